@@ -1,0 +1,77 @@
+"""What a data set is to the engine: named samples in a fixed order, and a way to open each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from tuiprobe.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class UnreadableImageError(DataError):
+    """One image cannot be decoded; the engine skips, counts and lists it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of a data set.
+
+    Attributes:
+        id: Rank of ``path`` among all paths of its data set in byte order.
+        path: Path relative to the root of the data set, with forward slashes.
+        label: Index into the data set's ``classes``; None where the data carry no labels.
+    """
+
+    id: int
+    path: str
+    label: int | None
+
+
+class Dataset(Protocol):
+    """A readable set of images.
+
+    Attributes:
+        source: What the user typed to name it, for example ``imagefolder:/data/val``.
+        samples: All samples, ``samples[i].id == i``.
+        classes: Class names by label; empty where the data carry no labels.
+        notes: What a reader of the report should know about how the data were read.
+    """
+
+    @property
+    def source(self) -> str: ...
+
+    @property
+    def samples(self) -> Sequence[Sample]: ...
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def open(self, sample: Sample) -> Image:
+        """Decodes one sample to an RGB image.
+
+        Raises:
+            UnreadableImageError: If it cannot be read or decoded.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Named sets of images that one run measures, the in-distribution set first.
+
+    Attributes:
+        name: Short name of the suite, used in the name of the run directory.
+        source: What the user typed.
+        sets: Set name to data set. Names are safe as file names.
+    """
+
+    name: str
+    source: str
+    sets: dict[str, Dataset] = field(default_factory=dict)
