@@ -1,0 +1,73 @@
+"""RunSpec: everything a user decides about one run, and the key of its content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+"""Version of the run directory's contents; part of every key."""
+
+FINAL_TAP = "embedding"
+"""Name of the tap that is the final representation."""
+
+
+class RunSpec(BaseModel):
+    """What to probe, on what, and how finely.
+
+    Attributes:
+        model: Encoder, for example ``open_clip:RN50-quickgelu`` or ``timm:resnet50.a1_in1k``.
+        checkpoint: File with the weights to load in place of the published ones.
+        data: Data source, for example ``imagefolder:/data/val``.
+        layers: Glob patterns over the names of inner taps; the final representation is always
+            measured.
+        tokens: Which tokens of a token tap count: the class token, all, or their mean.
+        sample: Images per set, the first of the processing order; None measures all.
+        seed: Seed of the processing order and of sampled rows.
+        batch_size: Images per forward pass.
+        shard_batches: Batches per shard, the unit of resuming; None picks 1 to 8 by the size of
+            the data.
+        top_k: Images kept per channel and end, for the final representation.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: Floating point type the encoder runs in.
+        threads: CPU threads; None takes one per available core.
+        workers: Processes that decode images; None picks by the number of cores.
+        max_unreadable: Share of unreadable images above which the run stops.
+        require_weights: Refuse to run an encoder that has no trained weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(min_length=1)
+    checkpoint: str | None = None
+    data: str = Field(min_length=1)
+    layers: tuple[str, ...] = ()
+    tokens: Literal["all", "class", "mean"] = "all"
+    sample: int | None = Field(default=None, ge=1)
+    seed: int = 0
+    batch_size: int = Field(default=32, ge=1, le=65536)
+    shard_batches: int | None = Field(default=None, ge=1)
+    top_k: int = Field(default=32, ge=1, le=1024)
+    device: str = "cpu"
+    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
+    threads: int | None = Field(default=None, ge=1)
+    workers: int | None = Field(default=None, ge=0)
+    max_unreadable: float = Field(default=0.05, ge=0, le=1)
+    require_weights: bool = False
+
+
+def content_key(content: dict[str, Any]) -> str:
+    """Returns the SHA-256 of what determines the numbers of a run.
+
+    Args:
+        content: JSON-serialisable: weights digest, preprocessing, sample list and order, taps,
+            dtype, batch and shard size. The schema version is added here.
+
+    >>> content_key({"dtype": "float32"}) == content_key({"dtype": "float32"})
+    True
+    """
+    text = json.dumps({"schema": SCHEMA_VERSION, **content}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
