@@ -1,0 +1,1 @@
+"""Probes: arrays in, results out; no files, no model, no screen."""

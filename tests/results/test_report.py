@@ -1,0 +1,74 @@
+import json
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from tests.report.samples import model, report
+from tuiprobe.results import Estimate, NotRun, Report, Timings, given, title_for
+
+
+def test_json_round_trip_is_exact(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(report().to_json(), encoding="utf-8")
+    assert Report.read(path) == report()
+
+
+def test_two_reports_are_equal_but_for_timings():
+    slow = report(timings=Timings(seconds={"extract": 99.0}))
+    assert slow != report()
+    assert slow.without_timings() == report().without_timings()
+
+
+def test_json_is_strict():
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    json.loads(report().to_json(), parse_constant=refuse)
+    with pytest.raises(ValidationError, match="finite"):
+        report(spec={"threshold": math.nan})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_figure_is_never_nan_or_infinite(value):
+    with pytest.raises(ValidationError):
+        Estimate(value=value, low=None, high=None, n=1, method="m")
+
+
+@pytest.mark.parametrize("ends", [(None, 1.0), (1.0, None), (2.0, 1.0)])
+def test_an_interval_has_two_ends_in_order(ends):
+    with pytest.raises(ValidationError):
+        Estimate(value=1.0, low=ends[0], high=ends[1], n=1, method="m")
+
+
+def test_unknown_fields_and_other_schema_versions_are_refused():
+    plain = json.loads(report().to_json())
+    with pytest.raises(ValidationError, match="schema_version"):
+        Report.model_validate(plain | {"schema_version": 2})
+    with pytest.raises(ValidationError, match="surprise"):
+        Report.model_validate(plain | {"surprise": 1})
+
+
+def test_reports_are_immutable():
+    with pytest.raises(ValidationError):
+        report().title = "other"
+
+
+def test_given_tells_figures_from_reasons():
+    assert given(Estimate(value=1.0, low=None, high=None, n=1, method="m"))
+    assert not given(NotRun(reason="r"))
+
+
+def test_schema_can_be_printed():
+    schema = Report.model_json_schema()
+    assert schema["properties"]["schema_version"]["const"] == 1
+    assert schema["additionalProperties"] is False
+
+
+def test_title_says_untrained_and_withheld_first():
+    plain = report()
+    weights = plain.model.weights.model_copy(update={"kind": "untrained"})
+    assert title_for(model(weights=weights), plain.data, plain.verdict).startswith("UNTRAINED")
+    withheld = plain.verdict.model_copy(update={"outcome": "withheld"})
+    assert "withheld" in title_for(plain.model, plain.data, withheld)
+    assert "outlier features present" in plain.title

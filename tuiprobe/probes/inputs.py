@@ -1,0 +1,89 @@
+"""What a probe is given: arrays of one set at one tap, no files and no model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class ShardSums:
+    """Per-shard sums for the delete-one-shard jackknife; J shards, only images that count.
+
+    Degenerate images (see `ActivationSummary`) are left out of all four.
+
+    Attributes:
+        share_sum: float64 [J, C], sum over the shard's images of s_nc.
+        share_square_sum: float64 [J], sum over the shard's images of sum_c s_nc^2.
+        images: int64 [J], number of images in these sums.
+        kurtosis_sum: float64 [J], sum of per-image kurtosis.
+    """
+
+    share_sum: Float64
+    share_square_sum: Float64
+    images: Int64
+    kurtosis_sum: Float64
+
+
+@dataclass(frozen=True, eq=False)
+class TapArrays:
+    """Everything the outlier probe reads for one set at one tap.
+
+    Per-image arrays (`features`, `labels`, and the `sample_*` ones of `statistics`) are in one and
+    the same order, that of `statistics["sample_ids"]`.
+
+    Attributes:
+        set: name of the data set.
+        tap: name of the layer; `final` for the final representation.
+        kind: `vector` (one row an image), `token` or `map` (many rows an image).
+        tokens: which token rows were counted; None where there are no tokens.
+        channels: width C.
+        statistics: the fields of `ActivationSummary` as `flatten_summary` names them.
+        features: float32 [n, C], the final representations; None at inner taps.
+        rows: float32 [m, C], a seeded sample of one position an image, at most 4,096 images;
+            None at the final representation, where `features` holds everything.
+        shards: per-shard sums; None where they are not kept.
+        labels: int64 [n], class of each image; None if unlabelled.
+    """
+
+    set: str
+    tap: str
+    kind: Literal["vector", "token", "map"]
+    channels: int
+    statistics: Mapping[str, npt.NDArray[Any]]
+    tokens: Literal["class", "all", "mean"] | None = None
+    features: Float32 | None = None
+    rows: Float32 | None = None
+    shards: ShardSums | None = None
+    labels: Int64 | None = None
+
+
+def flatten_summary(summary: Any) -> dict[str, npt.NDArray[Any]]:
+    """The fields of an `ActivationSummary` under one flat set of names.
+
+    Args:
+        summary: what `ActivationStats.compute()` returns.
+
+    Returns:
+        `count`, `mean`, `var`, `skewness`, `kurtosis`, `min`, `max`, `nonfinite` [C] of the
+        channels; `largest_values`, `largest_sample_ids`, `largest_positions` and the same with
+        `smallest_` [C, k]; per image `sample_ids`, `sample_kurtosis`, `sample_self_share`,
+        `sample_leading` [n] (prefixed, for `kurtosis` is already the channels'); and the sums
+        `share_sum`, `leading_count`, `exceed_count` [C], `share_square_sum`, `rows`, `degenerate`
+        [], `norm_histogram` [96].
+    """
+    per_image = {"kurtosis", "self_share", "leading"}
+    flat: dict[str, npt.NDArray[Any]] = {}
+    for group, prefix in (("moments", ""), ("largest", "largest_"), ("smallest", "smallest_")):
+        part = getattr(summary, group)
+        flat |= {prefix + f.name: np.asarray(getattr(part, f.name)) for f in fields(part)}
+    for f in fields(summary.samples):
+        name = f"sample_{f.name}" if f.name in per_image else f.name
+        flat[name] = np.asarray(getattr(summary.samples, f.name))
+    return flat

@@ -1,0 +1,57 @@
+"""What a run found: the versioned schema of `results.json`.
+
+Frozen pydantic models that refuse unknown fields, NaN and infinity. `Report` is on top; every
+figure is an `Estimate` with n and a 95 % interval, or a `NotRun` with the reason, never a zero
+that stands for "unknown". No torch in this package.
+"""
+
+from tuiprobe.results.base import Estimate, Figure, Frozen, NotRun, given
+from tuiprobe.results.outliers import (
+    ChannelImages,
+    ChannelShare,
+    Criterion,
+    CurvePoint,
+    Outliers,
+    Persistence,
+    PersistentChannel,
+    PersistentChannels,
+    TopImage,
+    Verdict,
+)
+from tuiprobe.results.report import NotRunPart, Report, Timings, title_for
+from tuiprobe.results.subject import (
+    DataSet,
+    Fingerprint,
+    Model,
+    Preprocessing,
+    Skipped,
+    Weights,
+)
+
+__all__ = [
+    "ChannelImages",
+    "ChannelShare",
+    "Criterion",
+    "CurvePoint",
+    "DataSet",
+    "Estimate",
+    "Figure",
+    "Fingerprint",
+    "Frozen",
+    "Model",
+    "NotRun",
+    "NotRunPart",
+    "Outliers",
+    "Persistence",
+    "PersistentChannel",
+    "PersistentChannels",
+    "Preprocessing",
+    "Report",
+    "Skipped",
+    "Timings",
+    "TopImage",
+    "Verdict",
+    "Weights",
+    "given",
+    "title_for",
+]

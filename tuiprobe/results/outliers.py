@@ -1,0 +1,204 @@
+"""Result types of the outlier probe (definitions: docs/outliers.md)."""
+
+from typing import Literal
+
+from tuiprobe.results.base import Figure, Frozen, NotRun
+
+
+class Persistence(Frozen):
+    """Whether the same channels carry the fourth moment in every image.
+
+    Attributes:
+        value: P; 1 for always the same channels, 0 for a tail that moves.
+        null_high: upper 97.5 % point of P with channels permuted within each image.
+        self_share: mean over images of sum_c s_nc^2 (what P would divide by).
+        cross_share: mean over pairs of images of sum_c s_nc s_mc.
+        effective_channels: 1 / cross_share.
+    """
+
+    value: Figure
+    null_high: Figure
+    self_share: Figure
+    cross_share: Figure
+    effective_channels: Figure
+
+
+class PersistentChannel(Frozen):
+    """A channel that is an outlier in most images.
+
+    Attributes:
+        channel: index in the representation.
+        fraction: of images in which it is an outlier, Wilson interval.
+        mean: of the channel over the images (rows), which shows its sign.
+    """
+
+    channel: int
+    fraction: Figure
+    mean: float
+
+
+class CurvePoint(Frozen):
+    """How many channels are outliers in at least this fraction of images (Wilson lower bound)."""
+
+    fraction: float
+    channels: int
+
+
+class PersistentChannels(Frozen):
+    """Channels whose image fraction has a Wilson lower bound of at least .9, and the whole curve.
+
+    Attributes:
+        channels: those at or above the threshold, by fraction, largest first.
+        curve: number of channels over thresholds of the image fraction.
+        rows: images (one row each) the fractions rest on.
+        sampled: whether those are a sample of one position an image (inner taps).
+    """
+
+    channels: tuple[PersistentChannel, ...]
+    curve: tuple[CurvePoint, ...]
+    rows: int
+    sampled: bool
+
+
+class ChannelShare(Frozen):
+    """A channel's part in the fourth moment.
+
+    Attributes:
+        channel: index.
+        share: S_c / n.
+        leading: fraction of images in which the channel has the largest share.
+        mean: of the channel over all positions.
+        std: of the channel over all positions.
+    """
+
+    channel: int
+    share: Figure
+    leading: Figure
+    mean: float
+    std: float
+
+
+class Criterion(Frozen):
+    """One neighbouring criterion, as its own authors put it.
+
+    Attributes:
+        name: short name.
+        source: authors and year.
+        rule: the criterion in words, thresholds included.
+        figure: what it measures here; `NotRun` with the reason where it does not apply.
+        unit: what `figure` counts.
+        met: whether the criterion is met; None where it does not apply or sets no threshold.
+        channels: channels that meet it, at most 32.
+        note: what else the reader needs.
+    """
+
+    name: str
+    source: str
+    rule: str
+    figure: Figure
+    unit: str
+    met: bool | None = None
+    channels: tuple[int, ...] = ()
+    note: str = ""
+
+
+class TopImage(Frozen):
+    """One image at an end of a channel.
+
+    Attributes:
+        sample_id: id in the run's sample list.
+        path: relative path in the data set; None where the caller knew none.
+        value: of the channel.
+        position: row within the image (0 where an image has one row).
+    """
+
+    sample_id: int
+    path: str | None
+    value: float
+    position: int
+
+
+class ChannelImages(Frozen):
+    """The images at both ends of one channel, most extreme first."""
+
+    channel: int
+    largest: tuple[TopImage, ...]
+    smallest: tuple[TopImage, ...]
+
+
+class Outliers(Frozen):
+    """All outlier figures of one set at one tap.
+
+    Attributes:
+        data: name of the data set.
+        tap: name of the layer; the final representation is `final`.
+        kind: `vector` (one row an image), `token` or `map` (many).
+        tokens: which token rows count (`class`, `all`, `mean`); None where there are none.
+        final: whether this is the final representation.
+        channels: width C.
+        images: images seen.
+        degenerate: images left out: a row of zero variance or a value that is not finite.
+        nonfinite: values that are not finite.
+        rows: rows (image x position) seen.
+        classes: distinct labels among the images; None if unlabelled.
+        kurtosis: kappa, mean over images.
+        basis_reference: 3 (C-1)/(C+1), expected after a random rotation; not a test.
+        bound: C - 2 + 1/(C-1), the largest kappa possible.
+        relative_kurtosis: kappa / (C-1), for comparing widths.
+        centred_kurtosis: kappa after removing each channel's mean over the images.
+        persistence: P, its null and effective channels.
+        persistent: channels that are outliers in most images.
+        shares: the channels of largest share, first 16.
+        rms_kurtosis: kurtosis of channel RMS (He et al. 2024), a different figure, 1 to C.
+        mean_cosine: mean cosine between two images' representations.
+        criteria: neighbouring criteria side by side.
+        top_images: images at both ends of the leading and persistent channels.
+    """
+
+    data: str
+    tap: str
+    kind: Literal["vector", "token", "map"]
+    tokens: Literal["class", "all", "mean"] | None = None
+    final: bool
+    channels: int
+    images: int
+    degenerate: int
+    nonfinite: int
+    rows: int
+    classes: int | None = None
+    kurtosis: Figure
+    basis_reference: float
+    bound: Figure
+    relative_kurtosis: Figure
+    centred_kurtosis: Figure
+    persistence: Persistence
+    persistent: PersistentChannels | NotRun
+    shares: tuple[ChannelShare, ...]
+    rms_kurtosis: Figure
+    mean_cosine: Figure
+    criteria: tuple[Criterion, ...]
+    top_images: tuple[ChannelImages, ...]
+
+
+class Verdict(Frozen):
+    """What Rule v1 says about the final representation.
+
+    Attributes:
+        rule: name of the rule, printed with every verdict.
+        outcome: `withheld` means that the rule may not be applied here; see `reasons`.
+        calibrated: False: thresholds were set on synthetic cases.
+        in_grid: whether the backbone is one of the paper's five; None where withheld for kind.
+        data: set the verdict rests on.
+        channels: persistent channels, named beside `present`.
+        reasons: why this outcome, one sentence each.
+    """
+
+    rule: Literal["v1"] = "v1"
+    outcome: Literal[
+        "present", "heavy-tailed, not persistent", "absent", "undetermined", "withheld"
+    ]
+    calibrated: Literal[False] = False
+    in_grid: bool | None = None
+    data: str
+    channels: tuple[int, ...] = ()
+    reasons: tuple[str, ...]

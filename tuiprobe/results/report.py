@@ -1,0 +1,101 @@
+"""The report: everything one run found, and what it was found on."""
+
+import json
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import Field, JsonValue
+
+from tuiprobe.results.base import Frozen
+from tuiprobe.results.outliers import Criterion, Outliers, Verdict
+from tuiprobe.results.subject import DataSet, Fingerprint, Model
+
+SCHEMA_VERSION: Final = 1
+
+
+class Timings(Frozen):
+    """When and how fast; left out when two reports are compared.
+
+    Attributes:
+        started: ISO 8601, UTC.
+        finished: ISO 8601, UTC.
+        seconds: by stage.
+        images_per_second: of the extraction.
+    """
+
+    started: str | None = None
+    finished: str | None = None
+    seconds: dict[str, float] = Field(default_factory=dict)
+    images_per_second: float | None = None
+
+
+class NotRunPart(Frozen):
+    """A part of the report that could not be run."""
+
+    part: str
+    reason: str
+
+
+class Report(Frozen):
+    """What a run found.
+
+    Attributes:
+        schema_version: of this schema.
+        title: one line; says so where the network is untrained or the verdict withheld.
+        tuiprobe: version of the program.
+        key: of the run directory.
+        spec: the run's specification, as plain data.
+        model: the encoder.
+        data: sets, the in-distribution one first.
+        fingerprint: software and hardware that numbers depend on.
+        verdict: by Rule v1, on the final representation of the first set.
+        outliers: figures, one entry a set and tap.
+        cross_layer: criteria that need all blocks at once (LLM.int8).
+        not_run: parts that could not be run, with the reason.
+        warnings: for the reader.
+        timings: see `without_timings`.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    title: str
+    tuiprobe: str
+    key: str
+    spec: dict[str, JsonValue]
+    model: Model
+    data: tuple[DataSet, ...]
+    fingerprint: Fingerprint
+    verdict: Verdict
+    outliers: tuple[Outliers, ...]
+    cross_layer: tuple[Criterion, ...] = ()
+    not_run: tuple[NotRunPart, ...] = ()
+    warnings: tuple[str, ...] = ()
+    timings: Timings = Timings()
+
+    def without_timings(self) -> "Report":
+        """The same report with empty timings, for comparing two runs by `==`."""
+        return self.model_copy(update={"timings": Timings()})
+
+    def to_json(self) -> str:
+        """Strict JSON (no NaN, no Infinity), ending in a newline."""
+        plain = self.model_dump(mode="python")
+        return json.dumps(plain, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> "Report":
+        """Read `results.json`.
+
+        Raises:
+            pydantic.ValidationError: not a report of this schema version.
+            OSError: unreadable.
+        """
+        return cls.model_validate_json(path.read_bytes())
+
+
+def title_for(model: Model, data: tuple[DataSet, ...], verdict: Verdict) -> str:
+    """The report's title: what was probed, on what, and what a reader must know first."""
+    sets = ", ".join(one.name for one in data) or "no images"
+    if model.weights.kind == "untrained":
+        return f"UNTRAINED network {model.name} on {sets}: random weights, no verdict"
+    if verdict.outcome == "withheld":
+        return f"{model.name} on {sets}: verdict withheld"
+    return f"{model.name} on {sets}: outlier features {verdict.outcome}"

@@ -1,0 +1,116 @@
+"""What was probed, on what data, by which software: the subject of a report."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tuiprobe.results.base import Frozen
+
+Representation = Literal["projected", "pooled", "token"]
+
+
+class Weights(Frozen):
+    """Where the weights came from.
+
+    Attributes:
+        kind: `pretrained` (published, by tag), `checkpoint` (a file of the user's) or `untrained`
+            (random initialisation: no verdict is given).
+        source: tag, URL or path as the user or the library named it.
+        digest: SHA-256 over the parameters, hexadecimal.
+    """
+
+    kind: Literal["pretrained", "checkpoint", "untrained"]
+    source: str
+    digest: str
+
+
+class Preprocessing(Frozen):
+    """How an image becomes the encoder's input.
+
+    Attributes:
+        size: height and width in pixels.
+        mean: subtracted from each of the three channels, in units of [0, 1].
+        std: divides each of the three channels.
+        interpolation: of the resize.
+        source: where these came from; says "assumed" where nothing vouches for them.
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    interpolation: str
+    source: str
+
+
+class Model(Frozen):
+    """The encoder.
+
+    Attributes:
+        name: as the user typed it, such as `open_clip:RN50-quickgelu/openai`.
+        loader: `open_clip`, `timm`, ...
+        architecture: the library's name of the architecture.
+        tag: of the pretrained weights; None without.
+        representation: `projected` (after a CLIP's visual projection), `pooled` (before a
+            classifier, post-activation) or `token`. Figures compare only within one kind.
+        width: channels of the representation.
+        parameters: number of parameters of the visual tower.
+        weights: where they came from.
+        preprocessing: what images go through first.
+    """
+
+    name: str
+    loader: str
+    architecture: str
+    tag: str | None = None
+    representation: Representation
+    width: int
+    parameters: int
+    weights: Weights
+    preprocessing: Preprocessing
+
+
+class Skipped(Frozen):
+    """An image that could not be read, by its path within the data set."""
+
+    path: str
+    reason: str
+
+
+class DataSet(Frozen):
+    """One set of images.
+
+    Attributes:
+        name: under which its figures are filed.
+        source: as the user typed it.
+        images: found there, or in the sample that was asked for.
+        measured: images that went through the encoder.
+        skipped: images that could not be read.
+        classes: number of classes that the source names; 0 if unlabelled.
+        labelled: whether images carry labels.
+    """
+
+    name: str
+    source: str
+    images: int
+    measured: int
+    skipped: tuple[Skipped, ...] = ()
+    classes: int = 0
+    labelled: bool = False
+
+
+class Fingerprint(Frozen):
+    """What bit-equality of two runs depends on.
+
+    Attributes:
+        torch: version.
+        device: such as `cpu` or the GPU's name.
+        isa: instruction set that the native core chose.
+        threads: CPU threads used.
+        flags: numerical switches (TF32, cuDNN benchmark, ...), by name.
+    """
+
+    torch: str
+    device: str
+    isa: str
+    threads: int
+    flags: dict[str, str] = Field(default_factory=dict)
