@@ -1,0 +1,48 @@
+"""Pixels of whole sets, rendered once into files outside the package, for training."""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.miniature import world
+from tuiprobe.miniature.backgrounds import SIZE
+
+_CHUNK = 500
+
+
+
+def pixels(folder: Path, name: str, count: int, stream: int = 0) -> NDArray[np.uint8]:
+    """Return the first `count` images of a set, uint8 `[count, 64, 64, 3]`, memory-mapped.
+
+    Labelled sets are taken in even strides, so that a part holds every class equally often.
+    The file is renamed into place when complete.
+    """
+    target = folder / f"{name}-{stream}-{count}.npy"
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        part = target.with_suffix(f".part{os.getpid()}")
+        shape = (count, SIZE, SIZE, 3)
+        store = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+        numbers = indices(name, count)
+        with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+            chunks = [numbers[i : i + _CHUNK] for i in range(0, count, _CHUNK)]
+            jobs = [pool.submit(_render, name, chunk, stream) for chunk in chunks]
+            for i, job in enumerate(jobs):
+                store[i * _CHUNK : i * _CHUNK + len(chunks[i])] = job.result()
+        store.flush()
+        part.rename(target)
+    cached: NDArray[np.uint8] = np.load(target, mmap_mode="r")
+    return cached
+
+
+def _render(name: str, numbers: list[int], stream: int) -> NDArray[np.uint8]:
+    return np.stack([world.render(name, i, stream) for i in numbers])
+
+
+def indices(name: str, count: int) -> list[int]:
+    """Return `count` evenly spread image numbers of a set."""
+    total = world.size(name)
+    return [i * total // count for i in range(count)]

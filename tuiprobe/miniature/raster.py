@@ -1,0 +1,187 @@
+"""From a `Scene` to pixels: one map of part numbers, then paint by look-up.
+
+Polygons are filled into a map of 128 x 128 part numbers; colours, outlines and concept masks are all read from that map, so that a mask is exact by construction. Averaging 2 x 2
+map pixels gives the 64 x 64 picture.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.miniature.backgrounds import SIZE
+from tuiprobe.miniature.draws import Draws
+from tuiprobe.miniature.fill import UNIT, fill
+from tuiprobe.miniature.objects import OBJECTS
+from tuiprobe.miniature.palette import COLORS, GLASS, Field, material_field, texture_field
+from tuiprobe.miniature.scene import Bar, Figure, Scene
+from tuiprobe.miniature.shapes import Part
+
+MAP = 2 * SIZE
+_FIXED = {"k": "black", "w": "white", "v": "green", "b": "brown"}
+
+
+class _Outline:
+    """The corners of a class, with the next corner and the part of each, as arrays for `fill`."""
+
+    def __init__(self, parts: tuple[Part, ...]) -> None:
+        counts = [len(part.points) for part in parts]
+        self.points = np.array([point for part in parts for point in part.points])
+        self.owner = np.repeat(np.arange(len(parts)), counts)
+        self.ends = np.arange(1, len(self.points) + 1)
+        last = np.cumsum(counts) - 1
+        self.ends[last] = last + 1 - counts
+
+
+_OUTLINES = tuple(_Outline(kind.parts) for kind in OBJECTS)
+_BAR_ENDS, _BAR_OWNER = np.array([1, 2, 3, 0]), np.zeros(4, dtype=np.intp)
+
+
+@dataclass
+class Canvas:
+    """The map of part numbers and what each number stands for.
+
+    Attributes:
+        ids: uint8 `[128, 128]`, 0 where the background shows.
+        parts: For each number its figure (None for a bar) and part; number 0 is the background.
+        base: Colour of each number; `delta` leads from it to the second colour.
+    """
+
+    ids: NDArray[np.uint8]
+    parts: list[tuple[Figure | None, Part | None]]
+    base: list[tuple[float, float, float]]
+    delta: list[tuple[float, float, float]]
+    boxes: list[tuple[Figure, int, int, int, int]] = field(default_factory=list)
+
+
+def draw_map(scene: Scene) -> Canvas:
+    """Fill the map: side objects, then the main object, then bars."""
+    canvas = Canvas(np.zeros((MAP, MAP), np.uint8), [(None, None)], [(0, 0, 0)], [(0, 0, 0)])
+    for figure in (*scene.figures[1:], scene.figures[0]):
+        _draw_figure(figure, canvas)
+    for bar in scene.bars:
+        _draw_bar(bar, canvas)
+    return canvas
+
+
+def _place(figure: Figure) -> NDArray[np.int64]:
+    """Return the corners of all parts in eighths of a map pixel, int64 `[corners, 2]`."""
+    p = _OUTLINES[figure.label].points
+    x, y = p[:, 0], p[:, 1]
+    a, b, c, d = figure.warp
+    u = x + a * y * y + b * x * y
+    v = y + c * x * x + d * x * y
+    if figure.flip:
+        u = -u
+    u = u * figure.aspect + figure.shear * v
+    cos, sin = math.cos(math.radians(figure.angle)), math.sin(math.radians(figure.angle))
+    scale = figure.size * MAP / 2
+    column = (cos * u - sin * v) * scale + (1 + figure.x) * MAP / 2
+    row = (sin * u + cos * v) * scale + (1 + figure.y) * MAP / 2
+    return np.rint(np.stack([column, row], axis=1) * UNIT).astype(np.int64)
+
+
+def _draw_figure(figure: Figure, canvas: Canvas) -> None:
+    shape = _OUTLINES[figure.label]
+    parts = OBJECTS[figure.label].parts
+    box = _stamp(canvas, _place(figure), shape.ends, shape.owner, len(parts))
+    paint = _paint(figure)
+    for part in parts:
+        color, delta = paint[part.role]
+        canvas.parts.append((figure, part))
+        canvas.base.append(color)
+        canvas.delta.append(delta)
+    canvas.boxes.append((figure, *box))
+
+
+def _stamp(
+    canvas: Canvas,
+    corners: NDArray[np.int64],
+    ends: NDArray[np.intp],
+    owner: NDArray[np.intp],
+    count: int,
+) -> tuple[int, int, int, int]:
+    """Fill polygons over the map under the next free numbers, and return their box."""
+    crop, top, bottom, left, right = fill(corners, ends, owner, count, MAP)
+    area = canvas.ids[top:bottom, left:right]
+    np.copyto(area, crop + np.uint8(len(canvas.parts) - 1), where=crop > 0)
+    return top, bottom, left, right
+
+
+def _paint(
+    figure: Figure,
+) -> dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]]:
+    """Return for each role its colour and the way to the second colour of the texture."""
+    none = (0.0, 0.0, 0.0)
+    main, second = COLORS[figure.color], COLORS[figure.second]
+    way = (second[0] - main[0], second[1] - main[1], second[2] - main[2])
+    shaded = (main[0] * 0.74, main[1] * 0.74, main[2] * 0.74)
+    paint = {
+        "m": (main, way),
+        "s": (shaded, (way[0] * 0.74, way[1] * 0.74, way[2] * 0.74)),
+        "a": (COLORS[figure.accent], none),
+        "g": (GLASS, none),
+    }
+    return paint | {role: (COLORS[name], none) for role, name in _FIXED.items()}
+
+
+def _draw_bar(bar: Bar, canvas: Canvas) -> None:
+    left, right = ((1 + bar.x + side * bar.width) * MAP / 2 for side in (-1, 1))
+    top, bottom = ((1 + bar.y + side * bar.height) * MAP / 2 for side in (-1, 1))
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+    _stamp(canvas, np.rint(corners * UNIT).astype(np.int64), _BAR_ENDS, _BAR_OWNER, 1)
+    canvas.parts.append((None, None))
+    canvas.base.append(COLORS[bar.color])
+    canvas.delta.append((0.0, 0.0, 0.0))
+
+
+def paint_map(canvas: Canvas, draws: Draws, flat: bool) -> Field:
+    """Return the colours of the map, float32 `[128, 128, 3]`, 0 where the background shows."""
+    picture = np.array(canvas.base, dtype=np.float32)[canvas.ids]
+    if flat:
+        return picture
+    delta = np.array(canvas.delta, dtype=np.float32)
+    for figure, top, bottom, left, right in canvas.boxes:
+        if bottom <= top or right <= left:
+            continue
+        box = (slice(top, bottom), slice(left, right))
+        u, v = _surface(figure, top, bottom, left, right)
+        ids = canvas.ids[box]
+        own = np.array([owner is figure for owner, _ in canvas.parts])[ids]
+        if figure.texture != "solid":
+            share = texture_field(
+                figure.texture, u * np.float32(1 / figure.period), v * np.float32(1 / figure.period)
+            )
+            picture[box] += delta[ids] * (share * own)[..., None]
+        factor = material_field(figure.material, u, v, draws)
+        picture[box] *= np.where(own, factor, np.float32(1))[..., None]
+    return picture
+
+
+def _surface(figure: Figure, top: int, bottom: int, left: int, right: int) -> tuple[Field, Field]:
+    """Return coordinates on the object, in its own half sizes, turned by its slant."""
+    half = MAP / 2
+    angle = math.radians(figure.slant)
+    cos, sin = math.cos(angle) / figure.size, math.sin(angle) / figure.size
+    x = (np.arange(left, right) / half - 1 - figure.x)[None, :]
+    y = (np.arange(top, bottom) / half - 1 - figure.y)[:, None]
+    return (x * cos + y * sin).astype(np.float32), (y * cos - x * sin).astype(np.float32)
+
+
+def halve(values: NDArray[np.float32]) -> Field:
+    """Return the mean of each 2 x 2 block."""
+    return (
+        (values[0::2, 0::2] + values[1::2, 0::2]) + (values[0::2, 1::2] + values[1::2, 1::2])
+    ) * np.float32(0.25)
+
+
+def outline(ids: NDArray[np.uint8], width: int = 1) -> Field:
+    """Return how much of each picture pixel is an edge between parts, float32 `[64, 64]`."""
+    edge = np.zeros((MAP, MAP), dtype=bool)
+    edge[:-1] |= ids[1:] != ids[:-1]
+    edge[:, :-1] |= ids[:, 1:] != ids[:, :-1]
+    if width > 1:
+        edge[1:] |= edge[:-1].copy()
+        edge[:, 1:] |= edge[:, :-1].copy()
+    return halve(edge.astype(np.float32))

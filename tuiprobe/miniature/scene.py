@@ -1,0 +1,167 @@
+"""What an image shows, decided before anything is drawn: a `Scene` sampled for a set and index."""
+
+from dataclasses import dataclass
+
+from tuiprobe.miniature.backgrounds import SCENES
+from tuiprobe.miniature.draws import Draws
+from tuiprobe.miniature.objects import OBJECTS
+from tuiprobe.miniature.palette import COLOR_NAMES, MATERIALS, TEXTURES
+from tuiprobe.miniature.profiles import Profile
+
+ACCENTS: dict[str, tuple[str, ...]] = {
+    name: tuple(other for other in COLOR_NAMES if other != name) for name in COLOR_NAMES
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One object: class number, paint and pose (positions and sizes in half image widths)."""
+
+    label: int
+    color: str
+    accent: str
+    texture: str
+    second: str
+    material: str
+    x: float
+    y: float
+    size: float
+    angle: float
+    flip: bool
+    aspect: float
+    shear: float
+    warp: tuple[float, float, float, float]
+    period: float
+    slant: float
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A plain rectangle in front of everything, centre and half sizes in half image widths."""
+
+    color: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything an image shows; `figures[0]` is what it is labelled with."""
+
+    figures: tuple[Figure, ...]
+    scene: str
+    style: str
+    bars: tuple[Bar, ...]
+    edges: float
+    light: tuple[float, float]
+    shadow: float
+    blur: bool
+    noise: float
+    contrast: float
+    brightness: float
+
+
+def sample_scene(draws: Draws, profile: Profile, label: int | None) -> Scene:
+    """Draw a scene; `label` None draws the class too."""
+    if label is None:
+        label = draws.below(len(OBJECTS))
+    usual = draws.chance(profile.canonical)
+    kind = OBJECTS[label]
+    color = draws.weighted(kind.colors, (0.6, 0.25, 0.15)) if usual else draws.pick(COLOR_NAMES)
+    scene = draws.weighted(kind.scenes, (0.7, 0.3)) if usual else draws.pick(SCENES)
+    styles, weights = zip(*profile.styles, strict=True)
+    reach = 1 - profile.size[0]
+    main = _figure(draws, profile, label, color, usual, draws.uniform(*profile.size), reach)
+    extras = tuple(_extra(draws, profile) for _ in range(_count(draws, profile.clutter)))
+    return Scene(
+        figures=(main, *extras),
+        scene=scene,
+        style=draws.weighted(styles, weights),
+        bars=tuple(_bar(draws, main) for _ in range(_count(draws, profile.occlusion))),
+        edges=draws.uniform(0.1, 0.45),
+        light=(draws.uniform(-0.22, 0.22), draws.uniform(-0.25, 0.1)),
+        shadow=draws.uniform(0, 0.45),
+        blur=draws.chance(profile.blur),
+        noise=draws.uniform(*profile.noise),
+        contrast=draws.uniform(1 - profile.tone, 1 + 0.5 * profile.tone),
+        brightness=draws.uniform(-90, 90) * profile.tone,
+    )
+
+
+def _count(draws: Draws, chances: tuple[float, ...]) -> int:
+    """Return how many extras: the i-th one comes with chance i if the ones before came."""
+    number = 0
+    for chance in chances:
+        if not draws.chance(chance):
+            break
+        number += 1
+    return number
+
+
+def _figure(
+    draws: Draws,
+    profile: Profile,
+    label: int,
+    color: str,
+    usual: bool,
+    size: float,
+    reach: float,
+) -> Figure:
+    turned = draws.chance(profile.turned)
+    angle = draws.uniform(40, 320) if turned else draws.uniform(-profile.angle, profile.angle)
+    room = min(reach, 1.05 - size)
+    plain = draws.chance(0.75 if usual else 0.35)
+    squeeze = profile.squeeze
+    return Figure(
+        label=label,
+        color=color,
+        accent=draws.pick(ACCENTS[color]),
+        texture="solid" if plain else draws.pick(TEXTURES),
+        second=draws.pick(ACCENTS[color]),
+        material=draws.pick(MATERIALS),
+        x=draws.uniform(-room, room),
+        y=draws.uniform(-room, room),
+        size=size,
+        angle=angle,
+        flip=draws.chance(0.5),
+        aspect=draws.uniform(1 - squeeze, 1 + 0.4 * squeeze),
+        shear=draws.uniform(-squeeze, squeeze),
+        warp=(
+            draws.uniform(-0.12, 0.12),
+            draws.uniform(-0.12, 0.12),
+            draws.uniform(-0.12, 0.12),
+            draws.uniform(-0.12, 0.12),
+        ),
+        period=draws.uniform(0.28, 0.55),
+        slant=draws.uniform(0, 180),
+    )
+
+
+def _extra(draws: Draws, profile: Profile) -> Figure:
+    label = draws.below(len(OBJECTS))
+    color = draws.pick(COLOR_NAMES)
+    figure = _figure(draws, profile, label, color, False, draws.uniform(0.14, 0.26), 1.0)
+    return _to_the_side(figure, draws)
+
+
+def _to_the_side(figure: Figure, draws: Draws) -> Figure:
+    """Return the figure moved to a corner, so that it never hides the main object."""
+    place = {
+        "x": (0.82 - 0.3 * draws.uniform()) * (1 if draws.chance(0.5) else -1),
+        "y": (0.82 - 0.15 * draws.uniform()) * (1 if draws.chance(0.6) else -1),
+    }
+    return Figure(**{**figure.__dict__, **place})
+
+
+def _bar(draws: Draws, main: Figure) -> Bar:
+    upright = draws.chance(0.5)
+    thin, long = draws.uniform(0.07, 0.16), draws.pick((0.2, 0.3, 2.0))
+    return Bar(
+        color=draws.pick(COLOR_NAMES),
+        x=main.x + draws.uniform(-0.6, 0.6) * main.size,
+        y=main.y + draws.uniform(-0.6, 0.6) * main.size,
+        width=thin if upright else long,
+        height=long if upright else thin,
+    )

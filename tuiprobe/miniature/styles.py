@@ -1,0 +1,116 @@
+"""Finishing: seven styles, then blur, noise and tone."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.miniature.backgrounds import SIZE, background
+from tuiprobe.miniature.draws import Draws
+from tuiprobe.miniature.palette import COLOR_NAMES, COLORS, Field
+from tuiprobe.miniature.raster import Canvas, draw_map, halve, outline, paint_map
+from tuiprobe.miniature.scene import Scene
+
+STYLES = ("cartoon", "inverted", "painting", "photo", "pixels", "silhouette", "sketch")
+_INKS = ("black", "black", "blue", "brown", "gray", "green", "purple", "red")
+_Y, _X = np.mgrid[0:SIZE, 0:SIZE]
+
+
+def render_scene(scene: Scene, draws: Draws) -> NDArray[np.uint8]:
+    """Return the picture of a scene, uint8 `[64, 64, 3]`."""
+    canvas = draw_map(scene)
+    if scene.style == "sketch":
+        picture = _sketch(canvas, draws)
+    elif scene.style == "silhouette":
+        picture = _silhouette(canvas, draws)
+    else:
+        picture = _photo(scene, canvas, draws)
+    return _finish(scene, picture, draws)
+
+
+def _photo(scene: Scene, canvas: Canvas, draws: Draws) -> Field:
+    cartoon = scene.style == "cartoon"
+    cover = halve((canvas.ids > 0).astype(np.float32))[..., None]
+    behind = _flat_background(draws) if cartoon else background(scene.scene, draws)
+    if not cartoon:
+        behind = behind * (1 - np.float32(scene.shadow) * _shadow(cover))
+    picture = behind * (1 - cover) + halve(paint_map(canvas, draws, flat=cartoon))
+    if not cartoon:
+        x, y = np.float32(scene.light[0] / 32), np.float32(scene.light[1] / 32)
+        picture = picture * (1 + x * (_X - 32) + y * (_Y - 32)).astype(np.float32)[..., None]
+    edges = outline(canvas.ids, 2 if cartoon else 1)[..., None]
+    picture = picture * (1 - np.float32(1.0 if cartoon else scene.edges) * edges)
+    if scene.style == "inverted":
+        return 255 - np.clip(picture, 0, 255)
+    if scene.style == "pixels":
+        return _pixels(picture)
+    if scene.style == "painting":
+        return _painting(picture, draws)
+    return picture
+
+
+def _shadow(cover: Field) -> Field:
+    """Return the cover moved down and right, softened."""
+    moved = np.zeros_like(cover)
+    moved[4:, 3:] = cover[:-4, :-3]
+    return _box_blur(moved)
+
+
+def _box_blur(picture: Field) -> Field:
+    """Return the mean over 3 x 3 neighbours, edges repeated."""
+    padded = np.pad(picture, ((1, 1), (0, 0), (0, 0)), mode="edge")
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    padded = np.pad(rows, ((0, 0), (1, 1), (0, 0)), mode="edge")
+    return (padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]) * np.float32(1 / 9)
+
+
+def _flat_background(draws: Draws) -> Field:
+    color = np.array(COLORS[draws.pick(COLOR_NAMES)], dtype=np.float32)
+    pale = np.float32(draws.uniform(0.3, 0.8))
+    return np.broadcast_to(color + (245 - color) * pale, (SIZE, SIZE, 3))
+
+
+def _sketch(canvas: Canvas, draws: Draws) -> Field:
+    lines = outline(canvas.ids, draws.pick((1, 2, 2)))
+    if draws.chance(0.4):
+        hatch = (_X + _Y) % draws.pick((4, 5, 6)) == 0
+        dark = halve((canvas.ids % np.uint8(draws.pick((2, 3))) == 1).astype(np.float32))
+        lines = np.maximum(lines, 0.7 * dark * hatch)
+    paper, ink = draws.uniform(205, 252), draws.uniform(10, 90)
+    tint = np.array([draws.uniform(0.93, 1) for _ in range(3)], dtype=np.float32)
+    gray = np.float32(paper) - np.float32(paper - ink) * lines
+    return (gray[..., None] * tint).astype(np.float32)
+
+
+def _silhouette(canvas: Canvas, draws: Draws) -> Field:
+    cover = halve((canvas.ids > 0).astype(np.float32))[..., None]
+    ink = np.array(COLORS[draws.pick(_INKS)], dtype=np.float32)
+    paper = _flat_background(draws)
+    if draws.chance(0.15):
+        ink, paper = paper, np.broadcast_to(ink, (SIZE, SIZE, 3))
+    return paper * (1 - cover) + ink * cover
+
+
+def _pixels(picture: Field) -> Field:
+    """Return the picture in blocks of 4 x 4 and eight levels a channel."""
+    small = picture.reshape(SIZE // 4, 4, SIZE // 4, 4, 3)
+    small = small[:, 1, :, 1] + small[:, 2, :, 1] + small[:, 1, :, 2] + small[:, 2, :, 2]
+    small = np.floor(small * np.float32(1 / 128)) * 32 + 16
+    return np.repeat(np.repeat(small, 4, axis=0), 4, axis=1)
+
+
+def _painting(picture: Field, draws: Draws) -> Field:
+    """Return the picture in strokes: blocks of three pixels look up a jittered place."""
+    jitter = draws.bytes(2, SIZE // 3 + 1, SIZE // 3 + 1).astype(np.intp) * 7 // 256 - 3
+    jitter = np.repeat(np.repeat(jitter, 3, axis=1), 3, axis=2)[:, :SIZE, :SIZE]
+    rows, columns = np.clip(_Y + jitter[0], 0, 63), np.clip(_X + jitter[1], 0, 63)
+    strokes = _box_blur(picture)[rows, columns]
+    return np.floor(strokes * np.float32(1 / 40)) * 40 + 20
+
+
+def _finish(scene: Scene, picture: Field, draws: Draws) -> NDArray[np.uint8]:
+    if scene.blur:
+        picture = _box_blur(_box_blur(picture))
+    contrast = np.float32(scene.contrast)
+    offset = np.float32(128 * (1 - scene.contrast) + scene.brightness)
+    picture = picture * contrast + offset
+    picture = picture + np.float32(scene.noise) * draws.noise(SIZE, SIZE, 3)
+    return np.rint(np.clip(picture, 0, 255)).astype(np.uint8)

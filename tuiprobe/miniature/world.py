@@ -1,0 +1,95 @@
+"""The sets of the miniature by name: pixels, labels, captions and paths of every image.
+
+>>> label("val", 3999) == len(CLASS_NAMES) - 1
+True
+>>> path("val", 0)
+'airplane/00000.png'
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.errors import UsageError
+from tuiprobe.miniature.captions import caption as _caption
+from tuiprobe.miniature.draws import Draws
+from tuiprobe.miniature.objects import CLASS_NAMES
+from tuiprobe.miniature.profiles import PROFILES, SHIFTS, Profile
+from tuiprobe.miniature.raster import Canvas, draw_map
+from tuiprobe.miniature.scene import Scene, sample_scene
+from tuiprobe.miniature.styles import render_scene
+
+SETS: tuple[str, ...] = tuple(PROFILES)
+__all__ = ["CLASS_NAMES", "SETS", "SHIFTS", "caption", "label", "path", "render", "scene", "size"]
+
+
+def _profile(name: str, index: int = 0) -> Profile:
+    profile = PROFILES.get(name)
+    if profile is None:
+        raise UsageError(
+            f"The miniature has no set {name!r}; its sets are {', '.join(SETS)}."
+        )
+    if not 0 <= index < profile.images:
+        raise UsageError(
+            f"Image {index} of the miniature set {name!r} does not exist: "
+            f"numbers go from 0 to {profile.images - 1}."
+        )
+    return profile
+
+
+def size(name: str) -> int:
+    """Return how many images a set has."""
+    return _profile(name).images
+
+
+def label(name: str, index: int) -> int:
+    """Return the class of an image; labelled sets hold the classes in equal blocks."""
+    profile = _profile(name, index)
+    if profile.labelled:
+        return index * len(CLASS_NAMES) // profile.images
+    return scene(name, index).figures[0].label
+
+
+def path(name: str, index: int) -> str:
+    """Return the path of the exported image inside its set; byte order is index order."""
+    if _profile(name, index).labelled:
+        return f"{CLASS_NAMES[label(name, index)]}/{index:05d}.png"
+    return f"{index:05d}.png"
+
+
+def _start(name: str, index: int, stream: int) -> tuple[Scene, Draws]:
+    profile = _profile(name, index)
+    draws = Draws(name, index, stream)
+    return sample_scene(draws, profile, label(name, index) if profile.labelled else None), draws
+
+
+def scene(name: str, index: int, stream: int = 0) -> Scene:
+    """Return what an image shows."""
+    return _start(name, index, stream)[0]
+
+
+def render(name: str, index: int, stream: int = 0) -> NDArray[np.uint8]:
+    """Return the pixels of an image, uint8 `[64, 64, 3]`.
+
+    Args:
+        name: One of `SETS`.
+        index: Number of the image in its set.
+        stream: Image seed. 0 is the published world; others serve tuning.
+
+    Raises:
+        UsageError: Unknown set or index out of range.
+    """
+    what, draws = _start(name, index, stream)
+    return render_scene(what, draws)
+
+
+@lru_cache(maxsize=8)
+def part_map(name: str, index: int) -> Canvas:
+    """Return the map of parts an image was painted from."""
+    return draw_map(scene(name, index))
+
+
+def caption(name: str, index: int, stream: int = 0) -> str:
+    """Return the caption of an image, drawn apart from its pixels."""
+    return _caption(scene(name, index, stream), Draws(f"{name} captions", index, stream))
