@@ -1,0 +1,1 @@
+"""Report writers, one file a format; they read results and nothing else."""

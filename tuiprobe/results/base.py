@@ -1,8 +1,7 @@
 """The two shapes a figure can have, and the base of every result."""
 
-from typing import TypeGuard
-
 from pydantic import BaseModel, ConfigDict, model_validator
+from typing_extensions import TypeIs
 
 
 class Frozen(BaseModel):
@@ -53,6 +52,6 @@ class NotRun(Frozen):
 Figure = Estimate | NotRun
 
 
-def given(figure: Figure) -> TypeGuard[Estimate]:
+def given(figure: Figure) -> TypeIs[Estimate]:
     """Whether the figure is there, so that its value may be read."""
     return isinstance(figure, Estimate)

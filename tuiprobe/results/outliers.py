@@ -4,6 +4,8 @@ from typing import Literal
 
 from tuiprobe.results.base import Figure, Frozen, NotRun
 
+Outcome = Literal["present", "heavy-tailed, not persistent", "absent", "undetermined", "withheld"]
+
 
 class Persistence(Frozen):
     """Whether the same channels carry the fourth moment in every image.
@@ -194,9 +196,7 @@ class Verdict(Frozen):
     """
 
     rule: Literal["v1"] = "v1"
-    outcome: Literal[
-        "present", "heavy-tailed, not persistent", "absent", "undetermined", "withheld"
-    ]
+    outcome: Outcome
     calibrated: Literal[False] = False
     in_grid: bool | None = None
     data: str

@@ -1,0 +1,116 @@
+"""One image at a time: fourth-moment shares, kurtosis, and outliers within a row.
+
+Everything here is computed in float64 and in blocks, so that extra memory does not grow with the
+number of images.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from tuiprobe.probes.inputs import Float32, Float64
+
+Bool = npt.NDArray[np.bool_]
+
+BLOCK_VALUES = 1 << 18  # 2 MiB of float64: stays in a core's cache
+OUTLIER_SIGMAS = 6.0
+MIN_CHANNELS = 20  # below, "95 % of the channels" leaves none out
+
+
+def blocks(rows: Float32) -> Iterator[tuple[slice, Float64]]:
+    """Blocks of rows in float64, with their place.
+
+    Args:
+        rows: [n, C].
+    """
+    step = max(1, BLOCK_VALUES // max(1, rows.shape[1]))
+    for start in range(0, rows.shape[0], step):
+        place = slice(start, min(start + step, rows.shape[0]))
+        yield place, rows[place].astype(np.float64)
+
+
+def usable(rows: Float32) -> Bool:
+    """[n], rows whose values are finite and not all equal: the others have no kurtosis."""
+    found = np.zeros(rows.shape[0], dtype=np.bool_)
+    if rows.shape[1] == 0:
+        return found
+    for place, block in blocks(rows):
+        finite = np.isfinite(block).all(axis=1)
+        found[place] = finite & (block.max(axis=1) > block.min(axis=1))
+    return found
+
+
+def shares_and_kurtosis(block: Float64) -> tuple[Float64, Float64]:
+    """Share s_nc of each channel in its row's fourth moment, and the row's Pearson kurtosis.
+
+    Args:
+        block: [b, C], usable rows.
+
+    Returns:
+        shares [b, C], each row summing to 1; kurtosis [b].
+
+    >>> shares, kurtosis = shares_and_kurtosis(np.array([[1.0, 0.0, 0.0, 0.0]]))
+    >>> np.round(shares, 3).tolist(), round(float(kurtosis[0]), 4)  # bound: C - 2 + 1/(C - 1)
+    ([[0.964, 0.012, 0.012, 0.012]], 2.3333)
+    """
+    powers = block - block.mean(axis=1, keepdims=True)
+    powers *= powers
+    second = powers.mean(axis=1)
+    powers *= powers
+    total = powers.sum(axis=1, keepdims=True)
+    kurtosis = total[:, 0] / powers.shape[1] / second**2
+    powers /= total
+    return powers, kurtosis
+
+
+def kurtosis_of(block: Float64) -> Float64:
+    """[b], Pearson kurtosis of each row; NaN where a row is constant."""
+    spread = block.max(axis=1) > block.min(axis=1)
+    kurtosis = np.full(block.shape[0], np.nan)
+    if spread.any():
+        kurtosis[spread] = shares_and_kurtosis(block[spread])[1]
+    return kurtosis
+
+
+def outliers_in(block: Float64) -> Bool:
+    """Which channels are outliers within their own row.
+
+    abs(h_nc - m) > 6 s, with m and s over the 95 % of channels nearest the row's median: plain mean
+    and sigma mask each other, since k equal outliers cannot exceed sqrt(C / k) sigma. Channels tied
+    at the edge of the 95 % all count as near, so the answer does not depend on their order.
+
+    Args:
+        block: [b, C], finite.
+
+    Returns:
+        [b, C].
+    """
+    channels = block.shape[1]
+    nearest = channels - channels // 20
+    # Subtracting the median first keeps a constant bulk exactly zero.
+    offset = block - _median(block)
+    distance = np.abs(offset)
+    edge = np.partition(distance, nearest - 1, axis=1)[:, nearest - 1 : nearest]
+    near = distance <= edge
+    count = near.sum(axis=1, keepdims=True)
+    bulk = np.where(near, offset, 0.0)
+    mean = bulk.sum(axis=1, keepdims=True) / count
+    deviation = np.where(near, offset - mean, 0.0)
+    sigma = np.sqrt((deviation * deviation).sum(axis=1, keepdims=True) / count)
+    return np.asarray(np.abs(offset - mean) > OUTLIER_SIGMAS * sigma)
+
+
+def _median(block: Float64) -> Float64:
+    """[b, 1], as np.median, which takes three times as long as the vectorised sort."""
+    ranked, half = np.sort(block, axis=1), block.shape[1] // 2
+    below = ranked[:, (block.shape[1] - 1) // 2]
+    return np.asarray(below + (ranked[:, half] - below) / 2)[:, None]
+
+
+def mean_rows(rows: Float32, keep: Bool) -> Float64:
+    """[C], mean of the kept rows in float64; zeros where none is kept."""
+    total = np.zeros(rows.shape[1])
+    for place, block in blocks(rows):
+        total += block[keep[place]].sum(axis=0)
+    return total / max(1, int(keep.sum()))

@@ -1,0 +1,139 @@
+"""All figures that need rows rather than sums, in two blocked passes over a matrix of rows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuiprobe.probes.inputs import Float32, Float64, Int64
+from tuiprobe.probes.intervals import delete_one
+from tuiprobe.probes.rows import (
+    MIN_CHANNELS,
+    blocks,
+    kurtosis_of,
+    mean_rows,
+    outliers_in,
+    shares_and_kurtosis,
+    usable,
+)
+from tuiprobe.results import Figure, NotRun
+
+
+@dataclass(frozen=True, eq=False)
+class RowScan:
+    """What two passes over n usable rows of C channels give.
+
+    Attributes:
+        images: n, usable rows.
+        kurtosis: float64 [n].
+        own: float64 [n], sum_c s_nc^2.
+        dots: float64 [n], sum_c S_c s_nc.
+        share_sum: float64 [C], S_c.
+        share_squares: float64 [C], sum_n s_nc^2.
+        leading_count: int64 [C], rows in which the channel has the largest share.
+        centred_kurtosis: float64 [n], after removing each channel's mean over the rows; NaN where
+            nothing is left.
+        outlier_hits: int64 [C], rows in which the channel is an outlier.
+        mean: float64 [C].
+        rms_kurtosis: kurtosis over channels of their RMS over rows.
+        mean_cosine: mean cosine over pairs of rows.
+    """
+
+    images: int
+    kurtosis: Float64
+    own: Float64
+    dots: Float64
+    share_sum: Float64
+    share_squares: Float64
+    leading_count: Int64
+    centred_kurtosis: Float64
+    outlier_hits: Int64
+    mean: Float64
+    rms_kurtosis: Figure
+    mean_cosine: Figure
+
+
+def scan(rows: Float32) -> RowScan:
+    """Two passes over the rows, extra memory O(n + C).
+
+    Args:
+        rows: [m, C]; rows that are constant or not finite are left out.
+    """
+    keep = usable(rows)
+    n, channels = int(keep.sum()), rows.shape[1]
+    mean = mean_rows(rows, keep)
+    places = np.cumsum(keep) - 1  # where a kept row's results go
+    share_sum, share_squares = np.zeros(channels), np.zeros(channels)
+    squares, units = np.zeros(channels), np.zeros(channels)
+    leading, hits = np.zeros(channels, dtype=np.int64), np.zeros(channels, dtype=np.int64)
+    kurtosis, own, centred, dots = (np.zeros(n) for _ in range(4))
+    for place, block in blocks(rows):
+        at, block = places[place][keep[place]], block[keep[place]]
+        if not at.size:
+            continue
+        shares, kurtosis[at] = shares_and_kurtosis(block)
+        share_sum += shares.sum(axis=0)
+        leading += np.bincount(shares.argmax(axis=1), minlength=channels)
+        shares *= shares
+        own[at] = shares.sum(axis=1)
+        share_squares += shares.sum(axis=0)
+        centred[at] = kurtosis_of(block - mean)
+        if channels >= MIN_CHANNELS:
+            hits += outliers_in(block).sum(axis=0)
+        units += (block / np.linalg.norm(block, axis=1, keepdims=True)).sum(axis=0)
+        squares += (block * block).sum(axis=0)
+    mixed, fourth, second, cosines = (np.zeros(n) for _ in range(4))
+    for place, block in blocks(rows):
+        at, block = places[place][keep[place]], block[keep[place]]
+        if not at.size:
+            continue
+        dots[at] = shares_and_kurtosis(block)[0] @ share_sum
+        cosines[at] = block @ units / np.linalg.norm(block, axis=1)
+        block *= block
+        second[at], mixed[at] = block.sum(axis=1), block @ squares
+        fourth[at] = np.einsum("ij,ij->i", block, block)
+    return RowScan(
+        images=n,
+        kurtosis=kurtosis,
+        own=own,
+        dots=dots,
+        share_sum=share_sum,
+        share_squares=share_squares,
+        leading_count=leading,
+        centred_kurtosis=centred,
+        outlier_hits=hits,
+        mean=mean,
+        rms_kurtosis=_rms_kurtosis(squares, second, mixed, fourth),
+        mean_cosine=_mean_cosine(units, cosines),
+    )
+
+
+def _rms_kurtosis(squares: Float64, second: Float64, mixed: Float64, fourth: Float64) -> Figure:
+    """m4 / m2^2 over channels of their RMS (He et al. 2024): C sum M_c^2 / (sum M_c)^2.
+
+    Args:
+        squares: [C], T_c, sums of squares over the rows (M_c = T_c / n).
+        second: [n], sum_c x_nc^2 of each row.
+        mixed: [n], sum_c T_c x_nc^2.
+        fourth: [n], sum_c x_nc^4.
+    """
+    if second.size < 3:
+        return NotRun(reason="takes three images")
+    channels = squares.size
+    square, total = float((squares**2).sum()), float(squares.sum())
+    without = channels * (square - 2 * mixed + fourth) / (total - second) ** 2
+    return delete_one(channels * square / total**2, without, low=1, high=channels)
+
+
+def _mean_cosine(units: Float64, cosines: Float64) -> Figure:
+    """Mean cosine over pairs of rows.
+
+    Args:
+        units: [C], U, the sum of all rows at unit length.
+        cosines: [n], U . u_n.
+    """
+    n = cosines.size
+    if n < 3:
+        return NotRun(reason="takes three images")
+    square = float((units**2).sum())
+    without = (square - 2 * cosines + 1 - (n - 1)) / ((n - 1) * (n - 2))
+    return delete_one((square - n) / (n * (n - 1)), without, low=-1, high=1)
