@@ -1,0 +1,200 @@
+"""Encoder: one vision model, ready to be probed, whatever library it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from tuiprobe.errors import UsageError
+from tuiprobe.models.info import PreprocessingInfo, Representation, WeightsInfo
+from tuiprobe.models.taps import FINAL_TAP, Extract, Probe, Tap, TapTable, discover
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["Encoder", "Head", "Tap"]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear head over the representation h.
+
+    Attributes:
+        weight: W, float32 ``[classes, width]``.
+        bias: float32 ``[classes]``, None where there is none.
+        classes: Class names, in the order of the rows.
+        templates: Prompt templates of a zero-shot head; empty otherwise.
+        normalize: Whether logits are ``W h / |h|`` (zero-shot) or ``W h + bias``.
+        source: How the head came about, for the report.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    classes: tuple[str, ...]
+    templates: tuple[str, ...] = ()
+    normalize: bool = False
+    source: str = ""
+
+    def logits(self, h: Tensor) -> Tensor:
+        """Returns ``[B, classes]`` for h ``[B, width]``.
+
+        >>> head = Head(torch.eye(2), None, ("a", "b"), normalize=True)
+        >>> head.logits(torch.tensor([[3.0, 4.0]]))
+        tensor([[0.6000, 0.8000]])
+        """
+        if self.normalize:
+            h = h / h.norm(dim=-1, keepdim=True)
+        return nn.functional.linear(h.to(self.weight.dtype), self.weight, self.bias)
+
+
+class Encoder:
+    """A vision encoder in eval mode, without gradients.
+
+    A function named by ``py:module:function`` returns one of these.
+
+    Attributes:
+        name: What the user typed.
+        architecture: The library's name of the architecture.
+        representation: Kind of h: ``projected``, ``pooled`` or ``token``.
+        width: Channels of h.
+        weights: Where the weights came from, with their digest.
+        preprocessing: What ``preprocess`` does, and where it came from.
+        module: The whole model, with the text tower or the classifier where it has one.
+        tower: The vision tower; names of taps are relative to it.
+        preprocess: PIL RGB image to float32 ``[3, H, W]``.
+        device: Where ``module`` lives.
+        dtype: Floating point type it computes in.
+        loader: ``open_clip``, ``timm``, ``torchvision``, ``py`` or ``miniature``.
+        tag: Tag of the pretrained weights; None without.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        architecture: str,
+        representation: Representation,
+        width: int,
+        weights: WeightsInfo,
+        preprocessing: PreprocessingInfo,
+        module: nn.Module,
+        preprocess: Callable[[Image], Tensor],
+        forward: Callable[[Tensor], Tensor],
+        tower: nn.Module | None = None,
+        probes: Mapping[str, Probe] | None = None,
+        device: str | torch.device = "cpu",
+        dtype: torch.dtype = torch.float32,
+        loader: str = "py",
+        tag: str | None = None,
+    ) -> None:
+        """Takes over the module: eval mode, no gradients, moved to device and dtype.
+
+        The arguments are the attributes, and ``forward``, from images ``[B, 3, H, W]`` to h
+        ``[B, width]``, and ``probes``, extra taps by name that no module's output gives.
+        """
+        self.name = name
+        self.architecture = architecture
+        self.representation: Representation = representation
+        self.width = width
+        self.weights = weights
+        self.preprocessing = preprocessing
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self.module = module.eval().requires_grad_(False).to(self.device, dtype)
+        self.tower = tower if tower is not None else module
+        self.preprocess = preprocess
+        self.loader = loader
+        self.tag = tag
+        self._forward = forward
+        self._probes = dict(probes or {})
+        self._table: TapTable | None = None
+        self._watchers: list[Callable[[Tensor], None]] = []
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Returns h, float32 ``[B, width]``; call it under ``torch.inference_mode()``.
+
+        Args:
+            images: Preprocessed images ``[B, 3, H, W]`` on any device.
+        """
+        h = self._forward(images.to(self.device, self.dtype, non_blocking=True)).float()
+        for watcher in self._watchers:
+            watcher(h)
+        return h
+
+    def parameters(self) -> int:
+        """Returns the number of parameters of the vision tower."""
+        return sum(p.numel() for p in self.tower.parameters())
+
+    def taps(self) -> tuple[Tap, ...]:
+        """Returns the places where activations can be read, the final representation last."""
+        final = Tap(FINAL_TAP, "vector", self.width, -1, 0)
+        return (*(tap for tap, _, _ in self._tap_table().entries.values()), final)
+
+    def untappable(self) -> dict[str, str]:
+        """Returns the modules that cannot be tapped, each with the reason."""
+        return dict(self._tap_table().refused)
+
+    @contextmanager
+    def watch(
+        self, taps: Iterable[Tap | str], callback: Callable[[Tap, Tensor], None]
+    ) -> Iterator[None]:
+        """Calls ``callback(tap, tensor)`` for every tap in every ``encode`` inside the block.
+
+        A vector tap hands over ``[B, C]``, a token tap ``[B, T, C]`` (as a view where the model
+        keeps another order), a map tap the tensor as it is, with ``tap.channel_dim``. The tensor
+        must be read before the callback returns, since the model may overwrite it.
+
+        Raises:
+            UsageError: If a name is not among ``taps()``.
+        """
+        handles = []
+        watchers = []
+        try:
+            for wanted in taps:
+                name = wanted if isinstance(wanted, str) else wanted.name
+                if name == FINAL_TAP:
+                    final = Tap(FINAL_TAP, "vector", self.width, -1, 0)
+                    watchers.append(_bind(callback, final))
+                    continue
+                tap, module, extract = self._entry(name)
+                handles.append(module.register_forward_hook(_hook(callback, tap, extract)))
+            self._watchers.extend(watchers)
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+            for watcher in watchers:
+                if watcher in self._watchers:
+                    self._watchers.remove(watcher)
+
+    def _entry(self, name: str) -> tuple[Tap, nn.Module, Extract]:
+        table = self._tap_table()
+        if name not in table.entries:
+            reason = table.refused.get(name, "the encoder has no such module")
+            raise UsageError(f"cannot tap {name!r} of {self.name}: {reason}")
+        return table.entries[name]
+
+    def _tap_table(self) -> TapTable:
+        if self._table is None:
+            height, width = self.preprocessing.size
+            images = torch.zeros(2, 3, height, width, device=self.device, dtype=self.dtype)
+            self._table = discover(self.tower, self._forward, images, self._probes)
+        return self._table
+
+
+def _bind(callback: Callable[[Tap, Tensor], None], tap: Tap) -> Callable[[Tensor], None]:
+    return lambda tensor: callback(tap, tensor)
+
+
+def _hook(
+    callback: Callable[[Tap, Tensor], None], tap: Tap, extract: Extract
+) -> Callable[[nn.Module, object, object], None]:
+    def hook(module: nn.Module, inputs: object, output: object) -> None:
+        callback(tap, extract(output))
+
+    return hook

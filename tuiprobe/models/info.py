@@ -1,0 +1,33 @@
+"""What an encoder says about its weights and preprocessing; the report keeps both as they are."""
+
+import hashlib
+from collections.abc import Mapping
+
+import torch
+
+from tuiprobe.results.subject import Preprocessing as PreprocessingInfo
+from tuiprobe.results.subject import Representation
+from tuiprobe.results.subject import Weights as WeightsInfo
+
+__all__ = ["PreprocessingInfo", "Representation", "WeightsInfo", "state_digest"]
+
+
+def state_digest(state: Mapping[str, torch.Tensor]) -> str:
+    """Returns the SHA-256 over name, dtype, shape and bytes of every tensor, sorted by name.
+
+    Taken on the loaded state and not on the file, so that the same weights in another container
+    have the same digest.
+
+    >>> a = {"w": torch.zeros(2), "b": torch.ones(1)}
+    >>> state_digest(a) == state_digest(dict(reversed(a.items())))
+    True
+    >>> state_digest(a) == state_digest({"w": torch.zeros(2, 1), "b": torch.ones(1)})
+    False
+    """
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        # Flattened first: a scalar has no bytes view of its own.
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

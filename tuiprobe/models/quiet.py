@@ -1,0 +1,23 @@
+"""Keeps libraries from writing to the log and to stderr while they build models."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silences logging and warnings; what they would say is said by our own errors and reports."""
+    # open_clip logs through the root logger, which would install a handler for good.
+    handler = logging.NullHandler()
+    before = logging.root.manager.disable
+    logging.root.addHandler(handler)
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+        logging.root.removeHandler(handler)

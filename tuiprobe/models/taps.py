@@ -1,0 +1,279 @@
+"""Where activations can be read: found by one trial forward pass, with the layout of each tensor.
+
+The layout is deduced, never guessed. Convolutions and pooling layers hold their channels in
+dimension 1, linear layers in the last. For any other module the channel dimension is the one whose
+size is the output width of a layer inside it (or inside the nearest module around it); of a 4-D
+tensor the other two dimensions must further have the aspect ratio of the input. Where that leaves
+two candidates, the layers decide if they are convolutions throughout, or, for tokens, if the module
+holds a LayerNorm of that width, which normalises the last dimension. Otherwise the module cannot
+be tapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tuiprobe.spec import FINAL_TAP
+
+__all__ = ["FINAL_TAP", "Extract", "Probe", "Tap", "TapTable", "discover"]
+
+Extract = Callable[[object], Tensor]
+"""Turns what a module returned into the tensor of a tap."""
+
+BATCH = 2
+"""Images of the trial pass: one cannot show which dimension is the batch."""
+
+_CONVOLUTIONS = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)
+_POOLS = (
+    nn.modules.pooling._AvgPoolNd,
+    nn.modules.pooling._MaxPoolNd,
+    nn.modules.pooling._AdaptiveAvgPoolNd,
+    nn.modules.pooling._AdaptiveMaxPoolNd,
+)
+_UNCHANGED = (nn.Identity, nn.modules.dropout._DropoutNd)
+_UNCHANGED_NAMES = {"DropPath", "PatchDropout"}
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A place in the encoder where activations are read.
+
+    Attributes:
+        name: Module name relative to the vision tower, or ``embedding``.
+        kind: ``vector`` ``[B, C]``, ``token`` ``[B, T, C]`` or ``map`` (4-D).
+        channels: C.
+        channel_dim: Dimension that holds the channels: 1 or -1 for maps, else -1.
+        prefix_tokens: Class and register tokens in front of the patches.
+    """
+
+    name: str
+    kind: Literal["vector", "token", "map"]
+    channels: int
+    channel_dim: int = -1
+    prefix_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """An extra tap that reads something derived from a module's output.
+
+    Attributes:
+        module: The module to hook.
+        extract: From its output to the tensor ``[B, C]``.
+    """
+
+    module: nn.Module
+    extract: Extract
+
+
+@dataclass
+class TapTable:
+    """Taps with the module to hook and how to read it, and the modules that are none."""
+
+    entries: dict[str, tuple[Tap, nn.Module, Extract]] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+class _NotTappableError(Exception):
+    pass
+
+
+def discover(
+    tower: nn.Module,
+    forward: Callable[[Tensor], Tensor],
+    images: Tensor,
+    probes: Mapping[str, Probe],
+) -> TapTable:
+    """Finds every tap of the tower by one forward pass over ``images`` ``[2, 3, H, W]``."""
+    modules = {name: module for name, module in tower.named_modules() if name}
+    probed = {name: probe.module for name, probe in probes.items()}
+    outputs = _trial({**modules, **probed}, forward, images)
+    tokens = _token_counts(tower)
+    table = TapTable()
+    for name, module in modules.items():
+        try:
+            tensor = _only_output(outputs[name])
+            layers = _surrounding(name, module, modules, tower)
+            tap, extract = _layout(name, module, tensor, layers, images, tokens)
+            table.entries[name] = (tap, module, extract)
+        except _NotTappableError as error:
+            table.refused[name] = str(error)
+    for name, probe in probes.items():
+        tensor = probe.extract(outputs[name][0])
+        tap = Tap(name, "vector", tensor.shape[-1])
+        table.entries[name] = (tap, probe.module, probe.extract)
+    return table
+
+
+def _trial(
+    modules: Mapping[str, nn.Module], forward: Callable[[Tensor], Tensor], images: Tensor
+) -> dict[str, list[object]]:
+    """Runs the encoder once and returns all outputs of every module."""
+    outputs: dict[str, list[object]] = {name: [] for name in modules}
+
+    def recorder(name: str) -> Callable[[nn.Module, object, object], None]:
+        return lambda module, inputs, output: outputs[name].append(output)
+
+    handles = [module.register_forward_hook(recorder(n)) for n, module in modules.items()]
+    try:
+        with torch.inference_mode():
+            forward(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return outputs
+
+
+def _only_output(outputs: list[object]) -> Tensor:
+    if not outputs:
+        raise _NotTappableError("not called in the forward pass")
+    if len(outputs) > 1:
+        raise _NotTappableError(f"called {len(outputs)} times in one forward pass")
+    tensor = _first_tensor(outputs[0])
+    if tensor is None:
+        raise _NotTappableError(f"its output is a {type(outputs[0]).__name__}, not one tensor")
+    return tensor
+
+
+def _first_tensor(output: object) -> Tensor | None:
+    """Attention layers return ``(tensor, None)``; several tensors are nobody's activation."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, tuple) and output and isinstance(output[0], Tensor):
+        return output[0] if all(other is None for other in output[1:]) else None
+    return None
+
+
+def _read(output: object) -> Tensor:
+    tensor = _first_tensor(output)
+    assert tensor is not None, "the trial pass saw a tensor here"
+    return tensor
+
+
+def _layout(
+    name: str,
+    module: nn.Module,
+    tensor: Tensor,
+    layers: list[nn.Module],
+    images: Tensor,
+    tokens: tuple[int, int],
+) -> tuple[Tap, Extract]:
+    if isinstance(module, _UNCHANGED) or type(module).__name__ in _UNCHANGED_NAMES:
+        raise _NotTappableError("passes its input on unchanged")
+    if not tensor.is_floating_point():
+        raise _NotTappableError(f"its output is {tensor.dtype}")
+    shape = tuple(tensor.shape)
+    if tensor.ndim == 3 and shape[0] != BATCH and shape[1] == BATCH:
+        # Sequence first: handed on as a batch-first view.
+        dim = _channel_dim(module, (shape[1], shape[0], shape[2]), layers, [-1], None)
+        return _token_tap(name, shape[0], shape[dim], tokens), lambda o: _read(o).transpose(0, 1)
+    if tensor.ndim not in (2, 3, 4) or shape[0] != BATCH:
+        raise _NotTappableError(f"its output {shape} does not keep one entry an image in front")
+    if tensor.ndim == 2:
+        return Tap(name, "vector", shape[1]), _read
+    if tensor.ndim == 3 and shape[1] == BATCH:
+        raise _NotTappableError(f"its output {shape} may be batch or sequence first")
+    if tensor.ndim == 3:
+        if _channel_dim(module, shape, layers, [1, -1], None) == 1:
+            return Tap(name, "token", shape[1]), lambda o: _read(o).transpose(1, 2)
+        return _token_tap(name, shape[1], shape[2], tokens), _read
+    dim = _channel_dim(module, shape, layers, [1, -1], (images.shape[2], images.shape[3]))
+    return Tap(name, "map", shape[dim], dim), _read
+
+
+def _token_tap(name: str, length: int, channels: int, tokens: tuple[int, int]) -> Tap:
+    patches, prefix = tokens
+    return Tap(name, "token", channels, -1, prefix if length == patches + prefix else 0)
+
+
+def _channel_dim(
+    module: nn.Module,
+    shape: tuple[int, ...],
+    layers: list[nn.Module],
+    candidates: list[int],
+    image: tuple[int, int] | None,
+) -> int:
+    """Returns the dimension of the channels, 1 or -1, or refuses."""
+    if image is not None:
+        candidates = [dim for dim in candidates if _is_grid(shape, dim, image)]
+        if not candidates:
+            raise _NotTappableError(f"its output {shape} holds no image grid")
+    if isinstance(module, (*_CONVOLUTIONS, *_POOLS)):
+        known = 1
+    elif isinstance(module, nn.Linear) or type(module) is nn.LayerNorm:
+        known = -1
+    else:
+        widths = {width for layer in layers for width in _widths(layer)}
+        candidates = [dim for dim in candidates if shape[dim] in widths]
+        if len(candidates) > 1:
+            candidates = _decided(shape, layers, module)
+        if len(candidates) != 1:
+            raise _NotTappableError(f"which dimension of {shape} holds the channels is not known")
+        return candidates[0]
+    if known not in candidates:
+        raise _NotTappableError(f"its output {shape} has its channels in an unexpected place")
+    return known
+
+
+def _decided(shape: tuple[int, ...], layers: list[nn.Module], module: nn.Module) -> list[int]:
+    """Decides between two dimensions of layer width, if the layers can."""
+    if all(isinstance(layer, _CONVOLUTIONS) for layer in layers):
+        return [1]
+    # Only exact LayerNorms count, since subclasses like LayerNorm2d permute; and only for tokens,
+    # since a map is permuted around them in ConvNeXt.
+    norms = [layer for layer in module.modules() if type(layer) is nn.LayerNorm]
+    return [-1] if len(shape) == 3 and (shape[-1],) in [_widths(n) for n in norms] else []
+
+
+def _is_grid(shape: tuple[int, ...], dim: int, image: tuple[int, int]) -> bool:
+    """Whether the two dimensions beside the channels have the image's aspect ratio."""
+    rows, columns = (shape[2], shape[3]) if dim == 1 else (shape[1], shape[2])
+    return rows * image[1] == columns * image[0] or rows == columns == 1
+
+
+def _surrounding(
+    name: str, module: nn.Module, modules: Mapping[str, nn.Module], tower: nn.Module
+) -> list[nn.Module]:
+    """Returns the layers of the module, or of the nearest module around it that has any."""
+    while True:
+        layers = [layer for layer in module.modules() if _widths(layer)]
+        if layers or not name:
+            return layers
+        name = name.rpartition(".")[0]
+        module = modules.get(name, tower)
+
+
+def _widths(layer: nn.Module) -> tuple[int, ...]:
+    """Returns the output width of a layer that has channels, else nothing."""
+    if isinstance(layer, nn.Linear):
+        return (layer.out_features,)
+    if isinstance(layer, nn.LayerNorm):
+        return (layer.normalized_shape[-1],)
+    if isinstance(layer, nn.modules.conv._ConvNd):
+        return (layer.out_channels,)
+    if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        return (layer.num_features,)
+    if isinstance(layer, nn.GroupNorm):
+        return (layer.num_channels,)
+    if isinstance(layer, nn.MultiheadAttention):
+        return (layer.embed_dim,)
+    return ()
+
+
+def _token_counts(tower: nn.Module) -> tuple[int, int]:
+    """Returns patches and prefix tokens of a vision transformer, ``(0, 0)`` for anything else."""
+    for module in (tower, getattr(tower, "trunk", None)):
+        if module is None:
+            continue
+        grid = getattr(module, "grid_size", None)
+        if grid is not None and hasattr(module, "class_embedding"):  # open_clip
+            return int(grid[0]) * int(grid[1]), 1
+        patches = getattr(getattr(module, "patch_embed", None), "num_patches", None)
+        if patches is not None:  # timm
+            return int(patches), int(getattr(module, "num_prefix_tokens", 0))
+    return 0, 0
