@@ -1,0 +1,221 @@
+#include "exact.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "parallel.hpp"
+
+namespace tuiprobe::cpu {
+namespace {
+
+struct Pass {
+  double sum = 0;
+  int64_t count = 0;
+  int64_t nonfinite = 0;
+  double min = INFINITY;
+  double max = -INFINITY;
+  PowerSums powers;
+};
+
+template <class T, class Visit>
+void visit_rows(const View& x, int64_t first, int64_t last, Visit&& visit) {
+  for (int64_t i = first; i < last; ++i) {
+    for (int64_t p = 0; p < positions(x); ++p) {
+      visit(static_cast<const T*>(row_address(x, i, p)));
+    }
+  }
+}
+
+template <class T>
+void first_pass(const View& x, const std::vector<int32_t>& channels, int64_t first, int64_t last,
+                Pass* out) {
+  visit_rows<T>(x, first, last, [&](const T* row) {
+    for (size_t i = 0; i < channels.size(); ++i) {
+      const float value = to_float(row[channels[i] * x.channel_stride]);
+      Pass& p = out[i];
+      if (!is_finite(value)) {
+        ++p.nonfinite;
+        continue;
+      }
+      const double v = value;
+      ++p.count;
+      p.sum += v;
+      p.min = v < p.min ? v : p.min;
+      p.max = v > p.max ? v : p.max;
+    }
+  });
+}
+
+template <class T>
+void second_pass(const View& x, const std::vector<int32_t>& channels, const double* mean,
+                 int64_t first, int64_t last, Pass* out) {
+  visit_rows<T>(x, first, last, [&](const T* row) {
+    for (size_t i = 0; i < channels.size(); ++i) {
+      const float value = to_float(row[channels[i] * x.channel_stride]);
+      if (!is_finite(value)) continue;
+      const double d = static_cast<double>(value) - mean[i];
+      PowerSums& s = out[i].powers;
+      s.s1 += d;
+      s.s2 += d * d;
+      s.s3 += d * d * d;
+      s.s4 += d * d * d * d;
+    }
+  });
+}
+
+template <class Run>
+void by_type(DType dtype, Run&& run) {
+  if (dtype == DType::f32) return run(float{});
+  if (dtype == DType::f16) return run(Half{});
+  run(BFloat16{});
+}
+
+}  // namespace
+
+std::vector<Moments> exact_moments(const View& x, const std::vector<int32_t>& channels,
+                                   int64_t images_per_block, int threads) {
+  const int64_t blocks = (x.images + images_per_block - 1) / images_per_block;
+  const size_t n = channels.size();
+  std::vector<Pass> passes(blocks * n);
+  std::vector<double> mean(n);
+  std::vector<Moments> out(n);
+  const auto range_end = [&](int64_t b) { return std::min((b + 1) * images_per_block, x.images); };
+  parallel_for(threads, blocks, [&](int64_t b, int) {
+    by_type(x.dtype, [&](auto t) {
+      first_pass<decltype(t)>(x, channels, b * images_per_block, range_end(b), &passes[b * n]);
+    });
+  });
+  std::vector<Pass> total(n);
+  for (int64_t b = 0; b < blocks; ++b) {
+    for (size_t i = 0; i < n; ++i) {
+      const Pass& p = passes[b * n + i];
+      total[i].sum += p.sum;
+      total[i].count += p.count;
+      total[i].nonfinite += p.nonfinite;
+      total[i].min = std::min(total[i].min, p.min);
+      total[i].max = std::max(total[i].max, p.max);
+    }
+  }
+  for (size_t i = 0; i < n; ++i) {
+    mean[i] = total[i].count ? total[i].sum / static_cast<double>(total[i].count) : 0;
+  }
+  parallel_for(threads, blocks, [&](int64_t b, int) {
+    by_type(x.dtype, [&](auto t) {
+      second_pass<decltype(t)>(x, channels, mean.data(), b * images_per_block, range_end(b),
+                               &passes[b * n]);
+    });
+  });
+  for (int64_t b = 0; b < blocks; ++b) {
+    for (size_t i = 0; i < n; ++i) {
+      total[i].powers = merge(total[i].powers, passes[b * n + i].powers);
+    }
+  }
+  for (size_t i = 0; i < n; ++i) {
+    const Pass& p = total[i];
+    out[i] = central(p.powers, p.count, mean[i], 1, p.min, p.max);
+    out[i].nonfinite = p.nonfinite;
+  }
+  return out;
+}
+
+std::vector<Location> sample_locations(const View& x, int64_t limit) {
+  const int64_t rows = x.images * positions(x);
+  const int64_t taken = std::min(rows, limit);
+  std::vector<Pass> passes(x.channels);
+  for (int pass = 0; pass < 2; ++pass) {
+    for (int64_t i = 0; i < taken; ++i) {
+      const int64_t r = i * rows / taken;
+      const void* row = row_address(x, r / positions(x), r % positions(x));
+      for (int64_t c = 0; c < x.channels; ++c) {
+        const float value = load(row, c * x.channel_stride, x.dtype);
+        if (!is_finite(value)) continue;
+        if (pass == 0) {
+          ++passes[c].count;
+          passes[c].sum += static_cast<double>(value);
+        } else {
+          const double d = static_cast<double>(value) - passes[c].sum;
+          passes[c].powers.s2 += d * d;
+        }
+      }
+    }
+    if (pass == 0) {
+      for (Pass& p : passes) p.sum = p.count ? p.sum / static_cast<double>(p.count) : 0;
+    }
+  }
+  std::vector<Location> out(x.channels);
+  for (int64_t c = 0; c < x.channels; ++c) {
+    const double n = static_cast<double>(std::max<int64_t>(passes[c].count, 1));
+    out[c] = {passes[c].sum, std::sqrt(passes[c].powers.s2 / n)};
+  }
+  return out;
+}
+
+namespace {
+
+// Mean over the finite channels, and the root of their mean squared distance from it.
+Location row_location(const void* row, int64_t channels, int64_t stride, DType dtype) {
+  double sum = 0, square = 0, n = 0;
+  for (int64_t c = 0; c < channels; ++c) {
+    const float value = load(row, c * stride, dtype);
+    if (!is_finite(value)) continue;
+    sum += static_cast<double>(value);
+    ++n;
+  }
+  if (n == 0) return {0, 0};
+  const double mean = sum / n;
+  for (int64_t c = 0; c < channels; ++c) {
+    const float value = load(row, c * stride, dtype);
+    if (!is_finite(value)) continue;
+    const double d = static_cast<double>(value) - mean;
+    square += d * d;
+  }
+  return {mean, std::sqrt(square / n)};
+}
+
+}  // namespace
+
+double sample_row_sigma(const View& x) {
+  constexpr int64_t kRows = 7;
+  const int64_t rows = x.images * positions(x);
+  double sigma[kRows];
+  int found = 0;
+  for (int64_t i = 0; i < std::min(rows, kRows); ++i) {
+    const int64_t r = i * rows / std::min(rows, kRows);
+    const void* row = row_address(x, r / positions(x), r % positions(x));
+    const double s = row_location(row, x.channels, x.channel_stride, x.dtype).sigma;
+    if (s > 0) sigma[found++] = s;
+  }
+  if (found == 0) return 1;
+  std::sort(sigma, sigma + found);
+  return sigma[found / 2];
+}
+
+bool exact_row(const void* row, int64_t channels, int64_t stride, DType dtype, double* shares,
+               ExactRow* out) {
+  const double n = static_cast<double>(channels);
+  double sum = 0, square = 0;
+  float low = INFINITY, high = -INFINITY;
+  for (int64_t c = 0; c < channels; ++c) {
+    const float value = load(row, c * stride, dtype);
+    const double v = static_cast<double>(value);
+    sum += v;
+    square += v * v;
+    low = value < low ? value : low;
+    high = value > high ? value : high;
+  }
+  out->square_norm = square;
+  if (!std::isfinite(square) || low == high) return false;
+  const double mean = sum / n;
+  double m2 = 0, m4 = 0;
+  for (int64_t c = 0; c < channels; ++c) {
+    const double d = static_cast<double>(load(row, c * stride, dtype)) - mean;
+    m2 += d * d;
+    m4 += d * d * d * d;
+    shares[c] = d * d * d * d;
+  }
+  for (int64_t c = 0; c < channels; ++c) shares[c] /= m4;
+  out->kurtosis = n * m4 / (m2 * m2);
+  return true;
+}
+
+}  // namespace tuiprobe::cpu

@@ -1,0 +1,3 @@
+#include "kernels_impl.hpp"
+
+TUIPROBE_KERNEL_TABLE(kAvx2, "avx2")

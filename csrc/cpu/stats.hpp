@@ -1,0 +1,76 @@
+// The accumulator behind every class of tuiprobe.stats: any of channel moments, the largest and
+// smallest entries of each channel, and per-image figures, from one pass over memory.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "../layout.hpp"
+#include "../moments.hpp"
+#include "../rows.hpp"
+#include "../topk.hpp"
+
+namespace tuiprobe::cpu {
+
+struct Options {
+  int64_t channels = 0;
+  bool moments = false;
+  int largest = 0;   // entries a channel; 0: not wanted
+  int smallest = 0;  // likewise
+  bool samples = false;
+};
+
+// Best-first lists, one a channel.
+struct TopK {
+  int k = 0;
+  bool smallest = false;
+  std::vector<Entry> entries;  // [channels, k]
+  std::vector<int32_t> sizes;  // [channels]
+
+  TopK() = default;
+  TopK(int64_t channels, int k, bool smallest);
+  Entry* list(int64_t c) { return entries.data() + c * k; }
+  const Entry* list(int64_t c) const { return entries.data() + c * k; }
+  void offer(int64_t c, const Entry& e) { sizes[c] = insert(list(c), sizes[c], k, e); }
+  void merge(const TopK& other);
+};
+
+struct Samples {
+  std::vector<int64_t> ids;        // one entry an image, in order of arrival
+  std::vector<double> kurtosis;    // NaN: degenerate image
+  std::vector<double> self_share;  // NaN likewise
+  std::vector<int32_t> leading;    // -1 likewise
+  std::vector<double> share_sum;   // [channels]
+  std::vector<int64_t> leading_count;
+  std::vector<int64_t> exceed_count;
+  std::vector<int64_t> norm_histogram;
+  double share_square_sum = 0;
+  int64_t rows = 0;
+  int64_t degenerate = 0;
+
+  Samples() = default;
+  explicit Samples(int64_t channels);
+  void merge(const Samples& other);
+};
+
+// Everything an accumulator knows; a value, so that it can be copied out, stored and merged.
+struct State {
+  Options options;
+  int64_t images = 0;  // seen so far: the next default sample id
+  std::vector<Moments> moments;
+  TopK largest;
+  TopK smallest;
+  Samples samples;
+
+  State() = default;
+  explicit State(const Options& options);
+  void merge(const State& other);
+};
+
+// Adds the images of `x` to `state`. `ids` holds one id an image, or is null for running numbers.
+// The result depends neither on `threads` nor on timing. Strong guarantee: on an exception the
+// state is as before.
+void update(State& state, const View& x, const int64_t* ids, int threads);
+
+}  // namespace tuiprobe::cpu

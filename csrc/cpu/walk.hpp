@@ -1,0 +1,41 @@
+// Walks the rows of a block in groups of 16 and feeds them to the kernels.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "kernels.hpp"
+#include "plan.hpp"
+
+namespace tuiprobe::cpu {
+
+// d = x * scale + bias = (x - shift) * scale, by channel; one scale for all rows.
+struct Scaling {
+  std::vector<float> shift, scale, bias;
+  float row_scale = 1;
+
+  explicit Scaling(int64_t channels) : shift(channels), scale(channels, 1.0f), bias(channels) {}
+};
+
+// Per-image results, by index within the update.
+struct Images {
+  std::vector<double> kurtosis, self_share;
+  std::vector<int32_t> leading;
+
+  explicit Images(int64_t n) : kurtosis(n, NAN), self_share(n, NAN), leading(n, -1) {}
+};
+
+struct Walk {
+  const View& x;
+  const State& state;
+  const Kernels& kernels;
+  const Scaling& scaling;
+  const int64_t* ids;
+  Images& images;
+
+  // Images [first, last), their sums into `sums`.
+  void block(int64_t first, int64_t last, Worker& worker, BlockSums& sums) const;
+};
+
+}  // namespace tuiprobe::cpu

@@ -1,0 +1,113 @@
+// Moments to order four as a monoid: lift one value, merge two states, finalize.
+//
+// The same source serves a CPU thread, a CUDA thread, a block and the merge of files from other
+// machines. Merging follows Pebay (2008), "Formulas for robust, one-pass parallel computation of
+// covariances and arbitrary-order statistical moments", equations 2.1, 3.1.
+#pragma once
+
+#include <math.h>
+
+#include "dtype.hpp"
+
+namespace tuiprobe {
+
+// Finite values only; `nonfinite` counts the others. Central sums: m2 = sum (x - mean)^2, ...
+struct Moments {
+  int64_t count = 0;
+  int64_t nonfinite = 0;
+  double mean = 0;
+  double m2 = 0;
+  double m3 = 0;
+  double m4 = 0;
+  double min = INFINITY;
+  double max = -INFINITY;
+};
+
+TP_HD static inline Moments lift(double x) {
+  Moments one;
+  if (!(fabs(x) <= 1.7976931348623157e308)) {
+    one.nonfinite = 1;
+    return one;
+  }
+  one.count = 1;
+  one.mean = one.min = one.max = x;
+  return one;
+}
+
+TP_HD static inline Moments merge(const Moments& a, const Moments& b) {
+  Moments out = a.count ? a : b;
+  out.nonfinite = a.nonfinite + b.nonfinite;
+  if (!a.count || !b.count) return out;
+  const double na = static_cast<double>(a.count), nb = static_cast<double>(b.count);
+  const double n = na + nb;
+  const double d = b.mean - a.mean;
+  const double r = d / n;  // d/n first: d^4 alone may leave the range where d^4/n^3 does not
+  out.count = a.count + b.count;
+  out.mean = na >= nb ? a.mean + r * nb : b.mean - r * na;
+  out.m2 = a.m2 + b.m2 + d * r * na * nb;
+  out.m3 = a.m3 + b.m3 + d * r * r * na * nb * (na - nb) + 3 * r * (na * b.m2 - nb * a.m2);
+  out.m4 = a.m4 + b.m4 + d * r * r * r * na * nb * (na * na - na * nb + nb * nb) +
+           6 * r * r * (na * na * b.m2 + nb * nb * a.m2) + 4 * r * (na * b.m3 - nb * a.m3);
+  out.min = a.min < b.min ? a.min : b.min;
+  out.max = a.max > b.max ? a.max : b.max;
+  return out;
+}
+
+// What the fast loops add up: powers of d = (x - shift) * scale, scale a power of two.
+struct PowerSums {
+  double s1 = 0;
+  double s2 = 0;
+  double s3 = 0;
+  double s4 = 0;
+};
+
+TP_HD static inline PowerSums merge(const PowerSums& a, const PowerSums& b) {
+  return {a.s1 + b.s1, a.s2 + b.s2, a.s3 + b.s3, a.s4 + b.s4};
+}
+
+// Central moments of n finite values from their power sums about `shift`.
+TP_HD static inline Moments central(const PowerSums& s, int64_t n, double shift, double scale,
+                                    double min, double max) {
+  Moments out;
+  if (n == 0) return out;
+  out.count = n;
+  out.min = min;
+  out.max = max;
+  if (min == max) {  // a constant has no spread, whatever the rounding of the sums says
+    out.mean = min;
+    return out;
+  }
+  const double size = static_cast<double>(n);
+  const double m = s.s1 / size;
+  const double u = 1 / scale;
+  const double m2 = s.s2 - size * m * m;
+  const double m3 = s.s3 - 3 * m * s.s2 + 2 * size * m * m * m;
+  const double m4 = s.s4 - 4 * m * s.s3 + 6 * m * m * s.s2 - 3 * size * m * m * m * m;
+  out.mean = shift + m * u;
+  out.m2 = (m2 > 0 ? m2 : 0) * u * u;
+  out.m3 = m3 * u * u * u;
+  out.m4 = (m4 > 0 ? m4 : 0) * u * u * u * u;
+  return out;
+}
+
+struct MomentSummary {
+  double mean;
+  double var;
+  double skewness;
+  double kurtosis;
+  double min;
+  double max;
+};
+
+// Names and ddof 0 as in scipy.stats; kurtosis is Pearson's (3 for a Gaussian). A constant has
+// variance 0 and undefined (NaN) skewness and kurtosis; nothing at all is NaN throughout.
+TP_HD static inline MomentSummary finalize(const Moments& s) {
+  if (s.count == 0) return {NAN, NAN, NAN, NAN, NAN, NAN};
+  const double n = static_cast<double>(s.count);
+  const double var = s.m2 / n;
+  if (!(s.m2 > 0)) return {s.mean, 0, NAN, NAN, s.min, s.max};
+  const double sigma = sqrt(var);
+  return {s.mean, var, s.m3 / n / var / sigma, s.m4 / n / var / var, s.min, s.max};
+}
+
+}  // namespace tuiprobe

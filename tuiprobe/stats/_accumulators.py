@@ -1,0 +1,239 @@
+"""The four accumulators: thin faces of one native class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from tuiprobe.stats._input import read_activations, read_sample_ids
+from tuiprobe.stats._native import native
+from tuiprobe.stats._summaries import (
+    ActivationSummary,
+    Moments,
+    SampleSummary,
+    TopK,
+    sample_summary,
+)
+
+
+class _Accumulator:
+    """What all accumulators share: input checks, merging, and state as tensors."""
+
+    def __init__(self, channels: int, device: str | torch.device, **parts: Any) -> None:
+        if isinstance(channels, bool) or not isinstance(channels, int):
+            raise TypeError(f"channels must be an integer, got {channels!r}")
+        self.channels = channels
+        self.device = _device(device)
+        self._core = native.Accumulator(channels=channels, **_NOTHING | parts)
+        self._parts = parts
+
+    def update(self, x: Any, sample_ids: Any = None, *, channel_dim: int = -1) -> None:
+        """Takes the activations of whole images; an empty batch changes nothing.
+
+        Tensors that require grad are read as if detached. Nothing is copied.
+
+        Args:
+            x: float32, float16 or bfloat16 tensor, or float32 or float16 NumPy array, of any
+                strides: ``(N, C)``, tokens ``(B, T, C)``, or 4-D maps, whose ``channel_dim``
+                the caller names.
+            sample_ids: int64 ``[B]``, not negative; running numbers from 0 if left out.
+            channel_dim: -1, or 1 for channels second.
+
+        Raises:
+            TypeError: For another dtype, layout or kind of tensor.
+            ValueError: For another shape, channel count, device or number of ids.
+            RuntimeError: In a process forked after this module was loaded.
+        """
+        rows = read_activations(x, self.channels, channel_dim, self.device)
+        ids = read_sample_ids(sample_ids, rows.shape[0])
+        self._core.update(
+            rows.data, rows.dtype, rows.shape, rows.strides, ids, torch.get_num_threads()
+        )
+
+    def merge(self, other: Self) -> Self:
+        """Adds what another accumulator of the same kind has seen; returns self.
+
+        Raises:
+            TypeError: If the other one is of another kind.
+            ValueError: If channels or k differ, or if it is this very one.
+        """
+        if type(other) is not type(self):
+            raise TypeError(f"cannot merge {type(other).__name__} into {type(self).__name__}")
+        self._core.merge(other._core)
+        return self
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Returns the whole state as CPU tensors; loading it again gives the same bits."""
+        flat: dict[str, torch.Tensor] = {}
+        for name, value in self._core.state().items():
+            if isinstance(value, dict):
+                flat |= {f"{name}.{key}": torch.from_numpy(a) for key, a in value.items()}
+            else:
+                flat[name] = torch.from_numpy(value)
+        return flat
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Replaces the state by one that :meth:`state_dict` returned.
+
+        Raises:
+            KeyError: If a field is missing.
+            TypeError: If a field has another dtype.
+            ValueError: If it belongs to another number of channels or k.
+        """
+        nested: dict[str, Any] = {}
+        for name, value in state.items():
+            array = np.ascontiguousarray(torch.as_tensor(value).detach().cpu().numpy())
+            part, _, key = name.partition(".")
+            if key:
+                nested.setdefault(part, {})[key] = array
+            else:
+                nested[part] = array
+        self._core.load(nested)
+
+
+_NOTHING = {"moments": False, "largest": 0, "smallest": 0, "samples": False}
+
+
+def _device(device: str | torch.device) -> torch.device:
+    where = torch.device(device)
+    if where.type not in ("cpu", "cuda"):
+        raise ValueError(f"device must be 'cpu' or 'cuda', got {str(device)!r}; use .cpu()")
+    if where.type == "cuda" and where.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return where
+
+
+def _check_k(k: int) -> None:
+    if isinstance(k, bool) or not isinstance(k, int):
+        raise TypeError(f"k must be an integer, got {k!r}")
+    if not 1 <= k <= 65536:
+        raise ValueError(f"k must be between 1 and 65536, got {k}")
+
+
+class ChannelMoments(_Accumulator):
+    """Count, mean, variance, skewness, kurtosis, minimum and maximum of each channel.
+
+    Args:
+        channels: Width C.
+        device: Where the activations will be.
+
+    >>> import numpy as np
+    >>> stats = ChannelMoments(2)
+    >>> stats.update(np.array([[1, 5], [3, 5]], dtype=np.float32))
+    >>> result = stats.compute()
+    >>> result.mean, result.var
+    (array([2., 5.]), array([1., 0.]))
+    """
+
+    def __init__(self, channels: int, device: str | torch.device = "cpu") -> None:
+        super().__init__(channels, device, moments=True)
+
+    def compute(self) -> Moments:
+        """Returns the moments of all values seen so far."""
+        return Moments(**self._core.summary("moments")["moments"])
+
+
+class ChannelTopK(_Accumulator):
+    """The k largest (or smallest) values of each channel, at most one an image.
+
+    Args:
+        channels: Width C.
+        k: Entries a channel.
+        largest: False for the smallest values.
+        device: Where the activations will be.
+
+    >>> import numpy as np
+    >>> top = ChannelTopK(1, k=2)
+    >>> top.update(np.array([[1], [3], [3], [2]], dtype=np.float32), [10, 11, 12, 13])
+    >>> top.compute().sample_ids
+    array([[11, 12]])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        k: int = 32,
+        largest: bool = True,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        _check_k(k)
+        self.k, self._end = k, "largest" if largest else "smallest"
+        super().__init__(channels, device, **{self._end: k})
+
+    def compute(self) -> TopK:
+        """Returns the entries, best first."""
+        return TopK(**self._core.summary(self._end)[self._end])
+
+
+class SampleMoments(_Accumulator):
+    """Per-image kurtosis over the channels, fourth-moment shares and neighbouring criteria.
+
+    Args:
+        channels: Width C.
+        device: Where the activations will be.
+
+    >>> import numpy as np
+    >>> samples = SampleMoments(4)
+    >>> samples.update(np.array([[1, -1, 1, -1], [0, 0, 8, 0]], dtype=np.float32))
+    >>> result = samples.compute()
+    >>> result.kurtosis.round(4), result.leading
+    (array([1.    , 2.3333]), array([0, 2], dtype=int32))
+    """
+
+    def __init__(self, channels: int, device: str | torch.device = "cpu") -> None:
+        super().__init__(channels, device, samples=True)
+
+    def compute(self) -> SampleSummary:
+        """Returns the figures of all images seen so far."""
+        return sample_summary(self._core.summary("samples")["samples"])
+
+
+class _SamplesOf:
+    """The per-image part of an :class:`ActivationStats`."""
+
+    def __init__(self, core: Any) -> None:
+        self._core = core
+
+    def compute(self) -> SampleSummary:
+        """Returns the figures of all images seen so far."""
+        return sample_summary(self._core.summary("samples")["samples"])
+
+
+class ActivationStats(_Accumulator):
+    """Channel moments, both ends' top k and per-image figures, from one pass over memory.
+
+    Args:
+        channels: Width C.
+        k: Entries a channel and end.
+        device: Where the activations will be.
+
+    >>> import torch
+    >>> stats = ActivationStats(8, k=2)
+    >>> stats.update(torch.arange(32.0).reshape(2, 2, 8))  # two images of two tokens
+    >>> summary = stats.compute()
+    >>> summary.moments.count[0], summary.largest.values[0].tolist(), summary.samples.rows
+    (np.int64(4), [24.0, 8.0], 4)
+    """
+
+    def __init__(self, channels: int, k: int = 32, device: str | torch.device = "cpu") -> None:
+        _check_k(k)
+        self.k = k
+        super().__init__(channels, device, moments=True, largest=k, smallest=k, samples=True)
+
+    @property
+    def samples(self) -> _SamplesOf:
+        """The per-image part alone, cheaper to compute than the whole."""
+        return _SamplesOf(self._core)
+
+    def compute(self) -> ActivationSummary:
+        """Returns everything about all images seen so far."""
+        parts = self._core.summary()
+        return ActivationSummary(
+            moments=Moments(**parts["moments"]),
+            largest=TopK(**parts["largest"]),
+            smallest=TopK(**parts["smallest"]),
+            samples=sample_summary(parts["samples"]),
+        )

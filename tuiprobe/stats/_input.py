@@ -1,0 +1,142 @@
+"""From a tensor or an array to pointer, shape and strides; every refusal names value and fix."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+_TORCH_CODES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
+_NUMPY_CODES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1}
+_DTYPES = "float32, float16 or bfloat16"
+
+Quad = tuple[int, int, int, int]
+
+
+class Rows(NamedTuple):
+    """Activations as (images, height, width, channels); `owner` keeps the memory alive."""
+
+    owner: torch.Tensor | np.ndarray[Any, Any]
+    data: int
+    dtype: int
+    shape: Quad
+    strides: Quad
+
+
+def read_activations(x: Any, channels: int, channel_dim: int, device: torch.device) -> Rows:
+    """Checks activations and describes them without a copy.
+
+    Args:
+        x: Tensor or NumPy array ``(N, C)``, ``(B, T, C)`` or, with the channels where
+            ``channel_dim`` says, 4-D.
+        channels: The C it must have.
+        channel_dim: -1, or 1 for maps with channels second.
+        device: Where the accumulator lives.
+
+    Raises:
+        TypeError: For anything but a dense real tensor of a supported dtype.
+        ValueError: For a wrong shape, channel count, channel_dim or device.
+    """
+    if isinstance(x, torch.Tensor):
+        _check_tensor(x, device)
+        dtype, strides = _TORCH_CODES[x.dtype], tuple(x.stride())
+    elif isinstance(x, np.ndarray):
+        _check_array(x, device)
+        dtype = _NUMPY_CODES[x.dtype]
+        strides = tuple(s // x.itemsize for s in x.strides)
+    else:
+        raise TypeError(f"activations must be a torch tensor or a NumPy array, got {type(x)!r}")
+    shape, strides = _four_d(tuple(x.shape), strides, channel_dim)
+    if shape[3] != channels:
+        raise ValueError(
+            f"expected {channels} channels along dimension {channel_dim}, got {shape[3]} "
+            f"in shape {tuple(x.shape)}; check channel_dim"
+        )
+    if shape[0] > 0 and shape[1] * shape[2] == 0:
+        raise ValueError(f"images without positions: shape {tuple(x.shape)}")
+    return Rows(x, _address(x), dtype, shape, strides)
+
+
+def _check_tensor(x: torch.Tensor, device: torch.device) -> None:
+    if x.dtype not in _TORCH_CODES:
+        raise TypeError(f"activations must be {_DTYPES}, got {x.dtype}; convert with .float()")
+    if x.layout != torch.strided:
+        raise TypeError(f"activations must be dense, got {x.layout}; convert with .to_dense()")
+    if x.device.type == "meta":
+        raise TypeError("activations are on the meta device and hold no values")
+    if x.device != device:
+        raise ValueError(
+            f"activations are on {x.device}, the accumulator on {device}; "
+            f"make it with device={str(x.device)!r} or move the activations"
+        )
+    if x.is_neg():
+        raise TypeError("activations are a lazily negated view; call .resolve_neg()")
+
+
+def _check_array(x: np.ndarray[Any, Any], device: torch.device) -> None:
+    if x.dtype not in _NUMPY_CODES:
+        raise TypeError(
+            f"activations must be native-endian float32 or float16, got {x.dtype!r}; "
+            "convert with .astype(np.float32)"
+        )
+    if device.type != "cpu":
+        raise ValueError(f"NumPy arrays are on the CPU, the accumulator on {device}")
+    if not x.flags.aligned or any(s % x.itemsize for s in x.strides):
+        raise ValueError("activations are not aligned to their item size; pass a copy")
+
+
+def _address(x: Any) -> int:
+    if isinstance(x, np.ndarray):
+        return int(x.ctypes.data)
+    try:
+        return int(x.data_ptr())
+    except RuntimeError as error:  # fake tensors, functorch wrappers
+        raise TypeError(f"activations hold no readable memory: {type(x).__name__}") from error
+
+
+def _four_d(
+    shape: tuple[int, ...], strides: tuple[int, ...], channel_dim: int
+) -> tuple[Quad, Quad]:
+    n = len(shape)
+    if n not in (2, 3, 4):
+        raise ValueError(f"activations must have 2, 3 or 4 dimensions, got shape {shape}")
+    if not isinstance(channel_dim, int) or not -n <= channel_dim < n or channel_dim % n == 0:
+        raise ValueError(
+            f"channel_dim must be 1 or -1 for {n} dimensions, got {channel_dim!r}; "
+            "dimension 0 counts the images"
+        )
+    c = channel_dim % n
+    if n == 4 and c == 2:
+        raise ValueError("channel_dim of a map must be 1 or -1, got 2")
+    middle = [d for d in range(1, n) if d != c]
+    while len(middle) < 2:
+        middle.insert(0, -1)  # absent: size 1, stride 0
+    order = (0, *middle, c)
+    sizes = tuple(1 if d == -1 else int(shape[d]) for d in order)
+    steps = tuple(0 if d == -1 else int(strides[d]) for d in order)
+    return (sizes[0], sizes[1], sizes[2], sizes[3]), (steps[0], steps[1], steps[2], steps[3])
+
+
+def read_sample_ids(ids: Any, images: int) -> np.ndarray[Any, Any] | None:
+    """Checks sample ids and returns them as a contiguous int64 array, None for running numbers.
+
+    Raises:
+        TypeError: If they are not integers.
+        ValueError: If there is not one for each image, or one is negative.
+    """
+    if ids is None:
+        return None
+    if isinstance(ids, torch.Tensor):
+        if ids.dtype not in (torch.int64, torch.int32):
+            raise TypeError(f"sample_ids must be int64, got {ids.dtype}")
+        ids = ids.detach().cpu().numpy()
+    array = np.asarray(ids)
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"sample_ids must be int64, got {array.dtype}")
+    if array.ndim != 1 or len(array) != images:
+        raise ValueError(f"got sample_ids of shape {array.shape} for {images} images")
+    array = np.ascontiguousarray(array, dtype=np.int64)
+    if images and array.min() < 0:
+        raise ValueError(f"sample_ids must not be negative, got {array.min()}")
+    return array
