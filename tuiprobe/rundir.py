@@ -73,6 +73,11 @@ class RunDir:
         return self.path / "statistics.safetensors"
 
     @property
+    def measured_file(self) -> Path:
+        """What the merged statistics rest on: shards, skipped images, fingerprints, as JSON."""
+        return self.path / "measured.json"
+
+    @property
     def results_file(self) -> Path:
         """The Report, as JSON."""
         return self.path / "results.json"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+DIRECTORY_VERSION = 1
 """Version of the run directory's contents; part of every key."""
 
 FINAL_TAP = "embedding"
@@ -69,5 +69,5 @@ def content_key(content: dict[str, Any]) -> str:
     >>> content_key({"dtype": "float32"}) == content_key({"dtype": "float32"})
     True
     """
-    text = json.dumps({"schema": SCHEMA_VERSION, **content}, sort_keys=True)
+    text = json.dumps({"schema": DIRECTORY_VERSION, **content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

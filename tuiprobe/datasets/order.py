@@ -36,16 +36,16 @@ def processing_order(samples: Sequence[Sample], seed: int) -> NDArray[np.int64]:
     """
     ids = np.arange(len(samples), dtype=np.int64)
     labels = np.array([-1 if s.label is None else s.label for s in samples], dtype=np.int64)
-    shuffle = _hash(ids, seed)
+    shuffle = hash_ids(ids, seed)
     by_class = np.lexsort((shuffle, labels))
     _, starts, counts = np.unique(labels[by_class], return_index=True, return_counts=True)
     rank = np.arange(len(ids)) - np.repeat(starts, counts)
-    jitter = _hash(by_class, seed + 1) / 2.0**64
+    jitter = hash_ids(by_class, seed + 1) / 2.0**64
     place = (rank + jitter) / np.repeat(counts, counts)
     return by_class[np.lexsort((by_class, place))].astype(np.int64)
 
 
-def _hash(values: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
+def hash_ids(values: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
     """SplitMix64 (Steele, Lea, Flood 2014) of each value under a seed."""
     state = np.uint64((seed * 0xD1342543DE82EF95 + 1) % 2**64)
     with np.errstate(over="ignore"):

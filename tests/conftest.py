@@ -1,0 +1,42 @@
+"""Shared fixtures: no network, real photographs as files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("NO_COLOR", "1")
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder of two class folders with crops of real photographs as JPEG files."""
+    from skimage import data
+
+    root = tmp_path_factory.mktemp("photographs")
+    pictures = {
+        "animal": [data.astronaut(), data.chelsea()],
+        "thing": [data.coffee(), data.rocket()],
+    }
+    for name, images in pictures.items():
+        write_crops(root / name, images, crops=20)
+    return root
+
+
+def write_crops(folder: Path, images: list, crops: int) -> None:
+    """Writes crops of several sizes and places of each picture."""
+    import numpy as np
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    draws = np.random.default_rng(len(folder.name))
+    for number, image in enumerate(images):
+        height, width = image.shape[:2]
+        for crop in range(crops):
+            size = int(draws.integers(120, min(height, width)))
+            top, left = draws.integers(0, height - size), draws.integers(0, width - size)
+            picture = Image.fromarray(image[top : top + size, left : left + size])
+            picture.save(folder / f"{number}-{crop}.jpg", quality=90)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuiprobe.datasets import Sample
+from tuiprobe.datasets.order import processing_order
+
+
+def samples_of(labels: list[int | None]) -> list[Sample]:
+    return [Sample(i, f"{i}.png", label) for i, label in enumerate(labels)]
+
+
+labels = st.lists(st.one_of(st.none(), st.integers(0, 5)), min_size=1, max_size=300)
+
+
+@given(labels, st.integers(-(2**40), 2**40))
+def test_the_order_is_a_permutation(labels: list[int | None], seed: int) -> None:
+    order = processing_order(samples_of(labels), seed)
+    assert sorted(order.tolist()) == list(range(len(labels)))
+
+
+@given(labels, st.integers(0, 100), st.floats(0, 1))
+def test_every_prefix_holds_every_class_in_proportion(
+    labels: list[int | None], seed: int, part: float
+) -> None:
+    order = processing_order(samples_of(labels), seed)
+    n = round(part * len(labels))
+    prefix = [labels[i] for i in order[:n]]
+    for label in set(labels):
+        # j-th of m samples lies in [j/m, (j+1)/m): each class is off by at most one image, and
+        # the end of the prefix itself by the same amount for every class
+        expected = labels.count(label) * n / len(labels)
+        assert abs(prefix.count(label) - expected) <= 1 + labels.count(label) * len(
+            set(labels)
+        ) / len(labels)
+
+
+def test_the_order_is_the_same_for_ever() -> None:
+    order = processing_order(samples_of([0] * 6 + [1] * 3), seed=7)
+    assert order.tolist() == GOLDEN
+
+
+def test_the_seed_changes_the_order() -> None:
+    samples = samples_of([None] * 100)
+    assert not np.array_equal(processing_order(samples, 0), processing_order(samples, 1))
+
+
+def test_files_in_a_row_do_not_stay_in_a_row() -> None:
+    order = processing_order(samples_of([None] * 10_000), seed=0)
+    neighbours = np.abs(np.diff(order)) == 1
+    assert neighbours.mean() < 0.002
+
+
+GOLDEN = [2, 8, 1, 4, 6, 0, 7, 3, 5]

@@ -1,0 +1,122 @@
+"""Events to stderr: a progress bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from tuiprobe.events import Event, Listener
+from tuiprobe.plaintext import plain
+
+_LINE_SECONDS = 5.0
+_SKIPPED_SHOWN = 10
+
+
+@contextmanager
+def narrated() -> Iterator[Listener]:
+    """Yields a listener that tells a person at stderr what happens."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        yield _Lines()
+        return
+    columns = (
+        TextColumn("{task.fields[where]}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}", markup=False),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield _Bar(console, progress)
+
+
+def sentence(event: Event) -> str:
+    """Returns an event as one line of plain text.
+
+    >>> sentence(Event("warning", "bad\\x1b[31m name"))
+    'warning: bad\\\\x1b[31m name'
+    """
+    prefix = {"warning": "warning: ", "skipped": "skipped ", "failed": "error: "}
+    return prefix.get(event.kind, "") + plain(event.message)
+
+
+def progress_line(data: dict[str, Any]) -> str:
+    """Returns progress as one line.
+
+    >>> progress_line({"set": "val", "done": 64, "skipped": 1, "total": 500, "rate": 8, "eta": 61})
+    'val: 65 of 500 images, 8.0 images/s, 1:01 left'
+    """
+    through = data["done"] + data["skipped"]
+    eta = data["eta"]
+    left = f", {_clock(eta)} left" if eta is not None else ""
+    return f"{data['set']}: {through} of {data['total']} images, {data['rate']:.1f} images/s{left}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+class _Skips:
+    """Shows the first unreadable images and then only counts: the report lists all."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def worth_showing(self, event: Event) -> bool:
+        if event.kind != "skipped":
+            return event.kind != "shard"
+        self._count += 1
+        return self._count <= _SKIPPED_SHOWN
+
+
+class _Lines:
+    """One line an event, progress every few seconds."""
+
+    def __init__(self) -> None:
+        self._skips = _Skips()
+        self._next = time.monotonic() + _LINE_SECONDS
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "progress":
+            if time.monotonic() >= self._next:
+                self._next = time.monotonic() + _LINE_SECONDS
+                print(progress_line(event.data), file=sys.stderr, flush=True)
+        elif self._skips.worth_showing(event):
+            print(sentence(event), file=sys.stderr, flush=True)
+
+
+class _Bar:
+    """A progress bar with the other events above it."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self._console, self._progress = console, progress
+        self._skips = _Skips()
+        self._task: Any = None
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "progress":
+            self._advance(event.data)
+        elif self._skips.worth_showing(event):
+            self._console.print(Text(sentence(event)))
+        if event.kind == "stage" and event.data.get("stage") == "merge" and self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+
+    def _advance(self, data: dict[str, Any]) -> None:
+        if self._task is None:
+            self._task = self._progress.add_task("", total=data["total"], where="", rate="")
+        self._progress.update(
+            self._task,
+            completed=data["done"] + data["skipped"],
+            where=str(data["set"]),
+            rate=f"{data['rate']:.1f} images/s",
+        )
