@@ -214,7 +214,7 @@ def replace_live(path: Path, content: bytes) -> None:
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> None:
     """Publishes named arrays as safetensors with a checksum of their content."""
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     checked = {**metadata, "checksum": _checksum(contiguous)}
     write_bytes(path, encode_tensors(contiguous, metadata=checked))
 
@@ -283,5 +283,5 @@ def _checksum(arrays: Mapping[str, NDArray[Any]]) -> str:
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
+        digest.update(np.asarray(array, order="C").reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

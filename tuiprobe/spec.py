@@ -22,8 +22,8 @@ class RunSpec(BaseModel):
         model: Encoder, for example ``open_clip:RN50-quickgelu`` or ``timm:resnet50.a1_in1k``.
         checkpoint: File with the weights to load in place of the published ones.
         data: Data source, for example ``imagefolder:/data/val``.
-        layers: Glob patterns over the names of inner taps; the final representation is always
-            measured.
+        layers: Glob patterns over the names of inner taps (``*`` stays between two dots, ``**``
+            crosses them); the final representation is always measured.
         tokens: Which tokens of a token tap count: the class token, all, or their mean.
         sample: Images per set, the first of the processing order; None measures all.
         seed: Seed of the processing order and of sampled rows.

@@ -1,1 +1,5 @@
-"""Report writers, one file a format; they read results and nothing else."""
+"""Readers of results.json: one file a format."""
+
+from tuiprobe.report.write import write_reports
+
+__all__ = ["write_reports"]

@@ -1,0 +1,23 @@
+"""Entry point: answers what needs no libraries at once, hands the rest to the command line."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Runs ``tuiprobe`` and exits with its exit code."""
+    if sys.platform == "win32":
+        sys.exit("tuiprobe runs on Linux and macOS; on Windows use it inside WSL")
+    if sys.argv[1:] == ["--version"]:
+        from tuiprobe import __version__
+
+        print(f"tuiprobe {__version__}")
+        return
+    from tuiprobe.cli import run_cli
+
+    sys.exit(run_cli(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

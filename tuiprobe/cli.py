@@ -1,0 +1,112 @@
+"""The command line: options in, exit code out.
+
+stdout carries data, stderr narration. Every import that costs time happens inside a command.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from tuiprobe import __version__
+from tuiprobe.commands import report, reprobe
+from tuiprobe.errors import TuiprobeError, UsageError
+
+app = typer.Typer(
+    name="tuiprobe",
+    help="Probe vision encoders for the inner signature of robustness, without shifted data.",
+    add_completion=False,
+    no_args_is_help=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("report")(report.report)
+app.command("reprobe")(reprobe.reprobe)
+
+
+@app.callback(invoke_without_command=True)
+def probe(
+    context: typer.Context,
+    headless: Annotated[bool, typer.Option("--headless", help="Run without a screen.")] = False,
+    model: Annotated[
+        Optional[list[str]],
+        typer.Option(help="Encoder, e.g. open_clip:RN50-quickgelu/openai or timm:resnet50.a1_in1k."),
+    ] = None,
+    checkpoint: Annotated[
+        Optional[Path], typer.Option(help="Weights to load in place of the published ones.")
+    ] = None,
+    data: Annotated[Optional[str], typer.Option(help="Images, e.g. imagefolder:/data/val.")] = None,
+    layers: Annotated[
+        Optional[list[str]], typer.Option(help="Glob over inner layers to measure too.")
+    ] = None,
+    tokens: Annotated[str, typer.Option(help="Tokens that count: all, class or mean.")] = "all",
+    sample: Annotated[Optional[int], typer.Option(help="Images per set.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the processing order.")] = 0,
+    batch_size: Annotated[int, typer.Option(help="Images per forward pass.")] = 32,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
+    threads: Annotated[Optional[int], typer.Option(help="CPU threads; default one a core.")] = None,
+    workers: Annotated[Optional[int], typer.Option(help="Processes that decode images.")] = None,
+    max_unreadable: Annotated[
+        float, typer.Option(help="Share of unreadable images that stops the run.")
+    ] = 0.05,
+    output: Annotated[Optional[Path], typer.Option(help="The run directory.")] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, do not resume.")] = False,
+    mix: Annotated[
+        bool, typer.Option("--mix", help="Resume although hardware or libraries changed.")
+    ] = False,
+    require_weights: Annotated[
+        bool, typer.Option("--require-weights", help="Refuse an untrained encoder (exit 3).")
+    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Probes one or more encoders; see the documentation of each source in docs/."""
+    if version:
+        print(f"tuiprobe {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is not None:
+        return
+    if not headless:
+        print(context.get_help())
+        raise typer.Exit(0 if len(sys.argv) <= 1 else UsageError.exit_code)
+    from tuiprobe.commands.headless import run_models
+
+    code = run_models(
+        model or [],
+        data=data,
+        output=output,
+        fresh=fresh,
+        mix=mix,
+        options={
+            "checkpoint": str(checkpoint) if checkpoint else None,
+            "layers": tuple(layers or ()),
+            "tokens": tokens,
+            "sample": sample,
+            "seed": seed,
+            "batch_size": batch_size,
+            "device": device,
+            "dtype": dtype,
+            "threads": threads,
+            "workers": workers,
+            "max_unreadable": max_unreadable,
+            "require_weights": require_weights,
+        },
+    )
+    raise typer.Exit(code)
+
+
+def run_cli(arguments: list[str]) -> int:
+    """Runs the command line and returns its exit code; user errors become one sentence."""
+    from tuiprobe.plaintext import plain
+
+    try:
+        app(args=arguments, prog_name="tuiprobe")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except TuiprobeError as error:
+        print(f"error: {plain(str(error))}", file=sys.stderr)
+        return error.exit_code
+    return 0

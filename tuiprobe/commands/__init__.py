@@ -1,0 +1,1 @@
+"""One file a command: options to a call, results to text."""

@@ -1,0 +1,93 @@
+"""``tuiprobe --headless``: one run a model, narrated at stderr, summarised at stdout."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tuiprobe.errors import TuiprobeError, UsageError
+from tuiprobe.events import Event, Listener
+from tuiprobe.narration import narrated
+from tuiprobe.plaintext import plain
+from tuiprobe.spec import RunSpec
+
+INTERRUPTED = 130
+
+
+def run_models(
+    models: list[str],
+    *,
+    data: str | None,
+    output: Path | None,
+    fresh: bool,
+    mix: bool,
+    options: dict[str, Any],
+) -> int:
+    """Runs every model; one that fails does not stop the others.
+
+    Args:
+        models: Specs of encoders.
+        data: Data source.
+        output: The run directory; with several models, the directory of their run directories.
+        fresh: Start anew.
+        mix: Accept shards of another fingerprint.
+        options: Further fields of the RunSpec.
+
+    Returns:
+        The exit code: the first that is not 0.
+    """
+    specs = [make_spec(model, data, options) for model in models]
+    if not specs:
+        raise UsageError("name an encoder with --model")
+    codes = []
+    with narrated() as listen:
+        for spec in specs:
+            codes.append(_run_one(spec, output, len(specs) > 1, fresh, mix, listen))
+            if codes[-1] == INTERRUPTED:
+                break
+    return next((code for code in codes if code), 0)
+
+
+def make_spec(model: str, data: str | None, options: dict[str, Any]) -> RunSpec:
+    """Returns the spec that the options describe.
+
+    Raises:
+        UsageError: Naming the option and what is wrong with it.
+    """
+    if data is None:
+        raise UsageError("name the images with --data, for example --data imagefolder:/data/val")
+    try:
+        return RunSpec(model=model, data=data, **options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
+        raise UsageError(f"{option}: {first['msg']} (got {first['input']!r})") from error
+
+
+def _run_one(
+    spec: RunSpec, output: Path | None, several: bool, fresh: bool, mix: bool, listen: Listener
+) -> int:
+    from tuiprobe.engine.run import run
+    from tuiprobe.report import write_reports
+
+    runs = output if several and output is not None else Path("runs")
+    try:
+        outcome = run(
+            spec, output=None if several else output, runs=runs, fresh=fresh, mix=mix, listen=listen
+        )
+        if outcome.merged:
+            summary = write_reports(outcome.directory)
+            sys.stdout.write(summary)
+            sys.stdout.flush()
+        place = outcome.directory.path / "report.md" if outcome.merged else outcome.directory.path
+        print(plain(f"report: {place}" if outcome.merged else f"run: {place}"), file=sys.stderr)
+    except TuiprobeError as error:
+        listen(Event("failed", str(error)))
+        return error.exit_code
+    except KeyboardInterrupt:  # before or after the images, where nothing can be lost
+        listen(Event("interrupted", "stopped; what is published is kept"))
+        return INTERRUPTED
+    return 0 if outcome.complete else INTERRUPTED

@@ -1,0 +1,46 @@
+"""Times the stages of a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from tuiprobe.results import Timings
+
+
+class Clock:
+    """Starts with the run.
+
+    Attributes:
+        images: Images that this process measured itself.
+    """
+
+    def __init__(self) -> None:
+        self.images = 0
+        self._started = _now()
+        self._seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the time of the block to a stage."""
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - begin
+
+    def timings(self) -> Timings:
+        """Returns what the report says about time."""
+        extract = self._seconds.get("extract", 0.0)
+        return Timings(
+            started=self._started,
+            finished=_now(),
+            seconds={name: round(seconds, 3) for name, seconds in self._seconds.items()},
+            images_per_second=round(self.images / extract, 3) if extract and self.images else None,
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

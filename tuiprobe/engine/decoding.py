@@ -1,0 +1,117 @@
+"""Images to batches: decoding and preprocessing in worker processes, ahead of the encoder."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from tuiprobe.datasets.base import Dataset, UnreadableImageError
+from tuiprobe.engine.shards import Shard
+from tuiprobe.errors import RunError
+
+MAX_WORKERS = 8
+_WORKERS_FROM = 512  # fewer images than this are decoded before worker processes have started
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The readable images of one fixed batch.
+
+    Attributes:
+        images: float32 ``[B, 3, H, W]``, preprocessed.
+        ids: int64 ``[B]``, sample ids.
+        skipped: Sample id and reason of each image that could not be read.
+    """
+
+    images: torch.Tensor
+    ids: torch.Tensor
+    skipped: tuple[tuple[int, str], ...]
+
+
+def choose_workers(requested: int | None, images: int) -> int:
+    """Returns how many processes decode; 0 decodes in this one."""
+    if requested is not None:
+        return requested
+    if images < _WORKERS_FROM:
+        return 0
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, MAX_WORKERS)
+
+
+def decode_batches(
+    shards: Sequence[Shard], datasets: dict[str, Dataset], preprocess: Any, workers: int
+) -> Iterator[Batch]:
+    """Yields every batch of the shards in order.
+
+    Args:
+        shards: What to decode.
+        datasets: Data set of each set name.
+        preprocess: RGB image to float32 tensor ``[3, H, W]``.
+        workers: Worker processes; 0 for none.
+
+    Raises:
+        RunError: If a worker process died.
+    """
+    places = [(s.set_name, int(i)) for s in shards for batch in s.batches for i in batch]
+    loader = DataLoader(
+        _Images(places, datasets, preprocess),  # type: ignore[arg-type]
+        batch_sampler=_batches_of_places(shards),
+        collate_fn=_collate,
+        num_workers=workers,
+        worker_init_fn=_start_worker,
+        multiprocessing_context="fork" if workers else None,
+    )
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" in str(error):
+            raise RunError(
+                f"a process that decodes images died ({error}); most often the memory is full: "
+                "try fewer --workers, or --workers 0"
+            ) from error
+        raise
+
+
+def _batches_of_places(shards: Sequence[Shard]) -> list[list[int]]:
+    lengths = [len(batch) for shard in shards for batch in shard.batches]
+    ends = np.cumsum(lengths).tolist()
+    return [list(range(end - length, end)) for length, end in zip(lengths, ends, strict=True)]
+
+
+class _Images:
+    def __init__(
+        self, places: list[tuple[str, int]], datasets: dict[str, Dataset], preprocess: Any
+    ) -> None:
+        self._places, self._datasets, self._preprocess = places, datasets, preprocess
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> tuple[int, torch.Tensor | str]:
+        set_name, sample_id = self._places[index]
+        dataset = self._datasets[set_name]
+        try:
+            return sample_id, self._preprocess(dataset.open(dataset.samples[sample_id]))
+        except UnreadableImageError as error:
+            return sample_id, str(error)
+
+
+def _collate(items: list[tuple[int, torch.Tensor | str]]) -> Batch:
+    read = [(i, image) for i, image in items if isinstance(image, torch.Tensor)]
+    return Batch(
+        images=torch.stack([image for _, image in read]) if read else torch.empty(0),
+        ids=torch.tensor([i for i, _ in read], dtype=torch.int64),
+        skipped=tuple((i, reason) for i, reason in items if isinstance(reason, str)),
+    )
+
+
+def _start_worker(_number: int) -> None:
+    """Leaves Ctrl-C to the engine, which finishes the batch and keeps what was computed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)

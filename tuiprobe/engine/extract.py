@@ -1,0 +1,155 @@
+"""Images through the encoder, shard by shard, each published whole."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import torch
+
+from tuiprobe.engine.decoding import Batch, choose_workers, decode_batches
+from tuiprobe.engine.live import LiveView
+from tuiprobe.engine.measuring import INNER_TOP_K, MAX_ROWS, TapMeasure
+from tuiprobe.engine.plan import Plan
+from tuiprobe.engine.shards import Shard
+from tuiprobe.engine.stopping import StopRequest
+from tuiprobe.engine.unreadable import UnreadableLimit
+from tuiprobe.errors import RunError
+from tuiprobe.events import Event, Listener
+from tuiprobe.models import Tap
+from tuiprobe.results import Fingerprint
+from tuiprobe.rundir import Arrays, RunDir, write_arrays
+from tuiprobe.spec import FINAL_TAP
+
+
+class Extraction:
+    """Measures shards and publishes them.
+
+    Args:
+        plan: What to measure.
+        directory: Where shards go.
+        fingerprint: Stored in every shard.
+        live: Shown while it runs.
+        stop: Asked between batches.
+        limit: Told about unreadable images.
+        listen: Told about published shards and memory that ran out.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        directory: RunDir,
+        fingerprint: Fingerprint,
+        live: LiveView,
+        stop: StopRequest,
+        limit: UnreadableLimit,
+        listen: Listener,
+    ) -> None:
+        self._plan, self._directory, self._fingerprint = plan, directory, fingerprint
+        self._live, self._stop, self._limit, self._listen = live, stop, limit, listen
+        self._pieces = 1  # forward passes a batch is cut into; grows when memory runs out
+
+    def run(self, shards: Sequence[Shard]) -> None:
+        """Measures the shards in order; what is published stays whatever happens.
+
+        Raises:
+            Interrupted: If a stop was asked for.
+            RunError: If one image alone does not fit into memory, or nothing can be written.
+        """
+        pending = list(shards)
+        while pending:
+            try:
+                for _ in self._stream(pending):
+                    pending.pop(0)
+            except torch.OutOfMemoryError as error:
+                self._pieces *= 2
+                if self._pieces > 2 * self._plan.spec.batch_size:
+                    raise RunError("out of memory with one image at a time; use a smaller model "
+                                   "or --device cpu") from error
+                torch.cuda.empty_cache()
+                self._listen(Event("warning", "out of memory: batches are cut into "
+                                   f"{self._pieces} pieces, so that this run is no longer "
+                                   "bit-equal to one that is not cut"))
+
+    def _stream(self, shards: Sequence[Shard]) -> Iterator[Shard]:
+        spec = self._plan.spec
+        workers = choose_workers(spec.workers, sum(shard.size for shard in shards))
+        batches = decode_batches(
+            shards, self._plan.suite.sets, self._plan.encoder.preprocess, workers
+        )
+        for shard in list(shards):
+            self._measure(shard, islice(batches, len(shard.batches)))
+            yield shard
+
+    def _measure(self, shard: Shard, batches: Iterator[Batch]) -> None:
+        start = time.monotonic()
+        samples = self._plan.suite.sets[shard.set_name].samples
+        measures = self._new_measures(shard)
+        features, ids, skipped = [], [], list[tuple[int, str]]()
+        self._live.begin_shard(shard, measures)
+        for batch in batches:
+            self._stop.check()
+            for sample_id, reason in batch.skipped:
+                self._limit.add(shard.set_name, samples[sample_id].path, reason)
+            skipped += batch.skipped
+            if len(batch.ids):
+                for images, some in self._cut(batch):
+                    features.append(self._forward(images, some, measures).float().cpu())
+                ids.append(batch.ids)
+            self._live.advance(len(batch.ids), len(batch.skipped))
+        arrays: Arrays = {
+            f"{name}/{field}": value
+            for name, measure in measures.items()
+            for field, value in measure.arrays().items()
+        }
+        width = self._plan.encoder.width
+        arrays["features"] = torch.cat([torch.empty(0, width), *features]).numpy()
+        arrays["ids"] = torch.cat([torch.empty(0, dtype=torch.int64), *ids]).numpy()
+        self._publish(shard, arrays, skipped, time.monotonic() - start)
+
+    def _new_measures(self, shard: Shard) -> dict[str, TapMeasure]:
+        spec, encoder = self._plan.spec, self._plan.encoder
+        rows = min(max(MAX_ROWS - shard.start, 0), shard.size)
+        final = Tap(FINAL_TAP, "vector", encoder.width, -1, 0)
+        measures = {
+            FINAL_TAP: TapMeasure(final, "all", spec.top_k, spec.device, 0, spec.seed),
+        }
+        for tap in self._plan.taps:
+            measures[tap.name] = TapMeasure(
+                tap, spec.tokens, INNER_TOP_K, spec.device, rows, spec.seed
+            )
+        return measures
+
+    def _cut(self, batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        size = max(-(-len(batch.ids) // self._pieces), 1)
+        yield from zip(batch.images.split(size), batch.ids.split(size), strict=True)
+
+    @torch.inference_mode()
+    def _forward(
+        self, images: torch.Tensor, ids: torch.Tensor, measures: dict[str, TapMeasure]
+    ) -> torch.Tensor:
+        spec, encoder = self._plan.spec, self._plan.encoder
+        images = images.to(spec.device, getattr(torch, spec.dtype), non_blocking=True)
+        with encoder.watch(self._plan.taps, lambda tap, x: measures[tap.name].update(x, ids)):
+            h = encoder.encode(images)
+        measures[FINAL_TAP].update(h, ids)
+        return h
+
+    def _publish(
+        self, shard: Shard, arrays: Arrays, skipped: list[tuple[int, str]], seconds: float
+    ) -> None:
+        metadata = {
+            "key": self._plan.key,
+            "fingerprint": self._fingerprint.model_dump_json(),
+            "pieces": str(self._pieces),
+            "skipped": json.dumps(skipped),
+            "seconds": f"{seconds:.3f}",
+        }
+        write_arrays(
+            self._directory.shard_file(shard.set_name, shard.number), arrays, metadata
+        )
+        self._live.end_shard()
+        done = f"{shard.set_name} {shard.number + 1}"
+        self._listen(Event("shard", f"shard {done} of {len(self._plan.shards[shard.set_name])}"))

@@ -1,0 +1,32 @@
+"""What bit-equality depends on: stored in every shard, compared before shards are mixed."""
+
+from __future__ import annotations
+
+import platform
+
+import torch
+
+from tuiprobe.results import Fingerprint
+from tuiprobe.stats import instruction_set
+
+
+def current_fingerprint(device: str) -> Fingerprint:
+    """Returns library versions, hardware and flags that decide the last bits of a result.
+
+    Args:
+        device: torch device the encoder runs on.
+    """
+    on_cuda = device.startswith("cuda")
+    return Fingerprint(
+        torch=torch.__version__,
+        device=torch.cuda.get_device_name(device) if on_cuda else f"cpu {platform.machine()}",
+        isa=instruction_set(),
+        threads=torch.get_num_threads(),
+        flags={
+            "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "matmul_tf32": str(torch.backends.cuda.matmul.allow_tf32),
+            "cudnn_tf32": str(torch.backends.cudnn.allow_tf32),
+            "cudnn_benchmark": str(torch.backends.cudnn.benchmark),
+            "cudnn_deterministic": str(torch.backends.cudnn.deterministic),
+        },
+    )

@@ -1,0 +1,145 @@
+"""The live view of a running rank: progress, channel shares and running kurtosis."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save as encode_tensors
+
+from tuiprobe.engine.measuring import TapMeasure
+from tuiprobe.engine.shards import Shard
+from tuiprobe.events import Event, Listener
+from tuiprobe.rundir import RunDir, replace_live, writing
+from tuiprobe.stats import SampleSummary
+
+_INTERVAL_SECONDS = 0.2
+_MAX_COST = 0.01  # share of the run's time that the live view may take
+_NORMAL_95 = 1.959963984540054
+
+
+@dataclass
+class RunningTap:
+    """What the live view sums up of one set and tap."""
+
+    share_sum: NDArray[np.float64]
+    images: int = 0
+    kurtosis_sum: float = 0.0
+    kurtosis_square_sum: float = 0.0
+
+    def plus(self, samples: SampleSummary) -> RunningTap:
+        """Returns the sums with the images of one more summary."""
+        kurtosis = np.asarray(samples.kurtosis)
+        kurtosis = kurtosis[np.isfinite(kurtosis)]
+        return RunningTap(
+            self.share_sum + np.asarray(samples.share_sum),
+            self.images + len(kurtosis),
+            self.kurtosis_sum + float(kurtosis.sum()),
+            self.kurtosis_square_sum + float((kurtosis**2).sum()),
+        )
+
+    def figures(self) -> dict[str, Any]:
+        """Returns running kurtosis, its normal 95 % interval and n; None before two images."""
+        if self.images < 2:
+            return {"kurtosis": None, "low": None, "high": None, "n": self.images}
+        mean = self.kurtosis_sum / self.images
+        variance = max(self.kurtosis_square_sum / self.images - mean**2, 0.0)
+        half = _NORMAL_95 * math.sqrt(variance / self.images)
+        return {"kurtosis": mean, "low": mean - half, "high": mean + half, "n": self.images}
+
+
+class LiveView:
+    """Writes ``live/<rank>.json`` and ``.safetensors``, and tells the listener about progress.
+
+    The files are replaced at most five times a second, and less often where writing them would
+    take more than one part in a hundred of the run's time.
+
+    Args:
+        directory: The run directory.
+        rank: Number of this process.
+        total: Images this rank has to measure.
+        listen: Told about progress.
+    """
+
+    def __init__(self, directory: RunDir, rank: int, total: int, listen: Listener) -> None:
+        self._directory, self._rank, self._total, self._listen = directory, rank, total, listen
+        self._done = self._skipped = self._sequence = 0
+        self._taps: dict[tuple[str, str], RunningTap] = {}
+        self._shard: Shard | None = None
+        self._measures: dict[str, TapMeasure] = {}
+        self._started = time.monotonic()
+        self._next = 0.0
+
+    def begin_shard(self, shard: Shard, measures: dict[str, TapMeasure]) -> None:
+        """Names the shard that is measured from now on."""
+        self._shard, self._measures = shard, measures
+
+    def advance(self, images: int, skipped: int) -> None:
+        """Counts images that went through and shows them if it is time."""
+        self._done += images
+        self._skipped += skipped
+        self._listen(Event("progress", "", self._progress()))
+        if time.monotonic() >= self._next:
+            self._show()
+
+    def end_shard(self) -> None:
+        """Adds the finished shard to the running sums."""
+        assert self._shard is not None
+        self._taps |= self._current()
+        self._measures = {}
+
+    def stage(self, name: str) -> None:
+        """Shows that a part of the run without images is under way."""
+        self._write({**self._progress(), "stage": name}, {})
+
+    def _progress(self) -> dict[str, Any]:
+        seconds = time.monotonic() - self._started
+        through = self._done + self._skipped
+        rate = through / seconds if seconds > 0 else 0.0
+        return {
+            "stage": "extract",
+            "set": self._shard.set_name if self._shard else None,
+            "done": self._done,
+            "skipped": self._skipped,
+            "total": self._total,
+            "rate": rate,
+            "eta": (self._total - through) / rate if rate > 0 else None,
+        }
+
+    def _current(self) -> dict[tuple[str, str], RunningTap]:
+        assert self._shard is not None
+        current = {}
+        for tap, measure in self._measures.items():
+            samples = measure.stats.samples.compute()
+            place = (self._shard.set_name, tap)
+            before = self._taps.get(place) or RunningTap(np.zeros(measure.tap.channels))
+            current[place] = before.plus(samples)
+        return current
+
+    def _show(self) -> None:
+        begin = time.monotonic()
+        taps = self._taps | self._current()
+        figures = {f"{name}/{tap}": t.figures() for (name, tap), t in taps.items()}
+        arrays = {
+            f"{name}/{tap}/share": t.share_sum / max(t.images, 1) for (name, tap), t in taps.items()
+        }
+        self._write({**self._progress(), "taps": figures}, arrays)
+        cost = time.monotonic() - begin
+        self._next = time.monotonic() + max(_INTERVAL_SECONDS, cost / _MAX_COST)
+
+    def _write(self, state: dict[str, Any], arrays: dict[str, NDArray[np.float64]]) -> None:
+        self._sequence += 1
+        state["sequence"] = self._sequence
+        with writing(self._directory.path):
+            if arrays:
+                replace_live(
+                    self._directory.live_file(self._rank, "safetensors"), encode_tensors(arrays)
+                )
+            replace_live(
+                self._directory.live_file(self._rank, "json"), json.dumps(state).encode()
+            )

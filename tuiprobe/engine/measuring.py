@@ -1,0 +1,99 @@
+"""Taps to statistics: what is measured at each place of the encoder while a shard runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tuiprobe.datasets.order import hash_ids
+from tuiprobe.models import Tap
+from tuiprobe.stats import ActivationStats
+
+INNER_TOP_K = 8
+MAX_ROWS = 4096
+"""Rows kept per set and inner tap: one seeded position of each of the first images."""
+
+
+class TapMeasure:
+    """Statistics and sampled rows of one tap over one shard.
+
+    Args:
+        tap: Where the activations come from.
+        tokens: Which tokens of a token tap count: ``all``, ``class`` or ``mean``.
+        top_k: Images kept per channel and end.
+        device: Where the activations are.
+        rows_wanted: How many images of this shard leave one row each.
+        seed: Seed of the position a row is taken from.
+    """
+
+    def __init__(
+        self, tap: Tap, tokens: str, top_k: int, device: str, rows_wanted: int, seed: int
+    ) -> None:
+        self.tap = tap
+        self.stats = ActivationStats(tap.channels, k=top_k, device=device)
+        self._tokens, self._seed, self._rows_wanted = tokens, seed, rows_wanted
+        self._rows: list[torch.Tensor] = []
+
+    def update(self, activations: torch.Tensor, ids: torch.Tensor) -> None:
+        """Takes the activations of one batch.
+
+        Args:
+            activations: ``[B, C]``, tokens ``[B, T, C]`` or a map with its channels where the tap
+                says.
+            ids: int64 ``[B]``, sample ids.
+        """
+        x = select_tokens(activations, self.tap, self._tokens)
+        self.stats.update(x, ids, channel_dim=self.tap.channel_dim)
+        if self._rows_wanted > 0:
+            rows = sampled_rows(x, ids, self.tap.channel_dim, self._seed)[: self._rows_wanted]
+            self._rows.append(rows.float().cpu())
+            self._rows_wanted -= len(rows)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Returns the mergeable state and the rows, to be stored in a shard file."""
+        state = {f"state.{name}": t.numpy() for name, t in self.stats.state_dict().items()}
+        if self._rows:
+            state["rows"] = torch.cat(self._rows).numpy()
+        return state
+
+
+def select_tokens(x: torch.Tensor, tap: Tap, tokens: str) -> torch.Tensor:
+    """Returns the part of a token tap that counts; other kinds pass unchanged.
+
+    Args:
+        x: Activations; ``[B, T, C]`` for a token tap.
+        tap: Says the kind and how many prefix tokens (class, registers) come first.
+        tokens: ``all``, ``class`` (the first token) or ``mean`` over all.
+    """
+    if tap.kind != "token" or tokens == "all":
+        return x
+    return x[:, 0] if tokens == "class" else x.mean(dim=1)
+
+
+def sampled_rows(
+    x: torch.Tensor, ids: torch.Tensor, channel_dim: int, seed: int
+) -> torch.Tensor:
+    """Returns the channels at one seeded position of every image.
+
+    The position depends on the seed and the sample id alone, so it is the same however the run
+    is cut into batches, processes and attempts.
+
+    Args:
+        x: Activations with the images along the first dimension.
+        ids: int64 ``[B]``, sample ids.
+        channel_dim: Where the channels are.
+        seed: Any integer.
+
+    Returns:
+        ``[B, C]``.
+    """
+    if x.ndim == 2:
+        return x
+    places = x.movedim(channel_dim, -1)
+    shape = places.shape[1:-1]
+    chosen = (hash_ids(ids.cpu().numpy(), seed) % np.uint64(np.prod(shape))).astype(np.int64)
+    index = [torch.from_numpy(i).to(x.device) for i in np.unravel_index(chosen, shape)]
+    return places[(torch.arange(len(x), device=x.device), *index)]

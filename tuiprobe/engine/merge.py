@@ -1,0 +1,179 @@
+"""Shards to one set's statistics, along a fixed binary tree, so that the last bit is fixed too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tuiprobe.engine.measuring import INNER_TOP_K
+from tuiprobe.engine.plan import Plan
+from tuiprobe.engine.record import MeasuredRecord
+from tuiprobe.errors import RunError
+from tuiprobe.probes.inputs import flatten_summary
+from tuiprobe.results import Fingerprint
+from tuiprobe.rundir import Arrays, RunDir, read_arrays, write_arrays, write_json
+from tuiprobe.spec import FINAL_TAP
+from tuiprobe.stats import ActivationStats
+
+States = dict[str, ActivationStats]
+ROW_SAMPLE = "row_sample"
+_SHARD_FIELDS = ("share_sum", "share_square_sum", "images", "kurtosis_sum")
+
+
+@dataclass
+class _Collected:
+    """What is taken from each shard beside the mergeable state."""
+
+    features: list[NDArray[np.float32]] = field(default_factory=list)
+    ids: list[NDArray[np.int64]] = field(default_factory=list)
+    rows: dict[str, list[NDArray[np.float32]]] = field(default_factory=dict)
+    sums: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+    skipped: list[tuple[int, str]] = field(default_factory=list)
+    fingerprints: list[Fingerprint] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class MergedSet:
+    """One set after merging.
+
+    Attributes:
+        arrays: ``<tap>/<field>``: the flattened ActivationSummary; ``row_sample`` of inner taps;
+            ``shard_...`` sums of each shard.
+        features: float32 ``[n, C]``, final representations in processing order.
+        ids: int64 ``[n]``, sample id of each.
+        skipped: Sample id and reason of each unreadable image.
+        shards: Number of shards merged.
+        fingerprints: The distinct fingerprints among them.
+    """
+
+    arrays: Arrays
+    features: NDArray[np.float32]
+    ids: NDArray[np.int64]
+    skipped: list[tuple[int, str]]
+    shards: int
+    fingerprints: list[Fingerprint]
+
+
+def merge_tree(lo: int, hi: int, load: Callable[[int], States]) -> States:
+    """Merges ``load(lo) … load(hi - 1)`` along a binary tree that depends on ``hi - lo`` alone.
+
+    Args:
+        lo: First leaf.
+        hi: One past the last leaf; at least ``lo + 1``.
+        load: Leaf number to statistics by tap.
+    """
+    if hi - lo == 1:
+        return load(lo)
+    half = 1 << ((hi - lo - 1).bit_length() - 1)  # the largest power of two below the count
+    left = merge_tree(lo, lo + half, load)
+    right = merge_tree(lo + half, hi, load)
+    for tap, stats in left.items():
+        stats.merge(right[tap])
+    return left
+
+
+def finished_shards(plan: Plan, directory: RunDir, set_name: str) -> list[int]:
+    """Returns the numbers of the shards of a set that are published."""
+    return [
+        shard.number
+        for shard in plan.shards[set_name]
+        if directory.shard_file(set_name, shard.number).exists()
+    ]
+
+
+def merge_set(plan: Plan, directory: RunDir, set_name: str) -> MergedSet:
+    """Merges every published shard of a set.
+
+    Raises:
+        RunError: If none is published.
+    """
+    numbers = finished_shards(plan, directory, set_name)
+    if not numbers:
+        raise RunError(f"no shard of {set_name} was finished; run the same command to start again")
+    collected = _Collected()
+    channels = {FINAL_TAP: plan.encoder.width, **{tap.name: tap.channels for tap in plan.taps}}
+
+    def load(leaf: int) -> States:
+        arrays, metadata = read_arrays(directory.shard_file(set_name, numbers[leaf]))
+        collected.features.append(arrays["features"])
+        collected.ids.append(arrays["ids"])
+        collected.skipped += [(int(i), str(r)) for i, r in json.loads(metadata["skipped"])]
+        fingerprint = Fingerprint.model_validate_json(metadata["fingerprint"])
+        if fingerprint not in collected.fingerprints:
+            collected.fingerprints.append(fingerprint)
+        states = {}
+        for tap, width in channels.items():
+            k = plan.spec.top_k if tap == FINAL_TAP else INNER_TOP_K
+            states[tap] = ActivationStats(width, k=k)
+            states[tap].load_state_dict(_state(arrays, tap))
+            collected.sums.setdefault(tap, []).append(_shard_sums(states[tap]))
+            if f"{tap}/rows" in arrays:
+                collected.rows.setdefault(tap, []).append(arrays[f"{tap}/rows"])
+        return states
+
+    merged = merge_tree(0, len(numbers), load)
+    return MergedSet(
+        arrays=_flatten(merged, collected),
+        features=np.concatenate(collected.features),
+        ids=np.concatenate(collected.ids),
+        skipped=collected.skipped,
+        shards=len(numbers),
+        fingerprints=collected.fingerprints,
+    )
+
+
+def write_merged(directory: RunDir, merged: dict[str, MergedSet]) -> None:
+    """Publishes each set's ``features``, ``statistics.safetensors``, and what they rest on."""
+    for name, one in merged.items():
+        arrays = {"features": one.features, "ids": one.ids}
+        write_arrays(directory.features_file(name), arrays, {})
+    statistics = {f"{s}/{k}": a for s, one in merged.items() for k, a in one.arrays.items()}
+    write_arrays(directory.statistics_file, statistics, {})
+    record = {
+        name: MeasuredRecord(
+            shards=one.shards, skipped=tuple(one.skipped), fingerprints=tuple(one.fingerprints)
+        ).model_dump(mode="json")
+        for name, one in merged.items()
+    }
+    write_json(directory.measured_file, record)
+
+
+def _state(arrays: Arrays, tap: str) -> dict[str, torch.Tensor]:
+    prefix = f"{tap}/state."
+    return {
+        name.removeprefix(prefix): torch.from_numpy(array)
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+def _shard_sums(stats: ActivationStats) -> tuple[Any, ...]:
+    samples = stats.compute().samples
+    kurtosis = np.asarray(samples.kurtosis)
+    counted = np.isfinite(kurtosis)
+    return (
+        np.asarray(samples.share_sum),
+        float(samples.share_square_sum),
+        int(counted.sum()),
+        float(kurtosis[counted].sum()),
+    )
+
+
+def _flatten(merged: States, collected: _Collected) -> Arrays:
+    arrays: Arrays = {}
+    for tap, stats in merged.items():
+        for name, array in flatten_summary(stats.compute()).items():
+            arrays[f"{tap}/{name}"] = array
+        columns = zip(*collected.sums[tap], strict=True)
+        for name, column in zip(_SHARD_FIELDS, columns, strict=True):
+            arrays[f"{tap}/shard_{name}"] = np.array(column)
+        if tap in collected.rows:
+            arrays[f"{tap}/{ROW_SAMPLE}"] = np.concatenate(collected.rows[tap])
+    return arrays
+

@@ -1,0 +1,183 @@
+"""Spec to plan: what will be measured, in which order and pieces, under which key."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tuiprobe.datasets import Suite
+from tuiprobe.datasets.load import safe_name
+from tuiprobe.datasets.order import processing_order
+from tuiprobe.engine.shards import Shard, split_into_shards
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.models import Encoder, Tap
+from tuiprobe.results import Model, Preprocessing, Weights
+from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
+
+_BLOCK = re.compile(r"(?:^|\.)(?:resblocks|blocks)\.\d+$")
+"""What open_clip and timm call the blocks of a transformer."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, decided down to the last sample.
+
+    Attributes:
+        spec: What the user asked for.
+        encoder: The loaded encoder.
+        model: What the report says about it.
+        taps: Inner taps to measure; the final representation comes on top.
+        blocks: Which of them are blocks of a transformer's residual stream.
+        all_blocks: Whether these are all of its blocks.
+        suite: The sets of images.
+        shards: All shards of each set.
+        key: SHA-256 of everything that decides the numbers.
+    """
+
+    spec: RunSpec
+    encoder: Encoder
+    model: Model
+    taps: tuple[Tap, ...]
+    blocks: tuple[str, ...]
+    all_blocks: bool
+    suite: Suite
+    shards: dict[str, tuple[Shard, ...]]
+    key: str
+
+    @property
+    def images(self) -> int:
+        """Images to measure over all sets."""
+        return sum(shard.size for shards in self.shards.values() for shard in shards)
+
+    @property
+    def directory_name(self) -> str:
+        """``<model>-<data>-<key8>``."""
+        return f"{safe_name(self.spec.model)}-{self.suite.name}-{self.key[:8]}"
+
+
+def make_plan(spec: RunSpec, encoder: Encoder, suite: Suite) -> Plan:
+    """Decides order, shards, taps and key.
+
+    Raises:
+        UsageError: If a layer pattern matches no tap, or a token rule cannot be met.
+        DataError: If a set holds no image.
+    """
+    available = tuple(tap for tap in encoder.taps() if tap.name != FINAL_TAP) if spec.layers else ()
+    taps = choose_taps(available, spec)
+    shards = {}
+    for name, dataset in suite.sets.items():
+        order = processing_order(dataset.samples, spec.seed)[: spec.sample]
+        if len(order) == 0:
+            raise DataError(f"{dataset.source}: no image to measure")
+        shards[name] = split_into_shards(name, order, spec.batch_size, spec.shard_batches)
+    model = describe_model(spec, encoder)
+    key = content_key(_content(spec, model, taps, suite, shards))
+    blocks, all_blocks = _tapped_blocks(available, taps)
+    return Plan(spec, encoder, model, taps, blocks, all_blocks, suite, shards, key)
+
+
+def _tapped_blocks(
+    available: tuple[Tap, ...], taps: tuple[Tap, ...]
+) -> tuple[tuple[str, ...], bool]:
+    blocks = [t.name for t in available if t.kind == "token" and _BLOCK.search(t.name)]
+    tapped = tuple(tap.name for tap in taps if tap.name in blocks)
+    return tapped, bool(blocks) and len(tapped) == len(blocks)
+
+
+def choose_taps(taps: tuple[Tap, ...], spec: RunSpec) -> tuple[Tap, ...]:
+    """Returns the taps that match a pattern, in the encoder's order.
+
+    Raises:
+        UsageError: If a pattern matches none, or the class token is wanted where there is none.
+    """
+    for pattern in spec.layers:
+        if not any(matches(tap.name, pattern) for tap in taps):
+            names = ", ".join(tap.name for tap in taps[:8])
+            raise UsageError(
+                f"--layers {pattern!r} matches no layer; the first of {len(taps)} are: {names}"
+            )
+    chosen = tuple(t for t in taps if any(matches(t.name, p) for p in spec.layers))
+    if spec.tokens == "class":
+        without = [t.name for t in chosen if t.kind == "token" and t.prefix_tokens == 0]
+        if without:
+            raise UsageError(f"--tokens class: {without[0]} has no class token; use all or mean")
+    return chosen
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Whether a layer's name matches a glob whose ``*`` stays between two dots; ``**`` crosses.
+
+    >>> matches("layer1", "layer*"), matches("layer1.0", "layer*"), matches("layer1.0", "layer*.*")
+    (True, False, True)
+    >>> matches("blocks.3.attn.qkv", "blocks.**.qkv"), matches("blocks.3", "**")
+    (True, True)
+    """
+    return _matches(name.split("."), pattern.split("."))
+
+
+def _matches(names: list[str], patterns: list[str]) -> bool:
+    if not patterns:
+        return not names
+    if patterns[0] == "**":
+        return any(_matches(names[i:], patterns[1:]) for i in range(len(names) + 1))
+    return (
+        bool(names)
+        and fnmatch.fnmatchcase(names[0], patterns[0])
+        and _matches(names[1:], patterns[1:])
+    )
+
+
+def describe_model(spec: RunSpec, encoder: Encoder) -> Model:
+    """Returns what the report says about the encoder."""
+    weights, preprocessing = encoder.weights, encoder.preprocessing
+    return Model(
+        name=spec.model,
+        loader=encoder.loader,
+        architecture=encoder.architecture,
+        tag=encoder.tag,
+        representation=encoder.representation,
+        width=encoder.width,
+        parameters=encoder.parameters(),
+        weights=Weights(kind=weights.kind, source=weights.source, digest=weights.digest),
+        preprocessing=Preprocessing(
+            size=preprocessing.size,
+            mean=preprocessing.mean,
+            std=preprocessing.std,
+            interpolation=preprocessing.interpolation,
+            source=preprocessing.source,
+        ),
+    )
+
+
+def _content(
+    spec: RunSpec,
+    model: Model,
+    taps: tuple[Tap, ...],
+    suite: Suite,
+    shards: dict[str, tuple[Shard, ...]],
+) -> dict[str, Any]:
+    """Everything that decides a number; paths of weights and data do not."""
+    preprocessing = model.preprocessing.model_dump(mode="json", exclude={"source"})
+    return {
+        "architecture": [model.loader, model.architecture, model.representation],
+        "weights": model.weights.digest,
+        "preprocessing": preprocessing,
+        "samples": {name: _sample_list(suite, name, pieces) for name, pieces in shards.items()},
+        "shards": {name: [len(s.batches) for s in pieces] for name, pieces in shards.items()},
+        "taps": [FINAL_TAP, *(tap.name for tap in taps)],
+        "tokens": spec.tokens,
+        "top_k": spec.top_k,
+        "dtype": spec.dtype,
+        "batch_size": spec.batch_size,
+        "seed": spec.seed,
+    }
+
+
+def _sample_list(suite: Suite, name: str, shards: tuple[Shard, ...]) -> list[tuple[str, Any]]:
+    samples = suite.sets[name].samples
+    order = np.concatenate([batch for shard in shards for batch in shard.batches])
+    return [(samples[i].path, samples[i].label) for i in order.tolist()]

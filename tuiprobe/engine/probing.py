@@ -1,0 +1,160 @@
+"""A run directory to its Report: every probe, from files alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from tuiprobe import __version__
+from tuiprobe.engine.merge import ROW_SAMPLE
+from tuiprobe.engine.record import (
+    MeasuredRecord,
+    PlanRecord,
+    SampleRecord,
+    SetRecord,
+    TapRecord,
+    read_samples,
+)
+from tuiprobe.probes.inputs import ShardSums, TapArrays
+from tuiprobe.probes.neighbours import llm_int8
+from tuiprobe.probes.outliers import probe_outliers
+from tuiprobe.probes.verdict import judge
+from tuiprobe.results import Criterion, DataSet, Outliers, Report, Skipped, title_for
+from tuiprobe.rundir import Arrays, DamagedFileError, RunDir, read_arrays, read_json
+from tuiprobe.spec import FINAL_TAP, RunSpec
+
+_MEASURED = TypeAdapter(dict[str, MeasuredRecord])
+
+
+def probe_directory(directory: RunDir) -> Report:
+    """Runs all probes on what a run measured.
+
+    Args:
+        directory: A run whose shards are merged.
+
+    Raises:
+        DataError: If a file of the run is missing or damaged.
+    """
+    plan, measured, spec = _read_records(directory)
+    statistics, _ = read_arrays(directory.statistics_file)
+    samples = read_samples(directory)
+    data = tuple(
+        _data_set(one, measured[one.name], samples[one.name], statistics)
+        for one in plan.sets
+        if one.name in measured
+    )
+    outliers: list[Outliers] = []
+    cross_layer: list[Criterion] = []
+    for one in data:
+        features, _ = read_arrays(directory.features_file(one.name))
+        paths = {id: sample.path for id, sample in samples[one.name].items()}
+        taps = [
+            tap_arrays(one, tap, statistics, features, samples[one.name]) for tap in plan.taps
+        ]
+        outliers += [probe_outliers(tap, paths=paths, seed=spec.seed) for tap in taps]
+        if one is data[0]:
+            blocks = [tap for tap in taps if tap.tap in plan.blocks]
+            cross_layer.append(llm_int8(blocks, all_blocks=plan.all_blocks))
+    final = next(o for o in outliers if o.final and o.data == data[0].name)
+    verdict = judge(final, plan.model, data[0])
+    fingerprints = [f for one in measured.values() for f in one.fingerprints]
+    return Report(
+        title=_title(title_for(plan.model, data, verdict), plan, measured),
+        tuiprobe=__version__,
+        key=plan.key,
+        spec=spec.model_dump(mode="json"),
+        model=plan.model,
+        data=data,
+        fingerprint=fingerprints[0],
+        verdict=verdict,
+        outliers=tuple(outliers),
+        cross_layer=tuple(cross_layer),
+        warnings=_warnings(plan, measured, data),
+    )
+
+
+def tap_arrays(
+    data: DataSet,
+    tap: TapRecord,
+    statistics: Arrays,
+    features: Arrays,
+    samples: Mapping[int, SampleRecord],
+) -> TapArrays:
+    """Returns what a probe is given of one set at one tap."""
+    prefix = f"{data.name}/{tap.name}/"
+    fields = {n.removeprefix(prefix): a for n, a in statistics.items() if n.startswith(prefix)}
+    ids = fields["sample_ids"]
+    final = tap.name == FINAL_TAP
+    return TapArrays(
+        set=data.name,
+        tap=tap.name,
+        kind=tap.kind,
+        tokens=tap.tokens,
+        channels=tap.channels,
+        statistics=fields,
+        features=features["features"] if final else None,
+        rows=fields.get(ROW_SAMPLE),
+        shards=ShardSums(
+            share_sum=fields["shard_share_sum"],
+            share_square_sum=fields["shard_share_square_sum"],
+            images=fields["shard_images"],
+            kurtosis_sum=fields["shard_kurtosis_sum"],
+        ),
+        labels=np.array([samples[i].label for i in ids.tolist()]) if data.labelled else None,
+    )
+
+
+def _read_records(
+    directory: RunDir,
+) -> tuple[PlanRecord, dict[str, MeasuredRecord], RunSpec]:
+    try:
+        return (
+            PlanRecord.model_validate(read_json(directory.plan_file)),
+            _MEASURED.validate_python(read_json(directory.measured_file)),
+            RunSpec.model_validate(read_json(directory.spec_file)),
+        )
+    except ValidationError as error:
+        raise DamagedFileError(
+            f"{directory.path} is no run of this version of tuiprobe: {error.errors()[0]['msg']}"
+        ) from error
+
+
+def _data_set(
+    one: SetRecord,
+    measured: MeasuredRecord,
+    samples: Mapping[int, SampleRecord],
+    statistics: Arrays,
+) -> DataSet:
+    return DataSet(
+        name=one.name,
+        source=one.source,
+        images=one.planned,
+        measured=len(statistics[f"{one.name}/{FINAL_TAP}/sample_ids"]),
+        skipped=tuple(Skipped(path=samples[i].path, reason=why) for i, why in measured.skipped),
+        classes=len(one.classes),
+        labelled=bool(one.classes),
+    )
+
+
+def _title(title: str, plan: PlanRecord, measured: Mapping[str, MeasuredRecord]) -> str:
+    return title if _complete(plan, measured) else f"PARTIAL: {title}"
+
+
+def _complete(plan: PlanRecord, measured: Mapping[str, MeasuredRecord]) -> bool:
+    return all(one.name in measured and measured[one.name].shards == one.shards for one in plan.sets)
+
+
+def _warnings(
+    plan: PlanRecord, measured: Mapping[str, MeasuredRecord], data: tuple[DataSet, ...]
+) -> tuple[str, ...]:
+    warnings = [f"{one.name}: {note}" for one in plan.sets for note in one.notes]
+    if not _complete(plan, measured):
+        done = ", ".join(f"{d.measured} of {d.images} images of {d.name}" for d in data)
+        warnings.append(f"interrupted: {done} were measured; the same command resumes the run")
+    if any(len(one.fingerprints) > 1 for one in measured.values()):
+        warnings.append("shards of different hardware or libraries were mixed (--mix)")
+    if "assumed" in plan.model.preprocessing.source:
+        warnings.append(f"preprocessing: {plan.model.preprocessing.source}")
+    return tuple(warnings)

@@ -1,0 +1,150 @@
+"""The plan, written down: what readers need so that they never load the model or open the data."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from tuiprobe.engine.plan import Plan
+from tuiprobe.results import Fingerprint, Model
+from tuiprobe.rundir import RunDir, read_text, write_json, write_text
+from tuiprobe.spec import FINAL_TAP
+
+
+class TapRecord(BaseModel):
+    """One measured tap: name, kind of its activations, token rule and width."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: Literal["vector", "token", "map"]
+    tokens: Literal["class", "all", "mean"] | None
+    channels: int
+
+
+class SetRecord(BaseModel):
+    """One set of images as planned."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    source: str
+    found: int
+    planned: int
+    shards: int
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class PlanRecord(BaseModel):
+    """What ``plan.json`` holds.
+
+    Attributes:
+        key: The run's key.
+        model: The encoder.
+        taps: All measured taps, the final representation first.
+        blocks: Which of them are blocks of a transformer's residual stream.
+        all_blocks: Whether these are all of its blocks.
+        sets: The sets of images, the in-distribution one first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    model: Model
+    taps: tuple[TapRecord, ...]
+    blocks: tuple[str, ...]
+    all_blocks: bool
+    sets: tuple[SetRecord, ...]
+
+
+class SampleRecord(BaseModel):
+    """One line of ``samples.jsonl``: id, path and label within a set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: int
+    set: str
+    path: str
+    label: int | None
+
+
+class MeasuredRecord(BaseModel):
+    """What the merged statistics of one set rest on.
+
+    Attributes:
+        shards: Number of shards merged; fewer than planned in an interrupted run.
+        skipped: Sample id and reason of each unreadable image.
+        fingerprints: Distinct fingerprints of the shards.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shards: int
+    skipped: tuple[tuple[int, str], ...]
+    fingerprints: tuple[Fingerprint, ...]
+
+
+def record_of(plan: Plan) -> PlanRecord:
+    """Returns what is written down of a plan."""
+    final = TapRecord(name=FINAL_TAP, kind="vector", tokens=None, channels=plan.encoder.width)
+    inner = (
+        TapRecord(
+            name=tap.name,
+            kind=tap.kind,
+            tokens=plan.spec.tokens if tap.kind == "token" else None,
+            channels=tap.channels,
+        )
+        for tap in plan.taps
+    )
+    sets = (
+        SetRecord(
+            name=name,
+            source=dataset.source,
+            found=len(dataset.samples),
+            planned=sum(shard.size for shard in plan.shards[name]),
+            shards=len(plan.shards[name]),
+            classes=dataset.classes,
+            notes=dataset.notes,
+        )
+        for name, dataset in plan.suite.sets.items()
+    )
+    return PlanRecord(
+        key=plan.key,
+        model=plan.model,
+        taps=(final, *inner),
+        blocks=plan.blocks,
+        all_blocks=plan.all_blocks,
+        sets=tuple(sets),
+    )
+
+
+def write_plan(plan: Plan, directory: RunDir) -> None:
+    """Publishes ``spec.json``, ``plan.json`` and ``samples.jsonl``."""
+    write_json(directory.spec_file, plan.spec.model_dump(mode="json"))
+    write_text(directory.samples_file, "".join(_sample_lines(plan)))
+    write_json(directory.plan_file, record_of(plan).model_dump(mode="json"))
+
+
+def _sample_lines(plan: Plan) -> list[str]:
+    lines = []
+    for name, shards in plan.shards.items():
+        samples = plan.suite.sets[name].samples
+        for batch in (batch for shard in shards for batch in shard.batches):
+            for i in batch.tolist():
+                sample = samples[i]
+                entry = {"id": i, "set": name, "path": sample.path, "label": sample.label}
+                lines.append(json.dumps(entry) + "\n")
+    return lines
+
+
+def read_samples(directory: RunDir) -> dict[str, dict[int, SampleRecord]]:
+    """Returns the samples of every set by id."""
+    samples: dict[str, dict[int, SampleRecord]] = {}
+    for line in read_text(directory.samples_file).splitlines():
+        # json first: it accepts the escaped surrogates of undecodable file names
+        record = SampleRecord.model_construct(**json.loads(line))
+        samples.setdefault(record.set, {})[record.id] = record
+    return samples
