@@ -85,6 +85,8 @@ def delete_one(
 ) -> Figure:
     """Delete-one-image jackknife: t interval with n - 1 degrees of freedom.
 
+    The interval is around the bias-corrected estimate, and stretched to hold `value`.
+
     Args:
         value: the estimate from all n images.
         without: [n], the estimate with image i left out.
@@ -95,7 +97,8 @@ def delete_one(
     n = left_out.size
     variance = (n - 1) / n * float(((left_out - left_out.mean()) ** 2).sum())
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * np.sqrt(variance)
-    return _interval(value, half, n, "jackknife over images", low, high)
+    centre = n * value - (n - 1) * float(left_out.mean())
+    return _interval(value, centre, half, n, "jackknife over images", low, high)
 
 
 def mean_interval(
@@ -119,7 +122,7 @@ def mean_interval(
         return exact(total, 1, "no interval: one image")
     variance = max(0.0, squares / n - (total / n) ** 2) / (n - 1)
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * float(np.sqrt(variance))
-    return _interval(total / n, half, n, "jackknife over images", low, high)
+    return _interval(total / n, total / n, half, n, "jackknife over images", low, high)
 
 
 def delete_shard(
@@ -152,12 +155,13 @@ def delete_shard(
     pseudo = h * value - (h - 1) * left_out
     variance = float(((pseudo - centre) ** 2 / (h - 1)).sum()) / shards
     half = float(stats.t.ppf((1 + LEVEL) / 2, shards - 1)) * np.sqrt(variance)
-    return _interval(value, half, n, f"jackknife over {shards} shards", low, high)
+    return _interval(value, centre, half, n, f"jackknife over {shards} shards", low, high)
 
 
-def _interval(value: float, half: float, n: int, method: str, low: float, high: float) -> Estimate:
-    ends = max(low, value - half), min(high, value + half)
-    # Rounding may leave a value a few ulp outside its own bound.
+def _interval(
+    value: float, centre: float, half: float, n: int, method: str, low: float, high: float
+) -> Estimate:
+    ends = max(low, centre - half), min(high, centre + half)
     ends = min(ends[0], value), max(ends[1], value)
     return Estimate(value=value, low=float(ends[0]), high=float(ends[1]), n=n, method=method)
 

@@ -113,7 +113,10 @@ def _centred(rows: RowScan | None, final: bool, seed: int) -> Figure:
         return NotRun(reason="takes two images that count")
     if not np.isfinite(rows.centred_kurtosis).any():
         return NotRun(reason="nothing is left after centring: all images are alike")
-    figure = bootstrap_mean(rows.centred_kurtosis, seed)
+    figure = bootstrap_mean(rows.centred_kurtosis + rows.centred_influence, seed)
+    if given(figure):
+        value = float(np.nanmean(rows.centred_kurtosis))
+        figure = figure.model_copy(update={"value": value})
     return figure if final else _noted(figure, SAMPLED)
 
 

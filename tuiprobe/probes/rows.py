@@ -33,8 +33,6 @@ def blocks(rows: Float32) -> Iterator[tuple[slice, Float64]]:
 def usable(rows: Float32) -> Bool:
     """[n], rows whose values are finite and not all equal: the others have no kurtosis."""
     found = np.zeros(rows.shape[0], dtype=np.bool_)
-    if rows.shape[1] == 0:
-        return found
     for place, block in blocks(rows):
         finite = np.isfinite(block).all(axis=1)
         found[place] = finite & (block.max(axis=1) > block.min(axis=1))
@@ -64,13 +62,26 @@ def shares_and_kurtosis(block: Float64) -> tuple[Float64, Float64]:
     return powers, kurtosis
 
 
-def kurtosis_of(block: Float64) -> Float64:
-    """[b], Pearson kurtosis of each row; NaN where a row is constant."""
+def kurtosis_and_slope(block: Float64) -> tuple[Float64, Float64]:
+    """Pearson kurtosis of each row, and the sum over rows of its gradient in the row's values.
+
+    Args:
+        block: [b, C], finite.
+
+    Returns:
+        kurtosis [b], NaN where a row is constant; gradient [C] over the other rows.
+    """
     spread = block.max(axis=1) > block.min(axis=1)
     kurtosis = np.full(block.shape[0], np.nan)
-    if spread.any():
-        kurtosis[spread] = shares_and_kurtosis(block[spread])[1]
-    return kurtosis
+    row = block[spread]
+    row = row - row.mean(axis=1, keepdims=True)
+    square = row * row
+    second = square.mean(axis=1, keepdims=True)
+    kurtosis[spread] = (square * square).mean(axis=1) / second[:, 0] ** 2
+    # d kappa / d row, less its mean over channels, for a row's mean is removed first.
+    cube = row * (square / second - kurtosis[spread][:, None]) / second
+    cube -= cube.mean(axis=1, keepdims=True)
+    return kurtosis, 4 / max(1, block.shape[1]) * cube.sum(axis=0)
 
 
 def outliers_in(block: Float64) -> Bool:

@@ -9,7 +9,7 @@ from tuiprobe.probes.intervals import delete_one
 from tuiprobe.probes.rows import (
     MIN_CHANNELS,
     blocks,
-    kurtosis_of,
+    kurtosis_and_slope,
     mean_rows,
     outliers_in,
     shares_and_kurtosis,
@@ -32,6 +32,8 @@ class RowScan:
         leading_count: int64 [C], rows in which the channel has the largest share.
         centred_kurtosis: float64 [n], after removing each channel's mean over the rows; NaN where
             nothing is left.
+        centred_influence: float64 [n], what row i adds to the mean of `centred_kurtosis` by its
+            part in the channels' means, times n (infinitesimal jackknife); sums to zero.
         outlier_hits: int64 [C], rows in which the channel is an outlier.
         mean: float64 [C].
         rms_kurtosis: kurtosis over channels of their RMS over rows.
@@ -46,6 +48,7 @@ class RowScan:
     share_squares: Float64
     leading_count: Int64
     centred_kurtosis: Float64
+    centred_influence: Float64
     outlier_hits: Int64
     mean: Float64
     rms_kurtosis: Figure
@@ -66,6 +69,7 @@ def scan(rows: Float32) -> RowScan:
     squares, units = np.zeros(channels), np.zeros(channels)
     leading, hits = np.zeros(channels, dtype=np.int64), np.zeros(channels, dtype=np.int64)
     kurtosis, own, centred, dots = (np.zeros(n) for _ in range(4))
+    slope = np.zeros(channels)
     for place, block in blocks(rows):
         at, block = places[place][keep[place]], block[keep[place]]
         if not at.size:
@@ -76,17 +80,19 @@ def scan(rows: Float32) -> RowScan:
         shares *= shares
         own[at] = shares.sum(axis=1)
         share_squares += shares.sum(axis=0)
-        centred[at] = kurtosis_of(block - mean)
+        centred[at], gradient = kurtosis_and_slope(block - mean)
+        slope -= gradient / n
         if channels >= MIN_CHANNELS:
             hits += outliers_in(block).sum(axis=0)
         units += (block / np.linalg.norm(block, axis=1, keepdims=True)).sum(axis=0)
         squares += (block * block).sum(axis=0)
-    mixed, fourth, second, cosines = (np.zeros(n) for _ in range(4))
+    mixed, fourth, second, cosines, influence = (np.zeros(n) for _ in range(5))
     for place, block in blocks(rows):
         at, block = places[place][keep[place]], block[keep[place]]
         if not at.size:
             continue
         dots[at] = shares_and_kurtosis(block)[0] @ share_sum
+        influence[at] = (block - mean) @ slope
         cosines[at] = block @ units / np.linalg.norm(block, axis=1)
         block *= block
         second[at], mixed[at] = block.sum(axis=1), block @ squares
@@ -100,6 +106,7 @@ def scan(rows: Float32) -> RowScan:
         share_squares=share_squares,
         leading_count=leading,
         centred_kurtosis=centred,
+        centred_influence=influence,
         outlier_hits=hits,
         mean=mean,
         rms_kurtosis=_rms_kurtosis(squares, second, mixed, fourth),

@@ -1,0 +1,72 @@
+"""Coverage of every interval over 200 seeds, against the value of a large sample."""
+
+import numpy as np
+import pytest
+
+from tests.probes.planted import shares
+from tuiprobe.probes import persistence
+from tuiprobe.probes.inputs import ShardSums
+from tuiprobe.probes.intervals import bootstrap_mean, mean_interval, wilson
+from tuiprobe.probes.scan import scan
+
+SEEDS, CHANNELS, IMAGES, SHARDS = 200, 16, 400, 20
+
+
+def draw(case, n, seed):
+    rng = np.random.default_rng(seed)
+    h = rng.standard_normal((n, CHANNELS))
+    if case == "jittered":
+        h[:, 3] += rng.normal(5, 2, n)
+    elif case == "sometimes":
+        h[:, 3] += 12 * (rng.random(n) < 0.3)
+    elif case == "skewed":
+        h[:, 3] += rng.lognormal(1, 0.6, n)
+    return h.astype(np.float32)
+
+
+def sums(h):
+    s = shares(h.astype(np.float64))
+    cuts = np.array_split(np.arange(len(h)), np.linspace(0, len(h), SHARDS + 1)[1:-1].astype(int))
+    return s, ShardSums(
+        share_sum=np.array([s[i].sum(0) for i in cuts]),
+        share_square_sum=np.array([(s[i] ** 2).sum() for i in cuts]),
+        images=np.array([len(i) for i in cuts]),
+        kurtosis_sum=np.zeros(SHARDS),
+    )
+
+
+def figures(h):
+    one = scan(h)
+    per_image = persistence.from_images(one.share_sum, one.own, one.dots)
+    s, shards = sums(h)
+    per_shard = persistence.from_shards(s.sum(0), float((s**2).sum()), len(h), shards)
+    return {
+        "kurtosis": bootstrap_mean(one.kurtosis),
+        "centred": bootstrap_mean(one.centred_kurtosis + one.centred_influence),
+        "share": mean_interval(one.share_sum[3], one.share_squares[3], one.images),
+        "leading": wilson(int(one.leading_count[3]), one.images),
+        "rms": one.rms_kurtosis,
+        "cosine": one.mean_cosine,
+        "P": per_image.value,
+        "self": per_image.self_share,
+        "cross": per_image.cross_share,
+        "effective": per_image.effective_channels,
+        "P, shards": per_shard.value,
+        "cross, shards": per_shard.cross_share,
+        "effective, shards": per_shard.effective_channels,
+    }
+
+
+def coverage(case):
+    truth = {name: figure.value for name, figure in figures(draw(case, 100_000, 10**6)).items()}
+    hits = dict.fromkeys(truth, 0)
+    for seed in range(SEEDS):
+        for name, figure in figures(draw(case, IMAGES, seed)).items():
+            hits[name] += figure.low <= truth[name] <= figure.high
+    return {name: hit / SEEDS for name, hit in hits.items()}
+
+
+@pytest.mark.parametrize("case", ["jittered", "sometimes", "skewed"])
+def test_every_interval_covers_the_truth_in_90_to_99_percent(case):
+    found = coverage(case)
+    assert all(0.90 <= rate <= 0.99 for rate in found.values()), found

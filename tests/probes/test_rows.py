@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+from hypothesis import given as with_any
+from hypothesis import settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from tests.probes.planted import gaussian, shares
+from tuiprobe.probes.rows import (
+    kurtosis_and_slope,
+    outliers_in,
+    shares_and_kurtosis,
+    usable,
+)
+from tuiprobe.probes.scan import scan
+
+
+@settings(max_examples=40, deadline=None)
+@with_any(
+    n=st.integers(1, 7),
+    channels=st.integers(2, 40),
+    scale=st.sampled_from([1e-12, 1.0, 1e12]),
+    offset=st.sampled_from([0.0, 1.0, 1e3]),
+    seed=st.integers(0, 99),
+)
+def test_row_kurtosis_equals_scipys(n, channels, scale, offset, seed):
+    h = scale * (np.random.default_rng(seed).standard_normal((n, channels)) + offset)
+    s, kurtosis = shares_and_kurtosis(h)
+    np.testing.assert_allclose(kurtosis, stats.kurtosis(h, axis=1, fisher=False), rtol=1e-8)
+    np.testing.assert_allclose(s, shares(h), rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(kurtosis_and_slope(h)[0], kurtosis, rtol=1e-8)
+
+
+def test_slope_is_the_derivative():
+    h = np.random.default_rng(0).standard_normal((4, 9))
+    slope = kurtosis_and_slope(h)[1]
+    step = 1e-6
+    for c in range(9):
+        moved = h.copy()
+        moved[:, c] += step
+        rise = (kurtosis_and_slope(moved)[0] - kurtosis_and_slope(h)[0]).sum() / step
+        assert slope[c] == pytest.approx(rise, abs=1e-4)
+
+
+def test_usable_rows_are_finite_and_not_constant():
+    rows = np.array([[1, 2], [0.1, 0.1], [np.nan, 1], [1, np.inf]], dtype=np.float32)
+    assert usable(rows).tolist() == [True, False, False, False]
+
+
+@pytest.mark.parametrize("count", [1, 4, 16])
+def test_equal_outliers_do_not_mask_each_other(count):
+    h = gaussian(50, 320).astype(np.float64)
+    h[:, :count] += 30
+    found = outliers_in(h)
+    assert found[:, :count].all()
+    assert found[:, count:].mean() < 1e-3
+
+
+def test_outliers_follow_the_written_rule():
+    h = np.random.default_rng(0).standard_t(2, (20, 101))
+    found = outliers_in(h)
+    for row, mask in zip(h, found, strict=True):
+        near = np.argsort(np.abs(row - np.median(row)))[: 101 - 5]
+        m, s = row[near].mean(), row[near].std()
+        np.testing.assert_array_equal(mask, np.abs(row - m) > 6 * s)
+
+
+@settings(max_examples=30, deadline=None)
+@with_any(seed=st.integers(0, 99), zeros=st.integers(0, 38))
+def test_outliers_do_not_depend_on_the_order_of_channels(seed, zeros):
+    rng = np.random.default_rng(seed)
+    h = rng.standard_t(1.5, (3, 40))
+    h[:, :zeros] = 0
+    order = rng.permutation(40)
+    np.testing.assert_array_equal(outliers_in(h)[:, order], outliers_in(h[:, order]))
+
+
+def test_a_constant_bulk_is_no_outlier_of_itself():
+    h = np.full((1, 100), 0.1, dtype=np.float32).astype(np.float64)
+    h[0, 3] = 5
+    assert np.flatnonzero(outliers_in(h)[0]).tolist() == [3]
+
+
+def test_scan_equals_straightforward_numpy():
+    rng = np.random.default_rng(0)
+    h = (rng.standard_normal((300, 24)) * rng.gamma(1, 1, 24) + rng.normal(0, 2, 24)).astype("f4")
+    h[17] = 1
+    h[40, 3] = np.nan
+    one, x = scan(h), np.delete(h, [17, 40], 0).astype(np.float64)
+    s, square = shares(x), (x**2).mean(0)
+    assert one.images == 298
+    np.testing.assert_allclose(one.share_sum, s.sum(0))
+    np.testing.assert_allclose(one.own, (s**2).sum(1))
+    np.testing.assert_allclose(one.dots, s @ s.sum(0))
+    np.testing.assert_array_equal(one.leading_count, np.bincount(s.argmax(1), minlength=24))
+    centred = stats.kurtosis(x - x.mean(0), axis=1, fisher=False)
+    np.testing.assert_allclose(one.centred_kurtosis, centred, rtol=1e-7)
+    assert one.centred_influence.sum() == pytest.approx(0, abs=1e-8)
+    assert one.rms_kurtosis.value == pytest.approx((square**2).mean() / square.mean() ** 2)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    pairs = (unit @ unit.T)[~np.eye(298, dtype=bool)]
+    assert one.mean_cosine.value == pytest.approx(pairs.mean())
+
+
+def test_scan_intervals_equal_brute_force_leave_one_out():
+    h = gaussian(12, 20) + 1
+    one = scan(h)
+
+    def rms(x):
+        square = (x.astype(np.float64) ** 2).mean(0)
+        return (square**2).mean() / square.mean() ** 2
+
+    without = np.array([rms(np.delete(h, i, 0)) for i in range(12)])
+    centre = 12 * rms(h) - 11 * without.mean()
+    half = stats.t.ppf(0.975, 11) * np.sqrt(11 / 12 * ((without - without.mean()) ** 2).sum())
+    assert one.rms_kurtosis.high == pytest.approx(max(centre + half, rms(h)), rel=1e-5)
