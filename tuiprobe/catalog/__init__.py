@@ -1,0 +1,1 @@
+"""What is known of public models without loading any: standard library only."""

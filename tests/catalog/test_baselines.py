@@ -1,0 +1,169 @@
+"""Effective robustness: the fits of the published tables, and the intervals' coverage."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import linregress
+from scipy.stats import t as student
+
+from tuiprobe.catalog.accuracies import SHIFTS, Row, published_row, rows
+from tuiprobe.catalog.baselines import (
+    BASELINES,
+    Line,
+    _student,
+    bundled,
+    default_target,
+    effective_robustness,
+    family,
+    fit,
+    logit,
+    mean_of,
+    sigmoid,
+)
+
+FITS = [
+    ("standard", SHIFTS, 80, 1.0439, -1.8918, 0.948),
+    ("standard_and_low", SHIFTS, 188, 0.7858, -1.6014, 0.995),
+    ("standard", ("imagenet_v2",), 80, 0.9316, -0.5087, 0.996),
+    ("standard", ("imagenet_r",), 80, 0.9116, -1.5999, 0.877),
+    ("standard", ("imagenet_sketch",), 80, 1.1212, -2.4381, 0.892),
+    ("standard", ("objectnet",), 80, 1.2311, -2.0674, 0.949),
+    # One row has no image of ImageNet-A right: left out, and counted.
+    ("standard", ("imagenet_a",), 79, 3.1884, -6.4477, 0.792),
+    ("timm_imagenet1k", default_target("timm_imagenet1k"), 1097, 1.1363, -1.9881, 0.892),
+]
+
+
+@pytest.mark.parametrize(("baseline", "target", "n", "a", "b", "r2"), FITS)
+def test_published_coefficients(
+    baseline: str, target: tuple[str, ...], n: int, a: float, b: float, r2: float
+) -> None:
+    line = bundled(baseline, target)
+    assert line.n == n
+    assert line.left_out == (1 if target == ("imagenet_a",) else 0)
+    assert (line.a, line.b) == pytest.approx((a, b), abs=2e-4)
+    assert line.r2 == pytest.approx(r2, abs=6e-4)
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_fit_is_that_of_scipy(baseline: str) -> None:
+    line = bundled(baseline)
+    chosen = [row for row in rows() if baseline in row.baselines]
+    pairs = [(row.imagenet, mean_of(line.target, row.shifts)) for row in chosen]
+    x, y = np.array([(logit(i), logit(m)) for i, m in pairs if i and m]).T
+    expected = linregress(x, y)
+    assert line.a == pytest.approx(expected.slope, rel=1e-9)
+    assert line.b == pytest.approx(expected.intercept, rel=1e-9)
+    assert line.r2 == pytest.approx(expected.rvalue**2, rel=1e-9)
+
+
+def robustness(spec: str, baseline: str) -> tuple[float, bool]:
+    row = published_row(spec)
+    assert row is not None
+    result = effective_robustness(bundled(baseline), row.imagenet, row.shifts)
+    assert result is not None
+    assert result.prediction[0] <= result.precision[0] <= result.value
+    assert result.value <= result.precision[1] <= result.prediction[1]
+    assert result.above
+    return result.value, result.extrapolated
+
+
+def test_known_models() -> None:
+    value, extrapolated = robustness("open_clip:ViT-B-16-quickgelu/openai", "standard")
+    assert value == pytest.approx(0.33, abs=0.01)
+    assert not extrapolated
+    value, extrapolated = robustness("open_clip:RN50-quickgelu/cc12m", "standard_and_low")
+    assert value == pytest.approx(0.15, abs=0.01)
+    assert not extrapolated
+    _, extrapolated = robustness("open_clip:RN50-quickgelu/cc12m", "standard")
+    assert extrapolated
+
+
+def test_a_baseline_model_lies_within_three_points() -> None:
+    line = bundled("standard")
+    at = line.expected(0.76)
+    result = effective_robustness(line, 0.76, dict.fromkeys(SHIFTS, at))
+    assert result is not None
+    assert result.value == pytest.approx(0)
+    assert result.prediction == pytest.approx((-0.034, 0.034), abs=0.002)
+    assert not result.above
+
+
+def test_no_figure_without_all_accuracies() -> None:
+    line = bundled("standard")
+    some = dict.fromkeys(SHIFTS, 0.5)
+    assert effective_robustness(line, None, some) is None
+    assert effective_robustness(line, 1.0, some) is None
+    assert effective_robustness(line, 0.7, {**some, "objectnet": None}) is None
+    assert effective_robustness(line, 0.7, {"imagenet_v2": 0.5}) is None
+
+
+def models(seed: int, count: int, scatter: float) -> list[Row]:
+    """Returns models of twelve families around a known line, in logits."""
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-1, 2, count)
+    y = 1.1 * x - 1.5 + rng.normal(0, scatter, count)
+    return [
+        Row(
+            table="t",
+            model=f"{'abcdefghijkl'[i % 12]}net{i}",
+            tag="",
+            spec="",
+            size=None,
+            parameters=None,
+            training="",
+            baselines=frozenset(),
+            imagenet=sigmoid(float(x[i])),
+            shifts={"imagenet_v2": sigmoid(float(y[i]))},
+        )
+        for i in range(count)
+    ]
+
+
+def test_prediction_interval_covers_new_models() -> None:
+    """95 % nominal; over 400 draws a correct interval stays within 91.5 to 98.5 %."""
+    hits = 0
+    for seed in range(400):
+        *known, new = models(seed, 61, 0.2)
+        line = fit("t", known, ("imagenet_v2",))
+        result = effective_robustness(line, new.imagenet, new.shifts)
+        assert result is not None
+        hits += result.prediction[0] <= 0 <= result.prediction[1]
+    assert 0.915 <= hits / 400 <= 0.985
+
+
+@given(st.floats(1e-6, 1 - 1e-6))
+def test_sigmoid_undoes_logit(p: float) -> None:
+    assert sigmoid(logit(p)) == pytest.approx(p, rel=1e-9)
+
+
+@given(st.integers(5, 2000))
+def test_student_quantile(freedom: int) -> None:
+    assert _student(freedom) == pytest.approx(float(student.ppf(0.975, freedom)), rel=2e-3)
+
+
+@given(st.floats(0.05, 0.95), st.floats(0.01, 0.2))
+def test_expected_accuracy_rises_with_imagenet(x: float, step: float) -> None:
+    line = bundled("standard")
+    assert line.expected(x) < line.expected(min(x + step, 0.999))
+
+
+def test_too_few_models_are_an_error() -> None:
+    with pytest.raises(ValueError, match="2 usable models"):
+        fit("mine", models(0, 2, 0.1), ("imagenet_v2",))
+    with pytest.raises(ValueError, match="unknown baseline"):
+        bundled("nothing")
+
+
+def test_the_line_is_a_value() -> None:
+    line = bundled("standard")
+    assert isinstance(line, Line)
+    assert hash(line) == hash(bundled("standard", SHIFTS))
+    assert math.isclose(sum(f[0] for f in line.families), line.n)
+
+
+def test_families() -> None:
+    assert family("vit_base_patch16_224.augreg_in1k") == family("vit_large_patch32_384") == "vit"

@@ -1,0 +1,20 @@
+"""The generated list is that of the installed libraries."""
+
+import open_clip
+import pytest
+import timm
+
+from tuiprobe.catalog.names import FILE, generated_with, right_spec
+from tuiprobe.models.names import generate
+
+
+def test_the_list_equals_the_installed_libraries() -> None:
+    installed = {"open_clip": open_clip.__version__, "timm": timm.__version__}
+    if generated_with() != installed:
+        pytest.skip(f"list of {generated_with()}, installed {installed}: regenerate it")
+    assert FILE.read_text("utf-8") == generate()
+
+
+def test_right_specs_name_models_with_that_activation() -> None:
+    assert right_spec("open_clip:RN50/cc12m") == "open_clip:RN50-quickgelu/cc12m"
+    assert right_spec("timm:resnet50.a1_in1k") == "timm:resnet50.a1_in1k"

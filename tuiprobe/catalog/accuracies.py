@@ -1,0 +1,151 @@
+"""Published top-1 accuracies on ImageNet and its shifts, from the tables in ``accuracy/``."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from tuiprobe.catalog.names import right_spec
+
+SHIFTS = ("imagenet_v2", "imagenet_r", "imagenet_sketch", "objectnet", "imagenet_a")
+"""The five shifts of the paper, as the columns of the tables name them."""
+
+_FOLDER = Path(__file__).with_name("accuracy")
+
+_WRONG_ACTIVATION = {
+    *((arch, tag) for arch in ("RN50", "RN101") for tag in ("yfcc15m", "cc12m")),
+    *(("ViT-B-32", tag) for tag in ("laion400m_e31", "laion400m_e32")),
+}
+"""Rows of open_clip's table that were measured with GELU on weights trained with QuickGELU."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Accuracies of one model, as fractions; None where its table has no figure.
+
+    Attributes:
+        table: ``open_clip``, ``timm`` or ``testbed``.
+        model: Architecture, for timm with the tag.
+        tag: open_clip's pretrained tag; empty otherwise.
+        spec: What loads the model; empty for the testbed's, which are of many libraries.
+        size: Side of the input in pixels, where the table has it.
+        parameters: In millions, where the table has it.
+        training: The testbed's kind of training; ``imagenet-1k`` or ``other`` for timm;
+            ``zero-shot`` for open_clip.
+        baselines: Names of the baselines whose fit uses the row.
+        imagenet: Accuracy on ImageNet's validation set.
+        shifts: Accuracy by shift.
+        note: What to know about the row.
+    """
+
+    table: str
+    model: str
+    tag: str
+    spec: str
+    size: int | None
+    parameters: float | None
+    training: str
+    baselines: frozenset[str]
+    imagenet: float | None
+    shifts: dict[str, float | None]
+    note: str = ""
+
+
+@lru_cache(maxsize=1)
+def rows() -> tuple[Row, ...]:
+    """Returns all rows: open_clip's, timm's, the testbed's, each in the order of its table."""
+    return (
+        *(_open_clip_row(r) for r in _read("open_clip")),
+        *(_timm_row(r) for r in _read("timm")),
+        *(_testbed_row(r) for r in _read("imagenet_testbed")),
+    )
+
+
+def published_row(spec: str, size: int | None = None) -> Row | None:
+    """Returns the row of a spec, that of the input size if there are several.
+
+    >>> published_row("open_clip:ViT-B-16-quickgelu/openai").imagenet
+    0.6834
+    >>> published_row("timm:resnet50.a1_in1k", 288).imagenet
+    0.8124
+    """
+    found = _by_spec().get(spec, ())
+    if size is None or not found or found[0].size is None:
+        return found[0] if found else None
+    return next((row for row in found if row.size == size), None)
+
+
+@lru_cache(maxsize=1)
+def _by_spec() -> dict[str, tuple[Row, ...]]:
+    index: dict[str, tuple[Row, ...]] = {}
+    for row in rows():
+        if row.spec:
+            index[row.spec] = (*index.get(row.spec, ()), row)
+    return index
+
+
+def _read(name: str) -> list[dict[str, str]]:
+    with (_FOLDER / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _shifts(row: dict[str, str]) -> dict[str, float | None]:
+    return {shift: _number(row.get(shift)) for shift in SHIFTS}
+
+
+def _number(text: str | None) -> float | None:
+    return float(text.replace(",", "")) if text else None
+
+
+def _open_clip_row(row: dict[str, str]) -> Row:
+    model, tag = row["name"], row["pretrained"]
+    spec = f"open_clip:{model}/{tag}"
+    wrong = (model, tag) in _WRONG_ACTIVATION
+    # The suffix reproduces a figure that was measured with the wrong activation.
+    spec = f"{spec}@gelu" if wrong else right_spec(spec)
+    return Row(
+        table="open_clip",
+        model=model,
+        tag=tag,
+        spec=spec,
+        size=None,
+        parameters=_number(row["params_m"]),
+        training="zero-shot",
+        baselines=frozenset(),
+        imagenet=_number(row["imagenet"]),
+        shifts=_shifts(row),
+        note="measured with the wrong activation function" if wrong else "",
+    )
+
+
+def _timm_row(row: dict[str, str]) -> Row:
+    only = row["imagenet1k_only"] == "1"
+    return Row(
+        table="timm",
+        model=row["model"],
+        tag="",
+        spec=f"timm:{row['model']}",
+        size=int(row["img_size"]),
+        parameters=_number(row["params_m"]),
+        training="imagenet-1k" if only else "other",
+        baselines=frozenset({"timm_imagenet1k"} if only else ()),
+        imagenet=_number(row["imagenet"]),
+        shifts=_shifts(row),
+    )
+
+
+def _testbed_row(row: dict[str, str]) -> Row:
+    return Row(
+        table="testbed",
+        model=row["model"],
+        tag="",
+        spec="",
+        size=None,
+        parameters=None,
+        training=row["training"],
+        baselines=frozenset(row["baseline"].split()),
+        imagenet=_number(row["imagenet"]),
+        shifts=_shifts(row),
+    )

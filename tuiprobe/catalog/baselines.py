@@ -1,0 +1,316 @@
+"""Effective robustness: accuracy under shift beyond what ImageNet accuracy lets expect.
+
+``ER = shift - beta(x)`` with ``beta(x) = sigmoid(a logit(x) + b)`` and x the accuracy on all of
+ImageNet's validation set, fitted by least squares in logit space on models trained on ImageNet
+(Taori et al. 2020). Two intervals of 95 %:
+
+- *precision*: how well this ER is known. Binomial error of the model's own accuracies, and the
+  uncertainty of the line, from a bootstrap over architecture families (models of one family are
+  no independent points).
+- *prediction*: where a new model of the baseline could lie; adds the scatter of the baseline
+  around its line. Only a model outside it is above the baseline.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import exp, log, sqrt
+from statistics import NormalDist, covariance, fmean, variance
+
+from tuiprobe.catalog.accuracies import SHIFTS, Row, rows
+
+IMAGES = {
+    "imagenet": 50_000,
+    "imagenet_v2": 10_000,
+    "imagenet_r": 30_000,
+    "imagenet_sketch": 50_889,
+    "objectnet": 18_574,
+    "imagenet_a": 7_500,
+}
+"""Images in each set; of ObjectNet those of the 113 classes shared with ImageNet."""
+
+AXIS = "accuracy on all 50,000 validation images"
+
+BASELINES = ("standard", "standard_and_low", "timm_imagenet1k")
+"""Names of the bundled baselines: testbed, testbed with low accuracies, timm on ImageNet-1k."""
+
+REPLICATES = 1000
+
+FEWEST = 7
+"""Models that a line needs: five degrees of freedom."""
+
+_Z = NormalDist().inv_cdf(0.975)
+
+Sums = tuple[float, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A fitted baseline.
+
+    Attributes:
+        baseline: Name of the set of models.
+        target: Shifts whose mean is predicted.
+        n: Models fitted.
+        left_out: Models left out since x or the target is 0 or 1, where the logit is infinite.
+        a: Slope in logit space.
+        b: Intercept in logit space.
+        r2: Share of the variance explained, in logit space.
+        scatter: Standard deviation of the residuals in logit space, n - 2 degrees of freedom.
+        low: Lowest ImageNet accuracy among the models.
+        high: Highest.
+        families: Sums (n, x, y, xx, xy) of each architecture family, for the bootstrap.
+    """
+
+    baseline: str
+    target: tuple[str, ...]
+    n: int
+    left_out: int
+    a: float
+    b: float
+    r2: float
+    scatter: float
+    low: float
+    high: float
+    families: tuple[Sums, ...]
+
+    def expected(self, imagenet: float) -> float:
+        """Returns beta(x), the shift accuracy expected at this ImageNet accuracy."""
+        return sigmoid(self.a * logit(imagenet) + self.b)
+
+    def extrapolates(self, imagenet: float) -> bool:
+        """Whether no model of the baseline reaches this ImageNet accuracy, on either side."""
+        return not self.low <= imagenet <= self.high
+
+
+@dataclass(frozen=True)
+class EffectiveRobustness:
+    """Effective robustness of one model by one baseline; all values are fractions.
+
+    Attributes:
+        value: ER.
+        precision: 95 % interval from binomial error and the line.
+        prediction: 95 % interval that further holds the scatter of single models.
+        extrapolated: Whether the baseline has no model at this ImageNet accuracy.
+        line: The baseline.
+    """
+
+    value: float
+    precision: tuple[float, float]
+    prediction: tuple[float, float]
+    extrapolated: bool
+    line: Line
+
+    @property
+    def above(self) -> bool:
+        """Whether the model is above the baseline: outside the prediction interval."""
+        return self.prediction[0] > 0
+
+
+def logit(p: float) -> float:
+    """Returns log(p / (1 - p)).
+
+    >>> logit(0.5)
+    0.0
+    """
+    return log(p / (1 - p))
+
+
+def sigmoid(x: float) -> float:
+    """Returns the inverse of ``logit``, without overflow.
+
+    >>> sigmoid(-1000.0)
+    0.0
+    """
+    return 1 / (1 + exp(-x)) if x >= 0 else exp(x) / (1 + exp(x))
+
+
+def family(model: str) -> str:
+    """Returns the architecture family of a model, from its name.
+
+    >>> family("tf_efficientnet_b0.aa_in1k"), family("FixResNet50_v2"), family("se_resnet50")
+    ('efficientnet', 'resnet', 'seresnet')
+    """
+    name = re.sub(r"^(tf_|fix|legacy_|gluon_|google_|instagram-|caffe)+", "", model.lower())
+    name = name.replace("se_res", "seres")
+    letters = re.match(r"[a-z]+", name)
+    return letters.group() if letters else name
+
+
+def mean_of(target: Sequence[str], shifts: Mapping[str, float | None]) -> float | None:
+    """Returns the mean accuracy over the target; None if one of them is missing."""
+    values = [shifts.get(shift) for shift in target]
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) and known else None
+
+
+def default_target(baseline: str) -> tuple[str, ...]:
+    """Returns the shifts that a baseline has figures of: timm's has no ObjectNet."""
+    if baseline == "timm_imagenet1k":
+        return tuple(shift for shift in SHIFTS if shift != "objectnet")
+    return SHIFTS
+
+
+@lru_cache(maxsize=64)
+def bundled(baseline: str, target: tuple[str, ...] | None = None) -> Line:
+    """Returns a bundled baseline, fitted to the mean of ``target`` (default: all it has).
+
+    >>> line = bundled("standard")
+    >>> f"{line.n} {line.a:.4f} {line.b:.4f} {line.r2:.3f}"
+    '80 1.0439 -1.8918 0.948'
+    """
+    if baseline not in BASELINES:
+        raise ValueError(f"unknown baseline {baseline!r}; one of {', '.join(BASELINES)}")
+    chosen = [row for row in rows() if baseline in row.baselines]
+    return fit(baseline, chosen, target or default_target(baseline))
+
+
+def fit(baseline: str, models: Sequence[Row], target: tuple[str, ...]) -> Line:
+    """Fits a line by ordinary least squares in logit space.
+
+    Raises:
+        ValueError: If fewer than ``FEWEST`` models have usable accuracies.
+    """
+    points: list[tuple[float, float, str]] = []
+    left_out = 0
+    for row in models:
+        mean = mean_of(target, row.shifts)
+        if mean is None or row.imagenet is None:
+            continue
+        if not (0 < mean < 1 and 0 < row.imagenet < 1):
+            left_out += 1
+            continue
+        points.append((logit(row.imagenet), logit(mean), family(row.model)))
+    if len(points) < 3:
+        raise ValueError(
+            f"baseline {baseline!r} has {len(points)} usable models, at least 3 needed"
+        )
+    sums = {name: (0.0,) * 5 for _, _, name in points}
+    for x, y, name in points:
+        sums[name] = _plus(sums[name], (1.0, x, y, x * x, x * y))
+    a, b = _solve(_total(list(sums.values())))
+    residuals = [y - a * x - b for x, y, _ in points]
+    scatter = sqrt(sum(r * r for r in residuals) / (len(points) - 2))
+    spread = variance([y for _, y, _ in points]) * (len(points) - 1)
+    return Line(
+        baseline=baseline,
+        target=target,
+        n=len(points),
+        left_out=left_out,
+        a=a,
+        b=b,
+        r2=1 - sum(r * r for r in residuals) / spread,
+        scatter=scatter,
+        low=sigmoid(min(x for x, _, _ in points)),
+        high=sigmoid(max(x for x, _, _ in points)),
+        families=tuple(sums.values()),
+    )
+
+
+def effective_robustness(
+    line: Line,
+    imagenet: float | None,
+    shifts: Mapping[str, float | None],
+    images: Mapping[str, int] = IMAGES,
+) -> EffectiveRobustness | None:
+    """Returns ER of a model with its two intervals; None if an accuracy is missing.
+
+    Args:
+        line: The baseline.
+        imagenet: Accuracy on ImageNet.
+        shifts: Accuracy by shift; must hold the line's target.
+        images: How many images each accuracy was measured on.
+    """
+    mean = mean_of(line.target, shifts)
+    if mean is None or imagenet is None or not 0 < imagenet < 1:
+        return None
+    beta = line.expected(imagenet)
+    value = mean - beta
+    slope = line.a * beta * (1 - beta) / (imagenet * (1 - imagenet))
+    binomial = (
+        sum(
+            p * (1 - p) / images[shift] for shift in line.target if (p := shifts[shift]) is not None
+        )
+        / len(line.target) ** 2
+    )
+    binomial += slope**2 * imagenet * (1 - imagenet) / images["imagenet"]
+    line_variance = _line_variance(line, logit(imagenet))
+    noise = _Z * sqrt(binomial)
+    reach = _Z * sqrt(line_variance)
+    wider = _student(line.n - 2) * sqrt(line.scatter**2 + line_variance)
+    return EffectiveRobustness(
+        value=value,
+        precision=_interval(line, imagenet, mean, reach, noise),
+        prediction=_interval(line, imagenet, mean, wider, noise),
+        extrapolated=line.extrapolates(imagenet),
+        line=line,
+    )
+
+
+def _interval(
+    line: Line, imagenet: float, mean: float, reach: float, noise: float
+) -> tuple[float, float]:
+    """Returns ER's interval from a reach in logits around the line and a noise in fractions.
+
+    The reach is mapped back through the sigmoid, so that the interval is not symmetric; the two
+    are independent and add in squares on either side.
+    """
+    centre = line.a * logit(imagenet) + line.b
+    beta = sigmoid(centre)
+    up, down = sigmoid(centre + reach) - beta, beta - sigmoid(centre - reach)
+    return mean - beta - sqrt(up**2 + noise**2), mean - beta + sqrt(down**2 + noise**2)
+
+
+@lru_cache(maxsize=64)
+def _covariance(line: Line) -> tuple[float, float, float]:
+    """Returns var(a), cov(a, b), var(b) over lines refitted on families drawn anew."""
+    generator = random.Random(0)
+    fitted: list[tuple[float, float]] = []
+    while len(fitted) < REPLICATES:
+        total = _total(generator.choices(line.families, k=len(line.families)))
+        # A draw of one family over and over gives no line.
+        if total[0] * total[3] - total[1] ** 2 > 1e-9 * total[0] * total[3]:
+            fitted.append(_solve(total))
+    slopes, intercepts = [a for a, _ in fitted], [b for _, b in fitted]
+    return variance(slopes), covariance(slopes, intercepts), variance(intercepts)
+
+
+def _line_variance(line: Line, x: float) -> float:
+    """Returns the bootstrap's variance of the line at x, in squared logits."""
+    aa, ab, bb = _covariance(line)
+    return aa * x * x + 2 * ab * x + bb
+
+
+def _plus(left: Sums | tuple[float, ...], right: Sums) -> Sums:
+    a, b, c, d, e = (p + q for p, q in zip(left, right, strict=True))
+    return a, b, c, d, e
+
+
+def _total(parts: Sequence[Sums | tuple[float, ...]]) -> Sums:
+    a, b, c, d, e = (sum(column) for column in zip(*parts, strict=True))
+    return a, b, c, d, e
+
+
+def _solve(sums: Sums) -> tuple[float, float]:
+    n, x, y, xx, xy = sums
+    a = (n * xy - x * y) / (n * xx - x * x)
+    return a, (y - a * x) / n
+
+
+def _student(freedom: int) -> float:
+    """Returns the 97.5 % quantile of Student's t, by its expansion around the normal one.
+
+    Right to 0.2 % from five degrees of freedom (Abramowitz and Stegun 26.7.5).
+
+    >>> round(_student(78), 3)
+    1.991
+    """
+    z, v = _Z, freedom
+    first = (z**3 + z) / (4 * v)
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+    return z + first + second + third

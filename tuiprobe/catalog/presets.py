@@ -1,0 +1,88 @@
+"""Presets: the models of the study by short names, read from ``presets.toml``."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+
+NORMALIZATIONS = {
+    "openai": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "inception": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "miniature": ((0.5, 0.5, 0.5), (0.27, 0.27, 0.27)),
+}
+"""Mean and standard deviation of the three channels, by the name a preset gives them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One model.
+
+    Attributes:
+        name: What the user types.
+        backbone: As in the paper, ``RN50`` or ``ViT-B/32``.
+        pretraining: Data set of the pretraining.
+        training: ``zero-shot``, ``captions``, ``finetuned`` or ``supervised``.
+        loader: ``open_clip``, ``timm`` or ``miniature``.
+        architecture: The library's name.
+        tag: Of the published weights; None where no public checkpoint exists.
+        width: Channels of the representation.
+        parameters: Number of parameters of the vision tower.
+        activation: ``gelu``, ``quickgelu`` or ``relu``, that the weights were trained with.
+        normalization: Key of ``NORMALIZATIONS``.
+        size: Side of the input in pixels.
+        interpolation: Of the resize.
+        note: What else a user should know.
+    """
+
+    name: str
+    backbone: str
+    pretraining: str
+    training: str
+    loader: str
+    architecture: str
+    width: int
+    parameters: int
+    activation: str
+    normalization: str
+    size: int
+    interpolation: str
+    tag: str | None = None
+    note: str = ""
+
+    @property
+    def public(self) -> bool:
+        """Whether weights can be had without a file of the user's."""
+        return self.tag is not None or self.loader == "miniature"
+
+    @property
+    def spec(self) -> str:
+        """The explicit spec that loads the same model.
+
+        >>> presets()["vitb16_openai"].spec
+        'open_clip:ViT-B-16-quickgelu/openai'
+        >>> presets()["rn50_in1k"].spec
+        'timm:resnet50.tv_in1k'
+        """
+        separator = "/" if self.loader == "open_clip" else "."
+        tag = f"{separator}{self.tag}" if self.tag else ""
+        return f"{self.loader}:{self.architecture}{tag}"
+
+
+@lru_cache(maxsize=1)
+def presets() -> dict[str, Preset]:
+    """Returns all presets by name, in the order of the file."""
+    text = Path(__file__).with_name("presets.toml").read_text("utf-8")
+    return {name: Preset(name=name, **row) for name, row in tomllib.loads(text).items()}
+
+
+def near_presets(name: str) -> list[str]:
+    """Returns up to three presets whose names resemble ``name``.
+
+    >>> near_presets("vitb16openai")[0]
+    'vitb16_openai'
+    """
+    return get_close_matches(name, presets(), n=3, cutoff=0.5)
