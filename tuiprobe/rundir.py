@@ -109,6 +109,29 @@ class RunDir:
 
     # Life.
 
+    def refuse_foreign(self, key: str) -> None:
+        """Leaves alone what is not this run.
+
+        Raises:
+            DataError: If the directory holds another run, or files that are no run.
+        """
+        if self.key_file.exists():
+            found = read_text(self.key_file).strip()
+            if found != key:
+                raise DataError(
+                    f"{self.path} holds a run with other content (key {found[:8]}, this run has "
+                    f"{key[:8]}): weights, preprocessing, images, layers or batch size differ. "
+                    "Choose another --output, or --fresh to start it anew"
+                )
+            return
+        with reading(self.path):
+            if self.path.exists() and any(
+                not entry.name.startswith("lock") for entry in os.scandir(self.path)
+            ):
+                raise DataError(
+                    f"{self.path} is not empty and is no run directory; choose another --output"
+                )
+
     def create(self, key: str) -> bool:
         """Makes the directory, or accepts one that holds the same key.
 
@@ -119,26 +142,11 @@ class RunDir:
             DataError: If the directory holds another run, or files that are no run.
             RunError: If it cannot be written.
         """
-        with writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            if self.key_file.exists():
-                self._refuse_other_key(key)
-                return False
-            if any(entry.name != "lock" for entry in os.scandir(self.path)):
-                raise DataError(
-                    f"{self.path} is not empty and is no run directory; choose another --output"
-                )
-            write_text(self.key_file, key + "\n")
+        self.refuse_foreign(key)
+        if self.key_file.exists():
+            return False
+        write_text(self.key_file, key + "\n")
         return True
-
-    def _refuse_other_key(self, key: str) -> None:
-        found = read_text(self.key_file).strip()
-        if found != key:
-            raise DataError(
-                f"{self.path} holds a run with other content (key {found[:8]}, this run has "
-                f"{key[:8]}): weights, preprocessing, images, layers or batch size differ. "
-                "Choose another --output, or --fresh to start it anew"
-            )
 
     @contextmanager
     def locked(self, name: str = "lock") -> Iterator[None]:
@@ -149,20 +157,31 @@ class RunDir:
         """
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / name).open("a+")
+            file = (self.path / name).open("ab+", buffering=0)
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                holder = read_text(self.path / name).strip() or "another process"
-                raise RunError(
-                    f"{self.path} is being written by {holder}; wait for it, watch it with "
-                    f"tuiprobe open, or choose another --output"
-                ) from error
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-            file.flush()
+            self._acquire(file, name)
             yield
+
+    def _acquire(self, file: IO[bytes], name: str) -> None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = read_text(self.path / name).strip() or "another process"
+            raise RunError(
+                f"{self.path} is being written by {holder}; wait for it, or choose another --output"
+            ) from error
+        with writing(self.path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turns the operating system's refusals to read into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise DamagedFileError(f"cannot read {error.filename or path}: {error.strerror}") from error
 
 
 @contextmanager
@@ -257,13 +276,11 @@ def read_json(path: Path) -> Any:
 
 
 def _read(path: Path, limit: int) -> bytes:
-    try:
+    with reading(path):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         with os.fdopen(descriptor, "rb") as file:
             _refuse_large(path, file, limit)
             return file.read()
-    except OSError as error:
-        raise DamagedFileError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _refuse_large(path: Path, file: IO[bytes], limit: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -12,7 +12,7 @@ from tuiprobe.errors import UsageError
 
 
 def report(
-    run: Annotated[Optional[Path], typer.Argument(help="A run directory.")] = None,
+    run: Annotated[Path | None, typer.Argument(help="A run directory.")] = None,
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON schema of results.json.")
     ] = False,

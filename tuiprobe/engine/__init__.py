@@ -1,0 +1,1 @@
+"""The engine: shards, extraction, resume, merge, ranks. Writes run directories."""

@@ -59,7 +59,7 @@ def decode_batches(
         RunError: If a worker process died.
     """
     places = [(s.set_name, int(i)) for s in shards for batch in s.batches for i in batch]
-    loader = DataLoader(
+    loader: DataLoader[Batch] = DataLoader(
         _Images(places, datasets, preprocess),  # type: ignore[arg-type]
         batch_sampler=_batches_of_places(shards),
         collate_fn=_collate,

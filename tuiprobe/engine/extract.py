@@ -63,15 +63,24 @@ class Extraction:
             try:
                 for _ in self._stream(pending):
                     pending.pop(0)
-            except torch.OutOfMemoryError as error:
-                self._pieces *= 2
-                if self._pieces > 2 * self._plan.spec.batch_size:
-                    raise RunError("out of memory with one image at a time; use a smaller model "
-                                   "or --device cpu") from error
-                torch.cuda.empty_cache()
-                self._listen(Event("warning", "out of memory: batches are cut into "
-                                   f"{self._pieces} pieces, so that this run is no longer "
-                                   "bit-equal to one that is not cut"))
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                self._cut_batches(error)
+
+    def _cut_batches(self, error: Exception) -> None:
+        if self._pieces >= self._plan.spec.batch_size:
+            raise RunError(
+                "out of memory with one image at a time; use a smaller model or --device cpu"
+            ) from error
+        self._pieces *= 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        message = (
+            f"out of memory: batches are cut into {self._pieces} pieces from here on, so the "
+            "figures are no longer bit-equal to those of a run that is not cut"
+        )
+        self._listen(Event("warning", message))
 
     def _stream(self, shards: Sequence[Shard]) -> Iterator[Shard]:
         spec = self._plan.spec
@@ -92,7 +101,7 @@ class Extraction:
         for batch in batches:
             self._stop.check()
             for sample_id, reason in batch.skipped:
-                self._limit.add(shard.set_name, samples[sample_id].path, reason)
+                self._limit.add(shard.set_name, samples[sample_id], reason)
             skipped += batch.skipped
             if len(batch.ids):
                 for images, some in self._cut(batch):
@@ -124,7 +133,7 @@ class Extraction:
 
     def _cut(self, batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         size = max(-(-len(batch.ids) // self._pieces), 1)
-        yield from zip(batch.images.split(size), batch.ids.split(size), strict=True)
+        yield from zip(torch.split(batch.images, size), torch.split(batch.ids, size), strict=True)
 
     @torch.inference_mode()
     def _forward(
@@ -147,9 +156,13 @@ class Extraction:
             "skipped": json.dumps(skipped),
             "seconds": f"{seconds:.3f}",
         }
-        write_arrays(
-            self._directory.shard_file(shard.set_name, shard.number), arrays, metadata
-        )
+        write_arrays(self._directory.shard_file(shard.set_name, shard.number), arrays, metadata)
         self._live.end_shard()
         done = f"{shard.set_name} {shard.number + 1}"
         self._listen(Event("shard", f"shard {done} of {len(self._plan.shards[shard.set_name])}"))
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        "DefaultCPUAllocator" in str(error)  # torch has no type of its own for this on a CPU
+    )

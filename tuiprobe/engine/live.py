@@ -69,6 +69,7 @@ class LiveView:
     def __init__(self, directory: RunDir, rank: int, total: int, listen: Listener) -> None:
         self._directory, self._rank, self._total, self._listen = directory, rank, total, listen
         self._done = self._skipped = self._sequence = 0
+        self._before = (0, 0)  # images done and skipped in finished shards
         self._taps: dict[tuple[str, str], RunningTap] = {}
         self._shard: Shard | None = None
         self._measures: dict[str, TapMeasure] = {}
@@ -76,8 +77,9 @@ class LiveView:
         self._next = 0.0
 
     def begin_shard(self, shard: Shard, measures: dict[str, TapMeasure]) -> None:
-        """Names the shard that is measured from now on."""
+        """Names the shard that is measured from now on, perhaps not for the first time."""
         self._shard, self._measures = shard, measures
+        self._done, self._skipped = self._before
 
     def advance(self, images: int, skipped: int) -> None:
         """Counts images that went through and shows them if it is time."""
@@ -92,6 +94,7 @@ class LiveView:
         assert self._shard is not None
         self._taps |= self._current()
         self._measures = {}
+        self._before = (self._done, self._skipped)
 
     def stage(self, name: str) -> None:
         """Shows that a part of the run without images is under way."""
@@ -140,6 +143,4 @@ class LiveView:
                 replace_live(
                     self._directory.live_file(self._rank, "safetensors"), encode_tensors(arrays)
                 )
-            replace_live(
-                self._directory.live_file(self._rank, "json"), json.dumps(state).encode()
-            )
+            replace_live(self._directory.live_file(self._rank, "json"), json.dumps(state).encode())

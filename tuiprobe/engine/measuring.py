@@ -73,9 +73,7 @@ def select_tokens(x: torch.Tensor, tap: Tap, tokens: str) -> torch.Tensor:
     return x[:, 0] if tokens == "class" else x.mean(dim=1)
 
 
-def sampled_rows(
-    x: torch.Tensor, ids: torch.Tensor, channel_dim: int, seed: int
-) -> torch.Tensor:
+def sampled_rows(x: torch.Tensor, ids: torch.Tensor, channel_dim: int, seed: int) -> torch.Tensor:
     """Returns the channels at one seeded position of every image.
 
     The position depends on the seed and the sample id alone, so it is the same however the run

@@ -36,6 +36,7 @@ class _Collected:
     sums: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
     skipped: list[tuple[int, str]] = field(default_factory=list)
     fingerprints: list[Fingerprint] = field(default_factory=list)
+    pieces: int = 1
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class MergedSet:
         skipped: Sample id and reason of each unreadable image.
         shards: Number of shards merged.
         fingerprints: The distinct fingerprints among them.
+        pieces: Into how many forward passes a batch was cut at most.
     """
 
     arrays: Arrays
@@ -58,6 +60,7 @@ class MergedSet:
     skipped: list[tuple[int, str]]
     shards: int
     fingerprints: list[Fingerprint]
+    pieces: int
 
 
 def merge_tree(lo: int, hi: int, load: Callable[[int], States]) -> States:
@@ -107,6 +110,7 @@ def merge_set(plan: Plan, directory: RunDir, set_name: str) -> MergedSet:
         fingerprint = Fingerprint.model_validate_json(metadata["fingerprint"])
         if fingerprint not in collected.fingerprints:
             collected.fingerprints.append(fingerprint)
+        collected.pieces = max(collected.pieces, int(metadata["pieces"]))
         states = {}
         for tap, width in channels.items():
             k = plan.spec.top_k if tap == FINAL_TAP else INNER_TOP_K
@@ -125,19 +129,23 @@ def merge_set(plan: Plan, directory: RunDir, set_name: str) -> MergedSet:
         skipped=collected.skipped,
         shards=len(numbers),
         fingerprints=collected.fingerprints,
+        pieces=collected.pieces,
     )
 
 
 def write_merged(directory: RunDir, merged: dict[str, MergedSet]) -> None:
     """Publishes each set's ``features``, ``statistics.safetensors``, and what they rest on."""
     for name, one in merged.items():
-        arrays = {"features": one.features, "ids": one.ids}
+        arrays: Arrays = {"features": one.features, "ids": one.ids}
         write_arrays(directory.features_file(name), arrays, {})
     statistics = {f"{s}/{k}": a for s, one in merged.items() for k, a in one.arrays.items()}
     write_arrays(directory.statistics_file, statistics, {})
     record = {
         name: MeasuredRecord(
-            shards=one.shards, skipped=tuple(one.skipped), fingerprints=tuple(one.fingerprints)
+            shards=one.shards,
+            skipped=tuple(one.skipped),
+            fingerprints=tuple(one.fingerprints),
+            pieces=one.pieces,
         ).model_dump(mode="json")
         for name, one in merged.items()
     }
@@ -176,4 +184,3 @@ def _flatten(merged: States, collected: _Collected) -> Arrays:
         if tap in collected.rows:
             arrays[f"{tap}/{ROW_SAMPLE}"] = np.concatenate(collected.rows[tap])
     return arrays
-

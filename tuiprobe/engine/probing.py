@@ -50,9 +50,7 @@ def probe_directory(directory: RunDir) -> Report:
     for one in data:
         features, _ = read_arrays(directory.features_file(one.name))
         paths = {id: sample.path for id, sample in samples[one.name].items()}
-        taps = [
-            tap_arrays(one, tap, statistics, features, samples[one.name]) for tap in plan.taps
-        ]
+        taps = [tap_arrays(one, tap, statistics, features, samples[one.name]) for tap in plan.taps]
         outliers += [probe_outliers(tap, paths=paths, seed=spec.seed) for tap in taps]
         if one is data[0]:
             blocks = [tap for tap in taps if tap.tap in plan.blocks]
@@ -143,7 +141,9 @@ def _title(title: str, plan: PlanRecord, measured: Mapping[str, MeasuredRecord])
 
 
 def _complete(plan: PlanRecord, measured: Mapping[str, MeasuredRecord]) -> bool:
-    return all(one.name in measured and measured[one.name].shards == one.shards for one in plan.sets)
+    return all(
+        one.name in measured and measured[one.name].shards == one.shards for one in plan.sets
+    )
 
 
 def _warnings(
@@ -155,6 +155,9 @@ def _warnings(
         warnings.append(f"interrupted: {done} were measured; the same command resumes the run")
     if any(len(one.fingerprints) > 1 for one in measured.values()):
         warnings.append("shards of different hardware or libraries were mixed (--mix)")
+    pieces = max(one.pieces for one in measured.values())
+    if pieces > 1:
+        warnings.append(f"memory ran out: batches were cut into up to {pieces} pieces")
     if "assumed" in plan.model.preprocessing.source:
         warnings.append(f"preprocessing: {plan.model.preprocessing.source}")
     return tuple(warnings)

@@ -50,7 +50,9 @@ def current_rank(environment: Mapping[str, str] = os.environ) -> Rank:
             local=int(environment.get("LOCAL_RANK", "0")),
         )
     except ValueError as error:
-        raise UsageError(f"RANK, WORLD_SIZE and LOCAL_RANK must be whole numbers: {error}") from error
+        raise UsageError(
+            f"RANK, WORLD_SIZE and LOCAL_RANK must be whole numbers: {error}"
+        ) from error
     if not 0 <= rank.number < rank.world:
         raise UsageError(f"RANK is {rank.number} but WORLD_SIZE is {rank.world}")
     return rank

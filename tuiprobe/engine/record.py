@@ -78,6 +78,7 @@ class MeasuredRecord(BaseModel):
         shards: Number of shards merged; fewer than planned in an interrupted run.
         skipped: Sample id and reason of each unreadable image.
         fingerprints: Distinct fingerprints of the shards.
+        pieces: Into how many forward passes a batch was cut for lack of memory; 1 for none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,6 +86,7 @@ class MeasuredRecord(BaseModel):
     shards: int
     skipped: tuple[tuple[int, str], ...]
     fingerprints: tuple[Fingerprint, ...]
+    pieces: int
 
 
 def record_of(plan: Plan) -> PlanRecord:

@@ -68,9 +68,7 @@ def take_inventory(
     return Inventory(tuple(missing), done, unreadable)
 
 
-def _metadata(
-    directory: RunDir, shard: Shard, key: str, listen: Listener
-) -> dict[str, str] | None:
+def _metadata(directory: RunDir, shard: Shard, key: str, listen: Listener) -> dict[str, str] | None:
     path = directory.shard_file(shard.set_name, shard.number)
     try:
         _, metadata = read_arrays(path)
@@ -86,5 +84,7 @@ def _metadata(
 def _difference(found: Fingerprint, current: Fingerprint) -> str:
     before, now = found.model_dump(), current.model_dump()
     return ", ".join(
-        f"{name} {before[name]} then, {now[name]} now" for name in before if before[name] != now[name]
+        f"{name} {before[name]} then, {now[name]} now"
+        for name in before
+        if before[name] != now[name]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from tuiprobe.engine.resume import Inventory, take_inventory
 from tuiprobe.engine.stopping import Interrupted, StopRequest
 from tuiprobe.engine.thumbs import candidates, write_thumbnails
 from tuiprobe.engine.unreadable import UnreadableLimit
-from tuiprobe.errors import DataError, UsageError, WeightsError
+from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.models import load_encoder
 from tuiprobe.rundir import RunDir, write_text, writing
@@ -78,8 +79,9 @@ def run(
     directory = RunDir(output if output is not None else runs / plan.directory_name)
     if fresh and rank.number == 0:
         delete_run(directory)
+    directory.refuse_foreign(plan.key)
     with directory.locked(rank.lock_name):
-        return _Run(plan, directory, rank, clock, _recording(directory, rank, listen)).go(mix)
+        return _Run(plan, directory, rank, clock, listen).go(mix)
 
 
 def delete_run(directory: RunDir) -> None:
@@ -131,17 +133,11 @@ def _plan(spec: RunSpec) -> Plan:
     return make_plan(spec, encoder, suite)
 
 
-def _recording(directory: RunDir, rank: Rank, listen: Listener) -> Listener:
-    """Returns a listener that also appends milestones to the run's event file."""
-
-    def record(event: Event) -> None:
-        if event.kind != "progress":
-            path = directory.events_file(rank.number)
-            with writing(path), path.open("a", encoding="utf-8") as file:
-                file.write(event.to_line())
-        listen(event)
-
-    return record
+def _record(directory: RunDir, rank: Rank, event: Event) -> None:
+    """Appends a milestone to the run's event file."""
+    path = directory.events_file(rank.number)
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(event.to_line())
 
 
 class _Run:
@@ -151,10 +147,23 @@ class _Run:
         self, plan: Plan, directory: RunDir, rank: Rank, clock: Clock, listen: Listener
     ) -> None:
         self._plan, self._directory, self._rank = plan, directory, rank
-        self._clock, self._listen = clock, listen
+        self._clock, self._outside = clock, listen
 
     def go(self, mix: bool) -> Outcome:
-        """Runs what is left to do."""
+        """Runs what is left to do; a failure is noted in the run's events too."""
+        try:
+            return self._go(mix)
+        except TuiprobeError as error:
+            with suppress(TuiprobeError):
+                _record(self._directory, self._rank, Event("failed", str(error)))
+            raise
+
+    def _listen(self, event: Event) -> None:
+        if event.kind != "progress":
+            _record(self._directory, self._rank, event)
+        self._outside(event)
+
+    def _go(self, mix: bool) -> Outcome:
         inventory = self._prepare(mix)
         complete = self._extract(inventory)
         merged = self._all_there() or not complete
@@ -171,8 +180,11 @@ class _Run:
         if self._rank.number == 0 and (new or not directory.plan_file.exists()):
             write_plan(plan, directory)
         if plan.encoder.weights.kind == "untrained":
-            self._say("warning", f"{plan.spec.model} is UNTRAINED: no public weights exist, so "
-                      "every figure describes a random network; pass --checkpoint FILE")
+            self._say(
+                "warning",
+                f"{plan.spec.model} is UNTRAINED: no public weights exist, so "
+                "every figure describes a random network; pass --checkpoint FILE",
+            )
         for dataset in plan.suite.sets.values():
             for note in dataset.notes:
                 self._say("warning", note)
@@ -240,8 +252,10 @@ class _Run:
         return True
 
     def _thumbnails(self, name: str, merged: MergedSet) -> None:
-        fields = {field: merged.arrays[f"{FINAL_TAP}/{field}"] for field in
-                  ("share_sum", "largest_sample_ids", "smallest_sample_ids")}
+        fields = {
+            field: merged.arrays[f"{FINAL_TAP}/{field}"]
+            for field in ("share_sum", "largest_sample_ids", "smallest_sample_ids")
+        }
         ends = [fields["largest_sample_ids"], fields["smallest_sample_ids"]]
         wanted = candidates(fields["share_sum"], ends)
         write_thumbnails(self._directory, name, self._plan.suite.sets[name], wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tuiprobe.datasets import Sample
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
 
@@ -19,22 +20,23 @@ class UnreadableLimit:
     """
 
     def __init__(self, total: int, share: float, before: int, listen: Listener) -> None:
-        self._total, self._share, self._count, self._listen = total, share, before, listen
-        self._shown: list[str] = []
+        self._total, self._share, self._before, self._listen = total, share, before, listen
+        self._seen: dict[tuple[str, int], str] = {}
 
-    def add(self, set_name: str, path: str, reason: str) -> None:
-        """Counts one unreadable image.
+    def add(self, set_name: str, sample: Sample, reason: str) -> None:
+        """Counts one unreadable image, once however often it is tried.
 
         Raises:
             DataError: If more than the allowed share of all images cannot be read.
         """
-        self._count += 1
-        message = f"{path}: {reason}"
+        if (set_name, sample.id) in self._seen:
+            return
+        message = self._seen[set_name, sample.id] = f"{sample.path}: {reason}"
         self._listen(Event("skipped", message, {"set": set_name}))
-        if len(self._shown) < _SHOWN:
-            self._shown.append(message)
-        if self._count > self._share * self._total:
+        count = self._before + len(self._seen)
+        if count > self._share * self._total:
             raise DataError(
-                f"{self._count} of {self._total} images cannot be read, more than the "
-                f"{self._share:.0%} allowed by --max-unreadable: {'; '.join(self._shown)}"
+                f"{count} of {self._total} images cannot be read, more than the "
+                f"{self._share:.0%} allowed by --max-unreadable: "
+                f"{'; '.join(list(self._seen.values())[:_SHOWN])}"
             )
