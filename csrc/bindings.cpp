@@ -264,6 +264,8 @@ class Accumulator {
     state_.merge(other.state_);
   }
 
+  int64_t images() const { return copy(Options{}).images; }
+
   py::dict state() const { return write(copy(state_.options), false); }
 
   // Only the named part ("moments", "largest", "smallest", "samples"), or all for "".
@@ -345,6 +347,7 @@ PYBIND11_MODULE(_native, m) {
            py::arg("moments"), py::arg("largest"), py::arg("smallest"), py::arg("samples"))
       .def("update", &Accumulator::update, py::arg("data"), py::arg("dtype"), py::arg("shape"),
            py::arg("strides"), py::arg("sample_ids").none(true), py::arg("threads"))
+      .def("images", &Accumulator::images, "Images seen so far.")
       .def("merge", &Accumulator::merge, py::arg("other"))
       .def("state", &Accumulator::state)
       .def("summary", &Accumulator::summary, py::arg("part") = "")

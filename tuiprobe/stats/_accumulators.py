@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from tuiprobe.stats._summaries import (
     TopK,
     sample_summary,
 )
+from tuiprobe.stats._torch_path import partial_states
 
 
 class _Accumulator:
@@ -29,6 +31,7 @@ class _Accumulator:
         self.device = _device(device)
         self._core = native.Accumulator(channels=channels, **_NOTHING | parts)
         self._parts = parts
+        self._ids_lock = threading.Lock()
 
     def update(self, x: Any, sample_ids: Any = None, *, channel_dim: int = -1) -> None:
         """Takes the activations of whole images; an empty batch changes nothing.
@@ -49,9 +52,22 @@ class _Accumulator:
         """
         rows = read_activations(x, self.channels, channel_dim, self.device)
         ids = read_sample_ids(sample_ids, rows.shape[0])
-        self._core.update(
-            rows.data, rows.dtype, rows.shape, rows.strides, ids, torch.get_num_threads()
-        )
+        if self.device.type == "cpu":
+            threads = torch.get_num_threads()
+            self._core.update(rows.data, rows.dtype, rows.shape, rows.strides, ids, threads)
+        else:
+            self._update_in_torch(x, ids, channel_dim)
+
+    def _update_in_torch(self, x: torch.Tensor, ids: Any, channel_dim: int) -> None:
+        """Plain torch in float64, where the extension has no kernels for the device."""
+        rows = x.movedim(channel_dim, -1).reshape(len(x), -1, self.channels)
+        with self._ids_lock:
+            if ids is None:
+                ids = np.arange(len(x)) + self._core.images()
+            for state in partial_states(rows, torch.from_numpy(ids), self._parts):
+                part = native.Accumulator(channels=self.channels, **_NOTHING | self._parts)
+                part.load(state)
+                self._core.merge(part)
 
     def merge(self, other: Self) -> Self:
         """Adds what another accumulator of the same kind has seen; returns self.

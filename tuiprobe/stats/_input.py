@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 _TORCH_CODES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
 _NUMPY_CODES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1}
@@ -70,6 +71,8 @@ def _check_tensor(x: torch.Tensor, device: torch.device) -> None:
             f"activations are on {x.device}, the accumulator on {device}; "
             f"make it with device={str(x.device)!r} or move the activations"
         )
+    if isinstance(x, FakeTensor):
+        raise TypeError("activations are a fake tensor and hold no readable memory")
     if x.is_neg():
         raise TypeError("activations are a lazily negated view; call .resolve_neg()")
 

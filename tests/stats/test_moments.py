@@ -1,0 +1,179 @@
+"""ChannelMoments against float64 two-pass figures: the guarantee stated in tuiprobe.stats."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.stats.oracle import as_rows, check_moments
+from tuiprobe.stats import ChannelMoments, supported_instruction_sets
+
+SHAPES = ("normal", "binary", "rare", "heavy", "uniform", "relu", "constant", "ternary")
+
+
+def channel(kind, rng, n):
+    if kind == "normal":
+        return rng.standard_normal(n)
+    if kind == "binary":
+        return rng.integers(0, 2, n) * 1.0
+    if kind == "rare":
+        return (rng.random(n) < 0.01) * 1.0
+    if kind == "heavy":
+        return rng.standard_t(2, n)
+    if kind == "uniform":
+        return rng.random(n)
+    if kind == "relu":
+        return np.maximum(rng.standard_normal(n) - 1, 0)
+    if kind == "ternary":
+        return rng.choice([-1 / 3, 0.1, 7.7], n)
+    return np.full(n, rng.standard_normal())
+
+
+@st.composite
+def data_sets(draw):
+    """float32 [n, C]: shapes, scales 1e-12..1e12, offsets up to 1e4 sigma, sorted or not."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n = draw(st.one_of(st.integers(0, 40), st.integers(41, 3000)))
+    columns = []
+    for _ in range(draw(st.integers(1, 40))):
+        x = channel(draw(st.sampled_from(SHAPES)), rng, n)
+        offset = draw(st.sampled_from([0, 0, 1, -30, 1e4]))
+        scale = 10.0 ** draw(st.integers(-12, 12))
+        if draw(st.booleans()):
+            x = np.sort(x)
+        columns.append((x + offset * (x.std() if n else 0)) * scale)
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def compute_in_parts(x, rng, parts):
+    """Splits the rows, accumulates each part in several updates, merges in random order."""
+    cuts = np.sort(rng.integers(0, len(x) + 1, parts - 1))
+    stats = []
+    for part in np.split(x, cuts):
+        one = ChannelMoments(x.shape[1])
+        for piece in np.split(part, np.sort(rng.integers(0, len(part) + 1, 2))):
+            one.update(piece)
+        stats.append(one)
+    while len(stats) > 1:
+        stats[rng.integers(len(stats) - 1)].merge(stats.pop())
+    return stats[0].compute()
+
+
+@given(x=data_sets(), seed=st.integers(0, 1000), parts=st.integers(1, 5))
+@settings(max_examples=150, deadline=None)
+def test_guarantee_under_any_split_and_merge_order(x, seed, parts):
+    check_moments(compute_in_parts(x, np.random.default_rng(seed), parts), as_rows(x))
+
+
+@pytest.mark.parametrize("isa", supported_instruction_sets())
+@given(x=data_sets())
+@settings(max_examples=40, deadline=None)
+def test_guarantee_on_every_instruction_set(isa, x):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUIPROBE_ISA", isa)
+        stats = ChannelMoments(x.shape[1])
+        stats.update(x)
+        check_moments(stats.compute(), as_rows(x))
+
+
+@given(
+    x=data_sets(),
+    seed=st.integers(0, 1000),
+    share=st.sampled_from([0.001, 0.1, 1.0]),
+    bad=st.sampled_from([np.nan, np.inf, -np.inf]),
+)
+@settings(max_examples=50, deadline=None)
+def test_values_that_are_not_finite_are_counted_and_left_out(x, seed, share, bad):
+    rng = np.random.default_rng(seed)
+    x = np.where(rng.random(x.shape) < share, np.float32(bad), x)
+    check_moments(compute_in_parts(x, rng, 2), as_rows(x))
+
+
+@given(seed=st.integers(0, 1000), n=st.integers(1, 400))
+@settings(max_examples=30, deadline=None)
+def test_subnormals_and_the_largest_floats(seed, n):
+    rng = np.random.default_rng(seed)
+    tiny = (rng.integers(-5, 100, (n, 3)) * np.float32(1e-45)).astype(np.float32)
+    huge = (rng.standard_normal((n, 3)) * 1e37 + 1e38).astype(np.float32)
+    mixed = (10.0 ** rng.uniform(-40, 37, (n, 3))).astype(np.float32)
+    x = np.concatenate([tiny, huge, mixed], axis=1)
+    check_moments(compute_in_parts(x, rng, 3), as_rows(x))
+
+
+@pytest.mark.parametrize("first", [1e-12, 1e12])
+def test_scale_that_changes_between_updates(first):
+    rng = np.random.default_rng(0)
+    a = (rng.standard_normal((500, 20)) * first).astype(np.float32)
+    b = (rng.standard_normal((500, 20)) / first).astype(np.float32)
+    stats = ChannelMoments(20)
+    stats.update(a)
+    stats.update(b)
+    check_moments(stats.compute(), as_rows(np.concatenate([a, b])))
+
+
+def test_mean_that_drifts_from_update_to_update():
+    rng = np.random.default_rng(0)
+    parts = [(rng.standard_normal((300, 17)) + 50 * i).astype(np.float32) for i in range(12)]
+    stats = ChannelMoments(17)
+    for part in parts:
+        stats.update(part)
+    check_moments(stats.compute(), as_rows(np.concatenate(parts)))
+
+
+def test_one_far_outlier_in_a_large_batch():
+    x = np.random.default_rng(0).standard_normal((20000, 16)).astype(np.float32)
+    x[777, 3], x[12345, 5], x[0, 7] = 1e9, -3e20, 1e30
+    stats = ChannelMoments(16)
+    stats.update(x)
+    check_moments(stats.compute(), as_rows(x))
+
+
+def layouts(x):
+    """The same [B, H, W, C] values in many memory layouts, with the channel_dim to give."""
+    b, h, w, c = x.shape
+    yield x, -1
+    yield x.permute(0, 3, 1, 2), 1
+    yield x.permute(0, 3, 1, 2).contiguous(), 1
+    yield x.permute(0, 3, 1, 2).contiguous().to(memory_format=torch.channels_last), 1
+    yield x.reshape(b, h * w, c), -1
+    yield x.reshape(b, h * w, c).transpose(1, 2).contiguous(), 1
+    yield x.reshape(b, h * w, c).transpose(0, 1).contiguous().transpose(0, 1), -1
+    wide = torch.full((b, h + 3, 2 * w, 2 * c + 1), torch.nan, dtype=x.dtype)
+    inside = wide[:, 1 : h + 1, ::2, 1::2]
+    inside.copy_(x)
+    yield inside, -1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("isa", supported_instruction_sets())
+@pytest.mark.parametrize("shape", [(3, 2, 5, 7), (40, 3, 3, 33), (5, 7, 7, 64), (1, 1, 1, 1)])
+def test_layouts_and_dtypes_agree(dtype, isa, shape, monkeypatch):
+    monkeypatch.setenv("TUIPROBE_ISA", isa)
+    x = (torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 3 + 1).to(dtype)
+    for view, channel_dim in layouts(x):
+        stats = ChannelMoments(shape[-1])
+        stats.update(view, channel_dim=channel_dim)
+        check_moments(stats.compute(), as_rows(x))
+
+
+def test_expanded_and_flipped_views():
+    x = torch.randn(9, 5)
+    stats = ChannelMoments(5)
+    stats.update(x[:, None, :].expand(9, 4, 5))
+    check_moments(stats.compute(), as_rows(x[:, None, :].expand(9, 4, 5)))
+    array = x.numpy()[::-1, ::-1]
+    stats = ChannelMoments(5)
+    stats.update(array)
+    check_moments(stats.compute(), as_rows(array.copy()))
+
+
+def test_half_specials_on_every_set(monkeypatch):
+    every = np.arange(65536, dtype=np.uint16)
+    for dtype in (torch.float16, torch.bfloat16):
+        x = torch.from_numpy(every.view(np.int16).copy()).view(dtype).reshape(-1, 4)
+        for isa in supported_instruction_sets():
+            monkeypatch.setenv("TUIPROBE_ISA", isa)
+            stats = ChannelMoments(4)
+            stats.update(x)
+            check_moments(stats.compute(), as_rows(x))

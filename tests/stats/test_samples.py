@@ -1,0 +1,107 @@
+"""SampleMoments and the union, ActivationStats, against float64 figures."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.stats.oracle import as_rows, check_moments, check_samples, check_topk
+from tuiprobe.stats import (
+    ActivationStats,
+    ChannelMoments,
+    ChannelTopK,
+    SampleMoments,
+    supported_instruction_sets,
+)
+
+
+@st.composite
+def images(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n, p = draw(st.integers(1, 60)), draw(st.sampled_from([1, 1, 3, 16, 50]))
+    c = draw(st.integers(2, 70))
+    x = rng.standard_normal((n, p, c)) * draw(st.sampled_from([1e-12, 1e-3, 1, 4, 1e12]))
+    if draw(st.booleans()):
+        x[..., rng.integers(c)] *= 40
+    x = x + draw(st.sampled_from([0, 1, 1000])) * x.std()
+    if draw(st.booleans()):
+        x[rng.random((n, p)) < 0.1] = 0  # rows without variance
+    if draw(st.booleans()):
+        x[rng.random(x.shape) < 0.002] = draw(st.sampled_from([np.nan, np.inf]))
+    return x.astype(np.float32)
+
+
+@pytest.mark.parametrize("isa", supported_instruction_sets())
+@given(x=images(), k=st.integers(1, 9), seed=st.integers(0, 1000))
+@settings(max_examples=60, deadline=None)
+def test_union_holds_every_figure(isa, x, k, seed):
+    rng = np.random.default_rng(seed)
+    ids = rng.permutation(len(x))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUIPROBE_ISA", isa)
+        a, b = ActivationStats(x.shape[2], k=k), ActivationStats(x.shape[2], k=k)
+        cut = rng.integers(0, len(x) + 1)
+        a.update(x[:cut], ids[:cut])
+        b.update(x[cut:], ids[cut:])
+        result = a.merge(b).compute()
+    rows = as_rows(x)
+    check_moments(result.moments, rows)
+    check_topk(result.largest, rows, ids.tolist(), k)
+    check_topk(result.smallest, rows, ids.tolist(), k, largest=False)
+    check_samples(result.samples, rows, ids.tolist())
+
+
+def test_union_equals_its_parts_to_the_bit():
+    x = torch.randn(300, 7, 48, generator=torch.Generator().manual_seed(0)) * 4
+    union = ActivationStats(48, k=5)
+    union.update(x)
+    top, samples = ChannelTopK(48, k=5), SampleMoments(48)
+    top.update(x)
+    samples.update(x)
+    summary = union.compute()
+    for name, value in vars(samples.compute()).items():
+        np.testing.assert_array_equal(value, getattr(summary.samples, name))
+        np.testing.assert_array_equal(value, getattr(union.samples.compute(), name))
+    for name, value in vars(top.compute()).items():
+        np.testing.assert_array_equal(value, getattr(summary.largest, name))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("channel_dim", [1, -1])
+def test_maps_in_half_precision(dtype, channel_dim):
+    x = (torch.randn(20, 5, 6, 33, generator=torch.Generator().manual_seed(0)) * 3).to(dtype)
+    view = x if channel_dim == -1 else x.permute(0, 3, 1, 2).contiguous()
+    stats = SampleMoments(33)
+    stats.update(view, channel_dim=channel_dim)
+    check_samples(stats.compute(), as_rows(x), range(20))
+
+
+def test_offset_of_ten_thousand_sigma_within_a_row():
+    x = (np.random.default_rng(0).standard_normal((50, 96)) + 1e4).astype(np.float32)
+    stats = SampleMoments(96)
+    stats.update(x)
+    check_samples(stats.compute(), as_rows(x), range(50), tolerance=1e-9)
+
+
+def test_ties_for_the_lead_go_to_the_lower_channel():
+    stats = SampleMoments(5)
+    stats.update(torch.tensor([[0.0, 3.0, 0.0, -3.0, 0.0]]))
+    assert stats.compute().leading.tolist() == [1]
+
+
+def test_channels_two_and_one():
+    stats = SampleMoments(2)
+    stats.update(torch.tensor([[1.0, 3.0]]))
+    assert stats.compute().kurtosis.tolist() == [1.0]
+    single = SampleMoments(1)
+    single.update(torch.tensor([[1.0]]))
+    assert single.compute().degenerate == 1
+
+
+def test_moments_of_many_positions_are_those_of_the_flat_rows():
+    x = torch.randn(64, 10, 16)
+    a, b = ChannelMoments(16), ChannelMoments(16)
+    a.update(x)
+    b.update(x.reshape(640, 16))
+    np.testing.assert_allclose(a.compute().kurtosis, b.compute().kurtosis, rtol=2e-6)

@@ -1,0 +1,74 @@
+"""ChannelTopK is exact under its total order, whatever the split, the order and the layout."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.stats.oracle import as_rows, check_topk
+from tuiprobe.stats import ChannelTopK
+
+
+@st.composite
+def batches(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n, p, c = draw(st.integers(1, 120)), draw(st.integers(1, 5)), draw(st.integers(1, 20))
+    levels = draw(st.sampled_from([1, 2, 5, 10**6]))  # few levels: ties everywhere
+    x = (rng.integers(-levels, levels + 1, (n, p, c)) / 4).astype(np.float32)
+    x[rng.random(x.shape) < 0.1] = -0.0
+    for bad in draw(st.sets(st.sampled_from([np.nan, np.inf, -np.inf]))):
+        x[rng.random(x.shape) < draw(st.sampled_from([0.02, 0.7]))] = bad
+    return x
+
+
+@given(
+    x=batches(),
+    k=st.sampled_from([1, 2, 7, 32, 200]),
+    largest=st.booleans(),
+    seed=st.integers(0, 1000),
+    shuffle=st.booleans(),
+)
+@settings(max_examples=150, deadline=None)
+def test_exact_with_ties_under_any_split_and_order(x, k, largest, seed, shuffle):
+    rng = np.random.default_rng(seed)
+    ids = rng.choice(10**12, len(x), replace=False) if shuffle else np.arange(len(x))
+    parts = [ChannelTopK(x.shape[2], k=k, largest=largest) for _ in range(3)]
+    for piece in np.array_split(rng.permutation(len(x)), 7):
+        parts[rng.integers(3)].update(x[piece], ids[piece])
+    a, b, c = rng.permutation(3)
+    top = parts[a].merge(parts[b]).merge(parts[c])
+    check_topk(top.compute(), as_rows(x), ids.tolist(), k, largest)
+
+
+def test_default_ids_run_on():
+    top = ChannelTopK(1, k=3)
+    top.update(torch.tensor([[1.0], [2.0]]))
+    top.update(torch.tensor([[5.0], [0.0]]))
+    assert top.compute().sample_ids.tolist() == [[2, 1, 0]]
+
+
+def test_an_image_seen_twice_keeps_its_better_entry():
+    top = ChannelTopK(1, k=3)
+    top.update(torch.tensor([[1.0], [2.0]]), [7, 7])
+    top.update(torch.tensor([[1.5], [0.0]]), [7, 8])
+    assert top.compute().values[0, :2].tolist() == [2.0, 0.0]
+
+
+def test_minus_zero_equals_zero():
+    top = ChannelTopK(1, k=2)
+    top.update(torch.tensor([[-0.0], [0.0]]))
+    assert top.compute().sample_ids.tolist() == [[0, 1]]
+    assert not np.signbit(top.compute().values).any()
+
+
+@pytest.mark.parametrize("largest", [True, False])
+def test_dead_channels_and_class_sorted_rows(largest):
+    rng = np.random.default_rng(0)
+    x = np.maximum(rng.standard_normal((4000, 24)), 0).astype(np.float32)
+    x[:, :6] = 0
+    x = x[np.argsort(x[:, 10])]
+    top = ChannelTopK(24, k=32, largest=largest)
+    top.update(x[:2500])
+    top.update(x[2500:])
+    check_topk(top.compute(), as_rows(x), range(4000), 32, largest)
