@@ -177,17 +177,16 @@ Location row_location(const void* row, int64_t channels, int64_t stride, DType d
 double sample_row_sigma(const View& x) {
   constexpr int64_t kRows = 7;
   const int64_t rows = x.images * positions(x);
-  double sigma[kRows];
-  int found = 0;
+  std::vector<double> sigma;
   for (int64_t i = 0; i < std::min(rows, kRows); ++i) {
     const int64_t r = i * rows / std::min(rows, kRows);
     const void* row = row_address(x, r / positions(x), r % positions(x));
     const double s = row_location(row, x.channels, x.channel_stride, x.dtype).sigma;
-    if (s > 0) sigma[found++] = s;
+    if (s > 0) sigma.push_back(s);
   }
-  if (found == 0) return 1;
-  std::sort(sigma, sigma + found);
-  return sigma[found / 2];
+  if (sigma.empty()) return 1;
+  std::sort(sigma.begin(), sigma.end());
+  return sigma[sigma.size() / 2];
 }
 
 bool exact_row(const void* row, int64_t channels, int64_t stride, DType dtype, double* shares,

@@ -1,0 +1,138 @@
+// update() on one instruction set, named by the first argument, over odd shapes, element types and
+// layouts; memory ends exactly at the last element, so that a sanitizer sees any read beyond it.
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "../../csrc/cpu/kernels.hpp"
+#include "../../csrc/cpu/stats.hpp"
+#include "check.hpp"
+
+using namespace tuiprobe;
+using cpu::Options;
+using cpu::State;
+
+namespace {
+
+struct Batch {
+  std::unique_ptr<char[]> memory;
+  View view;
+};
+
+uint16_t to_half(float x) {  // only for small integers and quarters, exact in binary16
+  uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  if ((bits & 0x7fffffffu) == 0) return static_cast<uint16_t>(bits >> 16);
+  return static_cast<uint16_t>(((bits >> 16) & 0x8000u) |
+                               (((bits & 0x7fffffffu) - 0x38000000u) >> 13));
+}
+
+void put(Batch& b, int64_t offset, float x) {
+  char* at = b.memory.get() + offset * item_size(b.view.dtype);
+  if (b.view.dtype == DType::f32) {
+    std::memcpy(at, &x, 4);
+    return;
+  }
+  uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  const uint16_t half = b.view.dtype == DType::f16 ? to_half(x) : static_cast<uint16_t>(bits >> 16);
+  std::memcpy(at, &half, 2);
+}
+
+// Multiples of a quarter: exact in every element type.
+Batch make(int64_t images, int64_t h, int64_t w, int64_t c, DType dtype, bool channels_last) {
+  Batch b;
+  b.memory.reset(new char[static_cast<size_t>(images * h * w * c * item_size(dtype))]);
+  b.view = channels_last ? View{nullptr, dtype, images, h, w, c, h * w * c, w * c, c, 1}
+                         : View{nullptr, dtype, images, h, w, c, h * w * c, w, 1, h * w};
+  b.view.data = b.memory.get();
+  std::mt19937 random(static_cast<unsigned>(images * 31 + c));
+  for (int64_t i = 0; i < images * h * w * c; ++i) {
+    put(b, i, static_cast<float>(static_cast<int>(random() % 61) - 30) / 4);
+  }
+  return b;
+}
+
+float at(const View& v, int64_t image, int64_t p, int64_t c) {
+  return load(row_address(v, image, p), c * v.channel_stride, v.dtype);
+}
+
+void check_channel(const State& s, const View& v, int64_t c) {
+  std::vector<Entry> high(static_cast<size_t>(s.largest.k)), low(high);
+  int highs = 0, lows = 0;
+  Moments wanted;
+  for (int64_t i = 0; i < v.images; ++i) {
+    for (int64_t p = 0; p < positions(v); ++p) {
+      const float x = at(v, i, p, c);
+      wanted = merge(wanted, lift(static_cast<double>(x)));
+      highs = insert(high.data(), highs, s.largest.k, {x + 0.0f, static_cast<int32_t>(p), i});
+      lows = insert(low.data(), lows, s.smallest.k, {-x + 0.0f, static_cast<int32_t>(p), i});
+    }
+  }
+  const Moments& m = s.moments[static_cast<size_t>(c)];
+  CHECK(m.count == wanted.count);
+  CHECK(near(m.mean, wanted.mean, 2e-6 * 8));
+  CHECK(near(m.m2, wanted.m2, 2e-6 * wanted.m2));
+  CHECK(near(m.m4, wanted.m4, 2e-6 * wanted.m4));
+  CHECK(m.min == wanted.min && m.max == wanted.max);
+  CHECK(s.largest.sizes[static_cast<size_t>(c)] == highs);
+  for (int i = 0; i < highs; ++i) {
+    CHECK(s.largest.list(c)[i].id == high[static_cast<size_t>(i)].id);
+    CHECK(s.largest.list(c)[i].position == high[static_cast<size_t>(i)].position);
+    CHECK(s.smallest.list(c)[i].id == low[static_cast<size_t>(i)].id);
+  }
+}
+
+void check_image(const State& s, const View& v, int64_t i) {
+  double kurtosis = 0;
+  bool degenerate = false;
+  for (int64_t p = 0; p < positions(v); ++p) {
+    Moments row;
+    for (int64_t c = 0; c < v.channels; ++c) {
+      row = merge(row, lift(static_cast<double>(at(v, i, p, c))));
+    }
+    degenerate = degenerate || row.min == row.max;
+    kurtosis += finalize(row).kurtosis / static_cast<double>(positions(v));
+  }
+  const double got = s.samples.kurtosis[static_cast<size_t>(i)];
+  CHECK(near(got, degenerate ? NAN : kurtosis, 1e-5 * kurtosis));
+}
+
+void check_shape(int64_t images, int64_t h, int64_t w, int64_t c) {
+  for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
+    for (const bool channels_last : {true, false}) {
+      const Batch b = make(images, h, w, c, dtype, channels_last);
+      State s(Options{c, true, 5, 5, true});
+      cpu::update(s, b.view, nullptr, 3);
+      CHECK(s.images == images);
+      for (int64_t k = 0; k < c; ++k) check_channel(s, b.view, k);
+      for (int64_t i = 0; i < images; ++i) check_image(s, b.view, i);
+    }
+  }
+}
+
+void an_update_of_nothing() {
+  State s(Options{3, true, 2, 2, true});
+  cpu::update(s, View{nullptr, DType::f32, 0, 1, 1, 3, 3, 3, 3, 1}, nullptr, 2);
+  CHECK(s.images == 0 && s.moments[0].count == 0);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string isa = argc > 1 ? argv[1] : "generic";
+  if (cpu::find_kernels(isa.c_str()) == nullptr) {
+    std::printf("%s: not on this machine, skipped\n", isa.c_str());
+    return 0;
+  }
+  setenv("TUIPROBE_ISA", isa.c_str(), 1);
+  an_update_of_nothing();
+  const int64_t shapes[][4] = {{1, 1, 1, 1},   {2, 1, 1, 3},    {17, 1, 1, 16}, {33, 1, 1, 31},
+                               {130, 1, 1, 7}, {300, 1, 1, 50}, {3, 1, 17, 33}, {5, 3, 3, 20},
+                               {40, 2, 4, 65}, {2, 7, 7, 18},   {1, 16, 16, 5}};
+  for (const auto& s : shapes) check_shape(s[0], s[1], s[2], s[3]);
+  return report();
+}
