@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -32,28 +32,30 @@ def probe(
     context: typer.Context,
     headless: Annotated[bool, typer.Option("--headless", help="Run without a screen.")] = False,
     model: Annotated[
-        Optional[list[str]],
-        typer.Option(help="Encoder, e.g. open_clip:RN50-quickgelu/openai or timm:resnet50.a1_in1k."),
+        list[str] | None,
+        typer.Option(
+            help="Encoder, e.g. open_clip:RN50-quickgelu/openai or timm:resnet50.a1_in1k."
+        ),
     ] = None,
     checkpoint: Annotated[
-        Optional[Path], typer.Option(help="Weights to load in place of the published ones.")
+        Path | None, typer.Option(help="Weights to load in place of the published ones.")
     ] = None,
-    data: Annotated[Optional[str], typer.Option(help="Images, e.g. imagefolder:/data/val.")] = None,
+    data: Annotated[str | None, typer.Option(help="Images, e.g. imagefolder:/data/val.")] = None,
     layers: Annotated[
-        Optional[list[str]], typer.Option(help="Glob over inner layers to measure too.")
+        list[str] | None, typer.Option(help="Glob over inner layers to measure too.")
     ] = None,
     tokens: Annotated[str, typer.Option(help="Tokens that count: all, class or mean.")] = "all",
-    sample: Annotated[Optional[int], typer.Option(help="Images per set.")] = None,
+    sample: Annotated[int | None, typer.Option(help="Images per set.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the processing order.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Images per forward pass.")] = 32,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
-    threads: Annotated[Optional[int], typer.Option(help="CPU threads; default one a core.")] = None,
-    workers: Annotated[Optional[int], typer.Option(help="Processes that decode images.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; default one a core.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that decode images.")] = None,
     max_unreadable: Annotated[
         float, typer.Option(help="Share of unreadable images that stops the run.")
     ] = 0.05,
-    output: Annotated[Optional[Path], typer.Option(help="The run directory.")] = None,
+    output: Annotated[Path | None, typer.Option(help="The run directory.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, do not resume.")] = False,
     mix: Annotated[
         bool, typer.Option("--mix", help="Resume although hardware or libraries changed.")

@@ -38,7 +38,7 @@ def narrated() -> Iterator[Listener]:
 
 
 def sentence(event: Event) -> str:
-    """Returns an event as one line of plain text.
+    r"""Returns an event as one line of plain text.
 
     >>> sentence(Event("warning", "bad\\x1b[31m name"))
     'warning: bad\\\\x1b[31m name'

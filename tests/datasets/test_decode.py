@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 from pathlib import Path
 
@@ -112,10 +113,8 @@ def test_random_damage_never_escapes_as_another_error(seed: int) -> None:
     content = bytearray(encoded(Image.fromarray(PICTURE), format).getvalue())
     for place in draws.integers(0, len(content), 30):
         content[place] = draws.integers(0, 256)
-    try:
+    with contextlib.suppress(UnreadableImageError):
         assert decode_image(io.BytesIO(bytes(content))).mode == "RGB"
-    except UnreadableImageError:
-        pass
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:

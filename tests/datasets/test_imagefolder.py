@@ -92,8 +92,12 @@ def test_no_images_is_a_clear_error(tmp_path: Path, case: str) -> None:
         root.mkdir()
     if case == "only text":
         (root / "notes.txt").write_text("x")
-    cause = {"missing": "does not exist", "file": "not a directory", "empty": "it is empty",
-             "only text": r"1 \.txt"}[case]
+    cause = {
+        "missing": "does not exist",
+        "file": "not a directory",
+        "empty": "it is empty",
+        "only text": r"1 \.txt",
+    }[case]
     with pytest.raises(DataError, match=cause):
         ImageFolder(root)
 

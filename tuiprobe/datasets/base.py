@@ -34,24 +34,29 @@ class Sample:
 class Dataset(Protocol):
     """A readable set of images.
 
-    Attributes:
-        source: What the user typed to name it, for example ``imagefolder:/data/val``.
-        samples: All samples, ``samples[i].id == i``.
-        classes: Class names by label; empty where the data carry no labels.
-        notes: What a reader of the report should know about how the data were read.
+    ``samples[i].id == i``; ``source`` is what names it on a command line, for example
+    ``imagefolder:/data/val``.
     """
 
     @property
-    def source(self) -> str: ...
+    def source(self) -> str:
+        """What the user typed to name it."""
+        ...
 
     @property
-    def samples(self) -> Sequence[Sample]: ...
+    def samples(self) -> Sequence[Sample]:
+        """All samples, by id."""
+        ...
 
     @property
-    def classes(self) -> tuple[str, ...]: ...
+    def classes(self) -> tuple[str, ...]:
+        """Class names by label; empty where there are none."""
+        ...
 
     @property
-    def notes(self) -> tuple[str, ...]: ...
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the report should know."""
+        ...
 
     def open(self, sample: Sample) -> Image:
         """Decodes one sample to an RGB image.
