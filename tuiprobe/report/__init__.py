@@ -1,5 +1,5 @@
-"""Readers of results.json: one file a format."""
+"""Report writers, one file a format; they read results and nothing else."""
 
-from tuiprobe.report.write import write_reports
+from tuiprobe.report.write import read_report, write_reports
 
-__all__ = ["write_reports"]
+__all__ = ["read_report", "write_reports"]

@@ -1,28 +1,41 @@
-"""All reports of a run, written into its directory."""
-
-from __future__ import annotations
+"""Write every report of a run from its results.json."""
 
 from pydantic import ValidationError
 
-from tuiprobe.plaintext import plain
+from tuiprobe.report.markdown import markdown
+from tuiprobe.report.summary import summary
+from tuiprobe.report.tables import tables
 from tuiprobe.results import Report
-from tuiprobe.rundir import DamagedFileError, RunDir, read_text
+from tuiprobe.rundir import DamagedFileError, RunDir, read_text, write_text
 
 
 def read_report(directory: RunDir) -> Report:
-    """Reads ``results.json``.
+    """The report of a run directory, which is treated as hostile.
 
     Raises:
-        DamagedFileError: If it is missing, damaged, or of another version.
+        DamagedFileError: results.json is no report of this schema version.
+        DataError: it is missing, too large or a link.
     """
+    path = directory.results_file
     try:
-        return Report.model_validate_json(read_text(directory.results_file))
+        return Report.model_validate_json(read_text(path))
     except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise DamagedFileError(
-            f"{directory.results_file} is no report of this version: {error.errors()[0]['msg']}"
+            f"{path} is no report of this version of tuiprobe: {where}: {first['msg']}; "
+            "write it again with `tuiprobe reprobe`"
         ) from error
 
 
 def write_reports(directory: RunDir) -> str:
-    """Writes every format beside ``results.json`` and returns a short summary as text."""
-    return plain(read_report(directory).title) + "\n"
+    """Write report.md and tables/*.csv of a run.
+
+    Returns:
+        A summary of a few lines for standard output.
+    """
+    report = read_report(directory)
+    write_text(directory.path / "report.md", markdown(report))
+    for name, content in tables(report).items():
+        write_text(directory.path / "tables" / f"{name}.csv", content)
+    return summary(report)

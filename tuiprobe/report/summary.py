@@ -1,0 +1,45 @@
+"""The few lines of a report that go to standard output."""
+
+from tuiprobe.plaintext import plain
+from tuiprobe.report.text import number
+from tuiprobe.results import Figure, NotRun, Outliers, Report, given
+
+
+def summary(report: Report) -> str:
+    """Title, verdict with its reasons, and the headline figures of the final representation."""
+    verdict = report.verdict
+    lines = [
+        report.title,
+        f"verdict (rule {verdict.rule}, uncalibrated): {verdict.outcome}",
+        *(f"  {reason}" for reason in verdict.reasons),
+    ]
+    for one in report.outliers:
+        if one.final:
+            lines += _set(one)
+    lines += [f"warning: {warning}" for warning in report.warnings]
+    lines += [f"not run: {part.part}, because {part.reason}" for part in report.not_run]
+    return "\n".join(plain(line) for line in lines) + "\n"
+
+
+def _set(one: Outliers) -> list[str]:
+    persistent = (
+        f"not run: {one.persistent.reason}"
+        if isinstance(one.persistent, NotRun)
+        else ", ".join(str(channel.channel) for channel in one.persistent.channels) or "none"
+    )
+    return [
+        f"{one.data}: {one.images} images, {one.channels} channels",
+        f"  kurtosis              {_said(one.kurtosis)}; {number(one.basis_reference)} after a "
+        "random rotation",
+        f"  after centring        {_said(one.centred_kurtosis)}",
+        f"  persistence           {_said(one.persistence.value)}",
+        f"  persistent channels   {persistent}",
+    ]
+
+
+def _said(one: Figure) -> str:
+    if not given(one):
+        return f"not run: {one.reason}"
+    if one.low is None or one.high is None:
+        return f"{number(one.value)} (no interval)"
+    return f"{number(one.value)} [{number(one.low)}, {number(one.high)}]"

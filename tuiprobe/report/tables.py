@@ -1,0 +1,119 @@
+"""CSV tables: every figure of a report in plain rows."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+
+from pydantic import BaseModel
+
+from tuiprobe.report.text import cell
+from tuiprobe.results import (
+    Estimate,
+    Figure,
+    NotRun,
+    PersistentChannels,
+    Report,
+    given,
+)
+
+Row = list[str | int | float | bool | None]
+FIGURE = ["value", "low", "high", "n", "method", "not_run_because"]
+
+
+def tables(report: Report) -> dict[str, str]:
+    """CSV text by table name; numbers in full precision, empty where there is none."""
+    return {
+        "figures": _csv(["data", "tap", "figure", *FIGURE], _figures(report)),
+        "channels": _csv(
+            ["data", "tap", "channel", "mean", "std", "figure", *FIGURE], _channels(report)
+        ),
+        "persistence_curve": _csv(
+            ["data", "tap", "fraction", "channels", "rows", "sampled"], _curve(report)
+        ),
+        "criteria": _csv(
+            ["data", "tap", "criterion", "source", "unit", "met", "channels", *FIGURE, "note"],
+            _criteria(report),
+        ),
+        "top_images": _csv(
+            ["data", "tap", "channel", "end", "rank", "sample_id", "path", "value", "position"],
+            _top_images(report),
+        ),
+        "skipped": _csv(["data", "path", "reason"], _skipped(report)),
+    }
+
+
+def _csv(header: list[str], rows: Iterable[Row]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow([cell(one) if isinstance(one, str) else one for one in row])
+    return file.getvalue()
+
+
+def _cells(figure: Figure) -> Row:
+    if not given(figure):
+        return [None, None, None, None, None, figure.reason]
+    return [figure.value, figure.low, figure.high, figure.n, figure.method, None]
+
+
+def named_figures(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Figure]]:
+    """Every figure held directly or in a nested model (not in lists), under a dotted name."""
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, Estimate | NotRun):
+            yield prefix + name, value
+        elif isinstance(value, BaseModel):
+            yield from named_figures(value, f"{prefix}{name}.")
+
+
+def _figures(report: Report) -> Iterator[Row]:
+    for one in report.outliers:
+        for name, figure in named_figures(one):
+            yield [one.data, one.tap, name, *_cells(figure)]
+
+
+def _channels(report: Report) -> Iterator[Row]:
+    for one in report.outliers:
+        for share in one.shares:
+            about: Row = [one.data, one.tap, share.channel, share.mean, share.std]
+            yield [*about, "share", *_cells(share.share)]
+            yield [*about, "leading", *_cells(share.leading)]
+        if isinstance(one.persistent, PersistentChannels):
+            for channel in one.persistent.channels:
+                about = [one.data, one.tap, channel.channel, channel.mean, None]
+                yield [*about, "outlier_fraction", *_cells(channel.fraction)]
+
+
+def _curve(report: Report) -> Iterator[Row]:
+    for one in report.outliers:
+        if isinstance(one.persistent, PersistentChannels):
+            rest: Row = [one.persistent.rows, one.persistent.sampled]
+            for point in one.persistent.curve:
+                yield [one.data, one.tap, point.fraction, point.channels, *rest]
+
+
+def _criteria(report: Report) -> Iterator[Row]:
+    places = [(one.data, one.tap, c) for one in report.outliers for c in one.criteria]
+    first = report.data[0].name if report.data else ""
+    places += [(first, "all blocks", c) for c in report.cross_layer]
+    for data, tap, c in places:
+        channels = " ".join(str(channel) for channel in c.channels)
+        about: Row = [data, tap, c.name, c.source, c.unit, c.met, channels]
+        yield [*about, *_cells(c.figure), c.note]
+
+
+def _top_images(report: Report) -> Iterator[Row]:
+    for one in report.outliers:
+        for channel in one.top_images:
+            ends = (("largest", channel.largest), ("smallest", channel.smallest))
+            for end, images in ends:
+                for rank, image in enumerate(images, start=1):
+                    where: Row = [one.data, one.tap, channel.channel, end, rank]
+                    yield [*where, image.sample_id, image.path, image.value, image.position]
+
+
+def _skipped(report: Report) -> Iterator[Row]:
+    for data in report.data:
+        for image in data.skipped:
+            yield [data.name, image.path, image.reason]
