@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from tuiprobe.errors import UsageError
+from tuiprobe.models.heads import Head, Progress, TextTower, zero_shot_head
 from tuiprobe.models.info import PreprocessingInfo, Representation, WeightsInfo
 from tuiprobe.models.taps import FINAL_TAP, Extract, Probe, Tap, TapTable, discover
 
@@ -18,38 +19,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 __all__ = ["Encoder", "Head", "Tap"]
-
-
-@dataclass(frozen=True)
-class Head:
-    """A linear head over the representation h.
-
-    Attributes:
-        weight: W, float32 ``[classes, width]``.
-        bias: float32 ``[classes]``, None where there is none.
-        classes: Class names, in the order of the rows.
-        templates: Prompt templates of a zero-shot head; empty otherwise.
-        normalize: Whether logits are ``W h / |h|`` (zero-shot) or ``W h + bias``.
-        source: How the head came about, for the report.
-    """
-
-    weight: Tensor
-    bias: Tensor | None
-    classes: tuple[str, ...]
-    templates: tuple[str, ...] = ()
-    normalize: bool = False
-    source: str = ""
-
-    def logits(self, h: Tensor) -> Tensor:
-        """Returns ``[B, classes]`` for h ``[B, width]``.
-
-        >>> head = Head(torch.eye(2), None, ("a", "b"), normalize=True)
-        >>> head.logits(torch.tensor([[3.0, 4.0]]))
-        tensor([[0.6000, 0.8000]])
-        """
-        if self.normalize:
-            h = h / h.norm(dim=-1, keepdim=True)
-        return nn.functional.linear(h.to(self.weight.dtype), self.weight, self.bias)
 
 
 class Encoder:
@@ -71,6 +40,8 @@ class Encoder:
         dtype: Floating point type it computes in.
         loader: ``open_clip``, ``timm``, ``torchvision``, ``py`` or ``miniature``.
         tag: Tag of the pretrained weights; None without.
+        text: Text tower of a CLIP; None without.
+        classifier: Head that the model brings; None without.
     """
 
     def __init__(
@@ -91,6 +62,8 @@ class Encoder:
         dtype: torch.dtype = torch.float32,
         loader: str = "py",
         tag: str | None = None,
+        text: TextTower | None = None,
+        classifier: Head | None = None,
     ) -> None:
         """Takes over the module: eval mode, no gradients, moved to device and dtype.
 
@@ -103,13 +76,14 @@ class Encoder:
         self.width = width
         self.weights = weights
         self.preprocessing = preprocessing
-        self.device = torch.device(device)
-        self.dtype = dtype
-        self.module = module.eval().requires_grad_(False).to(self.device, dtype)
+        self.module = module.eval().requires_grad_(False)
+        self.move(device, dtype)
         self.tower = tower if tower is not None else module
         self.preprocess = preprocess
         self.loader = loader
         self.tag = tag
+        self.text = text
+        self.classifier = classifier
         self._forward = forward
         self._probes = dict(probes or {})
         self._table: TapTable | None = None
@@ -125,6 +99,47 @@ class Encoder:
         for watcher in self._watchers:
             watcher(h)
         return h
+
+    def move(self, device: str | torch.device, dtype: torch.dtype) -> None:
+        """Moves the model to a device and a floating point type."""
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self.module.to(self.device, dtype)
+
+    def head(
+        self,
+        classes: Sequence[str] | None = None,
+        templates: Sequence[str] | None = None,
+        *,
+        cache: Path | None = None,
+        progress: Progress | None = None,
+    ) -> Head | None:
+        """Returns the linear head over h, or None where there is none to be had.
+
+        A CLIP builds a zero-shot head from class names and templates (by default its own); any
+        other model gives its classifier.
+
+        Args:
+            classes: Class names as they belong in a prompt.
+            templates: Prompt templates with ``{}`` for the name.
+            cache: Folder of zero-shot heads, see ``zero_shot_head``.
+            progress: Called with classes done and in all.
+
+        Raises:
+            UsageError: If a template lacks ``{}``.
+        """
+        if self.text is None:
+            return self.classifier
+        if not classes:
+            return None
+        return zero_shot_head(
+            self.text,
+            classes,
+            self.text.templates if templates is None else templates,
+            digest=self.weights.digest,
+            cache=cache,
+            progress=progress,
+        )
 
     def parameters(self) -> int:
         """Returns the number of parameters of the vision tower."""

@@ -9,13 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from tuiprobe.catalog.names import right_spec
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, Representation, WeightsInfo, state_digest
+from tuiprobe.models.labels import imagenet_names
+from tuiprobe.models.names import wants_quickgelu
 from tuiprobe.models.quiet import quiet
 from tuiprobe.models.weights import State, load_into, read_checkpoint, resolve
+
+_FILES = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
+"""Names of weights in a folder or repository, best first."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +31,25 @@ class Request:
 
     Attributes:
         name: What the user typed.
-        architecture: timm's model name, with or without its tag.
+        architecture: timm's model name, with or without its tag, ``hf-hub:OWNER/NAME`` or
+            ``local-dir:FOLDER``.
+        activation: ``gelu`` where the user insists on it, else None.
+        size: Side of the input where the user wants the test size, else None.
         checkpoint: File with weights; None takes the tag's.
         untrained: Allow random weights, from a fixed seed.
     """
 
     name: str
     architecture: str
+    activation: str | None = None
+    size: int | None = None
     checkpoint: Path | None = None
     untrained: bool = False
+
+    @property
+    def located(self) -> bool:
+        """Whether the model is a repository or a folder and not in timm's registry."""
+        return self.architecture.startswith(("hf-hub:", "local-dir:"))
 
 
 def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
@@ -42,35 +59,26 @@ def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
         UsageError: If the architecture is unknown.
         WeightsError: If the weights are not to be had or do not fit.
     """
-    _check_name(request)
-    if request.checkpoint is not None:
-        state = read_checkpoint(request.checkpoint)
-        model = _build(request, num_classes=_classes_in(request, state))
-        state = _converted(state, model)
-        target = f"timm:{request.architecture}"
-        load_into(model, state, source=str(request.checkpoint), target=target)
-        kind, source = "checkpoint", str(request.checkpoint)
-    else:
-        model, kind, source = _published(request)
-    digest = state_digest(model.state_dict())
-    weights = WeightsInfo(kind=kind, source=source, digest=digest)  # type: ignore[arg-type]
+    if not request.located:
+        _check_name(request)
+    model, weights = _model(request)
     preprocess, preprocessing = _preprocessing(request, model)
     representation, width = _representation(model, preprocessing.size)
-    tag = model.pretrained_cfg.get("tag") or None
     return Encoder(
         name=request.name,
-        architecture=request.architecture,
+        architecture=str(model.pretrained_cfg.get("architecture") or request.architecture),
         representation=representation,
         width=width,
         weights=weights,
         preprocessing=preprocessing,
         module=model,
         preprocess=preprocess,
-        forward=_forward(model),
+        forward=_Forward(model),
         device=device,
         dtype=dtype,
         loader="timm",
-        tag=tag,
+        tag=model.pretrained_cfg.get("tag") or None,
+        classifier=_classifier(model, width),
     )
 
 
@@ -88,22 +96,46 @@ def _check_name(request: Request) -> None:
         raise WeightsError(f"timm's {base} has no tag {tag!r}; {have}")
     if not tags and request.checkpoint is None and not request.untrained:
         raise WeightsError(f"timm's {base} has no published weights; pass --checkpoint FILE")
-
-
-def _build(request: Request, num_classes: int | None = None, pretrained: bool = False) -> Any:
-    import timm
-
-    # A fixed seed: an untrained encoder is the same one every time.
-    with quiet(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return timm.create_model(
-            request.architecture, pretrained=pretrained, num_classes=num_classes
+    notes = timm.get_pretrained_cfg(request.architecture).notes if tags else None
+    # The library only says so in a note, and builds a model that runs and is wrong.
+    if wants_quickgelu(notes) and "quickgelu" not in base and request.activation is None:
+        spec = f"timm:{request.architecture}"
+        raise WeightsError(
+            f"the weights of {request.architecture} were trained with QuickGELU, but it is built "
+            f"with GELU and would give wrong numbers: use {right_spec(spec)} (or insist with "
+            f"{spec}@gelu)"
         )
 
 
-def _published(request: Request) -> tuple[Any, str, str]:
+def _model(request: Request) -> tuple[Any, WeightsInfo]:
+    if request.checkpoint is not None:
+        return _from_file(request, request.checkpoint, "checkpoint", str(request.checkpoint))
     if request.untrained:
-        return _build(request), "untrained", "random initialisation, seed 0"
+        model = _build(request)
+        source = "random initialisation, seed 0"
+        digest = state_digest(model.state_dict())
+        return model, WeightsInfo(kind="untrained", source=source, digest=digest)
+    if request.architecture.startswith("local-dir:"):
+        path = _in_folder(Path(request.architecture.removeprefix("local-dir:")))
+        return _from_file(request, path, "checkpoint", str(path.parent))
+    if request.architecture.startswith("hf-hub:"):
+        repository = request.architecture.removeprefix("hf-hub:")
+        path = _in_repository(repository)
+        return _from_file(request, path, "pretrained", repository)
+    return _published(request)
+
+
+def _from_file(request: Request, path: Path, kind: str, source: str) -> tuple[Any, WeightsInfo]:
+    state = read_checkpoint(path)
+    model = _build(request, num_classes=_classes_in(request, state))
+    load_into(
+        model, _converted(state, model), source=str(path), target=f"timm:{request.architecture}"
+    )
+    digest = state_digest(model.state_dict())
+    return model, WeightsInfo(kind=kind, source=source, digest=digest)  # type: ignore[arg-type]
+
+
+def _published(request: Request) -> tuple[Any, WeightsInfo]:
     built: list[Any] = []
 
     def fetch() -> str:
@@ -111,14 +143,64 @@ def _published(request: Request) -> tuple[Any, str, str]:
         return ""
 
     resolve(fetch, what=f"timm:{request.architecture}")
-    config = built[0].pretrained_cfg
-    return built[0], "pretrained", str(config.get("hf_hub_id") or config.get("url") or "timm")
+    model = built[0]
+    source = str(model.pretrained_cfg.get("hf_hub_id") or model.pretrained_cfg.get("url"))
+    digest = state_digest(model.state_dict())
+    return model, WeightsInfo(kind="pretrained", source=source, digest=digest)
+
+
+def _build(request: Request, num_classes: int | None = None, pretrained: bool = False) -> Any:
+    import timm
+
+    # A fixed seed: an untrained encoder is the same one every time.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        if not request.located:
+            with quiet():
+                return timm.create_model(
+                    request.architecture, pretrained=pretrained, num_classes=num_classes
+                )
+        try:
+            with quiet():
+                return timm.create_model(request.architecture, num_classes=num_classes)
+        except Exception as error:  # A configuration of someone else's: anything may be wrong.
+            raise WeightsError(f"{request.name} cannot be built: {error}") from error
+
+
+def _in_folder(folder: Path) -> Path:
+    found = next((folder / name for name in _FILES if (folder / name).is_file()), None)
+    if not (folder / "config.json").is_file() or found is None:
+        raise WeightsError(
+            f"{folder} is no timm model folder; it must hold config.json and one of "
+            f"{', '.join(_FILES)}"
+        )
+    return found
+
+
+def _in_repository(repository: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    def fetch() -> str:
+        for name in _FILES:
+            try:
+                return str(hf_hub_download(repository, name))
+            except LocalEntryNotFoundError:
+                if name == _FILES[-1]:
+                    raise
+            except EntryNotFoundError:
+                continue
+        raise FileNotFoundError(f"{repository} holds none of {', '.join(_FILES)}")
+
+    return resolve(fetch, what=f"timm:hf-hub:{repository}")
 
 
 def _classes_in(request: Request, state: State) -> int | None:
     """Returns the number of classes of the classifier in the file; None where it has none."""
     import timm
 
+    if request.located:
+        return None
     config = timm.get_pretrained_cfg(request.architecture)
     classifier = config.classifier if config is not None else None
     weight = state.get(f"{classifier}.weight") if isinstance(classifier, str) else None
@@ -143,10 +225,12 @@ def _converted(state: State, model: Any) -> State:
 def _preprocessing(request: Request, model: Any) -> tuple[Any, PreprocessingInfo]:
     from timm.data import create_transform, resolve_model_data_config
 
-    # timm's published accuracies are measured at the test size, where the model can take it.
-    test_size = not model.pretrained_cfg.get("fixed_input_size", False)
-    config = resolve_model_data_config(model, use_test_size=test_size)
-    named = "." in request.architecture
+    config = resolve_model_data_config(model)
+    if request.size is not None and request.size != config["input_size"][1]:
+        config = resolve_model_data_config(model, use_test_size=True)
+        if request.size != config["input_size"][1]:
+            raise UsageError(f"{request.architecture} has no configuration for {request.size} px")
+    named = "." in request.architecture or request.located
     origin = (
         f"timm {request.architecture}"
         if named or request.checkpoint is None
@@ -162,12 +246,16 @@ def _preprocessing(request: Request, model: Any) -> tuple[Any, PreprocessingInfo
     return create_transform(**config, is_training=False), info
 
 
-def _forward(model: Any) -> Any:
-    def forward(images: Tensor) -> Tensor:
-        features: Tensor = model.forward_head(model.forward_features(images), pre_logits=True)
-        return features
+@dataclass(frozen=True)
+class _Forward:
+    """Images to the pooled features that feed the classifier."""
 
-    return forward
+    model: Any
+
+    def __call__(self, images: Tensor) -> Tensor:
+        features = self.model.forward_features(images)
+        h: Tensor = self.model.forward_head(features, pre_logits=True)
+        return h
 
 
 def _representation(model: Any, size: tuple[int, int]) -> tuple[Representation, int]:
@@ -180,3 +268,15 @@ def _representation(model: Any, size: tuple[int, int]) -> tuple[Representation, 
         features = model.forward_features(torch.zeros(1, 3, *size))
         h = model.forward_head(features, pre_logits=True)
     return ("token" if features.ndim == 3 else "pooled"), int(h.shape[-1])
+
+
+def _classifier(model: Any, width: int) -> Head | None:
+    """Returns the classifier, if it is one linear layer over h."""
+    layer = model.get_classifier()
+    if not isinstance(layer, nn.Linear) or layer.in_features != width:
+        return None
+    count = layer.out_features
+    names = imagenet_names() if count == 1000 else tuple(str(i) for i in range(count))
+    bias = None if layer.bias is None else layer.bias.detach().float().cpu()
+    weight = layer.weight.detach().float().cpu()
+    return Head(weight, bias, names, source=f"classifier, {count} classes")

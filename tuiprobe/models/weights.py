@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.quiet import quiet
+from tuiprobe.models.torchscript import is_torchscript, read_torchscript
 
 State = dict[str, Tensor]
 
@@ -30,7 +31,8 @@ _SHOWN = 4
 def read_checkpoint(path: Path) -> State:
     """Returns the tensors of a checkpoint file by name, wrappers and common prefixes removed.
 
-    Reads safetensors, and ``.pt``, ``.pth`` or ``.bin`` through ``torch.load(weights_only=True)``.
+    Reads safetensors, ``.pt``, ``.pth`` or ``.bin`` through ``torch.load(weights_only=True)``, and
+    the tensors of TorchScript archives such as OpenAI's.
 
     Raises:
         WeightsError: If the file is missing, damaged, would run code, or holds no weights.
@@ -57,6 +59,8 @@ def _read_safetensors(path: Path) -> object:
 
 def _read_torch(path: Path) -> object:
     try:
+        if is_torchscript(path):
+            return read_torchscript(path)
         with quiet():  # It warns of pickle protocols that it then reads or refuses anyway.
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -1,0 +1,121 @@
+"""TorchScript archives: the same tensors as torch.jit.load gives, and nothing that runs."""
+
+import io
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tuiprobe.errors import WeightsError
+from tuiprobe.models import load_encoder
+from tuiprobe.models.weights import read_checkpoint
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+class Holder(nn.Module):
+    """A scriptable module that holds tensors under given names."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def holder(state: dict[str, Tensor]) -> Holder:
+    root = Holder()
+    for name, tensor in state.items():
+        *path, leaf = name.split(".")
+        module: nn.Module = root
+        for part in path:
+            if part not in dict(module.named_children()):
+                module.add_module(part, Holder())
+            module = module.get_submodule(part)
+        module.register_buffer(leaf, tensor)
+    return root
+
+
+def save(state: dict[str, Tensor], path: Path) -> None:
+    torch.jit.script(holder(state)).save(str(path))
+
+
+def test_tensors_are_those_of_torch(tmp_path: Path) -> None:
+    whole = torch.arange(12.0).reshape(3, 4)
+    state = {
+        "visual.conv1.weight": torch.randn(2, 3).half(),
+        "logit_scale": torch.tensor(4.6),
+        "input_resolution": torch.tensor(224),
+        "a.b.c.transposed": whole.t(),
+        "a.view": whole[1:, 1:],
+        "empty": torch.empty(0, 3),
+        "flags": torch.tensor([True, False]),
+    }
+    save(state, tmp_path / "w.pt")
+    expected = torch.jit.load(tmp_path / "w.pt").state_dict()
+    found = read_checkpoint(tmp_path / "w.pt")
+    assert found.keys() == expected.keys() == state.keys()
+    for name, tensor in expected.items():
+        assert found[name].dtype == tensor.dtype
+        assert torch.equal(found[name], tensor)
+
+
+def test_an_openai_file_loads(
+    open_clip_state: Callable[[str], dict[str, Tensor]], tmp_path: Path
+) -> None:
+    """Half precision, three integers beside the weights, as OpenAI published them."""
+    state = open_clip_state("RN50-quickgelu")
+    half = {n: t.half() if t.is_floating_point() else t for n, t in state.items()}
+    extra = {"input_resolution": 224, "context_length": 77, "vocab_size": 49408}
+    save({**half, **{n: torch.tensor(v) for n, v in extra.items()}}, tmp_path / "RN50.pt")
+    encoder = load_encoder("open_clip:RN50-quickgelu/openai", checkpoint=tmp_path / "RN50.pt")
+    loaded = encoder.module.state_dict()
+    assert all(torch.equal(loaded[n], t.to(loaded[n].dtype)) for n, t in half.items())
+    assert encoder.weights.kind == "checkpoint"
+    assert encoder.preprocessing.source.startswith("open_clip tag RN50-quickgelu/openai")
+
+
+def replaced(path: Path, entry: str, content: bytes) -> None:
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    found = next(name for name in entries if name.endswith(entry))
+    entries[found] = content
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+
+
+class Harmful:
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return os.mkdir, (self.path,)
+
+
+def test_code_in_the_pickle_is_refused(tmp_path: Path) -> None:
+    save({"w": torch.zeros(3)}, tmp_path / "w.pt")
+    replaced(tmp_path / "w.pt", "/data.pkl", pickle.dumps(Harmful(tmp_path / "harm")))
+    with pytest.raises(WeightsError, match="could run code"):
+        read_checkpoint(tmp_path / "w.pt")
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_module_class_cannot_be_called_into(tmp_path: Path) -> None:
+    """``__torch__`` names give a placeholder, whatever follows them."""
+    save({"w": torch.zeros(3)}, tmp_path / "w.pt")
+    code = io.BytesIO()
+    code.write(b"\x80\x02c__torch__.os\nsystem\nX\x04\x00\x00\x00echo\x85R.")
+    replaced(tmp_path / "w.pt", "/data.pkl", code.getvalue())
+    with pytest.raises(WeightsError):
+        read_checkpoint(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("entry", ["/data/0", "/data.pkl"])
+def test_a_damaged_archive_is_named(entry: str, tmp_path: Path) -> None:
+    save({"w": torch.zeros(64)}, tmp_path / "w.pt")
+    replaced(tmp_path / "w.pt", entry, b"\x80\x02")
+    with pytest.raises(WeightsError, match=r"w\.pt cannot be read"):
+        read_checkpoint(tmp_path / "w.pt")

@@ -1,0 +1,57 @@
+"""Encoders that a Python function of the user's builds: ``py:module:function``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import torch
+
+from tuiprobe.errors import RunError, UsageError
+from tuiprobe.models.encoder import Encoder
+
+
+def load(name: str, target: str, *, device: str, dtype: torch.dtype) -> Encoder:
+    """Imports the module, calls the function without arguments, and checks what it returns.
+
+    This runs code, so such a name is taken from the user's own command line only, never from a
+    suite, a spec.json or another's run directory; callers see to that.
+
+    Args:
+        name: What the user typed.
+        target: ``module:function``.
+        device: Where to move the encoder.
+        dtype: Floating point type to move it to.
+
+    Raises:
+        UsageError: If there is no such function, or it returns something else.
+        RunError: If the function fails.
+    """
+    module_name, colon, function_name = target.partition(":")
+    if not colon or not module_name or not function_name:
+        raise UsageError(f"cannot tell module and function of {name!r}; write py:MODULE:FUNCTION")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)  # As python -m does; a console script leaves it out.
+    try:
+        module = importlib.import_module(module_name)
+        function = getattr(module, function_name, None)
+        if not callable(function):
+            raise UsageError(f"{module_name} has no function {function_name!r}")
+        encoder = function()
+    except UsageError:
+        raise
+    except ModuleNotFoundError as error:
+        raise UsageError(f"cannot import {module_name!r} for {name}: {error}") from error
+    except Exception as error:
+        raise RunError(f"{name} failed: {type(error).__name__}: {error}") from error
+    finally:
+        if here in sys.path:
+            sys.path.remove(here)
+    if not isinstance(encoder, Encoder):
+        raise UsageError(
+            f"{name} returned a {type(encoder).__name__}; it must return a tuiprobe.models.Encoder"
+        )
+    encoder.name = name
+    encoder.move(device, dtype)
+    return encoder

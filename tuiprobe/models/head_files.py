@@ -1,0 +1,115 @@
+"""Heads, class names and templates from files of the user's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.models.heads import Head, check_templates
+from tuiprobe.models.weights import read_checkpoint
+
+_WEIGHTS = ("weight", "W", "fc.weight", "head.weight", "classifier.weight")
+
+
+def read_lines(path: Path, what: str) -> tuple[str, ...]:
+    """Returns the non-empty lines of a UTF-8 text file.
+
+    Args:
+        path: One entry a line.
+        what: What the lines are, for the message.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {what} from {path}: {error}") from error
+    lines = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not lines:
+        raise UsageError(f"{path} holds no {what}; write one a line")
+    return lines
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """Returns class names, one a line, in the order of the labels."""
+    return read_lines(path, "class names")
+
+
+def read_templates(path: Path) -> tuple[str, ...]:
+    """Returns prompt templates, one a line, each with ``{}`` for the class name."""
+    templates = read_lines(path, "prompt templates")
+    check_templates(templates)
+    return templates
+
+
+def read_head(path: Path, *, width: int, classes: tuple[str, ...] = ()) -> Head:
+    """Returns the linear head in a checkpoint file, ``weight [K, width]`` and maybe ``bias [K]``.
+
+    Args:
+        path: safetensors, ``.pt``, ``.pth`` or ``.bin``.
+        width: Channels of the representation.
+        classes: Class names; their number where none are given.
+
+    Raises:
+        WeightsError: If the file holds no such tensors.
+    """
+    state = read_checkpoint(path)
+    name = next((n for n in _WEIGHTS if n in state), None)
+    if name is None:
+        raise WeightsError(f"{path} holds no head; expected one of {', '.join(_WEIGHTS)}")
+    weight = state[name].float()
+    bias = state.get(name.removesuffix("weight") + "bias")
+    if weight.ndim != 2 or weight.shape[1] != width:
+        raise WeightsError(
+            f"the head in {path} is {tuple(weight.shape)}; it must have one row a class of {width}"
+        )
+    count = weight.shape[0]
+    if bias is not None and tuple(bias.shape) != (count,):
+        raise WeightsError(f"the bias in {path} is {tuple(bias.shape)}, not ({count},)")
+    if classes and len(classes) != count:
+        raise UsageError(f"{len(classes)} class names for the {count} rows of the head in {path}")
+    names = classes or tuple(str(i) for i in range(count))
+    return Head(weight, None if bias is None else bias.float(), names, source=str(path))
+
+
+def ridge_head(h: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Head:
+    """Fits a linear head by ridge regression of one-hot labels on h.
+
+    The penalty is chosen among powers of ten by generalised cross-validation (Golub et al. 1979).
+
+    Args:
+        h: Representations ``[n, width]`` of a labelled split that nothing is measured on.
+        labels: Class indices int64 ``[n]``.
+        classes: Class names.
+
+    Raises:
+        UsageError: If there are fewer images than classes, or a class has none.
+    """
+    missing = len(classes) - len(torch.unique(labels))
+    if len(h) < 2 * len(classes) or missing:
+        raise UsageError(
+            f"--head probe needs at least two labelled images a class; it has {len(h)} images for "
+            f"{len(classes)} classes, {missing} of them without any"
+        )
+    x = h.double()
+    centre = x.mean(0)
+    x = x - centre
+    y = torch.nn.functional.one_hot(labels, len(classes)).double()
+    offset = y.mean(0)
+    u, s, vt = torch.linalg.svd(x, full_matrices=False)
+    projected = u.T @ (y - offset)
+    total = float((y - offset).square().sum())
+
+    def score(penalty: float) -> float:
+        kept = s.square() / (s.square() + penalty)
+        residual = total - float(((2 * kept - kept.square())[:, None] * projected.square()).sum())
+        freedom = len(x) - 1 - float(kept.sum())
+        return residual / max(freedom, 1.0) ** 2
+
+    scale = float(s.square().max())
+    penalty = min((scale * 10.0**power for power in range(-8, 1)), key=score)
+    weight = (vt.T @ ((s / (s.square() + penalty))[:, None] * projected)).T
+    bias = offset - weight @ centre
+    source = f"ridge probe on {len(h)} images, penalty {penalty:.3g}"
+    return Head(weight.float(), bias.float(), classes, source=source)

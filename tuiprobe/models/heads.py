@@ -1,0 +1,197 @@
+"""Linear heads: zero-shot from prompts, from a file, or the classifier a model brings.
+
+A zero-shot row is the mean of the normalised text embeddings of all templates, normalised again
+(Radford et al. 2021). 1,000 classes x 80 templates take hours on a CPU, so rows are computed one
+class at a time and kept in shards of ``CLASSES_PER_SHARD``; an interrupted build goes on from the
+last shard, and a finished head is kept by weights digest, templates and names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+import torch
+from torch import Tensor, nn
+
+from tuiprobe.errors import RunError, UsageError
+
+CLASSES_PER_SHARD = 25
+
+Progress = Callable[[int, int], None]
+"""Called with classes done and classes in all."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear head over the representation h.
+
+    Attributes:
+        weight: W, float32 ``[classes, width]``.
+        bias: float32 ``[classes]``, None where there is none.
+        classes: Class names, in the order of the rows.
+        templates: Prompt templates of a zero-shot head; empty otherwise.
+        normalize: Whether logits are ``W h / |h|`` (zero-shot) or ``W h + bias``.
+        source: How the head came about, for the report.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    classes: tuple[str, ...]
+    templates: tuple[str, ...] = ()
+    normalize: bool = False
+    source: str = ""
+
+    def logits(self, h: Tensor) -> Tensor:
+        """Returns ``[B, classes]`` for h ``[B, width]``.
+
+        >>> head = Head(torch.eye(2), None, ("a", "b"), normalize=True)
+        >>> head.logits(torch.tensor([[3.0, 4.0]]))
+        tensor([[0.6000, 0.8000]])
+        """
+        if self.normalize:
+            h = h / h.norm(dim=-1, keepdim=True)
+        return nn.functional.linear(h.to(self.weight.dtype), self.weight, self.bias)
+
+
+@dataclass(frozen=True)
+class TextTower:
+    """The text side of a CLIP.
+
+    Attributes:
+        tokenize: Prompts to token ids ``[n, context_length]``.
+        encode: Token ids to normalised embeddings, float32 ``[n, width]``.
+        context_length: Tokens per prompt.
+        tokenizer: What tokenises, for the report.
+        templates: Prompt templates to use where the user names none.
+    """
+
+    tokenize: Callable[[Sequence[str]], Tensor]
+    encode: Callable[[Tensor], Tensor]
+    context_length: int
+    tokenizer: str
+    templates: tuple[str, ...]
+
+
+def zero_shot_head(
+    text: TextTower,
+    classes: Sequence[str],
+    templates: Sequence[str],
+    *,
+    digest: str,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+) -> Head:
+    """Builds a zero-shot head, or what is left of it to build.
+
+    Args:
+        text: Text tower of the model.
+        classes: Class names.
+        templates: Prompt templates with ``{}`` for the class name.
+        digest: Digest of the weights, part of the cache's key.
+        cache: Folder of finished and unfinished heads; None takes the user's cache folder.
+        progress: Called after every class.
+
+    Raises:
+        UsageError: If there are no classes or templates, or a template lacks ``{}``.
+    """
+    check_templates(templates)
+    if not classes:
+        raise UsageError("a zero-shot head needs class names; pass --classes FILE")
+    folder = (cache or cache_folder()) / _key(digest, classes, templates)
+    rows = []
+    for start in range(0, len(classes), CLASSES_PER_SHARD):
+        names = classes[start : start + CLASSES_PER_SHARD]
+        path = folder / f"{start:06d}.safetensors"
+        rows.append(_shard(text, names, templates, path, start, len(classes), progress))
+    return Head(
+        weight=torch.cat(rows),
+        bias=None,
+        classes=tuple(classes),
+        templates=tuple(templates),
+        normalize=True,
+        source=f"zero-shot, {len(templates)} templates, {text.tokenizer}",
+    )
+
+
+def check_templates(templates: Sequence[str]) -> None:
+    """Refuses templates that do not hold the class name exactly once.
+
+    >>> check_templates(["a photo of a {}."])
+    """
+    if not templates:
+        raise UsageError("a zero-shot head needs prompt templates; pass --templates FILE")
+    for template in templates:
+        if template.count("{}") != 1:
+            raise UsageError(f"template {template!r} must hold {{}} for the class name, once")
+
+
+def cache_folder() -> Path:
+    """Returns the folder where zero-shot heads are kept."""
+    return Path(platformdirs.user_cache_dir("tuiprobe")) / "heads"
+
+
+def _key(digest: str, classes: Sequence[str], templates: Sequence[str]) -> str:
+    content = json.dumps([digest, list(classes), list(templates), CLASSES_PER_SHARD])
+    return hashlib.sha256(content.encode()).hexdigest()[:24]
+
+
+def _shard(
+    text: TextTower,
+    names: Sequence[str],
+    templates: Sequence[str],
+    path: Path,
+    start: int,
+    total: int,
+    progress: Progress | None,
+) -> Tensor:
+    cached = _read_shard(path, len(names))
+    if cached is not None:
+        if progress is not None:
+            progress(start + len(names), total)
+        return cached
+    rows = []
+    for index, name in enumerate(names):
+        rows.append(_row(text, name, templates))
+        if progress is not None:
+            progress(start + index + 1, total)
+    weight = torch.stack(rows)
+    _publish(weight, path)
+    return weight
+
+
+def _row(text: TextTower, name: str, templates: Sequence[str]) -> Tensor:
+    prompts = [template.replace("{}", name) for template in templates]
+    with torch.inference_mode():
+        mean = text.encode(text.tokenize(prompts)).float().mean(dim=0)
+        row: Tensor = nn.functional.normalize(mean, dim=0).cpu().clone()
+    return row
+
+
+def _read_shard(path: Path, rows: int) -> Tensor | None:
+    """Returns a finished shard; anything unreadable is built again."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weight = load_file(path).get("weight")
+    except (OSError, SafetensorError):
+        return None
+    return weight if weight is not None and weight.shape[0] == rows else None
+
+
+def _publish(weight: Tensor, path: Path) -> None:
+    from safetensors.torch import save
+
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(save({"weight": weight}))
+        partial.replace(path)
+    except OSError as error:
+        raise RunError(f"cannot keep the zero-shot head in {path.parent}: {error}") from error
