@@ -9,6 +9,7 @@
 
 #include "cpu/kernels.hpp"
 #include "cpu/parallel.hpp"
+#include "cpu/precision.hpp"
 #include "cpu/stats.hpp"
 
 namespace py = pybind11;
@@ -321,6 +322,58 @@ class Accumulator {
   mutable std::mutex mutex_;
 };
 
+void require(bool condition, const char* message) {
+  if (!condition) throw py::value_error(message);
+}
+
+// Arrays as tuiprobe.stats prepares them; checked again, so that no call can read out of bounds.
+py::tuple average_precision(uintptr_t data, int dtype, std::array<int64_t, 2> shape,
+                            std::array<int64_t, 2> strides, const Array<int64_t>& starts,
+                            const Array<int32_t>& concepts, const Array<double>& positives,
+                            const Array<double>& false_weight, const Array<uint64_t>& groups,
+                            const Array<int32_t>& concept_group, bool both_signs, int threads) {
+  refuse_forked_child();
+  require(dtype >= 0 && dtype <= 2, "unknown dtype code");
+  require(shape[0] >= 0 && shape[1] >= 0 && shape[0] < INT32_MAX, "sizes out of range");
+  require(data != 0 || shape[0] * shape[1] == 0, "null data pointer");
+  const int64_t count = positives.size();
+  require(starts.size() == shape[0] + 1 && starts.data()[0] == 0, "starts do not fit the images");
+  for (int64_t i = 0; i < shape[0]; ++i) {
+    require(starts.data()[i] <= starts.data()[i + 1], "starts must not decrease");
+  }
+  require(starts.data()[shape[0]] == concepts.size(), "starts do not fit the concepts");
+  for (int64_t i = 0; i < concepts.size(); ++i) {
+    require(concepts.data()[i] >= 0 && concepts.data()[i] < count, "concept out of range");
+  }
+  require(false_weight.size() == count, "one weight a concept");
+  const bool grouped = groups.size() > 0;
+  if (grouped) {
+    require(groups.size() == shape[0] && concept_group.size() == count, "groups do not fit");
+    for (int64_t c = 0; c < count; ++c) {
+      const int32_t g = concept_group.data()[c];
+      require(g >= 0 && g < kMaxGroups, "group out of range");
+    }
+  }
+  Array<double> out(std::vector<py::ssize_t>{shape[1], count});
+  const cpu::Scores scores{reinterpret_cast<const void*>(data),
+                           static_cast<DType>(dtype),
+                           shape[0],
+                           shape[1],
+                           strides[0],
+                           strides[1]};
+  const Labels labels{
+      starts.data(),       concepts.data(), shape[0], count, grouped ? groups.data() : nullptr,
+      concept_group.data()};
+  double* to = out.mutable_data();
+  int64_t bad;
+  {
+    py::gil_scoped_release release;
+    bad = cpu::average_precision(scores, labels, positives.data(), false_weight.data(), both_signs,
+                                 threads, to);
+  }
+  return py::make_tuple(out, bad);
+}
+
 std::string isa() {
   const char* error = nullptr;
   const cpu::Kernels* set = cpu::kernels(&error);
@@ -352,6 +405,10 @@ PYBIND11_MODULE(_native, m) {
       .def("state", &Accumulator::state)
       .def("summary", &Accumulator::summary, py::arg("part") = "")
       .def("load", &Accumulator::load, py::arg("state"));
+  m.def("average_precision", &tuiprobe::average_precision, py::arg("data"), py::arg("dtype"),
+        py::arg("shape"), py::arg("strides"), py::arg("starts"), py::arg("concepts"),
+        py::arg("positives"), py::arg("false_weight"), py::arg("groups"), py::arg("concept_group"),
+        py::arg("both_signs"), py::arg("threads"));
   m.def("isa", &tuiprobe::isa, "Instruction set in use.");
   m.def("isas", &tuiprobe::isas, "Instruction sets this machine can run.");
   m.def("openmp_runtime", &tuiprobe::cpu::parallel_runtime,

@@ -22,6 +22,7 @@ from tuiprobe.stats._accumulators import (
     ChannelTopK,
     SampleMoments,
 )
+from tuiprobe.stats._average_precision import average_precision
 from tuiprobe.stats._native import instruction_set, openmp_runtime, supported_instruction_sets
 from tuiprobe.stats._summaries import ActivationSummary, Moments, SampleSummary, TopK
 
@@ -34,6 +35,7 @@ __all__ = [
     "SampleMoments",
     "SampleSummary",
     "TopK",
+    "average_precision",
     "instruction_set",
     "openmp_runtime",
     "supported_instruction_sets",

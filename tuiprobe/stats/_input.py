@@ -39,16 +39,8 @@ def read_activations(x: Any, channels: int, channel_dim: int, device: torch.devi
         TypeError: For anything but a dense real tensor of a supported dtype.
         ValueError: For a wrong shape, channel count, channel_dim or device.
     """
-    if isinstance(x, torch.Tensor):
-        _check_tensor(x, device)
-        dtype, strides = _TORCH_CODES[x.dtype], tuple(x.stride())
-    elif isinstance(x, np.ndarray):
-        _check_array(x, device)
-        dtype = _NUMPY_CODES[x.dtype]
-        strides = tuple(s // x.itemsize for s in x.strides)
-    else:
-        raise TypeError(f"activations must be a torch tensor or a NumPy array, got {type(x)!r}")
-    shape, strides = _four_d(tuple(x.shape), strides, channel_dim)
+    data, dtype, shape_, strides_ = describe(x, device, "activations")
+    shape, strides = _four_d(shape_, strides_, channel_dim)
     if shape[3] != channels:
         raise ValueError(
             f"expected {channels} channels along dimension {channel_dim}, got {shape[3]} "
@@ -56,46 +48,70 @@ def read_activations(x: Any, channels: int, channel_dim: int, device: torch.devi
         )
     if shape[0] > 0 and shape[1] * shape[2] == 0:
         raise ValueError(f"images without positions: shape {tuple(x.shape)}")
-    return Rows(x, _address(x), dtype, shape, strides)
+    return Rows(x, data, dtype, shape, strides)
 
 
-def _check_tensor(x: torch.Tensor, device: torch.device) -> None:
+def describe(
+    x: Any, device: torch.device, what: str
+) -> tuple[int, int, tuple[int, ...], tuple[int, ...]]:
+    """Returns address, dtype code, shape and strides in elements of a dense real tensor or array.
+
+    Args:
+        x: The tensor or array; the caller keeps it alive.
+        device: Where it must be.
+        what: Its name in messages.
+
+    Raises:
+        TypeError: For anything but a dense real tensor of a supported dtype.
+        ValueError: For another device, or memory that is not aligned.
+    """
+    if isinstance(x, torch.Tensor):
+        _check_tensor(x, device, what)
+        return _address(x, what), _TORCH_CODES[x.dtype], tuple(x.shape), tuple(x.stride())
+    if isinstance(x, np.ndarray):
+        _check_array(x, device, what)
+        strides = tuple(s // x.itemsize for s in x.strides)
+        return _address(x, what), _NUMPY_CODES[x.dtype], tuple(x.shape), strides
+    raise TypeError(f"{what} must be a torch tensor or a NumPy array, got {type(x)!r}")
+
+
+def _check_tensor(x: torch.Tensor, device: torch.device, what: str) -> None:
     if x.dtype not in _TORCH_CODES:
-        raise TypeError(f"activations must be {_DTYPES}, got {x.dtype}; convert with .float()")
+        raise TypeError(f"{what} must be {_DTYPES}, got {x.dtype}; convert with .float()")
     if x.layout != torch.strided:
-        raise TypeError(f"activations must be dense, got {x.layout}; convert with .to_dense()")
+        raise TypeError(f"{what} must be dense, got {x.layout}; convert with .to_dense()")
     if x.device.type == "meta":
-        raise TypeError("activations are on the meta device and hold no values")
+        raise TypeError(f"{what} are on the meta device and hold no values")
     if x.device != device:
         raise ValueError(
-            f"activations are on {x.device}, the accumulator on {device}; "
-            f"make it with device={str(x.device)!r} or move the activations"
+            f"{what} are on {x.device}, expected {device}; move them, or make the accumulator "
+            f"with device={str(x.device)!r}"
         )
     if isinstance(x, FakeTensor):
-        raise TypeError("activations are a fake tensor and hold no readable memory")
+        raise TypeError(f"{what} are a fake tensor and hold no readable memory")
     if x.is_neg():
-        raise TypeError("activations are a lazily negated view; call .resolve_neg()")
+        raise TypeError(f"{what} are a lazily negated view; call .resolve_neg()")
 
 
-def _check_array(x: np.ndarray[Any, Any], device: torch.device) -> None:
+def _check_array(x: np.ndarray[Any, Any], device: torch.device, what: str) -> None:
     if x.dtype not in _NUMPY_CODES:
         raise TypeError(
-            f"activations must be native-endian float32 or float16, got {x.dtype!r}; "
+            f"{what} must be native-endian float32 or float16, got {x.dtype!r}; "
             "convert with .astype(np.float32)"
         )
     if device.type != "cpu":
         raise ValueError(f"NumPy arrays are on the CPU, the accumulator on {device}")
     if not x.flags.aligned or any(s % x.itemsize for s in x.strides):
-        raise ValueError("activations are not aligned to their item size; pass a copy")
+        raise ValueError(f"{what} are not aligned to their item size; pass a copy")
 
 
-def _address(x: Any) -> int:
+def _address(x: Any, what: str) -> int:
     if isinstance(x, np.ndarray):
         return int(x.ctypes.data)
     try:
         return int(x.data_ptr())
     except RuntimeError as error:  # fake tensors, functorch wrappers
-        raise TypeError(f"activations hold no readable memory: {type(x).__name__}") from error
+        raise TypeError(f"{what} hold no readable memory: {type(x).__name__}") from error
 
 
 def _four_d(

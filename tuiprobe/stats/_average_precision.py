@@ -1,0 +1,140 @@
+"""Average precision of many directions for many sparse concepts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+import torch
+
+from tuiprobe.stats._input import describe
+from tuiprobe.stats._native import native
+
+_MAX_GROUPS = 64
+
+
+def average_precision(
+    scores: Any,
+    labels: Any,
+    candidates: tuple[Any, Any] | None = None,
+    prevalence: float | None = None,
+    both_signs: bool = False,
+) -> npt.NDArray[np.float64]:
+    """Average precision of every direction as a score for every concept, ties handled exactly.
+
+    AP = sum_n (R_n - R_{n-1}) P_n over the distinct scores. The defaults equal
+    ``sklearn.metrics.average_precision_score``, 0 for a concept without positives included.
+    With ``prevalence`` p, precision is calibrated from all negatives:
+    P = p TPR / (p TPR + (1 - p) FPR).
+
+    Args:
+        scores: float32, float16 or bfloat16 ``[N, D]``, tensor or array on the CPU, any strides.
+        labels: ``[N, K]``, where concept k is present in image n: scipy sparse matrix, sparse or
+            dense torch tensor, or NumPy array; whatever is not zero counts.
+        candidates: ``(mask, group)``: bool ``[N, G]``, the images annotated for each of at most 64
+            groups, and int ``[K]``, the group of each concept. Only candidates count for a concept,
+            as positives and as negatives.
+        prevalence: Between 0 and 1, both excluded; None takes the images as they are.
+        both_signs: Take the larger of the APs of the score and of its negative.
+
+    Returns:
+        float64 ``[D, K]``.
+
+    Raises:
+        TypeError: For scores of another dtype or kind.
+        ValueError: For shapes that do not fit, a prevalence out of range, or NaN scores.
+
+    >>> scores = np.array([[0.9], [0.8], [0.1]], dtype=np.float32)
+    >>> average_precision(scores, np.array([[1], [0], [1]]))
+    array([[0.83333333]])
+    """
+    data, dtype, shape, strides = describe(scores, torch.device("cpu"), "scores")
+    if len(shape) != 2:
+        raise ValueError(f"scores must be [images, directions], got shape {shape}")
+    if prevalence is not None and not 0 < prevalence < 1:
+        raise ValueError(f"prevalence must lie between 0 and 1, got {prevalence}")
+    rows = _compressed_rows(labels)
+    if rows.shape[0] != shape[0]:
+        raise ValueError(f"labels have {rows.shape[0]} images, scores {shape[0]}")
+    concepts = rows.shape[1]
+    groups, group_of = np.empty(0, np.uint64), np.zeros(concepts, np.int32)
+    available = np.full(concepts, shape[0], np.float64)
+    if candidates is not None:
+        mask, group_of = _groups(candidates, shape[0], concepts)
+        rows = _restrict(rows, mask, group_of)
+        groups = mask @ (np.uint64(1) << np.arange(mask.shape[1], dtype=np.uint64))
+        available = mask.sum(0)[group_of].astype(np.float64)
+    positives = np.bincount(rows.indices, minlength=concepts).astype(np.float64)
+    weight = _false_weight(positives, available - positives, prevalence)
+    result, bad = native.average_precision(
+        data,
+        dtype,
+        shape,
+        strides,
+        rows.indptr.astype(np.int64),
+        rows.indices.astype(np.int32),
+        positives,
+        weight,
+        groups,
+        group_of,
+        bool(both_signs),
+        torch.get_num_threads(),
+    )
+    if bad >= 0:
+        raise ValueError(f"scores of direction {bad} hold NaN; leave those images out first")
+    return np.asarray(result)
+
+
+def _compressed_rows(labels: Any) -> Any:
+    """Returns [N, K] labels as a canonical CSR matrix of ones."""
+    if isinstance(labels, torch.Tensor):
+        if labels.layout != torch.strided:
+            coo = labels.detach().cpu().to_sparse(layout=torch.sparse_coo).coalesce()
+            kept = coo.values() != 0
+            i, k = coo.indices()[:, kept].numpy()
+            labels = scipy.sparse.coo_array((np.ones(len(i), bool), (i, k)), shape=coo.shape)
+        else:
+            labels = labels.detach().cpu().numpy()
+    if not scipy.sparse.issparse(labels):
+        labels = np.asarray(labels)
+    if labels.ndim != 2:
+        raise ValueError(f"labels must be [images, concepts], got shape {labels.shape}")
+    rows = scipy.sparse.csr_array(labels != 0)
+    rows.sum_duplicates()
+    return rows
+
+
+def _groups(
+    candidates: tuple[Any, Any], images: int, concepts: int
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int32]]:
+    mask, group_of = (np.asarray(a) for a in candidates)
+    if mask.ndim != 2 or mask.shape[0] != images or not 1 <= mask.shape[1] <= _MAX_GROUPS:
+        raise ValueError(
+            f"candidates[0] must be [{images}, 1 to {_MAX_GROUPS} groups], got shape {mask.shape}"
+        )
+    if group_of.shape != (concepts,) or group_of.dtype.kind not in "iu":
+        raise ValueError(f"candidates[1] must hold {concepts} integers, got {group_of.shape}")
+    if concepts and not 0 <= group_of.min() <= group_of.max() < mask.shape[1]:
+        raise ValueError(f"candidates[1] must lie in [0, {mask.shape[1]})")
+    return mask.astype(bool), np.ascontiguousarray(group_of, dtype=np.int32)
+
+
+def _restrict(rows: Any, mask: npt.NDArray[np.bool_], group_of: npt.NDArray[np.int32]) -> Any:
+    """Drops the positives that are no candidates of their concept."""
+    coo = rows.tocoo()
+    kept = mask[coo.row, group_of[coo.col]]
+    where = (coo.row[kept], coo.col[kept])
+    return scipy.sparse.csr_array((np.ones(kept.sum(), bool), where), shape=rows.shape)
+
+
+def _false_weight(
+    positives: npt.NDArray[np.float64],
+    negatives: npt.NDArray[np.float64],
+    prevalence: float | None,
+) -> npt.NDArray[np.float64]:
+    """What a false positive weighs against a true one so that positives make up `prevalence`."""
+    if prevalence is None:
+        return np.ones_like(positives)
+    return (1 - prevalence) / prevalence * positives / np.maximum(negatives, 1)
