@@ -16,7 +16,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns a folder of two class folders with crops of real photographs as JPEG files."""
     from skimage import data
 
-    root = tmp_path_factory.mktemp("photographs")
+    root = tmp_path_factory.mktemp("photographs", numbered=False)
     pictures = {
         "animal": [data.astronaut(), data.chelsea()],
         "thing": [data.coffee(), data.rocket()],

@@ -63,9 +63,7 @@ def test_too_many_unreadable_images_stop_the_run(
     assert stopped.returncode == 4
     assert "more than the 5% allowed by --max-unreadable" in stopped.stderr
     assert no_traceback(stopped)
-    allowed = tuiprobe(
-        *job(small_checkpoint, data, tmp_path / "run", "--max-unreadable", "0.2")
-    )
+    allowed = tuiprobe(*job(small_checkpoint, data, tmp_path / "run", "--max-unreadable", "0.2"))
     assert allowed.returncode == 0, allowed.stderr
 
 
@@ -74,9 +72,7 @@ def test_an_unreadable_file_is_skipped(
 ) -> None:
     data = copy_of(pictures, tmp_path / "data")
     (data / "class0" / "00000.png").chmod(0)
-    done = tuiprobe(
-        *job(small_checkpoint, data, tmp_path / "run"), preexec_fn=without_override
-    )
+    done = tuiprobe(*job(small_checkpoint, data, tmp_path / "run"), preexec_fn=without_override)
     assert done.returncode == 0, done.stderr
     assert "skipped class0/00000.png: permission denied" in done.stderr
 
@@ -86,9 +82,7 @@ def test_an_output_that_cannot_be_written(
 ) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
-    done = tuiprobe(
-        *job(small_checkpoint, pictures, locked / "run"), preexec_fn=without_override
-    )
+    done = tuiprobe(*job(small_checkpoint, pictures, locked / "run"), preexec_fn=without_override)
     assert done.returncode == 5
     assert "cannot write" in done.stderr
     assert "Permission denied" in done.stderr

@@ -30,9 +30,7 @@ def wait_for_shards(directory: Path, count: int, process: subprocess.Popen) -> N
 
 
 @pytest.fixture(scope="session")
-def whole(
-    small_checkpoint: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def whole(small_checkpoint: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("runs") / "whole"
     arguments = command(*job(small_checkpoint, pictures, directory, "--layers", "layer*"))
     subprocess.run(arguments, check=True, capture_output=True)
@@ -73,9 +71,7 @@ def test_interrupted_runs_keep_a_partial_report_and_can_be_finished(
 ) -> None:
     directory = tmp_path / "interrupted"
     arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
-    process = subprocess.Popen(
-        command(*arguments), cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(command(*arguments), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     wait_for_shards(directory, 4, process)
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
@@ -177,8 +173,6 @@ def test_a_second_writer_is_refused(
     assert f"is being written by process {process.pid} on" in second.stderr
 
 
-def test_reprobing_gives_the_same_answers(
-    undisturbed: dict, tmp_path: Path, tuiprobe: Run
-) -> None:
+def test_reprobing_gives_the_same_answers(undisturbed: dict, tmp_path: Path, tuiprobe: Run) -> None:
     assert tuiprobe("reprobe", tmp_path / "whole").returncode == 0
     assert results(tmp_path / "whole") == undisturbed
