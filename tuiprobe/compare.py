@@ -107,7 +107,7 @@ def difference(first: Figure, second: Figure) -> Figure:
     >>> one = Estimate(value=3.0, low=2.7, high=3.3, n=9, method="m")
     >>> two = Estimate(value=5.0, low=4.6, high=5.4, n=8, method="m")
     >>> found = difference(one, two)
-    >>> found.value, found.low, found.high, found.n
+    >>> found.value, round(found.low, 6), round(found.high, 6), found.n
     (2.0, 1.5, 2.5, 8)
     """
     if not given(first):
