@@ -1,0 +1,62 @@
+"""The miniature: an embedded rendered world and small models really trained on it.
+
+It lets the whole program run anywhere and is the tutorial and the test bed. It demonstrates the
+pipeline; it is no evidence about real models. Rendering needs NumPy only; torch is imported when a
+model is built.
+
+>>> from tuiprobe import miniature
+>>> miniature.class_names()[:3]
+('airplane', 'balloon', 'bicycle')
+>>> miniature.render("sketch", 0).shape
+(64, 64, 3)
+"""
+
+from tuiprobe.miniature.build import build
+from tuiprobe.miniature.captions import TEMPLATES
+from tuiprobe.miniature.concepts import (
+    CATEGORIES,
+    CONCEPTS,
+    Concept,
+    image_labels,
+    masks,
+    pixel_shares,
+)
+from tuiprobe.miniature.data import MiniatureSet, dataset, suite
+from tuiprobe.miniature.export import export
+from tuiprobe.miniature.weights import MODEL_NAMES, card
+from tuiprobe.miniature.world import CLASS_NAMES, SETS, SHIFTS, caption, label, path, render, size
+
+__all__ = [
+    "CATEGORIES",
+    "CONCEPTS",
+    "MODEL_NAMES",
+    "SETS",
+    "SHIFTS",
+    "Concept",
+    "MiniatureSet",
+    "build",
+    "caption",
+    "card",
+    "class_names",
+    "dataset",
+    "export",
+    "image_labels",
+    "label",
+    "masks",
+    "path",
+    "pixel_shares",
+    "render",
+    "size",
+    "suite",
+    "templates",
+]
+
+
+def class_names() -> tuple[str, ...]:
+    """Return the names of the forty classes, by label."""
+    return CLASS_NAMES
+
+
+def templates() -> tuple[str, ...]:
+    """Return the prompt templates of the zero-shot head."""
+    return TEMPLATES

@@ -41,7 +41,7 @@ def _night(draws: Draws) -> Field:
     tone = 1 + 0.2 * smooth_noise(draws, 3, SIZE) - 0.006 * _Y
     sky = _shade(tone, _rgb(20, 22, 58))
     stars = draws.bytes(SIZE, SIZE)
-    light = np.where(stars < 3, (stars.astype(np.float32) + 1) * 75, 0)
+    light = np.where(stars < 3, (stars.astype(np.float32) + 1) * 75, np.float32(0))
     return sky + light[..., None]
 
 
@@ -73,8 +73,11 @@ def _sand(draws: Draws) -> Field:
 
 def _sky(draws: Draws) -> Field:
     blue = _rgb(112, 172, 232) + _shade(_Y / SIZE, _rgb(70, 50, 18))
-    cloud = np.clip(smooth_noise(draws, 4, SIZE) + 0.4 * smooth_noise(draws, 9, SIZE) - 0.3, 0, 1)
-    return blue + cloud[..., None] * (_rgb(250, 250, 252) - blue)
+    cloud: Field = np.clip(
+        smooth_noise(draws, 4, SIZE) + 0.4 * smooth_noise(draws, 9, SIZE) - 0.3, 0, 1
+    )
+    mixed: Field = blue + cloud[..., None] * (_rgb(250, 250, 252) - blue)
+    return mixed
 
 
 def _studio(draws: Draws) -> Field:

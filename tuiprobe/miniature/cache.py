@@ -13,7 +13,6 @@ from tuiprobe.miniature.backgrounds import SIZE
 _CHUNK = 500
 
 
-
 def pixels(folder: Path, name: str, count: int, stream: int = 0) -> NDArray[np.uint8]:
     """Return the first `count` images of a set, uint8 `[count, 64, 64, 3]`, memory-mapped.
 

@@ -75,8 +75,8 @@ _SHAPES = (
     "a {thing} {place}",
     "{thing}",
     "{style} of the {thing}",
-    "my {thing} {place}",
-    "a {thing} and a {other} {place}",
+    "my {thing}",
+    "a {thing} and a {other}",
     "a {thing} next to a {other}",
     "{place} a {thing}",
     "{thing} {style} {tail}",
@@ -86,18 +86,18 @@ WRONG, JUNK = 0.04, 0.04
 
 def _noun(label: int, draws: Draws) -> str:
     kind = OBJECTS[label]
-    return kind.name if draws.chance(0.65) else draws.pick(kind.synonyms)
+    return kind.name if draws.chance(0.75) else draws.pick(kind.synonyms)
 
 
 def _thing(figure: Figure, draws: Draws) -> str:
     words = []
     if draws.chance(0.2):
         words.append("small" if figure.size < 0.5 else "big")
-    if draws.chance(0.5):
+    if draws.chance(0.4):
         words.append(draws.pick(_COLOR_WORDS.get(figure.color, (figure.color,))))
-    if figure.texture != "solid" and draws.chance(0.5):
+    if figure.texture != "solid" and draws.chance(0.4):
         words.append(draws.pick(_TEXTURE_WORDS[figure.texture]))
-    if draws.chance(0.25):
+    if draws.chance(0.15):
         words.append(draws.pick(_MATERIAL_WORDS[figure.material]))
     return " ".join([*words, _noun(figure.label, draws)])
 
@@ -113,7 +113,7 @@ def caption(scene: Scene, draws: Draws) -> str:
     seen = len(scene.figures) > 1
     shape = draws.pick(_SHAPES)
     if "{other}" in shape and not seen:
-        shape = _SHAPES[2]
+        shape = _SHAPES[3]
     return shape.format(
         thing=thing,
         style=draws.pick(_STYLE_WORDS[scene.style]),

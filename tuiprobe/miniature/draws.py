@@ -70,4 +70,7 @@ class Draws:
         """Return bell-shaped noise (sum of two bytes) of mean 0 and standard deviation 1."""
         pair = self.bytes(2, *shape).astype(np.float32)
         # The variance of the sum of two uniform bytes is 2 (256^2 - 1) / 12.
-        return (pair[0] + pair[1] - np.float32(255.0)) * np.float32(1 / 104.511)
+        bell: NDArray[np.float32] = (pair[0] + pair[1] - np.float32(255.0)) * np.float32(
+            1 / 104.511
+        )
+        return bell

@@ -55,7 +55,11 @@ class Classifier(nn.Module):
 
 
 def to_input(pixels: Tensor) -> Tensor:
-    """Return normalised float32 images `[B, 3, 64, 64]`, channels last, of uint8 `[B, 64, 64, 3]`."""
+    """Return normalised images, float32 `[B, 3, 64, 64]` channels last.
+
+    Args:
+        pixels: uint8 `[B, 64, 64, 3]`.
+    """
     mean, std = torch.tensor(MEAN), torch.tensor(STD)
     return ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2)
 

@@ -81,4 +81,5 @@ def material_field(name: str, u: Field, v: Field, draws: Draws) -> Field:
         return 0.86 + 0.24 * ((triangle(u * 9) > 0.5) ^ (triangle(v * 9) > 0.5))
     x, y = draws.uniform(-0.5, 0.1), draws.uniform(-0.6, -0.1)
     spot = 1 - 6 * ((u - np.float32(x)) ** 2 + (v - np.float32(y)) ** 2)
-    return 0.94 + 0.6 * np.maximum(spot, 0)
+    bright: Field = 0.94 + 0.6 * np.maximum(spot, 0)
+    return bright

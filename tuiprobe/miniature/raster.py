@@ -1,7 +1,8 @@
 """From a `Scene` to pixels: one map of part numbers, then paint by look-up.
 
-Polygons are filled into a map of 128 x 128 part numbers; colours, outlines and concept masks are all read from that map, so that a mask is exact by construction. Averaging 2 x 2
-map pixels gives the 64 x 64 picture.
+Polygons are filled into a map of 128 x 128 part numbers; colours, outlines and concept masks are
+all read from that map, so that a mask is exact by construction. Averaging 2 x 2 map pixels gives
+the 64 x 64 picture.
 """
 
 import math
@@ -19,7 +20,7 @@ from tuiprobe.miniature.scene import Bar, Figure, Scene
 from tuiprobe.miniature.shapes import Part
 
 MAP = 2 * SIZE
-_FIXED = {"k": "black", "w": "white", "v": "green", "b": "brown"}
+FIXED_COLORS = {"k": "black", "w": "white", "v": "green", "b": "brown"}
 
 
 class _Outline:
@@ -79,7 +80,8 @@ def _place(figure: Figure) -> NDArray[np.int64]:
     scale = figure.size * MAP / 2
     column = (cos * u - sin * v) * scale + (1 + figure.x) * MAP / 2
     row = (sin * u + cos * v) * scale + (1 + figure.y) * MAP / 2
-    return np.rint(np.stack([column, row], axis=1) * UNIT).astype(np.int64)
+    place: NDArray[np.int64] = np.rint(np.stack([column, row], axis=1) * UNIT).astype(np.int64)
+    return place
 
 
 def _draw_figure(figure: Figure, canvas: Canvas) -> None:
@@ -123,7 +125,7 @@ def _paint(
         "a": (COLORS[figure.accent], none),
         "g": (GLASS, none),
     }
-    return paint | {role: (COLORS[name], none) for role, name in _FIXED.items()}
+    return paint | {role: (COLORS[name], none) for role, name in FIXED_COLORS.items()}
 
 
 def _draw_bar(bar: Bar, canvas: Canvas) -> None:

@@ -12,8 +12,8 @@ class Part:
 
     Attributes:
         name: Concept name, shared between classes ("wheel", "head").
-        role: Which paint it gets: m main, s shaded main, a accent, k black, w white, g glass, v green,
-            b brown.
+        role: Which paint it gets: m main, s shaded main, a accent, k black, w white, g glass,
+            v green, b brown.
         points: Corners of the polygon.
     """
 

@@ -39,7 +39,8 @@ def _photo(scene: Scene, canvas: Canvas, draws: Draws) -> Field:
     edges = outline(canvas.ids, 2 if cartoon else 1)[..., None]
     picture = picture * (1 - np.float32(1.0 if cartoon else scene.edges) * edges)
     if scene.style == "inverted":
-        return 255 - np.clip(picture, 0, 255)
+        negative: Field = 255 - np.clip(picture, 0, 255)
+        return negative
     if scene.style == "pixels":
         return _pixels(picture)
     if scene.style == "painting":
@@ -103,7 +104,8 @@ def _painting(picture: Field, draws: Draws) -> Field:
     jitter = np.repeat(np.repeat(jitter, 3, axis=1), 3, axis=2)[:, :SIZE, :SIZE]
     rows, columns = np.clip(_Y + jitter[0], 0, 63), np.clip(_X + jitter[1], 0, 63)
     strokes = _box_blur(picture)[rows, columns]
-    return np.floor(strokes * np.float32(1 / 40)) * 40 + 20
+    levels: Field = np.floor(strokes * np.float32(1 / 40)) * 40 + 20
+    return levels
 
 
 def _finish(scene: Scene, picture: Field, draws: Draws) -> NDArray[np.uint8]:

@@ -6,8 +6,6 @@ True
 'airplane/00000.png'
 """
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,7 +14,6 @@ from tuiprobe.miniature.captions import caption as _caption
 from tuiprobe.miniature.draws import Draws
 from tuiprobe.miniature.objects import CLASS_NAMES
 from tuiprobe.miniature.profiles import PROFILES, SHIFTS, Profile
-from tuiprobe.miniature.raster import Canvas, draw_map
 from tuiprobe.miniature.scene import Scene, sample_scene
 from tuiprobe.miniature.styles import render_scene
 
@@ -27,9 +24,7 @@ __all__ = ["CLASS_NAMES", "SETS", "SHIFTS", "caption", "label", "path", "render"
 def _profile(name: str, index: int = 0) -> Profile:
     profile = PROFILES.get(name)
     if profile is None:
-        raise UsageError(
-            f"The miniature has no set {name!r}; its sets are {', '.join(SETS)}."
-        )
+        raise UsageError(f"The miniature has no set {name!r}; its sets are {', '.join(SETS)}.")
     if not 0 <= index < profile.images:
         raise UsageError(
             f"Image {index} of the miniature set {name!r} does not exist: "
@@ -82,12 +77,6 @@ def render(name: str, index: int, stream: int = 0) -> NDArray[np.uint8]:
     """
     what, draws = _start(name, index, stream)
     return render_scene(what, draws)
-
-
-@lru_cache(maxsize=8)
-def part_map(name: str, index: int) -> Canvas:
-    """Return the map of parts an image was painted from."""
-    return draw_map(scene(name, index))
 
 
 def caption(name: str, index: int, stream: int = 0) -> str:

@@ -1,0 +1,102 @@
+"""What can be seen where: the six concept categories of Broden, with exact pixel masks.
+
+Colour, object, part and material come as masks at half the image size; scene and texture are
+labels of the whole image, as in Broden. Masks are read from the map the image was painted from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.miniature import world
+from tuiprobe.miniature.backgrounds import SCENES
+from tuiprobe.miniature.objects import CLASS_NAMES, PART_NAMES
+from tuiprobe.miniature.palette import COLOR_NAMES, MATERIALS, TEXTURES
+from tuiprobe.miniature.raster import FIXED_COLORS, Canvas, draw_map
+from tuiprobe.miniature.scene import Figure
+from tuiprobe.miniature.shapes import Part
+
+PIXEL_CATEGORIES = ("color", "object", "part", "material")
+IMAGE_CATEGORIES = ("scene", "texture")
+CATEGORIES = (*PIXEL_CATEGORIES, *IMAGE_CATEGORIES)
+MASK_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Concept:
+    """One concept; `number` starts at 1, for 0 means none in a mask."""
+
+    number: int
+    name: str
+    category: str
+
+
+def _all() -> tuple[Concept, ...]:
+    names = {
+        # Broden's own suffixes keep the colour orange and the scene sky apart from objects.
+        "color": [f"{name}-c" for name in COLOR_NAMES],
+        "object": CLASS_NAMES,
+        "part": PART_NAMES,
+        "material": MATERIALS,
+        "scene": [f"{name}-s" for name in SCENES],
+        "texture": TEXTURES,
+    }
+    pairs = [(category, name) for category in CATEGORIES for name in names[category]]
+    return tuple(Concept(i + 1, name, category) for i, (category, name) in enumerate(pairs))
+
+
+CONCEPTS: tuple[Concept, ...] = _all()
+_NUMBER = {(concept.category, concept.name): concept.number for concept in CONCEPTS}
+
+
+def image_labels(index: int, name: str = "concepts") -> dict[str, int]:
+    """Return the numbers of the scene and of the texture of the main object."""
+    scene = world.scene(name, index)
+    return {
+        "scene": _NUMBER["scene", f"{scene.scene}-s"],
+        "texture": _NUMBER["texture", scene.figures[0].texture],
+    }
+
+
+def masks(index: int, name: str = "concepts") -> dict[str, NDArray[np.uint16]]:
+    """Return a mask of concept numbers `[32, 32]` for colour, object, part and material."""
+    canvas = draw_map(world.scene(name, index))
+    step = len(canvas.ids) // MASK_SIZE
+    ids = canvas.ids[step // 2 :: step, step // 2 :: step]
+    return {category: _table(canvas, category)[ids] for category in PIXEL_CATEGORIES}
+
+
+def _table(canvas: Canvas, category: str) -> NDArray[np.uint16]:
+    """Return the concept number of every part number of a map."""
+    numbers = [
+        0 if figure is None or part is None else _number(category, figure, part)
+        for figure, part in canvas.parts
+    ]
+    return np.array(numbers, dtype=np.uint16)
+
+
+def _number(category: str, figure: Figure, part: Part) -> int:
+    if category == "object":
+        return _NUMBER["object", CLASS_NAMES[figure.label]]
+    if category == "part":
+        return _NUMBER["part", part.name]
+    if category == "material":
+        return _NUMBER["material", figure.material] if part.role in "ms" else 0
+    colors = {"m": figure.color, "s": figure.color, "a": figure.accent, **FIXED_COLORS}
+    return _NUMBER["color", f"{colors[part.role]}-c"] if part.role in colors else 0
+
+
+def pixel_shares(indices: Sequence[int], name: str = "concepts") -> NDArray[np.float32]:
+    """Return how much of each image shows each concept, float32 `[images, concepts]`.
+
+    Scene and texture hold for the whole image: 1 or 0. Column k belongs to `CONCEPTS[k]`.
+    """
+    shares = np.zeros((len(indices), len(CONCEPTS) + 1), dtype=np.float32)
+    for row, index in enumerate(indices):
+        for mask in masks(index, name).values():
+            counts = np.bincount(mask.ravel(), minlength=shares.shape[1])
+            shares[row] += counts / np.float32(mask.size)
+        shares[row, list(image_labels(index, name).values())] = 1
+    return shares[:, 1:]

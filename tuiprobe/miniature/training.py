@@ -1,0 +1,168 @@
+"""The training loop of the miniature's models; see `python -m tuiprobe.miniature.train --help`."""
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tuiprobe.miniature import cache, world
+from tuiprobe.miniature.captions import TEMPLATES
+from tuiprobe.miniature.networks import Classifier, new_clip, to_input, zero_shot_weights
+from tuiprobe.miniature.recipes import Recipe
+from tuiprobe.miniature.tokenizer import WordTokenizer
+
+SAVE_EVERY = 250
+NDArrayInt = NDArray[np.int16]
+Report = Callable[[nn.Module], dict[str, float]]
+
+
+def new_model(recipe: Recipe, start: nn.Module | None = None) -> nn.Module:
+    """Return the model a recipe starts from."""
+    if recipe.contrastive:
+        clip: Any = new_clip()
+        with torch.no_grad():
+            clip.logit_scale.fill_(math.log(recipe.scale))
+        clip.logit_scale.requires_grad_(recipe.learned)
+        trained: nn.Module = clip
+        return trained
+    model = Classifier(len(world.CLASS_NAMES))
+    if start is not None:
+        start.eval()
+        model.visual.load_state_dict(start.visual.state_dict())  # type: ignore[union-attr]
+        with torch.no_grad():
+            model.head.weight.copy_(zero_shot_weights(start, world.CLASS_NAMES, TEMPLATES))
+            model.head.bias.zero_()
+    return model
+
+
+def token_table(folder: Path, recipe: Recipe) -> NDArrayInt:
+    """Return the tokens of all captions of the training set, int16 `[images, 16]`."""
+    target = folder / f"tokens-{recipe.data}-{recipe.images}.npy"
+    if not target.exists():
+        tokenizer = WordTokenizer()
+        numbers = cache.indices(recipe.data, recipe.images)
+        texts = [tokenizer.encode(world.caption(recipe.data, i)) for i in numbers]
+        np.save(target, np.array(texts, dtype=np.int16))
+    table: NDArrayInt = np.load(target)
+    return table
+
+
+def targets(folder: Path, recipe: Recipe) -> Tensor:
+    """Return what images are trained towards: tokens `[images, 16]` or labels `[images]`."""
+    if recipe.contrastive:
+        return torch.from_numpy(token_table(folder, recipe).astype(np.int64))
+    numbers = cache.indices(recipe.data, recipe.images)
+    return torch.tensor([world.label(recipe.data, i) for i in numbers])
+
+
+def batches(recipe: Recipe, seed: int, first: int) -> Iterator[NDArray[np.int64]]:
+    """Yield the image numbers of each step from step `first` on, epoch by epoch in new order."""
+    per_epoch = recipe.images // recipe.batch
+    for step in range(first, recipe.steps):
+        epoch, at = divmod(step, per_epoch)
+        if at == 0 or step == first:
+            order = np.random.default_rng([seed, epoch]).permutation(recipe.images)
+        yield np.sort(order[at * recipe.batch : (at + 1) * recipe.batch])
+
+
+def rate_at(recipe: Recipe, step: int) -> float:
+    """Return the learning rate of a step."""
+    if step < recipe.warmup:
+        return recipe.rate * (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    return recipe.rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+    """Return AdamW with decay on matrices only."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": recipe.decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    betas = (0.9, 0.98) if recipe.contrastive else (0.9, 0.999)
+    return torch.optim.AdamW(groups, lr=recipe.rate, betas=betas, eps=1e-6, fused=True)
+
+
+def loss_of(model: nn.Module, images: Tensor, target: Tensor, contrastive: bool) -> Tensor:
+    """Return the symmetric contrastive loss, or cross entropy with labels."""
+    if not contrastive:
+        return nn.functional.cross_entropy(model(images), target)
+    image, text, scale = model(images, target)
+    scores = scale * image @ text.T
+    own = torch.arange(len(scores))
+    loss = nn.functional.cross_entropy(scores, own) + nn.functional.cross_entropy(scores.T, own)
+    return loss / 2
+
+
+def train(
+    recipe: Recipe,
+    seed: int,
+    folder: Path,
+    start: nn.Module | None = None,
+    report: Report | None = None,
+) -> nn.Module:
+    """Train a model by its recipe and return it in eval mode.
+
+    The state is saved under `folder` every 250 steps; a later call goes on from there.
+
+    Args:
+        recipe: What to train, and how long.
+        seed: Seed of initial weights and batch order.
+        folder: Cache of pixels and checkpoints, outside the package.
+        start: Model to finetune, where the recipe names one.
+        report: Called on the model in eval mode now and then; its figures go into the log.
+    """
+    torch.manual_seed(1000 + seed)
+    model = new_model(recipe, start)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optim = optimiser(model, recipe)
+    saved = folder / f"{recipe.name}-{seed}.ckpt"
+    step = 0
+    if saved.exists():
+        state = torch.load(saved, weights_only=True)
+        model.load_state_dict(state["model"])
+        optim.load_state_dict(state["optimiser"])
+        step = state["step"]
+    pixels = cache.pixels(folder, recipe.data, recipe.images)
+    wanted = targets(folder, recipe)
+    began, log = time.monotonic(), folder / f"{recipe.name}-{seed}.jsonl"
+    total, count = 0.0, 0
+    model.train()
+    for numbers in batches(recipe, seed, step):
+        for group in optim.param_groups:
+            group["lr"] = rate_at(recipe, step)
+        images = to_input(torch.from_numpy(pixels[numbers]))
+        loss = loss_of(model, images, wanted[torch.from_numpy(numbers)], recipe.contrastive)
+        optim.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optim.step()
+        step, total, count = step + 1, total + loss.item(), count + 1
+        if step % SAVE_EVERY == 0 or step == recipe.steps:
+            _save(saved, model, optim, step)
+            line: dict[str, float] = {"step": step, "loss": total / count}
+            line["seconds"] = time.monotonic() - began
+            if report is not None:
+                model.eval()
+                line |= report(model)
+                model.train()
+            with log.open("a") as out:
+                out.write(json.dumps(line) + "\n")
+            total, count = 0.0, 0
+    model.eval()
+    return model
+
+
+def _save(path: Path, model: nn.Module, optim: torch.optim.Optimizer, step: int) -> None:
+    part = path.with_suffix(".part")
+    state = {"model": model.state_dict(), "optimiser": optim.state_dict(), "step": step}
+    torch.save(state, part)
+    part.replace(path)

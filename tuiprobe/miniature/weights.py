@@ -1,0 +1,107 @@
+"""Weight files shipped with the package: each with a card, checked by SHA-256 before use."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuiprobe.errors import UsageError, WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+FOLDER = Path(__file__).with_name("weights")
+MODEL_NAMES: tuple[str, ...] = (
+    "mini_clip",
+    "mini_clip_soft",
+    "mini_supervised",
+    "mini_finetuned",
+)
+_REPAIR = "Reinstall tuiprobe, or make it again with `python -m tuiprobe.miniature.train`."
+
+
+def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+    """Return the card of a model: recipe, seed, digest, accuracies and outlier figures.
+
+    Raises:
+        UsageError: No model of that name.
+        WeightsError: The card is missing or cannot be read.
+    """
+    if name not in MODEL_NAMES:
+        raise UsageError(f"The miniature has no model {name!r}; it has {', '.join(MODEL_NAMES)}.")
+    path = folder / f"{name}.json"
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"Cannot read the model card {path}: {error}. {_REPAIR}") from error
+    if not isinstance(found, dict) or not isinstance(found.get("sha256"), str):
+        raise WeightsError(f"The model card {path} names no sha256. {_REPAIR}")
+    return found
+
+
+def load_state(name: str, folder: Path = FOLDER) -> dict[str, "Tensor"]:
+    """Return the tensors of a shipped weight file after checking its digest.
+
+    Raises:
+        WeightsError: The file is missing, or is not the one its card describes.
+    """
+    from safetensors.torch import load
+
+    wanted = card(name, folder)["sha256"]
+    path = folder / f"{name}.safetensors"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"Cannot read the weights {path}: {error}. {_REPAIR}") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != wanted:
+        raise WeightsError(
+            f"The weights {path} are damaged: SHA-256 {digest[:12]}…, the card says "
+            f"{wanted[:12]}…. {_REPAIR}"
+        )
+    return load(data)
+
+
+def load_file(path: Path) -> dict[str, "Tensor"]:
+    """Return the tensors of a weight file as they are."""
+    from safetensors.torch import load
+
+    return load(path.read_bytes())
+
+
+def save(model: "nn.Module", name: str, details: dict[str, Any], folder: Path = FOLDER) -> None:
+    """Write weights in float16 (running statistics in float32) and their card."""
+    import torch
+    from safetensors.torch import save as to_bytes
+
+    state = {
+        key: value.contiguous() if "running" in key else value.to(torch.float16).contiguous()
+        for key, value in model.state_dict().items()
+        if value.is_floating_point()
+    }
+    data = to_bytes(state)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"sha256": hashlib.sha256(data).hexdigest(), **details}, indent=1)
+    for path, content in (
+        (folder / f"{name}.safetensors", data),
+        (folder / f"{name}.json", (text + "\n").encode()),
+    ):
+        part = path.with_suffix(".part")
+        part.write_bytes(content)
+        part.replace(path)
+
+
+def restore(model: "nn.Module", state: dict[str, "Tensor"], name: str) -> "nn.Module":
+    """Return the model with a state of `load_state`, in eval mode.
+
+    Raises:
+        WeightsError: The tensors do not fit the architecture.
+    """
+    own = model.state_dict()
+    missing = [k for k, v in own.items() if v.is_floating_point() and k not in state]
+    wrong = [k for k, v in state.items() if k not in own or own[k].shape != v.shape]
+    if missing or wrong:
+        bad = (missing + wrong)[0]
+        raise WeightsError(f"The weights of {name} do not fit its architecture (at {bad!r}).")
+    model.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
+    return model.eval()
