@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -34,8 +35,10 @@ def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
         WeightsError: If the weights are not to be had, do not fit, or want another activation.
     """
     source = locate(request)
+    # Before the model is built, which takes seconds: weights that are not to be had end it here.
+    file = request.checkpoint or (source.weights() if source.weights is not None else None)
     model = _build(request, source)
-    weights = _load_weights(request, source, model)
+    weights = _load_weights(request, source, model, file)
     visual = model.visual
     preprocess, preprocessing = _preprocessing(source, visual)
     return Encoder(
@@ -79,19 +82,20 @@ def _build(request: Request, source: Source) -> Any:
         raise WeightsError(f"{source.architecture} cannot be built: {error}") from error
 
 
-def _load_weights(request: Request, source: Source, model: Any) -> WeightsInfo:
-    if request.checkpoint is not None:
-        path, kind, named = request.checkpoint, "checkpoint", str(request.checkpoint)
-    elif source.weights is not None:
-        path, kind, named = source.weights(), source.kind, source.weights_source
-    else:
+def _load_weights(request: Request, source: Source, model: Any, file: Path | None) -> WeightsInfo:
+    if file is None:
         digest = state_digest(model.state_dict())
         return WeightsInfo(kind="untrained", source="random initialisation, seed 0", digest=digest)
+    published = request.checkpoint is None
     # Some tags are published for another input size; a file must fit as it is.
-    state = _converted(read_checkpoint(path), model, resize=kind == "pretrained")
-    load_into(model, state, source=str(path), target=f"open_clip:{source.architecture}")
-    digest = state_digest(model.state_dict())
-    return WeightsInfo(kind=kind, source=named, digest=digest)  # type: ignore[arg-type]
+    resize = published and source.kind == "pretrained"
+    state = _converted(read_checkpoint(file), model, resize=resize)
+    load_into(model, state, source=str(file), target=f"open_clip:{source.architecture}")
+    return WeightsInfo(
+        kind=source.kind if published else "checkpoint",
+        source=source.weights_source if published else str(file),
+        digest=state_digest(model.state_dict()),
+    )
 
 
 def _converted(state: State, model: Any, *, resize: bool) -> State:

@@ -8,7 +8,13 @@ import torch
 
 from tuiprobe.catalog.presets import Preset, near_presets, presets
 from tuiprobe.errors import UsageError
-from tuiprobe.models import from_callable, from_open_clip, from_timm, from_torchvision
+from tuiprobe.models import (
+    from_callable,
+    from_miniature,
+    from_open_clip,
+    from_timm,
+    from_torchvision,
+)
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.open_clip_source import Request
 
@@ -92,8 +98,6 @@ def _load_preset(name: str, path: Path | None, device: str, dtype: torch.dtype) 
         return from_timm.load(
             from_timm.Request(name, architecture, checkpoint=path), device=device, dtype=dtype
         )
-    from tuiprobe.models import from_miniature
-
     return from_miniature.load(name, path, device=device, dtype=dtype)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tuiprobe.catalog.names import right_spec
 from tuiprobe.errors import UsageError, WeightsError
@@ -15,6 +15,8 @@ from tuiprobe.models.quiet import quiet
 from tuiprobe.models.weights import resolve
 
 CONFIG_FILE = "open_clip_config.json"
+
+Kind = Literal["pretrained", "checkpoint"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Source:
     preprocess_source: str
     weights: Callable[[], Path] | None
     weights_source: str
-    kind: str
+    kind: Kind
 
 
 def locate(request: Request) -> Source:
@@ -185,7 +187,7 @@ def _from_hub(request: Request, repository: str) -> Source:
 
 
 def _configured(
-    request: Request, config_file: Path, weights: Callable[[], Path], name: str, kind: str
+    request: Request, config_file: Path, weights: Callable[[], Path], name: str, kind: Kind
 ) -> Source:
     """Reads a configuration file as open_clip writes it beside weights."""
     try:
