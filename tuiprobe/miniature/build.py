@@ -37,7 +37,8 @@ def build(
 
     from tuiprobe.miniature import networks
 
-    card = {} if weights == "untrained" else _weights.card(name)
+    _weights.check_name(name)
+    card = _weights.card(name) if weights == "shipped" and checkpoint is None else {}
     zero_shot = name in ZERO_SHOT
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(UNTRAINED_SEED)
@@ -45,7 +46,7 @@ def build(
     tokenizer = WordTokenizer() if zero_shot else None
     if checkpoint is not None:
         model = _weights.restore(model, _weights.load_file(checkpoint), str(checkpoint))
-    elif weights == "shipped":
+    elif card:
         if tokenizer is not None and card.get("vocabulary_sha256") != tokenizer.digest:
             raise WeightsError(f"The weights of {name} belong to another vocabulary.")
         model = _weights.restore(model, _weights.load_state(name), name)

@@ -1,7 +1,9 @@
 """Pixels of whole sets, rendered once into files outside the package, for training."""
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +28,24 @@ def pixels(folder: Path, name: str, count: int, stream: int = 0) -> NDArray[np.u
         shape = (count, SIZE, SIZE, 3)
         store = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
         numbers = indices(name, count)
-        with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
-            chunks = [numbers[i : i + _CHUNK] for i in range(0, count, _CHUNK)]
-            jobs = [pool.submit(_render, name, chunk, stream) for chunk in chunks]
-            for i, job in enumerate(jobs):
-                store[i * _CHUNK : i * _CHUNK + len(chunks[i])] = job.result()
+        chunks = [numbers[i : i + _CHUNK] for i in range(0, count, _CHUNK)]
+        for i, rendered in enumerate(_render_all(name, chunks, stream)):
+            store[i * _CHUNK : i * _CHUNK + len(rendered)] = rendered
         store.flush()
         part.rename(target)
     cached: NDArray[np.uint8] = np.load(target, mmap_mode="r")
     return cached
+
+
+def _render_all(name: str, chunks: list[list[int]], stream: int) -> Iterator[NDArray[np.uint8]]:
+    if len(chunks) == 1:
+        yield _render(name, chunks[0], stream)
+        return
+    # Spawned, not forked: a fork of a process that runs torch's threads may hang.
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        jobs = [pool.submit(_render, name, chunk, stream) for chunk in chunks]
+        for job in jobs:
+            yield job.result()
 
 
 def _render(name: str, numbers: list[int], stream: int) -> NDArray[np.uint8]:

@@ -20,6 +20,12 @@ MODEL_NAMES: tuple[str, ...] = (
 _REPAIR = "Reinstall tuiprobe, or make it again with `python -m tuiprobe.miniature.train`."
 
 
+def check_name(name: str) -> None:
+    """Raise `UsageError` if there is no model of that name."""
+    if name not in MODEL_NAMES:
+        raise UsageError(f"The miniature has no model {name!r}; it has {', '.join(MODEL_NAMES)}.")
+
+
 def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     """Return the card of a model: recipe, seed, digest, accuracies and outlier figures.
 
@@ -27,8 +33,7 @@ def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
         UsageError: No model of that name.
         WeightsError: The card is missing or cannot be read.
     """
-    if name not in MODEL_NAMES:
-        raise UsageError(f"The miniature has no model {name!r}; it has {', '.join(MODEL_NAMES)}.")
+    check_name(name)
     path = folder / f"{name}.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -63,10 +68,18 @@ def load_state(name: str, folder: Path = FOLDER) -> dict[str, "Tensor"]:
 
 
 def load_file(path: Path) -> dict[str, "Tensor"]:
-    """Return the tensors of a weight file as they are."""
+    """Return the tensors of a weight file as they are.
+
+    Raises:
+        WeightsError: The file cannot be read, or is no safetensors file.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
-    return load(path.read_bytes())
+    try:
+        return load(path.read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"Cannot read the weights {path}: {error}.") from error
 
 
 def save(model: "nn.Module", name: str, details: dict[str, Any], folder: Path = FOLDER) -> None:

@@ -1,0 +1,71 @@
+import numpy as np
+
+from tuiprobe.miniature import concepts, world
+from tuiprobe.miniature.concepts import CATEGORIES, CONCEPTS
+
+BY_NUMBER = {c.number: c for c in CONCEPTS}
+
+
+def test_concepts_are_numbered_from_one_with_unique_names() -> None:
+    assert [c.number for c in CONCEPTS] == list(range(1, len(CONCEPTS) + 1))
+    assert len({c.name for c in CONCEPTS}) == len(CONCEPTS)
+    assert {c.category for c in CONCEPTS} == set(CATEGORIES)
+
+
+def test_masks_hold_numbers_of_their_own_category() -> None:
+    for index in range(0, 4000, 250):
+        for category, mask in concepts.masks(index).items():
+            assert mask.shape == (32, 32)
+            numbers = set(np.unique(mask)) - {0}
+            assert all(BY_NUMBER[int(n)].category == category for n in numbers)
+
+
+def test_the_labelled_object_is_in_its_mask() -> None:
+    shown = 0
+    for index in range(0, 4000, 50):
+        name = world.CLASS_NAMES[world.label("concepts", index)]
+        number = next(c.number for c in CONCEPTS if (c.category, c.name) == ("object", name))
+        shown += bool((concepts.masks(index)["object"] == number).any())
+    assert shown == 80
+
+
+def test_masks_fit_the_pixels() -> None:
+    """Where the mask says red, the picture is redder than where it says blue, and so on."""
+    mean: dict[str, list[np.ndarray]] = {}
+    for index in range(0, 4000, 40):
+        pixels = world.render("concepts", index).reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
+        mask = concepts.masks(index)["color"]
+        for number in set(np.unique(mask)) - {0}:
+            mean.setdefault(BY_NUMBER[int(number)].name, []).append(pixels[mask == number].mean(0))
+    color = {name: np.mean(rows, axis=0) for name, rows in mean.items()}
+    assert color["red-c"][0] > color["red-c"][1:].max() + 40
+    assert color["blue-c"][2] > color["blue-c"][:2].max() + 20
+    assert color["green-c"][1] > color["green-c"][[0, 2]].max()
+    assert color["white-c"].min() > color["gray-c"].max() > color["black-c"].max()
+
+
+def test_parts_lie_on_their_object() -> None:
+    for index in range(0, 4000, 400):
+        masks = concepts.masks(index)
+        assert ((masks["part"] > 0) == (masks["object"] > 0)).all()
+        assert (masks["object"][masks["material"] > 0] > 0).all()
+
+
+def test_shares_count_the_masks_and_mark_whole_images() -> None:
+    shares = concepts.pixel_shares([5, 900])
+    assert shares.shape == (2, len(CONCEPTS))
+    mask = concepts.masks(900)["object"]
+    number = int(mask.max())
+    assert shares[1, number - 1] == np.float32((mask == number).mean())
+    for row, index in enumerate((5, 900)):
+        whole = concepts.image_labels(index)
+        assert set(whole) == {"scene", "texture"}
+        assert all(shares[row, n - 1] == 1 for n in whole.values())
+
+
+def test_enough_images_show_each_color_scene_texture_and_object() -> None:
+    shares = concepts.pixel_shares(range(0, 4000, 4))
+    seen = (shares > 0).sum(axis=0)
+    for concept in CONCEPTS:
+        if concept.category in ("color", "object", "scene", "texture", "material"):
+            assert seen[concept.number - 1] >= 10, concept

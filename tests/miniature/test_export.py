@@ -1,0 +1,127 @@
+import csv
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tuiprobe.datasets.imagefolder import ImageFolder
+from tuiprobe.errors import UsageError
+from tuiprobe.miniature import concepts, dataset, export, world
+
+IMAGES = 40
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(tmp_path_factory.mktemp("export") / "mini", sets=("val", "r"), images=IMAGES)
+
+
+def test_the_folder_reader_gives_the_very_same_set(exported: Path) -> None:
+    folder = ImageFolder(exported / "imagefolder" / "r")
+    built_in = dataset("r")
+    assert folder.classes == built_in.classes
+    assert [s.id for s in folder.samples] == list(range(IMAGES))
+    for sample in folder.samples[::5]:
+        original = built_in.samples[sample.id * 2000 // IMAGES]
+        assert (sample.path, sample.label) == (original.path, original.label)
+        assert (np.array(folder.open(sample)) == np.array(built_in.open(original))).all()
+
+
+def test_tar_members_are_in_index_order_with_label_and_caption(exported: Path) -> None:
+    with tarfile.open(exported / "webdataset" / "val-000000.tar") as tar:
+        names = tar.getnames()
+        assert names == sorted(names, key=lambda n: (n[:5], ("png", "cls", "txt").index(n[6:])))
+        assert len(names) == 3 * IMAGES
+        index = int(names[3][:5])
+        read = {n[6:]: tar.extractfile(n).read() for n in names[3:6]}
+    assert int(read["cls"]) == world.label("val", index)
+    assert read["txt"].decode() == world.caption("val", index)
+    assert (np.array(Image.open(io.BytesIO(read["png"]))) == world.render("val", index)).all()
+
+
+def test_broden_tables_and_maps_agree(exported: Path) -> None:
+    root = exported / "broden"
+    rows = table(root / "index.csv")
+    assert len(rows) == IMAGES
+    assert {row["split"] for row in rows} == {"train", "val"}
+    names = {int(r["number"]): r for r in table(root / "label.csv")}
+    assert [names[c.number]["name"] for c in concepts.CONCEPTS] == [
+        c.name for c in concepts.CONCEPTS
+    ]
+    for row in rows[::7]:
+        index = int(Path(row["image"]).stem)
+        picture = Image.open(root / "images" / row["image"])
+        assert (np.array(picture) == world.render("concepts", index)).all()
+        assert (int(row["ih"]), int(row["sh"])) == (64, 32)
+        for category, mask in concepts.masks(index).items():
+            pixels = np.array(Image.open(root / "images" / row[category])).astype(int)
+            assert (pixels[..., 0] + 256 * pixels[..., 1] == mask).all()
+        assert int(row["scene"]) == concepts.image_labels(index)["scene"]
+    seen = sum(int(r["frequency"]) for r in names.values() if r["category"].startswith("scene"))
+    assert seen == IMAGES
+
+
+def test_categories_span_their_labels(exported: Path) -> None:
+    for row in table(exported / "broden" / "category.csv"):
+        coded = table(exported / "broden" / f"c_{row['name']}.csv")
+        assert len(coded) == int(row["count"])
+        assert (coded[0]["number"], coded[-1]["number"]) == (row["first"], row["last"])
+
+
+def test_an_empty_directory_is_taken_and_progress_is_told(tmp_path: Path) -> None:
+    told = []
+    export(
+        tmp_path,
+        sets=("val",),
+        layouts=("imagefolder",),
+        images=3,
+        progress=lambda *step: told.append(step),
+    )
+    assert told == [("imagefolder val", i, 3) for i in (1, 2, 3)]
+    assert len(list(tmp_path.rglob("*.png"))) == 3
+
+
+def test_what_is_in_the_way_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "keep.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not empty"):
+        export(tmp_path, images=1)
+    with pytest.raises(UsageError, match="not a directory"):
+        export(tmp_path / "keep.txt", images=1)
+    assert [p.name for p in tmp_path.iterdir()] == ["keep.txt"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sets": ("nope",)}, "no set 'nope'"),
+        ({"layouts": ("zip",)}, "Unknown layout 'zip'"),
+        ({"images": 0}, "1 or more"),
+    ],
+)
+def test_wrong_options_write_nothing(tmp_path: Path, options: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        export(tmp_path / "out", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_export_leaves_nothing(tmp_path: Path) -> None:
+    def stop(part: str, done: int, total: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export(tmp_path / "out", images=5, progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="Cannot export"):
+        export(tmp_path / "file" / "below", images=1)

@@ -1,0 +1,119 @@
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tuiprobe.errors import UsageError
+from tuiprobe.miniature import world
+from tuiprobe.miniature.objects import OBJECTS
+from tuiprobe.miniature.styles import STYLES
+
+# SHA-256 over forty images of each set. They hold on every Python, NumPy and Pillow: rendering
+# draws raw Philox numbers and computes with operations that IEEE 754 rounds the same everywhere.
+GOLDEN = {
+    "val": "fa0bbdd09b4d2cb4",
+    "v2": "fabfbb3340b90346",
+    "sketch": "fe21accbe5666ca0",
+    "r": "e0b2694cde7094cf",
+    "a": "b1c53788695633c6",
+    "objectnet": "5a2bec830345cad2",
+    "concepts": "ddbbcf02b5395880",
+    "web": "ca8be5b8326cb24b",
+    "train": "5c3cfc26b3491a2a",
+}
+SCRIPT = """
+import hashlib, sys
+from tuiprobe.miniature import world
+digest = hashlib.sha256()
+for i in range(0, world.size(sys.argv[1]), world.size(sys.argv[1]) // 40):
+    digest.update(world.render(sys.argv[1], i).tobytes())
+print(digest.hexdigest()[:16])
+"""
+
+
+@pytest.mark.parametrize("name", world.SETS)
+def test_pixels_are_the_published_ones(name: str) -> None:
+    size = world.size(name)
+    digest = hashlib.sha256()
+    for i in range(0, size, size // 40):
+        digest.update(world.render(name, i).tobytes())
+    assert digest.hexdigest()[:16] == GOLDEN[name]
+
+
+def test_another_process_with_another_hash_seed_renders_the_same() -> None:
+    command = [sys.executable, "-c", SCRIPT, "r"]
+    found = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "77"}
+    )
+    assert found.stdout.strip() == GOLDEN["r"]
+
+
+@pytest.mark.parametrize("name", world.SETS)
+def test_images_are_rgb_of_64_and_none_is_blank(name: str) -> None:
+    for index in range(0, world.size(name), world.size(name) // 16):
+        pixels = world.render(name, index)
+        assert pixels.shape == (64, 64, 3)
+        assert pixels.dtype == np.uint8
+        assert pixels.astype(float).std() > 3
+
+
+def test_streams_and_indices_give_other_images() -> None:
+    seen = {world.render("val", i, stream).tobytes() for i in (0, 1, 2) for stream in (0, 1)}
+    assert len(seen) == 6
+
+
+@pytest.mark.parametrize("name", [n for n in world.SETS if n != "web"])
+def test_labels_come_in_equal_blocks(name: str) -> None:
+    labels = [world.label(name, i) for i in range(world.size(name))]
+    assert labels == sorted(labels)
+    assert np.bincount(labels).tolist() == [len(labels) // 40] * 40
+
+
+@pytest.mark.parametrize("name", world.SETS)
+def test_index_order_is_the_byte_order_of_paths(name: str) -> None:
+    paths = [world.path(name, i).encode() for i in range(0, world.size(name), 7)]
+    assert paths == sorted(paths)
+    assert len(set(paths)) == len(paths)
+
+
+def test_class_names_are_in_byte_order_and_safe_as_folders() -> None:
+    names = world.CLASS_NAMES
+    assert len(names) == 40
+    assert sorted(names, key=str.encode) == list(names)
+    assert all(name.isalpha() and name.islower() for name in names)
+
+
+def test_words_of_a_class_belong_to_no_other_class() -> None:
+    words = [word for item in OBJECTS for word in (item.name, *item.synonyms)]
+    assert len(words) == len(set(words))
+
+
+def test_sets_show_what_they_are_for() -> None:
+    def scenes(name: str) -> list[world.Scene]:
+        return [world.scene(name, i) for i in range(0, world.size(name), 20)]
+
+    assert {s.style for s in scenes("val")} == {"photo"}
+    assert {s.style for s in scenes("sketch")} == {"sketch"}
+    assert "photo" not in {s.style for s in scenes("r")}
+    assert {s.style for s in map(world.scene, ["web"] * 400, range(400))} == set(STYLES)
+    sizes = {n: np.mean([s.figures[0].size for s in scenes(n)]) for n in ("val", "v2", "a")}
+    assert sizes["a"] < sizes["v2"] < sizes["val"]
+    turned = [abs((s.figures[0].angle + 180) % 360 - 180) > 30 for s in scenes("objectnet")]
+    assert np.mean(turned) > 0.5
+    usual = {
+        n: np.mean([s.scene in OBJECTS[s.figures[0].label].scenes for s in scenes(n)])
+        for n in ("val", "a")
+    }
+    assert usual["val"] > 0.8
+    assert usual["a"] < 0.45
+
+
+@pytest.mark.parametrize("call", [world.render, world.label, world.path, world.caption])
+def test_unknown_sets_and_numbers_are_refused(call) -> None:
+    with pytest.raises(UsageError, match="no set 'nope'"):
+        call("nope", 0)
+    for index in (-1, 4000):
+        with pytest.raises(UsageError, match="0 to 3999"):
+            call("val", index)
