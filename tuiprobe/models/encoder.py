@@ -136,7 +136,8 @@ class Encoder:
             self.text,
             classes,
             self.text.templates if templates is None else templates,
-            digest=self.weights.digest,
+            # An activation that the user insists on is part of the architecture's name.
+            digest=f"{self.weights.digest} {self.architecture} {self.dtype}",
             cache=cache,
             progress=progress,
         )

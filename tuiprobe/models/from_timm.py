@@ -18,6 +18,7 @@ from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, Representation, WeightsInfo, state_digest
 from tuiprobe.models.labels import imagenet_names
 from tuiprobe.models.names import wants_quickgelu
+from tuiprobe.models.offline import check_reachable, verified
 from tuiprobe.models.quiet import quiet
 from tuiprobe.models.weights import State, load_into, read_checkpoint, resolve
 
@@ -120,7 +121,7 @@ def _model(request: Request) -> tuple[Any, WeightsInfo]:
         return _from_file(request, path, "checkpoint", str(path.parent))
     if request.architecture.startswith("hf-hub:"):
         repository = request.architecture.removeprefix("hf-hub:")
-        path = _in_repository(repository)
+        path = in_repository(repository)
         return _from_file(request, path, "pretrained", repository)
     return _published(request)
 
@@ -142,7 +143,9 @@ def _published(request: Request) -> tuple[Any, WeightsInfo]:
         built.append(_build(request, pretrained=True))
         return ""
 
-    resolve(fetch, what=f"timm:{request.architecture}")
+    spec = f"timm:{request.architecture}"
+    check_reachable(spec)
+    resolve(fetch, what=spec)
     model = built[0]
     source = str(model.pretrained_cfg.get("hf_hub_id") or model.pretrained_cfg.get("url"))
     digest = state_digest(model.state_dict())
@@ -177,7 +180,8 @@ def _in_folder(folder: Path) -> Path:
     return found
 
 
-def _in_repository(repository: str) -> Path:
+def in_repository(repository: str) -> Path:
+    """Returns the file with the weights in a Hugging Face repository, downloaded if need be."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -192,7 +196,7 @@ def _in_repository(repository: str) -> Path:
                 continue
         raise FileNotFoundError(f"{repository} holds none of {', '.join(_FILES)}")
 
-    return resolve(fetch, what=f"timm:hf-hub:{repository}")
+    return verified(resolve(fetch, what=f"timm:hf-hub:{repository}"))
 
 
 def _classes_in(request: Request, state: State) -> int | None:

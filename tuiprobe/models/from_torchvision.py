@@ -15,6 +15,7 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, Representation, WeightsInfo, state_digest
 from tuiprobe.models.labels import imagenet_names
+from tuiprobe.models.offline import check_url
 from tuiprobe.models.quiet import quiet
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
 
@@ -43,7 +44,7 @@ def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
         UsageError: If the architecture is unknown or ends in no linear layer.
         WeightsError: If the weights are not to be had or do not fit.
     """
-    published = _weights(request)
+    published = published_weights(request)
     model = _build(request)
     linear = _last_linear(request, model)
     weights = _load_weights(request, model, published)
@@ -73,7 +74,7 @@ def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
     )
 
 
-def _weights(request: Request) -> Any:
+def published_weights(request: Request) -> Any:
     """Returns the entry of the weights in torchvision's registry; None with a file alone."""
     from torchvision import models
 
@@ -134,6 +135,7 @@ def _load_weights(request: Request, model: Any, published: Any) -> WeightsInfo:
         model.load_state_dict(state)
         return ""
 
+    check_url(published.url, request.name)
     resolve(fetch, what=request.name)
     digest = state_digest(model.state_dict())
     return WeightsInfo(kind="pretrained", source=published.url, digest=digest)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from tuiprobe.catalog.names import right_spec
 from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.models.offline import check_reachable, verified
 from tuiprobe.models.quiet import quiet
 from tuiprobe.models.weights import resolve
 
@@ -95,14 +96,16 @@ def _from_registry(request: Request) -> Source:
     spec = f"open_clip:{request.architecture}/{request.tag}"
 
     def download() -> Path:
+        check_reachable(spec)
         with quiet():
-            return resolve(lambda: pretrained.download_pretrained(tag), what=spec)
+            file = resolve(lambda: pretrained.download_pretrained(tag), what=spec)
+        return verified(file)
 
     assumed = "preprocessing assumed: OpenAI's mean and std (the weights file names none)"
     vouched = f"open_clip tag {request.architecture}/{request.tag}" if tag else None
     return Source(
         model_name=request.architecture,
-        architecture=request.architecture,
+        architecture=_named(request, dict(config)),
         config=dict(config),
         preprocess=tag,
         preprocess_source=vouched or request.preprocess_source or assumed,
@@ -110,6 +113,14 @@ def _from_registry(request: Request) -> Source:
         weights_source=str(tag.get("hf_hub") or tag.get("url") or request.tag),
         kind="pretrained",
     )
+
+
+def _named(request: Request, config: dict[str, Any]) -> str:
+    """Returns the architecture's name; an activation that is not its own is part of it."""
+    own = "quickgelu" if config.get("quick_gelu", False) else "gelu"
+    if request.activation in (None, own):
+        return request.architecture
+    return f"{request.architecture}@{request.activation}"
 
 
 def _tag_config(request: Request) -> dict[str, Any]:
@@ -181,7 +192,7 @@ def _from_hub(request: Request, repository: str) -> Source:
     )
 
     def download() -> Path:
-        return resolve(lambda: download_pretrained_from_hf(repository), what=spec)
+        return verified(resolve(lambda: download_pretrained_from_hf(repository), what=spec))
 
     return _configured(request, config_file, download, repository, "pretrained")
 

@@ -1,0 +1,141 @@
+"""Fetching and loading without a network, from a folder in the real layout of the hub's cache."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from safetensors.torch import save
+from torch import Tensor
+
+from tuiprobe.catalog.cached import cached_file
+from tuiprobe.catalog.names import all_published
+from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.models.fetch import fetch
+from tuiprobe.models.offline import verified
+
+State = Callable[[str], dict[str, Tensor]]
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+# Counts every use of a socket, also one that fails, from the first import on.
+GUARD = """
+import json, sys
+opened = []
+def hook(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.bind"):
+        opened.append([event, str(arguments)])
+sys.addaudithook(hook)
+from tuiprobe.models.offline import go_offline
+go_offline()
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.models import load_encoder
+from tuiprobe.models.fetch import fetch
+said = []
+for name in sys.argv[1:]:
+    try:
+        encoder = load_encoder(name)
+        files = [[f.sha256, f.size] for f in fetch(name)]
+        said.append(["loaded", encoder.weights.kind, encoder.weights.digest, files])
+    except TuiprobeError as error:
+        said.append(["error", error.exit_code, str(error)])
+print(json.dumps([opened, said]))
+"""
+
+
+def put(home: Path, repository: str, name: str, data: bytes) -> Path:
+    """Writes a large file as the hub's cache keeps it: a blob under its digest, and a link."""
+    root = home / "hub" / f"models--{repository.replace('/', '--')}"
+    blob = root / "blobs" / hashlib.sha256(data).hexdigest()
+    link = root / "snapshots" / COMMIT / name
+    for folder in (blob.parent, link.parent, root / "refs"):
+        folder.mkdir(parents=True, exist_ok=True)
+    (root / "refs" / "main").write_text(COMMIT)
+    blob.write_bytes(data)
+    link.symlink_to(os.path.relpath(blob, link.parent))
+    return blob
+
+
+def offline(home: Path, *names: str) -> tuple[list[object], list[list[object]]]:
+    environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
+    environment |= {"HF_HOME": str(home), "TORCH_HOME": str(home / "torch")}
+    done = subprocess.run(
+        [sys.executable, "-c", GUARD, *names], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    opened, said = json.loads(done.stdout.splitlines()[-1])
+    return opened, said
+
+
+def test_what_was_fetched_loads_without_a_socket(tmp_path: Path, open_clip_state: State) -> None:
+    from tuiprobe.models.info import state_digest
+
+    state = open_clip_state("RN50-quickgelu")
+    data = save(state)
+    put(tmp_path, "timm/resnet50_clip.openai", "open_clip_model.safetensors", data)
+    opened, said = offline(
+        tmp_path,
+        "rn50_openai",
+        "rn50_cc12m",
+        "timm:resnet18.a1_in1k",
+        "torchvision:resnet18/IMAGENET1K_V1",
+        "open_clip:hf-hub:nobody/nothing",
+    )
+    assert opened == []
+    digest = hashlib.sha256(data).hexdigest()
+    assert said[0] == ["loaded", "pretrained", state_digest(state), [[digest, len(data)]]]
+    for kind, code, message in said[1:]:
+        assert (kind, code) == ("error", 3)
+        assert "could not be had" in str(message)
+        assert "tuiprobe fetch" in str(message)
+
+
+def test_a_damaged_file_is_an_error(tmp_path: Path, open_clip_state: State) -> None:
+    data = save(open_clip_state("RN50-quickgelu"))
+    blob = put(tmp_path, "timm/resnet50_clip.openai", "open_clip_model.safetensors", data)
+    flipped = bytearray(data)
+    flipped[-5] ^= 1
+    blob.write_bytes(flipped)
+    opened, said = offline(tmp_path, "rn50_openai")
+    assert opened == []
+    assert said[0][:2] == ["error", 3]
+    assert "is damaged" in str(said[0][2])
+    assert "fetch it again" in str(said[0][2])
+
+
+def test_verified_reads_the_digest_from_the_name(tmp_path: Path) -> None:
+    blob = put(tmp_path, "a/b", "model.safetensors", b"content")
+    link = next(tmp_path.rglob("snapshots/*/model.safetensors"))
+    assert verified(link) == link
+    blob.write_bytes(b"Content")
+    with pytest.raises(WeightsError, match="is damaged"):
+        verified(link)
+
+
+def test_cached_looks_where_the_libraries_keep_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_HUB_CACHE", raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    model = all_published()["timm:resnet50.a1_in1k"]
+    assert cached_file(model) is None
+    put(tmp_path, "timm/resnet50.a1_in1k", "model.safetensors", b"x")
+    assert cached_file(model) is not None
+    by_url = all_published()["timm:gcvit_tiny.in1k"]
+    assert cached_file(by_url) is None
+    folder = tmp_path / "torch" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "gcvit_tiny_224_nvidia-ac783954.pth").write_bytes(b"x")
+    assert cached_file(by_url) is not None
+
+
+def test_what_cannot_be_fetched_says_so() -> None:
+    with pytest.raises(WeightsError, match="rn101_cc12m has no public checkpoint"):
+        fetch("rn101_cc12m")
+    with pytest.raises(UsageError, match="names no published weights"):
+        fetch("py:module:function")
+    assert fetch("mini_clip") == ()

@@ -1,0 +1,91 @@
+"""What ``tuiprobe models`` lists: presets first, then every published model of the libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tuiprobe.catalog.accuracies import published_row
+from tuiprobe.catalog.baselines import bundled, effective_robustness
+from tuiprobe.catalog.cached import cached_file
+from tuiprobe.catalog.names import all_published, right_spec
+from tuiprobe.catalog.presets import Preset, presets
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One model of the list.
+
+    Attributes:
+        name: What to type: a preset or a spec.
+        spec: The explicit spec.
+        preset: The preset, with what the catalog knows of it; None for the libraries' models.
+        cached: ``yes``, ``no``, or ``none`` where no public weights exist.
+        parameters: In millions; None where it is not known without loading the library.
+        imagenet: Published accuracy on ImageNet; None where there is none.
+        robustness: Published effective robustness by the ``standard`` baseline.
+        extrapolated: Whether that baseline has no model at this accuracy.
+    """
+
+    name: str
+    spec: str
+    preset: Preset | None
+    cached: str
+    parameters: float | None
+    imagenet: float | None
+    robustness: float | None
+    extrapolated: bool
+
+
+def listed(words: Sequence[str] = ()) -> Iterator[Listed]:
+    """Yields the models that hold all words in name, spec, backbone or pretraining.
+
+    Models built with another activation than their weights want are left out: the list names
+    the right ones. Iterate lazily to paint the first rows at once.
+
+    >>> next(listed(["rn50_openai"])).spec
+    'open_clip:RN50-quickgelu/openai'
+    """
+    for preset in presets().values():
+        text = f"{preset.name} {preset.spec} {preset.backbone} {preset.pretraining}"
+        if _holds(f"{text} {preset.training}", words):
+            yield _of_preset(preset)
+    for spec in all_published():
+        if right_spec(spec) == spec and _holds(spec, words):
+            yield _row(spec, spec, None, _cached(spec), None)
+
+
+def _holds(text: str, words: Sequence[str]) -> bool:
+    return all(word.lower() in text.lower() for word in words)
+
+
+def _of_preset(preset: Preset) -> Listed:
+    if preset.loader == "miniature":
+        cached = "yes"
+    else:
+        cached = _cached(preset.spec) if preset.public else "none"
+    return _row(preset.name, preset.spec, preset, cached, preset.parameters / 1e6)
+
+
+def _cached(spec: str) -> str:
+    model = all_published().get(spec)
+    return "yes" if model is not None and cached_file(model) is not None else "no"
+
+
+def _row(
+    name: str, spec: str, preset: Preset | None, cached: str, parameters: float | None
+) -> Listed:
+    row = published_row(spec, preset.size if preset is not None else None)
+    if row is None:
+        return Listed(name, spec, preset, cached, parameters, None, None, False)
+    er = effective_robustness(bundled("standard"), row.imagenet, row.shifts)
+    return Listed(
+        name=name,
+        spec=spec,
+        preset=preset,
+        cached=cached,
+        parameters=row.parameters if parameters is None else parameters,
+        imagenet=row.imagenet,
+        robustness=None if er is None else er.value,
+        extrapolated=er is not None and er.extrapolated,
+    )

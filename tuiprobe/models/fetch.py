@@ -1,0 +1,145 @@
+"""``tuiprobe fetch``: all that a model needs, cached and checked, for use without a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuiprobe.catalog.cached import cached_file
+from tuiprobe.catalog.names import Published, published
+from tuiprobe.catalog.presets import presets
+from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.models.offline import check_reachable, is_offline, sha256, verified
+from tuiprobe.models.quiet import quiet
+from tuiprobe.models.weights import resolve
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """One file that a model needs.
+
+    Attributes:
+        model: The spec it belongs to.
+        path: Where it is cached.
+        size: Bytes.
+        sha256: Of its content.
+    """
+
+    model: str
+    path: Path
+    size: int
+    sha256: str
+
+
+def fetch(name: str) -> tuple[Fetched, ...]:
+    """Caches weights, configuration and tokenizer of a model; what is cached is only checked.
+
+    Args:
+        name: A preset, ``open_clip:ARCH/TAG``, ``timm:NAME``, ``torchvision:NAME/WEIGHTS``, or
+            ``hf-hub:OWNER/NAME`` of open_clip or timm.
+
+    Raises:
+        UsageError: If the name is not one of published weights.
+        WeightsError: If a file is not to be had, or damaged.
+    """
+    preset = presets().get(name)
+    if preset is not None and not preset.public:
+        raise WeightsError(f"{name} has no public checkpoint; pass --checkpoint FILE to its runs")
+    if preset is not None and preset.loader == "miniature":
+        return ()
+    spec = preset.spec if preset is not None else name
+    loader, _, rest = spec.partition(":")
+    if rest.startswith("hf-hub:") and loader in ("open_clip", "timm"):
+        files = _repository(spec, loader, rest.removeprefix("hf-hub:"))
+    elif loader == "torchvision":
+        files = _torchvision(spec, rest)
+    else:
+        model = published(spec)
+        if model is None:
+            raise UsageError(f"{name!r} names no published weights; see tuiprobe models")
+        files = _published(model)
+    return tuple(Fetched(spec, f, f.stat().st_size, sha256(f)) for f in files)
+
+
+def _published(model: Published) -> list[Path]:
+    check_reachable(model.spec)
+    files = []
+    if cached_file(model) is None:
+        resolve(lambda: _download(model), what=model.spec)
+    file = cached_file(model)
+    if file is None:
+        raise WeightsError(f"{model.spec} was downloaded, but is not where its library keeps it")
+    files.append(verified(file))
+    if model.loader == "open_clip":
+        _tokenizer(model.architecture, model.spec)
+    return files
+
+
+def _download(model: Published) -> str:
+    with quiet():
+        if model.loader == "open_clip":
+            from open_clip import pretrained
+
+            config = pretrained.get_pretrained_cfg(model.architecture, model.tag)
+            return str(pretrained.download_pretrained(config))
+        import timm
+
+        name = model.spec.removeprefix("timm:")
+        timm.create_model(name, pretrained=True)
+        return name
+
+
+def _tokenizer(model_name: str, spec: str) -> None:
+    """Makes the tokenizer once, which caches its files where it has any."""
+    import open_clip
+
+    def make() -> str:
+        with quiet():
+            open_clip.get_tokenizer(model_name)
+        return ""
+
+    resolve(make, what=f"the tokenizer of {spec}")
+
+
+def _repository(spec: str, loader: str, repository: str) -> list[Path]:
+    from huggingface_hub import hf_hub_download
+
+    from tuiprobe.models import from_timm
+    from tuiprobe.models.open_clip_source import CONFIG_FILE, Request, locate
+
+    if loader == "timm":
+        config = resolve(lambda: hf_hub_download(repository, "config.json"), what=spec)
+        return [config, from_timm.in_repository(repository)]
+    source = locate(Request(spec, f"hf-hub:{repository}"))
+    _tokenizer(f"hf-hub:{repository}", spec)
+    assert source.weights is not None, "a repository always has a way to its weights"
+    config = resolve(lambda: hf_hub_download(repository, CONFIG_FILE), what=spec)
+    return [config, source.weights()]
+
+
+def _torchvision(spec: str, rest: str) -> list[Path]:
+    from pathlib import PurePosixPath
+    from urllib.parse import urlsplit
+
+    from tuiprobe.catalog.cached import url_folder
+    from tuiprobe.models.from_torchvision import Request, published_weights
+    from tuiprobe.models.offline import check_url
+
+    architecture, _, tag = rest.partition("/")
+    entry = published_weights(Request(spec, architecture, tag or None))
+    check_url(entry.url, spec)
+    file = url_folder("torchvision") / PurePosixPath(urlsplit(entry.url).path).name
+
+    def download() -> str:
+        entry.get_state_dict(progress=False, check_hash=True)
+        return str(file)
+
+    if not (is_offline() and file.is_file()):
+        resolve(download, what=spec)
+    # torchvision names a file by the first digits of its digest.
+    wanted = file.stem.rpartition("-")[2]
+    if not sha256(file).startswith(wanted):
+        raise WeightsError(
+            f"{file} is damaged: its SHA-256 does not start with {wanted}; delete it"
+        )
+    return [file]

@@ -1,0 +1,86 @@
+"""Signatures of untrained architectures, for the atlas: ``python -m tuiprobe.models.untrained``.
+
+Random weights are no zero of kurtosis or persistence; what they give belongs beside a verdict.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from tuiprobe.catalog.signatures import SHIPPED, Signature
+from tuiprobe.models import from_open_clip, from_timm
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.open_clip_source import Request
+
+IMAGES = 256
+OPEN_CLIP = ("RN50-quickgelu", "RN101-quickgelu", "ViT-B-32", "ViT-B-16", "ViT-L-14")
+TIMM = ("resnet50", "resnet101", "vit_base_patch32_224", "vit_base_patch16_224")
+
+
+def kurtosis_and_persistence(h: Tensor) -> tuple[Tensor, float]:
+    """Returns the kurtosis of each image and P, from h ``[n, C]`` in float64.
+
+    >>> constant = torch.zeros(4, 8, dtype=torch.float64)
+    >>> constant[:, 3] = 1
+    >>> kappa, p = kurtosis_and_persistence(constant)
+    >>> round(float(kappa[0]), 3), round(p, 3)
+    (6.143, 1.0)
+    """
+    n, channels = h.shape
+    z = h - h.mean(1, keepdim=True)
+    fourth = z**4
+    kappa = fourth.mean(1) / z.square().mean(1).square()
+    share = fourth / fourth.sum(1, keepdim=True)
+    own = float(share.square().sum() / n)
+    cross = float((share.sum(0).square().sum() - share.square().sum()) / (n * (n - 1)))
+    return kappa, (cross - 1 / channels) / (own - 1 / channels)
+
+
+def signature(encoder: Encoder, batch: int = 16) -> Signature:
+    """Measures an encoder on the first images of the miniature's validation set."""
+    from tuiprobe import miniature
+
+    images = miniature.dataset("val")
+    step = len(images.samples) // IMAGES
+    samples = list(islice(images.samples, 0, step * IMAGES, step))
+    rows = []
+    with torch.inference_mode():
+        for start in range(0, len(samples), batch):
+            tensors = [encoder.preprocess(images.open(s)) for s in samples[start : start + batch]]
+            rows.append(encoder.encode(torch.stack(tensors)).double())
+    kappa, persistence = kurtosis_and_persistence(torch.cat(rows))
+    mean, reach = float(kappa.mean()), 1.96 * float(kappa.std()) / len(kappa) ** 0.5
+    return Signature(
+        model=encoder.architecture,
+        architecture=encoder.architecture,
+        weights="untrained",
+        digest=encoder.weights.digest,
+        representation=encoder.representation,
+        data="miniature:val",
+        n=len(samples),
+        width=encoder.width,
+        kurtosis=(mean, mean - reach, mean + reach),
+        persistence=(persistence, None, None),
+    )
+
+
+def generate() -> str:
+    """Returns the content of ``untrained.json``."""
+    found = []
+    for name in OPEN_CLIP:
+        request = Request(name, name, untrained=True)
+        found.append(signature(from_open_clip.load(request, device="cpu", dtype=torch.float32)))
+    for name in TIMM:
+        wanted = from_timm.Request(name, name, untrained=True)
+        found.append(signature(from_timm.load(wanted, device="cpu", dtype=torch.float32)))
+    note = f"random initialisation, seed 0, {IMAGES} rendered images; python -m {__spec__.name}"
+    return json.dumps({"note": note, "signatures": [asdict(s) for s in found]}, indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    SHIPPED.write_text(generate(), "utf-8")
