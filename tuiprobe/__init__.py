@@ -1,3 +1,32 @@
 """tuiprobe: probe vision encoders for the inner signature of robustness."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tuiprobe.results import Report
+
 __version__ = "0.1.0"
+__all__ = ["__version__", "probe"]
+
+
+def probe(model: str, data: str, *, output: str | None = None, **options: Any) -> Report:
+    """Probes an encoder: the engine behind the command line, from Python.
+
+    Args:
+        model: Encoder, for example ``open_clip:RN50-quickgelu/openai``.
+        data: Data source, for example ``imagefolder:/data/val`` or ``miniature``.
+        output: The run directory; None names it by content under ``runs/``.
+        options: Further fields of :class:`tuiprobe.spec.RunSpec`, such as ``checkpoint``,
+            ``layers`` or ``sample``.
+
+    Returns:
+        The report, also written to ``results.json`` in the run directory.
+
+    Raises:
+        TuiprobeError: Of the kind that names the exit code on the command line.
+    """
+    from tuiprobe.api import run_probe
+
+    return run_probe(model, data, output, options)

@@ -45,7 +45,9 @@ def probe(
         list[str] | None, typer.Option(help="Glob over inner layers to measure too.")
     ] = None,
     tokens: Annotated[str, typer.Option(help="Tokens that count: all, class or mean.")] = "all",
-    sample: Annotated[int | None, typer.Option(help="Images per set.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="Images per set; 0 for all. Default 5000.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the processing order.")] = 0,
     batch_size: Annotated[int, typer.Option(help="Images per forward pass.")] = 32,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",

@@ -25,7 +25,8 @@ class RunSpec(BaseModel):
         layers: Glob patterns over the names of inner taps (``*`` stays between two dots, ``**``
             crosses them); the final representation is always measured.
         tokens: Which tokens of a token tap count: the class token, all, or their mean.
-        sample: Images per set, the first of the processing order; None measures all.
+        sample: Images per set, the first of the processing order; None measures all (0 on the
+            command line).
         seed: Seed of the processing order and of sampled rows.
         batch_size: Images per forward pass.
         shard_batches: Batches per shard, the unit of resuming; None picks 1 to 8 by the size of
@@ -57,6 +58,26 @@ class RunSpec(BaseModel):
     workers: int | None = Field(default=None, ge=0)
     max_unreadable: float = Field(default=0.05, ge=0, le=1)
     require_weights: bool = False
+
+
+DEFAULT_MODEL = "mini_clip"
+DEFAULT_DATA = "miniature"
+"""What a run probes where nothing else is asked for: the embedded world."""
+
+
+def default_sample(model: str, data: str) -> int:
+    """Returns how many images of a set are measured where the user does not say.
+
+    5,000 real images give kappa a 5 % interval even for heavy tails. The miniature is a
+    demonstration: its own models are done in under a minute, and a full-size encoder sees
+    fewer images.
+
+    >>> default_sample("rn101_cc12m", "miniature"), default_sample("mini_clip", "miniature:val")
+    (64, 2000)
+    """
+    if data.partition(":")[0] != "miniature":
+        return 5000
+    return 2000 if model.startswith("mini_") else 64
 
 
 def content_key(content: dict[str, Any]) -> str:

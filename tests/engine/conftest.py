@@ -51,7 +51,7 @@ def write_pictures(root: Path, count: int, classes: int = 3) -> None:
         Image.fromarray(coarse).resize((48, 48)).save(folder / f"{number:05d}.png")
 
 
-@pytest.fixture()
+@pytest.fixture
 def tuiprobe(tmp_path: Path) -> Run:
     """Returns a function that runs the program in an empty folder."""
 

@@ -89,7 +89,7 @@ def test_an_output_that_cannot_be_written(
     assert no_traceback(done)
 
 
-@pytest.fixture()
+@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """Yields a file system of eight megabytes."""
     disk = tmp_path / "disk"
@@ -169,7 +169,7 @@ def test_a_checkpoint_of_another_architecture(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--sample", "0"], "--sample: Input should be greater than or equal to 1"),
+        (["--sample", "-1"], "--sample: Input should be greater than or equal to 1"),
         (["--dtype", "int8"], "--dtype"),
         (["--device", "cuda:7"], "--device cuda:7 cannot be used here"),
         (["--layers", "nothing*"], "matches no layer"),

@@ -37,7 +37,7 @@ def whole(small_checkpoint: Path, pictures: Path, tmp_path_factory: pytest.TempP
     return directory
 
 
-@pytest.fixture()
+@pytest.fixture
 def undisturbed(whole: Path, tmp_path: Path) -> dict:
     shutil.copytree(whole, tmp_path / "whole")
     return results(whole)

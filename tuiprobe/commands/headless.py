@@ -12,7 +12,7 @@ from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.events import Event, Listener
 from tuiprobe.narration import narrated
 from tuiprobe.plaintext import plain
-from tuiprobe.spec import RunSpec
+from tuiprobe.spec import DEFAULT_DATA, DEFAULT_MODEL, RunSpec, default_sample
 
 INTERRUPTED = 130
 
@@ -29,8 +29,8 @@ def run_models(
     """Runs every model; one that fails does not stop the others.
 
     Args:
-        models: Specs of encoders.
-        data: Data source.
+        models: Specs of encoders; the embedded default if empty.
+        data: Data source; the miniature if None.
         output: The run directory; with several models, the directory of their run directories.
         fresh: Start anew.
         mix: Accept shards of another fingerprint.
@@ -39,9 +39,7 @@ def run_models(
     Returns:
         The exit code: the first that is not 0.
     """
-    specs = [make_spec(model, data, options) for model in models]
-    if not specs:
-        raise UsageError("name an encoder with --model")
+    specs = [make_spec(model, data, options) for model in models or [DEFAULT_MODEL]]
     codes = []
     with narrated() as listen:
         for spec in specs:
@@ -57,10 +55,14 @@ def make_spec(model: str, data: str | None, options: dict[str, Any]) -> RunSpec:
     Raises:
         UsageError: Naming the option and what is wrong with it.
     """
-    if data is None:
-        raise UsageError("name the images with --data, for example --data imagefolder:/data/val")
+    data = data or DEFAULT_DATA
+    fields = {"sample": None, **options}
+    if fields["sample"] is None:
+        fields["sample"] = default_sample(model, data)
+    elif fields["sample"] == 0:
+        fields["sample"] = None
     try:
-        return RunSpec(model=model, data=data, **options)
+        return RunSpec(model=model, data=data, **fields)
     except ValidationError as error:
         first = error.errors()[0]
         option = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")

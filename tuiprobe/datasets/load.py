@@ -8,7 +8,7 @@ from tuiprobe.datasets.base import Suite
 from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.errors import UsageError
 
-SOURCES = ("imagefolder:DIR",)
+SOURCES = ("miniature", "miniature:SET", "imagefolder:DIR")
 
 
 def load_suite(source: str) -> Suite:
@@ -26,7 +26,18 @@ def load_suite(source: str) -> Suite:
         folder = ImageFolder(rest)
         name = safe_name(folder.name)
         return Suite(name=name, source=folder.source, sets={name: folder})
+    if kind == "miniature" and (rest or source == "miniature"):
+        return _miniature(rest)
     raise UsageError(f"unknown data source {source!r}; give one of: {', '.join(SOURCES)}")
+
+
+def _miniature(set_name: str) -> Suite:
+    from tuiprobe import miniature
+
+    if not set_name:
+        return miniature.suite()
+    one = miniature.dataset(set_name)
+    return Suite(name=f"miniature-{set_name}", source=one.source, sets={set_name: one})
 
 
 def safe_name(text: str) -> str:

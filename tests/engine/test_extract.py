@@ -1,0 +1,158 @@
+"""Extraction with an encoder whose activations the test chooses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.numpy import load_file
+from torch import nn
+
+from tuiprobe.datasets import Sample, Suite, UnreadableImageError
+from tuiprobe.engine.extract import Extraction
+from tuiprobe.engine.fingerprint import current_fingerprint
+from tuiprobe.engine.live import LiveView
+from tuiprobe.engine.merge import merge_set
+from tuiprobe.engine.plan import Plan, make_plan
+from tuiprobe.engine.stopping import StopRequest
+from tuiprobe.engine.unreadable import UnreadableLimit
+from tuiprobe.errors import RunError
+from tuiprobe.events import Event
+from tuiprobe.models import Encoder
+from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.rundir import RunDir
+from tuiprobe.spec import RunSpec
+
+IMAGES, BROKEN = 40, {7, 23}
+
+
+class Numbers:
+    """A data set whose image i is one pixel of brightness i."""
+
+    source, classes, notes = "numbers", (), ()
+    samples = tuple(Sample(i, f"{i:03}.png", None) for i in range(IMAGES))
+
+    def open(self, sample: Sample) -> Image.Image:
+        if sample.id in BROKEN:
+            raise UnreadableImageError("broken on purpose")
+        return Image.new("RGB", (1, 1), (sample.id, 0, 0))
+
+
+class Spread(nn.Module):
+    """Brightness to four channels; refuses batches that are too large for its memory."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self.capacity = capacity
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > self.capacity:
+            raise torch.OutOfMemoryError("out of memory on purpose")
+        brightness = images[:, 0, 0, 0] * 255
+        return torch.stack([brightness, -brightness, brightness**2, brightness * 0 + 1], dim=1)
+
+
+def to_tensor(image: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+
+
+def plan_of(capacity: int) -> Plan:
+    module = Spread(capacity)
+    encoder = Encoder(
+        name="py:test",
+        architecture="spread",
+        representation="pooled",
+        width=4,
+        weights=WeightsInfo(kind="checkpoint", source="test", digest="0" * 64),
+        preprocessing=PreprocessingInfo(
+            size=(1, 1), mean=(0.0,) * 3, std=(1.0,) * 3, interpolation="none", source="test"
+        ),
+        module=module,
+        preprocess=to_tensor,
+        forward=module,
+    )
+    spec = RunSpec(
+        model="py:test", data="numbers", batch_size=8, shard_batches=2, workers=0, top_k=3
+    )
+    return make_plan(spec, encoder, Suite("numbers", "numbers", {"val": Numbers()}))
+
+
+def extract(plan: Plan, place: Path) -> tuple[RunDir, list[Event]]:
+    directory, said = RunDir(place), list[Event]()
+    extraction = Extraction(
+        plan,
+        directory,
+        current_fingerprint("cpu"),
+        LiveView(directory, 0, plan.images, said.append),
+        StopRequest(directory.cancel_file),
+        UnreadableLimit(plan.images, 0.2, 0, said.append),
+        said.append,
+    )
+    extraction.run(plan.shards["val"])
+    return directory, said
+
+
+def test_figures_belong_to_their_images(tmp_path: Path) -> None:
+    plan = plan_of(capacity=99)
+    directory, said = extract(plan, tmp_path)
+    merged = merge_set(plan, directory, "val")
+    assert sorted(merged.ids.tolist()) == [i for i in range(IMAGES) if i not in BROKEN]
+    assert np.allclose(merged.features[:, 0], merged.ids, atol=1e-3)
+    assert merged.skipped == [(i, "broken on purpose") for i in dict(merged.skipped)]
+    assert set(dict(merged.skipped)) == BROKEN
+    assert merged.arrays["embedding/largest_sample_ids"][0].tolist() == [39, 38, 37]
+    assert merged.arrays["embedding/smallest_sample_ids"][0].tolist() == [0, 1, 2]
+    assert sum(e.kind == "skipped" for e in said) == len(BROKEN)
+
+
+def test_running_out_of_memory_cuts_the_batch_and_counts_nothing_twice(tmp_path: Path) -> None:
+    whole = merge_set(plan := plan_of(99), extract(plan, tmp_path / "whole")[0], "val")
+    plan = plan_of(capacity=3)
+    directory, said = extract(plan, tmp_path / "cut")
+    cut = merge_set(plan, directory, "val")
+    assert cut.pieces == 4
+    assert np.array_equal(cut.ids, whole.ids)
+    assert np.array_equal(cut.features, whole.features)
+    for name in ("count", "mean", "largest_sample_ids", "leading_count"):
+        assert np.allclose(cut.arrays[f"embedding/{name}"], whole.arrays[f"embedding/{name}"])
+    last = [e for e in said if e.kind == "progress"][-1].data
+    assert (last["done"], last["skipped"], last["total"]) == (38, 2, 40)
+    assert sum(e.kind == "skipped" for e in said) == len(BROKEN)
+    assert [e.message for e in said if e.kind == "warning"] == [
+        f"out of memory: batches are cut into {pieces} pieces from here on, so the figures are no "
+        "longer bit-equal to those of a run that is not cut"
+        for pieces in (2, 4)
+    ]
+
+
+def test_one_image_that_does_not_fit_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="one image at a time"):
+        extract(plan_of(capacity=0), tmp_path)
+
+
+def test_the_live_view_agrees_with_the_end(tmp_path: Path) -> None:
+    plan = plan_of(capacity=99)
+    live = LiveView(RunDir(tmp_path), 0, plan.images, lambda event: None)
+    directory = RunDir(tmp_path)
+    limit = UnreadableLimit(plan.images, 0.2, 0, lambda event: None)
+    Extraction(
+        plan, directory, current_fingerprint("cpu"), live,
+        StopRequest(directory.cancel_file), limit, lambda event: None,
+    ).run(plan.shards["val"])  # fmt: skip
+    live._show()
+    state = json.loads(directory.live_file(0, "json").read_text())
+    shares = load_file(directory.live_file(0, "safetensors"))["val/embedding/share"]
+    merged = merge_set(plan, directory, "val")
+    kurtosis = merged.arrays["embedding/sample_kurtosis"]
+    counted = kurtosis[np.isfinite(kurtosis)]
+    tap = state["taps"]["val/embedding"]
+    assert tap["n"] == len(counted)
+    assert tap["kurtosis"] == pytest.approx(counted.mean())
+    assert tap["low"] < tap["kurtosis"] < tap["high"]
+    assert shares == pytest.approx(merged.arrays["embedding/share_sum"] / len(counted))
+    assert (state["done"], state["skipped"]) == (38, 2)
+    assert state["sequence"] >= 1

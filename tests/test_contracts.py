@@ -1,0 +1,47 @@
+"""What is imported when: the contracts, looked at from outside in `sys.modules`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"torch", "textual", "open_clip", "timm", "scipy", "matplotlib", "pydantic", "numpy"}
+
+
+def imported(code: str) -> set[str]:
+    """Returns the top-level packages a fresh interpreter holds after running ``code``."""
+    show = "import json, sys; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{show}"], capture_output=True, text=True, check=True
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    ("code", "allowed"),
+    [
+        ("import tuiprobe", set()),
+        ("import tuiprobe.cli", set()),
+        ("import tuiprobe.catalog", set()),
+        ("import tuiprobe.errors, tuiprobe.events", set()),
+        ("import tuiprobe.spec, tuiprobe.results, tuiprobe.rundir", {"numpy", "pydantic"}),
+        ("import tuiprobe.report, tuiprobe.compare", {"numpy", "pydantic"}),
+        ("import tuiprobe.miniature", {"numpy"}),
+        ("import tuiprobe.datasets.imagefolder", {"numpy"}),
+    ],
+)
+def test_light_rooms_stay_light(code: str, allowed: set[str]) -> None:
+    assert imported(code) & HEAVY <= allowed
+
+
+@pytest.mark.parametrize("argument", ["--version", "--help"])
+def test_version_and_help_import_nothing_heavy(argument: str) -> None:
+    code = (
+        f"import sys; sys.argv = ['tuiprobe', {argument!r}]\n"
+        "from tuiprobe.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass"
+    )
+    assert not imported(code) & HEAVY
