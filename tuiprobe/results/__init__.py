@@ -6,6 +6,14 @@ that stands for "unknown". No torch in this package.
 """
 
 from tuiprobe.results.base import Estimate, Figure, Frozen, NotRun, given
+from tuiprobe.results.directions import (
+    Ablation,
+    Basis,
+    Direction,
+    Directions,
+    PruningCurve,
+    PruningPoint,
+)
 from tuiprobe.results.outliers import (
     ChannelImages,
     ChannelShare,
@@ -30,11 +38,15 @@ from tuiprobe.results.subject import (
 )
 
 __all__ = [
+    "Ablation",
+    "Basis",
     "ChannelImages",
     "ChannelShare",
     "Criterion",
     "CurvePoint",
     "DataSet",
+    "Direction",
+    "Directions",
     "Estimate",
     "Figure",
     "Fingerprint",
@@ -48,6 +60,8 @@ __all__ = [
     "PersistentChannel",
     "PersistentChannels",
     "Preprocessing",
+    "PruningCurve",
+    "PruningPoint",
     "Report",
     "Skipped",
     "Timings",

@@ -7,6 +7,7 @@ from typing import Final, Literal
 from pydantic import Field, JsonValue
 
 from tuiprobe.results.base import Frozen
+from tuiprobe.results.directions import Directions
 from tuiprobe.results.outliers import Criterion, Outliers, Verdict
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
@@ -51,6 +52,7 @@ class Report(Frozen):
         verdict: by Rule v1, on the final representation of the first set.
         outliers: figures, one entry a set and tap.
         cross_layer: criteria that need all blocks at once (LLM.int8).
+        directions: privileged directions of the head; None where there is no head.
         not_run: parts that could not be run, with the reason.
         warnings: for the reader.
         timings: see `without_timings`.
@@ -67,6 +69,7 @@ class Report(Frozen):
     verdict: Verdict
     outliers: tuple[Outliers, ...]
     cross_layer: tuple[Criterion, ...] = ()
+    directions: Directions | None = None
     not_run: tuple[NotRunPart, ...] = ()
     warnings: tuple[str, ...] = ()
     timings: Timings = Timings()

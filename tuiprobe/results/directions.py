@@ -1,0 +1,136 @@
+"""Result types of the directions probe (definitions: docs/directions.md)."""
+
+from typing import Literal
+
+from tuiprobe.results.base import Figure, Frozen, NotRun
+
+Order = Literal[
+    "importance",
+    "singular value",
+    "reduced-rank regression",
+    "random directions",
+    "random subspace",
+    "principal components",
+]
+
+
+class Direction(Frozen):
+    """One privileged direction: a right singular vector of the head.
+
+    Attributes:
+        index: place by singular value, from 0.
+        singular_value: s_i.
+        importance: s_i / sum s times the mean over images of abs(cos(v_i, h)).
+        persistent_share: part of the direction's squared length on the persistent channels; None
+            where there are none.
+        channels: the four channels it leans on most.
+    """
+
+    index: int
+    singular_value: float
+    importance: Figure
+    persistent_share: float | None
+    channels: tuple[int, ...]
+
+
+class PruningPoint(Frozen):
+    """Accuracy with this many directions kept.
+
+    Attributes:
+        fraction: of rank(W) pruned.
+        kept: directions kept.
+        accuracy: top-1; for random orders the mean and the 95 % band over seeds.
+    """
+
+    fraction: float
+    kept: int
+    accuracy: Figure
+
+
+class PruningCurve(Frozen):
+    """Accuracy against the fraction of rank(W) pruned.
+
+    Attributes:
+        data: data set.
+        order: what is kept longest.
+        control: whether this is a control for the order by importance.
+        points: by fraction.
+    """
+
+    data: str
+    order: Order
+    control: bool
+    points: tuple[PruningPoint, ...]
+
+
+class Basis(Frozen):
+    """Privileged directions of the head, or of the head minus its mean row.
+
+    Attributes:
+        centred: whether the mean row was removed, which changes no prediction.
+        rank: of the matrix.
+        singular_values: all of them, largest first.
+        importances: of every direction, in the order of singular values.
+        mean_row_cosine: abs(cos(v_1, mean row of W)).
+        top_share: the largest importance over their sum.
+        effective_rank: exp of the entropy of the importances.
+        gini: of the importances, 0 for all alike.
+        persistent_share: importance-weighted part of the directions on the persistent channels.
+        persistent_expected: that part for random directions, k / C, with its 95 % range for one
+            random direction.
+        directions: the 16 most important.
+        curves: pruning curves and their controls.
+    """
+
+    centred: bool
+    rank: int
+    singular_values: tuple[float, ...]
+    importances: tuple[float, ...]
+    mean_row_cosine: Figure
+    top_share: Figure
+    effective_rank: Figure
+    gini: Figure
+    persistent_share: Figure
+    persistent_expected: Figure
+    directions: tuple[Direction, ...]
+    curves: tuple[PruningCurve, ...]
+
+
+class Ablation(Frozen):
+    """Accuracy without the persistent channels, beside two controls.
+
+    Attributes:
+        data: data set.
+        mode: channels set to zero, or to their mean over the images.
+        channels: those ablated.
+        before: accuracy with all channels.
+        after: accuracy without them.
+        random: without as many random channels; mean and band over seeds.
+        matched: without as many other channels of nearest mean square.
+    """
+
+    data: str
+    mode: Literal["zero", "mean"]
+    channels: tuple[int, ...]
+    before: Figure
+    after: Figure
+    random: Figure
+    matched: Figure
+
+
+class Directions(Frozen):
+    """The directions probe of one head.
+
+    Attributes:
+        data: set the importances rest on.
+        head: where the head came from.
+        classes: rows of W.
+        bases: for W and for W minus its mean row.
+        ablations: of the persistent channels; the reason where there are none.
+    """
+
+    data: str
+    head: str
+    classes: int
+    bases: tuple[Basis, ...]
+    ablations: tuple[Ablation, ...] | NotRun
