@@ -105,7 +105,9 @@ def test_pruning_curves_equal_naive_algebra(normalize, restricted):
     if restricted:
         allowed[[2, 7]] = False
         keep = allowed[one.labels]
-        one = SetFeatures("shift", one.features[keep], one.labels[keep], allowed)
+        one = SetFeatures(
+            "shift", one.features[keep], one.labels[keep], np.where(allowed, np.arange(12), -1)
+        )
     found = probe_directions(head, [one], [])
     for order, logits in orders(head, one).items():
         for point in curve(found, order).points:
@@ -294,7 +296,7 @@ def test_nan_images_are_left_out():
 
 def test_bad_input_is_named():
     head, one = planted()
-    with pytest.raises(DataError, match="rows 0 to 11"):
+    with pytest.raises(DataError, match="class 12, which no row"):
         probe_directions(head, [SetFeatures("val", one.features, one.labels + 1)], [])
     with pytest.raises(DataError, match="29 channels"):
         probe_directions(head, [SetFeatures("val", one.features[:, 1:], one.labels)], [])
@@ -302,9 +304,11 @@ def test_bad_input_is_named():
         probe_directions(head, [SetFeatures("val", one.features * np.nan)], [])
     with pytest.raises(DataError, match="not finite"):
         probe_directions(HeadArrays(head.weight * np.nan), [one], [])
-    allowed = np.arange(CLASSES) > 0
-    with pytest.raises(DataError, match="outside its own class list"):
-        probe_directions(head, [SetFeatures("a", one.features, one.labels * 0, allowed)], [])
+    answers = np.arange(CLASSES) - 1
+    with pytest.raises(DataError, match="a has images of class 11, which no row"):
+        probe_directions(head, [SetFeatures("a", one.features, one.labels * 0 + 11, answers)], [])
+    with pytest.raises(DataError, match="is for 3 rows"):
+        probe_directions(head, [SetFeatures("a", one.features, one.labels, answers[:3])], [])
 
 
 def test_mean_cosines_do_not_depend_on_blocks():

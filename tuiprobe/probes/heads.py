@@ -1,17 +1,15 @@
 """A linear head and labelled representations, as arrays; accuracy in bounded memory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg.blas import sgemm
 
 from tuiprobe.errors import DataError
 from tuiprobe.probes.inputs import Float32, Int64
 
 ROWS = 2048
-Bool = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,14 +36,17 @@ class SetFeatures:
     Attributes:
         name: of the set.
         features: float32 [n, C].
-        labels: int64 [n], rows of the head; None if unlabelled.
-        allowed: bool [K], classes an answer may be of (ImageNet-A and -R); None for all.
+        labels: int64 [n], the class of each image: a row of the head, or where `answers` says
+            otherwise one of its numbers; None if unlabelled.
+        answers: int64 [K], the class that each row of the head answers for, -1 for rows that may
+            not answer: ImageNet-A and -R leave most rows out, ObjectNet has several rows a class.
+            None where row and class are the same.
     """
 
     name: str
     features: Float32
     labels: Int64 | None = None
-    allowed: Bool | None = None
+    answers: Int64 | None = None
 
 
 def usable_images(one: SetFeatures) -> SetFeatures:
@@ -68,34 +69,43 @@ def first_images(one: SetFeatures, count: int, seed: int) -> SetFeatures:
     return replace(one, features=one.features[chosen], labels=labels)
 
 
-def check_labels(one: SetFeatures, classes: int) -> Int64:
-    """The labels, as positions among the allowed classes.
+def answers_of(one: SetFeatures, rows: int) -> Int64:
+    """[K'], the class of each row that may answer, after checking them and the labels.
+
+    Args:
+        one: the set.
+        rows: K, rows of the head.
 
     Raises:
-        DataError: a label is no row of the head, or of a class that is not allowed.
+        DataError: no labels; a class list of another length; a label that no row answers for.
     """
     if one.labels is None:
         raise DataError(f"{one.name} has no labels")
-    labels = np.asarray(one.labels, dtype=np.int64)
-    if labels.size and (labels.min() < 0 or labels.max() >= classes):
+    answers = np.arange(rows) if one.answers is None else np.asarray(one.answers)
+    if answers.shape != (rows,):
+        raise DataError(f"the class list of {one.name} is for {answers.size} rows, not {rows}")
+    answers = answers[answers >= 0].astype(np.int64)
+    strange = np.setdiff1d(one.labels, answers)
+    if strange.size:
         raise DataError(
-            f"{one.name} has labels from {labels.min()} to {labels.max()}; the head has rows 0 to "
-            f"{classes - 1}"
+            f"{one.name} has images of class {strange[0]}, which no row of the head answers for "
+            f"({answers.size} of its {rows} rows may answer)"
         )
-    if one.allowed is None:
-        return labels
-    if not one.allowed[labels].all():
-        raise DataError(f"{one.name} has images of classes outside its own class list")
-    return np.asarray(np.cumsum(one.allowed) - 1)[labels]
+    return answers
 
 
 def allowed_rows(matrix: Float32, one: SetFeatures) -> Float32:
-    """Rows of a [K, ...] array that belong to classes an answer may be of."""
-    return matrix if one.allowed is None else matrix[one.allowed]
+    """Rows of a [K, ...] array that may answer."""
+    return matrix if one.answers is None else matrix[np.asarray(one.answers) >= 0]
 
 
 def nested_hits(
-    left: Float32, right: Float32, constant: Float32, labels: Int64, kept: Sequence[int]
+    left: Float32,
+    right: Float32,
+    constant: Float32,
+    one: SetFeatures,
+    kept: Sequence[int],
+    rows: int,
 ) -> Int64:
     """Right answers from the first k components, for each k of a rising list.
 
@@ -104,35 +114,59 @@ def nested_hits(
 
     Args:
         left: [n, r], coordinates of the images.
-        right: [r, K], what each coordinate adds to the logits.
-        constant: [K].
-        labels: [n].
+        right: [r, K'], what each coordinate adds to the logits.
+        constant: [K'].
+        one: labels and answers.
         kept: numbers of components, rising.
+        rows: K, rows of the head.
 
     Returns:
         [len(kept)].
     """
+    answers, labels = answers_of(one, rows), np.asarray(one.labels)
     hits = np.zeros(len(kept), dtype=np.int64)
     right = np.ascontiguousarray(right, dtype=np.float32)
     for start in range(0, left.shape[0], ROWS):
-        rows = left[start : start + ROWS]
-        truth = labels[start : start + ROWS]
-        logits = np.tile(constant.astype(np.float32), (rows.shape[0], 1))
+        block, truth = left[start : start + ROWS], labels[start : start + ROWS]
+        logits = np.tile(constant.astype(np.float32), (block.shape[0], 1))
         done = 0
         for place, k in enumerate(kept):
             if k > done:
-                # logits += rows[:, done:k] @ right[done:k], without a temporary as large as they.
+                # logits += block[:, done:k] @ right[done:k], without a temporary as large as they.
                 sgemm(
                     1,
                     right[done:k].T,
-                    rows[:, done:k].T,
+                    block[:, done:k].T,
                     beta=1,
                     c=logits.T,
                     overwrite_c=1,
                 )
                 done = k
-            hits[place] += int((logits.argmax(axis=1) == truth).sum())
+            hits[place] += int((answers[logits.argmax(axis=1)] == truth).sum())
     return hits
+
+
+def logit_blocks(
+    features: Float32, head: HeadArrays, one: SetFeatures
+) -> Iterator[tuple[slice, Float32]]:
+    """Logits of the rows that may answer, in blocks of images.
+
+    Args:
+        features: [n, C].
+        head: the head.
+        one: which rows may answer.
+    """
+    weight = np.ascontiguousarray(allowed_rows(head.weight, one).T)
+    bias = None if head.bias is None else allowed_rows(head.bias, one)
+    for start in range(0, features.shape[0], ROWS):
+        block = features[start : start + ROWS]
+        logits = block @ weight
+        if bias is not None:
+            # Without a bias |h| changes no order.
+            if head.normalize:
+                logits /= np.linalg.norm(block, axis=1, keepdims=True)
+            logits += bias
+        yield slice(start, start + block.shape[0]), logits
 
 
 def hits(features: Float32, head: HeadArrays, one: SetFeatures) -> int:
@@ -141,19 +175,20 @@ def hits(features: Float32, head: HeadArrays, one: SetFeatures) -> int:
     Args:
         features: [n, C], in place of the set's own.
         head: the head.
-        one: labels and allowed classes.
+        one: labels and answers.
     """
-    labels = check_labels(one, head.weight.shape[0])
-    weight = np.ascontiguousarray(allowed_rows(head.weight, one).T)
-    bias = None if head.bias is None else allowed_rows(head.bias, one)
+    answers, labels = answers_of(one, head.weight.shape[0]), np.asarray(one.labels)
+    return sum(
+        int((answers[logits.argmax(axis=1)] == labels[place]).sum())
+        for place, logits in logit_blocks(features, head, one)
+    )
+
+
+def top_hits(head: HeadArrays, one: SetFeatures, k: int) -> int:
+    """Images whose class is among the answers of the k highest rows."""
+    answers, labels = answers_of(one, head.weight.shape[0]), np.asarray(one.labels)
     right = 0
-    for start in range(0, features.shape[0], ROWS):
-        rows = features[start : start + ROWS]
-        logits = rows @ weight
-        if bias is not None:
-            # Without a bias |h| changes no argmax.
-            if head.normalize:
-                logits /= np.linalg.norm(rows, axis=1, keepdims=True)
-            logits += bias
-        right += int((logits.argmax(axis=1) == labels[start : start + ROWS]).sum())
+    for place, logits in logit_blocks(one.features, head, one):
+        best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
+        right += int((answers[best] == labels[place, None]).any(axis=1).sum())
     return right

@@ -14,7 +14,7 @@ from tuiprobe.probes.heads import (
     HeadArrays,
     SetFeatures,
     allowed_rows,
-    check_labels,
+    answers_of,
     first_images,
     nested_hits,
 )
@@ -76,26 +76,27 @@ def pruning_curves(
         one: features and labels.
         seed: of the random controls.
     """
-    labels = check_labels(one, head.weight.shape[0])
-    if labels.size == 0:
+    rows, n = head.weight.shape[0], one.features.shape[0]
+    answers_of(one, rows)  # refuses wrong labels before any work
+    if n == 0:
         return ()
-    kept, n = kept_numbers(parts.s.size), labels.size
+    kept = kept_numbers(parts.s.size)
     rising = kept[::-1]
     curves = []
     for order, place in _orders(parts, head, one):
-        hits = nested_hits(place.left, place.right, place.constant, labels, rising)[::-1]
+        hits = nested_hits(place.left, place.right, place.constant, one, rising, rows)[::-1]
         figures: list[Figure] = [wilson(int(h), n) for h in hits]
         curves.append(_curve(one.name, order, kept, figures))
     few = first_images(one, SEED_IMAGES, seed)
-    few_labels = check_labels(few, head.weight.shape[0])
+    count = few.features.shape[0]
     for order in ("random directions", "random subspace"):
         rates = np.array(
             [
-                nested_hits(p.left, p.right, p.constant, few_labels, rising)[::-1] / few_labels.size
+                nested_hits(p.left, p.right, p.constant, few, rising, rows)[::-1] / count
                 for p in _random(order, parts, head, few, seed)
             ]
         )
-        figures = [band(rates[:, j], few_labels.size) for j in range(len(kept))]
+        figures = [band(rates[:, j], count) for j in range(len(kept))]
         curves.append(_curve(one.name, order, kept, figures))
     return tuple(curves)
 
@@ -161,7 +162,9 @@ def _orders(
     yield (
         "principal components",
         _Coordinates(
-            (x - centre) @ axes, (weight @ axes).T, (weight @ centre + bias).astype(np.float32)
+            (x - centre) @ axes,
+            np.asarray((weight @ axes).T, dtype=np.float32),
+            np.asarray(weight @ centre + bias, dtype=np.float32),
         ),
     )
 

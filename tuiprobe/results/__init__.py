@@ -28,6 +28,7 @@ from tuiprobe.results.outliers import (
     Verdict,
 )
 from tuiprobe.results.report import NotRunPart, Report, Timings, title_for
+from tuiprobe.results.robustness import Accuracy, EffectiveRobustness, Robustness
 from tuiprobe.results.subject import (
     DataSet,
     Fingerprint,
@@ -39,6 +40,7 @@ from tuiprobe.results.subject import (
 
 __all__ = [
     "Ablation",
+    "Accuracy",
     "Basis",
     "ChannelImages",
     "ChannelShare",
@@ -47,6 +49,7 @@ __all__ = [
     "DataSet",
     "Direction",
     "Directions",
+    "EffectiveRobustness",
     "Estimate",
     "Figure",
     "Fingerprint",
@@ -63,6 +66,7 @@ __all__ = [
     "PruningCurve",
     "PruningPoint",
     "Report",
+    "Robustness",
     "Skipped",
     "Timings",
     "TopImage",

@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 from tuiprobe.results.base import Frozen
 from tuiprobe.results.directions import Directions
 from tuiprobe.results.outliers import Criterion, Outliers, Verdict
+from tuiprobe.results.robustness import Robustness
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
 SCHEMA_VERSION: Final = 1
@@ -53,6 +54,7 @@ class Report(Frozen):
         outliers: figures, one entry a set and tap.
         cross_layer: criteria that need all blocks at once (LLM.int8).
         directions: privileged directions of the head; None where there is no head.
+        robustness: accuracies and effective robustness; None without labels or head.
         not_run: parts that could not be run, with the reason.
         warnings: for the reader.
         timings: see `without_timings`.
@@ -70,6 +72,7 @@ class Report(Frozen):
     outliers: tuple[Outliers, ...]
     cross_layer: tuple[Criterion, ...] = ()
     directions: Directions | None = None
+    robustness: Robustness | None = None
     not_run: tuple[NotRunPart, ...] = ()
     warnings: tuple[str, ...] = ()
     timings: Timings = Timings()

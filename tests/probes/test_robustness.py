@@ -1,0 +1,181 @@
+import json
+from math import exp, log
+
+import numpy as np
+import pytest
+
+from tuiprobe.catalog.accuracies import Row
+from tuiprobe.catalog.baselines import bundled, fit
+from tuiprobe.errors import DataError
+from tuiprobe.probes.heads import HeadArrays, SetFeatures
+from tuiprobe.probes.robustness import Baseline, probe_robustness
+from tuiprobe.results import Robustness
+
+CLASSES = 20
+
+
+def planted(name, accuracy, n=1000, classes=CLASSES, answers=None, start=0):
+    """One-hot representations, exactly this part of them of the right class."""
+    labels = start + np.arange(n) % (classes - start)
+    shown = labels.copy()
+    wrong = np.arange(n) >= round(accuracy * n)
+    shown[wrong] = start + (labels[wrong] + 1 - start) % (classes - start)
+    return SetFeatures(name, np.eye(classes, dtype=np.float32)[shown], labels, answers)
+
+
+HEAD = HeadArrays(np.eye(CLASSES, dtype=np.float32))
+
+
+def models(a, b, scatter=0.0, count=30, shift="imagenet_r"):
+    """Baseline models on the line sigmoid(a logit(x) + b), with residuals of known size."""
+    rng, rows = np.random.default_rng(0), []
+    for i in range(count):
+        x = 0.4 + 0.5 * i / count
+        y = a * log(x / (1 - x)) + b + scatter * rng.standard_normal()
+        rows.append(
+            Row(
+                table="testbed", model=f"family{chr(97 + i % 9)}", tag="", spec="", size=None,
+                parameters=None, training="standard", baselines=frozenset({"own"}), imagenet=x,
+                shifts={shift: 1 / (1 + exp(-y))},
+            )
+        )  # fmt: skip
+    return rows
+
+
+def probed(rows, first, *sets, names=None, axis="imagenet", target=("imagenet_r",)):
+    names = {"r": "imagenet_r"} if names is None else names
+    line = fit("own", rows, target)
+    return probe_robustness(HEAD, [first, *sets], names, [Baseline(line, rows, axis)])
+
+
+def test_accuracies_are_exact_with_wilson_intervals():
+    found = probe_robustness(HEAD, [planted("val", 0.76), planted("r", 0.5)], {}, [])
+    val, shift = found.accuracies
+    assert (val.top1.value, shift.top1.value) == (0.76, 0.5)
+    assert val.top1.method == "Wilson"
+    assert found.mean_shift.value == 0.5
+    assert "baseline" in found.effective.reason
+
+
+def test_a_planted_effective_robustness_is_found():
+    rows = models(1.0, -0.5, scatter=0.05)
+    expected = 1 / (1 + exp(-(log(0.76 / 0.24) - 0.5)))
+    found = probed(rows, planted("val", 0.76), planted("r", 0.8, n=5000))
+    entry = found.effective[0]
+    assert entry.value.value == pytest.approx(0.8 - expected, abs=0.01)
+    assert entry.value.low < 0.8 - expected < entry.value.high
+    assert entry.prediction.low < entry.value.low < entry.value.high < entry.prediction.high
+    assert entry.above
+    assert entry.percentile.value == 1.0
+    assert entry.extrapolated is False
+
+
+def test_a_model_on_the_line_is_not_above_it():
+    rows = models(1.0, 0.0, scatter=0.3)
+    entry = probed(rows, planted("val", 0.7), planted("r", 0.7)).effective[0]
+    assert entry.above is False
+    assert 0.2 < entry.percentile.value < 0.8
+
+
+def test_extrapolation_is_flagged():
+    entry = probed(models(1.0, 0.0, 0.1), planted("val", 0.2), planted("r", 0.2)).effective[0]
+    assert entry.extrapolated
+
+
+def test_a_class_list_restricts_the_answers():
+    head = HeadArrays(np.eye(4, dtype=np.float32))
+    h = np.array([[3, 2, 1, 0], [3, 1, 2, 0]], dtype=np.float32)
+    labels = np.array([1, 1])
+    first = SetFeatures("val", h, labels)
+    assert probe_robustness(head, [first], {}, []).accuracies[0].top1.value == 0
+    narrow = SetFeatures("a", h, labels, np.array([-1, 1, 2, -1]))
+    found = probe_robustness(head, [first, narrow], {}, [])
+    assert found.accuracies[1].top1.value == 0.5
+    assert found.accuracies[1].classes == 2
+    assert "nearly all" in found.accuracies[1].top5.reason
+
+
+def test_several_rows_may_answer_for_one_class():
+    head = HeadArrays(np.eye(4, dtype=np.float32))
+    h = np.eye(4, dtype=np.float32)
+    answers = np.array([0, 0, 1, -1])  # rows 0 and 1 are one ObjectNet class
+    one = SetFeatures("objectnet", h[:3], np.array([0, 0, 1]), answers)
+    first = SetFeatures("val", h, np.arange(4))
+    assert probe_robustness(head, [first, one], {}, []).accuracies[1].top1.value == 1.0
+
+
+def test_both_axes_are_named_and_differ():
+    answers = np.where(np.arange(CLASSES) >= 10, np.arange(CLASSES), -1)
+    first = planted("val", 0.6)
+    good = first.labels >= 10
+    h = first.features.copy()
+    h[good] = np.eye(CLASSES, dtype=np.float32)[first.labels[good]]
+    h[good & (np.arange(len(good)) % 10 == 3)] = 1.0  # a tie, answered by the first allowed row
+    first = SetFeatures("val", h, first.labels)
+    shift = planted("r", 0.5, answers=answers, start=10)
+    rows = models(1.0, 0.0, 0.1)
+    plain = probed(rows, first, shift).effective[0]
+    own = probed(rows, first, shift, axis="own classes").effective[0]
+    assert (plain.axis, own.axis) == ("imagenet", "own classes")
+    accuracy = probed(rows, first, shift).accuracies[1].id_own_classes
+    assert accuracy.n == good.sum()
+    assert own.value.value == pytest.approx(0.5 - accuracy.value, abs=0.03)
+    assert own.value.value != plain.value.value
+
+
+def test_top5_contains_top1_and_equals_sorting():
+    rng = np.random.default_rng(0)
+    head = HeadArrays(rng.standard_normal((30, 8)).astype(np.float32))
+    one = SetFeatures("val", rng.standard_normal((500, 8)).astype("f4"), rng.integers(0, 30, 500))
+    found = probe_robustness(head, [one], {}, []).accuracies[0]
+    best = np.argsort(-(one.features.astype("f8") @ head.weight.T), axis=1)
+    assert found.top5.value == (best[:, :5] == one.labels[:, None]).any(1).mean()
+    assert found.top1.value == (best[:, 0] == one.labels).mean()
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 1.0])
+def test_an_accuracy_of_zero_or_one_gives_no_nonsense(accuracy):
+    rows = models(1.0, 0.0, 0.1)
+    shift = probed(rows, planted("val", 0.7), planted("r", accuracy)).effective[0]
+    assert shift.value.value == pytest.approx(accuracy - 0.7, abs=0.05)
+    assert "logit" in shift.percentile.reason
+    first = probed(rows, planted("val", accuracy), planted("r", 0.5)).effective[0]
+    assert "logit is infinite" in first.value.reason
+    assert first.above is None
+    assert 0 < probed(rows, planted("val", 0.7), planted("r", 0.0)).mean_shift.high < 0.05
+
+
+def test_missing_shifts_are_not_run():
+    entry = probed(models(1.0, 0.0, 0.1), planted("val", 0.7)).effective[0]
+    assert entry.value.reason == "imagenet_r not measured"
+    assert "shift" in probed(models(1.0, 0.0, 0.1), planted("val", 0.7)).mean_shift.reason
+    empty = planted("r", 0.5, n=0)
+    assert "no images" in probed(models(1.0, 0.0, 0.1), planted("val", 0.7), empty).effective[
+        0
+    ].value.reason.replace("a shift has ", "")
+
+
+def test_images_without_a_representation_count_as_wrong():
+    one = planted("val", 1.0, n=100)
+    one.features[:10] = np.nan
+    assert probe_robustness(HEAD, [one], {}, []).accuracies[0].top1.value == 0.9
+
+
+def test_wrong_labels_are_named():
+    one = planted("val", 1.0)
+    with pytest.raises(DataError, match="class 20, which no row"):
+        probe_robustness(HEAD, [SetFeatures("val", one.features, one.labels + 1)], {}, [])
+    with pytest.raises(DataError, match="no labels"):
+        probe_robustness(HEAD, [SetFeatures("val", one.features)], {}, [])
+
+
+def test_the_bundled_baseline_of_five_shifts():
+    shifts = ("imagenet_v2", "imagenet_r", "imagenet_sketch", "objectnet", "imagenet_a")
+    sets = [planted("val", 0.7), *(planted(name, 0.5) for name in shifts)]
+    line = bundled("standard")
+    names = {name: name for name in shifts}
+    found = probe_robustness(HEAD, sets, names, [Baseline(line, ())])
+    entry = found.effective[0]
+    assert entry.value.value == pytest.approx(0.5 - line.expected(0.7))
+    assert entry.models == 80
+    assert Robustness.model_validate_json(json.dumps(found.model_dump(), allow_nan=False)) == found

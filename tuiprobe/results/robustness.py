@@ -1,0 +1,76 @@
+"""Result types of the robustness probe (definitions: docs/robustness.md)."""
+
+from tuiprobe.results.base import Figure, Frozen, NotRun
+
+
+class Accuracy(Frozen):
+    """Accuracy on one set.
+
+    Attributes:
+        data: name of the set.
+        shift: which of the published shifts it is (`imagenet_r`, ...); None for others.
+        images: measured.
+        classes: that an answer may be of.
+        top1: Wilson interval.
+        top5: Wilson interval.
+        id_own_classes: accuracy on those in-distribution images whose class this set has too, with
+            the answers this set allows: the other x axis.
+    """
+
+    data: str
+    shift: str | None
+    images: int
+    classes: int
+    top1: Figure
+    top5: Figure
+    id_own_classes: Figure
+
+
+class EffectiveRobustness(Frozen):
+    """Shift accuracy less what a baseline expects at this in-distribution accuracy.
+
+    Attributes:
+        baseline: name of the set of models that the line was fitted to.
+        target: the shifts whose mean is predicted.
+        axis: what x is: `imagenet` (full validation set) or `own classes` of the shift.
+        models: fitted.
+        left_out: models left out for an accuracy of 0 or 1.
+        slope: a of sigmoid(a logit(x) + b).
+        intercept: b.
+        r2: of the fit, in logit space.
+        value: ER with its precision interval: binomial error and the line's.
+        prediction: ER with the prediction interval, which adds the scatter of single models.
+        above: whether the model is above the baseline, that is outside the prediction interval.
+        percentile: share of baseline models that lie lower against the line, 0 to 1.
+        extrapolated: whether no baseline model reaches this in-distribution accuracy.
+    """
+
+    baseline: str
+    target: tuple[str, ...]
+    axis: str
+    models: int
+    left_out: int
+    slope: float
+    intercept: float
+    r2: float
+    value: Figure
+    prediction: Figure
+    above: bool | None
+    percentile: Figure
+    extrapolated: bool | None
+
+
+class Robustness(Frozen):
+    """Accuracies and effective robustness.
+
+    Attributes:
+        data: the in-distribution set.
+        accuracies: in-distribution first.
+        mean_shift: mean top-1 over the shifts measured.
+        effective: one entry a baseline, target and axis; the reason where there is no baseline.
+    """
+
+    data: str
+    accuracies: tuple[Accuracy, ...]
+    mean_shift: Figure
+    effective: tuple[EffectiveRobustness, ...] | NotRun
