@@ -149,22 +149,26 @@ class RunDir:
         return True
 
     @contextmanager
-    def locked(self, name: str = "lock") -> Iterator[None]:
+    def locked(self, name: str = "lock", wait: bool = False) -> Iterator[None]:
         """Holds the directory's lock, so that one process writes at a time.
 
+        Args:
+            name: Which of the directory's locks.
+            wait: Wait for another process to release it.
+
         Raises:
-            RunError: If another process holds it.
+            RunError: If another process holds it and ``wait`` was not asked for.
         """
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             file = (self.path / name).open("ab+", buffering=0)
         with file:
-            self._acquire(file, name)
+            self._acquire(file, name, wait)
             yield
 
-    def _acquire(self, file: IO[bytes], name: str) -> None:
+    def _acquire(self, file: IO[bytes], name: str, wait: bool) -> None:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             holder = read_text(self.path / name).strip() or "another process"
             raise RunError(

@@ -117,6 +117,31 @@ def test_two_ranks_give_what_one_gives(
     assert len(list(directory.glob("events-*.jsonl"))) == 2
 
 
+def test_worker_processes_change_nothing(
+    undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path, tuiprobe: Run
+) -> None:
+    directory = tmp_path / "workers"
+    done = tuiprobe(
+        *job(small_checkpoint, pictures, directory, "--layers", "layer*", "--workers", "2")
+    )
+    assert done.returncode == 0, done.stderr
+    found = results(directory)
+    assert found["spec"].pop("workers") == 2
+    assert undisturbed["spec"].pop("workers") == 0
+    assert found == undisturbed
+
+
+def test_ranks_do_not_race_for_a_fresh_start(
+    small_checkpoint: Path, pictures: Path, tmp_path: Path, tuiprobe: Run
+) -> None:
+    done = tuiprobe(
+        *job(small_checkpoint, pictures, tmp_path / "run", "--fresh"),
+        env={**os.environ, "RANK": "0", "WORLD_SIZE": "2"},
+    )
+    assert done.returncode == 2
+    assert "delete the run directory first" in done.stderr
+
+
 def test_a_damaged_shard_is_measured_again(
     undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path, tuiprobe: Run
 ) -> None:

@@ -36,6 +36,6 @@ def test_every_shard_belongs_to_exactly_one_rank(world: int, shards: int) -> Non
 def test_ranks_come_from_torchrun() -> None:
     assert current_rank({}) == Rank(0, 1, 0)
     assert current_rank({"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}) == Rank(5, 8, 1)
-    for wrong in ({"RANK": "2", "WORLD_SIZE": "2"}, {"RANK": "x"}):
+    for wrong in ({"RANK": "2", "WORLD_SIZE": "2"}, {"RANK": "x"}, {"LOCAL_WORLD_SIZE": "2"}):
         with pytest.raises(UsageError):
             current_rank(wrong)

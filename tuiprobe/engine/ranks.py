@@ -17,11 +17,13 @@ class Rank:
         number: 0 to ``world - 1``.
         world: Number of processes.
         local: Number of the process on its host; picks the GPU.
+        local_world: Number of processes on this host, which share its cores.
     """
 
     number: int = 0
     world: int = 1
     local: int = 0
+    local_world: int = 1
 
     def owns(self, shard_index: int) -> bool:
         """Rank r takes shards r, r + W, r + 2 W, ...
@@ -38,7 +40,7 @@ class Rank:
 
 
 def current_rank(environment: Mapping[str, str] = os.environ) -> Rank:
-    """Reads RANK, WORLD_SIZE and LOCAL_RANK as torchrun sets them.
+    """Reads RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE as torchrun sets them.
 
     Raises:
         UsageError: If they contradict each other.
@@ -48,11 +50,15 @@ def current_rank(environment: Mapping[str, str] = os.environ) -> Rank:
             number=int(environment.get("RANK", "0")),
             world=int(environment.get("WORLD_SIZE", "1")),
             local=int(environment.get("LOCAL_RANK", "0")),
+            local_world=int(environment.get("LOCAL_WORLD_SIZE", "1")),
         )
     except ValueError as error:
         raise UsageError(
-            f"RANK, WORLD_SIZE and LOCAL_RANK must be whole numbers: {error}"
+            f"RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE must be whole numbers: {error}"
         ) from error
-    if not 0 <= rank.number < rank.world:
-        raise UsageError(f"RANK is {rank.number} but WORLD_SIZE is {rank.world}")
+    if not 0 <= rank.number < rank.world or not 1 <= rank.local_world <= rank.world:
+        raise UsageError(
+            f"RANK {rank.number}, WORLD_SIZE {rank.world} and LOCAL_WORLD_SIZE "
+            f"{rank.local_world} contradict each other; start the ranks with torchrun"
+        )
     return rank

@@ -71,17 +71,23 @@ def run(
         TuiprobeError: With the exit code, the cause and the next step.
     """
     clock, rank = Clock(), current_rank()
-    torch.set_num_threads(spec.threads or available_cores())
+    torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
     spec = spec.model_copy(update={"device": choose_device(spec.device, rank)})
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     with clock.stage("load"):
         plan = _plan(spec)
     directory = RunDir(output if output is not None else runs / plan.directory_name)
-    if fresh and rank.number == 0:
+    if fresh:
+        _refuse_ranks(rank)
         delete_run(directory)
     directory.refuse_foreign(plan.key)
     with directory.locked(rank.lock_name):
         return _Run(plan, directory, rank, clock, listen).go(mix)
+
+
+def _refuse_ranks(rank: Rank) -> None:
+    if rank.world > 1:
+        raise UsageError("--fresh with several ranks would race: delete the run directory first")
 
 
 def delete_run(directory: RunDir) -> None:
@@ -140,6 +146,10 @@ def _record(directory: RunDir, rank: Rank, event: Event) -> None:
         file.write(event.to_line())
 
 
+def _modified(path: Path) -> int | None:
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
 class _Run:
     """The stages of a planned run in a locked directory."""
 
@@ -168,8 +178,11 @@ class _Run:
         complete = self._extract(inventory)
         merged = self._all_there() or not complete
         if merged:
-            with self._directory.locked("lock-merge"):
-                merged = self._merge_and_probe()
+            before = _modified(self._directory.results_file)
+            with self._directory.locked("lock-merge", wait=True):
+                # Where two ranks finish together, the second finds the results already written.
+                if not complete or _modified(self._directory.results_file) == before:
+                    merged = self._merge_and_probe()
         return Outcome(self._directory, complete, merged, inventory.done)
 
     def _prepare(self, mix: bool) -> Inventory:
