@@ -374,6 +374,26 @@ py::tuple average_precision(uintptr_t data, int dtype, std::array<int64_t, 2> sh
   return py::make_tuple(out, bad);
 }
 
+// Reads `count` floats with the loops and threads of the statistics; for benchmarks.
+double read_memory(uintptr_t data, int64_t count, int flavour, int threads) {
+  refuse_forked_child();
+  const char* error = nullptr;
+  const cpu::Kernels* set = cpu::kernels(&error);
+  if (set == nullptr) throw std::runtime_error(error);
+  require(data != 0 && count >= 0, "nothing to read");
+  py::gil_scoped_release release;
+  constexpr int64_t kBlocks = 64;
+  std::vector<float> sums(kBlocks);
+  cpu::parallel_for(threads, kBlocks, [&](int64_t b, int) {
+    const int64_t first = count * b / kBlocks;
+    sums[b] = set->read(reinterpret_cast<const float*>(data) + first,
+                        count * (b + 1) / kBlocks - first, flavour);
+  });
+  double sum = 0;
+  for (const float s : sums) sum += static_cast<double>(s);
+  return sum;
+}
+
 std::string isa() {
   const char* error = nullptr;
   const cpu::Kernels* set = cpu::kernels(&error);
@@ -409,6 +429,8 @@ PYBIND11_MODULE(_native, m) {
         py::arg("shape"), py::arg("strides"), py::arg("starts"), py::arg("concepts"),
         py::arg("positives"), py::arg("false_weight"), py::arg("groups"), py::arg("concept_group"),
         py::arg("both_signs"), py::arg("threads"));
+  m.def("read_memory", &tuiprobe::read_memory, py::arg("data"), py::arg("count"),
+        py::arg("flavour"), py::arg("threads"));
   m.def("isa", &tuiprobe::isa, "Instruction set in use.");
   m.def("isas", &tuiprobe::isas, "Instruction sets this machine can run.");
   m.def("openmp_runtime", &tuiprobe::cpu::parallel_runtime,

@@ -9,28 +9,33 @@ namespace tuiprobe {
 
 struct RowSummary {
   double mean;         // over the channels
-  double kurtosis;     // m4 / m2^2
-  double fourth;       // sum over the channels of (x - mean)^4
+  double variance;     // of (x - mean) * scale
+  double fourth;       // sum over the channels of ((x - mean) * scale)^4
+  double kurtosis;     // Pearson's
   double square_norm;  // sum over the channels of x^2
 };
 
-// From power sums about `shift`; exact arithmetic assumed, the caller judges the conditioning.
-TP_HD static inline RowSummary summarize_row(const PowerSums& s, int64_t channels, double shift,
+// From power sums of (x - shift) * scale; exact arithmetic assumed, the caller judges the
+// conditioning.
+TP_HD static inline RowSummary summarize_row(const PowerSums& s, double channels, double shift,
                                              double scale) {
-  const Moments m = central(s, channels, shift, scale, 0, 1);
-  const double n = static_cast<double>(channels);
+  const double m = s.s1 / channels;
+  const double variance = s.s2 / channels - m * m;
+  const double fourth = s.s4 - 4 * m * s.s3 + 6 * m * m * s.s2 - 3 * channels * m * m * m * m;
   const double u = 1 / scale;
-  return {m.mean, m.m4 * n / (m.m2 * m.m2), m.m4,
-          s.s2 * u * u + 2 * shift * s.s1 * u + n * shift * shift};
+  return {shift + m * u, variance, fourth, fourth / (channels * variance * variance),
+          s.s2 * u * u + 2 * shift * s.s1 * u + channels * shift * shift};
 }
 
 constexpr int kNormBins = 96;
 
-// Four bins an octave, norm 1 in bin 32.
+// Four bins an octave of the norm, norm 1 in bin 32: floor(4 log2(norm)) + 32, without a logarithm.
 TP_HD static inline int norm_bin(double square_norm) {
-  const double bin = floor(2 * log2(square_norm)) + 32;
-  if (!(bin > 0)) return 0;
-  return bin < kNormBins - 1 ? static_cast<int>(bin) : kNormBins - 1;
+  if (!(square_norm > 0)) return 0;
+  int exponent;
+  const double mantissa = frexp(square_norm, &exponent);  // in [0.5, 1)
+  const int bin = 2 * (exponent - 1) + (mantissa >= 0.70710678118654752 ? 1 : 0) + 32;
+  return bin < 0 ? 0 : bin < kNormBins ? bin : kNormBins - 1;
 }
 
 constexpr float kExceedance = 6.0f;  // LLM.int8's magnitude criterion

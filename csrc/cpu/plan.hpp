@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -36,48 +37,90 @@ struct BlockSums {
   std::vector<int32_t> exceed;
   std::vector<int64_t> norms;
 
-  BlockSums(int64_t channels, bool samples) : min(channels, INFINITY), max(channels, -INFINITY) {
-    for (auto& p : power) p.resize(channels);
-    if (samples) {
-      shares.resize(channels);
-      exceed.resize(channels);
-      norms.resize(kNormBins);
-    }
+  // Clears what the block will add to; memory is kept from update to update.
+  void reset(int64_t width, bool samples) {
+    for (auto& p : power) p.assign(width, 0.0);
+    min.assign(width, INFINITY);
+    max.assign(width, -INFINITY);
+    if (!samples) return;
+    shares.assign(width, 0.0);
+    exceed.assign(width, 0);
+    norms.assign(kNormBins, 0);
+  }
+
+  // So that reset() cannot run out of memory.
+  void reserve(int64_t width, bool samples) {
+    for (auto& p : power) p.reserve(width);
+    min.reserve(width);
+    max.reserve(width);
+    if (!samples) return;
+    shares.reserve(width);
+    exceed.reserve(width);
+    norms.reserve(kNormBins);
   }
 };
 
 // Candidates one worker has found for one end, and the limits a value must reach to matter.
 struct Candidates {
   TopK best;
-  std::vector<float> limit;     // [padded channels] values, not keys
-  const TopK* known = nullptr;  // the state: what it would refuse is no candidate
+  std::vector<float> limit;      // [padded channels] values, not keys
+  std::vector<float> tie;        // [padded channels] largest sample id that may win at the limit
+  const TopK* known = nullptr;   // the state: what it would refuse is no candidate
+  const float* floor = nullptr;  // [channels] keys below are not looked at
+  bool unique = false;           // no image comes twice
 
-  Candidates() = default;
-  Candidates(const TopK& state, int64_t channels)
-      : best(channels, state.k, state.smallest),
-        limit(padded(channels), state.smallest ? INFINITY : -INFINITY),
-        known(&state) {
+  void reset(const TopK& state, const std::vector<float>& floors, int64_t channels, bool once) {
+    known = &state;
+    floor = floors.data();
+    unique = once;
+    best.reset(channels, state.k, state.smallest);
+    limit.resize(padded(channels));
+    tie.resize(padded(channels));
     for (int64_t c = 0; c < channels; ++c) tighten(c);
   }
 
   static float key(float value, bool smallest) { return (smallest ? -value : value) + 0.0f; }
 
+  // A float no smaller than the id.
+  static float above(int64_t id) {
+    const float f = static_cast<float>(id);
+    return id < (int64_t{1} << 24) ? f : std::nextafter(f, INFINITY);
+  }
+
+  static float below(int64_t id) {
+    const float f = static_cast<float>(id);
+    return id < (int64_t{1} << 24) ? f : std::nextafter(f, -INFINITY);
+  }
+
   void tighten(int64_t c) {
-    float worst = -INFINITY;
-    if (known->sizes[c] == known->k) worst = known->list(c)[known->k - 1].key;
-    if (best.sizes[c] == best.k) worst = std::max(worst, best.list(c)[best.k - 1].key);
-    limit[c] = best.smallest ? -worst : worst;
+    Entry worst{floor[c], 0, INT64_MAX};
+    for (const TopK* lists : {known, static_cast<const TopK*>(&best)}) {
+      if (lists->sizes[c] < lists->k) continue;
+      const Entry& last = lists->list(c)[lists->k - 1];
+      if (better(last, worst)) worst = last;
+    }
+    limit[c] = best.smallest ? -worst.key : worst.key;
+    tie[c] = above(worst.id);
   }
 
   void offer(int64_t c, const Entry& e) {
     if (known->sizes[c] == known->k && !better(e, known->list(c)[known->k - 1])) return;
-    best.offer(c, e);
-    tighten(c);
+    int32_t& size = best.sizes[c];
+    size =
+        unique ? insert_new(best.list(c), size, best.k, e) : insert(best.list(c), size, best.k, e);
+    if (size == best.k) tighten(c);
   }
 };
 
+// Floors below which no value can be among the best k, as keys: a guess from a sample of rows,
+// checked afterwards; -infinity where there is none.
+struct Floors {
+  std::vector<float> largest, smallest;
+};
+
 struct Worker {
-  std::vector<float> tile;  // packed rows, where channels are not contiguous
+  std::vector<float> tile;      // packed rows, where channels are not contiguous
+  std::vector<float> power[4];  // float32 sums of the groups since the last flush
   std::vector<float> group_min, group_max;
   std::vector<float> shares;         // of the current group
   std::vector<double> image_shares;  // of the current image, or of one exact row
@@ -85,20 +128,29 @@ struct Worker {
   std::vector<int32_t> found;
   Candidates largest, smallest;
 
-  Worker(const View& x, const State& state) {
+  void reset(const View& x, const State& state, const Floors& floors, bool unique) {
     const int64_t width = padded(x.channels);
+    for (auto& p : power) p.assign(width, 0.0f);
     group_min.resize(width);
     group_max.resize(width);
     found.resize(width);
     if (x.channel_stride != 1) tile.resize(2 * kGroup * width);
     if (state.options.samples) {
-      shares.resize(width);
-      image_shares.resize(width);
+      shares.assign(width, 0.0f);
+      image_shares.assign(width, 0.0);
       row_shares.resize(width);
     }
-    if (state.options.largest) largest = Candidates(state.largest, x.channels);
-    if (state.options.smallest) smallest = Candidates(state.smallest, x.channels);
+    const int64_t c = x.channels;
+    if (state.options.largest) largest.reset(state.largest, floors.largest, c, unique);
+    if (state.options.smallest) smallest.reset(state.smallest, floors.smallest, c, unique);
   }
+};
+
+// Memory of updates, kept by each calling thread and only ever grown: fresh pages would cost more
+// than the statistics.
+struct Workspace {
+  std::vector<BlockSums> blocks;
+  std::vector<Worker> workers;
 };
 
 }  // namespace tuiprobe::cpu

@@ -4,11 +4,15 @@
 
 namespace tuiprobe::cpu {
 
-TopK::TopK(int64_t channels, int k, bool smallest)
-    : k(k), smallest(smallest), entries(channels * k), sizes(channels) {}
+void TopK::reset(int64_t channels, int entries_each, bool smallest_wanted) {
+  k = entries_each;
+  smallest = smallest_wanted;
+  entries.resize(channels * k);
+  sizes.assign(channels, 0);
+}
 
-void TopK::merge(const TopK& other) {
-  for (size_t c = 0; c < sizes.size(); ++c) {
+void TopK::merge(const TopK& other, int64_t first, int64_t last) {
+  for (int64_t c = first; c < last; ++c) {
     for (int i = 0; i < other.sizes[c]; ++i) offer(c, other.list(c)[i]);
   }
 }
@@ -65,8 +69,8 @@ void State::merge(const State& other) {
   for (size_t c = 0; c < moments.size(); ++c) {
     moments[c] = tuiprobe::merge(moments[c], other.moments[c]);
   }
-  largest.merge(other.largest);
-  smallest.merge(other.smallest);
+  if (options.largest) largest.merge(other.largest, 0, options.channels);
+  if (options.smallest) smallest.merge(other.smallest, 0, options.channels);
 }
 
 }  // namespace tuiprobe::cpu

@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "exact.hpp"
+#include "floors.hpp"
 #include "parallel.hpp"
 #include "plan.hpp"
 #include "walk.hpp"
@@ -11,13 +12,30 @@
 namespace tuiprobe::cpu {
 namespace {
 
+// The part of a workspace that an update uses.
+template <class T>
+struct Span {
+  T* data;
+  int64_t size;
+  T* begin() const { return data; }
+  T* end() const { return data + size; }
+};
+
+// Whether no id comes twice, seen at a glance: running numbers, or each above the one before.
+bool ascending(const int64_t* ids, int64_t n) {
+  for (int64_t i = 1; ids != nullptr && i < n; ++i) {
+    if (ids[i] <= ids[i - 1]) return false;
+  }
+  return true;
+}
+
 // A power of two near 1/sigma, so that fourth powers stay within float32 at any scale.
 float scale_for(double sigma) {
   if (!(sigma > 0) || !std::isfinite(sigma)) return 1.0f;
   return std::ldexp(1.0f, std::clamp(-std::ilogb(sigma), -126, 126));
 }
 
-constexpr int64_t kSampleRows = 64;
+constexpr int64_t kSampleRows = 128;
 
 Scaling choose_scaling(const State& state, const View& x) {
   Scaling s(padded(x.channels));
@@ -50,11 +68,11 @@ bool trustworthy(const PowerSums& s, int64_t n, const Moments& part, const Momen
   const double spread = s.s2 / static_cast<double>(n);
   if (!(spread > 0x1p-40 && spread < 0x1p40)) return false;
   const double square = scale * scale;
-  return s.s2 <= 1.1 * square * all.m2 && s.s4 <= 1.5 * square * square * all.m4;
+  return s.s2 <= 1.25 * square * all.m2 && s.s4 <= 2 * square * square * all.m4;
 }
 
-void combine_moments(const std::vector<BlockSums>& blocks, const Scaling& at, const State& state,
-                     const View& x, const Plan& plan, int threads, std::vector<Moments>& parts) {
+void combine_moments(Span<BlockSums> blocks, const Scaling& at, const State& state, const View& x,
+                     const Plan& plan, int threads, std::vector<Moments>& parts) {
   const int64_t rows = x.images * positions(x);
   constexpr int64_t kChunk = 64;
   std::vector<char> doubtful(x.channels);
@@ -81,32 +99,51 @@ void combine_moments(const std::vector<BlockSums>& blocks, const Scaling& at, co
   for (size_t i = 0; i < redo.size(); ++i) parts[redo[i]] = exact[i];
 }
 
-// Per-image figures and sums of one update, as a Samples value ready to be merged.
-Samples combine_samples(const std::vector<BlockSums>& blocks, const Images& images,
-                        const State& state, const View& x, const int64_t* ids) {
-  Samples s(x.channels);
-  s.rows = x.images * positions(x);
+template <class T>
+void make_room(std::vector<T>& v, size_t more) {
+  if (v.capacity() - v.size() < more) v.reserve(std::max(v.size() + more, 2 * v.capacity()));
+}
+
+// Adds per-image figures and sums of one update; on an exception nothing has changed.
+void add_samples(Span<BlockSums> blocks, const Images& images, int64_t first_id, const View& x,
+                 const int64_t* ids, Samples& to) {
+  const size_t n = static_cast<size_t>(x.images);
+  make_room(to.ids, n);
+  make_room(to.kurtosis, n);
+  make_room(to.self_share, n);
+  make_room(to.leading, n);
+  to.rows += x.images * positions(x);
   for (const BlockSums& b : blocks) {
     for (int64_t c = 0; c < x.channels; ++c) {
-      s.share_sum[c] += b.shares[c];
-      s.exceed_count[c] += b.exceed[c];
+      to.share_sum[c] += b.shares[c];
+      to.exceed_count[c] += b.exceed[c];
     }
-    for (int i = 0; i < kNormBins; ++i) s.norm_histogram[i] += b.norms[i];
+    for (int i = 0; i < kNormBins; ++i) to.norm_histogram[i] += b.norms[i];
   }
-  s.kurtosis = images.kurtosis;
-  s.self_share = images.self_share;
-  s.leading = images.leading;
-  s.ids.resize(x.images);
-  for (int64_t i = 0; i < x.images; ++i) {
-    s.ids[i] = ids ? ids[i] : state.images + i;
-    if (s.leading[i] < 0) {
-      ++s.degenerate;
+  for (size_t i = 0; i < n; ++i) {
+    to.ids.push_back(ids ? ids[i] : first_id + static_cast<int64_t>(i));
+    if (images.leading[i] < 0) {
+      ++to.degenerate;
     } else {
-      ++s.leading_count[s.leading[i]];
-      s.share_square_sum += s.self_share[i];
+      ++to.leading_count[images.leading[i]];
+      to.share_square_sum += images.self_share[i];
     }
   }
-  return s;
+  to.kurtosis.insert(to.kurtosis.end(), images.kurtosis.begin(), images.kurtosis.end());
+  to.self_share.insert(to.self_share.end(), images.self_share.begin(), images.self_share.end());
+  to.leading.insert(to.leading.end(), images.leading.begin(), images.leading.end());
+}
+
+void merge_candidates(Span<Worker> workers, int threads, State& state) {
+  constexpr int64_t kChunk = 64;
+  const int64_t channels = state.options.channels;
+  parallel_for(threads, (channels + kChunk - 1) / kChunk, [&](int64_t chunk, int) {
+    const int64_t first = chunk * kChunk, last = std::min(first + kChunk, channels);
+    for (const Worker& w : workers) {
+      if (state.options.largest) state.largest.merge(w.largest.best, first, last);
+      if (state.options.smallest) state.smallest.merge(w.smallest.best, first, last);
+    }
+  });
 }
 
 }  // namespace
@@ -118,29 +155,42 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   if (set == nullptr) throw std::runtime_error(error);
   const Plan plan(x);
   const Scaling scaling = choose_scaling(state, x);
-  std::vector<BlockSums> blocks(plan.blocks, BlockSums(padded(x.channels), state.options.samples));
-  const int64_t workers_wanted = std::min<int64_t>(std::max(threads, 1), plan.blocks);
-  std::vector<Worker> workers(workers_wanted, Worker(x, state));
-  Images images(state.options.samples ? x.images : 0);
+  const Floors floors = guess_floors(x, state, *set, threads);
+  static thread_local Workspace space;
+  const int64_t width = padded(x.channels);
+  if (static_cast<int64_t>(space.blocks.size()) < plan.blocks) space.blocks.resize(plan.blocks);
+  const Span<BlockSums> blocks{space.blocks.data(), plan.blocks};
+  for (BlockSums& b : blocks) b.reserve(width, state.options.samples);
+  const int64_t count = std::min<int64_t>(std::max(threads, 1), plan.blocks);
+  if (static_cast<int64_t>(space.workers.size()) < count) space.workers.resize(count);
+  const Span<Worker> workers{space.workers.data(), count};
+  const bool unique = positions(x) == 1 && ascending(ids, x.images);
+  for (Worker& w : workers) w.reset(x, state, floors, unique);
+  static thread_local Images images;
+  images.reset(state.options.samples ? x.images : 0);
   const Walk walk{x, state, *set, scaling, ids, images};
-  parallel_for(static_cast<int>(workers_wanted), plan.blocks, [&](int64_t b, int worker) {
+  parallel_for(static_cast<int>(count), plan.blocks, [&](int64_t b, int worker) {
+    BlockSums& sums = blocks.begin()[b];
+    sums.reset(width, state.options.samples);
     const int64_t first = b * plan.images_per_block;
-    walk.block(first, std::min(first + plan.images_per_block, x.images), workers[worker],
-               blocks[b]);
+    walk.block(first, std::min(first + plan.images_per_block, x.images), workers.begin()[worker],
+               sums);
   });
   std::vector<Moments> moments(state.options.moments ? x.channels : 0);
   if (state.options.moments) {
     combine_moments(blocks, scaling, state, x, plan, threads, moments);
   }
   if (state.options.samples) {
-    state.samples.merge(combine_samples(blocks, images, state, x, ids));  // the last that may throw
+    // The last that may throw.
+    add_samples(blocks, images, state.images, x, ids, state.samples);
   }
   for (size_t c = 0; c < moments.size(); ++c) {
     state.moments[c] = merge(state.moments[c], moments[c]);
   }
-  for (Worker& w : workers) {
-    if (state.options.largest) state.largest.merge(w.largest.best);
-    if (state.options.smallest) state.smallest.merge(w.smallest.best);
+  merge_candidates(workers, threads, state);
+  if (state.options.largest) repair(x, floors.largest, ids, state.images, threads, state.largest);
+  if (state.options.smallest) {
+    repair(x, floors.smallest, ids, state.images, threads, state.smallest);
   }
   state.images += x.images;
 }

@@ -23,7 +23,11 @@ struct Images {
   std::vector<double> kurtosis, self_share;
   std::vector<int32_t> leading;
 
-  explicit Images(int64_t n) : kurtosis(n, NAN), self_share(n, NAN), leading(n, -1) {}
+  void reset(int64_t n) {
+    kurtosis.assign(n, NAN);
+    self_share.assign(n, NAN);
+    leading.assign(n, -1);
+  }
 };
 
 struct Walk {
@@ -33,6 +37,8 @@ struct Walk {
   const Scaling& scaling;
   const int64_t* ids;
   Images& images;
+
+  int64_t id(int64_t image) const { return ids ? ids[image] : state.images + image; }
 
   // Images [first, last), their sums into `sums`.
   void block(int64_t first, int64_t last, Worker& worker, BlockSums& sums) const;

@@ -1,0 +1,91 @@
+"""What the benchmarks share: interleaved timing, the read bandwidth, the machine, the output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import tuiprobe._native as native
+
+from tuiprobe.stats import instruction_set
+
+Work = Callable[[], object]
+
+
+def interleaved(work: Mapping[str, Work], rounds: int) -> dict[str, float]:
+    """Returns the median seconds of each, run in turn `rounds` times after one warm-up."""
+    seconds: dict[str, list[float]] = {name: [] for name in work}
+    for number in range(rounds + 1):
+        for name, one in work.items():
+            begin = time.perf_counter()
+            one()
+            if number:
+                seconds[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def reads(x: torch.Tensor) -> dict[str, Work]:
+    """Three ways of reading a contiguous float32 tensor once; the fastest is the yardstick."""
+
+    def read(flavour: int) -> Work:
+        return lambda: native.read_memory(x.data_ptr(), x.numel(), flavour, torch.get_num_threads())
+
+    return {f"read {flavour}": read(flavour) for flavour in range(3)}
+
+
+def fastest_read(seconds: Mapping[str, float]) -> float:
+    """Seconds of the fastest of :func:`reads`."""
+    return min(s for name, s in seconds.items() if name.startswith("read "))
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "instruction_set": instruction_set(),
+        "torch": torch.__version__,
+        "load_before": os.getloadavg()[0],
+    }
+
+
+def cpu_name() -> str:
+    """Model name of the processor."""
+    info = Path("/proc/cpuinfo")
+    for line in info.read_text().splitlines() if info.exists() else []:
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def row(work: str, ratio: float, target: float, at_most: bool = False, note: str = "") -> list[str]:
+    """One line of a table of ratios: a target missed is named as a miss."""
+    met = ratio <= target if at_most else ratio >= target
+    sign = "<=" if at_most else ">="
+    return [work, f"{ratio:.2f}", f"{sign} {target:g}", "yes" if met else "**missed**", note]
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """Renders a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def command(doc: str | None, run: Callable[[], dict[str, Any]], table: Callable[..., str]) -> None:
+    """Prints a script's table and writes its JSON where it is asked to."""
+    parser = argparse.ArgumentParser(description=doc)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    figures = run()
+    print(table(figures), end="")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")

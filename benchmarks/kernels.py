@@ -1,0 +1,169 @@
+"""The native statistics against a plain read of the same memory and against their peers.
+
+Run with ``python -m benchmarks.kernels``. Everything is timed in turn within one run; figures are
+ratios of medians. The read is the fastest of three loops of the core's own, on the same threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks._common import command, fastest_read, interleaved, machine, markdown, reads, row
+from tuiprobe.stats import ActivationStats, ChannelMoments, ChannelTopK
+
+ROWS, CHANNELS, ROUNDS = 50432, 768, 9
+
+
+def run() -> dict[str, Any]:
+    """Returns seconds of every piece of work, and what they ran on."""
+    x = torch.randn(ROWS, CHANNELS, generator=torch.Generator().manual_seed(0))
+    about = machine()
+    seconds = interleaved(reads(x) | _batches(x), ROUNDS)
+    seconds |= interleaved(_peers(x), 1)
+    seconds |= _threads(x)
+    seconds |= interleaved(_halves(x) | _maps(), ROUNDS)
+    seconds |= _small()
+    return {"machine": about, "bytes": x.numel() * 4, "seconds": seconds}
+
+
+def _batches(x: torch.Tensor) -> dict[str, Any]:
+    """Work on the reference batch; accumulators that are reused are in their steady state."""
+    moments, everything = ChannelMoments(CHANNELS), ActivationStats(CHANNELS)
+    top = ChannelTopK(CHANNELS)
+    for accumulator in (moments, everything, everything, top):
+        accumulator.update(x)
+    dead = x.relu()
+    dead[:, ::4] = 0
+    centres = torch.randn(100, CHANNELS, generator=torch.Generator().manual_seed(1))
+    by_class = x + centres.repeat_interleave(ROWS // 100 + 1, dim=0)[:ROWS]
+    return {
+        "moments": lambda: moments.update(x),
+        "everything": lambda: everything.update(x),
+        "fresh": lambda: ActivationStats(CHANNELS).update(x),
+        "dead": lambda: ActivationStats(CHANNELS).update(dead),
+        "sorted": lambda: ActivationStats(CHANNELS).update(by_class),
+        "top": lambda: top.update(x),
+    }
+
+
+def eager_moments(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The peers' way: mean, variance, skewness, kurtosis and maximum from whole tensors."""
+    mean = x.mean(0)
+    d = x - mean
+    var = (d**2).mean(0)
+    return mean, var, (d**3).mean(0) / var**1.5, (d**4).mean(0) / var**2, x.amax(0)
+
+
+def _numpy_moments(x: np.ndarray[Any, Any]) -> tuple[Any, ...]:
+    mean = x.mean(0)
+    d = x - mean
+    d2 = d * d
+    var = d2.mean(0)
+    return mean, var, (d2 * d).mean(0) / var**1.5, (d2 * d2).mean(0) / var**2, x.max(0)
+
+
+def _peers(x: torch.Tensor) -> dict[str, Any]:
+    array = x.numpy()
+    peers: dict[str, Any] = {
+        "torch eager": lambda: eager_moments(x),
+        "NumPy": lambda: _numpy_moments(array),
+        "torch.topk": lambda: torch.topk(x, 32, dim=0),
+    }
+    try:
+        compiled = torch.compile(eager_moments)
+        compiled(x)
+    except Exception as error:  # no compiler at run time, or one that torch cannot use
+        print(f"torch.compile left out: {type(error).__name__}")
+    else:
+        peers["torch.compile"] = lambda: compiled(x)
+    return peers
+
+
+def _halves(x: torch.Tensor) -> dict[str, Any]:
+    work: dict[str, Any] = {}
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        stats, batch = ChannelMoments(CHANNELS), x.to(dtype)
+        work[str(dtype)] = lambda stats=stats, batch=batch: stats.update(batch)
+    return work
+
+
+def _maps() -> dict[str, Any]:
+    x = torch.randn(64, 2048, 7, 7)
+    last = x.contiguous(memory_format=torch.channels_last)
+    first_stats, last_stats = ChannelMoments(2048), ChannelMoments(2048)
+    return {
+        "NCHW": lambda: first_stats.update(x, channel_dim=1),
+        "channels last": lambda: last_stats.update(last, channel_dim=1),
+    }
+
+
+def _threads(x: torch.Tensor) -> dict[str, float]:
+    """Seconds of moments on one thread and on two."""
+    before = torch.get_num_threads()
+    stats = ChannelMoments(CHANNELS)
+
+    def on(threads: int) -> Any:
+        def work() -> None:
+            torch.set_num_threads(threads)
+            stats.update(x)
+
+        return work
+
+    seconds = interleaved({"1 thread": on(1), "2 threads": on(2)}, ROUNDS)
+    torch.set_num_threads(before)
+    return seconds
+
+
+def _small() -> dict[str, float]:
+    """One warm call on a small batch, alone and right after an operation of torch."""
+    stats, x = ChannelMoments(512), torch.randn(256, 512)
+    y = torch.randn(512, 512)
+    alone = interleaved({"small": lambda: stats.update(x)}, 300)
+    after: dict[str, float] = {}
+    for name in ("op", "op and small"):
+
+        def work(name: str = name) -> None:
+            torch.mm(y, y)
+            if name != "op":
+                stats.update(x)
+
+        after |= interleaved({name: work}, 200)
+    return alone | {"small after op": after["op and small"] - after["op"]}
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Returns the ratios as Markdown, with targets and whether they are met."""
+    s, size = figures["seconds"], figures["bytes"]
+    read = fastest_read(s)
+    rows = [
+        row("moments / read", read / s["moments"], 0.85),
+        row("everything, third update / read", read / s["everything"], 0.45),
+        row("everything, fresh object / read", read / s["fresh"], 0.30),
+        row("everything, a quarter dead ReLU channels / read", read / s["dead"], 0.30),
+        row("everything, class-sorted rows / read", read / s["sorted"], 0.30),
+        row("moments / torch eager", s["torch eager"] / s["moments"], 25),
+        row("moments / NumPy", s["NumPy"] / s["moments"], 20),
+        row("top 32 / torch.topk", s["torch.topk"] / s["top"], 20),
+        row("float16 / float32, elements/s", s["torch.float32"] / s["torch.float16"], 1.3),
+        row("bfloat16 / float32, elements/s", s["torch.float32"] / s["torch.bfloat16"], 1.3),
+        row("NCHW map / channels last", s["channels last"] / s["NCHW"], 0.8),
+        row("2 threads / 1", s["1 thread"] / s["2 threads"], 1.7),
+        row("256 x 512 batch, microseconds", s["small"] * 1e6, 40, True),
+        row("the same after a torch op, microseconds", s["small after op"] * 1e6, 400, True),
+    ]
+    if "torch.compile" in s:
+        rows.insert(6, row("moments / torch.compile", s["torch.compile"] / s["moments"], 3))
+    about = figures["machine"]
+    head = (
+        f"float32 [{ROWS}, {CHANNELS}], {about['cpu']}, {about['threads']} threads, "
+        f"{about['instruction_set']}, torch {about['torch']}; read {size / read / 1e9:.1f} GB/s; "
+        f"load average before: {about['load_before']:.1f}\n\n"
+    )
+    return head + markdown(["work", "ratio", "target", "met", ""], rows)
+
+
+if __name__ == "__main__":
+    command(__doc__, run, table)
