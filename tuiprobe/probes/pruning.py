@@ -150,13 +150,13 @@ def _orders(
     # Reduced-rank regression: the best rank-k answer to W x over these images is U_k U_k^T W x,
     # U the eigenvectors of W E[x x^T] W^T; within U of W they are those of an r x r matrix.
     along *= parts.s.astype(np.float32)
-    turn = _falling_eigenvectors(second_moment(along)).astype(np.float32)
+    turn = falling_eigenvectors(second_moment(along)).astype(np.float32)
     rows = allowed_rows(parts.u.astype(np.float32), one)
     yield "reduced-rank regression", _Coordinates(along @ turn, (rows @ turn).T, bias)
     del along
     mean = x.mean(axis=0, dtype=np.float64)
     spread = second_moment(x) - np.outer(mean, mean)
-    axes = _falling_eigenvectors(spread)[:, : parts.s.size].astype(np.float32)
+    axes = falling_eigenvectors(spread)[:, : parts.s.size].astype(np.float32)
     centre = mean.astype(np.float32)
     weight = scaled.T @ parts.v.astype(np.float32).T  # [K', C], the head, centred or not
     yield (
@@ -176,23 +176,29 @@ def _random(
     along = unit_rows(one.features, head) @ parts.v.astype(np.float32)
     rank = parts.s.size
     if order == "random subspace":
-        # Q1 P Q2 with Q1, Q2 uniform and P a random permutation with signs is uniform for each
-        # seed, at the price of two QR decompositions for all of them.
-        first, second = (random_rotation(rank, np.random.default_rng([seed, i])) for i in (0, 1))
-        along, scaled = along @ first, first.T @ scaled
+        for turn in random_rotations(rank, seed):
+            yield _Coordinates(along @ turn, turn.T @ scaled, bias)
+        return
+    for number in range(SEEDS):
+        shuffled = np.random.default_rng([seed, number]).permutation(rank)
+        yield _Coordinates(along[:, shuffled], scaled[shuffled], bias)
+
+
+def random_rotations(size: int, seed: int) -> Iterator[Float32]:
+    """Uniformly random orthogonal matrices, one a seed, float32 [size, size].
+
+    Q1 P Q2 with Q1, Q2 uniform and P a random permutation with signs is uniform for each seed, at
+    the price of two QR decompositions for all of them.
+    """
+    first, second = (_random_rotation(size, np.random.default_rng([seed, i])) for i in (0, 1))
     for number in range(SEEDS):
         rng = np.random.default_rng([seed, number, 2])
-        shuffled = rng.permutation(rank)
-        if order == "random directions":
-            yield _Coordinates(along[:, shuffled], scaled[shuffled], bias)
-        else:
-            signs = rng.choice(np.array([-1, 1], dtype=np.float32), rank)
-            mixed = along[:, shuffled] * signs
-            yield _Coordinates(mixed @ second, second.T @ (scaled[shuffled] * signs[:, None]), bias)
+        signs = rng.choice(np.array([-1, 1], dtype=np.float32), size)
+        yield np.asarray((first[:, rng.permutation(size)] * signs) @ second, dtype=np.float32)
 
 
-def random_rotation(size: int, rng: np.random.Generator) -> Float32:
-    """A uniformly random orthogonal matrix (Mezzadri 2007), float32 [size, size]."""
+def _random_rotation(size: int, rng: np.random.Generator) -> Float32:
+    """A uniformly random orthogonal matrix (Mezzadri 2007)."""
     q, r = np.linalg.qr(rng.standard_normal((size, size), dtype=np.float32))
     return np.asarray(q * np.sign(np.diag(r)), dtype=np.float32)
 
@@ -206,5 +212,6 @@ def second_moment(x: Float32) -> Float64:
     return np.asarray(total / max(1, x.shape[0]))
 
 
-def _falling_eigenvectors(symmetric: Float64) -> Float64:
+def falling_eigenvectors(symmetric: Float64) -> Float64:
+    """Eigenvectors as columns, that of the largest eigenvalue first."""
     return np.asarray(np.linalg.eigh(symmetric)[1][:, ::-1])

@@ -6,6 +6,14 @@ that stands for "unknown". No torch in this package.
 """
 
 from tuiprobe.results.base import Estimate, Figure, Frozen, NotRun, given
+from tuiprobe.results.concepts import (
+    CategoryCount,
+    ConceptPoint,
+    Concepts,
+    DirectionConcepts,
+    DirectionFamily,
+    EncodedConcept,
+)
 from tuiprobe.results.directions import (
     Ablation,
     Basis,
@@ -42,14 +50,20 @@ __all__ = [
     "Ablation",
     "Accuracy",
     "Basis",
+    "CategoryCount",
     "ChannelImages",
     "ChannelShare",
+    "ConceptPoint",
+    "Concepts",
     "Criterion",
     "CurvePoint",
     "DataSet",
     "Direction",
+    "DirectionConcepts",
+    "DirectionFamily",
     "Directions",
     "EffectiveRobustness",
+    "EncodedConcept",
     "Estimate",
     "Figure",
     "Fingerprint",

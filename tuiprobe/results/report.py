@@ -7,6 +7,7 @@ from typing import Final, Literal
 from pydantic import Field, JsonValue
 
 from tuiprobe.results.base import Frozen
+from tuiprobe.results.concepts import Concepts
 from tuiprobe.results.directions import Directions
 from tuiprobe.results.outliers import Criterion, Outliers, Verdict
 from tuiprobe.results.robustness import Robustness
@@ -55,6 +56,7 @@ class Report(Frozen):
         cross_layer: criteria that need all blocks at once (LLM.int8).
         directions: privileged directions of the head; None where there is no head.
         robustness: accuracies and effective robustness; None without labels or head.
+        concepts: concepts encoded by directions; None without a concept set.
         not_run: parts that could not be run, with the reason.
         warnings: for the reader.
         timings: see `without_timings`.
@@ -73,6 +75,7 @@ class Report(Frozen):
     cross_layer: tuple[Criterion, ...] = ()
     directions: Directions | None = None
     robustness: Robustness | None = None
+    concepts: Concepts | None = None
     not_run: tuple[NotRunPart, ...] = ()
     warnings: tuple[str, ...] = ()
     timings: Timings = Timings()

@@ -1,0 +1,195 @@
+import json
+from dataclasses import replace
+from math import comb
+
+import numpy as np
+import pytest
+import scipy.sparse
+from scipy import stats
+from sklearn.metrics import average_precision_score
+
+from tuiprobe.errors import DataError
+from tuiprobe.probes.concept_counts import CURVE, rarefy
+from tuiprobe.probes.concepts import ConceptSet, _splits, _tell, probe_concepts
+from tuiprobe.probes.directions import decompose
+from tuiprobe.probes.heads import HeadArrays
+from tuiprobe.results import Concepts, NotRun
+
+WIDTH = 16
+
+
+def planted(n=1200, seed=0, separation=6.0, sign=-1):
+    """Four concepts: along v_0 (reversed), along v_1, in no direction, and too rare."""
+    rng = np.random.default_rng(seed)
+    basis = np.linalg.qr(rng.standard_normal((WIDTH, WIDTH)))[0]
+    scale = np.geomspace(10, 1, WIDTH)
+    weight = (np.linalg.qr(rng.standard_normal((20, WIDTH)))[0] * scale) @ basis.T
+    weight = weight.astype(np.float32)
+    v = np.linalg.svd(weight.astype("f8"), full_matrices=False)[2]
+    presence = rng.random((n, 4)) < [0.3, 0.3, 0.3, 0.02]
+    h = rng.standard_normal((n, WIDTH))
+    h += separation * sign * presence[:, :1] * v[0] + separation * presence[:, 1:2] * v[1]
+    concepts = ConceptSet(
+        name="toy", features=h.astype(np.float32), presence=presence,
+        names=("sky", "dog", "noise", "rare"), categories=("scene", "object"),
+        category_of=np.array([0, 1, 1, 1]), annotated=np.ones((n, 2), dtype=bool),
+        train=rng.random(n) < 0.5,
+    )  # fmt: skip
+    return HeadArrays(weight), concepts
+
+
+def family(found, name):
+    return next(one for one in found.families if one.family == name)
+
+
+def test_planted_concepts_are_found_in_their_directions_and_signs():
+    head, concepts = planted()
+    found = probe_concepts(head, concepts)
+    own = family(found, "singular vectors of W")
+    assert own.encoded == ("sky", "dog")
+    assert own.unique.value == 2
+    assert own.polysemanticity.value == 2 / WIDTH
+    assert (found.tried, found.left_out) == (3, 1)
+    first, second = found.top[:2]
+    v = decompose(head.weight.astype("f8"))[2]
+    with_sky = concepts.features[concepts.presence[:, 0]].mean(0)
+    with_dog = concepts.features[concepts.presence[:, 1]].mean(0)
+    assert first.concepts[0].name == "sky"
+    assert second.concepts[0].name == "dog"
+    assert first.concepts[0].sign == np.sign(with_sky @ v[:, 0])
+    assert second.concepts[0].sign == np.sign(with_dog @ v[:, 1])
+    assert {c.category: c.concepts.value for c in own.categories} == {"scene": 1, "object": 1}
+
+
+def test_average_precision_equals_sklearns_on_each_split():
+    _, concepts = planted(separation=2.0)
+    splits, kept = _splits(concepts, "annotated")
+    basis = np.linalg.qr(np.random.default_rng(1).standard_normal((WIDTH, 3)))[0].astype("f4")
+    told = _tell(basis, splits, None)
+    for d in range(3):
+        for j, k in enumerate(kept):
+            scores = concepts.features @ basis[:, d] * told.sign[d, j]
+            for side, value in ((concepts.train, told.train), (~concepts.train, told.val)):
+                oracle = average_precision_score(concepts.presence[side, k], scores[side])
+                assert value[d, j] == pytest.approx(oracle, abs=1e-6)
+            worse = average_precision_score(
+                concepts.presence[concepts.train, k], -scores[concepts.train]
+            )
+            assert told.train[d, j] >= worse - 1e-9
+
+
+def test_an_average_precision_planted_in_closed_form():
+    # Two Gaussians d apart at prevalence 1/2: AP = E over positives of TPR / (TPR + FPR).
+    d = 2.0
+    head, concepts = planted(n=20_000, separation=d)
+    x = np.linspace(-8, 12, 200_001)
+    tpr, fpr = stats.norm.sf(x, loc=d), stats.norm.sf(x)
+    expected = np.trapezoid(stats.norm.pdf(x, loc=d) * tpr / (tpr + fpr), x)
+    found = probe_concepts(head, concepts)
+    for i, name in enumerate(("sky", "dog")):
+        best = found.top[i].concepts[0]
+        assert best.name == name
+        assert best.val == pytest.approx(expected, abs=0.02)
+
+
+def test_excess_over_random_directions():
+    head, concepts = planted(separation=2.5)
+    found = probe_concepts(head, concepts)
+    random = family(found, "random directions")
+    assert found.excess.value == pytest.approx(2 - random.unique.value)
+    assert found.excess.low > 0
+    assert random.encoded == ()
+    assert "20 seeds" in random.unique.method
+    again = probe_concepts(head, concepts)
+    assert again == found
+    assert probe_concepts(head, concepts, seed=1) != found
+
+
+def test_the_curve_falls_and_meets_the_threshold():
+    found = probe_concepts(*planted(separation=3.0))
+    for one in found.families:
+        values = [point.concepts.value for point in one.curve]
+        assert values == sorted(values, reverse=True)
+        assert values[CURVE.index(0.9)] == one.unique.value
+
+
+def test_noise_is_encoded_by_nothing_though_there_are_many_directions():
+    head, concepts = planted(separation=0.0)
+    found = probe_concepts(head, concepts)
+    assert all(one.unique.value == 0 for one in found.families)
+    assert found.excess.value == 0
+
+
+def test_candidates_are_the_images_annotated_for_the_category():
+    head, concepts = planted(separation=0.0)
+    # "dog" marks a third of the images of one source; only those are annotated for objects.
+    source = concepts.features[:, 0] > 0
+    concepts.features[:, 1] += 30 * source
+    presence = concepts.presence.copy()
+    presence[:, 1] &= source
+    annotated = concepts.annotated.copy()
+    annotated[:, 1] = source
+    biased = replace(concepts, presence=presence, annotated=annotated)
+    fair = probe_concepts(head, biased)
+    naive = probe_concepts(head, biased, negatives="all", prevalence=None)
+    best = max(p.threshold for p in family(fair, "channels").curve if p.concepts.value >= 1)
+    assert best <= 0.7
+    assert fair.negatives == "annotated"
+    assert naive.negatives == "all"
+    assert naive.prevalence is None
+
+
+def test_rarefaction_equals_the_binomial_formula():
+    encoders = np.array([0, 1, 5, 9, 10])
+    for drawn in (1, 4, 10):
+        expected = sum(1 - comb(10 - int(k), drawn) / comb(10, drawn) for k in encoders)
+        assert rarefy(encoders, 10, drawn) == pytest.approx(expected)
+
+
+def test_too_few_positives_or_negatives_are_left_out():
+    head, concepts = planted()
+    presence = concepts.presence.copy()
+    presence[:, 0] = True  # on every image
+    presence[:, 2] = False  # on none
+    found = probe_concepts(head, replace(concepts, presence=presence))
+    assert (found.tried, found.left_out) == (1, 3)
+    nothing = probe_concepts(head, replace(concepts, presence=np.zeros_like(presence)))
+    assert isinstance(nothing, NotRun)
+
+
+def test_sparse_presence_gives_the_same():
+    head, concepts = planted()
+    sparse = replace(concepts, presence=scipy.sparse.csr_array(concepts.presence))
+    assert probe_concepts(head, sparse) == probe_concepts(head, concepts)
+
+
+def test_ties_everywhere_and_nan_images():
+    head, concepts = planted()
+    flat = probe_concepts(head, replace(concepts, features=np.ones_like(concepts.features)))
+    assert all(one.unique.value == 0 for one in flat.families)
+    broken = concepts.features.copy()
+    broken[:5, 0] = np.nan
+    found = probe_concepts(head, replace(concepts, features=broken))
+    assert found.train + found.val == 1195
+
+
+def test_a_head_of_equal_rows_has_no_centred_directions():
+    _, concepts = planted()
+    equal = HeadArrays(np.ones((5, WIDTH), dtype=np.float32))
+    found = probe_concepts(equal, concepts)
+    assert "alike" in found.excess_centred.reason
+    assert family(found, "singular vectors of W").directions == 1
+
+
+def test_shapes_that_do_not_fit_are_named():
+    head, concepts = planted()
+    with pytest.raises(DataError, match="toy: annotated has shape"):
+        probe_concepts(head, replace(concepts, annotated=concepts.annotated[:, :1]))
+    with pytest.raises(DataError, match="toy: features"):
+        probe_concepts(HeadArrays(head.weight[:, 1:]), concepts)
+
+
+def test_results_survive_strict_json():
+    found = probe_concepts(*planted())
+    text = json.dumps(found.model_dump(), allow_nan=False)
+    assert Concepts.model_validate_json(text) == found
