@@ -73,6 +73,11 @@ class RunDir:
         return self.path / "statistics.safetensors"
 
     @property
+    def head_file(self) -> Path:
+        """The linear head: weight, bias, and which class each row answers for in each set."""
+        return self.path / "head.safetensors"
+
+    @property
     def measured_file(self) -> Path:
         """What the merged statistics rest on: shards, skipped images, fingerprints, as JSON."""
         return self.path / "measured.json"

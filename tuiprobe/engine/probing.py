@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from tuiprobe import __version__
+from tuiprobe.engine.heads import read_head
 from tuiprobe.engine.merge import ROW_SAMPLE
 from tuiprobe.engine.record import (
     MeasuredRecord,
@@ -17,11 +19,26 @@ from tuiprobe.engine.record import (
     TapRecord,
     read_samples,
 )
+from tuiprobe.errors import DataError
+from tuiprobe.probes.directions import probe_directions
+from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import ShardSums, TapArrays
 from tuiprobe.probes.neighbours import llm_int8
 from tuiprobe.probes.outliers import probe_outliers
+from tuiprobe.probes.robustness import probe_robustness
 from tuiprobe.probes.verdict import judge
-from tuiprobe.results import Criterion, DataSet, Outliers, Report, Skipped, title_for
+from tuiprobe.results import (
+    Criterion,
+    DataSet,
+    Directions,
+    NotRunPart,
+    Outliers,
+    PersistentChannels,
+    Report,
+    Robustness,
+    Skipped,
+    title_for,
+)
 from tuiprobe.rundir import Arrays, DamagedFileError, RunDir, read_arrays, read_json
 from tuiprobe.spec import FINAL_TAP, RunSpec
 
@@ -57,6 +74,7 @@ def probe_directory(directory: RunDir) -> Report:
             cross_layer.append(llm_int8(blocks, all_blocks=plan.all_blocks))
     final = next(o for o in outliers if o.final and o.data == data[0].name)
     verdict = judge(final, plan.model, data[0])
+    directions, robustness, not_run = probe_head(directory, data, samples, final, spec.seed)
     fingerprints = [f for one in measured.values() for f in one.fingerprints]
     return Report(
         title=_title(title_for(plan.model, data, verdict), plan, measured),
@@ -69,6 +87,9 @@ def probe_directory(directory: RunDir) -> Report:
         verdict=verdict,
         outliers=tuple(outliers),
         cross_layer=tuple(cross_layer),
+        directions=directions,
+        robustness=robustness,
+        not_run=not_run,
         warnings=_warnings(plan, measured, data),
     )
 
@@ -101,6 +122,56 @@ def tap_arrays(
             kurtosis_sum=fields["shard_kurtosis_sum"],
         ),
         labels=np.array([samples[i].label for i in ids.tolist()]) if data.labelled else None,
+    )
+
+
+def probe_head(
+    directory: RunDir,
+    data: tuple[DataSet, ...],
+    samples: Mapping[str, Mapping[int, SampleRecord]],
+    final: Outliers,
+    seed: int,
+) -> tuple[Directions | None, Robustness | None, tuple[NotRunPart, ...]]:
+    """Runs the probes that need a head; a part that cannot run says why."""
+    parts = ("directions", "robustness")
+    found = read_head(directory)
+    if isinstance(found, str):
+        return None, None, tuple(NotRunPart(part=part, reason=found) for part in parts)
+    head, answers = found
+    sets = [_set_features(directory, one, samples[one.name], answers) for one in data]
+    persistent = final.persistent
+    channels = (
+        [one.channel for one in persistent.channels]
+        if isinstance(persistent, PersistentChannels)
+        else []
+    )
+    not_run: list[NotRunPart] = []
+    directions, robustness = None, None
+    try:
+        directions = probe_directions(head, sets, channels, seed=seed)
+    except DataError as error:
+        not_run.append(NotRunPart(part="directions", reason=str(error)))
+    try:
+        robustness = probe_robustness(head, sets, {}, [])
+    except DataError as error:
+        not_run.append(NotRunPart(part="robustness", reason=str(error)))
+    return directions, robustness, tuple(not_run)
+
+
+def _set_features(
+    directory: RunDir,
+    one: DataSet,
+    samples: Mapping[int, SampleRecord],
+    answers: Mapping[str, NDArray[np.int64]],
+) -> SetFeatures:
+    arrays, _ = read_arrays(directory.features_file(one.name))
+    labelled = one.labelled and one.name in answers
+    ids = arrays["ids"].tolist()
+    return SetFeatures(
+        name=one.name,
+        features=arrays["features"],
+        labels=np.array([samples[i].label for i in ids], dtype=np.int64) if labelled else None,
+        answers=answers.get(one.name),
     )
 
 
@@ -146,10 +217,17 @@ def _complete(plan: PlanRecord, measured: Mapping[str, MeasuredRecord]) -> bool:
     )
 
 
+def _notes(sets: tuple[SetRecord, ...]) -> list[str]:
+    """What is to be known of each set; said once where it holds for all."""
+    common = [note for note in sets[0].notes if all(note in one.notes for one in sets)]
+    others = [f"{one.name}: {note}" for one in sets for note in one.notes if note not in common]
+    return common + others
+
+
 def _warnings(
     plan: PlanRecord, measured: Mapping[str, MeasuredRecord], data: tuple[DataSet, ...]
 ) -> tuple[str, ...]:
-    warnings = [f"{one.name}: {note}" for one in plan.sets for note in one.notes]
+    warnings = _notes(plan.sets)
     if not _complete(plan, measured):
         done = ", ".join(f"{d.measured} of {d.images} images of {d.name}" for d in data)
         warnings.append(f"interrupted: {done} were measured; the same command resumes the run")

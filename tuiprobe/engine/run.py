@@ -14,6 +14,7 @@ from tuiprobe.datasets.load import load_suite
 from tuiprobe.engine.clock import Clock
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.fingerprint import current_fingerprint
+from tuiprobe.engine.heads import write_head
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.merge import MergedSet, finished_shards, merge_set, write_merged
 from tuiprobe.engine.plan import Plan, make_plan
@@ -256,6 +257,8 @@ class _Run:
             write_merged(directory, merged)
             for name, one in merged.items():
                 self._thumbnails(name, one)
+        with self._clock.stage("head"):
+            write_head(plan, directory, self._listen)
         with self._clock.stage("probe"):
             self._say("stage", "probing", stage="probe")
             report = probe_directory(directory)

@@ -2,7 +2,7 @@
 
 from tuiprobe.plaintext import plain
 from tuiprobe.report.text import number
-from tuiprobe.results import Figure, NotRun, Outliers, Report, given
+from tuiprobe.results import Figure, NotRun, Outliers, Report, Robustness, given
 
 
 def summary(report: Report) -> str:
@@ -16,9 +16,18 @@ def summary(report: Report) -> str:
     for one in report.outliers:
         if one.final:
             lines += _set(one)
+    if report.robustness is not None:
+        lines += _accuracies(report.robustness)
     lines += [f"warning: {warning}" for warning in report.warnings]
     lines += [f"not run: {part.part}, because {part.reason}" for part in report.not_run]
     return "\n".join(plain(line) for line in lines) + "\n"
+
+
+def _accuracies(robustness: Robustness) -> list[str]:
+    lines = [f"accuracy (top-1) on {one.data}: {_said(one.top1)}" for one in robustness.accuracies]
+    if len(lines) > 1:
+        lines.append(f"mean of the shifts: {_said(robustness.mean_shift)}")
+    return lines
 
 
 def _set(one: Outliers) -> list[str]:

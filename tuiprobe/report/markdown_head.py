@@ -1,0 +1,100 @@
+"""The parts of report.md that rest on a linear head: accuracies and privileged directions."""
+
+from tuiprobe.report.text import code, figure, number, table
+from tuiprobe.results import Ablation, Basis, Directions, NotRun, PruningCurve, Report, Robustness
+
+SHOWN_FRACTIONS = (0.0, 0.5, 0.8, 0.9)
+
+
+def head_sections(report: Report) -> list[str]:
+    """Accuracies under shift and privileged directions; nothing where there is no head."""
+    lines = []
+    if report.robustness is not None:
+        lines += _accuracies(report.robustness)
+    if report.directions is not None:
+        lines += _directions(report.directions)
+    return lines
+
+
+def _accuracies(robustness: Robustness) -> list[str]:
+    rows = [
+        [code(one.data), figure(one.top1), figure(one.top5), str(one.images), str(one.classes)]
+        for one in robustness.accuracies
+    ]
+    lines = ["## Accuracy", "", *table(["data", "top-1", "top-5", "n", "classes"], rows)]
+    lines += [f"Mean top-1 of the shifts: {figure(robustness.mean_shift)}.", ""]
+    if isinstance(robustness.effective, NotRun):
+        return [*lines, f"Effective robustness: not run ({robustness.effective.reason}).", ""]
+    rows = [
+        [code(one.baseline), one.axis, str(one.models), figure(one.value)]
+        for one in robustness.effective
+    ]
+    header = ["baseline", "x axis", "models", "effective robustness"]
+    return [*lines, *table(header, rows)]
+
+
+def _directions(directions: Directions) -> list[str]:
+    lines = [
+        f"## Privileged directions on {code(directions.data)}",
+        "",
+        f"Right singular vectors of the head ({code(directions.head)}, {directions.classes} "
+        "classes), and of the head without its mean row, which changes no prediction.",
+        "",
+        *table(["", *(_name(basis) for basis in directions.bases)], _basis_rows(directions.bases)),
+    ]
+    for basis in directions.bases:
+        lines += _pruning(basis)
+    return lines + _ablations(directions.ablations)
+
+
+def _name(basis: Basis) -> str:
+    return "W - mean row" if basis.centred else "W"
+
+
+def _basis_rows(bases: tuple[Basis, ...]) -> list[list[str]]:
+    figures = {
+        "rank": [str(basis.rank) for basis in bases],
+        "share of the most important direction": [figure(basis.top_share) for basis in bases],
+        "effective rank of the importances": [figure(basis.effective_rank) for basis in bases],
+        "Gini of the importances": [figure(basis.gini) for basis in bases],
+        "abs(cos(first direction, mean row))": [figure(one.mean_row_cosine) for one in bases],
+        "part on the persistent channels": [figure(basis.persistent_share) for basis in bases],
+        "the same for a random direction": [figure(one.persistent_expected) for one in bases],
+    }
+    return [[name, *values] for name, values in figures.items()]
+
+
+def _pruning(basis: Basis) -> list[str]:
+    """Top-1 with a part of the directions pruned, at a few fractions; results.json has all."""
+    rows = [_curve_row(curve) for curve in basis.curves]
+    if not rows:
+        return []
+    header = ["data", "kept longest", *(f"{part:.0%} pruned" for part in SHOWN_FRACTIONS)]
+    title = f"Top-1 with directions of {_name(basis)} pruned; random orders with their 95 % band:"
+    return [title, "", *table(header, rows)]
+
+
+def _curve_row(curve: PruningCurve) -> list[str]:
+    def at(wanted: float) -> str:
+        nearest = min(curve.points, key=lambda point: abs(point.fraction - wanted))
+        return f"{figure(nearest.accuracy)}, {nearest.kept} kept"
+
+    order = f"{curve.order} (control)" if curve.control else curve.order
+    return [code(curve.data), order, *(at(part) for part in SHOWN_FRACTIONS)]
+
+
+def _ablations(ablations: tuple[Ablation, ...] | NotRun) -> list[str]:
+    if isinstance(ablations, NotRun):
+        return [f"Channel ablation: not run ({ablations.reason}).", ""]
+    rows = [
+        [
+            code(one.data),
+            f"set to {one.mode}",
+            number(len(one.channels)),
+            *(figure(part) for part in (one.before, one.after, one.random, one.matched)),
+        ]
+        for one in ablations
+    ]
+    header = ["data", "persistent channels", "how many", "top-1 before", "after",
+              "random channels", "channels of like size"]  # fmt: skip
+    return [*table(header, rows)]
