@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -182,6 +183,21 @@ class RunDir:
         with writing(self.path):
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+
+
+def delete_run(directory: RunDir) -> None:
+    """Deletes a run directory, and nothing that is not one.
+
+    Raises:
+        DataError: If the path holds no key or is a link.
+    """
+    path = directory.path
+    if not path.exists():
+        return
+    if path.is_symlink() or not directory.key_file.is_file():
+        raise DataError(f"{path} is no run directory (it holds no key), so it is not deleted")
+    with writing(path):
+        shutil.rmtree(path)
 
 
 @contextmanager

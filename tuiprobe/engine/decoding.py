@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from tuiprobe.datasets.base import Dataset, UnreadableImageError
+from tuiprobe.engine.device import available_cores
 from tuiprobe.engine.shards import Shard
 from tuiprobe.errors import RunError
 
@@ -41,7 +41,7 @@ def choose_workers(requested: int | None, images: int) -> int:
         return requested
     if images < _WORKERS_FROM:
         return 0
-    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1, MAX_WORKERS)
+    return min(available_cores(), MAX_WORKERS)
 
 
 def decode_batches(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ import torch
 
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.engine.clock import Clock
+from tuiprobe.engine.device import available_cores, choose_device
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.fingerprint import current_fingerprint
 from tuiprobe.engine.heads import write_head
@@ -25,10 +24,10 @@ from tuiprobe.engine.resume import Inventory, take_inventory
 from tuiprobe.engine.stopping import Interrupted, StopRequest
 from tuiprobe.engine.thumbs import candidates, write_thumbnails
 from tuiprobe.engine.unreadable import UnreadableLimit
-from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
+from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.models import load_encoder
-from tuiprobe.rundir import RunDir, write_text, writing
+from tuiprobe.rundir import RunDir, delete_run, write_text, writing
 from tuiprobe.spec import FINAL_TAP, RunSpec
 
 
@@ -89,43 +88,6 @@ def run(
 def _refuse_ranks(rank: Rank) -> None:
     if rank.world > 1:
         raise UsageError("--fresh with several ranks would race: delete the run directory first")
-
-
-def delete_run(directory: RunDir) -> None:
-    """Deletes a run directory, and nothing that is not one.
-
-    Raises:
-        DataError: If the path holds no key or is a link.
-    """
-    path = directory.path
-    if not path.exists():
-        return
-    if path.is_symlink() or not directory.key_file.is_file():
-        raise DataError(f"{path} is no run directory (it holds no key), so it is not deleted")
-    with writing(path):
-        shutil.rmtree(path)
-
-
-def available_cores() -> int:
-    """Returns how many cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
-
-
-def choose_device(device: str, rank: Rank) -> str:
-    """Returns the torch device of this rank.
-
-    Raises:
-        UsageError: If there is no such device here.
-    """
-    if device == "cuda":
-        device = f"cuda:{rank.local}"
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"--device {device} cannot be used here ({reason}); use cpu") from error
-    return device
 
 
 def _plan(spec: RunSpec) -> Plan:
