@@ -90,7 +90,7 @@ def test_a_failed_write_leaves_the_old_file(
     with pytest.raises(RunError, match="No space left"):
         write_bytes(path, b"new")
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_only_runs_are_deleted(tmp_path: Path) -> None:
