@@ -1,5 +1,6 @@
 """report.md: for a practitioner who wants to know what was found and how far to trust it."""
 
+from tuiprobe.report.markdown_concepts import concept_sections
 from tuiprobe.report.markdown_head import head_sections
 from tuiprobe.report.markdown_outliers import headline, outlier_sections
 from tuiprobe.report.text import code, escaped, number, table
@@ -39,6 +40,7 @@ def markdown(report: Report) -> str:
     lines += _subject(report)
     lines += outlier_sections(report)
     lines += head_sections(report)
+    lines += concept_sections(report)
     lines += _not_run(report)
     lines += _computed(report)
     return "\n".join(lines).rstrip("\n") + "\n"

@@ -26,11 +26,25 @@ def _accuracies(robustness: Robustness) -> list[str]:
     if isinstance(robustness.effective, NotRun):
         return [*lines, f"Effective robustness: not run ({robustness.effective.reason}).", ""]
     rows = [
-        [code(one.baseline), one.axis, str(one.models), figure(one.value)]
+        [
+            code(one.baseline),
+            ", ".join(code(shift) for shift in one.target),
+            one.axis + (" (**extrapolated**)" if one.extrapolated else ""),
+            str(one.models),
+            figure(one.value),
+            figure(one.prediction),
+            {True: "yes", False: "no", None: "-"}[one.above],
+            figure(one.percentile),
+        ]
         for one in robustness.effective
     ]
-    header = ["baseline", "x axis", "models", "effective robustness"]
-    return [*lines, *table(header, rows)]
+    header = ["baseline", "target", "x axis", "models", "effective robustness [precision]",
+              "[prediction]", "above", "share of baseline below"]  # fmt: skip
+    note = (
+        "Shift accuracy less what the baseline expects. The precision interval says how well the "
+        "figure is known; only a model outside the wider prediction interval is above the baseline."
+    )
+    return [*lines, note, "", *table(header, rows)]
 
 
 def _directions(directions: Directions) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import BaseModel
 
+from tuiprobe.report.cells import FIGURE, Row, cells
+from tuiprobe.report.tables_head import head_tables
 from tuiprobe.report.text import cell
 from tuiprobe.results import (
     Estimate,
@@ -13,16 +15,12 @@ from tuiprobe.results import (
     NotRun,
     PersistentChannels,
     Report,
-    given,
 )
-
-Row = list[str | int | float | bool | None]
-FIGURE = ["value", "low", "high", "n", "method", "not_run_because"]
 
 
 def tables(report: Report) -> dict[str, str]:
     """CSV text by table name; numbers in full precision, empty where there is none."""
-    return {
+    found = {
         "figures": _csv(["data", "tap", "figure", *FIGURE], _figures(report)),
         "channels": _csv(
             ["data", "tap", "channel", "mean", "std", "figure", *FIGURE], _channels(report)
@@ -40,6 +38,10 @@ def tables(report: Report) -> dict[str, str]:
         ),
         "skipped": _csv(["data", "path", "reason"], _skipped(report)),
     }
+    for name, (header, rows) in head_tables(report).items():
+        if filled := list(rows):
+            found[name] = _csv(header, filled)
+    return found
 
 
 def _csv(header: list[str], rows: Iterable[Row]) -> str:
@@ -49,12 +51,6 @@ def _csv(header: list[str], rows: Iterable[Row]) -> str:
     for row in rows:
         writer.writerow([cell(one) if isinstance(one, str) else one for one in row])
     return file.getvalue()
-
-
-def _cells(figure: Figure) -> Row:
-    if not given(figure):
-        return [None, None, None, None, None, figure.reason]
-    return [figure.value, figure.low, figure.high, figure.n, figure.method, None]
 
 
 def named_figures(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Figure]]:
@@ -70,19 +66,19 @@ def named_figures(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Fig
 def _figures(report: Report) -> Iterator[Row]:
     for one in report.outliers:
         for name, figure in named_figures(one):
-            yield [one.data, one.tap, name, *_cells(figure)]
+            yield [one.data, one.tap, name, *cells(figure)]
 
 
 def _channels(report: Report) -> Iterator[Row]:
     for one in report.outliers:
         for share in one.shares:
             about: Row = [one.data, one.tap, share.channel, share.mean, share.std]
-            yield [*about, "share", *_cells(share.share)]
-            yield [*about, "leading", *_cells(share.leading)]
+            yield [*about, "share", *cells(share.share)]
+            yield [*about, "leading", *cells(share.leading)]
         if isinstance(one.persistent, PersistentChannels):
             for channel in one.persistent.channels:
                 about = [one.data, one.tap, channel.channel, channel.mean, None]
-                yield [*about, "outlier_fraction", *_cells(channel.fraction)]
+                yield [*about, "outlier_fraction", *cells(channel.fraction)]
 
 
 def _curve(report: Report) -> Iterator[Row]:
@@ -100,7 +96,7 @@ def _criteria(report: Report) -> Iterator[Row]:
     for data, tap, c in places:
         channels = " ".join(str(channel) for channel in c.channels)
         about: Row = [data, tap, c.name, c.source, c.unit, c.met, channels]
-        yield [*about, *_cells(c.figure), c.note]
+        yield [*about, *cells(c.figure), c.note]
 
 
 def _top_images(report: Report) -> Iterator[Row]:

@@ -1,0 +1,55 @@
+"""Results that rest on a head, computed by the probes themselves on small planted data."""
+
+import numpy as np
+
+from tests.report.samples import report
+from tuiprobe.catalog.baselines import bundled
+from tuiprobe.probes.concepts import ConceptSet, probe_concepts
+from tuiprobe.probes.directions import probe_directions
+from tuiprobe.probes.heads import HeadArrays, SetFeatures
+from tuiprobe.probes.robustness import Baseline, probe_robustness
+from tuiprobe.results import Concepts, Directions, Report, Robustness
+
+
+def one_hot(classes=8, channels=24, n=200):
+    """Exact in float32 on any machine: one-hot images, every fourth of them wrong."""
+    labels = np.arange(n) % classes
+    shown = np.where(np.arange(n) % 4 == 3, (labels + 1) % classes, labels)
+    weight = np.eye(classes, channels, dtype=np.float32) * np.arange(classes, 0, -1)[:, None]
+    h = np.eye(channels, dtype=np.float32)[shown] * 8
+    return HeadArrays(weight.astype(np.float32), source="toy"), SetFeatures("val", h, labels)
+
+
+def head_report() -> Report:
+    return report(directions=directions(), robustness=robustness(), concepts=concepts(), not_run=())
+
+
+def directions() -> Directions:
+    head, one = one_hot()
+    return probe_directions(head, [one], [3])
+
+
+def robustness() -> Robustness:
+    head, one = one_hot()
+    shift = SetFeatures("r", one.features[:100], one.labels[:100])
+    line = bundled("standard", ("imagenet_r",))
+    other = bundled("standard", ("objectnet",))
+    return probe_robustness(
+        head, [one, shift], {"r": "imagenet_r"}, [Baseline(line, ()), Baseline(other, ())]
+    )
+
+
+def concepts() -> Concepts:
+    head, one = one_hot()
+    presence = np.stack([one.features[:, 0] > 0, one.features[:, 3] > 0, one.labels < 4], axis=1)
+    found = probe_concepts(
+        head,
+        ConceptSet(
+            name="toy", features=np.tile(one.features, (4, 1)), presence=np.tile(presence, (4, 1)),
+            names=("red|", "dog", "half"), categories=("color", "object"),
+            category_of=np.array([0, 1, 1]), annotated=np.ones((800, 2), dtype=bool),
+            train=np.arange(800) < 400,
+        ),
+    )  # fmt: skip
+    assert isinstance(found, Concepts)
+    return found

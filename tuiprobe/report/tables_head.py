@@ -1,0 +1,98 @@
+"""CSV rows of what rests on a head: accuracies, effective robustness, directions, concepts."""
+
+from collections.abc import Iterator
+
+from tuiprobe.report.cells import FIGURE, Row, cells
+from tuiprobe.results import NotRun, Report
+
+
+def head_tables(report: Report) -> dict[str, tuple[list[str], Iterator[Row]]]:
+    """Header and rows by table name; a table without rows is left out by the caller."""
+    return {
+        "accuracies": (["data", "shift", "classes", "figure", *FIGURE], _accuracies(report)),
+        "effective_robustness": (
+            ["baseline", "target", "axis", "models", "above", "extrapolated", "figure", *FIGURE],
+            _effective(report),
+        ),
+        "directions": (
+            ["matrix", "direction", "singular_value", "importance"],
+            _directions(report),
+        ),
+        "pruning": (
+            ["data", "matrix", "kept_longest", "control", "pruned", "kept", *FIGURE],
+            _pruning(report),
+        ),
+        "ablation": (["data", "mode", "channels", "figure", *FIGURE], _ablation(report)),
+        "concepts": (
+            ["family", "directions", "figure", "threshold", "category", *FIGURE],
+            _concepts(report),
+        ),
+    }
+
+
+def _accuracies(report: Report) -> Iterator[Row]:
+    if report.robustness is None:
+        return
+    for one in report.robustness.accuracies:
+        about: Row = [one.data, one.shift, one.classes]
+        yield [*about, "top1", *cells(one.top1)]
+        yield [*about, "top5", *cells(one.top5)]
+        yield [*about, "id_own_classes", *cells(one.id_own_classes)]
+
+
+def _effective(report: Report) -> Iterator[Row]:
+    if report.robustness is None or isinstance(report.robustness.effective, NotRun):
+        return
+    for one in report.robustness.effective:
+        target = " ".join(one.target)
+        about: Row = [one.baseline, target, one.axis, one.models, one.above, one.extrapolated]
+        yield [*about, "precision", *cells(one.value)]
+        yield [*about, "prediction", *cells(one.prediction)]
+        yield [*about, "percentile", *cells(one.percentile)]
+
+
+def _directions(report: Report) -> Iterator[Row]:
+    if report.directions is None:
+        return
+    for basis in report.directions.bases:
+        pairs = zip(basis.singular_values, basis.importances, strict=True)
+        for i, (singular, importance) in enumerate(pairs):
+            yield [_matrix(basis.centred), i, singular, importance]
+
+
+def _matrix(centred: bool) -> str:
+    return "W minus its mean row" if centred else "W"
+
+
+def _pruning(report: Report) -> Iterator[Row]:
+    if report.directions is None:
+        return
+    for basis in report.directions.bases:
+        for curve in basis.curves:
+            about: Row = [curve.data, _matrix(basis.centred), curve.order, curve.control]
+            for point in curve.points:
+                yield [*about, point.fraction, point.kept, *cells(point.accuracy)]
+
+
+def _ablation(report: Report) -> Iterator[Row]:
+    if report.directions is None or isinstance(report.directions.ablations, NotRun):
+        return
+    for one in report.directions.ablations:
+        about: Row = [one.data, one.mode, " ".join(str(c) for c in one.channels)]
+        for name in ("before", "after", "random", "matched"):
+            yield [*about, name, *cells(getattr(one, name))]
+
+
+def _concepts(report: Report) -> Iterator[Row]:
+    if report.concepts is None:
+        return
+    for one in report.concepts.families:
+        about: Row = [one.family, one.directions]
+        at = report.concepts.threshold
+        yield [*about, "unique", at, None, *cells(one.unique)]
+        yield [*about, "rarefied", at, None, *cells(one.rarefied)]
+        yield [*about, "polysemanticity", at, None, *cells(one.polysemanticity)]
+        for point in one.curve:
+            yield [*about, "unique", point.threshold, None, *cells(point.concepts)]
+        for category in one.categories:
+            yield [*about, "unique", at, category.category, *cells(category.concepts)]
