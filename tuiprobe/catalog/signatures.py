@@ -65,7 +65,7 @@ def filed(path: Path) -> list[Signature]:
     for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
         try:
             found.append(_signature(json.loads(line)))
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"line {number} of {path} is no signature ({error})") from error
     return found
 

@@ -17,7 +17,7 @@ from tuiprobe.models import from_open_clip, from_timm
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.open_clip_source import Request
 
-IMAGES = 256
+IMAGES = 64
 OPEN_CLIP = ("RN50-quickgelu", "RN101-quickgelu", "ViT-B-32", "ViT-B-16", "ViT-L-14")
 TIMM = ("resnet50", "resnet101", "vit_base_patch32_224", "vit_base_patch16_224")
 

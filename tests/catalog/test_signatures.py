@@ -1,0 +1,77 @@
+"""Signatures: read from reports, filed, and shipped for untrained architectures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.signatures import add, filed, from_results, shipped
+
+
+def report(digest: str = "d1", kurtosis: float = 7.0) -> dict[str, Any]:
+    figure = {"value": kurtosis, "low": 6.5, "high": 7.5, "n": 300, "method": "bootstrap"}
+    return {
+        "model": {
+            "name": "rn50_openai",
+            "architecture": "RN50-quickgelu",
+            "representation": "projected",
+            "width": 1024,
+            "weights": {"kind": "pretrained", "source": "x", "digest": digest},
+        },
+        "data": [{"name": "val", "source": "imagefolder:/data", "measured": 300}],
+        "outliers": [
+            {"final": False, "data": "val", "kurtosis": {"reason": "inner"}},
+            {
+                "final": True,
+                "data": "val",
+                "kurtosis": figure,
+                "persistence": {"value": {"reason": "too few images"}},
+            },
+        ],
+    }
+
+
+def write(path: Path, content: object) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_a_run_is_filed_and_replaced(tmp_path: Path) -> None:
+    store = tmp_path / "deep" / "signatures.jsonl"
+    assert filed(store) == []
+    first = add(write(tmp_path / "a.json", report()), store)
+    assert first.kurtosis == (7.0, 6.5, 7.5)
+    assert first.persistence is None
+    assert (first.n, first.weights, first.data) == (300, "pretrained", "imagefolder:/data")
+    second = add(write(tmp_path / "b.json", report("d2")), store)
+    assert filed(store) == [first, second]
+    again = add(write(tmp_path / "c.json", report("d1", 7.1)), store)
+    assert filed(store) == [second, again]
+
+
+@pytest.mark.parametrize("content", [{}, [], {"model": 3}, "text", {**report(), "outliers": []}])
+def test_what_is_no_report_is_refused(content: object, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is no report of tuiprobe"):
+        from_results(write(tmp_path / "r.json", content))
+
+
+def test_a_damaged_file_of_signatures_names_the_line(tmp_path: Path) -> None:
+    store = tmp_path / "s.jsonl"
+    add(write(tmp_path / "a.json", report()), store)
+    store.write_text(store.read_text() + '{"model": 3}\n')
+    with pytest.raises(ValueError, match="line 2 of"):
+        filed(store)
+
+
+def test_untrained_references_of_every_backbone_ship() -> None:
+    references = {s.architecture: s for s in shipped()}
+    for preset in presets().values():
+        if preset.loader == "open_clip":
+            plain = preset.architecture.removesuffix("-quickgelu")
+            assert {plain, preset.architecture} & set(references)
+    for signature in references.values():
+        assert signature.weights == "untrained"
+        assert signature.kurtosis is not None
+        assert 1 < signature.kurtosis[0] < signature.width

@@ -1,0 +1,67 @@
+"""``tuiprobe doctor``: is the installation sound, and is a model what its name says?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tuiprobe.models.preflight import Check
+
+MARKS = {"pass": "ok", "warn": "!", "fail": "FAIL", "skip": "-"}
+
+
+def doctor(
+    model: Annotated[str | None, typer.Option(help="A preset or a spec to check.")] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights to load in place of the published ones.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Images to check labels and answers on.")] = None,
+    classes: Annotated[Path | None, typer.Option(help="Class names, one a line.")] = None,
+    templates: Annotated[Path | None, typer.Option(help="Prompt templates, one a line.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
+    offline: Annotated[bool, typer.Option("--offline", help="Open no socket.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check the installation; with --model the encoder, with --data labels and a known answer.
+
+    Ends with exit code 5 if a check fails.
+    """
+    from tuiprobe.models.doctor import examine
+    from tuiprobe.models.offline import go_offline
+
+    if offline:
+        go_offline()
+    checks = examine(
+        model,
+        checkpoint=checkpoint,
+        data=data,
+        classes=classes,
+        templates=templates,
+        device=device,
+        dtype=dtype,
+    )
+    if as_json:
+        print(json.dumps([asdict(check) for check in checks], indent=1))
+    else:
+        for line in lines(checks):
+            print(line)
+    if any(check.status == "fail" for check in checks):
+        raise typer.Exit(5)
+
+
+def lines(checks: list[Check]) -> list[str]:
+    """Returns one line a check, and one for what to do about it."""
+    from tuiprobe.plaintext import plain
+
+    printed = []
+    for check in checks:
+        printed.append(plain(f"{MARKS[check.status]:<5} {check.name:<14} {check.detail}"))
+        if check.fix and check.status in ("warn", "fail"):
+            printed.append(plain(f"{'':<20} → {check.fix}"))
+    return printed

@@ -1,0 +1,43 @@
+"""``tuiprobe inspect``: load one encoder and show its taps, preprocessing and cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def inspect(
+    model: Annotated[str, typer.Argument(help="A preset or a spec.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Weights to load in place of the published ones.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
+    offline: Annotated[bool, typer.Option("--offline", help="Open no socket.")] = False,
+    cost: Annotated[bool, typer.Option(help="Time a trial batch.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show taps, widths, preprocessing and the cost of a trial batch."""
+    from tuiprobe.models import load_encoder
+    from tuiprobe.models.inspect import describe
+    from tuiprobe.models.offline import go_offline
+
+    if offline:
+        go_offline()
+    encoder = load_encoder(model, checkpoint=checkpoint, device=device, dtype=dtype)
+    found = describe(encoder, cost=cost)
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    for name in ("name", "architecture", "representation", "width", "parameters"):
+        print(f"{name:<15} {found[name]}")
+    for name in ("weights", "preprocessing", "text", "head", "cost"):
+        if found[name] is not None:
+            print(f"{name:<15} " + ", ".join(f"{k} {v}" for k, v in found[name].items()))
+    for tap in found["taps"]:
+        print(f"{tap['name']:<40} {tap['kind']:<6} {tap['channels']:>6}")
+    if found["untappable"]:
+        print(f"{len(found['untappable'])} modules cannot be tapped; --json says why")

@@ -1,0 +1,159 @@
+"""All checks of ``tuiprobe doctor``, as data."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuiprobe.catalog.accuracies import published_row
+from tuiprobe.catalog.cached import hub_cache
+from tuiprobe.catalog.presets import presets
+from tuiprobe.errors import TuiprobeError, UsageError
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.head_files import read_classes, read_templates
+from tuiprobe.models.labels import imagenet_labels, prompt_names
+from tuiprobe.models.load import load_encoder
+from tuiprobe.models.preflight import Check, check_encoder, expected_activation
+from tuiprobe.models.preflight_data import Setup, check_labels, known_answer, sample_of
+
+if TYPE_CHECKING:
+    from tuiprobe.datasets.base import Dataset
+
+PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "scipy", "safetensors")
+
+
+def examine(
+    model: str | None = None,
+    *,
+    checkpoint: Path | None = None,
+    data: str | None = None,
+    classes: Path | None = None,
+    templates: Path | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+) -> list[Check]:
+    """Runs every check that the arguments allow.
+
+    Raises:
+        UsageError: If data are named without a model.
+    """
+    checks = check_installation()
+    if model is None:
+        if data is not None:
+            raise UsageError("--data needs --model")
+        return checks
+    encoder = load_encoder(model, checkpoint=checkpoint, device=device, dtype=dtype)
+    checks += check_encoder(encoder)
+    if data is None:
+        return checks
+    from tuiprobe.datasets.load import load_suite
+
+    images = next(iter(load_suite(data).sets.values()))
+    checks += check_labels(images.classes, len(images.samples))
+    return [*checks, check_answer(encoder, images, classes, templates)]
+
+
+def check_installation() -> list[Check]:
+    """Checks the interpreter, the libraries, the native core and the caches."""
+    import torch
+
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
+    found = [
+        Check("python", "pass", f"{platform.python_version()}, {platform.platform()}"),
+        Check("libraries", "pass", versions),
+        _native(),
+    ]
+    if torch.cuda.is_available():
+        found.append(Check("device", "pass", torch.cuda.get_device_name()))
+    else:
+        found.append(Check("device", "pass", f"CPU, {torch.get_num_threads()} threads"))
+    found.append(Check("hub cache", "pass", str(hub_cache())))
+    return found
+
+
+def _native() -> Check:
+    try:
+        from tuiprobe import _native
+    except ImportError as error:
+        fix = "install tuiprobe again, with a C++ compiler"
+        return Check("native core", "fail", str(error), fix)
+    return Check("native core", "pass", str(Path(_native.__file__).name))
+
+
+def published_accuracy(encoder: Encoder) -> float | None:
+    """Returns the published ImageNet accuracy of an encoder, None if there is none.
+
+    Only for published weights: a file of the user's need not answer like the tag it names.
+    """
+    if encoder.weights.kind != "pretrained" or "@" in encoder.architecture:
+        return None
+    preset = presets().get(encoder.name)
+    spec = preset.spec if preset is not None else encoder.name
+    row = published_row(spec, encoder.preprocessing.size[0])
+    return None if row is None else row.imagenet
+
+
+def check_answer(
+    encoder: Encoder, images: Dataset, classes: Path | None, templates: Path | None
+) -> Check:
+    """Compares accuracy on 500 images with the published figure, if images and figure are there."""
+    expected, labels = expected_answer(encoder, images)
+    if expected is None or labels is None:
+        reason = "no published accuracy for these weights on these images"
+        return Check("known answer", "skip", reason)
+    text = encoder.text
+    right = Setup(
+        preprocess=encoder.preprocess,
+        activation=expected_activation(encoder) if text is not None else None,
+        labels=labels,
+        classes=_names(encoder, images),
+        templates=text.templates if text is not None else (),
+    )
+    used = Setup(
+        preprocess=encoder.preprocess,
+        activation=None,
+        labels=labels,
+        classes=read_classes(classes) if classes is not None else right.classes,
+        templates=read_templates(templates) if templates is not None else right.templates,
+    )
+    try:
+        return known_answer(encoder, images, sample_of(images), expected, used, right).check()
+    except (TuiprobeError, ValueError) as error:
+        return Check("known answer", "fail", str(error))
+
+
+def expected_answer(
+    encoder: Encoder, images: Dataset
+) -> tuple[float | None, tuple[int, ...] | None]:
+    """Returns the published accuracy on these images, and the head's row for each label."""
+    if encoder.loader == "miniature" and images.source.startswith("miniature"):
+        return _miniature_answer(encoder, images)
+    labels = imagenet_labels(images.classes)
+    if labels is None or len(labels) != 1000 or len(images.samples) != 50_000:
+        return None, None
+    return published_accuracy(encoder), labels
+
+
+def _miniature_answer(
+    encoder: Encoder, images: Dataset
+) -> tuple[float | None, tuple[int, ...] | None]:
+    from tuiprobe import miniature
+
+    accuracies = miniature.card(encoder.architecture).get("accuracies", {})
+    found = accuracies.get(images.source.rpartition(":")[2])
+    value = found.get("accuracy") if isinstance(found, dict) else found
+    if encoder.weights.kind != "pretrained" or not isinstance(value, int | float):
+        return None, None
+    return float(value), tuple(range(len(images.classes)))
+
+
+def _names(encoder: Encoder, images: Dataset) -> tuple[str, ...]:
+    """Returns the names in the order of the head's rows."""
+    labels = imagenet_labels(images.classes)
+    if labels is None:
+        return prompt_names(images.classes)
+    from tuiprobe.models.labels import imagenet_names
+
+    return imagenet_names()

@@ -1,0 +1,227 @@
+"""Preflight: is this encoder the one its name says, and does it see images as it should?
+
+Each check compares what is there with what the catalog or the library says of the weights. What
+nothing vouches for is a warning, never a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from tuiprobe.catalog.names import published
+from tuiprobe.catalog.presets import NORMALIZATIONS, presets
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.models.encoder import Encoder
+
+Status = Literal["pass", "warn", "fail", "skip"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding.
+
+    Attributes:
+        name: What was checked.
+        status: ``pass``, ``warn`` (nothing vouches for it), ``fail`` or ``skip``.
+        detail: What was found.
+        fix: What to do; empty where nothing is to be done.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    fix: str = ""
+
+
+def check_encoder(encoder: Encoder) -> list[Check]:
+    """Checks an encoder without images."""
+    checks: list[tuple[str, Callable[[Encoder], Check]]] = [
+        ("weights", _weights),
+        ("activation", _activation),
+        ("preprocessing", _preprocessing_source),
+        ("normalisation", _normalisation),
+        ("interpolation", _interpolation),
+        ("input size", _input_size),
+        ("tokenizer", _tokenizer),
+        ("eval mode", _eval_mode),
+        ("dtype", _dtype),
+    ]
+    found = []
+    for name, check in checks:
+        try:
+            found.append(check(encoder))
+        except TuiprobeError as error:
+            found.append(Check(name, "fail", str(error)))
+    return found
+
+
+def _weights(encoder: Encoder) -> Check:
+    weights = encoder.weights
+    said = f"{weights.kind}, {weights.source}, SHA-256 {weights.digest[:12]}…"
+    bad = [n for n, p in encoder.module.state_dict().items() if not _finite(p)]
+    if bad:
+        fix = "the file is damaged or was saved after a run diverged; use another"
+        return Check("weights", "fail", f"{bad[0]} holds values that are not finite", fix)
+    if weights.kind == "untrained":
+        return Check("weights", "warn", said, "pass --checkpoint FILE; no verdict is given")
+    return Check("weights", "pass", said)
+
+
+def _finite(tensor: Tensor) -> bool:
+    return not tensor.is_floating_point() or bool(tensor.isfinite().all())
+
+
+def expected_activation(encoder: Encoder) -> str | None:
+    """Returns ``gelu``, ``quickgelu`` or ``relu`` that the weights want; None if nothing says."""
+    preset = presets().get(encoder.name)
+    if preset is not None and preset.public:
+        return preset.activation
+    if encoder.loader == "open_clip" and encoder.tag is not None:
+        base = encoder.architecture.partition("@")[0]
+        model = published(f"open_clip:{base}/{encoder.tag}")
+        if model is not None:
+            return "quickgelu" if model.quickgelu else "gelu"
+    return None
+
+
+def built_activations(encoder: Encoder) -> set[str]:
+    """Returns the kinds of activation that the model is built with, GELU's kin only."""
+    return {
+        "quickgelu" if type(m).__name__.lower() == "quickgelu" else "gelu"
+        for m in encoder.module.modules()
+        if isinstance(m, nn.GELU) or type(m).__name__.lower() in ("quickgelu", "gelutanh")
+    }
+
+
+def _activation(encoder: Encoder) -> Check:
+    built = built_activations(encoder)
+    wanted = expected_activation(encoder)
+    said = " and ".join(sorted(built)) or "no GELU"
+    if wanted == "relu" or (not built and wanted is None):
+        return Check("activation", "pass", said)
+    if wanted is None:
+        fix = "name the tag that the weights were trained under, as open_clip:ARCH/TAG"
+        return Check("activation", "warn", f"{said}; nothing says what the weights want", fix)
+    if built != {wanted}:
+        fix = "use the preset, or the architecture with the activation of the weights"
+        return Check("activation", "fail", f"built with {said}, trained with {wanted}", fix)
+    return Check("activation", "pass", said)
+
+
+def _preprocessing_source(encoder: Encoder) -> Check:
+    source = encoder.preprocessing.source
+    if "assumed" in source:
+        fix = "name the tag whose preprocessing these weights were trained with"
+        return Check("preprocessing", "warn", source, fix)
+    return Check("preprocessing", "pass", source)
+
+
+def expected_normalisation(encoder: Encoder) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns mean and standard deviation that belong to the weights."""
+    preset = presets().get(encoder.name)
+    if preset is not None:
+        return NORMALIZATIONS[preset.normalization]
+    return encoder.preprocessing.mean, encoder.preprocessing.std
+
+
+def measured_normalisation(encoder: Encoder) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns mean and deviation that ``preprocess`` applies, from a black and a white image."""
+    from PIL import Image
+
+    side = max(encoder.preprocessing.size)
+    black, white = (
+        encoder.preprocess(Image.new("RGB", (side, side), colour)).mean(dim=(1, 2)).double()
+        for colour in ("black", "white")
+    )
+    std = 1 / (white - black)
+    mean = -black * std
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _normalisation(encoder: Encoder) -> Check:
+    wanted_mean, wanted_std = expected_normalisation(encoder)
+    mean, std = measured_normalisation(encoder)
+    said = f"mean {_numbers(mean)}, std {_numbers(std)}"
+    if not (_near(mean, wanted_mean) and _near(std, wanted_std)):
+        wanted = f"mean {_numbers(wanted_mean)}, std {_numbers(wanted_std)}"
+        fix = "use the preprocessing that belongs to the weights"
+        return Check("normalisation", "fail", f"images get {said}; they need {wanted}", fix)
+    return Check("normalisation", "pass", said)
+
+
+def _near(values: tuple[float, ...], wanted: tuple[float, ...]) -> bool:
+    full = wanted * len(values) if len(wanted) == 1 else wanted
+    return all(abs(a - b) < 1e-3 for a, b in zip(values, full, strict=True))
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return "/".join(f"{value:.3g}" for value in values)
+
+
+def _interpolation(encoder: Encoder) -> Check:
+    preset = presets().get(encoder.name)
+    found = encoder.preprocessing.interpolation
+    if preset is not None and preset.interpolation != found:
+        fix = "use the preprocessing that belongs to the weights"
+        return Check("interpolation", "fail", f"{found}, not {preset.interpolation}", fix)
+    return Check("interpolation", "pass", found)
+
+
+def _input_size(encoder: Encoder) -> Check:
+    from PIL import Image
+
+    tensor = encoder.preprocess(Image.new("RGB", (97, 61), "grey"))
+    size = encoder.preprocessing.size
+    if tuple(tensor.shape) != (3, *size) or tensor.dtype != torch.float32:
+        said = (
+            f"preprocess gives {tuple(tensor.shape)} {tensor.dtype}, not (3, {size[0]}, {size[1]})"
+        )
+        return Check("input size", "fail", said, "the preprocessing is of another model")
+    try:
+        with torch.inference_mode():
+            h = encoder.encode(tensor[None])
+    except RuntimeError as error:
+        fix = "the preprocessing is of another model"
+        return Check("input size", "fail", str(error).splitlines()[0], fix)
+    if tuple(h.shape) != (1, encoder.width) or not bool(h.isfinite().all()):
+        said = f"h is {tuple(h.shape)}, or not finite; expected (1, {encoder.width})"
+        return Check("input size", "fail", said, "try float32")
+    return Check("input size", "pass", f"{size[0]} x {size[1]}, h of {encoder.width} channels")
+
+
+def _tokenizer(encoder: Encoder) -> Check:
+    text = encoder.text
+    if text is None:
+        return Check("tokenizer", "skip", "no text tower")
+    tokens = text.tokenize(["a photo of a cat.", "a photo of a dog."])
+    if tuple(tokens.shape) != (2, text.context_length):
+        said = f"prompts become {tuple(tokens.shape)}, not (2, {text.context_length})"
+        return Check("tokenizer", "fail", said, "the tokenizer is of another model")
+    if bool((tokens[0] == tokens[1]).all()):
+        return Check("tokenizer", "fail", "two prompts become the same tokens", "its files are bad")
+    return Check("tokenizer", "pass", f"{text.tokenizer}, context length {text.context_length}")
+
+
+def _eval_mode(encoder: Encoder) -> Check:
+    training = [n or "the model" for n, m in encoder.module.named_modules() if m.training]
+    if training:
+        return Check("eval mode", "fail", f"{training[0]} is in training mode", "call .eval()")
+    if any(p.requires_grad for p in encoder.module.parameters()):
+        return Check("eval mode", "fail", "parameters ask for gradients", "requires_grad_(False)")
+    return Check("eval mode", "pass", "eval mode, no gradients")
+
+
+def _dtype(encoder: Encoder) -> Check:
+    kinds = {p.dtype for p in encoder.module.parameters()}
+    said = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+    if kinds - {encoder.dtype}:
+        return Check("dtype", "fail", f"parameters are {said}, asked for {encoder.dtype}")
+    status: Status = "pass" if encoder.dtype == torch.float32 else "warn"
+    return Check(
+        "dtype", status, said, "" if status == "pass" else "published figures are float32's"
+    )

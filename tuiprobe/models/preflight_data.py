@@ -1,0 +1,241 @@
+"""Preflight with images: labels, class mask, counts, and an accuracy whose answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from scipy.stats import binomtest
+from torch import Tensor, nn
+
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.heads import Head
+from tuiprobe.models.labels import imagenet_labels
+from tuiprobe.models.preflight import Check
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from tuiprobe.datasets.base import Dataset, Sample
+
+SAMPLE = 500
+"""Images of the known-answer check."""
+
+KNOWN_COUNTS = {
+    (1000, 50_000): "ImageNet validation",
+    (1000, 10_000): "ImageNet-V2",
+    (1000, 50_889): "ImageNet-Sketch",
+    (200, 30_000): "ImageNet-R",
+    (200, 7_500): "ImageNet-A",
+}
+
+
+def check_labels(classes: Sequence[str], images: int) -> list[Check]:
+    """Checks what the class folders mean, and whether a well-known set is complete."""
+    if not classes:
+        return [Check("label map", "skip", "no labels")]
+    labels = imagenet_labels(classes)
+    if labels is None:
+        digits = all(name.isdigit() for name in classes)
+        if digits:
+            fix = "give the names in label order by --classes FILE"
+            said = f"{len(classes)} index folders, but not ImageNet's 1,000: names unknown"
+            return [Check("label map", "warn", said, fix)]
+        return [Check("label map", "pass", f"{len(classes)} classes by their own names")]
+    kind = "index folders" if classes[0].isdigit() else "WordNet ids"
+    jumbled = " in string order (1, 10, 100, 2), mapped by value" if _jumbled(labels) else ""
+    found = [Check("label map", "pass", f"{len(classes)} {kind}{jumbled}")]
+    if len(classes) < 1000:
+        said = f"{len(classes)} of 1,000 classes: the head is masked to them"
+        found.append(Check("class mask", "pass", said))
+    name = KNOWN_COUNTS.get((len(classes), images))
+    if name is not None:
+        found.append(Check("image count", "pass", f"{images:,} images, as {name} has"))
+    else:
+        said = f"{images:,} images in {len(classes)} classes: no complete ImageNet set"
+        found.append(
+            Check("image count", "warn", said, "fine for a sample; else files are missing")
+        )
+    return found
+
+
+def _jumbled(labels: Sequence[int]) -> bool:
+    return list(labels) != sorted(labels)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that turns an image and a label into a hit or a miss.
+
+    Attributes:
+        preprocess: Image to tensor.
+        activation: ``gelu`` or ``quickgelu`` put in place of either; None leaves the model alone.
+        labels: Class of each folder, by the data set's label.
+        classes: Names in the order of the head's rows.
+        templates: Prompt templates; empty for a classifier.
+    """
+
+    preprocess: Callable[[Image], Tensor]
+    activation: str | None
+    labels: tuple[int, ...]
+    classes: tuple[str, ...]
+    templates: tuple[str, ...]
+
+
+CAUSES = {
+    "preprocess": "normalisation and resizing",
+    "activation": "activation function",
+    "labels": "label map",
+    "classes": "class order",
+    "templates": "prompt templates",
+}
+"""What to call each part of a setup."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the known-answer check found.
+
+    Attributes:
+        expected: Published accuracy.
+        hits: Images right.
+        n: Images seen.
+        low: Lower end of the 95 % interval (Wilson) around the accuracy seen.
+        high: Upper end.
+        agrees: Whether the published figure lies in the 99.9 % interval.
+        causes: Parts whose restoring, alone, restores the answer; all differing parts together
+            where only that does.
+    """
+
+    expected: float
+    hits: int
+    n: int
+    low: float
+    high: float
+    agrees: bool
+    causes: tuple[str, ...] = ()
+
+    def check(self) -> Check:
+        """Returns the answer as a finding."""
+        said = (
+            f"accuracy {self.hits / self.n:.3f} ({self.low:.3f} to {self.high:.3f}) on {self.n} "
+            f"images, published {self.expected:.3f}"
+        )
+        if self.agrees:
+            return Check("known answer", "pass", said)
+        if not self.causes:
+            fix = "none of the parts that differ explains it; check weights and data"
+            return Check("known answer", "fail", said, fix)
+        fix = f"restoring the {' and the '.join(self.causes)} restores it"
+        return Check("known answer", "fail", said, fix)
+
+
+def sample_of(images: Dataset, seed: int = 0, count: int = SAMPLE) -> list[Sample]:
+    """Returns a seeded sample of the labelled images."""
+    labelled = [sample for sample in images.samples if sample.label is not None]
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(labelled), generator=generator)[:count]
+    return [labelled[i] for i in order.tolist()]
+
+
+def known_answer(
+    encoder: Encoder,
+    images: Dataset,
+    samples: Sequence[Sample],
+    expected: float,
+    used: Setup,
+    reference: Setup | None = None,
+    batch: int = 50,
+) -> Answer:
+    """Compares the accuracy under ``used`` with the published one, and looks for the cause.
+
+    A cause is named only if restoring that part to ``reference`` restores the answer; where no
+    single part does, all parts that differ are tried together.
+
+    Args:
+        encoder: The encoder.
+        images: Data set that opens samples.
+        samples: Labelled images.
+        expected: Published accuracy, a fraction.
+        used: What the run would do.
+        reference: What catalog and libraries say is right; None looks for no cause.
+        batch: Images per forward pass.
+    """
+
+    def answer(setup: Setup, causes: tuple[str, ...] = ()) -> Answer:
+        hits = _hits(encoder, images, samples, setup, batch)
+        test = binomtest(hits, len(samples), expected)
+        interval = test.proportion_ci(method="wilson")
+        inside = test.proportion_ci(confidence_level=0.999, method="wilson")
+        agrees = bool(inside.low <= expected <= inside.high)
+        return Answer(
+            expected, hits, len(samples), float(interval.low), float(interval.high), agrees, causes
+        )
+
+    first = answer(used)
+    if first.agrees or reference is None:
+        return first
+    parts = [name for name in CAUSES if getattr(used, name) != getattr(reference, name)]
+    causes = tuple(
+        CAUSES[part]
+        for part in parts
+        if answer(replace(used, **{part: getattr(reference, part)})).agrees
+    )
+    if not causes and len(parts) > 1 and answer(reference).agrees:
+        causes = tuple(CAUSES[part] for part in parts)
+    return replace(first, causes=causes)
+
+
+def _hits(
+    encoder: Encoder, images: Dataset, samples: Sequence[Sample], setup: Setup, batch: int
+) -> int:
+    hits = 0
+    with torch.inference_mode(), activation(encoder.module, setup.activation):
+        head = _head(encoder, setup)
+        for start in range(0, len(samples), batch):
+            part = samples[start : start + batch]
+            tensors = torch.stack([setup.preprocess(images.open(sample)) for sample in part])
+            guesses = head.logits(encoder.encode(tensors).cpu()).argmax(dim=1).tolist()
+            truth = [setup.labels[s.label] for s in part if s.label is not None]
+            hits += sum(g == t for g, t in zip(guesses, truth, strict=True))
+    return hits
+
+
+def _head(encoder: Encoder, setup: Setup) -> Head:
+    if encoder.text is None:
+        if encoder.classifier is None:
+            raise ValueError(f"{encoder.name} has no head to answer with")
+        return encoder.classifier
+    rows = []
+    for name in setup.classes:  # Uncached: an activation swapped on purpose must leave no trace.
+        prompts = [template.replace("{}", name) for template in setup.templates]
+        mean = encoder.text.encode(encoder.text.tokenize(prompts)).float().mean(dim=0).cpu()
+        rows.append(nn.functional.normalize(mean, dim=0))
+    return Head(torch.stack(rows), None, setup.classes, setup.templates, normalize=True)
+
+
+@contextmanager
+def activation(module: nn.Module, kind: str | None) -> Iterator[None]:
+    """Puts GELU or QuickGELU in place of either within the block; None changes nothing."""
+    from open_clip.transformer import QuickGELU
+
+    if kind is None:
+        yield
+        return
+    new: type[nn.Module] = QuickGELU if kind == "quickgelu" else nn.GELU
+    swapped = [
+        (parent, name, child)
+        for parent in module.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, nn.GELU | QuickGELU)
+    ]
+    try:
+        for parent, name, _ in swapped:
+            setattr(parent, name, new().eval())
+        yield
+    finally:
+        for parent, name, child in swapped:
+            setattr(parent, name, child)
