@@ -22,6 +22,7 @@ from tuiprobe.results.directions import (
     PruningCurve,
     PruningPoint,
 )
+from tuiprobe.results.indicator import Indicator, Stratum
 from tuiprobe.results.outliers import (
     ChannelImages,
     ChannelShare,
@@ -68,6 +69,7 @@ __all__ = [
     "Figure",
     "Fingerprint",
     "Frozen",
+    "Indicator",
     "Model",
     "NotRun",
     "NotRunPart",
@@ -82,6 +84,7 @@ __all__ = [
     "Report",
     "Robustness",
     "Skipped",
+    "Stratum",
     "Timings",
     "TopImage",
     "Verdict",

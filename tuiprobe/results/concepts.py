@@ -1,4 +1,4 @@
-"""Result types of the concept probe (definitions: docs/concepts.md)."""
+"""Result types of the concept probe (definitions: docs/directions.md)."""
 
 from typing import Literal
 
