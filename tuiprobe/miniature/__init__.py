@@ -11,6 +11,7 @@ model is built.
 (64, 64, 3)
 """
 
+from tuiprobe.miniature.baseline import BaselineRow, baseline_rows
 from tuiprobe.miniature.build import build
 from tuiprobe.miniature.captions import TEMPLATES
 from tuiprobe.miniature.concepts import (
@@ -32,8 +33,10 @@ __all__ = [
     "MODEL_NAMES",
     "SETS",
     "SHIFTS",
+    "BaselineRow",
     "Concept",
     "MiniatureSet",
+    "baseline_rows",
     "build",
     "caption",
     "card",

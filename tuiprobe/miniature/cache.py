@@ -1,6 +1,7 @@
 """Pixels of whole sets, rendered once into files outside the package, for training."""
 
 import os
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.miniature import world
 from tuiprobe.miniature.backgrounds import SIZE
+from tuiprobe.miniature.profiles import PROFILES
 
 _CHUNK = 500
 
@@ -21,7 +23,9 @@ def pixels(folder: Path, name: str, count: int, stream: int = 0) -> NDArray[np.u
     Labelled sets are taken in even strides, so that a part holds every class equally often.
     The file is renamed into place when complete.
     """
-    target = folder / f"{name}-{stream}-{count}.npy"
+    # Named by the profile too, so that pixels of an older world are never taken for today's.
+    world_of = zlib.crc32(repr(PROFILES[name]).encode())
+    target = folder / f"{name}-{stream}-{count}-{world_of:08x}.npy"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         part = target.with_suffix(f".part{os.getpid()}")

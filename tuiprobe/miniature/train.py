@@ -10,14 +10,15 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from tuiprobe.miniature import evaluation, weights
-from tuiprobe.miniature.recipes import MODELS, RECIPES
+from tuiprobe.miniature import baseline, evaluation, weights, world
+from tuiprobe.miniature.recipes import BASELINE, MODELS, RECIPES, SEEDS, Recipe
 from tuiprobe.miniature.tokenizer import WordTokenizer
-from tuiprobe.miniature.training import new_model, train
+from tuiprobe.miniature.training import checkpoint, new_model, train
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -36,25 +37,62 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def make(name: str, seed: int, cache: Path, output: Path) -> None:
-    """Train one model, evaluate it on the published images as it will be shipped, and save it."""
+    """Train one model, evaluate it on the published images as it will be shipped, and save it.
+
+    The card of every run is kept in the cache; weights are written for the models that are shipped
+    (those of `recipes.MODELS`), to `output`.
+    """
     recipe = RECIPES[name]
-    start = _started_from(recipe.start, seed, cache) if recipe.start else None
+    start = _started_from(recipe, seed, cache) if recipe.start else None
     model = train(recipe, seed, cache, start, evaluation.quick_report(cache))
     details = {"name": name, "seed": seed, "recipe": asdict(recipe)}
     details["vocabulary_sha256"] = WordTokenizer().digest
-    weights.save(model, name, details, output)
-    shipped = weights.restore(model, weights.load_file(output / f"{name}.safetensors"), name)
+    trial = cache / f"{name}-{seed}"
+    weights.save(model, name, details, trial)
+    shipped = weights.restore(model, weights.load_file(trial / f"{name}.safetensors"), name)
     details |= evaluation.evaluate(shipped, cache, stream=0)
-    weights.save(shipped, name, details, output)
+    weights.save(shipped, name, details, trial)
+    if recipe in MODELS:
+        weights.save(shipped, name, details, output)
     print(json.dumps(details), flush=True)
 
 
-def _started_from(name: str, seed: int, cache: Path) -> nn.Module:
-    """Return the last checkpoint of another model of the same seed."""
-    saved = cache / f"{name}-{seed}.ckpt"
+def make_baseline(cache: Path, output: Path) -> None:
+    """Train what is missing of the supervised runs and write their table."""
+    runs = [(recipe.name, 0) for recipe in BASELINE]
+    runs += [("mini_supervised", seed) for seed in SEEDS]
+    cards = []
+    for name, seed in runs:
+        path = cache / f"{name}-{seed}" / f"{name}.json"
+        if not path.exists():
+            make(name, seed, cache, cache)
+        cards.append(json.loads(path.read_text(encoding="utf-8")))
+    write_baseline(cards, output / baseline.FILE)
+
+
+def write_baseline(cards: list[dict[str, Any]], path: Path) -> None:
+    """Write the accuracies of supervised runs as a table."""
+    rows = [",".join(baseline.COLUMNS)]
+    for card in cards:
+        rate = {name: entry["hits"] / entry["n"] for name, entry in card["accuracy"].items()}
+        recipe = card["recipe"]
+        cells = [card["name"].split("_")[1], card["seed"], recipe["images"], recipe["steps"]]
+        cells += [f"{rate[name]:.5f}" for name in ("val", *world.SHIFTS)]
+        rows.append(",".join(str(cell) for cell in cells))
+    part = path.with_suffix(".part")
+    part.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    part.replace(path)
+
+
+def _started_from(recipe: Recipe, seed: int, cache: Path) -> nn.Module:
+    """Return the model of the same seed that a recipe starts from, trained first if need be."""
+    before = RECIPES[recipe.start or ""]
+    saved = checkpoint(cache, before.name, seed, recipe.start_step)
     if not saved.exists():
-        raise SystemExit(f"Train {name} with seed {seed} first: {saved} does not exist.")
-    model = new_model(RECIPES[name])
+        print(f"{recipe.name} starts from {before.name}, which is trained first", file=sys.stderr)
+        start = _started_from(before, seed, cache) if before.start else None
+        train(before, seed, cache, start, evaluation.quick_report(cache))
+    model = new_model(before)
     model.load_state_dict(torch.load(saved, weights_only=True)["model"])
     return model
 
@@ -68,6 +106,8 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     for name in args.models or [recipe.name for recipe in MODELS]:
         make(name, args.seed, args.cache, args.output)
+    if not args.models:
+        make_baseline(args.cache, args.output)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,8 @@ def new_model(recipe: Recipe, start: nn.Module | None = None) -> nn.Module:
     if recipe.contrastive:
         clip: Any = new_clip()
         with torch.no_grad():
+            if start is not None:
+                clip.load_state_dict(start.state_dict())
             clip.logit_scale.fill_(math.log(recipe.scale))
         clip.logit_scale.requires_grad_(recipe.learned)
         trained: nn.Module = clip
@@ -65,7 +68,7 @@ def targets(folder: Path, recipe: Recipe) -> Tensor:
 def batches(recipe: Recipe, seed: int, first: int) -> Iterator[NDArray[np.int64]]:
     """Yield the image numbers of each step from step `first` on, epoch by epoch in new order."""
     per_epoch = recipe.images // recipe.batch
-    for step in range(first, recipe.steps):
+    for step in range(first, recipe.end):
         epoch, at = divmod(step, per_epoch)
         if at == 0 or step == first:
             order = np.random.default_rng([seed, epoch]).permutation(recipe.images)
@@ -76,7 +79,8 @@ def rate_at(recipe: Recipe, step: int) -> float:
     """Return the learning rate of a step."""
     if step < recipe.warmup:
         return recipe.rate * (step + 1) / recipe.warmup
-    done = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
+    hold = max(recipe.hold, recipe.warmup)
+    done = max(0.0, (step - hold) / max(1, recipe.steps - hold))
     return recipe.rate * 0.5 * (1 + math.cos(math.pi * done))
 
 
@@ -124,7 +128,7 @@ def train(
     model = new_model(recipe, start)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optim = optimiser(model, recipe)
-    saved = folder / f"{recipe.name}-{seed}.ckpt"
+    saved = checkpoint(folder, recipe.name, seed)
     step = 0
     if saved.exists():
         state = torch.load(saved, weights_only=True)
@@ -146,8 +150,10 @@ def train(
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optim.step()
         step, total, count = step + 1, total + loss.item(), count + 1
-        if step % SAVE_EVERY == 0 or step == recipe.steps:
+        if step % SAVE_EVERY == 0 or step == recipe.end:
             _save(saved, model, optim, step)
+            if step == recipe.keep:
+                shutil.copy(saved, checkpoint(folder, recipe.name, seed, step))
             line: dict[str, float] = {"step": step, "loss": total / count}
             line["seconds"] = time.monotonic() - began
             if report is not None:
@@ -159,6 +165,11 @@ def train(
             total, count = 0.0, 0
     model.eval()
     return model
+
+
+def checkpoint(folder: Path, name: str, seed: int, step: int = 0) -> Path:
+    """Return where the last state of a training is saved, or the one kept at a step."""
+    return folder / (f"{name}-{seed}-{step}.ckpt" if step else f"{name}-{seed}.ckpt")
 
 
 def _save(path: Path, model: nn.Module, optim: torch.optim.Optimizer, step: int) -> None:
