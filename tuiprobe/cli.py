@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tuiprobe import __version__
-from tuiprobe.commands import report, reprobe
+from tuiprobe.commands import atlas, doctor, fetch, inspect, models, report, reprobe
 from tuiprobe.errors import TuiprobeError, UsageError
 
 app = typer.Typer(
@@ -23,8 +23,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command("report")(report.report)
-app.command("reprobe")(reprobe.reprobe)
+for command in (
+    models.models,
+    atlas.atlas,
+    inspect.inspect,
+    doctor.doctor,
+    fetch.fetch,
+    report.report,
+    reprobe.reprobe,
+):
+    app.command()(command)
 
 
 @app.callback(invoke_without_command=True)
