@@ -49,11 +49,13 @@ def markdown(report: Report) -> str:
 def _in_short(report: Report) -> list[str]:
     verdict = report.verdict
     grid = " (outside the paper's grid of backbones)" if verdict.in_grid is False else ""
+    told = f"Outlier features: {verdict.outcome}"
+    if verdict.outcome == "withheld":
+        told = "No verdict on outlier features: withheld"
     lines = [
         "## In short",
         "",
-        f"**Outlier features: {verdict.outcome}**{grid}, by rule {verdict.rule} (uncalibrated) on "
-        f"{code(verdict.data)}.",
+        f"**{told}**{grid}, by rule {verdict.rule} (uncalibrated) on {code(verdict.data)}.",
         "",
         *(f"- {escaped(reason)}" for reason in verdict.reasons),
         "",

@@ -43,13 +43,15 @@ def headline(report: Report) -> list[str]:
 
 
 def outlier_sections(report: Report) -> list[str]:
-    """Channels, top images, layers and neighbouring criteria."""
+    """Channels and top images of the first set; layers and neighbouring criteria of all."""
     lines: list[str] = []
-    for one in report.outliers:
-        if one.final:
-            lines += _channels(one)
-            lines += _curve(one)
-            lines += _images(one)
+    finals = [one for one in report.outliers if one.final]
+    for one in finals[:1]:
+        lines += _channels(one)
+        lines += _curve(one)
+        lines += _images(one)
+    if len(finals) > 1:
+        lines += ["The same for the other sets is in `tables/`.", ""]
     lines += _layers(report)
     lines += _criteria(report)
     return lines
