@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <memory>
 #include <string>
 
@@ -11,6 +12,9 @@
 #include "cpu/parallel.hpp"
 #include "cpu/precision.hpp"
 #include "cpu/stats.hpp"
+#if defined(TUIPROBE_WITH_CUDA)
+#include "cuda/moments.hpp"
+#endif
 
 namespace py = pybind11;
 
@@ -394,6 +398,71 @@ double read_memory(uintptr_t data, int64_t count, int flavour, int threads) {
   return sum;
 }
 
+// Why CUDA tensors do not take the kernels; empty where they do.
+std::string cuda_reason() {
+#if defined(TUIPROBE_WITH_CUDA)
+  const char* reason = cuda::unavailable();
+  return reason == nullptr ? "" : reason;
+#else
+  return "built without CUDA: " TUIPROBE_CUDA_REASON;
+#endif
+}
+
+#if defined(TUIPROBE_WITH_CUDA)
+View device_view(uintptr_t data, int dtype, std::array<int64_t, 4> shape,
+                 std::array<int64_t, 4> strides) {
+  require(dtype >= 0 && dtype <= 2, "unknown dtype code");
+  for (const int64_t size : shape) require(size >= 0 && size < INT32_MAX, "sizes out of range");
+  require(shape[3] >= 1, "no channels");
+  require(data != 0 || shape[0] * shape[1] * shape[2] == 0, "null data pointer");
+  return {reinterpret_cast<const void*>(data),
+          static_cast<DType>(dtype),
+          shape[0],
+          shape[1],
+          shape[2],
+          shape[3],
+          strides[0],
+          strides[1],
+          strides[2],
+          strides[3]};
+}
+
+int64_t cuda_scratch_bytes(std::array<int64_t, 4> shape) {
+  return cuda::scratch_bytes(device_view(1, 0, shape, {}));
+}
+
+// All pointers are device memory on the current device; enqueues and returns.
+void cuda_update_moments(uintptr_t data, int dtype, std::array<int64_t, 4> shape,
+                         std::array<int64_t, 4> strides, uintptr_t state, int64_t state_bytes,
+                         uintptr_t scratch, int64_t scratch_size, uintptr_t stream) {
+  const View view = device_view(data, dtype, shape, strides);
+  require(state != 0 && state_bytes == shape[3] * static_cast<int64_t>(sizeof(Moments)),
+          "state of another size");
+  require(scratch_size >= cuda::scratch_bytes(view), "scratch too small");
+  const char* error;
+  {
+    py::gil_scoped_release release;
+    error = cuda::update_moments(view, reinterpret_cast<Moments*>(state),
+                                 reinterpret_cast<void*>(scratch), reinterpret_cast<void*>(stream));
+  }
+  if (error != nullptr) throw std::runtime_error(std::string("CUDA: ") + error);
+}
+#endif
+
+// The bytes of `channels` empty Moments, and back: how state lies in device memory.
+py::bytes empty_moments(int64_t channels) {
+  require(channels >= 1, "no channels");
+  const std::vector<Moments> empty(static_cast<size_t>(channels));
+  return py::bytes(reinterpret_cast<const char*>(empty.data()), empty.size() * sizeof(Moments));
+}
+
+py::dict decode_moments(const std::string& bytes) {
+  require(bytes.size() % sizeof(Moments) == 0, "not whole Moments");
+  std::vector<Moments> moments(bytes.size() / sizeof(Moments));
+  std::memcpy(moments.data(), bytes.data(), bytes.size());
+  return write_moments(moments);
+}
+
 std::string isa() {
   const char* error = nullptr;
   const cpu::Kernels* set = cpu::kernels(&error);
@@ -429,6 +498,15 @@ PYBIND11_MODULE(_native, m) {
         py::arg("shape"), py::arg("strides"), py::arg("starts"), py::arg("concepts"),
         py::arg("positives"), py::arg("false_weight"), py::arg("groups"), py::arg("concept_group"),
         py::arg("both_signs"), py::arg("threads"));
+#if defined(TUIPROBE_WITH_CUDA)
+  m.def("cuda_scratch_bytes", &tuiprobe::cuda_scratch_bytes, py::arg("shape"));
+  m.def("cuda_update_moments", &tuiprobe::cuda_update_moments, py::arg("data"), py::arg("dtype"),
+        py::arg("shape"), py::arg("strides"), py::arg("state"), py::arg("state_bytes"),
+        py::arg("scratch"), py::arg("scratch_size"), py::arg("stream"));
+#endif
+  m.def("cuda_reason", &tuiprobe::cuda_reason);
+  m.def("empty_moments", &tuiprobe::empty_moments, py::arg("channels"));
+  m.def("decode_moments", [](const py::bytes& b) { return tuiprobe::decode_moments(b); });
   m.def("read_memory", &tuiprobe::read_memory, py::arg("data"), py::arg("count"),
         py::arg("flavour"), py::arg("threads"));
   m.def("isa", &tuiprobe::isa, "Instruction set in use.");

@@ -1,5 +1,6 @@
-"""Builds the C++ tests with AddressSanitizer and UBSan and runs them, one set of loops each."""
+"""Builds the C++ tests with sanitizers and runs them; the CUDA kernels run on host threads."""
 
+import fcntl
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,25 +9,33 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("cmake") is None or (shutil.which("c++") is None and shutil.which("g++") is None),
-    reason="no CMake or no C++ compiler",
-)
+pytestmark = [
+    pytest.mark.timeout(1200),  # the first run builds
+    pytest.mark.skipif(
+        shutil.which("cmake") is None
+        or (shutil.which("c++") is None and shutil.which("g++") is None),
+        reason="no CMake or no C++ compiler",
+    ),
+]
 
 
 def run(*command, **options):
-    result = subprocess.run(command, capture_output=True, text=True, timeout=280, **options)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=900, **options)
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
     return result.stdout
 
 
 @pytest.fixture(scope="session")
-def build(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("csrc")
+def build():
+    """Builds once for all test processes, in a folder kept between runs."""
+    folder = ROOT / "build" / "csrc-tests"
+    folder.mkdir(parents=True, exist_ok=True)
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     options = ["-DTUIPROBE_BUILD_TESTS=ON", "-DTUIPROBE_WERROR=ON"]
-    run("cmake", "-S", str(ROOT), "-B", str(folder), *generator, *options)
-    run("cmake", "--build", str(folder), "--parallel", "2")
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run("cmake", "-S", str(ROOT), "-B", str(folder), *generator, *options)
+        run("cmake", "--build", str(folder), "--parallel", "2")
     return folder / "tests" / "csrc"
 
 
@@ -38,3 +47,24 @@ def test_monoids(build):
 def test_update(build, isa):
     if "skipped" in run(build / "test_update", isa):
         pytest.skip(f"this machine has no {isa}")
+
+
+@pytest.mark.parametrize("sanitizer", ["address", "thread"])
+def test_cuda_kernels_on_the_host(build, sanitizer):
+    run(build / f"test_cuda_kernels_{sanitizer}")
+
+
+@pytest.mark.parametrize("barrier", [1, 2, 3, 4])
+def test_a_missing_barrier_is_noticed(build, barrier):
+    command = [build / "test_cuda_kernels_thread", str(barrier)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert result.returncode != 0
+    assert "data race" in result.stderr or "failed" in result.stdout
+
+
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
+def test_nvcc_compiles_the_kernels_without_a_warning(tmp_path):
+    source = ROOT / "csrc" / "cuda" / "moments.cu"
+    flags = ["-std=c++17", "-Werror=all-warnings", "-Xcompiler=-Wall,-Wextra,-Werror"]
+    targets = ["-gencode=arch=compute_80,code=sm_80", "-gencode=arch=compute_90,code=sm_90"]
+    run("nvcc", *flags, *targets, "-c", str(source), "-o", str(tmp_path / "moments.o"))

@@ -23,7 +23,12 @@ from tuiprobe.stats._accumulators import (
     SampleMoments,
 )
 from tuiprobe.stats._average_precision import average_precision
-from tuiprobe.stats._native import instruction_set, openmp_runtime, supported_instruction_sets
+from tuiprobe.stats._native import (
+    cuda_reason,
+    instruction_set,
+    openmp_runtime,
+    supported_instruction_sets,
+)
 from tuiprobe.stats._summaries import ActivationSummary, Moments, SampleSummary, TopK
 
 __all__ = [
@@ -36,6 +41,7 @@ __all__ = [
     "SampleSummary",
     "TopK",
     "average_precision",
+    "cuda_reason",
     "instruction_set",
     "openmp_runtime",
     "supported_instruction_sets",

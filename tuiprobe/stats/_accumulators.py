@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from tuiprobe.stats._cuda_moments import CudaMoments
 from tuiprobe.stats._input import read_activations, read_sample_ids
 from tuiprobe.stats._native import native
 from tuiprobe.stats._summaries import (
@@ -31,7 +32,11 @@ class _Accumulator:
         self.device = _device(device)
         self._core = native.Accumulator(channels=channels, **_NOTHING | parts)
         self._parts = parts
-        self._ids_lock = threading.Lock()
+        self._lock = threading.Lock()
+        wanted = self.device.type == "cuda" and parts == {"moments": True}
+        self._cuda = (
+            CudaMoments(channels, self.device) if wanted and not native.cuda_reason() else None
+        )
 
     def update(self, x: Any, sample_ids: Any = None, *, channel_dim: int = -1) -> None:
         """Takes the activations of whole images; an empty batch changes nothing.
@@ -55,13 +60,29 @@ class _Accumulator:
         if self.device.type == "cpu":
             threads = torch.get_num_threads()
             self._core.update(rows.data, rows.dtype, rows.shape, rows.strides, ids, threads)
+        elif self._cuda is not None and self._parts == {"moments": True}:
+            if rows.shape[0]:
+                with self._lock:
+                    self._cuda.update(x, rows)
         else:
             self._update_in_torch(x, ids, channel_dim)
+
+    def _settle(self) -> Any:
+        """Brings what a device holds into the native core, and returns the core."""
+        if self._cuda is not None:
+            with self._lock:
+                held = self._cuda.drain()
+                if held is not None:
+                    part = native.Accumulator(channels=self.channels, **_NOTHING | self._parts)
+                    held["images"] = np.array([held["images"]])
+                    part.load(held)
+                    self._core.merge(part)
+        return self._core
 
     def _update_in_torch(self, x: torch.Tensor, ids: Any, channel_dim: int) -> None:
         """Plain torch in float64, where the extension has no kernels for the device."""
         rows = x.movedim(channel_dim, -1).reshape(len(x), -1, self.channels)
-        with self._ids_lock:
+        with self._lock:
             if ids is None:
                 ids = np.arange(len(x)) + self._core.images()
             for state in partial_states(rows, torch.from_numpy(ids), self._parts):
@@ -78,13 +99,13 @@ class _Accumulator:
         """
         if type(other) is not type(self):
             raise TypeError(f"cannot merge {type(other).__name__} into {type(self).__name__}")
-        self._core.merge(other._core)
+        self._settle().merge(other._settle())
         return self
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Returns the whole state as CPU tensors; loading it again gives the same bits."""
         flat: dict[str, torch.Tensor] = {}
-        for name, value in self._core.state().items():
+        for name, value in self._settle().state().items():
             if isinstance(value, dict):
                 flat |= {f"{name}.{key}": torch.from_numpy(a) for key, a in value.items()}
             else:
@@ -107,7 +128,7 @@ class _Accumulator:
                 nested.setdefault(part, {})[key] = array
             else:
                 nested[part] = array
-        self._core.load(nested)
+        self._settle().load(nested)
 
 
 _NOTHING = {"moments": False, "largest": 0, "smallest": 0, "samples": False}
@@ -149,7 +170,7 @@ class ChannelMoments(_Accumulator):
 
     def compute(self) -> Moments:
         """Returns the moments of all values seen so far."""
-        return Moments(**self._core.summary("moments")["moments"])
+        return Moments(**self._settle().summary("moments")["moments"])
 
 
 class ChannelTopK(_Accumulator):

@@ -8,7 +8,13 @@ import torch  # noqa: F401
 
 import tuiprobe._native as native
 
-__all__ = ["instruction_set", "native", "openmp_runtime", "supported_instruction_sets"]
+__all__ = [
+    "cuda_reason",
+    "instruction_set",
+    "native",
+    "openmp_runtime",
+    "supported_instruction_sets",
+]
 
 
 def instruction_set() -> str:
@@ -30,3 +36,11 @@ def supported_instruction_sets() -> tuple[str, ...]:
 def openmp_runtime() -> str:
     """Returns the file of the OpenMP runtime in use; empty if loops run on one thread."""
     return str(native.openmp_runtime())
+
+
+def cuda_reason() -> str:
+    """Returns why CUDA tensors take the plain torch path; empty where native kernels serve them.
+
+    Only :class:`tuiprobe.stats.ChannelMoments` has native CUDA kernels.
+    """
+    return str(native.cuda_reason())

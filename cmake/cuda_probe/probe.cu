@@ -1,0 +1,6 @@
+__global__ void nothing() {}
+
+int main() {
+  nothing<<<1, 1>>>();
+  return 0;
+}

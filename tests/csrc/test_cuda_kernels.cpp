@@ -1,0 +1,148 @@
+// The CUDA kernels on the host, over odd shapes, element types and layouts. With an argument k the
+// k-th barrier is left out, which must not go unnoticed.
+#include <random>
+
+#include "check.hpp"
+#include "host_context.hpp"
+
+using namespace tuiprobe;
+using namespace tuiprobe::cuda;
+
+namespace {
+
+int skip = 0;
+
+template <class T>
+T encode(float x);
+
+template <>
+float encode<float>(float x) {
+  return x;
+}
+
+template <>
+BFloat16 encode<BFloat16>(float x) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  return {static_cast<uint16_t>(bits >> 16)};
+}
+
+template <>
+Half encode<Half>(float x) {  // small multiples of a quarter, infinity and NaN only
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  const uint32_t sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;
+  if (rest >= 0x7f800000u) {
+    return {static_cast<uint16_t>(sign | (rest > 0x7f800000u ? 0x7e00u : 0x7c00u))};
+  }
+  return {static_cast<uint16_t>(rest == 0 ? sign : sign | (rest - 0x38000000u) >> 13)};
+}
+
+template <class T>
+constexpr DType kType = sizeof(T) == 4 ? DType::f32 : DType::f16;
+template <>
+constexpr DType kType<BFloat16> = DType::bf16;
+
+template <class T>
+std::vector<T> values(int64_t n, unsigned seed) {
+  std::mt19937 random(seed);
+  std::vector<T> out;
+  for (int64_t i = 0; i < n; ++i) {
+    const unsigned draw = random() % 200;
+    const float x = draw == 0   ? INFINITY
+                    : draw == 1 ? NAN
+                                : static_cast<float>(static_cast<int>(random() % 61) - 30) / 4;
+    out.push_back(encode<T>(x));
+  }
+  return out;
+}
+
+template <class T>
+void update(const View& x, std::vector<Moments>& state, bool vectors) {
+  const ChunkPlan plan = plan_chunks(x);
+  std::vector<Moments> parts(static_cast<size_t>(plan.chunks * x.channels));
+  constexpr int kVector = 16 / sizeof(T);
+  const auto tiles = [&](int64_t each) { return (x.channels + each - 1) / each; };
+  if (x.channel_stride != 1) {
+    run_grid(x.channels, plan.chunks, skip, [&](HostContext& ctx) {
+      strided_moments_kernel<T>(ctx, x, plan, state.data(), parts.data());
+    });
+  } else if (vectors) {
+    run_grid(tiles(kLanes * kVector), plan.chunks, skip, [&](HostContext& ctx) {
+      moments_kernel<T, kVector>(ctx, x, plan, state.data(), parts.data());
+    });
+  } else {
+    run_grid(tiles(kLanes), plan.chunks, skip, [&](HostContext& ctx) {
+      moments_kernel<T, 1>(ctx, x, plan, state.data(), parts.data());
+    });
+  }
+  run_grid(tiles(kDepth), 1, skip, [&](HostContext& ctx) {
+    merge_moments_kernel(ctx, parts.data(), x.channels, plan.chunks, state.data());
+  });
+}
+
+void add_slowly(const View& x, std::vector<Moments>& state) {
+  for (int64_t c = 0; c < x.channels; ++c) {
+    Moments& m = state[static_cast<size_t>(c)];
+    for (int64_t i = 0; i < x.images; ++i) {
+      for (int64_t p = 0; p < positions(x); ++p) {
+        const float value = load(row_address(x, i, p), c * x.channel_stride, x.dtype);
+        m = merge(m, lift(static_cast<double>(value)));
+      }
+    }
+  }
+}
+
+void compare(const std::vector<Moments>& got, const std::vector<Moments>& wanted) {
+  for (size_t c = 0; c < got.size(); ++c) {
+    const Moments &a = got[c], &b = wanted[c];
+    CHECK(a.count == b.count);
+    CHECK(a.nonfinite == b.nonfinite);
+    CHECK(near(a.mean, b.mean, 1e-9));
+    CHECK(near(a.m2, b.m2, 1e-9 * b.m2));
+    CHECK(near(a.m3, b.m3, 1e-9 * b.m4));
+    CHECK(near(a.m4, b.m4, 1e-9 * b.m4));
+    CHECK(a.min == b.min && a.max == b.max);
+  }
+}
+
+template <class T>
+void check_shape(int64_t images, int64_t h, int64_t w, int64_t c) {
+  constexpr int64_t kVector = 16 / sizeof(T);
+  std::vector<Moments> state[3], wanted(static_cast<size_t>(c));
+  for (auto& s : state) s.resize(static_cast<size_t>(c));
+  for (unsigned seed = 0; seed < 2; ++seed) {  // the second update starts from a state
+    const std::vector<T> data = values<T>(images * h * w * c, seed);
+    const View last{data.data(), kType<T>, images, h, w, c, h * w * c, w * c, c, 1};
+    add_slowly(last, wanted);
+    if (c % kVector == 0) update<T>(last, state[0], true);
+    update<T>(last, state[1], false);
+    std::vector<T> turned(data.size(), T{});
+    const View first{turned.data(), kType<T>, images, h, w, c, c * h * w, w, 1, h * w};
+    for (int64_t i = 0; i < images; ++i) {
+      for (int64_t p = 0; p < h * w; ++p) {
+        for (int64_t k = 0; k < c; ++k) {
+          turned[static_cast<size_t>((i * c + k) * h * w + p)] =
+              data[static_cast<size_t>((i * h * w + p) * c + k)];
+        }
+      }
+    }
+    update<T>(first, state[2], false);
+  }
+  if (c % kVector == 0) compare(state[0], wanted);
+  compare(state[1], wanted);
+  compare(state[2], wanted);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc > 1) skip = std::atoi(argv[1]);
+  check_shape<float>(1, 1, 1, 1);
+  check_shape<float>(70, 1, 1, 5);
+  check_shape<float>(3, 3, 7, 8);
+  check_shape<Half>(130, 1, 1, 16);
+  check_shape<Half>(9, 1, 3, 3);
+  check_shape<BFloat16>(33, 2, 1, 8);
+  return report();
+}
