@@ -26,7 +26,7 @@ def atlas(
     table: Annotated[str | None, typer.Option(help="Only open_clip, timm or testbed rows.")] = None,
     baseline: Annotated[
         list[str] | None,
-        typer.Option(help="standard, standard_and_low or timm_imagenet1k; repeats."),
+        typer.Option(help="standard, standard_and_low, timm_imagenet1k; repeats."),
     ] = None,
     target: Annotated[
         list[str] | None, typer.Option(help="Shift to average over, e.g. imagenet_v2; repeats.")

@@ -6,6 +6,7 @@ Random weights are no zero of kurtosis or persistence; what they give belongs be
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
 
@@ -18,7 +19,7 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.open_clip_source import Request
 
 IMAGES = 64
-OPEN_CLIP = ("RN50-quickgelu", "RN101-quickgelu", "ViT-B-32", "ViT-B-16", "ViT-L-14")
+OPEN_CLIP = ("RN50-quickgelu", "ViT-B-32", "RN101-quickgelu", "ViT-B-16", "ViT-L-14")
 TIMM = ("resnet50", "resnet101", "vit_base_patch32_224", "vit_base_patch16_224")
 
 
@@ -69,18 +70,25 @@ def signature(encoder: Encoder, batch: int = 16) -> Signature:
     )
 
 
-def generate() -> str:
-    """Returns the content of ``untrained.json``."""
-    found = []
+def encoders() -> Iterator[Encoder]:
+    """Yields every architecture with its random weights."""
     for name in OPEN_CLIP:
         request = Request(name, name, untrained=True)
-        found.append(signature(from_open_clip.load(request, device="cpu", dtype=torch.float32)))
+        yield from_open_clip.load(request, device="cpu", dtype=torch.float32)
     for name in TIMM:
         wanted = from_timm.Request(name, name, untrained=True)
-        found.append(signature(from_timm.load(wanted, device="cpu", dtype=torch.float32)))
-    note = f"random initialisation, seed 0, {IMAGES} rendered images; python -m {__spec__.name}"
-    return json.dumps({"note": note, "signatures": [asdict(s) for s in found]}, indent=1) + "\n"
+        yield from_timm.load(wanted, device="cpu", dtype=torch.float32)
+
+
+def main() -> None:
+    """Writes ``untrained.json``, anew after each architecture."""
+    note = f"random initialisation, seed 0, {IMAGES} rendered images of miniature:val"
+    found: list[Signature] = []
+    for encoder in encoders():
+        found.append(signature(encoder))
+        content = {"note": note, "signatures": [asdict(s) for s in found]}
+        SHIPPED.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
-    SHIPPED.write_text(generate(), "utf-8")
+    main()
