@@ -88,7 +88,5 @@ BASELINE: tuple[Recipe, ...] = (
     Recipe("baseline_half", "train", 10000, 250, 2e-3, decay=0.05, warmup=50),
     Recipe("baseline_short", "train", 20000, 100, 2e-3, decay=0.05, warmup=30),
     Recipe("baseline_slow", "train", 20000, 150, 1e-3, decay=0.05, warmup=30),
-    Recipe("baseline_middle", "train", 20000, 200, 2e-3, decay=0.05, warmup=40),
 )
-SEEDS = (0, 1, 2)
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (*MODELS, _SHARP, *BASELINE)}

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from tuiprobe.miniature import baseline, evaluation, weights, world
-from tuiprobe.miniature.recipes import BASELINE, MODELS, RECIPES, SEEDS, Recipe
+from tuiprobe.miniature.recipes import BASELINE, MODELS, RECIPES, Recipe
 from tuiprobe.miniature.tokenizer import WordTokenizer
 from tuiprobe.miniature.training import checkpoint, new_model, train
 
@@ -59,13 +59,11 @@ def make(name: str, seed: int, cache: Path, output: Path) -> None:
 
 def make_baseline(cache: Path, output: Path) -> None:
     """Train what is missing of the supervised runs and write their table."""
-    runs = [(recipe.name, 0) for recipe in BASELINE]
-    runs += [("mini_supervised", seed) for seed in SEEDS]
     cards = []
-    for name, seed in runs:
-        path = cache / f"{name}-{seed}" / f"{name}.json"
+    for name in (*(recipe.name for recipe in BASELINE), "mini_supervised"):
+        path = cache / f"{name}-0" / f"{name}.json"
         if not path.exists():
-            make(name, seed, cache, cache)
+            make(name, 0, cache, cache)
         cards.append(json.loads(path.read_text(encoding="utf-8")))
     write_baseline(cards, output / baseline.FILE)
 
