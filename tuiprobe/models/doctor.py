@@ -141,12 +141,11 @@ def _miniature_answer(
 ) -> tuple[float | None, tuple[int, ...] | None]:
     from tuiprobe import miniature
 
-    accuracies = miniature.card(encoder.architecture).get("accuracies", {})
-    found = accuracies.get(images.source.rpartition(":")[2])
-    value = found.get("accuracy") if isinstance(found, dict) else found
-    if encoder.weights.kind != "pretrained" or not isinstance(value, int | float):
+    found = miniature.card(encoder.architecture).get("accuracy", {})
+    figure = found.get(images.source.rpartition(":")[2])
+    if encoder.weights.kind != "pretrained" or figure is None:
         return None, None
-    return float(value), tuple(range(len(images.classes)))
+    return figure["hits"] / figure["n"], tuple(range(len(images.classes)))
 
 
 def _names(encoder: Encoder, images: Dataset) -> tuple[str, ...]:
