@@ -12,7 +12,16 @@ from typing import Annotated
 import typer
 
 from tuiprobe import __version__
-from tuiprobe.commands import atlas, doctor, fetch, inspect, models, report, reprobe
+from tuiprobe.commands import (
+    atlas,
+    doctor,
+    fetch,
+    inspect,
+    miniature,
+    models,
+    report,
+    reprobe,
+)
 from tuiprobe.errors import TuiprobeError, UsageError
 
 app = typer.Typer(
@@ -33,6 +42,7 @@ for command in (
     reprobe.reprobe,
 ):
     app.command()(command)
+app.add_typer(miniature.app, name="miniature")
 
 
 @app.callback(invoke_without_command=True)

@@ -40,8 +40,8 @@ def narrated() -> Iterator[Listener]:
 def sentence(event: Event) -> str:
     r"""Returns an event as one line of plain text.
 
-    >>> sentence(Event("warning", "bad\\x1b[31m name"))
-    'warning: bad\\\\x1b[31m name'
+    >>> print(sentence(Event("warning", "bad\x1b[31m name")))
+    warning: bad\x1b[31m name
     """
     prefix = {"warning": "warning: ", "skipped": "skipped ", "failed": "error: "}
     return prefix.get(event.kind, "") + plain(event.message)

@@ -131,6 +131,38 @@ def test_worker_processes_change_nothing(
     assert found == undisturbed
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_keeps_what_is_measured(
+    number: signal.Signals, small_checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "group"
+    arguments = job(small_checkpoint, pictures, directory, "--workers", "2")
+    process = subprocess.Popen(
+        command(*arguments), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_for_shards(directory, 2, process)
+    os.killpg(process.pid, number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert results(directory)["data"][0]["measured"] >= 8
+
+
+def test_a_worker_that_is_killed_ends_the_run_with_a_cause(
+    small_checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "killed"
+    arguments = job(small_checkpoint, pictures, directory, "--workers", "1")
+    process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
+    wait_for_shards(directory, 1, process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in (5, 0)  # 0 if all batches were decoded already
+    assert "Traceback" not in said
+    assert process.returncode == 0 or "a process that decodes images died" in said
+
+
 def test_ranks_do_not_race_for_a_fresh_start(
     small_checkpoint: Path, pictures: Path, tmp_path: Path, tuiprobe: Run
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -13,6 +13,9 @@ from tuiprobe.events import Event, Listener
 from tuiprobe.narration import narrated
 from tuiprobe.plaintext import plain
 from tuiprobe.spec import DEFAULT_DATA, DEFAULT_MODEL, RunSpec, default_sample
+
+if TYPE_CHECKING:
+    from tuiprobe.engine.run import Outcome
 
 INTERRUPTED = 130
 
@@ -84,8 +87,7 @@ def _run_one(
             summary = write_reports(outcome.directory)
             sys.stdout.write(summary)
             sys.stdout.flush()
-        place = outcome.directory.path / "report.md" if outcome.merged else outcome.directory.path
-        print(plain(f"report: {place}" if outcome.merged else f"run: {place}"), file=sys.stderr)
+        print(_last_line(outcome), file=sys.stderr)
     except TuiprobeError as error:
         listen(Event("failed", str(error)))
         return error.exit_code
@@ -93,3 +95,10 @@ def _run_one(
         listen(Event("interrupted", "stopped; what is published is kept"))
         return INTERRUPTED
     return 0 if outcome.complete else INTERRUPTED
+
+
+def _last_line(outcome: Outcome) -> str:
+    what = "report" if outcome.merged else "run"
+    of = " of an UNTRAINED network" if outcome.untrained else ""
+    path = outcome.directory.path
+    return plain(f"{what}{of}: {path / 'report.md' if outcome.merged else path}")

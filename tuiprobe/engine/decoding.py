@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 from tuiprobe.datasets.base import Dataset, UnreadableImageError
 from tuiprobe.engine.device import available_cores
 from tuiprobe.engine.shards import Shard
-from tuiprobe.errors import RunError
 
 MAX_WORKERS = 8
 _WORKERS_FROM = 512  # fewer images than this are decoded before worker processes have started
@@ -54,9 +53,6 @@ def decode_batches(
         datasets: Data set of each set name.
         preprocess: RGB image to float32 tensor ``[3, H, W]``.
         workers: Worker processes; 0 for none.
-
-    Raises:
-        RunError: If a worker process died.
     """
     places = [(s.set_name, int(i)) for s in shards for batch in s.batches for i in batch]
     loader: DataLoader[Batch] = DataLoader(
@@ -67,15 +63,15 @@ def decode_batches(
         worker_init_fn=_start_worker,
         multiprocessing_context="fork" if workers else None,
     )
-    try:
-        yield from loader
-    except RuntimeError as error:
-        if "DataLoader worker" in str(error):
-            raise RunError(
-                f"a process that decodes images died ({error}); most often the memory is full: "
-                "try fewer --workers, or --workers 0"
-            ) from error
-        raise
+    yield from loader
+
+
+def worker_died(error: Exception) -> bool:
+    """Whether torch reports that a decoding process is gone.
+
+    It says so from a signal handler, so the error surfaces wherever this process happens to be.
+    """
+    return isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
 
 
 def _batches_of_places(shards: Sequence[Shard]) -> list[list[int]]:
@@ -112,6 +108,7 @@ def _collate(items: list[tuple[int, torch.Tensor | str]]) -> Batch:
 
 
 def _start_worker(_number: int) -> None:
-    """Leaves Ctrl-C to the engine, which finishes the batch and keeps what was computed."""
+    """Leaves stopping to the engine: both signals may go to the whole process group."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)

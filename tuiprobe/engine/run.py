@@ -40,12 +40,14 @@ class Outcome:
         complete: Whether every image was measured.
         merged: Whether this process wrote the results; False where another rank will.
         resumed: Images that an earlier attempt had already measured.
+        untrained: Whether the encoder has random weights.
     """
 
     directory: RunDir
     complete: bool
     merged: bool
     resumed: int
+    untrained: bool
 
 
 def run(
@@ -146,7 +148,8 @@ class _Run:
                 # Where two ranks finish together, the second finds the results already written.
                 if not complete or _modified(self._directory.results_file) == before:
                     merged = self._merge_and_probe()
-        return Outcome(self._directory, complete, merged, inventory.done)
+        untrained = self._plan.encoder.weights.kind == "untrained"
+        return Outcome(self._directory, complete, merged, inventory.done, untrained)
 
     def _prepare(self, mix: bool) -> Inventory:
         plan, directory = self._plan, self._directory

@@ -1,0 +1,109 @@
+"""The embedded default, end to end, and the same figures by every way in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tuiprobe
+from tuiprobe import miniature
+from tuiprobe.results import Report
+
+SETS = ("val", *miniature.SHIFTS)
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tuiprobe", *arguments], cwd=folder, capture_output=True, text=True
+    )
+
+
+def only_run(folder: Path) -> Path:
+    (found,) = (folder / "runs").iterdir()
+    return found
+
+
+def test_the_default_goes_through_every_part(tmp_path: Path) -> None:
+    done = run(tmp_path, "--headless", "--sample", "60")
+    assert done.returncode == 0, done.stderr
+    directory = only_run(tmp_path)
+    report = Report.read(directory / "results.json")
+    assert report.model.name == "mini_clip"
+    assert tuple(data.name for data in report.data) == SETS
+    assert all(data.measured == 60 for data in report.data)
+    assert {o.data for o in report.outliers} == set(SETS)
+    assert report.directions is not None
+    assert report.robustness is not None
+    assert [a.data for a in report.robustness.accuracies] == list(SETS)
+    # the shipped model is right on its own world nearly always: far above the 1/40 of chance
+    assert report.robustness.accuracies[0].top1.low > 0.5
+    assert "never evidence about real models" in done.stdout
+    assert "accuracy (top-1) on val" in done.stdout
+    assert (directory / "report.md").read_text().startswith("# ")
+    assert list((directory / "tables").glob("*.csv"))
+    assert list((directory / "thumbs" / "val").glob("*.jpg"))
+
+
+def figures(report: Report) -> dict:
+    """Returns everything measured, without what names the source."""
+    found = json.loads(report.without_timings().to_json())
+    for one in (*found["outliers"], *found["data"], *found["robustness"]["accuracies"]):
+        one.pop("data", None)
+    for data in found["data"]:
+        data.pop("source")
+        data.pop("images")
+    for name in ("spec", "key", "title", "warnings", "verdict"):
+        del found[name]
+    return found
+
+
+def test_command_line_python_and_exported_files_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = {"sample": 80, "workers": 0, "threads": 1}
+    built_in = tuiprobe.probe("mini_clip", "miniature:val", output="api", **options)
+    done = run(
+        tmp_path, "--headless", "--data", "miniature:val", "--sample", "80", "--workers", "0",
+        "--threads", "1", "--output", "cli",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert Report.read(tmp_path / "cli" / "results.json").without_timings() == (
+        built_in.without_timings()
+    )
+    exported = miniature.export(tmp_path / "files", sets=("val",), layouts=("imagefolder",))
+    source = f"imagefolder:{exported / 'imagefolder' / 'val'}"
+    files = tuiprobe.probe("mini_clip", source, output="dir", **options)
+    assert figures(files) == figures(built_in)
+
+
+def test_an_untrained_preset_says_so_everywhere(tmp_path: Path) -> None:
+    done = run(tmp_path, "--headless", "--model", "rn101_cc12m", "--sample", "2")
+    assert done.returncode == 0, done.stderr
+    report = Report.read(only_run(tmp_path) / "results.json")
+    assert report.model.weights.kind == "untrained"
+    assert "UNTRAINED" in report.title
+    assert report.verdict.outcome == "withheld"
+    assert "UNTRAINED" in done.stderr.strip().splitlines()[-1]
+    assert (only_run(tmp_path) / "report.md").read_text().startswith("# UNTRAINED")
+
+
+def test_required_weights_are_not_replaced(tmp_path: Path) -> None:
+    done = run(tmp_path, "--headless", "--model", "rn101_cc12m", "--require-weights")
+    assert done.returncode == 3
+    assert "--checkpoint FILE" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_one_model_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+    done = run(
+        tmp_path, "--headless", "--model", "nonsense", "--model", "mini_clip_soft",
+        "--data", "miniature:val", "--sample", "40",
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "there is no preset 'nonsense'" in done.stderr
+    assert Report.read(only_run(tmp_path) / "results.json").model.name == "mini_clip_soft"

@@ -1,0 +1,50 @@
+"""``tuiprobe miniature export DIR``: the embedded world as ordinary files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="The embedded world: write it out as files.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.callback()
+def miniature() -> None:
+    """The embedded world: write it out as files."""
+
+
+@app.command()
+def export(
+    directory: Annotated[Path, typer.Argument(help="Where to; must be new or empty.")],
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A set to write; repeats. Default val, shifts."),
+    ] = None,
+    layouts: Annotated[
+        list[str] | None,
+        typer.Option("--layout", help="imagefolder, webdataset or broden; repeats. Default all."),
+    ] = None,
+    images: Annotated[int | None, typer.Option(help="Images per set; default all.")] = None,
+) -> None:
+    """Write sets as ImageFolder PNGs, webdataset shards and Broden's layout."""
+    from tuiprobe.miniature import export as write
+    from tuiprobe.miniature.export import DEFAULT_SETS, LAYOUTS
+
+    written = write(
+        directory,
+        sets=sets or DEFAULT_SETS,
+        layouts=layouts or LAYOUTS,
+        images=images,
+        progress=_said,
+    )
+    print(written)
+
+
+def _said(part: str, done: int, total: int) -> None:
+    if done == total:
+        print(f"{part}: {total} images", file=sys.stderr)
