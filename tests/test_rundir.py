@@ -38,7 +38,7 @@ def test_arrays_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory,
     path = tmp_path_factory.mktemp("arrays") / "a.safetensors"
     write_arrays(path, found, {"note": "x"})
     read, metadata = read_arrays(path)
-    assert metadata["note"] == "x"
+    assert metadata == {"note": "x"}
     assert read.keys() == found.keys()
     for name, array in found.items():
         assert read[name].dtype == array.dtype
@@ -46,7 +46,7 @@ def test_arrays_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory,
         assert read[name].tobytes() == array.tobytes()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_no_damage_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, data) -> None:
     path = tmp_path_factory.mktemp("damage") / "a.safetensors"
@@ -62,8 +62,11 @@ def test_no_damage_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, data
         read, metadata = read_arrays(path)
     except DamagedFileError:
         return
-    # A flipped bit may hit what the checksum does not cover: the key, which readers compare.
-    assert metadata["key"] != "k" or (read["x"] == np.arange(20.0)).all()
+    # Nothing but the order or spacing of the header can have changed.
+    assert metadata == {"key": "k"}
+    assert read.keys() == {"x", "y"}
+    assert (read["x"] == np.arange(20.0)).all()
+    assert (read["y"] == np.zeros((2, 3))).all()
 
 
 def test_links_and_large_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

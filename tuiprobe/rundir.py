@@ -259,7 +259,7 @@ def replace_live(path: Path, content: bytes) -> None:
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> None:
     """Publishes named arrays as safetensors with a checksum of their content."""
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    checked = {**metadata, "checksum": _checksum(contiguous)}
+    checked = {**metadata, "checksum": _checksum(contiguous, metadata)}
     write_bytes(path, encode_tensors(contiguous, metadata=checked))
 
 
@@ -267,7 +267,7 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, str]]:
     """Reads arrays written by :func:`write_arrays` and verifies their checksum.
 
     Returns:
-        Arrays by name, and the metadata.
+        Arrays by name, and the metadata without the checksum, which covers both.
 
     Raises:
         DamagedFileError: If the file is cut short, altered, too large or a link.
@@ -278,7 +278,8 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, str]]:
         metadata = _metadata(content)
     except (SafetensorError, ValueError, KeyError) as error:
         raise DamagedFileError(f"{path} is damaged: {error}") from error
-    if metadata.get("checksum") != _checksum(arrays):
+    checksum = metadata.pop("checksum", None)
+    if checksum != _checksum(arrays, metadata):
         raise DamagedFileError(f"{path} is damaged: its checksum does not match its content")
     return arrays, metadata
 
@@ -320,8 +321,8 @@ def _metadata(content: bytes) -> dict[str, str]:
     return dict(header.get("__metadata__", {}))
 
 
-def _checksum(arrays: Mapping[str, NDArray[Any]]) -> str:
-    digest = hashlib.sha256()
+def _checksum(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
