@@ -162,7 +162,7 @@ def _state(arrays: Arrays, tap: str) -> dict[str, torch.Tensor]:
 
 
 def _shard_sums(stats: ActivationStats) -> tuple[Any, ...]:
-    samples = stats.compute().samples
+    samples = stats.samples.compute()
     kurtosis = np.asarray(samples.kurtosis)
     counted = np.isfinite(kurtosis)
     return (

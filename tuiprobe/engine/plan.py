@@ -15,7 +15,7 @@ from tuiprobe.datasets.order import processing_order
 from tuiprobe.engine.shards import Shard, split_into_shards
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.models import Encoder, Tap
-from tuiprobe.results import Model, Preprocessing, Weights
+from tuiprobe.results import Model
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
 
 _BLOCK = re.compile(r"(?:^|\.)(?:resblocks|blocks)\.\d+$")
@@ -133,7 +133,6 @@ def _matches(names: list[str], patterns: list[str]) -> bool:
 
 def describe_model(spec: RunSpec, encoder: Encoder) -> Model:
     """Returns what the report says about the encoder."""
-    weights, preprocessing = encoder.weights, encoder.preprocessing
     return Model(
         name=spec.model,
         loader=encoder.loader,
@@ -142,14 +141,8 @@ def describe_model(spec: RunSpec, encoder: Encoder) -> Model:
         representation=encoder.representation,
         width=encoder.width,
         parameters=encoder.parameters(),
-        weights=Weights(kind=weights.kind, source=weights.source, digest=weights.digest),
-        preprocessing=Preprocessing(
-            size=preprocessing.size,
-            mean=preprocessing.mean,
-            std=preprocessing.std,
-            interpolation=preprocessing.interpolation,
-            source=preprocessing.source,
-        ),
+        weights=encoder.weights,
+        preprocessing=encoder.preprocessing,
     )
 
 

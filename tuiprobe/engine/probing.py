@@ -62,19 +62,24 @@ def probe_directory(directory: RunDir) -> Report:
         for one in plan.sets
         if one.name in measured
     )
+    features = {one.name: read_arrays(directory.features_file(one.name))[0] for one in data}
     outliers: list[Outliers] = []
     cross_layer: list[Criterion] = []
     for one in data:
-        features, _ = read_arrays(directory.features_file(one.name))
         paths = {id: sample.path for id, sample in samples[one.name].items()}
-        taps = [tap_arrays(one, tap, statistics, features, samples[one.name]) for tap in plan.taps]
+        taps = [
+            tap_arrays(one, tap, statistics, features[one.name], samples[one.name])
+            for tap in plan.taps
+        ]
         outliers += [probe_outliers(tap, paths=paths, seed=spec.seed) for tap in taps]
         if one is data[0]:
             blocks = [tap for tap in taps if tap.tap in plan.blocks]
             cross_layer.append(llm_int8(blocks, all_blocks=plan.all_blocks))
     final = next(o for o in outliers if o.final and o.data == data[0].name)
     verdict = judge(final, plan.model, data[0])
-    directions, robustness, not_run = probe_head(directory, data, samples, final, spec.seed)
+    directions, robustness, not_run = probe_head(
+        directory, data, features, samples, final, spec.seed
+    )
     fingerprints = [f for one in measured.values() for f in one.fingerprints]
     return Report(
         title=_title(title_for(plan.model, data, verdict), plan, measured),
@@ -128,6 +133,7 @@ def tap_arrays(
 def probe_head(
     directory: RunDir,
     data: tuple[DataSet, ...],
+    features: Mapping[str, Arrays],
     samples: Mapping[str, Mapping[int, SampleRecord]],
     final: Outliers,
     seed: int,
@@ -138,7 +144,7 @@ def probe_head(
     if isinstance(found, str):
         return None, None, tuple(NotRunPart(part=part, reason=found) for part in parts)
     head, answers = found
-    sets = [_set_features(directory, one, samples[one.name], answers) for one in data]
+    sets = [_set_features(one, features[one.name], samples[one.name], answers) for one in data]
     persistent = final.persistent
     channels = (
         [one.channel for one in persistent.channels]
@@ -159,12 +165,11 @@ def probe_head(
 
 
 def _set_features(
-    directory: RunDir,
     one: DataSet,
+    arrays: Arrays,
     samples: Mapping[int, SampleRecord],
     answers: Mapping[str, NDArray[np.int64]],
 ) -> SetFeatures:
-    arrays, _ = read_arrays(directory.features_file(one.name))
     labelled = one.labelled and one.name in answers
     ids = arrays["ids"].tolist()
     return SetFeatures(

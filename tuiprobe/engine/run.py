@@ -25,7 +25,7 @@ from tuiprobe.engine.stopping import Interrupted, StopRequest
 from tuiprobe.engine.thumbs import candidates, write_thumbnails
 from tuiprobe.engine.unreadable import UnreadableLimit
 from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
-from tuiprobe.events import Event, Listener
+from tuiprobe.events import Event, Kind, Listener
 from tuiprobe.models import load_encoder
 from tuiprobe.rundir import RunDir, delete_run, write_text, writing
 from tuiprobe.spec import FINAL_TAP, RunSpec
@@ -123,6 +123,7 @@ class _Run:
     ) -> None:
         self._plan, self._directory, self._rank = plan, directory, rank
         self._clock, self._outside = clock, listen
+        self._fingerprint = current_fingerprint(plan.spec.device)
 
     def go(self, mix: bool) -> Outcome:
         """Runs what is left to do; a failure is noted in the run's events too."""
@@ -168,8 +169,9 @@ class _Run:
             for note in dataset.notes:
                 self._say("warning", note)
         shards = [shard for pieces in plan.shards.values() for shard in pieces]
-        fingerprint = current_fingerprint(plan.spec.device)
-        inventory = take_inventory(directory, shards, plan.key, fingerprint, mix, self._listen)
+        inventory = take_inventory(
+            directory, shards, plan.key, self._fingerprint, mix, self._listen
+        )
         if inventory.done:
             self._say("stage", f"resuming: {inventory.done} of {plan.images} images are done")
         return inventory
@@ -193,8 +195,7 @@ class _Run:
         limit = UnreadableLimit(
             plan.images, plan.spec.max_unreadable, inventory.unreadable, self._listen
         )
-        fingerprint = current_fingerprint(plan.spec.device)
-        extraction = Extraction(plan, directory, fingerprint, live, stop, limit, self._listen)
+        extraction = Extraction(plan, directory, self._fingerprint, live, stop, limit, self._listen)
         try:
             with stop.listening(), self._clock.stage("extract"):
                 extraction.run(mine)
@@ -241,5 +242,5 @@ class _Run:
         wanted = candidates(fields["share_sum"], ends)
         write_thumbnails(self._directory, name, self._plan.suite.sets[name], wanted)
 
-    def _say(self, kind: str, message: str, **data: str) -> None:
-        self._listen(Event(kind, message, dict(data)))  # type: ignore[arg-type]
+    def _say(self, kind: Kind, message: str, **data: str) -> None:
+        self._listen(Event(kind, message, dict(data)))
