@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader
 from tuiprobe.datasets.base import Dataset, UnreadableImageError
 from tuiprobe.engine.device import available_cores
 from tuiprobe.engine.shards import Shard
+from tuiprobe.errors import RunError
 
 MAX_WORKERS = 8
 _WORKERS_FROM = 512  # fewer images than this are decoded before worker processes have started
@@ -63,15 +65,43 @@ def decode_batches(
         worker_init_fn=_start_worker,
         multiprocessing_context="fork" if workers else None,
     )
-    yield from loader
+    batches: Any = iter(loader)
+    try:
+        while (batch := next(batches, None)) is not None:
+            yield batch
+    except (EOFError, ConnectionError, FileNotFoundError) as error:
+        if workers == 0:
+            raise
+        # A tensor on its way here lost its sender before torch noticed that it is gone.
+        raise _worker_died(error) from error
+    finally:
+        if workers:
+            # Left to the collector, torch's report of a dead process would print a traceback.
+            with suppress(RuntimeError):
+                batches._shutdown_workers()
 
 
-def worker_died(error: Exception) -> bool:
-    """Whether torch reports that a decoding process is gone.
+@contextmanager
+def explaining_dead_workers() -> Iterator[None]:
+    """Turns torch's report that a decoding process is gone into one sentence with a next step.
 
-    It says so from a signal handler, so the error surfaces wherever this process happens to be.
+    torch says so from a signal handler, so the error surfaces wherever this process happens to be:
+    the block must span the whole run.
     """
-    return isinstance(error, RuntimeError) and "DataLoader worker" in str(error)
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise _worker_died(error) from error
+
+
+def _worker_died(error: Exception) -> RunError:
+    cause = str(error) or type(error).__name__
+    return RunError(
+        f"a process that decodes images died ({cause}); most often the memory is full: try fewer "
+        "--workers, or --workers 0; the same command resumes"
+    )
 
 
 def _batches_of_places(shards: Sequence[Shard]) -> list[list[int]]:

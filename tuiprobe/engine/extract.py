@@ -9,7 +9,7 @@ from itertools import islice
 
 import torch
 
-from tuiprobe.engine.decoding import Batch, choose_workers, decode_batches, worker_died
+from tuiprobe.engine.decoding import Batch, choose_workers, decode_batches
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.measuring import INNER_TOP_K, MAX_ROWS, TapMeasure
 from tuiprobe.engine.plan import Plan
@@ -64,11 +64,6 @@ class Extraction:
                 for _ in self._stream(pending):
                     pending.pop(0)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if worker_died(error):
-                    raise RunError(
-                        f"a process that decodes images died ({error}); most often the memory is "
-                        "full: try fewer --workers, or --workers 0; the same command resumes"
-                    ) from error
                 if not _out_of_memory(error):
                     raise
                 self._cut_batches(error)

@@ -10,6 +10,7 @@ import torch
 
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.engine.clock import Clock
+from tuiprobe.engine.decoding import explaining_dead_workers
 from tuiprobe.engine.device import available_cores, choose_device
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.fingerprint import current_fingerprint
@@ -128,7 +129,8 @@ class _Run:
     def go(self, mix: bool) -> Outcome:
         """Runs what is left to do; a failure is noted in the run's events too."""
         try:
-            return self._go(mix)
+            with explaining_dead_workers():
+                return self._go(mix)
         except TuiprobeError as error:
             with suppress(TuiprobeError):
                 _record(self._directory, self._rank, Event("failed", str(error)))
