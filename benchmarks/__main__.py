@@ -1,20 +1,28 @@
-"""Runs every benchmark and renders ``benchmarks/RESULTS.md``; figures go to ``.benchmarks/``."""
+"""Runs every benchmark and renders ``benchmarks/RESULTS.md``; figures go to ``.benchmarks/``.
+
+A subject is a file of this folder with a ``TITLE``, ``run(quick) -> figures`` (what JSON can hold)
+and ``table(figures) -> Markdown``, and ends with ``command(__doc__, run, table)``. Each runs in a
+process of its own, so that one that fails takes no other along.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
 import json
+import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
 FIGURES = HERE.parent / ".benchmarks"
-SUBJECTS = {
-    "kernels": "Statistics on the CPU",
-    "average_precision": "Average precision",
-    "extraction": "Extraction overhead",
-}
-GPU = "gpu"  # written by gpu_check.sh
+GPU = "gpu"  # needs a device: written by gpu_check.sh
+SUBJECTS = sorted(
+    module.name
+    for module in pkgutil.iter_modules([str(HERE)])
+    if not module.name.startswith("_") and module.name != GPU
+)
 HEAD = """# Results
 
 Ratios within one run, peers and ours interleaved; a target that was not reached is marked as
@@ -28,32 +36,41 @@ NO_GPU = (
 def render() -> str:
     """Returns the page from the figures at hand."""
     parts = [HEAD]
-    for name, title in SUBJECTS.items():
+    for name in SUBJECTS:
+        module = importlib.import_module(f"benchmarks.{name}")
         path = FIGURES / f"{name}.json"
         if path.exists():
-            module = importlib.import_module(f"benchmarks.{name}")
-            parts.append(f"## {title}\n{module.table(json.loads(path.read_text()))}")
+            body = module.table(json.loads(path.read_text()))
         else:
-            parts.append(f"## {title}\nNot run yet: `python -m benchmarks {name}`.\n")
+            body = f"Not run yet: `python -m benchmarks {name}`.\n"
+        parts.append(f"## {module.TITLE}\n{body}")
     gpu = FIGURES / f"{GPU}.md"
     parts.append(f"## GPU\n{gpu.read_text() if gpu.exists() else NO_GPU}")
     return "\n".join(parts)
 
 
-def main() -> None:
-    """Runs the named benchmarks, or all, then renders the page."""
+def measure(name: str, quick: bool) -> bool:
+    """Runs one subject and keeps its figures; says whether it succeeded."""
+    print(f"\n{name}", flush=True)
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(FIGURES / f"{name}.json")]
+    return subprocess.run(command + ["--quick"] * quick, cwd=HERE.parent).returncode == 0
+
+
+def main() -> int:
+    """Runs the named benchmarks, or all, then renders the page; 1 if one failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("subjects", nargs="*", choices=[*SUBJECTS, []], help="default: all")
-    chosen = parser.parse_args().subjects or list(SUBJECTS)
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions; figures are rough")
+    arguments = parser.parse_args()
     FIGURES.mkdir(exist_ok=True)
-    for name in chosen:
-        module = importlib.import_module(f"benchmarks.{name}")
-        figures = module.run()
-        (FIGURES / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n")
-        print(f"\n{SUBJECTS[name]}\n{module.table(figures)}", end="")
+    chosen = arguments.subjects or SUBJECTS
+    failed = [name for name in chosen if not measure(name, arguments.quick)]
     (HERE / "RESULTS.md").write_text(render())
     print(f"\nwritten: {HERE / 'RESULTS.md'}")
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

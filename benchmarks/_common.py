@@ -80,12 +80,15 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def command(doc: str | None, run: Callable[[], dict[str, Any]], table: Callable[..., str]) -> None:
-    """Prints a script's table and writes its JSON where it is asked to."""
+def command(
+    doc: str | None, run: Callable[[bool], dict[str, Any]], table: Callable[..., str]
+) -> None:
+    """Runs a script: prints its table, writes its figures as JSON where they are asked for."""
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions; rough figures")
     arguments = parser.parse_args()
-    figures = run()
+    figures = run(arguments.quick)
     print(table(figures), end="")
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")

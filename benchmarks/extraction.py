@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks._common import command
 from tuiprobe.engine.measuring import INNER_TOP_K, TapMeasure
 from tuiprobe.engine.plan import matches
 from tuiprobe.models import Encoder, Tap
 from tuiprobe.models.from_timm import Request, load
 from tuiprobe.spec import FINAL_TAP
 
+TITLE = "Extraction overhead"
 TARGET = 0.97
 """Least images/s with taps, as a part of images/s without."""
 
@@ -94,8 +96,9 @@ def seconds(work: Callable[[], None]) -> float:
     return time.perf_counter() - begin
 
 
-def run(pairs: int = 40) -> dict[str, Any]:
+def run(quick: bool = False) -> dict[str, Any]:
     """Returns the figures of all cases by name."""
+    pairs = 10 if quick else 40
     return {name: measure(*case, pairs) for name, case in CASES.items()}
 
 
@@ -116,4 +119,4 @@ def table(figures: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    print(table(run()), end="")
+    command(__doc__, run, table)

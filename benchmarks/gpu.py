@@ -35,7 +35,7 @@ def milliseconds(work: Callable[[int], object]) -> float:
     return statistics.median(times[3:])
 
 
-def run() -> dict[str, Any]:
+def run(quick: bool = False) -> dict[str, Any]:
     """Returns the bandwidths in GB/s and the card's name."""
     figures: dict[str, Any] = {"card": torch.cuda.get_device_name(), "torch": torch.__version__}
     for dtype in (torch.float32, torch.float16, torch.bfloat16):

@@ -14,17 +14,19 @@ import torch
 from benchmarks._common import command, fastest_read, interleaved, machine, markdown, reads, row
 from tuiprobe.stats import ActivationStats, ChannelMoments, ChannelTopK
 
+TITLE = "Statistics on the CPU"
 ROWS, CHANNELS, ROUNDS = 50432, 768, 9
 
 
-def run() -> dict[str, Any]:
+def run(quick: bool = False) -> dict[str, Any]:
     """Returns seconds of every piece of work, and what they ran on."""
     x = torch.randn(ROWS, CHANNELS, generator=torch.Generator().manual_seed(0))
     about = machine()
-    seconds = interleaved(reads(x) | _batches(x), ROUNDS)
+    rounds = 3 if quick else ROUNDS
+    seconds = interleaved(reads(x) | _batches(x), rounds)
     seconds |= interleaved(_peers(x), 1)
-    seconds |= _threads(x)
-    seconds |= interleaved(_halves(x) | _maps(), ROUNDS)
+    seconds |= _threads(x, rounds)
+    seconds |= interleaved(_halves(x) | _maps(), rounds)
     seconds |= _small()
     return {"machine": about, "bytes": x.numel() * 4, "seconds": seconds}
 
@@ -100,7 +102,7 @@ def _maps() -> dict[str, Any]:
     }
 
 
-def _threads(x: torch.Tensor) -> dict[str, float]:
+def _threads(x: torch.Tensor, rounds: int) -> dict[str, float]:
     """Seconds of moments on one thread and on two."""
     before = torch.get_num_threads()
     stats = ChannelMoments(CHANNELS)
@@ -112,7 +114,7 @@ def _threads(x: torch.Tensor) -> dict[str, float]:
 
         return work
 
-    seconds = interleaved({"1 thread": on(1), "2 threads": on(2)}, ROUNDS)
+    seconds = interleaved({"1 thread": on(1), "2 threads": on(2)}, rounds)
     torch.set_num_threads(before)
     return seconds
 
