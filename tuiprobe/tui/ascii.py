@@ -1,0 +1,64 @@
+"""``--ascii``: the one place where what is drawn becomes ASCII, cell by cell."""
+
+# ruff: noqa: RUF001  (the table of look-alikes is made of ambiguous characters)
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from rich.cells import get_character_cell_size
+from rich.segment import Segment
+from textual.color import Color
+from textual.filter import LineFilter
+
+_SAME = {
+    "─━═╸╺╴╶╌┄▁▂▔▬": "-",
+    "│┃║▏▎▕▐▌": "|",
+    "┌┐└┘├┤┬┴┼╭╮╰╯┏┓┗┛╔╗╚╝╋┣┫": "+",
+    "█▉▊▓▇▆": "#",
+    "▋▍▒▅▄▀": "=",
+    "░▃": ":",
+    "▲↑△": "^",
+    "▼↓▽": "v",
+    "▶›»→▸": ">",
+    "◀‹«←◂": "<",
+    "●•∙·": ".",
+    "○◯": "o",
+    "✓☑✔": "x",
+    "✗✘×": "X",
+    "☐–—−‐": "-",
+    "…": "~",
+    "±": "~",
+    "κ": "k",
+    "“”": '"',
+    "‘’": "'",
+    "⏎↵": "<",
+    "\xa0": " ",
+}
+_ASCII = {character: ascii for group, ascii in _SAME.items() for character in group}
+
+
+@lru_cache(4096)
+def to_ascii(text: str) -> str:
+    """Returns ``text`` in ASCII with the same width in cells; what has no likeness becomes ``?``.
+
+    >>> to_ascii("▲ 133 ███ ±.01 獅")
+    '^ 133 ### ~.01 ??'
+    """
+    if text.isascii():
+        return text
+    return "".join(c if c.isascii() else _ASCII.get(c) or _unknown(c) for c in text)
+
+
+def _unknown(character: str) -> str:
+    if 0x2800 < ord(character) <= 0x28FF:  # braille: a plotted point
+        return "*"
+    return "?" * get_character_cell_size(character)
+
+
+class AsciiFilter(LineFilter):
+    """Turns every drawn segment into ASCII."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Returns the segments with their text in ASCII."""
+        return [Segment(to_ascii(text), style, control) for text, style, control in segments]

@@ -1,0 +1,52 @@
+"""Strings from outside, made safe to show: no markup, no escapes, no bidi controls."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+
+from tuiprobe.plaintext import plain
+
+
+def inert(text: str, style: str = "") -> Content:
+    r"""Returns outside text as content that is shown as it is and never obeyed.
+
+    Args:
+        text: Anything: file names, class names, messages.
+        style: Of the whole text; ours, never from outside.
+
+    >>> inert("[red]a\x1b[31m").plain
+    '[red]a\\x1b[31m'
+    """
+    return Content.styled(plain(text), style) if style else Content(plain(text))
+
+
+def fitted(text: str, width: int) -> str:
+    """Returns ``text`` cut or padded to ``width`` cells; what is cut ends in an ellipsis.
+
+    >>> fitted("channel", 5), fitted("ab", 4)
+    ('chan…', 'ab  ')
+    """
+    if cell_len(text) > width:
+        text = set_cell_size(text, max(width - 1, 0)).rstrip() + "…" if width > 0 else ""
+    return set_cell_size(text, width)
+
+
+def clock(seconds: float) -> str:
+    """Returns a duration as a person reads it.
+
+    >>> clock(13.4), clock(3661)
+    ('0:13', '1:01:01')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def share_text(share: float) -> str:
+    """Returns a share between 0 and 1 without its leading zero.
+
+    >>> share_text(0.614), share_text(1.0)
+    ('.61', '1.0')
+    """
+    return f"{share:.2f}".lstrip("0") if share < 0.995 else "1.0"

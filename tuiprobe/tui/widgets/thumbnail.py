@@ -1,0 +1,138 @@
+"""Small pictures in a plain terminal: two pixels a cell by half blocks, one by shades in ASCII."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+from textual.widget import Widget
+
+MAX_BYTES = 2**20
+_MAX_PIXELS = 2048 * 2048
+_SHADES = " .:-=+*#%@"
+
+Rows = tuple[tuple[tuple[int, int, int], ...], ...]
+"""Pixels of a picture: rows of RGB triples."""
+
+
+def read_pixels(path: Path, width: int, height: int) -> Rows | None:
+    """Returns the picture scaled into ``width`` x ``height`` pixels, or None if it is no picture.
+
+    Links are not followed and the size is capped: a run directory may come from anywhere.
+    """
+    from PIL import Image
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            return None
+        with Image.open(BytesIO(content), formats=["JPEG"]) as image:
+            if image.width * image.height > _MAX_PIXELS:
+                return None
+            small = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    data = small.tobytes()
+    pixels = [(data[i], data[i + 1], data[i + 2]) for i in range(0, len(data), 3)]
+    return tuple(tuple(pixels[y * width : (y + 1) * width]) for y in range(height))
+
+
+def half_blocks(pixels: Rows) -> list[list[Segment]]:
+    """Returns lines of half blocks: the upper pixel is the foreground, the lower the background.
+
+    >>> line = half_blocks((((255, 0, 0),), ((0, 0, 255),)))[0]
+    >>> line[0].text, line[0].style.color.triplet.hex, line[0].style.bgcolor.triplet.hex
+    ('▀', '#ff0000', '#0000ff')
+    """
+    return [
+        [Segment("▀", _style(upper, lower)) for upper, lower in zip(top, bottom, strict=True)]
+        for top, bottom in zip(pixels[::2], pixels[1::2], strict=False)
+    ]
+
+
+def shades(pixels: Rows) -> list[str]:
+    """Returns lines of ASCII shades, the mean of two pixels a cell.
+
+    >>> shades((((0, 0, 0), (255, 255, 255)), ((0, 0, 0), (255, 255, 255))))
+    [' @']
+    """
+    return [
+        "".join(_shade(u, d) for u, d in zip(top, bottom, strict=True))
+        for top, bottom in zip(pixels[::2], pixels[1::2], strict=False)
+    ]
+
+
+def _shade(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> str:
+    light = sum(0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2] for p in (upper, lower)) / 2
+    return _SHADES[min(int(light / 256 * len(_SHADES)), len(_SHADES) - 1)]
+
+
+@lru_cache(8192)
+def _style(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> Style:
+    return Style.parse("#{:02x}{:02x}{:02x} on #{:02x}{:02x}{:02x}".format(*upper, *lower))
+
+
+class Thumbnail(Widget):
+    """Shows one JPEG of a run directory; a path that is None or no picture shows a frame.
+
+    The picture is read when the path or the size changes, never while drawing.
+
+    Args:
+        path: The picture.
+        id: Of the widget.
+        classes: CSS classes.
+    """
+
+    ALLOW_SELECT = False
+    DEFAULT_CSS = "Thumbnail { width: 16; height: 8; }"
+
+    def __init__(
+        self, path: Path | None = None, *, id: str | None = None, classes: str | None = None
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self._path = path
+        self._strips: list[Strip] = []
+
+    @property
+    def path(self) -> Path | None:
+        """The picture that is shown."""
+        return self._path
+
+    def show(self, path: Path | None) -> None:
+        """Shows another picture in place."""
+        if path != self._path or not self._strips:
+            self._path = path
+            self._draw()
+
+    def on_resize(self) -> None:
+        """Scales the picture to the new size."""
+        self._draw()
+
+    def _draw(self) -> None:
+        width, height = self.size
+        if width < 1 or height < 1:
+            return
+        pixels = None
+        if self._path is not None:
+            pixels = read_pixels(self._path, width, 2 * height)
+        if pixels is None:
+            blank = Strip([Segment("·" * width)])
+            self._strips = [blank] * height if self._path is not None else []
+        elif getattr(self.app, "ascii", False) or self.app.no_color:
+            self._strips = [Strip([Segment(line)]) for line in shades(pixels)]
+        else:
+            self._strips = [Strip(line) for line in half_blocks(pixels)]
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Returns one line of the picture."""
+        if y < len(self._strips):
+            return self._strips[y]
+        return Strip.blank(self.size.width)
