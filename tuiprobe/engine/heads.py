@@ -18,8 +18,7 @@ from tuiprobe.models.labels import (
     imagenet_templates,
     prompt_names,
 )
-from tuiprobe.probes.heads import HeadArrays
-from tuiprobe.rundir import Arrays, RunDir, read_arrays, write_arrays
+from tuiprobe.rundir import Arrays, RunDir, write_arrays
 
 MAX_CPU_PROMPTS = 10_000
 """Prompts that a CPU encodes unasked: 1,000 classes x 80 templates would take it hours."""
@@ -42,7 +41,7 @@ def write_head(plan: Plan, directory: RunDir, listen: Listener) -> None:
     if found.bias is not None:
         arrays["bias"] = found.bias.float().cpu().numpy()
     for name, dataset in plan.suite.sets.items():
-        answers = answers_for(dataset.classes, found.classes)
+        answers = answers_for(dataset.classes, found.classes, plan.suite.imagenet.get(name))
         if answers is not None:
             arrays[f"answers/{name}"] = answers
     metadata = {
@@ -54,32 +53,16 @@ def write_head(plan: Plan, directory: RunDir, listen: Listener) -> None:
     write_arrays(directory.head_file, arrays, metadata)
 
 
-def read_head(directory: RunDir) -> tuple[HeadArrays, dict[str, NDArray[np.int64]]] | str:
-    """Returns the head and each set's answers, or the reason why there is none.
-
-    Raises:
-        DamagedFileError: If the file is missing or damaged.
-    """
-    arrays, metadata = read_arrays(directory.head_file)
-    if "reason" in metadata:
-        return metadata["reason"]
-    head = HeadArrays(
-        weight=arrays["weight"],
-        bias=arrays.get("bias"),
-        normalize=json.loads(metadata["normalize"]),
-        source=metadata["source"],
-    )
-    prefix = "answers/"
-    answers = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
-    return head, answers
-
-
-def answers_for(classes: Sequence[str], rows: Sequence[str]) -> NDArray[np.int64] | None:
+def answers_for(
+    classes: Sequence[str], rows: Sequence[str], imagenet: Sequence[int] | None = None
+) -> NDArray[np.int64] | None:
     """Returns the class that each row of a head answers for, -1 for rows that may not answer.
 
     Args:
         classes: Class names of a data set, by label.
         rows: Class names of the head.
+        imagenet: The data set's label for each class of ImageNet, -1 where it has none; several
+            may share one label. Used where the names do not match.
 
     Returns:
         int64 ``[len(rows)]``, or None where the two do not belong together.
@@ -91,6 +74,8 @@ def answers_for(classes: Sequence[str], rows: Sequence[str]) -> NDArray[np.int64
     """
     if classes and tuple(prompt_names(classes)) == tuple(rows):
         return np.arange(len(rows), dtype=np.int64)
+    if imagenet is not None and len(rows) == IMAGENET_CLASSES:
+        return np.array(imagenet, dtype=np.int64)
     labels = imagenet_labels(classes) if classes and len(rows) == IMAGENET_CLASSES else None
     if labels is None:
         return None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from tuiprobe import __version__
-from tuiprobe.engine.heads import read_head
+from tuiprobe.engine.head_file import read_head
 from tuiprobe.engine.merge import ROW_SAMPLE
 from tuiprobe.engine.record import (
     MeasuredRecord,

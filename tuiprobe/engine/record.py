@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from tuiprobe.engine.plan import Plan
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.rundir import RunDir, read_text, write_json, write_text
 from tuiprobe.spec import FINAL_TAP
+
+if TYPE_CHECKING:
+    from tuiprobe.engine.plan import Plan
 
 
 class TapRecord(BaseModel):
@@ -25,7 +27,7 @@ class TapRecord(BaseModel):
 
 
 class SetRecord(BaseModel):
-    """One set of images as planned."""
+    """One set of images as planned; `published` is that of :class:`tuiprobe.datasets.Suite`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,6 +38,7 @@ class SetRecord(BaseModel):
     shards: int
     classes: tuple[str, ...]
     notes: tuple[str, ...]
+    published: str | None = None
 
 
 class PlanRecord(BaseModel):
@@ -110,6 +113,7 @@ def record_of(plan: Plan) -> PlanRecord:
             shards=len(plan.shards[name]),
             classes=dataset.classes,
             notes=dataset.notes,
+            published=plan.suite.published.get(name),
         )
         for name, dataset in plan.suite.sets.items()
     )
