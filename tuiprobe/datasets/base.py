@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -75,8 +75,16 @@ class Suite:
         name: Short name of the suite, used in the name of the run directory.
         source: What the user typed.
         sets: Set name to data set. Names are safe as file names.
+        published: Which published set each is, by set name: ``imagenet``, or a column of
+            ``tuiprobe.catalog.accuracies.SHIFTS``. Others have no entry.
+        imagenet: By set name, the set's own label for each of ImageNet's 1,000 classes, -1 where
+            it has none; only for sets whose class names do not say so themselves (ObjectNet).
+        concepts: Source of the suite's concept set, as the user wrote it.
     """
 
     name: str
     source: str
     sets: dict[str, Dataset] = field(default_factory=dict)
+    published: Mapping[str, str] = field(default_factory=dict)
+    imagenet: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    concepts: str | None = None
