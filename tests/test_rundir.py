@@ -116,3 +116,23 @@ def test_a_directory_belongs_to_one_key(tmp_path: Path) -> None:
     assert not run.create("a" * 64)
     with pytest.raises(DataError, match="holds a run with other content"):
         run.create("b" * 64)
+
+
+def test_a_rank_that_starts_beside_another_does_not_take_its_files_for_foreign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunDir(tmp_path / "run")
+    run.path.mkdir()
+    (run.path / ".key.123.tmp").touch()  # the other rank is about to publish the key
+    listing = os.listdir
+
+    def while_the_other_creates(path: Path) -> list[str]:
+        RunDir(tmp_path / "run").path.joinpath("key").write_text("a" * 64 + "\n")
+        (run.path / "plan.json").touch()
+        return listing(path)
+
+    run.refuse_foreign("a" * 64)
+    monkeypatch.setattr(os, "listdir", while_the_other_creates)
+    assert not run.create("a" * 64)
+    with pytest.raises(DataError, match="holds a run with other content"):
+        run.create("b" * 64)

@@ -121,6 +121,11 @@ class RunDir:
         Raises:
             DataError: If the directory holds another run, or files that are no run.
         """
+        with reading(self.path):
+            names = os.listdir(self.path) if self.path.exists() else []
+        others = [name for name in names if not name.startswith(("lock", ".key."))]
+        # Looked at after the listing: a rank that starts beside this one writes the key before
+        # anything else, so files without a key are nobody's run.
         if self.key_file.exists():
             found = read_text(self.key_file).strip()
             if found != key:
@@ -129,14 +134,10 @@ class RunDir:
                     f"{key[:8]}): weights, preprocessing, images, layers or batch size differ. "
                     "Choose another --output, or --fresh to start it anew"
                 )
-            return
-        with reading(self.path):
-            if self.path.exists() and any(
-                not entry.name.startswith("lock") for entry in os.scandir(self.path)
-            ):
-                raise DataError(
-                    f"{self.path} is not empty and is no run directory; choose another --output"
-                )
+        elif others:
+            raise DataError(
+                f"{self.path} is not empty and is no run directory; choose another --output"
+            )
 
     def create(self, key: str) -> bool:
         """Makes the directory, or accepts one that holds the same key.
