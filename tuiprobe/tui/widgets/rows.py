@@ -1,0 +1,254 @@
+"""A table that formats only the rows it draws, so that five thousand cost as much as fifty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from rich.segment import Segment
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tuiprobe.plaintext import plain
+from tuiprobe.tui.text import fitted
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        title: Heading.
+        width: Cells; of the first column the least, since it takes what is left.
+        right: Whether numbers are aligned to the right.
+        drop: Columns with larger numbers are left out first where the table is too narrow;
+            0 is always kept.
+    """
+
+    title: str
+    width: int
+    right: bool = False
+    drop: int = 0
+
+
+def kept_columns(columns: Sequence[Column], width: int) -> list[int]:
+    """Returns the indices of the columns that fit into ``width`` cells.
+
+    >>> two = [Column("name", 10), Column("note", 8, drop=1)]
+    >>> kept_columns(two, 30), kept_columns(two, 12)
+    ([0, 1], [0])
+    """
+    kept = list(range(len(columns)))
+    while sum(columns[i].width + 1 for i in kept) - 1 > width:
+        last = max(kept, key=lambda i: (columns[i].drop, i))
+        if columns[last].drop == 0:
+            break
+        kept.remove(last)
+    return kept
+
+
+def row_text(columns: Sequence[Column], cells: Sequence[str], width: int) -> str:
+    """Returns one row as text of exactly ``width`` cells; what comes from outside is made inert.
+
+    >>> row_text([Column("name", 6), Column("n", 4, right=True)], ["abc", "12"], 14)
+    'abc         12'
+    """
+    kept = kept_columns(columns, width)
+    taken = sum(columns[i].width + 1 for i in kept[1:])
+    parts = []
+    for i in kept:
+        column, cell = columns[i], plain(cells[i])
+        room = max(width - taken, 1) if i == kept[0] else column.width
+        parts.append(fitted(cell, room) if not column.right else _to_the_right(cell, room))
+    return fitted(" ".join(parts), width)
+
+
+def _to_the_right(cell: str, width: int) -> str:
+    text = fitted(cell, width).rstrip()
+    return " " * (width - len(text)) + text if text.isascii() else fitted(cell.rjust(width), width)
+
+
+class RowTable(ScrollView, Generic[T], can_focus=True):
+    """Rows under a fixed heading, with a cursor.
+
+    The owner filters and sorts: it hands over a new sequence, which costs nothing.
+
+    Args:
+        columns: The columns; the first takes the width that is left.
+        cells: Turns a row into one text a column; called for drawn rows only.
+        empty: What to say where there are no rows, and what to do about it.
+        id: Of the widget.
+        classes: CSS classes.
+    """
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--heading", "rows--cursor", "rows--blurred"}
+    DEFAULT_CSS = """
+    RowTable { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
+    RowTable > .rows--heading { text-style: bold; color: $secondary; }
+    RowTable > .rows--cursor { background: $primary 35%; text-style: bold; }
+    RowTable > .rows--blurred { background: $panel; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "up", show=False, tooltip="One row up"),
+        Binding("down,j", "move(1)", "down", show=False, tooltip="One row down"),
+        Binding("pageup", "page(-1)", "page up", show=False, tooltip="One page up"),
+        Binding("pagedown", "page(1)", "page down", show=False, tooltip="One page down"),
+        Binding("home,g", "end(0)", "first", show=False, tooltip="First row"),
+        Binding("end,G", "end(1)", "last", show=False, tooltip="Last row"),
+        Binding("enter", "choose", "open", show=False, tooltip="Open this row"),
+    ]
+
+    class Highlighted(Message):
+        """The cursor is on another row."""
+
+        def __init__(self, table: RowTable[Any]) -> None:
+            super().__init__()
+            self.table = table
+
+        @property
+        def control(self) -> RowTable[Any]:
+            """The table."""
+            return self.table
+
+    class Chosen(Highlighted):
+        """A row was chosen by Enter or a double click."""
+
+    class HeadingPressed(Message):
+        """A heading was clicked: sort by its column."""
+
+        def __init__(self, table: RowTable[Any], column: int) -> None:
+            super().__init__()
+            self.table, self.column = table, column
+
+        @property
+        def control(self) -> RowTable[Any]:
+            """The table."""
+            return self.table
+
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        cells: Callable[[T], Sequence[str]],
+        *,
+        empty: str = "",
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.columns, self.empty = columns, empty
+        self.sorted_by: tuple[int, bool] | None = None
+        self._cells = cells
+        self._rows: Sequence[T] = ()
+        self._cursor = 0
+
+    @property
+    def rows(self) -> Sequence[T]:
+        """The rows that are shown, in order."""
+        return self._rows
+
+    @property
+    def cursor(self) -> int:
+        """Index of the row under the cursor."""
+        return self._cursor
+
+    @property
+    def current(self) -> T | None:
+        """The row under the cursor; None where there is none."""
+        return self._rows[self._cursor] if self._rows else None
+
+    def show_rows(self, rows: Sequence[T], cursor: int | None = None) -> None:
+        """Shows other rows; the cursor stays where it is, or goes to ``cursor``."""
+        self._rows = rows
+        self.virtual_size = Size(0, len(rows) + 1)
+        self._go(self._cursor if cursor is None else cursor)
+        self.refresh()
+
+    def _go(self, row: int) -> None:
+        self._cursor = max(0, min(row, len(self._rows) - 1))
+        page = max(self.size.height - 1, 1)
+        top = self.scroll_offset.y
+        if self._cursor < top:
+            self.scroll_to(y=self._cursor, animate=False)
+        elif self._cursor >= top + page:
+            self.scroll_to(y=self._cursor - page + 1, animate=False)
+        self.refresh()
+        self.post_message(self.Highlighted(self))
+
+    def action_move(self, by: int) -> None:
+        """Moves the cursor."""
+        self._go(self._cursor + by)
+
+    def action_page(self, by: int) -> None:
+        """Moves the cursor by a page."""
+        self._go(self._cursor + by * max(self.size.height - 2, 1))
+
+    def action_end(self, last: int) -> None:
+        """Moves the cursor to the first or the last row."""
+        self._go(last * (len(self._rows) - 1))
+
+    def action_choose(self) -> None:
+        """Chooses the row under the cursor."""
+        if self._rows:
+            self.post_message(self.Chosen(self))
+
+    def on_resize(self) -> None:
+        """Keeps the cursor in sight."""
+        if self._rows:
+            self._go(self._cursor)
+
+    def on_click(self, event: events.Click) -> None:
+        """Puts the cursor on a row, chooses it on a double click, or reports a heading."""
+        if event.y == 0:
+            column = self._column_at(event.x)
+            if column is not None:
+                self.post_message(self.HeadingPressed(self, column))
+            return
+        row = self.scroll_offset.y + event.y - 1
+        if row < len(self._rows):
+            self._go(row)
+            if event.chain == 2:
+                self.action_choose()
+
+    def _column_at(self, x: int) -> int | None:
+        width = self.size.width
+        kept = kept_columns(self.columns, width)
+        edge = width - sum(self.columns[i].width + 1 for i in kept[1:])
+        for i in kept:
+            if x < edge:
+                return i
+            following = kept.index(i) + 1
+            if following < len(kept):
+                edge += self.columns[kept[following]].width + 1
+        return None
+
+    def _headings(self) -> list[str]:
+        arrows = {True: "▼", False: "▲"}
+        return [
+            column.title
+            + (arrows[self.sorted_by[1]] if self.sorted_by and self.sorted_by[0] == i else "")
+            for i, column in enumerate(self.columns)
+        ]
+
+    def render_line(self, y: int) -> Strip:
+        """Returns one line: the heading, a row, or why there is none."""
+        width = self.size.width
+        if y == 0:
+            style = self.get_component_rich_style("rows--heading")
+            return Strip([Segment(row_text(self.columns, self._headings(), width), style)], width)
+        row = self.scroll_offset.y + y - 1
+        if row < len(self._rows):
+            text = row_text(self.columns, self._cells(self._rows[row]), width)
+            if row == self._cursor:
+                name = "rows--cursor" if self.has_focus else "rows--blurred"
+                return Strip([Segment(text, self.get_component_rich_style(name))], width)
+            return Strip([Segment(text, self.rich_style)], width)
+        text = self.empty if not self._rows and y == 1 else ""
+        return Strip([Segment(fitted(text, width), self.rich_style)], width)
