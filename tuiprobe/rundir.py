@@ -79,6 +79,11 @@ class RunDir:
         return self.path / "head.safetensors"
 
     @property
+    def concepts_file(self) -> Path:
+        """What is in each image of the concept set: sparse pixel shares, splits, names."""
+        return self.path / "concepts.safetensors"
+
+    @property
     def measured_file(self) -> Path:
         """What the merged statistics rest on: shards, skipped images, fingerprints, as JSON."""
         return self.path / "measured.json"

@@ -80,6 +80,8 @@ class Suite:
         imagenet: By set name, the set's own label for each of ImageNet's 1,000 classes, -1 where
             it has none; only for sets whose class names do not say so themselves (ObjectNet).
         concepts: Source of the suite's concept set, as the user wrote it.
+        concept_set: Which of `sets` carries concepts once that source is opened; it is measured
+            like the others, and only the concept probe reads it.
     """
 
     name: str
@@ -88,3 +90,4 @@ class Suite:
     published: Mapping[str, str] = field(default_factory=dict)
     imagenet: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     concepts: str | None = None
+    concept_set: str | None = None
