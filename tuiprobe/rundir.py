@@ -127,8 +127,8 @@ class RunDir:
             DataError: If the directory holds another run, or files that are no run.
         """
         with reading(self.path):
-            names = os.listdir(self.path) if self.path.exists() else []
-        others = [name for name in names if not name.startswith(("lock", ".key."))]
+            entries = list(self.path.iterdir()) if self.path.exists() else []
+        others = [entry for entry in entries if not entry.name.startswith(("lock", ".key."))]
         # Looked at after the listing: a rank that starts beside this one writes the key before
         # anything else, so files without a key are nobody's run.
         if self.key_file.exists():
