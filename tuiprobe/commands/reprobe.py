@@ -1,20 +1,61 @@
-"""``tuiprobe reprobe``: answer all probes again from what a run measured."""
+"""``tuiprobe reprobe``: all probes again from what a run measured, or one ablation."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuiprobe.errors import UsageError
 
-def reprobe(run: Annotated[Path, typer.Argument(help="A run directory.")]) -> None:
-    """Recompute results and reports of a finished run, without model or images."""
-    from tuiprobe.engine.probing import probe_directory
-    from tuiprobe.report import write_reports
-    from tuiprobe.rundir import RunDir, write_text
+if TYPE_CHECKING:
+    from tuiprobe.rundir import RunDir
+
+
+def reprobe(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    ablate: Annotated[
+        list[str] | None,
+        typer.Option(help="Accuracies without these, e.g. channel:17,direction:3."),
+    ] = None,
+    mean: Annotated[
+        bool, typer.Option("--mean", help="Ablate to the mean over the images, not to zero.")
+    ] = False,
+    centred: Annotated[
+        bool, typer.Option("--centred", help="Directions are those of W minus its mean row.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the ablation as JSON.")] = False,
+) -> None:
+    """Recompute results and reports of a finished run, without model or images.
+
+    With --ablate nothing is recomputed: the accuracies without the named channels and directions
+    are printed, and kept in the run directory.
+    """
+    from tuiprobe.rundir import RunDir
 
     directory = RunDir(run)
+    if ablate:
+        _ablate(directory, ablate, mean, centred, as_json)
+        return
+    if mean or centred or as_json:
+        raise UsageError("--mean, --centred and --json belong to --ablate")
+    from tuiprobe.engine.probing import probe_directory
+    from tuiprobe.report import write_reports
+    from tuiprobe.rundir import write_text
+
     with directory.locked():
         write_text(directory.results_file, probe_directory(directory).to_json())
         print(write_reports(directory), end="")
+
+
+def _ablate(directory: RunDir, texts: list[str], mean: bool, centred: bool, as_json: bool) -> None:
+    from tuiprobe.engine.ablating import ablate, parse_question
+    from tuiprobe.report.ablation import ablation_text
+
+    answer, cached = ablate(directory, parse_question(texts, centred=centred, mean=mean))
+    if cached:
+        print("answered before: read from the run directory", file=sys.stderr)
+    print(answer.model_dump_json(indent=1) if as_json else ablation_text(answer), end="")
+    print(end="\n" if as_json else "")

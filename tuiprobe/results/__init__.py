@@ -46,12 +46,14 @@ from tuiprobe.results.subject import (
     Skipped,
     Weights,
 )
+from tuiprobe.results.targeted import Change, SetAblation, SetNotRun, TargetedAblation, Top1
 
 __all__ = [
     "Ablation",
     "Accuracy",
     "Basis",
     "CategoryCount",
+    "Change",
     "ChannelImages",
     "ChannelShare",
     "ConceptPoint",
@@ -83,9 +85,13 @@ __all__ = [
     "PruningPoint",
     "Report",
     "Robustness",
+    "SetAblation",
+    "SetNotRun",
     "Skipped",
     "Stratum",
+    "TargetedAblation",
     "Timings",
+    "Top1",
     "TopImage",
     "Verdict",
     "Weights",

@@ -1,0 +1,24 @@
+"""The answer to `tuiprobe reprobe RUN --ablate` as a few lines for standard output."""
+
+from tuiprobe.plaintext import plain
+from tuiprobe.results import SetAblation, TargetedAblation
+
+
+def ablation_text(answer: TargetedAblation) -> str:
+    """What was ablated, then one line a set."""
+    parts = [f"channel {channel}" for channel in answer.channels]
+    parts += [f"direction {direction} of {answer.matrix}" for direction in answer.directions]
+    lines = [f"without {', '.join(parts)} (set to {answer.replaced_by}), top-1:"]
+    lines += [_line(one) for one in answer.sets]
+    lines += [f"{one.name}: not run, because {one.reason}" for one in answer.not_run]
+    return "\n".join(plain(line) for line in lines) + "\n"
+
+
+def _line(one: SetAblation) -> str:
+    before, after, change = one.before, one.after, one.difference
+    return (
+        f"{one.name}: {before.top1:.4f} [{before.low:.4f}, {before.high:.4f}] -> "
+        f"{after.top1:.4f} [{after.low:.4f}, {after.high:.4f}], difference "
+        f"{change.value:+.4f} [{change.low:+.4f}, {change.high:+.4f}], n {one.n}, "
+        f"{one.lost} lost, {one.gained} gained"
+    )
