@@ -24,7 +24,7 @@ _FOLDER = "miniature"
 def write_broden(root: Path, numbers: list[int], tick: Callable[[int], None]) -> None:
     """Write images, maps and tables of the given images of the set `concepts`.
 
-    Every fifth image is of the split `val`, the others are `train`.
+    A map without a label is written too: it says that nothing of its category is there.
     """
     from PIL import Image as Pictures
 
@@ -33,19 +33,22 @@ def write_broden(root: Path, numbers: list[int], tick: Callable[[int], None]) ->
     rows = []
     for done, index in enumerate(numbers, start=1):
         pixels = world.render("concepts", index)
-        Pictures.fromarray(pixels).save(folder / f"{index:05d}.png", compress_level=1)
+        Pictures.fromarray(pixels).save(root / "images" / image_path(index), compress_level=1)
         cells: dict[str, str] = {k: str(v) for k, v in concepts.image_labels(index).items()}
         for category, mask in concepts.masks(index).items():
-            cells[category] = ""
-            if mask.any():
-                cells[category] = f"{_FOLDER}/{index:05d}_{category}.png"
-                _map(mask).save(root / "images" / cells[category], compress_level=1)
-        head = [f"{_FOLDER}/{index:05d}.png", "val" if done % 5 == 0 else "train"]
+            cells[category] = f"{_FOLDER}/{index:05d}_{category}.png"
+            _map(mask).save(root / "images" / cells[category], compress_level=1)
+        head = [image_path(index), concepts.split(index)]
         side = concepts.MASK_SIZE
         rows.append([*head, *pixels.shape[:2], side, side, *(cells[name] for name in COLUMNS)])
         tick(done)
     _table(root / "index.csv", ("image", "split", "ih", "iw", "sh", "sw", *COLUMNS), rows)
     _write_tables(root, concepts.pixel_shares(numbers))
+
+
+def image_path(index: int) -> str:
+    """Return the path of a picture below `images/`; byte order is index order."""
+    return f"{_FOLDER}/{index:05d}.png"
 
 
 def _map(mask: NDArray[np.uint16]) -> "Image":

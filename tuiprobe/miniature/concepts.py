@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.datasets.order import hash_ids
 from tuiprobe.miniature import world
 from tuiprobe.miniature.backgrounds import SCENES
 from tuiprobe.miniature.objects import CLASS_NAMES, PART_NAMES
@@ -49,6 +50,15 @@ def _all() -> tuple[Concept, ...]:
 
 CONCEPTS: tuple[Concept, ...] = _all()
 _NUMBER = {(concept.category, concept.name): concept.number for concept in CONCEPTS}
+
+
+def split(index: int) -> str:
+    """Return `train` or `val`, half of the images each, by a fixed hash of the number.
+
+    An object is in about 120 of the 4,000 images, and a concept takes 30 in each split.
+    """
+    hashed = hash_ids(np.array([index], dtype=np.int64), 0)[0]
+    return "train" if hashed % np.uint64(2) == 0 else "val"
 
 
 def image_labels(index: int, name: str = "concepts") -> dict[str, int]:

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.datasets.broden_tree import INDEX, LABELS, write_index, write_labels, write_tree
+from tuiprobe.datasets.broden import Broden
+from tuiprobe.datasets.concepts import Concept, load_concepts
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.miniature import export
+from tuiprobe.miniature.concept_data import MiniatureConcepts
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return write_tree(tmp_path / "broden1_224")
+
+
+def told(broden: Broden, path: str) -> dict[str, float]:
+    sample = next(one for one in broden.samples if one.path == path)
+    found = broden.annotation(sample)
+    names = [broden.concepts[k].name for k in found.concepts]
+    return dict(zip(names, found.shares.tolist(), strict=True))
+
+
+def test_pixel_maps_and_whole_image_labels(tree: Path) -> None:
+    broden = Broden(tree)
+    assert broden.name == "broden1_224"
+    assert [s.path for s in broden.samples] == [
+        "ade20k/ADE_1.jpg", "dtd/dotted_1.jpg", "pascal/2008.jpg",
+    ]  # fmt: skip
+    assert told(broden, "ade20k/ADE_1.jpg") == {
+        "black-c": 0.25, "red-c": 0.75, "cat": 0.25, "fabric": 1 / 64, "street-s": 1, "attic-s": 1,
+    }  # fmt: skip
+    assert told(broden, "dtd/dotted_1.jpg") == {"black-c": 1, "dotted": 1}
+    # two maps of parts: of "ear" the larger share counts
+    assert told(broden, "pascal/2008.jpg") == {"ear": 2 / 64, "eye": 1 / 64}
+    assert broden.open(broden.samples[0]).getpixel((3, 3))[0] > 150
+
+
+def test_an_empty_cell_is_not_annotated_and_splits_are_read(tree: Path) -> None:
+    broden = Broden(tree)
+    found = [broden.annotation(sample) for sample in broden.samples]
+    named = [[broden.categories[g] for g in one.annotated] for one in found]
+    assert named == [["color", "object", "scene"], ["color", "texture"], ["part"]]
+    assert [one.train for one in found] == [True, True, False]
+
+
+def test_a_label_of_two_categories_counts_for_the_larger(tree: Path) -> None:
+    assert Concept("fabric", "material") in Broden(tree).concepts
+    assert Broden(tree).categories == INDEX[6:]
+
+
+def test_the_digest_follows_the_tables(tree: Path) -> None:
+    before = Broden(tree).digest
+    assert Broden(tree).digest == before
+    write_labels(tree, (*LABELS[:-1], (700, "spotted", "texture(1)")))
+    assert Broden(tree).digest != before
+
+
+def test_a_missing_map_names_the_map_the_image_and_the_line(tree: Path) -> None:
+    (tree / "images" / "ade20k" / "ADE_1_object.png").unlink()
+    broden = Broden(tree)
+    with pytest.raises(DataError) as error:
+        broden.annotation(broden.samples[0])
+    text = str(error.value)
+    assert "ADE_1_object.png" in text
+    assert "object map of ade20k/ADE_1.jpg (index.csv line 3)" in text
+    assert error.value.exit_code == 4
+
+
+def test_a_damaged_map_is_named(tree: Path) -> None:
+    (tree / "images" / "ade20k" / "ADE_1_color.png").write_bytes(b"no png")
+    broden = Broden(tree)
+    with pytest.raises(DataError, match=r"ADE_1_color\.png: not an image"):
+        broden.annotation(broden.samples[0])
+
+
+@pytest.mark.parametrize("number", [5, 701, 65535])
+def test_a_pixel_with_an_unknown_number_is_named(tree: Path, number: int) -> None:
+    from tests.datasets.broden_tree import write_map
+
+    write_map(tree / "images" / "ade20k" / "ADE_1_color.png", np.full((8, 8), number))
+    broden = Broden(tree)
+    with pytest.raises(DataError, match=rf"ADE_1_color\.png.* {number}, .*not in label\.csv"):
+        broden.annotation(broden.samples[0])
+
+
+def row(**changes: str) -> tuple:
+    cells = dict.fromkeys(INDEX, "") | {"image": "a.jpg", "split": "train"} | changes
+    return tuple(cells[name] for name in INDEX)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([row(scene="999")], r"index\.csv line 2, column scene: .*number 999"),
+        ([row(scene="0")], "number 0, which is not in"),
+        ([row(scene="99999999999")], "column scene: '99999999999' is neither"),
+        ([row(object="../../secret.png")], "column object: .*secret.* is neither"),
+        ([row(object="map.tif")], r"map\.tif' is neither a label number nor a png"),
+        ([row(split="test")], "split is 'test'"),
+        ([row(image="/etc/passwd")], "no path below images/"),
+        ([row(), row()], r"a\.jpg is on lines 2 and 3"),
+        ([row()[:-1]], "line 2: 11 cells where the header has 12"),
+        ([], "is empty"),
+    ],
+)
+def test_a_bad_index_names_line_and_column(tree: Path, rows: list, message: str) -> None:
+    write_index(tree, rows)
+    with pytest.raises(DataError, match=message):
+        Broden(tree)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ((), r"label\.csv is empty"),
+        (((0, "-", "color(1)"),), r"label\.csv names no concept"),
+        (((1, "a", "smell(3)"),), r"line 2: category 'smell\(3\)' is none of"),
+        (((1, "a", ""),), "the category is empty"),
+        (((70000, "a", "color"),), "not between 0 and 65535"),
+        (((1, "a", "color"), (1, "b", "color")), "line 3: label number 1 is there twice"),
+    ],
+)
+def test_bad_labels_name_the_line(tree: Path, labels: tuple, message: str) -> None:
+    write_labels(tree, labels)
+    with pytest.raises(DataError, match=message):
+        Broden(tree)
+
+
+def test_missing_tables_are_named(tree: Path, tmp_path: Path) -> None:
+    (tree / "label.csv").unlink()
+    with pytest.raises(DataError, match=r"cannot read .*label\.csv"):
+        Broden(tree)
+    with pytest.raises(DataError, match="is no directory"):
+        Broden(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="unknown concept source 'brodn:x'"):
+        load_concepts("brodn:x")
+
+
+def test_the_exported_miniature_reads_as_the_built_in_set(tmp_path: Path) -> None:
+    export(tmp_path / "mini", layouts=("broden",), images=60)
+    files, built_in = Broden(tmp_path / "mini" / "broden"), MiniatureConcepts()
+    assert files.concepts == built_in.concepts
+    assert files.categories == built_in.categories
+    for sample in files.samples:
+        original = next(one for one in built_in.samples if one.path == sample.path)
+        read, drawn = files.annotation(sample), built_in.annotation(original)
+        assert read.concepts.tolist() == drawn.concepts.tolist()
+        assert read.shares.tolist() == drawn.shares.tolist()
+        assert (read.annotated, read.train) == (drawn.annotated, drawn.train)
+    sample = files.samples[7]
+    original = built_in.samples[7 * 4000 // 60]
+    assert (np.array(files.open(sample)) == np.array(built_in.open(original))).all()

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.datasets.broden_tree import write_picture
+from tuiprobe.datasets.concept_csv import ConceptCsv
+from tuiprobe.datasets.concepts import Concept
+from tuiprobe.errors import DataError
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "what.csv"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_shares_categories_and_splits(tmp_path: Path) -> None:
+    write_picture(tmp_path / "b" / "one.jpg", (10, 200, 10))
+    path = written(
+        tmp_path,
+        "\ufeffimage,split,color:red,color:blue,dog\nb/one.jpg,train,0.5,0,1\na.jpg,val,,,0\n",
+    )
+    found = ConceptCsv(path)
+    assert found.name == "what"
+    assert found.concepts == (
+        Concept("red", "color"), Concept("blue", "color"), Concept("dog", "concept"),
+    )  # fmt: skip
+    assert [s.path for s in found.samples] == ["a.jpg", "b/one.jpg"]
+    empty, full = (found.annotation(sample) for sample in found.samples)
+    assert (full.concepts.tolist(), full.shares.tolist()) == ([0, 2], [0.5, 1.0])
+    assert (full.annotated, full.train) == ((0, 1), True)
+    assert empty.concepts.size == 0
+    assert (empty.annotated, empty.train) == ((1,), False)
+    assert found.open(found.samples[1]).size == (16, 16)
+
+
+def test_without_a_split_half_of_the_images_choose(tmp_path: Path) -> None:
+    lines = "".join(f"{i:04d}.jpg,1\n" for i in range(1000))
+    found = ConceptCsv(written(tmp_path, "image,red\n" + lines))
+    train = [found.annotation(sample).train for sample in found.samples]
+    assert 420 < sum(train) < 580
+    assert train == [ConceptCsv(found.path).annotation(s).train for s in found.samples]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("image,red\n", "header and no row"),
+        ("image\na.jpg\n", "names no concept"),
+        ("picture,red\na.jpg,1\n", "no column 'image'; the columns are picture, red"),
+        ("image,red,red\na.jpg,1,1\n", "column 'red' is there twice"),
+        ("image,color:\na.jpg,1\n", "names no concept; write category:name"),
+        ("image,red\na.jpg,2\n", "line 2, column red: '2' is no number between 0 and 1"),
+        ("image,red\na.jpg,nan\n", "'nan' is no number"),
+        ("image,red\na.jpg,yes\n", "'yes' is no number"),
+        ("image,red\na.jpg\n", "line 2: 1 cells"),
+        ("image,red\n../a.jpg,1\n", "no path below"),
+        ("image,red\na.jpg,1\na.jpg,0\n", r"a\.jpg is on lines 2 and 3"),
+        ("image,split,red\na.jpg,dev,1\n", "split is 'dev'"),
+        ("image,red,blue\na.jpg,1,\n", "some cells of category 'concept' are empty"),
+    ],
+)
+def test_bad_files_name_line_and_column(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message) as error:
+        ConceptCsv(written(tmp_path, text))
+    assert "what.csv" in str(error.value)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "what.csv"
+    path.write_bytes(b"image,red\n\xff\xfe,1\n")
+    with pytest.raises(DataError, match="not UTF-8"):
+        ConceptCsv(path)
+    with pytest.raises(DataError, match="cannot read"):
+        ConceptCsv(tmp_path / "none.csv")

@@ -1,0 +1,103 @@
+"""CSV tables of concept sets, read whole, with errors that name file and line."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from tuiprobe.errors import DataError
+
+
+@dataclass(frozen=True)
+class Table:
+    """A CSV file with a header.
+
+    Attributes:
+        path: Of the file.
+        header: Column names.
+        rows: Line number in the file, and the cells, of each row.
+        digest: SHA-256 of the file, hexadecimal.
+    """
+
+    path: Path
+    header: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[str, ...]], ...]
+    digest: str
+
+    def column(self, name: str) -> int:
+        """Returns the place of a column.
+
+        Raises:
+            DataError: If there is no such column.
+        """
+        if name not in self.header:
+            found = ", ".join(self.header[:12])
+            raise DataError(f"{self.path}: there is no column {name!r}; the columns are {found}")
+        return self.header.index(name)
+
+
+def read_table(path: Path, needed: Sequence[str]) -> Table:
+    """Reads a CSV file.
+
+    Args:
+        path: UTF-8, with or without a byte order mark.
+        needed: Columns that must be there.
+
+    Raises:
+        DataError: If it is missing, not text, has no row, or rows and header do not fit.
+    """
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: {error}") from error
+    try:
+        header, rows = _parse(path, text)
+    except csv.Error as error:
+        raise DataError(f"{path} is no CSV file: {error}") from error
+    table = Table(path, header, tuple(rows), hashlib.sha256(content).hexdigest())
+    for name in needed:
+        table.column(name)
+    if not table.rows:
+        raise DataError(f"{path} is empty: it has a header and no row")
+    return table
+
+
+def _parse(path: Path, text: str) -> tuple[tuple[str, ...], list[tuple[int, tuple[str, ...]]]]:
+    reader = csv.reader(text.splitlines(), strict=True)
+    header = tuple(name.strip() for name in next(reader, []))
+    if not header:
+        raise DataError(f"{path} is empty")
+    double = next((name for name in header if header.count(name) > 1), None)
+    if double is not None:
+        raise DataError(f"{path}: column {double!r} is there twice")
+    return header, list(_filled_rows(path, header, reader))
+
+
+def _filled_rows(
+    path: Path, header: tuple[str, ...], reader: Iterator[list[str]]
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    for cells in reader:
+        if not cells:
+            continue
+        line: int = reader.line_num  # type: ignore[attr-defined]
+        if len(cells) != len(header):
+            raise DataError(
+                f"{path} line {line}: {len(cells)} cells where the header has {len(header)}"
+            )
+        yield line, tuple(cell.strip() for cell in cells)
+
+
+def inside(text: str) -> bool:
+    """Whether a relative path with forward slashes stays below where it starts.
+
+    >>> inside("ade20k/a.jpg"), inside("../a.jpg"), inside("/etc/a.jpg"), inside("")
+    (True, False, False, False)
+    """
+    path = PurePosixPath(text)
+    return bool(text) and not path.is_absolute() and ".." not in path.parts
