@@ -14,6 +14,10 @@ def main() -> None:
 
         print(f"tuiprobe {__version__}")
         return
+    if sys.argv[1:] in ([], ["--ascii"]):  # no argument parser before the first paint
+        from tuiprobe.tui.start import start
+
+        sys.exit(start(ascii="--ascii" in sys.argv))
     from tuiprobe.cli import run_cli
 
     sys.exit(run_cli(sys.argv[1:]))

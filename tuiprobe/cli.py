@@ -19,6 +19,7 @@ from tuiprobe.commands import (
     inspect,
     miniature,
     models,
+    open_run,
     report,
     reprobe,
 )
@@ -42,6 +43,7 @@ for command in (
     reprobe.reprobe,
 ):
     app.command()(command)
+app.command("open")(open_run.open_run)
 app.add_typer(miniature.app, name="miniature")
 
 
@@ -83,6 +85,22 @@ def probe(
     require_weights: Annotated[
         bool, typer.Option("--require-weights", help="Refuse an untrained encoder (exit 3).")
     ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Open no socket: cached weights only.")
+    ] = False,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            help="Linear head: a checkpoint file, probe (fitted to labelled images that are not "
+            "measured) or zero-shot (prompts, however long they take)."
+        ),
+    ] = None,
+    classes: Annotated[
+        Path | None, typer.Option(help="Class names of the head, one a line, in label order.")
+    ] = None,
+    templates: Annotated[
+        Path | None, typer.Option(help="Prompt templates, one a line, {} for the name.")
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Probes one or more encoders; see the documentation of each source in docs/."""
@@ -115,6 +133,10 @@ def probe(
             "workers": workers,
             "max_unreadable": max_unreadable,
             "require_weights": require_weights,
+            "offline": offline,
+            "head": head,
+            "classes": str(classes) if classes else None,
+            "templates": str(templates) if templates else None,
         },
     )
     raise typer.Exit(code)

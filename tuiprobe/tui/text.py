@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
@@ -19,6 +21,15 @@ def inert(text: str, style: str = "") -> Content:
     '[red]a\\x1b[31m'
     """
     return Content.styled(plain(text), style) if style else Content(plain(text))
+
+
+def inert_lines(lines: Iterable[str]) -> Content:
+    r"""Returns outside lines as content of as many lines: line ends within them stay inert.
+
+    >>> inert_lines(["a\nb", "c"]).plain.splitlines()
+    ['a\\nb', 'c']
+    """
+    return Content("\n".join(plain(line) for line in lines))
 
 
 def fitted(text: str, width: int) -> str:

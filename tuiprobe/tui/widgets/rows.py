@@ -218,7 +218,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
                 self.action_choose()
 
     def _column_at(self, x: int) -> int | None:
-        width = self.size.width
+        width = self.scrollable_content_region.width
         kept = kept_columns(self.columns, width)
         edge = width - sum(self.columns[i].width + 1 for i in kept[1:])
         for i in kept:
@@ -239,7 +239,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Returns one line: the heading, a row, or why there is none."""
-        width = self.size.width
+        width = self.scrollable_content_region.width
         if y == 0:
             style = self.get_component_rich_style("rows--heading")
             return Strip([Segment(row_text(self.columns, self._headings(), width), style)], width)

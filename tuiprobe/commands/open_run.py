@@ -1,0 +1,21 @@
+"""``tuiprobe open``: the screens on a run that exists, finished or going on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def open_run(
+    run: Annotated[Path, typer.Argument(help="A run directory, of this machine or another.")],
+    ascii: Annotated[bool, typer.Option("--ascii", help="Draw with ASCII characters.")] = False,
+) -> None:
+    """Show a run on the screens: live while it goes on, its results when it is done."""
+    from tuiprobe.errors import DataError
+    from tuiprobe.tui.start import start
+
+    if not run.is_dir():
+        raise DataError(f"{run} is no directory; name a run directory, for example one of runs/")
+    raise typer.Exit(start(open_run=run, ascii=ascii))

@@ -1,0 +1,142 @@
+"""Other processes of tuiprobe: the engine, which outlives the screens, and short questions.
+
+Each has a process group of its own and no standard input, so that neither Ctrl-C at the terminal
+nor its closing reaches it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_MAX_OUTPUT = 16 * 2**20
+
+
+def command(arguments: Sequence[str]) -> list[str]:
+    """Returns the command line of a tuiprobe process.
+
+    ``-P`` keeps the working directory off the import path.
+    """
+    return [sys.executable, "-P", "-m", "tuiprobe", *arguments]
+
+
+def shown_command(arguments: Sequence[str]) -> str:
+    r"""Returns the command line a user can copy: quoted for a shell, always one line.
+
+    >>> shown_command(["--headless", "--data", "imagefolder:my photos"])
+    "tuiprobe --headless --data 'imagefolder:my photos'"
+    """
+    return " ".join(shlex.join(["tuiprobe", *arguments]).splitlines())
+
+
+class Engine:
+    """A run that goes on in a process of its own and writes to ``log.txt`` of its directory.
+
+    Args:
+        arguments: Of ``tuiprobe``, without the program's name.
+        log: File for standard output and error; appended to.
+
+    Raises:
+        OSError: If the log cannot be opened or the process not started.
+    """
+
+    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+        self.arguments = tuple(arguments)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        descriptor = os.open(log, flags, 0o644)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
+                command(arguments),
+                stdin=subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        finally:
+            os.close(descriptor)
+
+    @property
+    def pid(self) -> int:
+        """Number of the process, which is that of its group too."""
+        return self._process.pid
+
+    def ended(self) -> int | None:
+        """Returns the exit code, negative for a signal; None while it runs."""
+        return self._process.poll()
+
+    def cancel(self) -> None:
+        """Asks for the end; what is measured is kept and reported."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends it at once; published shards are kept."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.ended() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a short process said.
+
+    Attributes:
+        code: Exit code; negative for a signal.
+        out: Standard output.
+        err: Standard error.
+    """
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def reason(self) -> str:
+        """The last line of standard error that says something, without ``error:``."""
+        lines = [line.strip() for line in self.err.splitlines() if line.strip()]
+        if not lines:
+            return f"the process ended with code {self.code}"
+        said = next((line for line in reversed(lines) if line.startswith("error:")), lines[-1])
+        return said.removeprefix("error:").strip()
+
+
+async def ask(arguments: Sequence[str]) -> Answer:
+    """Runs a short tuiprobe command and returns what it said; ends it when cancelled.
+
+    Args:
+        arguments: Of ``tuiprobe``, without the program's name.
+    """
+    return await ask_python(command(arguments)[1:])
+
+
+async def ask_python(arguments: Sequence[str]) -> Answer:
+    """Runs the interpreter likewise, with other arguments."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        limit=_MAX_OUTPUT,
+    )
+    try:
+        out, err = await process.communicate()
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+        raise
+    code = process.returncode if process.returncode is not None else -1
+    return Answer(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))

@@ -1,0 +1,367 @@
+"""Reads a run directory while it is written: progress, figures, events and log.
+
+A reader is asked for a :class:`Snapshot`; a thread asks several times a second and keeps the last
+one, so that a slow disk means fewer frames and never a screen that waits. Liveness is seen by the
+change of the heartbeat's sequence number, never by clocks of two machines. The directory may come
+from anywhere: sizes are capped, links are not followed, numbers are checked.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tuiprobe.tui.files import Tail, read_small
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+State = Literal["starting", "running", "ended", "gone"]
+
+_MAX_JSON = 8 * 2**20
+_MAX_ARRAYS = 64 * 2**20
+_MAX_RANKS = 256
+_KEPT_LINES = 2000
+_KEPT_EVENTS = 500
+_NORMAL_95 = 1.959963984540054
+
+
+@dataclass(frozen=True, eq=False)
+class LiveTap:
+    """One set and tap, over all ranks.
+
+    Attributes:
+        kurtosis: Running mean over images; None before two images.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        n: Images.
+        persistence: Running persistence; None before two images.
+        shares: float64 ``[C]``, mean share of each channel in the fourth moment.
+        leads: float64 ``[C]``, fraction of images that a channel leads; None if unknown.
+    """
+
+    kurtosis: float | None
+    low: float | None
+    high: float | None
+    n: int
+    persistence: float | None
+    shares: NDArray[np.float64]
+    leads: NDArray[np.float64] | None = None
+
+    @property
+    def effective_channels(self) -> float | None:
+        """1 over the sum of squared mean shares: over how many channels the moment spreads."""
+        total = float((self.shares**2).sum())
+        return 1 / total if total > 0 else None
+
+
+@dataclass(frozen=True)
+class Said:
+    """One event of the run, as a person reads it."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """A run as it stood when it was read.
+
+    Attributes:
+        state: ``starting`` before the first live file; ``gone`` if the directory vanished.
+        stage: What the engine does: load, extract, merge, probe.
+        stage_message: The engine's own words for it.
+        set: Set of images that is measured.
+        done: Images measured.
+        skipped: Images left out.
+        total: Images to measure.
+        rate: Images a second.
+        eta: Seconds left; None if unknown.
+        taps: By set and tap.
+        top: Sample ids of the strongest images, by set and channel.
+        events: The last warnings and milestones.
+        log: The last lines of the log.
+        beat: Changes whenever any rank's heartbeat does.
+        silence: Seconds since this reader last saw it change.
+        outcome: The kind of the last event of the end: done, interrupted, failed; else empty.
+        sequence: Number of this snapshot; grows with every change.
+    """
+
+    state: State = "starting"
+    stage: str = "load"
+    stage_message: str = ""
+    set: str = ""
+    done: int = 0
+    skipped: int = 0
+    total: int = 0
+    rate: float = 0.0
+    eta: float | None = None
+    taps: dict[tuple[str, str], LiveTap] = field(default_factory=dict)
+    top: dict[tuple[str, int], tuple[int, ...]] = field(default_factory=dict)
+    events: tuple[Said, ...] = ()
+    log: tuple[str, ...] = ()
+    beat: tuple[int, ...] = ()
+    silence: float = 0.0
+    outcome: str = ""
+
+
+def has_results(run: Path) -> bool:
+    """Whether a run holds results that nothing newer is on its way to replace."""
+    results, live = run / "results.json", run / "live"
+    try:
+        written = results.stat().st_mtime_ns
+        beats = [entry.stat().st_mtime_ns for entry in live.iterdir() if entry.suffix == ".json"]
+    except FileNotFoundError:
+        return results.is_file()
+    except OSError:
+        return False
+    return all(beat <= written for beat in beats)
+
+
+def runs_of(path: Path) -> list[Path]:
+    """Returns the run directories of a path: itself, or those directly below a group."""
+    if (path / "key").is_file() or not path.is_dir():
+        return [path]
+    below = sorted(entry.parent for entry in path.glob("*/key") if not entry.is_symlink())
+    return below or [path]
+
+
+class Watch:
+    """Reads one run directory again and again.
+
+    Args:
+        run: The run directory.
+        now: The reader's own clock; only differences count.
+    """
+
+    def __init__(self, run: Path, now: Callable[[], float] = time.monotonic) -> None:
+        self.run, self._now = run, now
+        self._log = Tail(run / "log.txt")
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._events: deque[Said] = deque(maxlen=_KEPT_EVENTS)
+        self._event_files: dict[str, Tail] = {}
+        self._stage, self._stage_message, self._outcome = "load", "", ""
+        self._beat: tuple[int, ...] = ()
+        self._seen = now()
+        self._ranks: list[dict[str, Any]] = []
+        self._taps: dict[tuple[str, str], LiveTap] = {}
+
+    def poll(self) -> Snapshot:
+        """Reads what is new and returns the run as it stands."""
+        if not self.run.is_dir():
+            return Snapshot(state="gone", log=tuple(self._lines), events=tuple(self._events))
+        self._lines.extend(self._log.lines())
+        self._read_events()
+        ranks = self._read_ranks()
+        beat = tuple(_whole(rank.get("sequence")) for rank in ranks)
+        if beat != self._beat:
+            self._beat, self._seen = beat, self._now()
+            self._ranks, self._taps = ranks, self._read_taps(ranks)
+        return self._snapshot()
+
+    def _snapshot(self) -> Snapshot:
+        ranks = self._ranks
+        etas = [eta for rank in ranks if (eta := _number(rank.get("eta"))) is not None]
+        state: State = "ended" if self._outcome else "running" if ranks else "starting"
+        return Snapshot(
+            state=state,
+            stage=self._stage,
+            stage_message=self._stage_message,
+            set=next((str(rank.get("set") or "") for rank in ranks), ""),
+            done=sum(_whole(rank.get("done")) for rank in ranks),
+            skipped=sum(_whole(rank.get("skipped")) for rank in ranks),
+            total=sum(_whole(rank.get("total")) for rank in ranks),
+            rate=sum(_number(rank.get("rate")) or 0.0 for rank in ranks),
+            eta=max(etas, default=None),
+            taps=self._taps,
+            top=_merged_top(ranks),
+            events=tuple(self._events),
+            log=tuple(self._lines),
+            beat=self._beat,
+            silence=self._now() - self._seen,
+            outcome=self._outcome,
+        )
+
+    def _rank_numbers(self) -> list[int]:
+        try:
+            names = [entry.stem for entry in (self.run / "live").glob("*.json")]
+        except OSError:
+            return []
+        return sorted(int(name) for name in names if name.isdecimal())[:_MAX_RANKS]
+
+    def _read_ranks(self) -> list[dict[str, Any]]:
+        ranks = []
+        for number in self._rank_numbers():
+            content = read_small(self.run / "live" / f"{number}.json", _MAX_JSON)
+            value = _json(content)
+            if isinstance(value, dict):
+                ranks.append(value | {"rank": number})
+        return ranks
+
+    def _read_taps(self, ranks: list[dict[str, Any]]) -> dict[tuple[str, str], LiveTap]:
+        found: dict[tuple[str, str], list[LiveTap]] = {}
+        for rank in ranks:
+            figures = rank.get("taps")
+            arrays = _arrays(self.run / "live" / f"{rank['rank']}.safetensors")
+            if not isinstance(figures, dict) or not arrays:
+                continue
+            for name, values in figures.items():
+                set_name, _, tap = str(name).partition("/")
+                shares = _vector(arrays.get(f"{name}/share"))
+                if shares is not None and isinstance(values, dict):
+                    leads = _vector(arrays.get(f"{name}/leads"))
+                    found.setdefault((set_name, tap), []).append(_tap(values, shares, leads))
+        return {place: merged for place, taps in found.items() if (merged := _merge(taps))} or (
+            self._taps
+        )
+
+    def _read_events(self) -> None:
+        for path in sorted(self.run.glob("events-*.jsonl"))[:_MAX_RANKS]:
+            tail = self._event_files.setdefault(path.name, Tail(path))
+            for line in tail.lines():
+                value = _json(line.encode())
+                if isinstance(value, dict):
+                    self._hear(value)
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        kind, message = str(event.get("kind")), str(event.get("message", ""))
+        data = event.get("data")
+        if kind == "stage":
+            self._outcome = ""
+            self._stage_message = message
+            if isinstance(data, dict) and isinstance(data.get("stage"), str):
+                self._stage = data["stage"]
+        if kind in ("done", "interrupted", "failed"):
+            # A stopped run is merged and probed after the stop: only then is it at its end.
+            self._outcome = kind if kind != "interrupted" else ""
+        if kind in ("stage", "warning", "skipped", "interrupted", "failed", "done"):
+            self._events.append(Said(kind, message))
+
+
+class WatchThread:
+    """Polls a run in a thread of its own that never holds back the exit.
+
+    Args:
+        watch: What to poll.
+        seconds: Between two polls.
+    """
+
+    def __init__(self, watch: Watch, seconds: float = 0.2) -> None:
+        self.latest = Snapshot()
+        self._watch, self._seconds = watch, seconds
+        self._stop = threading.Event()
+        threading.Thread(target=self._loop, daemon=True, name="watch").start()
+
+    def stop(self) -> None:
+        """Ends the thread at its next poll."""
+        self._stop.set()
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            self.latest = self._watch.poll()
+            self._stop.wait(self._seconds)
+
+
+def _json(content: bytes | None) -> Any:
+    if not content:
+        return None
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def _whole(value: Any) -> int:
+    number = _number(value)
+    return int(number) if number is not None and 0 <= number < 2**53 else 0
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    content = read_small(path, _MAX_ARRAYS)
+    if not content:
+        return {}
+    try:
+        return dict(load(content))
+    except (SafetensorError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _vector(value: Any) -> NDArray[np.float64] | None:
+    import numpy as np
+
+    if value is None or value.ndim != 1 or not 1 <= len(value) <= 2**20 or value.dtype.kind != "f":
+        return None
+    vector: NDArray[np.float64] = value.astype(np.float64)
+    vector[~np.isfinite(vector)] = 0.0
+    return vector
+
+
+def _tap(
+    values: dict[str, Any], shares: NDArray[np.float64], leads: NDArray[np.float64] | None
+) -> LiveTap:
+    return LiveTap(
+        kurtosis=_number(values.get("kurtosis")),
+        low=_number(values.get("low")),
+        high=_number(values.get("high")),
+        n=_whole(values.get("n")),
+        persistence=_number(values.get("persistence")),
+        shares=shares,
+        leads=leads if leads is not None and leads.shape == shares.shape else None,
+    )
+
+
+def _merge(taps: list[LiveTap]) -> LiveTap | None:
+    """Returns the figures of several ranks as one; each saw other images."""
+    taps = [tap for tap in taps if tap.n > 0 and tap.shares.shape == taps[0].shares.shape]
+    if len(taps) < 2:
+        return taps[0] if taps else None
+    n = sum(tap.n for tap in taps)
+    known = [tap for tap in taps if tap.kurtosis is not None and tap.high is not None]
+    images = sum(tap.n for tap in known)
+    mean = low = high = None
+    if images:
+        mean = sum(tap.n * (tap.kurtosis or 0.0) for tap in known) / images
+        errors = [tap.n * ((tap.high or 0.0) - (tap.kurtosis or 0.0)) for tap in known]
+        half = math.hypot(*errors) / images
+        low, high = mean - half, mean + half
+    persistences = [tap.persistence for tap in taps if tap.persistence is not None]
+    leads = [tap.leads * tap.n for tap in taps if tap.leads is not None]
+    return LiveTap(
+        kurtosis=mean,
+        low=low,
+        high=high,
+        n=n,
+        persistence=sum(persistences) / len(persistences) if persistences else None,
+        shares=sum((tap.shares * tap.n for tap in taps[1:]), taps[0].shares * taps[0].n) / n,
+        leads=sum(leads[1:], leads[0]) / n if len(leads) == len(taps) else None,
+    )
+
+
+def _merged_top(ranks: list[dict[str, Any]]) -> dict[tuple[str, int], tuple[int, ...]]:
+    """Returns the ids of the first rank that names any: each rank's own are all candidates."""
+    found: dict[tuple[str, int], tuple[int, ...]] = {}
+    for rank in ranks:
+        top = rank.get("top")
+        for set_name, channels in top.items() if isinstance(top, dict) else ():
+            for channel, ids in channels.items() if isinstance(channels, dict) else ():
+                if str(channel).isdecimal() and isinstance(ids, list):
+                    place = (str(set_name), int(channel))
+                    found[place] = found.get(place, ()) + tuple(_whole(i) for i in ids[:64])
+    return found

@@ -1,0 +1,193 @@
+"""The list of models as plain data: rows, columns, filter, order, and the words of the details."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tuiprobe.catalog.presets import Preset, presets
+from tuiprobe.tui.widgets.rows import Column
+
+if TYPE_CHECKING:
+    from tuiprobe.catalog.listing import Listed
+
+COLUMNS = (
+    Column("model", 18),
+    Column("backbone", 8, drop=2),
+    Column("pretraining", 12, drop=3),
+    Column("kind", 10, drop=4),
+    Column("width", 5, right=True, drop=7),
+    Column("size", 5, right=True, drop=6),
+    Column("cached", 6, drop=5),
+    Column("IN", 5, right=True, drop=1),
+    Column("ER", 6, right=True, drop=1),
+)
+CACHED = {"yes": "✓", "no": "-", "none": "none", "": "…"}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One model as the list shows it.
+
+    Attributes:
+        name: What to type after ``--model``.
+        spec: The explicit spec.
+        backbone: Architecture.
+        pretraining: Data or tag of the weights.
+        kind: Kind of training; empty where the catalog does not know.
+        width: Channels of the representation; None where it is unknown.
+        parameters: In millions; None where it is unknown.
+        cached: ``yes``, ``no``, ``none`` where no public weights exist; empty before it is known.
+        imagenet: Published accuracy, a fraction.
+        robustness: Published effective robustness, a fraction.
+        extrapolated: Whether its baseline has no model at this accuracy.
+        text: What the filter looks through, in lower case.
+    """
+
+    name: str
+    spec: str
+    backbone: str
+    pretraining: str
+    kind: str
+    width: int | None
+    parameters: float | None
+    cached: str
+    imagenet: float | None
+    robustness: float | None
+    extrapolated: bool
+    text: str
+
+
+def first_rows() -> list[ModelRow]:
+    """Returns the presets without what needs the large tables: quick, for the first paint."""
+    return [_preset_row(preset) for preset in presets().values()]
+
+
+def row_of(listed: Listed) -> ModelRow:
+    """Returns a model of the catalog's list as a row."""
+    if listed.preset is not None:
+        return _preset_row(listed.preset, listed)
+    backbone, tag = _parts(listed.spec)
+    return ModelRow(
+        name=listed.name,
+        spec=listed.spec,
+        backbone=backbone,
+        pretraining=tag,
+        kind="",
+        width=None,
+        parameters=listed.parameters,
+        cached=listed.cached,
+        imagenet=listed.imagenet,
+        robustness=listed.robustness,
+        extrapolated=listed.extrapolated,
+        text=listed.spec.lower(),
+    )
+
+
+def _preset_row(preset: Preset, listed: Listed | None = None) -> ModelRow:
+    words = (preset.name, preset.spec, preset.backbone, preset.pretraining, preset.training)
+    return ModelRow(
+        name=preset.name,
+        spec=preset.spec,
+        backbone=preset.backbone,
+        pretraining=preset.pretraining,
+        kind=preset.training,
+        width=preset.width,
+        parameters=preset.parameters / 1e6,
+        cached=listed.cached if listed else "",
+        imagenet=listed.imagenet if listed else None,
+        robustness=listed.robustness if listed else None,
+        extrapolated=listed.extrapolated if listed else False,
+        text=" ".join(words).lower(),
+    )
+
+
+def _parts(spec: str) -> tuple[str, str]:
+    """Returns architecture and tag of a spec.
+
+    >>> _parts("open_clip:ViT-B-16/openai"), _parts("timm:resnet50.a1_in1k")
+    (('ViT-B-16', 'openai'), ('resnet50', 'a1_in1k'))
+    """
+    loader, _, rest = spec.partition(":")
+    architecture, _, tag = rest.partition("/" if loader == "open_clip" else ".")
+    return architecture, tag
+
+
+def filtered(rows: Sequence[ModelRow], query: str) -> list[ModelRow]:
+    """Returns the rows that hold every word of the query, whatever the case."""
+    words = query.lower().split()
+    return [row for row in rows if all(word in row.text for word in words)]
+
+
+_KEYS: tuple[Callable[[ModelRow], str | float | None], ...] = (
+    lambda row: row.name.lower(),
+    lambda row: row.backbone.lower(),
+    lambda row: row.pretraining.lower(),
+    lambda row: row.kind or None,
+    lambda row: row.width,
+    lambda row: row.parameters,
+    lambda row: row.cached != "yes",
+    lambda row: row.imagenet,
+    lambda row: row.robustness,
+)
+
+
+def ordered(rows: Sequence[ModelRow], column: int, down: bool) -> list[ModelRow]:
+    """Returns the rows by the raw values of a column; rows without one come last."""
+    key = _KEYS[column]
+    known = [row for row in rows if key(row) is not None]
+    known.sort(key=key, reverse=down)  # type: ignore[arg-type]
+    return known + [row for row in rows if key(row) is None]
+
+
+def cells(row: ModelRow, marked: bool) -> list[str]:
+    """Returns the text of each column."""
+    star = "*" if row.extrapolated else ""
+    return [
+        f"{'☑' if marked else '☐'} {row.name}",
+        row.backbone,
+        row.pretraining,
+        row.kind,
+        "" if row.width is None else str(row.width),
+        _millions(row.parameters),
+        CACHED[row.cached],
+        "" if row.imagenet is None else f"{100 * row.imagenet:.1f}",
+        "" if row.robustness is None else f"{100 * row.robustness:+.1f}{star}",
+    ]
+
+
+def _millions(parameters: float | None) -> str:
+    if parameters is None:
+        return ""
+    return f"{parameters:.0f} M" if parameters < 999.5 else f"{parameters / 1000:.1f} B"
+
+
+def details(row: ModelRow) -> list[str]:
+    """Returns what is known of a model, a line each, outside strings as they are."""
+    preset = presets().get(row.name)
+    lines = [row.spec]
+    if preset is not None:
+        lines += [
+            f"backbone {preset.backbone} · {preset.training}",
+            f"pretrained on {preset.pretraining}",
+            f"input {preset.size} px, {preset.interpolation}, {preset.normalization} mean and std",
+            f"activation {preset.activation} · width {preset.width}",
+        ]
+        if preset.note:
+            lines.append(preset.note)
+    lines.append(f"weights: {_WEIGHTS[row.cached]}")
+    if row.imagenet is not None:
+        lines += ["", f"published ImageNet {100 * row.imagenet:.1f} %"]
+        if row.robustness is not None:
+            beyond = ", extrapolated" if row.extrapolated else ""
+            lines.append(f"published ER {100 * row.robustness:+.1f} points (standard{beyond})")
+    return lines
+
+
+_WEIGHTS = {
+    "yes": "on this machine",
+    "no": "not on this machine; f fetches them",
+    "none": "none public: pass a file as checkpoint, or it runs untrained",
+    "": "looking",
+}

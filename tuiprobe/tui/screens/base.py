@@ -1,0 +1,51 @@
+"""What every screen shares: the line at the top, the footer, the keys, and too small a window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.command import Provider
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from tuiprobe.tui.commands import ScreenCommands
+from tuiprobe.tui.text import inert
+
+SMALLEST = (60, 15)
+
+
+class ProbeScreen(Screen[None]):
+    """A screen with a line at the top and the keys at the bottom; the body is the subclass's."""
+
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {ScreenCommands}
+    ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "app.back", "back", tooltip="Back to where you came from"),
+        Binding("1", "app.go('models')", "models", show=False, tooltip="The list of models"),
+        Binding("2", "app.go('runs')", "runs", show=False, tooltip="All runs"),
+    ]
+    PLACE = ""
+
+    def compose(self) -> ComposeResult:
+        """Lays out the top line, the body and the footer."""
+        yield Static(self._place(), id="place")
+        yield Static(
+            f"the window is too small: {SMALLEST[0]} x {SMALLEST[1]} or more, please",
+            id="too-small",
+        )
+        yield from self.compose_body()
+        yield Footer(show_command_palette=False)
+
+    def compose_body(self) -> ComposeResult:
+        """Yields the widgets between top line and footer."""
+        yield from ()
+
+    def place(self, text: str) -> None:
+        """Shows other text in the line at the top."""
+        self.query_one("#place", Static).update(inert(text))
+
+    def _place(self) -> str:
+        return f"tuiprobe  {self.PLACE}"

@@ -1,0 +1,244 @@
+"""Models: choose one or several, see what is known of them, check them, go on."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import Input, Static
+
+from tuiprobe.tui import modellist
+from tuiprobe.tui.child import ask, shown_command
+from tuiprobe.tui.modellist import ModelRow
+from tuiprobe.tui.screens.base import ProbeScreen
+from tuiprobe.tui.text import inert, inert_lines
+from tuiprobe.tui.widgets.rows import RowTable
+
+MARKS = {"pass": "✓", "warn": "!", "fail": "✗", "skip": "-"}
+
+
+class ModelTable(RowTable[ModelRow]):
+    """The list of models."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "choose", "set up run", tooltip="Set up a run of the marked models"),
+    ]
+
+
+class ModelsScreen(ProbeScreen):
+    """Choose what to probe: type / to filter, space marks several, Enter sets up the run."""
+
+    PLACE = "Models 1 · Runs 2"
+    AUTO_FOCUS = "#models"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "mark", "mark", tooltip="Mark this model; several run side by side"),
+        Binding(
+            "slash", "filter", "filter", key_display="/", tooltip="Filter the list as you type"
+        ),
+        Binding(
+            "d", "doctor", "check", tooltip="Check this model: weights, preprocessing, answers"
+        ),
+        Binding("f", "fetch", "fetch", tooltip="Download and verify the weights of this model"),
+        Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
+        Binding("escape", "clear", "clear", show=False, tooltip="Clear the filter"),
+        Binding("y", "copy", "copy", show=False, tooltip="Copy the command that probes this model"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._all: list[ModelRow] = modellist.first_rows()
+        self._marked: dict[str, None] = {}
+        self._checks: dict[str, list[str]] = {}
+        self._query = ""
+        self._order: tuple[int, bool] | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """Lays out the filter, the list and the details."""
+        with Horizontal(id="body"):
+            with Vertical(id="left", classes="panel"):
+                yield Input(placeholder="/ filters: words of name, data or kind", id="filter")
+                yield ModelTable(
+                    modellist.COLUMNS,
+                    lambda row: modellist.cells(row, row.name in self._marked),
+                    empty="no model holds all these words: esc clears the filter",
+                    id="models",
+                )
+                yield Static("", id="count", classes="dim")
+            with VerticalScroll(id="details", classes="panel"):
+                yield Static("", id="about", markup=False)
+                yield Static("", id="preflight", markup=False)
+
+    def on_mount(self) -> None:
+        """Shows the presets at once; the rest comes from a thread."""
+        self._show()
+        threading.Thread(target=self._load, daemon=True, name="catalog").start()
+
+    @property
+    def table(self) -> ModelTable:
+        """The list."""
+        return self.query_one("#models", ModelTable)
+
+    def _load(self) -> None:
+        from tuiprobe.catalog.listing import listed
+
+        rows = [modellist.row_of(one) for one in listed()]
+        if self.is_running:
+            self.app.call_later(self._arrived, rows)
+
+    def _arrived(self, rows: list[ModelRow]) -> None:
+        self._all = rows
+        if self.is_mounted:
+            self._show()
+
+    def _show(self) -> None:
+        current = self.table.current
+        rows = modellist.filtered(self._all, self._query)
+        if self._order is not None:
+            rows = modellist.ordered(rows, *self._order)
+        self.table.sorted_by = self._order
+        names = [row.name for row in rows]
+        cursor = names.index(current.name) if current and current.name in names else 0
+        self.table.show_rows(rows, cursor)
+        marked = f" · {len(self._marked)} marked" if self._marked else ""
+        self.query_one("#count", Static).update(f"{len(rows):,} of {len(self._all):,}{marked}")
+
+    @on(Input.Changed, "#filter")
+    def _filter_changed(self, event: Input.Changed) -> None:
+        self._query = event.value
+        self._show()
+
+    @on(Input.Submitted, "#filter")
+    def _filter_done(self) -> None:
+        self.table.focus()
+
+    @on(RowTable.Highlighted, "#models")
+    def _highlighted(self) -> None:
+        row = self.table.current
+        about, preflight = self.query_one("#about", Static), self.query_one("#preflight", Static)
+        if row is None:
+            about.update("")
+            preflight.update("")
+            return
+        self.query_one("#details").border_title = inert(row.name)
+        about.update(inert_lines(modellist.details(row)))
+        preflight.update(inert_lines(self._checks.get(row.name, ["", "d checks this model"])))
+
+    @on(RowTable.Chosen, "#models")
+    def _chosen(self) -> None:
+        self.action_setup()
+
+    @on(RowTable.HeadingPressed, "#models")
+    def _heading(self, event: RowTable.HeadingPressed) -> None:
+        down = event.column >= 4
+        if self._order is not None and self._order[0] == event.column:
+            down = not self._order[1]
+        self._order = (event.column, down)
+        self._show()
+
+    def action_sort(self) -> None:
+        """Sorts by the next column; after the last one by nothing."""
+        column = -1 if self._order is None else self._order[0]
+        column += 1
+        self._order = (column, column >= 4) if column < len(modellist.COLUMNS) else None
+        self._show()
+
+    def action_filter(self) -> None:
+        """Puts the cursor into the filter."""
+        self.query_one("#filter", Input).focus()
+
+    def action_mark(self) -> None:
+        """Marks the model under the cursor, or takes the mark away."""
+        row = self.table.current
+        if row is None:
+            return
+        if row.name in self._marked:
+            del self._marked[row.name]
+        else:
+            self._marked[row.name] = None
+            if row.cached == "yes" and row.name not in self._checks:
+                self.action_doctor()
+        self._show()
+        self.table.action_move(1)
+
+    def action_setup(self) -> None:
+        """Goes on to the run's setup with the marked models, or the one under the cursor."""
+        from tuiprobe.tui.screens.setup import SetupScreen
+
+        names = list(self._marked)
+        if not names and self.table.current is not None:
+            names = [self.table.current.name]
+        if names:
+            self.app.push_screen(SetupScreen(names))
+
+    def action_copy(self) -> None:
+        """Copies the command line that probes this model."""
+        row = self.table.current
+        if row is not None:
+            command = shown_command(["--headless", "--model", row.name])
+            self.app.copy_to_clipboard(command)
+            self.notify("command copied", timeout=2)
+
+    def action_doctor(self) -> None:
+        """Checks the model under the cursor in a process of its own."""
+        row = self.table.current
+        if row is not None:
+            self._note(row.name, ["", "checking: loads the model, takes some seconds"])
+            self._examine(row.name)
+
+    @work(group="doctor")
+    async def _examine(self, name: str) -> None:
+        answer = await ask(["doctor", "--model", name, "--json"])
+        try:
+            lines = check_lines(json.loads(answer.out))
+        except (ValueError, TypeError, KeyError):
+            lines = ["", f"✗ {answer.reason}"]
+        self._note(name, lines)
+
+    def action_fetch(self) -> None:
+        """Downloads the weights of the model under the cursor in a process of its own."""
+        row = self.table.current
+        if row is not None:
+            self._note(row.name, ["", "fetching: downloads and verifies the weights"])
+            self._download(row.name)
+
+    @work(group="fetch")
+    async def _download(self, name: str) -> None:
+        answer = await ask(["fetch", name])
+        if answer.code:
+            self._note(name, ["", f"✗ {answer.reason}"])
+            return
+        lines = [line for line in (answer.out or answer.err).splitlines() if line]
+        self._note(name, ["", "✓ fetched", *lines])
+        threading.Thread(target=self._load, daemon=True, name="catalog").start()
+
+    def _note(self, name: str, lines: list[str]) -> None:
+        self._checks[name] = lines
+        if self.is_mounted:
+            self._highlighted()
+
+    def action_clear(self) -> None:
+        """Clears the filter."""
+        self.query_one("#filter", Input).value = ""
+        self.table.focus()
+
+
+def check_lines(checks: list[dict[str, str]]) -> list[str]:
+    """Returns the findings of ``tuiprobe doctor --json`` as lines, the count first.
+
+    >>> check_lines([{"name": "weights", "status": "pass", "detail": "ok", "fix": ""}])
+    ['', 'preflight 1 of 1 ✓', '✓ weights: ok']
+    """
+    counted = [check for check in checks if check["status"] != "skip"]
+    passed = sum(check["status"] == "pass" for check in counted)
+    sign = "✓" if passed == len(counted) else "!"
+    lines = ["", f"preflight {passed} of {len(counted)} {sign}"]
+    for check in sorted(checks, key=lambda check: "fwps".index(check["status"][0])):
+        lines.append(f"{MARKS[check['status']]} {check['name']}: {check['detail']}")
+        if check["fix"] and check["status"] in ("warn", "fail"):
+            lines.append(f"  → {check['fix']}")
+    return lines
