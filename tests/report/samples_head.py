@@ -7,7 +7,7 @@ from tuiprobe.catalog.baselines import bundled
 from tuiprobe.probes.concepts import ConceptSet, probe_concepts
 from tuiprobe.probes.directions import probe_directions
 from tuiprobe.probes.heads import HeadArrays, SetFeatures
-from tuiprobe.probes.robustness import Baseline, probe_robustness
+from tuiprobe.probes.robustness import Baseline, Baselines, probe_robustness
 from tuiprobe.results import Concepts, Directions, Report, Robustness
 
 
@@ -35,7 +35,10 @@ def robustness() -> Robustness:
     line = bundled("standard", ("imagenet_r",))
     other = bundled("standard", ("objectnet",))
     return probe_robustness(
-        head, [one, shift], {"r": "imagenet_r"}, [Baseline(line, ()), Baseline(other, ())]
+        head,
+        [one, shift],
+        {"r": "imagenet_r"},
+        Baselines([Baseline(line, ()), Baseline(other, ())]),
     )
 
 

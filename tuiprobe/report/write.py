@@ -2,11 +2,10 @@
 
 from pydantic import ValidationError
 
-from tuiprobe.report.markdown import markdown
+from tuiprobe.report.formats import WRITTEN, export
 from tuiprobe.report.summary import summary
-from tuiprobe.report.tables import tables
 from tuiprobe.results import Report
-from tuiprobe.rundir import DamagedFileError, RunDir, read_text, write_text
+from tuiprobe.rundir import DamagedFileError, RunDir, read_text
 
 
 def read_report(directory: RunDir) -> Report:
@@ -29,13 +28,11 @@ def read_report(directory: RunDir) -> Report:
 
 
 def write_reports(directory: RunDir) -> str:
-    """Write report.md and tables/*.csv of a run.
+    """Write report.html, report.md, tables/*.csv and figures/*.svg of a run beside its results.
 
     Returns:
         A summary of a few lines for standard output.
     """
     report = read_report(directory)
-    write_text(directory.path / "report.md", markdown(report))
-    for name, content in tables(report).items():
-        write_text(directory.path / "tables" / f"{name}.csv", content)
+    export(report, directory, WRITTEN, directory.path)
     return summary(report)

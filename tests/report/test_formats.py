@@ -1,0 +1,197 @@
+"""HTML, LaTeX and SVG: inert, self-contained, and saying what report.md says."""
+
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given as with_any
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from tests.report.samples import model, outliers, report
+from tests.report.samples_head import head_report
+from tests.report.test_reports import layered
+from tuiprobe.errors import UsageError
+from tuiprobe.report.charts import charts
+from tuiprobe.report.formats import FORMATS, export, files_of
+from tuiprobe.report.html import html
+from tuiprobe.report.latex import latex, tex
+from tuiprobe.report.markdown import markdown
+from tuiprobe.report.pictures import LARGEST, pictures
+from tuiprobe.report.svg import svg
+from tuiprobe.results import DataSet, NotRunPart, Skipped, TopImage
+from tuiprobe.rundir import RunDir, write_text
+
+GOLDEN = Path(__file__).parent / "golden"
+EVIL = "</td></script><script>alert(1)</script><img src=x onerror=a>|\n=c\u202e\x1b]0;x\x07[a](b)![c](d)"
+JPEG = b"\xff\xd8\xff\xe0picture"
+
+
+class Page(HTMLParser):
+    """Elements and text of a page, as a browser's parser would see them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def hostile(text=EVIL):
+    data = DataSet(
+        name=text, source=text, images=1, measured=1, skipped=(Skipped(path=text, reason=text),)
+    )
+    ends = (TopImage(sample_id=3, path=text, value=1.0, position=0),)
+    channel = outliers().top_images[0].model_copy(update={"largest": ends})
+    one = outliers(data=text, tap=text, top_images=(channel,))
+    inner = outliers(data=text, tap=text, final=False)
+    return report(
+        data=(data,), warnings=(text,), model=model(name=text), title=text,
+        outliers=(inner, one), not_run=(NotRunPart(part=text, reason=text),),
+    )  # fmt: skip
+
+
+def test_a_hostile_name_adds_no_element_and_loads_nothing():
+    text = html(hostile(), {(EVIL, 3): JPEG})
+    page = Page(text)
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "iframe", "object", "link", "base", "form"}
+    assert {name for _, attributes in page.tags for name in attributes} <= {
+        "lang", "charset", "http-equiv", "content", "name", "id", "class", "href", "src", "alt",
+        "viewbox", "role", "x", "y", "x1", "x2", "y1", "y2", "width", "height", "points", "d", "r",
+        "cx", "cy", "text-anchor", "transform", "stroke-dasharray",
+    }  # fmt: skip
+    for tag, attributes in page.tags:
+        if "src" in attributes:
+            assert (tag, attributes["src"][:23]) == ("img", "data:image/jpeg;base64,")
+        assert attributes.get("href", "#").startswith("#")
+    assert "default-src 'none'" in text
+    assert not {"\x1b", "\x07", "\u202e"} & set(text)
+    assert "<script>alert(1)" in "".join(page.words)
+
+
+@settings(max_examples=25, deadline=None)
+@with_any(st.text(max_size=40))
+def test_no_name_changes_the_elements_of_a_page(text):
+    def skeleton(found):
+        return [tag for tag, _ in Page(html(found)).tags if tag not in ("code", "strong", "em")]
+
+    assert skeleton(hostile(text)) == skeleton(hostile("val"))
+
+
+def test_html_says_what_markdown_says():
+    found = head_report()
+    words = " ".join("".join(Page(html(found)).words).split())
+    for line in markdown(found).splitlines():
+        cells = line.strip("|").split("|") if line.startswith("|") else [line]
+        for cell in cells:
+            told = re.sub(r"^(#+|>? ?-) ", "", cell.strip().replace("**", ""))
+            told = re.sub(r"\\(.)|`", r"\1", told).strip()
+            if not set(told) <= {"-", "|", ">"} and "\\" not in cell:
+                assert " ".join(told.split()) in words, cell
+
+
+def test_every_figure_is_in_the_page():
+    found = head_report()
+    page = Page(html(found))
+    assert sum(tag == "svg" for tag, _ in page.tags) == len(charts(found))
+    titles = {chart.title for chart in charts(found)}
+    assert titles <= set(page.words)
+
+
+def test_only_jpegs_are_embedded():
+    text = html(report(), {("val", 3): b"<svg onload=alert(1)>", ("val", 9): JPEG})
+    assert text.count("data:image/jpeg;base64,") == 1
+
+
+def test_svg_files_are_well_formed_and_inert():
+    for chart in charts(hostile()):
+        root = ElementTree.fromstring(svg(chart))
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert not [one for one in root.iter() if one.tag.endswith(("script", "image", "use"))]
+        assert not {"\x1b", "\x07", "\u202e"} & set(svg(chart))
+
+
+@pytest.mark.parametrize("name", [chart.name for chart in charts(layered())])
+def test_svg_is_as_agreed(name):
+    path = GOLDEN / f"{name}.svg"
+    found = svg(next(chart for chart in charts(layered()) if chart.name == name))
+    if os.environ.get("TUIPROBE_RENEW"):
+        path.write_text(found, encoding="utf-8")
+    assert found == path.read_text(encoding="utf-8")
+
+
+def test_latex_is_as_agreed():
+    path = GOLDEN / "report.tex"
+    if os.environ.get("TUIPROBE_RENEW"):
+        path.write_text(latex(layered()), encoding="utf-8")
+    assert latex(layered()) == path.read_text(encoding="utf-8")
+
+
+def test_latex_of_a_hostile_name_has_no_command_of_its_own():
+    found = latex(hostile(r"\input{/etc/passwd}^^5cinput $x$ %\n_#&~"))
+    ours = {"textbackslash", "textasciicircum", "textasciitilde", "begin", "end", "hline"}
+    body = [line for line in found.splitlines() if not line.startswith("%")]
+    commands = set(re.findall(r"\\([a-zA-Z]+)", "\n".join(body)))
+    assert commands <= ours
+    assert "^^" not in "\n".join(body)
+    rows = [line for line in body if line.endswith(r"\\")]
+    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {6}
+    assert not re.search(r"(?<!\\)[#_]", "\n".join(body))
+
+
+@with_any(st.text())
+def test_latex_text_has_balanced_braces(text):
+    found = re.sub(r"\\[{}]", "", tex(text))
+    assert found.count("{") == found.count("}")
+    assert "\n" not in found
+
+
+def test_a_comment_stays_one_line():
+    first = latex(hostile("a\n\\input{x}\r\u2028b")).splitlines()[0]
+    assert first == r"% a\n\input{x}\r\u2028b"
+
+
+def test_each_format_writes_its_files(tmp_path):
+    run = RunDir(tmp_path / "run")
+    write_text(run.results_file, report().to_json())
+    written = export(report(), run, list(FORMATS), tmp_path / "out")
+    names = {path.relative_to(tmp_path / "out").as_posix() for path in written}
+    assert {"report.html", "report.md", "results.json", "report.tex"} <= names
+    assert {"tables/figures.csv", "figures/shares.svg"} <= names
+    assert all(path.is_file() for path in written)
+
+
+def test_results_json_is_never_written_over_itself(tmp_path):
+    run = RunDir(tmp_path)
+    write_text(run.results_file, "as it was")
+    assert export(report(), run, ["json"], tmp_path) == [tmp_path / "results.json"]
+    assert run.results_file.read_text() == "as it was"
+
+
+def test_an_unknown_format_is_refused_by_name():
+    with pytest.raises(UsageError, match=r"'pdf'.*html, md"):
+        files_of(report(), RunDir("none"), ["pdf"])
+
+
+def test_pictures_are_small_regular_files_within_the_run(tmp_path):
+    run = RunDir(tmp_path / "run")
+    folder = tmp_path / "run" / "thumbs" / "val"
+    folder.mkdir(parents=True)
+    (folder / "3.jpg").write_bytes(JPEG)
+    (folder / "9.jpg").symlink_to(folder / "3.jpg")
+    assert pictures(report(), run) == {("val", 3): JPEG}
+    (folder / "3.jpg").write_bytes(JPEG + b"x" * LARGEST)
+    assert pictures(report(), run) == {}
+    (tmp_path / "3.jpg").write_bytes(JPEG)
+    away = report(outliers=(outliers(data="../.."),))
+    assert pictures(away, run) == {}

@@ -1,0 +1,116 @@
+"""Which formats a report can be written in, and which files each of them makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tuiprobe.errors import UsageError
+from tuiprobe.plaintext import plain
+from tuiprobe.results import Report
+from tuiprobe.rundir import RunDir, write_text
+
+Files = dict[str, str]
+"""Text by path relative to the destination."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format: its name, what it is good for, and how its files are made."""
+
+    name: str
+    about: str
+    files: Callable[[Report, RunDir], Files]
+
+
+def _html(report: Report, run: RunDir) -> Files:
+    from tuiprobe.report.html import html
+    from tuiprobe.report.pictures import pictures
+
+    return {"report.html": html(report, pictures(report, run))}
+
+
+def _markdown(report: Report, run: RunDir) -> Files:
+    from tuiprobe.report.markdown import markdown
+
+    return {"report.md": markdown(report)}
+
+
+def _json(report: Report, run: RunDir) -> Files:
+    return {"results.json": report.to_json()}
+
+
+def _csv(report: Report, run: RunDir) -> Files:
+    from tuiprobe.report.tables import tables
+
+    return {f"tables/{name}.csv": text for name, text in tables(report).items()}
+
+
+def _tex(report: Report, run: RunDir) -> Files:
+    from tuiprobe.report.latex import latex
+
+    return {"report.tex": latex(report)}
+
+
+def _svg(report: Report, run: RunDir) -> Files:
+    from tuiprobe.report.charts import charts
+    from tuiprobe.report.svg import svg
+
+    return {f"figures/{chart.name}.svg": svg(chart) for chart in charts(report)}
+
+
+FORMATS: Final = {
+    one.name: one
+    for one in (
+        Format("html", "one page with figures and pictures, loads nothing", _html),
+        Format("md", "Markdown, for a repository or an issue", _markdown),
+        Format("json", "everything, strict JSON of a published schema", _json),
+        Format("csv", "every figure as tables", _csv),
+        Format("tex", "the headline figures as a LaTeX table", _tex),
+        Format("svg", "every figure as a picture", _svg),
+    )
+}
+
+WRITTEN: Final = ("html", "md", "csv", "svg")
+"""What a finished run writes by itself; results.json is there before."""
+
+
+def files_of(report: Report, run: RunDir, formats: Sequence[str]) -> Files:
+    """The files of these formats.
+
+    Raises:
+        UsageError: a format is unknown.
+    """
+    found: Files = {}
+    for name in formats:
+        if name not in FORMATS:
+            raise UsageError(f"no format {plain(name)!r}; choose among {', '.join(FORMATS)}")
+        found |= FORMATS[name].files(report, run)
+    return found
+
+
+def export(report: Report, run: RunDir, formats: Sequence[str], to: Path) -> list[Path]:
+    """Write a report in these formats below ``to``; files of the same names are replaced.
+
+    Args:
+        report: What was found.
+        run: Where its pictures lie.
+        formats: Names out of :data:`FORMATS`.
+        to: A directory, made where it is missing.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UsageError: a format is unknown.
+        RunError: the destination cannot be written.
+    """
+    written = []
+    for name, text in files_of(report, run, formats).items():
+        path = to / name
+        if path.resolve() != run.results_file.resolve():
+            write_text(path, text)
+        written.append(path)
+    return written

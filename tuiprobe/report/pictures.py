@@ -1,0 +1,49 @@
+"""The small pictures of a run, which may come from anywhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePath
+
+from tuiprobe.results import Report
+from tuiprobe.rundir import RunDir
+
+LARGEST = 64 * 1024
+"""Bytes of a picture that is still shown."""
+
+
+def picture_file(run: RunDir, set_name: str, sample_id: int) -> Path | None:
+    """Where a picture lies; None where the set's name would lead out of the run.
+
+    >>> picture_file(RunDir("r"), "val", 3) is not None, picture_file(RunDir("r"), "../x", 3)
+    (True, None)
+    """
+    if PurePath(set_name).name != set_name or set_name == "..":
+        return None
+    return run.thumbnail_file(set_name, sample_id)
+
+
+def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:
+    """The pictures of the images at the ends of the leading channels, by set and sample id."""
+    wanted = {
+        (one.data, image.sample_id)
+        for one in report.outliers
+        if one.final
+        for channel in one.top_images
+        for image in (*channel.largest, *channel.smallest)
+    }
+    found = {place: _read(picture_file(run, *place)) for place in sorted(wanted)}
+    return {place: content for place, content in found.items() if content is not None}
+
+
+def _read(path: Path | None) -> bytes | None:
+    """A small regular file; None where there is none. Links are not followed."""
+    if path is None:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            content = file.read(LARGEST + 1)
+    except (OSError, ValueError):
+        return None
+    return content if len(content) <= LARGEST else None

@@ -1,0 +1,202 @@
+"""A chart as SVG: one file, no script, light and dark by the reader's own setting.
+
+Nothing is told by colour alone: roles differ in dash, marker or fill too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from xml.etree.ElementTree import Element, tostring
+
+from tuiprobe.plaintext import plain
+from tuiprobe.report.axis import round_ticks, tick_text
+from tuiprobe.report.chart import Chart, Role, Series
+from tuiprobe.report.elements import element, inside
+
+WIDTH, HEIGHT = 640, 320
+_LEFT, _TOP, _PLOT_WIDTH, _PLOT_HEIGHT = 58, 34, 400, 226
+_LEGEND = _LEFT + _PLOT_WIDTH + 16
+_LETTERS = 24
+_TICKS = 16
+
+COLOURS = """
+.chart { --ink: #1b2530; --dim: #5d6b78; --grid: #dde2e7; --main: #b35c00; --second: #1f6fb2;
+  --third: #1f7a67; --context: #9aa5b0; --halo: #fdfdfc; }
+@media (prefers-color-scheme: dark) { .chart { --ink: #d8dee6; --dim: #8f9ba8; --grid: #2b333c;
+  --main: #f2a65a; --second: #5aa9e6; --third: #58b09c; --context: #65717e;
+  --halo: #11151a; } }
+.chart text { fill: var(--ink); font: 11px system-ui, sans-serif; }
+.chart .title { font-weight: 600; font-size: 13px; }
+.chart .label { paint-order: stroke; stroke: var(--halo); stroke-width: 3px; }
+.chart .dim { fill: var(--dim); }
+.chart .grid { stroke: var(--grid); }
+.chart .line { fill: none; stroke-width: 1.8; }
+.chart .band { opacity: .16; stroke: none; }
+.chart .stem { stroke-width: 1.2; }
+.chart .main { stroke: var(--main); fill: var(--main); }
+.chart .second { stroke: var(--second); fill: var(--second); }
+.chart .third { stroke: var(--third); fill: var(--third); }
+.chart .control { stroke: var(--dim); fill: var(--dim); }
+.chart .reference { stroke: var(--ink); fill: var(--ink); }
+.chart .context { stroke: var(--context); fill: var(--context); }
+.chart .line.main, .chart .line.second, .chart .line.third, .chart .line.control,
+.chart .line.reference, .chart .line.context { fill: none; }
+"""
+
+_DASHES: dict[Role, str] = {
+    "main": "none", "second": "7 3", "third": "2 3", "control": "1 3", "reference": "5 4",
+    "context": "9 3 2 3",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """From figures to pixels."""
+
+    x: Callable[[float], float]
+    y: Callable[[float], float]
+
+
+def svg(chart: Chart) -> str:
+    """The chart as a file of its own."""
+    root = figure(chart)
+    root.set("xmlns", "http://www.w3.org/2000/svg")
+    style = element("style")
+    style.text = COLOURS
+    root.insert(1, style)
+    return tostring(root, encoding="unicode") + "\n"
+
+
+def figure(chart: Chart) -> Element:
+    """The chart as an element to put into a page that holds :data:`COLOURS`."""
+    root = element("svg", class_="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
+    inside(root, "title", chart.title)
+    inside(root, "text", _cut(chart.title, 92), class_="title", x=_LEFT, y=18)
+    frame = _frame(chart)
+    _axes(root, chart, frame)
+    for series in chart.back_to_front():
+        _draw(root, series, frame)
+    _legend(root, chart)
+    if chart.note:
+        inside(root, "text", _cut(chart.note, 110), class_="dim", x=_LEFT, y=HEIGHT - 6)
+    return root
+
+
+def _frame(chart: Chart) -> _Frame:
+    (x0, x1), (y0, y1) = chart.x_range(), chart.y_range()
+    margin = 0.04 * (y1 - y0)
+    bottom, top = (y0 if y0 == 0 else y0 - margin), y1 + margin
+    pad = 0 if chart.ticks and _is_bars(chart) else 0.02 * (x1 - x0)
+    left, right = x0 - pad, x1 + pad
+    return _Frame(
+        lambda x: _LEFT + _PLOT_WIDTH * (x - left) / (right - left),
+        lambda y: _TOP + _PLOT_HEIGHT * (1 - (y - bottom) / (top - bottom)),
+    )
+
+
+def _is_bars(chart: Chart) -> bool:
+    return any(one.mark == "bars" for one in chart.series)
+
+
+def _axes(root: Element, chart: Chart, frame: _Frame) -> None:
+    right, bottom = _LEFT + _PLOT_WIDTH, _TOP + _PLOT_HEIGHT
+    for value in round_ticks(*chart.y_range()):
+        y = frame.y(value)
+        inside(root, "line", class_="grid", x1=_LEFT, x2=right, y1=y, y2=y)
+        inside(root, "text", tick_text(value), x=_LEFT - 6, y=y + 4, text_anchor="end")
+    inside(root, "line", class_="reference", x1=_LEFT, x2=right, y1=bottom, y2=bottom)
+    for value, text in _x_ticks(chart):
+        x = frame.x(value)
+        inside(root, "text", text, x=x, y=bottom + 15, text_anchor="middle")
+    middle = _LEFT + _PLOT_WIDTH / 2
+    inside(root, "text", chart.x_label, class_="dim", x=middle, y=bottom + 32,
+           text_anchor="middle")  # fmt: skip
+    centre = _TOP + _PLOT_HEIGHT / 2
+    inside(root, "text", _cut(chart.y_label, 44), class_="dim", x=14, y=centre,
+           text_anchor="middle", transform=f"rotate(-90 14 {centre:g})")  # fmt: skip
+
+
+def _x_ticks(chart: Chart) -> list[tuple[float, str]]:
+    if not chart.ticks:
+        return [(value, tick_text(value)) for value in round_ticks(*chart.x_range())]
+    every = -(-len(chart.ticks) // _TICKS)
+    letters = max(3, 64 // max(1, -(-len(chart.ticks) // every)))
+    return [(float(i), _cut(chart.ticks[i], letters)) for i in range(0, len(chart.ticks), every)]
+
+
+def _draw(root: Element, one: Series, frame: _Frame) -> None:
+    if one.mark == "bars":
+        _bars(root, one, frame)
+    elif one.mark == "points":
+        _points(root, one, frame)
+    else:
+        _line(root, one, frame)
+
+
+def _bars(root: Element, one: Series, frame: _Frame) -> None:
+    half = 0.4 if len(one.x) <= 64 else 0.5
+    for i, (x, y) in enumerate(zip(one.x, one.y, strict=True)):
+        left, right = frame.x(x - half), frame.x(x + half)
+        top = frame.y(y)
+        inside(root, "rect", class_=one.role, x=left, y=top, width=right - left,
+               height=max(frame.y(0) - top, 0.0))  # fmt: skip
+        if one.low:
+            inside(root, "line", class_="stem reference", x1=frame.x(x), x2=frame.x(x),
+                   y1=frame.y(one.low[i]), y2=frame.y(one.high[i]))  # fmt: skip
+
+
+def _points(root: Element, one: Series, frame: _Frame) -> None:
+    for i, (x, y) in enumerate(zip(one.x, one.y, strict=True)):
+        if one.low:
+            inside(root, "line", class_=f"stem {one.role}", x1=frame.x(x), x2=frame.x(x),
+                   y1=frame.y(one.low[i]), y2=frame.y(one.high[i]))  # fmt: skip
+        _marker(root, one.role, frame.x(x), frame.y(y))
+    if one.labelled:
+        inside(root, "text", _cut(one.name, _LETTERS), class_="label",
+               x=frame.x(one.x[0]) - 8, y=frame.y(one.y[0]) + 4, text_anchor="end")  # fmt: skip
+
+
+def _marker(root: Element, role: Role, x: float, y: float) -> None:
+    if role == "main":
+        corners = f"{x:.2f},{y - 5:.2f} {x + 5:.2f},{y:.2f} {x:.2f},{y + 5:.2f} {x - 5:.2f},{y:.2f}"
+        inside(root, "polygon", class_=role, points=corners)
+    elif role == "third":
+        inside(root, "path", class_=f"line {role}", d=f"M{x - 2.5:.2f} {y:.2f}h5m-2.5 -2.5v5")
+    else:
+        inside(root, "circle", class_=role, cx=x, cy=y, r=1.4)
+
+
+def _line(root: Element, one: Series, frame: _Frame) -> None:
+    if one.banded:
+        upper = [(x, y) for x, y in zip(one.x, one.high, strict=True)]
+        lower = [(x, y) for x, y in zip(one.x, one.low, strict=True)]
+        inside(root, "polygon", class_=f"band {one.role}",
+               points=_path([*upper, *reversed(lower)], frame))  # fmt: skip
+    points = list(zip(one.x, one.y, strict=True))
+    inside(root, "polyline", class_=f"line {one.role}", points=_path(points, frame),
+           stroke_dasharray=_DASHES[one.role])  # fmt: skip
+
+
+def _path(points: list[tuple[float, float]], frame: _Frame) -> str:
+    return " ".join(f"{frame.x(x):.2f},{frame.y(y):.2f}" for x, y in points)
+
+
+def _legend(root: Element, chart: Chart) -> None:
+    told = [one for one in reversed(chart.back_to_front()) if not one.labelled]
+    for i, one in enumerate(told):
+        y = _TOP + 8 + 18 * i
+        if one.mark == "points":
+            _marker(root, one.role, _LEGEND + 9, y - 4)
+        elif one.mark == "bars":
+            inside(root, "rect", class_=one.role, x=_LEGEND + 3, y=y - 9, width=12, height=9)
+        else:
+            inside(root, "line", class_=f"line {one.role}", x1=_LEGEND, x2=_LEGEND + 18, y1=y - 4,
+                   y2=y - 4, stroke_dasharray=_DASHES[one.role])  # fmt: skip
+        inside(root, "text", _cut(one.name, _LETTERS), x=_LEGEND + 24, y=y)
+
+
+def _cut(text: str, letters: int) -> str:
+    """Inert text of at most this many letters, so that a long name stays in the picture."""
+    clean = plain(text)
+    return clean if len(clean) <= letters else clean[: letters - 1] + "…"
