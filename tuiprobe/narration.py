@@ -53,10 +53,11 @@ def progress_line(data: dict[str, Any]) -> str:
     >>> progress_line({"set": "val", "done": 64, "skipped": 1, "total": 500, "rate": 8, "eta": 61})
     'val: 65 of 500 images, 8.0 images/s, 1:01 left'
     """
+    unit = data.get("unit", "images")
     through = data["done"] + data["skipped"]
     eta = data["eta"]
     left = f", {_clock(eta)} left" if eta is not None else ""
-    return f"{data['set']}: {through} of {data['total']} images, {data['rate']:.1f} images/s{left}"
+    return f"{data['set']}: {through} of {data['total']} {unit}, {data['rate']:.1f} {unit}/s{left}"
 
 
 def _clock(seconds: float) -> str:
@@ -107,7 +108,8 @@ class _Bar:
             self._advance(event.data)
         elif self._skips.worth_showing(event):
             self._console.print(Text(sentence(event)))
-        if event.kind == "stage" and event.data.get("stage") == "merge" and self._task is not None:
+        done = event.kind == "stage" and event.data.get("stage") in ("merge", "probe")
+        if done and self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
 
@@ -118,5 +120,5 @@ class _Bar:
             self._task,
             completed=data["done"] + data["skipped"],
             where=str(data["set"]),
-            rate=f"{data['rate']:.1f} images/s",
+            rate=f"{data['rate']:.1f} {data.get('unit', 'images')}/s",
         )

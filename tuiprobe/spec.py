@@ -38,6 +38,12 @@ class RunSpec(BaseModel):
         workers: Processes that decode images; None picks by the number of cores.
         max_unreadable: Share of unreadable images above which the run stops.
         require_weights: Refuse to run an encoder that has no trained weights.
+        offline: Open no socket: load what is cached, or end with an error.
+        head: Linear head over the representation: a checkpoint file, ``probe`` (ridge regression
+            on labelled images that are not measured) or ``zero-shot`` (prompts, however long they
+            take); None takes prompts or the classifier, whichever the encoder has.
+        classes: File with class names, one a line: the names of the head's rows, in label order.
+        templates: File with prompt templates, one a line, with ``{}`` for the name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +64,10 @@ class RunSpec(BaseModel):
     workers: int | None = Field(default=None, ge=0)
     max_unreadable: float = Field(default=0.05, ge=0, le=1)
     require_weights: bool = False
+    offline: bool = False
+    head: str | None = None
+    classes: str | None = None
+    templates: str | None = None
 
 
 DEFAULT_MODEL = "mini_clip"

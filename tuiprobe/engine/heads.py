@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.engine.head_choice import HeadChoice, choose_head
+from tuiprobe.engine.head_probe import fit_probe, probe_split
+from tuiprobe.engine.head_progress import HeadProgress
 from tuiprobe.engine.plan import Plan
-from tuiprobe.errors import DataError
+from tuiprobe.engine.stopping import Interrupted
+from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event, Listener
 from tuiprobe.models import Head
-from tuiprobe.models.labels import (
-    imagenet_labels,
-    imagenet_names,
-    imagenet_templates,
-    prompt_names,
-)
-from tuiprobe.rundir import Arrays, RunDir, write_arrays
+from tuiprobe.models.labels import imagenet_labels, place_of_each, prompt_names
+from tuiprobe.rundir import Arrays, DamagedFileError, RunDir, read_arrays, write_arrays
 
 MAX_CPU_PROMPTS = 10_000
 """Prompts that a CPU encodes unasked: 1,000 classes x 80 templates would take it hours."""
@@ -26,22 +27,46 @@ MAX_CPU_PROMPTS = 10_000
 IMAGENET_CLASSES = 1000
 
 
-def write_head(plan: Plan, directory: RunDir, listen: Listener) -> None:
+def write_head(
+    plan: Plan,
+    directory: RunDir,
+    listen: Listener,
+    *,
+    rank: int = 0,
+    hurried: bool = False,
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Publishes ``head.safetensors``: the head, and which class each row answers for in each set.
 
-    Where there is no head to be had, the file holds the reason alone.
+    Where there is no head to be had, the file holds the reason alone. A head that is there already
+    is kept if the options still ask for it.
+
+    Args:
+        plan: The run.
+        directory: Its directory.
+        listen: Told what is built, and how far it is.
+        rank: Of this process.
+        hurried: The run was interrupted: take a head only if nothing has to be computed for it.
+        check: Called while it is built; raises to stop, and what is built is kept.
     """
-    if directory.head_file.exists():
+    choice = choose_head(plan)
+    if _there(directory, choice.digest()):
         return
-    found = _find_head(plan, listen)
+    progress = HeadProgress(directory, rank, _counted(choice), listen, check)
+    try:
+        found = _build(plan, directory, choice, listen, progress, hurried)
+    except Interrupted:
+        reason = "stopped while the head was built; the same command goes on with it"
+        write_arrays(directory.head_file, {}, {"reason": reason})
+        raise
     if isinstance(found, str):
         write_arrays(directory.head_file, {}, {"reason": found})
         return
     arrays: Arrays = {"weight": found.weight.float().cpu().numpy()}
     if found.bias is not None:
         arrays["bias"] = found.bias.float().cpu().numpy()
-    for name, dataset in plan.suite.sets.items():
-        answers = answers_for(dataset.classes, found.classes, plan.suite.imagenet.get(name))
+    for name in plan.suite.sets:
+        answers = _answers(plan, choice, found.classes, name)
         if answers is not None:
             arrays[f"answers/{name}"] = answers
     metadata = {
@@ -49,8 +74,92 @@ def write_head(plan: Plan, directory: RunDir, listen: Listener) -> None:
         "normalize": json.dumps(found.normalize),
         "classes": json.dumps(found.classes),
         "templates": json.dumps(found.templates),
+        "choice": choice.digest(),
     }
     write_arrays(directory.head_file, arrays, metadata)
+
+
+def _there(directory: RunDir, digest: str) -> bool:
+    if not directory.head_file.exists():
+        return False
+    try:
+        _, metadata = read_arrays(directory.head_file)
+    except DamagedFileError:
+        return False
+    return metadata.get("choice") == digest  # a reason names none: it may no longer hold
+
+
+def _counted(choice: HeadChoice) -> str:
+    return "images" if choice.kind == "probe" else "classes"
+
+
+def _build(
+    plan: Plan,
+    directory: RunDir,
+    choice: HeadChoice,
+    listen: Listener,
+    progress: HeadProgress,
+    hurried: bool,
+) -> Head | str:
+    if choice.kind == "none":
+        return choice.reason
+    if choice.head is not None:
+        return replace(choice.head, classes=choice.classes)
+    if choice.kind == "probe":
+        if hurried:
+            return "stopped before the head was fitted; the same command resumes"
+        split = sum(shard.size for shard in probe_split(plan))
+        said = f"fitting a linear head to {split} images that are not measured"
+        listen(Event("stage", said, {"stage": "head"}))
+        return fit_probe(plan, directory, choice.classes, progress)
+    return _zero_shot(plan, choice, listen, progress, hurried)
+
+
+def _zero_shot(
+    plan: Plan, choice: HeadChoice, listen: Listener, progress: HeadProgress, hurried: bool
+) -> Head | str:
+    left = plan.encoder.prompts_left(choice.classes, choice.templates)
+    if left and hurried:
+        return "stopped before the head was built; the same command resumes"
+    if too_long(left, plan.spec.device, choice):
+        return (
+            f"{left:,} prompts take a CPU hours: ask for them with --head zero-shot (it resumes "
+            "where it is stopped, and is kept), run on --device cuda, or pass fewer --templates"
+        )
+    all_ = len(choice.classes) * len(choice.templates)
+    cached = f", {all_ - left} of them cached" if left < all_ else ""
+    said = f"building the zero-shot head: {all_} prompts{cached}"
+    listen(Event("stage", said, {"stage": "head"}))
+    head = plan.encoder.head(choice.classes, choice.templates, progress=progress)
+    if head is None:
+        raise DataError(f"{plan.spec.model} gave no head for {len(choice.classes)} class names")
+    return head
+
+
+def too_long(prompts: int, device: str, choice: HeadChoice) -> bool:
+    """Whether so many prompts are not encoded unasked."""
+    return device == "cpu" and prompts > MAX_CPU_PROMPTS and not choice.asked
+
+
+def _answers(
+    plan: Plan, choice: HeadChoice, rows: tuple[str, ...], name: str
+) -> NDArray[np.int64] | None:
+    dataset = plan.suite.sets[name]
+    if not dataset.classes:
+        return None
+    first = next(iter(plan.suite.sets.values()))
+    if choice.kind == "probe" and rows == choice.classes and dataset.classes == first.classes:
+        return np.arange(len(rows), dtype=np.int64)
+    if choice.in_label_order and choice.kind != "probe":
+        with suppress(UsageError):  # another set may have other classes
+            return _inverted(place_of_each(dataset.classes, rows), len(rows))
+    return answers_for(dataset.classes, rows, plan.suite.imagenet.get(name))
+
+
+def _inverted(places: Sequence[int], rows: int) -> NDArray[np.int64]:
+    answers = np.full(rows, -1, dtype=np.int64)
+    answers[list(places)] = np.arange(len(places))
+    return answers
 
 
 def answers_for(
@@ -79,40 +188,4 @@ def answers_for(
     labels = imagenet_labels(classes) if classes and len(rows) == IMAGENET_CLASSES else None
     if labels is None:
         return None
-    answers = np.full(len(rows), -1, dtype=np.int64)
-    answers[list(labels)] = np.arange(len(labels))
-    return answers
-
-
-def _find_head(plan: Plan, listen: Listener) -> Head | str:
-    classes = next(iter(plan.suite.sets.values())).classes
-    if not classes:
-        return "the images carry no class names, so there is nothing to name in a head"
-    if plan.encoder.text is None:
-        return _classifier(plan, classes)
-    return _zero_shot(plan, classes, listen)
-
-
-def _classifier(plan: Plan, classes: tuple[str, ...]) -> Head | str:
-    head = plan.encoder.head()
-    if head is None:
-        return f"{plan.spec.model} brings no head"
-    if answers_for(classes, head.classes) is None:
-        return f"the {len(classes)} classes of the data are not among those of {head.source}"
-    return head
-
-
-def _zero_shot(plan: Plan, classes: tuple[str, ...], listen: Listener) -> Head | str:
-    text = plan.encoder.text
-    assert text is not None
-    of_imagenet = imagenet_labels(classes) is not None
-    names = imagenet_names() if of_imagenet else prompt_names(classes)
-    templates = imagenet_templates() if of_imagenet else text.templates
-    prompts = len(names) * len(templates)
-    if plan.spec.device == "cpu" and prompts > MAX_CPU_PROMPTS:
-        return f"{prompts} prompts take a CPU hours; run on --device cuda"
-    listen(Event("stage", f"building the zero-shot head: {prompts} prompts", {"stage": "head"}))
-    head = plan.encoder.head(names, templates)
-    if head is None:
-        raise DataError(f"{plan.spec.model} gave no head for {len(names)} class names")
-    return head
+    return _inverted(labels, len(rows))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.rundir import RunDir, read_text, write_json, write_text
-from tuiprobe.spec import FINAL_TAP
+from tuiprobe.spec import FINAL_TAP, RunSpec
 
 if TYPE_CHECKING:
     from tuiprobe.engine.plan import Plan
@@ -129,9 +129,14 @@ def record_of(plan: Plan) -> PlanRecord:
 
 def write_plan(plan: Plan, directory: RunDir) -> None:
     """Publishes ``spec.json``, ``plan.json`` and ``samples.jsonl``."""
-    write_json(directory.spec_file, plan.spec.model_dump(mode="json"))
+    write_spec(plan.spec, directory)
     write_text(directory.samples_file, "".join(_sample_lines(plan)))
     write_json(directory.plan_file, record_of(plan).model_dump(mode="json"))
+
+
+def write_spec(spec: RunSpec, directory: RunDir) -> None:
+    """Publishes ``spec.json``."""
+    write_json(directory.spec_file, spec.model_dump(mode="json"))
 
 
 def _sample_lines(plan: Plan) -> list[str]:

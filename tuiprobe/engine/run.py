@@ -14,13 +14,15 @@ from tuiprobe.engine.decoding import explaining_dead_workers
 from tuiprobe.engine.device import available_cores, choose_device
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.fingerprint import current_fingerprint
+from tuiprobe.engine.head_choice import choose_head
+from tuiprobe.engine.head_probe import probe_split
 from tuiprobe.engine.heads import write_head
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.merge import MergedSet, finished_shards, merge_set, write_merged
 from tuiprobe.engine.plan import Plan, make_plan
 from tuiprobe.engine.probing import probe_directory
 from tuiprobe.engine.ranks import Rank, current_rank
-from tuiprobe.engine.record import write_plan
+from tuiprobe.engine.record import write_plan, write_spec
 from tuiprobe.engine.resume import Inventory, take_inventory
 from tuiprobe.engine.stopping import Interrupted, StopRequest
 from tuiprobe.engine.thumbs import candidates, write_thumbnails
@@ -28,6 +30,7 @@ from tuiprobe.engine.unreadable import UnreadableLimit
 from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event, Kind, Listener
 from tuiprobe.models import load_encoder
+from tuiprobe.models.offline import go_offline
 from tuiprobe.rundir import RunDir, delete_run, write_text, writing
 from tuiprobe.spec import FINAL_TAP, RunSpec
 
@@ -74,6 +77,8 @@ def run(
         TuiprobeError: With the exit code, the cause and the next step.
     """
     clock, rank = Clock(), current_rank()
+    if spec.offline:
+        go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
     spec = spec.model_copy(update={"device": choose_device(spec.device, rank)})
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
@@ -102,7 +107,10 @@ def _plan(spec: RunSpec) -> Plan:
             f"{spec.model} has no public weights and --require-weights was given: pass its "
             "weights with --checkpoint FILE"
         )
-    return make_plan(spec, encoder, suite)
+    plan = make_plan(spec, encoder, suite)
+    if choose_head(plan).kind == "probe":  # what cannot be had is said now, not after hours
+        probe_split(plan)
+    return plan
 
 
 def _record(directory: RunDir, rank: Rank, event: Event) -> None:
@@ -125,6 +133,7 @@ class _Run:
         self._plan, self._directory, self._rank = plan, directory, rank
         self._clock, self._outside = clock, listen
         self._fingerprint = current_fingerprint(plan.spec.device)
+        self._stopped = False  # while the head was built, after all images were measured
 
     def go(self, mix: bool) -> Outcome:
         """Runs what is left to do; a failure is noted in the run's events too."""
@@ -150,7 +159,8 @@ class _Run:
             with self._directory.locked("lock-merge", wait=True):
                 # Where two ranks finish together, the second finds the results already written.
                 if not complete or _modified(self._directory.results_file) == before:
-                    merged = self._merge_and_probe()
+                    merged = self._merge_and_probe(hurried=not complete)
+            complete = complete and not self._stopped
         untrained = self._plan.encoder.weights.kind == "untrained"
         return Outcome(self._directory, complete, merged, inventory.done, untrained)
 
@@ -161,6 +171,8 @@ class _Run:
             directory.cancel_file.unlink(missing_ok=True)
         if self._rank.number == 0 and (new or not directory.plan_file.exists()):
             write_plan(plan, directory)
+        elif self._rank.number == 0:  # options that decide no measured number may have changed
+            write_spec(plan.spec, directory)
         if plan.encoder.weights.kind == "untrained":
             self._say(
                 "warning",
@@ -212,7 +224,7 @@ class _Run:
             for name, shards in self._plan.shards.items()
         )
 
-    def _merge_and_probe(self) -> bool:
+    def _merge_and_probe(self, hurried: bool) -> bool:
         """Publishes the results of what is measured; returns False where nothing is."""
         plan, directory = self._plan, self._directory
         names = [n for n in plan.shards if finished_shards(plan, directory, n)]
@@ -226,7 +238,7 @@ class _Run:
             for name, one in merged.items():
                 self._thumbnails(name, one)
         with self._clock.stage("head"):
-            write_head(plan, directory, self._listen)
+            self._head(hurried)
         with self._clock.stage("probe"):
             self._say("stage", "probing", stage="probe")
             report = probe_directory(directory)
@@ -234,6 +246,22 @@ class _Run:
         write_text(directory.results_file, report.to_json())
         self._say("done", report.title)
         return True
+
+    def _head(self, hurried: bool) -> None:
+        stop = StopRequest(self._directory.cancel_file)
+        try:
+            with stop.listening():
+                write_head(
+                    self._plan,
+                    self._directory,
+                    self._listen,
+                    rank=self._rank.number,
+                    hurried=hurried,
+                    check=(lambda: None) if hurried else stop.check,
+                )
+        except Interrupted as reason:
+            self._stopped = True
+            self._say("interrupted", f"stopped by {reason}; what is built of the head is kept")
 
     def _thumbnails(self, name: str, merged: MergedSet) -> None:
         fields = {

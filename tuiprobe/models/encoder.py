@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tuiprobe.errors import UsageError
-from tuiprobe.models.heads import Head, Progress, TextTower, zero_shot_head
+from tuiprobe.models.heads import Head, Progress, TextTower, classes_left, zero_shot_head
 from tuiprobe.models.info import PreprocessingInfo, Representation, WeightsInfo
 from tuiprobe.models.taps import FINAL_TAP, Extract, Probe, Tap, TapTable, discover
 
@@ -136,11 +136,26 @@ class Encoder:
             self.text,
             classes,
             self.text.templates if templates is None else templates,
-            # An activation that the user insists on is part of the architecture's name.
-            digest=f"{self.weights.digest} {self.architecture} {self.dtype}",
+            digest=self._text_digest(),
             cache=cache,
             progress=progress,
         )
+
+    def prompts_left(
+        self, classes: Sequence[str], templates: Sequence[str], *, cache: Path | None = None
+    ) -> int:
+        """Returns how many prompts ``head`` would encode: none where it is cached.
+
+        The arguments are those of ``head``.
+        """
+        if self.text is None:
+            return 0
+        left = classes_left(classes, templates, digest=self._text_digest(), cache=cache)
+        return left * len(templates)
+
+    def _text_digest(self) -> str:
+        # An activation that the user insists on is part of the architecture's name.
+        return f"{self.weights.digest} {self.architecture} {self.dtype}"
 
     def parameters(self) -> int:
         """Returns the number of parameters of the vision tower."""

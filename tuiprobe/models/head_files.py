@@ -12,6 +12,7 @@ from tuiprobe.models.heads import Head, check_templates
 from tuiprobe.models.weights import read_checkpoint
 
 _WEIGHTS = ("weight", "W", "fc.weight", "head.weight", "classifier.weight")
+"""What the weight is called: alone, or as the last layer of a whole model."""
 
 
 def read_lines(path: Path, what: str) -> tuple[str, ...]:
@@ -69,6 +70,8 @@ def read_head(path: Path, *, width: int, classes: tuple[str, ...] = ()) -> Head:
         raise WeightsError(f"the bias in {path} is {tuple(bias.shape)}, not ({count},)")
     if classes and len(classes) != count:
         raise UsageError(f"{len(classes)} class names for the {count} rows of the head in {path}")
+    if not bool(weight.isfinite().all()) or (bias is not None and not bool(bias.isfinite().all())):
+        raise WeightsError(f"the head in {path} holds values that are not finite")
     names = classes or tuple(str(i) for i in range(count))
     return Head(weight, None if bias is None else bias.float(), names, source=str(path))
 

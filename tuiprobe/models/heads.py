@@ -119,6 +119,26 @@ def zero_shot_head(
     )
 
 
+def classes_left(
+    classes: Sequence[str], templates: Sequence[str], *, digest: str, cache: Path | None = None
+) -> int:
+    """Returns for how many classes a zero-shot head still has to encode prompts.
+
+    Args:
+        classes: As for ``zero_shot_head``; so are the others.
+        templates: Prompt templates.
+        digest: Digest of the weights.
+        cache: Folder of heads.
+    """
+    folder = (cache or cache_folder()) / _key(digest, classes, templates)
+    left = 0
+    for start in range(0, len(classes), CLASSES_PER_SHARD):
+        rows = len(classes[start : start + CLASSES_PER_SHARD])
+        if _read_shard(folder / f"{start:06d}.safetensors", rows) is None:
+            left += rows
+    return left
+
+
 def check_templates(templates: Sequence[str]) -> None:
     """Refuses templates that do not hold the class name exactly once.
 

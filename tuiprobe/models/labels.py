@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
+from tuiprobe.errors import UsageError
+
 
 @lru_cache(maxsize=1)
 def imagenet_wnids() -> tuple[str, ...]:
@@ -63,3 +65,49 @@ def prompt_names(classes: Sequence[str]) -> tuple[str, ...]:
         return tuple(name.replace("_", " ") for name in classes)
     names = imagenet_names()
     return tuple(names[label] for label in labels)
+
+
+def place_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
+    """Returns the place in a user's list of names that belongs to each class of a data set.
+
+    By ImageNet's labels, by the folders' own names, by the value of index folders (a string sort
+    leaves them as 0, 1, 10, 2), or else in the order of the folders.
+
+    Args:
+        classes: Class names of the data set, by label.
+        names: Names of the user's.
+
+    Raises:
+        UsageError: If the list does not fit the classes.
+
+    >>> place_of_each(["0", "1", "10", "2"], [f"class {i}" for i in range(11)])
+    (0, 1, 10, 2)
+    >>> place_of_each(["cat", "dog"], ["dog", "cat"]), place_of_each(["a", "b"], ["x", "y"])
+    ((1, 0), (0, 1))
+    """
+    labels = imagenet_labels(classes)
+    if labels is not None and len(names) == len(imagenet_wnids()):
+        return labels
+    where = {name: place for place, name in enumerate(names)}
+    known = [where.get(raw, where.get(raw.replace("_", " "))) for raw in classes]
+    if all(place is not None for place in known):
+        return tuple(place for place in known if place is not None)
+    if all(name.isdigit() for name in classes):
+        values = [int(name) for name in classes]
+        first = 1 if min(values) == 1 and max(values) == len(names) else 0
+        if max(values) - first < len(names):
+            return tuple(value - first for value in values)
+    if len(names) != len(classes):
+        raise UsageError(
+            f"{len(names)} class names for {len(classes)} classes of the data; give one a class, "
+            "in the order of the folders"
+        )
+    moved = [label for label, place in enumerate(known) if place not in (None, label)]
+    if moved:
+        unknown = next(name for name, place in zip(classes, known, strict=True) if place is None)
+        raise UsageError(
+            f"the class names are in another order than the folders ({classes[moved[0]]!r} is "
+            f"not number {moved[0] + 1}), and none of them is {unknown!r}: which name belongs to "
+            "which folder cannot be told"
+        )
+    return tuple(range(len(names)))

@@ -1,0 +1,127 @@
+"""``--head probe``: a linear head fitted to labelled images that the run does not measure.
+
+The images are the next ones of the processing order after those measured, so that the split is
+stratified, the same every time, and disjoint from what any figure rests on. Their representations
+are kept in the run directory, shard by shard, so that an interrupted fit goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from tuiprobe.datasets.order import processing_order
+from tuiprobe.engine.decoding import choose_workers, decode_batches
+from tuiprobe.engine.plan import Plan
+from tuiprobe.engine.shards import Shard, split_into_shards
+from tuiprobe.errors import UsageError
+from tuiprobe.models import Head
+from tuiprobe.models.head_files import ridge_head
+from tuiprobe.models.labels import imagenet_labels, imagenet_names
+from tuiprobe.rundir import DamagedFileError, RunDir, read_arrays, write_arrays
+
+IMAGES_PER_CLASS = 10
+"""Images of the split, on average: 10,000 for ImageNet."""
+
+
+def probe_split(plan: Plan) -> tuple[Shard, ...]:
+    """Returns the shards of the split.
+
+    Raises:
+        UsageError: If too few labelled images are left over.
+    """
+    name, dataset = next(iter(plan.suite.sets.items()))
+    measured = sum(shard.size for shard in plan.shards[name])
+    classes = len(dataset.classes)
+    order = processing_order(dataset.samples, plan.spec.seed)[measured:]
+    order = order[: IMAGES_PER_CLASS * classes]
+    labels = {dataset.samples[i].label for i in order.tolist()}
+    missing = classes - len(labels - {None})
+    if len(order) < 2 * classes or missing:
+        raise UsageError(
+            f"--head probe fits on images of {name} that the run does not measure: {len(order)} "
+            f"are left for {classes} classes, {missing} of them without any. Leave more out with "
+            "a smaller --sample, or pass --head FILE"
+        )
+    return split_into_shards(name, order, plan.spec.batch_size, None)
+
+
+def fit_probe(
+    plan: Plan,
+    directory: RunDir,
+    classes: tuple[str, ...],
+    progress: Callable[[int, int], None],
+) -> Head:
+    """Encodes the split and fits the head by ridge regression.
+
+    Args:
+        plan: The run.
+        directory: Where representations of the split are kept.
+        classes: Names of the rows, in the order of the labels.
+        progress: Called with images done and in all, of those not encoded yet.
+    """
+    shards = probe_split(plan)
+    name, dataset = next(iter(plan.suite.sets.items()))
+    folder = directory.path / "head-probe"
+    paths = {shard.number: folder / f"{shard.number:05d}.safetensors" for shard in shards}
+    found = {shard.number: _read(paths[shard.number], _digest(plan, shard)) for shard in shards}
+    missing = [shard for shard in shards if found[shard.number] is None]
+    total, done = sum(shard.size for shard in missing), 0
+    for shard in missing:
+        features, ids = _encode(plan, shard, done, total, progress)
+        arrays = {"features": features.numpy(), "ids": ids.numpy()}
+        write_arrays(paths[shard.number], arrays, {"split": _digest(plan, shard)})
+        found[shard.number] = features, ids
+        done += shard.size
+    parts = [part for part in found.values() if part is not None]
+    labels = [dataset.samples[i].label for _, ids in parts for i in ids.tolist()]
+    head = ridge_head(torch.cat([h for h, _ in parts]), torch.tensor(labels), classes)
+    source = f"{head.source} of {name} that are not measured (next in the processing order)"
+    return _in_imagenets_order(head, dataset.classes, source)
+
+
+def _in_imagenets_order(head: Head, labels: tuple[str, ...], source: str) -> Head:
+    """Sorts rows as ImageNet's labels are, so that its shifts find their classes."""
+    rows = imagenet_labels(labels)
+    if rows is None or len(rows) != len(imagenet_names()):
+        return Head(head.weight, head.bias, head.classes, source=source)
+    place = torch.tensor(rows).argsort()
+    bias = head.bias[place] if head.bias is not None else None
+    return Head(head.weight[place], bias, imagenet_names(), source=source)
+
+
+def _digest(plan: Plan, shard: Shard) -> str:
+    ids = [batch.tolist() for batch in shard.batches]
+    return hashlib.sha256(json.dumps([plan.key, ids]).encode()).hexdigest()
+
+
+def _read(path: Path, digest: str) -> tuple[torch.Tensor, torch.Tensor] | None:
+    if not path.exists():
+        return None
+    try:
+        arrays, metadata = read_arrays(path)
+    except DamagedFileError:
+        return None
+    if metadata.get("split") != digest:
+        return None
+    return torch.from_numpy(arrays["features"]), torch.from_numpy(arrays["ids"])
+
+
+def _encode(
+    plan: Plan, shard: Shard, done: int, total: int, progress: Callable[[int, int], None]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    workers = choose_workers(plan.spec.workers, shard.size)
+    features, ids = [torch.empty(0, plan.encoder.width)], [torch.empty(0, dtype=torch.int64)]
+    batches = decode_batches([shard], plan.suite.sets, plan.encoder.preprocess, workers)
+    with torch.inference_mode():
+        for batch in batches:
+            if len(batch.ids):
+                features.append(plan.encoder.encode(batch.images).float().cpu())
+                ids.append(batch.ids)
+            done += len(batch.ids) + len(batch.skipped)
+            progress(done, total)
+    return torch.cat(features), torch.cat(ids)
