@@ -15,8 +15,22 @@ from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.models.weights import load_into, read_checkpoint
 
 
-def load(name: str, checkpoint: Path | None, *, device: str, dtype: torch.dtype) -> Encoder:
+def load(
+    name: str,
+    checkpoint: Path | None,
+    *,
+    device: str,
+    dtype: torch.dtype,
+    untrained: bool = False,
+) -> Encoder:
     """Builds one of ``miniature.MODEL_NAMES``.
+
+    Args:
+        name: Its name.
+        checkpoint: File with weights; None takes those that ship.
+        device: Where to put it.
+        dtype: Floating point type.
+        untrained: Take random weights, from a fixed seed, instead.
 
     Raises:
         WeightsError: If the weights are missing, damaged or do not fit.
@@ -25,7 +39,10 @@ def load(name: str, checkpoint: Path | None, *, device: str, dtype: torch.dtype)
 
     from tuiprobe import miniature
 
-    if checkpoint is None:
+    if untrained:
+        module, tokenizer, card = miniature.build(name, weights="untrained")
+        kind, source = "untrained", "random initialisation, fixed seed"
+    elif checkpoint is None:
         module, tokenizer, card = miniature.build(name)
         kind, source = "pretrained", "shipped with tuiprobe"
     else:

@@ -6,21 +6,20 @@ Random weights are no zero of kurtosis or persistence; what they give belongs be
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 
 import torch
 from torch import Tensor
 
-from tuiprobe.catalog.signatures import SHIPPED, Signature
-from tuiprobe.models import from_open_clip, from_timm
+from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.signatures import SHIPPED, Signature, shipped
+from tuiprobe.models import from_miniature, from_open_clip, from_timm
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.open_clip_source import Request
 
 IMAGES = 64
-OPEN_CLIP = ("RN50-quickgelu", "ViT-B-32", "RN101-quickgelu", "ViT-B-16", "ViT-L-14")
-TIMM = ("resnet50", "resnet101", "vit_base_patch32_224", "vit_base_patch16_224")
+"""Of ``miniature:val``, evenly spaced over its labels."""
 
 
 def kurtosis_and_persistence(h: Tensor) -> tuple[Tensor, float]:
@@ -70,22 +69,36 @@ def signature(encoder: Encoder, batch: int = 16) -> Signature:
     )
 
 
-def encoders() -> Iterator[Encoder]:
-    """Yields every architecture with its random weights."""
-    for name in OPEN_CLIP:
-        request = Request(name, name, untrained=True)
-        yield from_open_clip.load(request, device="cpu", dtype=torch.float32)
-    for name in TIMM:
-        wanted = from_timm.Request(name, name, untrained=True)
-        yield from_timm.load(wanted, device="cpu", dtype=torch.float32)
+def architectures() -> list[tuple[str, str]]:
+    """Returns loader and architecture of every preset, each once."""
+    found = {(p.loader, p.architecture): None for p in presets().values()}
+    small = {"miniature": 0, "timm": 1, "open_clip": 2}
+    return sorted(found, key=lambda one: (small[one[0]], "L-14" in one[1] or "large" in one[1]))
+
+
+def build(loader: str, architecture: str) -> Encoder:
+    """Builds an architecture with random weights from the fixed seed."""
+    if loader == "open_clip":
+        request = Request(architecture, architecture, untrained=True)
+        return from_open_clip.load(request, device="cpu", dtype=torch.float32)
+    if loader == "timm":
+        wanted = from_timm.Request(architecture, architecture, untrained=True)
+        return from_timm.load(wanted, device="cpu", dtype=torch.float32)
+    return from_miniature.load(
+        architecture, None, device="cpu", dtype=torch.float32, untrained=True
+    )
 
 
 def main() -> None:
-    """Writes ``untrained.json``, anew after each architecture."""
+    """Adds to ``untrained.json`` what it lacks, saved after each architecture."""
     note = f"random initialisation, seed 0, {IMAGES} rendered images of miniature:val"
-    found: list[Signature] = []
-    for encoder in encoders():
-        found.append(signature(encoder))
+    found = shipped()
+    there = {one.model for one in found}
+    for loader, architecture in architectures():
+        if architecture in there:
+            continue
+        encoder = build(loader, architecture)
+        found.append(replace(signature(encoder), model=architecture))
         content = {"note": note, "signatures": [asdict(s) for s in found]}
         SHIPPED.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
