@@ -1,6 +1,7 @@
 """Effective robustness: the fits of the published tables, and the intervals' coverage."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from tuiprobe.catalog.baselines import (
     fit,
     logit,
     mean_of,
+    on_own_classes,
     sigmoid,
 )
 
@@ -152,8 +154,12 @@ def test_expected_accuracy_rises_with_imagenet(x: float, step: float) -> None:
 
 
 def test_too_few_models_are_an_error() -> None:
-    with pytest.raises(ValueError, match="2 usable models"):
-        fit("mine", models(0, 2, 0.1), ("imagenet_v2",))
+    with pytest.raises(ValueError, match="6 models have the accuracies; a line needs 7"):
+        fit("mine", models(0, 6, 0.1), ("imagenet_v2",))
+    assert fit("mine", models(0, 7, 0.1), ("imagenet_v2",)).n == 7
+    alike = [replace(row, imagenet=0.5) for row in models(0, 9, 0.1)]
+    with pytest.raises(ValueError, match="same in-distribution accuracy"):
+        fit("mine", alike, ("imagenet_v2",))
     with pytest.raises(ValueError, match="unknown baseline"):
         bundled("nothing")
 
@@ -167,3 +173,18 @@ def test_the_line_is_a_value() -> None:
 
 def test_families() -> None:
     assert family("vit_base_patch16_224.augreg_in1k") == family("vit_large_patch32_384") == "vit"
+
+
+def test_lines_on_a_shifts_own_classes_are_those_of_the_table() -> None:
+    chosen = [row for row in rows() if "standard" in row.baselines]
+    moved = on_own_classes(chosen, "imagenet_r")
+    line = fit("standard", moved, ("imagenet_r",))
+    kept = [r for r in chosen if r.own_classes["imagenet_r"] and r.shifts["imagenet_r"]]
+    expected = linregress(
+        [logit(r.own_classes["imagenet_r"]) for r in kept],
+        [logit(r.shifts["imagenet_r"]) for r in kept],
+    )
+    assert line.n == len(kept) > 60
+    assert (line.a, line.b) == pytest.approx((expected.slope, expected.intercept))
+    assert line.low > bundled("standard", ("imagenet_r",)).low  # easier on fewer classes
+    assert on_own_classes(chosen, "imagenet_v2") == []

@@ -8,7 +8,7 @@ from tuiprobe.catalog.accuracies import Row
 from tuiprobe.catalog.baselines import bundled, fit
 from tuiprobe.errors import DataError
 from tuiprobe.probes.heads import HeadArrays, SetFeatures
-from tuiprobe.probes.robustness import Baseline, probe_robustness
+from tuiprobe.probes.robustness import Baseline, Baselines, probe_robustness
 from tuiprobe.results import Robustness
 
 CLASSES = 20
@@ -45,11 +45,11 @@ def models(a, b, scatter=0.0, count=30, shift="imagenet_r"):
 def probed(rows, first, *sets, names=None, axis="imagenet", target=("imagenet_r",)):
     names = {"r": "imagenet_r"} if names is None else names
     line = fit("own", rows, target)
-    return probe_robustness(HEAD, [first, *sets], names, [Baseline(line, rows, axis)])
+    return probe_robustness(HEAD, [first, *sets], names, Baselines([Baseline(line, rows, axis)]))
 
 
 def test_accuracies_are_exact_with_wilson_intervals():
-    found = probe_robustness(HEAD, [planted("val", 0.76), planted("r", 0.5)], {}, [])
+    found = probe_robustness(HEAD, [planted("val", 0.76), planted("r", 0.5)], {}, Baselines())
     val, shift = found.accuracies
     assert (val.top1.value, shift.top1.value) == (0.76, 0.5)
     assert val.top1.method == "Wilson"
@@ -87,9 +87,9 @@ def test_a_class_list_restricts_the_answers():
     h = np.array([[3, 2, 1, 0], [3, 1, 2, 0]], dtype=np.float32)
     labels = np.array([1, 1])
     first = SetFeatures("val", h, labels)
-    assert probe_robustness(head, [first], {}, []).accuracies[0].top1.value == 0
+    assert probe_robustness(head, [first], {}, Baselines()).accuracies[0].top1.value == 0
     narrow = SetFeatures("a", h, labels, np.array([-1, 1, 2, -1]))
-    found = probe_robustness(head, [first, narrow], {}, [])
+    found = probe_robustness(head, [first, narrow], {}, Baselines())
     assert found.accuracies[1].top1.value == 0.5
     assert found.accuracies[1].classes == 2
     assert "nearly all" in found.accuracies[1].top5.reason
@@ -101,7 +101,7 @@ def test_several_rows_may_answer_for_one_class():
     answers = np.array([0, 0, 1, -1])  # rows 0 and 1 are one ObjectNet class
     one = SetFeatures("objectnet", h[:3], np.array([0, 0, 1]), answers)
     first = SetFeatures("val", h, np.arange(4))
-    assert probe_robustness(head, [first, one], {}, []).accuracies[1].top1.value == 1.0
+    assert probe_robustness(head, [first, one], {}, Baselines()).accuracies[1].top1.value == 1.0
 
 
 def test_both_axes_are_named_and_differ():
@@ -127,7 +127,7 @@ def test_top5_contains_top1_and_equals_sorting():
     rng = np.random.default_rng(0)
     head = HeadArrays(rng.standard_normal((30, 8)).astype(np.float32))
     one = SetFeatures("val", rng.standard_normal((500, 8)).astype("f4"), rng.integers(0, 30, 500))
-    found = probe_robustness(head, [one], {}, []).accuracies[0]
+    found = probe_robustness(head, [one], {}, Baselines()).accuracies[0]
     best = np.argsort(-(one.features.astype("f8") @ head.weight.T), axis=1)
     assert found.top5.value == (best[:, :5] == one.labels[:, None]).any(1).mean()
     assert found.top1.value == (best[:, 0] == one.labels).mean()
@@ -158,15 +158,15 @@ def test_missing_shifts_are_not_run():
 def test_images_without_a_representation_count_as_wrong():
     one = planted("val", 1.0, n=100)
     one.features[:10] = np.nan
-    assert probe_robustness(HEAD, [one], {}, []).accuracies[0].top1.value == 0.9
+    assert probe_robustness(HEAD, [one], {}, Baselines()).accuracies[0].top1.value == 0.9
 
 
 def test_wrong_labels_are_named():
     one = planted("val", 1.0)
     with pytest.raises(DataError, match="class 20, which no row"):
-        probe_robustness(HEAD, [SetFeatures("val", one.features, one.labels + 1)], {}, [])
+        probe_robustness(HEAD, [SetFeatures("val", one.features, one.labels + 1)], {}, Baselines())
     with pytest.raises(DataError, match="no labels"):
-        probe_robustness(HEAD, [SetFeatures("val", one.features)], {}, [])
+        probe_robustness(HEAD, [SetFeatures("val", one.features)], {}, Baselines())
 
 
 def test_the_bundled_baseline_of_five_shifts():
@@ -174,7 +174,7 @@ def test_the_bundled_baseline_of_five_shifts():
     sets = [planted("val", 0.7), *(planted(name, 0.5) for name in shifts)]
     line = bundled("standard")
     names = {name: name for name in shifts}
-    found = probe_robustness(HEAD, sets, names, [Baseline(line, ())])
+    found = probe_robustness(HEAD, sets, names, Baselines([Baseline(line, ())]))
     entry = found.effective[0]
     assert entry.value.value == pytest.approx(0.5 - line.expected(0.7))
     assert entry.models == 80

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +12,13 @@ from tuiprobe.catalog.names import right_spec
 
 SHIFTS = ("imagenet_v2", "imagenet_r", "imagenet_sketch", "objectnet", "imagenet_a")
 """The five shifts of the paper, as the columns of the tables name them."""
+
+OWN_CLASSES = {
+    "imagenet_r": "imagenet_on_r_classes",
+    "imagenet_a": "imagenet_on_a_classes",
+    "objectnet": "imagenet_on_objectnet_classes",
+}
+"""Shifts of a part of ImageNet's classes, and the column of the accuracy on these classes alone."""
 
 _FOLDER = Path(__file__).with_name("accuracy")
 
@@ -38,6 +46,7 @@ class Row:
         imagenet: Accuracy on ImageNet's validation set.
         shifts: Accuracy by shift.
         note: What to know about the row.
+        own_classes: Accuracy on those validation images whose class a shift has, by shift.
     """
 
     table: str
@@ -51,6 +60,7 @@ class Row:
     imagenet: float | None
     shifts: dict[str, float | None]
     note: str = ""
+    own_classes: dict[str, float | None] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=1)
@@ -91,8 +101,12 @@ def _read(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _shifts(row: dict[str, str]) -> dict[str, float | None]:
+def _shifts(row: Mapping[str, str]) -> dict[str, float | None]:
     return {shift: _number(row.get(shift)) for shift in SHIFTS}
+
+
+def _own_classes(row: Mapping[str, str]) -> dict[str, float | None]:
+    return {shift: _number(row.get(column)) for shift, column in OWN_CLASSES.items()}
 
 
 def _number(text: str | None) -> float | None:
@@ -133,6 +147,7 @@ def _timm_row(row: dict[str, str]) -> Row:
         baselines=frozenset({"timm_imagenet1k"} if only else ()),
         imagenet=_number(row["imagenet"]),
         shifts=_shifts(row),
+        own_classes=_own_classes(row),
     )
 
 
@@ -148,4 +163,5 @@ def _testbed_row(row: dict[str, str]) -> Row:
         baselines=frozenset(row["baseline"].split()),
         imagenet=_number(row["imagenet"]),
         shifts=_shifts(row),
+        own_classes=_own_classes(row),
     )

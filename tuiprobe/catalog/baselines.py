@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import exp, log, sqrt
 from statistics import NormalDist, covariance, fmean, variance
@@ -169,11 +169,17 @@ def bundled(baseline: str, target: tuple[str, ...] | None = None) -> Line:
     return fit(baseline, chosen, target or default_target(baseline))
 
 
+def on_own_classes(models: Sequence[Row], shift: str) -> list[Row]:
+    """Returns the models that have it, with the accuracy on a shift's own classes as x."""
+    moved = [replace(row, imagenet=row.own_classes.get(shift)) for row in models]
+    return [row for row in moved if row.imagenet is not None]
+
+
 def fit(baseline: str, models: Sequence[Row], target: tuple[str, ...]) -> Line:
     """Fits a line by ordinary least squares in logit space.
 
     Raises:
-        ValueError: If fewer than ``FEWEST`` models have usable accuracies.
+        ValueError: If fewer than ``FEWEST`` models have usable accuracies, or all the same x.
     """
     points: list[tuple[float, float, str]] = []
     left_out = 0
@@ -185,10 +191,10 @@ def fit(baseline: str, models: Sequence[Row], target: tuple[str, ...]) -> Line:
             left_out += 1
             continue
         points.append((logit(row.imagenet), logit(mean), family(row.model)))
-    if len(points) < 3:
-        raise ValueError(
-            f"baseline {baseline!r} has {len(points)} usable models, at least 3 needed"
-        )
+    if len(points) < FEWEST:
+        raise ValueError(f"{len(points)} models have the accuracies; a line needs {FEWEST}")
+    if len({x for x, _, _ in points}) == 1:
+        raise ValueError("all models have the same in-distribution accuracy")
     sums = {name: (0.0,) * 5 for _, _, name in points}
     for x, y, name in points:
         sums[name] = _plus(sums[name], (1.0, x, y, x * x, x * y))

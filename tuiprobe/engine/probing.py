@@ -25,7 +25,7 @@ from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import ShardSums, TapArrays
 from tuiprobe.probes.neighbours import llm_int8
 from tuiprobe.probes.outliers import probe_outliers
-from tuiprobe.probes.robustness import probe_robustness
+from tuiprobe.probes.robustness import Baselines, probe_robustness
 from tuiprobe.probes.verdict import judge
 from tuiprobe.results import (
     Criterion,
@@ -158,7 +158,7 @@ def probe_head(
     except DataError as error:
         not_run.append(NotRunPart(part="directions", reason=str(error)))
     try:
-        robustness = probe_robustness(head, sets, {}, [])
+        robustness = probe_robustness(head, sets, {}, Baselines())
     except DataError as error:
         not_run.append(NotRunPart(part="robustness", reason=str(error)))
     return directions, robustness, tuple(not_run)

@@ -20,16 +20,20 @@ from tuiprobe.probes.heads import (
 from tuiprobe.probes.intervals import wilson
 from tuiprobe.results import (
     Accuracy,
+    BaselineNotRun,
     EffectiveRobustness,
     Estimate,
     Figure,
     NotRun,
+    OwnNames,
     Robustness,
     given,
 )
 
 Z = 1.959964
 TOP = 5
+
+Axis = Literal["imagenet", "val", "own classes"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +48,30 @@ class Baseline:
 
     line: Line
     models: Sequence[Row]
-    axis: Literal["imagenet", "own classes"] = "imagenet"
+    axis: Axis = "imagenet"
+
+
+@dataclass(frozen=True, eq=False)
+class Baselines:
+    """All lines to compare with.
+
+    Attributes:
+        lines: in the order of the report.
+        not_run: lines that could not be fitted.
+        reason: why there is none at all.
+    """
+
+    lines: Sequence[Baseline] = ()
+    not_run: Sequence[BaselineNotRun] = ()
+    reason: str = "no baseline was given"
 
 
 def probe_robustness(
     head: HeadArrays,
     sets: Sequence[SetFeatures],
     shifts: Mapping[str, str],
-    baselines: Sequence[Baseline],
+    baselines: Baselines,
+    own_names: Mapping[str, HeadArrays] | None = None,
 ) -> Robustness:
     """Accuracies of all labelled sets, and effective robustness by every baseline.
 
@@ -60,7 +80,8 @@ def probe_robustness(
         sets: the in-distribution set first; images without a finite representation are left out
             of figures elsewhere, and count as wrong here.
         shifts: published name (`imagenet_r`) by set name, for sets that are one.
-        baselines: to compare with; empty where the sets are not ImageNet's.
+        baselines: to compare with; which ones belong to the sets is the caller's to know.
+        own_names: head of a shift's own class names, row by label, by set name.
 
     Raises:
         DataError: the first set has no labels, or a label no row of the head answers for.
@@ -71,15 +92,30 @@ def probe_robustness(
     answers_of(first, head.weight.shape[0])
     labelled = [one for one in sets if one.labels is not None]
     accuracies = tuple(_accuracy(head, first, one, shifts.get(one.name)) for one in labelled)
-    entries: tuple[EffectiveRobustness, ...] | NotRun = NotRun(reason="no baseline was given")
-    if baselines:
-        entries = tuple(_entry(baseline, accuracies) for baseline in baselines)
+    entries: tuple[EffectiveRobustness, ...] | NotRun = NotRun(reason=baselines.reason)
+    if baselines.lines:
+        entries = tuple(_entry(baseline, accuracies) for baseline in baselines.lines)
     return Robustness(
         data=first.name,
         accuracies=accuracies,
         mean_shift=_mean_shift(accuracies[1:]),
         effective=entries,
+        not_run=tuple(baselines.not_run),
+        own_names=_own_names(labelled, shifts, own_names or {}),
     )
+
+
+def _own_names(
+    labelled: Sequence[SetFeatures], shifts: Mapping[str, str], heads: Mapping[str, HeadArrays]
+) -> tuple[OwnNames, ...]:
+    found = []
+    for one in labelled:
+        if one.name not in heads:
+            continue
+        head, plain = heads[one.name], replace(one, answers=None)
+        accuracy = _accuracy(head, plain, plain, shifts.get(one.name))
+        found.append(OwnNames(data=one.name, head=head.source, accuracy=accuracy))
+    return tuple(found)
 
 
 def _accuracy(
@@ -104,12 +140,19 @@ def _accuracy(
 
 def _on_own_classes(head: HeadArrays, first: SetFeatures, one: SetFeatures) -> Figure:
     """In-distribution accuracy on the classes of a shift, with the answers it allows."""
-    if one.answers is None or one is first:
+    if one is first:
+        return NotRun(reason="this is the in-distribution set")
+    rows = head.weight.shape[0]
+    answers = np.arange(rows) if one.answers is None else np.asarray(one.answers)
+    if np.unique(answers[answers >= 0]).size == rows:
         return NotRun(reason="the set has all classes: this is the plain accuracy")
-    if first.answers is not None:
-        return NotRun(reason="the in-distribution set has a class list of its own")
-    answers = np.asarray(one.answers)
-    labels = answers[np.asarray(first.labels)]
+    theirs = np.arange(rows) if first.answers is None else np.asarray(first.answers)
+    used = theirs[theirs >= 0]
+    if np.unique(used).size < used.size:
+        return NotRun(reason="several rows answer for one in-distribution class")
+    translated = np.full(max(used.max(initial=-1), np.max(first.labels, initial=-1)) + 1, -1)
+    translated[used] = answers[theirs >= 0]
+    labels = translated[np.asarray(first.labels)]
     keep = labels >= 0
     own = replace(first, features=first.features[keep], labels=labels[keep], answers=answers)
     usable = usable_images(own)

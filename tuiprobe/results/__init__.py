@@ -37,7 +37,13 @@ from tuiprobe.results.outliers import (
     Verdict,
 )
 from tuiprobe.results.report import NotRunPart, Report, Timings, title_for
-from tuiprobe.results.robustness import Accuracy, EffectiveRobustness, Robustness
+from tuiprobe.results.robustness import (
+    Accuracy,
+    BaselineNotRun,
+    EffectiveRobustness,
+    OwnNames,
+    Robustness,
+)
 from tuiprobe.results.subject import (
     DataSet,
     Fingerprint,
@@ -51,6 +57,7 @@ from tuiprobe.results.targeted import Change, SetAblation, SetNotRun, TargetedAb
 __all__ = [
     "Ablation",
     "Accuracy",
+    "BaselineNotRun",
     "Basis",
     "CategoryCount",
     "Change",
@@ -77,6 +84,7 @@ __all__ = [
     "NotRunPart",
     "Outcome",
     "Outliers",
+    "OwnNames",
     "Persistence",
     "PersistentChannel",
     "PersistentChannels",

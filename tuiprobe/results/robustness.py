@@ -32,7 +32,8 @@ class EffectiveRobustness(Frozen):
     Attributes:
         baseline: name of the set of models that the line was fitted to.
         target: the shifts whose mean is predicted.
-        axis: what x is: `imagenet` (full validation set) or `own classes` of the shift.
+        axis: what x is: `imagenet` (full validation set), `val` (the miniature's), or `own classes`
+            of the shift.
         models: fitted.
         left_out: models left out for an accuracy of 0 or 1.
         slope: a of sigmoid(a logit(x) + b).
@@ -60,6 +61,29 @@ class EffectiveRobustness(Frozen):
     extrapolated: bool | None
 
 
+class BaselineNotRun(Frozen):
+    """A baseline that gives no line for a target, and why."""
+
+    baseline: str
+    target: tuple[str, ...]
+    axis: str
+    reason: str
+
+
+class OwnNames(Frozen):
+    """A shift answered by a zero-shot head of its own class names alone: a named alternative.
+
+    Attributes:
+        data: name of the set.
+        head: where the head came from.
+        accuracy: with it; the in-distribution set has no counterpart.
+    """
+
+    data: str
+    head: str
+    accuracy: Accuracy
+
+
 class Robustness(Frozen):
     """Accuracies and effective robustness.
 
@@ -68,9 +92,13 @@ class Robustness(Frozen):
         accuracies: in-distribution first.
         mean_shift: mean top-1 over the shifts measured.
         effective: one entry a baseline, target and axis; the reason where there is no baseline.
+        not_run: baselines without a line for a target.
+        own_names: shifts answered by their own class names.
     """
 
     data: str
     accuracies: tuple[Accuracy, ...]
     mean_shift: Figure
     effective: tuple[EffectiveRobustness, ...] | NotRun
+    not_run: tuple[BaselineNotRun, ...] = ()
+    own_names: tuple[OwnNames, ...] = ()
