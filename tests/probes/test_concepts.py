@@ -10,7 +10,9 @@ from sklearn.metrics import average_precision_score
 
 from tuiprobe.errors import DataError
 from tuiprobe.probes.concept_counts import CURVE, rarefy
-from tuiprobe.probes.concepts import ConceptSet, _splits, _tell, probe_concepts
+from tuiprobe.probes.concept_precision import tell
+from tuiprobe.probes.concept_set import split_up
+from tuiprobe.probes.concepts import ConceptSet, probe_concepts
 from tuiprobe.probes.directions import decompose
 from tuiprobe.probes.heads import HeadArrays
 from tuiprobe.results import Concepts, NotRun
@@ -63,9 +65,9 @@ def test_planted_concepts_are_found_in_their_directions_and_signs():
 
 def test_average_precision_equals_sklearns_on_each_split():
     _, concepts = planted(separation=2.0)
-    splits, kept = _splits(concepts, "annotated")
+    splits, kept = split_up(concepts, "annotated", "calibrated", 0)
     basis = np.linalg.qr(np.random.default_rng(1).standard_normal((WIDTH, 3)))[0].astype("f4")
-    told = _tell(basis, splits, None)
+    told = tell(basis, splits, None)
     for d in range(3):
         for j, k in enumerate(kept):
             scores = concepts.features @ basis[:, d] * told.sign[d, j]
@@ -193,3 +195,123 @@ def test_results_survive_strict_json():
     found = probe_concepts(*planted())
     text = json.dumps(found.model_dump(), allow_nan=False)
     assert Concepts.model_validate_json(text) == found
+
+
+def test_without_a_head_random_directions_come_from_the_whole_space():
+    _, concepts = planted()
+    axes = np.eye(WIDTH)[[3, 5]]
+    h = concepts.features + 6 * concepts.presence[:, :2] @ (axes - concepts.presence[:, :2].mean())
+    found = probe_concepts(None, replace(concepts, features=h.astype("f4")), no_head="why not")
+    assert found.excess == NotRun(reason="why not")
+    assert found.excess_centred == NotRun(reason="why not")
+    assert [one.family for one in found.families] == [
+        "channels", "principal components", "random directions",
+    ]  # fmt: skip
+    assert found.random_space == "representation"
+    channels, random = family(found, "channels"), family(found, "random directions")
+    assert random.directions == WIDTH
+    assert channels.excess.value == pytest.approx(channels.unique.value - random.unique.value)
+    assert found.top_of == "principal components"
+    assert found.top[0].concepts[0].name in ("sky", "dog")
+    zero = HeadArrays(np.zeros((4, WIDTH), dtype=np.float32))
+    assert "all zero" in probe_concepts(zero, concepts).excess.reason
+
+
+def test_random_directions_are_orthonormal_and_within_the_rows_of_the_head():
+    head, concepts = planted()
+    narrow = HeadArrays(head.weight[:5])
+    found = probe_concepts(narrow, concepts)
+    assert family(found, "random directions").directions == 5
+    assert family(found, "singular vectors of centred W").directions == 4
+    assert family(found, "principal components").directions == 5
+    assert family(found, "channels").rarefied_to == 4
+
+
+def test_a_drawn_sample_of_negatives_equals_sklearn_on_the_same_images():
+    _, concepts = planted(separation=2.0)
+    splits, kept = split_up(concepts, "annotated", "sample", 3)
+    basis = np.linalg.qr(np.random.default_rng(1).standard_normal((WIDTH, 3)))[0].astype("f4")
+    told = tell(basis, splits, None)
+    for split, side, value in zip(
+        splits, (concepts.train, ~concepts.train), (told.train, told.val), strict=True
+    ):
+        (batch,) = split.batches
+        presence = concepts.presence[side][batch.rows]
+        for j, place in enumerate(batch.concepts):
+            drawn = batch.mask[:, j]
+            present = presence[drawn, kept[place]]
+            assert present.sum() * 2 == present.size
+            scores = (split.features @ basis)[batch.rows][drawn] * told.sign[:, place]
+            for d in range(3):
+                oracle = average_precision_score(present, scores[:, d])
+                assert value[d, place] == pytest.approx(oracle, abs=1e-6)
+
+
+def test_a_drawn_sample_finds_what_is_planted_and_depends_on_its_seed():
+    head, concepts = planted()
+    found = probe_concepts(head, concepts, balance="sample")
+    assert family(found, "singular vectors of W").encoded == ("sky", "dog")
+    assert (found.balance, found.prevalence) == ("sample", 0.5)
+    assert probe_concepts(head, concepts, balance="sample") == found
+    weak = planted(separation=2.0)
+    assert probe_concepts(*weak, balance="sample") != probe_concepts(*weak)
+
+
+def test_more_categories_than_one_call_takes():
+    head, concepts = planted()
+    many = replace(
+        concepts,
+        categories=tuple(f"c{g}" for g in range(70)),
+        category_of=np.array([0, 69, 3, 3]),
+        annotated=np.ones((1200, 70), dtype=bool),
+    )
+    own = family(probe_concepts(head, many), "singular vectors of W")
+    assert own.encoded == ("sky", "dog")
+    assert {c.category for c in own.categories if c.concepts.value} == {"c0", "c69"}
+
+
+def test_fewer_images_than_channels():
+    rng = np.random.default_rng(0)
+    h = rng.standard_normal((140, 200)).astype("f4")
+    presence = np.arange(140)[:, None] % 2 == [0, 1]
+    h[:, :1] += 9 * presence[:, :1]
+    few = ConceptSet(
+        name="few", features=h, presence=presence, names=("even", "odd"), categories=("c",),
+        category_of=np.array([0, 0]), annotated=np.ones((140, 1), dtype=bool),
+        train=np.arange(140) < 70,
+    )  # fmt: skip
+    found = probe_concepts(None, few)
+    assert family(found, "principal components").directions == 69
+    assert family(found, "channels").rarefied_to == 69
+    assert family(found, "channels").unique.value == 2  # one channel, both signs
+
+
+def test_exemplars_are_the_images_at_both_ends():
+    head, concepts = planted()
+    ids = np.arange(1200) + 5000
+    broken = concepts.features.copy()
+    broken[17] = np.nan
+    named = replace(
+        concepts, features=broken, ids=ids, paths=[f"{i}.png" for i in ids], digest="d", share=0.1
+    )
+    found = probe_concepts(head, named)
+    v = decompose(head.weight.astype("f8"))[2]
+    along = named.features @ v.astype("f4")
+    along[17] = 0
+    for i, one in enumerate(found.top):
+        assert one.largest[0].sample_id == ids[along[:, i].argmax()]
+        assert one.smallest[0].path == f"{ids[along[:, i].argmin()]}.png"
+        values = [image.value for image in one.largest]
+        assert values == sorted(values, reverse=True)
+    assert len(found.top) == WIDTH
+    assert (found.digest, found.share, found.not_finite) == ("d", 0.1, 1)
+
+
+def test_why_nothing_could_be_tried():
+    head, concepts = planted(n=90)
+    few = probe_concepts(head, concepts)
+    assert "no concept of toy has 30 positives and 30 negatives in each split" in few.reason
+    lost = probe_concepts(head, replace(concepts, features=concepts.features * np.nan))
+    assert lost.reason == "no image of toy has a finite representation"
+    one_sided = probe_concepts(head, replace(concepts, train=np.ones(90, dtype=bool)))
+    assert "0 of val" in one_sided.reason

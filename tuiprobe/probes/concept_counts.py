@@ -21,7 +21,7 @@ from tuiprobe.results import (
 from tuiprobe.results.concepts import Family
 
 THRESHOLD = 0.9
-CURVE = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99)
+CURVE = tuple(hundredths / 100 for hundredths in range(50, 100))
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +108,7 @@ def family_of(
     groups: Int64,
     rarefied_to: int,
     encoded: tuple[str, ...],
+    over_random: Figure | None = None,
 ) -> DirectionFamily:
     """The result of one family, from one count or from one a seed.
 
@@ -119,6 +120,7 @@ def family_of(
         groups: [K], category of each concept tried.
         rarefied_to: directions of the smallest family.
         encoded: names of the concepts encoded.
+        over_random: excess over random directions; None for these themselves.
     """
     tried, per = groups.size, np.concatenate([one.per_direction for one in counts])
     return DirectionFamily(
@@ -143,6 +145,7 @@ def family_of(
             for g, name in enumerate(categories)
         ),
         encoded=encoded,
+        excess=over_random,
     )
 
 
@@ -155,12 +158,22 @@ def _per_direction(per: Float64) -> Figure:
 
 def excess(counts: Counts, random: Sequence[Counts], tried: int) -> Figure:
     """Unique concepts less those of random directions; the range is that of the random ones."""
-    others = np.array([one.unique for one in random])
+    return _excess(counts.unique, [one.unique for one in random], tried, "")
+
+
+def rarefied_excess(counts: Counts, random: Sequence[Counts], tried: int) -> Figure:
+    """The same with both rarefied to the directions of the smallest family."""
+    others = [one.rarefied for one in random]
+    return _excess(counts.rarefied, others, tried, ", both rarefied")
+
+
+def _excess(own: float, others: Sequence[float], tried: int, how: str) -> Figure:
     low, high = np.quantile(others, [0.025, 0.975])
+    draws = f"band over {len(others)} draws of random directions{how}; images held fixed"
     return Estimate(
-        value=counts.unique - float(others.mean()),
-        low=counts.unique - float(high),
-        high=counts.unique - float(low),
+        value=own - float(np.mean(others)),
+        low=own - float(high),
+        high=own - float(low),
         n=int(tried),
-        method=f"band over {others.size} draws of random directions; images held fixed",
+        method=draws,
     )

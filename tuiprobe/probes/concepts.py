@@ -5,96 +5,72 @@ present", is at least 0.9 on the train split, where the sign is chosen, and on t
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
-import scipy.sparse
 
-from tuiprobe.errors import DataError
-from tuiprobe.probes.concept_counts import THRESHOLD, Counts, count, excess, family_of
+from tuiprobe.probes.concept_counts import (
+    THRESHOLD,
+    Counts,
+    count,
+    excess,
+    family_of,
+    rarefied_excess,
+)
+from tuiprobe.probes.concept_precision import Told, tell
+from tuiprobe.probes.concept_set import (
+    FEWEST,
+    Balance,
+    ConceptSet,
+    Negatives,
+    Split,
+    check,
+    split_up,
+)
 from tuiprobe.probes.directions import decompose
 from tuiprobe.probes.heads import HeadArrays
 from tuiprobe.probes.inputs import Float32, Float64, Int64
-from tuiprobe.probes.pruning import falling_eigenvectors, random_rotations, second_moment
+from tuiprobe.probes.pruning import random_rotations, second_moment
 from tuiprobe.results import (
     Concepts,
     DirectionConcepts,
     EncodedConcept,
+    Figure,
     NotRun,
+    TopImage,
 )
 from tuiprobe.results.concepts import Family
-from tuiprobe.stats import average_precision
 
-Bool = npt.NDArray[np.bool_]
-FEWEST = 30
+__all__ = ["ConceptSet", "probe_concepts"]
+
 PREVALENCE = 0.5
-TOP_DIRECTIONS, TOP_CONCEPTS = 16, 5
-
-
-@dataclass(frozen=True, eq=False)
-class ConceptSet:
-    """Images with concepts, and their final representations.
-
-    Attributes:
-        name: of the set.
-        features: float32 [n, C].
-        presence: [n, K], sparse or dense; which concept is in which image.
-        names: K names.
-        categories: G names.
-        category_of: int [K].
-        annotated: bool [n, G], images annotated for each category.
-        train: bool [n], the split that chooses; the others confirm.
-    """
-
-    name: str
-    features: Float32
-    presence: Any
-    names: Sequence[str]
-    categories: Sequence[str]
-    category_of: Int64
-    annotated: Bool
-    train: Bool
-
-
-@dataclass(frozen=True, eq=False)
-class _Split:
-    features: Float32
-    presence: Any
-    candidates: tuple[Bool, Int64]
-
-
-@dataclass(frozen=True, eq=False)
-class _Told:
-    """AP on both splits with the sign of the better one on train, each [D, K]."""
-
-    train: Float64
-    val: Float64
-    sign: npt.NDArray[np.int8]
-
-    @property
-    def confirmed(self) -> Float64:
-        return np.minimum(self.train, self.val)
+TOP_DIRECTIONS, TOP_CONCEPTS, EXEMPLARS = 64, 5, 6
+OF_HEAD: Family = "singular vectors of W"
+OF_CENTRED_HEAD: Family = "singular vectors of centred W"
 
 
 def probe_concepts(
-    head: HeadArrays,
+    head: HeadArrays | None,
     concepts: ConceptSet,
     *,
-    negatives: Literal["annotated", "all"] = "annotated",
+    no_head: str = "the model brings no head",
+    negatives: Negatives = "annotated",
+    balance: Balance = "calibrated",
     prevalence: float | None = PREVALENCE,
     seed: int = 0,
 ) -> Concepts | NotRun:
     """Unique concepts of every family of directions, beside random directions.
 
     Args:
-        head: whose singular vectors are probed, and whose row space random directions come from.
+        head: whose singular vectors are probed, and whose row space random directions come from;
+            without one, random directions come from the whole space of the representation.
         concepts: images, what is in them, and their representations; images whose representation
             is not finite are left out.
+        no_head: why there is none.
         negatives: which images without the concept count.
-        prevalence: AP is calibrated to this share of positives; None for images as they are.
-        seed: of the random directions.
+        balance: `calibrated` brings AP to `prevalence` from all negatives; `sample` draws as many
+            negatives as positives instead, once for each concept and split.
+        prevalence: share of positives that AP is calibrated to; None for images as they are.
+        seed: of random directions and draws.
 
     Returns:
         `NotRun` where no concept has 30 positives and 30 negatives in both splits.
@@ -102,32 +78,29 @@ def probe_concepts(
     Raises:
         DataError: shapes that do not fit together.
     """
-    _check(head, concepts)
-    splits, kept = _splits(concepts, negatives)
+    if head is not None and not (np.isfinite(head.weight).all() and head.weight.any()):
+        head, no_head = None, "the head holds values that are not finite, or is all zero"
+    check(concepts, concepts.features.shape[1] if head is None else head.weight.shape[1])
+    splits, kept = split_up(concepts, negatives, balance, seed)
     if not kept.size:
-        return NotRun(reason=f"no concept has {FEWEST} positives and {FEWEST} negatives per split")
-    weight = head.weight.astype(np.float64)
-    v = decompose(weight)[2].astype(np.float32)
-    centred = decompose(weight - weight.mean(axis=0))[2].astype(np.float32)
-    mean = splits[0].features.mean(axis=0, dtype=np.float64)
-    spread = second_moment(splits[0].features) - np.outer(mean, mean)
-    axes = falling_eigenvectors(spread)[:, : v.shape[1]].astype(np.float32)
-    bases: list[tuple[Family, Float32]] = [
-        ("singular vectors of W", v),
-        ("singular vectors of centred W", centred),
-        ("channels", np.eye(weight.shape[1], dtype=np.float32)),
-        ("principal components", axes),
-    ]
-    bases = [(family, basis) for family, basis in bases if basis.shape[1]]
+        return NotRun(reason=_why_none(concepts, splits))
+    used = None if balance == "sample" else prevalence
+    bases, space = _bases(head, splits[0].features)
     fewest = min(basis.shape[1] for _, basis in bases)
     names = [concepts.names[k] for k in kept]
     groups = np.asarray(concepts.category_of)[kept]
+
+    def counted(told: Told) -> Counts:
+        return count(told.confirmed, groups, len(concepts.categories), fewest)
+
+    random = [counted(tell(basis, splits, used)) for basis in _random_bases(space, seed)]
     counts: dict[str, Counts] = {}
     families = []
     top: tuple[DirectionConcepts, ...] = ()
+    lead = OF_HEAD if head is not None else "principal components"
     for family, basis in bases:
-        told = _tell(basis, splits, prevalence)
-        counts[family] = count(told.confirmed, groups, len(concepts.categories), fewest)
+        told = tell(basis, splits, used)
+        counts[family] = counted(told)
         hit = np.flatnonzero((told.confirmed >= THRESHOLD).any(axis=0))
         families.append(
             family_of(
@@ -138,113 +111,125 @@ def probe_concepts(
                 groups,
                 fewest,
                 tuple(names[k] for k in hit),
+                rarefied_excess(counts[family], random, kept.size),
             )
         )
-        if family == "singular vectors of W":
-            top = _top(told, names, [concepts.categories[g] for g in groups])
-    random = [
-        count(_tell(basis, splits, prevalence).confirmed, groups, len(concepts.categories), fewest)
-        for basis in _random_bases(v, seed)
-    ]
+        if family == lead:
+            labels = [concepts.categories[g] for g in groups]
+            top = _top(told, names, labels, _exemplars(concepts, basis))
     families.append(
-        family_of("random directions", v.shape[1], random, concepts.categories, groups, fewest, ())
+        family_of(
+            "random directions", space.shape[1], random, concepts.categories, groups, fewest, ()
+        )
     )
+
+    def over_random(family: Family) -> Figure:
+        if head is None:
+            return NotRun(reason=no_head)
+        if family not in counts:
+            return NotRun(reason="all rows of the head are alike")
+        return excess(counts[family], random, kept.size)
+
     return Concepts(
         data=concepts.name,
         train=splits[0].features.shape[0],
         val=splits[1].features.shape[0],
+        not_finite=int((~concepts.finite).sum()),
         tried=int(kept.size),
         left_out=len(concepts.names) - int(kept.size),
         threshold=THRESHOLD,
-        prevalence=prevalence,
+        prevalence=PREVALENCE if balance == "sample" else prevalence,
+        balance=balance,
         negatives=negatives,
-        excess=excess(counts["singular vectors of W"], random, kept.size),
-        excess_centred=excess(counts["singular vectors of centred W"], random, kept.size)
-        if "singular vectors of centred W" in counts
-        else NotRun(reason="all rows of the head are alike"),
+        share=concepts.share,
+        digest=concepts.digest,
+        random_space="representation" if head is None else "rows of the head",
+        excess=over_random(OF_HEAD),
+        excess_centred=over_random(OF_CENTRED_HEAD),
         families=tuple(families),
+        top_of=lead,
         top=top,
     )
 
 
-def _check(head: HeadArrays, concepts: ConceptSet) -> None:
-    n, count = concepts.features.shape[0], len(concepts.names)
-    shapes = {
-        "features": (concepts.features.shape, (n, head.weight.shape[1])),
-        "presence": (tuple(concepts.presence.shape), (n, count)),
-        "category_of": (np.shape(concepts.category_of), (count,)),
-        "annotated": (concepts.annotated.shape, (n, len(concepts.categories))),
-        "train": (concepts.train.shape, (n,)),
-    }
-    for name, (found, wanted) in shapes.items():
-        if found != wanted:
-            raise DataError(f"{concepts.name}: {name} has shape {found}, not {wanted}")
+def _why_none(concepts: ConceptSet, splits: tuple[Split, Split]) -> str:
+    train, val = (split.features.shape[0] for split in splits)
+    if concepts.features.shape[0] and not train + val:
+        return f"no image of {concepts.name} has a finite representation"
+    return (
+        f"no concept of {concepts.name} has {FEWEST} positives and {FEWEST} negatives in each "
+        f"split ({train} images of train, {val} of val)"
+    )
 
 
-def _splits(concepts: ConceptSet, negatives: str) -> tuple[tuple[_Split, _Split], Int64]:
-    """Both splits, reduced to the concepts that can be tried, and which those are."""
-    presence = scipy.sparse.csr_array(concepts.presence != 0)
-    annotated = concepts.annotated
-    if negatives == "all":
-        annotated = np.ones_like(annotated)
-    finite = np.isfinite(concepts.features).all(axis=1)
-    group_of = np.asarray(concepts.category_of, dtype=np.int64)
-    enough = np.ones(len(concepts.names), dtype=np.bool_)
-    rows = [np.flatnonzero(finite & side) for side in (concepts.train, ~concepts.train)]
-    for some in rows:
-        inside = presence[some].tocoo()
-        valid = annotated[some][inside.row, group_of[inside.col]]
-        positives = np.bincount(inside.col[valid], minlength=enough.size)
-        total = annotated[some].sum(axis=0)[group_of]
-        enough &= (positives >= FEWEST) & (total - positives >= FEWEST)
-    kept = np.flatnonzero(enough)
-    train, val = (
-        _Split(
-            features=np.ascontiguousarray(concepts.features[some], dtype=np.float32),
-            presence=presence[some][:, kept],
-            candidates=(annotated[some], group_of[kept]),
+def _bases(head: HeadArrays | None, train: Float32) -> tuple[list[tuple[Family, Float32]], Float32]:
+    """Directions [C, D] of every family but random ones, and the space those come from."""
+    channels = np.eye(train.shape[1], dtype=np.float32)
+    if head is None:
+        space = channels
+        own: list[tuple[Family, Float32]] = []
+    else:
+        weight = head.weight.astype(np.float64)
+        space = decompose(weight)[2].astype(np.float32)
+        centred = decompose(weight - weight.mean(axis=0))[2].astype(np.float32)
+        own = [(OF_HEAD, space), (OF_CENTRED_HEAD, centred)]
+    axes = _principal_axes(train)[:, : space.shape[1]].astype(np.float32)
+    found = [*own, ("channels", channels), ("principal components", axes)]
+    return [(family, basis) for family, basis in found if basis.shape[1]], space
+
+
+def _principal_axes(x: Float32) -> Float64:
+    """Principal directions of the rows as columns, largest first, as many as they span."""
+    mean = x.mean(axis=0, dtype=np.float64)
+    values, vectors = np.linalg.eigh(second_moment(x) - np.outer(mean, mean))
+    # The moment is summed from float32 products: what is below their rounding is no direction.
+    floor = np.finfo(np.float32).eps * (values[-1] + float(mean @ mean))
+    spanned = min(int((values > floor).sum()), x.shape[0] - 1)
+    return np.asarray(vectors[:, ::-1][:, :spanned])
+
+
+def _random_bases(space: Float32, seed: int) -> Iterator[Float32]:
+    for turn in random_rotations(space.shape[1], seed):
+        yield np.asarray(space @ turn)
+
+
+Ends = tuple[tuple[TopImage, ...], tuple[TopImage, ...]]
+
+
+def _exemplars(concepts: ConceptSet, basis: Float32) -> list[Ends]:
+    """Images at both ends of the leading directions, most extreme first; none without ids."""
+    if concepts.ids is None:
+        return []
+    rows = np.flatnonzero(concepts.finite)
+    along = concepts.features[rows] @ basis[:, :TOP_DIRECTIONS]
+
+    def images(order: Int64, direction: int) -> tuple[TopImage, ...]:
+        assert concepts.ids is not None
+        return tuple(
+            TopImage(
+                sample_id=int(concepts.ids[rows[j]]),
+                path=concepts.paths[rows[j]] if concepts.paths else None,
+                value=float(along[j, direction]),
+                position=0,
+            )
+            for j in order[:EXEMPLARS]
         )
-        for some in rows
-    )
-    return (train, val), kept
 
-
-def _tell(basis: Float32, splits: tuple[_Split, _Split], prevalence: float | None) -> _Told:
-    """AP of every direction for every concept.
-
-    Args:
-        basis: [C, D].
-        splits: train and val.
-        prevalence: see `average_precision`.
-    """
-    both = []
-    for split in splits:
-        scores = split.features @ basis
-        up = average_precision(scores, split.presence, split.candidates, prevalence)
-        np.negative(scores, out=scores)
-        down = average_precision(scores, split.presence, split.candidates, prevalence)
-        both.append((up, down))
-    (up, down), (val_up, val_down) = both
-    positive = up >= down
-    return _Told(
-        train=np.where(positive, up, down),
-        val=np.where(positive, val_up, val_down),
-        sign=np.where(positive, 1, -1).astype(np.int8),
-    )
-
-
-def _random_bases(v: Float32, seed: int) -> Iterator[Float32]:
-    for turn in random_rotations(v.shape[1], seed):
-        yield np.asarray(v @ turn)
+    ends = []
+    for direction in range(along.shape[1]):
+        order = np.argsort(-along[:, direction], kind="stable")
+        ends.append((images(order, direction), images(order[::-1], direction)))
+    return ends
 
 
 def _top(
-    told: _Told, names: Sequence[str], categories: Sequence[str]
+    told: Told, names: Sequence[str], categories: Sequence[str], exemplars: Sequence[Ends]
 ) -> tuple[DirectionConcepts, ...]:
     confirmed = told.confirmed
     found = []
     for i in range(min(TOP_DIRECTIONS, confirmed.shape[0])):
         best = np.argsort(-confirmed[i], kind="stable")[:TOP_CONCEPTS]
+        largest, smallest = exemplars[i] if exemplars else ((), ())
         found.append(
             DirectionConcepts(
                 index=i,
@@ -258,6 +243,8 @@ def _top(
                     )
                     for k in best
                 ),
+                largest=largest,
+                smallest=smallest,
             )
         )
     return tuple(found)

@@ -1,8 +1,9 @@
-"""Result types of the concept probe (definitions: docs/directions.md)."""
+"""Result types of the concept probe (definitions: docs/concepts.md)."""
 
 from typing import Literal
 
 from tuiprobe.results.base import Figure, Frozen
+from tuiprobe.results.outliers import TopImage
 
 Family = Literal[
     "singular vectors of W",
@@ -41,6 +42,7 @@ class DirectionFamily(Frozen):
         curve: unique concepts over thresholds.
         categories: unique concepts by category.
         encoded: names of the concepts encoded; empty for random directions.
+        excess: over random directions, both rarefied to `rarefied_to`; None for these themselves.
     """
 
     family: Family
@@ -52,6 +54,7 @@ class DirectionFamily(Frozen):
     curve: tuple[ConceptPoint, ...]
     categories: tuple[CategoryCount, ...]
     encoded: tuple[str, ...]
+    excess: Figure | None = None
 
 
 class EncodedConcept(Frozen):
@@ -73,10 +76,19 @@ class EncodedConcept(Frozen):
 
 
 class DirectionConcepts(Frozen):
-    """The concepts a singular vector of W tells best; `index` is its place by singular value."""
+    """The concepts that a leading direction tells best.
+
+    Attributes:
+        index: its place by singular value, or by variance for principal components.
+        concepts: best first.
+        largest: images with the largest projection on it, largest first.
+        smallest: images with the smallest projection on it, smallest first.
+    """
 
     index: int
     concepts: tuple[EncodedConcept, ...]
+    largest: tuple[TopImage, ...] = ()
+    smallest: tuple[TopImage, ...] = ()
 
 
 class Concepts(Frozen):
@@ -89,12 +101,19 @@ class Concepts(Frozen):
         tried: concepts with enough positives and negatives in both splits.
         left_out: the others.
         threshold: of average precision.
-        prevalence: AP is calibrated to; None for the images as they are.
+        prevalence: AP is given for; None for the images as they are.
         negatives: `annotated` for the concept's category, or `all`.
-        excess: unique concepts of W less those of random directions of its row space: the headline.
+        excess: unique concepts of W less those of random directions of its row space: the
+            headline; without a head, see `excess` of the channels.
         excess_centred: the same for W minus its mean row.
         families: of directions.
-        top: what the leading singular vectors of W tell best.
+        top: what the leading directions of `top_of` tell best.
+        top_of: the family of `top`: principal components where there is no head.
+        not_finite: images left out because their representation is not finite.
+        balance: `calibrated` to `prevalence` from all negatives, or negatives drawn by `sample`.
+        share: part of an image from which a concept counts as present.
+        digest: of images, splits and labels; concept sets of two models compare where it is equal.
+        random_space: where random directions come from.
     """
 
     data: str
@@ -109,3 +128,9 @@ class Concepts(Frozen):
     excess_centred: Figure
     families: tuple[DirectionFamily, ...]
     top: tuple[DirectionConcepts, ...]
+    top_of: Family = "singular vectors of W"
+    not_finite: int = 0
+    balance: Literal["calibrated", "sample"] = "calibrated"
+    share: float | None = None
+    digest: str | None = None
+    random_space: Literal["rows of the head", "representation"] = "rows of the head"

@@ -1,0 +1,196 @@
+"""Images with concepts as arrays, and their two splits cut down to what can be tried."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+
+from tuiprobe.errors import DataError
+from tuiprobe.probes.inputs import Float32, Int64
+
+Bool = npt.NDArray[np.bool_]
+Negatives = Literal["annotated", "all"]
+Balance = Literal["calibrated", "sample"]
+
+FEWEST = 30
+"""Positives and negatives that a concept takes in each split."""
+
+MOST_GROUPS = 64
+"""Groups of candidates that `average_precision` takes in one call."""
+
+
+@dataclass(frozen=True, eq=False)
+class ConceptSet:
+    """Images with concepts, and their final representations.
+
+    Attributes:
+        name: of the set.
+        features: float32 [n, C].
+        presence: [n, K], sparse or dense; which concept is in which image.
+        names: K names.
+        categories: G names.
+        category_of: int [K].
+        annotated: bool [n, G], images annotated for each category.
+        train: bool [n], the split that chooses; the others confirm.
+        ids: int64 [n], sample ids; None where they do not matter.
+        paths: n paths within the set; empty where they do not matter.
+        share: part of an image from which a concept counts as present; None where the caller
+            decided otherwise.
+        digest: of images, splits and labels: two results with the same one saw the same.
+    """
+
+    name: str
+    features: Float32
+    presence: Any
+    names: Sequence[str]
+    categories: Sequence[str]
+    category_of: Int64
+    annotated: Bool
+    train: Bool
+    ids: Int64 | None = None
+    paths: Sequence[str] = ()
+    share: float | None = None
+    digest: str | None = None
+
+    @property
+    def finite(self) -> Bool:
+        """Images whose representation is finite, [n]."""
+        return np.asarray(np.isfinite(self.features).all(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Concepts whose average precision one call computes.
+
+    Attributes:
+        concepts: places among the concepts tried, [k].
+        rows: the split's images that matter here; None for all.
+        presence: sparse [rows, k].
+        mask: bool [rows, groups], candidates of each group.
+        group_of: int [k].
+    """
+
+    concepts: Int64
+    rows: Int64 | None
+    presence: Any
+    mask: Bool
+    group_of: Int64
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One split: its representations, and the concepts in batches."""
+
+    features: Float32
+    batches: tuple[Batch, ...]
+
+
+def check(concepts: ConceptSet, channels: int) -> None:
+    """Refuses shapes that do not fit together.
+
+    Raises:
+        DataError: Naming set, array and both shapes.
+    """
+    n, count = concepts.features.shape[0], len(concepts.names)
+    shapes = {
+        "features": (concepts.features.shape, (n, channels)),
+        "presence": (tuple(concepts.presence.shape), (n, count)),
+        "category_of": (np.shape(concepts.category_of), (count,)),
+        "annotated": (concepts.annotated.shape, (n, len(concepts.categories))),
+        "train": (concepts.train.shape, (n,)),
+    }
+    for name, (found, wanted) in shapes.items():
+        if found != wanted:
+            raise DataError(f"{concepts.name}: {name} has shape {found}, not {wanted}")
+
+
+def split_up(
+    concepts: ConceptSet, negatives: Negatives, balance: Balance, seed: int
+) -> tuple[tuple[Split, Split], Int64]:
+    """Both splits, reduced to the concepts that can be tried, and which those are.
+
+    Args:
+        concepts: the whole set.
+        negatives: which images without a concept count.
+        balance: `sample` draws as many negatives as positives for each concept and split.
+        seed: of that draw.
+    """
+    presence = scipy.sparse.csr_array(concepts.presence != 0)
+    annotated = concepts.annotated
+    if negatives == "all":
+        annotated = np.ones_like(annotated)
+    group_of = np.asarray(concepts.category_of, dtype=np.int64)
+    finite = concepts.finite
+    rows = [np.flatnonzero(finite & side) for side in (concepts.train, ~concepts.train)]
+    enough = np.ones(len(concepts.names), dtype=np.bool_)
+    for some in rows:
+        inside = presence[some].tocoo()
+        valid = annotated[some][inside.row, group_of[inside.col]]
+        positives = np.bincount(inside.col[valid], minlength=enough.size)
+        total = annotated[some].sum(axis=0)[group_of]
+        enough &= (positives >= FEWEST) & (total - positives >= FEWEST)
+    kept = np.flatnonzero(enough)
+    train, val = (
+        Split(
+            features=np.ascontiguousarray(concepts.features[some], dtype=np.float32),
+            batches=tuple(
+                _drawn(presence[some][:, kept], annotated[some], group_of[kept], [seed, number])
+                if balance == "sample"
+                else _by_category(presence[some][:, kept], annotated[some], group_of[kept])
+            ),
+        )
+        for number, some in enumerate(rows)
+    )
+    return (train, val), kept
+
+
+def _by_category(presence: Any, annotated: Bool, group_of: Int64) -> list[Batch]:
+    """All candidates of each concept, at most 64 categories a batch."""
+    batches = []
+    for first in range(0, annotated.shape[1], MOST_GROUPS):
+        concepts = np.flatnonzero((group_of >= first) & (group_of < first + MOST_GROUPS))
+        if concepts.size:
+            batches.append(
+                Batch(
+                    concepts=concepts,
+                    rows=None,
+                    presence=presence[:, concepts],
+                    mask=annotated[:, first : first + MOST_GROUPS],
+                    group_of=group_of[concepts] - first,
+                )
+            )
+    return batches
+
+
+def _drawn(presence: Any, annotated: Bool, group_of: Int64, seed: list[int]) -> list[Batch]:
+    """Equal numbers of positives and negatives of each concept, at most 64 concepts a batch."""
+    columns = scipy.sparse.csc_array(presence)
+    # Concepts of like frequency together: a batch reads no more rows than its own draws.
+    by_frequency = np.argsort(np.diff(columns.indptr), kind="stable")
+    batches = []
+    for first in range(0, group_of.size, MOST_GROUPS):
+        concepts = by_frequency[first : first + MOST_GROUPS]
+        mask = np.zeros((annotated.shape[0], concepts.size), dtype=np.bool_)
+        for j, k in enumerate(concepts):
+            present = np.zeros(annotated.shape[0], dtype=np.bool_)
+            present[columns.indices[columns.indptr[k] : columns.indptr[k + 1]]] = True
+            candidate = annotated[:, group_of[k]]
+            sides = [np.flatnonzero(candidate & side) for side in (present, ~present)]
+            size = min(side.size for side in sides)
+            rng = np.random.default_rng([*seed, int(k)])
+            for side in sides:
+                mask[rng.choice(side, size, replace=False), j] = True
+        rows = np.flatnonzero(mask.any(axis=1))
+        batches.append(
+            Batch(
+                concepts=concepts,
+                rows=rows,
+                presence=presence[rows][:, concepts],
+                mask=mask[rows],
+                group_of=np.arange(concepts.size),
+            )
+        )
+    return batches
