@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from tuiprobe.datasets.load import safe_name
 from tuiprobe.datasets.order import processing_order
 from tuiprobe.engine.shards import Shard, split_into_shards
 from tuiprobe.errors import DataError, UsageError
+from tuiprobe.globs import matches
 from tuiprobe.models import Encoder, Tap
 from tuiprobe.results import Model
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
@@ -106,29 +106,6 @@ def choose_taps(taps: tuple[Tap, ...], spec: RunSpec) -> tuple[Tap, ...]:
         if without:
             raise UsageError(f"--tokens class: {without[0]} has no class token; use all or mean")
     return chosen
-
-
-def matches(name: str, pattern: str) -> bool:
-    """Whether a layer's name matches a glob whose ``*`` stays between two dots; ``**`` crosses.
-
-    >>> matches("layer1", "layer*"), matches("layer1.0", "layer*"), matches("layer1.0", "layer*.*")
-    (True, False, True)
-    >>> matches("blocks.3.attn.qkv", "blocks.**.qkv"), matches("blocks.3", "**")
-    (True, True)
-    """
-    return _matches(name.split("."), pattern.split("."))
-
-
-def _matches(names: list[str], patterns: list[str]) -> bool:
-    if not patterns:
-        return not names
-    if patterns[0] == "**":
-        return any(_matches(names[i:], patterns[1:]) for i in range(len(names) + 1))
-    return (
-        bool(names)
-        and fnmatch.fnmatchcase(names[0], patterns[0])
-        and _matches(names[1:], patterns[1:])
-    )
 
 
 def describe_model(spec: RunSpec, encoder: Encoder) -> Model:
