@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -56,19 +57,31 @@ def decode_batches(
         preprocess: RGB image to float32 tensor ``[3, H, W]``.
         workers: Worker processes; 0 for none.
     """
+    for (batch,) in decode_together(shards, datasets, [preprocess], workers):
+        yield batch
+
+
+def decode_together(
+    shards: Sequence[Shard], datasets: dict[str, Dataset], preprocesses: Sequence[Any], workers: int
+) -> Iterator[tuple[Batch, ...]]:
+    """Yields every batch of the shards in order, once for each of several encoders.
+
+    Every image is decoded once. Arguments as in :func:`decode_batches`, with one preprocess an
+    encoder.
+    """
     places = [(s.set_name, int(i)) for s in shards for batch in s.batches for i in batch]
-    loader: DataLoader[Batch] = DataLoader(
-        _Images(places, datasets, preprocess),  # type: ignore[arg-type]
+    loader: DataLoader[tuple[Batch, ...]] = DataLoader(
+        _Images(places, datasets, preprocesses),  # type: ignore[arg-type]
         batch_sampler=_batches_of_places(shards),
-        collate_fn=_collate,
+        collate_fn=partial(_collate, len(preprocesses)),
         num_workers=workers,
         worker_init_fn=_start_worker,
         multiprocessing_context="fork" if workers else None,
     )
     batches: Any = iter(loader)
     try:
-        while (batch := next(batches, None)) is not None:
-            yield batch
+        while (together := next(batches, None)) is not None:
+            yield together
     except (EOFError, ConnectionError, FileNotFoundError) as error:
         if workers == 0:
             raise
@@ -110,30 +123,42 @@ def _batches_of_places(shards: Sequence[Shard]) -> list[list[int]]:
     return [list(range(end - length, end)) for length, end in zip(lengths, ends, strict=True)]
 
 
+_Item = tuple[int, list[torch.Tensor] | str]  # sample id, and its tensors or why there are none
+
+
 class _Images:
     def __init__(
-        self, places: list[tuple[str, int]], datasets: dict[str, Dataset], preprocess: Any
+        self,
+        places: list[tuple[str, int]],
+        datasets: dict[str, Dataset],
+        preprocesses: Sequence[Any],
     ) -> None:
-        self._places, self._datasets, self._preprocess = places, datasets, preprocess
+        self._places, self._datasets, self._preprocesses = places, datasets, preprocesses
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, index: int) -> tuple[int, torch.Tensor | str]:
+    def __getitem__(self, index: int) -> _Item:
         set_name, sample_id = self._places[index]
         dataset = self._datasets[set_name]
         try:
-            return sample_id, self._preprocess(dataset.open(dataset.samples[sample_id]))
+            image = dataset.open(dataset.samples[sample_id])
+            return sample_id, [preprocess(image) for preprocess in self._preprocesses]
         except UnreadableImageError as error:
             return sample_id, str(error)
 
 
-def _collate(items: list[tuple[int, torch.Tensor | str]]) -> Batch:
-    read = [(i, image) for i, image in items if isinstance(image, torch.Tensor)]
-    return Batch(
-        images=torch.stack([image for _, image in read]) if read else torch.empty(0),
-        ids=torch.tensor([i for i, _ in read], dtype=torch.int64),
-        skipped=tuple((i, reason) for i, reason in items if isinstance(reason, str)),
+def _collate(encoders: int, items: list[_Item]) -> tuple[Batch, ...]:
+    read = [(i, tensors) for i, tensors in items if not isinstance(tensors, str)]
+    ids = torch.tensor([i for i, _ in read], dtype=torch.int64)
+    skipped = tuple((i, reason) for i, reason in items if isinstance(reason, str))
+    return tuple(
+        Batch(
+            images=torch.stack([tensors[k] for _, tensors in read]) if read else torch.empty(0),
+            ids=ids,
+            skipped=skipped,
+        )
+        for k in range(encoders)
     )
 
 

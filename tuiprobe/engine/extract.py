@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import torch
 
@@ -51,6 +52,11 @@ class Extraction:
         self._live, self._stop, self._limit, self._listen = live, stop, limit, listen
         self._pieces = 1  # forward passes a batch is cut into; grows when memory runs out
 
+    @property
+    def preprocess(self) -> Any:
+        """RGB image to the tensor that the encoder takes."""
+        return self._plan.encoder.preprocess
+
     def run(self, shards: Sequence[Shard]) -> None:
         """Measures the shards in order; what is published stays whatever happens.
 
@@ -64,7 +70,7 @@ class Extraction:
                 for _ in self._stream(pending):
                     pending.pop(0)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 self._cut_batches(error)
 
@@ -85,38 +91,61 @@ class Extraction:
     def _stream(self, shards: Sequence[Shard]) -> Iterator[Shard]:
         spec = self._plan.spec
         workers = choose_workers(spec.workers, sum(shard.size for shard in shards))
-        batches = decode_batches(
-            shards, self._plan.suite.sets, self._plan.encoder.preprocess, workers
-        )
+        batches = decode_batches(shards, self._plan.suite.sets, self.preprocess, workers)
         for shard in list(shards):
-            self._measure(shard, islice(batches, len(shard.batches)))
+            self.begin(shard)
+            for batch in islice(batches, len(shard.batches)):
+                self.take(batch)
+            self.publish()
             yield shard
 
-    def _measure(self, shard: Shard, batches: Iterator[Batch]) -> None:
-        start = time.monotonic()
-        samples = self._plan.suite.sets[shard.set_name].samples
-        measures = self._new_measures(shard)
-        features, ids, skipped = [], [], list[tuple[int, str]]()
-        self._live.begin_shard(shard, measures)
-        for batch in batches:
-            self._stop.check()
-            for sample_id, reason in batch.skipped:
-                self._limit.add(shard.set_name, samples[sample_id], reason)
-            skipped += batch.skipped
-            if len(batch.ids):
-                for images, some in self._cut(batch):
-                    features.append(self._forward(images, some, measures).float().cpu())
-                ids.append(batch.ids)
-            self._live.advance(len(batch.ids), len(batch.skipped))
+    def begin(self, shard: Shard) -> None:
+        """Starts a shard; what was measured of an unfinished one is dropped."""
+        self._current = _Current(shard, self._new_measures(shard))
+        self._live.begin_shard(shard, self._current.measures)
+
+    def take(self, batch: Batch) -> None:
+        """Measures the next batch of the shard.
+
+        Raises:
+            Interrupted: If a stop was asked for.
+            DataError: If too many images cannot be read.
+        """
+        self._stop.check()
+        current = self._current
+        samples = self._plan.suite.sets[current.shard.set_name].samples
+        for sample_id, reason in batch.skipped:
+            self._limit.add(current.shard.set_name, samples[sample_id], reason)
+        current.skipped += batch.skipped
+        if len(batch.ids):
+            for images, some in self._cut(batch):
+                features = self._forward(images, some, current.measures)
+                current.features.append(features.float().cpu())
+            current.ids.append(batch.ids)
+        self._live.advance(len(batch.ids), len(batch.skipped))
+
+    def publish(self) -> None:
+        """Writes the shard's file; from here on nothing can undo it."""
+        current, shard = self._current, self._current.shard
         arrays: Arrays = {
             f"{name}/{field}": value
-            for name, measure in measures.items()
+            for name, measure in current.measures.items()
             for field, value in measure.arrays().items()
         }
         width = self._plan.encoder.width
-        arrays["features"] = torch.cat([torch.empty(0, width), *features]).numpy()
-        arrays["ids"] = torch.cat([torch.empty(0, dtype=torch.int64), *ids]).numpy()
-        self._publish(shard, arrays, skipped, time.monotonic() - start)
+        arrays["features"] = torch.cat([torch.empty(0, width), *current.features]).numpy()
+        arrays["ids"] = torch.cat([torch.empty(0, dtype=torch.int64), *current.ids]).numpy()
+        metadata = {
+            "key": self._plan.key,
+            "fingerprint": self._fingerprint.model_dump_json(),
+            "pieces": str(self._pieces),
+            "skipped": json.dumps(current.skipped),
+            "seconds": f"{time.monotonic() - current.started:.3f}",
+        }
+        write_arrays(self._directory.shard_file(shard.set_name, shard.number), arrays, metadata)
+        self._live.end_shard()
+        done = f"{shard.set_name} {shard.number + 1}"
+        self._listen(Event("shard", f"shard {done} of {len(self._plan.shards[shard.set_name])}"))
 
     def _new_measures(self, shard: Shard) -> dict[str, TapMeasure]:
         spec, encoder = self._plan.spec, self._plan.encoder
@@ -146,23 +175,20 @@ class Extraction:
         measures[FINAL_TAP].update(h, ids)
         return h
 
-    def _publish(
-        self, shard: Shard, arrays: Arrays, skipped: list[tuple[int, str]], seconds: float
-    ) -> None:
-        metadata = {
-            "key": self._plan.key,
-            "fingerprint": self._fingerprint.model_dump_json(),
-            "pieces": str(self._pieces),
-            "skipped": json.dumps(skipped),
-            "seconds": f"{seconds:.3f}",
-        }
-        write_arrays(self._directory.shard_file(shard.set_name, shard.number), arrays, metadata)
-        self._live.end_shard()
-        done = f"{shard.set_name} {shard.number + 1}"
-        self._listen(Event("shard", f"shard {done} of {len(self._plan.shards[shard.set_name])}"))
+
+class _Current:
+    """The shard under way."""
+
+    def __init__(self, shard: Shard, measures: dict[str, TapMeasure]) -> None:
+        self.shard, self.measures = shard, measures
+        self.features: list[torch.Tensor] = []
+        self.ids: list[torch.Tensor] = []
+        self.skipped: list[tuple[int, str]] = []
+        self.started = time.monotonic()
 
 
-def _out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory ran out."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         "DefaultCPUAllocator" in str(error)  # torch has no type of its own for this on a CPU
     )
