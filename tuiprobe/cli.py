@@ -101,6 +101,28 @@ def probe(
     templates: Annotated[
         Path | None, typer.Option(help="Prompt templates, one a line, {} for the name.")
     ] = None,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="CSV of models and accuracies: a further effective-robustness baseline."),
+    ] = None,
+    concepts: Annotated[
+        str | None,
+        typer.Option(help="Concept set: miniature, broden:DIR, csv:FILE or none."),
+    ] = None,
+    concept_sample: Annotated[
+        int | None,
+        typer.Option(help="Images of the concept set; 0 for all. Default: --sample, or all."),
+    ] = None,
+    concept_share: Annotated[
+        float, typer.Option(help="Part of an image from which a concept counts as present.")
+    ] = 0.01,
+    balance: Annotated[
+        str,
+        typer.Option(help="AP of concepts: calibrated, or over a drawn sample of negatives."),
+    ] = "calibrated",
+    negatives: Annotated[
+        str, typer.Option(help="Images without a concept that count: annotated or all.")
+    ] = "annotated",
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Probes one or more encoders; see the documentation of each source in docs/."""
@@ -137,6 +159,12 @@ def probe(
             "head": head,
             "classes": str(classes) if classes else None,
             "templates": str(templates) if templates else None,
+            "concepts": concepts,
+            "concept_sample": concept_sample,
+            "concept_share": concept_share,
+            "balance": balance,
+            "negatives": negatives,
+            "baseline": str(baseline) if baseline else None,
         },
     )
     raise typer.Exit(code)

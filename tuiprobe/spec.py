@@ -44,6 +44,7 @@ class RunSpec(BaseModel):
             take); None takes prompts or the classifier, whichever the encoder has.
         classes: File with class names, one a line: the names of the head's rows, in label order.
         templates: File with prompt templates, one a line, with ``{}`` for the name.
+        baseline: CSV of models and accuracies, a further baseline of effective robustness.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,6 +69,7 @@ class RunSpec(BaseModel):
     head: str | None = None
     classes: str | None = None
     templates: str | None = None
+    baseline: str | None = None
 
 
 DEFAULT_MODEL = "mini_clip"
@@ -88,6 +90,22 @@ def default_sample(model: str, data: str) -> int:
     if data.partition(":")[0] != "miniature":
         return 5000
     return 2000 if model.startswith("mini_") else 64
+
+
+NO_CONCEPTS = "none"
+"""What a user types to leave out the concept set that would be measured unasked."""
+
+
+def default_concepts(model: str, data: str) -> str | None:
+    """Returns the concept set that is measured where the user names none.
+
+    The whole miniature brings its own. A full-size encoder would need minutes for the thousands of
+    images that concepts take, so it is not asked unless the user does.
+
+    >>> default_concepts("mini_clip", "miniature"), default_concepts("rn50_openai", "miniature")
+    ('miniature', None)
+    """
+    return "miniature" if data == DEFAULT_DATA and model.startswith("mini_") else None
 
 
 def content_key(content: dict[str, Any]) -> str:

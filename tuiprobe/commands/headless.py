@@ -12,7 +12,13 @@ from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.events import Event, Listener
 from tuiprobe.narration import narrated
 from tuiprobe.plaintext import plain
-from tuiprobe.spec import DEFAULT_DATA, DEFAULT_MODEL, RunSpec, default_sample
+from tuiprobe.spec import (
+    DEFAULT_DATA,
+    DEFAULT_MODEL,
+    RunSpec,
+    default_concepts,
+    default_sample,
+)
 
 if TYPE_CHECKING:
     from tuiprobe.engine.run import Outcome
@@ -59,7 +65,12 @@ def make_spec(model: str, data: str | None, options: dict[str, Any]) -> RunSpec:
         UsageError: Naming the option and what is wrong with it.
     """
     data = data or DEFAULT_DATA
-    fields = {"sample": None, **options}
+    fields = {"sample": None, "concepts": None, "concept_sample": None, **options}
+    if fields["concepts"] is None:
+        fields["concepts"] = default_concepts(model, data)
+    if fields["concept_sample"] is None:  # a sample that was asked for holds for every set
+        fields["concept_sample"] = fields["sample"]
+    fields["concept_sample"] = fields["concept_sample"] or None
     if fields["sample"] is None:
         fields["sample"] = default_sample(model, data)
     elif fields["sample"] == 0:
