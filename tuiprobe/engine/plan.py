@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tuiprobe.datasets import Suite
+from tuiprobe.datasets.concepts import concept_dataset
 from tuiprobe.datasets.load import safe_name
 from tuiprobe.datasets.order import processing_order
 from tuiprobe.engine.shards import Shard, split_into_shards
@@ -70,7 +71,8 @@ def make_plan(spec: RunSpec, encoder: Encoder, suite: Suite) -> Plan:
     taps = choose_taps(available, spec)
     shards = {}
     for name, dataset in suite.sets.items():
-        order = processing_order(dataset.samples, spec.seed)[: spec.sample]
+        wanted = spec.concept_sample if name == suite.concept_set else spec.sample
+        order = processing_order(dataset.samples, spec.seed)[:wanted]
         if len(order) == 0:
             raise DataError(f"{dataset.source}: no image to measure")
         shards[name] = split_into_shards(name, order, spec.batch_size, spec.shard_batches)
@@ -132,6 +134,7 @@ def _content(
 ) -> dict[str, Any]:
     """Everything that decides a number; paths of weights and data do not."""
     preprocessing = model.preprocessing.model_dump(mode="json", exclude={"source"})
+    concepts = concept_dataset(suite)
     return {
         "architecture": [model.loader, model.architecture, model.representation],
         "weights": model.weights.digest,
@@ -144,6 +147,7 @@ def _content(
         "dtype": spec.dtype,
         "batch_size": spec.batch_size,
         "seed": spec.seed,
+        **({} if concepts is None else {"concepts": concepts.digest}),
     }
 
 

@@ -51,6 +51,7 @@ class PlanRecord(BaseModel):
         blocks: Which of them are blocks of a transformer's residual stream.
         all_blocks: Whether these are all of its blocks.
         sets: The sets of images, the in-distribution one first.
+        concept_set: Which of them carries concepts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +62,7 @@ class PlanRecord(BaseModel):
     blocks: tuple[str, ...]
     all_blocks: bool
     sets: tuple[SetRecord, ...]
+    concept_set: str | None = None
 
 
 class SampleRecord(BaseModel):
@@ -124,6 +126,7 @@ def record_of(plan: Plan) -> PlanRecord:
         blocks=plan.blocks,
         all_blocks=plan.all_blocks,
         sets=tuple(sets),
+        concept_set=plan.suite.concept_set,
     )
 
 
