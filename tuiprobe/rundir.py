@@ -84,6 +84,11 @@ class RunDir:
         return self.path / "concepts.safetensors"
 
     @property
+    def baseline_file(self) -> Path:
+        """The user's CSV of baseline models, where one was given."""
+        return self.path / "baseline.csv"
+
+    @property
     def measured_file(self) -> Path:
         """What the merged statistics rest on: shards, skipped images, fingerprints, as JSON."""
         return self.path / "measured.json"

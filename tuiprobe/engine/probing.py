@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from tuiprobe import __version__
+from tuiprobe.engine.baselines import baselines_for, kept_baseline
 from tuiprobe.engine.head_file import read_head
 from tuiprobe.engine.merge import ROW_SAMPLE
 from tuiprobe.engine.record import (
@@ -25,7 +26,7 @@ from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import ShardSums, TapArrays
 from tuiprobe.probes.neighbours import llm_int8
 from tuiprobe.probes.outliers import probe_outliers
-from tuiprobe.probes.robustness import Baselines, probe_robustness
+from tuiprobe.probes.robustness import probe_robustness
 from tuiprobe.probes.verdict import judge
 from tuiprobe.results import (
     Criterion,
@@ -78,7 +79,7 @@ def probe_directory(directory: RunDir) -> Report:
     final = next(o for o in outliers if o.final and o.data == data[0].name)
     verdict = judge(final, plan.model, data[0])
     directions, robustness, not_run = probe_head(
-        directory, data, features, samples, final, spec.seed
+        directory, plan.sets, data, features, samples, final, spec.seed
     )
     fingerprints = [f for one in measured.values() for f in one.fingerprints]
     return Report(
@@ -132,6 +133,7 @@ def tap_arrays(
 
 def probe_head(
     directory: RunDir,
+    planned: tuple[SetRecord, ...],
     data: tuple[DataSet, ...],
     features: Mapping[str, Arrays],
     samples: Mapping[str, Mapping[int, SampleRecord]],
@@ -158,7 +160,9 @@ def probe_head(
     except DataError as error:
         not_run.append(NotRunPart(part="directions", reason=str(error)))
     try:
-        robustness = probe_robustness(head, sets, {}, Baselines())
+        measured = [one for one in planned if one.name in features]
+        shifts, baselines = baselines_for(measured, kept_baseline(directory))
+        robustness = probe_robustness(head, sets, shifts, baselines)
     except DataError as error:
         not_run.append(NotRunPart(part="robustness", reason=str(error)))
     return directions, robustness, tuple(not_run)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from tuiprobe.datasets.load import load_suite
+from tuiprobe.engine.baselines import keep_baseline
 from tuiprobe.engine.clock import Clock
 from tuiprobe.engine.decoding import explaining_dead_workers
 from tuiprobe.engine.device import available_cores, choose_device
@@ -22,7 +23,7 @@ from tuiprobe.engine.merge import MergedSet, finished_shards, merge_set, write_m
 from tuiprobe.engine.plan import Plan, make_plan
 from tuiprobe.engine.probing import probe_directory
 from tuiprobe.engine.ranks import Rank, current_rank
-from tuiprobe.engine.record import write_plan, write_spec
+from tuiprobe.engine.record import record_of, write_plan, write_spec
 from tuiprobe.engine.resume import Inventory, take_inventory
 from tuiprobe.engine.stopping import Interrupted, StopRequest
 from tuiprobe.engine.thumbs import candidates, write_thumbnails
@@ -173,6 +174,8 @@ class _Run:
             write_plan(plan, directory)
         elif self._rank.number == 0:  # options that decide no measured number may have changed
             write_spec(plan.spec, directory)
+        if self._rank.number == 0:
+            keep_baseline(directory, record_of(plan).sets, plan.spec.baseline)
         if plan.encoder.weights.kind == "untrained":
             self._say(
                 "warning",
