@@ -75,7 +75,7 @@ def decode_together(
         batch_sampler=_batches_of_places(shards),
         collate_fn=partial(_collate, len(preprocesses)),
         num_workers=workers,
-        worker_init_fn=_start_worker,
+        worker_init_fn=start_worker,
         multiprocessing_context="fork" if workers else None,
     )
     batches: Any = iter(loader)
@@ -162,7 +162,7 @@ def _collate(encoders: int, items: list[_Item]) -> tuple[Batch, ...]:
     )
 
 
-def _start_worker(_number: int) -> None:
+def start_worker(_number: int) -> None:
     """Leaves stopping to the engine: both signals may go to the whole process group."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

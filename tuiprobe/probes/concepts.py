@@ -43,7 +43,7 @@ from tuiprobe.results.concepts import Family
 __all__ = ["ConceptSet", "probe_concepts"]
 
 PREVALENCE = 0.5
-TOP_DIRECTIONS, TOP_CONCEPTS, EXEMPLARS = 64, 5, 6
+TOP_DIRECTIONS, TOP_CONCEPTS, EXEMPLARS = 64, 5, 4
 OF_HEAD: Family = "singular vectors of W"
 OF_CENTRED_HEAD: Family = "singular vectors of centred W"
 

@@ -1,0 +1,273 @@
+"""The concept set of a run: opened with the data, its labels kept sparsely, probed from files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader
+
+from tuiprobe.datasets import Suite
+from tuiprobe.datasets.concepts import (
+    Annotation,
+    ConceptDataset,
+    concept_dataset,
+    load_concepts,
+    with_concepts,
+)
+from tuiprobe.engine.decoding import choose_workers, start_worker
+from tuiprobe.engine.head_file import read_head
+from tuiprobe.engine.plan import Plan
+from tuiprobe.engine.record import PlanRecord, SampleRecord
+from tuiprobe.errors import DataError
+from tuiprobe.events import Event, Listener
+from tuiprobe.probes.concepts import ConceptSet, probe_concepts
+from tuiprobe.results import Concepts, NotRun
+from tuiprobe.rundir import Arrays, DamagedFileError, RunDir, read_arrays, write_arrays
+from tuiprobe.spec import NO_CONCEPTS, RunSpec
+
+PART = "concepts"
+PICTURED = 16
+"""Leading directions whose exemplar images get pictures."""
+
+_TOGETHER = 64  # images whose labels one message of a worker process carries
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What is in each image of the concept set, as ``concepts.safetensors`` holds it.
+
+    Attributes:
+        ids: int64 ``[n]``, sample ids.
+        shares: sparse float32 ``[n, K]``, which part of an image shows a concept.
+        annotated: bool ``[n, G]``, images annotated for each category.
+        train: bool ``[n]``, the split that chooses directions.
+        category_of: int64 ``[K]``.
+        names: K names.
+        categories: G names.
+        digest: Of the tables that the labels come from.
+    """
+
+    ids: NDArray[np.int64]
+    shares: Any
+    annotated: NDArray[np.bool_]
+    train: NDArray[np.bool_]
+    category_of: NDArray[np.int64]
+    names: tuple[str, ...]
+    categories: tuple[str, ...]
+    digest: str
+
+
+def add_concepts(suite: Suite, spec: RunSpec) -> Suite:
+    """Returns the suite with the concept set that the user, or else the suite, names.
+
+    Raises:
+        UsageError: If there is no such kind of source.
+        DataError: If the source cannot be used.
+    """
+    source = suite.concepts if spec.concepts is None else spec.concepts
+    if source is None or source == NO_CONCEPTS:
+        return suite
+    return with_concepts(suite, load_concepts(source))
+
+
+def write_labels(plan: Plan, directory: RunDir, listen: Listener) -> None:
+    """Publishes the labels of the planned images, once; nothing where there is no concept set.
+
+    Raises:
+        DataError: Naming the file and the entry that cannot be used.
+    """
+    dataset = concept_dataset(plan.suite)
+    if dataset is None or plan.suite.concept_set is None or directory.concepts_file.exists():
+        return
+    shards = plan.shards[plan.suite.concept_set]
+    ids = np.concatenate([batch for shard in shards for batch in shard.batches])
+    message = f"reading what is in {len(ids)} images of {plan.suite.concept_set}"
+    listen(Event("stage", message, {"stage": "concepts"}))
+    annotations = list(_read(dataset, ids, choose_workers(plan.spec.workers, len(ids))))
+    counts = [len(one.concepts) for one in annotations]
+    annotated = np.zeros((len(ids), len(dataset.categories)), dtype=np.uint8)
+    for row, one in enumerate(annotations):
+        annotated[row, list(one.annotated)] = 1
+    place = {category: g for g, category in enumerate(dataset.categories)}
+    arrays: Arrays = {
+        "ids": ids,
+        "indptr": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        "indices": np.concatenate([one.concepts for one in annotations]).astype(np.int32),
+        "shares": np.concatenate([one.shares for one in annotations]).astype(np.float32),
+        "annotated": annotated,
+        "train": np.array([one.train for one in annotations], dtype=np.uint8),
+        "category_of": np.array([place[c.category] for c in dataset.concepts], dtype=np.int64),
+    }
+    metadata = {
+        "names": json.dumps([concept.name for concept in dataset.concepts]),
+        "categories": json.dumps(dataset.categories),
+        "digest": dataset.digest,
+    }
+    write_arrays(directory.concepts_file, arrays, metadata)
+
+
+class _Annotations:
+    """Labels by place, for a DataLoader; an error comes as its text, for torch rewords it."""
+
+    def __init__(self, dataset: ConceptDataset, ids: list[int]) -> None:
+        self._dataset, self._ids = dataset, ids
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __getitem__(self, index: int) -> Annotation | str:
+        try:
+            return self._dataset.annotation(self._dataset.samples[self._ids[index]])
+        except DataError as error:
+            return str(error)
+
+
+def _read(dataset: ConceptDataset, ids: NDArray[np.int64], workers: int) -> Iterator[Annotation]:
+    loader: Any = DataLoader(
+        _Annotations(dataset, ids.tolist()),  # type: ignore[arg-type]
+        batch_size=_TOGETHER,
+        collate_fn=list,
+        num_workers=workers,
+        worker_init_fn=start_worker,
+        multiprocessing_context="fork" if workers else None,
+    )
+    for some in loader:
+        for one in some:
+            if isinstance(one, str):
+                raise DataError(one)
+            yield one
+
+
+def read_labels(directory: RunDir) -> Labels:
+    """Reads what :func:`write_labels` wrote.
+
+    Raises:
+        DamagedFileError: If it is missing or damaged, naming the array.
+    """
+    path = directory.concepts_file
+    arrays, metadata = read_arrays(path)
+    try:
+        names, categories = json.loads(metadata["names"]), json.loads(metadata["categories"])
+        n, k, g = len(arrays["ids"]), len(names), len(categories)
+        category_of = arrays["category_of"]
+        for name, fits in {
+            "category_of": category_of.shape == (k,) and _within(category_of, g),
+            "indptr": arrays["indptr"].shape == (n + 1,),
+            "indices": _within(arrays["indices"], k),
+            "shares": bool(np.isfinite(arrays["shares"]).all()),
+            "annotated": arrays["annotated"].shape == (n, g),
+            "train": arrays["train"].shape == (n,),
+        }.items():
+            if not fits:
+                raise DamagedFileError(f"{path} is damaged: {name} does not fit the rest")
+        rows = (arrays["shares"], arrays["indices"], arrays["indptr"])
+        return Labels(
+            ids=arrays["ids"],
+            shares=scipy.sparse.csr_array(rows, shape=(n, k)),
+            annotated=arrays["annotated"] != 0,
+            train=arrays["train"] != 0,
+            category_of=category_of,
+            names=tuple(str(name) for name in names),
+            categories=tuple(str(name) for name in categories),
+            digest=metadata["digest"],
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise DamagedFileError(f"{path} is damaged: {error}") from error
+
+
+def _within(numbers: NDArray[Any], end: int) -> bool:
+    return not numbers.size or bool(numbers.min() >= 0 and numbers.max() < end)
+
+
+def probe_run_concepts(
+    directory: RunDir,
+    plan: PlanRecord,
+    features: Mapping[str, Arrays],
+    samples: Mapping[str, Mapping[int, SampleRecord]],
+    spec: RunSpec,
+) -> Concepts | NotRun:
+    """Runs the concept probe on what a run measured, or says why it cannot.
+
+    Args:
+        directory: The run.
+        plan: Names the concept set.
+        features: ``features`` and ``ids`` of each set.
+        samples: Samples of each set by id.
+        spec: Says what counts as present, and which images count as negatives.
+
+    Raises:
+        DamagedFileError: If a file of the run is missing or damaged.
+    """
+    name = plan.concept_set
+    if name is None:
+        return NotRun(reason="no concept set was named (--concepts SOURCE)")
+    if name not in features:
+        return NotRun(reason=f"no image of {name} was measured")
+    labels = read_labels(directory)
+    head = read_head(directory)
+    concepts = _concept_set(name, labels, features[name], samples[name], spec.concept_share)
+    try:
+        return probe_concepts(
+            None if isinstance(head, str) else head[0],
+            concepts,
+            no_head=head if isinstance(head, str) else "",
+            negatives=spec.negatives,
+            balance=spec.balance,
+            seed=spec.seed,
+        )
+    except DamagedFileError:
+        raise
+    except DataError as error:
+        return NotRun(reason=str(error))
+
+
+def _concept_set(
+    name: str,
+    labels: Labels,
+    measured: Arrays,
+    samples: Mapping[int, SampleRecord],
+    share: float,
+) -> ConceptSet:
+    """Labels and representations of the measured images, in one order."""
+    place = {int(i): row for row, i in enumerate(labels.ids)}
+    ids = measured["ids"].tolist()
+    lost = next((i for i in ids if i not in place), None)
+    if lost is not None:
+        raise DamagedFileError(f"{name}: concepts.safetensors says nothing of image {lost}")
+    rows = np.array([place[i] for i in ids], dtype=np.int64)
+    shares = labels.shares[rows]
+    paths = [samples[i].path for i in ids]
+    seen = json.dumps([labels.digest, share, paths])
+    return ConceptSet(
+        name=name,
+        features=measured["features"],
+        presence=shares.multiply(shares >= share),
+        names=labels.names,
+        categories=labels.categories,
+        category_of=labels.category_of,
+        annotated=labels.annotated[rows],
+        train=labels.train[rows],
+        ids=measured["ids"],
+        paths=paths,
+        share=share,
+        digest=hashlib.sha256(seen.encode("utf-8", "replace")).hexdigest(),
+    )
+
+
+def exemplar_ids(concepts: Concepts | None) -> list[int]:
+    """Returns the sample ids of the exemplar images of the leading directions, rising.
+
+    >>> exemplar_ids(None)
+    []
+    """
+    if concepts is None:
+        return []
+    ends = [images for one in concepts.top[:PICTURED] for images in (one.largest, one.smallest)]
+    return sorted({image.sample_id for images in ends for image in images})
