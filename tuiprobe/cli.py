@@ -14,6 +14,7 @@ import typer
 from tuiprobe import __version__
 from tuiprobe.commands import (
     atlas,
+    compare,
     doctor,
     fetch,
     inspect,
@@ -22,6 +23,7 @@ from tuiprobe.commands import (
     open_run,
     report,
     reprobe,
+    runs,
 )
 from tuiprobe.errors import TuiprobeError, UsageError
 
@@ -41,6 +43,8 @@ for command in (
     fetch.fetch,
     report.report,
     reprobe.reprobe,
+    compare.compare,
+    runs.runs,
 ):
     app.command()(command)
 app.command("open")(open_run.open_run)

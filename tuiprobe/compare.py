@@ -7,6 +7,7 @@ two separate ones (MOVER); on the same images it is conservative, for the two th
 from collections.abc import Iterator
 
 import numpy as np
+from pydantic import BaseModel
 
 from tuiprobe.errors import UsageError
 from tuiprobe.report.tables import named_figures
@@ -32,12 +33,13 @@ class Difference(Frozen):
 
     Attributes:
         data: data set, in both reports.
-        tap: layer, in both reports.
+        tap: layer, in both reports; for figures that rest on a head what they are about.
         name: dotted name of the figure.
         first: in the first report.
         second: in the second.
         difference: second less first; `NotRun` where one of them is missing.
         differs: whether the interval excludes zero; None without an interval.
+        inner: whether this is a layer before the final representation.
     """
 
     data: str
@@ -47,6 +49,7 @@ class Difference(Frozen):
     second: Figure
     difference: Figure
     differs: bool | None
+    inner: bool = False
 
 
 class Comparison(Frozen):
@@ -90,7 +93,12 @@ def compare(first: Report, second: Report) -> Comparison:
         )
     ours, theirs = _by_place(first), _by_place(second)
     both = [place for place in ours if place in theirs]
-    differences = [one for place in both for one in _differences(place, ours[place], theirs[place])]
+    differences = [
+        one
+        for place in both
+        for one in _differences(place, ours[place], theirs[place], inner=not ours[place].final)
+    ]
+    differences += _head_differences(first, second)
     return Comparison(
         titles=(first.title, second.title),
         outcomes=(first.verdict.outcome, second.verdict.outcome),
@@ -126,9 +134,13 @@ def _by_place(report: Report) -> dict[tuple[str, str], Outliers]:
     return {(one.data, one.tap): one for one in report.outliers}
 
 
-def _differences(place: tuple[str, str], one: Outliers, other: Outliers) -> Iterator[Difference]:
+def _differences(
+    place: tuple[str, str], one: BaseModel, other: BaseModel, inner: bool = False
+) -> Iterator[Difference]:
     theirs = dict(named_figures(other))
     for name, ours in named_figures(one):
+        if name not in theirs:  # a part that was run in one of them only
+            continue
         found = difference(ours, theirs[name])
         differs = None
         if given(found) and found.low is not None and found.high is not None:
@@ -141,7 +153,34 @@ def _differences(place: tuple[str, str], one: Outliers, other: Outliers) -> Iter
             second=theirs[name],
             difference=found,
             differs=differs,
+            inner=inner,
         )
+
+
+def _head_differences(first: Report, second: Report) -> Iterator[Difference]:
+    """What rests on a head: accuracies, effective robustness, directions, concepts."""
+    ours, theirs = _head_parts(first), _head_parts(second)
+    for place, one in ours.items():
+        if place in theirs:
+            yield from _differences(place, one, theirs[place])
+
+
+def _head_parts(report: Report) -> dict[tuple[str, str], BaseModel]:
+    found: dict[tuple[str, str], BaseModel] = {}
+    robustness, directions, concepts = report.robustness, report.directions, report.concepts
+    if robustness is not None:
+        found |= {(one.data, "accuracy"): one for one in robustness.accuracies}
+        found[robustness.data, "robustness"] = robustness
+        if not isinstance(robustness.effective, NotRun):
+            for er in robustness.effective:
+                place = f"{er.baseline}: {', '.join(er.target)}", f"robustness by {er.axis}"
+                found[place] = er
+    if directions is not None:
+        for basis in directions.bases:
+            found[directions.data, "centred W" if basis.centred else "W"] = basis
+    if concepts is not None:
+        found[concepts.data, "concepts"] = concepts
+    return found
 
 
 def _channels(

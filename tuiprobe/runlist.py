@@ -1,0 +1,300 @@
+"""All runs below a directory: what each was about, how far it got, what it found.
+
+A run directory may come from anywhere, so a run that cannot be read is listed as damaged.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.plaintext import plain
+from tuiprobe.report import read_report
+from tuiprobe.results import Figure, NotRun, Report
+from tuiprobe.rundir import RunDir, read_json, read_text
+
+State = Literal["running", "complete", "partial", "unfinished", "damaged"]
+
+_PROCESS = re.compile(r"process (\d+) on (.+)")
+_LOCKS = Path("/proc/locks")
+_MOST = 10_000
+_NOTHING: Final = NotRun(reason="no results yet")
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run.
+
+    Attributes:
+        path: The run directory.
+        name: Its path below the directory that was listed.
+        state: ``running`` by a process of this machine; ``complete``; ``partial`` where results
+            rest on a part of the images; ``unfinished`` without results; ``damaged``.
+        title: Of the report; the reason where there is none.
+        model: As the user typed it.
+        data: The sets that were measured, or the source.
+        kind: Of the representation; empty before there are results.
+        images: Measured, over all sets.
+        outcome: Of the verdict; empty before there are results.
+        kurtosis: Of the final representation on the first set.
+        persistence: Likewise.
+        accuracy: Top-1 on the first set.
+        shifts: Mean top-1 over the shifted sets.
+        changed: When results were last written, or the run begun, nanoseconds since the epoch.
+        beat: Grows while the run is being written.
+    """
+
+    path: Path
+    name: str
+    state: State
+    title: str
+    model: str = ""
+    data: str = ""
+    kind: str = ""
+    images: int = 0
+    outcome: str = ""
+    kurtosis: Figure = _NOTHING
+    persistence: Figure = _NOTHING
+    accuracy: Figure = _NOTHING
+    shifts: Figure = _NOTHING
+    changed: int = 0
+    beat: int = 0
+
+    @property
+    def deletable(self) -> bool:
+        """Whether no process of this machine writes it."""
+        return self.state != "running"
+
+
+def list_runs(root: Path, words: Sequence[str] = ()) -> list[RunRow]:
+    """The runs directly below a directory and below its groups, the latest first.
+
+    Args:
+        root: Where run directories are kept; may be a run itself.
+        words: Parts of name, model, data, state or verdict that a run must hold, in any case.
+    """
+    rows = [_row(path, root) for path in _directories(root)]
+    kept = [row for row in rows if matches(row, words)]
+    return sorted(kept, key=lambda row: (-row.changed, row.name))
+
+
+def matches(row: RunRow, words: Sequence[str]) -> bool:
+    """Whether a run holds all words."""
+    text = f"{row.name} {row.model} {row.data} {row.state} {row.outcome} {row.kind}".lower()
+    return all(word.lower() in text for word in words)
+
+
+def _directories(root: Path) -> Iterator[Path]:
+    if (root / "key").is_file():
+        yield root
+        return
+    for _, path in zip(range(_MOST), _below(root), strict=False):
+        yield path
+
+
+def _below(root: Path) -> Iterator[Path]:
+    for entry in _folders(root):
+        if (entry / "key").is_file():
+            yield entry
+        else:
+            yield from (one for one in _folders(entry) if (one / "key").is_file())
+
+
+def _folders(path: Path) -> list[Path]:
+    try:
+        return sorted(one for one in path.iterdir() if one.is_dir() and not one.is_symlink())
+    except OSError:
+        return []
+
+
+def _row(path: Path, root: Path) -> RunRow:
+    run = RunDir(path)
+    name = path.name if path == root else path.relative_to(root).as_posix()
+    beat, running = heartbeat(run), is_running(run)
+    changed = _modified(run.results_file)
+    about: dict[str, Any] = {"path": path, "name": name, "beat": beat}
+    if changed is None:
+        begun = _modified(run.key_file) or 0
+        state: State = "running" if running else "unfinished"
+        return RunRow(**about, state=state, changed=begun, **_planned(run))
+    try:
+        found = _report(str(path), changed)
+    except (TuiprobeError, OSError) as error:
+        return RunRow(**about, state="damaged", title=str(error), changed=changed)
+    state = "partial" if found.title.startswith("PARTIAL:") else "complete"
+    if running and state == "partial":
+        state = "running"
+    return RunRow(**about, state=state, changed=changed, **_found(found))
+
+
+@lru_cache(maxsize=512)
+def _report(path: str, modified: int) -> Report:
+    """The report of a run, read again when its file changes."""
+    return read_report(RunDir(path))
+
+
+def _planned(run: RunDir) -> dict[str, Any]:
+    """What is known of a run without results: its spec."""
+    try:
+        spec = read_json(run.spec_file)
+        return {
+            "title": f"{spec['model']} on {spec['data']}: no results yet",
+            "model": str(spec["model"]),
+            "data": str(spec["data"]),
+        }
+    except (TuiprobeError, KeyError, TypeError):
+        return {"title": "no results yet"}
+
+
+def _found(report: Report) -> dict[str, Any]:
+    first = next((one for one in report.outliers if one.final), None)
+    robustness = report.robustness
+    found: dict[str, Any] = {
+        "title": report.title,
+        "model": report.model.name,
+        "data": ", ".join(one.name for one in report.data),
+        "kind": report.model.representation,
+        "images": sum(one.measured for one in report.data),
+        "outcome": report.verdict.outcome,
+    }
+    if first is not None:
+        found |= {"kurtosis": first.kurtosis, "persistence": first.persistence.value}
+    if robustness is not None and robustness.accuracies:
+        found |= {"accuracy": robustness.accuracies[0].top1, "shifts": robustness.mean_shift}
+    return found
+
+
+def _modified(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
+
+
+def heartbeat(run: RunDir) -> int:
+    """A number that grows while a rank measures: the sum of the sequence numbers."""
+    total = 0
+    for path in sorted((run.path / "live").glob("*.json"))[:256]:
+        try:
+            sequence = read_json(path)["sequence"]
+        except (TuiprobeError, KeyError, TypeError):
+            continue
+        total += sequence if isinstance(sequence, int) else 0
+    return total
+
+
+def is_running(run: RunDir, locks: Path = _LOCKS) -> bool:
+    """Whether a process of this machine holds one of the run's locks.
+
+    Looks at the kernel's list of locks and takes none: a reader that took one, however briefly,
+    could stop an engine from starting. Where there is no such list, asks whether the process that
+    took the lock last is still there.
+    """
+    files = [one for one in run.path.glob("lock*") if one.name != "lock-merge"]
+    try:
+        held = {line.split()[5].rpartition(":")[2] for line in locks.read_text().splitlines()}
+    except (OSError, IndexError):
+        return any(_holder_lives(one) for one in files)
+    return any(str(_inode(one)) in held for one in files)
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return -1
+
+
+def _holder_lives(lock: Path) -> bool:
+    try:
+        match = _PROCESS.match(read_text(lock))
+    except TuiprobeError:
+        return False
+    if match is None or match[2].strip() != socket.gethostname():
+        return False
+    try:
+        os.kill(int(match[1]), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {
+    "changed": lambda row: row.changed,
+    "name": lambda row: row.name,
+    "state": lambda row: row.state,
+    "model": lambda row: row.model,
+    "images": lambda row: row.images,
+    "kurtosis": lambda row: _value(row.kurtosis),
+    "persistence": lambda row: _value(row.persistence),
+    "accuracy": lambda row: _value(row.accuracy),
+    "shifts": lambda row: _value(row.shifts),
+}
+"""What runs are sorted by; a figure that is not there sorts below all others."""
+
+
+def _value(figure: Figure) -> float:
+    return float("-inf") if isinstance(figure, NotRun) else figure.value
+
+
+def short(figure: Figure, half: bool = True) -> str:
+    """A figure in few letters: its value and half the width of its interval.
+
+    >>> from tuiprobe.results import Estimate
+    >>> short(Estimate(value=3.896, low=3.829, high=3.964, n=96, method="m"))
+    '3.90 ±.07'
+    >>> short(NotRun(reason="none")), short(Estimate(value=.5, low=None, high=None, n=1, method=""))
+    ('-', '.500')
+    """
+    if isinstance(figure, NotRun):
+        return "-"
+    told = _few(figure.value)
+    if not half or figure.low is None or figure.high is None:
+        return told
+    width = (figure.high - figure.low) / 2
+    return f"{told} ±{_rounded(width, _places(figure.value))}"
+
+
+def _places(value: float) -> int:
+    magnitude = abs(value)
+    return 3 if magnitude < 1 else 2 if magnitude < 10 else 1 if magnitude < 1000 else 0
+
+
+def _few(value: float) -> str:
+    if (value and abs(value) < 0.0005) or abs(value) >= 1e6:
+        return f"{value:.1e}"
+    return _rounded(value, _places(value))
+
+
+def _rounded(value: float, places: int) -> str:
+    text = f"{value:.{places}f}"
+    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
+
+
+def as_json(row: RunRow) -> dict[str, Any]:
+    """A run as plain data for ``tuiprobe runs --json``."""
+    figures = {
+        name: getattr(row, name).model_dump(mode="json")
+        for name in ("kurtosis", "persistence", "accuracy", "shifts")
+    }
+    return {
+        "path": plain(str(row.path)),
+        "name": plain(row.name),
+        "state": row.state,
+        "title": row.title,
+        "model": row.model,
+        "data": row.data,
+        "representation": row.kind or None,
+        "images": row.images,
+        "verdict": row.outcome or None,
+        **figures,
+    }
