@@ -136,8 +136,8 @@ def test_one_image_that_does_not_fit_ends_the_run(tmp_path: Path) -> None:
 
 def test_the_live_view_agrees_with_the_end(tmp_path: Path) -> None:
     plan = plan_of(capacity=99)
-    live = LiveView(RunDir(tmp_path), 0, plan.images, lambda event: None)
     directory = RunDir(tmp_path)
+    live = LiveView(directory, 0, plan.images, lambda event: None, plan.suite.sets)
     limit = UnreadableLimit(plan.images, 0.2, 0, lambda event: None)
     Extraction(
         plan, directory, current_fingerprint("cpu"), live,
@@ -145,7 +145,8 @@ def test_the_live_view_agrees_with_the_end(tmp_path: Path) -> None:
     ).run(plan.shards["val"])  # fmt: skip
     live._show()
     state = json.loads(directory.live_file(0, "json").read_text())
-    shares = load_file(directory.live_file(0, "safetensors"))["val/embedding/share"]
+    arrays = load_file(directory.live_file(0, "safetensors"))
+    shares = arrays["val/embedding/share"]
     merged = merge_set(plan, directory, "val")
     kurtosis = merged.arrays["embedding/sample_kurtosis"]
     counted = kurtosis[np.isfinite(kurtosis)]
@@ -156,3 +157,16 @@ def test_the_live_view_agrees_with_the_end(tmp_path: Path) -> None:
     assert shares == pytest.approx(merged.arrays["embedding/share_sum"] / len(counted))
     assert (state["done"], state["skipped"]) == (38, 2)
     assert state["sequence"] >= 1
+    n, width = len(counted), len(shares)
+    own = merged.arrays["embedding/sample_self_share"]
+    cross = ((shares * n) @ (shares * n) - own.sum()) / (n * (n - 1))
+    assert tap["persistence"] == pytest.approx((cross - 1 / width) / (own.mean() - 1 / width))
+    leading = np.bincount(merged.arrays["embedding/sample_leading"], minlength=width)
+    assert arrays["val/embedding/leads"] == pytest.approx(leading / n)
+    top = state["top"]["val"]
+    assert set(map(int, top)) == set(np.argsort(-shares, kind="stable")[:8].tolist())
+    largest = merged.arrays["embedding/largest_sample_ids"]
+    assert all(ids[:3] == largest[int(c)].tolist() for c, ids in top.items())
+    pictures = [int(path.stem) for path in (tmp_path / "thumbs" / "val").glob("*.jpg")]
+    assert pictures
+    assert set(pictures) <= set(range(IMAGES)) - BROKEN

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save as encode_tensors
 
+from tuiprobe.datasets import Dataset
+from tuiprobe.engine.live_thumbs import LiveThumbs, RunningTop, Top
 from tuiprobe.engine.measuring import TapMeasure
 from tuiprobe.engine.shards import Shard
 from tuiprobe.events import Event, Listener
+from tuiprobe.probes.persistence import missing, ratio
 from tuiprobe.rundir import RunDir, replace_live, writing
+from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import SampleSummary
 
 _INTERVAL_SECONDS = 0.2
@@ -28,9 +33,11 @@ class RunningTap:
     """What the live view sums up of one set and tap."""
 
     share_sum: NDArray[np.float64]
+    leading_count: NDArray[np.int64]
     images: int = 0
     kurtosis_sum: float = 0.0
     kurtosis_square_sum: float = 0.0
+    share_square_sum: float = 0.0
 
     def plus(self, samples: SampleSummary) -> RunningTap:
         """Returns the sums with the images of one more summary."""
@@ -38,19 +45,40 @@ class RunningTap:
         kurtosis = kurtosis[np.isfinite(kurtosis)]
         return RunningTap(
             self.share_sum + np.asarray(samples.share_sum),
+            self.leading_count + np.asarray(samples.leading_count),
             self.images + len(kurtosis),
             self.kurtosis_sum + float(kurtosis.sum()),
             self.kurtosis_square_sum + float((kurtosis**2).sum()),
+            self.share_square_sum + samples.share_square_sum,
         )
 
     def figures(self) -> dict[str, Any]:
-        """Returns running kurtosis, its normal 95 % interval and n; None before two images."""
+        """Returns running kurtosis, its normal 95 % interval, persistence and n.
+
+        None before two images.
+        """
         if self.images < 2:
-            return {"kurtosis": None, "low": None, "high": None, "n": self.images}
+            nothing = dict.fromkeys(("kurtosis", "low", "high", "persistence"))
+            return {**nothing, "n": self.images}
         mean = self.kurtosis_sum / self.images
         variance = max(self.kurtosis_square_sum / self.images - mean**2, 0.0)
         half = _NORMAL_95 * math.sqrt(variance / self.images)
-        return {"kurtosis": mean, "low": mean - half, "high": mean + half, "n": self.images}
+        return {
+            "kurtosis": mean,
+            "low": mean - half,
+            "high": mean + half,
+            "persistence": self._persistence(),
+            "n": self.images,
+        }
+
+    def _persistence(self) -> float | None:
+        n, width = self.images, len(self.share_sum)
+        own = self.share_square_sum / n
+        if missing(n, width, own) is not None:
+            return None
+        square = float((self.share_sum**2).sum())
+        cross = (square - self.share_square_sum) / (n * (n - 1))
+        return float(ratio(cross, own, width))
 
 
 class LiveView:
@@ -64,13 +92,24 @@ class LiveView:
         rank: Number of this process.
         total: Images this rank has to measure.
         listen: Told about progress.
+        sets: Where the images are, by set name; pictures are taken of these.
     """
 
-    def __init__(self, directory: RunDir, rank: int, total: int, listen: Listener) -> None:
+    def __init__(
+        self,
+        directory: RunDir,
+        rank: int,
+        total: int,
+        listen: Listener,
+        sets: Mapping[str, Dataset] | None = None,
+    ) -> None:
         self._directory, self._rank, self._total, self._listen = directory, rank, total, listen
         self._done = self._skipped = self._sequence = 0
         self._before = (0, 0)  # images done and skipped in finished shards
         self._taps: dict[tuple[str, str], RunningTap] = {}
+        self._tops: dict[str, RunningTop] = {}
+        self._top_of: dict[str, Top] = {}
+        self._thumbs = LiveThumbs(directory, sets or {})
         self._shard: Shard | None = None
         self._measures: dict[str, TapMeasure] = {}
         self._started = time.monotonic()
@@ -93,6 +132,8 @@ class LiveView:
         """Adds the finished shard to the running sums."""
         assert self._shard is not None
         self._taps |= self._current()
+        if FINAL_TAP in self._measures:
+            self._running_top().add(self._measures[FINAL_TAP].stats.compute().largest)
         self._measures = {}
         self._before = (self._done, self._skipped)
 
@@ -120,9 +161,22 @@ class LiveView:
         for tap, measure in self._measures.items():
             samples = measure.stats.samples.compute()
             place = (self._shard.set_name, tap)
-            before = self._taps.get(place) or RunningTap(np.zeros(measure.tap.channels))
+            width = measure.tap.channels
+            before = self._taps.get(place) or RunningTap(np.zeros(width), np.zeros(width, np.int64))
             current[place] = before.plus(samples)
         return current
+
+    def _running_top(self) -> RunningTop:
+        assert self._shard is not None
+        width = self._measures[FINAL_TAP].tap.channels
+        return self._tops.setdefault(self._shard.set_name, RunningTop(width))
+
+    def _top(self, taps: dict[tuple[str, str], RunningTap]) -> Top:
+        if self._shard is None or FINAL_TAP not in self._measures:
+            return {}
+        running = taps[self._shard.set_name, FINAL_TAP]
+        largest = self._measures[FINAL_TAP].stats.compute().largest
+        return self._running_top().leading(running.share_sum, largest)
 
     def _show(self) -> None:
         begin = time.monotonic()
@@ -131,9 +185,17 @@ class LiveView:
         arrays = {
             f"{name}/{tap}/share": t.share_sum / max(t.images, 1) for (name, tap), t in taps.items()
         }
-        self._write({**self._progress(), "taps": figures}, arrays)
+        arrays |= {
+            f"{name}/{tap}/leads": t.leading_count / max(t.images, 1)
+            for (name, tap), t in taps.items()
+        }
+        top = self._top(taps)
+        self._top_of |= {self._shard.set_name: top} if self._shard and top else {}
+        self._write({**self._progress(), "taps": figures, "top": self._top_of}, arrays)
         cost = time.monotonic() - begin
         self._next = time.monotonic() + max(_INTERVAL_SECONDS, cost / _MAX_COST)
+        if self._shard is not None:
+            self._thumbs.write(self._shard.set_name, top)
 
     def _write(self, state: dict[str, Any], arrays: dict[str, NDArray[np.float64]]) -> None:
         self._sequence += 1

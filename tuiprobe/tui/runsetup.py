@@ -1,0 +1,231 @@
+"""A run before it starts, as plain data: options, command line, directory, cost."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuiprobe.globs import matches
+from tuiprobe.tui.text import clock
+
+# As the engine's specification has them; a test compares. Read here without loading pydantic.
+DEFAULT_DATA = "miniature"
+DEFAULT_BATCH = 32
+SECONDS_TO_START = 6.0  # importing the libraries and building a small model
+MEGABYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the form holds, as typed.
+
+    Attributes:
+        models: Presets or specs.
+        data: Data source.
+        sample: Images per set; empty for the default, 0 for all.
+        layers: Globs over inner layers, separated by blanks.
+        tokens: Which tokens count.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: Floating point type.
+        batch_size: Images per forward pass.
+        checkpoint: File of weights; empty for the published ones.
+        head: ``probe``, ``zero-shot`` or a file; empty for the model's own.
+        classes: File of class names.
+        templates: File of prompt templates.
+        offline: Open no socket.
+    """
+
+    models: tuple[str, ...]
+    data: str = DEFAULT_DATA
+    sample: str = ""
+    layers: str = ""
+    tokens: str = "all"
+    device: str = "cpu"
+    dtype: str = "float32"
+    batch_size: str = ""
+    checkpoint: str = ""
+    head: str = ""
+    classes: str = ""
+    templates: str = ""
+    offline: bool = False
+
+    def problem(self) -> str:
+        """Returns what is wrong with the options in one sentence; empty if nothing is."""
+        if not self.data.strip():
+            return "data: name a data set, o opens the file picker"
+        if self.sample and not self.sample.isdecimal():
+            return "sample: give a whole number of images per set, 0 for all"
+        if self.batch_size and (not self.batch_size.isdecimal() or int(self.batch_size) < 1):
+            return "batch: give a whole number of at least 1"
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+            return "device: give cpu, cuda or cuda:N"
+        if self.checkpoint and len(self.models) > 1:
+            return "checkpoint: one file of weights serves one model; mark one"
+        return ""
+
+    def options(self) -> list[str]:
+        """Returns the arguments of ``tuiprobe`` that differ from its defaults."""
+        pairs = [("--model", model) for model in self.models]
+        pairs += [("--checkpoint", self.checkpoint), ("--data", self.data.strip())]
+        pairs += [("--sample", self.sample)]
+        pairs += [("--layers", pattern) for pattern in self.layers.split()]
+        pairs += [
+            ("--tokens", "" if self.tokens == "all" else self.tokens),
+            ("--device", "" if self.device == "cpu" else self.device),
+            ("--dtype", "" if self.dtype == "float32" else self.dtype),
+            ("--batch-size", self.batch_size),
+            ("--head", self.head),
+            ("--classes", self.classes),
+            ("--templates", self.templates),
+        ]
+        words = ["--headless"]
+        for name, value in pairs:
+            if value:
+                words += [name, value]
+        return words + ["--offline"] * self.offline
+
+    def directory(self, runs: Path) -> Path:
+        """Returns where the run goes: the same options, the same directory, so they resume."""
+        digest = hashlib.sha256("\0".join(self.options()).encode("utf-8", "replace")).hexdigest()
+        what = self.models[0] if len(self.models) == 1 else f"{len(self.models)}-models"
+        return runs / f"{_safe(what)}-{_safe(self.data)}-{digest[:8]}"
+
+    def arguments(self, runs: Path) -> list[str]:
+        """Returns the whole command line after the program's name."""
+        return [*self.options(), "--output", str(self.directory(runs))]
+
+
+def _safe(text: str) -> str:
+    """Returns the end of ``text`` reduced to what is safe in a file name.
+
+    >>> _safe("imagefolder:/data/my val"), _safe("timm:resnet50.a1_in1k")
+    ('imagefolder-data-my-val', 'timm-resnet50.a1_in1k')
+    """
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.")[-48:].strip("-.") or "data"
+
+
+def matched_layers(taps: Sequence[dict[str, Any]], layers: str) -> list[str]:
+    """Returns what a set of globs chooses: a line a pattern with its first names.
+
+    Args:
+        taps: As ``tuiprobe inspect --json`` lists them.
+        layers: Globs separated by blanks.
+    """
+    names = [str(tap["name"]) for tap in taps if tap["name"] != "embedding"]
+    if not layers.split():
+        return [f"none of {len(names)}: the representation alone is measured"]
+    lines = []
+    for pattern in layers.split():
+        chosen = [name for name in names if matches(name, pattern)]
+        some = ", ".join(chosen[:4]) + (", …" if len(chosen) > 4 else "")
+        lines.append(f"{'✓' if chosen else '✗'} {pattern}: {len(chosen)} of {len(names)}  {some}")
+    return lines
+
+
+def recognised(found: dict[str, Any], limit: int = 8) -> list[str]:
+    """Returns what a data source was recognised as, a line a set."""
+    lines, notes = [], dict[str, None]()
+    for one in found["sets"][:limit]:
+        classes = f"{one['classes']:,} classes" if one["classes"] else "no labels"
+        lines.append(f"✓ {one['name']}: {one['images']:,} images, {classes}")
+        notes |= dict.fromkeys(one["notes"][:2])
+    if len(found["sets"]) > limit:
+        lines.append(f"… {len(found['sets']) - limit} more sets")
+    return lines + [f"! {note}" for note in notes]
+
+
+def probes(setup: Setup, trial: dict[str, Any] | None, found: dict[str, Any] | None) -> list[str]:
+    """Returns which probes will run, and what those that will not run need."""
+    lines = ["✓ outliers"]
+    labelled = found is not None and any(one["classes"] for one in found["sets"])
+    if setup.head or (trial is not None and trial["head"] is not None):
+        head = True
+    else:
+        named = labelled or bool(setup.classes)
+        head = trial is not None and trial["text"] is not None and named
+    need = "a head: the model's own, --classes for a zero-shot one, or --head probe"
+    lines.append("✓ directions" if head else f"- directions need {need}")
+    if not head or not labelled:
+        lines.append("- robustness needs a head and labelled images")
+    elif found is not None and len(found["sets"]) > 1:
+        lines.append("✓ robustness: accuracy on each set, effective robustness")
+    else:
+        lines.append("✓ accuracy; robustness needs a suite with shifted sets")
+    return lines
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run will cost, from the trial and the data.
+
+    Attributes:
+        images: To measure, over sets and models.
+        seconds: From start to report.
+        memory: Bytes, of the engine; None where the trial did not say.
+        disk: Bytes, of the run directories.
+    """
+
+    images: int
+    seconds: float
+    memory: int | None
+    disk: int
+
+    def lines(self) -> list[str]:
+        """Returns the estimate in words."""
+        memory = "" if self.memory is None else f", memory {self.memory / MEGABYTE:,.0f} MB"
+        return [
+            f"{self.images:,} images, about {clock(self.seconds)}",
+            f"disk {self.disk / MEGABYTE:,.0f} MB{memory}",
+        ]
+
+
+def estimate(
+    trials: Sequence[dict[str, Any]], sizes: Sequence[int], sample: int, layers: str
+) -> Cost:
+    """Estimates a run from trial batches.
+
+    Args:
+        trials: What ``tuiprobe inspect --json`` says of each model.
+        sizes: Images in each set.
+        sample: Images per set; 0 for all.
+        layers: Globs over inner layers.
+    """
+    images = sum(min(size, sample) if sample else size for size in sizes)
+    seconds, disk, memory = SECONDS_TO_START, 0, 0
+    for trial in trials:
+        seconds += images / float(trial["cost"]["images_per_second"])
+        memory = max(memory, int(trial["cost"].get("memory") or 0))
+        inner = [
+            int(tap["channels"])
+            for tap in trial["taps"]
+            if tap["name"] != "embedding" and any(matches(tap["name"], p) for p in layers.split())
+        ]
+        shards = max(images // (8 * DEFAULT_BATCH), 20 * len(sizes))
+        # float32 features twice (shard and merged); per channel 8 moments and the two top lists.
+        state = int(trial["width"]) * (8 * 8 + 2 * 32 * 16) + sum(inner) * (8 * 8 + 2 * 8 * 16)
+        disk += images * int(trial["width"]) * 8 + shards * state + 4096 * 4 * sum(inner)
+    return Cost(images * len(trials), seconds, memory or None, disk)
+
+
+def default_sample(models: Sequence[str], data: str) -> int:
+    """Returns how many images of a set are measured where the form does not say."""
+    from tuiprobe.spec import default_sample as of_spec
+
+    return min(of_spec(model, data) for model in models)
+
+
+def source_of(path: Path) -> str:
+    """Returns the data source that a picked file or folder means.
+
+    >>> source_of(Path("/data/sets.toml"))
+    'suite:/data/sets.toml'
+    """
+    if path.suffix == ".toml":
+        return f"suite:{path}"
+    if path.suffix == ".tar":
+        return f"webdataset:{path}"
+    return f"imagefolder:{path}"
