@@ -16,7 +16,7 @@ from tuiprobe.engine.probing import probe_directory
 from tuiprobe.engine.record import SetRecord
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature.baseline import BaselineRow
-from tuiprobe.results import NotRun, Robustness
+from tuiprobe.results import NotRun, Report, Robustness
 from tuiprobe.rundir import RunDir, write_text
 
 OWN = "model,imagenet,imagenet_v2,imagenet_r,imagenet_on_r_classes\n" + "".join(
@@ -193,3 +193,21 @@ def test_the_csv_is_kept_in_the_run_and_goes_with_the_option(tmp_path: Path) -> 
     with pytest.raises(UsageError, match=r"mine\.csv, line 2, column 'imagenet'"):
         keep_baseline(run, imagenet("imagenet_r"), str(path))
     assert not run.baseline_file.exists()
+
+
+def test_reprobe_takes_a_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tuiprobe.cli import run_cli
+
+    planted(tmp_path / "run", 0.7, 0.5)
+    (tmp_path / "mine.csv").write_text(OWN)
+    assert (
+        run_cli(["reprobe", str(tmp_path / "run"), "--baseline", str(tmp_path / "mine.csv")]) == 0
+    )
+    report = Report.model_validate_json((tmp_path / "run" / "results.json").read_text())
+    assert report.robustness is not None
+    assert any(one.baseline == "own" for one in report.robustness.effective)  # type: ignore[union-attr]
+    (tmp_path / "mine.csv").write_text("model\n")
+    assert (
+        run_cli(["reprobe", str(tmp_path / "run"), "--baseline", str(tmp_path / "mine.csv")]) == 2
+    )
+    assert "lacks the column 'imagenet'" in capsys.readouterr().err

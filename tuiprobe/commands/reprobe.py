@@ -26,6 +26,10 @@ def reprobe(
     centred: Annotated[
         bool, typer.Option("--centred", help="Directions are those of W minus its mean row.")
     ] = False,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="CSV of models and accuracies: a further baseline, kept in the run."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ablation as JSON.")] = False,
 ) -> None:
     """Recompute results and reports of a finished run, without model or images.
@@ -37,15 +41,21 @@ def reprobe(
 
     directory = RunDir(run)
     if ablate:
+        if baseline is not None:
+            raise UsageError("--baseline is about effective robustness; --ablate does not use it")
         _ablate(directory, ablate, mean, centred, as_json)
         return
     if mean or centred or as_json:
         raise UsageError("--mean, --centred and --json belong to --ablate")
+    from tuiprobe.engine.baselines import keep_baseline
     from tuiprobe.engine.probing import probe_directory
+    from tuiprobe.engine.record import read_plan
     from tuiprobe.report import write_reports
     from tuiprobe.rundir import write_text
 
     with directory.locked():
+        if baseline is not None:
+            keep_baseline(directory, read_plan(directory).sets, str(baseline))
         write_text(directory.results_file, probe_directory(directory).to_json())
         print(write_reports(directory), end="")
 

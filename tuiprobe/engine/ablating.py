@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from tuiprobe.blocks import BlockReader
 from tuiprobe.engine.head_file import read_head
-from tuiprobe.engine.record import PlanRecord, SampleRecord, SetRecord, read_samples
+from tuiprobe.engine.record import SampleRecord, SetRecord, read_plan, read_samples
 from tuiprobe.errors import DataError, RunError, UsageError
 from tuiprobe.probes.heads import HeadArrays
 from tuiprobe.probes.targeted import BlockedSet, ablate_set, ablation_span
@@ -106,7 +106,7 @@ def _answer(directory: RunDir, question: Question) -> TargetedAblation:
         raise DataError(f"{directory.path} has no head, so nothing can be ablated: {found}")
     head, answers = found
     span = ablation_span(head, question.channels, question.directions, centred=question.centred)
-    plan, samples = _plan(directory), read_samples(directory)
+    plan, samples = read_plan(directory), read_samples(directory)
     sets: list[SetAblation] = []
     not_run: list[SetNotRun] = []
     for one in plan.sets:
@@ -159,12 +159,3 @@ def _blocked(
     if labels.shape != shape[:1]:
         raise DamagedFileError(f"{file.path}: {labels.size} ids for {shape[0]} images")
     return BlockedSet(name, partial(file.blocks, "features", ROWS), labels, answers)
-
-
-def _plan(directory: RunDir) -> PlanRecord:
-    try:
-        return PlanRecord.model_validate(read_json(directory.plan_file))
-    except ValidationError as error:
-        raise DamagedFileError(
-            f"{directory.path} is no run of this version of tuiprobe: {error.errors()[0]['msg']}"
-        ) from error

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tuiprobe.results import Fingerprint, Model
-from tuiprobe.rundir import RunDir, read_text, write_json, write_text
+from tuiprobe.rundir import DamagedFileError, RunDir, read_json, read_text, write_json, write_text
 from tuiprobe.spec import FINAL_TAP, RunSpec
 
 if TYPE_CHECKING:
@@ -152,6 +152,20 @@ def _sample_lines(plan: Plan) -> list[str]:
                 entry = {"id": i, "set": name, "path": sample.path, "label": sample.label}
                 lines.append(json.dumps(entry) + "\n")
     return lines
+
+
+def read_plan(directory: RunDir) -> PlanRecord:
+    """Returns ``plan.json`` of a run.
+
+    Raises:
+        DamagedFileError: If it is missing, or of another version.
+    """
+    try:
+        return PlanRecord.model_validate(read_json(directory.plan_file))
+    except ValidationError as error:
+        raise DamagedFileError(
+            f"{directory.path} is no run of this version of tuiprobe: {error.errors()[0]['msg']}"
+        ) from error
 
 
 def read_samples(directory: RunDir) -> dict[str, dict[int, SampleRecord]]:
