@@ -45,6 +45,14 @@ class RunSpec(BaseModel):
         classes: File with class names, one a line: the names of the head's rows, in label order.
         templates: File with prompt templates, one a line, with ``{}`` for the name.
         baseline: CSV of models and accuracies, a further baseline of effective robustness.
+        concepts: Concept source, for example ``broden:/data/broden1_224``; ``none`` for none, None
+            for what the suite names.
+        concept_sample: Images of the concept set, the first of its processing order; None measures
+            all.
+        concept_share: Part of an image from which a concept counts as present.
+        balance: Average precision calibrated to prevalence 1/2 from all negatives, or from a drawn
+            sample of as many negatives as positives.
+        negatives: Images without a concept that count: those annotated for its category, or all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +78,11 @@ class RunSpec(BaseModel):
     classes: str | None = None
     templates: str | None = None
     baseline: str | None = None
+    concepts: str | None = None
+    concept_sample: int | None = Field(default=None, ge=1)
+    concept_share: float = Field(default=0.01, gt=0, le=1)
+    balance: Literal["calibrated", "sample"] = "calibrated"
+    negatives: Literal["annotated", "all"] = "annotated"
 
 
 DEFAULT_MODEL = "mini_clip"
