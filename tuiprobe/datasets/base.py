@@ -79,7 +79,8 @@ class Suite:
             ``tuiprobe.catalog.accuracies.SHIFTS``. Others have no entry.
         imagenet: By set name, the set's own label for each of ImageNet's 1,000 classes, -1 where
             it has none; only for sets whose class names do not say so themselves (ObjectNet).
-        concepts: Source of the suite's concept set, as the user wrote it.
+        concepts: Source of the suite's concept set; None where it names none.
+        notes: What a reader of the report should know, beyond the notes of each set.
         concept_set: Which of `sets` carries concepts once that source is opened; it is measured
             like the others, and only the concept probe reads it.
     """
@@ -90,4 +91,5 @@ class Suite:
     published: Mapping[str, str] = field(default_factory=dict)
     imagenet: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     concepts: str | None = None
+    notes: tuple[str, ...] = ()
     concept_set: str | None = None

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from tuiprobe.datasets.base import Suite
+from tuiprobe.datasets.base import Dataset, Suite
 from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.errors import UsageError
 
-SOURCES = ("miniature", "miniature:SET", "imagefolder:DIR")
+SOURCES = (
+    "miniature",
+    "miniature:SET",
+    "imagefolder:DIR",
+    "objectnet:DIR",
+    "webdataset:SHARDS",
+    "hf:OWNER/NAME:SPLIT",
+    "torchvision:NAME:DIR",
+    "suite:FILE.toml",
+    "suite:auto",
+)
 
 
 def load_suite(source: str) -> Suite:
@@ -22,22 +33,88 @@ def load_suite(source: str) -> Suite:
         DataError: If the source exists but cannot be used.
     """
     kind, _, rest = source.partition(":")
-    if kind == "imagefolder" and rest:
-        folder = ImageFolder(rest)
-        name = safe_name(folder.name)
-        return Suite(name=name, source=folder.source, sets={name: folder})
-    if kind == "miniature" and (rest or source == "miniature"):
-        return _miniature(rest)
-    raise UsageError(f"unknown data source {source!r}; give one of: {', '.join(SOURCES)}")
+    if source == "miniature":
+        from tuiprobe import miniature
 
-
-def _miniature(set_name: str) -> Suite:
-    from tuiprobe import miniature
-
-    if not set_name:
         return miniature.suite()
-    one = miniature.dataset(set_name)
-    return Suite(name=f"miniature-{set_name}", source=one.source, sets={set_name: one})
+    if kind == "suite" and rest:
+        from tuiprobe.datasets.suites import auto_suite, read_suite
+
+        return auto_suite() if rest == "auto" else read_suite(Path(rest))
+    name, dataset = load_dataset(source)
+    return Suite(
+        name=f"miniature-{name}" if kind == "miniature" else name,
+        source=dataset.source,
+        sets={name: dataset},
+        imagenet=imagenet_maps({name: dataset}),
+    )
+
+
+def load_dataset(source: str, base: Path | None = None) -> tuple[str, Dataset]:
+    """Opens one set of images.
+
+    Args:
+        source: One of :data:`SOURCES`, but no suite.
+        base: Folder that relative paths are below; None for the working folder.
+
+    Returns:
+        A name for the set, safe as a file name, and the set.
+
+    Raises:
+        UsageError: If no such kind of source exists.
+        DataError: If the source exists but cannot be used.
+    """
+    kind, _, rest = source.partition(":")
+    if not rest:
+        raise _unknown(source)
+    if kind == "imagefolder":
+        folder = ImageFolder(below(base, rest))
+        return safe_name(folder.name), folder
+    if kind == "miniature":
+        from tuiprobe import miniature
+
+        return rest, miniature.dataset(rest)
+    if kind == "objectnet":
+        from tuiprobe.datasets.objectnet import ObjectNet
+
+        return "objectnet", ObjectNet(below(base, rest))
+    if kind == "webdataset":
+        from tuiprobe.datasets.webdataset import WebDataset
+
+        shards = WebDataset(below(base, rest))
+        return safe_name(shards.name), shards
+    if kind == "hf":
+        from tuiprobe.datasets.hugging_face import HuggingFaceSet
+
+        rows = HuggingFaceSet(rest, base)
+        return safe_name(rows.name), rows
+    if kind == "torchvision":
+        from tuiprobe.datasets.torchvision_sets import TorchvisionSet
+
+        ready = TorchvisionSet(rest, base)
+        return safe_name(ready.name), ready
+    raise _unknown(source)
+
+
+def imagenet_maps(sets: dict[str, Dataset]) -> dict[str, tuple[int, ...]]:
+    """Returns what :attr:`tuiprobe.datasets.Suite.imagenet` holds for these sets."""
+    found = ((name, getattr(dataset, "imagenet", None)) for name, dataset in sets.items())
+    return {name: answers for name, answers in found if answers is not None}
+
+
+def below(base: Path | None, text: str) -> str:
+    """Returns a path or pattern as seen from ``base``; URLs and absolute paths stay.
+
+    >>> below(Path("/data"), "val"), below(Path("/data"), "/val"), below(Path("/data"), "s3://b/v")
+    ('/data/val', '/val', 's3://b/v')
+    """
+    if base is None or text.startswith(("/", "~")) or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text):
+        return text
+    return str(base / text)
+
+
+def _unknown(source: str) -> UsageError:
+    return UsageError(f"unknown data source {source!r}; give one of: {', '.join(SOURCES)}")
 
 
 def safe_name(text: str) -> str:

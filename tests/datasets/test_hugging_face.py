@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.datasets.trees import jpeg
+from tuiprobe.datasets import UnreadableImageError
+from tuiprobe.datasets.hugging_face import HuggingFaceSet
+from tuiprobe.datasets.load import load_suite
+from tuiprobe.errors import DataError, UsageError
+
+datasets = pytest.importorskip("datasets")
+
+CLASSES = ["cat", "dog", "cow"]
+
+
+def rows(labels: list[int] | None = None, **columns: list):
+    """Returns a real data set of six JPEGs, the label column before the image column."""
+    labels = labels or [0, 1, 2, 2, 1, 0]
+    features = datasets.Features(
+        {
+            "label": datasets.ClassLabel(names=CLASSES),
+            "image": datasets.Image(),
+            **{name: datasets.Value("string") for name in columns},
+        }
+    )
+    pictures = [{"bytes": jpeg(i), "path": None} for i in range(6)]
+    content = {"label": labels, "image": pictures, **columns}
+    return datasets.Dataset.from_dict(content, features=features)
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    both = datasets.DatasetDict(validation=rows(), train=rows([0] * 6))
+    both.save_to_disk(tmp_path / "animals")
+    return tmp_path / "animals"
+
+
+def test_rows_are_samples_and_decode_by_the_rule_of_all_sources(saved: Path) -> None:
+    found = HuggingFaceSet(f"{saved}:validation")
+    assert found.classes == tuple(CLASSES)
+    assert [s.label for s in found.samples] == [0, 1, 2, 2, 1, 0]
+    assert [s.path for s in found.samples[:2]] == ["validation/000000000", "validation/000000001"]
+    assert [s.path for s in found.samples] == sorted(s.path for s in found.samples)
+    for number in range(6):
+        with Image.open(io.BytesIO(jpeg(number))) as picture:
+            expected = np.array(picture.convert("RGB"))
+        assert (np.array(found.open(found.samples[number])) == expected).all()
+
+
+def test_a_split_must_be_one_that_is_there(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="several splits; there are validation, train"):
+        HuggingFaceSet(str(saved))
+    with pytest.raises(DataError, match="no split 'test'"):
+        HuggingFaceSet(f"{saved}:test")
+    rows().save_to_disk(tmp_path / "one")
+    assert len(HuggingFaceSet(str(tmp_path / "one")).samples) == 6
+    with pytest.raises(DataError, match="holds no splits"):
+        HuggingFaceSet(f"{tmp_path / 'one'}:train")
+
+
+def test_secret_labels_leave_the_images_unlabelled(tmp_path: Path) -> None:
+    rows([-1] * 6).save_to_disk(tmp_path / "test")
+    found = HuggingFaceSet(str(tmp_path / "test"))
+    assert (found.classes, found.samples[0].label) == ((), None)
+    assert "unlabelled" in found.notes[0]
+
+
+def test_plain_numbers_are_labels(tmp_path: Path) -> None:
+    plain = rows().cast_column("label", datasets.Value("int64"))
+    plain.save_to_disk(tmp_path / "x")
+    found = HuggingFaceSet(str(tmp_path / "x"))
+    assert found.classes == ("0", "1", "2")
+    assert found.samples[2].label == 2
+
+
+def test_a_damaged_or_missing_image_is_one_unreadable_image(tmp_path: Path) -> None:
+    features = datasets.Features({"image": datasets.Image()})
+    pictures = [{"bytes": jpeg(0)[:200], "path": None}, None]
+    content = datasets.Dataset.from_dict({"image": pictures}, features=features)
+    content.save_to_disk(tmp_path / "x")
+    found = HuggingFaceSet(str(tmp_path / "x"))
+    for sample, cause in zip(found.samples, ("Truncated", "no image"), strict=True):
+        with pytest.raises(UnreadableImageError, match=cause):
+            found.open(sample)
+
+
+def test_what_cannot_be_used_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets.Dataset.from_dict({"text": ["a"]}).save_to_disk(tmp_path / "text")
+    with pytest.raises(DataError, match=r"no column of images \(columns: text\)"):
+        HuggingFaceSet(str(tmp_path / "text"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no data set saved by save_to_disk"):
+        HuggingFaceSet(str(tmp_path / "empty"))
+    with pytest.raises(DataError, match="is not a folder"):
+        HuggingFaceSet("/nowhere:test")
+    with pytest.raises(UsageError, match="names no split"):
+        HuggingFaceSet("owner/name")
+    with pytest.raises(UsageError, match="cannot be understood"):
+        HuggingFaceSet("a:b:c:d")
+    with pytest.raises(DataError, match="could not be loaded"):
+        HuggingFaceSet("nobody/nothing:test")  # no network in tests
+    monkeypatch.setattr(datasets, "__version__", "3.6.0")
+    with pytest.raises(DataError, match="can run code of data sets"):
+        HuggingFaceSet(str(tmp_path / "text"))
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(DataError, match=r"pip install 'tuiprobe\[hf\]'"):
+        HuggingFaceSet(str(tmp_path / "text"))
+
+
+def test_it_goes_to_worker_processes(saved: Path) -> None:
+    found = HuggingFaceSet(f"{saved}:validation")
+    copy = pickle.loads(pickle.dumps(found))
+    assert copy.samples == found.samples
+    assert copy.open(copy.samples[3]).tobytes() == found.open(found.samples[3]).tobytes()
+
+
+def test_a_source_on_the_command_line(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(saved.parent)
+    suite = load_suite("hf:animals:validation")
+    assert list(suite.sets) == ["animals-validation"]
+    assert suite.source == f"hf:{saved}:validation"

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from tuiprobe.datasets import places
+from tuiprobe.errors import DataError
+
+
+def test_globs_folders_and_braces_name_local_files_in_byte_order(tmp_path: Path) -> None:
+    names = ["b-1.tar", "b-0.tar", "a.tar", "é.tar", "notes.txt"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    tars = [str(tmp_path / name) for name in ("a.tar", "b-0.tar", "b-1.tar", "é.tar")]
+    assert places.expand(str(tmp_path)) == tars
+    assert places.expand(f"{tmp_path}/*.tar") == tars
+    assert places.expand(f"{tmp_path}/b-{{0..1}}.tar") == tars[1:3]
+    assert places.expand(f"{tmp_path}/{{a,b-1,a}}.tar") == [tars[0], tars[2]]
+
+
+def test_a_home_folder_and_brackets_in_a_folder_name_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "set [1]"
+    folder.mkdir()
+    (folder / "x.tar").write_bytes(b"")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert places.expand("~/set [1]") == [str(folder / "x.tar")]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "cause"),
+    [
+        ("/nowhere/x.tar", "does not exist"),
+        ("/nowhere/*.tar", "matches no file"),
+        ("/nowhere/{3..1}.tar", "backwards"),
+        ("/nowhere/{0..99999999999}.tar", "more than 100,000"),
+        ("/x/{0..999}{0..999}.tar", "more than 100,000"),
+        ("pipe:cat /etc/passwd", "runs a shell"),
+        ("PIPE:cat /etc/passwd", "runs a shell"),
+        ("simplecache::https://host/x.tar", "only URLs of"),
+        ("ftp://host/x.tar", "only URLs of"),
+        ("memory://x.tar", "only URLs of"),
+        ("file:///etc/passwd", "only URLs of"),
+        ("https://host/x.tar::pipe:ls", "only URLs of"),
+    ],
+)
+def test_what_is_not_followed_says_why(pattern: str, cause: str) -> None:
+    with pytest.raises(DataError, match=cause):
+        places.expand(pattern)
+
+
+def test_urls_of_allowed_schemes_are_not_looked_for_on_disk() -> None:
+    assert places.expand("https://host/{b,a}.tar") == ["https://host/a.tar", "https://host/b.tar"]
+    assert places.expand("s3://bucket/val-{09..10}.tar")[1] == "s3://bucket/val-10.tar"
+
+
+def test_a_range_is_read_and_ends_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(bytes(range(100)))
+    assert places.read_range(str(path), 10, 5) == bytes(range(10, 15))
+    assert places.read_range(str(path), 98, 5) == bytes([98, 99])
+    with pytest.raises(DataError, match="does not exist"):
+        places.read_range(str(tmp_path / "gone"), 0, 1)
+
+
+def test_the_stamp_follows_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"1")
+    before = places.stamp(str(path))
+    path.write_bytes(b"22")
+    assert places.stamp(str(path)) != before
+    assert pickle.dumps(before)

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import io
+import struct
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.datasets.trees import jpeg
+from tuiprobe.datasets.tar_cache import index_of
+from tuiprobe.datasets.tars import MAX_LABEL_BYTES, read_index
+from tuiprobe.errors import DataError
+
+
+def add(tar: tarfile.TarFile, name: str, content: bytes = b"", **fields: object) -> None:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    tar.addfile(info, io.BytesIO(content))
+
+
+def tar_of(write: Callable[[tarfile.TarFile], None], format: int = tarfile.PAX_FORMAT) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=format) as tar:
+        write(tar)
+    return file.getvalue()
+
+
+def index(content: bytes):
+    return read_index(io.BytesIO(content), "x.tar")
+
+
+@pytest.mark.parametrize("format", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_offsets_lead_to_the_very_bytes(format: int) -> None:
+    pictures = {f"val/{'x' * 60}/{i}.jpg": jpeg(i) for i in range(5)}
+    if format != tarfile.USTAR_FORMAT:
+        pictures["val/" + "ü" * 90 + ".jpg"] = jpeg(9)
+    content = tar_of(lambda tar: [add(tar, n, b) for n, b in pictures.items()] and None, format)
+    members = index(content).members
+    assert {m.name: content[m.offset : m.offset + m.size] for m in members} == pictures
+
+
+def test_labels_lie_beside_their_images_in_any_order() -> None:
+    def write(tar: tarfile.TarFile) -> None:
+        add(tar, "a/1.cls", b" 7\n")
+        add(tar, "a/1.jpg", jpeg(1))
+        add(tar, "a/2.png", jpeg(2))
+        add(tar, "a/2.cls.txt", "Bär".encode())
+        add(tar, "b/2.jpg", jpeg(3))
+        add(tar, "a/1.json", b"{}")
+
+    found = index(tar_of(write))
+    assert {m.name: m.label for m in found.members} == {
+        "a/1.jpg": "7",
+        "a/2.png": "Bär",
+        "b/2.jpg": None,
+    }
+    assert dict(found.left_out) == {"other files": 1}
+
+
+def test_a_picture_about_an_image_is_not_an_image_of_its_own() -> None:
+    def write(tar: tarfile.TarFile) -> None:
+        for name in ("1.jpg", "1.seg.png", "2.left.png", "2.right.png"):
+            add(tar, name, jpeg(1))
+
+    found = index(tar_of(write))
+    assert [m.name for m in found.members] == ["1.jpg", "2.left.png", "2.right.png"]
+    assert found.left_out["images beside another"] == 1
+
+
+def test_a_later_member_replaces_an_earlier() -> None:
+    def write(tar: tarfile.TarFile) -> None:
+        add(tar, "1.jpg", b"old")
+        add(tar, "./1.jpg", b"newer")
+
+    assert [m.size for m in index(tar_of(write)).members] == [5]
+
+
+def test_what_could_lead_outside_is_passed_over_and_counted() -> None:
+    def write(tar: tarfile.TarFile) -> None:
+        add(tar, "ok.jpg", jpeg(1))
+        add(tar, "/etc/passwd.jpg", jpeg(1))
+        add(tar, "a/../../b.jpg", jpeg(1))
+        add(tar, "link.jpg", type=tarfile.SYMTYPE, linkname="/etc/passwd")
+        add(tar, "hard.jpg", type=tarfile.LNKTYPE, linkname="ok.jpg")
+        add(tar, "pipe.jpg", type=tarfile.FIFOTYPE)
+        add(tar, "disk.jpg", type=tarfile.BLKTYPE)
+        add(tar, "folder.jpg", type=tarfile.DIRTYPE)
+        add(tar, ".hidden.jpg", jpeg(1))
+        add(tar, "script.py", b"import os")
+
+    found = index(tar_of(write))
+    assert [m.name for m in found.members] == ["ok.jpg"]
+    assert dict(found.left_out) == {
+        "names that lead outside": 2,
+        "links": 2,
+        "special files": 2,
+        "folders": 1,
+        "hidden files": 1,
+        "other files": 1,
+    }
+
+
+WHOLE = tar_of(lambda tar: [add(tar, f"{i}.jpg", jpeg(i)) for i in range(3)] and None)
+
+
+SECOND = 512 + -(-len(jpeg(0)) // 512) * 512
+"""Where the header of the second member begins."""
+
+
+@pytest.mark.parametrize("end", [300, 700, SECOND - 1, SECOND + 100, SECOND + 600])
+def test_a_tar_that_is_cut_short_is_no_shorter_data_set(end: int) -> None:
+    with pytest.raises(DataError, match=r"x\.tar .*(cut short|damaged)"):
+        index(WHOLE[:end])
+
+
+def test_a_cut_between_two_members_leaves_no_end_mark() -> None:
+    assert index(WHOLE).ended
+    assert not index(WHOLE[:SECOND]).ended
+
+
+def test_a_damaged_header_is_not_taken_for_the_end() -> None:
+    damaged = bytearray(WHOLE)
+    damaged[SECOND + 10] ^= 0xFF
+    with pytest.raises(DataError, match=f"damaged: no header of a member at byte {SECOND:,}"):
+        index(bytes(damaged))
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"", "no tar file"),
+        (b"plain text" * 100, "no tar file"),
+        (b"\x1f\x8b\x08\x00" + b"\0" * 600, "compressed with gzip"),
+        (b"BZh91AY" + b"\0" * 600, "compressed with bzip2"),
+    ],
+    ids=["empty", "text", "gzip", "bzip2"],
+)
+def test_what_is_no_tar_says_so(content: bytes, cause: str) -> None:
+    with pytest.raises(DataError, match=cause):
+        index(content)
+
+
+def header(name: str, size: bytes, kind: bytes = b"0") -> bytes:
+    """Returns a tar header with any size field, its checksum right."""
+    block = bytearray(512)
+    block[: len(name)] = name.encode()
+    block[100:108] = b"0000644\0"
+    block[124:136] = size
+    block[156:157] = kind
+    block[257:265] = b"ustar\x0000"
+    block[148:156] = b" " * 8
+    block[148:156] = f"{sum(block):06o}\0 ".encode()
+    return bytes(block)
+
+
+def base256(number: int) -> bytes:
+    sign = b"\xff" if number < 0 else b"\x80"
+    return sign + struct.pack(">q", number).rjust(11, b"\xff" if number < 0 else b"\0")
+
+
+@pytest.mark.parametrize(
+    ("block", "cause"),
+    [
+        (header("a.jpg", base256(2**62)), "cut short"),
+        (header("a.jpg", base256(-1024)), "damaged"),
+        (header("a.cls", b"77777777777\0"), "cut short"),
+        (header("@LongLink", base256(2**40), b"L"), "header of 1,099,511,627,776 bytes"),
+        (header("pax", base256(2**40), b"x"), "header of 1,099,511,627,776 bytes"),
+        (header("pax", base256(-512), b"x"), "damaged"),
+    ],
+    ids=["huge", "negative", "huge class", "huge name", "huge pax", "negative pax"],
+)
+def test_sizes_that_lie_are_refused_before_anything_is_read(block: bytes, cause: str) -> None:
+    with pytest.raises(DataError, match=cause):
+        index(block + b"\0" * 2048)
+
+
+def test_a_pax_header_cannot_send_the_reader_backwards_or_too_deep() -> None:
+    record = b"17 size=-1048576\n"
+    back = header("pax", b"%011o\0" % len(record), b"x") + record.ljust(512, b"\0")
+    with pytest.raises(DataError, match="damaged"):
+        index(back + header("a.jpg", b"00000000000\0") + b"\0" * 1024)
+    small = b"7 a=bc\n"
+    chain = header("pax", b"%011o\0" % len(small), b"x") + small.ljust(512, b"\0")
+    with pytest.raises(DataError, match="damaged"):
+        index(chain * 3000 + b"\0" * 1024)
+
+
+def test_a_class_is_a_short_text() -> None:
+    long = tar_of(lambda tar: add(tar, "1.cls", b"x" * (MAX_LABEL_BYTES + 1)))
+    with pytest.raises(DataError, match="too long for a class"):
+        index(long)
+
+
+def test_a_kept_index_is_used_until_the_tar_changes(tmp_path: Path) -> None:
+    cache, path = tmp_path / "cache", tmp_path / "a.tar"
+    path.write_bytes(WHOLE)
+    first = index_of(str(path), cache)
+    (kept,) = cache.iterdir()
+    assert index_of(str(path), cache) == first
+    # what is read comes from the file of the cache: altered, it alters the answer
+    kept.write_text(kept.read_text().replace("0.jpg", "9.jpg"))
+    assert index_of(str(path), cache).members[0].name == "9.jpg"
+    kept.write_text("{ damaged")
+    assert index_of(str(path), cache) == first
+    path.write_bytes(tar_of(lambda tar: add(tar, "new.jpg", jpeg(1))))
+    assert [m.name for m in index_of(str(path), cache).members] == ["new.jpg"]
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    path = tmp_path / "a.tar"
+    path.write_bytes(WHOLE)
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    assert len(index_of(str(path), in_the_way / "cache").members) == 3

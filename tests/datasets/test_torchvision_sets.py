@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torchvision.datasets
+
+from tests.datasets.trees import jpeg
+from tuiprobe.datasets import UnreadableImageError
+from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.torchvision_sets import READERS, TorchvisionSet
+from tuiprobe.errors import DataError, UsageError
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns MNIST's test split and EuroSAT, few images each, in the layouts torchvision reads."""
+    root = tmp_path_factory.mktemp("torchvision")
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+    np.save(root / "digits.npy", images)
+    for split in ("t10k", "train"):
+        with (raw / f"{split}-images-idx3-ubyte").open("wb") as file:
+            file.write(struct.pack(">IIII", 2051, 5, 28, 28) + images.tobytes())
+        with (raw / f"{split}-labels-idx1-ubyte").open("wb") as file:
+            file.write(struct.pack(">II", 2049, 5) + bytes([3, 1, 9, 0, 3]))
+    for number, name in enumerate(("Forest", "River")):
+        folder = root / "eurosat" / "2750" / name
+        folder.mkdir(parents=True)
+        for one in range(2):
+            (folder / f"{name}_{one}.jpg").write_bytes(jpeg(10 * number + one))
+    return root
+
+
+def test_pixels_labels_and_names_are_torchvisions(root: Path) -> None:
+    found = TorchvisionSet(f"MNIST:{root}")
+    assert found.source.endswith(":test")
+    assert found.classes[3] == "3 - three"
+    assert [s.label for s in found.samples] == [3, 1, 9, 0, 3]
+    assert found.samples[1].path == "test/0000001"
+    digits = np.load(root / "digits.npy")
+    for sample in found.samples:
+        picture = np.array(found.open(sample))
+        assert picture.shape == (28, 28, 3)
+        assert (picture == digits[sample.id][..., None]).all()
+
+
+def test_a_set_of_folders(root: Path) -> None:
+    suite = load_suite(f"torchvision:EuroSAT:{root}")
+    (found,) = suite.sets.values()
+    assert found.classes == ("Forest", "River")
+    assert [s.label for s in found.samples] == [0, 0, 1, 1]
+    copy = pickle.loads(pickle.dumps(found))
+    assert copy.open(copy.samples[2]).tobytes() == found.open(found.samples[2]).tobytes()
+
+
+def test_a_damaged_image_is_one_unreadable_image(root: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "eurosat" / "2750" / "Forest"
+    folder.mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(jpeg(0)[:200])
+    found = TorchvisionSet(f"EuroSAT:{tmp_path}")
+    with pytest.raises(UnreadableImageError):
+        found.open(found.samples[0])
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_missing_files_are_never_downloaded(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("downloads")
+
+    for function in (
+        "download_url",
+        "download_and_extract_archive",
+        "download_file_from_google_drive",
+    ):
+        for module in vars(torchvision.datasets).values():
+            if hasattr(module, function):
+                monkeypatch.setattr(module, function, refuse)
+    with pytest.raises(DataError, match=f"torchvision:{name}: {tmp_path} does not hold its files"):
+        TorchvisionSet(f"{name}:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("Nonsense:/x", "is not known; there are CIFAR10"),
+        ("os:/x", "is not known"),
+        ("CIFAR10", "names no folder"),
+        ("CIFAR10:/x:validation", "splits of CIFAR10 are test, train"),
+        ("EuroSAT:/x:test", "none to choose from"),
+    ],
+)
+def test_what_cannot_be_understood_says_so(text: str, cause: str) -> None:
+    with pytest.raises(UsageError, match=cause):
+        TorchvisionSet(text)

@@ -1,0 +1,183 @@
+"""Hugging Face datasets, map style: from the hub's cache, the hub, or a folder on disk."""
+
+from __future__ import annotations
+
+import io
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuiprobe.datasets.base import Sample, UnreadableImageError
+from tuiprobe.datasets.decode import decode_image
+from tuiprobe.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+INSTALL = "hf: needs the Hugging Face library: pip install 'tuiprobe[hf]'"
+
+FORM = "hf:OWNER/NAME:SPLIT, hf:OWNER/NAME:CONFIG:SPLIT, or hf:FOLDER[:SPLIT]"
+
+_DIGITS = 9
+"""Rows are numbered with so many digits, so that byte order is row order."""
+
+
+class HuggingFaceSet:
+    """One split of a data set with an image column.
+
+    The image column is the first of the type Image. The label is the column named ``label``, else
+    the first of the type ClassLabel. Code of a data set is never run: version 4 and later of the
+    library cannot.
+
+    Args:
+        text: What follows ``hf:``; see :data:`FORM`.
+        base: Folder that a relative path is below; None for the working folder.
+
+    Raises:
+        UsageError: If the text cannot be understood.
+        DataError: If the library is missing or too old, or the data are not to be had, or have no
+            image column.
+    """
+
+    def __init__(self, text: str, base: Path | None = None) -> None:
+        library = _library()
+        name, config, split = _parts(text, base)
+        if name.startswith("/"):
+            self._rows, split = _from_disk(library, name, split)
+        else:
+            self._rows = _loaded(library, name, config, split)
+        self.source = f"hf:{':'.join(part for part in (name, config, split) if part)}"
+        self.name = name.rstrip("/").rpartition("/")[2] + (f"-{split}" if split else "")
+        self._split = split or "rows"
+        column = _column(self._rows, library.Image)
+        if column is None:
+            columns = ", ".join(self._rows.column_names)
+            raise DataError(f"{self.source} has no column of images (columns: {columns})")
+        if len(self._rows) == 0:
+            raise DataError(f"{self.source} has no rows")
+        self._image = column
+        self._encoded = self._rows.select_columns([column]).cast_column(
+            column, library.Image(decode=False)
+        )
+        self._label = _label_column(self._rows, library.ClassLabel)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the ClassLabel column, or numbers of a column of numbers; empty if neither."""
+        return self._labelling[0]
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """All rows in their order."""
+        labels = self._labelling[1]
+        return tuple(
+            Sample(i, f"{self._split}/{i:0{_DIGITS}d}", labels[i] if labels else None)
+            for i in range(len(self._rows))
+        )
+
+    @cached_property
+    def _labelling(self) -> tuple[tuple[str, ...], list[int] | None]:
+        if self._label is None:
+            return (), None
+        column = self._rows.select_columns([self._label]).with_format(None)[:][self._label]
+        if any(value is None or value < 0 for value in column):
+            return (), None  # -1 is the library's mark of a label that is kept secret
+        labels = [int(value) for value in column]
+        names = getattr(self._rows.features[self._label], "names", None)
+        if names is None:
+            names = [str(number) for number in range(max(labels) + 1)]
+        return tuple(str(name) for name in names), labels
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the rows were read, where that is worth knowing."""
+        return () if self.classes else ("no column of known class labels: unlabelled",)
+
+    def open(self, sample: Sample) -> Image:
+        """Decodes one row.
+
+        Raises:
+            UnreadableImageError: If it cannot be read or decoded.
+        """
+        try:
+            entry = self._encoded[sample.id][self._image]
+        except Exception as error:  # pyarrow has errors of its own for damaged files
+            raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
+        if entry is None:
+            raise UnreadableImageError("the row has no image")
+        if entry["bytes"] is not None:
+            return decode_image(io.BytesIO(entry["bytes"]))
+        return decode_image(str(entry["path"]))
+
+
+def _library() -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise DataError(INSTALL) from error
+    if int(datasets.__version__.partition(".")[0]) < 4:
+        raise DataError(
+            f"datasets {datasets.__version__} can run code of data sets; install 4 or later: "
+            "pip install 'tuiprobe[hf]'"
+        )
+    return datasets
+
+
+def _parts(text: str, base: Path | None) -> tuple[str, str | None, str | None]:
+    """Returns name or absolute folder, configuration and split."""
+    name, *rest = text.split(":")
+    if not name or len(rest) > 2 or not all(rest):
+        raise UsageError(f"hf:{text} cannot be understood; write {FORM}")
+    folder = ((base or Path.cwd()) / Path(name).expanduser()).absolute()
+    if folder.is_dir():
+        if len(rest) > 1:
+            raise UsageError(f"hf:{text}: a folder on disk takes a split alone")
+        return str(folder), None, rest[0] if rest else None
+    if name.startswith(("/", ".", "~")):
+        raise DataError(f"hf: {folder} is not a folder")
+    if not rest:
+        raise UsageError(f"hf:{text} names no split; write {FORM}")
+    return name, rest[0] if len(rest) == 2 else None, rest[-1]
+
+
+def _from_disk(library: Any, folder: str, split: str | None) -> tuple[Any, str | None]:
+    try:
+        found = library.load_from_disk(folder)
+    except Exception as error:
+        raise DataError(
+            f"hf: {folder} is no data set saved by save_to_disk: {_first_line(error)}"
+        ) from error
+    if not isinstance(found, library.DatasetDict):
+        if split is not None:
+            raise DataError(f"hf: {folder} holds no splits; leave out {split!r}")
+        return found, None
+    if split is None and len(found) == 1:
+        split = next(iter(found))
+    if split not in found:
+        asked = f"no split {split!r}" if split else "several splits"
+        raise DataError(f"hf: {folder} has {asked}; there are {', '.join(found)}")
+    return found[split], split
+
+
+def _loaded(library: Any, name: str, config: str | None, split: str | None) -> Any:
+    try:
+        return library.load_dataset(name, config, split=split)
+    except Exception as error:
+        # Network, missing names, gated sets and damaged files each raise another library's error.
+        raise DataError(f"hf:{name} could not be loaded: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _column(rows: Any, kind: type) -> str | None:
+    return next((str(n) for n, one in rows.features.items() if isinstance(one, kind)), None)
+
+
+def _label_column(rows: Any, class_label: type) -> str | None:
+    feature = rows.features.get("label")
+    if isinstance(feature, class_label) or str(getattr(feature, "dtype", "")).startswith("int"):
+        return "label"
+    return _column(rows, class_label)

@@ -1,0 +1,174 @@
+"""ObjectNet in its own layout: ``images/<folder>/*.png`` and ``mappings/``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuiprobe.datasets.base import Sample, UnreadableImageError
+from tuiprobe.datasets.imagefolder import ImageFolder
+from tuiprobe.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+BORDER = 2
+"""Pixels of red frame that are cropped on each side, as its authors ask for."""
+
+IMAGENET_CLASSES = 1000
+
+FOLDERS = "folder_to_objectnet_label.json"
+TO_IMAGENET = "objectnet_to_imagenet_1k.json"
+IMAGENET_NAMES = "imagenet_to_label_2012_v2"
+TORCH_ORDER = "pytorch_to_imagenet_2012_id.json"
+
+
+class ObjectNet:
+    """The images of the 113 classes that ObjectNet shares with ImageNet.
+
+    ``classes`` are ObjectNet's own names in the byte order of its folders; which classes of
+    ImageNet answer for each is read from its own ``mappings/`` files.
+
+    Args:
+        root: The folder that holds ``images`` and ``mappings``, or one above it
+            (``objectnet-1.0``).
+
+    Raises:
+        DataError: If either is missing or the mappings cannot be followed; names file and key.
+    """
+
+    name: str = "objectnet"
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = _inner(Path(root).expanduser().absolute())
+        self._folder = ImageFolder(self.root / "images")
+        names, imagenet = _read_mappings(_mappings(self.root))
+        present = [name for name in self._folder.classes if name in imagenet]
+        if not present:
+            raise DataError(
+                f"objectnet: no folder in {self.root / 'images'} is one of the {len(imagenet)} "
+                f"that {TO_IMAGENET} names"
+            )
+        self._labels = {name: label for label, name in enumerate(present)}
+        self.classes = tuple(names[name] for name in present)
+        self.imagenet = _answers([imagenet[name] for name in present])
+        self._missing = len(imagenet) - len(present)
+
+    @property
+    def source(self) -> str:
+        """What names this data set on a command line."""
+        return f"objectnet:{self.root}"
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """The images of the shared classes, in byte order of their paths below ``images``."""
+        kept = [s.path for s in self._folder.samples if _first(s.path) in self._labels]
+        return tuple(Sample(i, path, self._labels[_first(path)]) for i, path in enumerate(kept))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the folders were read, where that is worth knowing."""
+        notes = list(self._folder.notes)
+        others = len(self._folder.classes) - len(self.classes)
+        if others:
+            notes.append(f"{others} folders of classes that ImageNet lacks are left out")
+        if self._missing:
+            notes.append(f"{self._missing} folders that share a class with ImageNet are missing")
+        return tuple(notes)
+
+    def open(self, sample: Sample) -> Image:
+        """Decodes one sample and crops its frame.
+
+        Raises:
+            UnreadableImageError: If it cannot be read, or is nothing but frame.
+        """
+        image = self._folder.open(sample)
+        width, height = image.size
+        if min(width, height) <= 2 * BORDER:
+            raise UnreadableImageError(f"{width} x {height} pixels: nothing but frame")
+        return image.crop((BORDER, BORDER, width - BORDER, height - BORDER))
+
+
+def _first(path: str) -> str:
+    return path.partition("/")[0]
+
+
+def _inner(root: Path) -> Path:
+    if (root / "images").is_dir():
+        return root
+    for path in sorted(root.glob("objectnet-1.0*")) if root.is_dir() else ():
+        if (path / "images").is_dir():
+            return path
+    raise DataError(f"objectnet: {root} has no folder images/; give the folder objectnet-1.0")
+
+
+def _mappings(root: Path) -> Path:
+    for folder in (root / "mappings", root, root.parent):
+        if (folder / TO_IMAGENET).is_file():
+            return folder
+    raise DataError(
+        f"objectnet: {root / 'mappings' / TO_IMAGENET} is missing; the folder mappings/ of the "
+        "download says which classes of ImageNet are which of ObjectNet"
+    )
+
+
+def _read_mappings(folder: Path) -> tuple[dict[str, str], dict[str, tuple[int, ...]]]:
+    """Returns ObjectNet's name of each folder, and the ImageNet labels of those that have any."""
+    names = _read_json(folder / FOLDERS)
+    folders = {name: one for one, name in names.items()}
+    label_of = _imagenet_labels(folder)
+    imagenet = {}
+    for name, joined in _read_json(folder / TO_IMAGENET).items():
+        if name not in folders:
+            raise DataError(f"{folder / TO_IMAGENET}: {name!r} is not in {FOLDERS}")
+        labels = [label_of.get(part) for part in joined.split("; ")]
+        known = tuple(label for label in labels if label is not None)
+        if len(known) < len(labels):
+            raise DataError(
+                f"{folder / TO_IMAGENET}: {name!r} names {joined!r}, not all of which are in "
+                f"{IMAGENET_NAMES}"
+            )
+        imagenet[folders[name]] = known
+    return names, imagenet
+
+
+def _imagenet_labels(folder: Path) -> dict[str, int]:
+    """Returns the label, in the usual order of ImageNet's classes, of each of its names."""
+    path = folder / IMAGENET_NAMES
+    lines = [line.strip() for line in _read(path).splitlines()]
+    labels: dict[str, int] = {}
+    for label, line in _read_json(folder / TORCH_ORDER, int).items():
+        if not label.isdecimal() or int(label) >= IMAGENET_CLASSES or not 0 <= line < len(lines):
+            raise DataError(f"{folder / TORCH_ORDER}: {label!r}: {line} is no line of {path}")
+        labels[lines[line]] = int(label)
+    return labels
+
+
+def _read_json(path: Path, kind: type = str) -> dict[str, Any]:
+    try:
+        found = json.loads(_read(path))
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON: {error}") from error
+    if not isinstance(found, dict) or not all(isinstance(v, kind) for v in found.values()):
+        raise DataError(f"{path} does not map names to {kind.__name__}")
+    return found
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeError) as error:
+        raise DataError(f"objectnet: cannot read {path}: {error}") from error
+
+
+def _answers(labels: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """Returns the own class of each of ImageNet's, -1 for none; the first keeps a shared one."""
+    answers = [-1] * IMAGENET_CLASSES
+    for own, several in enumerate(labels):
+        for label in several:
+            if answers[label] < 0:
+                answers[label] = own
+    return tuple(answers)

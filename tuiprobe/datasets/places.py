@@ -1,0 +1,187 @@
+"""Where the bytes of a shard lie: a local file, or a URL of an allowed scheme through fsspec.
+
+Nothing here keeps a file open, so a data set can be used from forked and spawned processes alike,
+none of which moves another's place in a file.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from tuiprobe.errors import DataError
+
+SCHEMES = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "hf")
+"""URL schemes that are followed. ``pipe:`` is a shell; chains (``simplecache::``) hide another."""
+
+MAX_PLACES = 100_000
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+def expand(pattern: str) -> list[str]:
+    """Returns the places a pattern names, in byte order: braces, globs, or a folder of ``*.tar``.
+
+    Args:
+        pattern: Path or URL; ``{000..146}`` and ``{a,b}`` expand everywhere, ``*``, ``?`` and
+            ``[…]`` in local paths.
+
+    Raises:
+        DataError: If a scheme is not allowed, or a local pattern matches no file.
+    """
+    places: list[str] = []
+    for one in expand_braces(pattern):
+        places += [one] if is_url(one) else _local(one)
+    return sorted(dict.fromkeys(places), key=os.fsencode)
+
+
+def expand_braces(pattern: str) -> list[str]:
+    """Returns every text that the braces of a pattern stand for.
+
+    >>> expand_braces("val-{08..11}.tar")
+    ['val-08.tar', 'val-09.tar', 'val-10.tar', 'val-11.tar']
+    >>> expand_braces("{a,b}/{0..1}")
+    ['a/0', 'a/1', 'b/0', 'b/1']
+    """
+    match = _BRACES.search(pattern)
+    if match is None:
+        return [pattern]
+    before, after = pattern[: match.start()], pattern[match.end() :]
+    rest = expand_braces(after)
+    items = _items(match[1])
+    if len(items) * len(rest) > MAX_PLACES:
+        raise DataError(f"{pattern!r} names more than {MAX_PLACES:,} shards")
+    return [before + item + tail for item in items for tail in rest]
+
+
+def _items(inside: str) -> list[str]:
+    numbers = _RANGE.fullmatch(inside)
+    if numbers is None:
+        return inside.split(",")
+    first, last = numbers[1], numbers[2]
+    if int(last) < int(first):
+        raise DataError(f"{{{inside}}} runs backwards; write {{{last}..{first}}}")
+    if int(last) - int(first) >= MAX_PLACES:
+        raise DataError(f"{{{inside}}} names more than {MAX_PLACES:,} shards")
+    return [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
+
+
+def is_url(place: str) -> bool:
+    """Whether a place is a URL that fsspec reads.
+
+    Raises:
+        DataError: If its scheme is not in :data:`SCHEMES`.
+
+    >>> is_url("s3://bucket/val.tar"), is_url("/data/val.tar")
+    (True, False)
+    """
+    match = _SCHEME.match(place)
+    if match is None or Path(place).exists():
+        return False
+    scheme = match[1].lower()
+    if scheme == "pipe":
+        raise DataError(f"{place!r}: pipe: runs a shell, and is never followed")
+    if scheme not in SCHEMES or "://" not in place or "::" in place:
+        raise DataError(f"{place!r}: only URLs of {', '.join(SCHEMES)} are read, unchained")
+    return True
+
+
+def _local(pattern: str) -> list[str]:
+    path = Path(pattern).expanduser().absolute()
+    if path.is_dir():
+        found = glob.glob(str(Path(glob.escape(str(path))) / "*.tar"))  # noqa: PTH207
+        if not found:
+            raise DataError(f"{path} holds no *.tar file")
+        return found
+    if path.exists():
+        return [str(path)]
+    found = glob.glob(str(path), recursive=True)  # noqa: PTH207  (absolute patterns)
+    if not found:
+        raise DataError(f"{path} does not exist, and matches no file")
+    return [one for one in found if Path(one).is_file()]
+
+
+def stamp(place: str) -> str:
+    """Returns a text that changes when the file at a place does.
+
+    Raises:
+        DataError: If it cannot be reached.
+    """
+    with _explained(place):
+        if not is_url(place):
+            status = Path(place).stat()
+            return f"{place} {status.st_size} {status.st_mtime_ns}"
+        info = _filesystem(place).info(place)
+        parts = (info.get(name) for name in ("size", "ETag", "etag", "LastModified", "mtime"))
+        return f"{place} {' '.join(str(part) for part in parts)}"
+
+
+@contextmanager
+def opened(place: str) -> Iterator[IO[bytes]]:
+    """Opens a place for one pass over it."""
+    with _explained(place):
+        if is_url(place):
+            with _filesystem(place).open(place, "rb") as file:
+                yield file
+        else:
+            with Path(place).open("rb") as file:
+                yield file
+
+
+def read_range(place: str, offset: int, size: int) -> bytes:
+    """Returns ``size`` bytes from ``offset`` on, fewer where the file has become shorter.
+
+    Raises:
+        DataError: If the place cannot be read.
+    """
+    with _explained(place):
+        if is_url(place):
+            content: bytes = _filesystem(place).cat_file(place, start=offset, end=offset + size)
+            return content
+        with Path(place).open("rb", buffering=0) as file:
+            file.seek(offset)
+            return _exactly(file, size)
+
+
+def _exactly(file: IO[bytes], size: int) -> bytes:
+    """Reads until ``size`` bytes are there: one unbuffered read may return fewer."""
+    pieces = []
+    while size > 0 and (piece := file.read(size)):
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
+
+
+def _filesystem(place: str) -> Any:
+    """Returns fsspec's file system; it is made anew in every process."""
+    try:
+        import fsspec
+    except ImportError as error:
+        raise DataError(f"{place} needs fsspec: pip install 'tuiprobe[remote]'") from error
+    return fsspec.filesystem(place.partition(":")[0].lower())
+
+
+@contextmanager
+def _explained(place: str) -> Iterator[None]:
+    try:
+        yield
+    except DataError:
+        raise
+    except ImportError as error:  # fsspec's own, for a scheme whose library is not installed
+        raise DataError(f"{place}: {error}; try pip install 'tuiprobe[remote]'") from error
+    except FileNotFoundError as error:
+        raise DataError(f"{place} does not exist") from error
+    except OSError as error:
+        raise DataError(f"cannot read {place}: {error.strerror or error}") from error
+    except Exception as error:
+        # The libraries behind fsspec raise errors of their own for what a server answers.
+        if not is_url(place):
+            raise
+        raise DataError(f"cannot read {place}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,173 @@
+"""Suites: an in-distribution set, its shifts and a concept set, from a file or by folder names."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tuiprobe.catalog.accuracies import SHIFTS
+from tuiprobe.datasets.base import Dataset, Suite
+from tuiprobe.datasets.load import below, imagenet_maps, load_dataset, safe_name
+from tuiprobe.datasets.usual import ROOT_VARIABLE, Found, find_usual
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.models.labels import imagenet_labels, prompt_names
+
+ID_NAME = "imagenet"
+KEYS = ("name", "id", "shifts", "concepts")
+
+_KINDS = ("imagefolder", "objectnet", "webdataset", "hf", "torchvision", "miniature")
+_IMAGENET_CLASSES = 1000
+
+
+def read_suite(path: Path) -> Suite:
+    """Reads a suite file (docs/data.md); relative paths in it start at its own folder.
+
+    Raises:
+        DataError: Naming file and key: not TOML, a wrong key, a source that cannot be used or runs
+            code, a shift whose classes are not those of the in-distribution set.
+    """
+    content = _read_toml(path)
+    for key in content:
+        if key not in KEYS:
+            raise DataError(f"{path}: {key}: no such key; there are {', '.join(KEYS)}")
+    if "id" not in content:
+        raise DataError(f"{path}: id: missing; name the in-distribution set, as imagefolder:DIR")
+    name = _text(path, "name", content.get("name", path.stem))
+    shifts = content.get("shifts", {})
+    if not isinstance(shifts, dict):
+        raise DataError(f"{path}: shifts: not a table; write [shifts] and one line a shift")
+    base = path.absolute().parent
+    sets = {}
+    id_name, dataset = _opened(path, "id", content["id"], base)
+    sets[ID_NAME if _is_imagenet(dataset) else id_name] = dataset
+    for key, source in shifts.items():
+        shift = safe_name(canonical(key))
+        if shift in sets:
+            raise DataError(f"{path}: shifts.{key}: there is a set {shift!r} already")
+        sets[shift] = _opened(path, f"shifts.{key}", source, base)[1]
+        _check_classes(f"{path}: shifts.{key}", dataset, sets[shift])
+    concepts = content.get("concepts")
+    if concepts is not None:
+        concepts = _concepts(path, _text(path, "concepts", concepts), base)
+    return _suite(safe_name(name), f"suite:{path.absolute()}", sets, concepts)
+
+
+def auto_suite(environment: Mapping[str, str] = os.environ) -> Suite:
+    """Finds ImageNet, its shifts and Broden by their usual folder names.
+
+    Raises:
+        DataError: If ``TUIPROBE_DATA`` is not set, holds no ImageNet, or a set in it is unusable.
+    """
+    root = environment.get(ROOT_VARIABLE)
+    if not root:
+        raise DataError(f"--suite auto: set {ROOT_VARIABLE} to the folder that holds the data sets")
+    found = find_usual(Path(root).expanduser().absolute())
+    sets: dict[str, Dataset] = {}
+    for name in (ID_NAME, *SHIFTS):
+        if name in found.sources:
+            key = f"--suite auto: {name}"
+            sets[name] = _load(key, found.sources[name], None)[1]
+            _check_classes(f"{key} ({found.sources[name]})", sets[ID_NAME], sets[name])
+    return _suite(ID_NAME, "suite:auto", sets, found.concepts, _not_found(found))
+
+
+def canonical(key: str) -> str:
+    """Returns the name a published set goes by here, for the ways people write it.
+
+    >>> [canonical(key) for key in ("imagenetv2", "ImageNet-R", "imagenet_sketch", "mine")]
+    ['imagenet_v2', 'imagenet_r', 'imagenet_sketch', 'mine']
+    """
+    plain = key.lower().replace("-", "_").replace("imagenetv2", "imagenet_v2")
+    return plain if plain in SHIFTS else key
+
+
+def _suite(
+    name: str,
+    source: str,
+    sets: dict[str, Dataset],
+    concepts: str | None,
+    notes: tuple[str, ...] = (),
+) -> Suite:
+    published = {}
+    if _is_imagenet(next(iter(sets.values()))):
+        published = {one: one for one in sets if one in (ID_NAME, *SHIFTS)}
+    return Suite(
+        name=name,
+        source=source,
+        sets=sets,
+        published=published,
+        imagenet=imagenet_maps(sets),
+        concepts=concepts,
+        notes=notes,
+    )
+
+
+def _is_imagenet(dataset: Dataset) -> bool:
+    labels = imagenet_labels(dataset.classes)
+    return labels is not None and len(labels) == _IMAGENET_CLASSES
+
+
+def _check_classes(where: str, first: Dataset, shift: Dataset) -> None:
+    """Refuses a labelled shift whose classes cannot be told in terms of the first set's."""
+    if not shift.classes or not first.classes or getattr(shift, "imagenet", None) is not None:
+        return
+    if imagenet_labels(first.classes) is not None:
+        strange = () if imagenet_labels(shift.classes) is not None else shift.classes
+        known = "a WordNet id of ImageNet, nor are they the index folders 0 to 999"
+    else:
+        names = set(prompt_names(first.classes))
+        strange = tuple(one for one in shift.classes if prompt_names([one])[0] not in names)
+        known = f"a class of {first.source}"
+    if strange:
+        shown = next((one for one in strange if imagenet_labels([one]) is None), strange[0])
+        raise DataError(
+            f"{where}: its {len(shift.classes)} classes match no label map: {shown!r} is not "
+            f"{known}"
+        )
+
+
+def _opened(path: Path, key: str, source: Any, base: Path) -> tuple[str, Dataset]:
+    return _load(f"{path}: {key}", _text(path, key, source), base)
+
+
+def _load(where: str, source: str, base: Path | None) -> tuple[str, Dataset]:
+    if source.partition(":")[0] not in _KINDS:
+        raise DataError(
+            f"{where}: {source!r}: a suite names sources of the kinds {', '.join(_KINDS)} only"
+        )
+    try:
+        return load_dataset(source, base)
+    except (DataError, UsageError) as error:
+        raise DataError(f"{where}: {error}") from error
+
+
+def _concepts(path: Path, source: str, base: Path) -> str:
+    kind, colon, rest = source.partition(":")
+    if not colon or not rest or kind in ("py", "suite"):
+        raise DataError(f"{path}: concepts: {source!r} is no concept set; write broden:DIR")
+    return f"{kind}:{below(base, rest)}"
+
+
+def _text(path: Path, key: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise DataError(f"{path}: {key}: {value!r} is not a text")
+    return value
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read the suite {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeError) as error:
+        raise DataError(f"{path} is not TOML: {error}") from error
+
+
+def _not_found(found: Found) -> tuple[str, ...]:
+    missing = [name for name in SHIFTS if name not in found.sources]
+    if not missing:
+        return ()
+    return (f"not found below {found.root}: {', '.join(missing)}",)

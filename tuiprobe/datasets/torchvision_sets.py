@@ -1,0 +1,161 @@
+"""Data sets that torchvision reads, from files that are there already; nothing is downloaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuiprobe.datasets.base import Sample, UnreadableImageError
+from tuiprobe.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORM = "torchvision:NAME:FOLDER[:SPLIT]"
+
+_DIGITS = 7
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """The splits torchvision's class takes, as ``split=`` or, with ``flag``, as ``train=``."""
+
+    splits: tuple[str, ...] = ()
+    flag: bool = False
+
+    def arguments(self, split: str) -> dict[str, Any]:
+        if self.flag:
+            return {"train": split == "train"}
+        return {"split": split} if split else {}
+
+
+READERS = {
+    "CIFAR10": _Reader(("test", "train"), flag=True),
+    "CIFAR100": _Reader(("test", "train"), flag=True),
+    "Caltech101": _Reader(),
+    "Caltech256": _Reader(),
+    "Country211": _Reader(("test", "valid", "train")),
+    "DTD": _Reader(("test", "val", "train")),
+    "EuroSAT": _Reader(),
+    "FGVCAircraft": _Reader(("test", "val", "train", "trainval")),
+    "FashionMNIST": _Reader(("test", "train"), flag=True),
+    "Flowers102": _Reader(("test", "val", "train")),
+    "Food101": _Reader(("test", "train")),
+    "GTSRB": _Reader(("test", "train")),
+    "Imagenette": _Reader(("val", "train")),
+    "KMNIST": _Reader(("test", "train"), flag=True),
+    "MNIST": _Reader(("test", "train"), flag=True),
+    "OxfordIIITPet": _Reader(("test", "trainval")),
+    "RenderedSST2": _Reader(("test", "val", "train")),
+    "STL10": _Reader(("test", "train")),
+    "SUN397": _Reader(),
+    "SVHN": _Reader(("test", "train", "extra")),
+    "StanfordCars": _Reader(("test", "train")),
+    "USPS": _Reader(("test", "train"), flag=True),
+}
+"""Classification sets; the first split is the one taken where none is named."""
+
+_LABELS = ("targets", "labels", "_labels", "y")
+_PAIRS = ("_samples", "samples")
+_CLASSES = ("classes", "categories")
+
+
+class TorchvisionSet:
+    """One split of a data set of :data:`READERS`.
+
+    Args:
+        text: What follows ``torchvision:``, as ``CIFAR10:/data`` or ``CIFAR10:/data:train``.
+        base: Folder that a relative path is below; None for the working folder.
+
+    Raises:
+        UsageError: If name or split do not exist.
+        DataError: If the files are not there, or are damaged.
+    """
+
+    def __init__(self, text: str, base: Path | None = None) -> None:
+        name, _, rest = text.partition(":")
+        folder, _, split = rest.partition(":")
+        reader = READERS.get(name)
+        if reader is None:
+            raise UsageError(f"torchvision:{name} is not known; there are {', '.join(READERS)}")
+        if not folder:
+            raise UsageError(f"torchvision:{text} names no folder; write {FORM}")
+        if split and split not in reader.splits:
+            known = ", ".join(reader.splits) or "none to choose from"
+            raise UsageError(f"torchvision:{text}: splits of {name} are {known}")
+        split = split or next(iter(reader.splits), "")
+        root = ((base or Path.cwd()) / Path(folder).expanduser()).absolute()
+        self.source = f"torchvision:{name}:{root}" + (f":{split}" if split else "")
+        self.name = f"{name.lower()}-{split}" if split else name.lower()
+        self._split = split or "all"
+        self._rows = _read(name, root, reader.arguments(split))
+        if len(self._rows) == 0:
+            raise DataError(f"{self.source} holds no image")
+
+    @cached_property
+    def _labels(self) -> list[int] | None:
+        for attribute in _LABELS:
+            values = getattr(self._rows, attribute, None)
+            if values is not None and len(values) == len(self._rows):
+                return [int(value) for value in values]
+        for attribute in _PAIRS:
+            pairs = getattr(self._rows, attribute, None)
+            if pairs is not None and len(pairs) == len(self._rows):
+                return [int(pair[1]) for pair in pairs]
+        return None
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by label; numbers where torchvision knows no names."""
+        if self._labels is None or min(self._labels) < 0:
+            return ()
+        count = max(self._labels) + 1
+        for attribute in _CLASSES:
+            names = getattr(self._rows, attribute, None)
+            if names is not None and len(names) >= count:
+                return tuple(str(n[0] if isinstance(n, tuple) else n) for n in names)
+        return tuple(str(number) for number in range(count))
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """All images in torchvision's order."""
+        labels = self._labels if self.classes else None
+        return tuple(
+            Sample(i, f"{self._split}/{i:0{_DIGITS}d}", labels[i] if labels else None)
+            for i in range(len(self._rows))
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the set was read, where that is worth knowing."""
+        return () if self.classes else ("torchvision gives no labels: the images are unlabelled",)
+
+    def open(self, sample: Sample) -> Image:
+        """Returns one image, as torchvision decodes it, as RGB.
+
+        Raises:
+            UnreadableImageError: If it cannot be read or decoded.
+        """
+        try:
+            image: Image = self._rows[sample.id][0].convert("RGB")
+        except Exception as error:  # whatever Pillow's plugins and torchvision's readers raise
+            raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
+        return image
+
+
+def _read(name: str, root: Path, arguments: dict[str, Any]) -> Any:
+    import torchvision.datasets
+
+    kind = getattr(torchvision.datasets, name, None)
+    if kind is None:
+        raise DataError(f"this version of torchvision has no {name}")
+    try:
+        return kind(str(root), **arguments)
+    except Exception as error:  # each of its classes has errors of its own for missing files
+        text = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"torchvision:{name}: {root} does not hold its files ({text}); nothing is downloaded: "
+            "fetch them with torchvision first"
+        ) from error

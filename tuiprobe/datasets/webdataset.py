@@ -1,0 +1,186 @@
+"""Images in tar shards (WebDataset's layout), read in place by any number of processes."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from tuiprobe.datasets.base import Sample, UnreadableImageError
+from tuiprobe.datasets.decode import decode_image
+from tuiprobe.datasets.places import expand, is_url, read_range
+from tuiprobe.datasets.tar_cache import index_of
+from tuiprobe.datasets.tars import Member
+from tuiprobe.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+NAME_FILES = ("classnames.txt", "classes.txt")
+"""Class names by number, one a line, beside the shards or one folder above."""
+
+MAX_MEMBER_BYTES = 512 * 2**20
+MAX_CLASSES = 1_000_000
+
+
+class WebDataset:
+    """Every image in a set of tar shards.
+
+    The class of an image is the ``.cls`` member of the same key, a number or a name; where no
+    image has one, it is the first folder that tells images apart. The path of a sample is
+    ``<shard>/<member>``.
+
+    Args:
+        pattern: Shards; see :func:`tuiprobe.datasets.places.expand`.
+
+    Raises:
+        DataError: If a shard cannot be read, none holds an image, or labels and names disagree.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        places = expand(pattern)
+        self.source = f"webdataset:{pattern if is_url(pattern) else Path(pattern).absolute()}"
+        self._left_out: Counter[str] = Counter()
+        self._unended = 0
+        found: list[tuple[str, str, Member]] = []
+        for shard, place in zip(_short_names(places), places, strict=True):
+            index = index_of(place)
+            self._left_out += index.left_out
+            self._unended += not index.ended
+            found += [(f"{shard}/{member.name}", place, member) for member in index.members]
+        if not found:
+            raise DataError(f"webdataset: no image in {pattern}{self._what_was_there()}")
+        found.sort(key=lambda one: os.fsencode(one[0]))
+        self._paths = [path for path, _, _ in found]
+        self._places = [place for _, place, _ in found]
+        self._members = [member for _, _, member in found]
+        self.classes, self._labels = self._read_labels(places[0])
+
+    @property
+    def name(self) -> str:
+        """What the shards' names begin with, else the name of their folder."""
+        first, last = (PurePosixPath(place) for place in (min(self._places), max(self._places)))
+        begin = first.name.removesuffix(".tar")[: _shared([first.name, last.name])]
+        return begin.rstrip("0123456789-_.") or first.parent.name or "shards"
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """All samples in byte order of their paths."""
+        pairs = zip(self._paths, self._labels, strict=True)
+        return tuple(Sample(id, path, label) for id, (path, label) in enumerate(pairs))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the shards were read, where that is worth knowing."""
+        notes = []
+        labelled = sum(member.label is not None for member in self._members)
+        if 0 < labelled < len(self._members):
+            missing = len(self._members) - labelled
+            notes.append(f"labels are not used: {missing} images have no class beside them")
+        odd = {n: c for n, c in self._left_out.items() if n not in ("folders", "other files")}
+        if odd:
+            notes.append(f"members left out: {_listed(odd)}")
+        if self._unended:
+            notes.append(f"{self._unended} shards lack tar's end mark: they may be cut short")
+        return tuple(notes)
+
+    def open(self, sample: Sample) -> Image:
+        """Reads and decodes one sample.
+
+        Raises:
+            UnreadableImageError: If it cannot be read or decoded.
+        """
+        member = self._members[sample.id]
+        if member.size > MAX_MEMBER_BYTES:
+            raise UnreadableImageError(f"{member.size / 2**20:,.0f} MiB, too large for an image")
+        try:
+            content = read_range(self._places[sample.id], member.offset, member.size)
+        except DataError as error:
+            raise UnreadableImageError(str(error)) from error
+        return decode_image(io.BytesIO(content))
+
+    def _read_labels(self, place: str) -> tuple[tuple[str, ...], list[int | None]]:
+        texts = [member.label for member in self._members]
+        if all(text is None for text in texts):
+            texts = list(_folders([member.name for member in self._members]))
+        known = [text for text in texts if text is not None]
+        if len(known) < len(texts):
+            return (), [None] * len(texts)
+        if all(text.isascii() and text.isdecimal() for text in known):
+            return _numbered(known, _names_beside(place))
+        names = tuple(sorted(set(known), key=lambda name: name.encode("utf-8", "surrogateescape")))
+        numbers = {name: label for label, name in enumerate(names)}
+        return names, [numbers[text] for text in known]
+
+    def _what_was_there(self) -> str:
+        return f" (only {_listed(self._left_out)})" if self._left_out else " (empty)"
+
+
+def _numbered(
+    texts: list[str], names: tuple[str, tuple[str, ...]] | None
+) -> tuple[tuple[str, ...], list[int | None]]:
+    labels: list[int | None] = [int(text) for text in texts]
+    count = max(int(text) for text in texts) + 1
+    if count > MAX_CLASSES:
+        raise DataError(f"webdataset: a class numbered {count - 1:,} is no class")
+    if names is None:
+        return tuple(str(label) for label in range(count)), labels
+    path, found = names
+    if len(found) < count:
+        raise DataError(f"{path} names {len(found)} classes, but the shards go up to {count - 1}")
+    return found, labels
+
+
+def _names_beside(place: str) -> tuple[str, tuple[str, ...]] | None:
+    if is_url(place):
+        return None
+    shard = Path(place)
+    for folder in (shard.parent, shard.parent.parent):
+        for name in NAME_FILES:
+            path = folder / name
+            if path.is_file():
+                lines = path.read_text("utf-8", "replace").splitlines()
+                return str(path), tuple(line.strip() for line in lines if line.strip())
+    return None
+
+
+def _folders(names: list[str]) -> list[str | None]:
+    """Returns the first folder of each name below those that all share; None for none.
+
+    >>> _folders(["r/n01/a.jpg", "r/n02/b.jpg"])
+    ['n01', 'n02']
+    >>> _folders(["all/a.jpg", "all/b.jpg"])
+    [None, None]
+    """
+    folders = [PurePosixPath(name).parts[:-1] for name in names]
+    shared = _shared(folders)
+    return [parts[shared] if len(parts) > shared else None for parts in folders]
+
+
+def _short_names(places: list[str]) -> list[str]:
+    """Returns the places without the folders that all share."""
+    parts = [place.rstrip("/").split("/") for place in places]
+    shared = _shared([one[:-1] for one in parts])
+    return ["/".join(one[shared:]) for one in parts]
+
+
+def _shared(several: Sequence[Sequence[str]]) -> int:
+    """Returns how many leading items all sequences share.
+
+    >>> _shared(["val-0", "val-1"]), _shared([("a", "b"), ("a",)])
+    (4, 1)
+    """
+    count = 0
+    for items in zip(*several, strict=False):
+        if len(set(items)) > 1:
+            break
+        count += 1
+    return count
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
