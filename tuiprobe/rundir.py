@@ -133,7 +133,8 @@ class RunDir:
         """
         with reading(self.path):
             entries = list(self.path.iterdir()) if self.path.exists() else []
-        others = [entry for entry in entries if not entry.name.startswith(("lock", ".key."))]
+        ours = ("lock", ".key.", "log.txt")  # the log is there before the engine that writes it
+        others = [entry for entry in entries if not entry.name.startswith(ours)]
         # Looked at after the listing: a rank that starts beside this one writes the key before
         # anything else, so files without a key are nobody's run.
         if self.key_file.exists():

@@ -132,8 +132,11 @@ class LiveView:
         """Adds the finished shard to the running sums."""
         assert self._shard is not None
         self._taps |= self._current()
-        if FINAL_TAP in self._measures:
-            self._running_top().add(self._measures[FINAL_TAP].stats.compute().largest)
+        measure = self._measures.get(FINAL_TAP)
+        if measure is not None:
+            running = RunningTop(measure.tap.channels)
+            running = self._tops.setdefault(self._shard.set_name, running)
+            running.add(measure.stats.compute().largest)
         self._measures = {}
         self._before = (self._done, self._skipped)
 
@@ -166,17 +169,16 @@ class LiveView:
             current[place] = before.plus(samples)
         return current
 
-    def _running_top(self) -> RunningTop:
-        assert self._shard is not None
-        width = self._measures[FINAL_TAP].tap.channels
-        return self._tops.setdefault(self._shard.set_name, RunningTop(width))
-
     def _top(self, taps: dict[tuple[str, str], RunningTap]) -> Top:
-        if self._shard is None or FINAL_TAP not in self._measures:
+        assert self._shard is not None
+        name = self._shard.set_name
+        measure = self._measures.get(FINAL_TAP)
+        if measure is None and name not in self._tops:
             return {}
-        running = taps[self._shard.set_name, FINAL_TAP]
-        largest = self._measures[FINAL_TAP].stats.compute().largest
-        return self._running_top().leading(running.share_sum, largest)
+        share_sum = taps[name, FINAL_TAP].share_sum
+        running = self._tops.setdefault(name, RunningTop(len(share_sum)))
+        largest = None if measure is None else measure.stats.compute().largest
+        return running.leading(share_sum, largest)
 
     def _show(self) -> None:
         begin = time.monotonic()
@@ -189,13 +191,12 @@ class LiveView:
             f"{name}/{tap}/leads": t.leading_count / max(t.images, 1)
             for (name, tap), t in taps.items()
         }
-        top = self._top(taps)
-        self._top_of |= {self._shard.set_name: top} if self._shard and top else {}
+        assert self._shard is not None
+        top = self._top_of[self._shard.set_name] = self._top(taps)
         self._write({**self._progress(), "taps": figures, "top": self._top_of}, arrays)
         cost = time.monotonic() - begin
         self._next = time.monotonic() + max(_INTERVAL_SECONDS, cost / _MAX_COST)
-        if self._shard is not None:
-            self._thumbs.write(self._shard.set_name, top)
+        self._thumbs.write(self._shard.set_name, top)
 
     def _write(self, state: dict[str, Any], arrays: dict[str, NDArray[np.float64]]) -> None:
         self._sequence += 1

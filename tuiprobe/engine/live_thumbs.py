@@ -34,15 +34,15 @@ class RunningTop:
         """Keeps the best of a finished shard."""
         self._values, self._ids = self._with(largest)
 
-    def leading(self, share_sum: NDArray[np.float64], largest: TopK) -> Top:
+    def leading(self, share_sum: NDArray[np.float64], largest: TopK | None) -> Top:
         """Returns the images of the channels with the largest shares.
 
         Args:
             share_sum: float64 ``[C]``.
-            largest: Of the shard that is being measured.
+            largest: Of the shard that is being measured; None between two shards.
         """
         channels = np.argsort(-share_sum, kind="stable")[:LEADING_CHANNELS]
-        ids = self._with(largest)[1]
+        ids = self._ids if largest is None else self._with(largest)[1]
         return {int(c): [int(i) for i in ids[c] if i >= 0] for c in channels}
 
     def _with(self, largest: TopK) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
