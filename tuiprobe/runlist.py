@@ -246,40 +246,6 @@ def _value(figure: Figure) -> float:
     return float("-inf") if isinstance(figure, NotRun) else figure.value
 
 
-def short(figure: Figure, half: bool = True) -> str:
-    """A figure in few letters: its value and half the width of its interval.
-
-    >>> from tuiprobe.results import Estimate
-    >>> short(Estimate(value=3.896, low=3.829, high=3.964, n=96, method="m"))
-    '3.90 ±.07'
-    >>> short(NotRun(reason="none")), short(Estimate(value=.5, low=None, high=None, n=1, method=""))
-    ('-', '.500')
-    """
-    if isinstance(figure, NotRun):
-        return "-"
-    told = _few(figure.value)
-    if not half or figure.low is None or figure.high is None:
-        return told
-    width = (figure.high - figure.low) / 2
-    return f"{told} ±{_rounded(width, _places(figure.value))}"
-
-
-def _places(value: float) -> int:
-    magnitude = abs(value)
-    return 3 if magnitude < 1 else 2 if magnitude < 10 else 1 if magnitude < 1000 else 0
-
-
-def _few(value: float) -> str:
-    if (value and abs(value) < 0.0005) or abs(value) >= 1e6:
-        return f"{value:.1e}"
-    return _rounded(value, _places(value))
-
-
-def _rounded(value: float, places: int) -> str:
-    text = f"{value:.{places}f}"
-    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
-
-
 def as_json(row: RunRow) -> dict[str, Any]:
     """A run as plain data for ``tuiprobe runs --json``."""
     figures = {

@@ -10,9 +10,10 @@ import pytest
 
 from tests.report.samples import estimate, model, outliers, report
 from tuiprobe.cli import run_cli
+from tuiprobe.report.short import short
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.rundir import RunDir, write_json, write_text
-from tuiprobe.runlist import heartbeat, is_running, list_runs, short
+from tuiprobe.runlist import heartbeat, is_running, list_runs
 
 EVIL = "[red]a\u202eb"
 

@@ -61,7 +61,7 @@ def table(rows: list[RunRow]) -> str:
     ''
     """
     from tuiprobe.plaintext import plain
-    from tuiprobe.runlist import short
+    from tuiprobe.report.short import short
 
     if not rows:
         return ""

@@ -17,7 +17,8 @@ def round_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     size = 10.0 ** floor(log10(raw))
     step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= raw * 0.999)
     first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
+    ticks = [round(i * step, 12) for i in range(first, last + 1)]
+    return ticks if len(ticks) > 1 else round_ticks(low, high, 2 * wanted)
 
 
 def tick_text(value: float) -> str:

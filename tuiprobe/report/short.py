@@ -1,0 +1,62 @@
+"""Figures in few letters, for tables and screens; full precision is in results.json."""
+
+from __future__ import annotations
+
+from tuiprobe.results import Figure, given
+
+
+def few(value: float) -> str:
+    """A value to about three digits, without a leading zero.
+
+    >>> few(3.8959), few(0.92164), few(-0.25), few(2492.36), few(1e-7)
+    ('3.90', '.922', '-.250', '2492', '1.0e-07')
+    """
+    if (value and abs(value) < 0.0005) or abs(value) >= 1e6:
+        return f"{value:.1e}"
+    return _rounded(value, _places(value))
+
+
+def short(figure: Figure) -> str:
+    """Value and half the width of its interval; a dash where there is no figure.
+
+    >>> from tuiprobe.results import Estimate, NotRun
+    >>> short(Estimate(value=3.896, low=3.829, high=3.964, n=96, method="m"))
+    '3.90 ±.07'
+    >>> short(NotRun(reason="none")), short(Estimate(value=.5, low=None, high=None, n=1, method=""))
+    ('-', '.500')
+    """
+    if not given(figure):
+        return "-"
+    if figure.low is None or figure.high is None:
+        return few(figure.value)
+    half = (figure.high - figure.low) / 2
+    return f"{few(figure.value)} ±{_rounded(half, _places(figure.value))}"
+
+
+def interval(figure: Figure) -> str:
+    """The interval and n, or why there is no figure.
+
+    >>> from tuiprobe.results import Estimate, NotRun
+    >>> interval(Estimate(value=3.896, low=3.829, high=3.964, n=2304, method="m"))
+    '(3.83 to 3.96)  n 2,304'
+    >>> interval(NotRun(reason="one channel"))
+    'not run: one channel'
+    """
+    if not given(figure):
+        return f"not run: {figure.reason}"
+    counted = f"n {figure.n:,}" if figure.n else ""
+    if figure.low is None or figure.high is None:
+        return counted
+    places = _places(figure.value)
+    ends = f"({_rounded(figure.low, places)} to {_rounded(figure.high, places)})"
+    return f"{ends}  {counted}".rstrip()
+
+
+def _places(value: float) -> int:
+    magnitude = abs(value)
+    return 3 if magnitude < 1 else 2 if magnitude < 10 else 1 if magnitude < 1000 else 0
+
+
+def _rounded(value: float, places: int) -> str:
+    text = f"{value:.{places}f}"
+    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
