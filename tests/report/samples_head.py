@@ -33,7 +33,7 @@ def robustness() -> Robustness:
     head, one = one_hot()
     shift = SetFeatures("r", one.features[:100], one.labels[:100])
     line = bundled("standard", ("imagenet_r",))
-    other = bundled("standard", ("objectnet",))
+    other = bundled("standard_and_low", ("objectnet",))
     return probe_robustness(
         head,
         [one, shift],

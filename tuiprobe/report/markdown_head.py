@@ -1,7 +1,8 @@
 """The parts of report.md that rest on a linear head: accuracies and privileged directions."""
 
+from tuiprobe.report.markdown_robustness import robustness_sections
 from tuiprobe.report.text import code, figure, number, table
-from tuiprobe.results import Ablation, Basis, Directions, NotRun, PruningCurve, Report, Robustness
+from tuiprobe.results import Ablation, Basis, Directions, NotRun, PruningCurve, Report
 
 SHOWN_FRACTIONS = (0.0, 0.5, 0.8, 0.9)
 
@@ -10,41 +11,10 @@ def head_sections(report: Report) -> list[str]:
     """Accuracies under shift and privileged directions; nothing where there is no head."""
     lines = []
     if report.robustness is not None:
-        lines += _accuracies(report.robustness)
+        lines += robustness_sections(report.robustness)
     if report.directions is not None:
         lines += _directions(report.directions)
     return lines
-
-
-def _accuracies(robustness: Robustness) -> list[str]:
-    rows = [
-        [code(one.data), figure(one.top1), figure(one.top5), str(one.images), str(one.classes)]
-        for one in robustness.accuracies
-    ]
-    lines = ["## Accuracy", "", *table(["data", "top-1", "top-5", "n", "classes"], rows)]
-    lines += [f"Mean top-1 of the shifts: {figure(robustness.mean_shift)}.", ""]
-    if isinstance(robustness.effective, NotRun):
-        return [*lines, f"Effective robustness: not run ({robustness.effective.reason}).", ""]
-    rows = [
-        [
-            code(one.baseline),
-            ", ".join(code(shift) for shift in one.target),
-            one.axis + (" (**extrapolated**)" if one.extrapolated else ""),
-            str(one.models),
-            figure(one.value),
-            figure(one.prediction),
-            {True: "yes", False: "no", None: "-"}[one.above],
-            figure(one.percentile),
-        ]
-        for one in robustness.effective
-    ]
-    header = ["baseline", "target", "x axis", "models", "effective robustness [precision]",
-              "[prediction]", "above", "share of baseline below"]  # fmt: skip
-    note = (
-        "Shift accuracy less what the baseline expects. The precision interval says how well the "
-        "figure is known; only a model outside the wider prediction interval is above the baseline."
-    )
-    return [*lines, note, "", *table(header, rows)]
 
 
 def _directions(directions: Directions) -> list[str]:

@@ -33,7 +33,7 @@ def scatter(found: Robustness, name: str) -> list[Chart]:
     if isinstance(found.effective, NotRun):
         return [_sets(first.top1, shifts, name)]
     charts = []
-    for number, one in enumerate(found.effective):
+    for number, one in enumerate(found.headlines()):
         x = _on_axis(one, found)
         if given(x) and 0 < x.value < 1:
             charts.append(_baseline(one, x.value, name, number))
@@ -42,7 +42,7 @@ def scatter(found: Robustness, name: str) -> list[Chart]:
 
 def _on_axis(one: EffectiveRobustness, found: Robustness) -> Figure:
     """This model's accuracy without shift, on the axis of the baseline."""
-    if one.axis == "imagenet":
+    if one.axis != "own classes":
         return found.accuracies[0].top1
     same = [accuracy for accuracy in found.accuracies if accuracy.shift in one.target]
     if len(same) != 1:

@@ -2,7 +2,15 @@
 
 from tuiprobe.plaintext import plain
 from tuiprobe.report.text import number
-from tuiprobe.results import Figure, NotRun, Outliers, Report, Robustness, given
+from tuiprobe.results import (
+    EffectiveRobustness,
+    Figure,
+    NotRun,
+    Outliers,
+    Report,
+    Robustness,
+    given,
+)
 
 
 def summary(report: Report) -> str:
@@ -25,9 +33,28 @@ def summary(report: Report) -> str:
 
 def _accuracies(robustness: Robustness) -> list[str]:
     lines = [f"accuracy (top-1) on {one.data}: {_said(one.top1)}" for one in robustness.accuracies]
-    if len(lines) > 1:
-        lines.append(f"mean of the shifts: {_said(robustness.mean_shift)}")
-    return lines
+    if len(lines) == 1:
+        return lines
+    lines.append(f"mean of the shifts: {_said(robustness.mean_shift)}")
+    if isinstance(robustness.effective, NotRun):
+        return [*lines, f"effective robustness: not run, because {robustness.effective.reason}"]
+    return lines + [_effective(one) for one in robustness.headlines()]
+
+
+def _effective(one: EffectiveRobustness) -> str:
+    shifts = "1 shift" if len(one.target) == 1 else f"{len(one.target)} shifts"
+    above = {True: ", above the baseline", False: ", within the baseline", None: ""}[one.above]
+    return (
+        f"effective robustness by {one.baseline} ({shifts}): {_said(one.value)}; "
+        f"prediction {_ends(one.prediction)}{above}"
+        f"{', extrapolated' if one.extrapolated else ''}"
+    )
+
+
+def _ends(one: Figure) -> str:
+    if not given(one) or one.low is None or one.high is None:
+        return "not run"
+    return f"[{number(one.low)}, {number(one.high)}]"
 
 
 def _set(one: Outliers) -> list[str]:

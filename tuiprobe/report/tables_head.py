@@ -38,6 +38,12 @@ def _accuracies(report: Report) -> Iterator[Row]:
         yield [*about, "top1", *cells(one.top1)]
         yield [*about, "top5", *cells(one.top5)]
         yield [*about, "id_own_classes", *cells(one.id_own_classes)]
+    for alternative in report.robustness.own_names:
+        if isinstance(alternative.accuracy, NotRun):
+            continue
+        about = [alternative.data, alternative.accuracy.shift, alternative.accuracy.classes]
+        yield [*about, "top1_own_names", *cells(alternative.accuracy.top1)]
+        yield [*about, "top5_own_names", *cells(alternative.accuracy.top5)]
 
 
 def _effective(report: Report) -> Iterator[Row]:

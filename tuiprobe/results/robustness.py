@@ -81,7 +81,7 @@ class OwnNames(Frozen):
 
     data: str
     head: str
-    accuracy: Accuracy
+    accuracy: Accuracy | NotRun
 
 
 class Robustness(Frozen):
@@ -102,3 +102,12 @@ class Robustness(Frozen):
     effective: tuple[EffectiveRobustness, ...] | NotRun
     not_run: tuple[BaselineNotRun, ...] = ()
     own_names: tuple[OwnNames, ...] = ()
+
+    def headlines(self) -> tuple[EffectiveRobustness, ...]:
+        """The first entry of each baseline: the mean over shifts, where there are several."""
+        if isinstance(self.effective, NotRun):
+            return ()
+        first: dict[str, EffectiveRobustness] = {}
+        for one in self.effective:
+            first.setdefault(one.baseline, one)
+        return tuple(first.values())
