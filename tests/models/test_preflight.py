@@ -126,7 +126,9 @@ def test_what_nothing_vouches_for_is_a_warning(rn50_file: Path) -> None:
     found = status(encoder)
     assert found["preprocessing"] == found["activation"] == "warn"
     insisted = load_encoder("open_clip:RN50-quickgelu/openai@gelu", checkpoint=rn50_file)
-    assert detail(insisted, "activation").detail == "built with gelu, trained with quickgelu"
+    assert detail(insisted, "activation").detail == (
+        "built with gelu as you insist, trained with quickgelu"
+    )
     half = load_encoder("rn50_openai", checkpoint=rn50_file, dtype="bfloat16")
     assert status(half)["dtype"] == "warn"
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from tuiprobe.catalog.atlas import for_spec
+from tuiprobe.catalog.baselines import BASELINES
+from tuiprobe.catalog.presets import presets
 
 SHIPPED = Path(__file__).with_name("untrained.json")
 
@@ -34,6 +38,11 @@ class Signature:
         width: Channels.
         kurtosis: With its 95 % interval, as value, low, high; an end is None without interval.
         persistence: The same.
+        spec: What loads the model, which ties it to its row of published accuracies.
+        robustness: Effective robustness as a fraction, with its precision interval.
+        baseline: The baseline that it is measured by; empty without one.
+        robustness_from: ``run`` for accuracies that the run measured, ``published`` for those of
+            the shipped tables; empty without any.
     """
 
     model: str
@@ -46,6 +55,29 @@ class Signature:
     width: int
     kurtosis: tuple[float, float | None, float | None] | None
     persistence: tuple[float, float | None, float | None] | None
+    spec: str = ""
+    robustness: tuple[float, float | None, float | None] | None = None
+    baseline: str = ""
+    robustness_from: str = ""
+
+
+def reference_of(
+    architecture: str, representation: str, among: Sequence[Signature]
+) -> Signature | None:
+    """Returns the signature of an architecture untrained, None if there is none.
+
+    >>> reference_of("RN50-quickgelu", "projected", shipped()).n
+    64
+    """
+    return next(
+        (
+            one
+            for one in among
+            if one.weights == "untrained"
+            and (one.architecture, one.representation) == (architecture, representation)
+        ),
+        None,
+    )
 
 
 def shipped() -> list[Signature]:
@@ -102,6 +134,8 @@ def from_results(path: Path) -> Signature:
         report: dict[str, Any] = json.loads(path.read_text("utf-8"))
         model, data = report["model"], report["data"][0]
         final = next(o for o in report["outliers"] if o["final"] and o["data"] == data["name"])
+        spec = _spec(str(model["name"]))
+        robustness = _measured(report) or _published(spec, model)
         return Signature(
             model=str(model["name"]),
             architecture=str(model["architecture"]),
@@ -113,9 +147,42 @@ def from_results(path: Path) -> Signature:
             width=int(model["width"]),
             kurtosis=_figure(final["kurtosis"]),
             persistence=_figure(final["persistence"]["value"]),
+            spec=spec,
+            **robustness,
         )
     except (ValueError, KeyError, TypeError, IndexError, StopIteration) as error:
         raise ValueError(f"{path} is no report of tuiprobe ({error!r})") from error
+
+
+def _spec(name: str) -> str:
+    preset = presets().get(name)
+    return preset.spec if preset is not None else name
+
+
+def _measured(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the first effective robustness of a report; none where its data had no shifts."""
+    effective = (report.get("robustness") or {}).get("effective")
+    for entry in effective if isinstance(effective, list) else ():
+        figure = _figure(entry["value"])
+        if figure is not None:
+            baseline = str(entry["baseline"])
+            return {"robustness": figure, "baseline": baseline, "robustness_from": "run"}
+    return {}
+
+
+def _published(spec: str, model: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the effective robustness of published weights by the shipped tables."""
+    if model["weights"]["kind"] != "pretrained":
+        return {}
+    entry = for_spec(spec, BASELINES[0], int(model["preprocessing"]["size"][0]))
+    er = None if entry is None else entry.robustness[BASELINES[0]]
+    if er is None:
+        return {}
+    return {
+        "robustness": (er.value, *er.precision),
+        "baseline": BASELINES[0],
+        "robustness_from": "published",
+    }
 
 
 def _figure(figure: Mapping[str, Any]) -> tuple[float, float | None, float | None] | None:
@@ -128,6 +195,6 @@ def _figure(figure: Mapping[str, Any]) -> tuple[float, float | None, float | Non
 
 def _signature(row: Mapping[str, Any]) -> Signature:
     fields = dict(row)
-    for name in ("kurtosis", "persistence"):
-        fields[name] = None if fields[name] is None else tuple(fields[name])
+    for name in ("kurtosis", "persistence", "robustness"):
+        fields[name] = None if fields.get(name) is None else tuple(fields[name])
     return Signature(**fields)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tuiprobe.errors import UsageError
+from tuiprobe.folders import signatures_file
 
 if TYPE_CHECKING:
     from tuiprobe.catalog.atlas import Entry
@@ -43,7 +44,9 @@ def atlas(
     from tuiprobe.catalog.baselines import BASELINES
 
     names = words or []
-    if names[:1] == ["add"] and len(names) > 1:
+    if names == ["add"]:
+        raise UsageError("atlas add takes the directories of finished runs")
+    if names[:1] == ["add"]:
         for run in names[1:]:
             print(_signature_line(_add(Path(run))))
         return
@@ -55,11 +58,16 @@ def atlas(
     if table not in (None, "open_clip", "timm", "testbed"):
         raise UsageError(f"unknown table {table!r}; open_clip, timm or testbed")
     found = entries(names, table=table, baselines=chosen, target=shifts)
+    signatures = _all_signatures()
     if json_:
-        print(json.dumps(as_json(found), indent=1, allow_nan=False))
+        print(json.dumps(_with_signatures(as_json(found), signatures), indent=1, allow_nan=False))
         return
     for line in lines(found[:limit], chosen, shifts):
         print(line)
+    shown = {entry.row.spec for entry in found[:limit] if entry.row.spec}
+    for signature in signatures:
+        if signature.spec in shown:
+            print(f"filed: {_signature_line(signature)}")
     if len(found) > limit:
         print(f"{len(found) - limit} more rows: --limit, or words to filter by")
 
@@ -113,11 +121,14 @@ def _robustness(entry: Entry, baselines: list[str]) -> str:
     return "".join(f"  {cell:>25}" for cell in cells)
 
 
-def store() -> Path:
-    """Returns the file of the user's own signatures."""
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("tuiprobe")) / "signatures.jsonl"
+def _with_signatures(data: dict[str, Any], signatures: list[Signature]) -> dict[str, Any]:
+    """Puts filed signatures beside the published accuracies of the same model."""
+    by_spec: dict[str, list[dict[str, Any]]] = {}
+    for one in signatures:
+        by_spec.setdefault(one.spec, []).append(asdict(one))
+    for row in data["rows"]:
+        row["signatures"] = by_spec.get(row["spec"], [])
+    return data
 
 
 def _add(run: Path) -> Signature:
@@ -127,18 +138,22 @@ def _add(run: Path) -> Signature:
     if not results.is_file():
         raise UsageError(f"{run} holds no results.json; name a finished run")
     try:
-        return add(results, store())
+        return add(results, signatures_file())
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _all_signatures() -> list[Signature]:
+    from tuiprobe.catalog.signatures import filed, shipped
+
+    try:
+        return [*shipped(), *filed(signatures_file())]
     except ValueError as error:
         raise UsageError(str(error)) from error
 
 
 def _signatures(json_: bool) -> None:
-    from tuiprobe.catalog.signatures import filed, shipped
-
-    try:
-        found = [*shipped(), *filed(store())]
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    found = _all_signatures()
     if json_:
         print(json.dumps([asdict(signature) for signature in found], indent=1))
         return
@@ -150,9 +165,15 @@ def _signature_line(signature: Signature) -> str:
     from tuiprobe.plaintext import plain
 
     kurtosis, persistence = _figure(signature.kurtosis), _figure(signature.persistence)
+    robustness = ""
+    if signature.robustness is not None:
+        value, low, high = (None if v is None else 100 * v for v in signature.robustness)
+        ends = "" if low is None or high is None else f" ({low:+.1f} to {high:+.1f})"
+        origin = f"{signature.baseline}, {signature.robustness_from}"
+        robustness = f"  ER {value:+.1f}{ends} points [{origin}]"
     return plain(
         f"{signature.model}  {signature.weights}  {signature.representation}  n {signature.n}  "
-        f"kurtosis {kurtosis}  persistence {persistence}  on {signature.data}"
+        f"kurtosis {kurtosis}  persistence {persistence}{robustness}  on {signature.data}"
     )
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from tuiprobe.models.preflight import Check
 
 MARKS = {"pass": "ok", "warn": "!", "fail": "FAIL", "skip": "-"}
+PROGRESS_SECONDS = 5.0
 
 
 def doctor(
@@ -45,6 +49,7 @@ def doctor(
         templates=templates,
         device=device,
         dtype=dtype,
+        progress=_told(),
     )
     if as_json:
         print(json.dumps([asdict(check) for check in checks], indent=1))
@@ -53,6 +58,21 @@ def doctor(
             print(line)
     if any(check.status == "fail" for check in checks):
         raise typer.Exit(5)
+
+
+def _told() -> Callable[[int, int], None]:
+    """Returns a callback that says at stderr how far a head is, every few seconds."""
+    start = last = time.monotonic()
+
+    def told(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= PROGRESS_SECONDS and done:
+            last = now
+            left = (now - start) / done * (total - done)
+            print(f"head: {done} of {total} classes, {left:.0f} s left", file=sys.stderr)
+
+    return told
 
 
 def lines(checks: list[Check]) -> list[str]:

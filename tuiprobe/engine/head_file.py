@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
@@ -9,6 +10,15 @@ from numpy.typing import NDArray
 
 from tuiprobe.probes.heads import HeadArrays
 from tuiprobe.rundir import RunDir, read_arrays
+
+
+def head_digest(directory: RunDir) -> str:
+    """Returns the SHA-256 of a run's head, its names and templates, or of the reason for none."""
+    arrays, metadata = read_arrays(directory.head_file)
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(arrays):
+        digest.update(name.encode() + arrays[name].tobytes())
+    return digest.hexdigest()
 
 
 def read_head(directory: RunDir) -> tuple[HeadArrays, dict[str, NDArray[np.int64]]] | str:

@@ -10,8 +10,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from tuiprobe import __version__
 from tuiprobe.engine.baselines import baselines_for, kept_baseline
-from tuiprobe.engine.head_file import read_head
+from tuiprobe.engine.head_file import head_digest, read_head
 from tuiprobe.engine.merge import ROW_SAMPLE
+from tuiprobe.engine.population import population
+from tuiprobe.engine.preflight_file import read_preflight, warnings_of
 from tuiprobe.engine.record import (
     MeasuredRecord,
     PlanRecord,
@@ -41,7 +43,7 @@ from tuiprobe.results import (
     title_for,
 )
 from tuiprobe.rundir import Arrays, DamagedFileError, RunDir, read_arrays, read_json
-from tuiprobe.spec import FINAL_TAP, RunSpec
+from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
 
 _MEASURED = TypeAdapter(dict[str, MeasuredRecord])
 
@@ -82,6 +84,7 @@ def probe_directory(directory: RunDir) -> Report:
         directory, plan.sets, data, features, samples, final, spec.seed
     )
     fingerprints = [f for one in measured.values() for f in one.fingerprints]
+    checks = read_preflight(directory)
     return Report(
         title=_title(title_for(plan.model, data, verdict), plan, measured),
         tuiprobe=__version__,
@@ -95,8 +98,11 @@ def probe_directory(directory: RunDir) -> Report:
         cross_layer=tuple(cross_layer),
         directions=directions,
         robustness=robustness,
+        population=population(final, plan.model),
+        preflight=checks,
+        probe_key=content_key({"head": head_digest(directory), "seed": spec.seed}),
         not_run=not_run,
-        warnings=_warnings(plan, measured, data),
+        warnings=(*_warnings(plan, measured, data), *warnings_of(checks)),
     )
 
 

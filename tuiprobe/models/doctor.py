@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +14,15 @@ from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.head_files import read_classes, read_templates
+from tuiprobe.models.heads import Progress
 from tuiprobe.models.labels import imagenet_labels, prompt_names
 from tuiprobe.models.load import load_encoder
-from tuiprobe.models.preflight import Check, check_encoder, expected_activation
+from tuiprobe.models.preflight import (
+    Check,
+    built_activations,
+    check_encoder,
+    expected_activation,
+)
 from tuiprobe.models.preflight_data import Setup, check_labels, known_answer, sample_of
 
 if TYPE_CHECKING:
@@ -33,8 +40,9 @@ def examine(
     templates: Path | None = None,
     device: str = "cpu",
     dtype: str = "float32",
+    progress: Progress | None = None,
 ) -> list[Check]:
-    """Runs every check that the arguments allow.
+    """Runs every check that the arguments allow; ``progress`` is told about the head it builds.
 
     Raises:
         UsageError: If data are named without a model.
@@ -50,9 +58,18 @@ def examine(
         return checks
     from tuiprobe.datasets.load import load_suite
 
-    images = next(iter(load_suite(data).sets.values()))
-    checks += check_labels(images.classes, len(images.samples))
-    return [*checks, check_answer(encoder, images, classes, templates)]
+    suite = load_suite(data)
+    for name, images in suite.sets.items():
+        found = check_labels(
+            images.classes,
+            len(images.samples),
+            named=classes is not None,
+            imagenet=suite.imagenet.get(name),
+        )
+        several = len(suite.sets) > 1
+        checks += [replace(c, detail=f"{name}: {c.detail}") if several else c for c in found]
+    first = next(iter(suite.sets.values()))
+    return [*checks, check_answer(encoder, first, classes, templates, progress)]
 
 
 def check_installation() -> list[Check]:
@@ -96,7 +113,11 @@ def published_accuracy(encoder: Encoder) -> float | None:
 
 
 def check_answer(
-    encoder: Encoder, images: Dataset, classes: Path | None, templates: Path | None
+    encoder: Encoder,
+    images: Dataset,
+    classes: Path | None,
+    templates: Path | None,
+    progress: Progress | None = None,
 ) -> Check:
     """Compares accuracy on 500 images with the published figure, if images and figure are there."""
     expected, labels = expected_answer(encoder, images)
@@ -104,9 +125,10 @@ def check_answer(
         reason = "no published accuracy for these weights on these images"
         return Check("known answer", "skip", reason)
     text = encoder.text
+    wanted = expected_activation(encoder) if text is not None else None
     right = Setup(
         preprocess=encoder.preprocess,
-        activation=expected_activation(encoder) if text is not None else None,
+        activation=wanted if built_activations(encoder) != {wanted} else None,
         labels=labels,
         classes=_names(encoder, images),
         templates=text.templates if text is not None else (),
@@ -119,6 +141,8 @@ def check_answer(
         templates=read_templates(templates) if templates is not None else right.templates,
     )
     try:
+        if text is not None:  # Once, with a word on how long it takes; then it is cached.
+            encoder.head(used.classes, used.templates, progress=progress)
         return known_answer(encoder, images, sample_of(images), expected, used, right).check()
     except (TuiprobeError, ValueError) as error:
         return Check("known answer", "fail", str(error))

@@ -38,8 +38,14 @@ class Check:
     fix: str = ""
 
 
-def check_encoder(encoder: Encoder) -> list[Check]:
-    """Checks an encoder without images."""
+def check_encoder(encoder: Encoder, *, prompts: bool = True) -> list[Check]:
+    """Checks an encoder without images.
+
+    Args:
+        encoder: The encoder.
+        prompts: Whether prompts will be encoded; else the tokenizer is not looked at, which some
+            models have to download.
+    """
     checks: list[tuple[str, Callable[[Encoder], Check]]] = [
         ("weights", _weights),
         ("activation", _activation),
@@ -53,10 +59,16 @@ def check_encoder(encoder: Encoder) -> list[Check]:
     ]
     found = []
     for name, check in checks:
+        if name == "tokenizer" and not prompts:
+            found.append(Check(name, "skip", "no prompts to encode"))
+            continue
         try:
             found.append(check(encoder))
         except TuiprobeError as error:
             found.append(Check(name, "fail", str(error)))
+        except Exception as error:  # A model or a preprocessing of the user's may raise anything.
+            said = f"{type(error).__name__}: {error}"
+            found.append(Check(name, "fail", said, f"the check calls {encoder.name} itself"))
     return found
 
 
@@ -104,13 +116,29 @@ def _activation(encoder: Encoder) -> Check:
     said = " and ".join(sorted(built)) or "no GELU"
     if wanted == "relu" or (not built and wanted is None):
         return Check("activation", "pass", said)
+    if wanted is None and _own_configuration(encoder):
+        return Check("activation", "pass", f"{said}, as the model's own configuration says")
     if wanted is None:
         fix = "name the tag that the weights were trained under, as open_clip:ARCH/TAG"
         return Check("activation", "warn", f"{said}; nothing says what the weights want", fix)
+    insisted = encoder.name.endswith(("@gelu", "@quickgelu"))
+    if built != {wanted} and insisted:
+        said = f"built with {said} as you insist, trained with {wanted}"
+        return Check("activation", "warn", said, "leave the @ out for the right one")
     if built != {wanted}:
         fix = "use the preset, or the architecture with the activation of the weights"
         return Check("activation", "fail", f"built with {said}, trained with {wanted}", fix)
     return Check("activation", "pass", said)
+
+
+def _own_configuration(encoder: Encoder) -> bool:
+    """Whether the library's or the folder's configuration of these weights fixes the activation."""
+    located = any(part in encoder.name for part in (":hf-hub:", ":local-dir:"))
+    return (
+        located
+        or encoder.loader == "torchvision"
+        or (encoder.loader == "timm" and encoder.tag is not None)
+    )
 
 
 def _preprocessing_source(encoder: Encoder) -> Check:
@@ -149,6 +177,9 @@ def _normalisation(encoder: Encoder) -> Check:
     said = f"mean {_numbers(mean)}, std {_numbers(std)}"
     if not (_near(mean, wanted_mean) and _near(std, wanted_std)):
         wanted = f"mean {_numbers(wanted_mean)}, std {_numbers(wanted_std)}"
+        if encoder.loader == "py":
+            said = f"images get {said}; it says {wanted}"
+            return Check("normalisation", "warn", said, "correct what it says of itself")
         fix = "use the preprocessing that belongs to the weights"
         return Check("normalisation", "fail", f"images get {said}; they need {wanted}", fix)
     return Check("normalisation", "pass", said)

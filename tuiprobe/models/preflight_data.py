@@ -33,13 +33,35 @@ KNOWN_COUNTS = {
 }
 
 
-def check_labels(classes: Sequence[str], images: int) -> list[Check]:
-    """Checks what the class folders mean, and whether a well-known set is complete."""
+def check_labels(
+    classes: Sequence[str],
+    images: int,
+    *,
+    named: bool = False,
+    imagenet: Sequence[int] | None = None,
+) -> list[Check]:
+    """Checks what the class folders mean, and whether a well-known set is complete.
+
+    Args:
+        classes: Names of the class folders, by label.
+        images: Images there.
+        named: Whether the user gave the names by --classes.
+        imagenet: The label of each ImageNet class, -1 for none, where a suite says so (ObjectNet).
+    """
     if not classes:
         return [Check("label map", "skip", "no labels")]
+    if imagenet is not None:
+        answering = sum(label >= 0 for label in imagenet)
+        said = f"{answering} ImageNet classes answer for {len(set(imagenet) - {-1})} of its classes"
+        return [
+            Check("label map", "pass", f"{len(classes)} classes by the set's own mapping"),
+            Check("class mask", "pass", said),
+        ]
     labels = imagenet_labels(classes)
     if labels is None:
         digits = all(name.isdigit() for name in classes)
+        if digits and named:
+            return [Check("label map", "pass", f"{len(classes)} index folders, named by --classes")]
         if digits:
             fix = "give the names in label order by --classes FILE"
             said = f"{len(classes)} index folders, but not ImageNet's 1,000: names unknown"
@@ -72,7 +94,8 @@ class Setup:
 
     Attributes:
         preprocess: Image to tensor.
-        activation: ``gelu`` or ``quickgelu`` put in place of either; None leaves the model alone.
+        activation: ``gelu`` or ``quickgelu`` put in place of either, with a head that is not
+            cached; None leaves the model alone.
         labels: Class of each folder, by the data set's label.
         classes: Names in the order of the head's rows.
         templates: Prompt templates; empty for a classifier.
@@ -193,8 +216,10 @@ def _hits(
     encoder: Encoder, images: Dataset, samples: Sequence[Sample], setup: Setup, batch: int
 ) -> int:
     hits = 0
+    # Before an activation is swapped: a cached head must be that of the model as it is.
+    head = encoder.head(setup.classes, setup.templates) if setup.activation is None else None
     with torch.inference_mode(), activation(encoder.module, setup.activation):
-        head = _head(encoder, setup)
+        head = head if head is not None else _head(encoder, setup)
         for start in range(0, len(samples), batch):
             part = samples[start : start + batch]
             tensors = torch.stack([setup.preprocess(images.open(sample)) for sample in part])

@@ -1,5 +1,6 @@
 """report.md: for a practitioner who wants to know what was found and how far to trust it."""
 
+from tuiprobe.report.markdown_checks import population_section, preflight_section
 from tuiprobe.report.markdown_concepts import concept_sections
 from tuiprobe.report.markdown_head import head_sections
 from tuiprobe.report.markdown_outliers import headline, outlier_sections
@@ -38,6 +39,8 @@ def markdown(report: Report) -> str:
     lines += [""] if report.warnings else []
     lines += _in_short(report)
     lines += _subject(report)
+    lines += preflight_section(report)
+    lines += population_section(report)
     lines += outlier_sections(report)
     lines += head_sections(report)
     lines += concept_sections(report)

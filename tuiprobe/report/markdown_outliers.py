@@ -12,6 +12,7 @@ from tuiprobe.results import (
     TopImage,
     given,
 )
+from tuiprobe.results.population import Reference
 
 SHOWN_IMAGES = 5
 SHOWN_PERSISTENT = 32
@@ -23,8 +24,11 @@ def headline(report: Report) -> list[str]:
     if not finals:
         return []
 
+    untrained = None if report.population is None else report.population.untrained
+    reference = _reference(untrained)
+
     def row(name: str, cells: list[str]) -> list[str]:
-        return [name, *cells]
+        return [name, *cells, *([reference.get(name, "")] if untrained is not None else [])]
 
     rows = [
         row("images that count", [_counted(one) for one in finals]),
@@ -39,7 +43,25 @@ def headline(report: Report) -> list[str]:
         row("channel RMS kurtosis", [figure(one.rms_kurtosis) for one in finals]),
         row("mean cosine between images", [figure(one.mean_cosine) for one in finals]),
     ]
-    return table(["final representation", *(code(one.data) for one in finals)], rows)
+    header = ["final representation", *(code(one.data) for one in finals)]
+    if untrained is not None:
+        header.append(f"same architecture, **untrained**, {code(untrained.data)}")
+    return table(header, rows)
+
+
+def _reference(one: Reference | None) -> dict[str, str]:
+    """What is known of the same architecture untrained, by the row it belongs in."""
+    if one is None:
+        return {}
+    cells = {
+        "images that count": number(one.n),
+        "kurtosis": figure(one.kurtosis),
+        "expected after a random rotation": number(3 * (one.width - 1) / (one.width + 1)),
+        "persistence P": figure(one.persistence),
+    }
+    if given(one.kurtosis) and one.width > 1:
+        cells["kurtosis / (C - 1)"] = number(one.kurtosis.value / (one.width - 1))
+    return cells
 
 
 def outlier_sections(report: Report) -> list[str]:

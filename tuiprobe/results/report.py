@@ -10,6 +10,8 @@ from tuiprobe.results.base import Frozen
 from tuiprobe.results.concepts import Concepts
 from tuiprobe.results.directions import Directions
 from tuiprobe.results.outliers import Criterion, Outliers, Verdict
+from tuiprobe.results.population import Population
+from tuiprobe.results.preflight import PreflightCheck
 from tuiprobe.results.robustness import Robustness
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
@@ -57,6 +59,9 @@ class Report(Frozen):
         directions: privileged directions of the head; None where there is no head.
         robustness: accuracies and effective robustness; None without labels or head.
         concepts: concepts encoded by directions; None without a concept set.
+        population: the same architecture untrained, and other models filed in the atlas.
+        preflight: what was checked of encoder and labels before the first image.
+        probe_key: what the probes were answered with beyond `key`: head, names, templates, seed.
         not_run: parts that could not be run, with the reason.
         warnings: for the reader.
         timings: see `without_timings`.
@@ -76,6 +81,9 @@ class Report(Frozen):
     directions: Directions | None = None
     robustness: Robustness | None = None
     concepts: Concepts | None = None
+    population: Population | None = None
+    preflight: tuple[PreflightCheck, ...] = ()
+    probe_key: str = ""
     not_run: tuple[NotRunPart, ...] = ()
     warnings: tuple[str, ...] = ()
     timings: Timings = Timings()

@@ -1,0 +1,45 @@
+"""Other models' figures that a run's own stand beside."""
+
+from typing import Literal
+
+from tuiprobe.results.base import Figure, Frozen
+
+
+class Reference(Frozen):
+    """The signature of another model, or of the same architecture untrained.
+
+    Attributes:
+        model: as its run named it.
+        architecture: the library's name.
+        weights: `untrained` for random weights.
+        data: what it was measured on.
+        n: images.
+        width: channels of the representation.
+        kurtosis: kappa.
+        persistence: P; without interval where none was kept.
+    """
+
+    model: str
+    architecture: str
+    weights: Literal["pretrained", "checkpoint", "untrained"]
+    data: str
+    n: int
+    width: int
+    kurtosis: Figure
+    persistence: Figure
+
+
+class Population(Frozen):
+    """Where a model stands among others of its representation kind.
+
+    Attributes:
+        untrained: the same architecture with random weights; None where none ships.
+        filed: trained models that `tuiprobe atlas add` filed on this machine, without this one.
+        lower_kurtosis: how many of them have a lower kappa / (C - 1), which compares across widths.
+        lower_persistence: how many of them have a lower P.
+    """
+
+    untrained: Reference | None
+    filed: tuple[Reference, ...] = ()
+    lower_kurtosis: int = 0
+    lower_persistence: int = 0
