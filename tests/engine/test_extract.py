@@ -161,6 +161,7 @@ def test_the_live_view_agrees_with_the_end(tmp_path: Path) -> None:
     own = merged.arrays["embedding/sample_self_share"]
     cross = ((shares * n) @ (shares * n) - own.sum()) / (n * (n - 1))
     assert tap["persistence"] == pytest.approx((cross - 1 / width) / (own.mean() - 1 / width))
+    assert tap["effective_channels"] == pytest.approx(1 / cross)
     leading = np.bincount(merged.arrays["embedding/sample_leading"], minlength=width)
     assert arrays["val/embedding/leads"] == pytest.approx(leading / n)
     top = state["top"]["val"]

@@ -58,8 +58,8 @@ class RunningTap:
         None before two images.
         """
         if self.images < 2:
-            nothing = dict.fromkeys(("kurtosis", "low", "high", "persistence"))
-            return {**nothing, "n": self.images}
+            names = ("kurtosis", "low", "high", "persistence", "effective_channels")
+            return {**dict.fromkeys(names), "n": self.images}
         mean = self.kurtosis_sum / self.images
         variance = max(self.kurtosis_square_sum / self.images - mean**2, 0.0)
         half = _NORMAL_95 * math.sqrt(variance / self.images)
@@ -67,18 +67,22 @@ class RunningTap:
             "kurtosis": mean,
             "low": mean - half,
             "high": mean + half,
-            "persistence": self._persistence(),
+            **self._sharing(),
             "n": self.images,
         }
 
-    def _persistence(self) -> float | None:
+    def _sharing(self) -> dict[str, float | None]:
+        """Returns persistence and effective channels, without intervals."""
         n, width = self.images, len(self.share_sum)
         own = self.share_square_sum / n
         if missing(n, width, own) is not None:
-            return None
+            return {"persistence": None, "effective_channels": None}
         square = float((self.share_sum**2).sum())
         cross = (square - self.share_square_sum) / (n * (n - 1))
-        return float(ratio(cross, own, width))
+        return {
+            "persistence": float(ratio(cross, own, width)),
+            "effective_channels": 1 / cross if cross > 0 else None,
+        }
 
 
 class LiveView:

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from tuiprobe.tui.ascii import AsciiFilter
+from tuiprobe.tui.child import Engine
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.themes import DARK, LIGHT
 
@@ -57,11 +58,17 @@ class TuiprobeApp(App[None]):
         self.add_class("-ascii" if ascii else "-unicode")
         if ascii:
             self._filters.append(AsciiFilter())
-        self.farewell = ""
+        self.engines: list[Engine] = []
         self._places: dict[str, Callable[[], Screen[None]]] = {
             "models": self._models,
             "runs": self._runs,
         }
+
+    @property
+    def farewell(self) -> str:
+        """What to say when the program is left: which runs go on."""
+        going = [engine for engine in self.engines if engine.ended() is None]
+        return "\n".join(f"a run goes on; to see it: {engine.reopened_by}" for engine in going)
 
     def on_mount(self) -> None:
         """Shows the first screen."""

@@ -49,7 +49,7 @@ class Engine:
     """
 
     def __init__(self, arguments: Sequence[str], log: Path) -> None:
-        self.arguments = tuple(arguments)
+        self.arguments, self.log = tuple(arguments), log
         log.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         descriptor = os.open(log, flags, 0o644)
@@ -63,6 +63,11 @@ class Engine:
             )
         finally:
             os.close(descriptor)
+
+    @property
+    def reopened_by(self) -> str:
+        """The command that shows the run again."""
+        return shown_command(["open", str(self.log.parent)])
 
     @property
     def pid(self) -> int:

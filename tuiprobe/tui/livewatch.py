@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,6 +44,7 @@ class LiveTap:
         high: Upper end.
         n: Images.
         persistence: Running persistence; None before two images.
+        effective_channels: Over how many channels the fourth moment spreads; likewise.
         shares: float64 ``[C]``, mean share of each channel in the fourth moment.
         leads: float64 ``[C]``, fraction of images that a channel leads; None if unknown.
     """
@@ -53,14 +54,9 @@ class LiveTap:
     high: float | None
     n: int
     persistence: float | None
+    effective_channels: float | None
     shares: NDArray[np.float64]
     leads: NDArray[np.float64] | None = None
-
-    @property
-    def effective_channels(self) -> float | None:
-        """1 over the sum of squared mean shares: over how many channels the moment spreads."""
-        total = float((self.shares**2).sum())
-        return 1 / total if total > 0 else None
 
 
 @dataclass(frozen=True)
@@ -139,12 +135,18 @@ class Watch:
 
     Args:
         run: The run directory.
+        log: What the engine says; None for the directory's own log.
         now: The reader's own clock; only differences count.
     """
 
-    def __init__(self, run: Path, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        run: Path,
+        log: Path | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.run, self._now = run, now
-        self._log = Tail(run / "log.txt")
+        self._log = Tail(log or run / "log.txt")
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._events: deque[Said] = deque(maxlen=_KEPT_EVENTS)
         self._event_files: dict[str, Tail] = {}
@@ -322,6 +324,7 @@ def _tap(
         high=_number(values.get("high")),
         n=_whole(values.get("n")),
         persistence=_number(values.get("persistence")),
+        effective_channels=_number(values.get("effective_channels")),
         shares=shares,
         leads=leads if leads is not None and leads.shape == shares.shape else None,
     )
@@ -341,17 +344,22 @@ def _merge(taps: list[LiveTap]) -> LiveTap | None:
         errors = [tap.n * ((tap.high or 0.0) - (tap.kurtosis or 0.0)) for tap in known]
         half = math.hypot(*errors) / images
         low, high = mean - half, mean + half
-    persistences = [tap.persistence for tap in taps if tap.persistence is not None]
     leads = [tap.leads * tap.n for tap in taps if tap.leads is not None]
     return LiveTap(
         kurtosis=mean,
         low=low,
         high=high,
         n=n,
-        persistence=sum(persistences) / len(persistences) if persistences else None,
+        persistence=_mean(tap.persistence for tap in taps),
+        effective_channels=_mean(tap.effective_channels for tap in taps),
         shares=sum((tap.shares * tap.n for tap in taps[1:]), taps[0].shares * taps[0].n) / n,
         leads=sum(leads[1:], leads[0]) / n if len(leads) == len(taps) else None,
     )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _merged_top(ranks: list[dict[str, Any]]) -> dict[tuple[str, int], tuple[int, ...]]:

@@ -31,7 +31,7 @@ class ProbeScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Lays out the top line, the body and the footer."""
-        yield Static(self._place(), id="place")
+        yield Static(self._top_line(), id="place")
         yield Static(
             f"the window is too small: {SMALLEST[0]} x {SMALLEST[1]} or more, please",
             id="too-small",
@@ -47,5 +47,5 @@ class ProbeScreen(Screen[None]):
         """Shows other text in the line at the top."""
         self.query_one("#place", Static).update(inert(text))
 
-    def _place(self) -> str:
+    def _top_line(self) -> str:
         return f"tuiprobe  {self.PLACE}"

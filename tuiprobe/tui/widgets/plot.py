@@ -33,7 +33,7 @@ def line_with_band(points: Sequence[Point], width: int, height: int) -> list[str
         height: Lines.
 
     >>> line_with_band([Point(0, 0, 0, 0), Point(1, 1, 1, 1)], 2, 1)
-    ['⣀⠊']
+    ['⣀⣸']
     """
     if not points or width < 1 or height < 1:
         return [" " * width] * height

@@ -1,0 +1,126 @@
+"""What the live screen says in words: the line of progress, the stage, how a run ended."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+
+from tuiprobe.tui.livewatch import Snapshot
+from tuiprobe.tui.text import clock
+from tuiprobe.tui.widgets.bars import bar
+from tuiprobe.tui.widgets.plot import Point
+
+QUIET_SECONDS = 20.0
+STAGES = {
+    "load": "loading",
+    "extract": "measuring",
+    "merge": "merging",
+    "head": "building the head",
+    "probe": "probing",
+}
+
+
+def progress_line(snapshot: Snapshot, width: int) -> str:
+    """Returns set, images, a bar, rate and time left as one line.
+
+    >>> one = Snapshot(set="val", done=50, total=100, rate=20.0, eta=2.5)
+    >>> progress_line(one, 60).rstrip()
+    'val 50 of 100 ━━━━━━━━━━────────── 50 % 20 img/s ETA 0:02'
+    """
+    through = snapshot.done + snapshot.skipped
+    part = through / snapshot.total if snapshot.total else 0.0
+    head = f"{snapshot.set} {through:,} of {snapshot.total:,} "
+    skipped = f" {snapshot.skipped} skipped" if snapshot.skipped else ""
+    eta = f" ETA {clock(snapshot.eta)}" if snapshot.eta is not None else ""
+    tail = f" {100 * part:.0f} % {snapshot.rate:.0f} img/s{eta}{skipped}"
+    room = min(max(width - len(head) - len(tail), 0), 20)
+    full = len(bar(part, room).replace("▏", ""))
+    return head + "━" * min(full, room) + "─" * (room - min(full, room)) + tail
+
+
+def state_line(snapshot: Snapshot, name: str, elapsed: float | None, paused: bool) -> str:
+    """Returns what the run does now, with a sign that is told without colour.
+
+    Args:
+        snapshot: The run.
+        name: Of the run.
+        elapsed: Seconds since this screen started it; None if it did not.
+        paused: Whether the view is held.
+    """
+    held = " · view paused, the run goes on" if paused else ""
+    if snapshot.state == "gone":
+        return f"✗ {name}: the run directory is gone; what was shown stays here"
+    if snapshot.state == "starting":
+        since = f" ({clock(elapsed)})" if elapsed is not None else ""
+        return f"○ {name}: starting: libraries load, the model is built{since}{held}"
+    if snapshot.state == "ended":
+        return f"{_END[snapshot.outcome]} {name}: {snapshot.outcome}{held}"
+    doing = STAGES.get(snapshot.stage, snapshot.stage)
+    quiet = ""
+    if snapshot.stage == "extract" and snapshot.silence >= QUIET_SECONDS:
+        quiet = f" · no sign of life for {clock(snapshot.silence)}"
+    return f"● {name}: {doing}{quiet}{held}"
+
+
+_END = {"done": "✓", "failed": "✗", "interrupted": "!"}
+
+
+def ending(code: int, log: tuple[str, ...]) -> tuple[str, str]:
+    """Returns how the engine ended: the cause in one sentence, and what to do.
+
+    Args:
+        code: Exit code; negative for a signal.
+        log: What it said.
+    """
+    said = next((line for line in reversed(log) if line.startswith("error:")), "")
+    said = said.removeprefix("error:").strip()
+    if code == 0:
+        return "the run is done", "enter shows the results"
+    if code == 130:
+        return "the run was stopped; what is measured is kept", "r goes on with it"
+    if code < 0:
+        name = _signal_name(-code)
+        memory = ": memory may have run out" if name == "SIGKILL" else ""
+        return f"the engine was ended by {name}{memory}", "r goes on with what is published"
+    if said:
+        return said, "l shows the log, r tries again"
+    last = next((line for line in reversed(log) if line.strip()), "")
+    why = f": {last.strip()}" if last else ""
+    return f"the engine ended with code {code}{why}", "l shows the log, r tries again"
+
+
+def span(points: Sequence[Point]) -> str:
+    """Returns what the height of a plot of these points spans; empty where there are none."""
+    if not points:
+        return ""
+    low, high = min(point.low for point in points), max(point.high for point in points)
+    return f"line {low:.2f} to {high:.2f}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def figures(snapshot: Snapshot, place: tuple[str, str] | None) -> list[str]:
+    """Returns the running figures of one set and tap, a line each.
+
+    >>> figures(Snapshot(), None)
+    ['no image measured yet']
+    """
+    tap = snapshot.taps.get(place) if place is not None else None
+    if tap is None or place is None:
+        return ["no image measured yet"]
+    width = len(tap.shares)
+    basis = 3 * (width - 1) / (width + 1)
+    if tap.kurtosis is None:
+        return [f"n {tap.n}"]
+    lines = [f"{tap.kurtosis:.2f}  ({tap.low:.2f} to {tap.high:.2f})  n {tap.n:,}"]
+    lines.append(f"after a random rotation {basis:.2f}")
+    if tap.persistence is not None:
+        lines.append(f"persistence {tap.persistence:.3f}")
+    if tap.effective_channels is not None:
+        lines.append(f"effective channels {tap.effective_channels:.1f} of {width}")
+    return lines

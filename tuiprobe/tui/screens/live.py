@@ -1,0 +1,386 @@
+"""Live: a run as it goes on, here or on another machine."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.timer import Timer
+from textual.widgets import Static
+
+from tuiprobe.tui import progress
+from tuiprobe.tui.child import Engine, shown_command
+from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, has_results, runs_of
+from tuiprobe.tui.screens.base import ProbeScreen
+from tuiprobe.tui.text import inert, inert_lines
+from tuiprobe.tui.widgets.bars import ChannelBars
+from tuiprobe.tui.widgets.layers import LayerStrip
+from tuiprobe.tui.widgets.lines import Lines
+from tuiprobe.tui.widgets.plot import LinePlot, Point
+from tuiprobe.tui.widgets.thumbnail import Thumbnail
+
+FRAME_SECONDS = 0.2
+MOST_POINTS = 1000
+THUMBNAILS = 6
+
+Place = tuple[str, str]
+"""Set and tap."""
+
+
+class LiveScreen(ProbeScreen):
+    """The run goes on in a process of its own: pausing or leaving this screen does not stop it.
+
+    Args:
+        run: The run directory, or a group's, which holds one directory a model.
+        engine: The process, if this program started it.
+    """
+
+    AUTO_FOCUS = "ChannelBars"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "results", "results", tooltip="The results, once they are there"),
+        Binding("left", "layer(-1)", "layer", key_display="←→", tooltip="Layer before"),
+        Binding("right", "layer(1)", "layer", show=False, tooltip="Next layer"),
+        Binding("space", "pause", "pause", tooltip="Hold the view; the run goes on"),
+        Binding("l", "log", "log", tooltip="Show or hide the log"),
+        Binding("x", "cancel", "cancel", tooltip="Stop the run; what is measured is reported"),
+        Binding("X", "kill", "end", show=False, tooltip="End this screen's engine at once"),
+        Binding("d", "detach", "detach", tooltip="Leave this screen; the run goes on"),
+        Binding("r", "again", "go on", tooltip="Start an ended run again; it resumes"),
+        Binding("s", "set", "next set", show=False, tooltip="Next set of images"),
+        Binding("n", "run_of_group", "next run", show=False, tooltip="Next model of the group"),
+        Binding("m", "maximise", "maximise", show=False, tooltip="Maximise this panel, or restore"),
+        Binding("y", "copy", "copy", show=False, tooltip="Copy the channel under the cursor"),
+        Binding("c", "copy_command", "command", show=False, tooltip="Copy the command of this run"),
+    ]
+
+    def __init__(self, run: Path, engine: Engine | None = None) -> None:
+        super().__init__()
+        self.root, self.engine = run, engine
+        self._members = [run]
+        self._member = 0
+        self._started = time.monotonic()
+        self._paused = False
+        self._told: int | None = None
+        self._place: Place | None = None
+        self._chosen_set: str | None = None
+        self._chosen_tap = "embedding"
+        self._shown = Snapshot()
+        self._history: dict[Place, list[Point]] = {}
+        self._watch = self._new_watch()
+        self._timer: Timer | None = None
+
+    def _new_watch(self) -> WatchThread:
+        return WatchThread(Watch(self.run_path, log=self.root / "log.txt"))
+
+    @property
+    def run_path(self) -> Path:
+        """The run directory that is shown."""
+        return self._members[self._member]
+
+    def compose_body(self) -> ComposeResult:
+        """Lays out the bars, the layers, the figures, the pictures and the log."""
+        yield Static("", id="progress", markup=False)
+        with Horizontal(id="body"):
+            with Vertical(id="channels", classes="panel"):
+                yield ChannelBars()
+                yield LayerStrip()
+            with Vertical(id="side"):
+                with Vertical(id="kurtosis", classes="panel"):
+                    yield Static("", id="figures", markup=False)
+                    yield LinePlot()
+                with Vertical(id="pictures", classes="panel"):
+                    with Horizontal(id="thumbnails"):
+                        for number in range(THUMBNAILS):
+                            yield Thumbnail(id=f"picture-{number}")
+                    yield Static("", id="picture-note", markup=False)
+        yield Static("", id="warning", markup=False)
+        with Vertical(id="log", classes="panel"):
+            yield Lines()
+
+    def on_mount(self) -> None:
+        """Begins to look."""
+        self.query_one("#channels").border_title = "channels by share of the fourth moment"
+        self.query_one("#kurtosis").border_title = "kurtosis"
+        self.query_one("#log").border_title = "log"
+        self.query_one("#log").display = False
+        if self.engine is not None:
+            self._engines().append(self.engine)
+        self._timer = self.set_interval(FRAME_SECONDS, self._tick)
+        self._tick()
+
+    def on_unmount(self) -> None:
+        """Stops looking; the run goes on."""
+        self._watch.stop()
+
+    def _engines(self) -> list[Engine]:
+        engines: list[Engine] = getattr(self.app, "engines", [])
+        return engines
+
+    # What is shown.
+
+    def _tick(self) -> None:
+        self._find_members()
+        snapshot = self._watch.latest
+        self._note_end(snapshot)
+        self._remember(snapshot)
+        self.place(self._state(snapshot))
+        if self._paused:
+            return
+        if snapshot.log != self._shown.log or snapshot.events != self._shown.events:
+            self._show_said(snapshot)
+        if snapshot.beat != self._shown.beat or snapshot.taps is not self._shown.taps:
+            self._shown = snapshot
+            self._show_figures()
+        self._shown = snapshot
+
+    def _find_members(self) -> None:
+        if self._members == [self.root] and not (self.root / "key").exists():
+            found = runs_of(self.root)
+            if found != [self.root]:
+                self._members, self._member = found, 0
+                self._look_at_member()
+
+    def _state(self, snapshot: Snapshot) -> str:
+        elapsed = time.monotonic() - self._started if self.engine is not None else None
+        if self._told is not None and snapshot.state != "gone":
+            cause, fix = progress.ending(self._told, snapshot.log)
+            sign = "✓" if self._told == 0 else "!" if self._told == 130 else "✗"
+            return f"{sign} {self.root.name}: {cause} · {fix}"
+        return progress.state_line(snapshot, self.run_path.name, elapsed, self._paused)
+
+    def _note_end(self, snapshot: Snapshot) -> None:
+        """Tells once how the engine ended."""
+        code = self.engine.ended() if self.engine is not None else None
+        if code is None or self._told is not None:
+            return
+        self._told = code
+        cause, fix = progress.ending(code, snapshot.log)
+        if code not in (0, 130):
+            self.notify(f"{cause}\n{fix}", severity="error", timeout=10, markup=False)
+        else:
+            self.notify(f"{cause}: {fix}", timeout=5, markup=False)
+
+    def _remember(self, snapshot: Snapshot) -> None:
+        if snapshot.beat == self._shown.beat:
+            return
+        for place, tap in snapshot.taps.items():
+            points = self._history.setdefault(place, [])
+            if tap.kurtosis is None or tap.low is None or tap.high is None:
+                continue
+            if not points or points[-1].x < tap.n:
+                points.append(Point(tap.n, tap.kurtosis, tap.low, tap.high))
+            if len(points) > MOST_POINTS:
+                del points[1::2]
+
+    def _show_said(self, snapshot: Snapshot) -> None:
+        said = snapshot.log or tuple(f"{one.kind}: {one.message}" for one in snapshot.events)
+        self.query_one(Lines).show(said)
+        warnings = [one.message for one in snapshot.events if one.kind in ("warning", "failed")]
+        text = f"! {warnings[-1]}" if warnings else ""
+        if len(warnings) > 1:
+            text += f"  (and {len(warnings) - 1} more: l)"
+        self.query_one("#warning", Static).update(inert(text, "dim"))
+        self.query_one("#warning").display = bool(text)
+
+    def _show_figures(self) -> None:
+        snapshot = self._shown
+        self.query_one("#progress", Static).update(
+            inert(progress.progress_line(snapshot, self.size.width - 2) if snapshot.total else "")
+        )
+        self._place = self._current_place(snapshot)
+        self.query_one("#figures", Static).update(
+            inert_lines(progress.figures(snapshot, self._place))
+        )
+        tap = snapshot.taps.get(self._place) if self._place else None
+        if tap is not None and self._place is not None:
+            set_name, tap_name = self._place
+            channels = self.query_one("#channels")
+            channels.border_title = inert(
+                f"channels by share of the fourth moment · {set_name} · {tap_name} · "
+                f"{len(tap.shares)}"
+            )
+            self.query_one(ChannelBars).show(tap.shares, tap.leads)
+            points = self._history.get(self._place, [])
+            self.query_one(LinePlot).show(points)
+            self.query_one("#kurtosis").border_subtitle = inert(progress.span(points))
+        self._show_layers(snapshot)
+        self._show_pictures()
+
+    def _current_place(self, snapshot: Snapshot) -> Place | None:
+        sets = {place[0] for place in snapshot.taps}
+        wanted = self._chosen_set if self._chosen_set in sets else snapshot.set
+        if wanted not in sets:
+            wanted = self._place[0] if self._place and self._place[0] in sets else ""
+        taps = self._taps(snapshot, wanted)
+        if not taps:
+            return None
+        return wanted, self._chosen_tap if self._chosen_tap in taps else taps[-1]
+
+    @staticmethod
+    def _taps(snapshot: Snapshot, set_name: str) -> list[str]:
+        """Returns the taps of a set, the final representation last, as in the network."""
+        taps = [tap for name, tap in snapshot.taps if name == set_name]
+        return sorted(taps, key=lambda tap: tap == "embedding")
+
+    def _show_layers(self, snapshot: Snapshot) -> None:
+        if self._place is None:
+            return
+        taps = self._taps(snapshot, self._place[0])
+        values = [snapshot.taps[self._place[0], tap].kurtosis for tap in taps]
+        self.query_one(LayerStrip).show(taps, values, taps.index(self._place[1]))
+
+    @on(ChannelBars.Selected)
+    def _show_pictures(self) -> None:
+        channel = self.query_one(ChannelBars).channel
+        pictures = self.query_one("#pictures")
+        note = self.query_one("#picture-note", Static)
+        ids: tuple[int, ...] = ()
+        if channel is None or self._place is None:
+            pictures.border_title = "strongest images"
+        else:
+            pictures.border_title = inert(f"channel {channel} · strongest images")
+            if self._place[1] == "embedding":
+                ids = self._shown.top.get((self._place[0], channel), ())
+        for number in range(THUMBNAILS):
+            path = None
+            if number < len(ids) and self._place is not None:
+                path = self.run_path / "thumbs" / self._place[0] / f"{ids[number]}.jpg"
+            self.query_one(f"#picture-{number}", Thumbnail).show(path)
+        note.update(inert(self._picture_note(ids), "dim"))
+
+    def _picture_note(self, ids: tuple[int, ...]) -> str:
+        if ids:
+            return "image " + ", ".join(str(i) for i in ids[:THUMBNAILS])
+        if self._place is not None and self._place[1] != "embedding":
+            return "inner layers have no pictures: → goes to the embedding"
+        return "pictures come for the eight channels of largest share"
+
+    # What the keys do.
+
+    def action_results(self) -> None:
+        """Goes to the results."""
+        if not has_results(self.run_path):
+            self.notify("no results yet: they come at the end, or after x", timeout=3)
+            return
+        from tuiprobe.tui.screens.results import ResultsScreen
+
+        self.app.switch_screen(ResultsScreen(self.run_path))
+
+    def action_layer(self, by: int) -> None:
+        """Selects another layer."""
+        if self._place is None:
+            return
+        taps = self._taps(self._shown, self._place[0])
+        index = max(0, min(taps.index(self._place[1]) + by, len(taps) - 1))
+        self._chosen_tap = taps[index]
+        self._show_figures()
+
+    @on(LayerStrip.Clicked)
+    def _layer_clicked(self, event: LayerStrip.Clicked) -> None:
+        if self._place is not None:
+            self._chosen_tap = self._taps(self._shown, self._place[0])[event.index]
+            self._show_figures()
+
+    def action_set(self) -> None:
+        """Selects the next set of images; the view no longer follows the run from set to set."""
+        sets = list(dict.fromkeys(place[0] for place in self._shown.taps))
+        if self._place is not None and sets:
+            self._chosen_set = sets[(sets.index(self._place[0]) + 1) % len(sets)]
+            self._show_figures()
+
+    def action_run_of_group(self) -> None:
+        """Shows the next model of the group."""
+        if len(self._members) > 1:
+            self._member = (self._member + 1) % len(self._members)
+            self._look_at_member()
+
+    def _look_at_member(self) -> None:
+        self._watch.stop()
+        self._history, self._place, self._shown = {}, None, Snapshot()
+        self._watch = self._new_watch()
+
+    def action_pause(self) -> None:
+        """Holds the view, or goes on with what has come since."""
+        self._paused = not self._paused
+        self._tick()
+
+    def action_log(self) -> None:
+        """Shows or hides the log."""
+        panel = self.query_one("#log")
+        panel.display = not panel.display
+        if panel.display:
+            self._show_said(self._watch.latest)
+
+    def _active(self) -> bool:
+        if self.engine is not None:
+            return self.engine.ended() is None
+        return self._watch.latest.state in ("starting", "running")
+
+    def action_cancel(self) -> None:
+        """Asks the engine to stop: by a signal, or for another host by a file."""
+        if not self._active():
+            self.notify("the run has ended already", timeout=3)
+            return
+        try:
+            if self.engine is not None:
+                self.engine.cancel()
+            else:
+                (self.run_path / "cancel").touch()
+        except OSError as error:
+            self.notify(f"cannot stop it: {error.strerror}", severity="error", markup=False)
+            return
+        hint = "; X ends it at once" if self.engine is not None else ""
+        self.notify(f"asked to stop; a report of what is measured follows{hint}", timeout=5)
+
+    def action_kill(self) -> None:
+        """Ends the engine without a report."""
+        if self.engine is not None:
+            self.engine.kill()
+
+    async def action_detach(self) -> None:
+        """Leaves the run to itself."""
+        if self._active():
+            self.app.notify(f"it goes on: tuiprobe open {self.root}", timeout=6, markup=False)
+        await self.app.run_action("back")
+
+    def action_again(self) -> None:
+        """Starts the engine again with the same options; it resumes."""
+        if self.engine is None or self.engine.ended() is None:
+            self.notify("r starts a run of this screen again after it ended", timeout=3)
+            return
+        try:
+            self.engine = Engine(self.engine.arguments, self.root / "log.txt")
+        except OSError as error:
+            self.notify(f"cannot start: {error.strerror}", severity="error", markup=False)
+            return
+        self._engines().append(self.engine)
+        self._told, self._started = None, time.monotonic()
+        self._look_at_member()
+
+    def action_maximise(self) -> None:
+        """Maximises the panel with the focus, or restores all."""
+        if self.maximized is not None:
+            self.minimize()
+        elif self.focused is not None:
+            self.maximize(self.focused)
+
+    def action_copy(self) -> None:
+        """Copies channel, share and lead of the channel under the cursor."""
+        channel = self.query_one(ChannelBars).channel
+        tap = self._shown.taps.get(self._place) if self._place else None
+        if channel is None or tap is None or self._place is None:
+            return
+        text = f"{self._place[0]}\t{self._place[1]}\t{channel}\t{tap.shares[channel]:.6g}"
+        self.app.copy_to_clipboard(text)
+        self.notify("channel copied", timeout=2)
+
+    def action_copy_command(self) -> None:
+        """Copies the command that does the same, or opens this run."""
+        words = self.engine.arguments if self.engine else ("open", str(self.root))
+        self.app.copy_to_clipboard(shown_command(words))
+        self.notify("command copied", timeout=2)

@@ -1,0 +1,104 @@
+"""The measured layers as a heat strip: darker means more kurtosis; one is selected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tuiprobe.plaintext import plain
+from tuiprobe.tui.text import fitted
+
+SHADES = "·░▒▓█"
+
+
+def heat(kurtosis: float | None, largest: float) -> str:
+    """Returns the shade of a layer: its excess over 3 against the largest, on a log scale.
+
+    >>> heat(3.0, 71.0), heat(71.0, 71.0), heat(None, 71.0)
+    ('░', '█', '·')
+    """
+    if kurtosis is None:
+        return SHADES[0]
+    part = math.log1p(max(kurtosis - 3, 0.0)) / (math.log1p(max(largest - 3, 0.0)) or 1.0)
+    return SHADES[1 + min(round(part * 3), 3)]
+
+
+def strip_line(values: Sequence[float | None], selected: int, width: int) -> str:
+    """Returns the layers as shades, the selected one in brackets; a window of them if too many.
+
+    >>> strip_line([3.0, 20.0, 71.0], 1, 20)
+    ' ░[▓]█              '
+    """
+    largest = max((value for value in values if value is not None), default=3.0)
+    room = max((width - 2) // 2, 1)
+    start = max(0, min(selected - room // 2, len(values) - room))
+    shown = range(start, min(start + room, len(values)))
+    gaps = ["[" if i == selected else "]" if i == selected + 1 else " " for i in shown]
+    last = "]" if selected == start + len(shown) - 1 else ""
+    shades = "".join(g + heat(values[i], largest) for g, i in zip(gaps, shown, strict=True))
+    return fitted(shades + last, width)
+
+
+class LayerStrip(Widget):
+    """Layers in the order of the network; two lines: shades, and the selected layer's figures."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"layers--dim"}
+    DEFAULT_CSS = """
+    LayerStrip { height: 2; color: $accent; }
+    LayerStrip > .layers--dim { color: $foreground 70%; }
+    """
+
+    class Clicked(Message):
+        """A layer was clicked.
+
+        Args:
+            index: Of the layer.
+        """
+
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            self.index = index
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._names: list[str] = []
+        self._values: list[float | None] = []
+        self._selected = 0
+
+    def show(self, names: list[str], values: list[float | None], selected: int) -> None:
+        """Shows other figures in place."""
+        self._names, self._values, self._selected = names, values, selected
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Returns the shades or the words below them."""
+        width = self.size.width
+        if y == 0:
+            text = strip_line(self._values, self._selected, width)
+            return Strip([Segment(text, self.rich_style)], width)
+        style = self.get_component_rich_style("layers--dim")
+        return Strip([Segment(fitted(self._words(), width), style)], width)
+
+    def _words(self) -> str:
+        if not self._names:
+            return "no layer measured yet"
+        value = self._values[self._selected]
+        kurtosis = "" if value is None else f" · kurtosis {value:.1f}"
+        place = f"{self._selected + 1} of {len(self._names)}"
+        return f"{plain(self._names[self._selected])}{kurtosis} · {place}"
+
+    def on_click(self, event: events.Click) -> None:
+        """Selects the layer that was clicked."""
+        room = max((self.size.width - 2) // 2, 1)
+        start = max(0, min(self._selected - room // 2, len(self._values) - room))
+        index = start + (event.x - 1) // 2
+        if 0 <= index < len(self._names):
+            self.post_message(self.Clicked(index))
