@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_SECONDS = 0.5
 
 
@@ -28,6 +30,7 @@ class StopRequest:
         self._cancel_file = cancel_file
         self._reason: str | None = None
         self._next_poll = 0.0
+        self._previous: dict[int, Any] = {}
 
     def check(self) -> None:
         """Raises :class:`Interrupted` once a stop was asked for."""
@@ -40,17 +43,23 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Takes SIGINT and SIGTERM as requests; a second SIGINT ends the process at once."""
+        """Takes SIGINT and SIGTERM as requests; a second SIGINT ends the process at once.
+
+        Nested, all the requests hear the signal: several runs in one process stop together.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may install handlers; the cancel file still works
             return
-        previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+        self._previous = {s: signal.signal(s, self._on_signal) for s in _SIGNALS}
         try:
             yield
         finally:
-            for number, handler in previous.items():
+            for number, handler in self._previous.items():
                 signal.signal(number, handler)
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._reason = signal.Signals(number).name
+        outer = self._previous[number]
+        if getattr(outer, "__func__", None) is StopRequest._on_signal:
+            outer(number, frame)
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,265 @@
+"""The stages of one planned run: prepare, extract, finish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tuiprobe.engine.baselines import keep_baseline
+from tuiprobe.engine.clock import Clock
+from tuiprobe.engine.concepts import exemplar_ids, write_labels
+from tuiprobe.engine.decoding import explaining_dead_workers
+from tuiprobe.engine.extract import Extraction
+from tuiprobe.engine.fingerprint import current_fingerprint
+from tuiprobe.engine.heads import write_head
+from tuiprobe.engine.live import LiveView
+from tuiprobe.engine.merge import MergedSet, finished_shards, merge_set, write_merged
+from tuiprobe.engine.plan import Plan
+from tuiprobe.engine.preflight import preflight
+from tuiprobe.engine.probing import probe_directory
+from tuiprobe.engine.ranks import Rank
+from tuiprobe.engine.record import record_of, write_plan, write_spec
+from tuiprobe.engine.resume import Inventory, take_inventory
+from tuiprobe.engine.shards import Shard
+from tuiprobe.engine.stopping import Interrupted, StopRequest
+from tuiprobe.engine.thumbs import candidates, write_thumbnails
+from tuiprobe.engine.unreadable import UnreadableLimit
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.events import Event, Kind, Listener
+from tuiprobe.results import Report
+from tuiprobe.rundir import RunDir, write_text, writing
+from tuiprobe.spec import FINAL_TAP
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        directory: The run directory.
+        complete: Whether every image was measured.
+        merged: Whether this process wrote the results; False where another rank will.
+        resumed: Images that an earlier attempt had already measured.
+        untrained: Whether the encoder has random weights.
+    """
+
+    directory: RunDir
+    complete: bool
+    merged: bool
+    resumed: int
+    untrained: bool
+
+
+def _record(directory: RunDir, rank: Rank, event: Event) -> None:
+    """Appends a milestone to the run's event file."""
+    path = directory.events_file(rank.number)
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(event.to_line())
+
+
+def _modified(path: Path) -> int | None:
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+class Stages:
+    """What happens to a planned run in its locked directory, in this order.
+
+    Args:
+        plan: What to measure.
+        directory: The run directory, locked by the caller.
+        rank: This process among those that share the run.
+        clock: Started with the run.
+        listen: Told about everything that happens.
+
+    Attributes:
+        plan: As given.
+        missing: This rank's shards that are still to be measured.
+    """
+
+    def __init__(
+        self, plan: Plan, directory: RunDir, rank: Rank, clock: Clock, listen: Listener
+    ) -> None:
+        self.plan, self._directory, self._rank = plan, directory, rank
+        self._clock, self._outside = clock, listen
+        self._fingerprint = current_fingerprint(plan.spec.device)
+        self._stop = StopRequest(directory.cancel_file)
+        self.missing: list[Shard] = []
+        self._inventory = Inventory((), 0, 0)
+        self._interrupted = False  # before every image was measured
+        self._headless = False  # while the head was built, after all images were measured
+
+    @contextmanager
+    def noting_failure(self) -> Iterator[None]:
+        """Writes a failure of the block into the run's events too."""
+        try:
+            with explaining_dead_workers():
+                yield
+        except TuiprobeError as error:
+            with suppress(TuiprobeError):
+                _record(self._directory, self._rank, Event("failed", str(error)))
+            raise
+
+    def _listen(self, event: Event) -> None:
+        if event.kind != "progress":
+            _record(self._directory, self._rank, event)
+        self._outside(event)
+
+    def prepare(self, mix: bool) -> None:
+        """Makes or takes over the directory and sees what is left to do.
+
+        Args:
+            mix: Accept shards made with another fingerprint.
+        """
+        plan, directory = self.plan, self._directory
+        new = directory.create(plan.key)
+        with writing(directory.path):
+            directory.cancel_file.unlink(missing_ok=True)
+        if self._rank.number == 0 and (new or not directory.plan_file.exists()):
+            write_plan(plan, directory)
+        elif self._rank.number == 0:  # options that decide no measured number may have changed
+            write_spec(plan.spec, directory)
+        if self._rank.number == 0:
+            keep_baseline(directory, record_of(plan).sets, plan.spec.baseline)
+            write_labels(plan, directory, self._listen)
+        if plan.encoder.weights.kind == "untrained":
+            self._say(
+                "warning",
+                f"{plan.spec.model} is UNTRAINED: no public weights exist, so "
+                "every figure describes a random network; pass --checkpoint FILE",
+            )
+        for dataset in plan.suite.sets.values():
+            for note in dataset.notes:
+                self._say("warning", note)
+        with self._clock.stage("preflight"):
+            preflight(plan, directory, self._listen, self._rank.number)
+        shards = [shard for pieces in plan.shards.values() for shard in pieces]
+        inventory = self._inventory = take_inventory(
+            directory, shards, plan.key, self._fingerprint, mix, self._listen
+        )
+        if inventory.done:
+            self._say("stage", f"resuming: {inventory.done} of {plan.images} images are done")
+        missing = {(s.set_name, s.number) for s in inventory.missing}
+        self.missing = [
+            shard
+            for i, shard in enumerate(shards)
+            if self._rank.owns(i) and (shard.set_name, shard.number) in missing
+        ]
+        self._clock.images = sum(shard.size for shard in self.missing)
+
+    def extraction(self) -> Extraction:
+        """Returns what measures the missing shards."""
+        plan, images = self.plan, sum(shard.size for shard in self.missing)
+        self._say("stage", f"measuring {images} images", stage="extract")
+        live = LiveView(
+            self._directory, self._rank.number, images, self._listen, self.plan.suite.sets
+        )
+        limit = UnreadableLimit(
+            plan.images, plan.spec.max_unreadable, self._inventory.unreadable, self._listen
+        )
+        return Extraction(
+            plan, self._directory, self._fingerprint, live, self._stop, limit, self._listen
+        )
+
+    @contextmanager
+    def extracting(self) -> Iterator[None]:
+        """Listens to signals and takes the time while images go through."""
+        with self._stop.listening(), self._clock.stage("extract"):
+            yield
+
+    def extract(self) -> None:
+        """Measures the missing shards, unless the run was stopped."""
+        if not self.missing or self._interrupted:
+            return
+        extraction = self.extraction()
+        try:
+            with self.extracting():
+                extraction.run(self.missing)
+        except Interrupted as reason:
+            self.interrupt(reason)
+
+    def interrupt(self, reason: Interrupted) -> None:
+        """Notes that shards were left out because a stop was asked for."""
+        self._interrupted = True
+        self._say("interrupted", f"stopped by {reason}; what is measured is kept")
+
+    def finish(self) -> Outcome:
+        """Merges and probes, if this process is the one to do it."""
+        complete = not self._interrupted
+        merged = self._all_there() or not complete
+        if merged:
+            before = _modified(self._directory.results_file)
+            with self._directory.locked("lock-merge", wait=True):
+                # Where two ranks finish together, the second finds the results already written.
+                if not complete or _modified(self._directory.results_file) == before:
+                    merged = self._merge_and_probe(hurried=not complete)
+            complete = complete and not self._headless
+        untrained = self.plan.encoder.weights.kind == "untrained"
+        return Outcome(self._directory, complete, merged, self._inventory.done, untrained)
+
+    def _all_there(self) -> bool:
+        return all(
+            len(finished_shards(self.plan, self._directory, name)) == len(shards)
+            for name, shards in self.plan.shards.items()
+        )
+
+    def _merge_and_probe(self, hurried: bool) -> bool:
+        """Publishes the results of what is measured; returns False where nothing is."""
+        plan, directory = self.plan, self._directory
+        names = [n for n in plan.shards if finished_shards(plan, directory, n)]
+        if not set(names) - {plan.suite.concept_set}:
+            self._say("warning", "stopped before the first shard was finished: nothing to report")
+            return False
+        with self._clock.stage("merge"):
+            self._say("stage", "merging", stage="merge")
+            merged = {name: merge_set(plan, directory, name) for name in names}
+            write_merged(directory, merged)
+            for name, one in merged.items():
+                if name != plan.suite.concept_set:
+                    self._thumbnails(name, one)
+            write_labels(plan, directory, self._listen)  # where the first rank has not yet
+        with self._clock.stage("head"):
+            self._head(hurried)
+        with self._clock.stage("probe"):
+            self._say("stage", "probing", stage="probe")
+            report = probe_directory(directory)
+            self._exemplars(report)
+        report = report.model_copy(update={"timings": self._clock.timings()})
+        write_text(directory.results_file, report.to_json())
+        self._say("done", report.title)
+        return True
+
+    def _head(self, hurried: bool) -> None:
+        try:
+            with self._stop.listening():
+                write_head(
+                    self.plan,
+                    self._directory,
+                    self._listen,
+                    rank=self._rank.number,
+                    hurried=hurried,
+                    check=(lambda: None) if hurried else self._stop.check,
+                )
+        except Interrupted as reason:
+            self._headless = True
+            self._say("interrupted", f"stopped by {reason}; what is built of the head is kept")
+
+    def _thumbnails(self, name: str, merged: MergedSet) -> None:
+        fields = {
+            field: merged.arrays[f"{FINAL_TAP}/{field}"]
+            for field in ("share_sum", "largest_sample_ids", "smallest_sample_ids")
+        }
+        ends = [fields["largest_sample_ids"], fields["smallest_sample_ids"]]
+        wanted = candidates(fields["share_sum"], ends)
+        write_thumbnails(self._directory, name, self.plan.suite.sets[name], wanted)
+
+    def _exemplars(self, report: Report) -> None:
+        """Pictures of the images at the ends of the leading directions of the concept probe."""
+        name = self.plan.suite.concept_set
+        if name is not None:
+            dataset, wanted = self.plan.suite.sets[name], exemplar_ids(report.concepts)
+            write_thumbnails(self._directory, name, dataset, wanted)
+
+    def _say(self, kind: Kind, message: str, **data: str) -> None:
+        self._listen(Event(kind, message, dict(data)))

@@ -1,0 +1,91 @@
+"""Several encoders over the same images: each image is decoded once, each encoder measures its own.
+
+Every encoder publishes into its own run directory, so each of these runs can be resumed alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+
+from tuiprobe.datasets import Dataset
+from tuiprobe.engine.decoding import choose_workers, decode_together
+from tuiprobe.engine.extract import Extraction, out_of_memory
+from tuiprobe.engine.shards import Shard
+from tuiprobe.engine.stopping import Interrupted
+from tuiprobe.errors import TuiprobeError
+
+
+@dataclass
+class Member:
+    """One encoder among those that share the decoding.
+
+    Attributes:
+        extraction: Measures its shards.
+        missing: Set name and number of the shards that it has to measure; published ones leave.
+        ended: Why it takes no further part, if it failed or was cancelled.
+        crowded: Whether it ran out of memory beside the others; alone it may have enough.
+    """
+
+    extraction: Extraction
+    missing: set[tuple[str, int]]
+    ended: TuiprobeError | Interrupted | None = field(default=None, init=False)
+    crowded: bool = field(default=False, init=False)
+
+    @property
+    def active(self) -> bool:
+        """Whether it still takes part."""
+        return bool(self.missing) and self.ended is None and not self.crowded
+
+    def needs(self, shard: Shard) -> bool:
+        """Whether it takes part in measuring a shard."""
+        return self.active and (shard.set_name, shard.number) in self.missing
+
+    def attempt(self, step: Callable[[], None]) -> bool:
+        """Takes a step; where it fails, this member ends and the others go on."""
+        try:
+            step()
+        except (TuiprobeError, Interrupted) as reason:
+            self.ended = reason
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            self.crowded = True
+        return self.active
+
+
+def measure_together(
+    members: Sequence[Member],
+    shards: Iterable[Shard],
+    datasets: dict[str, Dataset],
+    requested_workers: int | None,
+) -> None:
+    """Measures what the members miss; one that fails or is cancelled does not stop the others.
+
+    Args:
+        members: Encoders with the same shards. Afterwards they say how far each one came.
+        shards: All shards, in the order of the plan.
+        datasets: Data set of each set name.
+        requested_workers: Worker processes that decode; None picks.
+    """
+    wanted = [shard for shard in shards if any(member.needs(shard) for member in members)]
+    workers = choose_workers(requested_workers, sum(shard.size for shard in wanted))
+    preprocesses = [member.extraction.preprocess for member in members]
+    stream = decode_together(wanted, datasets, preprocesses, workers)
+    for shard in wanted:
+        taking = [i for i, member in enumerate(members) if member.needs(shard)]
+        for i in taking:
+            members[i].extraction.begin(shard)
+        for batches in islice(stream, len(shard.batches)):
+            if not any(member.active for member in members):
+                return
+            taking = [
+                i
+                for i in taking
+                if members[i].attempt(partial(members[i].extraction.take, batches[i]))
+            ]
+        for i in taking:
+            if members[i].attempt(members[i].extraction.publish):
+                members[i].missing.discard((shard.set_name, shard.number))
