@@ -3,6 +3,7 @@
 from tuiprobe.plaintext import plain
 from tuiprobe.report.text import number
 from tuiprobe.results import (
+    Concepts,
     EffectiveRobustness,
     Figure,
     NotRun,
@@ -26,6 +27,8 @@ def summary(report: Report) -> str:
             lines += _set(one)
     if report.robustness is not None:
         lines += _accuracies(report.robustness)
+    if report.concepts is not None:
+        lines += _concepts(report.concepts)
     lines += [f"warning: {warning}" for warning in report.warnings]
     lines += [f"not run: {part.part}, because {part.reason}" for part in report.not_run]
     return "\n".join(plain(line) for line in lines) + "\n"
@@ -49,6 +52,16 @@ def _effective(one: EffectiveRobustness) -> str:
         f"prediction {_ends(one.prediction)}{above}"
         f"{', extrapolated' if one.extrapolated else ''}"
     )
+
+
+def _concepts(found: Concepts) -> list[str]:
+    lead = found.families[0]
+    over = found.excess if given(found.excess) else lead.excess
+    unique = number(lead.unique.value) if given(lead.unique) else "no figure"
+    return [
+        f"concepts on {found.data}: {unique} of {found.tried} in {lead.directions} {lead.family}",
+        *([] if over is None else [f"  over random directions {_said(over)}"]),
+    ]
 
 
 def _ends(one: Figure) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pydantic import BaseModel
 
 from tuiprobe.report.cells import FIGURE, Row, cells
+from tuiprobe.report.tables_concepts import concept_tables
 from tuiprobe.report.tables_head import head_tables
 from tuiprobe.report.text import cell
 from tuiprobe.results import (
@@ -38,7 +39,7 @@ def tables(report: Report) -> dict[str, str]:
         ),
         "skipped": _csv(["data", "path", "reason"], _skipped(report)),
     }
-    for name, (header, rows) in head_tables(report).items():
+    for name, (header, rows) in {**head_tables(report), **concept_tables(report)}.items():
         if filled := list(rows):
             found[name] = _csv(header, filled)
     return found

@@ -1,4 +1,4 @@
-"""CSV rows of what rests on a head: accuracies, effective robustness, directions, concepts."""
+"""CSV rows of what rests on a head: accuracies, effective robustness, directions."""
 
 from collections.abc import Iterator
 
@@ -23,10 +23,6 @@ def head_tables(report: Report) -> dict[str, tuple[list[str], Iterator[Row]]]:
             _pruning(report),
         ),
         "ablation": (["data", "mode", "channels", "figure", *FIGURE], _ablation(report)),
-        "concepts": (
-            ["family", "directions", "figure", "threshold", "category", *FIGURE],
-            _concepts(report),
-        ),
     }
 
 
@@ -87,18 +83,3 @@ def _ablation(report: Report) -> Iterator[Row]:
         about: Row = [one.data, one.mode, " ".join(str(c) for c in one.channels)]
         for name in ("before", "after", "random", "matched"):
             yield [*about, name, *cells(getattr(one, name))]
-
-
-def _concepts(report: Report) -> Iterator[Row]:
-    if report.concepts is None:
-        return
-    for one in report.concepts.families:
-        about: Row = [one.family, one.directions]
-        at = report.concepts.threshold
-        yield [*about, "unique", at, None, *cells(one.unique)]
-        yield [*about, "rarefied", at, None, *cells(one.rarefied)]
-        yield [*about, "polysemanticity", at, None, *cells(one.polysemanticity)]
-        for point in one.curve:
-            yield [*about, "unique", point.threshold, None, *cells(point.concepts)]
-        for category in one.categories:
-            yield [*about, "unique", at, category.category, *cells(category.concepts)]

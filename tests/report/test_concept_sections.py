@@ -1,0 +1,90 @@
+"""Concepts in report.md, in the tables and on standard output, from the probe itself."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from tests.report.samples import report
+from tuiprobe.probes.concepts import ConceptSet, probe_concepts
+from tuiprobe.probes.heads import HeadArrays
+from tuiprobe.report.markdown import markdown
+from tuiprobe.report.summary import summary
+from tuiprobe.report.tables import tables
+from tuiprobe.results import Report
+
+
+def concept_set(n: int = 400) -> ConceptSet:
+    rng = np.random.default_rng(0)
+    presence = rng.random((n, 3)) < 0.5
+    h = rng.standard_normal((n, 6)) + 8 * presence @ np.eye(3, 6)
+    h[3] = np.nan
+    return ConceptSet(
+        name="toy", features=h.astype("f4"), presence=presence, names=("=red|", "dog", "sky"),
+        categories=("color", "object"), category_of=np.array([0, 1, 1]),
+        annotated=np.ones((n, 2), dtype=bool), train=rng.random(n) < 0.5, ids=np.arange(n),
+        paths=[f"*{i}*.png" for i in range(n)], share=0.02, digest="d",
+    )  # fmt: skip
+
+
+def filled(head: HeadArrays | None, **options: str) -> Report:
+    found = probe_concepts(head, concept_set(), no_head="nothing named a head", **options)
+    return report(concepts=found, not_run=())
+
+
+@pytest.fixture(scope="module")
+def with_head() -> Report:
+    return filled(HeadArrays(np.eye(6, dtype=np.float32)[:4] * [[4], [3], [2], [1]]))
+
+
+def rows(full: Report, name: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(tables(full)[name])))
+
+
+def test_the_section_says_what_was_done(with_head: Report) -> None:
+    text = markdown(with_head)
+    assert "## Concepts on `toy`" in text
+    assert "more unique concepts than as many random directions of the head's row space" in text
+    assert "on at least 0.02 of its area" in text
+    assert "calibrated to prevalence 0.5" in text
+    assert "1 images are left out" in text
+    assert "| color (of 1) | object (of 2) |" in text
+    assert r"=red\| (+, " in text
+    assert "images at the + end" in text
+    assert "`*" in text  # a path, inert within a code span
+
+
+def test_without_a_head_the_channels_lead(with_head: Report) -> None:
+    text = markdown(filled(None))
+    assert "more unique concepts in 6 channels than in as many random directions" in text
+    assert "not run: nothing named a head" in text
+    assert "What the leading principal components tell best" in text
+    assert "concepts on toy: 3 of 3 in 6 channels" in summary(filled(None))
+    assert "over random directions" in summary(with_head)
+
+
+def test_alternatives_are_named() -> None:
+    text = markdown(filled(None, balance="sample", negatives="all"))
+    assert "over as many negatives as positives, drawn once" in text
+    assert "against the images of all categories" in text
+
+
+def test_tables_hold_the_whole_curve_concepts_directions_and_images(with_head: Report) -> None:
+    own = [r for r in rows(with_head, "concepts") if r["family"] == "singular vectors of W"]
+    curve = [r for r in own if r["figure"] == "unique" and not r["category"]]
+    assert {float(r["threshold"]) for r in curve} >= {0.5, 0.77, 0.99}
+    assert any(r["figure"] == "rarefied excess over random" for r in own)
+    headline = [r for r in rows(with_head, "concepts") if r["figure"] == "excess over random"]
+    assert [r["family"] for r in headline] == [
+        "singular vectors of W", "singular vectors of centred W",
+    ]  # fmt: skip
+    assert float(headline[0]["value"]) == with_head.concepts.excess.value
+    encoded = rows(with_head, "concepts_encoded")
+    assert {r["concept"] for r in encoded} == {"'=red|", "dog", "sky"}
+    top = rows(with_head, "concepts_top")
+    assert len(top) == 4 * 3
+    assert {r["sign"] for r in top} <= {"positive", "negative"}
+    assert len(rows(with_head, "concepts_images")) == 4 * 8
