@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tuiprobe import __version__
 from tuiprobe.engine.baselines import baselines_for, kept_baseline
+from tuiprobe.engine.concepts import probe_run_concepts
 from tuiprobe.engine.head_file import head_digest, read_head
 from tuiprobe.engine.merge import ROW_SAMPLE
 from tuiprobe.engine.population import population
@@ -34,6 +35,7 @@ from tuiprobe.results import (
     Criterion,
     DataSet,
     Directions,
+    NotRun,
     NotRunPart,
     Outliers,
     PersistentChannels,
@@ -66,27 +68,31 @@ def probe_directory(directory: RunDir) -> Report:
         if one.name in measured
     )
     features = {one.name: read_arrays(directory.features_file(one.name))[0] for one in data}
+    images = tuple(one for one in data if one.name != plan.concept_set)
     outliers: list[Outliers] = []
     cross_layer: list[Criterion] = []
-    for one in data:
+    for one in images:
         paths = {id: sample.path for id, sample in samples[one.name].items()}
         taps = [
             tap_arrays(one, tap, statistics, features[one.name], samples[one.name])
             for tap in plan.taps
         ]
         outliers += [probe_outliers(tap, paths=paths, seed=spec.seed) for tap in taps]
-        if one is data[0]:
+        if one is images[0]:
             blocks = [tap for tap in taps if tap.tap in plan.blocks]
             cross_layer.append(llm_int8(blocks, all_blocks=plan.all_blocks))
-    final = next(o for o in outliers if o.final and o.data == data[0].name)
-    verdict = judge(final, plan.model, data[0])
+    final = next(o for o in outliers if o.final and o.data == images[0].name)
+    verdict = judge(final, plan.model, images[0])
     directions, robustness, not_run = probe_head(
-        directory, plan.sets, data, features, samples, final, spec.seed
+        directory, plan.sets, images, features, samples, final, spec.seed
     )
+    concepts = probe_run_concepts(directory, plan, features, samples, spec)
+    if isinstance(concepts, NotRun):
+        not_run = (*not_run, NotRunPart(part="concepts", reason=concepts.reason))
     fingerprints = [f for one in measured.values() for f in one.fingerprints]
     checks = read_preflight(directory)
     return Report(
-        title=_title(title_for(plan.model, data, verdict), plan, measured),
+        title=_title(title_for(plan.model, images, verdict), plan, measured),
         tuiprobe=__version__,
         key=plan.key,
         spec=spec.model_dump(mode="json"),
@@ -98,6 +104,7 @@ def probe_directory(directory: RunDir) -> Report:
         cross_layer=tuple(cross_layer),
         directions=directions,
         robustness=robustness,
+        concepts=None if isinstance(concepts, NotRun) else concepts,
         population=population(final, plan.model),
         preflight=checks,
         probe_key=content_key({"head": head_digest(directory), "seed": spec.seed}),
