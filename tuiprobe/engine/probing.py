@@ -107,7 +107,13 @@ def probe_directory(directory: RunDir) -> Report:
         concepts=None if isinstance(concepts, NotRun) else concepts,
         population=population(final, plan.model),
         preflight=checks,
-        probe_key=content_key({"head": head_digest(directory), "seed": spec.seed}),
+        probe_key=content_key(
+            {
+                "head": head_digest(directory),
+                "seed": spec.seed,
+                "concepts": [spec.concept_share, spec.balance, spec.negatives],
+            }
+        ),
         not_run=not_run,
         warnings=(*_warnings(plan, measured, data), *warnings_of(checks)),
     )
@@ -239,17 +245,18 @@ def _complete(plan: PlanRecord, measured: Mapping[str, MeasuredRecord]) -> bool:
     )
 
 
-def _notes(sets: tuple[SetRecord, ...]) -> list[str]:
-    """What is to be known of each set; said once where it holds for all."""
-    common = [note for note in sets[0].notes if all(note in one.notes for one in sets)]
-    others = [f"{one.name}: {note}" for one in sets for note in one.notes if note not in common]
-    return common + others
+def _notes(plan: PlanRecord) -> list[str]:
+    """What is to be known of each set; said once where it holds for all but the concept set."""
+    images = [one for one in plan.sets if one.name != plan.concept_set]
+    common = [note for note in images[0].notes if all(note in one.notes for one in images)]
+    others = [(one.name, note) for one in plan.sets for note in one.notes if note not in common]
+    return common + [f"{name}: {note}" for name, note in others]
 
 
 def _warnings(
     plan: PlanRecord, measured: Mapping[str, MeasuredRecord], data: tuple[DataSet, ...]
 ) -> tuple[str, ...]:
-    warnings = _notes(plan.sets)
+    warnings = _notes(plan)
     if not _complete(plan, measured):
         done = ", ".join(f"{d.measured} of {d.images} images of {d.name}" for d in data)
         warnings.append(f"interrupted: {done} were measured; the same command resumes the run")
