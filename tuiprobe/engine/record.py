@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tuiprobe.errors import UsageError
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.rundir import DamagedFileError, RunDir, read_json, read_text, write_json, write_text
 from tuiprobe.spec import FINAL_TAP, RunSpec
@@ -140,6 +142,28 @@ def write_plan(plan: Plan, directory: RunDir) -> None:
 def write_spec(spec: RunSpec, directory: RunDir) -> None:
     """Publishes ``spec.json``."""
     write_json(directory.spec_file, spec.model_dump(mode="json"))
+
+
+def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
+    """Changes options of a run that decide no measured number.
+
+    Raises:
+        UsageError: If a value is none that the option takes.
+        DamagedFileError: If the run's specification is missing or damaged.
+    """
+    found = read_json(directory.spec_file)
+    if not isinstance(found, dict):
+        raise DamagedFileError(f"{directory.spec_file} is no specification of a run")
+    try:
+        spec = RunSpec.model_validate({**found, **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        if name not in changes:
+            raise DamagedFileError(f"{directory.spec_file}: {name}: {first['msg']}") from error
+        option = "--" + name.replace("_", "-")
+        raise UsageError(f"{option}: {first['msg']} (got {changes[name]!r})") from error
+    write_spec(spec, directory)
 
 
 def _sample_lines(plan: Plan) -> list[str]:
