@@ -30,6 +30,16 @@ def reprobe(
         Path | None,
         typer.Option(help="CSV of models and accuracies: a further baseline, kept in the run."),
     ] = None,
+    concept_share: Annotated[
+        float | None,
+        typer.Option(help="Part of an image from which a concept counts as present."),
+    ] = None,
+    balance: Annotated[
+        str | None, typer.Option(help="AP of concepts: calibrated, or sample (of negatives).")
+    ] = None,
+    negatives: Annotated[
+        str | None, typer.Option(help="Images without a concept that count: annotated or all.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ablation as JSON.")] = False,
 ) -> None:
     """Recompute results and reports of a finished run, without model or images.
@@ -40,7 +50,11 @@ def reprobe(
     from tuiprobe.rundir import RunDir
 
     directory = RunDir(run)
+    changes = {"concept_share": concept_share, "balance": balance, "negatives": negatives}
+    changes = {name: value for name, value in changes.items() if value is not None}
     if ablate:
+        if changes:
+            raise UsageError("--ablate answers about accuracies; ask for concepts apart from it")
         if baseline is not None:
             raise UsageError("--baseline is about effective robustness; --ablate does not use it")
         _ablate(directory, ablate, mean, centred, as_json)
@@ -49,13 +63,15 @@ def reprobe(
         raise UsageError("--mean, --centred and --json belong to --ablate")
     from tuiprobe.engine.baselines import keep_baseline
     from tuiprobe.engine.probing import probe_directory
-    from tuiprobe.engine.record import read_plan
+    from tuiprobe.engine.record import change_spec, read_plan
     from tuiprobe.report import write_reports
     from tuiprobe.rundir import write_text
 
     with directory.locked():
         if baseline is not None:
             keep_baseline(directory, read_plan(directory).sets, str(baseline))
+        if changes:
+            change_spec(directory, changes)
         write_text(directory.results_file, probe_directory(directory).to_json())
         print(write_reports(directory), end="")
 

@@ -122,7 +122,8 @@ class Stages:
             write_spec(plan.spec, directory)
         if self._rank.number == 0:
             keep_baseline(directory, record_of(plan).sets, plan.spec.baseline)
-            write_labels(plan, directory, self._listen)
+            with self._clock.stage("concepts"):
+                write_labels(plan, directory, self._listen)
         if plan.encoder.weights.kind == "untrained":
             self._say(
                 "warning",
