@@ -141,6 +141,8 @@ def recognised(found: dict[str, Any], limit: int = 8) -> list[str]:
 def probes(setup: Setup, trial: dict[str, Any] | None, found: dict[str, Any] | None) -> list[str]:
     """Returns which probes will run, and what those that will not run need."""
     lines = ["✓ outliers"]
+    if trial is None and not setup.head:
+        return [*lines, "… the others are known after the trial"]
     labelled = found is not None and any(one["classes"] for one in found["sets"])
     if setup.head or (trial is not None and trial["head"] is not None):
         head = True

@@ -201,8 +201,8 @@ class LiveScreen(ProbeScreen):
             set_name, tap_name = self._place
             channels = self.query_one("#channels")
             channels.border_title = inert(
-                f"channels by share of the fourth moment · {set_name} · {tap_name} · "
-                f"{len(tap.shares)}"
+                f"{set_name} · {tap_name} · {len(tap.shares)} channels by share of the "
+                "fourth moment"
             )
             self.query_one(ChannelBars).show(tap.shares, tap.leads)
             points = self._history.get(self._place, [])

@@ -10,7 +10,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.widgets import Button, Checkbox, Input, Label, Select, Static
+from textual.widgets import Button, Input, Label, Select, Static
 
 from tuiprobe.tui import runsetup
 from tuiprobe.tui.child import Engine, ask, ask_python, shown_command
@@ -18,20 +18,24 @@ from tuiprobe.tui.runsetup import Setup
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert, inert_lines
 
-_FIELDS = (
+_FIRST = (
     ("data", "data", "miniature, imagefolder:DIR, suite:FILE.toml … o picks"),
     ("sample", "sample", "images per set; empty for the default, 0 for all"),
     ("layers", "layers", "globs over inner layers, e.g. layer* blocks.**"),
     ("head", "head", "probe, zero-shot or a file; empty for the model's own"),
+    ("device", "device", "cpu, cuda or cuda:N"),
+)
+_MORE = (
     ("classes", "classes", "file of class names, one a line"),
     ("templates", "templates", "file of prompts, one a line, {} for the name"),
     ("checkpoint", "weights", "a file in place of the published weights"),
     ("batch_size", "batch", "images per forward pass; empty for 32"),
-    ("device", "device", "cpu, cuda or cuda:N"),
 )
+_FIELDS = (*_FIRST, *_MORE)
 _CHOICES = (
     ("tokens", "tokens", ("all", "class", "mean")),
     ("dtype", "dtype", ("float32", "float16", "bfloat16")),
+    ("network", "network", ("allowed", "offline")),
 )
 
 
@@ -67,10 +71,10 @@ class SetupScreen(ProbeScreen):
         with Horizontal(id="body"):
             with VerticalScroll(id="form", classes="panel", can_focus=False):
                 yield Static(inert("models  " + ", ".join(self._models)), id="names")
-                for name, label, hint in _FIELDS:
-                    with Horizontal(classes="field"):
-                        yield Label(label)
-                        yield Input(self._initial(name), placeholder=hint, id=name, compact=True)
+                yield from self._inputs(_FIRST)
+                yield Button("run", id="run", variant="primary", compact=True)
+                yield Static("", id="command", markup=False)
+                yield from self._inputs(_MORE)
                 for name, label, values in _CHOICES:
                     with Horizontal(classes="field"):
                         yield Label(label)
@@ -81,11 +85,14 @@ class SetupScreen(ProbeScreen):
                             id=name,
                             compact=True,
                         )
-                yield Checkbox("offline: open no socket", id="offline", compact=True)
-                yield Button("run", id="run", variant="primary", compact=True)
-                yield Static("", id="command", markup=False)
             with VerticalScroll(id="meaning", classes="panel", can_focus=False):
                 yield Static("", id="understood", markup=False)
+
+    def _inputs(self, fields: tuple[tuple[str, str, str], ...]) -> ComposeResult:
+        for name, label, hint in fields:
+            with Horizontal(classes="field"):
+                yield Label(label)
+                yield Input(self._initial(name), placeholder=hint, id=name, compact=True)
 
     def _initial(self, name: str) -> str:
         return {"data": runsetup.DEFAULT_DATA, "device": "cpu"}.get(name, "")
@@ -103,12 +110,11 @@ class SetupScreen(ProbeScreen):
         """The options as typed."""
         texts = {name: self.query_one(f"#{name}", Input).value.strip() for name, _, _ in _FIELDS}
         chosen = {name: str(self.query_one(f"#{name}", Select).value) for name, _, _ in _CHOICES}
-        offline = self.query_one("#offline", Checkbox).value
+        offline = chosen.pop("network") == "offline"
         return Setup(models=self._models, offline=offline, **texts, **chosen)
 
     @on(Input.Changed)
     @on(Select.Changed)
-    @on(Checkbox.Changed)
     def _changed(self) -> None:
         self._show()
 
@@ -134,12 +140,11 @@ class SetupScreen(ProbeScreen):
 
     def _meaning(self, setup: Setup) -> list[str]:
         trial = next(iter(self._trials.values()), None)
-        lines = ["DATA"]
+        lines = ["COST", *self._cost(setup), "", "DATA"]
         lines += runsetup.recognised(self._found) if self._found else [self._found_note]
         lines += ["", "LAYERS"]
         lines += runsetup.matched_layers(trial["taps"], setup.layers) if trial else ["after trial"]
         lines += ["", "PROBES", *runsetup.probes(setup, trial, self._found)]
-        lines += ["", "COST", *self._cost(setup)]
         problem = setup.problem()
         return [f"✗ {problem}", "", *lines] if problem else lines
 

@@ -19,14 +19,14 @@ SHADES = "·░▒▓█"
 
 
 def heat(kurtosis: float | None, largest: float) -> str:
-    """Returns the shade of a layer: its excess over 3 against the largest, on a log scale.
+    """Returns the shade of a layer: the root of its excess over 3 against the largest one's.
 
     >>> heat(3.0, 71.0), heat(71.0, 71.0), heat(None, 71.0)
     ('░', '█', '·')
     """
     if kurtosis is None:
         return SHADES[0]
-    part = math.log1p(max(kurtosis - 3, 0.0)) / (math.log1p(max(largest - 3, 0.0)) or 1.0)
+    part = math.sqrt(max(kurtosis - 3, 0.0) / max(largest - 3, 1e-9))
     return SHADES[1 + min(round(part * 3), 3)]
 
 

@@ -50,7 +50,7 @@ def line_with_band(points: Sequence[Point], width: int, height: int) -> list[str
         cells[y // 4][x // 2] |= _DOTS[y % 4][x % 2]
 
     place, before = 0, None
-    for x in range(columns):
+    for x in range(columns if last > first else 1):
         target = first + (last - first) * x / (columns - 1)
         while place + 1 < len(points) and points[place + 1].x <= target:
             place += 1
