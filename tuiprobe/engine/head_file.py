@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from tuiprobe.probes.heads import HeadArrays
 from tuiprobe.rundir import RunDir, read_arrays
 
+OWN_NAMES = "own_names/"
+OWN_REASON = "own_names_reason/"
+
 
 def head_digest(directory: RunDir) -> str:
     """Returns the SHA-256 of a run's head, its names and templates, or of the reason for none."""
@@ -39,3 +42,22 @@ def read_head(directory: RunDir) -> tuple[HeadArrays, dict[str, NDArray[np.int64
     prefix = "answers/"
     answers = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
     return head, answers
+
+
+def read_own_names(directory: RunDir) -> dict[str, HeadArrays | str]:
+    """Returns the heads of a shift's own class names by set name, or why one is missing.
+
+    Raises:
+        DamagedFileError: If the file is missing or damaged.
+    """
+    arrays, metadata = read_arrays(directory.head_file)
+    found: dict[str, HeadArrays | str] = {
+        name.removeprefix(OWN_REASON): reason
+        for name, reason in metadata.items()
+        if name.startswith(OWN_REASON)
+    }
+    for name, weight in arrays.items():
+        if name.startswith(OWN_NAMES):
+            source = metadata.get(name, "")
+            found[name.removeprefix(OWN_NAMES)] = HeadArrays(weight, normalize=True, source=source)
+    return found

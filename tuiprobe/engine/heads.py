@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tuiprobe.engine.head_choice import HeadChoice, choose_head
 from tuiprobe.engine.head_probe import fit_probe, probe_split
 from tuiprobe.engine.head_progress import HeadProgress
+from tuiprobe.engine.own_names import own_name_heads
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.stopping import Interrupted
 from tuiprobe.errors import DataError, UsageError
@@ -55,6 +56,9 @@ def write_head(
     progress = HeadProgress(directory, rank, _counted(choice), listen, check)
     try:
         found = _build(plan, directory, choice, listen, progress, hurried)
+        own, said = own_name_heads(
+            plan, choice, progress, 0 if hurried else _most_prompts(plan, choice)
+        )
     except Interrupted:
         reason = "stopped while the head was built; the same command goes on with it"
         write_arrays(directory.head_file, {}, {"reason": reason})
@@ -62,7 +66,7 @@ def write_head(
     if isinstance(found, str):
         write_arrays(directory.head_file, {}, {"reason": found})
         return
-    arrays: Arrays = {"weight": found.weight.float().cpu().numpy()}
+    arrays: Arrays = {"weight": found.weight.float().cpu().numpy(), **own}
     if found.bias is not None:
         arrays["bias"] = found.bias.float().cpu().numpy()
     for name in plan.suite.sets:
@@ -75,6 +79,7 @@ def write_head(
         "classes": json.dumps(found.classes),
         "templates": json.dumps(found.templates),
         "choice": choice.digest(),
+        **said,
     }
     write_arrays(directory.head_file, arrays, metadata)
 
@@ -141,6 +146,10 @@ def too_long(prompts: int, device: str, choice: HeadChoice) -> bool:
     return device == "cpu" and prompts > MAX_CPU_PROMPTS and not choice.asked
 
 
+def _most_prompts(plan: Plan, choice: HeadChoice) -> int | None:
+    return MAX_CPU_PROMPTS if too_long(MAX_CPU_PROMPTS + 1, plan.spec.device, choice) else None
+
+
 def _answers(
     plan: Plan, choice: HeadChoice, rows: tuple[str, ...], name: str
 ) -> NDArray[np.int64] | None:
@@ -178,14 +187,19 @@ def answers_for(
 
     >>> answers_for(("cat", "dog"), ("cat", "dog")).tolist()
     [0, 1]
-    >>> answers_for(("cat",), ("cat", "dog")) is None
+    >>> answers_for(("dog",), ("cat", "dog")).tolist()
+    [-1, 0]
+    >>> answers_for(("dog", "cow"), ("cat", "dog")) is None
     True
     """
-    if classes and tuple(prompt_names(classes)) == tuple(rows):
+    names = prompt_names(classes)
+    if classes and names == tuple(rows):
         return np.arange(len(rows), dtype=np.int64)
     if imagenet is not None and len(rows) == IMAGENET_CLASSES:
         return np.array(imagenet, dtype=np.int64)
     labels = imagenet_labels(classes) if classes and len(rows) == IMAGENET_CLASSES else None
-    if labels is None:
-        return None
-    return _inverted(labels, len(rows))
+    if labels is not None:
+        return _inverted(labels, len(rows))
+    if classes and all(rows.count(name) == 1 for name in names):
+        return _inverted([rows.index(name) for name in names], len(rows))
+    return None

@@ -71,7 +71,7 @@ def probe_robustness(
     sets: Sequence[SetFeatures],
     shifts: Mapping[str, str],
     baselines: Baselines,
-    own_names: Mapping[str, HeadArrays] | None = None,
+    own_names: Mapping[str, HeadArrays | str] | None = None,
 ) -> Robustness:
     """Accuracies of all labelled sets, and effective robustness by every baseline.
 
@@ -81,7 +81,8 @@ def probe_robustness(
             of figures elsewhere, and count as wrong here.
         shifts: published name (`imagenet_r`) by set name, for sets that are one.
         baselines: to compare with; which ones belong to the sets is the caller's to know.
-        own_names: head of a shift's own class names, row by label, by set name.
+        own_names: head of a shift's own class names, row by label, or why there is none, by set
+            name.
 
     Raises:
         DataError: the first set has no labels, or a label no row of the head answers for.
@@ -106,13 +107,18 @@ def probe_robustness(
 
 
 def _own_names(
-    labelled: Sequence[SetFeatures], shifts: Mapping[str, str], heads: Mapping[str, HeadArrays]
+    labelled: Sequence[SetFeatures],
+    shifts: Mapping[str, str],
+    heads: Mapping[str, HeadArrays | str],
 ) -> tuple[OwnNames, ...]:
     found = []
     for one in labelled:
         if one.name not in heads:
             continue
         head, plain = heads[one.name], replace(one, answers=None)
+        if isinstance(head, str):
+            found.append(OwnNames(data=one.name, head="", accuracy=NotRun(reason=head)))
+            continue
         accuracy = _accuracy(head, plain, plain, shifts.get(one.name))
         found.append(OwnNames(data=one.name, head=head.source, accuracy=accuracy))
     return tuple(found)

@@ -64,7 +64,7 @@ def _entry(one: EffectiveRobustness) -> list[str]:
         AXES.get(one.axis, one.axis) + (" (**extrapolated**)" if one.extrapolated else ""),
         f"{one.models}{left_out}",
         figure(one.value),
-        figure(one.prediction),
+        figure(one.prediction) if given(one.prediction) else "-",
         {True: "yes", False: "no", None: "-"}[one.above],
-        figure(one.percentile),
+        figure(one.percentile) if given(one.percentile) or given(one.value) else "-",
     ]
