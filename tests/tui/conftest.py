@@ -1,0 +1,24 @@
+"""What the tests of the screens share: waiting, colour, no surprise from the environment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from textual.pilot import Pilot
+
+
+@pytest.fixture(autouse=True)
+def colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws in colour whatever the caller's environment says; tests of NO_COLOR set it."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 60) -> None:
+    """Waits until a condition holds, generously; fails with what the screen shows."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s at {pilot.app.screen}"
+        await pilot.pause(0.05)

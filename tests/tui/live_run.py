@@ -1,0 +1,96 @@
+"""Run directories as an engine leaves them while it runs, written by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from safetensors.numpy import save_file
+
+CHANNELS = 64
+LAYERS = ("layer1", "layer2", "layer3", "layer4", "embedding")
+
+
+def shares_of(loud: int, part: float, channels: int = CHANNELS) -> np.ndarray:
+    """Returns shares where one channel carries ``part`` and the others fall off evenly."""
+    rest = np.linspace(2.0, 0.1, channels)
+    rest[loud] = 0.0
+    shares = (1 - part) * rest / rest.sum()
+    shares[loud] = part
+    return shares
+
+
+def write_live(
+    run: Path,
+    sequence: int,
+    done: int = 640,
+    total: int = 2000,
+    rank: int = 0,
+    loud: int = 13,
+    kurtosis: float = 54.0,
+    sets: tuple[str, ...] = ("val",),
+) -> None:
+    """Writes the live files of one rank, with pictures for the strongest images."""
+    (run / "live").mkdir(parents=True, exist_ok=True)
+    (run / "key").write_text("0" * 64 + "\n")
+    arrays, taps = {}, {}
+    for set_name in sets:
+        for depth, tap in enumerate(LAYERS):
+            name = f"{set_name}/{tap}"
+            value = 3.0 + (kurtosis - 3.0) * (depth + 1) / len(LAYERS)
+            arrays[f"{name}/share"] = shares_of(loud, 0.6)
+            arrays[f"{name}/leads"] = np.eye(CHANNELS)[loud] * 0.97
+            taps[name] = {
+                "kurtosis": value,
+                "low": value - 1.5,
+                "high": value + 1.5,
+                "persistence": 0.93,
+                "effective_channels": 2.7,
+                "n": done,
+            }
+    save_file(arrays, run / "live" / f"{rank}.safetensors")
+    state = {
+        "stage": "extract",
+        "set": sets[-1],
+        "done": done,
+        "skipped": 0,
+        "total": total,
+        "rate": 212.0,
+        "eta": (total - done) / 212.0,
+        "taps": taps,
+        "top": {sets[-1]: {str(loud): [5, 6, 7], "0": [8]}},
+        "sequence": sequence,
+    }
+    (run / "live" / f"{rank}.json").write_text(json.dumps(state))
+
+
+def write_pictures(run: Path, set_name: str = "val", ids: tuple[int, ...] = (5, 6, 7, 8)) -> None:
+    """Writes small pictures: a gradient each, in other colours."""
+    folder = run / "thumbs" / set_name
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in ids:
+        ramp = np.linspace(0, 255, 96).astype(np.uint8)
+        pixels = np.zeros((96, 96, 3), np.uint8)
+        pixels[..., number % 3] = ramp[None, :]
+        pixels[..., (number + 1) % 3] = ramp[:, None]
+        Image.fromarray(pixels).save(folder / f"{number}.jpg", quality=90)
+
+
+def say(run: Path, kind: str, message: str, rank: int = 0, **data: str) -> None:
+    """Appends an event."""
+    run.mkdir(parents=True, exist_ok=True)
+    line = json.dumps({"kind": kind, "message": message, "data": data, "time": 0.0})
+    with (run / f"events-{rank}.jsonl").open("a") as file:
+        file.write(line + "\n")
+
+
+def live_run(run: Path) -> Path:
+    """Writes a run that is being measured."""
+    say(run, "warning", "3 of 2000 images could not be read")
+    say(run, "stage", "measuring 2000 images", stage="extract")
+    write_live(run, sequence=1)
+    write_pictures(run)
+    (run / "log.txt").write_text("loading mini_clip\nmeasuring 2000 images\n")
+    return run
