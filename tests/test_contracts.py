@@ -31,6 +31,10 @@ def imported(code: str) -> set[str]:
         ("import tuiprobe.report, tuiprobe.compare", {"numpy", "pydantic"}),
         ("import tuiprobe.miniature", {"numpy"}),
         ("import tuiprobe.datasets.imagefolder", {"numpy"}),
+        ("import tuiprobe.tui.start", set()),
+        ("import tuiprobe.tui.app, tuiprobe.tui.screens.models", {"textual"}),
+        ("import tuiprobe.tui.screens.setup, tuiprobe.tui.screens.picker", {"textual"}),
+        ("import tuiprobe.tui.screens.live, tuiprobe.tui.screens.help", {"textual"}),
     ],
 )
 def test_light_rooms_stay_light(code: str, allowed: set[str]) -> None:
