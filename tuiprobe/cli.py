@@ -65,6 +65,10 @@ def probe(
         Path | None, typer.Option(help="Weights to load in place of the published ones.")
     ] = None,
     data: Annotated[str | None, typer.Option(help="Images, e.g. imagefolder:/data/val.")] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(help="Sets of images: a TOML file, or auto for those below $TUIPROBE_DATA."),
+    ] = None,
     layers: Annotated[
         list[str] | None, typer.Option(help="Glob over inner layers to measure too.")
     ] = None,
@@ -138,11 +142,13 @@ def probe(
     if not headless:
         print(context.get_help())
         raise typer.Exit(0 if len(sys.argv) <= 1 else UsageError.exit_code)
+    if suite is not None and data is not None:
+        raise UsageError("--suite names all sets of images: leave out --data")
     from tuiprobe.commands.headless import run_models
 
     code = run_models(
         model or [],
-        data=data,
+        data=data if suite is None else f"suite:{suite}",
         output=output,
         fresh=fresh,
         mix=mix,
