@@ -116,10 +116,10 @@ def record_of(plan: Plan) -> PlanRecord:
             planned=sum(shard.size for shard in plan.shards[name]),
             shards=len(plan.shards[name]),
             classes=dataset.classes,
-            notes=dataset.notes,
+            notes=dataset.notes if i else (*dataset.notes, *plan.suite.notes),
             published=plan.suite.published.get(name),
         )
-        for name, dataset in plan.suite.sets.items()
+        for i, (name, dataset) in enumerate(plan.suite.sets.items())
     )
     return PlanRecord(
         key=plan.key,
