@@ -10,6 +10,7 @@ from typing import Any
 
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.datasets.base import Dataset, Suite
+from tuiprobe.datasets.concepts import CONCEPT_SOURCES
 from tuiprobe.datasets.load import below, imagenet_maps, load_dataset, safe_name
 from tuiprobe.datasets.usual import ROOT_VARIABLE, Found, find_usual
 from tuiprobe.errors import DataError, UsageError
@@ -145,9 +146,14 @@ def _load(where: str, source: str, base: Path | None) -> tuple[str, Dataset]:
 
 
 def _concepts(path: Path, source: str, base: Path) -> str:
-    kind, colon, rest = source.partition(":")
-    if not colon or not rest or kind in ("py", "suite"):
-        raise DataError(f"{path}: concepts: {source!r} is no concept set; write broden:DIR")
+    kind, _, rest = source.partition(":")
+    if source == "miniature":
+        return source
+    if kind not in ("broden", "csv") or not rest:
+        raise DataError(
+            f"{path}: concepts: {source!r} is no concept set; write one of: "
+            f"{', '.join(CONCEPT_SOURCES)}"
+        )
     return f"{kind}:{below(base, rest)}"
 
 
