@@ -1,13 +1,16 @@
 """Every model that open_clip and timm publish weights of, without importing either.
 
 ``names.tsv`` is generated from the libraries (``python -m tuiprobe.models.names``) and a test
-compares it with those installed.
+compares it with those installed. Where others are installed, a list of these versions is kept in
+the user's cache (``python -m tuiprobe.models.names --cache``) and takes its place.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 FILE = Path(__file__).with_name("names.tsv")
@@ -49,7 +52,7 @@ class Published:
 @lru_cache(maxsize=1)
 def all_published() -> dict[str, Published]:
     """Returns all models by spec, open_clip's first."""
-    rows = [line.split("\t") for line in FILE.read_text("utf-8").splitlines()[2:]]
+    rows = [line.split("\t") for line in current_file().read_text("utf-8").splitlines()[2:]]
     models = [Published(r[0], r[1], r[2], r[3] == "1", r[4], r[5], r[6]) for r in rows]
     return {model.spec: model for model in models}
 
@@ -79,7 +82,36 @@ def right_spec(spec: str) -> str:
     return other if other in all_published() else spec
 
 
-def generated_with() -> dict[str, str]:
-    """Returns the library versions that the list was generated with."""
-    first = FILE.read_text("utf-8").splitlines()[0].removeprefix("# ")
+def generated_with(file: Path = FILE) -> dict[str, str]:
+    """Returns the library versions that a list was generated with."""
+    with file.open(encoding="utf-8") as lines:
+        first = lines.readline().strip().removeprefix("# ")
     return dict(part.split("==") for part in first.split(" "))
+
+
+def installed() -> dict[str, str]:
+    """Returns the versions of the libraries that are installed, without importing them."""
+    try:
+        return {"open_clip": version("open_clip_torch"), "timm": version("timm")}
+    except PackageNotFoundError:
+        return {}
+
+
+def cached_list() -> Path:
+    """Returns where a list of other versions is kept."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "tuiprobe" / "names.tsv"
+
+
+def current_file() -> Path:
+    """Returns the list to read: the cached one if it is of the installed versions."""
+    cached = cached_list()
+    try:
+        return cached if generated_with(cached) == installed() else FILE
+    except (OSError, ValueError):
+        return FILE
+
+
+def is_stale() -> bool:
+    """Whether neither list is of the installed versions."""
+    return installed() != generated_with(current_file()) and bool(installed())

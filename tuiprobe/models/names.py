@@ -1,10 +1,14 @@
-"""Writes ``catalog/names.tsv`` from the libraries: ``python -m tuiprobe.models.names``."""
+"""Writes ``catalog/names.tsv`` from the libraries: ``python -m tuiprobe.models.names``.
+
+With ``--cache`` it writes the list that takes its place on this machine.
+"""
 
 from __future__ import annotations
 
 import posixpath
+import sys
 
-from tuiprobe.catalog.names import FILE, Published
+from tuiprobe.catalog.names import FILE, Published, cached_list
 
 COLUMNS = "loader\tarchitecture\ttag\tquickgelu\trepository\tfile\turl"
 
@@ -58,5 +62,14 @@ def generate() -> str:
     return "\n".join([versions, COLUMNS, *lines]) + "\n"
 
 
+def main(arguments: list[str]) -> None:
+    """Writes the list into the package, or with ``--cache`` into the user's cache."""
+    file = cached_list() if arguments == ["--cache"] else FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(".part")
+    partial.write_text(generate(), "utf-8")
+    partial.replace(file)
+
+
 if __name__ == "__main__":
-    FILE.write_text(generate(), "utf-8")
+    main(sys.argv[1:])

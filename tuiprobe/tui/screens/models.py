@@ -13,7 +13,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static
 
 from tuiprobe.tui import modellist
-from tuiprobe.tui.child import ask, shown_command
+from tuiprobe.tui.child import ask, ask_python, shown_command
 from tuiprobe.tui.modellist import ModelRow
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert, inert_lines
@@ -45,6 +45,7 @@ class ModelsScreen(ProbeScreen):
         ),
         Binding("f", "fetch", "fetch", tooltip="Download and verify the weights of this model"),
         Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
+        Binding("down", "list", "list", show=False, tooltip="From the filter to the list"),
         Binding("escape", "clear", "clear", show=False, tooltip="Clear the filter"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy the command that probes this model"),
     ]
@@ -56,6 +57,7 @@ class ModelsScreen(ProbeScreen):
         self._checks: dict[str, list[str]] = {}
         self._query = ""
         self._order: tuple[int, bool] | None = None
+        self._refreshed = False
 
     def compose_body(self) -> ComposeResult:
         """Lays out the filter, the list and the details."""
@@ -84,16 +86,32 @@ class ModelsScreen(ProbeScreen):
         return self.query_one("#models", ModelTable)
 
     def _load(self) -> None:
+        from tuiprobe.catalog import names
         from tuiprobe.catalog.listing import listed
 
         rows = [modellist.row_of(one) for one in listed()]
         if self.is_running:
-            self.app.call_later(self._arrived, rows)
+            self.app.call_later(self._arrived, rows, names.is_stale())
 
-    def _arrived(self, rows: list[ModelRow]) -> None:
+    def _arrived(self, rows: list[ModelRow], stale: bool) -> None:
         self._all = rows
         if self.is_mounted:
             self._show()
+            if stale and not self._refreshed:
+                self._refreshed = True
+                self._refresh()
+
+    @work(group="names")
+    async def _refresh(self) -> None:
+        """Lists the models of the installed libraries, in a process that may import them."""
+        from tuiprobe.catalog import names
+
+        answer = await ask_python(["-P", "-m", "tuiprobe.models.names", "--cache"])
+        if answer.code == 0:
+            names.all_published.cache_clear()
+            threading.Thread(target=self._load, daemon=True, name="catalog").start()
+        else:
+            self.notify(f"the list of models is of other versions: {answer.reason}", markup=False)
 
     def _show(self) -> None:
         current = self.table.current
@@ -150,6 +168,10 @@ class ModelsScreen(ProbeScreen):
     def action_filter(self) -> None:
         """Puts the cursor into the filter."""
         self.query_one("#filter", Input).focus()
+
+    def action_list(self) -> None:
+        """Puts the cursor into the list."""
+        self.table.focus()
 
     def action_mark(self) -> None:
         """Marks the model under the cursor, or takes the mark away."""

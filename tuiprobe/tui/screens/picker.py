@@ -21,6 +21,9 @@ class Folders(DirectoryTree):
     """A directory tree without hidden entries."""
 
     ALLOW_SELECT = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "screen.take", "take", tooltip="Take the folder or file under the cursor"),
+    ]
     ICON_NODE = "▸ "
     ICON_NODE_EXPANDED = "▾ "
     ICON_FILE = "  "
@@ -44,7 +47,6 @@ class PickerScreen(ModalScreen[Path | None]):
     ALLOW_SELECT = False
     AUTO_FOCUS = "Folders"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "take", "take this", tooltip="Take the folder or file under the cursor"),
         Binding("backspace", "parent", "parent folder", tooltip="Go to the folder above"),
         Binding("escape", "dismiss(None)", "cancel", tooltip="Close without a choice"),
     ]
@@ -62,7 +64,9 @@ class PickerScreen(ModalScreen[Path | None]):
     def compose(self) -> ComposeResult:
         """Lays out the path and the tree."""
         with Vertical(id="picker") as box:
-            yield Input(str(self._start), placeholder="a path; Enter goes there", id="path")
+            yield Input(
+                str(self._start), placeholder="a path; Enter goes there", id="path", compact=True
+            )
             yield Folders(self._start)
             yield Footer(show_command_palette=False)
         box.border_title = "pick images: a folder, a .tar or a suite's .toml"
