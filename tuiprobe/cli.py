@@ -109,6 +109,10 @@ def probe(
     templates: Annotated[
         Path | None, typer.Option(help="Prompt templates, one a line, {} for the name.")
     ] = None,
+    ablate: Annotated[
+        list[str] | None,
+        typer.Option(help="TAP:CHANNELS, e.g. layer3:17,40: set channels of inner layers to 0."),
+    ] = None,
     baseline: Annotated[
         Path | None,
         typer.Option(help="CSV of models and accuracies: a further effective-robustness baseline."),
@@ -175,6 +179,7 @@ def probe(
             "balance": balance,
             "negatives": negatives,
             "baseline": str(baseline) if baseline else None,
+            "ablate": tuple(ablate or ()),
         },
     )
     raise typer.Exit(code)

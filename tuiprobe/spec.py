@@ -44,6 +44,7 @@ class RunSpec(BaseModel):
             take); None takes prompts or the classifier, whichever the encoder has.
         classes: File with class names, one a line: the names of the head's rows, in label order.
         templates: File with prompt templates, one a line, with ``{}`` for the name.
+        ablate: ``TAP:CHANNELS``: channels of inner layers to set to zero, part of the key.
         baseline: CSV of models and accuracies, a further baseline of effective robustness.
         concepts: Concept source, for example ``broden:/data/broden1_224``; ``none`` for none, None
             for what the suite names.
@@ -78,6 +79,7 @@ class RunSpec(BaseModel):
     classes: str | None = None
     templates: str | None = None
     baseline: str | None = None
+    ablate: tuple[str, ...] = ()
     concepts: str | None = None
     concept_sample: int | None = Field(default=None, ge=1)
     concept_share: float = Field(default=0.01, gt=0, le=1)

@@ -19,6 +19,7 @@ from tuiprobe.engine.stages import Stages
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.models import load_encoder
+from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.offline import go_offline
 from tuiprobe.rundir import RunDir, delete_run
 from tuiprobe.spec import RunSpec
@@ -77,6 +78,8 @@ def _plan(spec: RunSpec) -> Plan:
             f"{spec.model} has no public weights and --require-weights was given: pass its "
             "weights with --checkpoint FILE"
         )
+    for name, channels in parse_ablations(spec.ablate).items():
+        encoder.ablate(name, channels)
     plan = make_plan(spec, encoder, suite)
     if choose_head(plan).kind == "probe":  # what cannot be had is said now, not after hours
         probe_split(plan)

@@ -16,6 +16,7 @@ from tuiprobe.engine.shards import Shard, split_into_shards
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.globs import matches
 from tuiprobe.models import Encoder, Tap
+from tuiprobe.models.ablated import ablation_in_words
 from tuiprobe.results import Model
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
 
@@ -122,6 +123,7 @@ def describe_model(spec: RunSpec, encoder: Encoder) -> Model:
         parameters=encoder.parameters(),
         weights=encoder.weights,
         preprocessing=encoder.preprocessing,
+        ablated=tuple(ablation_in_words(*one) for one in encoder.ablated.items()),
     )
 
 
@@ -148,6 +150,7 @@ def _content(
         "batch_size": spec.batch_size,
         "seed": spec.seed,
         **({} if concepts is None else {"concepts": concepts.digest}),
+        **({"ablated": model.ablated} if model.ablated else {}),
     }
 
 

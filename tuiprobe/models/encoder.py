@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tuiprobe.errors import UsageError
+from tuiprobe.models.ablated import ablating_hook
 from tuiprobe.models.heads import Head, Progress, TextTower, classes_left, zero_shot_head
 from tuiprobe.models.info import PreprocessingInfo, Representation, WeightsInfo
 from tuiprobe.models.taps import FINAL_TAP, Extract, Probe, Tap, TapTable, discover
@@ -42,6 +43,7 @@ class Encoder:
         tag: Tag of the pretrained weights; None without.
         text: Text tower of a CLIP; None without.
         classifier: Head that the model brings; None without.
+        ablated: Channels set to zero by ``ablate``, by tap.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Encoder:
         self.tag = tag
         self.text = text
         self.classifier = classifier
+        self.ablated: dict[str, tuple[int, ...]] = {}
         self._forward = forward
         self._probes = dict(probes or {})
         self._table: TapTable | None = None
@@ -169,6 +172,20 @@ class Encoder:
     def untappable(self) -> dict[str, str]:
         """Returns the modules that cannot be tapped, each with the reason."""
         return dict(self._tap_table().refused)
+
+    def ablate(self, name: str, channels: Sequence[int]) -> None:
+        """Sets channels of an inner layer to zero from here on, for everything after it.
+
+        Args:
+            name: One of ``taps()``.
+            channels: Numbers of its channels.
+
+        Raises:
+            UsageError: If there is no such tap or channel.
+        """
+        tap, module, extract = self._entry(name)
+        module.register_forward_hook(ablating_hook(tap, extract, channels))
+        self.ablated[name] = tuple(channels)
 
     @contextmanager
     def watch(

@@ -134,14 +134,17 @@ def _only_output(outputs: list[object]) -> Tensor:
         raise _NotTappableError("not called in the forward pass")
     if len(outputs) > 1:
         raise _NotTappableError(f"called {len(outputs)} times in one forward pass")
-    tensor = _first_tensor(outputs[0])
+    tensor = first_tensor(outputs[0])
     if tensor is None:
         raise _NotTappableError(f"its output is a {type(outputs[0]).__name__}, not one tensor")
     return tensor
 
 
-def _first_tensor(output: object) -> Tensor | None:
-    """Attention layers return ``(tensor, None)``; several tensors are nobody's activation."""
+def first_tensor(output: object) -> Tensor | None:
+    """Returns the one tensor of a module's output, None where it has several or none.
+
+    Attention layers return ``(tensor, None)``; several tensors are nobody's activation.
+    """
     if isinstance(output, Tensor):
         return output
     if isinstance(output, tuple) and output and isinstance(output[0], Tensor):
@@ -150,7 +153,7 @@ def _first_tensor(output: object) -> Tensor | None:
 
 
 def _read(output: object) -> Tensor:
-    tensor = _first_tensor(output)
+    tensor = first_tensor(output)
     assert tensor is not None, "the trial pass saw a tensor here"
     return tensor
 

@@ -87,6 +87,8 @@ def _withheld(outliers: Outliers, model: Model, data: DataSet) -> list[str]:
     reasons = []
     if model.weights.kind == "untrained":
         reasons.append("the network is untrained: its weights are random")
+    if model.ablated:
+        reasons.append("inner channels were set to zero: this is no longer the model")
     if model.representation != "projected":
         reasons.append(
             f"the rule is for zero-shot CLIP encoders; this representation is "

@@ -84,6 +84,7 @@ def _subject(report: Report) -> list[str]:
         ["architecture", f"{code(model.architecture)} ({escaped(model.loader)})"],
         ["weights", f"**{weights.kind}**, {code(weights.source)}"],
         ["weights SHA-256", code(weights.digest)],
+        *([["ablated", f"**{escaped('; '.join(model.ablated))}**"]] if model.ablated else []),
         ["representation", f"{model.representation}, {model.width} channels"],
         ["parameters", number(model.parameters)],
         [

@@ -111,8 +111,9 @@ class Report(Frozen):
 def title_for(model: Model, data: tuple[DataSet, ...], verdict: Verdict) -> str:
     """The report's title: what was probed, on what, and what a reader must know first."""
     sets = ", ".join(one.name for one in data) or "no images"
+    name = f"{model.name}, ABLATED ({'; '.join(model.ablated)})," if model.ablated else model.name
     if model.weights.kind == "untrained":
-        return f"UNTRAINED network {model.name} on {sets}: random weights, no verdict"
+        return f"UNTRAINED network {name} on {sets}: random weights, no verdict"
     if verdict.outcome == "withheld":
-        return f"{model.name} on {sets}: verdict withheld"
-    return f"{model.name} on {sets}: outlier features {verdict.outcome}"
+        return f"{name} on {sets}: verdict withheld"
+    return f"{name} on {sets}: outlier features {verdict.outcome}"

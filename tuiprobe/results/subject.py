@@ -56,6 +56,7 @@ class Model(Frozen):
         parameters: number of parameters of the visual tower.
         weights: where they came from.
         preprocessing: what images go through first.
+        ablated: inner channels that were set to zero, in words; empty for the model as it is.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Model(Frozen):
     parameters: int
     weights: Weights
     preprocessing: Preprocessing
+    ablated: tuple[str, ...] = ()
 
 
 class Skipped(Frozen):

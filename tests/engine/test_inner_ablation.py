@@ -1,0 +1,51 @@
+"""``--ablate TAP:CHANNELS`` of a headless run: another key, and a title that says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.engine.conftest import job
+from tests.engine.fake_run import model
+from tuiprobe.cli import run_cli
+from tuiprobe.results import DataSet, Report, Verdict, title_for
+from tuiprobe.rundir import RunDir, read_arrays
+
+MEASURED = ("--layers", "layer2", "--sample", "8")
+
+
+def test_an_ablated_layer_makes_another_run(
+    small_checkpoint: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunDir(tmp_path / "run")
+    arguments = [str(a) for a in job(small_checkpoint, pictures, run.path, *MEASURED)]
+    assert run_cli([*arguments, "--ablate", "layer2:3,0"]) == 0
+    report = Report.read(run.results_file)
+    assert report.model.ablated == ("layer2 without channels 0, 3 (set to zero)",)
+    assert "ABLATED (layer2 without channels 0, 3 (set to zero))" in report.title
+    assert "no longer the model" in " ".join(report.verdict.reasons)
+    assert "layer2 without channels 0, 3" in (run.path / "report.md").read_text()
+    statistics, _ = read_arrays(run.statistics_file)
+    name = next(iter(json.loads(run.measured_file.read_text())))
+    highest = statistics[f"{name}/layer2/max"]
+    assert np.flatnonzero(highest == 0)[:1].tolist() == [0]
+    assert highest[3] == 0
+    assert highest[1] > 0
+    # the same directory is another run without the option
+    assert run_cli(arguments) == 4
+    assert "holds a run with other content" in capsys.readouterr().err
+    assert run_cli([*arguments, "--ablate", "layer9:1"]) == 2
+
+
+def test_titles_of_ablated_models_say_so() -> None:
+    about = model(ablated=("x without channel 1 (set to zero)",))
+    data = (DataSet(name="val", source="s", images=1, measured=1),)
+    verdict = Verdict(outcome="withheld", in_grid=None, data="val", reasons=())
+    said = "fake, ABLATED (x without channel 1 (set to zero)), on val"
+    assert title_for(about, data, verdict).startswith(said)
+    untrained = about.weights.model_copy(update={"kind": "untrained"})
+    random = about.model_copy(update={"weights": untrained})
+    assert title_for(random, data, verdict).startswith("UNTRAINED network " + said)

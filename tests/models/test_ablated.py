@@ -1,0 +1,120 @@
+"""Inner channels set to zero: what comes after sees the zeros, what came before does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tuiprobe.errors import UsageError
+from tuiprobe.models.ablated import ablation_in_words, parse_ablations
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.models.taps import Probe
+
+
+class Tower(nn.Module):
+    """A convolution, a skip connection around a block, and a token layer that returns a tuple."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 4, stride=4)
+        self.block = nn.Sequential(nn.ReLU(), nn.Conv2d(6, 6, 1))
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+        self.last = nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = x + self.block(x)
+        tokens = x.flatten(2).transpose(1, 2)
+        tokens = tokens + self.attention(tokens, tokens, tokens, need_weights=False)[0]
+        out: Tensor = self.last(tokens.mean(1))
+        return out
+
+
+def encoder(probes: Any = None) -> Encoder:
+    torch.manual_seed(0)
+    tower = Tower()
+    return Encoder(
+        name="toy", architecture="toy", representation="pooled", width=5,
+        weights=WeightsInfo(kind="checkpoint", source="x", digest="0"),
+        preprocessing=PreprocessingInfo(
+            size=(16, 16), mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="none", source="test"
+        ),
+        module=tower, preprocess=lambda image: torch.zeros(3, 16, 16), forward=tower, probes=probes,
+    )  # fmt: skip
+
+
+def seen(one: Encoder, *names: str) -> tuple[Tensor, dict[str, Tensor]]:
+    found: dict[str, Tensor] = {}
+    images = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode(), one.watch(names, lambda t, x: found.update({t.name: x.clone()})):
+        return one.encode(images), found
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("stem", lambda tower, x: x * torch.tensor([1, 0, 1, 1, 0, 1]).view(1, 6, 1, 1)),
+        ("attention", lambda tower, x: x * torch.tensor([1, 0, 1, 1, 0, 1])),
+    ],
+)
+def test_the_encoder_goes_on_from_the_zeros(name: str, change: Callable[..., Tensor]) -> None:
+    one, plain = encoder(), encoder()
+    one.ablate(name, (1, 4))
+    h, found = seen(one, name, "last")
+    before, _ = seen(plain, name)
+    tower = plain.tower
+    original = getattr(tower, name).forward
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        out = original(*args, **kwargs)
+        return (change(tower, out[0]), out[1]) if isinstance(out, tuple) else change(tower, out)
+
+    getattr(tower, name).forward = forward
+    expected, _ = seen(plain, name)
+    torch.testing.assert_close(h, expected)
+    assert not torch.allclose(h, before)
+    zeros = found[name].movedim(1, -1) if name == "stem" else found[name]
+    assert not zeros[..., [1, 4]].any()
+    assert zeros[..., [0, 2, 3, 5]].any()
+    assert one.ablated == {name: (1, 4)}
+
+
+def test_a_tensor_that_others_read_is_not_changed() -> None:
+    one, plain = encoder(), encoder()
+    one.ablate("block.0", (2,))  # a ReLU on the input of a skip connection
+    _, found = seen(one, "stem")
+    _, untouched = seen(plain, "stem")
+    assert torch.equal(found["stem"], untouched["stem"])
+
+
+def test_a_derived_tap_cannot_be_ablated_and_says_so() -> None:
+    holder = encoder()
+    derived = Probe(holder.tower.last, lambda out: out * 2)  # type: ignore[arg-type, operator]
+    holder._probes = {"doubled": derived}
+    holder.ablate("doubled", (0,))
+    with pytest.raises(UsageError, match="ablate the layer before it"):
+        seen(holder)
+
+
+def test_what_does_not_exist_is_named() -> None:
+    with pytest.raises(UsageError, match="stem has no channel 6: there are 0 to 5"):
+        encoder().ablate("stem", (6,))
+    with pytest.raises(UsageError, match="no such module"):
+        encoder().ablate("layer9", (0,))
+
+
+@pytest.mark.parametrize("text", ["", "layer3", "layer3:", ":3", "layer3:a", "layer3:1,", "a:-1"])
+def test_texts_that_are_none_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is no TAP:CHANNELS"):
+        parse_ablations([text])
+
+
+def test_the_final_representation_is_for_reprobe() -> None:
+    with pytest.raises(UsageError, match="reprobe RUN --ablate channel:17"):
+        parse_ablations(["embedding:17"])
+    assert ablation_in_words("a", (1,)) == "a without channel 1 (set to zero)"
