@@ -130,9 +130,9 @@ class Stages:
                 f"{plan.spec.model} is UNTRAINED: no public weights exist, so "
                 "every figure describes a random network; pass --checkpoint FILE",
             )
-        for dataset in plan.suite.sets.values():
-            for note in dataset.notes:
-                self._say("warning", note)
+        notes = (note for dataset in plan.suite.sets.values() for note in dataset.notes)
+        for note in dict.fromkeys(notes):
+            self._say("warning", note)
         with self._clock.stage("preflight"):
             preflight(plan, directory, self._listen, self._rank.number)
         shards = [shard for pieces in plan.shards.values() for shard in pieces]
