@@ -1,6 +1,7 @@
 """Every preset builds the right architecture, with the right activation and preprocessing."""
 
 from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 
 from tuiprobe.catalog.presets import NORMALIZATIONS, Preset, presets
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.models import from_open_clip, load_encoder, open_clip_source
+from tuiprobe.models import Encoder, from_open_clip, from_timm, load_encoder, open_clip_source
+from tuiprobe.models.preflight import built_activations, measured_normalisation
 from tuiprobe.models.quiet import quiet
 
 CLIP = [p for p in presets().values() if p.loader == "open_clip"]
@@ -131,30 +133,74 @@ def test_unknown_presets_are_answered_with_near_ones() -> None:
         load_encoder("zzz")
 
 
-@pytest.mark.slow
+@lru_cache
+def shapes(loader: str, architecture: str) -> dict[str, Tensor]:
+    """Returns a checkpoint of the right names and shapes, whose tensors hold no memory."""
+    if loader == "open_clip":
+        return dict(meta(architecture).state_dict())
+    with torch.device("meta"):
+        return dict(timm.create_model(architecture).state_dict())
+
+
+@pytest.fixture
+def by_shape(monkeypatch: pytest.MonkeyPatch) -> Callable[[Preset, dict[str, Tensor]], Encoder]:
+    """Returns a function that loads a preset on the device that has shapes but no numbers."""
+
+    def load(preset: Preset, state: dict[str, Tensor]) -> Encoder:
+        for module in (from_open_clip, from_timm):
+            monkeypatch.setattr(module, "read_checkpoint", lambda path: dict(state))
+            monkeypatch.setattr(module, "state_digest", lambda state: "no numbers")
+        create = open_clip.create_model
+        monkeypatch.setattr(open_clip, "create_model", partial(create, device="meta"))
+        monkeypatch.setattr(from_timm, "_classifier", lambda model, width: None)
+        with torch.device("meta"):
+            return load_encoder(preset.name, checkpoint="w.pt", device="meta")
+
+    return load
+
+
 @pytest.mark.parametrize("preset", [*CLIP, *TIMM], ids=named)
-def test_every_preset_loads_a_file(
-    preset: Preset, open_clip_state: Callable[[str], dict[str, Tensor]], tmp_path: Path
+def test_every_preset_loads_a_checkpoint(
+    preset: Preset, by_shape: Callable[[Preset, dict[str, Tensor]], Encoder]
 ) -> None:
-    """Full size, except that ViT-L/14's 400 million parameters are compared by shape alone."""
-    if preset.backbone == "ViT-L/14":
-        module = meta(preset.architecture) if preset in CLIP else None
-        if module is None:
-            with torch.device("meta"):
-                module = timm.create_model(preset.architecture)
-        assert module.state_dict().keys()
-        return
-    if preset.loader == "open_clip":
-        state = open_clip_state(preset.architecture)
-    else:
-        torch.manual_seed(1)
-        state = timm.create_model(preset.architecture).state_dict()
-    save_file(state, tmp_path / "w.safetensors")
-    encoder = load_encoder(preset.name, checkpoint=tmp_path / "w.safetensors")
+    """The whole way from name to encoder at full size; files with numbers are loaded elsewhere."""
+    encoder = by_shape(preset, shapes(preset.loader, preset.architecture))
     assert encoder.width == preset.width
-    loaded = encoder.module.state_dict()
-    assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+    assert encoder.weights.kind == "checkpoint"
+    # Both traps, on the encoder that a run would use.
+    built = built_activations(encoder)
+    assert built == (set() if preset.activation == "relu" else {preset.activation})
+    assert (preset.activation == "quickgelu") == (preset.name in QUICKGELU)
+    mean_and_std = (encoder.preprocessing.mean, encoder.preprocessing.std)
+    assert mean_and_std == NORMALIZATIONS[preset.normalization]
+    if preset.loader == "open_clip":  # timm keeps both as tensors, which have no numbers here
+        assert measured_normalisation(encoder)[0] == pytest.approx(mean_and_std[0], abs=1e-3)
     expected = {"zero-shot": "projected", "captions": "projected"}.get(
         preset.training, "token" if preset.backbone.startswith("ViT") else "pooled"
     )
     assert encoder.representation == expected
+
+
+@pytest.mark.parametrize("name", ["vitl14_laion2b", "rn101_cc12m", "vitl14_openai_ft_in1k"])
+def test_a_checkpoint_of_another_shape_is_refused(
+    name: str, by_shape: Callable[[Preset, dict[str, Tensor]], Encoder]
+) -> None:
+    preset = presets()[name]
+    state = dict(shapes(preset.loader, preset.architecture))
+    wrong = next(n for n, t in state.items() if n.endswith("weight") and t.ndim > 1)
+    state[wrong] = torch.empty(3, 3, device="meta")
+    with pytest.raises(WeightsError, match=r"1 of another shape .* is \(3, 3\) in the file"):
+        by_shape(preset, state)
+    del state[wrong]
+    with pytest.raises(WeightsError, match="1 missing"):
+        by_shape(preset, state)
+
+
+@pytest.mark.slow
+def test_a_full_size_file_arrives_whole(tmp_path: Path) -> None:
+    of = shapes("open_clip", presets()["vitb32_laion400m"].architecture)
+    state = {n: torch.full(t.shape, i / 512, dtype=t.dtype) for i, (n, t) in enumerate(of.items())}
+    save_file(state, tmp_path / "w.safetensors")
+    loaded = load_encoder("vitb32_laion400m", checkpoint=tmp_path / "w.safetensors")
+    found = loaded.module.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
