@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from pydantic import BaseModel
 
+from tuiprobe.compare_concepts import ConceptOverlap, concept_overlaps, overlap_sections
 from tuiprobe.errors import UsageError
 from tuiprobe.report.tables import named_figures
 from tuiprobe.report.text import code, escaped, figure, table
@@ -63,6 +64,9 @@ class Comparison(Frozen):
             the first, only in the second.
         notes: what makes the comparison weaker: other images, widths, preprocessing, untrained.
         unmatched: sets and taps that only one of them has.
+        concepts: concepts that both encode, by family of directions; `NotRun` where images or
+            protocol differ, None where neither report has a concept set.
+        concept_set: name of the concept set.
     """
 
     titles: tuple[str, str]
@@ -71,6 +75,8 @@ class Comparison(Frozen):
     channels: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
     notes: tuple[str, ...]
     unmatched: tuple[str, ...]
+    concepts: tuple[ConceptOverlap, ...] | NotRun | None = None
+    concept_set: str | None = None
 
     @property
     def same_outcome(self) -> bool:
@@ -99,6 +105,7 @@ def compare(first: Report, second: Report) -> Comparison:
         for one in _differences(place, ours[place], theirs[place], inner=not ours[place].final)
     ]
     differences += _head_differences(first, second)
+    concepts = first.concepts or second.concepts
     return Comparison(
         titles=(first.title, second.title),
         outcomes=(first.verdict.outcome, second.verdict.outcome),
@@ -106,6 +113,8 @@ def compare(first: Report, second: Report) -> Comparison:
         channels=_channels(both, ours, theirs) if first.model.width == second.model.width else {},
         notes=tuple(_notes(first, second)),
         unmatched=tuple(f"{data}/{tap}" for data, tap in sorted(set(ours) ^ set(theirs))),
+        concepts=concepts and concept_overlaps(first.concepts, second.concepts),
+        concept_set=concepts and concepts.data,
     )
 
 
@@ -241,6 +250,8 @@ def comparison_markdown(found: Comparison) -> str:
             f"{_listed(first)}; only in the second {_listed(second)}.",
             "",
         ]
+    if found.concepts is not None:
+        lines += overlap_sections(found.concept_set, found.concepts)
     marks = {True: "yes", False: "no", None: "-"}
     rows = [
         [
