@@ -11,6 +11,7 @@ import pytest
 
 import tuiprobe
 from tuiprobe import miniature
+from tuiprobe.report.text import number
 from tuiprobe.results import Report
 
 SETS = ("val", *miniature.SHIFTS)
@@ -107,3 +108,25 @@ def test_one_model_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "there is no preset 'nonsense'" in done.stderr
     assert Report.read(only_run(tmp_path) / "results.json").model.name == "mini_clip_soft"
+
+
+def test_several_models_are_compared_and_one_that_fails_stops_only_itself(tmp_path: Path) -> None:
+    models = ("mini_clip", "no_such_model", "mini_supervised")
+    chosen = [word for model in models for word in ("--model", model)]
+    arguments = (*chosen, "--data", "miniature:val", "--sample", "60", "--output", "group")
+    done = run(tmp_path, "--headless", *arguments)
+    assert done.returncode == 2
+    assert "no_such_model" in done.stderr
+    assert "Traceback" not in done.stderr
+    group = tmp_path / "group"
+    reports = {
+        report.model.name: report
+        for report in (Report.read(path) for path in group.glob("*/results.json"))
+    }
+    assert set(reports) == {"mini_clip", "mini_supervised"}
+    (table,) = group.glob("comparison-*.md")
+    rows = {row.split("|")[1].strip(): row for row in table.read_text().splitlines() if "|" in row}
+    for name, report in reports.items():
+        final = next(o for o in report.outliers if o.final)
+        assert f"| {number(final.kurtosis.value)} [" in rows[name.replace("_", r"\_")]
+    assert str(table.name) in done.stderr

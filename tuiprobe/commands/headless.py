@@ -49,13 +49,14 @@ def run_models(
         The exit code: the first that is not 0.
     """
     specs = [make_spec(model, data, options) for model in models or [DEFAULT_MODEL]]
-    codes = []
     with narrated() as listen:
-        for spec in specs:
-            codes.append(_run_one(spec, output, len(specs) > 1, fresh, mix, listen))
-            if codes[-1] == INTERRUPTED:
-                break
-    return next((code for code in codes if code), 0)
+        try:
+            if len(specs) > 1:
+                return _run_several(specs, output or Path("runs"), fresh, mix, listen)
+            return _run_one(specs[0], output, fresh, mix, listen)
+        except KeyboardInterrupt:  # before or after the images, where nothing can be lost
+            listen(Event("interrupted", "stopped; what is published is kept"))
+            return INTERRUPTED
 
 
 def make_spec(model: str, data: str | None, options: dict[str, Any]) -> RunSpec:
@@ -83,28 +84,37 @@ def make_spec(model: str, data: str | None, options: dict[str, Any]) -> RunSpec:
         raise UsageError(f"{option}: {first['msg']} (got {first['input']!r})") from error
 
 
-def _run_one(
-    spec: RunSpec, output: Path | None, several: bool, fresh: bool, mix: bool, listen: Listener
-) -> int:
+def _run_one(spec: RunSpec, output: Path | None, fresh: bool, mix: bool, listen: Listener) -> int:
     from tuiprobe.engine.run import run
-    from tuiprobe.report import write_reports
 
-    runs = output if several and output is not None else Path("runs")
     try:
-        outcome = run(
-            spec, output=None if several else output, runs=runs, fresh=fresh, mix=mix, listen=listen
-        )
-        if outcome.merged:
-            summary = write_reports(outcome.directory)
-            sys.stdout.write(summary)
-            sys.stdout.flush()
-        print(_last_line(outcome), file=sys.stderr)
+        outcome = run(spec, output=output, fresh=fresh, mix=mix, listen=listen)
+        return _report(outcome)
     except TuiprobeError as error:
         listen(Event("failed", str(error)))
         return error.exit_code
-    except KeyboardInterrupt:  # before or after the images, where nothing can be lost
-        listen(Event("interrupted", "stopped; what is published is kept"))
-        return INTERRUPTED
+
+
+def _run_several(specs: list[RunSpec], runs: Path, fresh: bool, mix: bool, listen: Listener) -> int:
+    from tuiprobe.engine.run import run_several
+    from tuiprobe.report.side_by_side import write_side_by_side
+
+    ends = run_several(specs, runs=runs, fresh=fresh, mix=mix, listen=listen)
+    codes = [end.exit_code if isinstance(end, TuiprobeError) else _report(end) for end in ends]
+    merged = [end.directory for end in ends if not isinstance(end, TuiprobeError) and end.merged]
+    if len(merged) > 1:
+        print(plain(f"comparison: {write_side_by_side(merged, runs)}"), file=sys.stderr)
+    return next((code for code in codes if code), 0)
+
+
+def _report(outcome: Outcome) -> int:
+    """Writes the reports of a run that has ended and says where; returns its exit code."""
+    from tuiprobe.report import write_reports
+
+    if outcome.merged:
+        sys.stdout.write(write_reports(outcome.directory))
+        sys.stdout.flush()
+    print(_last_line(outcome), file=sys.stderr)
     return 0 if outcome.complete else INTERRUPTED
 
 
