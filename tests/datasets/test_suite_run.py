@@ -1,0 +1,140 @@
+"""``--suite`` on the command line, and one whole run of a full-size encoder over all six sets."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+import tuiprobe
+from tuiprobe import miniature
+from tuiprobe.catalog.accuracies import SHIFTS
+from tuiprobe.models.labels import imagenet_wnids
+from tuiprobe.results import Report, given
+
+ALL = ("imagenet", *SHIFTS)
+MODEL = "timm:resnet18.tv_in1k"
+
+
+def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tuiprobe", "--headless", *arguments],
+        cwd=folder, capture_output=True, text=True, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns weights of a full-size ResNet-18, random from a fixed seed."""
+    import timm
+    from safetensors.torch import save_file
+
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        model = timm.create_model(MODEL.removeprefix("timm:"), pretrained=False)
+    path = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
+    save_file(model.state_dict(), path)
+    return path
+
+
+def truth(trees: Path, directory: Path, name: str) -> int:
+    """Returns how many images of a set are answered right, from paths and stored features alone."""
+    head = load_file(directory / "head.safetensors")
+    stored = load_file(directory / "features" / name / "images.safetensors")
+    logits = stored["features"].astype(float) @ head["weight"].T.astype(float) + head["bias"]
+    lines = map(json.loads, (directory / "samples.jsonl").read_text().splitlines())
+    folders = {s["id"]: s["path"].split("/")[0] for s in lines if s["set"] == name}
+    number = {wnid: label for label, wnid in enumerate(imagenet_wnids())}
+    number |= {str(label): label for label in range(1000)}
+    there = [p.name for p in sorted((trees / FOLDERS[name]).iterdir())]
+    allowed = sorted(number[folder] for folder in there)
+    best = np.array(allowed)[logits[:, allowed].argmax(axis=1)]
+    return sum(
+        number[folders[i]] == guess
+        for i, guess in zip(stored["ids"].tolist(), best.tolist(), strict=True)
+    )
+
+
+FOLDERS = {
+    "imagenet": "imagenet/val",
+    "imagenet_v2": "imagenetv2-matched-frequency-format-val",
+    "imagenet_r": "imagenet-r",
+    "imagenet_sketch": "sketch",
+    "imagenet_a": "imagenet-a",
+}
+
+
+def test_a_full_size_encoder_over_the_trees(trees: Path, checkpoint: Path, tmp_path: Path) -> None:
+    done = run(
+        tmp_path, "--model", MODEL, "--checkpoint", str(checkpoint), "--suite", "auto",
+        "--sample", "6", "--batch-size", "6", "--workers", "2", "--output", "run",
+        TUIPROBE_DATA=str(trees),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = Report.read(tmp_path / "run" / "results.json")
+    assert tuple(one.name for one in report.data) == ALL
+    assert all(one.measured == 6 and one.labelled for one in report.data)
+    assert report.robustness is not None
+    assert report.directions is not None
+    accuracies = {one.data: one for one in report.robustness.accuracies}
+    assert {name: one.shift for name, one in accuracies.items() if name != "imagenet"} == {
+        name: name for name in SHIFTS
+    }
+    assert {name: one.classes for name, one in accuracies.items()} == {
+        "imagenet": 1000, "imagenet_v2": 1000, "imagenet_r": 200, "imagenet_sketch": 1000,
+        "objectnet": 3, "imagenet_a": 200,
+    }  # fmt: skip
+    for name in FOLDERS:
+        top1 = accuracies[name].top1
+        assert given(top1)
+        assert round(top1.value * top1.n) == truth(trees, tmp_path / "run", name)
+    plan = json.loads((tmp_path / "run" / "plan.json").read_text())
+    assert [one["published"] for one in plan["sets"]] == list(ALL)
+
+
+def figures(report: Report) -> list:
+    """Returns all outlier figures and accuracies, without the names of files."""
+    found = json.loads(report.without_timings().to_json())
+    assert found["robustness"] is not None
+    for outliers in found["outliers"]:
+        for channel in outliers["top_images"]:
+            for image in (*channel["largest"], *channel["smallest"]):
+                image.pop("path")
+    return [found["outliers"], found["robustness"]["accuracies"], found["directions"]]
+
+
+def test_tar_shards_give_the_figures_of_folders_to_the_last_digit(tmp_path: Path) -> None:
+    """That folders give those of the built-in set is tested in tests/test_default_run.py."""
+    files = miniature.export(
+        tmp_path / "files", sets=("val",), layouts=("imagefolder", "webdataset"), images=80
+    )
+    options = {"threads": 1, "workers": 0, "concepts": "none"}
+    folders, shards = (
+        tuiprobe.probe("mini_clip", source, output=str(tmp_path / source[:3]), **options)
+        for source in (
+            f"imagefolder:{files}/imagefolder/val",
+            f"webdataset:{files}/webdataset/val-*.tar",
+        )
+    )
+    assert shards.data[0].source.startswith("webdataset:")
+    assert figures(shards) == figures(folders)
+
+
+def test_suite_and_data_exclude_each_other(tmp_path: Path) -> None:
+    done = run(tmp_path, "--suite", "auto", "--data", "miniature")
+    assert done.returncode == 2
+    assert "leave out --data" in done.stderr
+
+
+def test_an_unusable_suite_is_exit_4(tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text('id = "py:os:getcwd"\n')
+    done = run(tmp_path, "--suite", "x.toml", "--model", "mini_clip")
+    assert done.returncode == 4
+    assert "x.toml: id: 'py:os:getcwd'" in done.stderr
