@@ -16,6 +16,7 @@ from tuiprobe.spec import (
     DEFAULT_DATA,
     DEFAULT_MODEL,
     RunSpec,
+    default_concept_sample,
     default_concepts,
     default_sample,
 )
@@ -71,6 +72,8 @@ def make_spec(model: str, data: str | None, options: dict[str, Any]) -> RunSpec:
         fields["concepts"] = default_concepts(model, data)
     if fields["concept_sample"] is None:  # a sample that was asked for holds for every set
         fields["concept_sample"] = fields["sample"]
+    if fields["concept_sample"] is None:
+        fields["concept_sample"] = default_concept_sample(fields["concepts"])
     fields["concept_sample"] = fields["concept_sample"] or None
     if fields["sample"] is None:
         fields["sample"] = default_sample(model, data)
