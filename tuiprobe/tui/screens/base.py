@@ -43,6 +43,11 @@ class ProbeScreen(Screen[None]):
         """Yields the widgets between top line and footer."""
         yield from ()
 
+    @property
+    def alive(self) -> bool:
+        """Whether the widgets are still there; what comes from a thread may come too late."""
+        return self.is_attached and bool(self.query("#body"))
+
     def place(self, text: str) -> None:
         """Shows other text in the line at the top."""
         self.query_one("#place", Static).update(inert(text))

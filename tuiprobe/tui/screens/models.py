@@ -95,7 +95,7 @@ class ModelsScreen(ProbeScreen):
 
     def _arrived(self, rows: list[ModelRow], stale: bool) -> None:
         self._all = rows
-        if self.is_mounted:
+        if self.alive:
             self._show()
             if stale and not self._refreshed:
                 self._refreshed = True
@@ -240,7 +240,7 @@ class ModelsScreen(ProbeScreen):
 
     def _note(self, name: str, lines: list[str]) -> None:
         self._checks[name] = lines
-        if self.is_mounted:
+        if self.alive:
             self._highlighted()
 
     def action_clear(self) -> None:
