@@ -29,6 +29,13 @@ def runs(
     delete: Annotated[
         bool, typer.Option("--delete", help="Delete the runs that are listed, after asking.")
     ] = False,
+    correlate: Annotated[
+        bool,
+        typer.Option("--correlate", help="Do signatures go with effective robustness?"),
+    ] = False,
+    by: Annotated[
+        str | None, typer.Option(help="Baseline for --correlate; the one most runs have.")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -43,8 +50,15 @@ def runs(
     rows = list_runs(root, words or ())
     if sort != "changed":
         rows.sort(key=SORTS[sort], reverse=sort not in ("name", "state", "model"))
+    if delete and correlate:
+        raise UsageError("--delete and --correlate are two questions; ask one")
+    if by is not None and not correlate:
+        raise UsageError("--by belongs to --correlate")
     if delete:
         _delete(rows, words or [], yes)
+        return
+    if correlate:
+        _correlate(rows, by, as_json)
         return
     if as_json:
         print(json.dumps({"schema_version": 1, "runs": [plain_row(row) for row in rows]}, indent=1))
@@ -52,6 +66,17 @@ def runs(
     print(table(rows), end="")
     if not rows:
         print("no run matches" if words else f"no runs in {root}", file=sys.stderr)
+
+
+def _correlate(rows: list[RunRow], by: str | None, as_json: bool) -> None:
+    from tuiprobe.correlation import correlate
+    from tuiprobe.report import read_report
+    from tuiprobe.report.correlation import correlation_text
+    from tuiprobe.rundir import RunDir
+
+    finished = [row for row in rows if row.state in ("complete", "partial")]
+    found = correlate({row.name: read_report(RunDir(row.path)) for row in finished}, by)
+    print(found.model_dump_json(indent=1) + "\n" if as_json else correlation_text(found), end="")
 
 
 def table(rows: list[RunRow]) -> str:

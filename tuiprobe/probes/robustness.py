@@ -9,6 +9,7 @@ import numpy as np
 from tuiprobe.catalog.accuracies import Row
 from tuiprobe.catalog.baselines import Line, effective_robustness, logit, mean_of
 from tuiprobe.errors import DataError
+from tuiprobe.probes.confidence import mean_confidence
 from tuiprobe.probes.heads import (
     HeadArrays,
     SetFeatures,
@@ -102,6 +103,7 @@ def probe_robustness(
         mean_shift=_mean_shift(accuracies[1:]),
         effective=entries,
         not_run=tuple(baselines.not_run),
+        confidence=mean_confidence(head, first),
         own_names=_own_names(labelled, shifts, own_names or {}),
     )
 

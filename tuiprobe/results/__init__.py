@@ -22,7 +22,13 @@ from tuiprobe.results.directions import (
     PruningCurve,
     PruningPoint,
 )
-from tuiprobe.results.indicator import Indicator, Stratum
+from tuiprobe.results.indicator import (
+    CorrelatedRun,
+    Correlations,
+    Indicator,
+    RunLeftOut,
+    Stratum,
+)
 from tuiprobe.results.outliers import (
     ChannelImages,
     ChannelShare,
@@ -65,6 +71,8 @@ __all__ = [
     "ChannelShare",
     "ConceptPoint",
     "Concepts",
+    "CorrelatedRun",
+    "Correlations",
     "Criterion",
     "CurvePoint",
     "DataSet",
@@ -93,6 +101,7 @@ __all__ = [
     "PruningPoint",
     "Report",
     "Robustness",
+    "RunLeftOut",
     "SetAblation",
     "SetNotRun",
     "Skipped",

@@ -1,6 +1,10 @@
 """Result types of the indicator: does a signature go with effective robustness across models?"""
 
+from typing import Final, Literal
+
 from tuiprobe.results.base import Figure, Frozen
+
+CORRELATIONS_VERSION: Final = 1
 
 
 class Stratum(Frozen):
@@ -39,3 +43,54 @@ class Indicator(Frozen):
     permutations: int
     pooled: Figure
     pooled_trivial: Figure
+
+
+class CorrelatedRun(Frozen):
+    """One run among those that are correlated.
+
+    Attributes:
+        run: name of its directory.
+        model: as its user typed it.
+        representation: kind.
+        backbone: as the presets name it, else the library's architecture.
+        training: `zero-shot`, `captions`, `finetuned`, `supervised`, or `unknown`.
+        robustness: effective robustness.
+    """
+
+    run: str
+    model: str
+    representation: str
+    backbone: str
+    training: str
+    robustness: float
+
+
+class RunLeftOut(Frozen):
+    """A run that is not correlated, and why."""
+
+    run: str
+    reason: str
+
+
+class Correlations(Frozen):
+    """The answer to `tuiprobe runs --correlate`.
+
+    Attributes:
+        schema_version: of this schema.
+        baseline: by which effective robustness was taken; empty where no run has any.
+        target: shifts.
+        axis: of the baseline.
+        runs: one for each encoder.
+        left_out: the others.
+        signatures: each against effective robustness.
+        predictors: what a practitioner has anyway, against effective robustness, in the same way.
+    """
+
+    schema_version: Literal[1] = CORRELATIONS_VERSION
+    baseline: str
+    target: tuple[str, ...]
+    axis: str
+    runs: tuple[CorrelatedRun, ...]
+    left_out: tuple[RunLeftOut, ...]
+    signatures: tuple[Indicator, ...]
+    predictors: tuple[Indicator, ...]

@@ -94,6 +94,7 @@ class Robustness(Frozen):
         effective: one entry a baseline, target and axis; the reason where there is no baseline.
         not_run: baselines without a line for a target.
         own_names: shifts answered by their own class names.
+        confidence: mean largest softmax probability on the in-distribution set.
     """
 
     data: str
@@ -102,6 +103,7 @@ class Robustness(Frozen):
     effective: tuple[EffectiveRobustness, ...] | NotRun
     not_run: tuple[BaselineNotRun, ...] = ()
     own_names: tuple[OwnNames, ...] = ()
+    confidence: Figure = NotRun(reason="not measured")
 
     def headlines(self) -> tuple[EffectiveRobustness, ...]:
         """The first entry of each baseline: the mean over shifts, where there are several."""

@@ -1,0 +1,167 @@
+"""``runs --correlate``: which runs count, in which strata, and what is said where none does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.report.samples import report as sample
+from tests.report.samples_head import one_hot
+from tuiprobe.catalog.baselines import bundled
+from tuiprobe.cli import run_cli
+from tuiprobe.correlation import backbone_and_training, correlate, signatures_of
+from tuiprobe.probes.confidence import mean_confidence
+from tuiprobe.probes.heads import HeadArrays, SetFeatures
+from tuiprobe.probes.robustness import Baseline, Baselines, probe_robustness
+from tuiprobe.report.correlation import correlation_text
+from tuiprobe.results import Correlations, Estimate, NotRun, Report, given
+from tuiprobe.rundir import RunDir, write_text
+
+
+def run(
+    number: int, kurtosis: float, shift: float, *, baseline: str = "standard", **model: object
+) -> Report:
+    """A report with planted kurtosis and shift accuracy; each number is another encoder."""
+    head, one = one_hot()
+    few = SetFeatures("r", one.features.copy(), one.labels)
+    few.features[np.arange(200) >= round(200 * shift)] = np.roll(np.eye(24)[0] * 8, 20)
+    line = Baseline(bundled(baseline, ("imagenet_r",)), ())
+    found = probe_robustness(head, [one, few], {"r": "imagenet_r"}, Baselines([line]))
+    plain = sample(robustness=found)
+    weights = plain.model.weights.model_copy(update={"digest": f"{number:064d}"})
+    weights = weights.model_copy(update=model.pop("weights", {}))  # type: ignore[call-overload]
+    about = plain.model.model_copy(update={"weights": weights, **model})
+    figure = Estimate(value=kurtosis, low=None, high=None, n=9, method="planted")
+    outliers = tuple(o.model_copy(update={"kurtosis": figure}) for o in plain.outliers)
+    return plain.model_copy(update={"model": about, "outliers": outliers})
+
+
+def rising(count: int, **model: object) -> dict[str, Report]:
+    return {
+        f"{model.get('architecture', 'x')}-{i}": run(
+            1000 * len(model) + i, 3.0 + i, 0.30 + 0.02 * i, **model
+        )
+        for i in range(count)
+    }
+
+
+def signature(found: Correlations, name: str = "kurtosis"):  # type: ignore[no-untyped-def]
+    return next(one for one in (*found.signatures, *found.predictors) if one.signature == name)
+
+
+def test_a_relation_within_a_stratum_is_found() -> None:
+    found = correlate(rising(9))
+    kurtosis = signature(found)
+    assert kurtosis.within.value == pytest.approx(1)
+    assert kurtosis.p_value < 0.01
+    assert (found.baseline, found.target, found.axis) == ("standard", ("imagenet_r",), "imagenet")
+    assert len(found.runs) == 9
+    for name in ("in-distribution accuracy", "mean confidence"):  # the same for all of them
+        assert "both vary" in signature(found, name).within.reason
+    text = correlation_text(found)
+    assert "within: +1.00" in text
+    assert "what one has anyway" in text
+
+
+def test_strata_under_eight_encoders_are_not_run() -> None:
+    found = correlate(
+        rising(7, architecture="RN50", representation="projected")
+        | rising(4, architecture="resnet50", representation="pooled", tag="a1_in1k")
+    )
+    kurtosis = signature(found)
+    assert kurtosis.within == NotRun(reason="no stratum of 8 models in which both vary")
+    assert {(s.backbone, s.models) for s in kurtosis.strata} == {("RN50", 7), ("RN50", 4)}
+    assert given(kurtosis.pooled)  # beside the trivial predictor
+    assert given(kurtosis.pooled_trivial)
+    text = correlation_text(found)
+    assert "not run, because no stratum of 8 models" in text
+    assert "pooled, RN50: 4" in text
+
+
+def test_runs_that_do_not_count_say_why() -> None:
+    good = run(1, 3.0, 0.4)
+    more = good.model_copy(
+        update={"data": tuple(d.model_copy(update={"measured": 9999}) for d in good.data)}
+    )
+    found = correlate(
+        {
+            "good": good,
+            "more": more,
+            "random": run(2, 3.0, 0.4, weights={"kind": "untrained"}),
+            "ablated": run(3, 3.0, 0.4, ablated=("x",)),
+            "partial": run(4, 3.0, 0.4).model_copy(update={"title": "PARTIAL: x"}),
+            "bare": run(5, 3.0, 0.4).model_copy(update={"robustness": None}),
+            "other": run(6, 3.0, 0.4, baseline="standard_and_low"),
+        }
+    )
+    assert [one.run for one in found.runs] == ["more"]
+    reasons = {one.run: one.reason for one in found.left_out}
+    assert set(reasons) == {"good", "random", "ablated", "partial", "bare", "other"}
+    assert "same encoder" in reasons["good"]
+    assert "no effective robustness" in reasons["bare"]
+    other = correlate({"a": good, "other": run(6, 3.0, 0.4, baseline="standard_and_low")},
+                      "standard_and_low")  # fmt: skip
+    assert [one.run for one in other.runs] == ["other"]
+    assert "by standard_and_low" in other.left_out[0].reason
+
+
+def test_nothing_to_correlate_is_said_and_no_zero() -> None:
+    found = correlate({})
+    assert (found.runs, found.signatures, found.baseline) == ((), (), "")
+    assert correlation_text(found) == "no run can be correlated\n"
+
+
+def test_backbone_and_training_come_from_the_presets() -> None:
+    model = sample().model
+    known = model.model_copy(update={"architecture": "ViT-B-16-quickgelu", "tag": "openai"})
+    assert backbone_and_training(known) == ("ViT-B/16", "zero-shot")
+    timm = model.model_copy(
+        update={"architecture": "resnet50", "tag": "a3_in1k", "representation": "pooled"}
+    )
+    assert backbone_and_training(timm) == ("RN50", "unknown")
+    strange = timm.model_copy(update={"architecture": "mynet"})
+    assert backbone_and_training(strange) == ("mynet", "unknown")
+
+
+def test_signatures_leave_out_what_was_not_measured() -> None:
+    report = run(1, 3.0, 0.4)
+    assert signatures_of(report)["kurtosis"] == 3.0
+    assert not any("importance" in name for name in signatures_of(report))
+
+
+def test_confidence_is_the_largest_softmax() -> None:
+    rng = np.random.default_rng(0)
+    head = HeadArrays(rng.standard_normal((5, 8)).astype("f4"), rng.standard_normal(5).astype("f4"))
+    one = SetFeatures("val", rng.standard_normal((300, 8)).astype("f4"))
+    logits = one.features.astype("f8") @ head.weight.T + head.bias
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert mean_confidence(head, one).value == pytest.approx(p.max(1).mean(), rel=1e-5)
+    cosine = HeadArrays(head.weight, normalize=True)
+    logits = logits - head.bias
+    logits = 100 * logits / np.linalg.norm(one.features.astype("f8"), axis=1, keepdims=True)
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    found = mean_confidence(cosine, one)
+    assert found.value == pytest.approx((1 / p.sum(1)).mean(), rel=1e-4)
+    assert "logit scale 100 assumed" in found.method
+    nothing = SetFeatures("val", one.features * np.nan)
+    assert "no image" in mean_confidence(head, nothing).reason
+
+
+def test_the_command_answers_as_text_and_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, report in rising(8).items():
+        directory = RunDir(tmp_path / name)
+        write_text(directory.key_file, "a" * 64 + "\n")
+        write_text(directory.results_file, report.to_json())
+    assert run_cli(["runs", "--root", str(tmp_path), "--correlate", "--json"]) == 0
+    found = Correlations.model_validate(json.loads(capsys.readouterr().out))
+    assert signature(found).within.value == pytest.approx(1)
+    assert run_cli(["runs", "--root", str(tmp_path), "--correlate"]) == 0
+    assert "8 encoders, effective robustness by standard" in capsys.readouterr().out
+    assert run_cli(["runs", "--root", str(tmp_path), "--correlate", "--by", "own"]) == 0
+    assert "no effective robustness by own" in capsys.readouterr().out
+    assert run_cli(["runs", "--root", str(tmp_path), "--by", "own"]) == 2
