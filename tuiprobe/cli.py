@@ -17,6 +17,7 @@ from tuiprobe.commands import (
     compare,
     doctor,
     fetch,
+    grid,
     inspect,
     miniature,
     models,
@@ -45,6 +46,7 @@ for command in (
     reprobe.reprobe,
     compare.compare,
     runs.runs,
+    grid.grid,
 ):
     app.command()(command)
 app.command("open")(open_run.open_run)
