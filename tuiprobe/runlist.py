@@ -80,7 +80,8 @@ def list_runs(root: Path, words: Sequence[str] = ()) -> list[RunRow]:
         root: Where run directories are kept; may be a run itself.
         words: Parts of name, model, data, state or verdict that a run must hold, in any case.
     """
-    rows = [_row(path, root) for path in _directories(root)]
+    held = held_locks()
+    rows = [_row(path, root, held) for path in _directories(root)]
     kept = [row for row in rows if matches(row, words)]
     return sorted(kept, key=lambda row: (-row.changed, row.name))
 
@@ -114,10 +115,10 @@ def _folders(path: Path) -> list[Path]:
         return []
 
 
-def _row(path: Path, root: Path) -> RunRow:
+def _row(path: Path, root: Path, held: frozenset[str] | None) -> RunRow:
     run = RunDir(path)
     name = path.name if path == root else path.relative_to(root).as_posix()
-    beat, running = heartbeat(run), is_running(run)
+    beat, running = heartbeat(run), is_running(run, held)
     changed = _modified(run.results_file)
     about: dict[str, Any] = {"path": path, "name": name, "beat": beat}
     if changed is None:
@@ -190,7 +191,16 @@ def heartbeat(run: RunDir) -> int:
     return total
 
 
-def is_running(run: RunDir, locks: Path = _LOCKS) -> bool:
+def held_locks(path: Path = _LOCKS) -> frozenset[str] | None:
+    """Inodes of all files that a process of this machine holds a lock on; None if unknown."""
+    try:
+        lines = path.read_text().splitlines()
+        return frozenset(line.split()[5].rpartition(":")[2] for line in lines if "->" not in line)
+    except (OSError, IndexError):
+        return None
+
+
+def is_running(run: RunDir, held: frozenset[str] | None) -> bool:
     """Whether a process of this machine holds one of the run's locks.
 
     Looks at the kernel's list of locks and takes none: a reader that took one, however briefly,
@@ -198,9 +208,7 @@ def is_running(run: RunDir, locks: Path = _LOCKS) -> bool:
     took the lock last is still there.
     """
     files = [one for one in run.path.glob("lock*") if one.name != "lock-merge"]
-    try:
-        held = {line.split()[5].rpartition(":")[2] for line in locks.read_text().splitlines()}
-    except (OSError, IndexError):
+    if held is None:
         return any(_holder_lives(one) for one in files)
     return any(str(_inode(one)) in held for one in files)
 

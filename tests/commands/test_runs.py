@@ -13,7 +13,7 @@ from tuiprobe.cli import run_cli
 from tuiprobe.report.short import short
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.rundir import RunDir, write_json, write_text
-from tuiprobe.runlist import heartbeat, is_running, list_runs
+from tuiprobe.runlist import heartbeat, held_locks, is_running, list_runs
 
 EVIL = "[red]a\u202eb"
 
@@ -70,9 +70,9 @@ def test_links_are_not_followed(root, tmp_path):
 
 def test_a_held_lock_means_running(root):
     run = RunDir(root / EVIL)
-    assert not is_running(run)
+    assert not is_running(run, held_locks())
     with run.locked():
-        assert is_running(run)
+        assert is_running(run, held_locks())
         assert by_name(root)[EVIL].state == "running"
     assert by_name(root)[EVIL].state == "unfinished"
 
@@ -83,12 +83,13 @@ def test_looking_never_takes_the_lock(root):
         pass
     with (run.path / "lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_SH)
-        is_running(run)
+        is_running(run, held_locks())
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_without_a_list_of_locks_the_process_is_asked(root, tmp_path):
-    run, nowhere = RunDir(root / EVIL), tmp_path / "none"
+    run, nowhere = RunDir(root / EVIL), held_locks(tmp_path / "none")
+    assert nowhere is None
     with run.locked():
         assert is_running(run, nowhere)
     done = subprocess.Popen([sys.executable, "-c", ""])

@@ -82,7 +82,7 @@ def test_without_a_baseline_no_published_model_is_shown(full):
     bare = full.robustness.model_copy(update={"effective": NotRun(reason="no baseline")})
     chart = charts(full.model_copy(update={"robustness": bare}))[-1]
     assert {one.role for one in chart.series} == {"main", "reference"}
-    assert "nothing about effective robustness" in chart.note
+    assert "No baseline" in chart.note
 
 
 def test_a_series_with_parts_of_unlike_length_is_refused():

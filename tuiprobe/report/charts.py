@@ -108,7 +108,7 @@ def importances(basis: Basis) -> Chart:
     bars = Series("importance", places, basis.importances, mark="bars")
     return Chart(
         name=f"importance_{_slug(basis)}",
-        title=f"Importance of the directions of {matrix(basis)}",
+        title=f"Importance of directions, {matrix(basis)}",
         x_label="direction, by singular value",
         y_label="importance",
         series=(bars,),
@@ -122,7 +122,7 @@ def prunings(basis: Basis) -> list[Chart]:
     return [
         Chart(
             name=f"pruning_{_slug(basis)}_{number}",
-            title=f"Pruning directions of {matrix(basis)}, accuracy on {name}",
+            title=f"Pruning on {name}, {matrix(basis)}",
             x_label="fraction of the rank pruned",
             y_label="top-1 accuracy",
             series=tuple(_pruning(curve) for curve in basis.curves if curve.data == name),

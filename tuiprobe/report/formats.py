@@ -22,39 +22,39 @@ class Format:
 
     name: str
     about: str
-    files: Callable[[Report, RunDir], Files]
+    files: Callable[[Report, RunDir | None], Files]
 
 
-def _html(report: Report, run: RunDir) -> Files:
+def _html(report: Report, run: RunDir | None) -> Files:
     from tuiprobe.report.html import html
     from tuiprobe.report.pictures import pictures
 
-    return {"report.html": html(report, pictures(report, run))}
+    return {"report.html": html(report, pictures(report, run) if run is not None else None)}
 
 
-def _markdown(report: Report, run: RunDir) -> Files:
+def _markdown(report: Report, run: RunDir | None) -> Files:
     from tuiprobe.report.markdown import markdown
 
     return {"report.md": markdown(report)}
 
 
-def _json(report: Report, run: RunDir) -> Files:
+def _json(report: Report, run: RunDir | None) -> Files:
     return {"results.json": report.to_json()}
 
 
-def _csv(report: Report, run: RunDir) -> Files:
+def _csv(report: Report, run: RunDir | None) -> Files:
     from tuiprobe.report.tables import tables
 
     return {f"tables/{name}.csv": text for name, text in tables(report).items()}
 
 
-def _tex(report: Report, run: RunDir) -> Files:
+def _tex(report: Report, run: RunDir | None) -> Files:
     from tuiprobe.report.latex import latex
 
     return {"report.tex": latex(report)}
 
 
-def _svg(report: Report, run: RunDir) -> Files:
+def _svg(report: Report, run: RunDir | None) -> Files:
     from tuiprobe.report.charts import charts
     from tuiprobe.report.svg import svg
 
@@ -77,8 +77,13 @@ WRITTEN: Final = ("html", "md", "csv", "svg")
 """What a finished run writes by itself; results.json is there before."""
 
 
-def files_of(report: Report, run: RunDir, formats: Sequence[str]) -> Files:
+def files_of(report: Report, run: RunDir | None, formats: Sequence[str]) -> Files:
     """The files of these formats.
+
+    Args:
+        report: What was found.
+        run: Where its pictures lie; None leaves them out.
+        formats: Names out of :data:`FORMATS`.
 
     Raises:
         UsageError: a format is unknown.
@@ -91,7 +96,9 @@ def files_of(report: Report, run: RunDir, formats: Sequence[str]) -> Files:
     return found
 
 
-def export(report: Report, run: RunDir, formats: Sequence[str], to: Path) -> list[Path]:
+def export(
+    report: Report, run: RunDir, formats: Sequence[str], to: Path, with_pictures: bool = True
+) -> list[Path]:
     """Write a report in these formats below ``to``; files of the same names are replaced.
 
     Args:
@@ -99,6 +106,7 @@ def export(report: Report, run: RunDir, formats: Sequence[str], to: Path) -> lis
         run: Where its pictures lie.
         formats: Names out of :data:`FORMATS`.
         to: A directory, made where it is missing.
+        with_pictures: Whether formats that hold pictures show the run's small ones.
 
     Returns:
         The files written.
@@ -108,7 +116,7 @@ def export(report: Report, run: RunDir, formats: Sequence[str], to: Path) -> lis
         RunError: the destination cannot be written.
     """
     written = []
-    for name, text in files_of(report, run, formats).items():
+    for name, text in files_of(report, run if with_pictures else None, formats).items():
         path = to / name
         if path.resolve() != run.results_file.resolve():
             write_text(path, text)

@@ -61,7 +61,7 @@ def _sets(first: Estimate, shifts: list[Accuracy], name: str) -> Chart:
         x_label="accuracy on the first set",
         y_label="accuracy on the shifted set",
         series=(equal, *points),
-        note="No baseline: these figures alone say nothing about effective robustness.",
+        note="No baseline: nothing here about effective robustness.",
     )
 
 

@@ -52,6 +52,25 @@ def interval(figure: Figure) -> str:
     return f"{ends}  {counted}".rstrip()
 
 
+def change(value: float, low: float | None, high: float | None) -> str:
+    """A difference with its sign and its interval, all to the places that the interval has.
+
+    >>> change(-2.0, -2.5, -1.5), change(0.00017, -0.0011, 0.0015), change(0.5, None, None)
+    ('-2.00 (-2.50 to -1.50)', '+.000 (-.001 to +.002)', '+.500')
+    """
+    ends = [end for end in (low, high) if end is not None]
+    places = _places(max(abs(one) for one in (value, *ends)))
+    told = _signed(value, places)
+    if low is None or high is None:
+        return told
+    return f"{told} ({_signed(low, places)} to {_signed(high, places)})"
+
+
+def _signed(value: float, places: int) -> str:
+    text = _rounded(value, places)
+    return text if text.startswith("-") else f"+{text}"
+
+
 def _places(value: float) -> int:
     magnitude = abs(value)
     return 3 if magnitude < 1 else 2 if magnitude < 10 else 1 if magnitude < 1000 else 0

@@ -86,6 +86,8 @@ def plot(chart: Chart, width: int, height: int) -> list[Line]:
     y_ticks = round_ticks(*_y_range(chart), max(rows // 3, 1))
     margin = max(len(tick_text(value)) for value in y_ticks) + 1
     canvas = _Canvas(width - margin, rows)
+    for series in chart.series:
+        _stems(canvas, chart, series)
     for letter, series in _lettered(chart):
         _draw(canvas, chart, series, letter)
     lines = _with_axis(canvas, chart, y_ticks, margin)
@@ -161,24 +163,25 @@ def _bars(canvas: _Canvas, chart: Chart, one: Series) -> None:
                 canvas.put(x, y, _EIGHTHS[part], one.role)
 
 
+def _stems(canvas: _Canvas, chart: Chart, one: Series) -> None:
+    """The intervals of points, drawn before any point so that they hide none."""
+    if one.mark != "points":
+        return
+    for x, low, high in zip(one.x, one.low, one.high, strict=False):
+        column = _column(chart, x, canvas.width)
+        top, bottom = _row(chart, high, canvas.height), _row(chart, low, canvas.height)
+        for row in range(top, bottom + 1):
+            canvas.put(column, row, "│", one.role)
+
+
 def _points(canvas: _Canvas, chart: Chart, one: Series) -> None:
-    for i, (x, y) in enumerate(zip(one.x, one.y, strict=True)):
-        column, row = _column(chart, x, canvas.width), _row(chart, y, canvas.height)
-        if one.role in ("main", "second"):
-            if one.low:
-                top, bottom = (
-                    _row(chart, one.high[i], canvas.height),
-                    _row(chart, one.low[i], canvas.height),
-                )
-                for between in range(top, bottom + 1):
-                    canvas.put(column, between, "│", one.role)
-            canvas.put(column, row, "◆", one.role)
-        elif one.role == "third":
-            canvas.put(column, row, "+", one.role)
+    for x, y in zip(one.x, one.y, strict=True):
+        if one.role in ("main", "third"):
+            column, row = _column(chart, x, canvas.width), _row(chart, y, canvas.height)
+            canvas.put(column, row, "◆" if one.role == "main" else "+", one.role)
         else:
-            canvas.dot(
-                _column(chart, x, canvas.width * 2), _row(chart, y, canvas.height * 4), one.role
-            )
+            column = _column(chart, x, canvas.width * 2)
+            canvas.dot(column, _row(chart, y, canvas.height * 4), one.role)
     if one.labelled:
         _label(canvas, chart, one)
 
@@ -268,7 +271,7 @@ def _x_places(chart: Chart, width: int) -> list[tuple[int, str]]:
 
 def _legend(chart: Chart, width: int, most: int) -> list[Line]:
     """Which letter or mark is which series, in at most ``most`` lines."""
-    marks: dict[Role, str] = {"context": "⠂", "third": "+", "main": "◆", "second": "◆"}
+    marks: dict[Role, str] = {"context": "⠂", "third": "+", "main": "◆"}
     parts = []
     for letter, one in reversed(_lettered(chart)):
         if one.labelled:
@@ -288,5 +291,5 @@ def _legend(chart: Chart, width: int, most: int) -> list[Line]:
         lines[-1].append((fitted(text, min(len(text), width - used)) + "  ", role))
         used += len(text) + 2
     if chart.note:
-        lines.append([(plain(chart.note), "text")])
+        lines.append([(fitted(plain(chart.note), width), "text")])
     return [line for line in lines if line][:most]

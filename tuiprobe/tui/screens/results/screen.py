@@ -1,0 +1,236 @@
+"""Results: what a run found, in tabs; every row leads to the evidence behind it."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widgets import Static, TabbedContent, TabPane, Tabs
+
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.rundir import RunDir
+from tuiprobe.tui.rerun import command_of
+from tuiprobe.tui.screens.base import ProbeScreen
+from tuiprobe.tui.screens.results.evidence_of import Subject
+from tuiprobe.tui.screens.results.tab import Found, ResultTab
+from tuiprobe.tui.text import inert
+from tuiprobe.tui.widgets.rows import RowTable
+
+_ALWAYS = {"next_tab", "leave", "export", "command"}
+_TABBED = {
+    "ablate", "data", "layer", "basis", "filter", "sort", "threshold", "copy", "maximise",
+}  # fmt: skip
+
+
+class ResultsScreen(ProbeScreen):
+    """What a run found: tab goes on to the next part, Enter to the evidence behind a row.
+
+    Args:
+        run: The run directory.
+    """
+
+    PLACE = "Results"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "next_tab(1)", "next", priority=True, tooltip="Next part"),
+        Binding(
+            "shift+tab", "next_tab(-1)", "previous part", show=False, priority=True,
+            tooltip="Previous part",
+        ),
+        Binding("a", "ablate", "ablate", tooltip="Accuracy without this channel or direction"),
+        Binding("slash", "filter", "filter", key_display="/", tooltip="Filter as you type"),
+        Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
+        Binding("t", "threshold", "threshold", tooltip="Only above a higher average precision"),
+        Binding("b", "basis", "basis", tooltip="W, or W minus its mean row"),
+        Binding("d", "data", "data", tooltip="Next set of images, or next baseline"),
+        Binding("left", "layer(-1)", "layer", show=False, tooltip="Previous layer"),
+        Binding("right", "layer(1)", "layer", show=False, tooltip="Next layer"),
+        Binding("e", "export", "export", tooltip="Write reports in formats of your choice"),
+        Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
+        Binding("y", "copy", "copy", show=False, tooltip="Copy this row"),
+        Binding("c", "command", "command", show=False, tooltip="Copy the command of this run"),
+        Binding("escape", "leave", "back", tooltip="Back to where you came from"),
+    ]  # fmt: skip
+    DEFAULT_CSS = """
+    ResultsScreen TabbedContent { height: 1fr; }
+    ResultsScreen TabPane { padding: 0; height: 1fr; }
+    ResultsScreen ContentSwitcher { height: 1fr; }
+    ResultsScreen #reading { padding: 1 2; }
+    ResultsScreen.-low Underline { display: none; }
+    ResultsScreen.-low Tabs, ResultsScreen.-low Tabs #tabs-list-bar { height: 1; }
+    """
+
+    def __init__(self, run: Path) -> None:
+        super().__init__()
+        self.run = run
+        self.found: Found | None = None
+        self._tabs: TabbedContent | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """Lays out the place for the tabs, which appear when the results are read."""
+        with Container(id="body"):
+            yield Static("reading results…", id="reading", markup=False)
+
+    def on_mount(self) -> None:
+        """Reads in a thread, so that a slow disk holds nothing up."""
+        threading.Thread(target=self._read, daemon=True, name="results").start()
+
+    def _read(self) -> None:
+        from tuiprobe.report import read_report
+
+        try:
+            found: Found | str = Found(RunDir(self.run), read_report(RunDir(self.run)))
+        except TuiprobeError as error:
+            found = str(error)
+        if self.is_running:
+            self.app.call_later(self._arrived, found)
+
+    async def _arrived(self, found: Found | str) -> None:
+        if not self.alive:
+            return
+        reading = self.query_one("#reading", Static)
+        if isinstance(found, str):
+            reading.update(inert(f"{found}\n\nesc goes back"))
+            return
+        self.found = found
+        self.place(f"tuiprobe  Results · {found.report.title}")
+        tabs = TabbedContent()
+        await reading.remove()
+        await self.query_one("#body").mount(tabs)
+        for title, tab in _tabs(found):
+            await tabs.add_pane(TabPane(title, tab, id=f"tab-{title.lower()}"))
+        tabs.query_one(Tabs).can_focus = False
+        self._tabs = tabs
+        self._focus()
+
+    @property
+    def tab(self) -> ResultTab | None:
+        """The part that is shown."""
+        if self._tabs is None or not self._tabs.active:
+            return None
+        return self._tabs.get_pane(self._tabs.active).query_one(ResultTab)
+
+    def _focus(self) -> None:
+        tab = self.tab
+        first = tab.first() if tab is not None else None
+        if first is not None:
+            first.focus()
+        else:
+            self.set_focus(None)
+        self.refresh_bindings()
+
+    @on(TabbedContent.TabActivated)
+    def _tab_changed(self) -> None:
+        self._focus()
+
+    @on(RowTable.Chosen)
+    def _row_chosen(self) -> None:
+        self._open(ablate=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only the keys that do something in the part that is shown are offered."""
+        if action in _TABBED:
+            tab = self.tab
+            return tab is not None and tab.first() is not None and action in tab.ANSWERS
+        if action in ("export", "command", "next_tab"):
+            return self._tabs is not None
+        return True
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        method = getattr(self.tab, name, None)
+        return method(*arguments) if method is not None else None
+
+    def action_next_tab(self, by: int) -> None:
+        """Shows the next part."""
+        tabs = self._tabs
+        if tabs is None:
+            return
+        names = [pane.id or "" for pane in tabs.query(TabPane)]
+        tabs.active = names[(names.index(tabs.active) + by) % len(names)]
+
+    def action_leave(self) -> None:
+        """Shows both halves again where one stands alone; otherwise goes back."""
+        if self.has_class("-only-aside") or self.has_class("-only-main"):
+            self.remove_class("-only-aside", "-only-main")
+        else:
+            self.run_worker(self.app.run_action("back"))
+
+    def action_maximise(self) -> None:
+        """Gives the window to the evidence, then to the table, then to both again."""
+        aside, main = self.has_class("-only-aside"), self.has_class("-only-main")
+        self.set_class(not aside and not main, "-only-aside")
+        self.set_class(aside, "-only-main")
+
+    def action_filter(self) -> None:
+        """Puts the cursor into the filter."""
+        self._call("start_filter")
+
+    def action_sort(self) -> None:
+        """Sorts by the next column."""
+        self._call("switch_sort")
+
+    def action_threshold(self) -> None:
+        """Shows what passes the next threshold."""
+        self._call("switch_threshold")
+
+    def action_basis(self) -> None:
+        """Shows the other basis."""
+        self._call("switch_basis")
+
+    def action_data(self) -> None:
+        """Shows the next set."""
+        self._call("switch_data")
+
+    def action_layer(self, by: int) -> None:
+        """Shows the next layer."""
+        self._call("switch_layer", by)
+
+    def action_ablate(self) -> None:
+        """Opens the evidence of the row and ablates it."""
+        self._open(ablate=True)
+
+    def _open(self, ablate: bool) -> None:
+        subject: Subject | None = self._call("subject")
+        if subject is None or self.found is None:
+            return
+        from tuiprobe.tui.screens.evidence import EvidenceScreen
+
+        self.app.push_screen(EvidenceScreen(self.found, subject, ablate=ablate))
+
+    def action_copy(self) -> None:
+        """Copies the row under the cursor."""
+        row = self._call("copied")
+        if row:
+            self.app.copy(row, "row")  # type: ignore[attr-defined]
+
+    def action_command(self) -> None:
+        """Copies the command line that does what this run did."""
+        if self.found is not None:
+            command = command_of(self.found.report.spec)
+            self.app.copy(command, "command")  # type: ignore[attr-defined]
+
+    def action_export(self) -> None:
+        """Opens the choice of formats."""
+        from tuiprobe.tui.screens.export import ExportScreen
+
+        self.app.push_screen(ExportScreen(self.run))
+
+
+def _tabs(found: Found) -> list[tuple[str, ResultTab]]:
+    from tuiprobe.tui.screens.results.concepts import ConceptsTab
+    from tuiprobe.tui.screens.results.directions import DirectionsTab
+    from tuiprobe.tui.screens.results.images import ImagesTab
+    from tuiprobe.tui.screens.results.outliers import OutliersTab
+    from tuiprobe.tui.screens.results.robustness import RobustnessTab
+
+    return [
+        ("Outliers", OutliersTab(found)),
+        ("Directions", DirectionsTab(found)),
+        ("Concepts", ConceptsTab(found)),
+        ("Robustness", RobustnessTab(found)),
+        ("Images", ImagesTab(found)),
+    ]

@@ -1,0 +1,69 @@
+"""What the tabs of a run's results share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.containers import Container
+from textual.widget import Widget
+
+from tuiprobe.report.pictures import picture_file
+from tuiprobe.report.short import few
+from tuiprobe.results import Report, TopImage
+from tuiprobe.rundir import RunDir
+from tuiprobe.tui.widgets.pictures import Picture
+
+SHOWN = 8
+"""Pictures at an end: as many as a run keeps of its leading channels."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run that is shown: where it lies and what it found."""
+
+    run: RunDir
+    report: Report
+
+    def picture(self, data: str, image: TopImage) -> Picture:
+        """An image at an end of a channel, with its value."""
+        name = image.path if image.path is not None else f"id {image.sample_id}"
+        return Picture(picture_file(self.run, data, image.sample_id), name, few(image.value))
+
+
+class ResultTab(Container):
+    """One tab: a table on the left or above, what belongs to its row beside or below.
+
+    Args:
+        found: The run.
+    """
+
+    ALLOW_SELECT = False
+    SCOPED_CSS = False  # the screen's classes for narrow and low windows stand above the tab
+    ANSWERS: ClassVar[frozenset[str]] = frozenset()
+    """Which of the screen's actions this tab answers."""
+    DEFAULT_CSS = """
+    ResultTab { layout: horizontal; height: 1fr; }
+    ResultTab .main { width: 1fr; height: 1fr; }
+    ResultTab .aside { width: 42%; min-width: 34; height: 1fr; }
+    .-narrow ResultTab { layout: vertical; }
+    .-narrow ResultTab .aside { width: 1fr; height: 1fr; }
+    .-narrow.-low ResultTab .aside.spare { display: none; }
+    ResultTab .line { height: auto; max-height: 3; }
+    ResultTab .none { color: $foreground 70%; padding: 1 2; }
+    .-only-main ResultTab .aside, .-only-aside ResultTab .main { display: none; }
+    .-only-aside ResultTab .aside.spare { display: block; }
+    .-only-aside ResultTab .aside { width: 1fr; }
+    """
+
+    def __init__(self, found: Found) -> None:
+        super().__init__()
+        self.found = found
+
+    def first(self) -> Widget | None:
+        """What takes the focus when the tab is shown."""
+        return None
+
+    def copied(self) -> str:
+        """The row under the cursor as text; empty where there is none."""
+        return ""
