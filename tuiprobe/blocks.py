@@ -18,7 +18,11 @@ from tuiprobe.rundir import MAX_TENSOR_BYTES, DamagedFileError, reading
 _HEADER_LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 2**20
 _CHUNK_BYTES = 4 * 2**20
-_DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "I64": np.dtype("<i8")}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+    "I64": np.dtype("<i8"),
+}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from tests.engine.fake_run import FakeSet, write_run
 from tuiprobe.blocks import BlockReader
 from tuiprobe.engine.ablating import Question, ablate, parse_question
 from tuiprobe.errors import DataError, UsageError
-from tuiprobe.probes.targeted import ablation_span, paired_difference
+from tuiprobe.probes.intervals import paired_difference
+from tuiprobe.probes.targeted import ablation_span
 from tuiprobe.report.ablation import ablation_text
 from tuiprobe.results import TargetedAblation
 from tuiprobe.rundir import DamagedFileError, RunDir, read_arrays, write_arrays

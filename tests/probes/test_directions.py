@@ -325,3 +325,25 @@ def test_unlabelled_curves_are_refused():
     parts = Decomposed(u=u, s=s, v=v, order=np.arange(s.size))
     with pytest.raises(DataError, match="no labels"):
         pruning_curves(parts, head, SetFeatures("val", one.features), 0)
+
+
+def test_ablation_is_paired_and_shares_are_given_for_every_direction():
+    head, one = planted()
+    found = probe_directions(head, [one], [3, 4])
+    for ablation in found.ablations:
+        h = ablated(one.features, [3, 4], ablation.mode)
+        right = [
+            (x.astype("f8") @ head.weight.T).argmax(1) == one.labels for x in (one.features, h)
+        ]
+        gained, lost = (right[1] & ~right[0]).sum(), (right[0] & ~right[1]).sum()
+        assert ablation.difference.value == pytest.approx((gained - lost) / 400, abs=0.003)
+        assert ablation.difference.low <= ablation.difference.value <= ablation.difference.high
+        assert ablation.difference.value == pytest.approx(
+            ablation.after.value - ablation.before.value
+        )
+    for basis in found.bases:
+        assert len(basis.persistent_shares) == basis.rank
+        weight = head.weight.astype("f8")
+        v = decompose(weight - weight.mean(0) if basis.centred else weight)[2]
+        assert basis.persistent_shares == pytest.approx((v[[3, 4]] ** 2).sum(0))
+    assert probe_directions(head, [one], []).bases[0].persistent_shares == ()

@@ -47,7 +47,7 @@ def test_csv_tables_hold_every_point(full):
     exact = full.directions.bases[0].curves[0].points[0].accuracy.value
     assert float(pruning[0]["value"]) == exact
     assert len(rows(full, "accuracies")) == 3 * len(full.robustness.accuracies)
-    assert len(rows(full, "ablation")) == 8
+    assert len(rows(full, "ablation")) == 10
     assert any(row["not_run_because"] for row in rows(full, "effective_robustness"))
     assert {row["family"] for row in rows(full, "concepts")} == {
         one.family for one in full.concepts.families

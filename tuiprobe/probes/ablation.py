@@ -5,9 +5,9 @@ from typing import Literal
 
 import numpy as np
 
-from tuiprobe.probes.heads import HeadArrays, SetFeatures, first_images, hits
+from tuiprobe.probes.heads import HeadArrays, SetFeatures, answered_right, first_images, hits
 from tuiprobe.probes.inputs import Float32, Float64
-from tuiprobe.probes.intervals import wilson
+from tuiprobe.probes.intervals import paired_difference, wilson
 from tuiprobe.probes.pruning import SEED_IMAGES, SEEDS, band
 from tuiprobe.results import Ablation, NotRun
 
@@ -70,13 +70,16 @@ def _ablation(
     def without(some: SetFeatures, chosen: Sequence[int]) -> int:
         return hits(ablated(some.features, chosen, mode), head, some)
 
+    before = answered_right(one.features, head, one)
+    after = answered_right(ablated(one.features, channels, mode), head, one)
     few = first_images(one, SEED_IMAGES, seed)
     return Ablation(
         data=one.name,
         mode=mode,
         channels=tuple(channels),
-        before=wilson(hits(one.features, head, one), n),
-        after=wilson(without(one, channels), n),
+        before=wilson(int(before.sum()), n),
+        after=wilson(int(after.sum()), n),
+        difference=paired_difference(int((after & ~before).sum()), int((before & ~after).sum()), n),
         random=band(_random_rates(few, channels, without, seed), few.features.shape[0]),
         matched=wilson(without(one, matched_channels(one.features, channels)), n),
     )

@@ -123,6 +123,7 @@ def _basis(
         if shares is not None
         else NotRun(reason="no persistent channel"),
         persistent_expected=_expected(len(persistent), channels),
+        persistent_shares=() if shares is None else tuple(float(x) for x in shares),
         directions=tuple(
             Direction(
                 index=int(i),

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.linalg.blas import sgemm
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.inputs import Float32, Int64
+from tuiprobe.probes.inputs import Bool, Float32, Int64
 
 ROWS = 2048
 
@@ -169,8 +169,8 @@ def logit_blocks(
         yield slice(start, start + block.shape[0]), logits
 
 
-def hits(features: Float32, head: HeadArrays, one: SetFeatures) -> int:
-    """Images that the head answers right.
+def answered_right(features: Float32, head: HeadArrays, one: SetFeatures) -> Bool:
+    """[n], whether the head answers each image right.
 
     Args:
         features: [n, C], in place of the set's own.
@@ -178,10 +178,15 @@ def hits(features: Float32, head: HeadArrays, one: SetFeatures) -> int:
         one: labels and answers.
     """
     answers, labels = answers_of(one, head.weight.shape[0]), np.asarray(one.labels)
-    return sum(
-        int((answers[logits.argmax(axis=1)] == labels[place]).sum())
-        for place, logits in logit_blocks(features, head, one)
-    )
+    right = np.zeros(features.shape[0], dtype=bool)
+    for place, logits in logit_blocks(features, head, one):
+        right[place] = answers[logits.argmax(axis=1)] == labels[place]
+    return right
+
+
+def hits(features: Float32, head: HeadArrays, one: SetFeatures) -> int:
+    """Images that the head answers right; arguments as for `answered_right`."""
+    return int(answered_right(features, head, one).sum())
 
 
 def top_hits(head: HeadArrays, one: SetFeatures, k: int) -> int:

@@ -2,19 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from typing import Literal
 
 import numpy as np
 
 from tuiprobe.errors import UsageError
 from tuiprobe.probes.directions import decompose
-from tuiprobe.probes.heads import HeadArrays, SetFeatures, answers_of, logit_blocks
-from tuiprobe.probes.inputs import Float32, Int64
-from tuiprobe.probes.intervals import wilson_bounds
+from tuiprobe.probes.heads import HeadArrays, SetFeatures, answered_right
+from tuiprobe.probes.inputs import Bool, Float32, Int64
+from tuiprobe.probes.intervals import paired_difference, wilson_bounds
 from tuiprobe.results import Change, SetAblation, Top1
-
-Z = 1.959964
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,27 +95,10 @@ def ablate_set(
         n=n,
         before=_top1(before, n),
         after=_top1(before - lost + gained, n),
-        difference=paired_difference(gained, lost, n),
+        difference=_change(gained, lost, n),
         lost=lost,
         gained=gained,
     )
-
-
-def paired_difference(gained: int, lost: int, n: int) -> Change:
-    """Difference of two proportions on the same images, (gained - lost) / n.
-
-    Wald's interval with one image added to either kind of change (Bonett and Price 2012), which
-    covers well down to small samples; stretched to hold the difference itself.
-
-    >>> change = paired_difference(gained=2, lost=12, n=100)
-    >>> round(change.value, 3), round(change.low, 3), round(change.high, 3)
-    (-0.1, -0.173, -0.024)
-    """
-    value = (gained - lost) / n
-    up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
-    half = Z * sqrt(max(0.0, up + down - (up - down) ** 2) / (n + 2))
-    low, high = max(-1.0, up - down - half), min(1.0, up - down + half)
-    return Change(value=value, low=min(low, value), high=max(high, value))
 
 
 def _labelled(one: BlockedSet) -> Iterator[tuple[Float32, Int64]]:
@@ -128,7 +108,7 @@ def _labelled(one: BlockedSet) -> Iterator[tuple[Float32, Int64]]:
         start += block.shape[0]
 
 
-def _usable(block: Float32) -> np.ndarray:
+def _usable(block: Float32) -> Bool:
     norms = np.linalg.norm(block, axis=1)
     return np.asarray(np.isfinite(norms) & (norms > 0))
 
@@ -143,19 +123,22 @@ def _mean_in(span: Float32, one: BlockedSet) -> Float32:
     return np.asarray(total / max(count, 1), dtype=np.float32)
 
 
-def _right(head: HeadArrays, block: Float32, labels: Int64, one: BlockedSet) -> np.ndarray:
+def _right(head: HeadArrays, block: Float32, labels: Int64, one: BlockedSet) -> Bool:
     """[b], whether each image is answered right; those without a usable representation are not."""
     some = SetFeatures(one.name, block, labels, one.answers)
-    answers = answers_of(some, head.weight.shape[0])
     keep = _usable(block)
-    found = np.zeros(block.shape[0], dtype=bool)
     # Ones in place of what has no direction: the answer is discarded.
     filled = block if keep.all() else np.where(keep[:, None], block, np.float32(1))
-    for place, logits in logit_blocks(filled, head, some):
-        found[place] = answers[logits.argmax(axis=1)] == labels[place]
-    return found & keep
+    return answered_right(filled, head, some) & keep
 
 
 def _top1(hits: int, n: int) -> Top1:
     low, high = wilson_bounds(hits, n)
     return Top1(top1=hits / n, low=float(low), high=float(high))
+
+
+def _change(gained: int, lost: int, n: int) -> Change:
+    found = paired_difference(gained, lost, n)
+    assert found.low is not None
+    assert found.high is not None
+    return Change(value=found.value, low=found.low, high=found.high)

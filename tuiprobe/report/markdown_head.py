@@ -5,6 +5,7 @@ from tuiprobe.report.text import code, figure, number, table
 from tuiprobe.results import Ablation, Basis, Directions, NotRun, PruningCurve, Report
 
 SHOWN_FRACTIONS = (0.0, 0.5, 0.8, 0.9)
+LEADING = 8
 
 
 def head_sections(report: Report) -> list[str]:
@@ -27,6 +28,8 @@ def _directions(directions: Directions) -> list[str]:
         *table(["", *(_name(basis) for basis in directions.bases)], _basis_rows(directions.bases)),
     ]
     for basis in directions.bases:
+        lines += _leading(basis)
+    for basis in directions.bases:
         lines += _pruning(basis)
     return lines + _ablations(directions.ablations)
 
@@ -46,6 +49,23 @@ def _basis_rows(bases: tuple[Basis, ...]) -> list[list[str]]:
         "the same for a random direction": [figure(one.persistent_expected) for one in bases],
     }
     return [[name, *values] for name, values in figures.items()]
+
+
+def _leading(basis: Basis) -> list[str]:
+    """The most important directions; tables/directions.csv has all."""
+    rows = [
+        [
+            str(one.index),
+            number(one.singular_value),
+            figure(one.importance),
+            "-" if one.persistent_share is None else number(one.persistent_share),
+            ", ".join(str(channel) for channel in one.channels),
+        ]
+        for one in basis.directions[:LEADING]
+    ]
+    header = ["direction", "singular value", "importance", "part on the persistent channels",
+              "channels it leans on"]  # fmt: skip
+    return [f"The most important directions of {_name(basis)}:", "", *table(header, rows)]
 
 
 def _pruning(basis: Basis) -> list[str]:
@@ -75,10 +95,13 @@ def _ablations(ablations: tuple[Ablation, ...] | NotRun) -> list[str]:
             code(one.data),
             f"set to {one.mode}",
             number(len(one.channels)),
-            *(figure(part) for part in (one.before, one.after, one.random, one.matched)),
+            *(
+                figure(part)
+                for part in (one.before, one.after, one.difference, one.random, one.matched)
+            ),
         ]
         for one in ablations
     ]
     header = ["data", "persistent channels", "how many", "top-1 before", "after",
-              "random channels", "channels of like size"]  # fmt: skip
+              "difference, paired", "random channels", "channels of like size"]  # fmt: skip
     return [*table(header, rows)]

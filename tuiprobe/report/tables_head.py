@@ -15,7 +15,7 @@ def head_tables(report: Report) -> dict[str, tuple[list[str], Iterator[Row]]]:
             _effective(report),
         ),
         "directions": (
-            ["matrix", "direction", "singular_value", "importance"],
+            ["matrix", "direction", "singular_value", "importance", "on_persistent_channels"],
             _directions(report),
         ),
         "pruning": (
@@ -57,9 +57,10 @@ def _directions(report: Report) -> Iterator[Row]:
     if report.directions is None:
         return
     for basis in report.directions.bases:
-        pairs = zip(basis.singular_values, basis.importances, strict=True)
-        for i, (singular, importance) in enumerate(pairs):
-            yield [_matrix(basis.centred), i, singular, importance]
+        shares = basis.persistent_shares or (None,) * basis.rank
+        rows = zip(basis.singular_values, basis.importances, shares, strict=True)
+        for i, (singular, importance, share) in enumerate(rows):
+            yield [_matrix(basis.centred), i, singular, importance, share]
 
 
 def _matrix(centred: bool) -> str:
@@ -81,5 +82,5 @@ def _ablation(report: Report) -> Iterator[Row]:
         return
     for one in report.directions.ablations:
         about: Row = [one.data, one.mode, " ".join(str(c) for c in one.channels)]
-        for name in ("before", "after", "random", "matched"):
+        for name in ("before", "after", "difference", "random", "matched"):
             yield [*about, name, *cells(getattr(one, name))]

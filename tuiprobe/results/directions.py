@@ -78,6 +78,8 @@ class Basis(Frozen):
         persistent_share: importance-weighted part of the directions on the persistent channels.
         persistent_expected: that part for random directions, k / C, with its 95 % range for one
             random direction.
+        persistent_shares: part of every direction's squared length on the persistent channels, in
+            the order of singular values; empty where there are none.
         directions: the 16 most important.
         curves: pruning curves and their controls.
     """
@@ -94,6 +96,7 @@ class Basis(Frozen):
     persistent_expected: Figure
     directions: tuple[Direction, ...]
     curves: tuple[PruningCurve, ...]
+    persistent_shares: tuple[float, ...] = ()
 
 
 class Ablation(Frozen):
@@ -107,6 +110,7 @@ class Ablation(Frozen):
         after: accuracy without them.
         random: without as many random channels; mean and band over seeds.
         matched: without as many other channels of nearest mean square.
+        difference: after less before, paired over the images.
     """
 
     data: str
@@ -116,6 +120,7 @@ class Ablation(Frozen):
     after: Figure
     random: Figure
     matched: Figure
+    difference: Figure = NotRun(reason="not measured")
 
 
 class Directions(Frozen):
