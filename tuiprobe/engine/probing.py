@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from tuiprobe import __version__
 from tuiprobe.engine.baselines import baselines_for, kept_baseline
 from tuiprobe.engine.concepts import probe_run_concepts
-from tuiprobe.engine.head_file import head_digest, read_head
+from tuiprobe.engine.head_file import head_digest, read_head, read_own_names
 from tuiprobe.engine.merge import ROW_SAMPLE
 from tuiprobe.engine.population import population
 from tuiprobe.engine.preflight_file import read_preflight, warnings_of
@@ -181,7 +181,8 @@ def probe_head(
     try:
         measured = [one for one in planned if one.name in features]
         shifts, baselines = baselines_for(measured, kept_baseline(directory))
-        robustness = probe_robustness(head, sets, shifts, baselines)
+        own = read_own_names(directory)
+        robustness = probe_robustness(head, sets, shifts, baselines, own)
     except DataError as error:
         not_run.append(NotRunPart(part="robustness", reason=str(error)))
     return directions, robustness, tuple(not_run)
