@@ -20,12 +20,12 @@ from tuiprobe.probes.heads import HeadArrays
 TITLE = "Concepts at the size of Broden"
 IMAGES, CHANNELS = 63_305, 1024
 CATEGORIES = {
-    "color": (11, 1.0), "object": (584, 0.5), "part": (234, 0.2), "material": (32, 0.15),
-    "scene": (289, 0.45), "texture": (47, 0.09),
+    "color": (11, 1.0), "object": (584, 0.6), "part": (234, 0.25), "material": (32, 0.15),
+    "scene": (289, 0.9), "texture": (47, 0.15),
 }  # fmt: skip
 """Labels of each category, and the part of the images annotated for it."""
 
-PER_IMAGE = {"color": 6, "object": 9, "part": 4, "material": 4, "scene": 1, "texture": 1}
+PER_IMAGE = {"color": 8, "object": 16, "part": 8, "material": 4, "scene": 1, "texture": 1}
 TARGET_SECONDS = 120
 
 
@@ -37,7 +37,7 @@ def synthetic(images: int) -> tuple[HeadArrays, ConceptSet]:
     first = 0
     for g, (name, (count, _)) in enumerate(CATEGORIES.items()):
         inside = np.flatnonzero(annotated[:, g])
-        chances = 1 / np.arange(1, count + 1) ** 0.7
+        chances = 1 / np.arange(1, count + 1) ** 0.2
         drawn = rng.choice(count, (inside.size, PER_IMAGE[name]), p=chances / chances.sum())
         rows.append(np.repeat(inside, PER_IMAGE[name]))
         columns.append(first + drawn.ravel())

@@ -113,8 +113,8 @@ def compare(first: Report, second: Report) -> Comparison:
         channels=_channels(both, ours, theirs) if first.model.width == second.model.width else {},
         notes=tuple(_notes(first, second)),
         unmatched=tuple(f"{data}/{tap}" for data, tap in sorted(set(ours) ^ set(theirs))),
-        concepts=concepts and concept_overlaps(first.concepts, second.concepts),
-        concept_set=concepts and concepts.data,
+        concepts=None if concepts is None else concept_overlaps(first.concepts, second.concepts),
+        concept_set=None if concepts is None else concepts.data,
     )
 
 

@@ -88,7 +88,8 @@ class ConceptCsv:
 
     @cached_property
     def _hashed(self) -> NDArray[np.bool_]:
-        return hash_ids(np.arange(len(self._sorted), dtype=np.int64), 0) % np.uint64(2) == 0
+        hashed = hash_ids(np.arange(len(self._sorted), dtype=np.int64), 0)
+        return np.asarray(hashed % np.uint64(2) == 0)
 
     def open(self, sample: Sample) -> Image:
         """Decodes one picture."""

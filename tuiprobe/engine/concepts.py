@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch.utils.data import DataLoader
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.concepts import (
     Annotation,
+    Concept,
     ConceptDataset,
     concept_dataset,
     load_concepts,
@@ -106,11 +108,21 @@ def write_labels(plan: Plan, directory: RunDir, listen: Listener) -> None:
         "category_of": np.array([place[c.category] for c in dataset.concepts], dtype=np.int64),
     }
     metadata = {
-        "names": json.dumps([concept.name for concept in dataset.concepts]),
+        "names": json.dumps(unique_names(dataset.concepts)),
         "categories": json.dumps(dataset.categories),
         "digest": dataset.digest,
     }
     write_arrays(directory.concepts_file, arrays, metadata)
+
+
+def unique_names(concepts: Sequence[Concept]) -> list[str]:
+    """Returns the name of each concept, with its category where two share one.
+
+    >>> unique_names([Concept("orange", "color"), Concept("orange", "object"), Concept("dog", "o")])
+    ['color:orange', 'object:orange', 'dog']
+    """
+    seen = Counter(concept.name for concept in concepts)
+    return [one.name if seen[one.name] == 1 else f"{one.category}:{one.name}" for one in concepts]
 
 
 class _Annotations:
