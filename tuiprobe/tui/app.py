@@ -26,7 +26,7 @@ class TuiprobeApp(App[None]):
     """
 
     TITLE = "tuiprobe"
-    CSS_PATH = "styles.tcss"
+    CSS_PATH = Path(__file__).with_name("styles.tcss")
     ALLOW_SELECT = False  # a press on a widget that was just replaced must not end the program
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012  (Textual declares them on the instance)
         (0, "-slim"),

@@ -99,6 +99,7 @@ class Thumbnail(Widget):
         super().__init__(id=id, classes=classes)
         self._path = path
         self._strips: list[Strip] = []
+        self._missing = False
 
     @property
     def path(self) -> Path | None:
@@ -106,8 +107,8 @@ class Thumbnail(Widget):
         return self._path
 
     def show(self, path: Path | None) -> None:
-        """Shows another picture in place."""
-        if path != self._path or not self._strips:
+        """Shows another picture in place; one that was not there yet is looked for again."""
+        if path != self._path or self._missing:
             self._path = path
             self._draw()
 
@@ -122,6 +123,7 @@ class Thumbnail(Widget):
         pixels = None
         if self._path is not None:
             pixels = read_pixels(self._path, width, 2 * height)
+        self._missing = pixels is None and self._path is not None
         if pixels is None:
             blank = Strip([Segment("·" * width)])
             self._strips = [blank] * height if self._path is not None else []
