@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import Ridge, RidgeCV
 from torch import Tensor
 
 from tuiprobe.errors import UsageError, WeightsError
@@ -186,6 +186,18 @@ def test_the_ridge_probe_is_scikit_learns_at_its_penalty_and_separates() -> None
     assert np.allclose(head.bias, theirs.intercept_, rtol=0.02, atol=1e-3)
     hits = head.logits(torch.tensor(h).float()).argmax(1).numpy() == labels
     assert hits.mean() > 0.95
+
+
+@pytest.mark.parametrize(("n", "width"), [(120, 8), (60, 59), (60, 61)])
+def test_its_penalty_is_the_one_of_generalised_cross_validation(n: int, width: int) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(n) % 3
+    h = rng.normal(size=(n, width)) + np.eye(width)[labels]
+    largest = np.linalg.svd(h - h.mean(0), compute_uv=False)[0] ** 2
+    theirs = RidgeCV(alphas=[largest * 10.0**power for power in range(-8, 2)])
+    theirs.fit(h, np.eye(3)[labels])
+    head = ridge_head(torch.tensor(h), torch.tensor(labels), CLASSES)
+    assert float(head.source.rpartition(" ")[2]) == pytest.approx(theirs.alpha_, rel=0.01)
 
 
 def test_the_ridge_probe_needs_images_of_every_class() -> None:

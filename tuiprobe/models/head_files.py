@@ -101,17 +101,22 @@ def ridge_head(h: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Head:
     y = torch.nn.functional.one_hot(labels, len(classes)).double()
     offset = y.mean(0)
     u, s, vt = torch.linalg.svd(x, full_matrices=False)
+    kept = s > s.max() * len(x) * torch.finfo(s.dtype).eps
+    u, s, vt = u[:, kept], s[kept], vt[kept]
     projected = u.T @ (y - offset)
-    total = float((y - offset).square().sum())
+    fitted = projected.square().sum(1)
+    # What no direction reaches. Written as sums of what is left, not as differences: with fewer
+    # images than channels both vanish with the penalty, and only their ratio tells.
+    beyond = max(float((y - offset).square().sum() - fitted.sum()), 0.0)
+    free = len(x) - 1 - len(s)
+    beyond = beyond if free > 0 else 0.0
 
     def score(penalty: float) -> float:
-        kept = s.square() / (s.square() + penalty)
-        residual = total - float(((2 * kept - kept.square())[:, None] * projected.square()).sum())
-        freedom = len(x) - 1 - float(kept.sum())
-        return residual / max(freedom, 1.0) ** 2
+        left = penalty / (s.square() + penalty)
+        return (beyond + float((left.square() * fitted).sum())) / (free + float(left.sum())) ** 2
 
     scale = float(s.square().max())
-    penalty = min((scale * 10.0**power for power in range(-8, 1)), key=score)
+    penalty = min((scale * 10.0**power for power in range(-8, 2)), key=score)
     weight = (vt.T @ ((s / (s.square() + penalty))[:, None] * projected)).T
     bias = offset - weight @ centre
     source = f"ridge probe on {len(h)} images, penalty {penalty:.3g}"
