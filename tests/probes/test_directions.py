@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.ablation import ablated, matched_channels
+from tuiprobe.probes.ablation import ablated, hits_without, matched_channels
 from tuiprobe.probes.directions import _concentration, decompose, mean_cosines, probe_directions
 from tuiprobe.probes.heads import HeadArrays, SetFeatures, hits
 from tuiprobe.probes.pruning import Decomposed, kept_numbers, pruning_curves
@@ -347,3 +347,16 @@ def test_ablation_is_paired_and_shares_are_given_for_every_direction():
         v = decompose(weight - weight.mean(0) if basis.centred else weight)[2]
         assert basis.persistent_shares == pytest.approx((v[[3, 4]] ** 2).sum(0))
     assert probe_directions(head, [one], []).bases[0].persistent_shares == ()
+
+
+@pytest.mark.parametrize("mode", ["zero", "mean"])
+def test_groups_of_channels_taken_from_the_logits_equal_ablation(mode):
+    bias = np.linspace(-1, 1, CLASSES, dtype=np.float32)
+    head, one = planted(n=3000, bias=bias)
+    allowed = np.where(np.arange(CLASSES) % 3 == 1, -1, np.arange(CLASSES))
+    keep = allowed[one.labels] >= 0
+    one = SetFeatures("x", one.features[keep], one.labels[keep], allowed)
+    drawn = [[0, 7], [3], [3, 4, 5, 9]]
+    direct = [hits(ablated(one.features, chosen, mode), head, one) for chosen in drawn]
+    assert hits_without(one, head, drawn, mode).tolist() == pytest.approx(direct, abs=1)
+    assert len(set(direct)) > 1

@@ -103,12 +103,13 @@ def _basis(
     parts = Decomposed(u=u, s=s, v=v, order=order)
     shares = (v[list(persistent)] ** 2).sum(axis=0) if persistent else None
     figures = _concentration(importance, shares)
-    influences = _influences(one.features, v, scale, cosines, [g for _, g in figures])
+    listed = order[:LISTED]
+    gradients = [g for _, g in figures] + [_unit(s.size, i) for i in listed]
+    influences = _influences(one.features, v, scale, cosines, gradients)
+    each = influences[:, len(figures) :]
     top_share, effective_rank, gini, on_persistent = (
         _linear(value, influences[:, j]) for j, (value, _) in enumerate(figures)
     )
-    listed = order[:LISTED]
-    each = _influences(one.features, v, scale, cosines, [_unit(s.size, i) for i in listed])
     channels = weight.shape[1]
     return Basis(
         centred=centred,
