@@ -24,7 +24,7 @@ from tuiprobe.tui.widgets.rows import Column, RowTable
 
 COLUMNS = (
     Column("run", 20),
-    Column("state", 11),
+    Column("state", 12),
     Column("images", 7, right=True, drop=4),
     Column("kurtosis", 11, right=True, drop=1),
     Column("P", 10, right=True, drop=3),

@@ -125,7 +125,8 @@ class OutliersTab(ResultTab):
             self._show()
 
     @on(RowTable.Chosen, "#result-layers")
-    def _layer_chosen(self) -> None:
+    def _layer_chosen(self, event: RowTable.Chosen) -> None:
+        event.stop()  # a layer leads to its channels, only a channel to its evidence
         self.channels.focus()
 
     def switch_layer(self, by: int) -> None:

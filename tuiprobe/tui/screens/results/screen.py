@@ -10,9 +10,10 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import Static, TabbedContent, TabPane, Tabs
+from textual.widgets import ContentSwitcher, Static, Tab, Tabs
 
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.plaintext import plain
 from tuiprobe.rundir import RunDir
 from tuiprobe.tui.rerun import command_of
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -47,8 +48,8 @@ class ResultsScreen(ProbeScreen):
         Binding("t", "threshold", "threshold", tooltip="Only above a higher average precision"),
         Binding("b", "basis", "basis", tooltip="W, or W minus its mean row"),
         Binding("d", "data", "data", tooltip="Next set of images, or next baseline"),
-        Binding("left", "layer(-1)", "layer", show=False, tooltip="Previous layer"),
-        Binding("right", "layer(1)", "layer", show=False, tooltip="Next layer"),
+        Binding("left", "layer(-1)", "layer", show=False, priority=True, tooltip="Previous layer"),
+        Binding("right", "layer(1)", "layer", show=False, priority=True, tooltip="Next layer"),
         Binding("e", "export", "export", tooltip="Write reports in formats of your choice"),
         Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy this row"),
@@ -56,8 +57,6 @@ class ResultsScreen(ProbeScreen):
         Binding("escape", "leave", "back", tooltip="Back to where you came from"),
     ]  # fmt: skip
     DEFAULT_CSS = """
-    ResultsScreen TabbedContent { height: 1fr; }
-    ResultsScreen TabPane { padding: 0; height: 1fr; }
     ResultsScreen ContentSwitcher { height: 1fr; }
     ResultsScreen #reading { padding: 1 2; }
     ResultsScreen.-low Underline { display: none; }
@@ -68,7 +67,7 @@ class ResultsScreen(ProbeScreen):
         super().__init__()
         self.run = run
         self.found: Found | None = None
-        self._tabs: TabbedContent | None = None
+        self._tabs: Tabs | None = None
 
     def compose_body(self) -> ComposeResult:
         """Lays out the place for the tabs, which appear when the results are read."""
@@ -98,21 +97,25 @@ class ResultsScreen(ProbeScreen):
             return
         self.found = found
         self.place(f"tuiprobe  Results · {found.report.title}")
-        tabs = TabbedContent()
+        parts = _parts(found)
+        tabs = Tabs(*(Tab(title, id=title.lower()) for title in parts))
+        tabs.can_focus = False
+        for title, part in parts.items():
+            part.id = f"part-{title.lower()}"
+        names = [part.id or "" for part in parts.values()]
         await reading.remove()
-        await self.query_one("#body").mount(tabs)
-        for title, tab in _tabs(found):
-            await tabs.add_pane(TabPane(title, tab, id=f"tab-{title.lower()}"))
-        tabs.query_one(Tabs).can_focus = False
+        switcher = ContentSwitcher(*parts.values(), initial=names[0])
+        await self.query_one("#body").mount_all([tabs, switcher])
         self._tabs = tabs
         self._focus()
 
     @property
     def tab(self) -> ResultTab | None:
         """The part that is shown."""
-        if self._tabs is None or not self._tabs.active:
+        if self._tabs is None:
             return None
-        return self._tabs.get_pane(self._tabs.active).query_one(ResultTab)
+        current = self.query_one(ContentSwitcher).visible_content
+        return current if isinstance(current, ResultTab) else None
 
     def _focus(self) -> None:
         tab = self.tab
@@ -123,8 +126,10 @@ class ResultsScreen(ProbeScreen):
             self.set_focus(None)
         self.refresh_bindings()
 
-    @on(TabbedContent.TabActivated)
-    def _tab_changed(self) -> None:
+    @on(Tabs.TabActivated)
+    def _tab_changed(self, event: Tabs.TabActivated) -> None:
+        """Shows a part; a click or a key changed the tab."""
+        self.query_one(ContentSwitcher).current = f"part-{event.tab.id}"
         self._focus()
 
     @on(RowTable.Chosen)
@@ -146,11 +151,9 @@ class ResultsScreen(ProbeScreen):
 
     def action_next_tab(self, by: int) -> None:
         """Shows the next part."""
-        tabs = self._tabs
-        if tabs is None:
-            return
-        names = [pane.id or "" for pane in tabs.query(TabPane)]
-        tabs.active = names[(names.index(tabs.active) + by) % len(names)]
+        if self._tabs is not None:
+            names = [tab.id or "" for tab in self._tabs.query(Tab)]
+            self._tabs.active = names[(names.index(self._tabs.active) + by) % len(names)]
 
     def action_leave(self) -> None:
         """Shows both halves again where one stands alone; otherwise goes back."""
@@ -205,7 +208,7 @@ class ResultsScreen(ProbeScreen):
         """Copies the row under the cursor."""
         row = self._call("copied")
         if row:
-            self.app.copy(row, "row")  # type: ignore[attr-defined]
+            self.app.copy(plain(row), "row")  # type: ignore[attr-defined]
 
     def action_command(self) -> None:
         """Copies the command line that does what this run did."""
@@ -220,17 +223,18 @@ class ResultsScreen(ProbeScreen):
         self.app.push_screen(ExportScreen(self.run))
 
 
-def _tabs(found: Found) -> list[tuple[str, ResultTab]]:
+def _parts(found: Found) -> dict[str, ResultTab]:
+    """The parts of the results by title, in order."""
     from tuiprobe.tui.screens.results.concepts import ConceptsTab
     from tuiprobe.tui.screens.results.directions import DirectionsTab
     from tuiprobe.tui.screens.results.images import ImagesTab
     from tuiprobe.tui.screens.results.outliers import OutliersTab
     from tuiprobe.tui.screens.results.robustness import RobustnessTab
 
-    return [
-        ("Outliers", OutliersTab(found)),
-        ("Directions", DirectionsTab(found)),
-        ("Concepts", ConceptsTab(found)),
-        ("Robustness", RobustnessTab(found)),
-        ("Images", ImagesTab(found)),
-    ]
+    return {
+        "Outliers": OutliersTab(found),
+        "Directions": DirectionsTab(found),
+        "Concepts": ConceptsTab(found),
+        "Robustness": RobustnessTab(found),
+        "Images": ImagesTab(found),
+    }

@@ -52,7 +52,7 @@ class ResultTab(Container):
     ResultTab .line { height: auto; max-height: 3; }
     ResultTab .none { color: $foreground 70%; padding: 1 2; }
     .-only-main ResultTab .aside, .-only-aside ResultTab .main { display: none; }
-    .-only-aside ResultTab .aside.spare { display: block; }
+    .-narrow.-low.-only-aside ResultTab .aside.spare { display: block; }
     .-only-aside ResultTab .aside { width: 1fr; }
     """
 

@@ -1,0 +1,184 @@
+"""A finished run as files, with every part and with hostile names; all numbers are made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+
+from tests.report.samples import estimate, model, outliers, report
+from tuiprobe.results import (
+    Accuracy,
+    Basis,
+    CategoryCount,
+    ChannelImages,
+    ChannelShare,
+    ConceptPoint,
+    Concepts,
+    Direction,
+    DirectionConcepts,
+    DirectionFamily,
+    Directions,
+    EffectiveRobustness,
+    EncodedConcept,
+    NotRun,
+    PruningCurve,
+    PruningPoint,
+    Report,
+    Robustness,
+    TopImage,
+)
+from tuiprobe.rundir import RunDir, write_json, write_text
+
+EVIL = "[red]sky[/]\x1b[31m\u202e"
+SHIFTS = ("imagenet_v2", "imagenet_r", "imagenet_sketch", "objectnet", "imagenet_a")
+
+
+def full_report(**changes: object) -> Report:
+    """A report with two layers, two sets, directions, concepts and robustness."""
+    channels = tuple(
+        ChannelShare(
+            channel=channel, share=estimate(share, 0.01), leading=estimate(share, 0.02),
+            mean=-4.2 + i, std=0.3,
+        )
+        for i, (channel, share) in enumerate(((133, 0.6), (17, 0.2), (401, 0.05), (9, 0.01)))
+    )  # fmt: skip
+    inner = outliers(
+        tap="blocks.3", kind="token", tokens="all", final=False, top_images=(),
+        kurtosis=estimate(71.0, 2.0), shares=channels[:2],
+    )  # fmt: skip
+    first = outliers(shares=channels, top_images=(ends(133), ends(17)))
+    second = outliers(data=EVIL, kurtosis=estimate(12.0, 0.5), shares=channels)
+    fields = {
+        "outliers": (inner, first, second), "directions": directions(), "concepts": concepts(),
+        "robustness": robustness(), "not_run": (),
+        "spec": {"model": "mini_clip", "data": "my photos", "sample": 500, "layers": ["blocks.*"]},
+    } | changes  # fmt: skip
+    return report(**fields)
+
+
+def ends(channel: int) -> ChannelImages:
+    """Three images at each end; one has a hostile path, one has no picture."""
+    paths = ("cats/1.jpg", f"cats/{EVIL}.jpg", None)
+    images = tuple(
+        TopImage(sample_id=channel + i, path=path, value=9.8 - i, position=0)
+        for i, path in enumerate(paths)
+    )
+    return ChannelImages(channel=channel, largest=images, smallest=images[:1])
+
+
+def directions() -> Directions:
+    """Two bases of eight directions, with curves on two sets."""
+    return Directions(
+        data="val", head="toy", classes=8, bases=(basis(False), basis(True)),
+        ablations=NotRun(reason="no persistent channel"),
+    )  # fmt: skip
+
+
+def basis(centred: bool) -> Basis:
+    values = tuple(round(0.5 / (i + 1), 4) for i in range(8))
+    steps = range(0, 10, 3)
+
+    def curve(data: str, order: str, control: bool, fall: float) -> PruningCurve:
+        points = tuple(
+            PruningPoint(
+                fraction=i / 10, kept=8 - i // 2, accuracy=estimate(0.9 - fall * i / 10, 0.05)
+            )
+            for i in steps
+        )
+        return PruningCurve(data=data, order=order, control=control, points=points)  # type: ignore[arg-type]
+
+    return Basis(
+        centred=centred, rank=8, singular_values=values, importances=values,
+        mean_row_cosine=estimate(0.1, 0.01), top_share=estimate(0.3, 0.01),
+        effective_rank=estimate(5.0 + centred, 0.2), gini=estimate(0.4, 0.02),
+        persistent_share=estimate(0.2, 0.02), persistent_expected=estimate(0.01, 0.005),
+        directions=tuple(
+            Direction(
+                index=i, singular_value=values[i], importance=estimate(values[i], 0.01),
+                persistent_share=0.25, channels=(133, i),
+            )
+            for i in range(4)
+        ),
+        curves=tuple(
+            curve(data, order, control, fall)
+            for data in ("val", "r")
+            for order, control, fall in (
+                ("importance", False, 0.2), ("random directions", True, 0.8),
+            )
+        ),
+    )  # fmt: skip
+
+
+def concepts() -> Concepts:
+    """Three concepts told by two directions of W, one name hostile."""
+
+    def told(name: str, category: str, precision: float, sign: int = 1) -> EncodedConcept:
+        return EncodedConcept(
+            name=name, category=category, train=precision + 0.01, val=precision, sign=sign
+        )
+
+    def family(name: str, unique: float) -> DirectionFamily:
+        return DirectionFamily(
+            family=name, directions=8, unique=estimate(unique, 1), rarefied=estimate(unique, 1),  # type: ignore[arg-type]
+            rarefied_to=8, polysemanticity=estimate(1.5, 0.1),
+            curve=tuple(
+                ConceptPoint(threshold=t, concepts=estimate(unique * (1.2 - t), 1))
+                for t in (0.5, 0.7, 0.9)
+            ),
+            categories=(CategoryCount(category="scene", concepts=estimate(unique, 1), tried=9),),
+            encoded=(),
+        )  # fmt: skip
+
+    images = ends(0).largest
+    return Concepts(
+        data="broden", train=800, val=400, tried=12, left_out=3, threshold=0.9, prevalence=0.5,
+        negatives="annotated", excess=estimate(6, 1), excess_centred=estimate(7, 1),
+        families=(family("singular vectors of W", 9), family("random directions", 3)),
+        top=(
+            DirectionConcepts(
+                index=3, largest=images, smallest=images[:1],
+                concepts=(told(EVIL, "scene", 0.98), told("grass", "material", 0.93, -1)),
+            ),
+            DirectionConcepts(index=1, concepts=(told("dog", "object", 0.71),)),
+        ),
+    )  # fmt: skip
+
+
+def robustness() -> Robustness:
+    """The validation set and five shifts, against a published baseline."""
+
+    def accuracy(data: str, shift: str | None, top1: float) -> Accuracy:
+        return Accuracy(
+            data=data, shift=shift, images=500, classes=10, top1=estimate(top1, 0.02),
+            top5=estimate(min(top1 + 0.1, 1), 0.01), id_own_classes=NotRun(reason="all classes"),
+        )  # fmt: skip
+
+    line = EffectiveRobustness(
+        baseline="standard", target=SHIFTS, axis="imagenet", models=80, left_out=0, slope=1.0439,
+        intercept=-1.8918, r2=0.948, value=estimate(0.31, 0.02), prediction=estimate(0.31, 0.04),
+        above=True, percentile=estimate(1.0, 0.0), extrapolated=False,
+    )  # fmt: skip
+    shifts = tuple(accuracy(s[9:] if i else EVIL, s, 0.6 - i / 20) for i, s in enumerate(SHIFTS))
+    return Robustness(
+        data="val", accuracies=(accuracy("val", None, 0.68), *shifts),
+        mean_shift=estimate(0.5, 0.01), effective=(line,),
+    )  # fmt: skip
+
+
+def write_run(path: Path, found: Report | None = None, pictures: bool = True) -> Path:
+    """Writes a finished run; pictures are single colours."""
+    run = RunDir(path)
+    write_text(run.key_file, "cd" * 32 + "\n")
+    write_json(run.spec_file, {"model": "mini_clip", "data": "my photos"})
+    write_text(run.results_file, (found or full_report()).to_json())
+    for sample_id in (133, 134, 17) if pictures else ():
+        file = run.thumbnail_file("val", sample_id)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (200, 40, 40)).save(file, "JPEG")
+    return path
+
+
+def bare_report() -> Report:
+    """A report without head, labels and concepts."""
+    return report(model=model(name="bare"))

@@ -1,0 +1,245 @@
+"""Runs: every key, states that come from the directories, deleting only after a yes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input, Static
+
+from tests.report.samples import estimate, outliers, report
+from tests.tui.conftest import until
+from tests.tui.finished import full_report, write_run
+from tuiprobe.rundir import RunDir, write_json
+from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.screens import runs as runs_module
+from tuiprobe.tui.screens.compare import CompareScreen
+from tuiprobe.tui.screens.confirm import ConfirmScreen
+from tuiprobe.tui.screens.export import ExportScreen
+from tuiprobe.tui.screens.results import ResultsScreen
+from tuiprobe.tui.screens.runs import RunsScreen, RunTable
+
+pytestmark = pytest.mark.asyncio
+EVIL = "[b]x\u202e"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Returns a directory with three finished runs and an unfinished one."""
+    monkeypatch.setattr(runs_module, "_SECONDS", 0.1)
+    root = tmp_path / "runs"
+    weak = report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),))
+    for number, (name, found) in enumerate(
+        ((EVIL, full_report()), ("weak", weak), ("half", report(title="PARTIAL: half")))
+    ):
+        write_run(root / name, found, pictures=False)
+        os.utime(root / name / "results.json", (9000 - number, 9000 - number))
+    run = RunDir(root / "begun")
+    write_json(run.spec_file, {"model": "mini_clip", "data": "miniature"})
+    run.key_file.write_text("0" * 64)
+    os.utime(run.key_file, (1, 1))
+    return root
+
+
+@pytest.fixture
+def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Returns what the app puts on the clipboard."""
+    found: list[str] = []
+    monkeypatch.setattr(TuiprobeApp, "copy_to_clipboard", lambda self, text: found.append(text))
+    return found
+
+
+def table(app: TuiprobeApp) -> RunTable:
+    return app.screen.query_one(RunTable)
+
+
+def names(app: TuiprobeApp) -> list[str]:
+    return [row.name for row in table(app).rows]
+
+
+def drawn(app: TuiprobeApp) -> list[str]:
+    return [table(app).render_line(y).text for y in range(len(table(app).rows) + 1)]
+
+
+async def opened(pilot, app: TuiprobeApp, root: Path) -> None:
+    app.push_screen(RunsScreen(root))
+    await until(pilot, lambda: app.screen.query(RunTable) and names(app))
+
+
+async def test_all_runs_with_state_and_figures(root: Path) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot, app, root)
+        assert names(app) == [EVIL, "weak", "half", "begun"]
+        lines = drawn(app)
+        assert "[b]x\\u202e" in lines[1]
+        assert "\u202e" not in "".join(lines)
+        for line, parts in zip(
+            lines[1:],
+            (("✓ complete", "23.5 ±.4", "present"), ("✓ complete", "4.00 ±.20"), ("◐ partial",),
+             ("○ unfinished", "-")),
+            strict=True,
+        ):  # fmt: skip
+            assert all(part in line for part in parts), line
+        await until(
+            pilot,
+            lambda: "present" in str(app.screen.query_one("#runs-title", Static).content),
+        )
+
+
+async def test_enter_opens_results(root: Path) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot, app, root)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen))
+        assert app.screen.run == root / EVIL
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+
+
+async def test_filter_and_escape(root: Path) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot, app, root)
+        await pilot.press("slash", *"comp")
+        assert names(app) == [EVIL, "weak"]
+        await pilot.press("enter")
+        assert table(app).has_focus
+        await pilot.press("escape")
+        assert len(names(app)) == 4
+        assert app.screen.query_one("#runs-filter", Input).value == ""
+        await pilot.press("slash", *"zzz")
+        assert names(app) == []
+        assert "esc clears" in table(app).render_line(1).text
+
+
+async def test_sort_by_key_and_by_heading(root: Path) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot, app, root)
+        await pilot.press("s")
+        assert names(app) == sorted(names(app))
+        await pilot.press("s", "s", "s")  # kurtosis, largest first, what has none last
+        assert names(app)[-2:] == ["weak", "begun"]
+        for _ in range(5):
+            await pilot.press("s")
+        assert names(app)[0] == EVIL
+        await pilot.click("#runs", offset=(2, 0))
+        assert names(app) == sorted(names(app))
+        await pilot.click("#runs", offset=(2, 0))
+        assert names(app) == sorted(names(app), reverse=True)
+
+
+async def test_two_marked_runs_are_compared_in_the_order_of_marking(root: Path) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot, app, root)
+        await pilot.press("c")
+        assert isinstance(app.screen, RunsScreen)  # says that two are needed
+        await pilot.press("down", "space", "home", "space")
+        assert drawn(app)[1].startswith("☑")
+        assert "2 marked" in str(app.screen.query_one("#runs-count", Static).content)
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        assert app.screen.runs == [root / "weak", root / EVIL]
+
+
+async def test_a_mark_can_be_taken_away(root: Path) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot, app, root)
+        await pilot.press("space", "up", "space")
+        assert drawn(app)[1].startswith("☐")
+
+
+async def test_deleting_asks_and_no_is_where_the_cursor_is(root: Path) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot, app, root)
+        for answer in ("n", "escape", "enter"):
+            await pilot.press("x")
+            await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+            await pilot.press(answer)
+            await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        assert len(list(root.iterdir())) == 4
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        await pilot.press("y")
+        await until(pilot, lambda: names(app) == ["weak", "half", "begun"])
+        assert not (root / EVIL).exists()
+
+
+async def test_the_mouse_answers_too_and_marked_runs_go_together(root: Path) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot, app, root)
+        await pilot.press("space", "space", "x")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        await pilot.click("#yes")
+        await until(pilot, lambda: names(app) == ["half", "begun"])
+
+
+async def test_a_running_run_is_shown_and_not_deleted(root: Path) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot, app, root)
+        with RunDir(root / "begun").locked():
+            await until(pilot, lambda: "● running" in drawn(app)[4])
+            await pilot.press("end", "x")
+            await pilot.pause()
+            assert isinstance(app.screen, RunsScreen)
+        await until(pilot, lambda: "○ unfinished" in drawn(app)[4])
+
+
+async def test_a_heartbeat_that_moves_means_running_elsewhere(root: Path) -> None:
+    app = TuiprobeApp()
+    beat = RunDir(root / "begun").live_file(0, "json")
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot, app, root)
+        number = 0
+
+        def running() -> bool:
+            nonlocal number
+            number += 1
+            write_json(beat, {"sequence": number})
+            return "● running" in drawn(app)[4]
+
+        await until(pilot, running)
+        await until(pilot, lambda: "○ unfinished" in drawn(app)[4])
+
+
+async def test_export_and_copy(root: Path, copied: list[str]) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot, app, root)
+        await pilot.press("y")
+        assert copied == [str(root / EVIL)]
+        await pilot.press("end", "e")
+        await pilot.pause()
+        assert isinstance(app.screen, RunsScreen)  # nothing to export yet
+        await pilot.press("home", "e")
+        await until(pilot, lambda: isinstance(app.screen, ExportScreen))
+
+
+async def test_an_empty_place_says_how_to_fill_it(tmp_path: Path) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 30)) as pilot:
+        app.push_screen(RunsScreen(tmp_path))
+        await until(
+            pilot,
+            lambda: app.screen.query(RunTable) and "1 goes to" in table(app).render_line(1).text,
+        )
+        await pilot.press("enter", "space", "x", "e", "c", "y")
+        assert isinstance(app.screen, RunsScreen)
+
+
+async def test_runs_that_appear_and_vanish(root: Path) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 30)) as pilot:
+        await opened(pilot, app, root)
+        write_run(root / "later", report(), pictures=False)
+        await until(pilot, lambda: "later" in names(app))
+        await pilot.press("r")
+        assert "later" in names(app)
