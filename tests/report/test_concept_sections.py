@@ -11,6 +11,7 @@ import pytest
 from tests.report.samples import report
 from tuiprobe.probes.concepts import ConceptSet, probe_concepts
 from tuiprobe.probes.heads import HeadArrays
+from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
@@ -88,3 +89,12 @@ def test_tables_hold_the_whole_curve_concepts_directions_and_images(with_head: R
     assert len(top) == 4 * 3
     assert {r["sign"] for r in top} <= {"positive", "negative"}
     assert len(rows(with_head, "concepts_images")) == 4 * 8
+
+
+def test_the_page_shows_the_images_at_both_ends(with_head: Report) -> None:
+    first = with_head.concepts.top[0]
+    pictures = {("toy", i.sample_id): b"\xff\xd8\xff" for i in (*first.largest, *first.smallest)}
+    page = html(with_head, pictures)
+    assert "Direction 0 (=red|" in page
+    assert page.count("data:image/jpeg;base64,") >= 8
+    assert "Direction 0" not in html(with_head)

@@ -21,7 +21,7 @@ from tuiprobe.report.elements import element, inside
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.svg import COLOURS, figure
 from tuiprobe.report.text import number
-from tuiprobe.results import ChannelImages, Outliers, Report, TopImage
+from tuiprobe.results import ChannelImages, Concepts, DirectionConcepts, Report, TopImage
 
 Pictures = Mapping[tuple[str, int], bytes]
 """JPEG files by set and sample id."""
@@ -85,6 +85,8 @@ def html(report: Report, pictures: Pictures | None = None) -> str:
                 _add_figures(content, [one for one in drawn if _kind(one) == chart_name])
         if title.startswith("Images at the ends"):
             _add_pictures(content, report, pictures or {})
+        if title.startswith("Concepts on") and report.concepts is not None:
+            _add_concept_pictures(content, report.concepts, pictures or {})
     _add_navigation(body, [title for title, _ in sections[1:]])
     return "<!DOCTYPE html>\n" + tostring(_page(report, body), encoding="unicode", method="html")
 
@@ -182,24 +184,36 @@ def _add_figures(section: Element, drawn: list[Chart]) -> None:
             inside(details, "figure").append(figure(one))
 
 
+def _add_concept_pictures(section: Element, found: Concepts, pictures: Pictures) -> None:
+    """The images at both ends of the leading directions, with what these tell best."""
+    for one in found.top[:SHOWN_CHANNELS]:
+        told = ", ".join(concept.name for concept in one.concepts[:3])
+        title = f"Direction {one.index} ({told})"
+        _add_ends(section, title, found.data, one, pictures)
+
+
 def _add_pictures(section: Element, report: Report, pictures: Pictures) -> None:
     one = next((one for one in report.outliers if one.final), None)
     if one is None or not pictures:
         return
     for channel in one.top_images[:SHOWN_CHANNELS]:
-        _add_ends(section, one, channel, pictures)
+        _add_ends(section, f"Channel {channel.channel}", one.data, channel, pictures)
 
 
-def _add_ends(section: Element, one: Outliers, channel: ChannelImages, pictures: Pictures) -> None:
-    for end, images in (("largest", channel.largest), ("smallest", channel.smallest)):
-        shown = [
-            i for i in images[:SHOWN_IMAGES] if _is_jpeg(pictures.get((one.data, i.sample_id)))
-        ]
+def _add_ends(
+    section: Element,
+    title: str,
+    data: str,
+    one: ChannelImages | DirectionConcepts,
+    pictures: Pictures,
+) -> None:
+    for end, images in (("largest", one.largest), ("smallest", one.smallest)):
+        shown = [i for i in images[:SHOWN_IMAGES] if _is_jpeg(pictures.get((data, i.sample_id)))]
         if shown:
-            inside(section, "p", f"Channel {channel.channel}, {end}:")
+            inside(section, "p", f"{title}, {end}:")
             row = inside(section, "div", class_="pictures")
             for image in shown:
-                _add_picture(row, image, pictures[one.data, image.sample_id])
+                _add_picture(row, image, pictures[data, image.sample_id])
 
 
 def _is_jpeg(content: bytes | None) -> bool:

@@ -24,7 +24,7 @@ def picture_file(run: RunDir, set_name: str, sample_id: int) -> Path | None:
 
 
 def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:
-    """The pictures of the images at the ends of the leading channels, by set and sample id."""
+    """The pictures at the ends of leading channels and directions, by set and sample id."""
     wanted = {
         (one.data, image.sample_id)
         for one in report.outliers
@@ -32,6 +32,12 @@ def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:
         for channel in one.top_images
         for image in (*channel.largest, *channel.smallest)
     }
+    if report.concepts is not None:
+        wanted |= {
+            (report.concepts.data, image.sample_id)
+            for one in report.concepts.top
+            for image in (*one.largest, *one.smallest)
+        }
     found = {place: _read(picture_file(run, *place)) for place in sorted(wanted)}
     return {place: content for place, content in found.items() if content is not None}
 
