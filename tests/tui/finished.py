@@ -159,7 +159,10 @@ def robustness() -> Robustness:
         intercept=-1.8918, r2=0.948, value=estimate(0.31, 0.02), prediction=estimate(0.31, 0.04),
         above=True, percentile=estimate(1.0, 0.0), extrapolated=False,
     )  # fmt: skip
-    shifts = tuple(accuracy(s[9:] if i else EVIL, s, 0.6 - i / 20) for i, s in enumerate(SHIFTS))
+    shifts = tuple(
+        accuracy(s.removeprefix("imagenet_") if i else EVIL, s, 0.6 - i / 20)
+        for i, s in enumerate(SHIFTS)
+    )
     return Robustness(
         data="val", accuracies=(accuracy("val", None, 0.68), *shifts),
         mean_shift=estimate(0.5, 0.01), effective=(line,),

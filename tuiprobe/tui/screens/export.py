@@ -58,7 +58,7 @@ class ExportScreen(ProbeScreen):
     PLACE = "Export"
     AUTO_FOCUS = "#formats"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "choose", "choose", tooltip="Choose this format, or leave it out"),
+        Binding("space", "pick", "choose", tooltip="Choose this format, or leave it out"),
         Binding("a", "all", "all", tooltip="All formats, or none"),
         Binding("t", "destination", "where to", tooltip="Change the directory"),
         Binding("y", "copy", "copy path", tooltip="Copy the path of what was written"),
@@ -108,7 +108,7 @@ class ExportScreen(ProbeScreen):
         """The chosen formats, in the order of the list."""
         return [name for name in FORMATS if name in self.chosen]
 
-    def action_choose(self) -> None:
+    def action_pick(self) -> None:
         """Chooses what is under the cursor, or leaves it out."""
         row = self.query_one("#formats", ExportTable).current
         if row is not None:

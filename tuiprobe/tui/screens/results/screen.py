@@ -59,6 +59,8 @@ class ResultsScreen(ProbeScreen):
     DEFAULT_CSS = """
     ResultsScreen ContentSwitcher { height: 1fr; }
     ResultsScreen #reading { padding: 1 2; }
+    ResultsScreen Tab.-active { text-style: bold; }
+    ResultsScreen.-low Tab.-active { text-style: bold reverse; }
     ResultsScreen.-low Underline { display: none; }
     ResultsScreen.-low Tabs, ResultsScreen.-low Tabs #tabs-list-bar { height: 1; }
     """
