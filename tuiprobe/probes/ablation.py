@@ -102,7 +102,8 @@ def _random_rates(
         found = [hits(ablated(few.features, chosen, mode), head, few) for chosen in drawn]
     else:
         found = hits_without(few, head, drawn, mode).tolist()
-    return np.array(found) / few.features.shape[0]
+    rates: Float64 = np.array(found, dtype=np.float64) / few.features.shape[0]
+    return rates
 
 
 def hits_without(

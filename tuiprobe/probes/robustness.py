@@ -158,9 +158,10 @@ def _on_own_classes(head: HeadArrays, first: SetFeatures, one: SetFeatures) -> F
     used = theirs[theirs >= 0]
     if np.unique(used).size < used.size:
         return NotRun(reason="several rows answer for one in-distribution class")
-    translated = np.full(max(used.max(initial=-1), np.max(first.labels, initial=-1)) + 1, -1)
+    truth = np.asarray(first.labels)
+    translated = np.full(max(used.max(initial=-1), truth.max(initial=-1)) + 1, -1)
     translated[used] = answers[theirs >= 0]
-    labels = translated[np.asarray(first.labels)]
+    labels = translated[truth]
     keep = labels >= 0
     own = replace(first, features=first.features[keep], labels=labels[keep], answers=answers)
     usable = usable_images(own)

@@ -84,7 +84,7 @@ def ablate_set(
     n = lost = gained = before = 0
     for block, labels in _labelled(one):
         right = _right(head, block, labels, one)
-        removed = block - (block @ span - centre) @ span.T
+        removed = (block - (block @ span - centre) @ span.T).astype(np.float32, copy=False)
         left = _right(head, removed, labels, one)
         n += block.shape[0]
         before += int(right.sum())

@@ -1,4 +1,4 @@
-"""Result types of the robustness probe (definitions: docs/directions.md)."""
+"""Result types of the robustness probe (definitions: docs/robustness.md)."""
 
 from tuiprobe.results.base import Figure, Frozen, NotRun
 
