@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuiprobe.catalog.cached import cached_file
-from tuiprobe.catalog.names import Published, published
+from tuiprobe.catalog.names import Published, all_published, published
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.offline import check_reachable, is_offline, sha256, verified
@@ -56,9 +56,25 @@ def fetch(name: str) -> tuple[Fetched, ...]:
     else:
         model = published(spec)
         if model is None:
-            raise UsageError(f"{name!r} names no published weights; see tuiprobe models")
+            raise _unknown(name, spec)
         files = _published(model)
     return tuple(Fetched(spec, f, f.stat().st_size, sha256(f)) for f in files)
+
+
+def _unknown(name: str, spec: str) -> UsageError | WeightsError:
+    """Returns what to say: a tag that a known architecture lacks, or no such name at all."""
+    loader, _, rest = spec.partition(":")
+    architecture = rest.partition("/" if loader == "open_clip" else ".")[0]
+    tags = [
+        one.tag
+        for one in all_published().values()
+        if (one.loader, one.architecture) == (loader, architecture)
+    ]
+    if not tags:
+        return UsageError(f"{name!r} names no published weights; see tuiprobe models")
+    return WeightsError(
+        f"{name} is not published; the tags of {architecture} are {', '.join(tags)}"
+    )
 
 
 def _published(model: Published) -> list[Path]:
