@@ -16,7 +16,7 @@ def colour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 60) -> None:
+async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 20) -> None:
     """Waits until a condition holds, generously; fails with what the screen shows."""
     deadline = time.monotonic() + seconds
     while not condition():

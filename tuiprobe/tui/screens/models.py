@@ -167,7 +167,7 @@ class ModelsScreen(ProbeScreen):
 
     def action_filter(self) -> None:
         """Puts the cursor into the filter."""
-        self.query_one("#filter", Input).focus()
+        self.set_focus(self.query_one("#filter", Input))  # at once: the next key is typed into it
 
     def action_list(self) -> None:
         """Puts the cursor into the list."""

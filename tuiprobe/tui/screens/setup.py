@@ -39,6 +39,15 @@ _CHOICES = (
 )
 
 
+class Form(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """The fields; up and down walk them, and the view follows the focus."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "app.focus_next", "next field", show=False, tooltip="Next field"),
+        Binding("up", "app.focus_previous", "field before", show=False, tooltip="Field before"),
+    ]
+
+
 class SetupScreen(ProbeScreen):
     """Set up the run: Enter starts it, tab walks the fields; the command below does the same.
 
@@ -53,8 +62,6 @@ class SetupScreen(ProbeScreen):
         Binding("o", "pick", "pick data", tooltip="Pick a folder or file of images"),
         Binding("t", "trial", "trial", tooltip="Load the model, weights fetched, and time a batch"),
         Binding("c,y", "copy", "copy command", tooltip="Copy the equal command line"),
-        Binding("down", "app.focus_next", "next field", show=False, tooltip="Next field"),
-        Binding("up", "app.focus_previous", "field before", show=False, tooltip="Field before"),
     ]
 
     def __init__(self, models: list[str]) -> None:
@@ -69,7 +76,7 @@ class SetupScreen(ProbeScreen):
     def compose_body(self) -> ComposeResult:
         """Lays out the form, what it means, and the command line."""
         with Horizontal(id="body"):
-            with VerticalScroll(id="form", classes="panel", can_focus=False):
+            with Form(id="form", classes="panel"):
                 yield Static(inert("models  " + ", ".join(self._models)), id="names")
                 yield from self._inputs(_FIRST)
                 yield Button("run", id="run", variant="primary", compact=True)

@@ -1,0 +1,190 @@
+"""What holds on every screen: help, palette, themes, sizes, colours, leaving."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from textual.color import Color
+from textual.widgets import Static
+
+from tests.tui.conftest import until
+from tests.tui.live_run import live_run
+from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.commands import working_keys
+from tuiprobe.tui.screens.help import HelpScreen
+from tuiprobe.tui.screens.live import LiveScreen
+from tuiprobe.tui.screens.models import ModelsScreen
+
+SIZES = [(60, 20), (80, 24), (120, 40), (220, 60)]
+
+
+def drawn(app: TuiprobeApp) -> str:
+    """Returns the text of the whole screen as it goes to the terminal."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+@pytest.mark.asyncio
+async def test_help_lists_the_keys_that_work_here() -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(100, 50)) as pilot:
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        shown = str(app.screen.query_one("#help Static", Static).content)
+        for meaning in ("Choose what to probe", "Mark this model", "One row up", "Command palette"):
+            assert meaning in shown
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+
+
+@pytest.mark.asyncio
+async def test_every_footer_key_is_in_the_palette_and_has_a_meaning(tmp_path: Path) -> None:
+    app = TuiprobeApp(open_run=live_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        shown = [b for b in app.screen.active_bindings.values() if b.binding.show]
+        meanings = {binding.action for binding, _ in working_keys(app.screen)}
+        assert {b.binding.action for b in shown} <= meanings
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: "CommandPalette" in type(app.screen).__name__)
+        await pilot.press(*"hold the view")
+        await pilot.pause(0.3)
+        await until(pilot, lambda: "Hold the view" in drawn(app))
+        await pilot.press("escape")
+
+
+@pytest.mark.asyncio
+async def test_the_palette_runs_what_it_lists() -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        before = app.theme
+        await pilot.press("ctrl+p")
+        await pilot.press(*"dark or light")
+        await until(pilot, lambda: "Dark or light theme" in drawn(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: app.theme != before)
+
+
+@pytest.mark.asyncio
+async def test_dark_and_light_are_both_readable() -> None:
+    app = TuiprobeApp()
+    async with app.run_test() as pilot:
+        for _ in range(2):
+            theme = app.current_theme
+            colours = app.get_css_variables()
+            ground, text = colours["background"], colours["foreground"]
+            assert Color.parse(ground).get_contrast_ratio(Color.parse(text)) > 7, theme.name
+            await pilot.press("ctrl+t")
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("screen", ["models", "live"])
+async def test_all_sizes_hold_the_content(
+    size: tuple[int, int], screen: str, tmp_path: Path
+) -> None:
+    run = live_run(tmp_path) if screen == "live" else None
+    app = TuiprobeApp(open_run=run, runs=tmp_path)
+    async with app.run_test(size=size) as pilot:
+        wanted = "64 channels" if screen == "live" and size[0] > 100 else "13"
+        await until(pilot, lambda: (wanted if screen == "live" else "mini_clip") in drawn(app))
+        lines = drawn(app).splitlines()
+        assert len(lines) == size[1]
+        assert "too small" not in drawn(app)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [(59, 30), (100, 14), (20, 5)], ids=str)
+async def test_too_small_a_window_is_said_so(size: tuple[int, int]) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: "the window" in drawn(app))
+        assert "mini_clip" not in drawn(app)
+
+
+@pytest.mark.asyncio
+async def test_a_window_may_change_its_size_at_any_time(tmp_path: Path) -> None:
+    app = TuiprobeApp(open_run=live_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        for size in ((60, 20), (30, 10), (220, 60), (61, 15), (120, 40)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause()
+        await until(pilot, lambda: "64 channels" in drawn(app))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("screen", ["models", "live"])
+async def test_ascii_drawing_is_ascii(screen: str, tmp_path: Path) -> None:
+    run = live_run(tmp_path) if screen == "live" else None
+    app = TuiprobeApp(open_run=run, ascii=True)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: ("0.930" if run else "mini_clip") in drawn(app))
+        await pilot.press("question_mark")
+        await pilot.pause()
+        assert drawn(app).isascii()
+
+
+@pytest.mark.asyncio
+async def test_no_color_draws_greys_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = TuiprobeApp(open_run=live_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "0.930" in drawn(app))
+        for strip in app.screen._compositor.render_strips():
+            for segment in strip:
+                style = segment.style
+                for colour in (style.color, style.bgcolor) if style is not None else ():
+                    if colour is not None and colour.triplet is not None:
+                        assert len(set(colour.triplet)) == 1, segment
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("key", ["q", "ctrl+c", "ctrl+q"])
+async def test_leaving_takes_under_two_seconds(key: str, tmp_path: Path) -> None:
+    app = TuiprobeApp(open_run=live_run(tmp_path))
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        begin = time.monotonic()
+        await pilot.press(key)
+    assert not app.is_running
+    assert time.monotonic() - begin < 10  # generous; benchmarks/tui.py measures it
+
+
+@pytest.mark.parametrize("arguments", [[], ["--ascii"], ["open", "."]], ids=str)
+def test_without_a_terminal_it_says_so(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tuiprobe", *arguments],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "terminal" in done.stderr
+    assert "tuiprobe --headless" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_opening_what_is_no_directory_is_an_error(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tuiprobe", "open", str(tmp_path / "none")],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 4
+    assert "is no directory" in done.stderr
+
+
+def test_the_first_paint_needs_neither_numpy_nor_pydantic() -> None:
+    code = (
+        "import asyncio, sys\n"
+        "from tuiprobe.tui.app import TuiprobeApp\n"
+        "async def main():\n"
+        "    app = TuiprobeApp()\n"
+        "    async with app.run_test() as pilot:\n"
+        "        await pilot.pause()\n"
+        "        print(sorted({'numpy', 'pydantic', 'torch', 'scipy'} & set(sys.modules)))\n"
+        "asyncio.run(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
