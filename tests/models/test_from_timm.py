@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from PIL import Image
 
+from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models import load_encoder
 
@@ -82,6 +84,25 @@ def test_a_classifier_of_other_classes_is_taken_as_it_is(tmp_path: Path) -> None
     saved("resnet18", tmp_path / "w.pt", num_classes=10)
     encoder = load_encoder("timm:resnet18", checkpoint=tmp_path / "w.pt")
     assert encoder.module.num_classes == 10
+
+
+def test_the_training_size_is_the_default_and_the_test_size_is_asked_for(tmp_path: Path) -> None:
+    saved("resnet18", tmp_path / "w.pt")
+    config = timm.get_pretrained_cfg("resnet18.a1_in1k")
+    assert (config.input_size[1], config.test_input_size[1]) == (224, 288)
+    encoder = load_encoder("timm:resnet18.a1_in1k", checkpoint=tmp_path / "w.pt")
+    assert encoder.preprocessing.size == (224, 224)
+    assert encoder.preprocessing.source.endswith(f"crop {config.crop_pct} {config.crop_mode}")
+    tested = load_encoder("timm:resnet18.a1_in1k@288", checkpoint=tmp_path / "w.pt")
+    assert tested.preprocessing.size == (288, 288)
+    assert f"crop {config.test_crop_pct} " in tested.preprocessing.source
+    image = Image.new("RGB", (400, 300))
+    assert tested.preprocess(image).shape == (3, 288, 288)
+    assert encoder.preprocess(image).shape == (3, 224, 224)
+    with pytest.raises(UsageError, match="has no configuration for 320 px"):
+        load_encoder("timm:resnet18.a1_in1k@320", checkpoint=tmp_path / "w.pt")
+    rows = [published_row("timm:resnet18.a1_in1k", size) for size in (224, 288)]
+    assert rows[0] != rows[1]
 
 
 def test_unknown_names_and_missing_weights(tmp_path: Path) -> None:

@@ -68,7 +68,8 @@ def _encoder(plan: Plan, choice: HeadChoice) -> list[Check]:
 def _refuse(found: list[PreflightCheck]) -> None:
     for check in found:
         if check.status == "fail":
-            of_data = check.data is not None or CAUSES["labels"] in check.fix
+            of_labels = check.data is not None and check.name != ANSWER
+            of_data = of_labels or CAUSES["labels"] in check.fix
             raise (DataError if of_data else WeightsError)(f"preflight, {said(check)}")
 
 

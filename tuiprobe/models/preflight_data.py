@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
-from tuiprobe.models.labels import imagenet_labels
+from tuiprobe.models.labels import imagenet_labels, imagenet_wnids
 from tuiprobe.models.preflight import Check
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def check_labels(
             said = f"{len(classes)} index folders, but not ImageNet's 1,000: names unknown"
             return [Check("label map", "warn", said, fix)]
         return [Check("label map", "pass", f"{len(classes)} classes by their own names")]
-    kind = "index folders" if classes[0].isdigit() else "WordNet ids"
+    kind = _kind(classes)
     jumbled = " in string order (1, 10, 100, 2), mapped by value" if _jumbled(labels) else ""
     found = [Check("label map", "pass", f"{len(classes)} {kind}{jumbled}")]
     if len(classes) < 1000:
@@ -82,6 +82,12 @@ def check_labels(
             Check("image count", "warn", said, "fine for a sample; else files are missing")
         )
     return found
+
+
+def _kind(classes: Sequence[str]) -> str:
+    if classes[0].isdigit():
+        return "index folders"
+    return "WordNet ids" if classes[0] in imagenet_wnids() else "names in the order of the labels"
 
 
 def _jumbled(labels: Sequence[int]) -> bool:
@@ -187,9 +193,14 @@ def known_answer(
         reference: What catalog and libraries say is right; None looks for no cause.
         batch: Images per forward pass.
     """
+    seen: dict[tuple[int, str | None], Tensor] = {}
 
     def answer(setup: Setup, causes: tuple[str, ...] = ()) -> Answer:
-        hits = _hits(encoder, images, samples, setup, batch)
+        # Names, labels and prompts change what is made of h, not h itself.
+        view = (id(setup.preprocess), setup.activation)
+        if view not in seen:
+            seen[view] = _representations(encoder, images, samples, setup, batch)
+        hits = _hits(encoder, samples, setup, seen[view])
         test = binomtest(hits, len(samples), expected)
         interval = test.proportion_ci(method="wilson")
         inside = test.proportion_ci(confidence_level=0.999, method="wilson")
@@ -212,21 +223,27 @@ def known_answer(
     return replace(first, causes=causes)
 
 
-def _hits(
+def _representations(
     encoder: Encoder, images: Dataset, samples: Sequence[Sample], setup: Setup, batch: int
-) -> int:
-    hits = 0
+) -> Tensor:
+    """Returns h ``[n, width]`` of the samples as the setup sees them."""
+    rows = []
+    with torch.inference_mode(), activation(encoder.module, setup.activation):
+        for start in range(0, len(samples), batch):
+            part = samples[start : start + batch]
+            tensors = torch.stack([setup.preprocess(images.open(sample)) for sample in part])
+            rows.append(encoder.encode(tensors).cpu())
+    return torch.cat(rows)
+
+
+def _hits(encoder: Encoder, samples: Sequence[Sample], setup: Setup, h: Tensor) -> int:
     # Before an activation is swapped: a cached head must be that of the model as it is.
     head = encoder.head(setup.classes, setup.templates) if setup.activation is None else None
     with torch.inference_mode(), activation(encoder.module, setup.activation):
         head = head if head is not None else _head(encoder, setup)
-        for start in range(0, len(samples), batch):
-            part = samples[start : start + batch]
-            tensors = torch.stack([setup.preprocess(images.open(sample)) for sample in part])
-            guesses = head.logits(encoder.encode(tensors).cpu()).argmax(dim=1).tolist()
-            truth = [setup.labels[s.label] for s in part if s.label is not None]
-            hits += sum(g == t for g, t in zip(guesses, truth, strict=True))
-    return hits
+        guesses = head.logits(h).argmax(dim=1).tolist()
+    truth = [setup.labels[s.label] for s in samples if s.label is not None]
+    return sum(g == t for g, t in zip(guesses, truth, strict=True))
 
 
 def _head(encoder: Encoder, setup: Setup) -> Head:
