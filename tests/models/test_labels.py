@@ -43,6 +43,19 @@ def test_index_folders_in_string_order_keep_their_labels() -> None:
     assert prompt_names(folders)[3] == imagenet_names()[100]
 
 
+def test_names_in_label_order_are_labels_and_in_another_order_are_not() -> None:
+    from timm.data import ImageNetInfo
+    from torchvision.models._meta import _IMAGENET_CATEGORIES
+
+    info = ImageNetInfo("imagenet-1k")
+    wordnet = [info.index_to_description(label) for label in range(1000)]
+    for names in (imagenet_names(), wordnet, _IMAGENET_CATEGORIES):
+        assert imagenet_labels(names) == tuple(range(1000))
+        assert imagenet_labels(sorted(names)) is None
+        assert imagenet_labels(names[:999]) is None
+        assert imagenet_labels([*names[1:], names[0]]) is None
+
+
 def test_others_keep_their_own_names() -> None:
     assert imagenet_labels(["0", "1"]) is None
     assert imagenet_labels([]) is None

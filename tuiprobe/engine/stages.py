@@ -130,8 +130,8 @@ class Stages:
                 f"{plan.spec.model} is UNTRAINED: no public weights exist, so "
                 "every figure describes a random network; pass --checkpoint FILE",
             )
-        notes = (note for dataset in plan.suite.sets.values() for note in dataset.notes)
-        for note in dict.fromkeys(notes):
+        notes = [note for dataset in plan.suite.sets.values() for note in dataset.notes]
+        for note in dict.fromkeys((*notes, *plan.suite.notes)):
             self._say("warning", note)
         with self._clock.stage("preflight"):
             preflight(plan, directory, self._listen, self._rank.number)

@@ -35,7 +35,9 @@ def imagenet_labels(classes: Sequence[str]) -> tuple[int, ...] | None:
     """Returns the ImageNet-1k label of each class of a data set; None if it is not ImageNet's.
 
     Understands WordNet ids, a subset of them (ImageNet-A and -R), and the index folders of
-    ImageNet-V2 in any order, which a string sort leaves as 0, 1, 10, 100, 101.
+    ImageNet-V2 in any order, which a string sort leaves as 0, 1, 10, 100, 101. A list of 1,000
+    names in the order of the labels counts too ("tench", or "tench, Tinca tinca"), as tar shards
+    and Hugging Face sets have; a few names may differ, since every source words some its own way.
 
     >>> imagenet_labels(["n01443537", "n01440764"])
     (1, 0)
@@ -49,7 +51,34 @@ def imagenet_labels(classes: Sequence[str]) -> tuple[int, ...] | None:
         return tuple(index[name] for name in classes)
     if sorted(classes) == sorted(str(i) for i in range(1000)):
         return tuple(int(name) for name in classes)
+    if len(classes) == len(index) and _named_in_order(classes):
+        return tuple(range(len(classes)))
     return None
+
+
+_FEWEST_NAMES = 0.9
+
+
+def _named_in_order(classes: Sequence[str]) -> bool:
+    pairs = zip(classes, _known_names(), strict=True)
+    hits = sum(_first_name(name) in known for name, known in pairs)
+    return hits >= _FEWEST_NAMES * len(classes)
+
+
+@lru_cache(maxsize=1)
+def _known_names() -> tuple[frozenset[str], ...]:
+    """Returns what each of ImageNet's classes is called: open_clip's name, and WordNet's."""
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo("imagenet-1k")
+    return tuple(
+        frozenset(_first_name(one) for one in (name, info.index_to_description(label)))
+        for label, name in enumerate(imagenet_names())
+    )
+
+
+def _first_name(name: str) -> str:
+    return name.partition(",")[0].replace("_", " ").strip().lower()
 
 
 def prompt_names(classes: Sequence[str]) -> tuple[str, ...]:
