@@ -69,7 +69,7 @@ class EvidenceScreen(ProbeScreen):
     EvidenceScreen #body { layout: horizontal; }
     EvidenceScreen #about-scroll { height: 1fr; }
     EvidenceScreen #about, EvidenceScreen #said { height: auto; }
-    EvidenceScreen .main { width: 52; height: 1fr; }
+    EvidenceScreen .main { width: 64; height: 1fr; }
     EvidenceScreen #ablation { height: 9; }
     EvidenceScreen .aside { width: 1fr; height: 1fr; }
     .-wide EvidenceScreen .main { width: 76; }

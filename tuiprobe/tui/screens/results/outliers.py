@@ -44,6 +44,8 @@ class OutliersTab(ResultTab):
     ANSWERS = frozenset({"ablate", "data", "layer", "copy", "maximise"})
     SCOPED_CSS = False
     DEFAULT_CSS = """
+    OutliersTab .aside { width: 50; }
+    .-narrow OutliersTab .aside, .-only-aside OutliersTab .aside { width: 1fr; }
     OutliersTab #result-layers { height: auto; max-height: 8; }
     OutliersTab #verdict { height: auto; max-height: 4; }
     .-low OutliersTab #verdict { max-height: 2; }
