@@ -29,17 +29,23 @@ def only_run(folder: Path) -> Path:
 
 
 def test_the_default_goes_through_every_part(tmp_path: Path) -> None:
-    done = run(tmp_path, "--headless", "--sample", "60")
+    done = run(tmp_path, "--headless", "--sample", "60", "--concept-sample", "320")
     assert done.returncode == 0, done.stderr
     directory = only_run(tmp_path)
     report = Report.read(directory / "results.json")
     assert report.model.name == "mini_clip"
-    assert tuple(data.name for data in report.data) == SETS
-    assert all(data.measured == 60 for data in report.data)
+    assert {data.name: data.measured for data in report.data} == {
+        **dict.fromkeys(SETS, 60),
+        "concepts": 320,
+    }
     assert {o.data for o in report.outliers} == set(SETS)
     assert report.directions is not None
     assert report.robustness is not None
     assert [a.data for a in report.robustness.accuracies] == list(SETS)
+    assert report.concepts is not None
+    assert report.concepts.tried > 0
+    assert list((directory / "thumbs" / "concepts").glob("*.jpg"))
+    assert not report.not_run
     # the shipped model is right on its own world nearly always: far above the 1/40 of chance
     assert report.robustness.accuracies[0].top1.low > 0.5
     assert "never evidence about real models" in done.stdout
@@ -57,6 +63,7 @@ def figures(report: Report) -> dict:
     for data in found["data"]:
         data.pop("source")
         data.pop("images")
+    found["robustness"].pop("effective")  # which baseline belongs depends on the source
     for name in ("spec", "key", "title", "warnings", "verdict"):
         del found[name]
     return found

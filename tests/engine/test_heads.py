@@ -96,6 +96,6 @@ def test_unlabelled_images_say_why_there_is_no_accuracy(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     report = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert {part["part"] for part in report["not_run"]} == {"directions", "robustness"}
+    assert {part["part"] for part in report["not_run"]} == {"directions", "robustness", "concepts"}
     assert "the images carry no class names" in report["not_run"][0]["reason"]
     assert report["robustness"] is None
