@@ -129,6 +129,8 @@ def test_presets_with_public_weights_are_never_untrained() -> None:
 def test_unknown_presets_are_answered_with_near_ones() -> None:
     with pytest.raises(UsageError, match=r"did you mean .*vitb16_openai"):
         load_encoder("vitb16openai")
+    with pytest.raises(UsageError, match=r"did you mean open_clip:ViT-H-14/laion2b_s32b_b79k"):
+        load_encoder("ViT-H-14")
     with pytest.raises(UsageError, match="a preset, open_clip:ARCH/TAG"):
         load_encoder("zzz")
 

@@ -151,3 +151,23 @@ def test_a_library_that_cannot_download_becomes_one_message() -> None:
     with pytest.raises(WeightsError, match=r"no route to host\).*tuiprobe fetch x") as error:
         resolve(fetch, what="x")
     assert "\n" not in str(error.value)
+
+
+def test_any_prefix_that_leaves_the_models_own_names_is_removed() -> None:
+    source, target = model(), model()
+    wrapped = {f"net.backbone.{k}": v for k, v in source.state_dict().items()}
+    load_into(target, wrapped, source="w.pt", target="it")
+    assert same(dict(target.state_dict()), dict(source.state_dict()))
+    wrapped["head.weight"] = torch.zeros(1)  # not a prefix of all: nothing is guessed
+    with pytest.raises(WeightsError, match=r"not part of it \(net\.backbone\.0\.weight"):
+        load_into(target, wrapped, source="w.pt", target="it")
+
+
+def test_the_reason_is_the_cause_and_no_advice_to_trust_the_file(tmp_path: Path) -> None:
+    torch.save(model(), tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match=r"it refers to torch\.nn\.\S+Sequential") as error:
+        read_checkpoint(tmp_path / "w.pt")
+    assert "safe_globals" not in str(error.value)
+    (tmp_path / "t.pt").write_text("hello")
+    with pytest.raises(WeightsError, match=r"checkpoint \([A-Za-z]\w+\); it may be cut short"):
+        read_checkpoint(tmp_path / "t.pt")

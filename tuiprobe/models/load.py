@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from tuiprobe.catalog.names import all_published, right_spec
 from tuiprobe.catalog.presets import Preset, near_presets, presets
 from tuiprobe.errors import UsageError
 from tuiprobe.models import (
@@ -79,7 +80,7 @@ def load_encoder(
 def _load_preset(name: str, path: Path | None, device: str, dtype: torch.dtype) -> Encoder:
     preset = presets().get(name)
     if preset is None:
-        near = near_presets(name)
+        near = near_presets(name) or _specs_of(name)
         hint = f"did you mean {' or '.join(near)}?" if near else f"name one as {_SCHEMES}"
         raise UsageError(f"there is no preset {name!r}; {hint}")
     untrained = not preset.public and path is None
@@ -99,6 +100,16 @@ def _load_preset(name: str, path: Path | None, device: str, dtype: torch.dtype) 
             from_timm.Request(name, architecture, checkpoint=path), device=device, dtype=dtype
         )
     return from_miniature.load(name, path, device=device, dtype=dtype)
+
+
+def _specs_of(architecture: str) -> list[str]:
+    """Returns some specs of a library's architecture that was named without its library.
+
+    >>> _specs_of("ViT-B-16")[0]
+    'open_clip:ViT-B-16-quickgelu/openai'
+    """
+    published = all_published().values()
+    return [right_spec(one.spec) for one in published if one.architecture == architecture][:3]
 
 
 def _assumed(preset: Preset) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index"
 """Buffers that libraries add and drop between versions; they hold nothing learned."""
 
 _SHOWN = 4
+_LONGEST = 200
 
 
 def read_checkpoint(path: Path) -> State:
@@ -83,11 +85,23 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
 
 
 def _reason(error: Exception) -> str:
-    """Returns the one line of a library's message that names the cause."""
-    text = str(error) or type(error).__name__
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    named = [line for line in lines if "GLOBAL" in line]
-    return (named or lines or [text])[0][:200].rstrip(".")
+    """Returns the part of a library's message that names the cause, as one line.
+
+    >>> _reason(ValueError("Unsupported global: GLOBAL a.b.C was not allowed. Use add_safe(C)"))
+    'it refers to a.b.C'
+    >>> _reason(KeyError(101))
+    'KeyError'
+    """
+    text = str(error)
+    refused = re.search(r"GLOBAL ([\w.]+)", text)
+    if refused is not None:
+        return f"it refers to {refused.group(1)}"
+    lines = [line.strip() for line in text.splitlines() if re.search("[A-Za-z]", line)]
+    if not lines:
+        return type(error).__name__
+    # Whole sentences, as far as they fit.
+    cut = lines[0][:_LONGEST].rpartition(". ")[0] if len(lines[0]) > _LONGEST else lines[0]
+    return (cut or lines[0][:_LONGEST]).rstrip(".")
 
 
 def _unwrap(loaded: object, path: Path) -> State:
@@ -124,6 +138,7 @@ def load_into(model: nn.Module, state: State, *, source: str, target: str) -> No
         WeightsError: If names are missing or left over, or shapes differ, naming them.
     """
     wanted = model.state_dict()
+    state = _without_own_prefix(state, wanted)
     missing = [n for n in wanted if n not in state and not n.endswith(_BOOKKEEPING)]
     unexpected = [n for n in state if n not in wanted and not n.endswith(_BOOKKEEPING)]
     shapes = [
@@ -142,6 +157,26 @@ def load_into(model: nn.Module, state: State, *, source: str, target: str) -> No
             "architecture that these weights were trained in"
         )
     model.load_state_dict({n: t for n, t in state.items() if n in wanted}, strict=False)
+
+
+def _without_own_prefix(state: State, wanted: Mapping[str, Tensor]) -> State:
+    """Takes off what training code put before every name, if all that remains are the model's.
+
+    >>> one = torch.zeros(1)
+    >>> list(_without_own_prefix({"net.enc.w": one, "net.enc.b": one}, {"w": one, "b": one}))
+    ['w', 'b']
+    """
+    if any(name in wanted for name in state):
+        return state
+    parts = next((name.split(".") for name in state), [])
+    for count in range(1, len(parts)):
+        prefix = ".".join(parts[:count]) + "."
+        if not all(name.startswith(prefix) for name in state):
+            return state
+        stripped = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+        if all(name in wanted or name.endswith(_BOOKKEEPING) for name in stripped):
+            return stripped
+    return state
 
 
 def _problem(what: str, names: list[str]) -> str:
