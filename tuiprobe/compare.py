@@ -221,6 +221,8 @@ def _notes(first: Report, second: Report) -> Iterator[str]:
     for one in (first, second):
         if one.model.weights.kind == "untrained":
             yield f"{one.model.name} is untrained"
+        for ablation in one.model.ablated:
+            yield f"{one.model.name} is ablated: {ablation}"
     if first.model.preprocessing != second.model.preprocessing:
         yield "preprocessing differs"
     theirs = {data.name: data for data in second.data}

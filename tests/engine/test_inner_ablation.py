@@ -49,3 +49,16 @@ def test_titles_of_ablated_models_say_so() -> None:
     untrained = about.weights.model_copy(update={"kind": "untrained"})
     random = about.model_copy(update={"weights": untrained})
     assert title_for(random, data, verdict).startswith("UNTRAINED network " + said)
+
+
+def test_a_comparison_notes_which_side_is_ablated() -> None:
+    from tests.report.samples import report
+    from tuiprobe.compare import compare
+
+    plain = report()
+    said = "x without channel 1 (set to zero)"
+    changed = plain.model_copy(
+        update={"model": plain.model.model_copy(update={"ablated": (said,)})}
+    )
+    assert f"{plain.model.name} is ablated: {said}" in compare(plain, changed).notes
+    assert not any("ablated" in note for note in compare(plain, plain).notes)
