@@ -1,0 +1,161 @@
+"""The whole way in a real terminal: choose, set up, watch, read, export, leave. Needs tmux."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.skipif(
+        shutil.which("tmux") is None, reason="needs tmux: apt-get install tmux runs this test"
+    ),
+    pytest.mark.timeout(600),
+]
+SECONDS = 90.0  # for any one step, on a busy machine
+
+
+class Terminal:
+    """A tmux server of its own with one window; polls the screen and never sleeps blindly."""
+
+    def __init__(self, socket: Path, folder: Path, command: str) -> None:
+        self._socket = str(socket)
+        environment = {"TERM": "xterm-256color", "HF_HUB_OFFLINE": "1", "LC_ALL": "C.UTF-8"}
+        words = [
+            "env",
+            "-u",
+            "COLUMNS",
+            "-u",
+            "LINES",
+            *(f"{k}={v}" for k, v in environment.items()),
+            "sh",
+            "-c",
+            command,
+        ]
+        self._tmux(
+            "-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "40", "-c", str(folder),
+            shlex.join(words),
+        )  # fmt: skip
+
+    def _tmux(self, *words: str) -> str:
+        done = subprocess.run(
+            ["tmux", "-S", self._socket, *words], capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    def keys(self, *names: str) -> None:
+        """Presses keys by tmux's names."""
+        self._tmux("send-keys", *names)
+
+    def type(self, text: str) -> None:
+        """Types text."""
+        self._tmux("send-keys", "-l", text)
+
+    def screen(self) -> str:
+        """Returns what is on the screen."""
+        return self._tmux("capture-pane", "-p")
+
+    def until(self, condition: Callable[[str], object], what: str) -> str:
+        """Waits until the screen meets a condition; fails with the screen."""
+        deadline = time.monotonic() + SECONDS
+        while not condition(shown := self.screen()):
+            assert time.monotonic() < deadline, f"waited for {what}; the screen shows:\n{shown}"
+            time.sleep(0.1)
+        return shown
+
+    def walk(self, key: str, word: str) -> None:
+        """Presses a key until the cursor is on the line with a word."""
+        for _ in range(20):
+            before = self._row()
+            if word in self.screen().splitlines()[before]:
+                return
+            self.keys(key)
+            self.until(lambda s, row=before: self._row() != row, f"a field after line {before}")
+        raise AssertionError(f"no field {word}; the screen shows:\n{self.screen()}")
+
+    def _row(self) -> int:
+        return int(self._tmux("display-message", "-p", "#{cursor_y}"))
+
+    def close(self) -> None:
+        """Ends the server."""
+        subprocess.run(["tmux", "-S", self._socket, "kill-server"], capture_output=True)
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    program = shlex.join([sys.executable, "-m", "tuiprobe"])
+    terminal = Terminal(tmp_path / "socket", tmp_path, f"{program}; echo left with $?; exec cat")
+    yield terminal
+    terminal.close()
+
+
+def test_from_start_to_an_exported_report(terminal: Terminal, tmp_path: Path) -> None:
+    terminal.until(lambda s: "mini_clip" in s and "set up run" in s, "the list of models")
+    terminal.keys("/")
+    terminal.until(lambda s: "set up run" not in s, "the cursor in the filter")
+    terminal.type("mini_clip")
+    terminal.until(lambda s: "2 of" in s and "mini_clip_soft" in s, "the filtered list")
+    terminal.keys("Down")
+    terminal.until(lambda s: "set up run" in s, "the cursor in the list")
+    terminal.keys("Enter")
+
+    terminal.until(lambda s: "Run setup" in s and "--data miniature" in s, "the setup")
+    terminal.walk("Up", "sample ")
+    terminal.type("64")
+    terminal.until(lambda s: "--sample 64" in s, "the sample in the command line")
+    terminal.walk("Up", "data ")
+    terminal.type("miniature:val")  # replaces what is selected
+    terminal.until(lambda s: "--data miniature:val" in s, "the data in the command line")
+    terminal.keys("Enter")
+
+    terminal.until(lambda s: "starting" in s or "measuring" in s or "done" in s, "the live screen")
+    terminal.until(lambda s: "█" in s and "kurtosis" in s and "n 64" in s, "bars and figures")
+    terminal.until(lambda s: "enter shows the results" in s, "the end of the run")
+    terminal.keys("Enter")
+
+    terminal.until(lambda s: "Outliers" in s and "Concepts" in s, "the results")
+    terminal.keys("e")
+    terminal.until(lambda s: "Write" in s, "the export screen")
+    run = next((tmp_path / "runs").iterdir())
+    before = {path for path in tmp_path.rglob("*") if "report" in path.name}
+    terminal.keys("Enter")
+    written = terminal.until(
+        lambda s: (
+            {p for p in tmp_path.rglob("*") if "report" in p.name} - before
+            or "written" in s.lower()
+        ),
+        "the report",
+    )
+    assert run.name.startswith("mini_clip-miniature-val-")
+    assert (run / "results.json").is_file()
+    assert "report" in written
+
+    begin = time.monotonic()
+    terminal.keys("C-c")
+    terminal.until(lambda s: "left with 0" in s, "the shell")
+    assert time.monotonic() - begin < 30  # generous; benchmarks/tui.py measures it
+    terminal.type("typed after")  # the terminal is in order again: it echoes
+    terminal.until(lambda s: "typed after" in s, "the echo")
+
+
+def test_the_terminal_is_restored_when_the_engine_was_killed(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    terminal.until(lambda s: "mini_clip" in s and "set up run" in s, "the list of models")
+    terminal.keys("Enter")
+    terminal.until(lambda s: "Run setup" in s and "--data miniature" in s, "the setup")
+    terminal.keys("r")
+    terminal.until(lambda s: "starting" in s or "measuring" in s, "the live screen")
+    terminal.until(lambda s: list(tmp_path.glob("runs/*/lock")) and "measuring" in s, "the engine")
+    lock = next(tmp_path.glob("runs/*/lock"))
+    os.kill(int(lock.read_text().split()[1]), 9)
+    terminal.until(lambda s: "SIGKILL" in s, "what happened")
+    terminal.keys("q")
+    terminal.until(lambda s: "left with 0" in s, "the shell")
