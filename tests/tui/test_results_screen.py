@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -338,6 +340,24 @@ async def test_images_follow_the_cursor(run: Path) -> None:
         await until(pilot, lambda: "channel 17" in str(grid.border_title))
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, EvidenceScreen))
+
+
+async def test_pictures_that_were_cut_off_are_shown_the_next_time(run: Path) -> None:
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await to_tab(pilot, app, "images")
+        grid = app.screen.query_one("#grid", PictureGrid)
+        await until(pilot, lambda: grid.shown)
+        wanted = [(name, list(pictures)) for name, pictures in grid.shown]
+        await grid.show([])
+        first = asyncio.ensure_future(grid.show(wanted))
+        await asyncio.sleep(0)
+        first.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await first
+        await grid.show(wanted)
+        assert len(grid.query(".pictures-row")) == 2
+        assert len(grid.query("Thumbnail")) == 4
 
 
 @pytest.mark.parametrize(

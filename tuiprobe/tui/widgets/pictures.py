@@ -76,13 +76,14 @@ class PictureGrid(VerticalScroll):
         """Shows other pictures."""
         if groups == self._groups:
             return
-        self._groups = groups
+        self._groups = ()  # until all are there: this may be cancelled by the next one to show
         async with self.batch():
             await self.remove_children()
             for heading, pictures in groups:
                 row = Vertical(*(_Cell(one) for one in pictures), classes="pictures-row")
                 await self.mount(Static(inert(heading), classes="pictures-heading"), row)
             self._fit()
+        self._groups = groups
         self.scroll_home(animate=False)
 
     def on_resize(self) -> None:
