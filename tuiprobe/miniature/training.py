@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -68,7 +67,7 @@ def targets(folder: Path, recipe: Recipe) -> Tensor:
 def batches(recipe: Recipe, seed: int, first: int) -> Iterator[NDArray[np.int64]]:
     """Yield the image numbers of each step from step `first` on, epoch by epoch in new order."""
     per_epoch = recipe.images // recipe.batch
-    for step in range(first, recipe.end):
+    for step in range(first, recipe.steps):
         epoch, at = divmod(step, per_epoch)
         if at == 0 or step == first:
             order = np.random.default_rng([seed, epoch]).permutation(recipe.images)
@@ -150,10 +149,8 @@ def train(
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optim.step()
         step, total, count = step + 1, total + loss.item(), count + 1
-        if step % SAVE_EVERY == 0 or step == recipe.end:
+        if step % SAVE_EVERY == 0 or step == recipe.steps:
             _save(saved, model, optim, step)
-            if step == recipe.keep:
-                shutil.copy(saved, checkpoint(folder, recipe.name, seed, step))
             line: dict[str, float] = {"step": step, "loss": total / count}
             line["seconds"] = time.monotonic() - began
             if report is not None:
@@ -167,9 +164,9 @@ def train(
     return model
 
 
-def checkpoint(folder: Path, name: str, seed: int, step: int = 0) -> Path:
-    """Return where the last state of a training is saved, or the one kept at a step."""
-    return folder / (f"{name}-{seed}-{step}.ckpt" if step else f"{name}-{seed}.ckpt")
+def checkpoint(folder: Path, name: str, seed: int) -> Path:
+    """Return where the last state of a training is saved."""
+    return folder / f"{name}-{seed}.ckpt"
 
 
 def _save(path: Path, model: nn.Module, optim: torch.optim.Optimizer, step: int) -> None:
