@@ -126,19 +126,19 @@ def _row(path: Path, root: Path, held: frozenset[str] | None) -> RunRow:
         state: State = "running" if running else "unfinished"
         return RunRow(**about, state=state, changed=begun, **_planned(run))
     try:
-        found = _report(str(path), changed)
+        found = _summary(str(path), changed)
     except (TuiprobeError, OSError) as error:
         return RunRow(**about, state="damaged", title=str(error), changed=changed)
-    state = "partial" if found.title.startswith("PARTIAL:") else "complete"
+    state = "partial" if found["title"].startswith("PARTIAL:") else "complete"
     if running and state == "partial":
         state = "running"
-    return RunRow(**about, state=state, changed=changed, **_found(found))
+    return RunRow(**about, state=state, changed=changed, **found)
 
 
-@lru_cache(maxsize=512)
-def _report(path: str, modified: int) -> Report:
-    """The report of a run, read again when its file changes."""
-    return read_report(RunDir(path))
+@lru_cache(maxsize=2048)
+def _summary(path: str, modified: int) -> dict[str, Any]:
+    """What a row shows of a report, read again when its file changes; the report is let go."""
+    return _found(read_report(RunDir(path)))
 
 
 def _planned(run: RunDir) -> dict[str, Any]:
