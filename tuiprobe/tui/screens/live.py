@@ -139,11 +139,18 @@ class LiveScreen(ProbeScreen):
         self._shown = snapshot
 
     def _find_members(self) -> None:
-        if self._members == [self.root] and not (self.root / "key").exists():
-            found = runs_of(self.root)
-            if found != [self.root]:
-                self._members, self._member = found, 0
-                self._look_at_member()
+        """Finds the runs of a group, whose models begin one after the other."""
+        if (self.root / "key").exists():
+            return
+        found = runs_of(self.root)
+        if found == [self.root] or found == self._members:
+            return
+        before, self._members = self.run_path, found
+        if before in found:
+            self._member = found.index(before)
+        else:
+            self._member = 0
+            self._look_at_member()
 
     def _state(self, snapshot: Snapshot) -> str:
         elapsed = time.monotonic() - self._started if self.engine is not None else None
