@@ -16,10 +16,10 @@ from tests.tui.conftest import until
 from tests.tui.finished import bare_report, full_report, write_run
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
-from tuiprobe.tui.screens.evidence import EvidenceScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
+from tuiprobe.tui.widgets.pictures import PictureGrid
 
 Act = Callable[[Pilot[None]], object]
 
@@ -40,8 +40,8 @@ def results(*keys: str, light: bool = False) -> Act:
         for key in keys:
             await pilot.press(key)
             await pilot.pause()
-        if isinstance(app.screen, EvidenceScreen):
-            await until(pilot, lambda: app.screen.query("#evidence-images .pictures-row"))
+        tab = getattr(app.screen, "tab", app.screen)
+        await until(pilot, lambda: all(grid.shown for grid in tab.query(PictureGrid)))
         await pilot.pause()
 
     return act
