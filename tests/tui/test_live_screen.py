@@ -187,6 +187,11 @@ async def test_a_group_shows_one_model_at_a_time(tmp_path: Path) -> None:
         await pilot.press("n")
         await until(pilot, lambda: "two" in content(app, "#place"))
         await until(pilot, shown(app))
+        live_run(tmp_path / "later")
+        await until(pilot, lambda: len(app.screen._members) == 3)
+        assert "two" in content(app, "#place")
+        await pilot.press("n")
+        await until(pilot, lambda: "later" in content(app, "#place"))
 
 
 async def test_a_directory_that_vanishes_is_said_and_nothing_breaks(tmp_path: Path) -> None:
@@ -328,6 +333,25 @@ async def test_detaching_and_leaving_let_the_engine_go_on(
         assert engine.ended() is None
         assert app.farewell == f"a run goes on; to see it: tuiprobe open {run}"
         await end(pilot, engine)
+
+
+async def test_a_real_run_of_the_miniature_is_watched_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = TuiprobeApp(runs=Path("runs"))
+    words = ["--headless", "--data", "miniature:val", "--sample", "64", "--output", "runs/real"]
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.push_screen(LiveScreen(Path("runs/real"), Engine(words, Path("runs/real/log.txt"))))
+        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        await until(pilot, lambda: app.engines and app.engines[0].ended() is not None, 200)
+        assert app.engines[0].ended() == 0, Path("runs/real/log.txt").read_text()
+        await until(pilot, lambda: "✓" in content(app, "#place"))
+        assert "n 64" in content(app, "#figures")
+        pictures = app.screen.query_one("#picture-0", Thumbnail)
+        await until(pilot, lambda: "▀" in pictures.render_line(0).text)
+        await pilot.press("enter")
+        await until(pilot, lambda: type(app.screen).__name__ == "ResultsScreen")
 
 
 async def test_pictures_that_come_later_are_shown(tmp_path: Path) -> None:

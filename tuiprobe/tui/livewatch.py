@@ -155,6 +155,7 @@ class Watch:
         self._seen = now()
         self._ranks: list[dict[str, Any]] = []
         self._taps: dict[tuple[str, str], LiveTap] = {}
+        self._top: dict[tuple[str, int], tuple[int, ...]] = {}
 
     def poll(self) -> Snapshot:
         """Reads what is new and returns the run as it stands."""
@@ -167,6 +168,8 @@ class Watch:
         if beat != self._beat:
             self._beat, self._seen = beat, self._now()
             self._ranks, self._taps = ranks, self._read_taps(ranks)
+            # What builds the head beats too, but says nothing of channels.
+            self._top = _merged_top(ranks) or self._top
         return self._snapshot()
 
     def _snapshot(self) -> Snapshot:
@@ -184,7 +187,7 @@ class Watch:
             rate=sum(_number(rank.get("rate")) or 0.0 for rank in ranks),
             eta=max(etas, default=None),
             taps=self._taps,
-            top=_merged_top(ranks),
+            top=self._top,
             events=tuple(self._events),
             log=tuple(self._lines),
             beat=self._beat,

@@ -136,6 +136,8 @@ class LiveScreen(ProbeScreen):
         if snapshot.beat != self._shown.beat or snapshot.taps is not self._shown.taps:
             self._shown = snapshot
             self._show_figures()
+        elif (snapshot.stage, snapshot.outcome) != (self._shown.stage, self._shown.outcome):
+            self._show_pictures()  # the last ones are written after the last heartbeat
         self._shown = snapshot
 
     def _find_members(self) -> None:
