@@ -125,10 +125,10 @@ class Thumbnail(Widget):
             pixels = read_pixels(self._path, width, 2 * height)
         self._missing = pixels is None and self._path is not None
         if pixels is None:
-            blank = Strip([Segment("·" * width)])
+            blank = Strip([Segment("·" * width, self.rich_style)])
             self._strips = [blank] * height if self._path is not None else []
         elif getattr(self.app, "ascii", False) or self.app.no_color:
-            self._strips = [Strip([Segment(line)]) for line in shades(pixels)]
+            self._strips = [Strip([Segment(line, self.rich_style)]) for line in shades(pixels)]
         else:
             self._strips = [Strip(line) for line in half_blocks(pixels)]
         self.refresh()
@@ -137,4 +137,4 @@ class Thumbnail(Widget):
         """Returns one line of the picture."""
         if y < len(self._strips):
             return self._strips[y]
-        return Strip.blank(self.size.width)
+        return Strip.blank(self.size.width, self.rich_style)
