@@ -18,7 +18,7 @@ import torch
 
 from benchmarks._common import command
 from tuiprobe.engine.measuring import INNER_TOP_K, TapMeasure
-from tuiprobe.engine.plan import matches
+from tuiprobe.globs import matches
 from tuiprobe.models import Encoder, Tap
 from tuiprobe.models.from_timm import Request, load
 from tuiprobe.spec import FINAL_TAP

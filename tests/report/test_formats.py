@@ -26,7 +26,10 @@ from tuiprobe.results import DataSet, NotRunPart, Skipped, TopImage
 from tuiprobe.rundir import RunDir, write_text
 
 GOLDEN = Path(__file__).parent / "golden"
-EVIL = "</td></script><script>alert(1)</script><img src=x onerror=a>|\n=c\u202e\x1b]0;x\x07[a](b)![c](d)"
+EVIL = (
+    "</td></script><script>alert(1)</script><img src=x onerror=a>|"
+    "\n=c\u202e\x1b]0;x\x07[a](b)![c](d)"
+)
 JPEG = b"\xff\xd8\xff\xe0picture"
 
 

@@ -12,7 +12,7 @@ from tests.tui.conftest import until
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Answer
 from tuiprobe.tui.modellist import ModelRow
-from tuiprobe.tui.screens import models
+from tuiprobe.tui.screens import models, setup
 from tuiprobe.tui.screens.models import ModelsScreen, ModelTable
 from tuiprobe.tui.screens.setup import SetupScreen
 
@@ -41,10 +41,12 @@ def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> TuiprobeApp:
 
     async def answer(words: list[str]) -> Answer:
         asked.append(list(words))
-        return Answer(5, json.dumps(CHECKS), "")
+        return Answer(5, json.dumps(CHECKS) if words[0] == "doctor" else "", "")
 
     asked: list[list[str]] = []
     monkeypatch.setattr(models, "ask", answer)
+    monkeypatch.setattr(setup, "ask", answer)
+    monkeypatch.setattr(setup, "ask_python", answer)
     app = TuiprobeApp(runs=tmp_path)
     app.asked = asked  # type: ignore[attr-defined]
     return app

@@ -99,9 +99,7 @@ class RunsScreen(ProbeScreen):
     def compose_body(self) -> ComposeResult:
         """Lays out the filter and the list."""
         with Vertical(id="body", classes="panel") as body:
-            yield Input(
-                placeholder="/ filters: name, data, state, verdict", id="runs-filter"
-            )
+            yield Input(placeholder="/ filters: name, data, state, verdict", id="runs-filter")
             yield RunTable(COLUMNS, lambda row: run_cells(row, row.path in self._marked), id="runs")
             yield Static("", id="runs-title", markup=False)
             yield Static("", id="runs-count", classes="dim", markup=False)
