@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tuiprobe.events import Event, Listener
-from tuiprobe.rundir import RunDir, replace_live, writing
+from tuiprobe.rundir import RunDir, read_json, replace_live, writing
 
 _SECONDS = 1.0  # between two looks of the live view
 
@@ -37,6 +37,9 @@ class HeadProgress:
         self._last = self._from = 0
         self._since = time.monotonic()
         self._next = 0.0
+        # What the extraction showed last stays: a fast run has no other moment to be seen.
+        file = directory.live_file(rank, "json")
+        self._shown: dict[str, Any] = read_json(file) if file.exists() else {"sequence": 0}
 
     def __call__(self, done: int, total: int) -> None:
         """Tells that ``done`` of ``total`` are there."""
@@ -60,7 +63,8 @@ class HeadProgress:
         self._listen(Event("progress", "", state))
         if now >= self._next:
             self._next = now + _SECONDS
+            self._shown |= {**state, "sequence": self._shown["sequence"] + 1}
             with writing(self._directory.path):
-                content = json.dumps({**state, "sequence": int(time.time())}).encode()
+                content = json.dumps(self._shown).encode()
                 replace_live(self._directory.live_file(self._rank, "json"), content)
         self._check()

@@ -129,7 +129,8 @@ class LiveView:
         self._done += images
         self._skipped += skipped
         self._listen(Event("progress", "", self._progress()))
-        if time.monotonic() >= self._next:
+        last = self._done + self._skipped == self._total
+        if last or time.monotonic() >= self._next:
             self._show()
 
     def end_shard(self) -> None:
@@ -143,10 +144,6 @@ class LiveView:
             running.add(measure.stats.compute().largest)
         self._measures = {}
         self._before = (self._done, self._skipped)
-
-    def stage(self, name: str) -> None:
-        """Shows that a part of the run without images is under way."""
-        self._write({**self._progress(), "stage": name}, {})
 
     def _progress(self) -> dict[str, Any]:
         seconds = time.monotonic() - self._started

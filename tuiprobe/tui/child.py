@@ -17,8 +17,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_MAX_OUTPUT = 16 * 2**20
-
 
 def command(arguments: Sequence[str]) -> list[str]:
     """Returns the command line of a tuiprobe process.
@@ -127,21 +125,20 @@ async def ask(arguments: Sequence[str]) -> Answer:
 
 async def ask_python(arguments: Sequence[str]) -> Answer:
     """Runs the interpreter likewise, with other arguments."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+    process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
+        [sys.executable, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         start_new_session=True,
-        limit=_MAX_OUTPUT,
     )
     try:
-        out, err = await process.communicate()
+        out, err = await asyncio.to_thread(process.communicate)
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        process.wait()  # here, since the loop may be closing: nothing of the child stays behind
         raise
-    code = process.returncode if process.returncode is not None else -1
-    return Answer(code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+    return Answer(
+        process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+    )
