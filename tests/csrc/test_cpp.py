@@ -1,6 +1,7 @@
 """Builds the C++ tests with sanitizers and runs them; the CUDA kernels run on host threads."""
 
 import fcntl
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -57,7 +58,8 @@ def test_cuda_kernels_on_the_host(build, sanitizer):
 @pytest.mark.parametrize("barrier", [1, 2, 3, 4])
 def test_a_missing_barrier_is_noticed(build, barrier):
     command = [build / "test_cuda_kernels_thread", str(barrier)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    first = {**os.environ, "TSAN_OPTIONS": "halt_on_error=1"}
+    result = subprocess.run(command, capture_output=True, text=True, timeout=900, env=first)
     assert result.returncode != 0
     assert "data race" in result.stderr or "failed" in result.stdout
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.engine.conftest import command, job, write_pictures
 
-FEW, MANY = 500, 5000
+FEW, MANY = 300, 3000
 WIDTH = 512  # of the small encoder's representation, at most
 
 
