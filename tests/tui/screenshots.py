@@ -1,7 +1,6 @@
 """Writes the pictures of docs/tui.md: ``python -m tests.tui.screenshots``.
 
-Models, setup and live screen, drawn by the program on a run of the miniature's format whose numbers
-are made up (``tests/tui/live_run.py``), so the pictures are the same on every machine.
+Models, setup, and a real run of the embedded default as it goes on and when it is done.
 """
 
 from __future__ import annotations
@@ -14,11 +13,13 @@ from pathlib import Path
 from textual.widgets import Static
 
 from tests.tui.conftest import until
-from tests.tui.live_run import live_run, write_live
 from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.child import Engine
+from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelTable
+from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.setup import SetupScreen
-from tuiprobe.tui.widgets.bars import ChannelBars
+from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 SIZE = (120, 36)
@@ -53,24 +54,30 @@ async def setup() -> None:
         save(app, "setup")
 
 
-async def live() -> None:
-    """A run as it goes on."""
-    run = live_run(Path("mini_clip-miniature-val"))
-    app = TuiprobeApp(open_run=run)
+async def run() -> None:
+    """A run as it goes on, and its results."""
+    place = Path("runs/mini_clip")
+    app = TuiprobeApp()
     async with app.run_test(size=SIZE) as pilot:
-        for step in range(1, 12):
-            value = 54.0 + (-1) ** step * 6.0 / step
-            write_live(run, step + 1, done=100 * step, kurtosis=value)
-            await until(pilot, lambda n=100 * step: app.screen._shown.done == n)
-        await until(pilot, lambda: app.screen.query_one(ChannelBars).channel == 13)
-        await pilot.pause(0.5)
+        words = ["--headless", "--output", str(place)]
+        app.push_screen(LiveScreen(place, Engine(words, place / "log.txt")))
+        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        await until(pilot, lambda: app.screen._shown.done > 5000, 300)
+        pictures = app.screen.query_one("#picture-0", Thumbnail)
+        await until(pilot, lambda: "▀" in pictures.render_line(0).text, 60)
         save(app, "live")
+        await until(pilot, lambda: app.engines[0].ended() == 0, 300)
+    app = TuiprobeApp(open_run=place)
+    async with app.run_test(size=SIZE) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen), 60)
+        await pilot.pause(1.0)
+        save(app, "results")
 
 
 async def everything() -> None:
-    """All three, one after the other."""
+    """All, one after the other."""
     IMAGES.mkdir(parents=True, exist_ok=True)
-    for one in (models, setup, live):
+    for one in (models, setup, run):
         await one()
 
 
