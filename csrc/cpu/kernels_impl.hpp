@@ -248,28 +248,22 @@ inline void keep_best_of(const T* row, int64_t channels, bool smallest, int dept
 template <class T>
 inline void pack_of(const T* first, int64_t stride, int64_t channels, int count, float* rows,
                     int64_t width) {
-  const int64_t whole = channels / kWidth * kWidth;
-  for (int p = 0; p < count; p += kWidth) {
-    const int here = count - p < kWidth ? count - p : kWidth;
-    for (int64_t c = 0; c < whole; c += kWidth) {
+  int64_t c = 0;
+  for (int p = 0; p + kWidth <= count; p += kWidth) {
+    for (c = 0; c + kWidth <= channels; c += kWidth) {
       Vec block[kWidth];
-      const T* const at = first + p + c * stride;
-      if (here == kWidth) {
 #pragma GCC unroll 16
-        for (int k = 0; k < kWidth; ++k) block[k] = load(at + k * stride);
-      } else {
-#pragma GCC unroll 16
-        for (int k = 0; k < kWidth; ++k) block[k] = load_first(at + k * stride, here);
-      }
+      for (int k = 0; k < kWidth; ++k) block[k] = load(first + p + (c + k) * stride);
       transpose(block);
 #pragma GCC unroll 16
-      for (int k = 0; k < kWidth; ++k) {
-        if (k < here) store(rows + (p + k) * width + c, block[k]);
-      }
+      for (int k = 0; k < kWidth; ++k) store(rows + (p + k) * width + c, block[k]);
     }
   }
-  for (int64_t k = whole; k < channels; ++k) {
-    for (int p = 0; p < count; ++p) rows[p * width + k] = to_float(first[p + k * stride]);
+  const int done = count / kWidth * kWidth;
+  for (int64_t k = 0; k < channels; ++k) {
+    for (int p = k < c ? done : 0; p < count; ++p) {
+      rows[p * width + k] = to_float(first[p + k * stride]);
+    }
   }
 }
 

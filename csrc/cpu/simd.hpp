@@ -142,24 +142,6 @@ inline double total(Vec v) {
 #endif
 }
 
-// The first `count` < kWidth elements, 0 beyond; reads nothing there.
-template <class T>
-inline Vec load_first(const T* p, int count) {
-  float lanes[kWidth] = {};
-  for (int i = 0; i < count; ++i) lanes[i] = to_float(p[i]);
-  return load(lanes);
-}
-#if defined(__AVX512F__)
-inline Vec load_first(const float* p, int count) {
-  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
-}
-#elif defined(__AVX2__)
-inline Vec load_first(const float* p, int count) {
-  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lanes));
-}
-#endif
-
 // Sums of the lanes of four vectors, by a fixed tree.
 inline void totals(Vec a, Vec b, Vec c, Vec d, float (&out)[4]) {
 #if defined(__AVX512F__)
