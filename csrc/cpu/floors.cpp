@@ -5,14 +5,14 @@
 namespace tuiprobe::cpu {
 namespace {
 
-constexpr int64_t kRows = 2048;  // sampled
+constexpr int64_t kRows = 1024;  // sampled
 constexpr int kMaxDepth = 12;
 
 // The floor is the depth-th best of the sample. About depth / kRows of all values lie above it, and
 // that they are fewer than k is less likely than one in ten thousand.
 int depth_for(int k, int64_t rows) {
   const double expected = static_cast<double>(k) * kRows / static_cast<double>(rows);
-  const double depth = std::ceil(expected + 3 * std::sqrt(expected) + 2);
+  const double depth = std::ceil(expected + 3 * std::sqrt(expected) + 3);
   return depth <= kMaxDepth ? static_cast<int>(depth) : 0;
 }
 

@@ -17,8 +17,7 @@ static inline int64_t padded(int64_t channels) { return (channels + kLane - 1) /
 struct Group {
   const void* rows[kGroup];
   const void* next[kGroup];  // rows to come, to be prefetched
-  bool prefetch;             // all of them by `moments`; else half, the quads the others: spread
-                             // evenly over the work, so that few loads wait
+  bool prefetch;             // by `moments`; else row_sums does it
   int size;
   int64_t channels;
 };
@@ -36,38 +35,26 @@ struct MomentArrays {
   float* group_max;
 };
 
-constexpr int kMaxSelect = 256;
-constexpr int64_t kFilterWidth = 1024;  // channels filtered together; a multiple of kLane
-constexpr int kQuad = 4;  // rows whose figures are taken together, small enough for the L1 cache
-
 struct RowSums {
   double s1, s2, s3, s4;
 };
 
-// A few rows (all channels at one position each) on their way to figures of their own.
-struct Quad {
-  const void* rows[kQuad];
-  const void* next[kQuad];  // rows to come, to be prefetched
+// Rows whose shares are wanted: all channels at one position each.
+struct ShareRows {
+  const void* rows[kGroup];
+  float shift[kGroup];
+  float inverse[kGroup];  // 1 / (sum of fourth powers * positions an image)
   int size;
-  RowSums sums[kQuad];       // out of row_sums
-  float shift[kQuad];        // for row_shares: the rows' means
-  float inverse[kQuad];      // and 1 / (sum of fourth powers * positions an image)
-  double square_sum[kQuad];  // out of row_shares: sum over the channels of the eighth powers
-  float peak[kQuad];         // and the largest squared distance
+  double square_sum[kGroup];  // out: sum over the channels of the squared shares
+  float peak[kGroup];         // out: largest |x - shift| * scale
 };
 
-// What a value must reach to matter for the top k of one end.
+// Limits a group's extremes must pass to matter for the top k of one end.
 struct Limits {
   const float* value;  // [channels]
   const float* tie;    // an equal value matters only from sample ids up to this one
+  float first_id;      // no larger than the smallest id of the group
   bool smallest;
-};
-
-// Values that passed, with the row and the channel they stand in.
-struct Hit {
-  float value;
-  int32_t row;
-  int64_t channel;
 };
 
 struct Kernels {
@@ -75,27 +62,18 @@ struct Kernels {
   // Adds the group to the power sums, minima and maxima of each channel.
   void (*moments)(const Group&, DType, const MomentArrays&);
   float (*row_mean)(const void* row, int64_t channels, DType);
-  // Power sums of each row about one `shift`.
-  void (*row_sums)(Quad&, int64_t channels, DType, float shift, float scale);
-  // With d = (x - shift) * scale: acc[c] += d^4 * inverse over the rows; the sum of d^8 and the
-  // largest d^2 of each row only where `figures`.
-  void (*row_shares)(Quad&, int64_t channels, DType, float scale, bool figures, float* acc);
-  // First channel whose d^2 equals peak.
+  // Power sums of one row about `shift`; prefetches `next`.
+  void (*row_sums)(const void* row, const void* next, int64_t channels, DType, float shift,
+                   float scale, RowSums* out);
+  // acc[c] += ((x - shift) * scale)^4 * inverse over the rows.
+  void (*row_shares)(ShareRows&, int64_t channels, DType, float scale, float* acc);
+  // First channel whose |x - shift| * scale equals peak.
   int64_t (*find_peak)(const void* row, int64_t channels, DType, float shift, float scale,
                        float peak);
   // sum[c] += part[c]; part[c] = 0.
   void (*flush)(float* part, double* sum, int64_t channels);
-  // Lists the values of channels [first, first + count), at most kFilterWidth, that pass the limits
-  // (finite or not); looks only where the group's extreme does. ids[r] is no larger than the sample
-  // id of row r.
-  int64_t (*filter)(const Group&, DType, const float* extreme, const Limits&, const float* ids,
-                    int64_t first, int64_t count, Hit* out);
-  // Lists the indices of the keys that fewer than k others exceed; count at most kMaxSelect, `keys`
-  // readable up to a multiple of kLane. More than k of them: ties at the k-th.
-  int (*select)(const float* keys, int count, int k, int32_t* out);
-  // Takes a group's extremes into those of its image, or begins with them.
-  void (*extremes)(const float* group_min, const float* group_max, int64_t channels, bool begin,
-                   float* image_min, float* image_max);
+  // Lists the channels whose extreme passes its limit (finite or not); returns how many.
+  int64_t (*reaches)(const float* extreme, const Limits&, int64_t channels, int32_t* out);
   // Keeps in best[0..depth) [channels], in order, the largest (smallest) values seen of each.
   void (*keep_best)(const void* row, int64_t channels, DType, bool smallest, int depth, float* best,
                     int64_t stride);

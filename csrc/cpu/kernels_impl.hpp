@@ -60,11 +60,7 @@ inline void moments_of(const Group& g, const MomentArrays& to) {
     if (full) {
 #pragma GCC unroll 16
       for (int r = 0; r < kGroup; ++r) {
-        if (kPrefetch) {
-          __builtin_prefetch(static_cast<const T*>(g.next[r]) + c);
-        } else if (r % 2 == 1) {
-          __builtin_prefetch(static_cast<const T*>(g.next[r]) + c, 0, 2);
-        }
+        if (kPrefetch) __builtin_prefetch(static_cast<const T*>(g.next[r]) + c);
         sums.take(load(static_cast<const T*>(g.rows[r]) + c), scale, bias, r % 2);
       }
     } else {
@@ -111,120 +107,84 @@ struct RowVecs {
     s3 = fma(d2, d, s3);
     s4 = fma(d2, d2, s4);
   }
-
-  inline void flush(RowSums& to) const {
-    float sums[4];
-    totals(s1, s2, s3, s4, sums);
-    to.s1 += static_cast<double>(sums[0]);
-    to.s2 += static_cast<double>(sums[1]);
-    to.s3 += static_cast<double>(sums[2]);
-    to.s4 += static_cast<double>(sums[3]);
-  }
 };
 
-constexpr int kRowsAtOnce = kWidth == 16 ? 4 : 2;  // as many as the registers hold
-constexpr int64_t kRowChain = 64;                  // vectors whose sums are added in float32
-
-template <class T, int kRows>
-inline void row_sums_of(Quad& g, int from, int64_t channels, float shift, float scale) {
+template <class T>
+inline void row_sums_of(const T* row, const void* next, int64_t channels, float shift, float scale,
+                        RowSums* out) {
   const Vec s = broadcast(scale), bias = broadcast(-shift * scale);
   const int64_t whole = channels / kWidth * kWidth;
-  const T *rows[kRows], *next[kRows];
+  constexpr int kChains = kWidth == 16 ? 4 : 2;  // as many as the registers hold
+  const int64_t unrolled = whole / (kChains * kWidth) * (kChains * kWidth);
+  RowVecs sums[kChains];
+  for (int64_t c = 0; c < unrolled; c += kChains * kWidth) {
 #pragma GCC unroll 4
-  for (int r = 0; r < kRows; ++r) {
-    rows[r] = static_cast<const T*>(g.rows[from + r]);
-    next[r] = static_cast<const T*>(g.next[from + r]);
-    g.sums[from + r] = RowSums{0, 0, 0, 0};
+    for (int k = 0; k < kChains; ++k) {
+      __builtin_prefetch(static_cast<const T*>(next) + c + k * kWidth, 0, 2);
+      sums[k].take(load(row + c + k * kWidth), s, bias);
+    }
   }
-  for (int64_t c = 0; c < channels;) {
-    RowVecs sums[kRows];
-    const int64_t end = c + kRowChain * kWidth < whole ? c + kRowChain * kWidth : whole;
-    for (; c < end; c += kWidth) {
-#pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r) {
-        if (r % 4 == 0) __builtin_prefetch(next[r] + c, 0, 2);
-        sums[r].take(load(rows[r] + c), s, bias);
-      }
-    }
-    if (c == whole) {
-      float tail[kWidth];
-#pragma GCC unroll 4
-      for (int r = 0; r < kRows && whole < channels; ++r) {
-        load_tail(rows[r], whole, channels, shift, tail);
-        sums[r].take(load(tail), s, bias);
-      }
-      c = channels;
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) sums[r].flush(g.sums[from + r]);
+  for (int64_t c = unrolled; c < whole; c += kWidth) sums[0].take(load(row + c), s, bias);
+  if (whole < channels) {
+    float tail[kWidth];
+    load_tail(row, whole, channels, shift, tail);
+    sums[1].take(load(tail), s, bias);
+  }
+  out->s1 = out->s2 = out->s3 = out->s4 = 0;
+#pragma GCC unroll 2
+  for (int k = 0; k < kChains; k += 2) {
+    out->s1 += total(add(sums[k].s1, sums[k + 1].s1));
+    out->s2 += total(add(sums[k].s2, sums[k + 1].s2));
+    out->s3 += total(add(sums[k].s3, sums[k + 1].s3));
+    out->s4 += total(add(sums[k].s4, sums[k + 1].s4));
   }
 }
 
-template <class T>
-inline void all_row_sums(Quad& g, int64_t channels, float shift, float scale) {
-  int r = 0;
-  for (; r + kRowsAtOnce <= g.size; r += kRowsAtOnce) {
-    row_sums_of<T, kRowsAtOnce>(g, r, channels, shift, scale);
-  }
-  for (; r < g.size; ++r) row_sums_of<T, 1>(g, r, channels, shift, scale);
-}
-
-template <class T, int kRows, bool kFigures>
-inline void row_shares_of(Quad& g, int from, int64_t channels, float scale, float* acc) {
+template <class T, int kRows>
+inline void row_shares_of(ShareRows& g, int from, int64_t channels, float scale, float* acc) {
   const Vec s = broadcast(scale);
   Vec bias[kRows], inverse[kRows], square[kRows], peak[kRows];
-  const T *rows[kRows], *next[kRows];
+  const T* rows[kRows];
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
     rows[r] = static_cast<const T*>(g.rows[from + r]);
-    next[r] = static_cast<const T*>(g.next[from + r]);
     bias[r] = broadcast(-g.shift[from + r] * scale);
     inverse[r] = broadcast(g.inverse[from + r]);
     square[r] = peak[r] = broadcast(0);
   }
-  const auto take = [&](int r, Vec x, Vec& sum) {
-    const Vec d = fma(x, s, bias[r]);
-    const Vec d2 = mul(d, d);
-    const Vec d4 = mul(d2, d2);
-    sum = fma(d4, inverse[r], sum);
-    if (kFigures) {
-      square[r] = fma(d4, d4, square[r]);
-      peak[r] = max(d2, peak[r]);
-    }
-  };
   const int64_t whole = channels / kWidth * kWidth;
-  for (int64_t c = 0; c < whole; c += kWidth) {
+  float tail[kWidth];
+  for (int64_t c = 0; c < channels; c += kWidth) {
     Vec sum = load(acc + c);
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
-      if (r % 4 == 2) __builtin_prefetch(next[r] + c, 0, 2);
-      take(r, load(rows[r] + c), sum);
+      Vec x;
+      if (c < whole) {
+        x = load(rows[r] + c);
+      } else {
+        load_tail(rows[r], whole, channels, g.shift[from + r], tail);
+        x = load(tail);
+      }
+      const Vec d = fma(x, s, bias[r]);
+      const Vec d2 = mul(d, d);
+      const Vec share = mul(mul(d2, inverse[r]), d2);
+      sum = add(sum, share);
+      square[r] = fma(share, share, square[r]);
+      peak[r] = max(absolute(d), peak[r]);
     }
     store(acc + c, sum);
   }
-  if (whole < channels) {
-    Vec sum = load(acc + whole);
-    float tail[kWidth];
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-      load_tail(rows[r], whole, channels, g.shift[from + r], tail);
-      take(r, load(tail), sum);
-    }
-    store(acc + whole, sum);
-  }
-  for (int r = 0; r < kRows && kFigures; ++r) {
+  for (int r = 0; r < kRows; ++r) {
     g.square_sum[from + r] = total(square[r]);
     g.peak[from + r] = largest(peak[r]);
   }
 }
 
-template <class T, bool kFigures>
-inline void all_row_shares(Quad& g, int64_t channels, float scale, float* acc) {
+template <class T>
+inline void all_row_shares(ShareRows& g, int64_t channels, float scale, float* acc) {
   int r = 0;
-  for (; r + kRowsAtOnce <= g.size; r += kRowsAtOnce) {
-    row_shares_of<T, kRowsAtOnce, kFigures>(g, r, channels, scale, acc);
-  }
-  for (; r < g.size; ++r) row_shares_of<T, 1, kFigures>(g, r, channels, scale, acc);
+  for (; r + 4 <= g.size; r += 4) row_shares_of<T, 4>(g, r, channels, scale, acc);
+  for (; r < g.size; ++r) row_shares_of<T, 1>(g, r, channels, scale, acc);
 }
 
 template <class T>
@@ -270,77 +230,20 @@ inline void pack_of(const T* first, int64_t stride, int64_t channels, int count,
 template <class T>
 inline int64_t find_peak_of(const T* row, int64_t channels, float shift, float scale, float peak) {
   const Vec s = broadcast(scale), bias = broadcast(-shift * scale), p = broadcast(peak);
-  const auto is_peak = [&](Vec x) {
-    const Vec d = fma(x, s, bias);
-    return equal(mul(d, d), p);
-  };
   const int64_t whole = channels / kWidth * kWidth;
-  constexpr int64_t kStep = 4 * kWidth;
-  int64_t c = 0;
-  for (; c + kStep <= whole; c += kStep) {
-    unsigned hit[4];
-#pragma GCC unroll 4
-    for (int k = 0; k < 4; ++k) hit[k] = is_peak(load(row + c + k * kWidth));
-    if (!(hit[0] | hit[1] | hit[2] | hit[3])) continue;
-    for (int k = 0; k < 4; ++k) {
-      if (hit[k]) return c + k * kWidth + __builtin_ctz(hit[k]);
+  float tail[kWidth];
+  for (int64_t c = 0; c < channels; c += kWidth) {
+    Vec x;
+    if (c < whole) {
+      x = load(row + c);
+    } else {
+      load_tail(row, whole, channels, shift, tail);
+      x = load(tail);
     }
-  }
-  for (; c < channels; c += kWidth) {
-    float tail[kWidth];
-    if (c == whole) load_tail(row, whole, channels, shift, tail);
-    const unsigned hit = is_peak(c < whole ? load(row + c) : load(tail));
+    const unsigned hit = equal(absolute(fma(x, s, bias)), p);
     if (hit) return c + __builtin_ctz(hit);
   }
   return -1;
-}
-
-// Channels of [first, first + count) whose extreme passes its limit. `least_id` bounds the ids of
-// the group from below. Free of branches, because which channels pass cannot be predicted.
-inline int reaches(const float* extreme, const Limits& limits, float least_id, int64_t first,
-                   int64_t count, int32_t* out) {
-  const Vec least = broadcast(least_id);
-  int found = 0;
-  for (int64_t c = 0; c < count; c += kWidth) {
-    const Vec x = load(extreme + first + c), limit = load(limits.value + first + c);
-    const unsigned reached = limits.smallest ? at_least(limit, x) : at_least(x, limit);
-    const unsigned ties = at_least(load(limits.tie + first + c), least);
-    const unsigned mask = count - c < kWidth ? (1u << (count - c)) - 1 : ~0u;
-    found += append_bits(reached & (~equal(x, limit) | ties) & mask, static_cast<int32_t>(c),
-                         out + found);
-  }
-  return found;
-}
-
-template <class T>
-inline int64_t filter_of(const Group& g, const float* extreme, const Limits& limits,
-                         const float* ids, int64_t first, int64_t count, Hit* out) {
-  float least_id = ids[0];
-  for (int r = 1; r < g.size; ++r) least_id = ids[r] < least_id ? ids[r] : least_id;
-  int32_t channels[kFilterWidth + kWidth];
-  const int n = reaches(extreme, limits, least_id, first, count, channels);
-  const float sign = limits.smallest ? -1.0f : 1.0f;
-  const T* rows[kGroup];
-  for (int r = 0; r < kGroup; ++r) rows[r] = static_cast<const T*>(g.rows[r < g.size ? r : 0]);
-  const unsigned present = (2u << (g.size - 1)) - 1;
-  int64_t found = 0;
-  for (int i = 0; i < n; ++i) {
-    const int64_t c = first + channels[i];
-    const float limit = sign * limits.value[c];
-    const unsigned ties = limits.tie[c] >= least_id ? 1u : 0u;
-    unsigned hits = 0;
-#pragma GCC unroll 16
-    for (int r = 0; r < kGroup; ++r) {
-      const float x = sign * to_float(rows[r][c]);
-      const unsigned above = x > limit, equal = x == limit;
-      hits |= (above | (equal & ties)) << r;
-    }
-    for (hits &= present; hits; hits &= hits - 1) {
-      const int r = __builtin_ctz(hits);
-      out[found++] = {to_float(rows[r][c]), r, c};
-    }
-  }
-  return found;
 }
 
 template <class T>
@@ -381,22 +284,21 @@ float row_mean(const void* row, int64_t channels, DType dtype) {
   return mean_of(static_cast<const BFloat16*>(row), channels);
 }
 
-void row_sums(Quad& g, int64_t channels, DType dtype, float shift, float scale) {
-  if (dtype == DType::f32) return all_row_sums<float>(g, channels, shift, scale);
-  if (dtype == DType::f16) return all_row_sums<Half>(g, channels, shift, scale);
-  all_row_sums<BFloat16>(g, channels, shift, scale);
+void row_sums(const void* row, const void* next, int64_t channels, DType dtype, float shift,
+              float scale, RowSums* out) {
+  if (dtype == DType::f32) {
+    row_sums_of(static_cast<const float*>(row), next, channels, shift, scale, out);
+  } else if (dtype == DType::f16) {
+    row_sums_of(static_cast<const Half*>(row), next, channels, shift, scale, out);
+  } else {
+    row_sums_of(static_cast<const BFloat16*>(row), next, channels, shift, scale, out);
+  }
 }
 
-template <class T>
-void row_shares_as(Quad& g, int64_t channels, float scale, bool figures, float* acc) {
-  figures ? all_row_shares<T, true>(g, channels, scale, acc)
-          : all_row_shares<T, false>(g, channels, scale, acc);
-}
-
-void row_shares(Quad& g, int64_t channels, DType dtype, float scale, bool figures, float* acc) {
-  if (dtype == DType::f32) return row_shares_as<float>(g, channels, scale, figures, acc);
-  if (dtype == DType::f16) return row_shares_as<Half>(g, channels, scale, figures, acc);
-  row_shares_as<BFloat16>(g, channels, scale, figures, acc);
+void row_shares(ShareRows& g, int64_t channels, DType dtype, float scale, float* acc) {
+  if (dtype == DType::f32) return all_row_shares<float>(g, channels, scale, acc);
+  if (dtype == DType::f16) return all_row_shares<Half>(g, channels, scale, acc);
+  all_row_shares<BFloat16>(g, channels, scale, acc);
 }
 
 void keep_best(const void* row, int64_t channels, DType dtype, bool smallest, int depth,
@@ -439,42 +341,20 @@ void flush(float* part, double* sum, int64_t channels) {
   }
 }
 
-int64_t filter(const Group& g, DType dtype, const float* extreme, const Limits& limits,
-               const float* ids, int64_t first, int64_t count, Hit* out) {
-  if (dtype == DType::f32) return filter_of<float>(g, extreme, limits, ids, first, count, out);
-  if (dtype == DType::f16) return filter_of<Half>(g, extreme, limits, ids, first, count, out);
-  return filter_of<BFloat16>(g, extreme, limits, ids, first, count, out);
-}
-
-int select(const float* keys, int count, int k, int32_t* out) {
-  float above[kMaxSelect];
-  for (int i = 0; i < count; i += kWidth) {
-    const Vec key = load(keys + i);
-    Vec counted[2] = {broadcast(0), broadcast(0)};
-    int j = 0;
-    for (; j + 2 <= count; j += 2) {
-      counted[0] = count_greater(counted[0], broadcast(keys[j]), key);
-      counted[1] = count_greater(counted[1], broadcast(keys[j + 1]), key);
-    }
-    if (j < count) counted[0] = count_greater(counted[0], broadcast(keys[j]), key);
-    store(above + i, add(counted[0], counted[1]));
-  }
-  const float most = static_cast<float>(k);
-  int kept = 0;
-  for (int i = 0; i < count; ++i) {
-    out[kept] = i;
-    kept += above[i] < most;
-  }
-  return kept;
-}
-
-void extremes(const float* group_min, const float* group_max, int64_t channels, bool begin,
-              float* image_min, float* image_max) {
+int64_t reaches(const float* extreme, const Limits& limits, int64_t channels, int32_t* out) {
+  int64_t found = 0;
+  const Vec id = broadcast(limits.first_id);
   for (int64_t c = 0; c < channels; c += kWidth) {
-    const Vec low = load(group_min + c), high = load(group_max + c);
-    store(image_min + c, begin ? low : min(low, load(image_min + c)));
-    store(image_max + c, begin ? high : max(high, load(image_max + c)));
+    const Vec x = load(extreme + c), limit = load(limits.value + c);
+    unsigned hit = limits.smallest ? at_least(limit, x) : at_least(x, limit);
+    if (!hit) continue;
+    hit &= ~equal(x, limit) | at_least(load(limits.tie + c), id);
+    for (; hit; hit &= hit - 1) {
+      const int64_t at = c + __builtin_ctz(hit);
+      if (at < channels) out[found++] = static_cast<int32_t>(at);
+    }
   }
+  return found;
 }
 
 void exceed(const Group& g, DType dtype, const float* low, const float* high, float limit,
@@ -513,8 +393,8 @@ float read(const float* data, int64_t count, int flavour) {
 }  // namespace
 }  // namespace tuiprobe::cpu
 
-#define TUIPROBE_KERNEL_TABLE(symbol, label)                                                  \
-  namespace tuiprobe::cpu {                                                                   \
-  const Kernels symbol = {label,  moments, row_mean, row_sums,  row_shares, find_peak, flush, \
-                          filter, select,  extremes, keep_best, pack,       exceed,    read}; \
+#define TUIPROBE_KERNEL_TABLE(symbol, label)                                          \
+  namespace tuiprobe::cpu {                                                           \
+  const Kernels symbol = {label, moments, row_mean,  row_sums, row_shares, find_peak, \
+                          flush, reaches, keep_best, pack,     exceed,     read};     \
   }

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "../layout.hpp"
-#include "candidates.hpp"
 #include "kernels.hpp"
 #include "stats.hpp"
 
@@ -61,6 +60,58 @@ struct BlockSums {
   }
 };
 
+// Candidates one worker has found for one end, and the limits a value must reach to matter.
+struct Candidates {
+  TopK best;
+  std::vector<float> limit;      // [padded channels] values, not keys
+  std::vector<float> tie;        // [padded channels] largest sample id that may win at the limit
+  const TopK* known = nullptr;   // the state: what it would refuse is no candidate
+  const float* floor = nullptr;  // [channels] keys below are not looked at
+  bool unique = false;           // no image comes twice
+
+  void reset(const TopK& state, const std::vector<float>& floors, int64_t channels, bool once) {
+    known = &state;
+    floor = floors.data();
+    unique = once;
+    best.reset(channels, state.k, state.smallest);
+    limit.resize(padded(channels));
+    tie.resize(padded(channels));
+    for (int64_t c = 0; c < channels; ++c) tighten(c);
+  }
+
+  static float key(float value, bool smallest) { return (smallest ? -value : value) + 0.0f; }
+
+  // A float no smaller than the id.
+  static float above(int64_t id) {
+    const float f = static_cast<float>(id);
+    return id < (int64_t{1} << 24) ? f : std::nextafter(f, INFINITY);
+  }
+
+  static float below(int64_t id) {
+    const float f = static_cast<float>(id);
+    return id < (int64_t{1} << 24) ? f : std::nextafter(f, -INFINITY);
+  }
+
+  void tighten(int64_t c) {
+    Entry worst{floor[c], 0, INT64_MAX};
+    for (const TopK* lists : {known, static_cast<const TopK*>(&best)}) {
+      if (lists->sizes[c] < lists->k) continue;
+      const Entry& last = lists->list(c)[lists->k - 1];
+      if (better(last, worst)) worst = last;
+    }
+    limit[c] = best.smallest ? -worst.key : worst.key;
+    tie[c] = above(worst.id);
+  }
+
+  void offer(int64_t c, const Entry& e) {
+    if (known->sizes[c] == known->k && !better(e, known->list(c)[known->k - 1])) return;
+    int32_t& size = best.sizes[c];
+    size =
+        unique ? insert_new(best.list(c), size, best.k, e) : insert(best.list(c), size, best.k, e);
+    if (size == best.k) tighten(c);
+  }
+};
+
 // Floors below which no value can be among the best k, as keys: a guess from a sample of rows,
 // checked afterwards; -infinity where there is none.
 struct Floors {
@@ -74,21 +125,15 @@ struct Worker {
   std::vector<float> shares;         // of the current group
   std::vector<double> image_shares;  // of the current image, or of one exact row
   std::vector<double> row_shares;
-  std::vector<float> image_min, image_max;  // of the current image
-  std::vector<Hit> hits;
+  std::vector<int32_t> found;
   Candidates largest, smallest;
 
-  void reset(const View& x, const State& state, const Floors& floors, bool unique,
-             const Kernels& kernels) {
+  void reset(const View& x, const State& state, const Floors& floors, bool unique) {
     const int64_t width = padded(x.channels);
     for (auto& p : power) p.assign(width, 0.0f);
     group_min.resize(width);
     group_max.resize(width);
-    if (state.options.largest || state.options.smallest) {
-      image_min.assign(width, INFINITY);
-      image_max.assign(width, -INFINITY);
-      hits.resize(kGroup * std::min(width, kFilterWidth));
-    }
+    found.resize(width);
     if (x.channel_stride != 1) tile.resize(2 * kGroup * width);
     if (state.options.samples) {
       shares.assign(width, 0.0f);
@@ -96,8 +141,8 @@ struct Worker {
       row_shares.resize(width);
     }
     const int64_t c = x.channels;
-    if (state.options.largest) largest.reset(state.largest, floors.largest, c, unique, kernels);
-    if (state.options.smallest) smallest.reset(state.smallest, floors.smallest, c, unique, kernels);
+    if (state.options.largest) largest.reset(state.largest, floors.largest, c, unique);
+    if (state.options.smallest) smallest.reset(state.smallest, floors.smallest, c, unique);
   }
 };
 

@@ -33,10 +33,6 @@ inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
 inline Vec absolute(Vec a) { return _mm512_abs_ps(a); }
 inline unsigned at_least(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
 inline unsigned equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
-// count + 1 where a > b.
-inline Vec count_greater(Vec count, Vec a, Vec b) {
-  return _mm512_mask_add_ps(count, _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), count, broadcast(1));
-}
 inline void add_to(double* p, Vec v) {
   const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1));
   _mm512_storeu_pd(p,
@@ -69,9 +65,6 @@ inline unsigned at_least(Vec a, Vec b) {
 }
 inline unsigned equal(Vec a, Vec b) {
   return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)));
-}
-inline Vec count_greater(Vec count, Vec a, Vec b) {
-  return add(count, _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), broadcast(1)));
 }
 inline void add_to(double* p, Vec v) {
   const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(v));
@@ -112,9 +105,6 @@ inline unsigned mask_of(IntVec m) {
 }
 inline unsigned at_least(Vec a, Vec b) { return mask_of(a >= b); }
 inline unsigned equal(Vec a, Vec b) { return mask_of(a == b); }
-inline Vec count_greater(Vec count, Vec a, Vec b) {
-  return count + (a > b ? broadcast(1) : broadcast(0));
-}
 inline void add_to(double* p, Vec v) {
   for (int i = 0; i < kWidth; ++i) p[i] += static_cast<double>(v[i]);
 }
@@ -139,48 +129,6 @@ inline double total(Vec v) {
 #else
   return (static_cast<double>(v[0]) + static_cast<double>(v[1])) +
          (static_cast<double>(v[2]) + static_cast<double>(v[3]));
-#endif
-}
-
-// Sums of the lanes of four vectors, by a fixed tree.
-inline void totals(Vec a, Vec b, Vec c, Vec d, float (&out)[4]) {
-#if defined(__AVX512F__)
-  const Vec ab = add(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-  const Vec cd = add(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-  const __m512d p = _mm512_castps_pd(ab), q = _mm512_castps_pd(cd);
-  const Vec all =
-      add(_mm512_castpd_ps(_mm512_unpacklo_pd(p, q)), _mm512_castpd_ps(_mm512_unpackhi_pd(p, q)));
-  const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(all), 1));
-  const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), high);
-#elif defined(__AVX2__)
-  const Vec ab = add(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-  const Vec cd = add(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-  const __m256d p = _mm256_castps_pd(ab), q = _mm256_castps_pd(cd);
-  const __m256 half =
-      add(_mm256_castpd_ps(_mm256_unpacklo_pd(p, q)), _mm256_castpd_ps(_mm256_unpackhi_pd(p, q)));
-#endif
-#if defined(__AVX2__)
-  _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
-#else
-  const Vec* const all[4] = {&a, &b, &c, &d};
-  for (int i = 0; i < 4; ++i) {
-    const Vec& v = *all[i];
-    out[i] = (v[0] + v[1]) + (v[2] + v[3]);
-  }
-#endif
-}
-
-// Appends first + i for every bit i of the mask; may write kWidth entries. Returns how many count.
-inline int append_bits(unsigned mask, int32_t first, int32_t* out) {
-#if defined(__AVX512F__)
-  const __m512i lanes = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-  const __m512i all = _mm512_add_epi32(lanes, _mm512_set1_epi32(first));
-  _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(static_cast<__mmask16>(mask), all));
-  return __builtin_popcount(mask);
-#else
-  int count = 0;
-  for (; mask; mask &= mask - 1) out[count++] = first + __builtin_ctz(mask);
-  return count;
 #endif
 }
 

@@ -21,22 +21,10 @@ struct Span {
   T* end() const { return data + size; }
 };
 
-// Whether no id comes twice: running numbers, each above the one before, or looked up in a table.
-bool all_different(const int64_t* ids, int64_t n) {
-  int64_t rising = 1;
-  while (ids != nullptr && rising < n && ids[rising] > ids[rising - 1]) ++rising;
-  if (ids == nullptr || rising >= n) return true;
-  static thread_local std::vector<int64_t> table;  // open addressing, kept between updates
-  int bits = 1;
-  while ((int64_t{1} << bits) < 2 * n) ++bits;
-  const uint64_t size = uint64_t{1} << bits;
-  table.assign(size, -1);  // ids are not negative
-  for (int64_t i = 0; i < n; ++i) {
-    uint64_t at = (static_cast<uint64_t>(ids[i]) * 0x9e3779b97f4a7c15u) >> (64 - bits);
-    for (; table[at] != -1; at = (at + 1) & (size - 1)) {
-      if (table[at] == ids[i]) return false;
-    }
-    table[at] = ids[i];
+// Whether no id comes twice, seen at a glance: running numbers, or each above the one before.
+bool ascending(const int64_t* ids, int64_t n) {
+  for (int64_t i = 1; ids != nullptr && i < n; ++i) {
+    if (ids[i] <= ids[i - 1]) return false;
   }
   return true;
 }
@@ -146,21 +134,14 @@ void add_samples(Span<BlockSums> blocks, const Images& images, int64_t first_id,
   to.leading.insert(to.leading.end(), images.leading.begin(), images.leading.end());
 }
 
-void merge_candidates(Candidates& from, int64_t first, int64_t last, TopK& to) {
-  for (int64_t c = first; c < last; ++c) {
-    if (from.sizes[c] > from.k) from.cut(c);
-    for (int i = 0; i < from.sizes[c]; ++i) to.offer(c, from.entry(c, i));
-  }
-}
-
 void merge_candidates(Span<Worker> workers, int threads, State& state) {
   constexpr int64_t kChunk = 64;
   const int64_t channels = state.options.channels;
   parallel_for(threads, (channels + kChunk - 1) / kChunk, [&](int64_t chunk, int) {
     const int64_t first = chunk * kChunk, last = std::min(first + kChunk, channels);
-    for (Worker& w : workers) {
-      if (state.options.largest) merge_candidates(w.largest, first, last, state.largest);
-      if (state.options.smallest) merge_candidates(w.smallest, first, last, state.smallest);
+    for (const Worker& w : workers) {
+      if (state.options.largest) state.largest.merge(w.largest.best, first, last);
+      if (state.options.smallest) state.smallest.merge(w.smallest.best, first, last);
     }
   });
 }
@@ -183,8 +164,8 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   const int64_t count = std::min<int64_t>(std::max(threads, 1), plan.blocks);
   if (static_cast<int64_t>(space.workers.size()) < count) space.workers.resize(count);
   const Span<Worker> workers{space.workers.data(), count};
-  const bool unique = all_different(ids, x.images);
-  for (Worker& w : workers) w.reset(x, state, floors, unique, *set);
+  const bool unique = positions(x) == 1 && ascending(ids, x.images);
+  for (Worker& w : workers) w.reset(x, state, floors, unique);
   static thread_local Images images;
   images.reset(state.options.samples ? x.images : 0);
   const Walk walk{x, state, *set, scaling, ids, images};

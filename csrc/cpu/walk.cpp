@@ -99,13 +99,16 @@ class ImageSums {
         w_(worker),
         sums_(sums),
         per_image_(positions(walk.x)),
-        inverse_(1 / static_cast<double>(walk.x.channels)),
-        scale_(static_cast<double>(walk.scaling.row_scale)),
-        unit_(1 / scale_) {}
+        channels_(static_cast<double>(walk.x.channels)),
+        scale_(static_cast<double>(walk.scaling.row_scale)) {}
 
   void take(const Rows& g) {
-    for (int r = 0; r < g.size; r += kQuad) take_quad(g, r);
+    trusted_.size = 0;
+    for (int r = 0; r < g.size; ++r) take_row(g, r);
+    walk_.kernels.row_shares(trusted_, g.channels, g.dtype, walk_.scaling.row_scale,
+                             w_.shares.data());
     if (per_image_ == 1) {
+      for (int i = 0; i < trusted_.size; ++i) finish_row(g, i);
       walk_.kernels.flush(w_.shares.data(), sums_.shares.data(), g.channels);
       return;
     }
@@ -118,75 +121,53 @@ class ImageSums {
     if (std::isfinite(square_norm)) ++sums_.norms[norm_bin(square_norm)];
   }
 
-  // Float32 sums serve if nothing left their range (eighth powers included), the shift was near the
-  // mean, and the mean as a float32 is as good as the mean.
+  // Float32 sums serve if nothing left their range, the shift was near the mean, and the mean as a
+  // float32 is as good as the mean.
   bool trustworthy(const RowSums& s, const RowSummary& row) const {
-    if (!std::isfinite(s.s1) || !(s.s4 < 1e18)) return false;
+    if (!std::isfinite(s.s1) || !(s.s4 < 1e30)) return false;
     if (!(row.variance > 0x1p-24 && row.variance < 0x1p24)) return false;
-    const double m = s.s1 * inverse_;
+    const double m = s.s1 / channels_;
     const double rounding = (static_cast<double>(static_cast<float>(row.mean)) - row.mean) * scale_;
     return m * m <= 0.0625 * row.variance && rounding * rounding <= 1e-12 * row.variance;
   }
 
-  // From sums about `shift` to `row`; whether they serve.
-  bool summarize(const RowSums& s, float shift, RowSummary& row) const {
-    row = summarize_row({s.s1, s.s2, s.s3, s.s4}, inverse_, static_cast<double>(shift), unit_);
+  // Sums about `shift` into `row`; whether they serve.
+  bool summarize(const Rows& g, int r, float shift, RowSummary& row) const {
+    RowSums s;
+    walk_.kernels.row_sums(g.rows[r], g.next[r], g.channels, g.dtype, shift,
+                           walk_.scaling.row_scale, &s);
+    row = summarize_row({s.s1, s.s2, s.s3, s.s4}, channels_, static_cast<double>(shift), scale_);
     return trustworthy(s, row);
   }
 
-  // The same with sums about the row's own mean.
-  bool summarize_again(const Rows& g, int r, RowSummary& row) const {
-    const float mean = walk_.kernels.row_mean(g.rows[r], g.channels, g.dtype);
-    if (!is_finite(mean)) return false;
-    Quad one;
-    one.size = 1;
-    one.rows[0] = one.next[0] = g.rows[r];
-    walk_.kernels.row_sums(one, g.channels, g.dtype, mean, walk_.scaling.row_scale);
-    return summarize(one.sums[0], mean, row);
+  void take_row(const Rows& g, int r) {
+    RowSummary row;
+    // The mean of the row before is nearly always near enough.
+    if (!summarize(g, r, shift_, row)) {
+      const float mean = walk_.kernels.row_mean(g.rows[r], g.channels, g.dtype);
+      if (!is_finite(mean) || !summarize(g, r, mean, row)) return take_exact(g, r);
+    }
+    shift_ = static_cast<float>(row.mean);
+    count_norm(row.square_norm);
+    if (per_image_ > 1 && degenerate_) return;
+    const int i = trusted_.size++;
+    trusted_.rows[i] = g.rows[r];
+    trusted_.shift[i] = shift_;
+    trusted_.inverse[i] = static_cast<float>(1 / (row.fourth * static_cast<double>(per_image_)));
+    if (per_image_ == 1) {
+      image_[i] = g.image[r];
+      walk_.images.kurtosis[g.image[r]] = row.kurtosis;
+    } else {
+      kurtosis_ += row.kurtosis;
+    }
   }
 
-  // Rows [from, from + kQuad) of the group, or what there is of them.
-  void take_quad(const Rows& g, int from) {
-    const float scale = walk_.scaling.row_scale;
-    Quad quad;
-    quad.size = std::min(kQuad, g.size - from);
-    for (int r = 0; r < quad.size; ++r) {
-      quad.rows[r] = g.rows[from + r];
-      quad.next[r] = g.next[from + r];
-    }
-    walk_.kernels.row_sums(quad, g.channels, g.dtype, shift_, scale);
-    const float shift = shift_;  // the mean of an earlier row is nearly always near enough
-    int trusted = 0;
-    for (int r = 0; r < quad.size; ++r) {
-      RowSummary row;
-      if (!summarize(quad.sums[r], shift, row) && !summarize_again(g, from + r, row)) {
-        take_exact(g, from + r);
-        continue;
-      }
-      shift_ = static_cast<float>(row.mean);
-      count_norm(row.square_norm);
-      if (per_image_ > 1) {
-        if (degenerate_) continue;
-        kurtosis_ += row.kurtosis;
-      } else {
-        walk_.images.kurtosis[g.image[from + r]] = row.kurtosis;
-      }
-      image_[trusted] = g.image[from + r];
-      fourth_[trusted] = row.fourth;
-      quad.rows[trusted] = quad.rows[r];
-      quad.next[trusted] = quad.next[r];
-      quad.shift[trusted] = shift_;
-      quad.inverse[trusted++] =
-          static_cast<float>(1 / (row.fourth * static_cast<double>(per_image_)));
-    }
-    quad.size = trusted;
-    walk_.kernels.row_shares(quad, g.channels, g.dtype, scale, per_image_ == 1, w_.shares.data());
-    if (per_image_ > 1) return;
-    for (int i = 0; i < trusted; ++i) {
-      walk_.images.self_share[image_[i]] = quad.square_sum[i] / (fourth_[i] * fourth_[i]);
-      walk_.images.leading[image_[i]] = static_cast<int32_t>(walk_.kernels.find_peak(
-          quad.rows[i], g.channels, g.dtype, quad.shift[i], scale, quad.peak[i]));
-    }
+  // The only position of its image.
+  void finish_row(const Rows& g, int i) {
+    walk_.images.self_share[image_[i]] = trusted_.square_sum[i];
+    walk_.images.leading[image_[i]] = static_cast<int32_t>(
+        walk_.kernels.find_peak(trusted_.rows[i], g.channels, g.dtype, trusted_.shift[i],
+                                walk_.scaling.row_scale, trusted_.peak[i]));
   }
 
   void take_exact(const Rows& g, int r) {
@@ -231,94 +212,46 @@ class ImageSums {
   Worker& w_;
   BlockSums& sums_;
   int64_t per_image_;
-  double inverse_;  // 1 / channels
+  double channels_;
   double scale_;
-  double unit_;  // 1 / scale
   float shift_ = 0;
-  int64_t image_[kQuad];  // of the quad's rows whose float32 sums serve
-  double fourth_[kQuad];  // and their sums of fourth powers
+  ShareRows trusted_;      // rows of the group whose float32 sums serve
+  int64_t image_[kGroup];  // and their images
   double kurtosis_ = 0;
   bool degenerate_ = false;
 };
 
-// Feeds the largest or the smallest values to the candidates of one end.
-class Collector {
- public:
-  Collector(const Walk& walk, Worker& worker, Candidates& to)
-      : walk_(walk), w_(worker), to_(to), extreme_(extremes(worker.group_min, worker.group_max)) {}
-
-  // A group of images of one position each.
-  void take_rows(const Rows& g) {
-    float ids[kGroup];
-    for (int r = 0; r < g.size; ++r) ids[r] = Candidates::below(walk_.id(g.image[r]));
-    filter(g, g.dtype, extreme_, ids, [&](const Hit& hit) {
-      if (is_finite(hit.value)) to_.offer(hit.channel, hit.value, 0, walk_.id(g.image[hit.row]));
-    });
-  }
-
-  // An image whose extremes are complete.
-  void take_image(int64_t image) {
-    const float* const extreme = extremes(w_.image_min, w_.image_max);
-    const int64_t id = walk_.id(image);
-    const float below = Candidates::below(id);
-    Group one;
-    one.rows[0] = extreme;
-    one.size = 1;
-    one.channels = walk_.x.channels;
-    filter(one, DType::f32, extreme, &below, [&](const Hit& hit) {
-      float value = hit.value;
-      const int64_t position = find(image, hit.channel, value);
-      if (position >= 0) {
-        to_.offer(hit.channel, value, static_cast<int32_t>(position), id);
-      }
-    });
-  }
-
- private:
-  const float* extremes(const std::vector<float>& low, const std::vector<float>& high) const {
-    return to_.smallest ? low.data() : high.data();
-  }
-
-  template <class Take>
-  void filter(const Group& g, DType dtype, const float* extreme, const float* ids, Take&& take) {
-    const Limits limits{to_.limit.data(), to_.tie.data(), to_.smallest};
-    for (int64_t first = 0; first < g.channels; first += kFilterWidth) {
-      const int64_t count = std::min(kFilterWidth, g.channels - first);
-      const int64_t n =
-          walk_.kernels.filter(g, dtype, extreme, limits, ids, first, count, w_.hits.data());
-      for (int64_t i = 0; i < n; ++i) take(w_.hits[i]);
+template <class T>
+void offer_rows(const Rows& g, const Walk& walk, int64_t n, const int32_t* channels,
+                Candidates& to) {
+  for (int64_t i = 0; i < n; ++i) {
+    const int64_t c = channels[i];
+    for (int r = 0; r < g.size; ++r) {
+      const float value = to_float(static_cast<const T*>(g.rows[r])[c]);
+      if (to.best.smallest ? value > to.limit[c] : value < to.limit[c]) continue;
+      if (!is_finite(value)) continue;
+      to.offer(c, {Candidates::key(value, to.best.smallest), g.position[r], walk.id(g.image[r])});
     }
   }
+}
 
-  // First position that holds the best finite value of a channel, which is nearly always `value`;
-  // -1 where there is none.
-  int64_t find(int64_t image, int64_t c, float& value) const {
-    const View& x = walk_.x;
-    const bool finite = is_finite(value);
-    int64_t best = -1;
-    for (int64_t p = 0; p < positions(x); ++p) {
-      const float here = load(row_address(x, image, p), c * x.channel_stride, x.dtype);
-      if (finite ? here != value : !is_finite(here)) continue;
-      if (finite) return p;
-      if (best >= 0 && !(to_.smallest ? here < value : here > value)) continue;
-      best = p;
-      value = here;
-    }
-    return best;
-  }
-
-  const Walk& walk_;
-  Worker& w_;
-  Candidates& to_;
-  const float* extreme_;
-};
+void collect(const Rows& g, const Walk& walk, Worker& w, Candidates& to) {
+  int64_t first_id = INT64_MAX;
+  for (int r = 0; r < g.size; ++r) first_id = std::min(first_id, walk.id(g.image[r]));
+  const bool smallest = to.best.smallest;
+  const Limits limits{to.limit.data(), to.tie.data(), Candidates::below(first_id), smallest};
+  const int64_t n = walk.kernels.reaches(smallest ? w.group_min.data() : w.group_max.data(), limits,
+                                         g.channels, w.found.data());
+  if (g.dtype == DType::f32) return offer_rows<float>(g, walk, n, w.found.data(), to);
+  if (g.dtype == DType::f16) return offer_rows<Half>(g, walk, n, w.found.data(), to);
+  offer_rows<BFloat16>(g, walk, n, w.found.data(), to);
+}
 
 }  // namespace
 
 void Walk::block(int64_t first, int64_t last, Worker& w, BlockSums& sums) const {
-  const bool top = state.options.largest || state.options.smallest;
-  const bool maps = positions(x) > 1;
-  Groups groups(x, kernels, first, last, maps && (top || state.options.samples), w.tile.data());
+  const bool by_image = state.options.samples && positions(x) > 1;
+  Groups groups(x, kernels, first, last, by_image, w.tile.data());
   const MomentArrays arrays{scaling.scale.data(), scaling.bias.data(), w.power[0].data(),
                             w.power[1].data(),    w.power[2].data(),   w.power[3].data(),
                             sums.min.data(),      sums.max.data(),     w.group_min.data(),
@@ -328,15 +261,6 @@ void Walk::block(int64_t first, int64_t last, Worker& w, BlockSums& sums) const 
   };
   int groups_added = 0;
   ImageSums image_sums(*this, w, sums);
-  Collector largest(*this, w, w.largest), smallest(*this, w, w.smallest);
-  const auto collect_image = [&](const Rows& g) {
-    const bool starts = g.position[0] == 0;
-    kernels.extremes(w.group_min.data(), w.group_max.data(), x.channels, starts, w.image_min.data(),
-                     w.image_max.data());
-    if (g.position[g.size - 1] + 1 < positions(x)) return;
-    if (state.options.largest) largest.take_image(g.image[0]);
-    if (state.options.smallest) smallest.take_image(g.image[0]);
-  };
   Rows pair[2];
   bool more = groups.next(pair[0]);
   for (int turn = 0; more; turn ^= 1) {
@@ -347,12 +271,8 @@ void Walk::block(int64_t first, int64_t last, Worker& w, BlockSums& sums) const 
     at.prefetch = !state.options.samples;
     kernels.moments(at, at.dtype, arrays);
     if (++groups_added % kFlush == 0) flush();
-    if (maps && top) {
-      collect_image(at);
-    } else {
-      if (state.options.largest) largest.take_rows(at);
-      if (state.options.smallest) smallest.take_rows(at);
-    }
+    if (state.options.largest) collect(at, *this, w, w.largest);
+    if (state.options.smallest) collect(at, *this, w, w.smallest);
     if (state.options.samples) {
       kernels.exceed(at, at.dtype, w.group_min.data(), w.group_max.data(), kExceedance,
                      sums.exceed.data());
