@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 from textual.pilot import Pilot
 
+from tuiprobe.tui.app import TuiprobeApp
+
 
 @pytest.fixture(autouse=True)
 def colour(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,3 +24,11 @@ async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: fl
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s at {pilot.app.screen}"
         await pilot.pause(0.05)
+
+
+@pytest.fixture
+def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Returns what the app puts on the clipboard."""
+    found: list[str] = []
+    monkeypatch.setattr(TuiprobeApp, "copy_to_clipboard", lambda self, text: found.append(text))
+    return found

@@ -30,14 +30,6 @@ def runs(tmp_path: Path) -> list[Path]:
     ]
 
 
-@pytest.fixture
-def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Returns what the app puts on the clipboard."""
-    found: list[str] = []
-    monkeypatch.setattr(TuiprobeApp, "copy_to_clipboard", lambda self, text: found.append(text))
-    return found
-
-
 def table(app: TuiprobeApp) -> CompareTable:
     return app.screen.query_one(CompareTable)
 

@@ -21,14 +21,6 @@ def run(tmp_path: Path) -> Path:
     return write_run(tmp_path / "run")
 
 
-@pytest.fixture
-def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Returns what the app puts on the clipboard."""
-    found: list[str] = []
-    monkeypatch.setattr(TuiprobeApp, "copy_to_clipboard", lambda self, text: found.append(text))
-    return found
-
-
 async def opened(pilot, app: TuiprobeApp, run: Path) -> ExportScreen:
     app.push_screen(ExportScreen(run))
     await until(pilot, lambda: app.screen.query(ExportTable))

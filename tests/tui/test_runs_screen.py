@@ -42,14 +42,6 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-@pytest.fixture
-def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Returns what the app puts on the clipboard."""
-    found: list[str] = []
-    monkeypatch.setattr(TuiprobeApp, "copy_to_clipboard", lambda self, text: found.append(text))
-    return found
-
-
 def table(app: TuiprobeApp) -> RunTable:
     return app.screen.query_one(RunTable)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -63,7 +63,7 @@ def decode_batches(
 
 def decode_together(
     shards: Sequence[Shard], datasets: dict[str, Dataset], preprocesses: Sequence[Any], workers: int
-) -> Iterator[tuple[Batch, ...]]:
+) -> Generator[tuple[Batch, ...]]:
     """Yields every batch of the shards in order, once for each of several encoders.
 
     Every image is decoded once. Arguments as in :func:`decode_batches`, with one preprocess an
@@ -92,6 +92,10 @@ def decode_together(
             # Left to the collector, torch's report of a dead process would print a traceback.
             with suppress(RuntimeError):
                 batches._shutdown_workers()
+            # One that waits for a lock of a dead one never ends, and leaving would wait for it.
+            for worker in batches._workers:
+                if worker.is_alive():
+                    worker.kill()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+from tuiprobe.engine.decoding import explaining_dead_workers
 from tuiprobe.engine.shards import Shard
 from tuiprobe.engine.stages import Outcome, Stages
 from tuiprobe.engine.stopping import Interrupted
@@ -93,6 +94,7 @@ class Group:
         plan = next(iter(runs.values())).plan
         shards = [shard for pieces in plan.shards.values() for shard in pieces]
         with ExitStack() as stack:
+            stack.enter_context(explaining_dead_workers())
             for run in runs.values():
                 stack.enter_context(run.extracting())
             measure_together(list(members.values()), shards, plan.suite.sets, plan.spec.workers)

@@ -5,13 +5,14 @@ Every encoder publishes into its own run directory, so each of these runs can be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 
 from tuiprobe.datasets import Dataset
-from tuiprobe.engine.decoding import choose_workers, decode_together
+from tuiprobe.engine.decoding import Batch, choose_workers, decode_together
 from tuiprobe.engine.extract import Extraction, out_of_memory
 from tuiprobe.engine.shards import Shard
 from tuiprobe.engine.stopping import Interrupted
@@ -73,19 +74,30 @@ def measure_together(
     wanted = [shard for shard in shards if any(member.needs(shard) for member in members)]
     workers = choose_workers(requested_workers, sum(shard.size for shard in wanted))
     preprocesses = [member.extraction.preprocess for member in members]
-    stream = decode_together(wanted, datasets, preprocesses, workers)
-    for shard in wanted:
-        taking = [i for i, member in enumerate(members) if member.needs(shard)]
-        for i in taking:
-            members[i].extraction.begin(shard)
-        for batches in islice(stream, len(shard.batches)):
-            if not any(member.active for member in members):
+    with closing(decode_together(wanted, datasets, preprocesses, workers)) as stream:
+        for shard in wanted:
+            if not _any_active(members):
                 return
-            taking = [
-                i
-                for i in taking
-                if members[i].attempt(partial(members[i].extraction.take, batches[i]))
-            ]
-        for i in taking:
-            if members[i].attempt(members[i].extraction.publish):
-                members[i].missing.discard((shard.set_name, shard.number))
+            _measure(members, shard, islice(stream, len(shard.batches)))
+
+
+def _measure(members: Sequence[Member], shard: Shard, batches: Iterator[tuple[Batch, ...]]) -> None:
+    """Hands the batches of a shard to the members that need it, and publishes what is whole."""
+    taking = [i for i, member in enumerate(members) if member.needs(shard)]
+    for i in taking:
+        members[i].extraction.begin(shard)
+    for together in batches:
+        if not _any_active(members):
+            return
+        taking = [
+            i
+            for i in taking
+            if members[i].attempt(partial(members[i].extraction.take, together[i]))
+        ]
+    for i in taking:
+        if members[i].attempt(members[i].extraction.publish):
+            members[i].missing.discard((shard.set_name, shard.number))
+
+
+def _any_active(members: Sequence[Member]) -> bool:
+    return any(member.active for member in members)
