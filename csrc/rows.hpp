@@ -29,12 +29,15 @@ TP_HD static inline RowSummary summarize_row(const PowerSums& s, double channels
 
 constexpr int kNormBins = 96;
 
-// Four bins an octave of the norm, norm 1 in bin 32: floor(4 log2(norm)) + 32, without a logarithm.
+// Four bins an octave of the norm, norm 1 in bin 32: floor(4 log2(norm)) + 32, from the bits of its
+// square: exponent, and whether the mantissa reaches the root of two.
 TP_HD static inline int norm_bin(double square_norm) {
   if (!(square_norm > 0)) return 0;
-  int exponent;
-  const double mantissa = frexp(square_norm, &exponent);  // in [0.5, 1)
-  const int bin = 2 * (exponent - 1) + (mantissa >= 0.70710678118654752 ? 1 : 0) + 32;
+  uint64_t bits;
+  memcpy(&bits, &square_norm, sizeof bits);
+  const int exponent = static_cast<int>(bits >> 52) - 1023;
+  const uint64_t mantissa = bits & 0xfffffffffffffu;
+  const int bin = 2 * exponent + (mantissa >= 0x6a09e667f3bcdu ? 1 : 0) + 32;
   return bin < 0 ? 0 : bin < kNormBins ? bin : kNormBins - 1;
 }
 

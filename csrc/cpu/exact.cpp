@@ -145,14 +145,14 @@ std::vector<Location> sample_locations(const View& x, int64_t limit) {
   std::vector<Location> out(x.channels);
   for (int64_t c = 0; c < x.channels; ++c) {
     const double n = static_cast<double>(std::max<int64_t>(passes[c].count, 1));
-    out[c] = {passes[c].sum, std::sqrt(passes[c].powers.s2 / n)};
+    out[c] = {passes[c].sum, passes[c].powers.s2 / n};
   }
   return out;
 }
 
 namespace {
 
-// Mean over the finite channels, and the root of their mean squared distance from it.
+// Mean over the finite channels, and their mean squared distance from it.
 Location row_location(const void* row, int64_t channels, int64_t stride, DType dtype) {
   double sum = 0, square = 0, n = 0;
   for (int64_t c = 0; c < channels; ++c) {
@@ -169,24 +169,24 @@ Location row_location(const void* row, int64_t channels, int64_t stride, DType d
     const double d = static_cast<double>(value) - mean;
     square += d * d;
   }
-  return {mean, std::sqrt(square / n)};
+  return {mean, square / n};
 }
 
 }  // namespace
 
-double sample_row_sigma(const View& x) {
+double sample_row_variance(const View& x) {
   constexpr int64_t kRows = 7;
   const int64_t rows = x.images * positions(x);
-  std::vector<double> sigma;
+  std::vector<double> found;
   for (int64_t i = 0; i < std::min(rows, kRows); ++i) {
     const int64_t r = i * rows / std::min(rows, kRows);
     const void* row = row_address(x, r / positions(x), r % positions(x));
-    const double s = row_location(row, x.channels, x.channel_stride, x.dtype).sigma;
-    if (s > 0) sigma.push_back(s);
+    const double v = row_location(row, x.channels, x.channel_stride, x.dtype).variance;
+    if (v > 0) found.push_back(v);
   }
-  if (sigma.empty()) return 1;
-  std::sort(sigma.begin(), sigma.end());
-  return sigma[sigma.size() / 2];
+  if (found.empty()) return 1;
+  std::sort(found.begin(), found.end());
+  return found[found.size() / 2];
 }
 
 bool exact_row(const void* row, int64_t channels, int64_t stride, DType dtype, double* shares,

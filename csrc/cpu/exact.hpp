@@ -18,12 +18,12 @@ std::vector<Moments> exact_moments(const View& x, const std::vector<int32_t>& ch
 // Where to centre a channel and how to scale it, from at most `limit` rows spread over `x`.
 struct Location {
   double mean;
-  double sigma;
+  double variance;
 };
 std::vector<Location> sample_locations(const View& x, int64_t limit);
 
 // Median over a few rows of the standard deviation over the channels; 1 where there is none.
-double sample_row_sigma(const View& x);
+double sample_row_variance(const View& x);
 
 // One row in float64. Shares go to shares[c]. False where the row has no variance or holds a
 // non-finite value; square_norm is then still set (not finite in the second case).

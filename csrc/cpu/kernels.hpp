@@ -9,15 +9,16 @@
 namespace tuiprobe::cpu {
 
 constexpr int kGroup = 16;  // rows a group: bounds the length of float32 chains
-constexpr int kFlush = 4;   // groups whose sums are added in float32: bounds its error likewise
+constexpr int kFlush = 8;   // groups whose sums are added in float32: bounds its error likewise
 constexpr int kLane = 16;   // channels; a multiple of every vector width
+constexpr int kQuad = 4;  // rows whose own figures are taken together: few enough for the L1 cache
 
 static inline int64_t padded(int64_t channels) { return (channels + kLane - 1) / kLane * kLane; }
 
 struct Group {
   const void* rows[kGroup];
   const void* next[kGroup];  // rows to come, to be prefetched
-  bool prefetch;             // by `moments`; else row_sums does it
+  bool prefetch;             // all of them by `moments`; else one in four, the rest by row_powers
   int size;
   int64_t channels;
 };
@@ -35,52 +36,73 @@ struct MomentArrays {
   float* group_max;
 };
 
-struct RowSums {
-  double s1, s2, s3, s4;
+// Sums over the channels of powers of d = (x - shift) * scale.
+struct RowPowers {
+  double s1, s2, s4, s8;
+  int64_t leading;  // first channel of the largest d^4
 };
 
-// Rows whose shares are wanted: all channels at one position each.
-struct ShareRows {
-  const void* rows[kGroup];
-  float shift[kGroup];
-  float inverse[kGroup];  // 1 / (sum of fourth powers * positions an image)
+// A few rows (all channels at one position each) on their way to figures of their own.
+struct Quad {
+  const void* rows[kQuad];
+  const void* next[kQuad];  // rows to come, to be prefetched
   int size;
-  double square_sum[kGroup];  // out: sum over the channels of the squared shares
-  float peak[kGroup];         // out: largest |x - shift| * scale
+  float shift[kQuad];       // out of row_means
+  RowPowers powers[kQuad];  // out of row_powers
 };
 
-// Limits a group's extremes must pass to matter for the top k of one end.
+// Fourth powers of rows, and what makes shares of them.
+struct Fourths {
+  const float* rows[kQuad];
+  float inverse[kQuad];  // 1 / (sum over the channels * positions an image)
+  int size;
+};
+
+// What a value must reach to matter for the top k of one end.
 struct Limits {
-  const float* value;  // [channels]
+  const float* value;  // [padded channels]
   const float* tie;    // an equal value matters only from sample ids up to this one
   float first_id;      // no larger than the smallest id of the group
   bool smallest;
 };
 
+// A value that does.
+struct Hit {
+  float value;
+  int32_t row;  // of its group
+  int64_t channel;
+};
+
+constexpr int64_t kHits = 1024;  // that `passing` lists at once; at least kLane * kGroup
+
 struct Kernels {
   const char* name;
   // Adds the group to the power sums, minima and maxima of each channel.
   void (*moments)(const Group&, DType, const MomentArrays&);
-  float (*row_mean)(const void* row, int64_t channels, DType);
-  // Power sums of one row about `shift`; prefetches `next`.
-  void (*row_sums)(const void* row, const void* next, int64_t channels, DType, float shift,
-                   float scale, RowSums* out);
-  // acc[c] += ((x - shift) * scale)^4 * inverse over the rows.
-  void (*row_shares)(ShareRows&, int64_t channels, DType, float scale, float* acc);
-  // First channel whose |x - shift| * scale equals peak.
-  int64_t (*find_peak)(const void* row, int64_t channels, DType, float shift, float scale,
-                       float peak);
+  // Means of the rows, to about float32.
+  void (*row_means)(Quad&, int64_t channels, DType);
+  // Power sums of each row about its shift, and d^4 to fourth[row * width + c], 0 beyond the
+  // channels. s8 and leading only where `leaders`.
+  void (*row_powers)(Quad&, int64_t channels, DType, float scale, bool leaders, float* fourth,
+                     int64_t width);
+  // acc[c] += the shares of the rows.
+  void (*row_shares)(const Fourths&, int64_t channels, float* acc);
   // sum[c] += part[c]; part[c] = 0.
   void (*flush)(float* part, double* sum, int64_t channels);
-  // Lists the channels whose extreme passes its limit (finite or not); returns how many.
-  int64_t (*reaches)(const float* extreme, const Limits&, int64_t channels, int32_t* out);
+  // Lists the values (finite or not) that pass their channel's limit, row by row, from channel
+  // *from (a multiple of kLane) on; looks only where the group's extreme passes. Ends before more
+  // than kHits, *from then says where to go on. Returns how many.
+  int64_t (*passing)(const Group&, DType, const float* extreme, const Limits&, int64_t* from,
+                     Hit* out);
+  // ranks[i] = how many keys exceed keys[i]; both readable and writable up to a multiple of kLane.
+  void (*rank)(const float* keys, int count, float* ranks);
   // Keeps in best[0..depth) [channels], in order, the largest (smallest) values seen of each.
   void (*keep_best)(const void* row, int64_t channels, DType, bool smallest, int depth, float* best,
                     int64_t stride);
-  // Turns `count` <= 16 neighbouring positions, whose channels are `stride` elements apart, into
-  // rows of floats `width` apart.
-  void (*pack)(const void* first, int64_t stride, int64_t channels, DType, int count, float* rows,
-               int64_t width);
+  // Turns `count` neighbouring positions, whose channels are `stride` elements apart, into rows of
+  // floats `width` apart.
+  void (*pack)(const void* first, int64_t stride, int64_t channels, DType, int64_t count,
+               float* rows, int64_t width);
   // counts[c] += rows with |x| >= limit, x finite; looks only where the group's extremes reach it.
   void (*exceed)(const Group&, DType, const float* group_min, const float* group_max, float limit,
                  int32_t* counts);

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "../layout.hpp"
+#include "aligned.hpp"
+#include "candidates.hpp"
 #include "kernels.hpp"
 #include "stats.hpp"
 
@@ -30,10 +32,10 @@ struct Plan {
 
 // What one block hands over, by channel.
 struct BlockSums {
-  std::vector<double> power[4];
-  std::vector<float> min;
-  std::vector<float> max;
-  std::vector<double> shares;
+  Doubles power[4];
+  Floats min;
+  Floats max;
+  Doubles shares;
   std::vector<int32_t> exceed;
   std::vector<int64_t> norms;
 
@@ -60,89 +62,53 @@ struct BlockSums {
   }
 };
 
-// Candidates one worker has found for one end, and the limits a value must reach to matter.
-struct Candidates {
-  TopK best;
-  std::vector<float> limit;      // [padded channels] values, not keys
-  std::vector<float> tie;        // [padded channels] largest sample id that may win at the limit
-  const TopK* known = nullptr;   // the state: what it would refuse is no candidate
-  const float* floor = nullptr;  // [channels] keys below are not looked at
-  bool unique = false;           // no image comes twice
-
-  void reset(const TopK& state, const std::vector<float>& floors, int64_t channels, bool once) {
-    known = &state;
-    floor = floors.data();
-    unique = once;
-    best.reset(channels, state.k, state.smallest);
-    limit.resize(padded(channels));
-    tie.resize(padded(channels));
-    for (int64_t c = 0; c < channels; ++c) tighten(c);
-  }
-
-  static float key(float value, bool smallest) { return (smallest ? -value : value) + 0.0f; }
-
-  // A float no smaller than the id.
-  static float above(int64_t id) {
-    const float f = static_cast<float>(id);
-    return id < (int64_t{1} << 24) ? f : std::nextafter(f, INFINITY);
-  }
-
-  static float below(int64_t id) {
-    const float f = static_cast<float>(id);
-    return id < (int64_t{1} << 24) ? f : std::nextafter(f, -INFINITY);
-  }
-
-  void tighten(int64_t c) {
-    Entry worst{floor[c], 0, INT64_MAX};
-    for (const TopK* lists : {known, static_cast<const TopK*>(&best)}) {
-      if (lists->sizes[c] < lists->k) continue;
-      const Entry& last = lists->list(c)[lists->k - 1];
-      if (better(last, worst)) worst = last;
-    }
-    limit[c] = best.smallest ? -worst.key : worst.key;
-    tie[c] = above(worst.id);
-  }
-
-  void offer(int64_t c, const Entry& e) {
-    if (known->sizes[c] == known->k && !better(e, known->list(c)[known->k - 1])) return;
-    int32_t& size = best.sizes[c];
-    size =
-        unique ? insert_new(best.list(c), size, best.k, e) : insert(best.list(c), size, best.k, e);
-    if (size == best.k) tighten(c);
-  }
-};
-
 // Floors below which no value can be among the best k, as keys: a guess from a sample of rows,
 // checked afterwards; -infinity where there is none.
 struct Floors {
   std::vector<float> largest, smallest;
 };
 
+// Floats between rows of our own: a line more than they need, or rows of 1,024 channels would all
+// fall into one set of the L1 cache.
+static inline int64_t row_stride(int64_t channels) { return padded(channels) + kLane; }
+
 struct Worker {
-  std::vector<float> tile;      // packed rows, where channels are not contiguous
-  std::vector<float> power[4];  // float32 sums of the groups since the last flush
-  std::vector<float> group_min, group_max;
-  std::vector<float> shares;         // of the current group
-  std::vector<double> image_shares;  // of the current image, or of one exact row
-  std::vector<double> row_shares;
-  std::vector<int32_t> found;
+  Floats tiles[2];  // packed rows, where channels are not contiguous
+  Floats power[4];  // float32 sums of the groups since the last flush
+  Floats group_min, group_max;
+  Floats shares;         // of the rows since the last flush
+  Floats fourths;        // [kQuad, row_stride], of the current quad
+  Doubles image_shares;  // of the current image, or of one exact row
+  Doubles row_shares;
+  std::vector<Hit> hits;
   Candidates largest, smallest;
 
-  void reset(const View& x, const State& state, const Floors& floors, bool unique) {
+  void reset(const View& x, const State& state, const Floors& floors, bool once,
+             const Kernels& kernels) {
     const int64_t width = padded(x.channels);
     for (auto& p : power) p.assign(width, 0.0f);
     group_min.resize(width);
     group_max.resize(width);
-    found.resize(width);
-    if (x.channel_stride != 1) tile.resize(2 * kGroup * width);
+    if (x.channel_stride != 1) {
+      for (auto& tile : tiles) tile.resize(tile_rows(x) * row_stride(x.channels));
+    }
     if (state.options.samples) {
       shares.assign(width, 0.0f);
+      fourths.resize(kQuad * row_stride(x.channels));
       image_shares.assign(width, 0.0);
       row_shares.resize(width);
     }
-    const int64_t c = x.channels;
-    if (state.options.largest) largest.reset(state.largest, floors.largest, c, unique);
-    if (state.options.smallest) smallest.reset(state.smallest, floors.smallest, c, unique);
+    if (state.options.largest || state.options.smallest) hits.resize(kHits);
+    if (state.options.largest) largest.reset(state.largest, floors.largest, once, kernels);
+    if (state.options.smallest) smallest.reset(state.smallest, floors.smallest, once, kernels);
+  }
+
+  // Rows packed together: all positions of an image (all images of one position), as far as the L2
+  // cache holds them.
+  static int64_t tile_rows(const View& x) {
+    constexpr int64_t kFloats = 1 << 17;
+    const int64_t fit = kFloats / row_stride(x.channels) / kLane * kLane;
+    return std::min(positions(x) == 1 ? x.images : positions(x), std::max<int64_t>(fit, kLane));
   }
 };
 
@@ -151,6 +117,7 @@ struct Worker {
 struct Workspace {
   std::vector<BlockSums> blocks;
   std::vector<Worker> workers;
+  std::vector<Joiner> joiners;
 };
 
 }  // namespace tuiprobe::cpu

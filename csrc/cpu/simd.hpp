@@ -33,6 +33,10 @@ inline Vec max(Vec a, Vec b) { return _mm512_max_ps(a, b); }
 inline Vec absolute(Vec a) { return _mm512_abs_ps(a); }
 inline unsigned at_least(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ); }
 inline unsigned equal(Vec a, Vec b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+// count + 1 where a > b.
+inline Vec count_greater(Vec count, Vec a, Vec b) {
+  return _mm512_mask_add_ps(count, _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), count, broadcast(1));
+}
 inline void add_to(double* p, Vec v) {
   const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1));
   _mm512_storeu_pd(p,
@@ -65,6 +69,9 @@ inline unsigned at_least(Vec a, Vec b) {
 }
 inline unsigned equal(Vec a, Vec b) {
   return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)));
+}
+inline Vec count_greater(Vec count, Vec a, Vec b) {
+  return add(count, _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ), broadcast(1)));
 }
 inline void add_to(double* p, Vec v) {
   const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(v));
@@ -105,30 +112,57 @@ inline unsigned mask_of(IntVec m) {
 }
 inline unsigned at_least(Vec a, Vec b) { return mask_of(a >= b); }
 inline unsigned equal(Vec a, Vec b) { return mask_of(a == b); }
+inline Vec count_greater(Vec count, Vec a, Vec b) {
+  return count + (a > b ? broadcast(1) : broadcast(0));
+}
 inline void add_to(double* p, Vec v) {
   for (int i = 0; i < kWidth; ++i) p[i] += static_cast<double>(v[i]);
 }
 
 #endif
 
-// Sum of all lanes, in double and in a fixed order.
-inline double total(Vec v) {
-#if defined(__AVX512F__)
-  const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(v), 1));
-  const __m512d eight =
-      _mm512_add_pd(_mm512_cvtps_pd(_mm512_castps512_ps256(v)), _mm512_cvtps_pd(high));
-  const __m256d four =
-      _mm256_add_pd(_mm512_castpd512_pd256(eight), _mm512_extractf64x4_pd(eight, 1));
-#elif defined(__AVX2__)
-  const __m256d four = _mm256_add_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(v)),
-                                     _mm256_cvtps_pd(_mm256_extractf128_ps(v, 1)));
-#endif
+struct Sum {
+  static inline float of(float a, float b) { return a + b; }
+  static inline Vec of(Vec a, Vec b) { return add(a, b); }
 #if defined(__AVX2__)
-  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
-  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+  static inline __m128 of(__m128 a, __m128 b) { return _mm_add_ps(a, b); }
+#endif
+};
+
+struct Largest {
+  static inline float of(float a, float b) { return a > b ? a : b; }
+  static inline Vec of(Vec a, Vec b) { return max(a, b); }
+#if defined(__AVX2__)
+  static inline __m128 of(__m128 a, __m128 b) { return _mm_max_ps(a, b); }
+#endif
+};
+
+#if defined(__AVX2__)
+// The four quarters (two halves) of a vector folded into one.
+template <class Op>
+inline __m128 folded(Vec v) {
+#if defined(__AVX512F__)
+  const __m512 halves = Op::of(v, _mm512_shuffle_f32x4(v, v, 0x4e));
+  const __m512 quarters = Op::of(halves, _mm512_shuffle_f32x4(halves, halves, 0xb1));
+  return _mm512_castps512_ps128(quarters);
 #else
-  return (static_cast<double>(v[0]) + static_cast<double>(v[1])) +
-         (static_cast<double>(v[2]) + static_cast<double>(v[3]));
+  return Op::of(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+#endif
+}
+#endif
+
+// All lanes of four vectors folded, each into one of `out`, in a fixed order.
+template <class Op>
+inline void fold(Vec a, Vec b, Vec c, Vec d, float (&out)[4]) {
+#if defined(__AVX2__)
+  __m128 p = folded<Op>(a), q = folded<Op>(b), r = folded<Op>(c), s = folded<Op>(d);
+  _MM_TRANSPOSE4_PS(p, q, r, s);
+  _mm_storeu_ps(out, Op::of(Op::of(p, q), Op::of(r, s)));
+#else
+  const Vec all[4] = {a, b, c, d};
+  for (int i = 0; i < 4; ++i) {
+    out[i] = Op::of(Op::of(all[i][0], all[i][1]), Op::of(all[i][2], all[i][3]));
+  }
 #endif
 }
 
@@ -189,14 +223,6 @@ inline void transpose(Vec (&v)[kWidth]) {
     }
   }
 #endif
-}
-
-inline float largest(Vec v) {
-  float lanes[kWidth];
-  store(lanes, v);
-  float best = lanes[0];
-  for (int i = 1; i < kWidth; ++i) best = lanes[i] > best ? lanes[i] : best;
-  return best;
 }
 
 }  // namespace

@@ -4,15 +4,8 @@
 
 namespace tuiprobe::cpu {
 
-void TopK::reset(int64_t channels, int entries_each, bool smallest_wanted) {
-  k = entries_each;
-  smallest = smallest_wanted;
-  entries.resize(channels * k);
-  sizes.assign(channels, 0);
-}
-
-void TopK::merge(const TopK& other, int64_t first, int64_t last) {
-  for (int64_t c = first; c < last; ++c) {
+void TopK::merge(const TopK& other) {
+  for (int64_t c = 0; c < static_cast<int64_t>(sizes.size()); ++c) {
     for (int i = 0; i < other.sizes[c]; ++i) offer(c, other.list(c)[i]);
   }
 }
@@ -69,8 +62,8 @@ void State::merge(const State& other) {
   for (size_t c = 0; c < moments.size(); ++c) {
     moments[c] = tuiprobe::merge(moments[c], other.moments[c]);
   }
-  if (options.largest) largest.merge(other.largest, 0, options.channels);
-  if (options.smallest) smallest.merge(other.smallest, 0, options.channels);
+  if (options.largest) largest.merge(other.largest);
+  if (options.smallest) smallest.merge(other.smallest);
 }
 
 }  // namespace tuiprobe::cpu

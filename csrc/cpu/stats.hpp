@@ -29,12 +29,12 @@ struct TopK {
   std::vector<int32_t> sizes;  // [channels]
 
   TopK() = default;
-  TopK(int64_t channels, int k, bool smallest) { reset(channels, k, smallest); }
-  void reset(int64_t channels, int k, bool smallest);  // empty, memory kept
+  TopK(int64_t channels, int k, bool smallest)
+      : k(k), smallest(smallest), entries(channels * k), sizes(channels) {}
   Entry* list(int64_t c) { return entries.data() + c * k; }
   const Entry* list(int64_t c) const { return entries.data() + c * k; }
   void offer(int64_t c, const Entry& e) { sizes[c] = insert(list(c), sizes[c], k, e); }
-  void merge(const TopK& other, int64_t first, int64_t last);  // channels [first, last)
+  void merge(const TopK& other);
 };
 
 struct Samples {

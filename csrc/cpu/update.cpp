@@ -1,6 +1,7 @@
 // One pass over a batch: walks blocks of rows, merges the blocks in order, redoes in float64 what
 // float32 could not hold, and only then touches the state.
 #include <cmath>
+#include <cstring>
 #include <stdexcept>
 
 #include "exact.hpp"
@@ -21,18 +22,35 @@ struct Span {
   T* end() const { return data + size; }
 };
 
-// Whether no id comes twice, seen at a glance: running numbers, or each above the one before.
-bool ascending(const int64_t* ids, int64_t n) {
-  for (int64_t i = 1; ids != nullptr && i < n; ++i) {
-    if (ids[i] <= ids[i - 1]) return false;
+// Whether no id comes twice: running numbers, each above the one before, or looked up in a table.
+bool all_different(const int64_t* ids, int64_t n) {
+  int64_t rising = 1;
+  while (ids != nullptr && rising < n && ids[rising] > ids[rising - 1]) ++rising;
+  if (ids == nullptr || rising >= n) return true;
+  static thread_local std::vector<int64_t> table;  // open addressing; kept between updates
+  int bits = 1;
+  while ((int64_t{1} << bits) < 2 * n) ++bits;
+  const uint64_t size = uint64_t{1} << bits;
+  table.assign(size, -1);  // ids are not negative
+  for (int64_t i = 0; i < n; ++i) {
+    uint64_t at = (static_cast<uint64_t>(ids[i]) * 0x9e3779b97f4a7c15u) >> (64 - bits);
+    for (; table[at] != -1; at = (at + 1) & (size - 1)) {
+      if (table[at] == ids[i]) return false;
+    }
+    table[at] = ids[i];
   }
   return true;
 }
 
-// A power of two near 1/sigma, so that fourth powers stay within float32 at any scale.
-float scale_for(double sigma) {
-  if (!(sigma > 0) || !std::isfinite(sigma)) return 1.0f;
-  return std::ldexp(1.0f, std::clamp(-std::ilogb(sigma), -126, 126));
+// A power of two near 1/sigma, so that fourth powers stay within float32 at any scale. From the
+// exponent of the variance: this runs for every channel of every update.
+float scale_for(double variance) {
+  if (!(variance >= 0x1p-1022) || !std::isfinite(variance)) return 1.0f;
+  uint64_t bits;
+  std::memcpy(&bits, &variance, sizeof bits);
+  const int exponent = static_cast<int>(bits >> 52) - 1023;
+  const int half = exponent >= 0 ? exponent / 2 : (exponent - 1) / 2;
+  return float_from_bits(static_cast<uint32_t>(127 + std::clamp(-half, -126, 126)) << 23);
 }
 
 constexpr int64_t kSampleRows = 128;
@@ -46,16 +64,16 @@ Scaling choose_scaling(const State& state, const View& x) {
     Location at{};
     if (known) {
       const Moments& m = state.moments[c];
-      at = {m.mean, std::sqrt(m.m2 / static_cast<double>(std::max<int64_t>(m.count, 1)))};
+      at = {m.mean, m.m2 / static_cast<double>(std::max<int64_t>(m.count, 1))};
     } else {
       at = sampled[c];
     }
     s.shift[c] = static_cast<float>(at.mean);
-    s.scale[c] = scale_for(at.sigma);
+    s.scale[c] = scale_for(at.variance);
     s.bias[c] = -s.shift[c] * s.scale[c];
     if (!is_finite(s.bias[c])) s.scale[c] = 1, s.shift[c] = s.bias[c] = 0;
   }
-  s.row_scale = state.options.samples ? scale_for(sample_row_sigma(x)) : 1.0f;
+  s.row_scale = state.options.samples ? scale_for(sample_row_variance(x)) : 1.0f;
   return s;
 }
 
@@ -71,8 +89,10 @@ bool trustworthy(const PowerSums& s, int64_t n, const Moments& part, const Momen
   return s.s2 <= 1.25 * square * all.m2 && s.s4 <= 2 * square * square * all.m4;
 }
 
-void combine_moments(Span<BlockSums> blocks, const Scaling& at, const State& state, const View& x,
-                     const Plan& plan, int threads, std::vector<Moments>& parts) {
+// The state's moments with those of the batch.
+std::vector<Moments> combine_moments(Span<BlockSums> blocks, const Scaling& at, const State& state,
+                                     const View& x, const Plan& plan, int threads) {
+  std::vector<Moments> merged(x.channels);
   const int64_t rows = x.images * positions(x);
   constexpr int64_t kChunk = 64;
   std::vector<char> doubtful(x.channels);
@@ -85,18 +105,21 @@ void combine_moments(Span<BlockSums> blocks, const Scaling& at, const State& sta
         low = std::min(low, b.min[c]);
         high = std::max(high, b.max[c]);
       }
-      parts[c] = central(sums, rows, at.shift[c], at.scale[c], low, high);
-      const Moments all = merge(state.moments[c], parts[c]);
-      doubtful[c] = !trustworthy(sums, rows, parts[c], all, at.scale[c]);
+      const Moments part = central(sums, rows, at.shift[c], at.scale[c], low, high);
+      merged[c] = merge(state.moments[c], part);
+      doubtful[c] = !trustworthy(sums, rows, part, merged[c], at.scale[c]);
     }
   });
   std::vector<int32_t> redo;
   for (int64_t c = 0; c < x.channels; ++c) {
     if (doubtful[c]) redo.push_back(static_cast<int32_t>(c));
   }
-  if (redo.empty()) return;
+  if (redo.empty()) return merged;
   const std::vector<Moments> exact = exact_moments(x, redo, plan.images_per_block, threads);
-  for (size_t i = 0; i < redo.size(); ++i) parts[redo[i]] = exact[i];
+  for (size_t i = 0; i < redo.size(); ++i) {
+    merged[redo[i]] = merge(state.moments[redo[i]], exact[i]);
+  }
+  return merged;
 }
 
 template <class T>
@@ -134,14 +157,30 @@ void add_samples(Span<BlockSums> blocks, const Images& images, int64_t first_id,
   to.leading.insert(to.leading.end(), images.leading.begin(), images.leading.end());
 }
 
-void merge_candidates(Span<Worker> workers, int threads, State& state) {
+// One joiner a thread, with room for what the state and all workers may hold of a channel.
+Span<Joiner> make_joiners(Span<Worker> workers, const Options& options,
+                          std::vector<Joiner>& joiners) {
+  int64_t largest = options.largest, smallest = options.smallest;
+  for (const Worker& w : workers) {
+    largest += options.largest ? w.largest.room() : 0;
+    smallest += options.smallest ? w.smallest.room() : 0;
+  }
+  if (static_cast<int64_t>(joiners.size()) < workers.size) joiners.resize(workers.size);
+  for (Joiner& j : joiners) j.reserve(std::max(largest, smallest));
+  return {joiners.data(), workers.size};
+}
+
+void join_candidates(Span<Worker> workers, Span<Joiner> joiners, const Kernels& kernels,
+                     Candidates Worker::* end, TopK& to) {
   constexpr int64_t kChunk = 64;
-  const int64_t channels = state.options.channels;
-  parallel_for(threads, (channels + kChunk - 1) / kChunk, [&](int64_t chunk, int) {
-    const int64_t first = chunk * kChunk, last = std::min(first + kChunk, channels);
-    for (const Worker& w : workers) {
-      if (state.options.largest) state.largest.merge(w.largest.best, first, last);
-      if (state.options.smallest) state.smallest.merge(w.smallest.best, first, last);
+  const int64_t channels = static_cast<int64_t>(to.sizes.size());
+  const int threads = static_cast<int>(joiners.size);
+  parallel_for(threads, (channels + kChunk - 1) / kChunk, [&](int64_t chunk, int number) {
+    Joiner& joiner = joiners.begin()[number];
+    for (int64_t c = chunk * kChunk; c < std::min((chunk + 1) * kChunk, channels); ++c) {
+      joiner.begin(to, c);
+      for (const Worker& w : workers) joiner.add(w.*end, c);
+      joiner.finish(kernels, to, c);
     }
   });
 }
@@ -164,8 +203,8 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   const int64_t count = std::min<int64_t>(std::max(threads, 1), plan.blocks);
   if (static_cast<int64_t>(space.workers.size()) < count) space.workers.resize(count);
   const Span<Worker> workers{space.workers.data(), count};
-  const bool unique = positions(x) == 1 && ascending(ids, x.images);
-  for (Worker& w : workers) w.reset(x, state, floors, unique);
+  const bool once = positions(x) == 1 && all_different(ids, x.images);
+  for (Worker& w : workers) w.reset(x, state, floors, once, *set);
   static thread_local Images images;
   images.reset(state.options.samples ? x.images : 0);
   const Walk walk{x, state, *set, scaling, ids, images};
@@ -176,20 +215,20 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
     walk.block(first, std::min(first + plan.images_per_block, x.images), workers.begin()[worker],
                sums);
   });
-  std::vector<Moments> moments(state.options.moments ? x.channels : 0);
-  if (state.options.moments) {
-    combine_moments(blocks, scaling, state, x, plan, threads, moments);
-  }
+  std::vector<Moments> moments;
+  if (state.options.moments) moments = combine_moments(blocks, scaling, state, x, plan, threads);
+  const Span<Joiner> joiners = make_joiners(workers, state.options, space.joiners);
   if (state.options.samples) {
     // The last that may throw.
     add_samples(blocks, images, state.images, x, ids, state.samples);
   }
-  for (size_t c = 0; c < moments.size(); ++c) {
-    state.moments[c] = merge(state.moments[c], moments[c]);
+  state.moments.swap(moments);
+  if (state.options.largest) {
+    join_candidates(workers, joiners, *set, &Worker::largest, state.largest);
+    repair(x, floors.largest, ids, state.images, threads, state.largest);
   }
-  merge_candidates(workers, threads, state);
-  if (state.options.largest) repair(x, floors.largest, ids, state.images, threads, state.largest);
   if (state.options.smallest) {
+    join_candidates(workers, joiners, *set, &Worker::smallest, state.smallest);
     repair(x, floors.smallest, ids, state.images, threads, state.smallest);
   }
   state.images += x.images;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "aligned.hpp"
 #include "kernels.hpp"
 #include "plan.hpp"
 
@@ -12,7 +13,7 @@ namespace tuiprobe::cpu {
 
 // d = x * scale + bias = (x - shift) * scale, by channel; one scale for all rows.
 struct Scaling {
-  std::vector<float> shift, scale, bias;
+  Floats shift, scale, bias;
   float row_scale = 1;
 
   explicit Scaling(int64_t channels) : shift(channels), scale(channels, 1.0f), bias(channels) {}
@@ -42,6 +43,11 @@ struct Walk {
 
   // Images [first, last), their sums into `sums`.
   void block(int64_t first, int64_t last, Worker& worker, BlockSums& sums) const;
+
+ private:
+  MomentArrays arrays(Worker& worker, BlockSums& sums, int64_t from_channel) const;
+  void flush_moments(Worker& worker, BlockSums& sums) const;
+  void lines_by_channels(int64_t first, int64_t last, Worker& worker, BlockSums& sums) const;
 };
 
 }  // namespace tuiprobe::cpu

@@ -101,6 +101,31 @@ void check_image(const State& s, const View& v, int64_t i) {
   CHECK(near(got, degenerate ? NAN : kurtosis, 1e-5 * kurtosis));
 }
 
+// Moments alone take maps a few channels at a time; a transposed matrix is a map of many images.
+void check_moments_alone(const Batch& b) {
+  State all(Options{b.view.channels, true, 5, 5, true}), alone(Options{b.view.channels, true});
+  cpu::update(all, b.view, nullptr, 3);
+  cpu::update(alone, b.view, nullptr, 3);
+  for (int64_t c = 0; c < b.view.channels; ++c) {
+    const Moments &m = alone.moments[static_cast<size_t>(c)],
+                  &wanted = all.moments[static_cast<size_t>(c)];
+    CHECK(m.count == wanted.count && m.min == wanted.min && m.max == wanted.max);
+    CHECK(near(m.mean, wanted.mean, 2e-6 * 8));
+    CHECK(near(m.m4, wanted.m4, 4e-6 * wanted.m4));
+  }
+}
+
+void check_transposed(int64_t images, int64_t channels, DType dtype) {
+  Batch b = make(images, 1, 1, channels, dtype, true);
+  b.view.image_stride = 1;
+  b.view.channel_stride = images;
+  State s(Options{channels, true, 5, 5, true});
+  cpu::update(s, b.view, nullptr, 2);
+  for (int64_t c = 0; c < channels; ++c) check_channel(s, b.view, c);
+  for (int64_t i = 0; i < images; ++i) check_image(s, b.view, i);
+  check_moments_alone(b);
+}
+
 void check_shape(int64_t images, int64_t h, int64_t w, int64_t c) {
   for (const DType dtype : {DType::f32, DType::f16, DType::bf16}) {
     for (const bool channels_last : {true, false}) {
@@ -110,6 +135,52 @@ void check_shape(int64_t images, int64_t h, int64_t w, int64_t c) {
       CHECK(s.images == images);
       for (int64_t k = 0; k < c; ++k) check_channel(s, b.view, k);
       for (int64_t i = 0; i < images; ++i) check_image(s, b.view, i);
+      check_moments_alone(b);
+    }
+    check_transposed(images * h * w, c, dtype);
+  }
+}
+
+// Lists longer than a worker's room, several updates, ids in no order: `once` or not.
+void check_lists(int64_t images, int64_t positions_each, int64_t channels, int k, bool repeat) {
+  std::mt19937_64 random(static_cast<uint64_t>(images + channels * 7 + k));
+  State s(Options{channels, true, k, k, true});
+  const size_t width = static_cast<size_t>(channels);
+  std::vector<std::vector<Entry>> high(width, std::vector<Entry>(static_cast<size_t>(k))),
+      low = high;
+  std::vector<int> highs(width), lows(width);
+  for (int round = 0; round < 3; ++round) {
+    Batch b = make(images, 1, positions_each, channels, DType::f32, true);
+    for (int64_t i = 0; i < images * positions_each * channels; ++i) {
+      put(b, i, static_cast<float>(static_cast<int>(random() % 20001) - 10000));
+    }
+    std::vector<int64_t> ids;
+    for (int64_t i = 0; i < images; ++i) {
+      ids.push_back(static_cast<int64_t>(random() % (repeat ? 50 : 1000000000)));
+    }
+    cpu::update(s, b.view, ids.data(), 2);
+    for (int64_t i = 0; i < images; ++i) {
+      for (int64_t p = 0; p < positions_each; ++p) {
+        for (size_t c = 0; c < width; ++c) {
+          const float x = at(b.view, i, p, static_cast<int64_t>(c));
+          const int64_t id = ids[static_cast<size_t>(i)];
+          const int32_t at_position = static_cast<int32_t>(p);
+          highs[c] = insert(high[c].data(), highs[c], k, {x + 0.0f, at_position, id});
+          lows[c] = insert(low[c].data(), lows[c], k, {-x + 0.0f, at_position, id});
+        }
+      }
+    }
+  }
+  const auto same = [](const Entry& a, const Entry& b) {
+    return a.key == b.key && a.id == b.id && a.position == b.position;
+  };
+  for (size_t c = 0; c < width; ++c) {
+    CHECK(s.largest.sizes[c] == highs[c] && s.smallest.sizes[c] == lows[c]);
+    for (int i = 0; i < highs[c]; ++i) {
+      CHECK(same(s.largest.list(static_cast<int64_t>(c))[i], high[c][static_cast<size_t>(i)]));
+    }
+    for (int i = 0; i < lows[c]; ++i) {
+      CHECK(same(s.smallest.list(static_cast<int64_t>(c))[i], low[c][static_cast<size_t>(i)]));
     }
   }
 }
@@ -134,5 +205,11 @@ int main(int argc, char** argv) {
                                {130, 1, 1, 7}, {300, 1, 1, 50}, {3, 1, 17, 33}, {5, 3, 3, 20},
                                {40, 2, 4, 65}, {2, 7, 7, 18},   {1, 16, 16, 5}};
   for (const auto& s : shapes) check_shape(s[0], s[1], s[2], s[3]);
+  check_lists(2000, 1, 19, 32, false);
+  check_lists(9000, 1, 5, 32, false);  // enough rows for a guessed floor
+  check_lists(700, 1, 33, 3, true);
+  check_lists(60, 13, 17, 8, false);
+  check_lists(60, 13, 17, 8, true);
+  check_lists(1200, 1, 3, 600, false);  // more than is ranked
   return report();
 }

@@ -1,0 +1,107 @@
+// Candidates for the best k of each channel, and how they join what is known.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "aligned.hpp"
+#include "kernels.hpp"
+#include "stats.hpp"
+
+namespace tuiprobe::cpu {
+
+static inline float key_of(float value, bool smallest) {
+  return (smallest ? -value : value) + 0.0f;
+}
+
+// What one worker has found for one end. Entries gather in no order; a channel whose room is used
+// up is cut back to its best k, which tightens what a value must reach.
+class Candidates {
+ public:
+  // What the state would refuse, or what lies below the floor (a key), is no candidate. `once`: no
+  // image comes twice, neither by its id nor with several positions.
+  void reset(const TopK& state, const std::vector<float>& floors, bool once,
+             const Kernels& kernels);
+
+  // A value of images that come one after the other.
+  void offer(int64_t c, float value, int32_t position, int64_t id) {
+    const float at = limit_[c];
+    if (smallest_ ? value > at : value < at) return;
+    if ((value == at && below(id) > tie_[c]) || !is_finite(value)) return;
+    Entry* const list = entries_.data() + c * room_;
+    int32_t& size = sizes_[c];
+    const Entry e{key_of(value, smallest_), position, id};
+    if (!once_ && size > 0 && list[size - 1].id == id) {
+      if (better(e, list[size - 1])) list[size - 1] = e;
+      return;
+    }
+    list[size++] = e;
+    if (size == room_) cut(c);
+  }
+
+  Limits limits(int64_t first_id) const {
+    return {limit_.data(), tie_.data(), below(first_id), smallest_};
+  }
+
+  const Entry* list(int64_t c) const { return entries_.data() + c * room_; }
+  int size(int64_t c) const { return sizes_[c]; }
+  int room() const { return room_; }
+  bool once() const { return once_; }
+
+ private:
+  // A float no smaller than the id, and one no larger.
+  static float above(int64_t id) {
+    const float f = static_cast<float>(id);
+    return id < (int64_t{1} << 24) ? f : std::nextafter(f, INFINITY);
+  }
+  static float below(int64_t id) {
+    const float f = static_cast<float>(id);
+    return id < (int64_t{1} << 24) ? f : std::nextafter(f, -INFINITY);
+  }
+
+  void cut(int64_t c);
+  bool cut_by_rank(Entry* list);
+
+  void set_limit(int64_t c, const Entry& worst) {
+    limit_[c] = smallest_ ? -worst.key : worst.key;
+    tie_[c] = above(worst.id);
+  }
+
+  int k_ = 0;
+  int room_ = 0;
+  bool smallest_ = false;
+  bool once_ = false;
+  const Kernels* kernels_ = nullptr;
+  std::vector<Entry> entries_;  // [channels, room]
+  std::vector<int32_t> sizes_;  // [channels]
+  Floats limit_;                // [padded channels] values, not keys
+  Floats tie_;                  // [padded channels] largest sample id that may win at the limit
+  Floats keys_, ranks_;         // of the list that is cut
+};
+
+// Sorts entries[0, size) best first and leaves out all but the best entry of each image; returns
+// how many remain, at most k.
+int keep_best_of_images(Entry* entries, int size, int k);
+
+// Joins entries of one channel with its list in the state.
+class Joiner {
+ public:
+  // Room for `most` entries of a channel; nothing after this allocates.
+  void reserve(int64_t most);
+
+  void begin(const TopK& state, int64_t c);
+  void add(const Candidates& from, int64_t c);
+  void finish(const Kernels& kernels, TopK& state, int64_t c);
+
+ private:
+  bool images_repeat() const;
+  void place_by_rank(const Kernels& kernels, TopK& state, int64_t c);
+
+  std::vector<Entry> all_;  // those of the state first
+  Floats keys_, ranks_;
+  int known_ = 0;
+  bool once_ = true;
+};
+
+}  // namespace tuiprobe::cpu

@@ -1,0 +1,88 @@
+// What the best k of each channel need.
+// Included by kernels_impl.hpp alone, once for each instruction set.
+#pragma once
+
+#include "kernels.hpp"
+#include "simd.hpp"
+
+namespace tuiprobe::cpu {
+namespace {
+
+// The rows that pass of one vector of channels, as bits: row by row, kWidth lanes each.
+constexpr int kWords = kGroup * kWidth / 64;
+
+template <class Passes>
+inline void passing_rows(int rows, Passes passes, uint64_t (&bits)[kWords]) {
+  for (uint64_t& word : bits) word = 0;
+  for (int r = 0; r < rows; ++r) {
+    bits[r * kWidth / 64] |= static_cast<uint64_t>(passes(r)) << r * kWidth % 64;
+  }
+}
+
+template <class T>
+inline int64_t passing_of(const Group& g, const float* extreme, const Limits& limits, int64_t* from,
+                          Hit* out) {
+  const Vec id = broadcast(limits.first_id);
+  const auto passes = [&](Vec x, Vec limit) {
+    return limits.smallest ? at_least(limit, x) : at_least(x, limit);
+  };
+  int64_t found = 0, c = *from;
+  for (; c < g.channels && found + kWidth * kGroup <= kHits; c += kWidth) {
+    const Vec x = load(extreme + c), limit = load(limits.value + c);
+    unsigned reached = passes(x, limit);
+    if (!reached) continue;
+    reached &= ~equal(x, limit) | at_least(load(limits.tie + c), id);
+    const bool whole = c + kWidth <= g.channels;
+    if (!whole) reached &= (1u << (g.channels - c)) - 1;
+    if (!reached) continue;
+    const auto row = [&](int r) { return static_cast<const T*>(g.rows[r]); };
+    uint64_t bits[kWords];
+    if (whole) {
+      passing_rows(g.size, [&](int r) { return passes(load(row(r) + c), limit) & reached; }, bits);
+    } else {
+      passing_rows(
+          g.size,
+          [&](int r) { return passes(load_padded(row(r), c, g.channels, 0), limit) & reached; },
+          bits);
+    }
+    for (int w = 0; w < kWords; ++w) {
+      for (uint64_t left = bits[w]; left; left &= left - 1) {
+        const int bit = w * 64 + __builtin_ctzll(left);
+        const int r = bit / kWidth, lane = bit % kWidth;
+        out[found++] = {to_float(row(r)[c + lane]), r, c + lane};
+      }
+    }
+  }
+  *from = c;
+  return found;
+}
+
+void rank(const float* keys, int count, float* ranks) {
+  for (int i = 0; i < count; i += kWidth) {
+    const Vec mine = load(keys + i);
+    Vec before = broadcast(0);
+    for (int k = 0; k < count; ++k) before = count_greater(before, broadcast(keys[k]), mine);
+    store(ranks + i, before);
+  }
+}
+
+template <class T>
+inline void keep_best_of(const T* row, int64_t channels, bool smallest, int depth, float* best,
+                         int64_t stride) {
+  const int64_t whole = channels / kWidth * kWidth;
+  float tail[kWidth];
+  for (int64_t c = 0; c < channels; c += kWidth) {
+    if (c == whole) load_tail(row, whole, channels, 0, tail);
+    Vec x = c < whole ? load(row + c) : load(tail);
+    const Vec worst = load(best + (depth - 1) * stride + c);
+    if (smallest ? !at_least(worst, x) : !at_least(x, worst)) continue;
+    for (int i = 0; i < depth; ++i) {  // x sinks to its place; NaN never enters
+      const Vec here = load(best + i * stride + c);
+      store(best + i * stride + c, smallest ? min(x, here) : max(x, here));
+      x = smallest ? max(x, here) : min(x, here);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace tuiprobe::cpu
