@@ -20,7 +20,8 @@ _RECORDS, _CAPACITY = 3, 4
 class CudaStats:
     """State of one accumulator on a CUDA device.
 
-    ``update`` enqueues on torch's current stream and never waits; the others do.
+    ``update`` enqueues on torch's current stream and never waits; the others do. All of it runs in
+    inference mode, so that tensors made in that mode can be changed outside it.
 
     Args:
         device: A CUDA device.
@@ -28,6 +29,7 @@ class CudaStats:
             accumulator takes them.
     """
 
+    @torch.inference_mode()
     def __init__(self, device: torch.device, **parts: Any) -> None:
         self._device = device
         self._native = native.DeviceState(**parts)
@@ -39,6 +41,7 @@ class CudaStats:
         self._stream: torch.cuda.Stream | None = None
         self._state = self._empty(0).to(device)
 
+    @torch.inference_mode()
     def update(self, x: torch.Tensor, rows: Rows, ids: np.ndarray[Any, Any] | None) -> None:
         """Enqueues one batch; the memory of `x` stays valid until the kernels have read it.
 
@@ -115,12 +118,14 @@ class CudaStats:
         header[_CAPACITY].fill_(room)
         self._records, self._room = records, room
 
+    @torch.inference_mode()
     def reserve(self, images: int) -> None:
         """Makes room for the figures of so many images since the last restart."""
         with torch.cuda.device(self._device):
             self._follow(torch.cuda.current_stream())
             self._make_room(images, torch.cuda.is_current_stream_capturing())
 
+    @torch.inference_mode()
     def read(self) -> dict[str, Any] | None:
         """Waits for the device and returns what it holds; None if that is nothing.
 
@@ -143,6 +148,7 @@ class CudaStats:
         )
         return held
 
+    @torch.inference_mode()
     def restart(self, base: int) -> None:
         """Waits for the device and empties the state; running numbers go on at `base`."""
         torch.cuda.synchronize(self._device)
