@@ -6,7 +6,7 @@ namespace tuiprobe::cuda {
 namespace {
 
 template <class T, int kVector>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     moments(View x, ChunkPlan plan, const Moments* state, Moments* parts) {
   DeviceContext ctx;
   moments_kernel<T, kVector>(ctx, x, plan, state, parts);

@@ -14,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <functional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -129,6 +130,45 @@ class HostContext {
   size_t done_ = 0;
 };
 
+// The threads of a block, started once.
+class HostThreads {
+ public:
+  static HostThreads& all() {
+    static HostThreads threads;
+    return threads;
+  }
+
+  HostThreads() {
+    for (int t = 0; t < kThreads; ++t) {
+      threads_.emplace_back([this, t] {
+        for (;;) {
+          start_.arrive_and_wait();
+          if (!work_) return;
+          work_(t);
+          end_.arrive_and_wait();
+        }
+      });
+    }
+  }
+
+  ~HostThreads() {
+    work_ = nullptr;
+    start_.arrive_and_wait();
+    for (std::thread& t : threads_) t.join();
+  }
+
+  void run(std::function<void(int)> work) {
+    work_ = std::move(work);
+    start_.arrive_and_wait();
+    end_.arrive_and_wait();
+  }
+
+ private:
+  std::barrier<> start_{kThreads + 1}, end_{kThreads + 1};
+  std::function<void(int)> work_;
+  std::vector<std::thread> threads_;
+};
+
 // Every block of the grid. The threads go from block to block without waiting for each other, as
 // blocks do not on the device; one that returns early must not be waited for.
 template <class Kernel>
@@ -136,18 +176,14 @@ void run_grid(int64_t grid_x, int64_t grid_y, int64_t shared_bytes, const Seed& 
               Kernel kernel) {
   std::deque<HostBlock> blocks;
   for (int64_t b = 0; b < grid_x * grid_y; ++b) blocks.emplace_back(shared_bytes);
-  std::vector<std::thread> threads;
-  for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&, t] {
-      for (int64_t b = 0; b < grid_x * grid_y; ++b) {
-        HostBlock& block = blocks[static_cast<size_t>(b)];
-        HostContext ctx(block, t, b % grid_x, b / grid_x, seed);
-        kernel(ctx);
-        block.barrier.arrive_and_drop();
-      }
-    });
-  }
-  for (std::thread& t : threads) t.join();
+  HostThreads::all().run([&](int t) {
+    for (int64_t b = 0; b < grid_x * grid_y; ++b) {
+      HostBlock& block = blocks[static_cast<size_t>(b)];
+      HostContext ctx(block, t, b % grid_x, b / grid_x, seed);
+      kernel(ctx);
+      block.barrier.arrive_and_drop();
+    }
+  });
 }
 
 }  // namespace tuiprobe::cuda
