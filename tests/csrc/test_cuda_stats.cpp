@@ -43,6 +43,8 @@ struct Bend {
   int group = 0;  // rows
   bool in_place = false;
   bool sums_in_shared = true;
+  float offset = 0;  // added to every value, then all is multiplied by
+  float scale = 1;
 };
 
 // State in plain memory, and all that was put in.
@@ -272,11 +274,15 @@ enum class Layout { last, last_unaligned, second };
 template <class T>
 void check(const Shape& shape, const Wanted& wanted, Layout layout, bool repeated_ids,
            const Bend& bend = {}, unsigned rarity = 100, int64_t room_for = 1 << 10) {
+  if (failures() > 0) return;  // a sown bug is found
   Run run(wanted, room_for);
   Oracle oracle(wanted.channels);
   const auto [n, h, w, c] = shape;
   for (unsigned round = 0; round < 2; ++round) {
     std::vector<T> data = values<T>(n * h * w * c, round + 7, rarity);
+    if (bend.offset != 0 || bend.scale != 1) {
+      for (T& x : data) x = encode<T>((to_float(x) + bend.offset) * bend.scale);
+    }
     if (n > 3) std::fill_n(data.begin() + 2 * h * w * c, c, encode<T>(2.5f));  // no variance
     View x{data.data(), kType<T>, n, h, w, c, h * w * c, w * c, c, 1};
     if (layout == Layout::second) {
@@ -311,6 +317,15 @@ void more_channels_than_threads() {
   check<float>({2, 1, 1, 300}, {300, false, 0, 0, true}, Layout::last, false);
 }
 
+void rows_at_extreme_scales_and_means() {
+  for (const float scale : {1e-42f, 1e-30f, 1e37f}) {
+    check<float>({12, 1, 2, 8}, {8, false, 0, 0, true}, Layout::last, false, {.scale = scale},
+                 1000);
+  }
+  check<float>({12, 1, 1, 8}, {8, false, 0, 0, true}, Layout::last, false,
+               {.offset = 40000, .scale = 1e-12f}, 1000);
+}
+
 void single_statistics() {
   check<float>({20, 1, 3, 5}, {5, false, 0, 0, true}, Layout::last, false, {}, 1000);
   check<float>({30, 1, 1, 4}, {4, false, 6, 0, false}, Layout::last, true);
@@ -328,8 +343,21 @@ void guessed_floors() {
                {.room = 290, .samples = 32, .depth = 8});
   check<float>({80, 1, 2, 2}, {2, false, 30, 30, false}, Layout::last, true,
                {.samples = 64, .depth = 1});
-  // More images than there is room for, as planned.
-  check<float>({2100, 1, 1, 1}, {1, false, 2, 0, false}, Layout::last, false);
+}
+
+void plans() {
+  View x{nullptr, DType::f32, 2048, 1, 1, 768, 768, 768, 768, 1};
+  CHECK(make_top_plan(x, 32).room == 2048 && make_top_plan(x, 32).depth == 0);
+  x.images = 50432;
+  const TopPlan plan = make_top_plan(x, 32);
+  CHECK(plan.room == 2048 && plan.samples == kMaxSamples && plan.depth == 5);
+  CHECK(make_top_plan(x, kMaxK).depth > 21);
+  x.width = 1000;  // too many positions to sample
+  CHECK(make_top_plan(x, 32).depth == 0);
+  CHECK(make_plan(x).images_per_chunk * make_plan(x).chunks >= x.images);
+  CHECK(make_plan(x).staged && make_plan(x).in_shared && make_plan(x).group == 4);
+  x.channels = 30000;
+  CHECK(!make_plan(x).staged && !make_plan(x).in_shared);
 }
 
 void images_beyond_the_room_for_records() {
@@ -340,11 +368,13 @@ void images_beyond_the_room_for_records() {
 
 int main(int argc, char** argv) {
   if (argc > 1) sow(argv[1]);
+  plans();
+  no_room_for_all_candidates();
+  guessed_floors();
   shapes_layouts_and_types();
   more_channels_than_threads();
   single_statistics();
-  no_room_for_all_candidates();
-  guessed_floors();
+  rows_at_extreme_scales_and_means();
   images_beyond_the_room_for_records();
   return report();
 }
