@@ -41,22 +41,32 @@ struct Columns {
   int* slot[2];  // where the image at work stands among the candidates; -1: nowhere
 };
 
-TP_HD static inline Columns place_columns(Carver& carver, int64_t channels) {
-  Columns out;
+// What every group touches, 60 bytes a channel; and what few do, always in device memory.
+TP_HD static inline void place_hot(Carver& carver, int64_t channels, Columns& out) {
   for (double*& power : out.power) power = carver.take<double>(channels);
   out.shift = carver.take<double>(channels);
   out.share = carver.take<double>(channels);
   out.min = carver.take<float>(channels);
   out.max = carver.take<float>(channels);
   out.count = carver.take<int>(channels);
-  out.exceed = carver.take<int>(channels);
-  for (int*& slot : out.slot) slot = carver.take<int>(channels);
-  return out;
 }
 
-TP_HD static inline int64_t columns_bytes(int64_t channels) {
+TP_HD static inline void place_cold(Carver& carver, int64_t channels, Columns& out) {
+  out.exceed = carver.take<int>(channels);
+  for (int*& slot : out.slot) slot = carver.take<int>(channels);
+}
+
+TP_HD static inline int64_t hot_bytes(int64_t channels) {
   Carver carver(nullptr);
-  place_columns(carver, channels);
+  Columns columns;
+  place_hot(carver, channels, columns);
+  return carver.used();
+}
+
+TP_HD static inline int64_t cold_bytes(int64_t channels) {
+  Carver carver(nullptr);
+  Columns columns;
+  place_cold(carver, channels, columns);
   return carver.used();
 }
 
@@ -82,7 +92,7 @@ struct BlockMemory {
   RowFigures* rows;
   Lead* leads;  // [kDepth]
   int* norms;
-  Columns columns;
+  char* columns;  // null where they are in device memory
 };
 
 TP_HD static inline BlockMemory place_block(Carver& carver, const Plan& plan, int64_t channels) {
@@ -91,7 +101,7 @@ TP_HD static inline BlockMemory place_block(Carver& carver, const Plan& plan, in
   out.rows = carver.take<RowFigures>(kMaxGroup);
   out.leads = carver.take<Lead>(kDepth);
   out.norms = carver.take<int>(kNormBins);
-  if (plan.in_shared) out.columns = place_columns(carver, channels);
+  out.columns = plan.in_shared ? carver.take<char>(hot_bytes(channels)) : nullptr;
   return out;
 }
 
@@ -105,7 +115,7 @@ struct Scratch {
   Moments* parts;  // [chunks, channels]
   double* shares;  // [chunks, channels]
   TopScratch top[2];
-  char* columns;  // [chunks] where they are not in shared memory
+  char* columns;  // [chunks] what is not in shared memory of the channels' sums
 };
 
 // One update, as the kernels see it.
@@ -123,9 +133,9 @@ TP_HD static inline int64_t id_of(const Job& job, int64_t image) {
   return job.state.progress->base + job.state.progress->images + image;
 }
 
-// 48 KiB of rows; two blocks then fit a multiprocessor of 164 KiB with the sums of 400 channels, of
-// 228 KiB with those of 900.
-constexpr int64_t kTileBytes = 24576, kLongestRow = 40960, kBlockBytes = 99328;
+// Two tiles hold 16 rows of 768 channels in float32, 32 in 16 bits. Two blocks of so many bytes fit
+// a multiprocessor of 228 KiB; one fits everywhere.
+constexpr int64_t kTileBytes = 25600, kLongestRow = 40960, kBlockBytes = 99328;
 
 static inline Plan make_plan(const View& x) {
   constexpr int64_t kBlocks = 528, kMinRows = 64, kParts = int64_t{1} << 20;
@@ -146,7 +156,7 @@ static inline Plan make_plan(const View& x) {
   if (!plan.staged) plan.group = kMaxGroup;
   Carver carver(nullptr);
   place_block(carver, plan, x.channels);
-  plan.in_shared = carver.used() + columns_bytes(x.channels) <= kBlockBytes;
+  plan.in_shared = carver.used() + hot_bytes(x.channels) <= kBlockBytes;
   if (plan.in_shared) {
     Carver all(nullptr);
     place_block(all, plan, x.channels);
@@ -190,9 +200,8 @@ static inline int64_t place_scratch(const Job& job, void* memory, Scratch* out) 
     out->top[end].limits = carver.take<Entry>(c);
     out->top[end].counts = carver.take<int>(c);
   }
-  if (!job.plan.in_shared) {
-    out->columns = carver.take<char>(job.plan.chunks * columns_bytes(c));
-  }
+  const int64_t columns = cold_bytes(c) + (job.plan.in_shared ? 0 : hot_bytes(c));
+  out->columns = carver.take<char>(job.plan.chunks * columns);
   return carver.used();
 }
 

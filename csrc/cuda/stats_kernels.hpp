@@ -76,9 +76,15 @@ TP_HD void leave_chunk(Ctx& ctx, const Job& job, int64_t images, const BlockMemo
 
 template <class Ctx>
 TP_HD Columns columns_of(Ctx& ctx, const Job& job, const BlockMemory& block) {
-  if (job.plan.in_shared) return block.columns;
-  Carver carver(job.scratch.columns + ctx.block_x() * columns_bytes(job.x.channels));
-  return place_columns(carver, job.x.channels);
+  const int64_t channels = job.x.channels, cold = cold_bytes(channels);
+  const int64_t hot = job.plan.in_shared ? 0 : hot_bytes(channels);
+  char* mine = job.scratch.columns + ctx.block_x() * (cold + hot);
+  Columns out;
+  Carver carver(mine);
+  place_cold(carver, channels, out);
+  Carver sums(job.plan.in_shared ? block.columns : mine + cold);
+  place_hot(sums, channels, out);
+  return out;
 }
 
 // One group, which lies in `tile` already.

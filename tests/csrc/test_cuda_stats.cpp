@@ -355,7 +355,7 @@ void plans() {
   x.width = 1000;  // too many positions to sample
   CHECK(make_top_plan(x, 32).depth == 0);
   CHECK(make_plan(x).images_per_chunk * make_plan(x).chunks >= x.images);
-  CHECK(make_plan(x).staged && make_plan(x).in_shared && make_plan(x).group == 4);
+  CHECK(make_plan(x).staged && make_plan(x).in_shared && make_plan(x).group == 8);
   x.channels = 30000;
   CHECK(!make_plan(x).staged && !make_plan(x).in_shared);
 }
