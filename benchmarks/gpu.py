@@ -1,7 +1,7 @@
-"""Channel moments on a GPU against a device-to-device copy; run by ``benchmarks/gpu_check.sh``.
+"""Statistics on a GPU against a device-to-device copy and a forward pass; run by ``gpu_check.sh``.
 
 Buffers rotate, so that no cache serves the reads. The copy counts bytes read and written, ours
-bytes read.
+bytes read. The forward pass is that of a ViT-B/16 with random weights at batch 256 in bfloat16.
 """
 
 from __future__ import annotations
@@ -10,22 +10,25 @@ import statistics
 from collections.abc import Callable
 from typing import Any
 
+import timm
 import torch
 
 from benchmarks._common import command, markdown, row
-from tuiprobe.stats import ActivationStats, ChannelMoments
+from tuiprobe.stats import ActivationStats, ChannelMoments, cuda_reason
 
-BUFFERS, ROWS, CHANNELS, ROUNDS = 8, 50432 * 7, 768, 20
+BUFFER_BYTES, BUFFERS, CHANNELS, ROUNDS = 2**30, 3, 768, 20
+MODEL, BATCH = "vit_base_patch16_224", 256
+KINDS = {"moments": ChannelMoments, "everything": ActivationStats}
 
 
 def _event() -> Any:
     return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
 
-def milliseconds(work: Callable[[int], object]) -> float:
+def milliseconds(work: Callable[[int], object], rounds: int) -> float:
     """Median device time of one call; the argument counts the calls."""
     times: list[float] = []
-    for number in range(ROUNDS + 3):
+    for number in range(rounds + 3):
         begin, end = (_event() for _ in range(2))
         begin.record()
         work(number)
@@ -35,40 +38,77 @@ def milliseconds(work: Callable[[int], object]) -> float:
     return statistics.median(times[3:])
 
 
+def bandwidths(dtype: torch.dtype, rounds: int) -> dict[str, float]:
+    """Returns GB/s of the copy and of each kind of statistics, rows of one position."""
+    rows = BUFFER_BYTES // (CHANNELS * dtype.itemsize)
+    x = [torch.randn(rows, CHANNELS, device="cuda").to(dtype) for _ in range(BUFFERS)]
+    to = torch.empty_like(x[0])
+    size = x[0].numel() * dtype.itemsize / 1e6
+    name = str(dtype).removeprefix("torch.")
+    copied = milliseconds(lambda n: to.copy_(x[n % BUFFERS]), rounds)
+    figures = {f"copy {name}": 2 * size / copied}
+    for kind, make in KINDS.items():
+        stats = make(CHANNELS, device="cuda")
+        taken = milliseconds(lambda n, stats=stats: stats.update(x[n % BUFFERS]), rounds)  # type: ignore[misc]
+        figures[f"{kind} {name}"] = size / taken
+    return figures
+
+
+def taps(rounds: int) -> dict[str, float]:
+    """Returns milliseconds of a forward pass and what taps add to it."""
+    model = timm.create_model(MODEL, pretrained=False, num_classes=0)
+    model = model.eval().to("cuda", torch.bfloat16)
+    images = torch.randn(BATCH, 3, 224, 224, device="cuda", dtype=torch.bfloat16)
+
+    def forward(final: ActivationStats | None) -> None:
+        with torch.inference_mode():
+            out = model(images)
+        if final is not None:
+            final.update(out)
+
+    def everywhere() -> float:
+        handles = []
+        for block in model.blocks:
+            stats = ActivationStats(CHANNELS, k=8, device="cuda")
+            handles.append(block.register_forward_hook(lambda _m, _i, o, s=stats: s.update(o)))
+        taken = milliseconds(lambda _: forward(None), rounds)
+        for handle in handles:
+            handle.remove()
+        return taken
+
+    bare = milliseconds(lambda _: forward(None), rounds)
+    final = ActivationStats(CHANNELS, device="cuda")
+    with_final = milliseconds(lambda _: forward(final), rounds)
+    with_taps = everywhere()
+    bare = statistics.mean((bare, milliseconds(lambda _: forward(None), rounds)))
+    return {
+        "forward ms": bare,
+        "taps on every block, %": 100 * (with_taps / bare - 1),
+        "final representation, %": 100 * (with_final / bare - 1),
+    }
+
+
 def run(quick: bool = False) -> dict[str, Any]:
-    """Returns the bandwidths in GB/s and the card's name."""
+    """Returns bandwidths in GB/s, the cost of taps in per cent and what they were measured on."""
+    if cuda_reason():
+        raise SystemExit(f"native kernels do not serve this machine: {cuda_reason()}")
+    rounds = 5 if quick else ROUNDS
     figures: dict[str, Any] = {"card": torch.cuda.get_device_name(), "torch": torch.__version__}
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
-        x = [torch.randn(ROWS, CHANNELS, device="cuda").to(dtype) for _ in range(BUFFERS)]
-        to = torch.empty_like(x[0])
-        size = x[0].numel() * x[0].element_size() / 1e6
-        moments = ChannelMoments(CHANNELS, device="cuda")
-
-        def copy(n: int, x: Any = x, to: Any = to) -> None:
-            to.copy_(x[n % BUFFERS])
-
-        def ours(n: int, x: Any = x, moments: Any = moments) -> None:
-            moments.update(x[n % BUFFERS])
-
-        name = str(dtype).removeprefix("torch.")
-        figures[f"copy {name}"] = 2 * size / milliseconds(copy)
-        figures[f"moments {name}"] = size / milliseconds(ours)
-    small = torch.randn(8192, CHANNELS, device="cuda")
-    everything = ActivationStats(CHANNELS, device="cuda")
-    figures["everything float32"] = (
-        small.numel() * 4 / 1e6 / milliseconds(lambda n: everything.update(small))
-    )
-    return figures
+        figures |= bandwidths(dtype, rounds)
+    return figures | taps(rounds)
 
 
 def table(figures: dict[str, Any]) -> str:
     """Returns the ratios as Markdown with the targets."""
     rows = [
-        row(f"moments / copy, {name}", figures[f"moments {name}"] / figures[f"copy {name}"], 0.85)
+        row(f"{kind} / copy, {name}", figures[f"{kind} {name}"] / figures[f"copy {name}"], target)
+        for kind, target in (("moments", 0.85), ("everything", 0.60))
         for name in ("float32", "float16", "bfloat16")
     ]
-    ratio = figures["everything float32"] / figures["copy float32"]
-    rows.append(row("everything / copy, float32", ratio, 0.60, note="plain torch path"))
+    note = f"of a forward pass of {figures['forward ms']:.1f} ms"
+    for work, target in (("taps on every block, %", 3.0), ("final representation, %", 0.3)):
+        rows.append(row(work, figures[work], target, at_most=True, note=note))
     head = (
         f"{figures['card']}, torch {figures['torch']}; copy {figures['copy float32']:.0f} GB/s\n\n"
     )

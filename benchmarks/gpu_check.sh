@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds, tests and times the CUDA kernels on a GPU machine without network. Needs torch with CUDA,
-# CMake, ninja, pybind11, scikit-build-core, nvcc and pytest; other wheels may lie in a folder:
+# torchvision, CMake, ninja, pybind11, scikit-build-core and nvcc; other wheels (pytest, scipy, timm)
+# may lie in a folder:
 #   benchmarks/gpu_check.sh [WHEELS]
 # Ends with a table; JSON and Markdown go to .benchmarks/gpu.*
 set -euo pipefail
@@ -21,7 +22,7 @@ cd "$site"
 if command -v compute-sanitizer >/dev/null; then
   for tool in memcheck racecheck; do
     compute-sanitizer --tool "$tool" --error-exitcode 1 \
-      "$python" -m pytest -q -p no:cacheprovider tests/gpu -k "tokens or maps"
+      "$python" -m pytest -q -p no:cacheprovider tests/gpu -k "maps or finite or top_k"
   done
 fi
 "$python" -m benchmarks.gpu --json "$site/gpu.json" | tee "$site/gpu.md"

@@ -12,22 +12,20 @@
 #include "cpu/parallel.hpp"
 #include "cpu/precision.hpp"
 #include "cpu/stats.hpp"
-#if defined(TUIPROBE_WITH_CUDA)
-#include "cuda/moments.hpp"
-#endif
+#include "state_arrays.hpp"
 
 namespace py = pybind11;
 
 namespace tuiprobe {
+
+void bind_cuda(py::module_& m);  // bindings_cuda.cpp
+
 namespace {
 
 using cpu::Options;
 using cpu::Samples;
 using cpu::State;
 using cpu::TopK;
-
-template <class T>
-using Array = py::array_t<T, py::array::c_style>;
 
 const pid_t kLoadedIn = getpid();
 
@@ -36,11 +34,6 @@ void refuse_forked_child() {
   throw std::runtime_error(
       "tuiprobe.stats was loaded before this process was forked, and OpenMP's threads do not "
       "survive a fork; start workers with the 'spawn' or 'forkserver' method");
-}
-
-template <class T>
-Array<T> to_array(const std::vector<T>& v) {
-  return Array<T>(static_cast<py::ssize_t>(v.size()), v.data());
 }
 
 // A one-dimensional array field of the given length, checked.
@@ -65,25 +58,6 @@ template <class T>
 std::vector<T> read(const py::dict& d, const std::string& name, py::ssize_t length) {
   const Array<T> a = field<T>(d, name, length);
   return std::vector<T>(a.data(), a.data() + a.size());
-}
-
-py::dict write_moments(const std::vector<Moments>& moments) {
-  py::dict d;
-  const auto column = [&](const char* name, auto member) {
-    using T = std::decay_t<decltype(moments[0].*member)>;
-    Array<T> a(static_cast<py::ssize_t>(moments.size()));
-    for (size_t c = 0; c < moments.size(); ++c) a.mutable_data()[c] = moments[c].*member;
-    d[name] = a;
-  };
-  column("count", &Moments::count);
-  column("nonfinite", &Moments::nonfinite);
-  column("mean", &Moments::mean);
-  column("m2", &Moments::m2);
-  column("m3", &Moments::m3);
-  column("m4", &Moments::m4);
-  column("min", &Moments::min);
-  column("max", &Moments::max);
-  return d;
 }
 
 void read_moments(const py::dict& d, std::vector<Moments>& moments) {
@@ -128,29 +102,6 @@ py::dict summarize(const std::vector<Moments>& moments) {
   return out;
 }
 
-py::dict write_topk(const TopK& top) {
-  const auto channels = static_cast<py::ssize_t>(top.sizes.size());
-  const std::vector<py::ssize_t> shape{channels, top.k};
-  Array<float> values(shape);
-  Array<int64_t> ids(shape);
-  Array<int32_t> positions(shape);
-  for (py::ssize_t c = 0; c < channels; ++c) {
-    for (int i = 0; i < top.k; ++i) {
-      const bool there = i < top.sizes[c];
-      const Entry e = there ? top.list(c)[i] : Entry{NAN, -1, -1};
-      const py::ssize_t at = c * top.k + i;
-      values.mutable_data()[at] = top.smallest ? 0.0f - e.key : e.key;
-      ids.mutable_data()[at] = e.id;
-      positions.mutable_data()[at] = e.position;
-    }
-  }
-  py::dict d;
-  d["values"] = values;
-  d["sample_ids"] = ids;
-  d["positions"] = positions;
-  return d;
-}
-
 void read_topk(const py::dict& d, TopK& top) {
   const auto channels = static_cast<py::ssize_t>(top.sizes.size());
   const auto values = field<float>(d, "values", channels * top.k);
@@ -163,22 +114,6 @@ void read_topk(const py::dict& d, TopK& top) {
       throw py::value_error("state field 'values' holds a filled entry that is not finite");
     top.offer(at / top.k, {(top.smallest ? -v : v) + 0.0f, positions.data()[at], ids.data()[at]});
   }
-}
-
-py::dict write_samples(const Samples& s) {
-  py::dict d;
-  d["sample_ids"] = to_array(s.ids);
-  d["kurtosis"] = to_array(s.kurtosis);
-  d["self_share"] = to_array(s.self_share);
-  d["leading"] = to_array(s.leading);
-  d["share_sum"] = to_array(s.share_sum);
-  d["share_square_sum"] = to_array(std::vector<double>{s.share_square_sum});
-  d["leading_count"] = to_array(s.leading_count);
-  d["exceed_count"] = to_array(s.exceed_count);
-  d["norm_histogram"] = to_array(s.norm_histogram);
-  d["rows"] = to_array(std::vector<int64_t>{s.rows});
-  d["degenerate"] = to_array(std::vector<int64_t>{s.degenerate});
-  return d;
 }
 
 Samples read_samples(const py::dict& d, int64_t channels) {
@@ -326,10 +261,6 @@ class Accumulator {
   mutable std::mutex mutex_;
 };
 
-void require(bool condition, const char* message) {
-  if (!condition) throw py::value_error(message);
-}
-
 // Arrays as tuiprobe.stats prepares them; checked again, so that no call can read out of bounds.
 py::tuple average_precision(uintptr_t data, int dtype, std::array<int64_t, 2> shape,
                             std::array<int64_t, 2> strides, const Array<int64_t>& starts,
@@ -398,71 +329,6 @@ double read_memory(uintptr_t data, int64_t count, int flavour, int threads) {
   return sum;
 }
 
-// Why CUDA tensors do not take the kernels; empty where they do.
-std::string cuda_reason() {
-#if defined(TUIPROBE_WITH_CUDA)
-  const char* reason = cuda::unavailable();
-  return reason == nullptr ? "" : reason;
-#else
-  return "built without CUDA: " TUIPROBE_CUDA_REASON;
-#endif
-}
-
-#if defined(TUIPROBE_WITH_CUDA)
-View device_view(uintptr_t data, int dtype, std::array<int64_t, 4> shape,
-                 std::array<int64_t, 4> strides) {
-  require(dtype >= 0 && dtype <= 2, "unknown dtype code");
-  for (const int64_t size : shape) require(size >= 0 && size < INT32_MAX, "sizes out of range");
-  require(shape[3] >= 1, "no channels");
-  require(data != 0 || shape[0] * shape[1] * shape[2] == 0, "null data pointer");
-  return {reinterpret_cast<const void*>(data),
-          static_cast<DType>(dtype),
-          shape[0],
-          shape[1],
-          shape[2],
-          shape[3],
-          strides[0],
-          strides[1],
-          strides[2],
-          strides[3]};
-}
-
-int64_t cuda_scratch_bytes(std::array<int64_t, 4> shape) {
-  return cuda::scratch_bytes(device_view(1, 0, shape, {}));
-}
-
-// All pointers are device memory on the current device; enqueues and returns.
-void cuda_update_moments(uintptr_t data, int dtype, std::array<int64_t, 4> shape,
-                         std::array<int64_t, 4> strides, uintptr_t state, int64_t state_bytes,
-                         uintptr_t scratch, int64_t scratch_size, uintptr_t stream) {
-  const View view = device_view(data, dtype, shape, strides);
-  require(state != 0 && state_bytes == shape[3] * static_cast<int64_t>(sizeof(Moments)),
-          "state of another size");
-  require(scratch_size >= cuda::scratch_bytes(view), "scratch too small");
-  const char* error;
-  {
-    py::gil_scoped_release release;
-    error = cuda::update_moments(view, reinterpret_cast<Moments*>(state),
-                                 reinterpret_cast<void*>(scratch), reinterpret_cast<void*>(stream));
-  }
-  if (error != nullptr) throw std::runtime_error(std::string("CUDA: ") + error);
-}
-#endif
-
-// The bytes of `channels` empty Moments, and back: how state lies in device memory.
-py::bytes empty_moments(int64_t channels) {
-  require(channels >= 1, "no channels");
-  const std::vector<Moments> empty(static_cast<size_t>(channels));
-  return py::bytes(reinterpret_cast<const char*>(empty.data()), empty.size() * sizeof(Moments));
-}
-
-py::dict decode_moments(const std::string& bytes) {
-  require(bytes.size() % sizeof(Moments) == 0, "not whole Moments");
-  std::vector<Moments> moments(bytes.size() / sizeof(Moments));
-  std::memcpy(moments.data(), bytes.data(), bytes.size());
-  return write_moments(moments);
-}
-
 std::string isa() {
   const char* error = nullptr;
   const cpu::Kernels* set = cpu::kernels(&error);
@@ -498,15 +364,7 @@ PYBIND11_MODULE(_native, m) {
         py::arg("shape"), py::arg("strides"), py::arg("starts"), py::arg("concepts"),
         py::arg("positives"), py::arg("false_weight"), py::arg("groups"), py::arg("concept_group"),
         py::arg("both_signs"), py::arg("threads"));
-#if defined(TUIPROBE_WITH_CUDA)
-  m.def("cuda_scratch_bytes", &tuiprobe::cuda_scratch_bytes, py::arg("shape"));
-  m.def("cuda_update_moments", &tuiprobe::cuda_update_moments, py::arg("data"), py::arg("dtype"),
-        py::arg("shape"), py::arg("strides"), py::arg("state"), py::arg("state_bytes"),
-        py::arg("scratch"), py::arg("scratch_size"), py::arg("stream"));
-#endif
-  m.def("cuda_reason", &tuiprobe::cuda_reason);
-  m.def("empty_moments", &tuiprobe::empty_moments, py::arg("channels"));
-  m.def("decode_moments", [](const py::bytes& b) { return tuiprobe::decode_moments(b); });
+  tuiprobe::bind_cuda(m);
   m.def("read_memory", &tuiprobe::read_memory, py::arg("data"), py::arg("count"),
         py::arg("flavour"), py::arg("threads"));
   m.def("isa", &tuiprobe::isa, "Instruction set in use.");

@@ -1,23 +1,13 @@
 // Channel moments on a GPU: block partials in float64, then one ordered merge into the state.
 //
-// Every kernel is a template over its context: on the device that is intrinsics (device.cuh), in
-// the tests one host thread a CUDA thread with real barriers (tests/csrc/host_context.hpp), so that
-// the same source runs under AddressSanitizer and ThreadSanitizer without a GPU.
-//
 // Float64 throughout: the sums then hold the guarantee at any scale without a second pass, and on
 // data-centre GPUs (half the float32 rate) it stays below the cost of reading the memory.
 #pragma once
 
-#include <math.h>
-
-#include "../layout.hpp"
 #include "../moments.hpp"
+#include "context.hpp"
 
 namespace tuiprobe::cuda {
-
-constexpr int kLanes = 32;  // threads along the channels (or the chunks, when merging)
-constexpr int kDepth = 8;   // threads along the rows
-constexpr int kThreads = kLanes * kDepth;
 
 // The cut of a batch into chunks of rows. It depends on the shape alone.
 struct ChunkPlan {
@@ -186,6 +176,6 @@ TP_HD void merge_moments_kernel(Ctx& ctx, const Moments* parts, int64_t channels
 }
 
 // Bytes of shared memory every kernel here needs.
-constexpr int kSharedBytes = kThreads * static_cast<int>(sizeof(Moments));
+constexpr int kMomentsSharedBytes = kThreads * static_cast<int>(sizeof(Moments));
 
 }  // namespace tuiprobe::cuda

@@ -51,22 +51,35 @@ def test_update(build, isa):
 
 
 @pytest.mark.parametrize("sanitizer", ["address", "thread"])
-def test_cuda_kernels_on_the_host(build, sanitizer):
-    run(build / f"test_cuda_kernels_{sanitizer}")
+@pytest.mark.parametrize("kernels", ["moments", "stats"])
+def test_cuda_kernels_on_the_host(build, kernels, sanitizer):
+    run(build / f"test_cuda_{kernels}_{sanitizer}")
 
 
-@pytest.mark.parametrize("barrier", [1, 2, 3, 4])
-def test_a_missing_barrier_is_noticed(build, barrier):
-    command = [build / "test_cuda_kernels_thread", str(barrier)]
+def must_be_noticed(test, bug):
     first = {**os.environ, "TSAN_OPTIONS": "halt_on_error=1"}
-    result = subprocess.run(command, capture_output=True, text=True, timeout=900, env=first)
+    result = subprocess.run([test, bug], capture_output=True, text=True, timeout=900, env=first)
     assert result.returncode != 0
     assert "data race" in result.stderr or "failed" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("kernels", "barrier"),
+    [("moments", k) for k in range(1, 5)] + [("stats", k) for k in range(1, 8)],
+)
+def test_a_missing_barrier_is_noticed(build, kernels, barrier):
+    must_be_noticed(build / f"test_cuda_{kernels}_thread", str(barrier))
+
+
+@pytest.mark.parametrize("bug", ["wait", "exchange", "atomic", "overflow", "floor"])
+def test_other_bugs_are_noticed(build, bug):
+    must_be_noticed(build / "test_cuda_stats_thread", bug)
+
+
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
-def test_nvcc_compiles_the_kernels_without_a_warning(tmp_path):
-    source = ROOT / "csrc" / "cuda" / "moments.cu"
+@pytest.mark.parametrize("name", sorted(f.name for f in ROOT.glob("csrc/cuda/*.cu")))
+def test_nvcc_compiles_the_kernels_without_a_warning(tmp_path, name):
+    source = ROOT / "csrc" / "cuda" / name
     flags = ["-std=c++17", "-Werror=all-warnings", "-Xcompiler=-Wall,-Wextra,-Werror"]
     targets = ["-gencode=arch=compute_80,code=sm_80", "-gencode=arch=compute_90,code=sm_90"]
-    run("nvcc", *flags, *targets, "-c", str(source), "-o", str(tmp_path / "moments.o"))
+    run("nvcc", *flags, *targets, "-c", str(source), "-o", str(tmp_path / "kernels.o"))

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from tuiprobe.stats._cuda_moments import CudaMoments
+from tuiprobe.stats._cuda import CudaStats
 from tuiprobe.stats._input import read_activations, read_sample_ids
 from tuiprobe.stats._native import native
 from tuiprobe.stats._summaries import (
@@ -33,15 +33,17 @@ class _Accumulator:
         self._core = native.Accumulator(channels=channels, **_NOTHING | parts)
         self._parts = parts
         self._lock = threading.Lock()
-        wanted = self.device.type == "cuda" and parts == {"moments": True}
-        self._cuda = (
-            CudaMoments(channels, self.device) if wanted and not native.cuda_reason() else None
-        )
+        self._cuda = None
+        longest = max(parts.get("largest", 0), parts.get("smallest", 0))
+        if self.device.type == "cuda" and not native.cuda_reason() and longest <= native.CUDA_MAX_K:
+            self._cuda = CudaStats(self.device, channels=channels, **_NOTHING | parts)
 
     def update(self, x: Any, sample_ids: Any = None, *, channel_dim: int = -1) -> None:
         """Takes the activations of whole images; an empty batch changes nothing.
 
-        Tensors that require grad are read as if detached. Nothing is copied.
+        Tensors that require grad are read as if detached. Nothing is copied. On CUDA the work is
+        enqueued on torch's current stream, after earlier updates, and may be captured in a graph:
+        each replay then counts as an update, with running numbers for ids.
 
         Args:
             x: float32, float16 or bfloat16 tensor, or float32 or float16 NumPy array, of any
@@ -53,17 +55,18 @@ class _Accumulator:
         Raises:
             TypeError: For another dtype, layout or kind of tensor.
             ValueError: For another shape, channel count, device or number of ids.
-            RuntimeError: In a process forked after this module was loaded.
+            RuntimeError: In a process forked after this module was loaded, or if a graph is
+                captured and there is no room for its images (see :meth:`reserve`).
         """
         rows = read_activations(x, self.channels, channel_dim, self.device)
         ids = read_sample_ids(sample_ids, rows.shape[0])
         if self.device.type == "cpu":
             threads = torch.get_num_threads()
             self._core.update(rows.data, rows.dtype, rows.shape, rows.strides, ids, threads)
-        elif self._cuda is not None and self._parts == {"moments": True}:
+        elif self._cuda is not None:
             if rows.shape[0]:
                 with self._lock:
-                    self._cuda.update(x, rows)
+                    self._cuda.update(x, rows, ids)
         else:
             self._update_in_torch(x, ids, channel_dim)
 
@@ -71,13 +74,19 @@ class _Accumulator:
         """Brings what a device holds into the native core, and returns the core."""
         if self._cuda is not None:
             with self._lock:
-                held = self._cuda.drain()
+                held = self._cuda.read()
                 if held is not None:
                     part = native.Accumulator(channels=self.channels, **_NOTHING | self._parts)
-                    held["images"] = np.array([held["images"]])
                     part.load(held)
                     self._core.merge(part)
+                    self._cuda.restart(self._core.images())
         return self._core
+
+    def _restart(self) -> None:
+        """After the core has changed: what a device counts goes on from there."""
+        if self._cuda is not None:
+            with self._lock:
+                self._cuda.restart(self._core.images())
 
     def _update_in_torch(self, x: torch.Tensor, ids: Any, channel_dim: int) -> None:
         """Plain torch in float64, where the extension has no kernels for the device."""
@@ -90,6 +99,17 @@ class _Accumulator:
                 part.load(state)
                 self._core.merge(part)
 
+    def reserve(self, images: int) -> None:
+        """Makes room on a CUDA device for the per-image figures of so many images.
+
+        Updates make room as they need it, but the replays of a CUDA graph cannot: reserve, before
+        the capture, for all images between two calls of ``compute``. From the first update on there
+        is room for 65,536. Elsewhere this does nothing.
+        """
+        if self._cuda is not None:
+            with self._lock:
+                self._cuda.reserve(images)
+
     def merge(self, other: Self) -> Self:
         """Adds what another accumulator of the same kind has seen; returns self.
 
@@ -100,6 +120,7 @@ class _Accumulator:
         if type(other) is not type(self):
             raise TypeError(f"cannot merge {type(other).__name__} into {type(self).__name__}")
         self._settle().merge(other._settle())
+        self._restart()
         return self
 
     def state_dict(self) -> dict[str, torch.Tensor]:
@@ -128,7 +149,8 @@ class _Accumulator:
                 nested.setdefault(part, {})[key] = array
             else:
                 nested[part] = array
-        self._settle().load(nested)
+        self._core.load(nested)
+        self._restart()
 
 
 _NOTHING = {"moments": False, "largest": 0, "smallest": 0, "samples": False}
@@ -202,7 +224,7 @@ class ChannelTopK(_Accumulator):
 
     def compute(self) -> TopK:
         """Returns the entries, best first."""
-        return TopK(**self._core.summary(self._end)[self._end])
+        return TopK(**self._settle().summary(self._end)[self._end])
 
 
 class SampleMoments(_Accumulator):
@@ -225,18 +247,18 @@ class SampleMoments(_Accumulator):
 
     def compute(self) -> SampleSummary:
         """Returns the figures of all images seen so far."""
-        return sample_summary(self._core.summary("samples")["samples"])
+        return sample_summary(self._settle().summary("samples")["samples"])
 
 
 class _SamplesOf:
     """The per-image part of an :class:`ActivationStats`."""
 
-    def __init__(self, core: Any) -> None:
-        self._core = core
+    def __init__(self, whole: ActivationStats) -> None:
+        self._whole = whole
 
     def compute(self) -> SampleSummary:
         """Returns the figures of all images seen so far."""
-        return sample_summary(self._core.summary("samples")["samples"])
+        return sample_summary(self._whole._settle().summary("samples")["samples"])
 
 
 class ActivationStats(_Accumulator):
@@ -263,11 +285,11 @@ class ActivationStats(_Accumulator):
     @property
     def samples(self) -> _SamplesOf:
         """The per-image part alone, cheaper to compute than the whole."""
-        return _SamplesOf(self._core)
+        return _SamplesOf(self)
 
     def compute(self) -> ActivationSummary:
         """Returns everything about all images seen so far."""
-        parts = self._core.summary()
+        parts = self._settle().summary()
         return ActivationSummary(
             moments=Moments(**parts["moments"]),
             largest=TopK(**parts["largest"]),

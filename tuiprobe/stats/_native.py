@@ -41,6 +41,6 @@ def openmp_runtime() -> str:
 def cuda_reason() -> str:
     """Returns why CUDA tensors take the plain torch path; empty where native kernels serve them.
 
-    Only :class:`tuiprobe.stats.ChannelMoments` has native CUDA kernels.
+    Native kernels serve every accumulator whose k is at most 1,024.
     """
     return str(native.cuda_reason())

@@ -1,4 +1,4 @@
-"""The same statistics in plain torch and float64, for CUDA tensors where no kernels are built.
+"""The same statistics in plain torch and float64, for CUDA tensors that no native kernels serve.
 
 Correct, not fast: it copies chunks of the activations, and waits for the device in every update.
 """

@@ -1,8 +1,8 @@
-// The CUDA kernels on the host, over odd shapes, element types and layouts. With an argument k the
-// k-th barrier is left out, which must not go unnoticed.
-#include <random>
-
+// The CUDA kernels of channel moments on the host, over odd shapes, element types and layouts. With
+// an argument k the k-th barrier is left out, which must not go unnoticed.
+#include "../../csrc/cuda/moments_kernels.hpp"
 #include "check.hpp"
+#include "encode.hpp"
 #include "host_context.hpp"
 
 using namespace tuiprobe;
@@ -10,52 +10,7 @@ using namespace tuiprobe::cuda;
 
 namespace {
 
-int skip = 0;
-
-template <class T>
-T encode(float x);
-
-template <>
-float encode<float>(float x) {
-  return x;
-}
-
-template <>
-BFloat16 encode<BFloat16>(float x) {
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  return {static_cast<uint16_t>(bits >> 16)};
-}
-
-template <>
-Half encode<Half>(float x) {  // small multiples of a quarter, infinity and NaN only
-  uint32_t bits;
-  std::memcpy(&bits, &x, sizeof bits);
-  const uint32_t sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;
-  if (rest >= 0x7f800000u) {
-    return {static_cast<uint16_t>(sign | (rest > 0x7f800000u ? 0x7e00u : 0x7c00u))};
-  }
-  return {static_cast<uint16_t>(rest == 0 ? sign : sign | (rest - 0x38000000u) >> 13)};
-}
-
-template <class T>
-constexpr DType kType = sizeof(T) == 4 ? DType::f32 : DType::f16;
-template <>
-constexpr DType kType<BFloat16> = DType::bf16;
-
-template <class T>
-std::vector<T> values(int64_t n, unsigned seed) {
-  std::mt19937 random(seed);
-  std::vector<T> out;
-  for (int64_t i = 0; i < n; ++i) {
-    const unsigned draw = random() % 200;
-    const float x = draw == 0   ? INFINITY
-                    : draw == 1 ? NAN
-                                : static_cast<float>(static_cast<int>(random() % 61) - 30) / 4;
-    out.push_back(encode<T>(x));
-  }
-  return out;
-}
+Seed seed;
 
 template <class T>
 void update(const View& x, std::vector<Moments>& state, bool vectors) {
@@ -64,19 +19,20 @@ void update(const View& x, std::vector<Moments>& state, bool vectors) {
   constexpr int kVector = 16 / sizeof(T);
   const auto tiles = [&](int64_t each) { return (x.channels + each - 1) / each; };
   if (x.channel_stride != 1) {
-    run_grid(x.channels, plan.chunks, skip, [&](HostContext& ctx) {
+    run_grid(x.channels, plan.chunks, kMomentsSharedBytes, seed, [&](HostContext& ctx) {
       strided_moments_kernel<T>(ctx, x, plan, state.data(), parts.data());
     });
   } else if (vectors) {
-    run_grid(tiles(kLanes * kVector), plan.chunks, skip, [&](HostContext& ctx) {
-      moments_kernel<T, kVector>(ctx, x, plan, state.data(), parts.data());
-    });
+    run_grid(tiles(kLanes * kVector), plan.chunks, kMomentsSharedBytes, seed,
+             [&](HostContext& ctx) {
+               moments_kernel<T, kVector>(ctx, x, plan, state.data(), parts.data());
+             });
   } else {
-    run_grid(tiles(kLanes), plan.chunks, skip, [&](HostContext& ctx) {
+    run_grid(tiles(kLanes), plan.chunks, kMomentsSharedBytes, seed, [&](HostContext& ctx) {
       moments_kernel<T, 1>(ctx, x, plan, state.data(), parts.data());
     });
   }
-  run_grid(tiles(kDepth), 1, skip, [&](HostContext& ctx) {
+  run_grid(tiles(kDepth), 1, kMomentsSharedBytes, seed, [&](HostContext& ctx) {
     merge_moments_kernel(ctx, parts.data(), x.channels, plan.chunks, state.data());
   });
 }
@@ -111,22 +67,14 @@ void check_shape(int64_t images, int64_t h, int64_t w, int64_t c) {
   constexpr int64_t kVector = 16 / sizeof(T);
   std::vector<Moments> state[3], wanted(static_cast<size_t>(c));
   for (auto& s : state) s.resize(static_cast<size_t>(c));
-  for (unsigned seed = 0; seed < 2; ++seed) {  // the second update starts from a state
-    const std::vector<T> data = values<T>(images * h * w * c, seed);
+  for (unsigned round = 0; round < 2; ++round) {  // the second update starts from a state
+    const std::vector<T> data = values<T>(images * h * w * c, round);
     const View last{data.data(), kType<T>, images, h, w, c, h * w * c, w * c, c, 1};
     add_slowly(last, wanted);
     if (c % kVector == 0) update<T>(last, state[0], true);
     update<T>(last, state[1], false);
-    std::vector<T> turned(data.size(), T{});
+    const std::vector<T> turned = channels_second(data, images, h * w, c);
     const View first{turned.data(), kType<T>, images, h, w, c, c * h * w, w, 1, h * w};
-    for (int64_t i = 0; i < images; ++i) {
-      for (int64_t p = 0; p < h * w; ++p) {
-        for (int64_t k = 0; k < c; ++k) {
-          turned[static_cast<size_t>((i * c + k) * h * w + p)] =
-              data[static_cast<size_t>((i * h * w + p) * c + k)];
-        }
-      }
-    }
     update<T>(first, state[2], false);
   }
   if (c % kVector == 0) compare(state[0], wanted);
@@ -137,7 +85,7 @@ void check_shape(int64_t images, int64_t h, int64_t w, int64_t c) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc > 1) skip = std::atoi(argv[1]);
+  if (argc > 1) seed.barrier = std::atoi(argv[1]);
   check_shape<float>(1, 1, 1, 1);
   check_shape<float>(70, 1, 1, 5);
   check_shape<float>(3, 3, 7, 8);

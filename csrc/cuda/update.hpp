@@ -1,0 +1,22 @@
+// One update of an accumulator in device memory; plain C++, so that the bindings need no CUDA
+// header.
+#pragma once
+
+#include "../layout.hpp"
+#include "state.hpp"
+
+namespace tuiprobe::cuda {
+
+// Bytes of scratch that an update by `x` needs.
+int64_t scratch_bytes(const Wanted& wanted, const View& x);
+
+// Enqueues on `stream` the update by `x` of the state in `state`; all pointers are memory of the
+// current device. `ids` holds one id an image, or is null for running numbers. Neither waits nor
+// allocates. Returns null or CUDA's message.
+const char* update(const Wanted& wanted, const View& x, const int64_t* ids, void* state,
+                   void* scratch, void* stream);
+
+// Null where a device can be used, else CUDA's reason.
+const char* unavailable();
+
+}  // namespace tuiprobe::cuda

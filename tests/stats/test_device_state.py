@@ -1,0 +1,108 @@
+"""How a state lies in device memory: written here by hand, read by the native module."""
+
+import numpy as np
+import pytest
+import tuiprobe._native as native
+
+NOTHING = {"moments": False, "largest": 0, "smallest": 0, "samples": False}
+EVERYTHING = {"moments": True, "largest": 2, "smallest": 2, "samples": True}
+
+PROGRESS = np.dtype(
+    [("base", "i8"), ("images", "i8"), ("rows", "i8"), ("at", "u8"), ("room", "i8")]
+)
+MOMENTS = np.dtype(
+    [
+        ("count", "i8"),
+        ("nonfinite", "i8"),
+        *((f, "f8") for f in ["mean", "m2", "m3", "m4", "min", "max"]),
+    ]
+)
+ENTRY = np.dtype([("key", "f4"), ("position", "i4"), ("id", "i8")])
+RECORD = np.dtype([("id", "i8"), ("kurtosis", "f8"), ("self_share", "f8"), ("leading", "i8")])
+
+
+def padded(array):
+    data = array.tobytes()
+    return data + b"\0" * (-len(data) % 16)
+
+
+def top(entries, sizes):
+    return padded(np.array(entries, ENTRY)) + padded(np.array(sizes, "i4"))
+
+
+def accumulator(parts, channels=3):
+    return native.Accumulator(channels=channels, **NOTHING | parts)
+
+
+@pytest.mark.parametrize(
+    "parts", [{"moments": True}, {"largest": 4}, {"samples": True}, EVERYTHING]
+)
+def test_an_empty_state_is_that_of_a_new_accumulator(parts):
+    device = native.DeviceState(channels=3, **NOTHING | parts)
+    state = device.empty(base=7, records=1 << 40, capacity=5)
+    assert len(state) == device.bytes()
+    header = np.frombuffer(state[: PROGRESS.itemsize], PROGRESS)[0]
+    assert header.tolist() == (7, 0, 0, 1 << 40, 5)
+    assert device.images(state) == (0, 0)
+    loaded = accumulator(parts)
+    loaded.load(device.read(state, b""))
+    for name, value in accumulator(parts).state().items():
+        np.testing.assert_equal(loaded.state()[name], value)
+
+
+def test_what_the_kernels_leave_is_read():
+    device = native.DeviceState(channels=2, **EVERYTHING)
+    moments = np.array([(3, 1, 1.5, 2, 3, 4, -1, 5), (0, 4, 0, 0, 0, 0, np.inf, -np.inf)], MOMENTS)
+    void = (0, 0, 0)
+    state = b"".join(
+        [
+            padded(np.array([(10, 2, 4, 1 << 40, 8)], PROGRESS)),
+            padded(moments),
+            top([(5, 1, 11), (3, 0, 10), (2, 1, 10), void], [2, 1]),
+            top([(1, 0, 10), void, void, void], [1, 0]),
+            padded(np.array([0.75, 0.25])),
+            padded(np.array([2, 0])),
+            padded(np.arange(96)),
+        ]
+    )
+    records = np.array([(10, 2.5, 0.625, 0), (11, np.nan, np.nan, -1)], RECORD)
+    assert device.images(state) == (2, 2)
+    loaded = native.Accumulator(channels=2, **EVERYTHING)
+    loaded.load(device.read(state, records.tobytes()))
+    got = loaded.state()
+    assert got["images"].tolist() == [2]
+    for name in MOMENTS.names:
+        np.testing.assert_equal(got["moments"][name], moments[name])
+    np.testing.assert_equal(got["largest"]["values"], np.float32([[5, 3], [2, np.nan]]))
+    assert got["largest"]["sample_ids"].tolist() == [[11, 10], [10, -1]]
+    assert got["largest"]["positions"].tolist() == [[1, 0], [1, -1]]
+    np.testing.assert_equal(got["smallest"]["values"], np.float32([[-1, np.nan], [np.nan] * 2]))
+    samples = got["samples"]
+    np.testing.assert_equal(samples["kurtosis"], [2.5, np.nan])
+    np.testing.assert_equal(samples["self_share"], [0.625, np.nan])
+    assert samples["sample_ids"].tolist() == [10, 11]
+    assert samples["leading"].tolist() == [0, -1]
+    assert samples["leading_count"].tolist() == [1, 0]
+    assert samples["share_square_sum"].tolist() == [0.625]
+    assert samples["share_sum"].tolist() == [0.75, 0.25]
+    assert samples["exceed_count"].tolist() == [2, 0]
+    assert samples["norm_histogram"].tolist() == list(range(96))
+    assert (samples["rows"].tolist(), samples["degenerate"].tolist()) == ([4], [1])
+
+
+def test_bytes_of_another_state_are_refused():
+    device = native.DeviceState(channels=2, **EVERYTHING)
+    state = device.empty(base=0, records=0, capacity=0)
+    with pytest.raises(ValueError, match="another size"):
+        device.images(state + b"\0")
+    with pytest.raises(ValueError, match="another number"):
+        device.read(state, b"\0" * RECORD.itemsize)
+    with pytest.raises(ValueError, match="more than the kernels keep"):
+        native.DeviceState(channels=2, **NOTHING | {"largest": native.CUDA_MAX_K + 1})
+
+
+def test_images_beyond_the_room_are_told():
+    device = native.DeviceState(channels=1, **NOTHING | {"samples": True})
+    state = bytearray(device.empty(base=0, records=0, capacity=4))
+    state[8:16] = np.int64(6).tobytes()
+    assert device.images(bytes(state)) == (6, 4)

@@ -1,0 +1,161 @@
+"""Statistics of CUDA tensors by the native kernels; all device memory is that of torch tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from tuiprobe.stats._input import Rows
+from tuiprobe.stats._native import native
+
+_FIRST_ROOM = 65536
+"""Images there is room for from the first update on: 2 MiB of records."""
+
+_RECORDS, _CAPACITY = 3, 4
+"""Where the state holds the address of the records and their number, in int64."""
+
+
+class CudaStats:
+    """State of one accumulator on a CUDA device.
+
+    ``update`` enqueues on torch's current stream and never waits; the others do. All of it runs in
+    inference mode, so that tensors made in that mode can be changed outside it.
+
+    Args:
+        device: A CUDA device.
+        parts: ``channels``, ``moments``, ``largest``, ``smallest`` and ``samples``, as the native
+            accumulator takes them.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, device: torch.device, **parts: Any) -> None:
+        self._device = device
+        self._native = native.DeviceState(**parts)
+        self._samples = bool(parts["samples"])
+        self._records = torch.empty(0, dtype=torch.uint8, device=device)
+        self._room = 0
+        self._images = 0  # since the last restart, those of a graph's replays not counted
+        self._captured = False
+        self._stream: torch.cuda.Stream | None = None
+        self._state = self._empty(0).to(device)
+
+    @torch.inference_mode()
+    def update(self, x: torch.Tensor, rows: Rows, ids: np.ndarray[Any, Any] | None) -> None:
+        """Enqueues one batch; the memory of `x` stays valid until the kernels have read it.
+
+        Raises:
+            ValueError: For sample ids while a graph is captured.
+            RuntimeError: If a graph is captured and there is no room for its images.
+        """
+        with torch.cuda.device(self._device):
+            stream = torch.cuda.current_stream()
+            capturing = torch.cuda.is_current_stream_capturing()
+            if capturing and ids is not None:
+                raise ValueError(
+                    "sample_ids would be the same in every replay of a graph; omit them"
+                )
+            if not capturing:
+                self._follow(stream)
+            self._make_room(self._images + rows.shape[0], capturing)
+            self._launch(x, rows, ids, stream, capturing)
+        self._images += rows.shape[0]
+        self._captured = self._captured or capturing
+
+    def _launch(
+        self,
+        x: torch.Tensor,
+        rows: Rows,
+        ids: np.ndarray[Any, Any] | None,
+        stream: torch.cuda.Stream,
+        capturing: bool,
+    ) -> None:
+        on_device = None
+        if ids is not None:
+            # From pinned memory the copy is enqueued as well.
+            on_device = torch.from_numpy(ids).pin_memory().to(self._device, non_blocking=True)
+        size = self._native.scratch_bytes(rows.dtype, rows.shape, rows.strides)
+        # Of torch's pool, in the order of the stream; under capture of the graph's own.
+        scratch = torch.empty(size, dtype=torch.uint8, device=self._device)
+        self._native.update(
+            data=rows.data,
+            dtype=rows.dtype,
+            shape=rows.shape,
+            strides=rows.strides,
+            ids=0 if on_device is None else on_device.data_ptr(),
+            state=self._state.data_ptr(),
+            state_bytes=self._state.numel(),
+            scratch=scratch.data_ptr(),
+            scratch_size=scratch.numel(),
+            stream=stream.cuda_stream,
+        )
+        if not capturing:
+            for used in (x, self._state, self._records):
+                used.record_stream(stream)
+
+    def _follow(self, stream: torch.cuda.Stream) -> None:
+        """Orders this update after the last one, where that went to another stream."""
+        if self._stream is not None and self._stream != stream:
+            stream.wait_stream(self._stream)
+        self._stream = stream
+
+    def _make_room(self, images: int, capturing: bool) -> None:
+        if not self._samples or images <= self._room:
+            return
+        if capturing:
+            raise RuntimeError(
+                f"there is room for the figures of {self._room} images, and a graph cannot make "
+                f"more; call reserve({images}) before the capture"
+            )
+        room = max(images, 2 * self._room, _FIRST_ROOM)
+        size = native.CUDA_RECORD_BYTES
+        records = torch.empty(room * size, dtype=torch.uint8, device=self._device)
+        records[: self._room * size].copy_(self._records)
+        self._records.record_stream(torch.cuda.current_stream())
+        header = self._state[: 8 * (_CAPACITY + 1)].view(torch.int64)
+        header[_RECORDS].fill_(records.data_ptr())
+        header[_CAPACITY].fill_(room)
+        self._records, self._room = records, room
+
+    @torch.inference_mode()
+    def reserve(self, images: int) -> None:
+        """Makes room for the figures of so many images since the last restart."""
+        with torch.cuda.device(self._device):
+            self._follow(torch.cuda.current_stream())
+            self._make_room(images, torch.cuda.is_current_stream_capturing())
+
+    @torch.inference_mode()
+    def read(self) -> dict[str, Any] | None:
+        """Waits for the device and returns what it holds; None if that is nothing.
+
+        Raises:
+            RuntimeError: If the replays of a graph brought more images than there was room for.
+        """
+        if not self._images and not self._captured:
+            return None
+        torch.cuda.synchronize(self._device)
+        state = self._state.cpu().numpy().tobytes()
+        images, kept = self._native.images(state)
+        if self._samples and images > kept:
+            raise RuntimeError(
+                f"the replays of a CUDA graph brought {images} images, but there was room for the "
+                f"figures of {kept}: call reserve({images}) before them, or compute() in between"
+            )
+        size = native.CUDA_RECORD_BYTES * (kept if self._samples else 0)
+        held: dict[str, Any] = self._native.read(
+            state, self._records[:size].cpu().numpy().tobytes()
+        )
+        return held
+
+    @torch.inference_mode()
+    def restart(self, base: int) -> None:
+        """Waits for the device and empties the state; running numbers go on at `base`."""
+        torch.cuda.synchronize(self._device)
+        self._state.copy_(self._empty(base))
+        torch.cuda.synchronize(self._device)
+        self._images = 0
+
+    def _empty(self, base: int) -> torch.Tensor:
+        state = self._native.empty(base, self._records.data_ptr(), self._room)
+        return torch.frombuffer(bytearray(state), dtype=torch.uint8)
