@@ -1,31 +1,11 @@
-// One row (all channels at one position): Pearson kurtosis over the channels and the L2 norm.
+// One row (all channels at one position): bins of its L2 norm, and what counts as exceeding.
 #pragma once
 
-#include <math.h>
+#include <string.h>
 
-#include "moments.hpp"
+#include "dtype.hpp"
 
 namespace tuiprobe {
-
-struct RowSummary {
-  double mean;         // over the channels
-  double variance;     // of (x - mean) * scale
-  double fourth;       // sum over the channels of ((x - mean) * scale)^4
-  double kurtosis;     // Pearson's
-  double square_norm;  // sum over the channels of x^2
-};
-
-// From power sums of (x - shift) * scale; exact arithmetic assumed, the caller judges the
-// conditioning.
-TP_HD static inline RowSummary summarize_row(const PowerSums& s, double channels, double shift,
-                                             double scale) {
-  const double m = s.s1 / channels;
-  const double variance = s.s2 / channels - m * m;
-  const double fourth = s.s4 - 4 * m * s.s3 + 6 * m * m * s.s2 - 3 * channels * m * m * m * m;
-  const double u = 1 / scale;
-  return {shift + m * u, variance, fourth, fourth / (channels * variance * variance),
-          s.s2 * u * u + 2 * shift * s.s1 * u + channels * shift * shift};
-}
 
 constexpr int kNormBins = 96;
 

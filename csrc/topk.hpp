@@ -43,14 +43,4 @@ TP_HD static inline int insert(Entry* entries, int size, int k, const Entry& e) 
   return size;
 }
 
-// The same where it is known that no entry of e's image is there.
-TP_HD static inline int insert_new(Entry* entries, int size, int k, const Entry& e) {
-  if (size == k && !better(e, entries[k - 1])) return size;
-  const int grown = size < k ? size + 1 : k;
-  int at = grown - 1;
-  for (; at > 0 && better(e, entries[at - 1]); --at) entries[at] = entries[at - 1];
-  entries[at] = e;
-  return grown;
-}
-
 }  // namespace tuiprobe

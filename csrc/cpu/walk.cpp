@@ -139,6 +139,14 @@ class Groups {
   bool packed_;
 };
 
+struct RowSummary {
+  double mean;         // over the channels
+  double variance;     // of (x - mean) * scale
+  double fourth;       // sum over the channels of ((x - mean) * scale)^4
+  double kurtosis;     // Pearson's
+  double square_norm;  // sum over the channels of x^2
+};
+
 // The images of one block: accumulates rows into images, images into the block.
 class ImageSums {
  public:
