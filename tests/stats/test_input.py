@@ -412,15 +412,25 @@ def test_fuzzed_labels_are_read_within_bounds(data):
             _native.average_precision(address, 0, (images, 2), (5, 1), *arguments, False, 1)
 
 
-@given(st.one_of(st.binary(max_size=200), ANYTHING))
-def test_fuzzed_bytes_of_a_device_are_refused_unless_whole(raw):
-    whole = len(_native.empty_moments(1))
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_fuzzed_state_of_a_device_never_crashes(data):
+    parts = {"moments": True, "largest": 2, "smallest": 1, "samples": True}
+    device = _native.DeviceState(channels=2, **parts)
+    state = bytearray(device.empty(base=0, records=0, capacity=4))
+    for at in data.draw(st.lists(st.integers(0, len(state) // 8 - 1), max_size=4)):
+        worst = [0, 1, 3, -1, 2**31, 2**59, 2**63 - 1, -(2**63), 0x7FF8 << 48]
+        state[8 * at : 8 * at + 8] = np.int64(data.draw(st.sampled_from(worst))).tobytes()
+    size = _native.CUDA_RECORD_BYTES
+    records = data.draw(st.sampled_from([b"", b"\xff" * size, b"\1" * size, b"\0" * (3 * size)]))
+    assert len(device.images(bytes(state))) == 2
+    loaded = _native.Accumulator(channels=2, **parts)
     try:
-        found = _native.decode_moments(raw)
-    except (TypeError, ValueError):
-        assert not isinstance(raw, bytes) or len(raw) % whole
-    else:
-        assert len(found["count"]) == len(raw) / whole
+        loaded.load(device.read(bytes(state), records))
+    except (ValueError, MemoryError):
+        assert loaded.images() == 0
+    with pytest.raises((TypeError, ValueError)):
+        device.read(data.draw(ANYTHING), records)
 
 
 @given(st.tuples(*[ANYTHING] * 5), ANYTHING)
