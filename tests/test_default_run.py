@@ -131,6 +131,9 @@ def test_several_models_are_compared_and_one_that_fails_stops_only_itself(tmp_pa
         for report in (Report.read(path) for path in group.glob("*/results.json"))
     }
     assert set(reports) == {"mini_clip", "mini_supervised"}
+    said = "the rule is for zero-shot CLIP encoders; this one is supervised"
+    assert said in reports["mini_supervised"].verdict.reasons
+    assert "zero-shot" not in " ".join(reports["mini_clip"].verdict.reasons)
     (table,) = group.glob("comparison-*.md")
     rows = {row.split("|")[1].strip(): row for row in table.read_text().splitlines() if "|" in row}
     for name, report in reports.items():

@@ -147,17 +147,13 @@ def _kept(name: str, report: Report, found: EffectiveRobustness) -> _Kept:
 
 
 def backbone_and_training(model: Model) -> tuple[str, str]:
-    """Returns the backbone and the kind of training of an encoder, from the presets.
+    """Returns the backbone and the kind of training of an encoder.
 
-    An encoder that is none has its library's architecture for a backbone; its training is known
-    only where it is a zero-shot one.
+    The backbone is the presets' name for the architecture, or the library's where none has it.
     """
     alike = [one for one in presets().values() if one.architecture == model.architecture]
-    exact = [one for one in alike if one.name == model.name or (one.tag and one.tag == model.tag)]
     backbone = alike[0].backbone if alike else model.architecture.removesuffix("-quickgelu")
-    if exact:
-        return backbone, exact[0].training
-    return backbone, "zero-shot" if model.representation == "projected" else "unknown"
+    return backbone, model.training
 
 
 def signatures_of(report: Report) -> dict[str, float]:

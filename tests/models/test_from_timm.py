@@ -33,6 +33,7 @@ def test_h_feeds_the_classifier(name: str, kind: str, width: int, tmp_path: Path
     model = saved(name, tmp_path / "w.pt")
     encoder = load_encoder(f"timm:{name}", checkpoint=tmp_path / "w.pt")
     assert (encoder.representation, encoder.width) == (kind, width)
+    assert encoder.training == "unknown"  # a file of the user's: the tag does not vouch for it
     images = torch.randn(2, 3, *encoder.preprocessing.size)
     with torch.inference_mode():
         logits = model.get_classifier()(encoder.encode(images))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import open_clip
@@ -181,6 +182,7 @@ def test_every_preset_loads_a_checkpoint(
         preset.training, "token" if preset.backbone.startswith("ViT") else "pooled"
     )
     assert encoder.representation == expected
+    assert encoder.training == preset.training
 
 
 @pytest.mark.parametrize("name", ["vitl14_laion2b", "rn101_cc12m", "vitl14_openai_ft_in1k"])
@@ -196,6 +198,28 @@ def test_a_checkpoint_of_another_shape_is_refused(
     del state[wrong]
     with pytest.raises(WeightsError, match="1 missing"):
         by_shape(preset, state)
+
+
+def test_published_weights_of_a_preset_are_known_by_any_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def loaded(spec: str, checkpoint: Path | None = None) -> str:
+        return load_encoder(spec, checkpoint=checkpoint).training
+
+    def build(request: from_timm.Request, **_: object) -> SimpleNamespace:
+        architecture, _, tag = request.architecture.partition(".")
+        kind = "pretrained" if request.checkpoint is None else "checkpoint"
+        return SimpleNamespace(
+            name=request.name, loader="timm", architecture=architecture, tag=tag,
+            weights=SimpleNamespace(kind=kind), training="unknown",
+        )  # fmt: skip
+
+    monkeypatch.setattr(from_timm, "load", build)
+    assert loaded("timm:resnet50.tv_in1k") == "supervised"
+    assert loaded("timm:vit_base_patch16_clip_224.openai_ft_in1k") == "finetuned"
+    assert loaded("timm:resnet50.gluon_in1k") == "unknown"
+    assert loaded("timm:resnet50.tv_in1k", Path("mine.pt")) == "unknown"
+    assert loaded("rn50_in1k", Path("mine.pt")) == "supervised"
 
 
 @pytest.mark.slow

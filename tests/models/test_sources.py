@@ -32,6 +32,7 @@ def test_torchvision(name: str, kind: str, width: int, tmp_path: Path) -> None:
     spec = f"torchvision:{name}/IMAGENET1K_V1"
     encoder = load_encoder(spec, checkpoint=tmp_path / "w.pth")
     assert (encoder.representation, encoder.width) == (kind, width)
+    assert encoder.training == "unknown"  # never taken for zero-shot
     images = torch.randn(2, 3, 224, 224)
     with torch.inference_mode():
         head = encoder.head()

@@ -110,6 +110,28 @@ def test_other_representation_kinds_get_figures_without_verdict(kind):
     assert verdict.in_grid is None
 
 
+@pytest.mark.parametrize(
+    ("training", "said"),
+    [
+        ("supervised", "this one is supervised"),
+        ("finetuned", "this one is finetuned"),
+        ("unknown", "brings no text tower"),
+    ],
+)
+def test_encoders_that_are_not_zero_shot_get_figures_without_verdict(training, said):
+    verdict = judge(probed(planted.persistent(1)), model(training=training), DATA)
+    assert (verdict.outcome, verdict.in_grid) == ("withheld", None)
+    (reason,) = verdict.reasons
+    assert said in reason
+    assert "zero-shot CLIP encoders" in reason
+
+
+def test_a_clip_of_captioned_imagenet_is_judged():
+    assert (
+        judge(probed(planted.persistent(1)), model(training="captions"), DATA).outcome == "present"
+    )
+
+
 def test_few_images_wide_intervals_and_alike_images_are_withheld():
     few = judge(probed(planted.persistent(1, n=255)), model(), DATA)
     assert "255 images" in few.reasons[0]

@@ -38,8 +38,8 @@ def model(**changes: object) -> Model:
     )  # fmt: skip
     plain = Model(
         name="open_clip:RN50-quickgelu", loader="open_clip", architecture="RN50-quickgelu",
-        representation="projected", width=1024, parameters=38_316_896, weights=weights,
-        preprocessing=preprocessing,
+        representation="projected", training="zero-shot", width=1024,
+        parameters=38_316_896, weights=weights, preprocessing=preprocessing,
     )  # fmt: skip
     return plain.model_copy(update=changes)
 

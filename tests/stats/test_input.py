@@ -27,6 +27,16 @@ def quantised():
     return torch.quantize_per_tensor(torch.zeros(4, 3), 0.1, 0, torch.qint8)
 
 
+def shrunken(size):
+    x = torch.zeros(4, 3)
+    x.untyped_storage().resize_(size)
+    return x
+
+
+def nested(layout):
+    return torch.nested.nested_tensor([torch.zeros(2, 3), torch.zeros(1, 3)], layout=layout)
+
+
 def unaligned():
     return np.frombuffer(bytes(4 * 12 + 1), dtype=np.uint8)[1:].view(np.float32).reshape(4, 3)
 
@@ -39,6 +49,10 @@ WRONG_TYPES = {
     "negated view": (lambda: torch._neg_view(torch.zeros(4, 3)), "resolve_neg"),
     "sparse": (lambda: torch.zeros(4, 3).to_sparse(), "to_dense"),
     "quantised": (quantised, "qint8"),
+    "nested": (lambda: nested(torch.strided), "nested"),
+    "jagged": (lambda: nested(torch.jagged), "nested"),
+    "oneDNN": (lambda: torch.zeros(4, 3).to_mkldnn(), "to_dense"),
+    "eight bits": (lambda: torch.zeros(4, 3).to(torch.float8_e4m3fn), "float8"),
     "meta": (lambda: torch.zeros(4, 3, device="meta"), "meta"),
     "fake": (fake, "memory"),
     "list": (lambda: [[1.0, 2.0, 3.0]], "list"),
@@ -50,7 +64,7 @@ WRONG_TYPES = {
 
 
 @pytest.mark.parametrize("name", WRONG_TYPES)
-@pytest.mark.filterwarnings("ignore:.*quant.*", "ignore:.*[Ss]parse.*")
+@pytest.mark.filterwarnings("ignore:.*quant.*", "ignore:.*[Ss]parse.*", "ignore:.*nested.*")
 def test_wrong_types(name):
     make, message = WRONG_TYPES[name]
     stats = ActivationStats(3)
@@ -70,9 +84,16 @@ WRONG_VALUES = {
     "channel_dim None": (lambda: (torch.zeros(3, 3), {"channel_dim": None}), "channel_dim"),
     "no positions": (lambda: (torch.zeros(2, 0, 3), {}), "without positions"),
     "unaligned": (lambda: (unaligned(), {}), "aligned"),
+    "freed": (lambda: (shrunken(0), {}), "48 bytes.*holds 0; it was resized or freed"),
+    "memory too short": (lambda: (shrunken(47), {}), "48 bytes.*holds 47"),
     "ids too few": (lambda: (torch.zeros(4, 3), {"sample_ids": [1, 2]}), "4 images"),
     "ids 2-D": (lambda: (torch.zeros(1, 3), {"sample_ids": [[1]]}), "1 images"),
+    "ids ragged": (lambda: (torch.zeros(2, 3), {"sample_ids": [[1], [2, 3]]}), "flat list"),
     "ids negative": (lambda: (torch.zeros(1, 3), {"sample_ids": [-1]}), "negative"),
+    "ids too large": (
+        lambda: (torch.zeros(1, 3), {"sample_ids": np.array([2**63 + 5], np.uint64)}),
+        str(2**63 + 5),
+    ),
 }
 
 
@@ -90,6 +111,20 @@ def test_wrong_values(name):
 def test_ids_that_are_no_integers(ids):
     with pytest.raises(TypeError, match="sample_ids"):
         ChannelMoments(3).update(torch.zeros(1, 3), ids)
+
+
+def test_inside_a_function_transform():
+    stats = ChannelMoments(3)
+
+    def seen(x):
+        stats.update(x)
+        return x.sum()
+
+    for transform in (torch.func.vmap, torch.func.grad):
+        x = torch.zeros((2, 4, 3) if transform is torch.func.vmap else (4, 3))
+        with pytest.raises(TypeError, match="no readable memory"):
+            transform(seen)(x)
+    assert stats.compute().count.tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("channels", [0, -1, 2**40])
@@ -126,6 +161,19 @@ def test_empty_batches_change_nothing(shape):
     assert np.isnan(stats.compute().moments.mean).all()
 
 
+@pytest.mark.parametrize("largest", [True, False])
+def test_k_larger_than_n_leaves_the_rest_empty(largest):
+    top = ChannelTopK(2, k=4, largest=largest)
+    top.update(torch.tensor([[1.0, np.nan], [3.0, 2.0]]), [7, 5])
+    found = top.compute()
+    values, ids, positions = found.values, found.sample_ids, found.positions
+    assert ids.tolist() == [[5, 7, -1, -1] if largest else [7, 5, -1, -1], [5, -1, -1, -1]]
+    assert (positions == np.where(ids < 0, -1, 0)).all()
+    assert (np.isnan(values) == (ids < 0)).all()
+    top.update(torch.tensor([[2.0, 9.0]]), [6])  # there is room left
+    assert top.compute().sample_ids[0].tolist() == [*((5, 6, 7) if largest else (7, 6, 5)), -1]
+
+
 def test_tensors_that_require_grad_are_read():
     stats = ChannelMoments(2)
     stats.update(torch.ones(4, 2, requires_grad=True) * 2)
@@ -146,6 +194,24 @@ def test_the_call_keeps_its_tensor_alive():
         stats.update(torch.ones(512, 256))
         gc.collect()
     assert stats.compute().max.tolist() == [1.0] * 256
+
+
+def test_memory_lives_as_long_as_the_call_whatever_happens_to_its_tensor(monkeypatch):
+    """Another thread may give the tensor other memory while the call has released the GIL."""
+    stats, x = ChannelMoments(2048), torch.ones(512, 2048)
+    core, taken = stats._core, []
+
+    class Meanwhile:
+        def update(self, *arguments):
+            x.set_()
+            gc.collect()
+            taken.extend(torch.full((512, 2048), 9.0) for _ in range(8))
+            core.update(*arguments)
+
+    monkeypatch.setattr(stats, "_core", Meanwhile())
+    stats.update(x)
+    monkeypatch.undo()
+    assert stats.compute().max.tolist() == [1.0] * 2048
 
 
 def test_threads_on_one_accumulator():
@@ -189,15 +255,22 @@ def test_a_forked_child_is_refused():
     result = run_python(
         """
         import os, torch
-        from tuiprobe.stats import ChannelMoments
+        from tuiprobe.stats import ChannelMoments, average_precision
         stats = ChannelMoments(64)
         stats.update(torch.randn(4096, 64))
         if os.fork() == 0:
-            try:
-                stats.update(torch.randn(4, 64))
-            except RuntimeError as error:
-                os._exit(7 if "spawn" in str(error) else 8)
-            os._exit(9)
+            for call in (
+                lambda: stats.update(torch.randn(4, 64)),
+                lambda: average_precision(torch.randn(4, 2), torch.eye(4)),
+            ):
+                try:
+                    call()
+                except RuntimeError as error:
+                    if "spawn" not in str(error):
+                        os._exit(8)
+                else:
+                    os._exit(9)
+            os._exit(7)
         raise SystemExit(os.waitstatus_to_exitcode(os.wait()[1]))
         """
     )
@@ -277,6 +350,99 @@ def test_fuzzed_state_is_refused(state):
     core = _native.Accumulator(channels=3, moments=True, largest=2, smallest=2, samples=True)
     with pytest.raises((TypeError, ValueError, KeyError, RuntimeError)):
         core.load(state)
+
+
+SHORT = st.integers(0, 7)
+COLUMN = st.one_of(
+    ANYTHING,
+    st.lists(SMALL, max_size=7).map(lambda v: np.array(v, dtype=np.int64)),
+    st.lists(SMALL, max_size=7).map(lambda v: np.array(v, dtype=np.int32)),
+    SHORT.map(lambda n: np.ones(n)),
+    SHORT.map(lambda n: np.ones(n, dtype=np.uint64)),
+)
+
+
+@given(
+    shape=st.one_of(st.tuples(SMALL, SMALL), ANYTHING),
+    columns=st.tuples(*[COLUMN] * 6),
+    dtype=ANYTHING,
+    threads=st.one_of(st.integers(-3, 70), ANYTHING),
+    null=st.booleans(),
+)
+@settings(max_examples=400, deadline=None)
+def test_fuzzed_average_precision_never_crashes(shape, columns, dtype, threads, null):
+    address = 0 if null else MEMORY.ctypes.data
+    try:
+        found, bad = _native.average_precision(
+            address, dtype, shape, (5, 1), *columns, False, threads
+        )
+    except (TypeError, ValueError, OverflowError):
+        return
+    assert found.shape == (shape[1], len(columns[2]))
+    assert bad == -1
+
+
+@given(st.data())
+@settings(max_examples=400, deadline=None)
+def test_fuzzed_labels_are_read_within_bounds(data):
+    """Every argument fits but one entry, which may not."""
+    concepts = data.draw(st.integers(1, 4))
+    inside = st.lists(st.integers(0, concepts - 1), max_size=7)
+    rows = data.draw(st.lists(inside, min_size=1, max_size=4))
+    images = len(rows)
+    starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    labels = np.array([label for row in rows for label in row], dtype=np.int32)
+    groups = np.ones(images, dtype=np.uint64)
+    of = np.zeros(concepts, dtype=np.int32)
+    changed = data.draw(st.sampled_from([starts, labels, of]))
+    if len(changed):
+        at = data.draw(st.integers(0, len(changed) - 1))
+        changed[at] = data.draw(st.sampled_from([-(2**31), -1, 0, 1, 5, 64, 2**31 - 1]))
+    weights = np.ones(concepts)
+    arguments = (starts, labels, weights, weights, groups, of)
+    valid = (
+        starts[0] == 0 and (np.diff(starts) >= 0).all() and starts[-1] == len(labels)
+        and ((labels >= 0) & (labels < concepts)).all() and ((of >= 0) & (of < 64)).all()
+    )  # fmt: skip
+    address = MEMORY.ctypes.data
+    if valid:
+        _native.average_precision(address, 0, (images, 2), (5, 1), *arguments, False, 1)
+    else:
+        with pytest.raises(ValueError, match=r"starts|concept|group"):
+            _native.average_precision(address, 0, (images, 2), (5, 1), *arguments, False, 1)
+
+
+@given(st.data())
+@settings(max_examples=200, deadline=None)
+def test_fuzzed_state_of_a_device_never_crashes(data):
+    parts = {"moments": True, "largest": 2, "smallest": 1, "samples": True}
+    device = _native.DeviceState(channels=2, **parts)
+    state = bytearray(device.empty(base=0, records=0, capacity=4))
+    for at in data.draw(st.lists(st.integers(0, len(state) // 8 - 1), max_size=4)):
+        worst = [0, 1, 3, -1, 2**31, 2**59, 2**63 - 1, -(2**63), 0x7FF8 << 48]
+        state[8 * at : 8 * at + 8] = np.int64(data.draw(st.sampled_from(worst))).tobytes()
+    size = _native.CUDA_RECORD_BYTES
+    records = data.draw(st.sampled_from([b"", b"\xff" * size, b"\1" * size, b"\0" * (3 * size)]))
+    assert len(device.images(bytes(state))) == 2
+    loaded = _native.Accumulator(channels=2, **parts)
+    try:
+        loaded.load(device.read(bytes(state), records))
+    except (ValueError, MemoryError):
+        assert loaded.images() == 0
+    with pytest.raises((TypeError, ValueError)):
+        device.read(data.draw(ANYTHING), records)
+
+
+@given(st.tuples(*[ANYTHING] * 5), ANYTHING)
+def test_fuzzed_construction_and_merge(options, other):
+    names = ("channels", "moments", "largest", "smallest", "samples")
+    small = [min(o, 9) if isinstance(o, int) else o for o in options]
+    try:
+        core = _native.Accumulator(**dict(zip(names, small, strict=True)))
+    except (TypeError, ValueError):
+        return
+    with pytest.raises((TypeError, ValueError)):
+        core.merge(core if other is None else other)
 
 
 def test_samples_of_one_update_stay_in_order():

@@ -119,6 +119,7 @@ def describe_model(spec: RunSpec, encoder: Encoder) -> Model:
         architecture=encoder.architecture,
         tag=encoder.tag,
         representation=encoder.representation,
+        training=encoder.training,
         width=encoder.width,
         parameters=encoder.parameters(),
         weights=encoder.weights,

@@ -41,12 +41,18 @@ def pixels(folder: Path, name: str, count: int, stream: int = 0) -> NDArray[np.u
     return cached
 
 
+def cores() -> int:
+    """Return how many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else (os.cpu_count() or 1)
+
+
 def _render_all(name: str, chunks: list[list[int]], stream: int) -> Iterator[NDArray[np.uint8]]:
     if len(chunks) == 1:
         yield _render(name, chunks[0], stream)
         return
     # Spawned, not forked: a fork of a process that runs torch's threads may hang.
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(_render, name, chunk, stream) for chunk in chunks]
         for job in jobs:
             yield job.result()

@@ -11,6 +11,8 @@ from tuiprobe.miniature import cache, figures, world
 from tuiprobe.miniature.captions import TEMPLATES
 from tuiprobe.miniature.networks import Classifier, to_input, zero_shot_weights
 
+TUNING_IMAGES = 1000
+
 
 def _visual(model: nn.Module) -> nn.Module:
     visual = model.visual
@@ -46,7 +48,7 @@ def labels_of(name: str, count: int) -> Tensor:
     return torch.tensor([world.label(name, i) for i in cache.indices(name, count)])
 
 
-def quick_report(folder: Path, count: int = 1000) -> Any:
+def quick_report(folder: Path, count: int = TUNING_IMAGES) -> Any:
     """Return a function of a model: accuracy, kurtosis and persistence on the tuning images."""
     pixels, labels = cache.pixels(folder, "val", count, stream=1), labels_of("val", count)
 

@@ -2,8 +2,10 @@
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tuiprobe.errors import UsageError
 from tuiprobe.miniature import cache, world
 from tuiprobe.miniature.captions import TEMPLATES
 from tuiprobe.miniature.networks import Classifier, new_clip, to_input, zero_shot_weights
@@ -46,22 +49,29 @@ def new_model(recipe: Recipe, start: nn.Module | None = None) -> nn.Module:
 
 def token_table(folder: Path, recipe: Recipe) -> NDArrayInt:
     """Return the tokens of all captions of the training set, int16 `[images, 16]`."""
-    target = folder / f"tokens-{recipe.data}-{recipe.images}.npy"
+    tokenizer = WordTokenizer()
+    target = folder / f"tokens-{recipe.data}-{recipe.images}-{tokenizer.digest[:8]}.npy"
     if not target.exists():
-        tokenizer = WordTokenizer()
         numbers = cache.indices(recipe.data, recipe.images)
         texts = [tokenizer.encode(world.caption(recipe.data, i)) for i in numbers]
-        np.save(target, np.array(texts, dtype=np.int16))
+        part = target.with_suffix(f".part{os.getpid()}")
+        with part.open("wb") as out:
+            np.save(out, np.array(texts, dtype=np.int16))
+        part.replace(target)
     table: NDArrayInt = np.load(target)
     return table
 
 
-def targets(folder: Path, recipe: Recipe) -> Tensor:
-    """Return what images are trained towards: tokens `[images, 16]` or labels `[images]`."""
+def training_set(folder: Path, recipe: Recipe) -> tuple[NDArray[np.uint8], Tensor]:
+    """Return pixels and what they are trained towards: tokens `[images, 16]` or labels `[images]`.
+
+    They are rendered into `folder` where they are not there yet.
+    """
+    pixels = cache.pixels(folder, recipe.data, recipe.images)
     if recipe.contrastive:
-        return torch.from_numpy(token_table(folder, recipe).astype(np.int64))
+        return pixels, torch.from_numpy(token_table(folder, recipe).astype(np.int64))
     numbers = cache.indices(recipe.data, recipe.images)
-    return torch.tensor([world.label(recipe.data, i) for i in numbers])
+    return pixels, torch.tensor([world.label(recipe.data, i) for i in numbers])
 
 
 def batches(recipe: Recipe, seed: int, first: int) -> Iterator[NDArray[np.int64]]:
@@ -122,6 +132,9 @@ def train(
         folder: Cache of pixels and checkpoints, outside the package.
         start: Model to finetune, where the recipe names one.
         report: Called on the model in eval mode now and then; its figures go into the log.
+
+    Raises:
+        UsageError: The state saved there is of another recipe.
     """
     torch.manual_seed(1000 + seed)
     model = new_model(recipe, start)
@@ -131,11 +144,15 @@ def train(
     step = 0
     if saved.exists():
         state = torch.load(saved, weights_only=True)
+        if state.get("recipe") != asdict(recipe):
+            raise UsageError(
+                f"{saved} was trained by another recipe of {recipe.name}; delete it, or take "
+                "another folder (--cache)."
+            )
         model.load_state_dict(state["model"])
         optim.load_state_dict(state["optimiser"])
         step = state["step"]
-    pixels = cache.pixels(folder, recipe.data, recipe.images)
-    wanted = targets(folder, recipe)
+    pixels, wanted = training_set(folder, recipe)
     began, log = time.monotonic(), folder / f"{recipe.name}-{seed}.jsonl"
     total, count = 0.0, 0
     model.train()
@@ -150,7 +167,7 @@ def train(
         optim.step()
         step, total, count = step + 1, total + loss.item(), count + 1
         if step % SAVE_EVERY == 0 or step == recipe.steps:
-            _save(saved, model, optim, step)
+            _save(saved, model, optim, step, recipe)
             line: dict[str, float] = {"step": step, "loss": total / count}
             line["seconds"] = time.monotonic() - began
             if report is not None:
@@ -169,8 +186,11 @@ def checkpoint(folder: Path, name: str, seed: int) -> Path:
     return folder / f"{name}-{seed}.ckpt"
 
 
-def _save(path: Path, model: nn.Module, optim: torch.optim.Optimizer, step: int) -> None:
+def _save(
+    path: Path, model: nn.Module, optim: torch.optim.Optimizer, step: int, recipe: Recipe
+) -> None:
     part = path.with_suffix(".part")
     state = {"model": model.state_dict(), "optimiser": optim.state_dict(), "step": step}
+    state["recipe"] = asdict(recipe)
     torch.save(state, part)
     part.replace(path)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tuiprobe.errors import UsageError
 from tuiprobe.models.ablated import ablating_hook
 from tuiprobe.models.heads import Head, Progress, TextTower, classes_left, zero_shot_head
-from tuiprobe.models.info import PreprocessingInfo, Representation, WeightsInfo
+from tuiprobe.models.info import PreprocessingInfo, Representation, Training, WeightsInfo
 from tuiprobe.models.taps import FINAL_TAP, Extract, Probe, Tap, TapTable, discover
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Encoder:
         name: What the user typed.
         architecture: The library's name of the architecture.
         representation: Kind of h: ``projected``, ``pooled`` or ``token``.
+        training: ``zero-shot``, ``captions``, ``finetuned``, ``supervised`` or ``unknown``; an
+            encoder with a text tower is zero-shot unless told otherwise.
         width: Channels of h.
         weights: Where the weights came from, with their digest.
         preprocessing: What ``preprocess`` does, and where it came from.
@@ -66,6 +68,7 @@ class Encoder:
         tag: str | None = None,
         text: TextTower | None = None,
         classifier: Head | None = None,
+        training: Training | None = None,
     ) -> None:
         """Takes over the module: eval mode, no gradients, moved to device and dtype.
 
@@ -86,6 +89,7 @@ class Encoder:
         self.tag = tag
         self.text = text
         self.classifier = classifier
+        self.training: Training = training or ("unknown" if text is None else "zero-shot")
         self.ablated: dict[str, tuple[int, ...]] = {}
         self._forward = forward
         self._probes = dict(probes or {})

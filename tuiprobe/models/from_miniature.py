@@ -73,6 +73,7 @@ def load(
         device=device,
         dtype=dtype,
         loader="miniature",
+        training=card["training"],
         text=None if tokenizer is None else _text_tower(model, tokenizer, card),
         classifier=None if tokenizer is not None else _classifier(model, card),
     )

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import torch
 
 from tuiprobe.results.subject import Preprocessing as PreprocessingInfo
-from tuiprobe.results.subject import Representation
+from tuiprobe.results.subject import Representation, Training
 from tuiprobe.results.subject import Weights as WeightsInfo
 
-__all__ = ["PreprocessingInfo", "Representation", "WeightsInfo", "state_digest"]
+__all__ = ["PreprocessingInfo", "Representation", "Training", "WeightsInfo", "state_digest"]
 
 
 def state_digest(state: Mapping[str, torch.Tensor]) -> str:

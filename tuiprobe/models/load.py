@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -17,6 +18,7 @@ from tuiprobe.models import (
     from_torchvision,
 )
 from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.info import Training
 from tuiprobe.models.open_clip_source import Request
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -55,7 +57,12 @@ def load_encoder(
     if dtype not in _DTYPES:
         raise UsageError(f"unknown dtype {dtype!r}; one of {', '.join(_DTYPES)}")
     path = Path(checkpoint) if checkpoint is not None else None
-    kind = _DTYPES[dtype]
+    encoder = _load(spec, path, device, _DTYPES[dtype])
+    encoder.training = _training(encoder)
+    return encoder
+
+
+def _load(spec: str, path: Path | None, device: str, kind: torch.dtype) -> Encoder:
     scheme, colon, rest = spec.partition(":")
     if not colon:
         return _load_preset(spec, path, device, kind)
@@ -100,6 +107,16 @@ def _load_preset(name: str, path: Path | None, device: str, dtype: torch.dtype) 
             from_timm.Request(name, architecture, checkpoint=path), device=device, dtype=dtype
         )
     return from_miniature.load(name, path, device=device, dtype=dtype)
+
+
+def _training(encoder: Encoder) -> Training:
+    """Returns how an encoder was trained, as its preset has it, also if it is spelt otherwise."""
+    asked = (encoder.loader, encoder.architecture, encoder.tag)
+    for one in presets().values():
+        spelt = encoder.weights.kind == "pretrained" and one.tag is not None
+        if one.name == encoder.name or (spelt and (one.loader, one.architecture, one.tag) == asked):
+            return cast(Training, one.training)
+    return encoder.training
 
 
 def _specs_of(architecture: str) -> list[str]:

@@ -20,6 +20,7 @@ PERSISTENT, MOVING = 0.5, 0.3
 MIN_IMAGES, MIN_CLASSES = 256, 10
 WIDEST = 0.10
 MOST_ALIKE = 0.95
+ZERO_SHOT = ("zero-shot", "captions")
 GRID = ("RN50", "RN101", "ViT-B-32", "ViT-B-16", "ViT-L-14")
 
 
@@ -42,7 +43,7 @@ def judge(outliers: Outliers, model: Model, data: DataSet) -> Verdict:
         data: the set they were measured on.
     """
     withheld = _withheld(outliers, model, data)
-    judged = model.representation == "projected"
+    judged = model.representation == "projected" and model.training in ZERO_SHOT
     grid = in_grid(model.architecture) if judged else None
     if withheld:
         return Verdict(
@@ -89,11 +90,8 @@ def _withheld(outliers: Outliers, model: Model, data: DataSet) -> list[str]:
         reasons.append("the network is untrained: its weights are random")
     if model.ablated:
         reasons.append("inner channels were set to zero: this is no longer the model")
-    if model.representation != "projected":
-        reasons.append(
-            f"the rule is for zero-shot CLIP encoders; this representation is "
-            f"{model.representation}"
-        )
+    if other := _other_kind(model):
+        reasons.append(f"the rule is for zero-shot CLIP encoders; {other}")
     counted = outliers.kurtosis.n if given(outliers.kurtosis) else 0
     if counted < MIN_IMAGES:
         reasons.append(f"{counted} images count; the rule takes {MIN_IMAGES}")
@@ -118,6 +116,15 @@ def _withheld(outliers: Outliers, model: Model, data: DataSet) -> list[str]:
             f"+-{WIDEST:.0%}: measure more images"
         )
     return reasons
+
+
+def _other_kind(model: Model) -> str | None:
+    """Why the encoder is none that the rule is made for; None where it is one."""
+    if model.training in ("supervised", "finetuned"):
+        return f"this one is {model.training}"
+    if model.representation != "projected":
+        return f"this representation is {model.representation}"
+    return None if model.training in ZERO_SHOT else "this one brings no text tower"
 
 
 def _nature(centred: Figure) -> str:

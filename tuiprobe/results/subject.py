@@ -7,6 +7,7 @@ from pydantic import Field
 from tuiprobe.results.base import Frozen
 
 Representation = Literal["projected", "pooled", "token"]
+Training = Literal["zero-shot", "captions", "finetuned", "supervised", "unknown"]
 
 
 class Weights(Frozen):
@@ -52,6 +53,8 @@ class Model(Frozen):
         tag: of the pretrained weights; None without.
         representation: `projected` (after a CLIP's visual projection), `pooled` (before a
             classifier, post-activation) or `token`. Figures compare only within one kind.
+        training: `zero-shot` or `captions` (a CLIP, of web images or of ImageNet with captions),
+            `finetuned` or `supervised` (a classifier); `unknown` where nothing tells.
         width: channels of the representation.
         parameters: number of parameters of the visual tower.
         weights: where they came from.
@@ -64,6 +67,7 @@ class Model(Frozen):
     architecture: str
     tag: str | None = None
     representation: Representation
+    training: Training = "unknown"
     width: int
     parameters: int
     weights: Weights

@@ -50,7 +50,7 @@ def average_precision(
     >>> average_precision(scores, np.array([[1], [0], [1]]))
     array([[0.83333333]])
     """
-    data, dtype, shape, strides = describe(scores, torch.device("cpu"), "scores")
+    _memory, data, dtype, shape, strides = describe(scores, torch.device("cpu"), "scores")
     if len(shape) != 2:
         raise ValueError(f"scores must be [images, directions], got shape {shape}")
     if prevalence is not None and not 0 < prevalence < 1:

@@ -15,10 +15,13 @@ _DTYPES = "float32, float16 or bfloat16"
 Quad = tuple[int, int, int, int]
 
 
+Memory = torch.UntypedStorage | np.ndarray[Any, Any]
+
+
 class Rows(NamedTuple):
     """Activations as (images, height, width, channels); `owner` keeps the memory alive."""
 
-    owner: torch.Tensor | np.ndarray[Any, Any]
+    owner: Memory
     data: int
     dtype: int
     shape: Quad
@@ -39,7 +42,7 @@ def read_activations(x: Any, channels: int, channel_dim: int, device: torch.devi
         TypeError: For anything but a dense real tensor of a supported dtype.
         ValueError: For a wrong shape, channel count, channel_dim or device.
     """
-    data, dtype, shape_, strides_ = describe(x, device, "activations")
+    owner, data, dtype, shape_, strides_ = describe(x, device, "activations")
     shape, strides = _four_d(shape_, strides_, channel_dim)
     if shape[3] != channels:
         raise ValueError(
@@ -48,36 +51,41 @@ def read_activations(x: Any, channels: int, channel_dim: int, device: torch.devi
         )
     if shape[0] > 0 and shape[1] * shape[2] == 0:
         raise ValueError(f"images without positions: shape {tuple(x.shape)}")
-    return Rows(x, data, dtype, shape, strides)
+    return Rows(owner, data, dtype, shape, strides)
 
 
 def describe(
     x: Any, device: torch.device, what: str
-) -> tuple[int, int, tuple[int, ...], tuple[int, ...]]:
-    """Returns address, dtype code, shape and strides in elements of a dense real tensor or array.
+) -> tuple[Memory, int, int, tuple[int, ...], tuple[int, ...]]:
+    """Returns memory, address, dtype code, shape, strides in elements of a real tensor or array.
+
+    The caller keeps the memory alive, which a tensor does not that another thread gives another.
 
     Args:
-        x: The tensor or array; the caller keeps it alive.
+        x: The tensor or array.
         device: Where it must be.
         what: Its name in messages.
 
     Raises:
         TypeError: For anything but a dense real tensor of a supported dtype.
-        ValueError: For another device, or memory that is not aligned.
+        ValueError: For another device, or memory that is not aligned or was freed.
     """
     if isinstance(x, torch.Tensor):
         _check_tensor(x, device, what)
-        return _address(x, what), _TORCH_CODES[x.dtype], tuple(x.shape), tuple(x.stride())
+        storage, data = _storage(x, what)
+        return storage, data, _TORCH_CODES[x.dtype], tuple(x.shape), tuple(x.stride())
     if isinstance(x, np.ndarray):
         _check_array(x, device, what)
         strides = tuple(s // x.itemsize for s in x.strides)
-        return _address(x, what), _NUMPY_CODES[x.dtype], tuple(x.shape), strides
+        return x, int(x.ctypes.data), _NUMPY_CODES[x.dtype], tuple(x.shape), strides
     raise TypeError(f"{what} must be a torch tensor or a NumPy array, got {type(x)!r}")
 
 
 def _check_tensor(x: torch.Tensor, device: torch.device, what: str) -> None:
     if x.dtype not in _TORCH_CODES:
         raise TypeError(f"{what} must be {_DTYPES}, got {x.dtype}; convert with .float()")
+    if x.is_nested:
+        raise TypeError(f"{what} must be one rectangle, got a nested tensor; update by its parts")
     if x.layout != torch.strided:
         raise TypeError(f"{what} must be dense, got {x.layout}; convert with .to_dense()")
     if x.device.type == "meta":
@@ -105,13 +113,20 @@ def _check_array(x: np.ndarray[Any, Any], device: torch.device, what: str) -> No
         raise ValueError(f"{what} are not aligned to their item size; pass a copy")
 
 
-def _address(x: Any, what: str) -> int:
-    if isinstance(x, np.ndarray):
-        return int(x.ctypes.data)
+def _storage(x: torch.Tensor, what: str) -> tuple[torch.UntypedStorage, int]:
     try:
-        return int(x.data_ptr())
+        storage, data = x.untyped_storage(), int(x.data_ptr())
     except RuntimeError as error:  # fake tensors, functorch wrappers
         raise TypeError(f"{what} hold no readable memory: {type(x).__name__}") from error
+    if x.numel():
+        last = sum((n - 1) * step for n, step in zip(x.shape, x.stride(), strict=True))
+        needed = (x.storage_offset() + last + 1) * x.element_size()
+        if needed > storage.nbytes():
+            raise ValueError(
+                f"{what} need {needed} bytes of memory and their storage holds "
+                f"{storage.nbytes()}; it was resized or freed"
+            )
+    return storage, data
 
 
 def _four_d(
@@ -150,11 +165,16 @@ def read_sample_ids(ids: Any, images: int) -> np.ndarray[Any, Any] | None:
         if ids.dtype not in (torch.int64, torch.int32):
             raise TypeError(f"sample_ids must be int64, got {ids.dtype}")
         ids = ids.detach().cpu().numpy()
-    array = np.asarray(ids)
+    try:
+        array = np.asarray(ids)
+    except ValueError as error:  # ragged lists
+        raise ValueError(f"sample_ids must be a flat list, one for each image: {error}") from error
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"sample_ids must be int64, got {array.dtype}")
     if array.ndim != 1 or len(array) != images:
         raise ValueError(f"got sample_ids of shape {array.shape} for {images} images")
+    if images and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"sample_ids must fit int64, got {array.max()}")
     array = np.ascontiguousarray(array, dtype=np.int64)
     if images and array.min() < 0:
         raise ValueError(f"sample_ids must not be negative, got {array.min()}")
