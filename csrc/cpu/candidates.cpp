@@ -15,7 +15,7 @@ void Candidates::reset(const TopK& state, const std::vector<float>& floors, bool
                        const Kernels& kernels) {
   const int64_t channels = static_cast<int64_t>(state.sizes.size());
   k_ = state.k;
-  room_ = k_ + std::clamp(k_, 16, 64);
+  room_ = k_ + std::max(std::clamp(k_, 16, 64), k_ / 4);
   smallest_ = state.smallest;
   once_ = once;
   kernels_ = &kernels;
@@ -68,6 +68,16 @@ bool Candidates::cut_by_rank(Entry* list) {
 }
 
 int keep_best_of_images(Entry* entries, int size, int k) {
+  if (size > kMaxRanked) {  // too many to look each image up among those kept
+    std::sort(entries, entries + size, [](const Entry& a, const Entry& b) {
+      return a.id != b.id ? a.id < b.id : better(a, b);
+    });
+    const auto same = [](const Entry& a, const Entry& b) { return a.id == b.id; };
+    size = static_cast<int>(std::unique(entries, entries + size, same) - entries);
+    k = std::min(k, size);
+    std::partial_sort(entries, entries + k, entries + size, before);
+    return k;
+  }
   std::sort(entries, entries + size, before);
   int kept = 0;
   for (int i = 0; i < size && kept < k; ++i) {

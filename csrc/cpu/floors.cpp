@@ -80,13 +80,10 @@ Floors guess_floors(const View& x, const State& state, const Kernels& kernels, i
 
 void repair(const View& x, const std::vector<float>& floors, const int64_t* ids, int64_t first_id,
             int threads, TopK& top) {
-  std::vector<int64_t> open;
-  for (int64_t c = 0; c < x.channels; ++c) {
+  // Allocates nothing: the state has changed already.
+  parallel_for(threads, x.channels, [&](int64_t c, int) {
     const bool filled = top.sizes[c] == top.k && top.list(c)[top.k - 1].key >= floors[c];
-    if (!filled && floors[c] > -INFINITY) open.push_back(c);
-  }
-  parallel_for(threads, static_cast<int64_t>(open.size()), [&](int64_t i, int) {
-    const int64_t c = open[i];
+    if (filled || !(floors[c] > -INFINITY)) return;
     for (int64_t image = 0; image < x.images; ++image) {
       const float value = load(row_address(x, image, 0), c * x.channel_stride, x.dtype);
       if (!is_finite(value)) continue;

@@ -57,7 +57,8 @@ constexpr int64_t kSampleRows = 128;
 
 Scaling choose_scaling(const State& state, const View& x) {
   Scaling s(padded(x.channels));
-  const bool known = !state.moments.empty() && state.images * positions(x) >= kSampleRows;
+  const bool known =
+      !state.moments.empty() && state.moments[0].count + state.moments[0].nonfinite >= kSampleRows;
   std::vector<Location> sampled;
   if (!known && state.options.moments) sampled = sample_locations(x, kSampleRows);
   for (int64_t c = 0; c < x.channels && state.options.moments; ++c) {
@@ -78,15 +79,24 @@ Scaling choose_scaling(const State& state, const View& x) {
 }
 
 // Whether float32 sums about `shift` are good enough for the guarantee, given what all values seen
-// so far amount to: rounding errors are relative to the raw sums, results to the central ones.
+// so far amount to: rounding errors are relative to the raw sums, results to the central ones. The
+// batch itself may dominate those, so all terms that `central` adds up count. The error of the
+// third moment goes with sum |d|^3, which tails on both sides make much larger than the moment.
 bool trustworthy(const PowerSums& s, int64_t n, const Moments& part, const Moments& all,
                  double scale) {
   if (!std::isfinite(s.s1) || !std::isfinite(s.s4)) return false;
   if (part.min == part.max) return std::isfinite(part.min);
-  const double spread = s.s2 / static_cast<double>(n);
+  const double size = static_cast<double>(n), m = std::fabs(s.s1) / size, m2 = m * m;
+  const double spread = s.s2 / size;
   if (!(spread > 0x1p-40 && spread < 0x1p40)) return false;
   const double square = scale * scale;
-  return s.s2 <= 1.25 * square * all.m2 && s.s4 <= 2 * square * square * all.m4;
+  const double second = s.s2 + size * m2;
+  const double third = std::sqrt(s.s2 * s.s4);  // at least sum |d|^3
+  const double fourth = s.s4 + 4 * m * std::fabs(s.s3) + 6 * m2 * s.s2 + 3 * size * m2 * m2;
+  const double sigma_cubed = all.m2 * std::sqrt(all.m2 / static_cast<double>(all.count));
+  const double known_third = std::max(sigma_cubed, std::fabs(all.m3)) * square * scale;
+  return second <= 1.25 * square * all.m2 && fourth <= 2 * square * square * all.m4 &&
+         0x1p-22 * third <= 2e-6 * known_third;
 }
 
 // The state's moments with those of the batch.

@@ -46,11 +46,19 @@ struct ChannelSums {
   }
 };
 
-// Where a channel is centred: its running mean, or its first value.
+// Where a channel is centred: its running mean, or the first finite one of rows spread over the
+// batch. The same for every block, and 0 only where none of them is finite.
 TP_HD static inline double shift_of(const View& x, const Moments* state, int64_t c) {
   if (state[c].count > 0) return state[c].mean;
-  const float first = load(row_address(x, 0, 0), c * x.channel_stride, x.dtype);
-  return is_finite(first) ? static_cast<double>(first) : 0.0;
+  constexpr int64_t kTries = 64;
+  const int64_t rows = x.images * positions(x), tries = rows < kTries ? rows : kTries;
+  for (int64_t i = 0; i < tries; ++i) {
+    const int64_t r = i * rows / tries;
+    const void* row = row_address(x, r / positions(x), r % positions(x));
+    const float value = load(row, c * x.channel_stride, x.dtype);
+    if (is_finite(value)) return static_cast<double>(value);
+  }
+  return 0.0;
 }
 
 TP_HD static inline Moments to_moments(const ChannelSums& s, int64_t taken, double shift) {

@@ -20,9 +20,10 @@ __global__ void __launch_bounds__(kThreads)
 template <class T, bool kStaged>
 cudaError_t launch(const Job& job, cudaStream_t stream) {
   const int bytes = job.plan.shared_bytes;
-  // More than 48 KiB must be asked for; an attribute of the kernel, not of the stream.
-  const cudaError_t error =
-      cudaFuncSetAttribute(stats<T, kStaged>, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  // More than 48 KiB must be asked for. An attribute of the kernel that all threads of the process
+  // share: always the same, the largest that any plan takes.
+  const cudaError_t error = cudaFuncSetAttribute(
+      stats<T, kStaged>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBlockBytes);
   if (error != cudaSuccess) return error;
   stats<T, kStaged><<<static_cast<unsigned>(job.plan.chunks), dim3(kLanes, kDepth),
                       static_cast<size_t>(bytes), stream>>>(job);

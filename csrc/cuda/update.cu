@@ -51,10 +51,14 @@ const char* update(const Wanted& wanted, const View& x, const int64_t* ids, void
     const bool top = wanted.largest > 0 || wanted.smallest > 0;
     if (top) launch_limits(job, on);
     error = launch_stats(job, on);
-    if (top) launch_select(job, on);
+    if (error == cudaSuccess && top) launch_select(job, on);
   }
-  launch_finish(job, moment_chunks, on);
+  // What did not start left scratch unwritten: nothing of it may reach the state.
   if (error == cudaSuccess) error = cudaGetLastError();
+  if (error == cudaSuccess) {
+    launch_finish(job, moment_chunks, on);
+    error = cudaGetLastError();
+  }
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
 

@@ -1,5 +1,7 @@
 // The CUDA kernels of channel moments on the host, over odd shapes, element types and layouts. With
 // an argument k the k-th barrier is left out, which must not go unnoticed.
+#include <random>
+
 #include "../../csrc/cuda/moments_kernels.hpp"
 #include "check.hpp"
 #include "encode.hpp"
@@ -82,6 +84,27 @@ void check_shape(int64_t images, int64_t h, int64_t w, int64_t c) {
   compare(state[2], wanted);
 }
 
+// A first value that is not finite says nothing of where the others lie.
+void check_a_first_nan() {
+  std::vector<float> data(300);
+  std::mt19937 random(5);
+  for (float& x : data) x = 10000.0f + static_cast<float>(random() % 1000) / 512;
+  data[0] = NAN;
+  const View x{data.data(), DType::f32, 300, 1, 1, 1, 1, 1, 1, 1};
+  std::vector<Moments> state(1);
+  update<float>(x, state, false);
+  double mean = 0, m2 = 0, m4 = 0;
+  for (size_t i = 1; i < 300; ++i) mean += static_cast<double>(data[i]) / 299;
+  for (size_t i = 1; i < 300; ++i) {
+    const double d = static_cast<double>(data[i]) - mean;
+    m2 += d * d;
+    m4 += d * d * d * d;
+  }
+  CHECK(state[0].count == 299 && state[0].nonfinite == 1);
+  CHECK(near(state[0].m2, m2, 1e-9 * m2));
+  CHECK(near(state[0].m4, m4, 1e-7 * m4));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -92,5 +115,6 @@ int main(int argc, char** argv) {
   check_shape<Half>(130, 1, 1, 16);
   check_shape<Half>(9, 1, 3, 3);
   check_shape<BFloat16>(33, 2, 1, 8);
+  check_a_first_nan();
   return report();
 }

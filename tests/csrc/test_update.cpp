@@ -211,5 +211,6 @@ int main(int argc, char** argv) {
   check_lists(60, 13, 17, 8, false);
   check_lists(60, 13, 17, 8, true);
   check_lists(1200, 1, 3, 600, false);  // more than is ranked
+  check_lists(900, 2, 2, 600, false);
   return report();
 }

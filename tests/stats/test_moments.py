@@ -177,3 +177,25 @@ def test_half_specials_on_every_set(monkeypatch):
             stats = ChannelMoments(4)
             stats.update(x)
             check_moments(stats.compute(), as_rows(x))
+
+
+def test_outliers_on_both_sides_keep_the_skewness():
+    """sum |d|^3 is then far above the third moment, whose error it brings."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((20_000, 256)).astype(np.float32)
+    x[:4] = np.array([300, -300, 290, -280])[:, None]
+    x = rng.permuted(x, axis=0)
+    stats = ChannelMoments(256)
+    stats.update(x)
+    check_moments(stats.compute(), as_rows(x))
+
+
+def test_a_batch_far_from_what_was_seen_keeps_the_guarantee():
+    """A dead channel comes alive: its first batch dominates all there is to judge it by."""
+    rng = np.random.default_rng(1)
+    parts = [np.zeros((200, 64)), 142 + rng.standard_normal((36, 64))]
+    x = np.concatenate(parts).astype(np.float32)
+    stats = ChannelMoments(64)
+    stats.update(x[:200])
+    stats.update(x[200:])
+    check_moments(stats.compute(), as_rows(x))

@@ -34,3 +34,11 @@ def test_default_ids_run_on():
     stats.update(torch.randn(4, 3))
     stats._update_in_torch(torch.randn(4, 3), None, -1)
     assert stats.compute().samples.sample_ids.tolist() == list(range(8))
+
+
+def test_an_error_leaves_everything_as_it_was(monkeypatch):
+    monkeypatch.setattr("tuiprobe.stats._torch_path._CHUNK_ELEMENTS", 6)
+    stats = ActivationStats(3, k=2)
+    with pytest.raises(ValueError, match="must differ"):
+        stats._update_in_torch(torch.randn(6, 3), np.array([0, 1, 2, 3, 4, 4]), -1)
+    assert stats.compute().samples.rows == 0

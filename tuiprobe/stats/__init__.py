@@ -8,7 +8,7 @@ Guarantee, against a float64 two-pass computation on the same (upcast) input, fo
 up to 1e4 and scales from 1e-12 to 1e12, under any split into batches and any merge order:
 
 - mean within 2e-6 sigma; variance and kurtosis within 2e-6 relative; skewness within
-  ``2e-6 * max(1, |skewness|)``;
+  ``2e-6 * max(1, |skewness|)``, that of the parts where they cancel in a merge;
 - the top k are exact, under the order value descending, sample id ascending, position ascending;
 - values that are not finite are counted and left out; they never spread to other figures.
 

@@ -30,9 +30,9 @@ class _Accumulator:
             raise TypeError(f"channels must be an integer, got {channels!r}")
         self.channels = channels
         self.device = _device(device)
-        self._core = native.Accumulator(channels=channels, **_NOTHING | parts)
         self._parts = parts
-        self._lock = threading.Lock()
+        self._core = self._new_core()
+        self._lock = threading.RLock()
         self._cuda = None
         longest = max(parts.get("largest", 0), parts.get("smallest", 0))
         if self.device.type == "cuda" and not native.cuda_reason() and longest <= native.CUDA_MAX_K:
@@ -60,13 +60,14 @@ class _Accumulator:
         """
         rows = read_activations(x, self.channels, channel_dim, self.device)
         ids = read_sample_ids(sample_ids, rows.shape[0])
+        if self.device.type != "cpu" and 0 in rows.shape[:3]:
+            return
         if self.device.type == "cpu":
             threads = torch.get_num_threads()
             self._core.update(rows.data, rows.dtype, rows.shape, rows.strides, ids, threads)
         elif self._cuda is not None:
-            if rows.shape[0]:
-                with self._lock:
-                    self._cuda.update(x, rows, ids)
+            with self._lock:
+                self._cuda.update(x, rows, ids)
         else:
             self._update_in_torch(x, ids, channel_dim)
 
@@ -76,7 +77,7 @@ class _Accumulator:
             with self._lock:
                 held = self._cuda.read()
                 if held is not None:
-                    part = native.Accumulator(channels=self.channels, **_NOTHING | self._parts)
+                    part = self._new_core()
                     part.load(held)
                     self._core.merge(part)
                     self._cuda.restart(self._core.images())
@@ -88,16 +89,21 @@ class _Accumulator:
             with self._lock:
                 self._cuda.restart(self._core.images())
 
+    def _new_core(self) -> Any:
+        return native.Accumulator(channels=self.channels, **_NOTHING | self._parts)
+
     def _update_in_torch(self, x: torch.Tensor, ids: Any, channel_dim: int) -> None:
         """Plain torch in float64, where the extension has no kernels for the device."""
         rows = x.movedim(channel_dim, -1).reshape(len(x), -1, self.channels)
         with self._lock:
             if ids is None:
                 ids = np.arange(len(x)) + self._core.images()
+            whole = self._new_core()  # so that an error leaves everything as it was
             for state in partial_states(rows, torch.from_numpy(ids), self._parts):
-                part = native.Accumulator(channels=self.channels, **_NOTHING | self._parts)
+                part = self._new_core()
                 part.load(state)
-                self._core.merge(part)
+                whole.merge(part)
+            self._core.merge(whole)
 
     def reserve(self, images: int) -> None:
         """Makes room on a CUDA device for the per-image figures of so many images.
@@ -119,8 +125,10 @@ class _Accumulator:
         """
         if type(other) is not type(self):
             raise TypeError(f"cannot merge {type(other).__name__} into {type(self).__name__}")
-        self._settle().merge(other._settle())
-        self._restart()
+        first, second = sorted((self, other), key=id)
+        with first._lock, second._lock:  # an update in between would be lost
+            self._settle().merge(other._settle())
+            self._restart()
         return self
 
     def state_dict(self) -> dict[str, torch.Tensor]:
@@ -149,8 +157,9 @@ class _Accumulator:
                 nested.setdefault(part, {})[key] = array
             else:
                 nested[part] = array
-        self._core.load(nested)
-        self._restart()
+        with self._lock:
+            self._core.load(nested)
+            self._restart()
 
 
 _NOTHING = {"moments": False, "largest": 0, "smallest": 0, "samples": False}
