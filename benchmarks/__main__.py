@@ -33,19 +33,25 @@ NO_GPU = (
 )
 
 
-def render() -> str:
-    """Returns the page from the figures at hand."""
-    parts = [HEAD]
+def sections(page: str) -> dict[str, str]:
+    """Returns what stands below each heading of a page."""
+    parts = (part.split("\n", 1) for part in page.split("\n## ")[1:])
+    return {title: body.rstrip("\n") + "\n" for title, body in parts}
+
+
+def render(before: str = "") -> str:
+    """Returns the page from the figures at hand; where there are none, as it was before."""
+    parts, known = [HEAD], sections(before)
     for name in SUBJECTS:
         module = importlib.import_module(f"benchmarks.{name}")
         path = FIGURES / f"{name}.json"
         if path.exists():
             body = module.table(json.loads(path.read_text()))
         else:
-            body = f"Not run yet: `python -m benchmarks {name}`.\n"
+            body = known.get(module.TITLE, f"Not run yet: `python -m benchmarks {name}`.\n")
         parts.append(f"## {module.TITLE}\n{body}")
     gpu = FIGURES / f"{GPU}.md"
-    parts.append(f"## GPU\n{gpu.read_text() if gpu.exists() else NO_GPU}")
+    parts.append(f"## GPU\n{gpu.read_text() if gpu.exists() else known.get('GPU', NO_GPU)}")
     return "\n".join(parts)
 
 
@@ -65,8 +71,9 @@ def main() -> int:
     FIGURES.mkdir(exist_ok=True)
     chosen = arguments.subjects or SUBJECTS
     failed = [name for name in chosen if not measure(name, arguments.quick)]
-    (HERE / "RESULTS.md").write_text(render())
-    print(f"\nwritten: {HERE / 'RESULTS.md'}")
+    page = HERE / "RESULTS.md"
+    page.write_text(render(page.read_text() if page.exists() else ""))
+    print(f"\nwritten: {page}")
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0
