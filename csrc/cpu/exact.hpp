@@ -22,7 +22,7 @@ struct Location {
 };
 std::vector<Location> sample_locations(const View& x, int64_t limit);
 
-// Median over a few rows of the standard deviation over the channels; 1 where there is none.
+// Median over a few rows of the variance over the channels; 1 where there is none.
 double sample_row_variance(const View& x);
 
 // One row in float64. Shares go to shares[c]. False where the row has no variance or holds a

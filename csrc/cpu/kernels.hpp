@@ -18,7 +18,7 @@ static inline int64_t padded(int64_t channels) { return (channels + kLane - 1) /
 struct Group {
   const void* rows[kGroup];
   const void* next[kGroup];  // rows to come, to be prefetched
-  bool prefetch;             // all of them by `moments`; else one in four, the rest by row_powers
+  bool prefetch;             // all of them by `moments`; else every other, the rest by row_powers
   int size;
   int64_t channels;
 };
