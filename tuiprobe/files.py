@@ -1,0 +1,377 @@
+"""Opening files safely: the one home of that rule.
+
+Whatever is read comes from outside: a checkpoint, an image, a suite, another's run directory. A
+named pipe must not hang the reader, a device must not be read, a huge file must not fill the
+memory, and inside a run directory no link may lead out of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from tuiprobe.errors import DataError, RunError
+
+MAX_TEXT_BYTES = 256 * 2**20
+"""Largest text or JSON file that is read."""
+
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # not blocking: a pipe opens at once
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_CHUNK_BYTES = 2**20
+_STALE_SECONDS = 24 * 3600
+
+
+class DamagedFileError(DataError):
+    """A file is cut short, altered, or not what its name says."""
+
+
+def open_regular(path: str | Path, limit: int | None = None) -> IO[bytes]:
+    """Opens a regular file for reading; links are followed, since the user named the path.
+
+    Args:
+        path: What to open.
+        limit: Largest size in bytes.
+
+    Raises:
+        OSError: As :func:`open` raises it.
+        DamagedFileError: If it is a pipe, a device, a socket or a directory, or too large.
+    """
+    return _checked(os.open(path, _READ), path, limit)
+
+
+def read_regular(path: str | Path, limit: int = MAX_TEXT_BYTES) -> bytes:
+    """Returns the content of a regular file; arguments and errors as :func:`open_regular`."""
+    with open_regular(path, limit) as file:
+        return _read_at_most(file, path, limit)
+
+
+def _checked(descriptor: int, path: object, limit: int | None) -> IO[bytes]:
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise DamagedFileError(f"{path} is {_kind(status.st_mode)}, not a file")
+        if limit is not None and status.st_size > limit:
+            raise DamagedFileError(
+                f"{path} holds {status.st_size:,} bytes, above the limit of {limit:,}"
+            )
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _kind(mode: int) -> str:
+    kinds = {
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFDIR: "a directory",
+        stat.S_IFLNK: "a link",
+    }
+    return kinds.get(stat.S_IFMT(mode), "a device")
+
+
+def _read_at_most(file: IO[bytes], path: object, limit: int) -> bytes:
+    content = file.read(limit + 1)
+    if len(content) > limit:  # it grew after its size was looked at
+        raise DamagedFileError(f"{path} grew above the limit of {limit:,} bytes")
+    return content
+
+
+def parse_json(content: bytes | str) -> Any:
+    """Returns the value of a strict JSON text.
+
+    Raises:
+        ValueError: If it is not JSON, is nested too deeply, or holds NaN or an infinity.
+    """
+    try:
+        return json.loads(content, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+@contextmanager
+def reading(path: object) -> Iterator[None]:
+    """Turns the operating system's refusals to read into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        cause = "it is a link" if error.errno == errno.ELOOP else error.strerror
+        raise DamagedFileError(f"cannot read {path}: {cause}") from error
+
+
+@contextmanager
+def writing(path: object) -> Iterator[None]:
+    """Turns the operating system's refusals to write into one sentence with a next step."""
+    try:
+        yield
+    except OSError as error:
+        cause = "a part of the path is a link" if error.errno == errno.ELOOP else error.strerror
+        raise RunError(
+            f"cannot write {path}: {cause}; everything published before is kept, free "
+            "the cause and run the same command again to resume"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file below a directory, reached without following a link below that directory.
+
+    Every folder on the way is opened relative to the one above it with ``O_NOFOLLOW``, so what is
+    read or written lies in the directory whatever somebody else put there.
+
+    Attributes:
+        root: The directory; may itself be reached through links.
+        name: Path of the file below it, with ``/`` between parts.
+    """
+
+    root: Path
+    name: str
+
+    def __post_init__(self) -> None:
+        parts = PurePosixPath(self.name).parts
+        if not parts or self.name.startswith("/") or any(p in ("..", ".") for p in parts):
+            raise DamagedFileError(f"{self.name!r} names no file below {self.root}")
+        if "\0" in self.name:
+            raise DamagedFileError(f"{self.name!r} is no file name")
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def path(self) -> Path:
+        """Where it lies, for messages and for programs that the user trusts with it."""
+        return self.root / self.name
+
+    def status(self) -> os.stat_result | None:
+        """Returns the status of a regular file; None if there is none or it is something else."""
+        try:
+            with self._folder() as folder:
+                status = os.stat(self._last, dir_fd=folder, follow_symlinks=False)
+        except OSError:
+            return None
+        return status if stat.S_ISREG(status.st_mode) else None
+
+    def exists(self) -> bool:
+        """Whether a regular file is there."""
+        return self.status() is not None
+
+    def modified(self) -> int | None:
+        """Returns when its content changed last, in nanoseconds; None if there is none."""
+        status = self.status()
+        return None if status is None else status.st_mtime_ns
+
+    def open(self, limit: int | None = None) -> IO[bytes]:
+        """Opens it for reading.
+
+        Raises:
+            DamagedFileError: If it is missing, no regular file, too large, or behind a link.
+        """
+        with reading(self.path), self._folder() as folder:
+            descriptor = os.open(self._last, _READ | os.O_NOFOLLOW, dir_fd=folder)
+            return _checked(descriptor, self.path, limit)
+
+    def read(self, limit: int = MAX_TEXT_BYTES) -> bytes:
+        """Returns its content; errors as :meth:`open`."""
+        with self.open(limit) as file, reading(self.path):
+            return _read_at_most(file, self.path, limit)
+
+    def read_text(self) -> str:
+        """Returns its content as UTF-8; bytes that are none become replacement characters."""
+        return self.read().decode("utf-8", "replace")
+
+    def read_json(self) -> Any:
+        """Returns its content as JSON.
+
+        Raises:
+            DamagedFileError: Also if it is not strict JSON, or nested too deeply.
+        """
+        content = self.read()
+        try:
+            return parse_json(content)
+        except ValueError as error:
+            raise DamagedFileError(f"{self.path} is damaged: {error}") from error
+
+    def write(self, content: bytes) -> None:
+        """Publishes ``content`` whole or not at all; afterwards it survives a loss of power.
+
+        Raises:
+            RunError: If the operating system refuses, or a folder on the way is a link.
+        """
+        self._publish(content, durable=True)
+
+    def write_text(self, text: str) -> None:
+        """Publishes UTF-8 text; lone surrogates of undecodable file names become ``?``."""
+        self.write(text.encode("utf-8", "replace"))
+
+    def write_json(self, value: Any) -> None:
+        """Publishes a value as strict JSON."""
+        self.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+    def replace(self, content: bytes) -> None:
+        """Replaces it: whole for every reader, but without waiting for the disk."""
+        self._publish(content, durable=False)
+
+    def append(self, content: bytes) -> None:
+        """Adds to its end; it is made where it is missing."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        with writing(self.path), self._folder(make=True) as folder:
+            descriptor = self._open_to_write(flags, folder)
+            try:
+                _write_all(descriptor, content)
+            finally:
+                os.close(descriptor)
+
+    def descriptor(self, flags: int) -> int:
+        """Opens it with ``os.open``'s flags for a caller that keeps the descriptor.
+
+        Folders on the way are made where ``flags`` create the file.
+
+        Raises:
+            OSError: As :func:`os.open` raises it; ``ELOOP`` for a link.
+            DamagedFileError: If it is no regular file, or has a second name elsewhere.
+        """
+        with self._folder(make=bool(flags & os.O_CREAT)) as folder:
+            return self._open_to_write(flags, folder)
+
+    def delete(self) -> None:
+        """Deletes it if it is there; a link is deleted, never what it leads to."""
+        with writing(self.path), suppress(FileNotFoundError), self._folder() as folder:
+            os.unlink(self._last, dir_fd=folder)
+
+    @property
+    def _last(self) -> str:
+        return PurePosixPath(self.name).name
+
+    def _open_to_write(self, flags: int, folder: int) -> int:
+        flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(self._last, flags, 0o666, dir_fd=folder)
+        status = os.fstat(descriptor)
+        # Another name of the same file may lie anywhere: what is written here would appear there.
+        if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1:
+            return descriptor
+        os.close(descriptor)
+        what = "a file with a second name" if status.st_nlink > 1 else _kind(status.st_mode)
+        raise RunError(f"{self.path} is {what}, so nothing is written to it; move it away")
+
+    @contextmanager
+    def _folder(self, make: bool = False) -> Iterator[int]:
+        """Opens the folder of the file, one part of the path after another."""
+        if make:
+            _make_root(self.root)
+        folder = os.open(self.root, _FOLDER)
+        try:
+            for part in PurePosixPath(self.name).parts[:-1]:
+                if make:
+                    with suppress(FileExistsError):
+                        os.mkdir(part, dir_fd=folder)
+                        os.fsync(folder)
+                below = os.open(part, _FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+                os.close(folder)
+                folder = below
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _publish(self, content: bytes, *, durable: bool) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        temporary = f".{self._last[:180]}.{_writer()}.tmp"
+        with writing(self.path), self._folder(make=True) as folder:
+            with suppress(FileNotFoundError):  # of an earlier process with this one's number
+                os.unlink(temporary, dir_fd=folder)
+            descriptor = os.open(temporary, flags, 0o666, dir_fd=folder)
+            try:
+                try:
+                    _write_all(descriptor, content)
+                    if durable:
+                        os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+                os.replace(temporary, self._last, src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(temporary, dir_fd=folder)
+                raise
+            if durable:
+                os.fsync(folder)
+
+
+def _make_root(root: Path) -> None:
+    if not root.is_dir():
+        root.mkdir(parents=True, exist_ok=True)
+        parent = os.open(root.parent, _FOLDER)
+        try:
+            os.fsync(parent)
+        finally:
+            os.close(parent)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view[:_CHUNK_BYTES]) :]
+
+
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _writer() -> str:
+    return f"{_host()}-{os.getpid()}"
+
+
+def sweep(root: Path) -> int:
+    """Deletes temporary files that writers left when they were killed.
+
+    Those of a process of this machine that lives on stay, and those of other machines for a day.
+
+    Args:
+        root: The directory; folders below it are swept too, links are not followed.
+
+    Returns:
+        How many were deleted.
+    """
+    swept = 0
+    for folder, _, files, descriptor in os.fwalk(root, follow_symlinks=False):
+        for name in files:
+            if name.startswith(".") and name.endswith(".tmp") and _abandoned(name, descriptor):
+                with suppress(OSError):
+                    os.unlink(name, dir_fd=descriptor)
+                    swept += 1
+        del folder
+    return swept
+
+
+def _abandoned(name: str, folder: int) -> bool:
+    host, _, process = name.removesuffix(".tmp").rpartition(".")[2].partition("-")
+    if host == _host() and process.isdecimal():
+        return int(process) == os.getpid() or not process_lives(int(process))
+    try:
+        changed = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime
+    except OSError:
+        return False
+    return time.time() - changed > _STALE_SECONDS
+
+
+def process_lives(number: int) -> bool:
+    """Whether a process of this machine has this number."""
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
