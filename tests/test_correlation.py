@@ -18,7 +18,7 @@ from tuiprobe.probes.heads import HeadArrays, SetFeatures
 from tuiprobe.probes.robustness import Baseline, Baselines, probe_robustness
 from tuiprobe.report.correlation import correlation_text
 from tuiprobe.results import Correlations, Estimate, NotRun, Report, given
-from tuiprobe.rundir import RunDir, write_text
+from tuiprobe.rundir import RunDir
 
 
 def run(
@@ -159,8 +159,8 @@ def test_the_command_answers_as_text_and_json(
 ) -> None:
     for name, report in rising(8).items():
         directory = RunDir(tmp_path / name)
-        write_text(directory.key_file, "a" * 64 + "\n")
-        write_text(directory.results_file, report.to_json())
+        directory.key_file.write_text("a" * 64 + "\n")
+        directory.results_file.write_text(report.to_json())
     assert run_cli(["runs", "--root", str(tmp_path), "--correlate", "--json"]) == 0
     found = Correlations.model_validate(json.loads(capsys.readouterr().out))
     assert signature(found).within.value == pytest.approx(1)

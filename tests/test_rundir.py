@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
 
-from tuiprobe import rundir
 from tuiprobe.errors import DataError, RunError
-from tuiprobe.rundir import (
-    DamagedFileError,
-    RunDir,
-    delete_run,
-    read_arrays,
-    read_json,
-    write_arrays,
-    write_bytes,
-    write_text,
-)
+from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.rundir import RunDir, delete_run, read_arrays, write_arrays
+
+SPEC = {"model": "mini_clip", "data": "miniature"}
 
 dtypes = st.sampled_from([np.float32, np.float64, np.int64, np.int32, np.uint8])
 named_arrays = st.dictionaries(
@@ -32,12 +29,20 @@ named_arrays = st.dictionaries(
 )
 
 
+def begun(path: Path, key: str = "a" * 64) -> RunDir:
+    """Returns a run that holds a key and a spec."""
+    run = RunDir(path)
+    run.create(key)
+    run.spec_file.write_json(SPEC)
+    return run
+
+
 @settings(max_examples=60, deadline=None)
 @given(named_arrays)
 def test_arrays_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory, found) -> None:
-    path = tmp_path_factory.mktemp("arrays") / "a.safetensors"
-    write_arrays(path, found, {"note": "x"})
-    read, metadata = read_arrays(path)
+    file = Entry(tmp_path_factory.mktemp("arrays"), "a.safetensors")
+    write_arrays(file, found, {"note": "x"})
+    read, metadata = read_arrays(file)
     assert metadata == {"note": "x"}
     assert read.keys() == found.keys()
     for name, array in found.items():
@@ -49,17 +54,17 @@ def test_arrays_come_back_as_they_were(tmp_path_factory: pytest.TempPathFactory,
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_no_damage_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, data) -> None:
-    path = tmp_path_factory.mktemp("damage") / "a.safetensors"
-    write_arrays(path, {"x": np.arange(20.0), "y": np.zeros((2, 3))}, {"key": "k"})
-    content = bytearray(path.read_bytes())
+    file = Entry(tmp_path_factory.mktemp("damage"), "a.safetensors")
+    write_arrays(file, {"x": np.arange(20.0), "y": np.zeros((2, 3))}, {"key": "k"})
+    content = bytearray(file.path.read_bytes())
     place = data.draw(st.integers(0, len(content) - 1))
     if data.draw(st.booleans()):
         del content[place:]
     else:
         content[place] ^= data.draw(st.integers(1, 255))
-    path.write_bytes(content)
+    file.path.write_bytes(content)
     try:
-        read, metadata = read_arrays(path)
+        read, metadata = read_arrays(file)
     except DamagedFileError:
         return
     # Nothing but the order or spacing of the header can have changed.
@@ -67,47 +72,6 @@ def test_no_damage_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, data
     assert read.keys() == {"x", "y"}
     assert (read["x"] == np.arange(20.0)).all()
     assert (read["y"] == np.zeros((2, 3))).all()
-
-
-def test_links_and_large_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    secret = tmp_path / "secret.json"
-    secret.write_text('{"a": 1}')
-    (tmp_path / "link.json").symlink_to(secret)
-    with pytest.raises(DamagedFileError, match="symbolic links"):
-        read_json(tmp_path / "link.json")
-    monkeypatch.setattr(rundir, "MAX_JSON_BYTES", 4)
-    with pytest.raises(DamagedFileError, match="above the limit"):
-        read_json(secret)
-
-
-def test_a_failed_write_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "a.txt"
-    write_text(path, "old")
-
-    def full(descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunError, match="No space left"):
-        write_bytes(path, b"new")
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
-
-
-def test_only_runs_are_deleted(tmp_path: Path) -> None:
-    place = tmp_path / "thesis"
-    place.mkdir()
-    with pytest.raises(DataError, match="is no run directory"):
-        delete_run(RunDir(place))
-    run = RunDir(tmp_path / "run")
-    run.create("k" * 64)
-    (tmp_path / "link").symlink_to(run.path)
-    with pytest.raises(DataError, match="is no run directory"):
-        delete_run(RunDir(tmp_path / "link"))
-    delete_run(run)
-    assert not run.path.exists()
 
 
 def test_a_directory_belongs_to_one_key(tmp_path: Path) -> None:
@@ -136,3 +100,137 @@ def test_a_rank_that_starts_beside_another_does_not_take_its_files_for_foreign(
     assert not run.create("a" * 64)
     with pytest.raises(DataError, match="holds a run with other content"):
         run.create("b" * 64)
+
+
+@pytest.mark.parametrize(
+    ("key", "spec"),
+    [
+        (None, None),
+        ("my house key", None),
+        ("a" * 63, '{"model": "m", "data": "d"}'),
+        ("A" * 64, '{"model": "m", "data": "d"}'),
+        ("a" * 64, None),
+        ("a" * 64, '{"model": "m"}'),
+        ("a" * 64, '["model", "data"]'),
+        ("a" * 64, "{"),
+    ],
+)
+def test_only_runs_are_deleted(tmp_path: Path, key: str | None, spec: str | None) -> None:
+    place = tmp_path / "thesis"
+    place.mkdir()
+    (place / "chapter.tex").write_text("precious")
+    if key is not None:
+        (place / "key").write_text(key)
+    if spec is not None:
+        (place / "spec.json").write_text(spec)
+    with pytest.raises(DataError, match="is no run directory"):
+        delete_run(RunDir(place))
+    with pytest.raises(DataError, match="no run"):  # noqa: PT012  (--fresh does both)
+        RunDir(place).clear()
+        RunDir(place).refuse_foreign("b" * 64)
+    assert (place / "chapter.tex").read_text() == "precious"
+
+
+def test_a_run_is_deleted_whole_and_a_link_to_it_is_not_followed(tmp_path: Path) -> None:
+    run = begun(tmp_path / "run")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "file").write_text("precious")
+    (run.path / "features").symlink_to(tmp_path / "outside")
+    (tmp_path / "link").symlink_to(run.path)
+    with pytest.raises(DataError, match="is no run directory"):
+        delete_run(RunDir(tmp_path / "link"))
+    delete_run(run)
+    assert not run.path.exists()
+    assert (tmp_path / "outside" / "file").read_text() == "precious"
+    delete_run(run)  # what is not there needs no deleting
+
+
+def test_a_run_stopped_before_its_spec_can_be_cleared(tmp_path: Path) -> None:
+    run = RunDir(tmp_path / "run")
+    run.create("a" * 64)
+    run.events_file(0).append(b"{}\n")
+    run.clear()
+    assert list(run.path.iterdir()) == []
+
+
+@pytest.mark.parametrize("lock", ["lock", "lock-1", "lock-merge"])
+def test_a_run_that_is_being_written_is_neither_deleted_nor_cleared(
+    tmp_path: Path, lock: str
+) -> None:
+    run = begun(tmp_path / "run")
+    run.at("shards/val-00000.safetensors").write_bytes(b"measured")
+    with other_process_holding(run, lock):
+        with pytest.raises(RunError, match="is being written by process"):
+            delete_run(run)
+        with pytest.raises(RunError, match="is being written by process"), run.locked():
+            run.clear()
+    assert run.at("shards/val-00000.safetensors").read_bytes() == b"measured"
+    with run.locked():
+        run.clear()
+    assert sorted(one.name for one in run.path.iterdir()) == sorted({"lock", lock})
+
+
+class other_process_holding:  # noqa: N801  (reads as a statement)
+    """Another process that holds a lock of a run."""
+
+    def __init__(self, run: RunDir, name: str, then: str = "time.sleep(60)") -> None:
+        code = f"""
+            import os, sys, time
+            from tuiprobe.rundir import RunDir
+            with RunDir({str(run.path)!r}).locked({name!r}):
+                print("held", flush=True)
+                {then}
+        """
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> subprocess.Popen[str]:
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "held\n"
+        return self.process
+
+    def __exit__(self, *unused: object) -> None:
+        self.process.kill()
+        self.process.communicate(timeout=10)
+
+
+def test_a_lock_ends_with_its_process_though_forked_children_live_on(tmp_path: Path) -> None:
+    run = begun(tmp_path / "run")
+    fork = "child = os.fork(); child and print(child, flush=True); time.sleep(20)"
+    with other_process_holding(run, "lock", fork) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        try:
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+            with run.locked():
+                os.kill(child, 0)  # it is still there
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_lock_of_a_deleted_run_is_worth_nothing(tmp_path: Path) -> None:
+    run = begun(tmp_path / "run")
+    descriptor = run.at("lock").descriptor(os.O_RDWR | os.O_CREAT)
+    os.close(descriptor)
+    with run.locked():
+        (run.path / "lock").unlink()
+        with run.locked("lock"):  # another file by now, so no conflict and no false hold
+            assert (run.path / "lock").is_file()
+
+
+def test_locks_and_events_are_never_written_through_a_link(tmp_path: Path) -> None:
+    precious = tmp_path / "bashrc"
+    precious.write_text("alias ls='ls --color'\n")
+    run = begun(tmp_path / "run")
+    for plant in (Path.symlink_to, Path.hardlink_to):
+        for name in ("lock", "lock-merge", "events-0.jsonl"):
+            (run.path / name).unlink(missing_ok=True)
+            plant(run.path / name, precious)
+        for name in ("lock", "lock-merge"):
+            with pytest.raises(RunError, match=r"link|second name"), run.locked(name):
+                pass
+        with pytest.raises(RunError, match=r"link|second name"):
+            run.events_file(0).append(b"x")
+    assert precious.read_text() == "alias ls='ls --color'\n"

@@ -7,13 +7,13 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.rundir import MAX_TENSOR_BYTES, DamagedFileError, reading
+from tuiprobe.files import DamagedFileError, Entry, parse_json, reading
+from tuiprobe.rundir import MAX_TENSOR_BYTES
 
 _HEADER_LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 2**20
@@ -41,19 +41,18 @@ class BlockReader:
     The checksum is verified once, when the file is opened, in one pass of small memory.
 
     Args:
-        path: File written by :func:`tuiprobe.rundir.write_arrays`.
+        entry: File written by :func:`tuiprobe.rundir.write_arrays`.
 
     Attributes:
         checksum: SHA-256 of the content, hexadecimal.
 
     Raises:
-        DamagedFileError: If the file is missing, cut short, altered, too large or a link.
+        DamagedFileError: If the file is missing, cut short, altered, too large or behind a link.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with reading(path):
-            self._file: IO[bytes] = os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb")
+    def __init__(self, entry: Entry) -> None:
+        self.entry = entry
+        self._file = entry.open(MAX_TENSOR_BYTES)
         try:
             self._arrays, metadata = self._header()
             self.checksum = self._verify(metadata)
@@ -92,33 +91,29 @@ class BlockReader:
 
     def _find(self, name: str) -> _Stored:
         if name not in self._arrays:
-            raise DamagedFileError(f"{self.path} is damaged: it holds no {name!r}")
+            raise DamagedFileError(f"{self.entry} is damaged: it holds no {name!r}")
         return self._arrays[name]
 
     def _bytes(self, start: int, end: int) -> bytes:
-        with reading(self.path):
+        with reading(self.entry):
             self._file.seek(start)
             content = self._file.read(end - start)
         if len(content) != end - start:
-            raise DamagedFileError(f"{self.path} is damaged: it is cut short")
+            raise DamagedFileError(f"{self.entry} is damaged: it is cut short")
         return content
 
     def _header(self) -> tuple[dict[str, _Stored], dict[str, str]]:
         size = os.fstat(self._file.fileno()).st_size
-        if size > MAX_TENSOR_BYTES:
-            raise DamagedFileError(
-                f"{self.path} holds {size} bytes, above the limit of {MAX_TENSOR_BYTES}"
-            )
         length = int.from_bytes(self._bytes(0, _HEADER_LENGTH_BYTES), "little")
         if length > _MAX_HEADER_BYTES:
-            raise DamagedFileError(f"{self.path} is damaged: its header has {length} bytes")
+            raise DamagedFileError(f"{self.entry} is damaged: its header has {length} bytes")
         start = _HEADER_LENGTH_BYTES + length
         try:
-            header = json.loads(self._bytes(_HEADER_LENGTH_BYTES, start))
+            header = parse_json(self._bytes(_HEADER_LENGTH_BYTES, start))
             metadata = {str(k): str(v) for k, v in header.pop("__metadata__", {}).items()}
             arrays = {name: _stored(entry, start, size) for name, entry in header.items()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DamagedFileError(f"{self.path} is damaged: {error}") from error
+            raise DamagedFileError(f"{self.entry} is damaged: {error}") from error
         return arrays, metadata
 
     def _verify(self, metadata: dict[str, str]) -> str:
@@ -132,7 +127,7 @@ class BlockReader:
                 digest.update(self._bytes(start, min(start + _CHUNK_BYTES, one.end)))
         if stored is None or digest.hexdigest() != stored:
             raise DamagedFileError(
-                f"{self.path} is damaged: its checksum does not match its content"
+                f"{self.entry} is damaged: its checksum does not match its content"
             )
         return stored
 

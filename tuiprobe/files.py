@@ -184,14 +184,14 @@ class Entry:
             descriptor = os.open(self._last, _READ | os.O_NOFOLLOW, dir_fd=folder)
             return _checked(descriptor, self.path, limit)
 
-    def read(self, limit: int = MAX_TEXT_BYTES) -> bytes:
+    def read_bytes(self, limit: int = MAX_TEXT_BYTES) -> bytes:
         """Returns its content; errors as :meth:`open`."""
         with self.open(limit) as file, reading(self.path):
             return _read_at_most(file, self.path, limit)
 
     def read_text(self) -> str:
         """Returns its content as UTF-8; bytes that are none become replacement characters."""
-        return self.read().decode("utf-8", "replace")
+        return self.read_bytes().decode("utf-8", "replace")
 
     def read_json(self) -> Any:
         """Returns its content as JSON.
@@ -199,13 +199,13 @@ class Entry:
         Raises:
             DamagedFileError: Also if it is not strict JSON, or nested too deeply.
         """
-        content = self.read()
+        content = self.read_bytes()
         try:
             return parse_json(content)
         except ValueError as error:
             raise DamagedFileError(f"{self.path} is damaged: {error}") from error
 
-    def write(self, content: bytes) -> None:
+    def write_bytes(self, content: bytes) -> None:
         """Publishes ``content`` whole or not at all; afterwards it survives a loss of power.
 
         Raises:
@@ -215,7 +215,7 @@ class Entry:
 
     def write_text(self, text: str) -> None:
         """Publishes UTF-8 text; lone surrogates of undecodable file names become ``?``."""
-        self.write(text.encode("utf-8", "replace"))
+        self.write_bytes(text.encode("utf-8", "replace"))
 
     def write_json(self, value: Any) -> None:
         """Publishes a value as strict JSON."""
@@ -247,7 +247,7 @@ class Entry:
         with self._folder(make=bool(flags & os.O_CREAT)) as folder:
             return self._open_to_write(flags, folder)
 
-    def delete(self) -> None:
+    def unlink(self) -> None:
         """Deletes it if it is there; a link is deleted, never what it leads to."""
         with writing(self.path), suppress(FileNotFoundError), self._folder() as folder:
             os.unlink(self._last, dir_fd=folder)

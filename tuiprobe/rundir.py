@@ -1,21 +1,23 @@
 """The run directory: the one thing the engine writes and everything else reads.
 
 Files appear whole or not at all: each is written beside its place, flushed to the disk and renamed.
-Readers treat a directory as hostile: sizes are capped, links are not followed.
+Readers treat a directory as hostile: sizes are capped, and nothing below it is reached by a link.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,16 +26,17 @@ from safetensors.numpy import load as decode_tensors
 from safetensors.numpy import save as encode_tensors
 
 from tuiprobe.errors import DataError, RunError
+from tuiprobe.files import DamagedFileError, Entry, parse_json, reading, writing
 
 Arrays = dict[str, NDArray[Any]]
 
-MAX_JSON_BYTES = 256 * 2**20
 MAX_TENSOR_BYTES = 16 * 2**30
 _HEADER_LENGTH_BYTES = 8
-
-
-class DamagedFileError(DataError):
-    """A file of a run directory is cut short, altered, or not what its name says."""
+_KEY = re.compile(r"[0-9a-f]{64}")
+_BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # the log is there before the engine that writes it
+_BEFORE_THE_SPEC = (*_BEFORE_THE_KEY, "key", "events-", ".spec.json.")
+_KEPT_BY_FRESH = ("lock", "log.txt")
+_DELETED_LAST = ("key", "spec.json")  # say that this is a run, should deleting be cut short
 
 
 class RunDir:
@@ -48,82 +51,107 @@ class RunDir:
 
     # Layout.
 
+    def at(self, name: str) -> Entry:
+        """Returns a file of the directory by its path below it."""
+        return Entry(self.path, name)
+
     @property
-    def key_file(self) -> Path:
+    def key_file(self) -> Entry:
         """The run's key: SHA-256 of its content, hexadecimal."""
-        return self.path / "key"
+        return self.at("key")
 
     @property
-    def spec_file(self) -> Path:
+    def spec_file(self) -> Entry:
         """The RunSpec, as JSON."""
-        return self.path / "spec.json"
+        return self.at("spec.json")
 
     @property
-    def plan_file(self) -> Path:
+    def plan_file(self) -> Entry:
         """What the engine found when it planned the run: model, data, taps, as JSON."""
-        return self.path / "plan.json"
+        return self.at("plan.json")
 
     @property
-    def samples_file(self) -> Path:
+    def samples_file(self) -> Entry:
         """One JSON line an image: id, set, path, label, place in the order."""
-        return self.path / "samples.jsonl"
+        return self.at("samples.jsonl")
 
     @property
-    def statistics_file(self) -> Path:
+    def preflight_file(self) -> Entry:
+        """What was checked of encoder and labels before the first image, as JSON."""
+        return self.at("preflight.json")
+
+    @property
+    def statistics_file(self) -> Entry:
         """Merged statistics, keyed ``<set>/<tap>/<field>``."""
-        return self.path / "statistics.safetensors"
+        return self.at("statistics.safetensors")
 
     @property
-    def head_file(self) -> Path:
+    def head_file(self) -> Entry:
         """The linear head: weight, bias, and which class each row answers for in each set."""
-        return self.path / "head.safetensors"
+        return self.at("head.safetensors")
+
+    def head_probe_file(self, number: int) -> Entry:
+        """Representations of the images that a head is fitted to, a shard of them."""
+        return self.at(f"head-probe/{number:05d}.safetensors")
 
     @property
-    def concepts_file(self) -> Path:
+    def concepts_file(self) -> Entry:
         """What is in each image of the concept set: sparse pixel shares, splits, names."""
-        return self.path / "concepts.safetensors"
+        return self.at("concepts.safetensors")
 
     @property
-    def baseline_file(self) -> Path:
+    def baseline_file(self) -> Entry:
         """The user's CSV of baseline models, where one was given."""
-        return self.path / "baseline.csv"
+        return self.at("baseline.csv")
 
     @property
-    def measured_file(self) -> Path:
+    def measured_file(self) -> Entry:
         """What the merged statistics rest on: shards, skipped images, fingerprints, as JSON."""
-        return self.path / "measured.json"
+        return self.at("measured.json")
 
     @property
-    def results_file(self) -> Path:
+    def results_file(self) -> Entry:
         """The Report, as JSON."""
-        return self.path / "results.json"
+        return self.at("results.json")
 
     @property
-    def cancel_file(self) -> Path:
+    def cancel_file(self) -> Entry:
         """Made by a reader that wants the run to stop."""
-        return self.path / "cancel"
+        return self.at("cancel")
 
-    def shard_file(self, set_name: str, number: int) -> Path:
+    def shard_file(self, set_name: str, number: int) -> Entry:
         """Partial statistics of one shard."""
-        return self.path / "shards" / f"{set_name}-{number:05d}.safetensors"
+        return self.at(f"shards/{set_name}-{number:05d}.safetensors")
 
-    def features_file(self, set_name: str) -> Path:
+    def features_file(self, set_name: str) -> Entry:
         """Final representations and per-image values of one set."""
-        return self.path / "features" / set_name / "images.safetensors"
+        return self.at(f"features/{set_name}/images.safetensors")
 
-    def thumbnail_file(self, set_name: str, sample_id: int) -> Path:
+    def thumbnail_file(self, set_name: str, sample_id: int) -> Entry:
         """96-pixel picture of one image."""
-        return self.path / "thumbs" / set_name / f"{sample_id}.jpg"
+        return self.at(f"thumbs/{set_name}/{sample_id}.jpg")
 
-    def live_file(self, rank: int, suffix: str) -> Path:
+    def answer_file(self, name: str) -> Entry:
+        """A kept answer of an ablation."""
+        return self.at(f"answers/ablation-{name}.json")
+
+    def live_file(self, rank: int, suffix: str) -> Entry:
         """State of a running rank; ``suffix`` is ``json`` or ``safetensors``."""
-        return self.path / "live" / f"{rank}.{suffix}"
+        return self.at(f"live/{rank}.{suffix}")
 
-    def events_file(self, rank: int) -> Path:
+    def events_file(self, rank: int) -> Entry:
         """Milestones, warnings and skipped images of one rank, a JSON line each."""
-        return self.path / f"events-{rank}.jsonl"
+        return self.at(f"events-{rank}.jsonl")
 
     # Life.
+
+    def read_key(self) -> str | None:
+        """Returns the key; None where there is none, or something else is in its place."""
+        try:
+            key = self.key_file.read_bytes(limit=1024).decode("ascii").strip()
+        except (DamagedFileError, UnicodeDecodeError):
+            return None
+        return key if _KEY.fullmatch(key) else None
 
     def refuse_foreign(self, key: str) -> None:
         """Leaves alone what is not this run.
@@ -133,12 +161,11 @@ class RunDir:
         """
         with reading(self.path):
             entries = list(self.path.iterdir()) if self.path.exists() else []
-        ours = ("lock", ".key.", "log.txt")  # the log is there before the engine that writes it
-        others = [entry for entry in entries if not entry.name.startswith(ours)]
+        others = [entry for entry in entries if not entry.name.startswith(_BEFORE_THE_KEY)]
         # Looked at after the listing: a rank that starts beside this one writes the key before
         # anything else, so files without a key are nobody's run.
-        if self.key_file.exists():
-            found = read_text(self.key_file).strip()
+        found = self.read_key()
+        if found is not None:
             if found != key:
                 raise DataError(
                     f"{self.path} holds a run with other content (key {found[:8]}, this run has "
@@ -163,12 +190,15 @@ class RunDir:
         self.refuse_foreign(key)
         if self.key_file.exists():
             return False
-        write_text(self.key_file, key + "\n")
+        self.key_file.write_text(key + "\n")
         return True
 
     @contextmanager
     def locked(self, name: str = "lock", wait: bool = False) -> Iterator[None]:
         """Holds the directory's lock, so that one process writes at a time.
+
+        The lock belongs to this process alone: forked processes let go of it at once, so it is
+        free again as soon as this process ends, however it ends.
 
         Args:
             name: Which of the directory's locks.
@@ -178,159 +208,174 @@ class RunDir:
             RunError: If another process holds it and ``wait`` was not asked for.
         """
         with writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / name).open("ab+", buffering=0)
-        with file:
-            self._acquire(file, name, wait)
-            yield
-
-    def _acquire(self, file: IO[bytes], name: str, wait: bool) -> None:
+            lock = _take_lock(self.at(name), wait)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = read_text(self.path / name).strip() or "another process"
-            raise RunError(
-                f"{self.path} is being written by {holder}; wait for it, or choose another --output"
-            ) from error
-        with writing(self.path):
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+            yield
+        finally:
+            lock.release()
+
+    def clear(self) -> None:
+        """Deletes what an earlier attempt left, under the locks that the caller holds.
+
+        Raises:
+            DataError: If the directory is no run and not empty.
+            RunError: If a rank of the run is still writing, or the system refuses.
+        """
+        if self.read_key() is None:
+            return  # nothing of a run is here; what else is here is refused by `refuse_foreign`
+        self._refuse_other_than_run()
+        with self._other_locks(), writing(self.path):
+            names = [one.name for one in self.path.iterdir()]
+            gone = [name for name in names if not name.startswith(_KEPT_BY_FRESH)]
+            for name in sorted(gone, key=_DELETED_LAST.__contains__):
+                _remove(self.path / name)
+
+    def _refuse_other_than_run(self) -> None:
+        if self.path.is_symlink() or not self.is_run():
+            raise DataError(
+                f"{self.path} is no run directory (a run holds a key and a spec.json that fit), "
+                "so it is not deleted"
+            )
+
+    def is_run(self) -> bool:
+        """Whether the directory holds a key of 64 hexadecimal digits and a spec of a run."""
+        if self.read_key() is None:
+            return False
+        if not self.spec_file.exists():  # one that was stopped before it wrote anything else
+            return all(one.name.startswith(_BEFORE_THE_SPEC) for one in self.path.iterdir())
+        try:
+            spec = self.spec_file.read_json()
+        except DamagedFileError:
+            return False
+        return isinstance(spec, dict) and all(
+            isinstance(spec.get(name), str) for name in ("model", "data")
+        )
+
+    @contextmanager
+    def _other_locks(self) -> Iterator[None]:
+        """Holds every lock of the directory that this process does not hold yet."""
+        with ExitStack() as stack:
+            for path in sorted(self.path.glob("lock*")):
+                if not any(held.entry == self.at(path.name) for held in _HELD):
+                    stack.enter_context(self.locked(path.name))
+            yield
 
 
 def delete_run(directory: RunDir) -> None:
     """Deletes a run directory, and nothing that is not one.
 
     Raises:
-        DataError: If the path holds no key or is a link.
+        DataError: If the path holds no run or is a link.
+        RunError: If a process is writing it.
     """
     path = directory.path
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         return
-    if path.is_symlink() or not directory.key_file.is_file():
-        raise DataError(f"{path} is no run directory (it holds no key), so it is not deleted")
-    with writing(path):
+    directory._refuse_other_than_run()
+    with directory.locked():
+        directory._refuse_other_than_run()
+        directory.clear()
+        with writing(path):
+            shutil.rmtree(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turns the operating system's refusals to read into one sentence."""
+class _Lock:
+    """A lock that this process holds."""
+
+    def __init__(self, entry: Entry, descriptor: int) -> None:
+        self.entry, self._descriptor = entry, descriptor
+        _HELD.append(self)
+
+    def release(self) -> None:
+        """Lets go; does nothing in a process that never had it."""
+        with suppress(ValueError):
+            _HELD.remove(self)
+            os.close(self._descriptor)
+
+
+_HELD: list[_Lock] = []
+"""The locks of this process. A forked one would share them and outlive us with them."""
+
+
+def _forget_locks() -> None:
+    for lock in list(_HELD):
+        lock.release()
+
+
+os.register_at_fork(after_in_child=_forget_locks)
+
+
+def _take_lock(entry: Entry, wait: bool) -> _Lock:
+    while True:
+        descriptor = entry.descriptor(os.O_RDWR | os.O_CREAT)
+        try:
+            _flock(entry, descriptor, wait)
+            status = entry.status()
+            # The file may have been deleted with its run since it was opened.
+            if status is not None and os.path.samestat(status, os.fstat(descriptor)):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+                return _Lock(entry, descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _flock(entry: Entry, descriptor: int, wait: bool) -> None:
     try:
-        yield
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        raise DamagedFileError(f"cannot read {error.filename or path}: {error.strerror}") from error
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turns the operating system's refusals into one sentence with a next step."""
-    try:
-        yield
-    except OSError as error:
-        where = error.filename or path
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        holder = os.pread(descriptor, 256, 0).decode("utf-8", "replace").strip()
         raise RunError(
-            f"cannot write {where}: {error.strerror}; everything published before is kept, free "
-            "the cause and run the same command again to resume"
+            f"{entry.root} is being written by {holder or 'another process'}; wait for it, or "
+            "choose another --output"
         ) from error
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Publishes ``content`` at ``path`` by rename, after it has reached the disk."""
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-
-
-def write_text(path: Path, text: str) -> None:
-    """Publishes UTF-8 text; lone surrogates of undecodable file names become ``?``."""
-    write_bytes(path, text.encode("utf-8", "replace"))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Publishes a value as strict JSON."""
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
-
-
-def replace_live(path: Path, content: bytes) -> None:
-    """Replaces a live file: whole for every reader, but without waiting for the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
-
-
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> None:
+def write_arrays(
+    entry: Entry, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]
+) -> None:
     """Publishes named arrays as safetensors with a checksum of their content."""
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     checked = {**metadata, "checksum": _checksum(contiguous, metadata)}
-    write_bytes(path, encode_tensors(contiguous, metadata=checked))
+    entry.write_bytes(encode_tensors(contiguous, metadata=checked))
 
 
-def read_arrays(path: Path) -> tuple[Arrays, dict[str, str]]:
+def read_arrays(entry: Entry) -> tuple[Arrays, dict[str, str]]:
     """Reads arrays written by :func:`write_arrays` and verifies their checksum.
 
     Returns:
         Arrays by name, and the metadata without the checksum, which covers both.
 
     Raises:
-        DamagedFileError: If the file is cut short, altered, too large or a link.
+        DamagedFileError: If the file is cut short, altered, too large or behind a link.
     """
-    content = _read(path, MAX_TENSOR_BYTES)
+    content = entry.read_bytes(MAX_TENSOR_BYTES)
     try:
-        arrays = decode_tensors(content)
         metadata = _metadata(content)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise DamagedFileError(f"{path} is damaged: {error}") from error
+        arrays = decode_tensors(content)
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedFileError(f"{entry} is damaged: {error}") from error
     checksum = metadata.pop("checksum", None)
     if checksum != _checksum(arrays, metadata):
-        raise DamagedFileError(f"{path} is damaged: its checksum does not match its content")
+        raise DamagedFileError(f"{entry} is damaged: its checksum does not match its content")
     return arrays, metadata
-
-
-def read_text(path: Path) -> str:
-    """Reads a UTF-8 text file of a run directory."""
-    return _read(path, MAX_JSON_BYTES).decode("utf-8", "replace")
-
-
-def read_json(path: Path) -> Any:
-    """Reads a JSON file of a run directory.
-
-    Raises:
-        DamagedFileError: If it is not JSON.
-    """
-    try:
-        return json.loads(read_text(path))
-    except ValueError as error:
-        raise DamagedFileError(f"{path} is damaged: {error}") from error
-
-
-def _read(path: Path, limit: int) -> bytes:
-    with reading(path):
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        with os.fdopen(descriptor, "rb") as file:
-            _refuse_large(path, file, limit)
-            return file.read()
-
-
-def _refuse_large(path: Path, file: IO[bytes], limit: int) -> None:
-    size = os.fstat(file.fileno()).st_size
-    if size > limit:
-        raise DamagedFileError(f"{path} holds {size} bytes, above the limit of {limit}")
 
 
 def _metadata(content: bytes) -> dict[str, str]:
     length = int.from_bytes(content[:_HEADER_LENGTH_BYTES], "little")
-    header = json.loads(content[_HEADER_LENGTH_BYTES : _HEADER_LENGTH_BYTES + length])
-    return dict(header.get("__metadata__", {}))
+    header = parse_json(content[_HEADER_LENGTH_BYTES : _HEADER_LENGTH_BYTES + length])
+    return {str(name): str(text) for name, text in header.get("__metadata__", {}).items()}
 
 
 def _checksum(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:

@@ -5,7 +5,6 @@ A run directory may come from anywhere, so a run that cannot be read is listed a
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +14,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.files import Entry, process_lives
 from tuiprobe.plaintext import plain
 from tuiprobe.report import read_report
 from tuiprobe.results import Figure, NotRun, Report
-from tuiprobe.rundir import RunDir, read_json, read_text
+from tuiprobe.rundir import RunDir
 
 State = Literal["running", "complete", "partial", "unfinished", "damaged"]
 
@@ -119,10 +119,10 @@ def _row(path: Path, root: Path, held: frozenset[str] | None) -> RunRow:
     run = RunDir(path)
     name = path.name if path == root else path.relative_to(root).as_posix()
     beat, running = heartbeat(run), is_running(run, held)
-    changed = _modified(run.results_file)
+    changed = run.results_file.modified()
     about: dict[str, Any] = {"path": path, "name": name, "beat": beat}
     if changed is None:
-        begun = _modified(run.key_file) or 0
+        begun = run.key_file.modified() or 0
         state: State = "running" if running else "unfinished"
         return RunRow(**about, state=state, changed=begun, **_planned(run))
     try:
@@ -144,7 +144,7 @@ def _summary(path: str, modified: int) -> dict[str, Any]:
 def _planned(run: RunDir) -> dict[str, Any]:
     """What is known of a run without results: its spec."""
     try:
-        spec = read_json(run.spec_file)
+        spec = run.spec_file.read_json()
         return {
             "title": f"{spec['model']} on {spec['data']}: no results yet",
             "model": str(spec["model"]),
@@ -172,19 +172,12 @@ def _found(report: Report) -> dict[str, Any]:
     return found
 
 
-def _modified(path: Path) -> int | None:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return None
-
-
 def heartbeat(run: RunDir) -> int:
     """A number that grows while a rank measures: the sum of the sequence numbers."""
     total = 0
     for path in sorted((run.path / "live").glob("*.json"))[:256]:
         try:
-            sequence = read_json(path)["sequence"]
+            sequence = run.at(f"live/{path.name}").read_json()["sequence"]
         except (TuiprobeError, KeyError, TypeError):
             continue
         total += sequence if isinstance(sequence, int) else 0
@@ -207,33 +200,26 @@ def is_running(run: RunDir, held: frozenset[str] | None) -> bool:
     could stop an engine from starting. Where there is no such list, asks whether the process that
     took the lock last is still there.
     """
-    files = [one for one in run.path.glob("lock*") if one.name != "lock-merge"]
+    names = [one.name for one in run.path.glob("lock*") if one.name != "lock-merge"]
+    files = [run.at(name) for name in names]
     if held is None:
         return any(_holder_lives(one) for one in files)
     return any(str(_inode(one)) in held for one in files)
 
 
-def _inode(path: Path) -> int:
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return -1
+def _inode(file: Entry) -> int:
+    status = file.status()
+    return -1 if status is None else status.st_ino
 
 
-def _holder_lives(lock: Path) -> bool:
+def _holder_lives(lock: Entry) -> bool:
     try:
-        match = _PROCESS.match(read_text(lock))
+        match = _PROCESS.match(lock.read_bytes(1024).decode("utf-8", "replace"))
     except TuiprobeError:
         return False
     if match is None or match[2].strip() != socket.gethostname():
         return False
-    try:
-        os.kill(int(match[1]), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+    return process_lives(int(match[1]))
 
 
 SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {

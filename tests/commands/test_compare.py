@@ -11,7 +11,7 @@ from tuiprobe.compare import compare
 from tuiprobe.errors import UsageError
 from tuiprobe.gates import parse_gate, tripped
 from tuiprobe.results import NotRun
-from tuiprobe.rundir import RunDir, write_text
+from tuiprobe.rundir import RunDir
 
 
 def lower():
@@ -97,7 +97,7 @@ def runs(tmp_path):
     for name, kurtosis in (("a", 23.5), ("b", 4.0), ("c", 23.4)):
         run = RunDir(tmp_path / name)
         found = report(outliers=(outliers(kurtosis=estimate(kurtosis, 0.4)),))
-        write_text(run.results_file, found.to_json())
+        run.results_file.write_text(found.to_json())
         paths.append(str(run.path))
     return paths
 

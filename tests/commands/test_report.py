@@ -4,13 +4,13 @@ import pytest
 
 from tests.report.samples import report
 from tuiprobe.cli import run_cli
-from tuiprobe.rundir import RunDir, write_text
+from tuiprobe.rundir import RunDir
 
 
 @pytest.fixture
 def run(tmp_path):
     run = RunDir(tmp_path / "run")
-    write_text(run.results_file, report().to_json())
+    run.results_file.write_text(report().to_json())
     return run.path
 
 

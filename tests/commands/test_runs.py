@@ -12,7 +12,7 @@ from tests.report.samples import estimate, model, outliers, report
 from tuiprobe.cli import run_cli
 from tuiprobe.report.short import short
 from tuiprobe.results import Estimate, NotRun
-from tuiprobe.rundir import RunDir, write_json, write_text
+from tuiprobe.rundir import RunDir
 from tuiprobe.runlist import heartbeat, held_locks, is_running, list_runs
 
 EVIL = "[red]a\u202eb"
@@ -20,10 +20,10 @@ EVIL = "[red]a\u202eb"
 
 def make(root, name, found=None, key="a"):
     run = RunDir(root / name)
-    write_text(run.key_file, key * 64 + "\n")
-    write_json(run.spec_file, {"model": EVIL, "data": "miniature"})
+    run.key_file.write_text(key * 64 + "\n")
+    run.spec_file.write_json({"model": EVIL, "data": "miniature"})
     if found is not None:
-        write_text(run.results_file, found.to_json())
+        run.results_file.write_text(found.to_json())
     return run
 
 
@@ -56,7 +56,7 @@ def test_states_and_figures_come_from_the_directories(root):
 
 
 def test_a_run_that_cannot_be_read_is_listed_as_damaged(root):
-    write_text(root / "first" / "results.json", "{}")
+    RunDir(root / "first").results_file.write_text("{}")
     row = by_name(root)["first"]
     assert row.state == "damaged"
     assert "results.json" in row.title
@@ -95,18 +95,18 @@ def test_without_a_list_of_locks_the_process_is_asked(root, tmp_path):
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     text = (run.path / "lock").read_text()
-    write_text(run.path / "lock", text.replace(str(os.getpid()), str(done.pid)))
+    run.at("lock").write_text(text.replace(str(os.getpid()), str(done.pid)))
     assert not is_running(run, nowhere)
-    write_text(run.path / "lock", f"process {os.getpid()} on another-host\n")
+    run.at("lock").write_text(f"process {os.getpid()} on another-host\n")
     assert not is_running(run, nowhere)
 
 
 def test_the_heartbeat_survives_nonsense(root):
     run = RunDir(root / "first")
     assert heartbeat(run) == 0
-    write_json(run.live_file(0, "json"), {"sequence": 3})
-    write_json(run.live_file(1, "json"), ["no"])
-    write_json(run.live_file(2, "json"), {"sequence": "x"})
+    run.live_file(0, "json").write_json({"sequence": 3})
+    run.live_file(1, "json").write_json(["no"])
+    run.live_file(2, "json").write_json({"sequence": "x"})
     assert heartbeat(run) == 3
 
 
@@ -175,7 +175,7 @@ def test_delete_takes_words_and_a_yes(root, capsys):
 
 def test_a_running_run_is_not_deleted(root, capsys):
     with RunDir(root / "first").locked():
-        write_text(root / "first" / "results.json", report(title="PARTIAL: x").to_json())
+        RunDir(root / "first").results_file.write_text(report(title="PARTIAL: x").to_json())
         assert run_cli(["runs", "first", "--delete", "--yes", "--root", str(root)]) == 2
     assert "still running" in capsys.readouterr().err
     assert (root / "first/key").exists()

@@ -13,7 +13,7 @@ import torch
 from tuiprobe.engine.merge import MergedSet, _flatten, _shard_sums, write_merged
 from tuiprobe.engine.merge import _Collected as Collected
 from tuiprobe.results import Fingerprint, Model, Preprocessing, Weights
-from tuiprobe.rundir import RunDir, write_arrays, write_json, write_text
+from tuiprobe.rundir import RunDir, write_arrays
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats
 
@@ -61,7 +61,7 @@ def write_run(
     directory = RunDir(path)
     directory.create(KEY)
     width = next(iter(sets.values())).features.shape[1]
-    write_json(directory.spec_file, {"model": "fake", "data": "imagefolder:/data", **(spec or {})})
+    directory.spec_file.write_json({"model": "fake", "data": "imagefolder:/data", **(spec or {})})
     _write_plan(directory, sets, model(width=width, **(about or {})))
     write_merged(directory, {name: _merged(one.features) for name, one in sets.items()})
     if weight is None:
@@ -99,10 +99,9 @@ def _write_plan(directory: RunDir, sets: Mapping[str, FakeSet], about: Model) ->
                 "classes": classes, "notes": [], **one.more,
             }
         )  # fmt: skip
-    write_text(directory.samples_file, "".join(line + "\n" for line in lines))
+    directory.samples_file.write_text("".join(line + "\n" for line in lines))
     tap = {"name": FINAL_TAP, "kind": "vector", "tokens": None, "channels": about.width}
-    write_json(
-        directory.plan_file,
+    directory.plan_file.write_json(
         {
             "key": KEY, "model": about.model_dump(mode="json"), "taps": [tap], "blocks": [],
             "all_blocks": False, "sets": records,

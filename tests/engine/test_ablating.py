@@ -14,11 +14,12 @@ from tests.engine.fake_run import FakeSet, write_run
 from tuiprobe.blocks import BlockReader
 from tuiprobe.engine.ablating import Question, ablate, parse_question
 from tuiprobe.errors import DataError, UsageError
+from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.probes.intervals import paired_difference
 from tuiprobe.probes.targeted import ablation_span
 from tuiprobe.report.ablation import ablation_text
 from tuiprobe.results import TargetedAblation
-from tuiprobe.rundir import DamagedFileError, RunDir, read_arrays, write_arrays
+from tuiprobe.rundir import RunDir, read_arrays, write_arrays
 
 CLASSES, CHANNELS, N = 6, 16, 5000  # more rows than a block holds
 
@@ -149,15 +150,15 @@ def test_runs_without_a_head_or_with_damage_say_so(tmp_path: Path) -> None:
     with pytest.raises(DamagedFileError, match="do not fit a head of 16 channels"):
         ablate(run, Question((3,), ()))
     path.unlink()
-    path.symlink_to("/etc/passwd")
+    path.path.symlink_to("/etc/passwd")
     with pytest.raises(DamagedFileError, match="cannot read"):
         ablate(run, Question((3,), ()))
 
 
 def test_blocks_are_the_array(tmp_path: Path) -> None:
     h = np.arange(70, dtype=np.float32).reshape(10, 7)
-    write_arrays(tmp_path / "x", {"h": h, "empty": h[:0], "ids": np.arange(10)}, {"a": "b"})
-    with BlockReader(tmp_path / "x") as file:
+    write_arrays(Entry(tmp_path, "x"), {"h": h, "empty": h[:0], "ids": np.arange(10)}, {"a": "b"})
+    with BlockReader(Entry(tmp_path, "x")) as file:
         assert (np.concatenate(list(file.blocks("h", 3))) == h).all()
         assert [len(block) for block in file.blocks("h", 4)] == [4, 4, 2]
         assert list(file.blocks("empty", 4)) == []
@@ -171,7 +172,7 @@ def test_blocks_are_the_array(tmp_path: Path) -> None:
     [{"data_offsets": [0, 1 << 40]}, {"data_offsets": [-8, 272]}, {"shape": [99, 7]}, {"dtype": 3}],
 )
 def test_headers_that_lie_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    path = tmp_path / "x"
+    path = Entry(tmp_path, "x")
     write_arrays(path, {"h": np.zeros((10, 7), np.float32)}, {})
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")

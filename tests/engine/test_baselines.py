@@ -17,7 +17,7 @@ from tuiprobe.engine.record import SetRecord
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature.baseline import BaselineRow
 from tuiprobe.results import NotRun, Report, Robustness
-from tuiprobe.rundir import RunDir, write_text
+from tuiprobe.rundir import RunDir
 
 OWN = "model,imagenet,imagenet_v2,imagenet_r,imagenet_on_r_classes\n" + "".join(
     f"{family}net,{x:.3f},{sigmoid(logit(x) - 0.5 + 0.01 * i):.4f},{x / 2:.3f},{x + 0.05:.3f}\n"
@@ -144,7 +144,7 @@ def planted(path: Path, x: float, shift: float, own: str | None = None) -> Robus
     }
     run = write_run(path, sets, np.eye(40))
     if own is not None:
-        write_text(run.baseline_file, own)
+        run.baseline_file.write_text(own)
     found = probe_directory(run).robustness
     assert found is not None
     return found

@@ -16,9 +16,10 @@ from tuiprobe import miniature, probe
 from tuiprobe.cli import run_cli
 from tuiprobe.engine.concepts import read_labels
 from tuiprobe.errors import DataError
+from tuiprobe.files import DamagedFileError
 from tuiprobe.miniature.profiles import PROFILES
 from tuiprobe.results import Concepts, Report
-from tuiprobe.rundir import DamagedFileError, RunDir, read_arrays, write_arrays
+from tuiprobe.rundir import RunDir, read_arrays, write_arrays
 
 MODEL = "py:tests.engine.colors:build"
 IMAGES = 240

@@ -145,7 +145,7 @@ def test_the_live_view_agrees_with_the_end(tmp_path: Path) -> None:
     ).run(plan.shards["val"])  # fmt: skip
     live._show()
     state = json.loads(directory.live_file(0, "json").read_text())
-    arrays = load_file(directory.live_file(0, "safetensors"))
+    arrays = load_file(directory.live_file(0, "safetensors").path)
     shares = arrays["val/embedding/share"]
     merged = merge_set(plan, directory, "val")
     kurtosis = merged.arrays["embedding/sample_kurtosis"]

@@ -23,7 +23,7 @@ from tuiprobe.report.markdown import markdown
 from tuiprobe.report.pictures import LARGEST, pictures
 from tuiprobe.report.svg import svg
 from tuiprobe.results import DataSet, NotRunPart, Skipped, TopImage
-from tuiprobe.rundir import RunDir, write_text
+from tuiprobe.rundir import RunDir
 
 GOLDEN = Path(__file__).parent / "golden"
 EVIL = (
@@ -166,7 +166,7 @@ def test_a_comment_stays_one_line():
 
 def test_each_format_writes_its_files(tmp_path):
     run = RunDir(tmp_path / "run")
-    write_text(run.results_file, report().to_json())
+    run.results_file.write_text(report().to_json())
     written = export(report(), run, list(FORMATS), tmp_path / "out")
     names = {path.relative_to(tmp_path / "out").as_posix() for path in written}
     assert {"report.html", "report.md", "results.json", "report.tex"} <= names
@@ -176,7 +176,7 @@ def test_each_format_writes_its_files(tmp_path):
 
 def test_results_json_is_never_written_over_itself(tmp_path):
     run = RunDir(tmp_path)
-    write_text(run.results_file, "as it was")
+    run.results_file.write_text("as it was")
     assert export(report(), run, ["json"], tmp_path) == [tmp_path / "results.json"]
     assert run.results_file.read_text() == "as it was"
 

@@ -14,7 +14,7 @@ from tuiprobe.report.markdown import markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
 from tuiprobe.results import DataSet, NotRun, Persistence, Skipped
-from tuiprobe.rundir import RunDir, write_text
+from tuiprobe.rundir import RunDir
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -90,7 +90,7 @@ def test_every_markdown_table_is_rectangular():
 
 def test_reports_are_written_beside_the_results(tmp_path):
     run = RunDir(tmp_path)
-    write_text(run.results_file, report().to_json())
+    run.results_file.write_text(report().to_json())
     out = write_reports(run)
     assert out == summary(report())
     assert (tmp_path / "report.md").read_text(encoding="utf-8") == markdown(report())
@@ -100,7 +100,7 @@ def test_reports_are_written_beside_the_results(tmp_path):
 
 def test_a_damaged_results_file_is_named_with_what_to_do(tmp_path):
     run = RunDir(tmp_path)
-    write_text(run.results_file, report().to_json().replace('"title"', '"headline"'))
+    run.results_file.write_text(report().to_json().replace('"title"', '"headline"'))
     with pytest.raises(DataError, match=r"results\.json.*reprobe"):
         read_report(run)
 

@@ -28,7 +28,7 @@ from tuiprobe.results import (
     Robustness,
     TopImage,
 )
-from tuiprobe.rundir import RunDir, write_json, write_text
+from tuiprobe.rundir import RunDir
 
 EVIL = "[red]sky[/]\x1b[31m\u202e"
 SHIFTS = ("imagenet_v2", "imagenet_r", "imagenet_sketch", "objectnet", "imagenet_a")
@@ -172,11 +172,11 @@ def robustness() -> Robustness:
 def write_run(path: Path, found: Report | None = None, pictures: bool = True) -> Path:
     """Writes a finished run; pictures are single colours."""
     run = RunDir(path)
-    write_text(run.key_file, "cd" * 32 + "\n")
-    write_json(run.spec_file, {"model": "mini_clip", "data": "my photos"})
-    write_text(run.results_file, (found or full_report()).to_json())
+    run.key_file.write_text("cd" * 32 + "\n")
+    run.spec_file.write_json({"model": "mini_clip", "data": "my photos"})
+    run.results_file.write_text((found or full_report()).to_json())
     for sample_id in (133, 134, 17) if pictures else ():
-        file = run.thumbnail_file("val", sample_id)
+        file = run.thumbnail_file("val", sample_id).path
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (32, 32), (200, 40, 40)).save(file, "JPEG")
     return path

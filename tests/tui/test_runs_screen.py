@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 from tests.report.samples import estimate, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import full_report, write_run
-from tuiprobe.rundir import RunDir, write_json
+from tuiprobe.rundir import RunDir
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens import runs as runs_module
 from tuiprobe.tui.screens.compare import CompareScreen
@@ -36,9 +36,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_run(root / name, found, pictures=False)
         os.utime(root / name / "results.json", (9000 - number, 9000 - number))
     run = RunDir(root / "begun")
-    write_json(run.spec_file, {"model": "mini_clip", "data": "miniature"})
+    run.spec_file.write_json({"model": "mini_clip", "data": "miniature"})
     run.key_file.write_text("0" * 64)
-    os.utime(run.key_file, (1, 1))
+    os.utime(run.key_file.path, (1, 1))
     return root
 
 
@@ -195,7 +195,7 @@ async def test_a_heartbeat_that_moves_means_running_elsewhere(root: Path) -> Non
         def running() -> bool:
             nonlocal number
             number += 1
-            write_json(beat, {"sequence": number})
+            beat.write_json({"sequence": number})
             return "● running" in drawn(app)[4]
 
         await until(pilot, running)

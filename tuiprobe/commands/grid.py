@@ -151,14 +151,13 @@ def _run(name: str, spec: RunSpec, runs: Path, record: _Record, listen: Listener
 
 
 def _publish(output: Path, reports: dict[str, Report], gaps: list[Gap]) -> None:
+    from tuiprobe.files import Entry
     from tuiprobe.report.grid import paper_tables
-    from tuiprobe.rundir import write_text
 
     text = paper_tables(reports, tuple(gaps))
     sys.stdout.write(text)
     sys.stdout.flush()
-    output.mkdir(parents=True, exist_ok=True)
-    write_text(output / TABLES, text)
+    Entry(output, TABLES).write_text(text)
     print(f"tables: {output / TABLES}", file=sys.stderr)
 
 
@@ -167,14 +166,13 @@ class _Record:
 
     def __init__(self, output: Path) -> None:
         self._output = output
-        self._path = output / RECORD
         self._runs: dict[str, dict[str, Any]] = self._read()
 
     def _read(self) -> dict[str, dict[str, Any]]:
-        from tuiprobe.rundir import read_json
+        from tuiprobe.files import Entry
 
         try:
-            found = read_json(self._path)
+            found = Entry(self._output, RECORD).read_json()
         except DataError:
             return {}  # not there yet, or damaged: then every run is opened again
         return {
@@ -220,10 +218,9 @@ class _Record:
         self._write()
 
     def _write(self) -> None:
-        from tuiprobe.rundir import write_json
+        from tuiprobe.files import Entry
 
-        self._output.mkdir(parents=True, exist_ok=True)
-        write_json(self._path, self._runs)
+        Entry(self._output, RECORD).write_json(self._runs)
 
 
 def _identity(spec: RunSpec) -> dict[str, Any]:

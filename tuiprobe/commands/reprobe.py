@@ -65,14 +65,13 @@ def reprobe(
     from tuiprobe.engine.probing import probe_directory
     from tuiprobe.engine.record import change_spec, read_plan
     from tuiprobe.report import write_reports
-    from tuiprobe.rundir import write_text
 
     with directory.locked():
         if baseline is not None:
             keep_baseline(directory, read_plan(directory).sets, str(baseline))
         if changes:
             change_spec(directory, changes)
-        write_text(directory.results_file, probe_directory(directory).to_json())
+        directory.results_file.write_text(probe_directory(directory).to_json())
         print(write_reports(directory), end="")
 
 

@@ -22,10 +22,11 @@ from tuiprobe.blocks import BlockReader
 from tuiprobe.engine.head_file import read_head
 from tuiprobe.engine.record import SampleRecord, SetRecord, read_plan, read_samples
 from tuiprobe.errors import DataError, RunError, UsageError
+from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.heads import HeadArrays
 from tuiprobe.probes.targeted import BlockedSet, ablate_set, ablation_span
 from tuiprobe.results import SetAblation, SetNotRun, TargetedAblation
-from tuiprobe.rundir import DamagedFileError, RunDir, read_json, read_text, write_text
+from tuiprobe.rundir import RunDir
 
 ROWS = 2048
 _PART = re.compile(r"(channel|direction):([0-9]{1,9})")
@@ -80,13 +81,13 @@ def ablate(directory: RunDir, question: Question) -> tuple[TargetedAblation, boo
         UsageError: If a channel or direction does not exist.
         DataError: If the run has no head or no labelled set, or a file is missing or damaged.
     """
-    path = directory.path / "answers" / f"ablation-{_name(directory, question)}.json"
-    if path.exists():
+    kept = directory.answer_file(_name(directory, question))
+    if kept.exists():
         with suppress(DataError, ValidationError):
-            return TargetedAblation.model_validate_json(read_text(path)), True
+            return TargetedAblation.model_validate_json(kept.read_text()), True
     answer = _answer(directory, question)
     with suppress(RunError):  # another's run may not be ours to write to
-        write_text(path, answer.model_dump_json(indent=1) + "\n")
+        kept.write_text(answer.model_dump_json(indent=1) + "\n")
     return answer, False
 
 
@@ -94,7 +95,7 @@ def _name(directory: RunDir, question: Question) -> str:
     """Changes with the question and with the files of the run; a merge rewrites the second."""
     digest = hashlib.sha256(repr(question).encode())
     for file in (directory.measured_file, directory.plan_file):
-        digest.update(read_text(file).encode())
+        digest.update(file.read_bytes())
     with BlockReader(directory.head_file) as head:
         digest.update(head.checksum.encode())
     return digest.hexdigest()[:24]
@@ -130,7 +131,7 @@ def _answer(directory: RunDir, question: Question) -> TargetedAblation:
 
 def _reason(directory: RunDir, one: SetRecord, answers: dict[str, NDArray[np.int64]]) -> str | None:
     """Why a set has no accuracy; None where it has one."""
-    if one.name not in read_json(directory.measured_file):
+    if one.name not in directory.measured_file.read_json():
         return "no image was measured yet"
     if not one.classes:
         return "the images carry no labels"
@@ -149,13 +150,13 @@ def _blocked(
     shape = file.shape("features")
     if len(shape) != 2 or shape[1] != head.weight.shape[1] or shape[0] == 0:
         raise DamagedFileError(
-            f"{file.path}: representations of shape {shape} do not fit a head of "
+            f"{file.entry}: representations of shape {shape} do not fit a head of "
             f"{head.weight.shape[1]} channels"
         )
     try:
         labels = np.array([samples[i].label for i in file.read("ids").tolist()], dtype=np.int64)
     except (KeyError, TypeError) as error:
-        raise DamagedFileError(f"{file.path}: an image has no label in samples.jsonl") from error
+        raise DamagedFileError(f"{file.entry}: an image has no label in samples.jsonl") from error
     if labels.shape != shape[:1]:
-        raise DamagedFileError(f"{file.path}: {labels.size} ids for {shape[0]} images")
+        raise DamagedFileError(f"{file.entry}: {labels.size} ids for {shape[0]} images")
     return BlockedSet(name, partial(file.blocks, "features", ROWS), labels, answers)

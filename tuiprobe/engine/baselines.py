@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tuiprobe.catalog.accuracies import OWN_CLASSES, SHIFTS, Row, rows
 from tuiprobe.catalog.baselines import BASELINES, default_target, fit, on_own_classes
 from tuiprobe.catalog.own_baseline import read_own_baseline
 from tuiprobe.engine.record import SetRecord
 from tuiprobe.errors import UsageError
+from tuiprobe.files import DamagedFileError, read_regular
 from tuiprobe.miniature import world
 from tuiprobe.miniature.baseline import baseline_rows
 from tuiprobe.probes.robustness import Axis, Baseline, Baselines
 from tuiprobe.results import BaselineNotRun
-from tuiprobe.rundir import MAX_JSON_BYTES, RunDir, read_text, write_text, writing
+from tuiprobe.rundir import RunDir
 
 IMAGENET = "imagenet"
 MINIATURE = "miniature:"
@@ -95,23 +95,20 @@ def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None
         UsageError: If it cannot be read or does not fit the sets.
     """
     if path is None:
-        with writing(directory.baseline_file):
-            directory.baseline_file.unlink(missing_ok=True)
+        directory.baseline_file.unlink()
         return
     try:
-        if Path(path).stat().st_size > MAX_JSON_BYTES:
-            raise UsageError(f"--baseline: {path} is too large for a table of accuracies")
-        text = Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_regular(path).decode("utf-8")
+    except (OSError, DamagedFileError, UnicodeDecodeError) as error:
         raise UsageError(f"--baseline: cannot read {path}: {error}") from error
     baselines_for(sets, text, path)  # refuses what is wrong before any image is measured
-    write_text(directory.baseline_file, text)
+    directory.baseline_file.write_text(text)
 
 
 def kept_baseline(directory: RunDir) -> str | None:
     """Returns the text of the user's CSV that a run holds; None without."""
-    path = directory.baseline_file
-    return read_text(path) if path.exists() else None
+    kept = directory.baseline_file
+    return kept.read_text() if kept.exists() else None
 
 
 def _models(family: Family) -> list[tuple[str, Sequence[Row], tuple[str, ...]]]:

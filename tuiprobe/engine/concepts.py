@@ -29,9 +29,10 @@ from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.record import PlanRecord, SampleRecord
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
+from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.concepts import ConceptSet, probe_concepts
 from tuiprobe.results import Concepts, NotRun
-from tuiprobe.rundir import Arrays, DamagedFileError, RunDir, read_arrays, write_arrays
+from tuiprobe.rundir import Arrays, RunDir, read_arrays, write_arrays
 from tuiprobe.spec import NO_CONCEPTS, RunSpec
 
 PART = "concepts"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -19,10 +18,11 @@ from tuiprobe.engine.decoding import choose_workers, decode_batches
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.shards import Shard, split_into_shards
 from tuiprobe.errors import UsageError
+from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.models import Head
 from tuiprobe.models.head_files import ridge_head
 from tuiprobe.models.labels import imagenet_labels, imagenet_names
-from tuiprobe.rundir import DamagedFileError, RunDir, read_arrays, write_arrays
+from tuiprobe.rundir import RunDir, read_arrays, write_arrays
 
 IMAGES_PER_CLASS = 10
 """Images of the split, on average: 10,000 for ImageNet."""
@@ -66,15 +66,14 @@ def fit_probe(
     """
     shards = probe_split(plan)
     name, dataset = next(iter(plan.suite.sets.items()))
-    folder = directory.path / "head-probe"
-    paths = {shard.number: folder / f"{shard.number:05d}.safetensors" for shard in shards}
-    found = {shard.number: _read(paths[shard.number], _digest(plan, shard)) for shard in shards}
+    kept = {shard.number: directory.head_probe_file(shard.number) for shard in shards}
+    found = {shard.number: _read(kept[shard.number], _digest(plan, shard)) for shard in shards}
     missing = [shard for shard in shards if found[shard.number] is None]
     total, done = sum(shard.size for shard in missing), 0
     for shard in missing:
         features, ids = _encode(plan, shard, done, total, progress)
         arrays = {"features": features.numpy(), "ids": ids.numpy()}
-        write_arrays(paths[shard.number], arrays, {"split": _digest(plan, shard)})
+        write_arrays(kept[shard.number], arrays, {"split": _digest(plan, shard)})
         found[shard.number] = features, ids
         done += shard.size
     parts = [part for part in found.values() if part is not None]
@@ -99,11 +98,11 @@ def _digest(plan: Plan, shard: Shard) -> str:
     return hashlib.sha256(json.dumps([plan.key, ids]).encode()).hexdigest()
 
 
-def _read(path: Path, digest: str) -> tuple[torch.Tensor, torch.Tensor] | None:
-    if not path.exists():
+def _read(file: Entry, digest: str) -> tuple[torch.Tensor, torch.Tensor] | None:
+    if not file.exists():
         return None
     try:
-        arrays, metadata = read_arrays(path)
+        arrays, metadata = read_arrays(file)
     except DamagedFileError:
         return None
     if metadata.get("split") != digest:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tuiprobe.events import Event, Listener
-from tuiprobe.rundir import RunDir, read_json, replace_live, writing
+from tuiprobe.rundir import RunDir
 
 _SECONDS = 1.0  # between two looks of the live view
 
@@ -39,7 +39,7 @@ class HeadProgress:
         self._next = 0.0
         # What the extraction showed last stays: a fast run has no other moment to be seen.
         file = directory.live_file(rank, "json")
-        self._shown: dict[str, Any] = read_json(file) if file.exists() else {"sequence": 0}
+        self._shown: dict[str, Any] = file.read_json() if file.exists() else {"sequence": 0}
 
     def __call__(self, done: int, total: int) -> None:
         """Tells that ``done`` of ``total`` are there."""
@@ -64,7 +64,6 @@ class HeadProgress:
         if now >= self._next:
             self._next = now + _SECONDS
             self._shown |= {**state, "sequence": self._shown["sequence"] + 1}
-            with writing(self._directory.path):
-                content = json.dumps(self._shown).encode()
-                replace_live(self._directory.live_file(self._rank, "json"), content)
+            content = json.dumps(self._shown).encode()
+            self._directory.live_file(self._rank, "json").replace(content)
         self._check()

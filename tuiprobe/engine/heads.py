@@ -18,9 +18,10 @@ from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.stopping import Interrupted
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event, Listener
+from tuiprobe.files import DamagedFileError
 from tuiprobe.models import Head
 from tuiprobe.models.labels import imagenet_labels, place_of_each, prompt_names
-from tuiprobe.rundir import Arrays, DamagedFileError, RunDir, read_arrays, write_arrays
+from tuiprobe.rundir import Arrays, RunDir, read_arrays, write_arrays
 
 MAX_CPU_PROMPTS = 10_000
 """Prompts that a CPU encodes unasked: 1,000 classes x 80 templates would take it hours."""

@@ -19,7 +19,7 @@ from tuiprobe.engine.measuring import TapMeasure
 from tuiprobe.engine.shards import Shard
 from tuiprobe.events import Event, Listener
 from tuiprobe.probes.persistence import missing, ratio
-from tuiprobe.rundir import RunDir, replace_live, writing
+from tuiprobe.rundir import RunDir
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import SampleSummary
 
@@ -202,9 +202,7 @@ class LiveView:
     def _write(self, state: dict[str, Any], arrays: dict[str, NDArray[np.float64]]) -> None:
         self._sequence += 1
         state["sequence"] = self._sequence
-        with writing(self._directory.path):
-            if arrays:
-                replace_live(
-                    self._directory.live_file(self._rank, "safetensors"), encode_tensors(arrays)
-                )
-            replace_live(self._directory.live_file(self._rank, "json"), json.dumps(state).encode())
+        directory, rank = self._directory, self._rank
+        if arrays:
+            directory.live_file(rank, "safetensors").replace(encode_tensors(arrays))
+        directory.live_file(rank, "json").replace(json.dumps(state).encode())

@@ -17,7 +17,7 @@ from tuiprobe.engine.record import MeasuredRecord
 from tuiprobe.errors import RunError
 from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.results import Fingerprint
-from tuiprobe.rundir import Arrays, RunDir, read_arrays, write_arrays, write_json
+from tuiprobe.rundir import Arrays, RunDir, read_arrays, write_arrays
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats
 
@@ -149,7 +149,7 @@ def write_merged(directory: RunDir, merged: dict[str, MergedSet]) -> None:
         ).model_dump(mode="json")
         for name, one in merged.items()
     }
-    write_json(directory.measured_file, record)
+    directory.measured_file.write_json(record)
 
 
 def _state(arrays: Arrays, tap: str) -> dict[str, torch.Tensor]:

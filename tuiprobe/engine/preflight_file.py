@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter
 
+from tuiprobe.files import DamagedFileError
 from tuiprobe.results.preflight import PreflightCheck
-from tuiprobe.rundir import DamagedFileError, RunDir, read_json, write_json
+from tuiprobe.rundir import RunDir
 
 _CHECKS = TypeAdapter(tuple[PreflightCheck, ...])
 
@@ -15,7 +16,7 @@ _SAID_ELSEWHERE = ("weights", "preprocessing")
 
 def write_preflight(directory: RunDir, found: list[PreflightCheck]) -> None:
     """Publishes what was found."""
-    write_json(directory.path / "preflight.json", _CHECKS.dump_python(tuple(found)))
+    directory.preflight_file.write_json(_CHECKS.dump_python(tuple(found)))
 
 
 def read_preflight(directory: RunDir) -> tuple[PreflightCheck, ...]:
@@ -24,13 +25,13 @@ def read_preflight(directory: RunDir) -> tuple[PreflightCheck, ...]:
     Raises:
         DamagedFileError: If the file is not what it should be.
     """
-    path = directory.path / "preflight.json"
-    if not path.exists():
+    kept = directory.preflight_file
+    if not kept.exists():
         return ()
     try:
-        return _CHECKS.validate_python(read_json(path))
+        return _CHECKS.validate_python(kept.read_json())
     except ValueError as error:
-        raise DamagedFileError(f"{path} is damaged: {error}") from error
+        raise DamagedFileError(f"{kept} is damaged: {error}") from error
 
 
 def said(check: PreflightCheck) -> str:

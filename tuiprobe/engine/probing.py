@@ -24,6 +24,7 @@ from tuiprobe.engine.record import (
     read_samples,
 )
 from tuiprobe.errors import DataError
+from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.directions import probe_directions
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import ShardSums, TapArrays
@@ -44,7 +45,7 @@ from tuiprobe.results import (
     Skipped,
     title_for,
 )
-from tuiprobe.rundir import Arrays, DamagedFileError, RunDir, read_arrays, read_json
+from tuiprobe.rundir import Arrays, RunDir, read_arrays
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
 
 _MEASURED = TypeAdapter(dict[str, MeasuredRecord])
@@ -209,9 +210,9 @@ def _read_records(
 ) -> tuple[PlanRecord, dict[str, MeasuredRecord], RunSpec]:
     try:
         return (
-            PlanRecord.model_validate(read_json(directory.plan_file)),
-            _MEASURED.validate_python(read_json(directory.measured_file)),
-            RunSpec.model_validate(read_json(directory.spec_file)),
+            PlanRecord.model_validate(directory.plan_file.read_json()),
+            _MEASURED.validate_python(directory.measured_file.read_json()),
+            RunSpec.model_validate(directory.spec_file.read_json()),
         )
     except ValidationError as error:
         raise DamagedFileError(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tuiprobe.errors import UsageError
+from tuiprobe.files import DamagedFileError
 from tuiprobe.results import Fingerprint, Model
-from tuiprobe.rundir import DamagedFileError, RunDir, read_json, read_text, write_json, write_text
+from tuiprobe.rundir import RunDir
 from tuiprobe.spec import FINAL_TAP, RunSpec
 
 if TYPE_CHECKING:
@@ -135,13 +136,13 @@ def record_of(plan: Plan) -> PlanRecord:
 def write_plan(plan: Plan, directory: RunDir) -> None:
     """Publishes ``spec.json``, ``plan.json`` and ``samples.jsonl``."""
     write_spec(plan.spec, directory)
-    write_text(directory.samples_file, "".join(_sample_lines(plan)))
-    write_json(directory.plan_file, record_of(plan).model_dump(mode="json"))
+    directory.samples_file.write_text("".join(_sample_lines(plan)))
+    directory.plan_file.write_json(record_of(plan).model_dump(mode="json"))
 
 
 def write_spec(spec: RunSpec, directory: RunDir) -> None:
     """Publishes ``spec.json``."""
-    write_json(directory.spec_file, spec.model_dump(mode="json"))
+    directory.spec_file.write_json(spec.model_dump(mode="json"))
 
 
 def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
@@ -151,7 +152,7 @@ def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
         UsageError: If a value is none that the option takes.
         DamagedFileError: If the run's specification is missing or damaged.
     """
-    found = read_json(directory.spec_file)
+    found = directory.spec_file.read_json()
     if not isinstance(found, dict):
         raise DamagedFileError(f"{directory.spec_file} is no specification of a run")
     try:
@@ -185,7 +186,7 @@ def read_plan(directory: RunDir) -> PlanRecord:
         DamagedFileError: If it is missing, or of another version.
     """
     try:
-        return PlanRecord.model_validate(read_json(directory.plan_file))
+        return PlanRecord.model_validate(directory.plan_file.read_json())
     except ValidationError as error:
         raise DamagedFileError(
             f"{directory.path} is no run of this version of tuiprobe: {error.errors()[0]['msg']}"
@@ -195,7 +196,7 @@ def read_plan(directory: RunDir) -> PlanRecord:
 def read_samples(directory: RunDir) -> dict[str, dict[int, SampleRecord]]:
     """Returns the samples of every set by id."""
     samples: dict[str, dict[int, SampleRecord]] = {}
-    for line in read_text(directory.samples_file).splitlines():
+    for line in directory.samples_file.read_text().splitlines():
         # json first: it accepts the escaped surrogates of undecodable file names
         record = SampleRecord.model_construct(**json.loads(line))
         samples.setdefault(record.set, {})[record.id] = record

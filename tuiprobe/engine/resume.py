@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from tuiprobe.engine.shards import Shard
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
+from tuiprobe.files import DamagedFileError
 from tuiprobe.results import Fingerprint
-from tuiprobe.rundir import DamagedFileError, RunDir, read_arrays
+from tuiprobe.rundir import RunDir, read_arrays
 
 
 @dataclass(frozen=True)

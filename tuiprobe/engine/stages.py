@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from tuiprobe.engine.baselines import keep_baseline
 from tuiprobe.engine.clock import Clock
@@ -28,8 +27,9 @@ from tuiprobe.engine.thumbs import candidates, write_thumbnails
 from tuiprobe.engine.unreadable import UnreadableLimit
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Kind, Listener
+from tuiprobe.files import sweep
 from tuiprobe.results import Report
-from tuiprobe.rundir import RunDir, write_text, writing
+from tuiprobe.rundir import RunDir
 from tuiprobe.spec import FINAL_TAP
 
 
@@ -54,13 +54,7 @@ class Outcome:
 
 def _record(directory: RunDir, rank: Rank, event: Event) -> None:
     """Appends a milestone to the run's event file."""
-    path = directory.events_file(rank.number)
-    with writing(path), path.open("a", encoding="utf-8") as file:
-        file.write(event.to_line())
-
-
-def _modified(path: Path) -> int | None:
-    return path.stat().st_mtime_ns if path.exists() else None
+    directory.events_file(rank.number).append(event.to_line().encode())
 
 
 class Stages:
@@ -114,8 +108,8 @@ class Stages:
         """
         plan, directory = self.plan, self._directory
         new = directory.create(plan.key)
-        with writing(directory.path):
-            directory.cancel_file.unlink(missing_ok=True)
+        directory.cancel_file.unlink()
+        sweep(directory.path)
         if self._rank.number == 0 and (new or not directory.plan_file.exists()):
             write_plan(plan, directory)
         elif self._rank.number == 0:  # options that decide no measured number may have changed
@@ -190,10 +184,10 @@ class Stages:
         complete = not self._interrupted
         merged = self._all_there() or not complete
         if merged:
-            before = _modified(self._directory.results_file)
+            before = self._directory.results_file.modified()
             with self._directory.locked("lock-merge", wait=True):
                 # Where two ranks finish together, the second finds the results already written.
-                if not complete or _modified(self._directory.results_file) == before:
+                if not complete or self._directory.results_file.modified() == before:
                     merged = self._merge_and_probe(hurried=not complete)
             complete = complete and not self._headless
         untrained = self.plan.encoder.weights.kind == "untrained"
@@ -227,7 +221,7 @@ class Stages:
             report = probe_directory(directory)
             self._exemplars(report)
         report = report.model_copy(update={"timings": self._clock.timings()})
-        write_text(directory.results_file, report.to_json())
+        directory.results_file.write_text(report.to_json())
         self._say("done", report.title)
         return True
 

@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from tuiprobe.files import Entry
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_SECONDS = 0.5
@@ -26,7 +27,7 @@ class StopRequest:
         cancel_file: Its appearance counts as a request.
     """
 
-    def __init__(self, cancel_file: Path) -> None:
+    def __init__(self, cancel_file: Entry) -> None:
         self._cancel_file = cancel_file
         self._reason: str | None = None
         self._next_poll = 0.0

@@ -7,7 +7,7 @@ import io
 import numpy as np
 
 from tuiprobe.datasets import Dataset, UnreadableImageError
-from tuiprobe.rundir import RunDir, write_bytes
+from tuiprobe.rundir import RunDir
 
 SIZE = 96
 LEADING_CHANNELS = 8
@@ -34,8 +34,8 @@ def write_thumbnails(
 ) -> None:
     """Writes those pictures that are not there yet, at most 96 pixels wide and high."""
     for sample_id in sample_ids:
-        path = directory.thumbnail_file(set_name, sample_id)
-        if path.exists():
+        kept = directory.thumbnail_file(set_name, sample_id)
+        if kept.exists():
             continue
         try:
             image = dataset.open(dataset.samples[sample_id])
@@ -44,4 +44,4 @@ def write_thumbnails(
         image.thumbnail((SIZE, SIZE))
         content = io.BytesIO()
         image.save(content, "JPEG", quality=85)
-        write_bytes(path, content.getvalue())
+        kept.write_bytes(content.getvalue())

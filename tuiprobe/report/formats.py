@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from tuiprobe.errors import UsageError
+from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.results import Report
-from tuiprobe.rundir import RunDir, write_text
+from tuiprobe.rundir import RunDir
 
 Files = dict[str, str]
 """Text by path relative to the destination."""
@@ -117,8 +118,8 @@ def export(
     """
     written = []
     for name, text in files_of(report, run if with_pictures else None, formats).items():
-        path = to / name
-        if path.resolve() != run.results_file.resolve():
-            write_text(path, text)
-        written.append(path)
+        file = Entry(to, name)
+        if file.path.resolve() != run.results_file.path.resolve():
+            file.write_text(text)
+        written.append(file.path)
     return written

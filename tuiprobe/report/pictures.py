@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
+from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.results import Report
 from tuiprobe.rundir import RunDir
 
@@ -12,7 +12,7 @@ LARGEST = 64 * 1024
 """Bytes of a picture that is still shown."""
 
 
-def picture_file(run: RunDir, set_name: str, sample_id: int) -> Path | None:
+def picture_file(run: RunDir, set_name: str, sample_id: int) -> Entry | None:
     """Where a picture lies; None where the set's name would lead out of the run.
 
     >>> picture_file(RunDir("r"), "val", 3) is not None, picture_file(RunDir("r"), "../x", 3)
@@ -42,14 +42,8 @@ def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:
     return {place: content for place, content in found.items() if content is not None}
 
 
-def _read(path: Path | None) -> bytes | None:
-    """A small regular file; None where there is none. Links are not followed."""
-    if path is None:
-        return None
+def _read(file: Entry | None) -> bytes | None:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            content = file.read(LARGEST + 1)
-    except (OSError, ValueError):
+        return None if file is None else file.read_bytes(LARGEST)
+    except DamagedFileError:
         return None
-    return content if len(content) <= LARGEST else None

@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tuiprobe.files import Entry
 from tuiprobe.report.text import escaped, figure, table
 from tuiprobe.report.write import read_report
 from tuiprobe.results import Figure, NotRun, Outliers, Report
-from tuiprobe.rundir import RunDir, write_text
+from tuiprobe.rundir import RunDir
 
 _ABSENT = NotRun(reason="not in this report")
 
@@ -21,9 +22,10 @@ def write_side_by_side(directories: Sequence[RunDir], place: Path) -> Path:
     """
     reports = [read_report(directory) for directory in directories]
     keys = "".join(sorted(report.key for report in reports))
-    path = place / f"comparison-{hashlib.sha256(keys.encode()).hexdigest()[:8]}.md"
-    write_text(path, side_by_side(reports))
-    return path
+    name = f"comparison-{hashlib.sha256(keys.encode()).hexdigest()[:8]}.md"
+    file = Entry(place, name)
+    file.write_text(side_by_side(reports))
+    return file.path
 
 
 def side_by_side(reports: Sequence[Report]) -> str:

@@ -2,10 +2,11 @@
 
 from pydantic import ValidationError
 
+from tuiprobe.files import DamagedFileError
 from tuiprobe.report.formats import WRITTEN, export
 from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
-from tuiprobe.rundir import DamagedFileError, RunDir, read_text
+from tuiprobe.rundir import RunDir
 
 
 def read_report(directory: RunDir) -> Report:
@@ -15,14 +16,14 @@ def read_report(directory: RunDir) -> Report:
         DamagedFileError: results.json is no report of this schema version.
         DataError: it is missing, too large or a link.
     """
-    path = directory.results_file
+    file = directory.results_file
     try:
-        return Report.model_validate_json(read_text(path))
+        return Report.model_validate_json(file.read_bytes())
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise DamagedFileError(
-            f"{path} is no report of this version of tuiprobe: {where}: {first['msg']}; "
+            f"{file} is no report of this version of tuiprobe: {where}: {first['msg']}; "
             "write it again with `tuiprobe reprobe`"
         ) from error
 

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tuiprobe import files
+from tuiprobe.errors import RunError
+from tuiprobe.files import (
+    DamagedFileError,
+    Entry,
+    open_regular,
+    parse_json,
+    read_regular,
+    sweep,
+)
+
+
+def special(folder: Path, kind: str) -> Path:
+    """Returns the path of something that is no file."""
+    path = folder / kind
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        server = socket.socket(socket.AF_UNIX)
+        server.bind(str(path))
+        server.close()
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path = Path("/dev/zero")
+    return path
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "device"])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = special(tmp_path, kind)
+    with pytest.raises((DamagedFileError, OSError)):
+        open_regular(path)
+    with pytest.raises((DamagedFileError, OSError)):
+        read_regular(path)
+    if path.parent == tmp_path:
+        entry = Entry(tmp_path, path.name)
+        assert not entry.exists()
+        with pytest.raises(DamagedFileError):
+            entry.read_bytes()
+        with pytest.raises((RunError, DamagedFileError)):
+            entry.append(b"x")
+
+
+def test_sizes_are_capped(tmp_path: Path) -> None:
+    file = Entry(tmp_path, "a.json")
+    file.write_text('{"a": 1}')
+    with pytest.raises(DamagedFileError, match="above the limit of 4"):
+        file.read_bytes(limit=4)
+    with pytest.raises(DamagedFileError, match="above the limit of 4"):
+        read_regular(file.path, limit=4)
+    assert file.read_json() == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/passwd", "../up", "a/../../up", "", ".", "a/./..", "a\0b", "a/.."]
+)
+def test_no_name_leads_out_of_the_directory(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DamagedFileError, match="file"):
+        Entry(tmp_path, name)
+
+
+@pytest.mark.parametrize("link", ["file", "folder", "folder of folder"])
+def test_no_link_below_the_directory_is_followed(tmp_path: Path, link: str) -> None:
+    outside, root = tmp_path / "outside", tmp_path / "run"
+    (outside / "deep").mkdir(parents=True)
+    (outside / "deep" / "file").write_text("secret")
+    root.mkdir()
+    if link == "file":
+        (root / "a").symlink_to(outside / "deep" / "file")
+        entry = Entry(root, "a")
+    elif link == "folder":
+        (root / "a").symlink_to(outside / "deep")
+        entry = Entry(root, "a/file")
+    else:
+        (root / "a").symlink_to(outside)
+        entry = Entry(root, "a/deep/file")
+    assert not entry.exists()
+    with pytest.raises(DamagedFileError, match="cannot read"):
+        entry.read_bytes()
+    if link == "file":
+        entry.write_bytes(b"mine")  # replaces the link, never what it leads to
+        assert not entry.path.is_symlink()
+        assert entry.read_bytes() == b"mine"
+    else:
+        for write in (entry.write_bytes, entry.append, entry.replace):
+            with pytest.raises(RunError, match="cannot write"):
+                write(b"x")
+    assert (outside / "deep" / "file").read_text() == "secret"
+    assert [one.name for one in (outside / "deep").iterdir()] == ["file"]
+
+
+def test_the_directory_itself_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    Entry(tmp_path / "link", "a/b").write_bytes(b"x")
+    assert (tmp_path / "real" / "a" / "b").read_bytes() == b"x"
+
+
+def test_what_is_published_reached_the_disk_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    real_sync, real_replace = os.fsync, os.replace
+
+    def sync(descriptor: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        real_sync(descriptor)
+
+    def replace(*args: object, **kwargs: object) -> None:
+        done.append("rename")
+        real_replace(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "replace", replace)
+    Entry(tmp_path, "shards/a").write_bytes(b"x")
+    made = ["folder"]  # the new folder's own name
+    assert done == [*made, "file", "rename", "folder"]
+    done.clear()
+    Entry(tmp_path, "live/0.json").replace(b"x")
+    assert done == [*made, "rename"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "write", "open"])
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    file = Entry(tmp_path, "a.txt")
+    file.write_text("old")
+    real_open = os.open
+
+    def full(*args: object, **kwargs: object) -> int:
+        if call == "open" and not str(args[0]).endswith(".tmp"):
+            return real_open(*args, **kwargs)  # type: ignore[arg-type]
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, call, full)
+        with pytest.raises(RunError, match="No space left"):
+            file.write_bytes(b"new")
+    assert file.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_temporary_files_of_killed_writers_are_swept(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from tuiprobe.files import Entry\n"
+        "os.replace = lambda *a, **k: os.kill(os.getpid(), 9)\n"
+        "Entry(Path(sys.argv[1]), 'shards/a.safetensors').write_bytes(b'x' * 1000)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, timeout=60)
+    (left,) = (tmp_path / "shards").iterdir()
+    assert left.name.endswith(".tmp")
+    host = left.name.split(".")[-2].split("-")[0]
+    living = tmp_path / f".a.{host}-{os.getppid()}.tmp"
+    elsewhere, old = tmp_path / ".a.0badcafe-1.tmp", tmp_path / ".b.0badcafe-1.tmp"
+    theirs = tmp_path / ".hidden"
+    for path in (living, elsewhere, old, theirs):
+        path.touch()
+    os.utime(old, (0, time.time() - 2 * 24 * 3600))
+    assert sweep(tmp_path) == 2
+    assert not left.exists()
+    assert not old.exists()
+    assert living.exists()
+    assert elsewhere.exists()
+    assert theirs.exists()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "NaN", "[Infinity]", "{", ""])
+def test_json_that_no_writer_makes_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        parse_json(text)
+
+
+def test_deep_json_is_a_damaged_file(tmp_path: Path) -> None:
+    file = Entry(tmp_path, "results.json")
+    file.write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(DamagedFileError, match="nested too deeply"):
+        file.read_json()
