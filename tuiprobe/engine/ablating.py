@@ -22,6 +22,7 @@ from tuiprobe.blocks import BlockReader
 from tuiprobe.engine.head_file import read_head
 from tuiprobe.engine.record import SampleRecord, SetRecord, read_plan, read_samples
 from tuiprobe.errors import DataError, RunError, UsageError
+from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.heads import HeadArrays
 from tuiprobe.probes.targeted import BlockedSet, ablate_set, ablation_span
 from tuiprobe.results import SetAblation, SetNotRun, TargetedAblation
@@ -100,6 +101,7 @@ def _name(directory: RunDir, question: Question) -> str:
     return digest.hexdigest()[:24]
 
 
+@fixed_threads()
 def _answer(directory: RunDir, question: Question) -> TargetedAblation:
     found = read_head(directory)
     if isinstance(found, str):
@@ -116,7 +118,8 @@ def _answer(directory: RunDir, question: Question) -> TargetedAblation:
             continue
         with BlockReader(directory.features_file(one.name)) as file:
             blocked = _blocked(file, one.name, head, samples[one.name], answers[one.name])
-            sets.append(ablate_set(head, blocked, span, question.replaced_by))
+            found = ablate_set(head, blocked, span, question.replaced_by)
+            (sets if isinstance(found, SetAblation) else not_run).append(found)
     return TargetedAblation(
         key=plan.key,
         channels=question.channels,
