@@ -118,8 +118,11 @@ def _answer(directory: RunDir, question: Question) -> TargetedAblation:
             continue
         with BlockReader(directory.features_file(one.name)) as file:
             blocked = _blocked(file, one.name, head, samples[one.name], answers[one.name])
-            found = ablate_set(head, blocked, span, question.replaced_by)
-            (sets if isinstance(found, SetAblation) else not_run).append(found)
+            answer = ablate_set(head, blocked, span, question.replaced_by)
+        if isinstance(answer, SetNotRun):
+            not_run.append(answer)
+        else:
+            sets.append(answer)
     return TargetedAblation(
         key=plan.key,
         channels=question.channels,

@@ -21,7 +21,8 @@ class BlockedSet:
 
     Attributes:
         name: of the set.
-        blocks: gives the representations from the start, float32 [b, C] at a time.
+        blocks: gives the representations from the start, float32 [b, C] at a time; images that are
+            not finite are left out.
         labels: int64 [n].
         answers: see `SetFeatures`.
     """
