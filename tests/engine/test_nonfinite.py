@@ -13,10 +13,13 @@ from PIL import Image
 from tests.datasets.broden_tree import write_index, write_labels, write_map, write_picture
 from tests.engine.conftest import write_pictures
 from tests.engine.fake_run import FakeSet, write_run
+from tests.engine.partly_nan import build
 from tuiprobe import probe
 from tuiprobe.cli import run_cli
+from tuiprobe.datasets.load import load_suite
 from tuiprobe.engine.ablating import Question, ablate
 from tuiprobe.engine.probing import probe_directory
+from tuiprobe.models.preflight_data import Setup, known_answer
 from tuiprobe.report.html import html
 from tuiprobe.report.latex import latex
 from tuiprobe.report.markdown import markdown
@@ -197,3 +200,12 @@ def test_not_a_bit_is_left_of_them(tmp_path: Path, value: float) -> None:
     changed = {"nonfinite": 0, "top_images": ()}
     pair = [one.outliers[0].model_copy(update=changed) for one in (ours, theirs)]
     assert pair[0] == pair[1]
+
+
+def test_the_known_answer_takes_no_class_from_nan(tmp_path: Path) -> None:
+    (tmp_path / "class0").mkdir()
+    for number in range(8):
+        Image.new("RGB", (48, 48)).save(tmp_path / "class0" / f"{number}.png")
+    encoder, images = build(), load_suite(f"imagefolder:{tmp_path}").sets[tmp_path.name]
+    setup = Setup(encoder.preprocess, None, (0,), encoder.classifier.classes, ())
+    assert known_answer(encoder, images, images.samples, 0.9, setup).hits == 0

@@ -61,9 +61,8 @@ def test_ranks_and_threads_change_no_bit(tmp_path: Path) -> None:
         assert found_in(shared) == expected
         theirs, _ = read_arrays(shared / "head.safetensors")
         assert all(np.array_equal(head[name], theirs[name]) for name in head | theirs)
-    for threads in ("1", "2"):
-        reprobe(alone, threads)
-        assert found_in(alone) == expected
+    reprobe(alone, threads="1")
+    assert found_in(alone) == expected
 
 
 def test_probes_limit_the_blas_of_numpy_and_of_scipy() -> None:
