@@ -228,10 +228,17 @@ def _notes(first: Report, second: Report) -> Iterator[str]:
     theirs = {data.name: data for data in second.data}
     for data in first.data:
         other = theirs.get(data.name)
-        if other is not None and (data.source, data.measured) != (other.source, other.measured):
+        if other is None:
+            continue
+        if (data.source, data.measured) != (other.source, other.measured):
             yield (
                 f"{data.name} differs: {data.measured} images of {data.source} against "
                 f"{other.measured} of {other.source}"
+            )
+        if data.nonfinite or other.nonfinite:
+            yield (
+                f"{data.name}: images left out because their representation is not finite: "
+                f"{data.nonfinite} against {other.nonfinite}"
             )
 
 

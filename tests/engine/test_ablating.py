@@ -92,7 +92,7 @@ def test_channels_are_removed_exactly_and_spans_are_orthonormal() -> None:
         ablation_span(head, [], [CLASSES], centred=False)
 
 
-def test_images_without_a_representation_count_as_wrong(tmp_path: Path) -> None:
+def test_images_that_are_not_finite_are_left_out_and_zeros_count_as_wrong(tmp_path: Path) -> None:
     weight, _, h, labels = arrays()
     labels = (h @ weight.T).argmax(1)  # all right
     h[:100, 2] = np.nan
@@ -100,7 +100,8 @@ def test_images_without_a_representation_count_as_wrong(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", {"val": FakeSet(h, labels)}, weight)
     for mode in ("zero", "mean"):
         (one,) = ablate(run, Question((3,), (), False, mode))[0].sets  # type: ignore[arg-type]
-        assert one.before.top1 == pytest.approx((N - 200) / N)
+        assert (one.n, one.nonfinite) == (N - 100, 100)
+        assert one.before.top1 == pytest.approx((N - 200) / (N - 100))
         assert 0.5 < one.after.top1 < one.before.top1
 
 

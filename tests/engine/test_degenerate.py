@@ -66,22 +66,24 @@ def test_a_head_of_equal_rows_and_zero_accuracy(tmp_path: Path) -> None:
     assert "no baseline belongs" in report.robustness.effective.reason
 
 
-@pytest.mark.parametrize("value", [np.nan, 0.0])
-def test_some_images_without_a_representation(tmp_path: Path, value: float) -> None:
+@pytest.mark.parametrize(("value", "n", "top1"), [(np.nan, 90, 1.0), (0.0, 120, 0.75)])
+def test_images_left_out_and_images_without_an_answer(
+    tmp_path: Path, value: float, n: int, top1: float
+) -> None:
     h = H.copy()
     h[:30] = value
     report = probed(tmp_path, WEIGHT, val=FakeSet(h, (H @ WEIGHT.T).argmax(1)))
     assert report.robustness is not None
-    top1 = report.robustness.accuracies[0].top1
-    assert given(top1)
-    assert (top1.n, top1.value) == (120, 0.75)
+    found = report.robustness.accuracies[0].top1
+    assert given(found)
+    assert (found.n, found.value) == (n, top1)
 
 
 def test_a_shift_without_any_representation(tmp_path: Path) -> None:
     nothing = FakeSet(np.full_like(H, np.nan), LABELS)
     report = probed(tmp_path, WEIGHT, val=FakeSet(H, LABELS), r=nothing)
     assert report.robustness is not None
-    assert report.robustness.accuracies[1].top1.value == 0  # type: ignore[union-attr]
+    assert "finite representation" in report.robustness.accuracies[1].top1.reason  # type: ignore[union-attr]
     assert report.directions is not None
     assert {c.data for c in report.directions.bases[0].curves} == {"val"}
     assert given(report.outliers[0].kurtosis)

@@ -114,6 +114,21 @@ def test_another_digest_name_or_template_is_another_head(tmp_path: Path) -> None
         assert len(seen) - before == len(names) * len(templates)
 
 
+def test_a_head_built_with_another_number_of_threads_is_not_taken_from_the_cache(
+    tmp_path: Path,
+) -> None:
+    encoder, before = load_encoder("mini_clip"), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        encoder.head(CLASSES, TEMPLATES, cache=tmp_path)
+        assert encoder.prompts_left(CLASSES, TEMPLATES, cache=tmp_path) == 0
+        torch.set_num_threads(2)
+        left = encoder.prompts_left(CLASSES, TEMPLATES, cache=tmp_path)
+        assert left == len(CLASSES) * len(TEMPLATES)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_damaged_shard_is_built_again(tmp_path: Path) -> None:
     tower, seen = counting_tower()
     whole = zero_shot_head(tower, CLASSES, TEMPLATES, digest="d", cache=tmp_path)

@@ -90,3 +90,12 @@ def test_llm_int8_needs_all_blocks_and_counts_layers():
     assert llm_int8([*taps, inner(tokens(seed=3))], all_blocks=True).met is False  # 1 of 5
     assert "all blocks" in llm_int8(taps, all_blocks=False).figure.reason
     assert "residual" in llm_int8([final(planted.gaussian(9))], all_blocks=True).figure.reason
+
+
+def test_rows_that_are_not_finite_are_in_no_denominator():
+    loud = tokens()
+    loud[:, :, 3] += 50
+    spoiled = np.concatenate([loud, np.full((1000, 7, 48), np.nan, dtype="f4")])
+    for found in (llm_int8([inner(spoiled)], all_blocks=True), six_sigma(inner(spoiled))):
+        assert found.channels == (3,)
+        assert found.figure.n == 64 * 7

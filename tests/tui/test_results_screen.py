@@ -24,6 +24,7 @@ from tuiprobe.tui.screens import evidence
 from tuiprobe.tui.screens.evidence import EvidenceScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.results import ResultsScreen
+from tuiprobe.tui.screens.results.outliers import figures_of
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
@@ -483,3 +484,13 @@ async def test_filter_field_takes_letters_that_are_keys_elsewhere(run: Path) -> 
         await to_tab(pilot, app, "concepts")
         await pilot.press("slash", *"sadty")
         assert app.screen.query_one("#concept-filter", Input).value == "sadty"
+
+
+async def test_images_that_are_not_finite_are_told_beside_the_figures() -> None:
+    report = full_report()
+    (final,) = [o for o in report.outliers if o.final and o.data == report.data[0].name]
+    told = figures_of(final, report).plain
+    assert "not finite" not in told
+    data = report.data[0].model_copy(update={"nonfinite": 3, "nonfinite_images": ("a.png",)})
+    spoiled = report.model_copy(update={"data": (data, *report.data[1:])})
+    assert ", 3 not finite" in figures_of(final, spoiled).plain

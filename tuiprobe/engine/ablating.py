@@ -23,6 +23,7 @@ from tuiprobe.engine.head_file import read_head
 from tuiprobe.engine.record import SampleRecord, SetRecord, read_plan, read_samples
 from tuiprobe.errors import DataError, RunError, UsageError
 from tuiprobe.files import DamagedFileError
+from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.heads import HeadArrays
 from tuiprobe.probes.targeted import BlockedSet, ablate_set, ablation_span
 from tuiprobe.results import SetAblation, SetNotRun, TargetedAblation
@@ -101,6 +102,7 @@ def _name(directory: RunDir, question: Question) -> str:
     return digest.hexdigest()[:24]
 
 
+@fixed_threads()
 def _answer(directory: RunDir, question: Question) -> TargetedAblation:
     found = read_head(directory)
     if isinstance(found, str):
@@ -117,7 +119,11 @@ def _answer(directory: RunDir, question: Question) -> TargetedAblation:
             continue
         with BlockReader(directory.features_file(one.name)) as file:
             blocked = _blocked(file, one.name, head, samples[one.name], answers[one.name])
-            sets.append(ablate_set(head, blocked, span, question.replaced_by))
+            answer = ablate_set(head, blocked, span, question.replaced_by)
+        if isinstance(answer, SetNotRun):
+            not_run.append(answer)
+        else:
+            sets.append(answer)
     return TargetedAblation(
         key=plan.key,
         channels=question.channels,

@@ -22,6 +22,7 @@ from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.models import Head
 from tuiprobe.models.head_files import ridge_head
 from tuiprobe.models.labels import imagenet_labels, imagenet_names
+from tuiprobe.probes.finite import finite_images
 from tuiprobe.rundir import RunDir, read_arrays, write_arrays
 
 IMAGES_PER_CLASS = 10
@@ -55,7 +56,7 @@ def fit_probe(
     directory: RunDir,
     classes: tuple[str, ...],
     progress: Callable[[int, int], None],
-) -> Head:
+) -> Head | str:
     """Encodes the split and fits the head by ridge regression.
 
     Args:
@@ -63,6 +64,9 @@ def fit_probe(
         directory: Where representations of the split are kept.
         classes: Names of the rows, in the order of the labels.
         progress: Called with images done and in all, of those not encoded yet.
+
+    Returns:
+        The head, or the reason why there is none.
     """
     shards = probe_split(plan)
     name, dataset = next(iter(plan.suite.sets.items()))
@@ -77,9 +81,19 @@ def fit_probe(
         found[shard.number] = features, ids
         done += shard.size
     parts = [part for part in found.values() if part is not None]
-    labels = [dataset.samples[i].label for _, ids in parts for i in ids.tolist()]
-    head = ridge_head(torch.cat([h for h, _ in parts]), torch.tensor(labels), classes)
+    h, ids = (torch.cat(some) for some in zip(*parts, strict=True))
+    finite = torch.from_numpy(finite_images(h.numpy()))
+    labels = [dataset.samples[i].label for i in ids[finite].tolist()]
+    lost = len(h) - len(labels)
+    left_out = f"; {lost} more are left out, because their representation is not finite"
+    try:
+        head = ridge_head(h[finite], torch.tensor(labels), classes)
+    except UsageError as error:
+        if not lost:
+            raise
+        return f"{error}{left_out}"
     source = f"{head.source} of {name} that are not measured (next in the processing order)"
+    source += left_out if lost else ""
     return _in_imagenets_order(head, dataset.classes, source)
 
 

@@ -13,6 +13,7 @@ from tuiprobe.engine.baselines import baselines_for, kept_baseline
 from tuiprobe.engine.concepts import probe_run_concepts
 from tuiprobe.engine.head_file import head_digest, read_head, read_own_names
 from tuiprobe.engine.merge import ROW_SAMPLE
+from tuiprobe.engine.nonfinite import final_statistics, nonfinite_ids, without_nonfinite
 from tuiprobe.engine.population import population
 from tuiprobe.engine.preflight_file import read_preflight, warnings_of
 from tuiprobe.engine.record import (
@@ -25,6 +26,7 @@ from tuiprobe.engine.record import (
 )
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
+from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.directions import probe_directions
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import ShardSums, TapArrays
@@ -48,11 +50,18 @@ from tuiprobe.results import (
 from tuiprobe.rundir import Arrays, RunDir, read_arrays
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
 
+LISTED_NONFINITE = 100
+"""Images of a set that `results.json` names for a representation that is not finite."""
+
+NAMED_NONFINITE = 3
+"""Of these, the ones that a warning names."""
+
 _MEASURED = TypeAdapter(dict[str, MeasuredRecord])
 
 
+@fixed_threads()
 def probe_directory(directory: RunDir) -> Report:
-    """Runs all probes on what a run measured.
+    """Runs all probes on what a run measured; the same bits whatever the number of threads.
 
     Args:
         directory: A run whose shards are merged.
@@ -63,19 +72,19 @@ def probe_directory(directory: RunDir) -> Report:
     plan, measured, spec = _read_records(directory)
     statistics, _ = read_arrays(directory.statistics_file)
     samples = read_samples(directory)
+    sets = [one for one in plan.sets if one.name in measured]
+    features = {one.name: read_arrays(directory.features_file(one.name))[0] for one in sets}
     data = tuple(
-        _data_set(one, measured[one.name], samples[one.name], statistics)
-        for one in plan.sets
-        if one.name in measured
+        _data_set(one, measured[one.name], samples[one.name], features[one.name]) for one in sets
     )
-    features = {one.name: read_arrays(directory.features_file(one.name))[0] for one in data}
+    finite = {name: without_nonfinite(one) for name, one in features.items()}
     images = tuple(one for one in data if one.name != plan.concept_set)
     outliers: list[Outliers] = []
     cross_layer: list[Criterion] = []
     for one in images:
         paths = {id: sample.path for id, sample in samples[one.name].items()}
         taps = [
-            tap_arrays(one, tap, statistics, features[one.name], samples[one.name])
+            tap_arrays(one, tap, statistics, finite[one.name], samples[one.name])
             for tap in plan.taps
         ]
         outliers += [probe_outliers(tap, paths=paths, seed=spec.seed) for tap in taps]
@@ -85,7 +94,7 @@ def probe_directory(directory: RunDir) -> Report:
     final = next(o for o in outliers if o.final and o.data == images[0].name)
     verdict = judge(final, plan.model, images[0])
     directions, robustness, not_run = probe_head(
-        directory, plan.sets, images, features, samples, final, spec.seed
+        directory, plan.sets, images, finite, samples, final, spec.seed
     )
     concepts = probe_run_concepts(directory, plan, features, samples, spec)
     if isinstance(concepts, NotRun):
@@ -127,11 +136,21 @@ def tap_arrays(
     features: Arrays,
     samples: Mapping[int, SampleRecord],
 ) -> TapArrays:
-    """Returns what a probe is given of one set at one tap."""
+    """Returns what a probe is given of one set at one tap.
+
+    Args:
+        data: The set.
+        tap: The tap.
+        statistics: Merged statistics of all sets and taps.
+        features: ``features`` and ``ids`` of the set's images with a finite representation.
+        samples: The set's samples by id.
+    """
     prefix = f"{data.name}/{tap.name}/"
     fields = {n.removeprefix(prefix): a for n, a in statistics.items() if n.startswith(prefix)}
-    ids = fields["sample_ids"]
     final = tap.name == FINAL_TAP
+    if final:
+        fields = final_statistics(fields, features)
+    ids = fields["sample_ids"]
     return TapArrays(
         set=data.name,
         tap=tap.name,
@@ -224,14 +243,17 @@ def _data_set(
     one: SetRecord,
     measured: MeasuredRecord,
     samples: Mapping[int, SampleRecord],
-    statistics: Arrays,
+    features: Arrays,
 ) -> DataSet:
+    nonfinite = nonfinite_ids(features)
     return DataSet(
         name=one.name,
         source=one.source,
         images=one.planned,
-        measured=len(statistics[f"{one.name}/{FINAL_TAP}/sample_ids"]),
+        measured=len(features["ids"]),
         skipped=tuple(Skipped(path=samples[i].path, reason=why) for i, why in measured.skipped),
+        nonfinite=len(nonfinite),
+        nonfinite_images=tuple(samples[i].path for i in nonfinite[:LISTED_NONFINITE]),
         classes=len(one.classes),
         labelled=bool(one.classes),
     )
@@ -262,6 +284,7 @@ def _warnings(
     if not _complete(plan, measured):
         done = ", ".join(f"{d.measured} of {d.images} images of {d.name}" for d in data)
         warnings.append(f"interrupted: {done} were measured; the same command resumes the run")
+    warnings += [_said_nonfinite(one) for one in data if one.nonfinite]
     if any(len(one.fingerprints) > 1 for one in measured.values()):
         warnings.append("shards of different hardware or libraries were mixed (--mix)")
     pieces = max(one.pieces for one in measured.values())
@@ -270,3 +293,13 @@ def _warnings(
     if "assumed" in plan.model.preprocessing.source:
         warnings.append(f"preprocessing: {plan.model.preprocessing.source}")
     return tuple(warnings)
+
+
+def _said_nonfinite(data: DataSet) -> str:
+    named = ", ".join(data.nonfinite_images[:NAMED_NONFINITE])
+    more = data.nonfinite - NAMED_NONFINITE
+    return (
+        f"{data.nonfinite:,} of {data.measured:,} images of {data.name} gave representations that "
+        "are not finite, and are left out of accuracy, directions and every other figure of the "
+        f"final representation: {named}{f' and {more:,} more' if more > 0 else ''}"
+    )

@@ -161,8 +161,13 @@ class Encoder:
         return left * len(templates)
 
     def _text_digest(self) -> str:
-        # An activation that the user insists on is part of the architecture's name.
-        return f"{self.weights.digest} {self.architecture} {self.dtype}"
+        # An activation that the user insists on is part of the architecture's name. The rest
+        # decides the last bits: a head that was built otherwise is not taken from the cache.
+        computed = f"torch {torch.__version__} on {self.device.type}"
+        if self.device.type == "cpu":
+            capability, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
+            computed += f" {capability}, {threads} threads"
+        return f"{self.weights.digest} {self.architecture} {self.dtype} {computed}"
 
     def parameters(self) -> int:
         """Returns the number of parameters of the vision tower."""

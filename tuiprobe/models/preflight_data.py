@@ -241,9 +241,10 @@ def _hits(encoder: Encoder, samples: Sequence[Sample], setup: Setup, h: Tensor) 
     head = encoder.head(setup.classes, setup.templates) if setup.activation is None else None
     with torch.inference_mode(), activation(encoder.module, setup.activation):
         head = head if head is not None else _head(encoder, setup)
-        guesses = head.logits(h).argmax(dim=1).tolist()
+        guesses = head.logits(h).argmax(dim=1)
+        guesses[~h.isfinite().all(dim=1)] = -1  # no answer: argmax of NaN is any class
     truth = [setup.labels[s.label] for s in samples if s.label is not None]
-    return sum(g == t for g, t in zip(guesses, truth, strict=True))
+    return sum(g == t for g, t in zip(guesses.tolist(), truth, strict=True))
 
 
 def _head(encoder: Encoder, setup: Setup) -> Head:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import scipy.sparse
 
 from tuiprobe.errors import DataError
+from tuiprobe.probes.finite import finite_images
 from tuiprobe.probes.inputs import Float32, Int64
 
 Bool = npt.NDArray[np.bool_]
@@ -58,7 +59,7 @@ class ConceptSet:
     @property
     def finite(self) -> Bool:
         """Images whose representation is finite, [n]."""
-        return np.asarray(np.isfinite(self.features).all(axis=1))
+        return finite_images(self.features)
 
 
 @dataclass(frozen=True, eq=False)

@@ -41,6 +41,11 @@ def _largest_magnitude(tap: TapArrays) -> Float64:
     return np.where(seen, np.maximum(np.abs(low), np.abs(high)), 0.0)
 
 
+def _rows(tap: TapArrays) -> int:
+    """Rows that a channel gave a finite value for, in the channel that has most."""
+    return int(np.asarray(tap.statistics["count"]).max(initial=0))
+
+
 def _listed(mask: np.ndarray) -> tuple[int, ...]:
     return tuple(int(c) for c in np.flatnonzero(mask)[:LISTED])
 
@@ -63,8 +68,7 @@ def massive_activations(tap: TapArrays) -> Criterion:
             figure = NotRun(reason="the median magnitude is zero")
         else:
             hit = (largest > MASSIVE_MAGNITUDE) & (largest >= MASSIVE_RATIO * median)
-            rows = int(tap.statistics["rows"])
-            figure = exact(largest.max() / median, rows, "all rows; median from sampled rows")
+            figure = exact(largest.max() / median, _rows(tap), "all rows; median from sampled rows")
             met, channels = bool(hit.any()), _listed(hit)
             note = f"largest magnitude {largest.max():.4g}, median {median:.4g}"
     return Criterion(
@@ -152,7 +156,7 @@ def six_sigma(tap: TapArrays) -> Criterion:
         sigma = float(np.sqrt((count * around).sum() / total))
         away = np.maximum(tap.statistics["max"] - mean, mean - tap.statistics["min"])
         hit = seen & (np.where(seen, away, 0.0) > SIX_SIGMA * sigma)
-        figure = exact(int(hit.sum()), int(tap.statistics["rows"]), "extremes over all rows")
+        figure = exact(int(hit.sum()), _rows(tap), "extremes over all rows")
         met, channels = bool(hit.any()), _listed(hit)
         note = f"mean {mean:.4g}, sigma {sigma:.4g}; outliers widen sigma and so hide each other"
     return Criterion(
@@ -206,13 +210,12 @@ def llm_int8(taps: Sequence[TapArrays], *, all_blocks: bool) -> Criterion:
         figure = NotRun(reason="needs blocks of one width")
     else:
         wide = [
-            np.asarray(tap.statistics["exceed_count"]) / max(1, int(tap.statistics["rows"]))
+            np.asarray(tap.statistics["exceed_count"]) / np.maximum(1, tap.statistics["count"])
             >= INT8_POSITIONS
             for tap in stream
         ]
         hit = np.mean(wide, axis=0) >= INT8_LAYERS
-        rows = int(stream[0].statistics["rows"])
-        figure = exact(int(hit.sum()), rows, f"all rows of {len(stream)} blocks")
+        figure = exact(int(hit.sum()), _rows(stream[0]), f"all rows of {len(stream)} blocks")
         met, channels = bool(hit.any()), _listed(hit)
     return Criterion(
         name="LLM.int8 outlier dimensions",

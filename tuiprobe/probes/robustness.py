@@ -78,8 +78,8 @@ def probe_robustness(
 
     Args:
         head: the linear head.
-        sets: the in-distribution set first; images without a finite representation are left out
-            of figures elsewhere, and count as wrong here.
+        sets: the in-distribution set first, of images with a finite representation; one that is
+            zero counts as wrong.
         shifts: published name (`imagenet_r`) by set name, for sets that are one.
         baselines: to compare with; which ones belong to the sets is the caller's to know.
         own_names: head of a shift's own class names, row by label, or why there is none, by set
@@ -132,15 +132,18 @@ def _accuracy(
     answers, n = answers_of(one, head.weight.shape[0]), one.features.shape[0]
     usable = usable_images(one)
     classes = int(np.unique(answers).size)
+    top1: Figure = NotRun(reason="no image with a finite representation")
     top5: Figure = NotRun(reason=f"{classes} classes: five answers would be nearly all")
+    if n:
+        top1 = wilson(hits(usable.features, head, usable), n)
     if classes > TOP:
-        top5 = wilson(top_hits(head, usable, TOP), n)
+        top5 = wilson(top_hits(head, usable, TOP), n) if n else top1
     return Accuracy(
         data=one.name,
         shift=shift,
         images=n,
         classes=classes,
-        top1=wilson(hits(usable.features, head, usable), n),
+        top1=top1,
         top5=top5,
         id_own_classes=_on_own_classes(head, first, one),
     )

@@ -8,10 +8,11 @@ import numpy as np
 
 from tuiprobe.errors import UsageError
 from tuiprobe.probes.directions import decompose
+from tuiprobe.probes.finite import finite_images
 from tuiprobe.probes.heads import HeadArrays, SetFeatures, answered_right
 from tuiprobe.probes.inputs import Bool, Float32, Int64
 from tuiprobe.probes.intervals import paired_difference, wilson_bounds
-from tuiprobe.results import Change, SetAblation, Top1
+from tuiprobe.results import Change, SetAblation, SetNotRun, Top1
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +21,8 @@ class BlockedSet:
 
     Attributes:
         name: of the set.
-        blocks: gives the representations from the start, float32 [b, C] at a time.
+        blocks: gives the representations from the start, float32 [b, C] at a time; images that are
+            not finite are left out.
         labels: int64 [n].
         answers: see `SetFeatures`.
     """
@@ -68,12 +70,12 @@ def _check(kind: str, numbers: Sequence[int], count: int) -> None:
 
 def ablate_set(
     head: HeadArrays, one: BlockedSet, span: Float32, mode: Literal["zero", "mean"]
-) -> SetAblation:
-    """Accuracy of one set before and after ablation.
+) -> SetAblation | SetNotRun:
+    """Accuracy of one set before and after ablation, over the images that are finite.
 
     Args:
         head: the linear head.
-        one: representations and labels; there is at least one.
+        one: representations and labels.
         span: [C, m], from `ablation_span`.
         mode: sets the part of h in the span to zero, or to its mean over the images.
 
@@ -82,7 +84,7 @@ def ablate_set(
     """
     centre = _mean_in(span, one) if mode == "mean" else np.zeros(span.shape[1], dtype=np.float32)
     n = lost = gained = before = 0
-    for block, labels in _labelled(one):
+    for block, labels in _finite(one):
         right = _right(head, block, labels, one)
         removed = (block - (block @ span - centre) @ span.T).astype(np.float32, copy=False)
         left = _right(head, removed, labels, one)
@@ -90,9 +92,12 @@ def ablate_set(
         before += int(right.sum())
         lost += int((right & ~left).sum())
         gained += int((~right & left).sum())
+    if n == 0:
+        return SetNotRun(name=one.name, reason="no image has a finite representation")
     return SetAblation(
         name=one.name,
         n=n,
+        nonfinite=one.labels.size - n,
         before=_top1(before, n),
         after=_top1(before - lost + gained, n),
         difference=_change(gained, lost, n),
@@ -101,32 +106,34 @@ def ablate_set(
     )
 
 
-def _labelled(one: BlockedSet) -> Iterator[tuple[Float32, Int64]]:
+def _finite(one: BlockedSet) -> Iterator[tuple[Float32, Int64]]:
+    """Representations and labels of the images that `finite_images` lets through."""
     start = 0
     for block in one.blocks():
-        yield block, one.labels[start : start + block.shape[0]]
+        labels = one.labels[start : start + block.shape[0]]
         start += block.shape[0]
+        keep = finite_images(block)
+        yield (block, labels) if keep.all() else (block[keep], labels[keep])
 
 
-def _usable(block: Float32) -> Bool:
-    norms = np.linalg.norm(block, axis=1)
-    return np.asarray(np.isfinite(norms) & (norms > 0))
+def _not_zero(block: Float32) -> Bool:
+    return np.asarray(np.linalg.norm(block, axis=1) > 0)
 
 
 def _mean_in(span: Float32, one: BlockedSet) -> Float32:
     """[m], mean over the images of their coordinates in the span."""
     total, count = np.zeros(span.shape[1]), 0
-    for block in one.blocks():
-        kept = block[_usable(block)]
+    for block, _ in _finite(one):
+        kept = block[_not_zero(block)]
         total += (kept @ span).sum(axis=0, dtype=np.float64)
         count += kept.shape[0]
     return np.asarray(total / max(count, 1), dtype=np.float32)
 
 
 def _right(head: HeadArrays, block: Float32, labels: Int64, one: BlockedSet) -> Bool:
-    """[b], whether each image is answered right; those without a usable representation are not."""
+    """[b], whether each image is answered right; one whose representation is zero is not."""
     some = SetFeatures(one.name, block, labels, one.answers)
-    keep = _usable(block)
+    keep = _not_zero(block)
     # Ones in place of what has no direction: the answer is discarded.
     filled = block if keep.all() else np.where(keep[:, None], block, np.float32(1))
     return answered_right(filled, head, some) & keep

@@ -16,9 +16,10 @@ def ablation_text(answer: TargetedAblation) -> str:
 
 def _line(one: SetAblation) -> str:
     before, after, change = one.before, one.after, one.difference
+    apart = f", {one.nonfinite} not finite and left out" if one.nonfinite else ""
     return (
         f"{one.name}: {before.top1:.4f} [{before.low:.4f}, {before.high:.4f}] -> "
         f"{after.top1:.4f} [{after.low:.4f}, {after.high:.4f}], difference "
-        f"{change.value:+.4f} [{change.low:+.4f}, {change.high:+.4f}], n {one.n}, "
+        f"{change.value:+.4f} [{change.low:+.4f}, {change.high:+.4f}], n {one.n}{apart}, "
         f"{one.lost} lost, {one.gained} gained"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tuiprobe.plaintext import plain
 from tuiprobe.report.text import number
-from tuiprobe.results import Figure, NotRun, Outliers, Report, given
+from tuiprobe.results import DataSet, Figure, NotRun, Outliers, Report, given
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%",
@@ -40,6 +40,7 @@ def latex(report: Report) -> str:
             r"\hline",
             r"\end{tabular}",
             f"% caption: {_caption(report)}",
+            *(f"% {_comment(_left_out(one))}" for one in report.data if one.nonfinite),
             "",
         ]
     )
@@ -79,6 +80,13 @@ def _caption(report: Report) -> str:
     return (
         f"{what}: outlier features {verdict.outcome} by rule {verdict.rule}, which is "
         f"uncalibrated. Kurtosis over {report.model.width} {report.model.representation} channels."
+    )
+
+
+def _left_out(one: DataSet) -> str:
+    return (
+        f"{one.name}: {one.nonfinite} of {one.measured} images are left out, because their "
+        "representation is not finite"
     )
 
 

@@ -7,7 +7,7 @@ from tuiprobe.report.markdown_outliers import headline, outlier_sections
 from tuiprobe.report.text import code, escaped, number, table
 from tuiprobe.results import DataSet, Report
 
-SHOWN_SKIPPED = 20
+SHOWN_IMAGES = 20
 
 MEANING = {
     "present": "The same few channels dominate the representation in (nearly) every image. In the "
@@ -94,7 +94,7 @@ def _subject(report: Report) -> list[str]:
         ],
     ]
     lines = ["## What was probed", "", *table(["", ""], rows)]
-    header = ["data", "source", "images", "measured", "skipped", "classes"]
+    header = ["data", "source", "images", "measured", "skipped", "not finite", "classes"]
     rows = [
         [
             code(one.name),
@@ -102,13 +102,14 @@ def _subject(report: Report) -> list[str]:
             number(one.images),
             number(one.measured),
             number(len(one.skipped)),
+            number(one.nonfinite),
             str(one.classes) if one.labelled else "unlabelled",
         ]
         for one in report.data
     ]
     lines += table(header, rows)
     for one in report.data:
-        lines += _skipped(one)
+        lines += _skipped(one) + _nonfinite(one)
     return lines
 
 
@@ -120,9 +121,22 @@ def _skipped(one: DataSet) -> list[str]:
     if not one.skipped:
         return []
     lines = [f"Skipped images of {code(one.name)}:", ""]
-    lines += [f"- {code(i.path)}: {escaped(i.reason)}" for i in one.skipped[:SHOWN_SKIPPED]]
-    rest = len(one.skipped) - SHOWN_SKIPPED
+    lines += [f"- {code(i.path)}: {escaped(i.reason)}" for i in one.skipped[:SHOWN_IMAGES]]
+    rest = len(one.skipped) - SHOWN_IMAGES
     return [*lines, *([f"- and {rest} more in results.json"] if rest > 0 else []), ""]
+
+
+def _nonfinite(one: DataSet) -> list[str]:
+    if not one.nonfinite:
+        return []
+    lines = [
+        f"Images of {code(one.name)} with a representation that is not finite, left out of every "
+        "figure of the final representation:",
+        "",
+    ]
+    lines += [f"- {code(path)}" for path in one.nonfinite_images[:SHOWN_IMAGES]]
+    rest = one.nonfinite - min(SHOWN_IMAGES, len(one.nonfinite_images))
+    return [*lines, *([f"- and {rest} more"] if rest > 0 else []), ""]
 
 
 def _not_run(report: Report) -> list[str]:

@@ -72,6 +72,12 @@ def _notes(reports: Sequence[Report]) -> list[str]:
     ]
     for report in reports:
         notes += [
+            f"{report.model.name}: {one.nonfinite} of {one.measured} images of {one.name} are left "
+            "out, because their representation is not finite"
+            for one in report.data
+            if one.nonfinite
+        ]
+        notes += [
             f"{report.model.name}: {part.part} not run, because {part.reason}"
             for part in report.not_run
         ]

@@ -37,7 +37,12 @@ def tables(report: Report) -> dict[str, str]:
             ["data", "tap", "channel", "end", "rank", "sample_id", "path", "value", "position"],
             _top_images(report),
         ),
+        "data": _csv(
+            ["data", "source", "images", "measured", "skipped", "nonfinite", "classes"],
+            _data(report),
+        ),
         "skipped": _csv(["data", "path", "reason"], _skipped(report)),
+        "nonfinite": _csv(["data", "path"], _nonfinite(report)),
     }
     for name, (header, rows) in {**head_tables(report), **concept_tables(report)}.items():
         if filled := list(rows):
@@ -110,7 +115,20 @@ def _top_images(report: Report) -> Iterator[Row]:
                     yield [*where, image.sample_id, image.path, image.value, image.position]
 
 
+def _data(report: Report) -> Iterator[Row]:
+    for one in report.data:
+        counts: Row = [one.images, one.measured, len(one.skipped), one.nonfinite, one.classes]
+        yield [one.name, one.source, *counts]
+
+
 def _skipped(report: Report) -> Iterator[Row]:
     for data in report.data:
         for image in data.skipped:
             yield [data.name, image.path, image.reason]
+
+
+def _nonfinite(report: Report) -> Iterator[Row]:
+    """The images that are listed; ``data`` has the full count."""
+    for data in report.data:
+        for path in data.nonfinite_images:
+            yield [data.name, path]

@@ -138,9 +138,9 @@ class Outliers(Frozen):
         tokens: which token rows count (`class`, `all`, `mean`); None where there are none.
         final: whether this is the final representation.
         channels: width C.
-        images: images seen.
+        images: images seen; of the final representation, those that `DataSet.nonfinite` leaves.
         degenerate: images left out: a row of zero variance or a value that is not finite.
-        nonfinite: values that are not finite.
+        nonfinite: values that are not finite, of all images.
         rows: rows (image x position) seen.
         classes: distinct labels among the images; None if unlabelled.
         kurtosis: kappa, mean over images.

@@ -91,6 +91,9 @@ class DataSet(Frozen):
         images: found there, or in the sample that was asked for.
         measured: images that went through the encoder.
         skipped: images that could not be read.
+        nonfinite: measured images whose final representation is not finite; they are left out of
+            every figure of the final representation.
+        nonfinite_images: paths of the first 100 of them.
         classes: number of classes that the source names; 0 if unlabelled.
         labelled: whether images carry labels.
     """
@@ -100,6 +103,8 @@ class DataSet(Frozen):
     images: int
     measured: int
     skipped: tuple[Skipped, ...] = ()
+    nonfinite: int = 0
+    nonfinite_images: tuple[str, ...] = ()
     classes: int = 0
     labelled: bool = False
 

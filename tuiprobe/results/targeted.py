@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from tuiprobe.results.base import Frozen
 
-ABLATION_VERSION: Final = 1
+ABLATION_VERSION: Final = 2
 
 
 class Top1(Frozen):
@@ -28,7 +28,8 @@ class SetAblation(Frozen):
 
     Attributes:
         name: of the set.
-        n: labelled images; those without a finite representation count as wrong.
+        n: labelled images with a finite representation.
+        nonfinite: labelled images without one, which are left out.
         before: accuracy with everything.
         after: accuracy without what was ablated.
         difference: after less before.
@@ -38,6 +39,7 @@ class SetAblation(Frozen):
 
     name: str
     n: int
+    nonfinite: int = 0
     before: Top1
     after: Top1
     difference: Change
@@ -66,7 +68,7 @@ class TargetedAblation(Frozen):
         not_run: sets without an answer.
     """
 
-    schema_version: Literal[1] = ABLATION_VERSION
+    schema_version: Literal[2] = ABLATION_VERSION
     key: str
     channels: tuple[int, ...]
     directions: tuple[int, ...]

@@ -228,7 +228,7 @@ def figures_of(one: Outliers, report: Report) -> Content:
         ("persistent ▲", _persistent(one)),
         ("RMS kurtosis", one.rms_kurtosis),
         ("mean cosine", one.mean_cosine),
-        ("images", f"{one.images:,}" + (f", {one.degenerate} left out" * bool(one.degenerate))),
+        ("images", _images(one, report)),
     ]
     parts = [listed(entries)]
     criteria = [
@@ -249,6 +249,15 @@ def _persistent(one: Outliers) -> str:
         return f"not run: {one.persistent.reason}"
     listed_channels = ", ".join(str(found.channel) for found in one.persistent.channels[:12])
     return listed_channels or "none"
+
+
+def _images(one: Outliers, report: Report) -> str:
+    """Images seen, and how many of the set's are in no figure here."""
+    apart = sum(data.nonfinite for data in report.data if one.final and data.name == one.data)
+    said = [f"{one.images:,}"]
+    said += [f"{apart:,} not finite"] if apart else []
+    said += [f"{one.degenerate:,} left out"] if one.degenerate else []
+    return ", ".join(said)
 
 
 def _untrained(one: Outliers, report: Report) -> list[Entry]:
