@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import pickle
 import re
+import struct
 import zipfile
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
+from typing import IO
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tuiprobe.errors import WeightsError
-from tuiprobe.models.quiet import quiet
-from tuiprobe.models.torchscript import is_torchscript, read_torchscript
+from tuiprobe.files import DamagedFileError, open_regular
+from tuiprobe.models.pickles import Module, StoredTensor, Unread, UnsafePickleError
+from tuiprobe.models.torch_files import open_torch_file
 
 State = dict[str, Tensor]
 
@@ -29,52 +34,84 @@ _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index"
 _SHOWN = 4
 _LONGEST = 200
 
+_MOST_NAMES = 100_000
+_LONGEST_NAME = 1_000
+_MOST_WRAPPERS = 16
+_MOST_ATTRIBUTES = 500_000
+_MOST_HEADER_BYTES = 16 * 2**20
+"""Budgets of a checkpoint, each far above any real one's and small in memory and time."""
+
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+"""Types of weights; everything else needs more than a conversion, such as the scales of float8."""
+
+_BROKEN = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    SafetensorError,
+)
+"""What the readers raise for damaged and hostile files."""
+
 
 def read_checkpoint(path: Path) -> State:
     """Returns the tensors of a checkpoint file by name, wrappers and common prefixes removed.
 
-    Reads safetensors, ``.pt``, ``.pth`` or ``.bin`` through ``torch.load(weights_only=True)``, and
-    the tensors of TorchScript archives such as OpenAI's.
+    Reads safetensors, and ``.pt``, ``.pth`` or ``.bin`` of ``torch.save`` without running anything
+    in them; likewise the tensors of TorchScript archives such as OpenAI's. Checksums are compared
+    where the format has them.
 
     Raises:
         WeightsError: If the file is missing, damaged, would run code, or holds no weights.
     """
-    if not path.is_file():
-        raise WeightsError(f"there is no checkpoint file {path}; check --checkpoint")
-    loaded = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
-    return _unwrap(loaded, path)
-
-
-def _is_safetensors(path: Path) -> bool:
-    return path.suffix == ".safetensors"
-
-
-def _read_safetensors(path: Path) -> object:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
+        with open_regular(path) as file:
+            if path.suffix == ".safetensors":
+                return _without_prefix(_read_safetensors(path, file))
+            opened = open_torch_file(file)
+            return _without_prefix(opened.tensors(_unwrap(opened.content, path)))
+    except WeightsError:
+        raise
+    except FileNotFoundError as error:
+        raise WeightsError(f"there is no checkpoint file {path}; check --checkpoint") from error
+    except DamagedFileError as error:
+        raise WeightsError(f"{error}; pass a checkpoint file") from error
+    except UnsafePickleError as error:
+        raise WeightsError(
+            f"{path} holds more than weights (pickled objects that could run code), so it was "
+            f"not opened: {_reason(error)}. Save only its state_dict, best as safetensors, and "
+            "pass that file"
+        ) from error
+    except _BROKEN as error:
         raise _damaged(path, error) from error
 
 
-def _read_torch(path: Path) -> object:
-    try:
-        if is_torchscript(path):
-            return read_torchscript(path)
-        with quiet():  # It warns of pickle protocols that it then reads or refuses anyway.
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "GLOBAL" in str(error) or "weights_only" in str(error).lower():
-            raise WeightsError(
-                f"{path} holds more than weights (pickled objects that could run code), so it was "
-                f"not opened: {_reason(error)}. Save only its state_dict, best as safetensors, and "
-                "pass that file"
-            ) from error
-        raise _damaged(path, error) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise _damaged(path, error) from error
+def _read_safetensors(path: Path, file: IO[bytes]) -> State:
+    (header,) = struct.unpack("<Q", file.read(8))
+    if header > _MOST_HEADER_BYTES:
+        raise ValueError(f"its header claims {header:,} bytes")
+    state: State = load_file(path)
+    _check_names(state, path)
+    return state
+
+
+def _check_names(names: Collection[str], path: Path) -> None:
+    if len(names) > _MOST_NAMES:
+        raise WeightsError(f"{path} holds {len(names):,} tensors, above {_MOST_NAMES:,}")
+    longest = max(map(len, names), default=0)
+    if longest > _LONGEST_NAME:
+        raise WeightsError(
+            f"{path} holds a name of {longest:,} characters, above {_LONGEST_NAME:,}; save it "
+            "again under the model's own names"
+        )
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
@@ -87,16 +124,10 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
 def _reason(error: Exception) -> str:
     """Returns the part of a library's message that names the cause, as one line.
 
-    >>> _reason(ValueError("Unsupported global: GLOBAL a.b.C was not allowed. Use add_safe(C)"))
-    'it refers to a.b.C'
     >>> _reason(KeyError(101))
     'KeyError'
     """
-    text = str(error)
-    refused = re.search(r"GLOBAL ([\w.]+)", text)
-    if refused is not None:
-        return f"it refers to {refused.group(1)}"
-    lines = [line.strip() for line in text.splitlines() if re.search("[A-Za-z]", line)]
+    lines = [line.strip() for line in str(error).splitlines() if re.search("[A-Za-z]", line)]
     if not lines:
         return type(error).__name__
     # Whole sentences, as far as they fit.
@@ -104,25 +135,78 @@ def _reason(error: Exception) -> str:
     return (cut or lines[0][:_LONGEST]).rstrip(".")
 
 
-def _unwrap(loaded: object, path: Path) -> State:
-    while isinstance(loaded, Mapping):
-        inner = next((k for k in _WRAPPERS if isinstance(loaded.get(k), Mapping)), None)
+def _unwrap(loaded: object, path: Path) -> dict[str, StoredTensor]:
+    """Returns the described tensors of the innermost wrapper."""
+    for _ in range(_MOST_WRAPPERS):
+        if not isinstance(loaded, dict):
+            break
+        inner = next((k for k in _WRAPPERS if isinstance(loaded.get(k), dict)), None)
         if inner is None:
             break
         loaded = loaded[inner]
-    if not isinstance(loaded, Mapping):
-        raise WeightsError(f"{path} holds a {type(loaded).__name__} and no named weights")
-    state = {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
+    else:
+        raise WeightsError(
+            f"{path} wraps its weights more than {_MOST_WRAPPERS} deep, or in themselves; save "
+            "only the state_dict"
+        )
+    if isinstance(loaded, Module):
+        loaded = _attributes(loaded, path)
+    if not isinstance(loaded, dict):
+        raise WeightsError(f"{path} holds a {_kind(loaded)} and no named weights")
+    named = {str(name): value for name, value in loaded.items()}
+    _check_names(named, path)
+    for name, value in named.items():
+        if isinstance(value, Unread) and value.tensor:
+            raise WeightsError(
+                f"{path} holds {value.kind} ({_listed([name])}); save it as an ordinary dense "
+                "floating-point tensor"
+            )
+    state = {name: value for name, value in named.items() if isinstance(value, StoredTensor)}
     if not state:
-        raise WeightsError(f"{path} holds no weights; its entries are {_listed(map(str, loaded))}")
-    return _without_prefix(state)
+        raise WeightsError(f"{path} holds no weights; its entries are {_listed(named)}")
+    return state
+
+
+def _kind(loaded: object) -> str:
+    if isinstance(loaded, StoredTensor):
+        return "Tensor"
+    return loaded.kind if isinstance(loaded, Unread) else type(loaded).__name__
+
+
+def _attributes(module: Module, path: Path) -> dict[str, object]:
+    """Returns the tensors below a module of TorchScript, named by the way to them.
+
+    Modules may be shared, so that a small file has more ways than could ever be walked.
+    """
+    found: dict[str, object] = {}
+    left, waiting = _MOST_ATTRIBUTES, [("", module)]
+    while waiting:
+        prefix, one = waiting.pop()
+        left -= 1 + len(one.attributes)
+        if left < 0 or len(prefix) > _LONGEST_NAME:
+            raise WeightsError(
+                f"the modules of {path} are nested without end, or more than {_MOST_ATTRIBUTES:,} "
+                "attributes; save only the state_dict"
+            )
+        for name, value in one.attributes.items():
+            if isinstance(value, Module):
+                waiting.append((f"{prefix}{name}.", value))
+            elif isinstance(value, StoredTensor | Unread):
+                found[f"{prefix}{name}"] = value
+    return found
 
 
 def _without_prefix(state: State) -> State:
-    for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in state):
-            return _without_prefix({name[len(prefix) :]: t for name, t in state.items()})
-    return state
+    """Takes off what training code put before every name, however often.
+
+    >>> one = torch.zeros(1)
+    >>> list(_without_prefix({"module._orig_mod.w": one, "module._orig_mod.b": one}))
+    ['w', 'b']
+    """
+    taken = 0
+    while prefix := next((p for p in _PREFIXES if all(n.startswith(p, taken) for n in state)), ""):
+        taken += len(prefix)
+    return {name[taken:]: tensor for name, tensor in state.items()}
 
 
 def load_into(model: nn.Module, state: State, *, source: str, target: str) -> None:
@@ -156,6 +240,17 @@ def load_into(model: nn.Module, state: State, *, source: str, target: str) -> No
             f"{source} does not fit {target}: {'; '.join(p for p in problems if p)}. Name the "
             "architecture that these weights were trained in"
         )
+    numbers = [
+        f"{n} is {_dtype(state[n])} in the file, {_dtype(wanted[n])} in the model"
+        for n in wanted
+        if n in state and not converts(state[n], wanted[n].dtype)
+    ]
+    if numbers:
+        raise WeightsError(
+            f"{source} holds numbers that {target} cannot take without loss "
+            f"({_listed(numbers)}). Quantised or truncated weights are not converted; pass the "
+            "floating-point file"
+        )
     model.load_state_dict({n: t for n, t in state.items() if n in wanted}, strict=False)
 
 
@@ -179,12 +274,38 @@ def _without_own_prefix(state: State, wanted: Mapping[str, Tensor]) -> State:
     return state
 
 
+def converts(tensor: Tensor, dtype: torch.dtype) -> bool:
+    """Whether a tensor of a file may become one of the model's.
+
+    Floating-point weights may change their precision; whole numbers and flags must keep their
+    values. Nothing else is a weight: whole numbers are truncated weights, an imaginary part would
+    be dropped, and 8-bit types have scales that are stored elsewhere.
+
+    >>> converts(torch.zeros(1).half(), torch.float32), converts(torch.zeros(1).int(), torch.half)
+    (True, False)
+    >>> converts(torch.tensor([300]), torch.uint8), converts(torch.tensor([3.0]), torch.int64)
+    (False, True)
+    """
+    if dtype.is_floating_point:
+        return tensor.dtype in _FLOATS
+    if tensor.dtype == dtype:
+        return True
+    whole = not (tensor.is_floating_point() or tensor.is_complex())
+    if not whole and tensor.dtype not in _FLOATS:
+        return False
+    return torch.equal(tensor.to(dtype).to(tensor.dtype), tensor)
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
 def _problem(what: str, names: list[str]) -> str:
     return f"{len(names)} {what} ({_listed(names)})" if names else ""
 
 
-def _listed(names: object) -> str:
-    items = list(names)  # type: ignore[call-overload]
+def _listed(names: Iterable[str]) -> str:
+    items = [name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in names]
     return ", ".join(items[:_SHOWN]) + (", …" if len(items) > _SHOWN else "")
 
 
