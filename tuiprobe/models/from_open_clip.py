@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,9 @@ def _load_weights(request: Request, source: Source, model: Any, file: Path | Non
     published = request.checkpoint is None
     # Some tags are published for another input size; a file must fit as it is.
     resize = published and source.kind == "pretrained"
-    state = _converted(read_checkpoint(file), model, resize=resize)
+    state = read_checkpoint(file)
+    with suppress(Exception):  # The file is of another architecture: its own names explain best.
+        state = _converted(dict(state), model, resize=resize)
     load_into(model, state, source=str(file), target=f"open_clip:{source.architecture}")
     return WeightsInfo(
         kind=source.kind if published else "checkpoint",
