@@ -17,7 +17,7 @@ import torch
 MOST_BYTES = 64 * 2**20
 """Largest pickle that is read; tensors' data lie outside it."""
 
-_MOST_STEPS = 2_000_000
+_MOST_STEPS = 1_000_000
 _MOST_DIMENSIONS = 64
 
 
