@@ -83,7 +83,8 @@ def _weights(encoder: Encoder) -> Check:
     zeros = sum(not bool(p.any()) for p in matrices)
     if zeros > max(1, _FEW_ZEROS * len(matrices)) or 0 < zeros == len(matrices):
         said = f"{zeros} of {len(matrices)} matrices of the vision tower hold nothing but zeros"
-        return Check("weights", "warn", said, "the file is damaged or was never trained")
+        fix = "the file is damaged or was never trained; use another"
+        return Check("zero weights", "warn", said, fix)
     if weights.kind == "untrained":
         return Check("weights", "warn", said, "pass --checkpoint FILE; no verdict is given")
     return Check("weights", "pass", said)
