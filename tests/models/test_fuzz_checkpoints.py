@@ -27,7 +27,7 @@ from tuiprobe.models import load_encoder
 from tuiprobe.models.head_files import read_classes, read_head, read_templates
 from tuiprobe.models.weights import read_checkpoint
 
-IN_SUITE = 300
+IN_SUITE = 1_500
 SLOWEST = 5.0
 TINY = "timm:test_vit.r160_in1k"
 

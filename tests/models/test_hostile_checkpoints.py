@@ -212,6 +212,13 @@ def test_weights_change_their_precision_and_nothing_else(dtype: torch.dtype, fit
     assert all(torch.equal(v, before[k]) for k, v in target.state_dict().items())
 
 
+def test_names_of_a_file_are_shown_inert(tmp_path: Path) -> None:
+    torch.save({"stat\ne_dict": 1, "a\x1b[31m": 2, "\u202e": 3}, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match="holds no weights") as error:
+        read_checkpoint(tmp_path / "w.pt")
+    assert str(error.value).isprintable()
+
+
 def test_whole_numbers_keep_their_values() -> None:
     state = dict(norm().state_dict())
     for good in (torch.tensor(7, dtype=torch.int32), torch.tensor(7.0)):

@@ -19,7 +19,8 @@ from tuiprobe.models.labels import imagenet_templates
 from tuiprobe.models.open_clip_source import Request, Source, locate
 from tuiprobe.models.quiet import quiet
 from tuiprobe.models.taps import Probe
-from tuiprobe.models.weights import State, load_into, read_checkpoint
+from tuiprobe.models.weights import load_into, read_checkpoint
+from tuiprobe.models.wrappers import State
 
 __all__ = ["PRE_PROJECTION", "Request", "load"]
 

@@ -20,7 +20,8 @@ from tuiprobe.models.labels import imagenet_names
 from tuiprobe.models.names import wants_quickgelu
 from tuiprobe.models.offline import check_reachable, verified
 from tuiprobe.models.quiet import quiet
-from tuiprobe.models.weights import State, load_into, read_checkpoint, resolve
+from tuiprobe.models.weights import load_into, read_checkpoint, resolve
+from tuiprobe.models.wrappers import State
 
 _FILES = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
 """Names of weights in a folder or repository, best first."""

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tuiprobe.models.pickles import MOST_BYTES, PickleReader, Storage, StoredTensor
+from tuiprobe.models.pickles import MOST_BYTES, PickleReader
+from tuiprobe.models.stored import Storage, StoredTensor
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001

@@ -6,7 +6,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -17,29 +17,17 @@ from torch import Tensor, nn
 
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
-from tuiprobe.models.pickles import Module, StoredTensor, Unread, UnsafePickleError
+from tuiprobe.models.stored import UnsafePickleError
 from tuiprobe.models.torch_files import open_torch_file
-
-State = dict[str, Tensor]
-
-_WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "state_dict", "model", "module")
-"""Keys under which training code keeps the weights; averaged weights are preferred."""
-
-_PREFIXES = ("module.", "_orig_mod.", "model.")
-"""Added to every name by DataParallel, torch.compile and training modules."""
+from tuiprobe.models.wrappers import State, check_names, listed, unwrap, without_prefix
+from tuiprobe.plaintext import plain
 
 _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index", "attn_mask")
 """Buffers that libraries add and drop between versions; they hold nothing learned."""
 
-_SHOWN = 4
 _LONGEST = 200
 
-_MOST_NAMES = 100_000
-_LONGEST_NAME = 1_000
-_MOST_WRAPPERS = 16
-_MOST_ATTRIBUTES = 500_000
 _MOST_HEADER_BYTES = 16 * 2**20
-"""Budgets of a checkpoint, each far above any real one's and small in memory and time."""
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 """Types of weights; everything else needs more than a conversion, such as the scales of float8."""
@@ -75,9 +63,9 @@ def read_checkpoint(path: Path) -> State:
     try:
         with open_regular(path) as file:
             if path.suffix == ".safetensors":
-                return _without_prefix(_read_safetensors(path, file))
+                return without_prefix(_read_safetensors(path, file))
             opened = open_torch_file(file)
-            return _without_prefix(opened.tensors(_unwrap(opened.content, path)))
+            return without_prefix(opened.tensors(unwrap(opened.content, path)))
     except WeightsError:
         raise
     except FileNotFoundError as error:
@@ -99,19 +87,8 @@ def _read_safetensors(path: Path, file: IO[bytes]) -> State:
     if header > _MOST_HEADER_BYTES:
         raise ValueError(f"its header claims {header:,} bytes")
     state: State = load_file(path)
-    _check_names(state, path)
+    check_names(state, path)
     return state
-
-
-def _check_names(names: Collection[str], path: Path) -> None:
-    if len(names) > _MOST_NAMES:
-        raise WeightsError(f"{path} holds {len(names):,} tensors, above {_MOST_NAMES:,}")
-    longest = max(map(len, names), default=0)
-    if longest > _LONGEST_NAME:
-        raise WeightsError(
-            f"{path} holds a name of {longest:,} characters, above {_LONGEST_NAME:,}; save it "
-            "again under the model's own names"
-        )
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
@@ -132,81 +109,7 @@ def _reason(error: Exception) -> str:
         return type(error).__name__
     # Whole sentences, as far as they fit.
     cut = lines[0][:_LONGEST].rpartition(". ")[0] if len(lines[0]) > _LONGEST else lines[0]
-    return (cut or lines[0][:_LONGEST]).rstrip(".")
-
-
-def _unwrap(loaded: object, path: Path) -> dict[str, StoredTensor]:
-    """Returns the described tensors of the innermost wrapper."""
-    for _ in range(_MOST_WRAPPERS):
-        if not isinstance(loaded, dict):
-            break
-        inner = next((k for k in _WRAPPERS if isinstance(loaded.get(k), dict)), None)
-        if inner is None:
-            break
-        loaded = loaded[inner]
-    else:
-        raise WeightsError(
-            f"{path} wraps its weights more than {_MOST_WRAPPERS} deep, or in themselves; save "
-            "only the state_dict"
-        )
-    if isinstance(loaded, Module):
-        loaded = _attributes(loaded, path)
-    if not isinstance(loaded, dict):
-        raise WeightsError(f"{path} holds a {_kind(loaded)} and no named weights")
-    named = {str(name): value for name, value in loaded.items()}
-    _check_names(named, path)
-    for name, value in named.items():
-        if isinstance(value, Unread) and value.tensor:
-            raise WeightsError(
-                f"{path} holds {value.kind} ({_listed([name])}); save it as an ordinary dense "
-                "floating-point tensor"
-            )
-    state = {name: value for name, value in named.items() if isinstance(value, StoredTensor)}
-    if not state:
-        raise WeightsError(f"{path} holds no weights; its entries are {_listed(named)}")
-    return state
-
-
-def _kind(loaded: object) -> str:
-    if isinstance(loaded, StoredTensor):
-        return "Tensor"
-    return loaded.kind if isinstance(loaded, Unread) else type(loaded).__name__
-
-
-def _attributes(module: Module, path: Path) -> dict[str, object]:
-    """Returns the tensors below a module of TorchScript, named by the way to them.
-
-    Modules may be shared, so that a small file has more ways than could ever be walked.
-    """
-    found: dict[str, object] = {}
-    left, waiting = _MOST_ATTRIBUTES, [("", module)]
-    while waiting:
-        prefix, one = waiting.pop()
-        left -= 1 + len(one.attributes)
-        if left < 0 or len(prefix) > _LONGEST_NAME:
-            raise WeightsError(
-                f"the modules of {path} are nested without end, or more than {_MOST_ATTRIBUTES:,} "
-                "attributes; save only the state_dict"
-            )
-        for name, value in one.attributes.items():
-            if isinstance(value, Module):
-                waiting.append((f"{prefix}{name}.", value))
-            elif isinstance(value, StoredTensor | Unread):
-                found[f"{prefix}{name}"] = value
-    return found
-
-
-def _without_prefix(state: State) -> State:
-    """Takes off what training code put before every name, however often.
-
-    >>> one = torch.zeros(1)
-    >>> list(_without_prefix({"module._orig_mod.w": one, "module._orig_mod.b": one}))
-    ['w', 'b']
-    """
-    taken = 0
-    while prefix := next((p for p in _PREFIXES if all(n.startswith(p, taken) for n in state)), ""):
-        taken += len(prefix)
-    return {name[taken:]: tensor for name, tensor in state.items()}
+    return plain(cut or lines[0][:_LONGEST]).rstrip(".")
 
 
 def load_into(model: nn.Module, state: State, *, source: str, target: str) -> None:
@@ -248,7 +151,7 @@ def load_into(model: nn.Module, state: State, *, source: str, target: str) -> No
     if numbers:
         raise WeightsError(
             f"{source} holds numbers that {target} cannot take without loss "
-            f"({_listed(numbers)}). Quantised or truncated weights are not converted; pass the "
+            f"({listed(numbers)}). Quantised or truncated weights are not converted; pass the "
             "floating-point file"
         )
     model.load_state_dict({n: t for n, t in state.items() if n in wanted}, strict=False)
@@ -301,12 +204,7 @@ def _dtype(tensor: Tensor) -> str:
 
 
 def _problem(what: str, names: list[str]) -> str:
-    return f"{len(names)} {what} ({_listed(names)})" if names else ""
-
-
-def _listed(names: Iterable[str]) -> str:
-    items = [name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…" for name in names]
-    return ", ".join(items[:_SHOWN]) + (", …" if len(items) > _SHOWN else "")
+    return f"{len(names)} {what} ({listed(names)})" if names else ""
 
 
 def resolve(fetch: Callable[[], str | Path], *, what: str) -> Path:
