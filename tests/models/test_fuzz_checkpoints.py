@@ -100,9 +100,9 @@ def reshaped(state: dict[str, Tensor], draws: random.Random) -> bytes:
             state[name] = tensor[: draws.randrange(len(tensor) + 1)]
         elif change == 4:
             kinds = (torch.int64, torch.bool, torch.complex64, torch.float16, torch.float8_e4m3fn)
-            state[name] = tensor.to(draws.choice(kinds))
+            state[name] = tensor.float().to(draws.choice(kinds))
         elif change == 5:
-            state[name] = torch.full_like(tensor, draws.choice((0, 1, 3e38)))
+            state[name] = torch.full(tensor.shape, float(draws.choice((0, 1, 3e38))))
         elif change == 6:
             del state[name]
         elif change == 7:

@@ -27,7 +27,7 @@ _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index"
 
 _LONGEST = 200
 
-_MOST_HEADER_BYTES = 16 * 2**20
+_MOST_HEADER_BYTES = 8 * 2**20
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 """Types of weights; everything else needs more than a conversion, such as the scales of float8."""
