@@ -174,6 +174,19 @@ def test_a_broken_encoder_ends_the_run_before_the_first_image(
     assert data.opened == 0
 
 
+def test_weights_of_zeros_are_warned_of_in_events_and_report(tmp_path: Path) -> None:
+    from tuiprobe.engine.preflight_file import warnings_of
+
+    one = encoder()
+    one.module = one.tower = nn.Linear(4, 4, bias=False)
+    one.module.requires_grad_(False).eval().weight.zero_()
+    events: list[Event] = []
+    preflight(plan(one, ImageNet(0.8)), RunDir(tmp_path), events.append)
+    said = "preflight, zero weights: 1 of 1 matrices of the vision tower hold nothing but zeros"
+    assert any(e.kind == "warning" and e.message.startswith(said) for e in events)
+    assert any(w.startswith(said) for w in warnings_of(read_preflight(RunDir(tmp_path))))
+
+
 def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(
     published: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,6 +121,20 @@ def test_each_break_fails_its_own_check_and_no_other(clip: Encoder) -> None:
     assert status(clip)["weights"] == "fail"
 
 
+def test_matrices_of_zeros_are_a_warning_and_one_of_them_is_not(clip: Encoder) -> None:
+    matrices = [p for p in clip.tower.parameters() if p.ndim >= 2]
+    vectors = [p for p in clip.tower.parameters() if p.ndim == 1]
+    for zero in (*vectors[:4], matrices[-1]):  # as layers that start at zero
+        zero.data.zero_()
+    assert status(clip)["weights"] == "pass"
+    for zero in matrices[: len(matrices) // 2]:  # as a download that stopped halfway
+        zero.data.zero_()
+    found = detail(clip, "zero weights")
+    assert found.status == "warn"
+    count = len(matrices) // 2 + 1
+    assert found.detail.startswith(f"{count} of {len(matrices)} matrices of the vision tower")
+
+
 def test_what_nothing_vouches_for_is_a_warning(rn50_file: Path) -> None:
     encoder = load_encoder("open_clip:RN50-quickgelu", checkpoint=rn50_file)
     found = status(encoder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from tuiprobe.models.labels import imagenet_templates
 from tuiprobe.models.open_clip_source import Request, Source, locate
 from tuiprobe.models.quiet import quiet
 from tuiprobe.models.taps import Probe
-from tuiprobe.models.weights import State, load_into, read_checkpoint
+from tuiprobe.models.weights import load_into, read_checkpoint
+from tuiprobe.models.wrappers import State
 
 __all__ = ["PRE_PROJECTION", "Request", "load"]
 
@@ -89,7 +91,9 @@ def _load_weights(request: Request, source: Source, model: Any, file: Path | Non
     published = request.checkpoint is None
     # Some tags are published for another input size; a file must fit as it is.
     resize = published and source.kind == "pretrained"
-    state = _converted(read_checkpoint(file), model, resize=resize)
+    state = read_checkpoint(file)
+    with suppress(Exception):  # The file is of another architecture: its own names explain best.
+        state = _converted(dict(state), model, resize=resize)
     load_into(model, state, source=str(file), target=f"open_clip:{source.architecture}")
     return WeightsInfo(
         kind=source.kind if published else "checkpoint",

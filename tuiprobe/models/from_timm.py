@@ -20,10 +20,14 @@ from tuiprobe.models.labels import imagenet_names
 from tuiprobe.models.names import wants_quickgelu
 from tuiprobe.models.offline import check_reachable, verified
 from tuiprobe.models.quiet import quiet
-from tuiprobe.models.weights import State, load_into, read_checkpoint, resolve
+from tuiprobe.models.weights import load_into, read_checkpoint, resolve
+from tuiprobe.models.wrappers import State
 
 _FILES = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
 """Names of weights in a folder or repository, best first."""
+
+_MOST_CLASSES = 100_000
+"""Largest classifier that is built to fit a file; a file of few bytes may claim any number."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +212,9 @@ def _classes_in(request: Request, state: State) -> int | None:
     config = timm.get_pretrained_cfg(request.architecture)
     classifier = config.classifier if config is not None else None
     weight = state.get(f"{classifier}.weight") if isinstance(classifier, str) else None
-    return None if weight is None else int(weight.shape[0])
+    if weight is None or weight.ndim == 0 or not 0 < len(weight) <= _MOST_CLASSES:
+        return None
+    return len(weight)
 
 
 def _converted(state: State, model: Any) -> State:

@@ -8,11 +8,15 @@ import torch
 from torch import Tensor
 
 from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.files import DamagedFileError, read_regular
 from tuiprobe.models.heads import Head, check_templates
-from tuiprobe.models.weights import read_checkpoint
+from tuiprobe.models.weights import converts, read_checkpoint
 
 _WEIGHTS = ("weight", "W", "fc.weight", "head.weight", "classifier.weight")
 """What the weight is called: alone, or as the last layer of a whole model."""
+
+_MOST_TEXT_BYTES = 4 * 2**20
+"""Largest file of names or templates: room for every name of WordNet."""
 
 
 def read_lines(path: Path, what: str) -> tuple[str, ...]:
@@ -23,8 +27,8 @@ def read_lines(path: Path, what: str) -> tuple[str, ...]:
         what: What the lines are, for the message.
     """
     try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_regular(path, _MOST_TEXT_BYTES).decode("utf-8")
+    except (OSError, ValueError, DamagedFileError) as error:
         raise UsageError(f"cannot read {what} from {path}: {error}") from error
     lines = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not lines:
@@ -53,14 +57,15 @@ def read_head(path: Path, *, width: int, classes: tuple[str, ...] = ()) -> Head:
         classes: Class names; their number where none are given.
 
     Raises:
-        WeightsError: If the file holds no such tensors.
+        WeightsError: If the file holds no such tensors, or their values are none of a head.
     """
     state = read_checkpoint(path)
     name = next((n for n in _WEIGHTS if n in state), None)
     if name is None:
         raise WeightsError(f"{path} holds no head; expected one of {', '.join(_WEIGHTS)}")
-    weight = state[name].float()
-    bias = state.get(name.removesuffix("weight") + "bias")
+    weight = _float32(state[name], name, path)
+    bias_name = name.removesuffix("weight") + "bias"
+    bias = _float32(state[bias_name], bias_name, path) if bias_name in state else None
     if weight.ndim != 2 or weight.shape[1] != width:
         raise WeightsError(
             f"the head in {path} is {tuple(weight.shape)}; it must have one row a class of {width}"
@@ -72,8 +77,19 @@ def read_head(path: Path, *, width: int, classes: tuple[str, ...] = ()) -> Head:
         raise UsageError(f"{len(classes)} class names for the {count} rows of the head in {path}")
     if not bool(weight.isfinite().all()) or (bias is not None and not bool(bias.isfinite().all())):
         raise WeightsError(f"the head in {path} holds values that are not finite")
+    if not bool(weight.any()):
+        raise WeightsError(f"the head in {path} holds nothing but zeros; pass a trained one")
     names = classes or tuple(str(i) for i in range(count))
-    return Head(weight, None if bias is None else bias.float(), names, source=str(path))
+    return Head(weight, bias, names, source=str(path))
+
+
+def _float32(tensor: Tensor, name: str, path: Path) -> Tensor:
+    if not converts(tensor, torch.float32):
+        kind = str(tensor.dtype).removeprefix("torch.")
+        raise WeightsError(
+            f"{name} in {path} is {kind}; a head has float32, float16, bfloat16 or float64"
+        )
+    return tensor.float()
 
 
 def ridge_head(h: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Head:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,12 @@ import platformdirs
 import torch
 from torch import Tensor, nn
 
-from tuiprobe.errors import RunError, UsageError
+from tuiprobe.errors import UsageError
+from tuiprobe.files import DamagedFileError, Entry
 
 CLASSES_PER_SHARD = 25
+
+_MOST_SHARD_BYTES = 16 * 2**20
 
 Progress = Callable[[int, int], None]
 """Called with classes done and classes in all."""
@@ -194,24 +196,24 @@ def _row(text: TextTower, name: str, templates: Sequence[str]) -> Tensor:
 
 
 def _read_shard(path: Path, rows: int) -> Tensor | None:
-    """Returns a finished shard; anything unreadable is built again."""
+    """Returns a finished shard; anything else is built again."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     try:
-        weight = load_file(path).get("weight")
-    except (OSError, SafetensorError):
+        weight = load(_entry(path).read_bytes(_MOST_SHARD_BYTES)).get("weight")
+    except (DamagedFileError, SafetensorError, KeyError):  # KeyError: a dtype torch has not
         return None
-    return weight if weight is not None and weight.shape[0] == rows else None
+    if weight is None or weight.dtype != torch.float32 or weight.ndim != 2:
+        return None
+    return weight if len(weight) == rows and bool(weight.isfinite().all()) else None
+
+
+def _entry(path: Path) -> Entry:
+    return Entry(path.parent, path.name)
 
 
 def _publish(weight: Tensor, path: Path) -> None:
     from safetensors.torch import save
 
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(save({"weight": weight}))
-        partial.replace(path)
-    except OSError as error:
-        raise RunError(f"cannot keep the zero-shot head in {path.parent}: {error}") from error
+    _entry(path).write_bytes(save({"weight": weight}))

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from tuiprobe.catalog.cached import cached_file, url_folder
 from tuiprobe.catalog.names import published
 from tuiprobe.errors import WeightsError
+from tuiprobe.files import open_regular
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -82,5 +83,8 @@ def verified(file: Path) -> Path:
 
 def sha256(file: Path) -> str:
     """Returns the SHA-256 of a file, read in pieces."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with open_regular(file) as stream:
+        while chunk := stream.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()

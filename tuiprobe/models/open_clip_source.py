@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,6 +10,7 @@ from typing import Any, Literal
 
 from tuiprobe.catalog.names import right_spec
 from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.files import DamagedFileError, parse_json, read_regular
 from tuiprobe.models.offline import check_reachable, verified
 from tuiprobe.models.quiet import quiet
 from tuiprobe.models.weights import resolve
@@ -202,10 +202,10 @@ def _configured(
 ) -> Source:
     """Reads a configuration file as open_clip writes it beside weights."""
     try:
-        content = json.loads(config_file.read_text("utf-8"))
+        content = parse_json(read_regular(config_file))
         config, preprocess = content["model_cfg"], content.get("preprocess_cfg") or {}
         embedding = int(config["embed_dim"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, DamagedFileError) as error:
         raise WeightsError(f"{config_file} is no open_clip configuration ({error!r})") from error
     assumed = f"preprocessing assumed: {CONFIG_FILE} names none"
     return Source(

@@ -79,9 +79,24 @@ def _weights(encoder: Encoder) -> Check:
     if bad:
         fix = "the file is damaged or was saved after a run diverged; use another"
         return Check("weights", "fail", f"{bad[0]} holds values that are not finite", fix)
+    matrices = [p for p in encoder.tower.state_dict().values() if _is_matrix(p)]
+    zeros = sum(not bool(p.any()) for p in matrices)
+    if zeros > max(1, _FEW_ZEROS * len(matrices)) or 0 < zeros == len(matrices):
+        said = f"{zeros} of {len(matrices)} matrices of the vision tower hold nothing but zeros"
+        fix = "the file is damaged or was never trained; use another"
+        return Check("zero weights", "warn", said, fix)
     if weights.kind == "untrained":
         return Check("weights", "warn", said, "pass --checkpoint FILE; no verdict is given")
     return Check("weights", "pass", said)
+
+
+_FEW_ZEROS = 0.1
+"""Share of matrices that may be zero: a layer that starts at zero, such as a residual's last."""
+
+
+def _is_matrix(tensor: Tensor) -> bool:
+    # Vectors may well be zero: biases, LayerScale, the last normalisation of a residual.
+    return tensor.is_floating_point() and sum(n > 1 for n in tensor.shape) >= 2
 
 
 def _finite(tensor: Tensor) -> bool:

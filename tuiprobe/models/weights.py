@@ -2,79 +2,93 @@
 
 from __future__ import annotations
 
-import pickle
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import IO
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tuiprobe.errors import WeightsError
-from tuiprobe.models.quiet import quiet
-from tuiprobe.models.torchscript import is_torchscript, read_torchscript
-
-State = dict[str, Tensor]
-
-_WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "state_dict", "model", "module")
-"""Keys under which training code keeps the weights; averaged weights are preferred."""
-
-_PREFIXES = ("module.", "_orig_mod.", "model.")
-"""Added to every name by DataParallel, torch.compile and training modules."""
+from tuiprobe.files import DamagedFileError, open_regular
+from tuiprobe.models.stored import UnsafePickleError
+from tuiprobe.models.torch_files import open_torch_file
+from tuiprobe.models.wrappers import State, check_names, listed, unwrap, without_prefix
+from tuiprobe.plaintext import plain
 
 _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index", "attn_mask")
 """Buffers that libraries add and drop between versions; they hold nothing learned."""
 
-_SHOWN = 4
 _LONGEST = 200
+
+_MOST_HEADER_BYTES = 8 * 2**20
+
+_FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+"""Types of weights; everything else needs more than a conversion, such as the scales of float8."""
+
+_BROKEN = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    SafetensorError,
+)
+"""What the readers raise for damaged and hostile files."""
 
 
 def read_checkpoint(path: Path) -> State:
     """Returns the tensors of a checkpoint file by name, wrappers and common prefixes removed.
 
-    Reads safetensors, ``.pt``, ``.pth`` or ``.bin`` through ``torch.load(weights_only=True)``, and
-    the tensors of TorchScript archives such as OpenAI's.
+    Reads safetensors, and ``.pt``, ``.pth`` or ``.bin`` of ``torch.save`` without running anything
+    in them; likewise the tensors of TorchScript archives such as OpenAI's. Checksums are compared
+    where the format has them.
 
     Raises:
         WeightsError: If the file is missing, damaged, would run code, or holds no weights.
     """
-    if not path.is_file():
-        raise WeightsError(f"there is no checkpoint file {path}; check --checkpoint")
-    loaded = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
-    return _unwrap(loaded, path)
-
-
-def _is_safetensors(path: Path) -> bool:
-    return path.suffix == ".safetensors"
-
-
-def _read_safetensors(path: Path) -> object:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
-        return load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
+        with open_regular(path) as file:
+            if path.suffix == ".safetensors":
+                return without_prefix(_read_safetensors(path, file))
+            opened = open_torch_file(file)
+            return without_prefix(opened.tensors(unwrap(opened.content, path)))
+    except WeightsError:
+        raise
+    except FileNotFoundError as error:
+        raise WeightsError(f"there is no checkpoint file {path}; check --checkpoint") from error
+    except DamagedFileError as error:
+        raise WeightsError(f"{error}; pass a checkpoint file") from error
+    except UnsafePickleError as error:
+        raise WeightsError(
+            f"{path} holds more than weights (pickled objects that could run code), so it was "
+            f"not opened: {_reason(error)}. Save only its state_dict, best as safetensors, and "
+            "pass that file"
+        ) from error
+    except _BROKEN as error:
         raise _damaged(path, error) from error
 
 
-def _read_torch(path: Path) -> object:
-    try:
-        if is_torchscript(path):
-            return read_torchscript(path)
-        with quiet():  # It warns of pickle protocols that it then reads or refuses anyway.
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "GLOBAL" in str(error) or "weights_only" in str(error).lower():
-            raise WeightsError(
-                f"{path} holds more than weights (pickled objects that could run code), so it was "
-                f"not opened: {_reason(error)}. Save only its state_dict, best as safetensors, and "
-                "pass that file"
-            ) from error
-        raise _damaged(path, error) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise _damaged(path, error) from error
+def _read_safetensors(path: Path, file: IO[bytes]) -> State:
+    (header,) = struct.unpack("<Q", file.read(8))
+    if header > _MOST_HEADER_BYTES:
+        raise ValueError(f"its header claims {header:,} bytes")
+    state: State = load_file(path)
+    check_names(state, path)
+    return state
 
 
 def _damaged(path: Path, error: Exception) -> WeightsError:
@@ -87,42 +101,15 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
 def _reason(error: Exception) -> str:
     """Returns the part of a library's message that names the cause, as one line.
 
-    >>> _reason(ValueError("Unsupported global: GLOBAL a.b.C was not allowed. Use add_safe(C)"))
-    'it refers to a.b.C'
     >>> _reason(KeyError(101))
     'KeyError'
     """
-    text = str(error)
-    refused = re.search(r"GLOBAL ([\w.]+)", text)
-    if refused is not None:
-        return f"it refers to {refused.group(1)}"
-    lines = [line.strip() for line in text.splitlines() if re.search("[A-Za-z]", line)]
+    lines = [line.strip() for line in str(error).splitlines() if re.search("[A-Za-z]", line)]
     if not lines:
         return type(error).__name__
     # Whole sentences, as far as they fit.
     cut = lines[0][:_LONGEST].rpartition(". ")[0] if len(lines[0]) > _LONGEST else lines[0]
-    return (cut or lines[0][:_LONGEST]).rstrip(".")
-
-
-def _unwrap(loaded: object, path: Path) -> State:
-    while isinstance(loaded, Mapping):
-        inner = next((k for k in _WRAPPERS if isinstance(loaded.get(k), Mapping)), None)
-        if inner is None:
-            break
-        loaded = loaded[inner]
-    if not isinstance(loaded, Mapping):
-        raise WeightsError(f"{path} holds a {type(loaded).__name__} and no named weights")
-    state = {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
-    if not state:
-        raise WeightsError(f"{path} holds no weights; its entries are {_listed(map(str, loaded))}")
-    return _without_prefix(state)
-
-
-def _without_prefix(state: State) -> State:
-    for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in state):
-            return _without_prefix({name[len(prefix) :]: t for name, t in state.items()})
-    return state
+    return plain(cut or lines[0][:_LONGEST]).rstrip(".")
 
 
 def load_into(model: nn.Module, state: State, *, source: str, target: str) -> None:
@@ -156,6 +143,17 @@ def load_into(model: nn.Module, state: State, *, source: str, target: str) -> No
             f"{source} does not fit {target}: {'; '.join(p for p in problems if p)}. Name the "
             "architecture that these weights were trained in"
         )
+    numbers = [
+        f"{n} is {_dtype(state[n])} in the file, {_dtype(wanted[n])} in the model"
+        for n in wanted
+        if n in state and not converts(state[n], wanted[n].dtype)
+    ]
+    if numbers:
+        raise WeightsError(
+            f"{source} holds numbers that {target} cannot take without loss "
+            f"({listed(numbers)}). Quantised or truncated weights are not converted; pass the "
+            "floating-point file"
+        )
     model.load_state_dict({n: t for n, t in state.items() if n in wanted}, strict=False)
 
 
@@ -179,13 +177,34 @@ def _without_own_prefix(state: State, wanted: Mapping[str, Tensor]) -> State:
     return state
 
 
+def converts(tensor: Tensor, dtype: torch.dtype) -> bool:
+    """Whether a tensor of a file may become one of the model's.
+
+    Floating-point weights may change their precision; whole numbers and flags must keep their
+    values. Nothing else is a weight: whole numbers are truncated weights, an imaginary part would
+    be dropped, and 8-bit types have scales that are stored elsewhere.
+
+    >>> converts(torch.zeros(1).half(), torch.float32), converts(torch.zeros(1).int(), torch.half)
+    (True, False)
+    >>> converts(torch.tensor([300]), torch.uint8), converts(torch.tensor([3.0]), torch.int64)
+    (False, True)
+    """
+    if dtype.is_floating_point:
+        return tensor.dtype in _FLOATS
+    if tensor.dtype == dtype:
+        return True
+    whole = not (tensor.is_floating_point() or tensor.is_complex())
+    if not whole and tensor.dtype not in _FLOATS:
+        return False
+    return torch.equal(tensor.to(dtype).to(tensor.dtype), tensor)
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
 def _problem(what: str, names: list[str]) -> str:
-    return f"{len(names)} {what} ({_listed(names)})" if names else ""
-
-
-def _listed(names: object) -> str:
-    items = list(names)  # type: ignore[call-overload]
-    return ", ".join(items[:_SHOWN]) + (", …" if len(items) > _SHOWN else "")
+    return f"{len(names)} {what} ({listed(names)})" if names else ""
 
 
 def resolve(fetch: Callable[[], str | Path], *, what: str) -> Path:

@@ -1,0 +1,199 @@
+"""Mutated checkpoints, heads and lists: nothing but the package's own errors comes out, in time.
+
+``python -m tests.models.test_fuzz_checkpoints SECONDS SEED`` goes on for longer.
+"""
+
+import io
+import json
+import random
+import struct
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from tests.fuzz.mutate import mutated, mutated_json
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.models import load_encoder
+from tuiprobe.models.head_files import read_classes, read_head, read_templates
+from tuiprobe.models.weights import read_checkpoint
+
+IN_SUITE = 1_500
+SLOWEST = 5.0
+TINY = "timm:test_vit.r160_in1k"
+
+Case = tuple[str, bytes, Callable[[Path], object]]
+
+
+def states() -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(3, 4, generator=generator)
+    return {"module.fc.weight": weight, "module.fc.bias": weight[:, 0], "module.n": torch.arange(2)}
+
+
+def saved(content: object, *, legacy: bool = False) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer, _use_new_zipfile_serialization=not legacy)
+    return buffer.getvalue()
+
+
+def scripted() -> bytes:
+    class Inner(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.fc(x)
+            return y
+
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.trace(Inner(), torch.zeros(1, 4)), buffer)
+    return buffer.getvalue()
+
+
+def inside(content: bytes, draws: random.Random) -> bytes:
+    """Returns an archive with one of its entries mutated, and right checksums."""
+    entries = {}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in archive.namelist():
+            entries[name] = archive.read(name)
+    name = draws.choice([n for n in entries if n.endswith("/data.pkl")] * 4 + list(entries))
+    entries[name] = mutated(entries[name], draws)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def safetensors_header(content: bytes, draws: random.Random) -> bytes:
+    """Returns a safetensors file with its header changed, and its length right."""
+    (length,) = struct.unpack("<Q", content[:8])
+    header = mutated_json(content[8 : 8 + length], draws)
+    return struct.pack("<Q", len(header)) + header + content[8 + length :]
+
+
+def reshaped(state: dict[str, Tensor], draws: random.Random) -> bytes:
+    """Returns a model's state with tensors of other shapes, types, names and values."""
+    state = dict(state)
+    for _ in range(draws.choice((1, 1, 2, 5))):
+        name = draws.choice(list(state))
+        tensor = state[name]
+        change = draws.randrange(9)
+        if change == 0:
+            state[name] = tensor.flatten()
+        elif change == 1:
+            state[name] = tensor[None]
+        elif change == 2:
+            state[name] = torch.empty(draws.choice([(), (0,), (7, 0), (1,), (3, 5, 2), (2,) * 9]))
+        elif change == 3 and tensor.ndim:
+            state[name] = tensor[: draws.randrange(len(tensor) + 1)]
+        elif change == 4:
+            kinds = (torch.int64, torch.bool, torch.complex64, torch.float16, torch.float8_e4m3fn)
+            state[name] = tensor.float().to(draws.choice(kinds))
+        elif change == 5:
+            state[name] = torch.full(tensor.shape, float(draws.choice((0, 1, 3e38))))
+        elif change == 6:
+            del state[name]
+        elif change == 7:
+            words = ("", ".", "visual", "backbone.", "model.", "\u202e", "x" * 500)
+            state[draws.choice(words) + name] = state.pop(name)
+        else:
+            other = draws.choice(list(state))
+            state[name] = state[other]
+        if not state:
+            break
+    return saved(state)
+
+
+def cases(seed: int) -> Iterator[Case]:
+    """Returns inputs without end, each with the file name and the reader that is asked."""
+    draws = random.Random(seed)
+    state, script = states(), scripted()
+    checkpoints: list[tuple[str, bytes, list[Callable[[bytes, random.Random], bytes]]]] = [
+        ("w.pt", saved({"epoch": 1, "state_dict": state}), [mutated, inside, inside]),
+        ("w.bin", saved(state, legacy=True), [mutated]),
+        ("s.pt", script, [mutated, inside, inside]),
+        ("w.safetensors", save({k: v.clone() for k, v in state.items()}),
+         [mutated, safetensors_header]),
+    ]  # fmt: skip
+    texts = [("c.txt", b"cat\nfire truck\n", read_classes), ("t.txt", b"a {}\n", read_templates)]
+
+    def head(path: Path) -> object:
+        return read_head(path, width=4)
+
+    def tiny(path: Path) -> object:
+        return load_encoder(TINY, checkpoint=path)
+
+    whole: dict[str, Tensor] = {}
+    while True:
+        kind = draws.randrange(40)
+        if kind == 0:
+            if not whole:
+                import timm
+
+                whole = timm.create_model(TINY.partition(":")[2]).state_dict()
+            yield "tiny.pt", reshaped(whole, draws), tiny
+        elif kind <= 3:
+            name, content, reader = draws.choice(texts)
+            yield name, mutated(content, draws), reader
+        else:
+            name, content, ways = draws.choice(checkpoints)
+            altered = draws.choice(ways)(content, draws)
+            yield name, altered, draws.choice((read_checkpoint, head))
+
+
+def attempt(case: Case, folder: Path) -> str:
+    """Returns what went wrong with one input; empty if nothing did."""
+    name, content, reader = case
+    path = folder / name
+    path.write_bytes(content)
+    start = time.perf_counter()
+    try:
+        reader(path)
+    except TuiprobeError as error:
+        if "\n" in str(error):
+            return f"several lines: {error!s}"
+    except Exception:
+        return traceback.format_exc()
+    took = time.perf_counter() - start
+    return f"{took:.1f} s" if took > SLOWEST else ""
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.timeout(120)
+def test_mutated_inputs_end_in_the_packages_own_errors(tmp_path: Path) -> None:
+    for number, case in zip(range(IN_SUITE), cases(20260101), strict=False):
+        wrong = attempt(case, tmp_path)
+        assert not wrong, f"input {number}, {case[0]}: {wrong}"
+
+
+def main(seconds: float, seed: int) -> None:
+    """Attacks for a while; keeps what fails."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    end, done, kept = time.monotonic() + seconds, 0, Path(tempfile.mkdtemp(prefix="finds-"))
+    for case in cases(seed):
+        if time.monotonic() > end:
+            break
+        done += 1
+        wrong = attempt(case, kept)
+        if wrong:
+            (kept / f"{seed}-{done}-{case[0]}").write_bytes(case[1])
+            (kept / f"{seed}-{done}-{case[0]}.log").write_text(wrong)
+            print(json.dumps([done, case[0], wrong.splitlines()[-1]]), flush=True)
+    print(f"{done:,} inputs in {seconds:.0f} s, finds in {kept}")
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), int(sys.argv[2]))

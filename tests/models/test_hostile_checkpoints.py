@@ -1,0 +1,311 @@
+"""Checkpoints that were made or broken to deceive: refused in a sentence, in time and memory."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from tests.models import hostile
+from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
+from tuiprobe.models.head_files import read_classes, read_head, read_templates
+from tuiprobe.models.heads import TextTower, classes_left, zero_shot_head
+from tuiprobe.models.weights import load_into, read_checkpoint
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SECONDS = 8
+MEMORY_MB = 512
+
+_READ_ALL = """
+import json, resource, signal, sys, time
+from pathlib import Path
+import torch
+from tuiprobe.errors import WeightsError
+from tuiprobe.models.weights import read_checkpoint
+
+def stop(number, frame):
+    raise KeyboardInterrupt
+
+held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + {memory} * 2**20,) * 2)
+signal.signal(signal.SIGALRM, stop)
+found = {{}}
+for path in sys.argv[1:]:
+    signal.alarm({seconds})
+    start = time.perf_counter()
+    try:
+        read_checkpoint(Path(path))
+        said = "read"
+    except WeightsError as error:
+        said = str(error)
+    except BaseException as error:
+        said = f"not one sentence: {{type(error).__name__}} {{error}}"
+    signal.alarm(0)
+    found[Path(path).name] = [said, time.perf_counter() - start]
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, float]]:
+    """Returns what each bomb is answered with, read by one process with little memory."""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("the memory of a process is bounded on Linux alone")
+    folder = tmp_path_factory.mktemp("bombs")
+    for name, write in hostile.BOMBS.items():
+        write(folder / name)
+    code = _READ_ALL.format(memory=MEMORY_MB, seconds=SECONDS)
+    paths = [str(folder / name) for name in hostile.BOMBS]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *paths], capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, tuple[str, float]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("cycle.pt", "wraps its weights more than 16 deep, or in themselves"),
+        ("two_steps.pt", "wraps its weights more than 16 deep, or in themselves"),
+        ("modules.pt", "are nested without end"),
+        ("own_module.pt", "are nested without end"),
+        ("prefixes.pt", "a name of 21,003 characters"),
+        ("compressed.pt", "claims to hold more than the file's size"),
+        ("memo.pt", "holds a NoneType and no named weights"),
+        ("array.pt", "no named weights"),
+        ("expanded.pt", "repeats its data to fill its shape"),
+        ("legacy_claim.bin", "cut short"),
+        ("deep.pt", "holds a list and no named weights"),
+        ("deep_key.pt", "holds no weights"),
+        ("instructions.pt", "more than 1,000,000 instructions"),
+        ("entries.pt", "too many entries"),
+        ("header.safetensors", "its header claims 1,000,000,000,000,000 bytes"),
+        ("names.safetensors", "holds 120,000 tensors, above 100,000"),
+    ],
+)
+def test_a_bomb_ends_in_time_and_memory(
+    name: str, cause: str, answers: dict[str, tuple[str, float]]
+) -> None:
+    said, seconds = answers[name]
+    assert cause in said
+    assert "\n" not in said
+    assert seconds < SECONDS
+
+
+def test_every_checksum_is_compared(tmp_path: Path) -> None:
+    path = tmp_path / "w.pt"
+    torch.save({"state_dict": {"w": torch.ones(64)}, "optimizer": {"m": torch.ones(64)}}, path)
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        entries = [e for e in archive.infolist() if "/data/" in e.filename]
+    assert len(entries) == 2
+    one = torch.ones(64).numpy().tobytes()
+    places = [whole.index(one), whole.rindex(one)]
+    for place in places:  # of the weights, and of what is not loaded
+        path.write_bytes(whole[: place + 2] + b"\x00" + whole[place + 3 :])
+        with pytest.raises(WeightsError, match=r"w\.pt cannot be read .*CRC-32"):
+            read_checkpoint(path)
+
+
+def test_a_file_written_without_checksums_is_read(tmp_path: Path) -> None:
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"w": torch.ones(3)}, tmp_path / "w.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert torch.equal(read_checkpoint(tmp_path / "w.pt")["w"], torch.ones(3))
+
+
+KINDS: dict[str, tuple[Callable[[], Tensor], str]] = {
+    "meta": (lambda: torch.zeros(3, device="meta"), "device meta"),
+    "sparse": (lambda: torch.eye(3).to_sparse(), "a sparse tensor"),
+    "csr": (lambda: torch.eye(3).to_sparse_csr(), "a sparse tensor"),
+    "quantised": (
+        lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
+        "a quantised tensor",
+    ),
+    "nested": (lambda: torch.nested.nested_tensor([torch.ones(2)]), "a nested tensor"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tensors_of_other_kinds_are_named(kind: str, tmp_path: Path) -> None:
+    make, said = KINDS[kind]
+    torch.save({"state_dict": {"fine": torch.ones(2), "odd": make()}}, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match=rf"w\.pt holds .*{said}.* \(odd\); save it") as error:
+        read_checkpoint(tmp_path / "w.pt")
+    assert error.value.exit_code == 3
+
+
+def raw(tensor: Tensor) -> bytes:
+    return tensor.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_what_torch_reads_is_read_alike(legacy: bool, tmp_path: Path) -> None:
+    """Every type, parameters, views, shared data, empty and scalar tensors."""
+    base = torch.randn(4, 6)
+    state: dict[str, Tensor] = {
+        "parameter": nn.Parameter(torch.randn(3, 2)),
+        "view": base[1:, ::2],
+        "shared": base,
+        "transposed": base.t(),
+        "scalar": torch.tensor(3.5),
+        "empty": torch.empty(0, 3),
+        "single": torch.ones(1).expand(1, 1),
+    }
+    newer = () if legacy else (torch.uint16, torch.float8_e4m3fn, torch.float8_e5m2)
+    for dtype in (
+        *(torch.float16, torch.bfloat16, torch.float64, torch.complex64, torch.complex128),
+        *(torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.bool),
+        *newer,
+    ):
+        state[str(dtype)] = torch.arange(4).to(dtype)
+    content = {"epoch": 3, "lr": 0.1, "tags": {"a"}, "shape": torch.Size([2]), "state_dict": state}
+    path = tmp_path / "w.pt"
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    found = read_checkpoint(path)
+    expected = torch.load(path, weights_only=True)["state_dict"]
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert found[name].dtype == tensor.dtype
+        assert found[name].stride() == tensor.stride()
+        assert raw(found[name]) == raw(tensor)
+    assert found["view"].untyped_storage().data_ptr() == found["shared"].data_ptr()
+
+
+def norm() -> nn.Module:
+    return nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fits"),
+    [
+        *[(d, True) for d in (torch.float16, torch.bfloat16, torch.float32, torch.float64)],
+        *[(d, False) for d in (torch.int64, torch.int8, torch.uint8, torch.bool)],
+        *[(d, False) for d in (torch.complex64, torch.float8_e4m3fn)],
+    ],
+)
+def test_weights_change_their_precision_and_nothing_else(dtype: torch.dtype, fits: bool) -> None:
+    target = norm()
+    state = dict(norm().state_dict())
+    state["0.weight"] = state["0.weight"].to(dtype)
+    if fits:
+        load_into(target, state, source="w.pt", target="net")
+        assert torch.equal(target.state_dict()["0.weight"], state["0.weight"].float())
+        return
+    before = {k: v.clone() for k, v in target.state_dict().items()}
+    kind = str(dtype).removeprefix("torch.")
+    with pytest.raises(WeightsError, match=rf"0\.weight is {kind} in the file, float32 in the mo"):
+        load_into(target, state, source="w.pt", target="net")
+    assert all(torch.equal(v, before[k]) for k, v in target.state_dict().items())
+
+
+def test_names_of_a_file_are_shown_inert(tmp_path: Path) -> None:
+    torch.save({"stat\ne_dict": 1, "a\x1b[31m": 2, "\u202e": 3}, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match="holds no weights") as error:
+        read_checkpoint(tmp_path / "w.pt")
+    assert str(error.value).isprintable()
+
+
+def test_whole_numbers_keep_their_values() -> None:
+    state = dict(norm().state_dict())
+    for good in (torch.tensor(7, dtype=torch.int32), torch.tensor(7.0)):
+        target = norm()
+        load_into(target, {**state, "1.num_batches_tracked": good}, source="w", target="net")
+        assert int(target.state_dict()["1.num_batches_tracked"]) == 7
+    for bad in (torch.tensor(7.5), torch.tensor(float("nan")), torch.tensor(7j)):
+        with pytest.raises(WeightsError, match=r"1\.num_batches_tracked is .*, int64 in the model"):
+            load_into(norm(), {**state, "1.num_batches_tracked": bad}, source="w", target="net")
+
+
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [
+        (torch.ones(3, 5, dtype=torch.int64), "is int64"),
+        (torch.ones(3, 5, dtype=torch.complex64), "is complex64"),
+        (torch.zeros(3, 5), "nothing but zeros"),
+        (torch.full((3, 5), float("nan")), "not finite"),
+    ],
+)
+def test_a_head_that_is_none_is_refused(weight: Tensor, said: str, tmp_path: Path) -> None:
+    save_file({"weight": weight}, tmp_path / "h.safetensors")
+    with pytest.raises(WeightsError, match=said):
+        read_head(tmp_path / "h.safetensors", width=5)
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "checkpoint": read_checkpoint,
+    "head": lambda path: read_head(path, width=3),
+    "classes": read_classes,
+    "templates": read_templates,
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.timeout(20)
+def test_special_files_are_named_and_never_waited_for(
+    reader: str, suffix: str, tmp_path: Path
+) -> None:
+    pipe, folder = tmp_path / f"pipe{suffix}", tmp_path / f"folder{suffix}"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    device = tmp_path / f"device{suffix}"
+    device.symlink_to("/dev/zero")
+    for path, said in ((pipe, "a named pipe"), (folder, "a directory"), (device, "a device")):
+        with pytest.raises(TuiprobeError, match=said) as error:
+            READERS[reader](path)
+        assert error.value.exit_code == (3 if reader in ("checkpoint", "head") else 2)
+
+
+def test_a_text_file_has_a_largest_size(tmp_path: Path) -> None:
+    with (tmp_path / "c.txt").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(UsageError, match="above the limit"):
+        read_classes(tmp_path / "c.txt")
+
+
+def test_a_cached_head_that_is_none_is_built_again(tmp_path: Path) -> None:
+    tower = TextTower(
+        lambda prompts: torch.arange(len(prompts))[:, None],
+        lambda tokens: nn.functional.normalize(torch.ones(len(tokens), 4)),
+        8, "test", ("a {}",),
+    )  # fmt: skip
+    names = ("a", "b")
+    whole = zero_shot_head(tower, names, ("{}",), digest="d", cache=tmp_path)
+    (path,) = tmp_path.rglob("*.safetensors")
+    for tensor in (torch.ones(2), torch.ones(2, 4).int(), torch.full((2, 4), float("nan"))):
+        save_file({"weight": tensor}, path)
+        assert classes_left(names, ("{}",), digest="d", cache=tmp_path) == 2
+    path.unlink()
+    os.mkfifo(path)
+    assert classes_left(names, ("{}",), digest="d", cache=tmp_path) == 2
+    again = zero_shot_head(tower, names, ("{}",), digest="d", cache=tmp_path)
+    assert torch.equal(again.weight, whole.weight)
+    assert classes_left(names, ("{}",), digest="d", cache=tmp_path) == 0
+
+
+def test_safetensors_that_lie_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    for entry in (
+        {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [4], "data_offsets": [0, 2**40]},
+        {"dtype": "F99", "shape": [4], "data_offsets": [0, 16]},
+        {"dtype": "F32", "shape": [2**33, 2**33], "data_offsets": [0, 16]},
+    ):
+        text = json.dumps({"w": entry}).encode()
+        path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(16))
+        with pytest.raises(WeightsError, match=r"w\.safetensors cannot be read"):
+            read_checkpoint(path)

@@ -1,0 +1,235 @@
+"""What the pickle of a checkpoint may name: tensors, containers, and what is passed over.
+
+Functions are known by name and never called; what they would return is described instead.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+_MOST_DIMENSIONS = 64
+
+
+class UnsafePickleError(ValueError):
+    """A pickle refers to something that is no part of a checkpoint and could run code."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The data that one or several tensors share.
+
+    Attributes:
+        key: Its name in the file.
+        dtype: Type of its elements; None for kinds that are not read, such as quantised ones.
+        count: Number of elements.
+    """
+
+    key: str
+    dtype: torch.dtype | None
+    count: int
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the data."""
+        return self.count * (1 if self.dtype is None else self.dtype.itemsize)
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor that is not read yet; offset and stride count elements of ``dtype``."""
+
+    storage: Storage
+    dtype: torch.dtype
+    offset: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Something that a checkpoint may hold and that is not read; ``kind`` is for the message."""
+
+    kind: str
+    tensor: bool = False
+
+
+@dataclass
+class Module:
+    """An object of a module class of a TorchScript archive."""
+
+    attributes: dict[object, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Global:
+    """A class or function that a pickle names."""
+
+    module: str
+    name: str
+
+    @property
+    def full(self) -> str:
+        """The name with its module."""
+        return f"{self.module}.{self.name}"
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """The type of numbers that it names; None for anything else."""
+        found = getattr(torch, self.name, None) if self.module == "torch" else None
+        return found if isinstance(found, torch.dtype) else None
+
+
+_STORAGES = {
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "DoubleStorage": torch.float64,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+    "ComplexFloatStorage": torch.complex64,
+    "ComplexDoubleStorage": torch.complex128,
+    "UntypedStorage": torch.uint8,
+    "QInt8Storage": None,
+    "QUInt8Storage": None,
+    "QInt32Storage": None,
+    "QUInt4x2Storage": None,
+    "QUInt2x4Storage": None,
+}
+_STORAGE_MODULES = ("torch", "torch.cuda", "torch.storage")
+
+_REBUILT = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3")
+_PARAMETERS = ("_rebuild_parameter", "_rebuild_parameter_with_state")
+_UNREAD = {
+    "_rebuild_sparse_tensor": "a sparse tensor",
+    "_rebuild_qtensor": "a quantised tensor",
+    "_rebuild_meta_tensor_no_storage": "a tensor without data (device meta)",
+    "_rebuild_nested_tensor": "a nested tensor",
+    "_rebuild_device_tensor_from_numpy": "a tensor of an unknown device",
+    "_rebuild_device_tensor_from_cpu_tensor": "a tensor of an unknown device",
+    "_rebuild_wrapper_subclass": "a tensor of a special class",
+}
+_HARMLESS = {
+    *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in (
+        "bytearray", "complex", "set", "frozenset"
+    )),
+    "_codecs.encode",
+    "torch.Size",
+    "torch.Tensor",
+    "torch.device",
+    "torch.nn.parameter.Parameter",
+    "torch.nn.parameter.Buffer",
+    "torch.serialization._get_layout",
+    "torch._tensor._rebuild_from_type_v2",
+    "torch.per_tensor_affine",
+    "torch.per_tensor_symmetric",
+    "torch.per_channel_affine",
+    "torch.per_channel_symmetric",
+    "torch.per_channel_affine_float_qparams",
+}  # fmt: skip
+_MAPPINGS = ("collections.OrderedDict", "collections.Counter")
+_TYPED_LISTS = (
+    "build_intlist",
+    "build_tensorlist",
+    "build_doublelist",
+    "build_boollist",
+    "restore_type_tag",
+)
+"""Functions with which TorchScript gives a list its type; the list itself is all that is needed."""
+
+
+def storage(reference: Any) -> Storage:
+    """Returns the data that a persistent id refers to."""
+    if not isinstance(reference, tuple) or len(reference) not in (5, 6):
+        raise ValueError("it refers to something that is no tensor")
+    kind, storage, key, _, count, *view = reference
+    known = isinstance(storage, Global) and storage.name in _STORAGES
+    if kind != "storage" or not known or not isinstance(key, str):
+        raise ValueError("it refers to something that is no tensor")
+    if not _is_size(count) or any(view):
+        raise ValueError("the size of a tensor's data is none that can be read")
+    return Storage(key, _STORAGES[storage.name], count)
+
+
+def known(module: Any, name: Any) -> Global:
+    """Returns a name that a checkpoint may refer to, or refuses it."""
+    if not isinstance(module, str) or not isinstance(name, str):
+        raise ValueError("its pickle is damaged")
+    found = Global(module, name)
+    if (
+        module.partition(".")[0] == "__torch__"
+        or (module in _STORAGE_MODULES and name in _STORAGES)
+        or (module == "torch._utils" and name in (*_REBUILT, *_PARAMETERS, *_UNREAD))
+        or (module == "torch.jit._pickle" and name in _TYPED_LISTS)
+        or found.full in _HARMLESS
+        or found.full in _MAPPINGS
+        or found.dtype is not None
+    ):
+        return found
+    raise UnsafePickleError(f"it refers to {found.full}")
+
+
+def called(function: Any, arguments: Any) -> object:
+    """Returns what a known function would give, without calling it."""
+    if not isinstance(function, Global) or not isinstance(arguments, tuple):
+        raise ValueError("its pickle is damaged")
+    if function.module.partition(".")[0] == "__torch__":
+        return Module()
+    if function.full in _MAPPINGS:
+        return _mapping(arguments)
+    if function.full == "torch._tensor._rebuild_from_type_v2" and len(arguments) == 4:
+        inner, kind, its_arguments, _ = arguments
+        plain = isinstance(kind, Global) and kind.full in _HARMLESS
+        if plain and isinstance(inner, Global) and inner.name in _REBUILT:
+            return _tensor(inner.name, its_arguments)
+        return Unread("a tensor of a special class", tensor=True)
+    if function.name in _REBUILT:
+        return _tensor(function.name, arguments)
+    if function.name in _PARAMETERS or function.name in _TYPED_LISTS:
+        return arguments[0]
+    kind = _UNREAD.get(function.name)
+    return Unread(function.full) if kind is None else Unread(kind, tensor=True)
+
+
+def _mapping(arguments: tuple[Any, ...]) -> dict[Any, Any]:
+    pairs = arguments[0] if arguments else ()
+    if isinstance(pairs, dict):
+        return dict(pairs)
+    return {key: value for key, value in pairs if isinstance(key, str | int)}
+
+
+def _tensor(function: str, arguments: Any) -> object:
+    """Returns a tensor's description once its data are known to hold all of its values."""
+    if not isinstance(arguments, tuple) or len(arguments) < 4:
+        raise ValueError("its pickle is damaged")
+    storage, offset, size, stride = arguments[:4]
+    if not isinstance(storage, Storage):
+        raise ValueError("a tensor has no data")
+    dtype = storage.dtype
+    if function == "_rebuild_tensor_v3":
+        named = arguments[6] if len(arguments) > 6 else None
+        dtype = named.dtype if isinstance(named, Global) else None
+    if dtype is None:
+        return Unread("a quantised tensor", tensor=True)
+    sizes = isinstance(size, tuple | list) and isinstance(stride, tuple | list)
+    if not sizes or not len(size) == len(stride) <= _MOST_DIMENSIONS:
+        raise ValueError("the shape of a tensor is none")
+    if not all(map(_is_size, (offset, *size, *stride))):
+        raise ValueError("the shape of a tensor is none")
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if 0 not in size and (last + 1) * dtype.itemsize > storage.nbytes:
+        raise ValueError("a tensor reaches beyond its data")
+    if math.prod(size) * dtype.itemsize > storage.nbytes:
+        raise ValueError("a tensor repeats its data to fill its shape; save it contiguous")
+    return StoredTensor(storage, dtype, offset, tuple(size), tuple(stride))
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value < 2**62

@@ -1,0 +1,197 @@
+"""The two containers that ``torch.save`` writes: a zip archive, and the older run of pickles.
+
+Both give their pickle first, then the data of the tensors that are wanted, so that what a file
+claims is checked before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from collections.abc import Callable, Mapping
+from typing import IO, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tuiprobe.models.pickles import MOST_BYTES, PickleReader
+from tuiprobe.models.stored import Storage, StoredTensor
+
+_MAGIC = 0x1950A86A20F9469CFC6C
+_PROTOCOL = 1001
+
+_MOST_ENTRIES_BYTES = 8 * 2**20
+"""Largest list of entries of an archive: room for some 80,000 tensors."""
+
+_MOST_CODE_BYTES = 64 * 2**20
+"""How much larger than the file its entries may be: TorchScript compresses its code."""
+
+_CHUNK_BYTES = 2**20
+
+
+class TorchFile(Protocol):
+    """A file of ``torch.save`` or ``torch.jit.save``.
+
+    Attributes:
+        content: What was saved, with tensors described.
+    """
+
+    content: object
+
+    def tensors(self, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
+        """Reads tensors; those that share data in the file share memory."""
+
+
+def open_torch_file(file: IO[bytes]) -> TorchFile:
+    """Opens either container.
+
+    Args:
+        file: At its beginning; must stay open while tensors are read.
+
+    Raises:
+        UnsafePickleError: If the pickle could run code.
+        ValueError, zipfile.BadZipFile, ...: If the file is damaged.
+    """
+    start = file.read(4)
+    file.seek(0)
+    return _ZipFile(file) if start == b"PK\x03\x04" else _LegacyFile(file)
+
+
+class _ZipFile:
+    def __init__(self, file: IO[bytes]) -> None:
+        size = file.seek(0, io.SEEK_END)
+        self._archive = zipfile.ZipFile(_ShortReads(file))
+        self._entries = {entry.filename: entry for entry in self._archive.infolist()}
+        entries = self._archive.infolist()
+        if len(self._entries) != len(entries):
+            raise ValueError("two entries of the archive have one name")
+        if sum(entry.file_size for entry in entries) > size + _MOST_CODE_BYTES:
+            raise ValueError("the archive claims to hold more than the file's size")
+        if not any(entry.CRC for entry in entries):  # torch writes none where the user says so
+            for entry in entries:
+                entry.CRC = None  # type: ignore[assignment]
+        pickles = [n for n in self._entries if n.endswith("/data.pkl") and n.count("/") == 1]
+        if len(pickles) != 1:
+            raise ValueError("the archive has no data.pkl")
+        self._root = pickles[0].removesuffix("data.pkl")
+        if self._small("byteorder", b"little").strip() != b"little":
+            raise ValueError("it was saved on a big-endian machine")
+        reader = PickleReader()
+        self.content = reader.read(io.BytesIO(self._small("data.pkl")))
+
+    def tensors(self, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
+        """Reads tensors, and verifies the checksum of every entry of the archive."""
+        state = _built(wanted, self._data)
+        read = {f"{self._root}data/{one.storage.key}" for one in wanted.values()}
+        for name in self._entries.keys() - read:
+            with self._archive.open(name) as stream:
+                while stream.read(_CHUNK_BYTES):
+                    pass
+        return state
+
+    def _small(self, name: str, default: bytes | None = None) -> bytes:
+        entry = self._entries.get(self._root + name)
+        if entry is None and default is not None:
+            return default
+        return self._data_of(f"{self._root}{name}", MOST_BYTES).numpy().tobytes()
+
+    def _data(self, storage: Storage) -> Tensor:
+        data = self._data_of(f"{self._root}data/{storage.key}", storage.nbytes)
+        if len(data) != storage.nbytes:
+            raise ValueError(f"tensor data {storage.key} of the archive are cut short")
+        return data
+
+    def _data_of(self, name: str, most: int) -> Tensor:
+        entry = self._archive.getinfo(name)
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+            raise ValueError(f"entry {name} of the archive is compressed, which torch never does")
+        if entry.file_size > most:
+            raise ValueError(f"entry {name} of the archive is larger than it may be")
+        with self._archive.open(entry) as stream:  # which compares the checksum at the end
+            return _read(stream, entry.file_size)
+
+
+class _ShortReads:
+    """Refuses the one read whose size a hostile archive decides: that of its list of entries."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+        self.seekable, self.close = file.seekable, file.close
+
+    def read(self, size: int = -1) -> bytes:
+        if size > _MOST_ENTRIES_BYTES:
+            raise ValueError("the archive has too many entries")
+        return self._file.read(size)
+
+
+class _LegacyFile:
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        head = io.BytesIO(file.read(MOST_BYTES))
+        if _is_tar(head.getvalue()[:512]):
+            raise ValueError("it is a tar archive, as torch wrote before 2017")
+        reader = PickleReader()
+        if reader.read(head) != _MAGIC or reader.read(head) != _PROTOCOL:
+            raise ValueError("it is a pickle, but not one that torch.save writes")
+        about = reader.read(head)
+        if isinstance(about, dict) and about.get("little_endian") is False:
+            raise ValueError("it was saved on a big-endian machine")
+        self.content = reader.read(head)
+        keys = reader.read(head)
+        if not isinstance(keys, list) or set(keys) != reader.storages.keys():
+            raise ValueError("it does not list the data of its tensors")
+        self._places: dict[str, int] = {}
+        place = head.tell()
+        for key in keys:
+            self._places[key] = place + 8
+            place += 8 + reader.storages[key].nbytes
+        if place > self._size:
+            raise ValueError("tensor data are cut short")
+
+    def tensors(self, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
+        """Reads tensors; this format has no checksums."""
+        return _built(wanted, self._data)
+
+    def _data(self, storage: Storage) -> Tensor:
+        self._file.seek(self._places[storage.key] - 8)
+        (count,) = struct.unpack("<q", self._file.read(8))
+        if count != storage.count:
+            raise ValueError("the size of a tensor's data is told in two ways")
+        return _read(self._file, storage.nbytes)
+
+
+def _is_tar(block: bytes) -> bool:
+    """Whether a block is the first one of a tar archive."""
+    return block[257:262] == b"ustar"
+
+
+def _read(stream: IO[bytes], size: int) -> Tensor:
+    """Returns the next bytes of a stream, uint8 ``[size]``."""
+    data = torch.empty(size, dtype=torch.uint8)
+    view = data.numpy()
+    done = 0
+    while done < size:
+        chunk = stream.read(min(size - done, _CHUNK_BYTES))
+        if not chunk:
+            raise ValueError("tensor data are cut short")
+        view[done : done + len(chunk)] = np.frombuffer(chunk, dtype=np.uint8)
+        done += len(chunk)
+    return data
+
+
+def _built(
+    wanted: Mapping[str, StoredTensor], read: Callable[[Storage], Tensor]
+) -> dict[str, Tensor]:
+    data: dict[str, Tensor] = {}
+    state: dict[str, Tensor] = {}
+    for name, one in wanted.items():
+        key = one.storage.key
+        if key not in data:
+            data[key] = read(one.storage)
+        state[name] = data[key].view(one.dtype).as_strided(one.size, one.stride, one.offset)
+    return state
