@@ -1,7 +1,7 @@
 """An encoder that fails or hangs where `FAULT` says: `<place>:<what>`, for example `forward:hang`.
 
 Places: `load`, `decode` (of the one red image), `forward` (after the batches that the preflight and
-the first shards take). What: `hang`, or the name of an exception.
+the first shards take). What: `hang`, `doze`, or the name of an exception.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ def fault(place: str) -> None:
     wanted, _, what = os.environ.get("FAULT", "").partition(":")
     if wanted != place:
         return
-    if what == "hang":
+    if what in ("hang", "doze"):
         print(f"at {place}", file=sys.stderr, flush=True)
-        time.sleep(600)
+        time.sleep(600 if what == "hang" else 0.3)
+        return
     raise getattr(builtins, what)(f"{place} failed on purpose\nwith more lines")
 
 

@@ -24,7 +24,7 @@ INTERRUPTED = 130
 
 KEPT = "what is measured is kept, and the same command resumes"
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 10.0
 _SAME_REQUEST_SECONDS = 0.5
@@ -108,7 +108,7 @@ class Signals:
                 now = time.monotonic()
                 if number == 0:
                     return
-                if number not in _SIGNALS:
+                if number not in SIGNALS:
                     continue
                 if first is None:
                     first = now
@@ -154,11 +154,11 @@ def listening(owner: bool = False) -> Iterator[Signals]:
         yield _NOBODY  # only the main thread may install handlers; the cancel file still works
         return
     signals = Signals(owner)
-    previous = {number: signal.getsignal(number) for number in _SIGNALS}
+    previous = {number: signal.getsignal(number) for number in SIGNALS}
     _current = signals
     try:
         with _watched(signals) if owner else _unwatched():
-            for number in _SIGNALS:
+            for number in SIGNALS:
                 signal.signal(number, signals.on_signal)
             yield signals
     finally:

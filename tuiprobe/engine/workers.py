@@ -79,12 +79,23 @@ def reading_ahead(source: Source[Item, Together], workers: int) -> Iterator[Iter
         timeout=_POLL_SECONDS if workers else 0,
     )
     with stopping.current().deferred():
-        batches = iter(loader)
+        with _signals_blocked():
+            batches = iter(loader)
         try:
             yield _taken(batches, source, progress, workers)
         finally:
             if workers:
                 _end(batches)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Keeps signals from workers that do not ignore them yet; they inherit what is blocked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping.SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _taken(
@@ -226,8 +237,9 @@ def _collate(source: Source[Item, Together], items: list[Item | _Failure]) -> To
 def _start_worker(parent: int, _number: int) -> None:
     """Ends with the engine, and leaves stopping to it: signals may go to the process group."""
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in stopping.SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping.SIGNALS)
     _end_with(parent)
     torch.set_num_threads(1)
 
