@@ -6,6 +6,8 @@ stdout carries data, stderr narration. Every import that costs time happens insi
 from __future__ import annotations
 
 import sys
+import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -137,12 +139,16 @@ def probe(
     negatives: Annotated[
         str, typer.Option(help="Images without a concept that count: annotated or all.")
     ] = "annotated",
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of what failed.")
+    ] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Probes one or more encoders; see the documentation of each source in docs/."""
     if version:
         print(f"tuiprobe {__version__}")
         raise typer.Exit
+    context.obj.debug = debug
     if context.invoked_subcommand is not None:
         return
     if not headless:
@@ -158,6 +164,7 @@ def probe(
         output=output,
         fresh=fresh,
         mix=mix,
+        debug=debug,
         options={
             "checkpoint": str(checkpoint) if checkpoint else None,
             "layers": tuple(layers or ()),
@@ -187,15 +194,34 @@ def probe(
     raise typer.Exit(code)
 
 
+@dataclass
+class _Settings:
+    """What holds for every command."""
+
+    debug: bool = False
+
+
 def run_cli(arguments: list[str]) -> int:
-    """Runs the command line and returns its exit code; user errors become one sentence."""
+    """Runs the command line and returns its exit code; every error becomes one sentence."""
     from tuiprobe.plaintext import plain
 
+    settings = _Settings()
     try:
-        app(args=arguments, prog_name="tuiprobe")
+        app(args=arguments, prog_name="tuiprobe", obj=settings)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except TuiprobeError as error:
-        print(f"error: {plain(str(error))}", file=sys.stderr)
-        return error.exit_code
+    except Exception as error:
+        if settings.debug:
+            traceback.print_exception(error)
+        said = str(error) if isinstance(error, TuiprobeError) else _unexpected(error)
+        print(f"error: {plain(said)}", file=sys.stderr)
+        return error.exit_code if isinstance(error, TuiprobeError) else TuiprobeError.exit_code
     return 0
+
+
+def _unexpected(error: Exception) -> str:
+    first = next(iter(str(error).splitlines()), "")
+    return (
+        f"unexpected {type(error).__name__}{f': {first}' if first else ''}; this is a bug of "
+        "tuiprobe or of a plugin: `tuiprobe --debug COMMAND` shows where"
+    )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.conftest import write_pictures
 from tuiprobe import __version__
 from tuiprobe.tui import child
 from tuiprobe.tui.child import Engine, ask, ask_python, shown_command
@@ -133,3 +134,18 @@ def test_a_shown_command_is_one_quoted_line() -> None:
     line = shown_command(["--data", "imagefolder:a b\nrm -rf /", "--model", "$(x)"])
     assert "\n" not in line
     assert "'$(x)'" in line
+
+
+def test_cancelling_ends_an_engine_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pictures(tmp_path / "photos", 8)
+    monkeypatch.setenv("FAULT", "load:hang")
+    log = tmp_path / "run" / "log.txt"
+    model = ["--headless", "--model", "py:tests.engine.faulty:build", "--workers", "0"]
+    engine = Engine([*model, "--data", f"imagefolder:{tmp_path / 'photos'}"], log)
+    wait(lambda: log.exists() and "at load" in log.read_text())
+    engine.cancel()
+    wait(lambda: engine.ended() is not None, 20)
+    assert engine.ended() == 130
+    assert "stopped by SIGTERM; what is measured is kept" in log.read_text()

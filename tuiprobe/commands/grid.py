@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuiprobe import __version__
+from tuiprobe.engine.stopping import INTERRUPTED, KEPT, listening
 from tuiprobe.errors import DataError, RunError, TuiprobeError, WeightsError
 from tuiprobe.events import Event, Listener
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from tuiprobe.results import Report
     from tuiprobe.spec import RunSpec
 
-INTERRUPTED = 130
 RECORD = "grid.json"
 TABLES = "grid.md"
 
@@ -46,7 +46,14 @@ def grid(
     if show:
         sys.stdout.write(SHIPPED.read_text("utf-8"))
         return
-    raise typer.Exit(run_grid(read_grid(file), fetch=fetch, again=again))
+    asked = read_grid(file)
+    with listening(owner=True):
+        try:
+            code = run_grid(asked, fetch=fetch, again=again)
+        except KeyboardInterrupt as reason:
+            print(f"stopped by {reason or 'SIGINT'}; {KEPT}", file=sys.stderr)
+            code = INTERRUPTED
+    raise typer.Exit(code)
 
 
 def run_grid(asked: Grid, *, fetch: bool, again: bool) -> int:
@@ -139,8 +146,8 @@ def _run(name: str, spec: RunSpec, runs: Path, record: _Record, listen: Listener
         if outcome.merged:
             write_reports(outcome.directory)
             record.keep(name, spec, outcome.directory.path, complete=outcome.complete)
-    except KeyboardInterrupt:
-        listen(Event("interrupted", "stopped; what is published is kept"))
+    except KeyboardInterrupt as reason:
+        listen(Event("interrupted", f"stopped by {reason or 'SIGINT'}; {KEPT}"))
         return False
     except TuiprobeError:
         raise

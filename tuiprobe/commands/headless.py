@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from tuiprobe.engine.stopping import INTERRUPTED, KEPT, Interrupted, listening
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.events import Event, Listener
 from tuiprobe.narration import narrated
@@ -24,8 +26,6 @@ from tuiprobe.spec import (
 if TYPE_CHECKING:
     from tuiprobe.engine.run import Outcome
 
-INTERRUPTED = 130
-
 
 def run_models(
     models: list[str],
@@ -35,6 +35,7 @@ def run_models(
     fresh: bool,
     mix: bool,
     options: dict[str, Any],
+    debug: bool = False,
 ) -> int:
     """Runs every model; one that fails does not stop the others.
 
@@ -45,19 +46,25 @@ def run_models(
         fresh: Start anew.
         mix: Accept shards of another fingerprint.
         options: Further fields of the RunSpec.
+        debug: Print the traceback of what failed.
 
     Returns:
         The exit code: the first that is not 0.
     """
     specs = [make_spec(model, data, options) for model in models or [DEFAULT_MODEL]]
-    with narrated() as listen:
+    with listening(owner=True), narrated() as listen:
         try:
             if len(specs) > 1:
-                return _run_several(specs, output or Path("runs"), fresh, mix, listen)
+                return _run_several(specs, output or Path("runs"), fresh, mix, listen, debug)
             return _run_one(specs[0], output, fresh, mix, listen)
-        except KeyboardInterrupt:  # before or after the images, where nothing can be lost
-            listen(Event("interrupted", "stopped; what is published is kept"))
+        except KeyboardInterrupt as reason:  # before or after the images: nothing can be lost
+            listen(Event("interrupted", f"stopped by {reason or 'SIGINT'}; {KEPT}"))
             return INTERRUPTED
+        except TuiprobeError as error:
+            listen(Event("failed", str(error)))
+            if debug:
+                traceback.print_exception(error)
+            return error.exit_code
 
 
 def make_spec(model: str, data: str | None, options: dict[str, Any]) -> RunSpec:
@@ -90,21 +97,28 @@ def make_spec(model: str, data: str | None, options: dict[str, Any]) -> RunSpec:
 def _run_one(spec: RunSpec, output: Path | None, fresh: bool, mix: bool, listen: Listener) -> int:
     from tuiprobe.engine.run import run
 
-    try:
-        outcome = run(spec, output=output, fresh=fresh, mix=mix, listen=listen)
-        return _report(outcome)
-    except TuiprobeError as error:
-        listen(Event("failed", str(error)))
-        return error.exit_code
+    return _report(run(spec, output=output, fresh=fresh, mix=mix, listen=listen))
 
 
-def _run_several(specs: list[RunSpec], runs: Path, fresh: bool, mix: bool, listen: Listener) -> int:
+def _run_several(
+    specs: list[RunSpec], runs: Path, fresh: bool, mix: bool, listen: Listener, debug: bool
+) -> int:
     from tuiprobe.engine.run import run_several
     from tuiprobe.report.side_by_side import write_side_by_side
 
     ends = run_several(specs, runs=runs, fresh=fresh, mix=mix, listen=listen)
-    codes = [end.exit_code if isinstance(end, TuiprobeError) else _report(end) for end in ends]
-    merged = [end.directory for end in ends if not isinstance(end, TuiprobeError) and end.merged]
+    codes, merged = [], []
+    for spec, end in zip(specs, ends, strict=True):
+        if isinstance(end, Interrupted):
+            listen(Event("interrupted", f"{spec.model}: stopped by {end}; {KEPT}"))
+            codes.append(INTERRUPTED)
+        elif isinstance(end, TuiprobeError):  # it was told of when it happened
+            if debug:
+                traceback.print_exception(end)
+            codes.append(end.exit_code)
+        else:
+            codes.append(_report(end))
+            merged += [end.directory] if end.merged else []
     if len(merged) > 1:
         print(plain(f"comparison: {write_side_by_side(merged, runs)}"), file=sys.stderr)
     return next((code for code in codes if code), 0)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.concepts import (
@@ -23,10 +22,11 @@ from tuiprobe.datasets.concepts import (
     load_concepts,
     with_concepts,
 )
-from tuiprobe.engine.decoding import choose_workers, start_worker
+from tuiprobe.engine.decoding import choose_workers
 from tuiprobe.engine.head_file import read_head
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.record import PlanRecord, SampleRecord
+from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
@@ -93,7 +93,7 @@ def write_labels(plan: Plan, directory: RunDir, listen: Listener) -> None:
     ids = np.concatenate([batch for shard in shards for batch in shard.batches])
     message = f"reading what is in {len(ids)} images of {plan.suite.concept_set}"
     listen(Event("stage", message, {"stage": "concepts"}))
-    annotations = list(_read(dataset, ids, choose_workers(plan.spec.workers, len(ids))))
+    annotations = _read(dataset, ids, choose_workers(plan.spec.workers, len(ids)))
     counts = [len(one.concepts) for one in annotations]
     annotated = np.zeros((len(ids), len(dataset.categories)), dtype=np.uint8)
     for row, one in enumerate(annotations):
@@ -126,36 +126,19 @@ def unique_names(concepts: Sequence[Concept]) -> list[str]:
     return [one.name if seen[one.name] == 1 else f"{one.category}:{one.name}" for one in concepts]
 
 
-class _Annotations:
-    """Labels by place, for a DataLoader; an error comes as its text, for torch rewords it."""
-
-    def __init__(self, dataset: ConceptDataset, ids: list[int]) -> None:
-        self._dataset, self._ids = dataset, ids
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __getitem__(self, index: int) -> Annotation | str:
-        try:
-            return self._dataset.annotation(self._dataset.samples[self._ids[index]])
-        except DataError as error:
-            return str(error)
-
-
-def _read(dataset: ConceptDataset, ids: NDArray[np.int64], workers: int) -> Iterator[Annotation]:
-    loader: Any = DataLoader(
-        _Annotations(dataset, ids.tolist()),  # type: ignore[arg-type]
-        batch_size=_TOGETHER,
-        collate_fn=list,
-        num_workers=workers,
-        worker_init_fn=start_worker,
-        multiprocessing_context="fork" if workers else None,
+def _read(dataset: ConceptDataset, ids: NDArray[np.int64], workers: int) -> list[Annotation]:
+    samples = [dataset.samples[i] for i in ids.tolist()]
+    source = Source(
+        batches=[
+            range(first, min(first + _TOGETHER, len(samples)))
+            for first in range(0, len(samples), _TOGETHER)
+        ],
+        read=lambda place: dataset.annotation(samples[place]),
+        collate=list,
+        name=lambda place: f"the labels of {samples[place].path}",
     )
-    for some in loader:
-        for one in some:
-            if isinstance(one, str):
-                raise DataError(one)
-            yield one
+    with reading_ahead(source, workers) as batches:
+        return [one for some in batches for one in some]
 
 
 def read_labels(directory: RunDir) -> Labels:

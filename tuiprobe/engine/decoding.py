@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from tuiprobe.datasets.base import Dataset, UnreadableImageError
 from tuiprobe.engine.device import available_cores
 from tuiprobe.engine.shards import Shard
-from tuiprobe.errors import RunError
+from tuiprobe.engine.workers import Source, reading_ahead
 
 MAX_WORKERS = 8
 _WORKERS_FROM = 512  # fewer images than this are decoded before worker processes have started
@@ -46,10 +44,11 @@ def choose_workers(requested: int | None, images: int) -> int:
     return min(available_cores(), MAX_WORKERS)
 
 
+@contextmanager
 def decode_batches(
     shards: Sequence[Shard], datasets: dict[str, Dataset], preprocess: Any, workers: int
-) -> Iterator[Batch]:
-    """Yields every batch of the shards in order.
+) -> Iterator[Iterator[Batch]]:
+    """Yields an iterator over every batch of the shards, in order.
 
     Args:
         shards: What to decode.
@@ -57,68 +56,33 @@ def decode_batches(
         preprocess: RGB image to float32 tensor ``[3, H, W]``.
         workers: Worker processes; 0 for none.
     """
-    for (batch,) in decode_together(shards, datasets, [preprocess], workers):
-        yield batch
-
-
-def decode_together(
-    shards: Sequence[Shard], datasets: dict[str, Dataset], preprocesses: Sequence[Any], workers: int
-) -> Generator[tuple[Batch, ...]]:
-    """Yields every batch of the shards in order, once for each of several encoders.
-
-    Every image is decoded once. Arguments as in :func:`decode_batches`, with one preprocess an
-    encoder.
-    """
-    places = [(s.set_name, int(i)) for s in shards for batch in s.batches for i in batch]
-    loader: DataLoader[tuple[Batch, ...]] = DataLoader(
-        _Images(places, datasets, preprocesses),  # type: ignore[arg-type]
-        batch_sampler=_batches_of_places(shards),
-        collate_fn=partial(_collate, len(preprocesses)),
-        num_workers=workers,
-        worker_init_fn=start_worker,
-        multiprocessing_context="fork" if workers else None,
-    )
-    batches: Any = iter(loader)
-    try:
-        while (together := next(batches, None)) is not None:
-            yield together
-    except (EOFError, ConnectionError, FileNotFoundError) as error:
-        if workers == 0:
-            raise
-        # A tensor on its way here lost its sender before torch noticed that it is gone.
-        raise _worker_died(error) from error
-    finally:
-        if workers:
-            # Left to the collector, torch's report of a dead process would print a traceback.
-            with suppress(RuntimeError):
-                batches._shutdown_workers()
-            # One that waits for a lock of a dead one never ends, and leaving would wait for it.
-            for worker in batches._workers:
-                if worker.is_alive():
-                    worker.kill()
+    with decode_together(shards, datasets, [preprocess], workers) as together:
+        yield (batch for (batch,) in together)
 
 
 @contextmanager
-def explaining_dead_workers() -> Iterator[None]:
-    """Turns torch's report that a decoding process is gone into one sentence with a next step.
+def decode_together(
+    shards: Sequence[Shard], datasets: dict[str, Dataset], preprocesses: Sequence[Any], workers: int
+) -> Iterator[Iterator[tuple[Batch, ...]]]:
+    """Yields an iterator over every batch of the shards, in order, once for each encoder.
 
-    torch says so from a signal handler, so the error surfaces wherever this process happens to be:
-    the block must span the whole run.
+    Every image is decoded once. Arguments as in :func:`decode_batches`, with one preprocess an
+    encoder; errors as in :func:`tuiprobe.engine.workers.reading_ahead`.
     """
-    try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise _worker_died(error) from error
-
-
-def _worker_died(error: Exception) -> RunError:
-    cause = str(error) or type(error).__name__
-    return RunError(
-        f"a process that decodes images died ({cause}); most often the memory is full: try fewer "
-        "--workers, or --workers 0; the same command resumes"
+    places = [(s.set_name, int(i)) for s in shards for batch in s.batches for i in batch]
+    source = Source(
+        batches=_batches_of_places(shards),
+        read=_Images(places, datasets, preprocesses).__getitem__,
+        collate=partial(_collate, len(preprocesses)),
+        name=lambda place: _name(places[place], datasets),
     )
+    with reading_ahead(source, workers) as together:
+        yield together
+
+
+def _name(place: tuple[str, int], datasets: dict[str, Dataset]) -> str:
+    set_name, sample_id = place
+    return f"{datasets[set_name].samples[sample_id].path} of {set_name}"
 
 
 def _batches_of_places(shards: Sequence[Shard]) -> list[list[int]]:
@@ -138,9 +102,6 @@ class _Images:
         preprocesses: Sequence[Any],
     ) -> None:
         self._places, self._datasets, self._preprocesses = places, datasets, preprocesses
-
-    def __len__(self) -> int:
-        return len(self._places)
 
     def __getitem__(self, index: int) -> _Item:
         set_name, sample_id = self._places[index]
@@ -164,10 +125,3 @@ def _collate(encoders: int, items: list[_Item]) -> tuple[Batch, ...]:
         )
         for k in range(encoders)
     )
-
-
-def start_worker(_number: int) -> None:
-    """Leaves stopping to the engine: both signals may go to the whole process group."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    torch.set_num_threads(1)

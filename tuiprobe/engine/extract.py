@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -67,8 +68,9 @@ class Extraction:
         pending = list(shards)
         while pending:
             try:
-                for _ in self._stream(pending):
-                    pending.pop(0)
+                with closing(self._stream(pending)) as measured:
+                    for _ in measured:
+                        pending.pop(0)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
                     raise
@@ -88,16 +90,17 @@ class Extraction:
         )
         self._listen(Event("warning", message))
 
-    def _stream(self, shards: Sequence[Shard]) -> Iterator[Shard]:
+    def _stream(self, shards: Sequence[Shard]) -> Generator[Shard]:
         spec = self._plan.spec
         workers = choose_workers(spec.workers, sum(shard.size for shard in shards))
-        batches = decode_batches(shards, self._plan.suite.sets, self.preprocess, workers)
-        for shard in list(shards):
-            self.begin(shard)
-            for batch in islice(batches, len(shard.batches)):
-                self.take(batch)
-            self.publish()
-            yield shard
+        decoding = decode_batches(shards, self._plan.suite.sets, self.preprocess, workers)
+        with decoding as batches:
+            for shard in list(shards):
+                self.begin(shard)
+                for batch in islice(batches, len(shard.batches)):
+                    self.take(batch)
+                self.publish()
+                yield shard
 
     def begin(self, shard: Shard) -> None:
         """Starts a shard; what was measured of an unfinished one is dropped."""
@@ -187,7 +190,7 @@ class _Current:
         self.started = time.monotonic()
 
 
-def out_of_memory(error: Exception) -> bool:
+def out_of_memory(error: BaseException | None) -> bool:
     """Whether an error says that memory ran out."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         "DefaultCPUAllocator" in str(error)  # torch has no type of its own for this on a CPU

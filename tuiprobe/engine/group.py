@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from tuiprobe.engine.decoding import explaining_dead_workers
+from tuiprobe.engine.failures import explaining_failures
 from tuiprobe.engine.shards import Shard
 from tuiprobe.engine.stages import Outcome, Stages
 from tuiprobe.engine.stopping import Interrupted
@@ -37,10 +37,11 @@ class Group:
 
     def __init__(self, specs: Sequence[RunSpec], opener: Opener, listen: Listener) -> None:
         self._specs, self._opener, self._listen = specs, opener, listen
-        self._ends: dict[int, Outcome | TuiprobeError] = {}
+        self._ends: dict[int, Outcome | TuiprobeError | Interrupted] = {}
+        self._stopped: Interrupted | None = None  # before the first image, or after the last
         self._through = -1  # images that progress was told of
 
-    def go(self, mix: bool) -> list[Outcome | TuiprobeError]:
+    def go(self, mix: bool) -> list[Outcome | TuiprobeError | Interrupted]:
         """Runs all of them.
 
         Args:
@@ -54,7 +55,7 @@ class Group:
             self._attempt(i, partial(self._open, runs, i, spec, mix))
         for together in _alike({i: run for i, run in runs.items() if run.missing}):
             self._through = -1
-            if len(together) > 1:
+            if len(together) > 1 and self._stopped is None:
                 self._measure({i: runs[i] for i in together})
         for i, run in runs.items():
             if i not in self._ends:
@@ -62,8 +63,14 @@ class Group:
         return [self._ends[i] for i in range(len(self._specs))]
 
     def _attempt(self, i: int, step: Callable[[], Outcome | None]) -> None:
+        if self._stopped is not None:
+            self._ends[i] = self._stopped
+            return
         try:
-            outcome = step()
+            with explaining_failures():
+                outcome = step()
+        except Interrupted as reason:
+            self._ends[i] = self._stopped = reason
         except TuiprobeError as error:
             self._listen(Event("failed", f"{self._specs[i].model}: {error}"))
             self._ends[i] = error
@@ -93,11 +100,15 @@ class Group:
         }
         plan = next(iter(runs.values())).plan
         shards = [shard for pieces in plan.shards.values() for shard in pieces]
-        with ExitStack() as stack:
-            stack.enter_context(explaining_dead_workers())
-            for run in runs.values():
-                stack.enter_context(run.extracting())
-            measure_together(list(members.values()), shards, plan.suite.sets, plan.spec.workers)
+        try:
+            with explaining_failures(), ExitStack() as stack:
+                for run in runs.values():
+                    stack.enter_context(run.extracting())
+                measure_together(list(members.values()), shards, plan.suite.sets, plan.spec.workers)
+        except (TuiprobeError, Interrupted) as reason:  # of what they share, or for all of them
+            for member in members.values():
+                if member.active or isinstance(reason, Interrupted):
+                    member.ended = member.ended or reason
         for i, run in runs.items():
             self._attempt(i, partial(_settle, run, members[i]))
 

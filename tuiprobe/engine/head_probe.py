@@ -129,8 +129,8 @@ def _encode(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     workers = choose_workers(plan.spec.workers, shard.size)
     features, ids = [torch.empty(0, plan.encoder.width)], [torch.empty(0, dtype=torch.int64)]
-    batches = decode_batches([shard], plan.suite.sets, plan.encoder.preprocess, workers)
-    with torch.inference_mode():
+    decoding = decode_batches([shard], plan.suite.sets, plan.encoder.preprocess, workers)
+    with torch.inference_mode(), decoding as batches:
         for batch in batches:
             if len(batch.ids):
                 features.append(plan.encoder.encode(batch.images).float().cpu())

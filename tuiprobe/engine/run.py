@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from tuiprobe.engine.failures import explaining_failures
 from tuiprobe.engine.group import Group
 from tuiprobe.engine.opening import open_run
 from tuiprobe.engine.stages import Outcome
+from tuiprobe.engine.stopping import Interrupted, listening
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Listener
 from tuiprobe.spec import RunSpec
@@ -37,9 +39,10 @@ def run(
         listen: Told about everything that happens.
 
     Raises:
-        TuiprobeError: With the exit code, the cause and the next step.
+        TuiprobeError: With the exit code, the cause and the next step, whatever went wrong.
+        Interrupted: If a stop was asked for before the first image, or after the last.
     """
-    with ExitStack() as locks:
+    with listening(), explaining_failures(), ExitStack() as locks:
         one = open_run(spec, locks, output=output, runs=runs, fresh=fresh, listen=listen)
         with one.noting_failure():
             one.prepare(mix)
@@ -54,7 +57,7 @@ def run_several(
     fresh: bool = False,
     mix: bool = False,
     listen: Listener = lambda event: None,
-) -> list[Outcome | TuiprobeError]:
+) -> list[Outcome | TuiprobeError | Interrupted]:
     """Runs several models; an image is decoded once for all that see it.
 
     Args:
@@ -67,6 +70,6 @@ def run_several(
     Returns:
         How each ended, in the order of ``specs``; one that fails does not stop the others.
     """
-    with ExitStack() as locks:
+    with listening(), ExitStack() as locks:
         opened = partial(open_run, locks=locks, output=None, runs=runs, fresh=fresh)
         return Group(specs, opened, listen).go(mix)

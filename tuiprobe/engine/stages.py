@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from tuiprobe.engine.baselines import keep_baseline
 from tuiprobe.engine.clock import Clock
 from tuiprobe.engine.concepts import exemplar_ids, write_labels
-from tuiprobe.engine.decoding import explaining_dead_workers
 from tuiprobe.engine.extract import Extraction
+from tuiprobe.engine.failures import explaining_failures
 from tuiprobe.engine.fingerprint import current_fingerprint
 from tuiprobe.engine.heads import write_head
 from tuiprobe.engine.live import LiveView
@@ -22,7 +22,7 @@ from tuiprobe.engine.ranks import Rank
 from tuiprobe.engine.record import record_of, write_plan, write_spec
 from tuiprobe.engine.resume import Inventory, take_inventory
 from tuiprobe.engine.shards import Shard
-from tuiprobe.engine.stopping import Interrupted, StopRequest
+from tuiprobe.engine.stopping import KEPT, Interrupted, StopRequest, current
 from tuiprobe.engine.thumbs import candidates, write_thumbnails
 from tuiprobe.engine.unreadable import UnreadableLimit
 from tuiprobe.errors import TuiprobeError
@@ -86,13 +86,21 @@ class Stages:
 
     @contextmanager
     def noting_failure(self) -> Iterator[None]:
-        """Writes a failure of the block into the run's events too."""
+        """Writes how the block ended early into the run's events too.
+
+        Raises:
+            TuiprobeError: For every error of the block.
+            Interrupted: If a stop was asked for where nothing is measured yet, or all is.
+        """
         try:
-            with explaining_dead_workers():
+            with explaining_failures():
                 yield
-        except TuiprobeError as error:
+        except (TuiprobeError, Interrupted) as reason:
+            stopped = isinstance(reason, Interrupted)
+            kind: Kind = "interrupted" if stopped else "failed"
+            message = f"stopped by {reason}; {KEPT}" if stopped else str(reason)
             with suppress(TuiprobeError):
-                _record(self._directory, self._rank, Event("failed", str(error)))
+                _record(self._directory, self._rank, Event(kind, message))
             raise
 
     def _listen(self, event: Event) -> None:
@@ -159,8 +167,8 @@ class Stages:
 
     @contextmanager
     def extracting(self) -> Iterator[None]:
-        """Listens to signals and takes the time while images go through."""
-        with self._stop.listening(), self._clock.stage("extract"):
+        """Lets requests to stop wait for the next batch, and takes the time."""
+        with current().deferred(), self._clock.stage("extract"):
             yield
 
     def extract(self) -> None:
@@ -177,7 +185,7 @@ class Stages:
     def interrupt(self, reason: Interrupted) -> None:
         """Notes that shards were left out because a stop was asked for."""
         self._interrupted = True
-        self._say("interrupted", f"stopped by {reason}; what is measured is kept")
+        self._say("interrupted", f"stopped by {reason}; {KEPT}")
 
     def finish(self) -> Outcome:
         """Merges and probes, if this process is the one to do it."""
@@ -227,7 +235,7 @@ class Stages:
 
     def _head(self, hurried: bool) -> None:
         try:
-            with self._stop.listening():
+            with current().deferred():
                 write_head(
                     self.plan,
                     self._directory,

@@ -1,66 +1,213 @@
-"""How a run is asked to stop: Ctrl-C, SIGTERM, or a ``cancel`` file from another host."""
+"""How a run is asked to stop: Ctrl-C, SIGTERM, or a `cancel` file from another host.
+
+While images are measured and while a head is built, a request waits for the border of the next
+batch, so that what is measured can be reported. Everywhere else it raises at once: files are
+published by rename, so there is nothing to wait for. Where the program owns its process, a thread
+ends a process that does not come to such a border, or that is asked a second time.
+"""
 
 from __future__ import annotations
 
+import os
+import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 from tuiprobe.files import Entry
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTED = 130
+"""Exit code of a run that was asked to stop."""
+
+KEPT = "what is measured is kept, and the same command resumes"
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_SECONDS = 0.5
+_GRACE_SECONDS = 10.0
+_SAME_REQUEST_SECONDS = 0.5
+"""`timeout` and torchrun pass on a signal that the process group has had already."""
 
 
-class Interrupted(Exception):  # noqa: N818  (a request, not an error)
-    """The run was asked to stop; what is published stays."""
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop; what is published stays.
+
+    No `Exception`: it may be raised anywhere, and nobody's `except Exception` shall swallow it.
+    """
+
+
+class Signals:
+    """What SIGINT and SIGTERM have asked of this process; see :func:`listening`.
+
+    Args:
+        owner: The process ends with the run: a thread may end it at once.
+    """
+
+    def __init__(self, owner: bool = False) -> None:
+        self._owner = owner
+        self._reason: str | None = None
+        self._asked_at = 0.0
+        self._deferred = 0
+        self._noticed = False
+        self._checked_at: float | None = None
+        self._longest = 0.0  # time between two checks
+
+    def check(self) -> None:
+        """Raises :class:`Interrupted` once a stop was asked for."""
+        now = time.monotonic()
+        if self._checked_at is not None:
+            self._longest = max(self._longest, now - self._checked_at)
+        self._checked_at = now
+        if self._reason is not None:
+            self._noticed = True
+            raise Interrupted(self._reason)
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Lets requests wait for the next check, or for the end of the block.
+
+        Raises:
+            Interrupted: At the end, if a request has come that no check has noticed.
+        """
+        self._deferred += 1
+        try:
+            yield
+        finally:
+            self._deferred -= 1
+            self._checked_at = None
+        if self._deferred == 0 and not self._noticed:
+            self.check()
+            self._checked_at = None
+
+    def on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Handles a signal in the main thread."""
+        now = time.monotonic()
+        if self._reason is None:
+            self._reason, self._asked_at = signal.Signals(number).name, now
+            if not self._deferred:
+                raise Interrupted(self._reason)
+        elif not self._owner and now - self._asked_at >= _SAME_REQUEST_SECONDS:
+            raise Interrupted(self._reason)
+
+    def watch(self, pipe: int) -> None:
+        """Reads signals as they come, whatever the main thread does, until a zero comes.
+
+        Args:
+            pipe: What :func:`signal.set_wakeup_fd` writes to.
+        """
+        first: float | None = None
+        while True:
+            ready, _, _ = select.select([pipe], [], [], self._patience(first))
+            if not ready:
+                if not self._noticed:
+                    end_process("the run did not stop within seconds")
+                continue
+            for number in os.read(pipe, 512):
+                now = time.monotonic()
+                if number == 0:
+                    return
+                if number not in SIGNALS:
+                    continue
+                if first is None:
+                    first = now
+                elif now - first >= _SAME_REQUEST_SECONDS:
+                    end_process(f"stopped at once by a second {signal.Signals(number).name}")
+
+    def _patience(self, first: float | None) -> float | None:
+        if first is None or self._noticed:
+            return None
+        # A process that is slow and not hung needs as long as it has needed before.
+        grace = max(_GRACE_SECONDS, 2 * self._longest)
+        return max(first + grace - time.monotonic(), 0.0)
+
+
+def end_process(reason: str) -> None:
+    """Ends the process without a word from anything else in it."""
+    shown = "\r\x1b[K\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar hides the cursor
+    os.write(2, f"{shown}{reason}; {KEPT}\n".encode())
+    os._exit(INTERRUPTED)
+
+
+_current: Signals | None = None
+_NOBODY = Signals()
+
+
+def current() -> Signals:
+    """Returns what the process was asked so far; nothing where nobody listens."""
+    return _NOBODY if _current is None else _current
+
+
+@contextmanager
+def listening(owner: bool = False) -> Iterator[Signals]:
+    """Takes SIGINT and SIGTERM as requests to stop; inside another such block, its requests count.
+
+    Args:
+        owner: The process ends with the block, so a process that hangs may be ended in it.
+    """
+    global _current
+    if _current is not None:
+        yield _current
+        return
+    if threading.current_thread() is not threading.main_thread():
+        yield _NOBODY  # only the main thread may install handlers; the cancel file still works
+        return
+    signals = Signals(owner)
+    previous = {number: signal.getsignal(number) for number in SIGNALS}
+    _current = signals
+    try:
+        with _watched(signals) if owner else _unwatched():
+            for number in SIGNALS:
+                signal.signal(number, signals.on_signal)
+            yield signals
+    finally:
+        _current = None
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _unwatched() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _watched(signals: Signals) -> Iterator[None]:
+    """Runs the thread that sees signals even where the main thread hangs outside Python."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    thread = threading.Thread(target=signals.watch, args=(reader,), name="signals", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        os.write(writer, b"\0")
+        thread.join()
+        os.close(reader)
+        os.close(writer)
 
 
 class StopRequest:
-    """Remembers that a stop was asked for; the engine asks between batches.
+    """What asks one run to stop; the engine asks it between batches.
 
     Args:
-        cancel_file: Its appearance counts as a request.
+        cancel_file: Its appearance counts as a request, as signals to the process do.
     """
 
     def __init__(self, cancel_file: Entry) -> None:
         self._cancel_file = cancel_file
-        self._reason: str | None = None
+        self._cancelled = False
         self._next_poll = 0.0
-        self._previous: dict[int, Any] = {}
 
     def check(self) -> None:
         """Raises :class:`Interrupted` once a stop was asked for."""
-        if self._reason is None and time.monotonic() >= self._next_poll:
+        current().check()
+        if not self._cancelled and time.monotonic() >= self._next_poll:
             self._next_poll = time.monotonic() + _POLL_SECONDS
-            if self._cancel_file.exists():
-                self._reason = "cancelled"
-        if self._reason is not None:
-            raise Interrupted(self._reason)
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Takes SIGINT and SIGTERM as requests; a second SIGINT ends the process at once.
-
-        Nested, all the requests hear the signal: several runs in one process stop together.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield  # only the main thread may install handlers; the cancel file still works
-            return
-        self._previous = {s: signal.signal(s, self._on_signal) for s in _SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in self._previous.items():
-                signal.signal(number, handler)
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._reason = signal.Signals(number).name
-        outer = self._previous[number]
-        if getattr(outer, "__func__", None) is StopRequest._on_signal:
-            outer(number, frame)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+            self._cancelled = self._cancel_file.exists()
+        if self._cancelled:
+            raise Interrupted("cancelled")

@@ -6,7 +6,6 @@ Every encoder publishes into its own run directory, so each of these runs can be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -14,6 +13,7 @@ from itertools import islice
 from tuiprobe.datasets import Dataset
 from tuiprobe.engine.decoding import Batch, choose_workers, decode_together
 from tuiprobe.engine.extract import Extraction, out_of_memory
+from tuiprobe.engine.failures import explaining_failures
 from tuiprobe.engine.shards import Shard
 from tuiprobe.engine.stopping import Interrupted
 from tuiprobe.errors import TuiprobeError
@@ -47,13 +47,12 @@ class Member:
     def attempt(self, step: Callable[[], None]) -> bool:
         """Takes a step; where it fails, this member ends and the others go on."""
         try:
-            step()
+            with explaining_failures():
+                step()
         except (TuiprobeError, Interrupted) as reason:
-            self.ended = reason
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error):
-                raise
-            self.crowded = True
+            self.crowded = out_of_memory(reason.__cause__)
+            if not self.crowded:
+                self.ended = reason
         return self.active
 
 
@@ -70,11 +69,15 @@ def measure_together(
         shards: All shards, in the order of the plan.
         datasets: Data set of each set name.
         requested_workers: Worker processes that decode; None picks.
+
+    Raises:
+        TuiprobeError: If no image can be decoded any more, for any of them.
+        Interrupted: If the process was asked to stop.
     """
     wanted = [shard for shard in shards if any(member.needs(shard) for member in members)]
     workers = choose_workers(requested_workers, sum(shard.size for shard in wanted))
     preprocesses = [member.extraction.preprocess for member in members]
-    with closing(decode_together(wanted, datasets, preprocesses, workers)) as stream:
+    with decode_together(wanted, datasets, preprocesses, workers) as stream:
         for shard in wanted:
             if not _any_active(members):
                 return
