@@ -10,6 +10,7 @@ from PIL import Image
 from skimage import data
 
 from tuiprobe.datasets import UnreadableImageError
+from tuiprobe.datasets.content import read_file
 from tuiprobe.datasets.decode import decode_image, readable_extensions
 
 PICTURE = data.chelsea()[:100, :150]
@@ -119,7 +120,7 @@ def test_random_damage_never_escapes_as_another_error(seed: int) -> None:
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImageError, match="gone"):
-        decode_image(str(tmp_path / "gone.png"))
+        read_file(tmp_path / "gone.png")
 
 
 def test_postscript_is_no_image_extension() -> None:

@@ -40,11 +40,11 @@ def readable_extensions() -> frozenset[str]:
     return frozenset(ext for ext, name in Image.registered_extensions().items() if name in formats)
 
 
-def decode_image(file: IO[bytes] | str) -> Image.Image:
+def decode_image(file: IO[bytes]) -> Image.Image:
     """Decodes the first frame of an image file, upright, to RGB.
 
     Args:
-        file: Path or binary file object.
+        file: Binary file object.
 
     Returns:
         A loaded image of mode ``RGB``.
@@ -107,10 +107,6 @@ def _from_floats(values: np.ndarray) -> Image.Image:
 
 
 def _cause(error: Exception) -> str:
-    if isinstance(error, PermissionError):
-        return "permission denied"
-    if isinstance(error, FileNotFoundError):
-        return "the file is gone"
     if type(error).__name__ == "UnidentifiedImageError":
         return "not an image in any format Pillow reads"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

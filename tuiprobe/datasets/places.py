@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tuiprobe.errors import DataError
+from tuiprobe.files import open_regular
 
 SCHEMES = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "hf")
 """URL schemes that are followed. ``pipe:`` is a shell; chains (``simplecache::``) hide another."""
@@ -116,11 +117,14 @@ def stamp(place: str) -> str:
     """
     with _explained(place):
         if not is_url(place):
-            status = Path(place).stat()
-            return f"{place} {status.st_size} {status.st_mtime_ns}"
+            return _stamp_of(Path(place).stat())
         info = _filesystem(place).info(place)
         parts = (info.get(name) for name in ("size", "ETag", "etag", "LastModified", "mtime"))
-        return f"{place} {' '.join(str(part) for part in parts)}"
+        return " ".join(str(part) for part in parts)
+
+
+def _stamp_of(status: os.stat_result) -> str:
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 @contextmanager
@@ -131,12 +135,15 @@ def opened(place: str) -> Iterator[IO[bytes]]:
             with _filesystem(place).open(place, "rb") as file:
                 yield file
         else:
-            with Path(place).open("rb") as file:
+            with open_regular(place) as file:
                 yield file
 
 
-def read_range(place: str, offset: int, size: int) -> bytes:
+def read_range(place: str, offset: int, size: int) -> tuple[bytes, str | None]:
     """Returns ``size`` bytes from ``offset`` on, fewer where the file has become shorter.
+
+    The second value is the :func:`stamp` of what was read; None for a URL, where asking for it
+    would take as long as reading.
 
     Raises:
         DataError: If the place cannot be read.
@@ -144,19 +151,11 @@ def read_range(place: str, offset: int, size: int) -> bytes:
     with _explained(place):
         if is_url(place):
             content: bytes = _filesystem(place).cat_file(place, start=offset, end=offset + size)
-            return content
-        with Path(place).open("rb", buffering=0) as file:
+            return content, None
+        with open_regular(place) as file:
             file.seek(offset)
-            return _exactly(file, size)
-
-
-def _exactly(file: IO[bytes], size: int) -> bytes:
-    """Reads until ``size`` bytes are there: one unbuffered read may return fewer."""
-    pieces = []
-    while size > 0 and (piece := file.read(size)):
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)
+            content = file.read(size)
+            return content, _stamp_of(os.fstat(file.fileno()))
 
 
 def _filesystem(place: str) -> Any:

@@ -52,11 +52,13 @@ class Index:
         left_out: How many members of each kind are no images of ours.
         ended: Whether the tar closes with its end mark; without, it may have been cut short
             between two members.
+        stamp: Changes when the file does; set by who opened it.
     """
 
     members: list[Member] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     ended: bool = True
+    stamp: str = ""
 
 
 def read_index(file: IO[bytes], place: str) -> Index:

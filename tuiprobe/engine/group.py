@@ -97,7 +97,9 @@ class Group:
             stack.enter_context(explaining_dead_workers())
             for run in runs.values():
                 stack.enter_context(run.extracting())
-            measure_together(list(members.values()), shards, plan.suite.sets, plan.spec.workers)
+            measure_together(
+                list(members.values()), shards, plan.suite.sets, plan.stamps, plan.spec.workers
+            )
         for i, run in runs.items():
             self._attempt(i, partial(_settle, run, members[i]))
 
@@ -129,7 +131,8 @@ def _alike(runs: dict[int, Stages]) -> list[list[int]]:
 def _images(run: Stages) -> tuple[object, ...]:
     plan = run.plan
     sources = tuple((name, dataset.source) for name, dataset in plan.suite.sets.items())
-    return sources, tuple(_content(s) for pieces in plan.shards.values() for s in pieces)
+    stamps = tuple(tuple(of_set.items()) for of_set in plan.stamps.values())
+    return sources, stamps, tuple(_content(s) for pieces in plan.shards.values() for s in pieces)
 
 
 def _content(shard: Shard) -> tuple[object, ...]:

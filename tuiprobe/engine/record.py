@@ -68,7 +68,7 @@ class PlanRecord(BaseModel):
 
 
 class SampleRecord(BaseModel):
-    """One line of ``samples.jsonl``: id, path and label within a set."""
+    """One line of ``samples.jsonl``: id, path and label within a set, and the image's stamp."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -76,6 +76,8 @@ class SampleRecord(BaseModel):
     set: str
     path: str
     label: int | None
+    size: int | None = None
+    changed: str | None = None
 
 
 class MeasuredRecord(BaseModel):
@@ -135,7 +137,8 @@ def record_of(plan: Plan) -> PlanRecord:
 def write_plan(plan: Plan, directory: RunDir) -> None:
     """Publishes ``spec.json``, ``plan.json`` and ``samples.jsonl``."""
     write_spec(plan.spec, directory)
-    write_text(directory.samples_file, "".join(_sample_lines(plan)))
+    write_text(directory.samples_file, "".join(_sample_lines(plan)))  # before the plan: a source
+    # that is written down vouches for the stamps
     write_json(directory.plan_file, record_of(plan).model_dump(mode="json"))
 
 
@@ -168,13 +171,15 @@ def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
 
 def _sample_lines(plan: Plan) -> list[str]:
     lines = []
-    for name, shards in plan.shards.items():
-        samples = plan.suite.sets[name].samples
-        for batch in (batch for shard in shards for batch in shard.batches):
-            for i in batch.tolist():
-                sample = samples[i]
-                entry = {"id": i, "set": name, "path": sample.path, "label": sample.label}
-                lines.append(json.dumps(entry) + "\n")
+    for name, dataset in plan.suite.sets.items():
+        samples = dataset.samples
+        for i, stamp in plan.stamps[name].items():
+            sample = samples[i]
+            entry = {
+                "id": i, "set": name, "path": sample.path, "label": sample.label,
+                "size": stamp.size, "changed": stamp.changed,
+            }  # fmt: skip
+            lines.append(json.dumps(entry) + "\n")
     return lines
 
 

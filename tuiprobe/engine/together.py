@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 
 from tuiprobe.datasets import Dataset
-from tuiprobe.engine.decoding import Batch, choose_workers, decode_together
+from tuiprobe.engine.decoding import Batch, Stamps, choose_workers, decode_together
 from tuiprobe.engine.extract import Extraction, out_of_memory
 from tuiprobe.engine.shards import Shard
 from tuiprobe.engine.stopping import Interrupted
@@ -61,6 +61,7 @@ def measure_together(
     members: Sequence[Member],
     shards: Iterable[Shard],
     datasets: dict[str, Dataset],
+    stamps: Stamps,
     requested_workers: int | None,
 ) -> None:
     """Measures what the members miss; one that fails or is cancelled does not stop the others.
@@ -69,12 +70,13 @@ def measure_together(
         members: Encoders with the same shards. Afterwards they say how far each one came.
         shards: All shards, in the order of the plan.
         datasets: Data set of each set name.
+        stamps: What the images looked like when the runs were planned.
         requested_workers: Worker processes that decode; None picks.
     """
     wanted = [shard for shard in shards if any(member.needs(shard) for member in members)]
     workers = choose_workers(requested_workers, sum(shard.size for shard in wanted))
     preprocesses = [member.extraction.preprocess for member in members]
-    with closing(decode_together(wanted, datasets, preprocesses, workers)) as stream:
+    with closing(decode_together(wanted, datasets, stamps, preprocesses, workers)) as stream:
         for shard in wanted:
             if not _any_active(members):
                 return
