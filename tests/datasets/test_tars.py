@@ -200,11 +200,14 @@ def pax(content: bytes) -> bytes:
 
 MEMBER = header("a.jpg", b"00000000000\0")
 RECORDS = b"".join(b"12 a%05d=x\n" % (number % 100_000) for number in range(87_000))
+LONG = b"1000000 a=".ljust(999_999, b"x") + b"\n"
 BOMBS = {
     "digits": lambda: pax(b"9" * 2**20) + MEMBER,
     "digits before a space": lambda: pax(b"9" * 2**19 + b" a=" + b"9" * 2**18) + MEMBER,
     "chained": lambda: pax(RECORDS) * 40 + MEMBER,
     "one a member": lambda: (pax(RECORDS) + MEMBER) * 40,
+    "chained, one record": lambda: pax(LONG) * 40 + MEMBER,
+    "one a member, one record": lambda: (pax(LONG) + MEMBER) * 40,
     "few records, often": lambda: (pax(RECORDS[:10_000]) + MEMBER) * 4000,
 }
 
