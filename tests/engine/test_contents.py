@@ -13,9 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from tests.datasets.broden_tree import write_tree
+from tests.datasets.broden_tree import write_map, write_tree
 from tests.datasets.trees import picture
 from tests.engine.test_extract import Spread, to_tensor
 from tests.engine.test_together import member_of, together
@@ -317,6 +316,21 @@ def test_a_map_belongs_to_the_content_of_its_image(tmp_path: Path) -> None:
     root = write_tree(tmp_path / "broden")
     plan = plan_of(source, f"broden:{root}")
     Resumed(plan, tmp_path / "run").stages.extract()
-    path = next(root.rglob("*_color.png"))
-    Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
-    assert plan_of(source, f"broden:{root}").key != plan.key
+    path = root / "images" / "ade20k" / "ADE_1_color.png"
+    write_map(path, np.full((8, 8), 4))
+    changed = plan_of(source, f"broden:{root}")
+    assert changed.key != plan.key
+    with pytest.raises(DataError, match=r"ADE_1\.jpg of broden"):
+        Resumed(changed, tmp_path / "run")
+
+
+def test_labels_are_read_again_where_maps_change_before_they_are_measured(tmp_path: Path) -> None:
+    source = f"imagefolder:{write_images(tmp_path / 'data')}"
+    root = write_tree(tmp_path / "broden")
+    Resumed(plan_of(source, f"broden:{root}"), tmp_path / "run")
+    first = (tmp_path / "run" / "concepts.safetensors").read_bytes()
+    Resumed(plan_of(source, f"broden:{root}"), tmp_path / "run")
+    assert (tmp_path / "run" / "concepts.safetensors").read_bytes() == first
+    (root / "images" / "dtd" / "dotted_1_color.png").touch()
+    Resumed(plan_of(source, f"broden:{root}"), tmp_path / "run")
+    assert (tmp_path / "run" / "concepts.safetensors").read_bytes() != first
