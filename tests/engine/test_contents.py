@@ -10,6 +10,7 @@ import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,8 +53,8 @@ def write_images(root: Path, seed: int = 0, format: str = "BMP", count: int = IM
     return root
 
 
-def plan_of(source: str, concepts: str | None = None, capacity: int = 99) -> Plan:
-    module = Spread(capacity)
+def plan_of(source: str, concepts: str | None = None, **options: Any) -> Plan:
+    module = Spread(capacity=99)
     encoder = Encoder(
         name="py:test",
         architecture="spread",
@@ -69,7 +70,7 @@ def plan_of(source: str, concepts: str | None = None, capacity: int = 99) -> Pla
     )
     spec = RunSpec(
         model="py:test", data=source, batch_size=BATCH, shard_batches=1, workers=0, top_k=3,
-        concepts=concepts,
+        concepts=concepts, **options,
     )  # fmt: skip
     return make_plan(spec, encoder, add_concepts(load_suite(source), spec))
 
@@ -334,3 +335,25 @@ def test_labels_are_read_again_where_maps_change_before_they_are_measured(tmp_pa
     (root / "images" / "dtd" / "dotted_1_color.png").touch()
     Resumed(plan_of(source, f"broden:{root}"), tmp_path / "run")
     assert (tmp_path / "run" / "concepts.safetensors").read_bytes() != first
+
+
+def test_a_head_is_fitted_anew_where_its_images_may_have_changed(tmp_path: Path) -> None:
+    source = f"imagefolder:{write_images(tmp_path / 'data')}"
+    plan = plan_of(source, sample=8, head="probe")
+    Resumed(plan, tmp_path / "run").finish()
+    head = tmp_path / "run" / "head.safetensors"
+    before = head.read_bytes()
+    Resumed(plan_of(source, sample=8, head="probe"), tmp_path / "run").finish()
+    assert head.read_bytes() == before
+    (dataset,) = plan.suite.sets.values()
+    (measured,) = plan.stamps.values()
+    fitted_to = next(one for one in dataset.samples if one.id not in measured)
+    (tmp_path / "data" / fitted_to.path).write_bytes(encoded(99, "BMP"))
+    again = Resumed(plan_of(source, sample=8, head="probe"), tmp_path / "run")
+    assert (again.left, again.compared) == (0, False)
+    again.finish()
+    Resumed(plan_of(source, sample=8, head="probe"), tmp_path / "undisturbed").finish()
+    weight = read_arrays(head)[0]["weight"]
+    theirs = read_arrays(tmp_path / "undisturbed" / "head.safetensors")[0]["weight"]
+    assert np.array_equal(weight, theirs)
+    assert head.read_bytes() != before
