@@ -115,7 +115,10 @@ def _source(base: Path, source: str) -> str:
 
 
 def _below(base: Path, text: str) -> str:
-    return str(base / Path(text).expanduser())
+    try:
+        return str(base / Path(text).expanduser())
+    except RuntimeError as error:  # the home of an unknown user
+        raise UsageError(f"{text!r}: {error}") from error
 
 
 def _table(path: Path, key: str, content: dict[str, Any]) -> dict[str, Any]:

@@ -156,3 +156,22 @@ def test_a_kept_index_that_is_no_file_is_made_anew(kind: str, tmp_path: Path) ->
     (kept,) = cache.iterdir()
     SPECIAL[kind](kept)
     assert index_of(str(path), cache) == first
+
+
+@pytest.mark.parametrize("rest", ["a\0b", "/" + "x" * 5000, "~nobody-of-this-name/x"])
+@pytest.mark.parametrize("kind", ["imagefolder", "objectnet", "webdataset", "suite", "hf", "csv"])
+def test_impossible_paths_are_named(kind: str, rest: str) -> None:
+    load = load_concepts if kind == "csv" else load_suite
+    with pytest.raises(TuiprobeError):
+        load(f"{kind}:{rest}")
+
+
+def test_impossible_paths_in_files_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    for text in ('id = "imagefolder:a\\u0000b"', 'id = "imagefolder:~nobody-of-this-name"'):
+        path.write_text(text)
+        with pytest.raises(TuiprobeError, match=r"x\.toml: id"):
+            load_suite(f"suite:{path}")
+    path.write_text('data = "imagefolder:~nobody-of-this-name/x"')
+    with pytest.raises(TuiprobeError, match="nobody"):
+        read_grid(path)
