@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tuiprobe.catalog.presets import presets
-from tuiprobe.errors import UsageError
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.files import read_regular
 from tuiprobe.spec import RunSpec
 
 SHIPPED = Path(__file__).with_name("catalog") / "paper.toml"
+
+MAX_BYTES = 2**20
+"""Largest grid file."""
 
 KEYS = ("suite", "data", "output", "models", "options", "checkpoints")
 
@@ -111,7 +115,10 @@ def _source(base: Path, source: str) -> str:
 
 
 def _below(base: Path, text: str) -> str:
-    return str(base / Path(text).expanduser())
+    try:
+        return str(base / Path(text).expanduser())
+    except RuntimeError as error:  # the home of an unknown user
+        raise UsageError(f"{text!r}: {error}") from error
 
 
 def _table(path: Path, key: str, content: dict[str, Any]) -> dict[str, Any]:
@@ -135,8 +142,10 @@ def _refuse_unknown(path: Path, prefix: str, found: dict[str, Any], known: tuple
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(read_regular(path, MAX_BYTES).decode("utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read the grid {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeError) as error:
+    except DataError as error:
+        raise UsageError(str(error)) from error
+    except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not TOML: {error}") from error

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-DIRECTORY_VERSION = 1
+DIRECTORY_VERSION = 2
 """Version of the run directory's contents; part of every key."""
 
 FINAL_TAP = "embedding"

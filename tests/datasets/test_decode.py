@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,7 @@ from PIL import Image
 from skimage import data
 
 from tuiprobe.datasets import UnreadableImageError
+from tuiprobe.datasets.content import read_file
 from tuiprobe.datasets.decode import decode_image, readable_extensions
 
 PICTURE = data.chelsea()[:100, :150]
@@ -95,9 +100,98 @@ def test_damage_is_told_apart_from_a_picture(content: bytes, cause: str) -> None
 
 
 def test_a_huge_image_is_refused_before_it_is_decoded() -> None:
+    with pytest.raises(UnreadableImageError, match="100 megapixels take 763 MiB"):
+        decode_image(encoded(Image.new("1", (10_000, 10_000)), "PNG"))
     file = encoded(Image.new("1", (20_000, 20_000)), "PNG")
-    with pytest.raises(UnreadableImageError, match="400 megapixels"):
+    with pytest.raises(UnreadableImageError, match="more than 134 megapixels"):
         decode_image(file)
+
+
+def strips(mode: str, width: int, height: int, tags: dict[int, int] | None = None) -> bytes:
+    """Returns a TIFF of zeros of which all strips lie in one place of the file."""
+    depth, photometric, format_ = {"F": (32, 1, 3), "L": (8, 1, 1), "I;16": (16, 1, 1)}[mode]
+    row = width * depth // 8
+    packed = zlib.compress(bytes(row * 16), 9)
+    count = -(-height // 16)
+    long, short = 4, 3
+    wanted = [
+        (256, long, [width]), (257, long, [height]), (258, short, [depth]), (259, short, [8]),
+        (262, short, [photometric]), (273, long, [8] * count), (277, short, [1]),
+        (278, long, [16]), (279, long, [len(packed)] * count), (339, short, [format_]),
+        *((tag, long, [value]) for tag, value in (tags or {}).items()),
+    ]  # fmt: skip
+    body = bytearray(packed + b"\0" * (len(packed) % 2))
+    entries = b""
+    for tag, kind, values in sorted(wanted):
+        data = struct.pack(f"<{len(values)}{'I' if kind == long else 'H'}", *values)
+        if len(data) > 4:
+            body, data = body + data, struct.pack("<I", 8 + len(body))
+        entries += struct.pack("<HHI", tag, kind, len(values)) + data.ljust(4, b"\0")
+    head = struct.pack("<2sHI", b"II", 42, 8 + len(body))
+    return head + body + struct.pack("<H", len(wanted)) + entries + bytes(4)
+
+
+def shared_tags(count: int, each: int) -> bytes:
+    """Returns a TIFF of which many tags take their value from the same bytes."""
+    entries = b"".join(struct.pack("<HHII", 1000 + i, 1, each, 8) for i in range(count))
+    head = struct.pack("<2sHI", b"II", 42, 8 + each)
+    return head + bytes(each) + struct.pack("<H", count) + entries + bytes(4)
+
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS binds on Linux alone")
+
+BOMBS = {
+    "float": lambda: strips("F", 13_300, 13_300),
+    "16 bits": lambda: strips("I;16", 13_300, 13_300),
+    "tile": lambda: strips("L", 16, 16, {322: 30_000, 323: 30_000}),
+    "tags": lambda: shared_tags(4000, 200_000),
+    "exif": lambda: encoded(
+        Image.new("RGB", (4, 4)), "PNG", exif=b"Exif\0\0" + shared_tags(4000, 200_000)
+    ).getvalue(),
+    "icon": lambda: icon(encoded(Image.new("1", (30_000, 30_000)), "PNG").getvalue()),
+}
+
+
+def icon(png: bytes) -> bytes:
+    """Returns an icon that says it holds a picture of 16 x 16."""
+    return struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(png), 22) + png
+
+
+@LINUX
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_small_files_cannot_take_gigabytes(bomb: str, tmp_path: Path) -> None:
+    path = tmp_path / "bomb"
+    path.write_bytes(BOMBS[bomb]())
+    assert path.stat().st_size < 1.2e6
+    done = subprocess.run(
+        [sys.executable, "-c", WITHIN_A_GIGABYTE, path],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "limit" in done.stdout, done.stdout + done.stderr
+
+
+WITHIN_A_GIGABYTE = """
+import resource, sys
+from tuiprobe.datasets import UnreadableImageError
+from tuiprobe.datasets.decode import decode_image
+resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+try:
+    print(decode_image(open(sys.argv[1], "rb")))
+except UnreadableImageError as error:
+    print(error)
+"""
+
+
+@LINUX
+def test_what_the_limit_allows_stays_within_it(tmp_path: Path) -> None:
+    path = tmp_path / "large.tif"
+    path.write_bytes(strips("F", 4000, 4000))
+    bounded = WITHIN_A_GIGABYTE.replace("2**30", "(350 + 150) * 2**20")  # 122 MiB, and the program
+    done = subprocess.run(
+        [sys.executable, "-c", bounded, path],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "RGB" in done.stdout, done.stdout + done.stderr
 
 
 def test_values_without_a_range_are_refused() -> None:
@@ -119,7 +213,7 @@ def test_random_damage_never_escapes_as_another_error(seed: int) -> None:
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImageError, match="gone"):
-        decode_image(str(tmp_path / "gone.png"))
+        read_file(tmp_path / "gone.png")
 
 
 def test_postscript_is_no_image_extension() -> None:

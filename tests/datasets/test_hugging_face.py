@@ -126,3 +126,36 @@ def test_a_source_on_the_command_line(saved: Path, monkeypatch: pytest.MonkeyPat
     suite = load_suite("hf:animals:validation")
     assert list(suite.sets) == ["animals-validation"]
     assert suite.source == f"hf:{saved}:validation"
+
+
+def test_stamps_tell_rows_apart_without_reading_them(saved: Path, tmp_path: Path) -> None:
+    found = HuggingFaceSet(f"{saved}:validation")
+    for sample in found.samples:
+        content = found.read(sample)
+        assert content.data == jpeg(sample.id)
+        assert found.stamp(sample) == content.stamp
+        assert content.stamp.size == len(jpeg(sample.id))
+    (file,) = (saved / "validation").glob("*.arrow")
+    file.touch()
+    assert found.read(found.samples[0]).stamp != found.stamp(found.samples[0])
+
+
+def test_images_beside_the_rows_have_stamps_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = tmp_path / "a.jpg"
+    picture.write_bytes(jpeg(1))
+    features = datasets.Features({"image": datasets.Image()})
+    stored = [{"bytes": None, "path": str(picture)}, {"bytes": jpeg(2), "path": None}]
+    made = datasets.Dataset.from_dict({"image": stored}, features=features)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: made)
+    found = HuggingFaceSet("owner/name:test")
+    first, second = found.samples
+    assert [found.read(one).data for one in found.samples] == [jpeg(1), jpeg(2)]
+    assert [found.stamp(one) for one in found.samples] == [
+        found.read(one).stamp for one in found.samples
+    ]
+    assert found.stamp(second).changed is None, "rows in memory can only be compared by content"
+    before = found.stamp(first)
+    picture.write_bytes(jpeg(3))
+    assert found.stamp(first) != before

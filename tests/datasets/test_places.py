@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 
 import pytest
 
-from tuiprobe.datasets import places
+from tuiprobe.datasets import file_search, places
 from tuiprobe.errors import DataError
 
 
@@ -28,6 +29,46 @@ def test_a_home_folder_and_brackets_in_a_folder_name_are_read(
     (folder / "x.tar").write_bytes(b"")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert places.expand("~/set [1]") == [str(folder / "x.tar")]
+
+
+def test_a_pattern_finds_what_a_shell_finds(tmp_path: Path) -> None:
+    for name in ("a/b/c/1.tar", "a/2.tar", "3.tar", ".x/4.tar", "a/.5.tar", "a/b/6.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    os.mkfifo(tmp_path / "a" / "pipe.tar")
+    (tmp_path / "a" / "round").symlink_to(tmp_path)
+    for pattern, found in {
+        "**/*.tar": ["3.tar", "a/2.tar", "a/b/c/1.tar"],
+        "**/**/b/**/*.tar": ["a/b/c/1.tar"],
+        "*/?.tar": ["a/2.tar"],
+        "a/**": ["a/2.tar", "a/b/6.txt", "a/b/c/1.tar"],
+        "[ab]/b/[a-c]/*": ["a/b/c/1.tar"],
+        ".*/*.tar": [".x/4.tar"],
+        "a/round/*.tar": ["a/round/3.tar"],
+    }.items():
+        assert places.expand(f"{tmp_path}/{pattern}") == [str(tmp_path / one) for one in found]
+
+
+def test_a_pattern_over_the_whole_machine_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path
+    for _ in range(60):  # as many ways through it as 60 over 5: five million
+        folder = folder / "d"
+    folder.mkdir(parents=True)
+    with pytest.raises(DataError, match="matches no file"):
+        places.expand(f"{tmp_path}/**/d/**/d/**/d/**/d/**/d/*.tar")
+    monkeypatch.setattr(file_search, "MAX_LOOKED_AT", 20)
+    with pytest.raises(DataError, match="more than 20 files"):
+        places.expand(f"{tmp_path}/**/**/**/*")
+
+
+def test_braces_without_end_are_refused() -> None:
+    assert places.expand_braces("x{a}" * 3000) == ["xa" * 3000]
+    with pytest.raises(DataError, match="more than 100,000 shards"):
+        places.expand_braces("{a,b}" * 3000)
+    long = "9" * 5000
+    assert places.expand_braces(f"{{0..{long}}}") == [f"0..{long}"]
 
 
 @pytest.mark.parametrize(
@@ -60,8 +101,9 @@ def test_urls_of_allowed_schemes_are_not_looked_for_on_disk() -> None:
 def test_a_range_is_read_and_ends_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(bytes(range(100)))
-    assert places.read_range(str(path), 10, 5) == bytes(range(10, 15))
-    assert places.read_range(str(path), 98, 5) == bytes([98, 99])
+    stamp = places.stamp(str(path))
+    assert places.read_range(str(path), 10, 5) == (bytes(range(10, 15)), stamp)
+    assert places.read_range(str(path), 98, 5) == (bytes([98, 99]), stamp)
     with pytest.raises(DataError, match="does not exist"):
         places.read_range(str(tmp_path / "gone"), 0, 1)
 

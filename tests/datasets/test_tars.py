@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -188,6 +190,78 @@ def test_a_pax_header_cannot_send_the_reader_backwards_or_too_deep() -> None:
     chain = header("pax", b"%011o\0" % len(small), b"x") + small.ljust(512, b"\0")
     with pytest.raises(DataError, match="damaged"):
         index(chain * 3000 + b"\0" * 1024)
+
+
+def pax(content: bytes) -> bytes:
+    """Returns an extended header of any content."""
+    padded = content.ljust(-(-len(content) // 512) * 512, b"\0")
+    return header("pax", b"%011o\0" % len(content), b"x") + padded
+
+
+MEMBER = header("a.jpg", b"00000000000\0")
+RECORDS = b"".join(b"12 a%05d=x\n" % (number % 100_000) for number in range(87_000))
+LONG = b"1000000 a=".ljust(999_999, b"x") + b"\n"
+BOMBS = {
+    "digits": lambda: pax(b"9" * 2**20) + MEMBER,
+    "digits before a space": lambda: pax(b"9" * 2**19 + b" a=" + b"9" * 2**18) + MEMBER,
+    "chained": lambda: pax(RECORDS) * 40 + MEMBER,
+    "one a member": lambda: (pax(RECORDS) + MEMBER) * 40,
+    "chained, one record": lambda: pax(LONG) * 40 + MEMBER,
+    "one a member, one record": lambda: (pax(LONG) + MEMBER) * 40,
+    "few records, often": lambda: (pax(RECORDS[:10_000]) + MEMBER) * 4000,
+}
+
+BOUNDED = """
+import resource, sys, time
+from tuiprobe.datasets.tars import read_index
+from tuiprobe.errors import DataError
+if sys.platform == "linux":
+    resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+begin = time.process_time()
+try:
+    read_index(open(sys.argv[1], "rb"), "x.tar")
+except DataError as error:
+    print(error)
+assert time.process_time() - begin < 10
+"""
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_extended_headers_take_neither_gigabytes_nor_minutes(bomb: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    path.write_bytes(BOMBS[bomb]() + bytes(1024))
+    done = subprocess.run(
+        [sys.executable, "-c", BOUNDED, path],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "x.tar is damaged: a" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_header_of_the_whole_archive_names_no_member() -> None:
+    comment = tarfile.TarInfo.create_pax_global_header({"comment": "of git"})
+    assert [m.name for m in index(comment + WHOLE).members] == ["0.jpg", "1.jpg", "2.jpg"]
+    with pytest.raises(DataError, match="all members a name or size"):
+        index(tarfile.TarInfo.create_pax_global_header({"path": "b.jpg"}) + WHOLE)
+
+
+@pytest.mark.parametrize("format", ["gnu", "pax"])
+def test_sparse_members_are_passed_over_whole(format: str, tmp_path: Path) -> None:
+    if "GNU tar" not in subprocess.run(["tar", "--version"], capture_output=True, text=True).stdout:
+        pytest.skip("GNU tar alone writes sparse members")
+    with (tmp_path / "1.jpg").open("wb") as file:
+        for place in range(60):  # more holes than the header itself has room for
+            file.seek(place * 2**17)
+            file.write(b"x")
+    (tmp_path / "2.jpg").write_bytes(jpeg(2))
+    subprocess.run(
+        ["tar", "-S", f"--format={format}", "-cf", "x.tar", "1.jpg", "2.jpg"],
+        cwd=tmp_path, check=True,
+    )  # fmt: skip
+    content = (tmp_path / "x.tar").read_bytes()
+    found = index(content)
+    assert found.left_out == {"special files": 1}
+    (member,) = found.members
+    assert content[member.offset : member.offset + member.size] == jpeg(2)
 
 
 def test_a_class_is_a_short_text() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import struct
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torchvision.datasets
 
 from tests.datasets.trees import jpeg
 from tuiprobe.datasets import UnreadableImageError
+from tuiprobe.datasets.content import digest_of
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.torchvision_sets import READERS, TorchvisionSet
 from tuiprobe.errors import DataError, UsageError
@@ -99,3 +101,20 @@ def test_missing_files_are_never_downloaded(
 def test_what_cannot_be_understood_says_so(text: str, cause: str) -> None:
     with pytest.raises(UsageError, match=cause):
         TorchvisionSet(text)
+
+
+def test_stamps_hold_the_pixels_in_memory_and_nothing_for_files(root: Path, tmp_path: Path) -> None:
+    digits = TorchvisionSet(f"MNIST:{root}")
+    assert digits.stamp(digits.samples[0]) == digits.read(digits.samples[1]).stamp
+    shutil.copytree(root, tmp_path / "copy")
+    copied = TorchvisionSet(f"MNIST:{tmp_path / 'copy'}")
+    assert copied.stamp(copied.samples[0]) == digits.stamp(digits.samples[0])
+    path = tmp_path / "copy" / "MNIST" / "raw" / "t10k-images-idx3-ubyte"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    altered = TorchvisionSet(f"MNIST:{tmp_path / 'copy'}")
+    assert altered.stamp(altered.samples[0]) != digits.stamp(digits.samples[0])
+    last = digits.samples[-1]
+    assert digest_of(altered, last) != digest_of(digits, last)
+    files = TorchvisionSet(f"EuroSAT:{root}")
+    assert files.stamp(files.samples[0]).changed is None

@@ -13,6 +13,8 @@ from safetensors.numpy import load_file
 from torch import nn
 
 from tuiprobe.datasets import Sample, Suite, UnreadableImageError
+from tuiprobe.datasets.base import Stamp
+from tuiprobe.datasets.content import Content
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.fingerprint import current_fingerprint
 from tuiprobe.engine.live import LiveView
@@ -35,6 +37,12 @@ class Numbers:
 
     source, classes, notes = "numbers", (), ()
     samples = tuple(Sample(i, f"{i:03}.png", None) for i in range(IMAGES))
+
+    def stamp(self, sample: Sample) -> Stamp:
+        return Stamp(None, "never")
+
+    def read(self, sample: Sample) -> Content:
+        return Content(self.open(sample), self.stamp(sample))
 
     def open(self, sample: Sample) -> Image.Image:
         if sample.id in BROKEN:

@@ -35,7 +35,7 @@ def member_of(plan: Plan, place: Path, unreadable: float = 0.2) -> Member:
 
 
 def together(plan: Plan, *members: Member, workers: int = 0) -> None:
-    measure_together(members, plan.shards["val"], plan.suite.sets, workers)
+    measure_together(members, plan.shards["val"], plan.suite.sets, plan.stamps, workers)
 
 
 def same_shards(plan: Plan, one: Path, other: Path) -> bool:

@@ -11,6 +11,8 @@ from tuiprobe.errors import DataError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from tuiprobe.datasets.content import Content
+
 
 class UnreadableImageError(DataError):
     """One image cannot be decoded; the engine skips, counts and lists it."""
@@ -29,6 +31,19 @@ class Sample:
     id: int
     path: str
     label: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A cheap stand-in for the content of an image: it differs where the content may.
+
+    Attributes:
+        size: Bytes of the file or member; None where there is none. Part of a run's key.
+        changed: When it changed last, or what else tells; None if only reading it can.
+    """
+
+    size: int | None
+    changed: str | None
 
 
 class Dataset(Protocol):
@@ -56,6 +71,18 @@ class Dataset(Protocol):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader of the report should know."""
+        ...
+
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns the stamp of one sample without reading it."""
+        ...
+
+    def read(self, sample: Sample) -> Content:
+        """Reads what is stored for one sample.
+
+        Raises:
+            UnreadableImageError: If it cannot be read.
+        """
         ...
 
     def open(self, sample: Sample) -> Image:

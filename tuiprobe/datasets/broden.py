@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.base import Sample, UnreadableImageError
+from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.concepts import Annotation, Concept
+from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.csv_table import Table, inside, read_table
-from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.load import safe_name
 from tuiprobe.errors import DataError
 
@@ -91,9 +91,33 @@ class Broden:
         """All samples in byte order of their paths below ``images/``."""
         return tuple(Sample(i, row.image, None) for i, row in enumerate(self._rows))
 
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns size and times of the picture, and those of its maps."""
+        stamp = stamp_file(self.root / "images" / sample.path)
+        return _joined(stamp, [stamp_file(path) for path in self._map_files(sample)])
+
+    def read(self, sample: Sample) -> Content:
+        """Reads the picture and its maps.
+
+        Raises:
+            UnreadableImageError: If one of them cannot be read.
+        """
+        content = read_file(self.root / "images" / sample.path)
+        maps = [read_file(path) for path in self._map_files(sample)]
+        return replace(
+            content,
+            stamp=_joined(content.stamp, [one.stamp for one in maps]),
+            beside=tuple(one.data for one in maps if isinstance(one.data, bytes)),
+        )
+
     def open(self, sample: Sample) -> Image:
         """Decodes one picture."""
-        return decode_image(str(self.root / "images" / sample.path))
+        return read_file(self.root / "images" / sample.path).image()
+
+    def _map_files(self, sample: Sample) -> list[Path]:
+        cells = self._rows[sample.id].cells
+        entries = (entry for cell in cells for entry in _entries(cell) if not _is_number(entry))
+        return [self.root / "images" / entry for entry in entries]
 
     def annotation(self, sample: Sample) -> Annotation:
         """Reads the labels and maps of one image.
@@ -124,7 +148,7 @@ class Broden:
         """Places of the concepts on one map, and which part of it shows each."""
         path = self.root / "images" / entry
         try:
-            pixels = np.asarray(decode_image(str(path)))
+            pixels = np.asarray(read_file(path).image())
         except UnreadableImageError as error:
             raise DataError(
                 f"{path}: {error}; it is the {category} map of {row.image} "
@@ -183,6 +207,11 @@ class Broden:
                 raise DataError(
                     f"{self._index.path}: {one.image} is on lines {one.line} and {other.line}"
                 )
+
+
+def _joined(stamp: Stamp, maps: list[Stamp]) -> Stamp:
+    parts = [str(stamp.changed), *(f"{one.size} {one.changed}" for one in maps)]
+    return Stamp(stamp.size, ", ".join(parts))
 
 
 def _entries(cell: str) -> list[str]:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.base import Sample
+from tuiprobe.datasets.base import Sample, Stamp
 from tuiprobe.datasets.concepts import Annotation, Concept
+from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.csv_table import inside, read_table
-from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.load import safe_name
 from tuiprobe.datasets.order import hash_ids
 from tuiprobe.errors import DataError
@@ -91,9 +91,17 @@ class ConceptCsv:
         hashed = hash_ids(np.arange(len(self._sorted), dtype=np.int64), 0)
         return np.asarray(hashed % np.uint64(2) == 0)
 
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns size and times of a picture's file."""
+        return stamp_file(self.path.parent / sample.path)
+
+    def read(self, sample: Sample) -> Content:
+        """Reads the file of a picture."""
+        return read_file(self.path.parent / sample.path)
+
     def open(self, sample: Sample) -> Image:
         """Decodes one picture."""
-        return decode_image(str(self.path.parent / sample.path))
+        return self.read(sample).image()
 
     def annotation(self, sample: Sample) -> Annotation:
         """Returns what the CSV says of one image."""

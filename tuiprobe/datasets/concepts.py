@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.base import Dataset, Sample, Suite
+from tuiprobe.datasets.load import naming
 from tuiprobe.errors import UsageError
 
 CONCEPT_SOURCES = ("miniature", "broden:DIR", "csv:FILE")
@@ -82,6 +83,11 @@ def load_concepts(source: str) -> ConceptDataset:
         UsageError: If no such kind of source exists.
         DataError: If the source exists but cannot be used.
     """
+    with naming(source):
+        return _opened(source)
+
+
+def _opened(source: str) -> ConceptDataset:
     kind, _, rest = source.partition(":")
     if source == "miniature":
         from tuiprobe.miniature.concept_data import MiniatureConcepts

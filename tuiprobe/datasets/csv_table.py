@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tuiprobe.errors import DataError
+from tuiprobe.files import read_regular
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def read_table(path: Path, needed: Sequence[str]) -> Table:
         DataError: If it is missing, not text, has no row, or rows and header do not fit.
     """
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
         text = content.decode("utf-8-sig")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error

@@ -7,19 +7,54 @@ orientation is honoured.
 
 from __future__ import annotations
 
+import io
+import struct
+import sys
+import warnings
+from collections.abc import Callable
 from functools import cache
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from tuiprobe.datasets.base import UnreadableImageError
 
-MAX_PIXELS = 178_956_970
-"""Largest image that is decoded: Pillow's own decompression-bomb limit, about 179 megapixels."""
+MAX_DECODED_BYTES = 512 * 2**20
+"""Memory that decoding one image may take: 134 megapixels of RGB, 67 of what is converted to it."""
 
-# Formats that start another program (Ghostscript) or that Pillow only identifies.
-_NOT_PICTURES = {"EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF", "FPX", "MIC"}
+MAX_TAG_BYTES = 16 * 2**20
+"""Size of all values in a TIFF or EXIF directory: each number of 4 bytes becomes one of Python's,
+which take forty, and in older versions of Pillow tags may share the bytes they stand for.
+"""
+
+MAX_TAGS = 4096
+
+# Pillow keeps RGB in 4 bytes a pixel, and no mode takes more; a conversion holds both.
+_RGB_BYTES, _CONVERTED_BYTES = 4, 8
+_CODEC_BYTES = {"JPEG2000": 16}  # it decodes to 32-bit integers first
+
+# Formats that start another program (Ghostscript), that Pillow only identifies, or that it
+# unpacks without a limit (FITS).
+_NOT_PICTURES = {"EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF", "FPX", "MIC", "FITS"}
+
+_BIG_TIFF = 43
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes an image upright, by its EXIF orientation."""
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
+_ROWS_AT_ONCE = 256
+_TYPE_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+"""Bytes of each type of a TIFF value; those left out take one."""
 
 
 @cache
@@ -40,11 +75,11 @@ def readable_extensions() -> frozenset[str]:
     return frozenset(ext for ext, name in Image.registered_extensions().items() if name in formats)
 
 
-def decode_image(file: IO[bytes] | str) -> Image.Image:
+def decode_image(file: IO[bytes]) -> Image.Image:
     """Decodes the first frame of an image file, upright, to RGB.
 
     Args:
-        file: Path or binary file object.
+        file: Binary file object.
 
     Returns:
         A loaded image of mode ``RGB``.
@@ -54,11 +89,12 @@ def decode_image(file: IO[bytes] | str) -> Image.Image:
     """
     previous = Image.MAX_IMAGE_PIXELS
     try:
-        Image.MAX_IMAGE_PIXELS = None  # our own check below reports the size; Pillow's warns first
-        with Image.open(file, formats=readable_formats()) as image:
-            _refuse_huge(image.size)
-            image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+        # Pillow's own check also sees a picture that is larger than the icon around it says. It
+        # warns from its limit on, and refuses from twice as many pixels on.
+        Image.MAX_IMAGE_PIXELS = MAX_DECODED_BYTES // _RGB_BYTES // 2
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _decoded(file)
     except UnreadableImageError:
         raise
     except Exception as error:
@@ -69,48 +105,100 @@ def decode_image(file: IO[bytes] | str) -> Image.Image:
         Image.MAX_IMAGE_PIXELS = previous
 
 
-def _refuse_huge(size: tuple[int, int]) -> None:
+def _decoded(file: IO[bytes]) -> Image.Image:
+    refuse_many_tags(file)
+    with Image.open(file, formats=readable_formats()) as image:
+        _refuse_huge(image.size, image)
+        if isinstance(image, TiffImageFile) and _TILE_WIDTH in image.tag_v2:
+            _refuse_huge((image.tag_v2[_TILE_WIDTH], image.tag_v2[_TILE_LENGTH]), image)
+        image.load()
+        refuse_many_tags(io.BytesIO(image.info.get("exif", b"").removeprefix(b"Exif\0\0")))
+        return _to_rgb(_upright(image))
+
+
+def _refuse_huge(size: tuple[int, int], image: Image.Image) -> None:
     pixels = size[0] * size[1]
-    if pixels > MAX_PIXELS:
+    each = _RGB_BYTES if image.mode == "RGB" else _CONVERTED_BYTES
+    needed = pixels * (each + _CODEC_BYTES.get(image.format or "", 0))
+    if needed > MAX_DECODED_BYTES:
         raise UnreadableImageError(
-            f"{size[0]} x {size[1]} = {pixels / 1e6:.0f} megapixels, above the limit of "
-            f"{MAX_PIXELS / 1e6:.0f}"
+            f"{size[0]} x {size[1]} = {pixels / 1e6:.0f} megapixels take {needed / 2**20:,.0f} MiB "
+            f"of memory, above the limit of {MAX_DECODED_BYTES / 2**20:.0f}"
         )
-    if pixels == 0:
+    if pixels <= 0:
         raise UnreadableImageError("an image without pixels")
+
+
+def refuse_many_tags(file: IO[bytes]) -> None:
+    """Looks through the first directory of a TIFF, or of EXIF data, which have one format.
+
+    Raises:
+        UnreadableImageError: If it has too many tags, or their values take too many bytes.
+    """
+    head = file.read(16).ljust(16, b"\0")
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    if order is not None:
+        big = struct.unpack_from(order + "H", head, 2)[0] == _BIG_TIFF
+        count, entry = ("Q", "HHQ8x") if big else ("H", "HHI4x")
+        (start,) = struct.unpack_from(order + ("Q" if big else "I"), head, 8 if big else 4)
+        file.seek(min(start, sys.maxsize))
+        size = struct.calcsize(order + count)
+        (tags,) = struct.unpack(order + count, file.read(size).ljust(size, b"\0"))
+        layout = struct.Struct(order + entry)
+        entries = file.read(min(tags, MAX_TAGS) * layout.size)
+        values = layout.iter_unpack(entries[: len(entries) // layout.size * layout.size])
+        taken = sum(_TYPE_BYTES.get(kind, 1) * n for _, kind, n in values)
+        if tags > MAX_TAGS or taken > MAX_TAG_BYTES:
+            raise UnreadableImageError(
+                f"{tags:,} tags of {taken:,} bytes, above the limit of {MAX_TAGS:,} tags and "
+                f"{MAX_TAG_BYTES:,} bytes"
+            )
+    file.seek(0)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "RGB":
         return image
-    if image.mode.startswith("I;16"):
-        return _from_integers(np.asarray(image))
-    if image.mode == "I":
-        return _from_integers(np.asarray(image))
+    if image.mode.startswith("I"):
+        return _by_rows(image, _from_integers)
     if image.mode == "F":
-        return _from_floats(np.asarray(image))
+        return _by_rows(image, _from_floats)
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # straight to RGB warns and treats the colour key as paint
     return image.convert("RGB")
 
 
-def _from_integers(values: np.ndarray) -> Image.Image:
+def _by_rows(image: Image.Image, convert: Callable[[np.ndarray], np.ndarray]) -> Image.Image:
+    """Converts a one-band image a few rows at a time, so that no second copy of it is needed."""
+    result = Image.new("RGB", image.size)
+    for top in range(0, image.height, _ROWS_AT_ONCE):
+        bottom = min(top + _ROWS_AT_ONCE, image.height)
+        rows = convert(np.asarray(image.crop((0, top, image.width, bottom))))
+        result.paste(Image.fromarray(rows).convert("RGB"), (0, top))
+    return result
+
+
+def _from_integers(values: np.ndarray) -> np.ndarray:
     if values.min() < 0 or values.max() > 65535:
         raise UnreadableImageError("a 32-bit integer image has no agreed range of brightness")
-    return Image.fromarray((values // 257).astype(np.uint8)).convert("RGB")
+    return np.asarray(values // 257, dtype=np.uint8)
 
 
-def _from_floats(values: np.ndarray) -> Image.Image:
+def _from_floats(values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
         raise UnreadableImageError("a float image outside [0, 1] has no agreed range of brightness")
-    return Image.fromarray(np.rint(values * 255).astype(np.uint8)).convert("RGB")
+    return np.asarray(np.rint(values * 255), dtype=np.uint8)
 
 
 def _cause(error: Exception) -> str:
-    if isinstance(error, PermissionError):
-        return "permission denied"
-    if isinstance(error, FileNotFoundError):
-        return "the file is gone"
+    if isinstance(error, Image.DecompressionBombError):
+        limit = MAX_DECODED_BYTES / _RGB_BYTES / 1e6
+        return f"more than {limit:.0f} megapixels, above the limit of what is decoded"
     if type(error).__name__ == "UnidentifiedImageError":
         return "not an image in any format Pillow reads"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuiprobe.datasets.base import Sample, UnreadableImageError
-from tuiprobe.datasets.decode import decode_image
+from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.content import MAX_IMAGE_BYTES, Content, read_file, stamp_file
 from tuiprobe.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -93,11 +92,41 @@ class HuggingFaceSet:
         """How the rows were read, where that is worth knowing."""
         return () if self.classes else ("no column of known class labels: unlabelled",)
 
-    def open(self, sample: Sample) -> Image:
-        """Decodes one row.
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns the size of a row's image, and size and times of the files with the rows."""
+        size, path = self._stored[0][sample.id], self._stored[1][sample.id]
+        if size is None and path is not None:
+            return stamp_file(path)
+        return Stamp(size, self._changed)
+
+    @cached_property
+    def _stored(self) -> tuple[list[int | None], list[str | None]]:
+        """Bytes of each row's image, and the file it lies in where the row does not hold it.
+
+        Arrow knows the lengths without reading what is that long.
+        """
+        import pyarrow.compute
+
+        columns = self._encoded.flatten().with_format("arrow")
+        encoded = columns.select_columns([f"{self._image}.bytes"])[:]
+        paths = columns.select_columns([f"{self._image}.path"])[:]
+        lengths = pyarrow.compute.binary_length(encoded.column(0))
+        return lengths.to_pylist(), paths.column(0).to_pylist()
+
+    @cached_property
+    def _changed(self) -> str | None:
+        return self._times()
+
+    def _times(self) -> str | None:
+        """Size and times of the files that hold the rows; None for rows that lie in memory."""
+        files = [stamp_file(one["filename"]) for one in self._rows.cache_files]
+        return ", ".join(f"{one.size} {one.changed}" for one in files) or None
+
+    def read(self, sample: Sample) -> Content:
+        """Reads the image of one row.
 
         Raises:
-            UnreadableImageError: If it cannot be read or decoded.
+            UnreadableImageError: If it cannot be read.
         """
         try:
             entry = self._encoded[sample.id][self._image]
@@ -105,9 +134,19 @@ class HuggingFaceSet:
             raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
         if entry is None:
             raise UnreadableImageError("the row has no image")
-        if entry["bytes"] is not None:
-            return decode_image(io.BytesIO(entry["bytes"]))
-        return decode_image(str(entry["path"]))
+        if entry["bytes"] is None:
+            return read_file(str(entry["path"]))
+        if len(entry["bytes"]) > MAX_IMAGE_BYTES:
+            raise UnreadableImageError(f"{len(entry['bytes']):,} bytes, too large for an image")
+        return Content(entry["bytes"], Stamp(len(entry["bytes"]), self._times()))
+
+    def open(self, sample: Sample) -> Image:
+        """Decodes one row.
+
+        Raises:
+            UnreadableImageError: If it cannot be read or decoded.
+        """
+        return self.read(sample).image()
 
 
 def _library() -> Any:

@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuiprobe.datasets.base import Sample
-from tuiprobe.datasets.decode import decode_image, readable_extensions
+from tuiprobe.datasets.base import Sample, Stamp
+from tuiprobe.datasets.content import Content, read_file, stamp_file
+from tuiprobe.datasets.decode import readable_extensions
 from tuiprobe.errors import DataError
 
 if TYPE_CHECKING:
@@ -82,9 +83,17 @@ class ImageFolder:
             notes.append(f"files left out, no image extension: {_listed(self.ignored)}")
         return tuple(notes)
 
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns size and times of a sample's file."""
+        return stamp_file(f"{self.root}/{sample.path}")
+
+    def read(self, sample: Sample) -> Content:
+        """Reads the file of a sample."""
+        return read_file(f"{self.root}/{sample.path}")
+
     def open(self, sample: Sample) -> Image:
         """Decodes one sample; see :func:`tuiprobe.datasets.decode.decode_image`."""
-        return decode_image(str(self.root / sample.path))
+        return self.read(sample).image()
 
     def _walk(self) -> Iterator[str]:
         seen: set[tuple[int, int]] = set()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tuiprobe.datasets.base import Dataset, Suite
 from tuiprobe.datasets.imagefolder import ImageFolder
-from tuiprobe.errors import UsageError
+from tuiprobe.errors import DataError, UsageError
 
 SOURCES = (
     "miniature",
@@ -22,6 +24,17 @@ SOURCES = (
 )
 
 
+@contextmanager
+def naming(source: str) -> Iterator[None]:
+    """Turns what the system says of an impossible path into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{source!r} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RuntimeError) as error:  # a NUL in a path; the home of an unknown user
+        raise DataError(f"{source!r} cannot be read: {error}") from error
+
+
 def load_suite(source: str) -> Suite:
     """Opens the data a user named.
 
@@ -32,6 +45,11 @@ def load_suite(source: str) -> Suite:
         UsageError: If no such kind of source exists.
         DataError: If the source exists but cannot be used.
     """
+    with naming(source):
+        return _suite(source)
+
+
+def _suite(source: str) -> Suite:
     kind, _, rest = source.partition(":")
     if source == "miniature":
         from tuiprobe import miniature
@@ -64,6 +82,11 @@ def load_dataset(source: str, base: Path | None = None) -> tuple[str, Dataset]:
         UsageError: If no such kind of source exists.
         DataError: If the source exists but cannot be used.
     """
+    with naming(source):
+        return _dataset(source, base)
+
+
+def _dataset(source: str, base: Path | None) -> tuple[str, Dataset]:
     kind, _, rest = source.partition(":")
     if not rest:
         raise _unknown(source)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuiprobe.datasets.base import Sample, UnreadableImageError
+from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.errors import DataError
+from tuiprobe.files import parse_json, read_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -79,17 +81,29 @@ class ObjectNet:
             notes.append(f"{self._missing} folders that share a class with ImageNet are missing")
         return tuple(notes)
 
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns size and times of a sample's file."""
+        return self._folder.stamp(sample)
+
+    def read(self, sample: Sample) -> Content:
+        """Reads the file of a sample."""
+        content = self._folder.read(sample)
+        return replace(content, decode=lambda data: _without_frame(content.decode(data)))
+
     def open(self, sample: Sample) -> Image:
         """Decodes one sample and crops its frame.
 
         Raises:
             UnreadableImageError: If it cannot be read, or is nothing but frame.
         """
-        image = self._folder.open(sample)
-        width, height = image.size
-        if min(width, height) <= 2 * BORDER:
-            raise UnreadableImageError(f"{width} x {height} pixels: nothing but frame")
-        return image.crop((BORDER, BORDER, width - BORDER, height - BORDER))
+        return self.read(sample).image()
+
+
+def _without_frame(image: Image) -> Image:
+    width, height = image.size
+    if min(width, height) <= 2 * BORDER:
+        raise UnreadableImageError(f"{width} x {height} pixels: nothing but frame")
+    return image.crop((BORDER, BORDER, width - BORDER, height - BORDER))
 
 
 def _first(path: str) -> str:
@@ -149,7 +163,7 @@ def _imagenet_labels(folder: Path) -> dict[str, int]:
 
 def _read_json(path: Path, kind: type = str) -> dict[str, Any]:
     try:
-        found = json.loads(_read(path))
+        found = parse_json(_read(path))
     except ValueError as error:
         raise DataError(f"{path} is not JSON: {error}") from error
     if not isinstance(found, dict) or not all(isinstance(v, kind) for v in found.values()):
@@ -159,8 +173,8 @@ def _read_json(path: Path, kind: type = str) -> dict[str, Any]:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeError) as error:
+        return read_regular(path).decode("utf-8")
+    except (OSError, UnicodeError, DataError) as error:
         raise DataError(f"objectnet: cannot read {path}: {error}") from error
 
 

@@ -6,7 +6,6 @@ none of which moves another's place in a file.
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections.abc import Iterator
@@ -14,7 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from tuiprobe.datasets.file_search import find_files
 from tuiprobe.errors import DataError
+from tuiprobe.files import open_regular
 
 SCHEMES = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "hf")
 """URL schemes that are followed. ``pipe:`` is a shell; chains (``simplecache::``) hide another."""
@@ -22,7 +23,7 @@ SCHEMES = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "hf")
 MAX_PLACES = 100_000
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -50,15 +51,15 @@ def expand_braces(pattern: str) -> list[str]:
     >>> expand_braces("{a,b}/{0..1}")
     ['a/0', 'a/1', 'b/0', 'b/1']
     """
-    match = _BRACES.search(pattern)
-    if match is None:
-        return [pattern]
-    before, after = pattern[: match.start()], pattern[match.end() :]
-    rest = expand_braces(after)
-    items = _items(match[1])
-    if len(items) * len(rest) > MAX_PLACES:
-        raise DataError(f"{pattern!r} names more than {MAX_PLACES:,} shards")
-    return [before + item + tail for item in items for tail in rest]
+    found, end = [""], 0
+    for match in _BRACES.finditer(pattern):
+        items = _items(match[1])
+        if len(items) * len(found) > MAX_PLACES:
+            raise DataError(f"{pattern!r} names more than {MAX_PLACES:,} shards")
+        before = pattern[end : match.start()]
+        found = [one + before + item for one in found for item in items]
+        end = match.end()
+    return [one + pattern[end:] for one in found]
 
 
 def _items(inside: str) -> list[str]:
@@ -96,16 +97,16 @@ def is_url(place: str) -> bool:
 def _local(pattern: str) -> list[str]:
     path = Path(pattern).expanduser().absolute()
     if path.is_dir():
-        found = glob.glob(str(Path(glob.escape(str(path))) / "*.tar"))  # noqa: PTH207
+        found = find_files(path, ["*.tar"])
         if not found:
             raise DataError(f"{path} holds no *.tar file")
         return found
     if path.exists():
         return [str(path)]
-    found = glob.glob(str(path), recursive=True)  # noqa: PTH207  (absolute patterns)
+    found = find_files(Path("/"), path.parts[1:])
     if not found:
         raise DataError(f"{path} does not exist, and matches no file")
-    return [one for one in found if Path(one).is_file()]
+    return found
 
 
 def stamp(place: str) -> str:
@@ -116,11 +117,14 @@ def stamp(place: str) -> str:
     """
     with _explained(place):
         if not is_url(place):
-            status = Path(place).stat()
-            return f"{place} {status.st_size} {status.st_mtime_ns}"
+            return _stamp_of(Path(place).stat())
         info = _filesystem(place).info(place)
         parts = (info.get(name) for name in ("size", "ETag", "etag", "LastModified", "mtime"))
-        return f"{place} {' '.join(str(part) for part in parts)}"
+        return " ".join(str(part) for part in parts)
+
+
+def _stamp_of(status: os.stat_result) -> str:
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 @contextmanager
@@ -131,12 +135,15 @@ def opened(place: str) -> Iterator[IO[bytes]]:
             with _filesystem(place).open(place, "rb") as file:
                 yield file
         else:
-            with Path(place).open("rb") as file:
+            with open_regular(place) as file:
                 yield file
 
 
-def read_range(place: str, offset: int, size: int) -> bytes:
+def read_range(place: str, offset: int, size: int) -> tuple[bytes, str | None]:
     """Returns ``size`` bytes from ``offset`` on, fewer where the file has become shorter.
+
+    The second value is the :func:`stamp` of what was read; None for a URL, where asking for it
+    would take as long as reading.
 
     Raises:
         DataError: If the place cannot be read.
@@ -144,19 +151,11 @@ def read_range(place: str, offset: int, size: int) -> bytes:
     with _explained(place):
         if is_url(place):
             content: bytes = _filesystem(place).cat_file(place, start=offset, end=offset + size)
-            return content
-        with Path(place).open("rb", buffering=0) as file:
+            return content, None
+        with open_regular(place) as file:
             file.seek(offset)
-            return _exactly(file, size)
-
-
-def _exactly(file: IO[bytes], size: int) -> bytes:
-    """Reads until ``size`` bytes are there: one unbuffered read may return fewer."""
-    pieces = []
-    while size > 0 and (piece := file.read(size)):
-        pieces.append(piece)
-        size -= len(piece)
-    return b"".join(pieces)
+            content = file.read(size)
+            return content, _stamp_of(os.fstat(file.fileno()))
 
 
 def _filesystem(place: str) -> Any:

@@ -14,7 +14,11 @@ from tuiprobe.datasets.concepts import CONCEPT_SOURCES
 from tuiprobe.datasets.load import below, imagenet_maps, load_dataset, safe_name
 from tuiprobe.datasets.usual import ROOT_VARIABLE, Found, find_usual
 from tuiprobe.errors import DataError, UsageError
+from tuiprobe.files import read_regular
 from tuiprobe.models.labels import imagenet_labels, prompt_names
+
+MAX_BYTES = 2**20
+"""Largest suite file; one with all sets holds a few hundred bytes."""
 
 ID_NAME = "imagenet"
 KEYS = ("name", "id", "shifts", "concepts")
@@ -165,10 +169,10 @@ def _text(path: Path, key: str, value: Any) -> str:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(read_regular(path, MAX_BYTES).decode("utf-8"))
     except OSError as error:
         raise DataError(f"cannot read the suite {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeError) as error:
+    except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is not TOML: {error}") from error
 
 

@@ -14,8 +14,10 @@ import platformdirs
 
 from tuiprobe.datasets.places import opened, stamp
 from tuiprobe.datasets.tars import Index, Member, read_index
+from tuiprobe.errors import DataError
+from tuiprobe.files import parse_json, read_regular
 
-_VERSION = 1
+_VERSION = 2
 
 
 def index_of(place: str, folder: Path | None = None) -> Index:
@@ -28,14 +30,18 @@ def index_of(place: str, folder: Path | None = None) -> Index:
     Raises:
         DataError: If the tar cannot be read.
     """
-    content = json.dumps([_VERSION, stamp(place)])
+    before = stamp(place)
+    content = json.dumps([_VERSION, place, before])
     name = hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:32]
     path = (folder or cache_folder()) / f"{name}.json"
     found = _read(path)
     if found is None:
         with opened(place) as file:
             found = read_index(file, place)
+        if stamp(place) != before:
+            raise DataError(f"{place} changed while it was read; run the same command again")
         _write(path, found)
+    found.stamp = before
     return found
 
 
@@ -47,13 +53,13 @@ def cache_folder() -> Path:
 def _read(path: Path) -> Index | None:
     """Returns a kept index; anything unreadable is made again."""
     try:
-        found = json.loads(path.read_bytes())
+        found = parse_json(read_regular(path))
         members = [
             Member(str(name), int(offset), int(size), None if label is None else str(label))
             for name, offset, size, label in found["members"]
         ]
         return Index(members, Counter(found["left_out"]), bool(found["ended"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, DataError, ValueError, KeyError, TypeError, OverflowError):
         return None
 
 

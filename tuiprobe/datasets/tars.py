@@ -7,23 +7,21 @@ names and names with ``..``; sizes are checked against the file before anything 
 
 from __future__ import annotations
 
-import io
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import IO, cast
+from typing import IO
 
 from tuiprobe.datasets.decode import readable_extensions
+from tuiprobe.datasets.tar_headers import Header, read_headers
 from tuiprobe.errors import DataError
 
 LABEL_EXTENSIONS = (".cls", ".cls.txt")
 """Members that hold the class of the image beside them: a number or a name."""
 
 MAX_LABEL_BYTES = 1024
-MAX_HEADER_BYTES = 1 << 20
-"""Longest extended header that is read: names are far shorter, and tarfile reads it whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +50,13 @@ class Index:
         left_out: How many members of each kind are no images of ours.
         ended: Whether the tar closes with its end mark; without, it may have been cut short
             between two members.
+        stamp: Changes when the file does; set by who opened it.
     """
 
     members: list[Member] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
     ended: bool = True
+    stamp: str = ""
 
 
 def read_index(file: IO[bytes], place: str) -> Index:
@@ -71,22 +71,22 @@ def read_index(file: IO[bytes], place: str) -> Index:
     """
     _refuse_compressed(file, place)
     found = Index()
-    images: dict[str, tarfile.TarInfo] = {}
+    images: dict[str, Header] = {}
     labels: dict[str, str] = {}
-    for info in _members(file, place, found):
-        kind = _kind(info)
+    for header in _members(file, place, found):
+        kind = _kind(header)
         if kind == "image":
-            images[_plain_name(info.name)] = info  # as in tar, a later member replaces an earlier
+            images[_plain_name(header.name)] = header  # as in tar, a later one replaces an earlier
         elif kind == "label":
-            labels[_key(info.name)] = _label(file, info, place)
+            labels[_key(header.name)] = _label(file, header, place)
         else:
             found.left_out[kind] += 1
     kept = _without_companions(images)
     found.left_out["images beside another"] += len(images) - len(kept)
     found.left_out = +found.left_out
     found.members = [
-        Member(name, info.offset_data, info.size, labels.get(_key(name)))
-        for name, info in kept.items()
+        Member(name, header.offset, header.size, labels.get(_key(name)))
+        for name, header in kept.items()
     ]
     return found
 
@@ -102,47 +102,22 @@ def _refuse_compressed(file: IO[bytes], place: str) -> None:
             )
 
 
-def _members(file: IO[bytes], place: str, found: Index) -> Iterator[tarfile.TarInfo]:
-    end = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    try:
-        with tarfile.open(fileobj=cast("IO[bytes]", _Headers(file, place)), mode="r:") as tar:
-            while (info := tar.next()) is not None:
-                tar.members = []  # type: ignore[attr-defined]  # it keeps every header it has seen
-                _refuse_wrong_size(info, end, place)
-                yield info
-            found.ended = _ended(file, tar.offset, place)
-    except (tarfile.TarError, UnicodeError, ValueError, OverflowError, RecursionError) as error:
-        raise DataError(f"{place} is no tar file, or is cut short or damaged: {error}") from error
+def _members(file: IO[bytes], place: str, found: Index) -> Iterator[Header]:
+    for header in read_headers(file, place):
+        if header is None:
+            found.ended = False
+        else:
+            yield header
 
 
-def _refuse_wrong_size(info: tarfile.TarInfo, end: int, place: str) -> None:
-    if info.size < 0:
-        raise DataError(f"{place} is damaged: {info.name!r} has {info.size:,} bytes")
-    if info.isreg() and info.offset_data + info.size > end:
-        raise DataError(
-            f"{place} is cut short: {info.name!r} should have {info.size:,} bytes, "
-            f"{max(end - info.offset_data, 0):,} are there; copy the file again"
-        )
-
-
-def _ended(file: IO[bytes], offset: int, place: str) -> bool:
-    """Tells the true end, which is zeros or of the file, from a header tarfile could not read."""
-    file.seek(offset)
-    block = file.read(tarfile.BLOCKSIZE)
-    if any(block):
-        raise DataError(f"{place} is damaged: no header of a member at byte {offset:,}")
-    return bool(block)
-
-
-def _kind(info: tarfile.TarInfo) -> str:
-    if info.isdir():
+def _kind(header: Header) -> str:
+    if header.kind == tarfile.DIRTYPE:
         return "folders"
-    if info.issym() or info.islnk():
+    if header.kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
         return "links"
-    if not info.isreg() or info.issparse():
+    if header.kind not in tarfile.REGULAR_TYPES or header.sparse:
         return "special files"
-    path = PurePosixPath(info.name)
+    path = PurePosixPath(header.name)
     if path.is_absolute() or ".." in path.parts:
         return "names that lead outside"
     if path.name.startswith("."):
@@ -173,32 +148,18 @@ def _key(name: str) -> str:
     return (path.parent / path.name.partition(".")[0]).as_posix()
 
 
-def _label(file: IO[bytes], info: tarfile.TarInfo, place: str) -> str:
-    if info.size > MAX_LABEL_BYTES:
-        raise DataError(f"{place}: {info.name!r} is too long for a class ({info.size:,} bytes)")
-    file.seek(info.offset_data)
-    return file.read(info.size).decode("utf-8", "replace").strip()
+def _label(file: IO[bytes], header: Header, place: str) -> str:
+    if header.size > MAX_LABEL_BYTES:
+        raise DataError(f"{place}: {header.name!r} is too long for a class ({header.size:,} bytes)")
+    file.seek(header.offset)
+    return file.read(header.size).decode("utf-8", "replace").strip()
 
 
-def _without_companions(images: dict[str, tarfile.TarInfo]) -> dict[str, tarfile.TarInfo]:
+def _without_companions(images: dict[str, Header]) -> dict[str, Header]:
     """Leaves out ``00012.seg.png`` beside ``00012.jpg``: a picture about the image, not it."""
     plain = {_key(name) for name in images if PurePosixPath(name).name.count(".") == 1}
     return {
-        name: info
-        for name, info in images.items()
+        name: header
+        for name, header in images.items()
         if PurePosixPath(name).name.count(".") == 1 or _key(name) not in plain
     }
-
-
-class _Headers:
-    """A file of which no more is read at once than a header may have."""
-
-    def __init__(self, file: IO[bytes], place: str) -> None:
-        self._file, self._place = file, place
-        self.tell, self.seek = file.tell, file.seek
-
-    def read(self, size: int = -1) -> bytes:
-        """Reads a header or a class."""
-        if not 0 <= size <= MAX_HEADER_BYTES:
-            raise DataError(f"{self._place} is damaged: a header of {size:,} bytes")
-        return self._file.read(size)

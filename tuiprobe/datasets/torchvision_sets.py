@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuiprobe.datasets.base import Sample, UnreadableImageError
+import numpy as np
+
+from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.content import Content
 from tuiprobe.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -132,7 +136,22 @@ class TorchvisionSet:
         """How the set was read, where that is worth knowing."""
         return () if self.classes else ("torchvision gives no labels: the images are unlabelled",)
 
-    def open(self, sample: Sample) -> Image:
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns the digest of all pixels where the set lies in memory.
+
+        Of other sets it says nothing, since torchvision does not tell which file a row is read
+        from: only reading an image shows whether it changed.
+        """
+        return self._stamp
+
+    @cached_property
+    def _stamp(self) -> Stamp:
+        pixels = getattr(self._rows, "data", None)
+        if pixels is None or not hasattr(pixels, "shape"):
+            return Stamp(None, None)
+        return Stamp(None, hashlib.sha256(np.asarray(pixels).tobytes()).hexdigest())
+
+    def read(self, sample: Sample) -> Content:
         """Returns one image, as torchvision decodes it, as RGB.
 
         Raises:
@@ -142,7 +161,11 @@ class TorchvisionSet:
             image: Image = self._rows[sample.id][0].convert("RGB")
         except Exception as error:  # whatever Pillow's plugins and torchvision's readers raise
             raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
-        return image
+        return Content(image, self._stamp)
+
+    def open(self, sample: Sample) -> Image:
+        """Returns the pixels of :meth:`read`."""
+        return self.read(sample).image()
 
 
 def _read(name: str, root: Path, arguments: dict[str, Any]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -10,12 +9,13 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from tuiprobe.datasets.base import Sample, UnreadableImageError
-from tuiprobe.datasets.decode import decode_image
+from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.content import MAX_IMAGE_BYTES, Content
 from tuiprobe.datasets.places import expand, is_url, read_range
 from tuiprobe.datasets.tar_cache import index_of
 from tuiprobe.datasets.tars import Member
 from tuiprobe.errors import DataError
+from tuiprobe.files import read_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 NAME_FILES = ("classnames.txt", "classes.txt")
 """Class names by number, one a line, beside the shards or one folder above."""
 
-MAX_MEMBER_BYTES = 512 * 2**20
 MAX_CLASSES = 1_000_000
 
 
@@ -46,9 +45,11 @@ class WebDataset:
         self.source = f"webdataset:{pattern if is_url(pattern) else Path(pattern).absolute()}"
         self._left_out: Counter[str] = Counter()
         self._unended = 0
+        self._stamps: dict[str, str] = {}
         found: list[tuple[str, str, Member]] = []
         for shard, place in zip(_short_names(places), places, strict=True):
             index = index_of(place)
+            self._stamps[place] = index.stamp
             self._left_out += index.left_out
             self._unended += not index.ended
             found += [(f"{shard}/{member.name}", place, member) for member in index.members]
@@ -88,20 +89,36 @@ class WebDataset:
             notes.append(f"{self._unended} shards lack tar's end mark: they may be cut short")
         return tuple(notes)
 
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns the size of a member, and size and times of its shard when it was listed."""
+        return self._stamp(sample, self._stamps[self._places[sample.id]])
+
+    def read(self, sample: Sample) -> Content:
+        """Reads one member.
+
+        Raises:
+            UnreadableImageError: If it cannot be read.
+        """
+        member, place = self._members[sample.id], self._places[sample.id]
+        if member.size > MAX_IMAGE_BYTES:
+            raise UnreadableImageError(f"{member.size / 2**20:,.0f} MiB, too large for an image")
+        try:
+            data, stamp = read_range(place, member.offset, member.size)
+        except DataError as error:
+            raise UnreadableImageError(str(error)) from error
+        return Content(data, self._stamp(sample, stamp or self._stamps[place]))
+
     def open(self, sample: Sample) -> Image:
         """Reads and decodes one sample.
 
         Raises:
             UnreadableImageError: If it cannot be read or decoded.
         """
+        return self.read(sample).image()
+
+    def _stamp(self, sample: Sample, shard: str) -> Stamp:
         member = self._members[sample.id]
-        if member.size > MAX_MEMBER_BYTES:
-            raise UnreadableImageError(f"{member.size / 2**20:,.0f} MiB, too large for an image")
-        try:
-            content = read_range(self._places[sample.id], member.offset, member.size)
-        except DataError as error:
-            raise UnreadableImageError(str(error)) from error
-        return decode_image(io.BytesIO(content))
+        return Stamp(member.size, f"{shard} at {member.offset}")
 
     def _read_labels(self, place: str) -> tuple[tuple[str, ...], list[int | None]]:
         texts = [member.label for member in self._members]
@@ -143,7 +160,7 @@ def _names_beside(place: str) -> tuple[str, tuple[str, ...]] | None:
         for name in NAME_FILES:
             path = folder / name
             if path.is_file():
-                lines = path.read_text("utf-8", "replace").splitlines()
+                lines = read_regular(path).decode("utf-8", "replace").splitlines()
                 return str(path), tuple(line.strip() for line in lines if line.strip())
     return None
 

@@ -14,6 +14,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from tuiprobe.datasets import Suite
+from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.concepts import (
     Annotation,
     Concept,
@@ -81,13 +82,18 @@ def add_concepts(suite: Suite, spec: RunSpec) -> Suite:
 
 
 def write_labels(plan: Plan, directory: RunDir, listen: Listener) -> None:
-    """Publishes the labels of the planned images, once; nothing where there is no concept set.
+    """Publishes the labels of the planned images; nothing where there is no concept set.
+
+    They are read once, and again where the images or their maps may have changed since.
 
     Raises:
         DataError: Naming the file and the entry that cannot be used.
     """
     dataset = concept_dataset(plan.suite)
-    if dataset is None or plan.suite.concept_set is None or directory.concepts_file.exists():
+    if dataset is None or plan.suite.concept_set is None:
+        return
+    images = _stamped(dataset, plan.stamps[plan.suite.concept_set])
+    if _there(directory, images):
         return
     shards = plan.shards[plan.suite.concept_set]
     ids = np.concatenate([batch for shard in shards for batch in shard.batches])
@@ -112,8 +118,24 @@ def write_labels(plan: Plan, directory: RunDir, listen: Listener) -> None:
         "names": json.dumps(unique_names(dataset.concepts)),
         "categories": json.dumps(dataset.categories),
         "digest": dataset.digest,
+        "images": images,
     }
     write_arrays(directory.concepts_file, arrays, metadata)
+
+
+def _stamped(dataset: ConceptDataset, stamps: Mapping[int, Stamp]) -> str:
+    content = [dataset.source, [(i, one.size, one.changed) for i, one in stamps.items()]]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _there(directory: RunDir, images: str) -> bool:
+    if not directory.concepts_file.exists():
+        return False
+    try:
+        _, metadata = read_arrays(directory.concepts_file)
+    except DamagedFileError:
+        return False
+    return metadata.get("images") == images
 
 
 def unique_names(concepts: Sequence[Concept]) -> list[str]:

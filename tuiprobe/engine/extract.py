@@ -9,8 +9,10 @@ from contextlib import closing
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import torch
 
+from tuiprobe.datasets.content import DIGEST_BYTES
 from tuiprobe.engine.decoding import Batch, choose_workers, decode_batches
 from tuiprobe.engine.live import LiveView
 from tuiprobe.engine.measuring import INNER_TOP_K, MAX_ROWS, TapMeasure
@@ -93,7 +95,8 @@ class Extraction:
     def _stream(self, shards: Sequence[Shard]) -> Generator[Shard]:
         spec = self._plan.spec
         workers = choose_workers(spec.workers, sum(shard.size for shard in shards))
-        decoding = decode_batches(shards, self._plan.suite.sets, self.preprocess, workers)
+        plan = self._plan
+        decoding = decode_batches(shards, plan.suite.sets, plan.stamps, self.preprocess, workers)
         with decoding as batches:
             for shard in list(shards):
                 self.begin(shard)
@@ -112,11 +115,15 @@ class Extraction:
 
         Raises:
             Interrupted: If a stop was asked for.
-            DataError: If too many images cannot be read.
+            DataError: If an image changed since the run was planned, or too many cannot be read.
         """
         self._stop.check()
         current = self._current
-        samples = self._plan.suite.sets[current.shard.set_name].samples
+        dataset = self._plan.suite.sets[current.shard.set_name]
+        batch.refuse_changed(dataset)
+        current.seen += batch.seen
+        current.digests += batch.digests
+        samples = dataset.samples
         for sample_id, reason in batch.skipped:
             self._limit.add(current.shard.set_name, samples[sample_id], reason)
         current.skipped += batch.skipped
@@ -138,6 +145,8 @@ class Extraction:
         width = self._plan.encoder.width
         arrays["features"] = torch.cat([torch.empty(0, width), *current.features]).numpy()
         arrays["ids"] = torch.cat([torch.empty(0, dtype=torch.int64), *current.ids]).numpy()
+        arrays["images"] = np.array(current.seen, dtype=np.int64)
+        arrays["digests"] = np.frombuffer(current.digests, np.uint8).reshape(-1, DIGEST_BYTES)
         metadata = {
             "key": self._plan.key,
             "fingerprint": self._fingerprint.model_dump_json(),
@@ -187,6 +196,8 @@ class _Current:
         self.features: list[torch.Tensor] = []
         self.ids: list[torch.Tensor] = []
         self.skipped: list[tuple[int, str]] = []
+        self.seen: list[int] = []
+        self.digests = bytearray()
         self.started = time.monotonic()
 
 

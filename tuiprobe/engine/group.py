@@ -100,11 +100,12 @@ class Group:
         }
         plan = next(iter(runs.values())).plan
         shards = [shard for pieces in plan.shards.values() for shard in pieces]
+        sets, workers = plan.suite.sets, plan.spec.workers
         try:
             with explaining_failures(), ExitStack() as stack:
                 for run in runs.values():
                     stack.enter_context(run.extracting())
-                measure_together(list(members.values()), shards, plan.suite.sets, plan.spec.workers)
+                measure_together(list(members.values()), shards, sets, plan.stamps, workers)
         except (TuiprobeError, Interrupted) as reason:  # of what they share, or for all of them
             for member in members.values():
                 if member.active or isinstance(reason, Interrupted):
@@ -140,7 +141,8 @@ def _alike(runs: dict[int, Stages]) -> list[list[int]]:
 def _images(run: Stages) -> tuple[object, ...]:
     plan = run.plan
     sources = tuple((name, dataset.source) for name, dataset in plan.suite.sets.items())
-    return sources, tuple(_content(s) for pieces in plan.shards.values() for s in pieces)
+    stamps = tuple(tuple(of_set.items()) for of_set in plan.stamps.values())
+    return sources, stamps, tuple(_content(s) for pieces in plan.shards.values() for s in pieces)
 
 
 def _content(shard: Shard) -> tuple[object, ...]:

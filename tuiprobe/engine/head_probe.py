@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 
+from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.order import processing_order
 from tuiprobe.engine.decoding import choose_workers, decode_batches
-from tuiprobe.engine.plan import Plan
+from tuiprobe.engine.plan import Plan, stamps_of
 from tuiprobe.engine.shards import Shard, split_into_shards
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, Entry
@@ -51,6 +53,14 @@ def probe_split(plan: Plan) -> tuple[Shard, ...]:
     return split_into_shards(name, order, plan.spec.batch_size, None)
 
 
+def split_digest(plan: Plan) -> str:
+    """Returns what changes where the images of the split may have."""
+    shards = probe_split(plan)
+    stamps = stamps_of(next(iter(plan.suite.sets.values())), shards)
+    digests = [_digest(plan, shard, stamps) for shard in shards]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
 def fit_probe(
     plan: Plan,
     directory: RunDir,
@@ -70,14 +80,16 @@ def fit_probe(
     """
     shards = probe_split(plan)
     name, dataset = next(iter(plan.suite.sets.items()))
+    stamps = stamps_of(dataset, shards)
     kept = {shard.number: directory.head_probe_file(shard.number) for shard in shards}
-    found = {shard.number: _read(kept[shard.number], _digest(plan, shard)) for shard in shards}
+    digests = {shard.number: _digest(plan, shard, stamps) for shard in shards}
+    found = {shard.number: _read(kept[shard.number], digests[shard.number]) for shard in shards}
     missing = [shard for shard in shards if found[shard.number] is None]
     total, done = sum(shard.size for shard in missing), 0
     for shard in missing:
-        features, ids = _encode(plan, shard, done, total, progress)
+        features, ids = _encode(plan, shard, stamps, partial(_tell, progress, done, total))
         arrays = {"features": features.numpy(), "ids": ids.numpy()}
-        write_arrays(kept[shard.number], arrays, {"split": _digest(plan, shard)})
+        write_arrays(kept[shard.number], arrays, {"split": digests[shard.number]})
         found[shard.number] = features, ids
         done += shard.size
     parts = [part for part in found.values() if part is not None]
@@ -107,9 +119,16 @@ def _in_imagenets_order(head: Head, labels: tuple[str, ...], source: str) -> Hea
     return Head(head.weight[place], bias, imagenet_names(), source=source)
 
 
-def _digest(plan: Plan, shard: Shard) -> str:
-    ids = [batch.tolist() for batch in shard.batches]
-    return hashlib.sha256(json.dumps([plan.key, ids]).encode()).hexdigest()
+def _digest(plan: Plan, shard: Shard, stamps: Mapping[int, Stamp]) -> str:
+    """Changes where the images may have: their representations are then made anew."""
+    dataset = plan.suite.sets[shard.set_name]
+    images = [
+        (i, dataset.samples[i].path, stamps[i].size, stamps[i].changed)
+        for batch in shard.batches
+        for i in batch.tolist()
+    ]
+    content = [plan.key, dataset.source, [len(batch) for batch in shard.batches], images]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _read(file: Entry, digest: str) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -124,17 +143,23 @@ def _read(file: Entry, digest: str) -> tuple[torch.Tensor, torch.Tensor] | None:
     return torch.from_numpy(arrays["features"]), torch.from_numpy(arrays["ids"])
 
 
+def _tell(progress: Callable[[int, int], None], before: int, total: int, done: int) -> None:
+    progress(before + done, total)
+
+
 def _encode(
-    plan: Plan, shard: Shard, done: int, total: int, progress: Callable[[int, int], None]
+    plan: Plan, shard: Shard, stamps: Mapping[int, Stamp], progress: Callable[[int], None]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     workers = choose_workers(plan.spec.workers, shard.size)
     features, ids = [torch.empty(0, plan.encoder.width)], [torch.empty(0, dtype=torch.int64)]
-    decoding = decode_batches([shard], plan.suite.sets, plan.encoder.preprocess, workers)
+    sets, planned, done = plan.suite.sets, {shard.set_name: stamps}, 0
+    decoding = decode_batches([shard], sets, planned, plan.encoder.preprocess, workers)
     with torch.inference_mode(), decoding as batches:
         for batch in batches:
+            batch.refuse_changed(plan.suite.sets[shard.set_name])
             if len(batch.ids):
                 features.append(plan.encoder.encode(batch.images).float().cpu())
                 ids.append(batch.ids)
             done += len(batch.ids) + len(batch.skipped)
-            progress(done, total)
+            progress(done)
     return torch.cat(features), torch.cat(ids)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.engine.head_choice import HeadChoice, choose_head
-from tuiprobe.engine.head_probe import fit_probe, probe_split
+from tuiprobe.engine.head_probe import fit_probe, probe_split, split_digest
 from tuiprobe.engine.head_progress import HeadProgress
 from tuiprobe.engine.own_names import own_name_heads
 from tuiprobe.engine.plan import Plan
@@ -52,7 +52,8 @@ def write_head(
         check: Called while it is built; raises to stop, and what is built is kept.
     """
     choice = choose_head(plan)
-    if _there(directory, choice.digest()):
+    wanted = choice.digest() + (split_digest(plan) if choice.kind == "probe" else "")
+    if _there(directory, wanted):
         return
     progress = HeadProgress(directory, rank, _counted(choice), listen, check)
     try:
@@ -79,7 +80,7 @@ def write_head(
         "normalize": json.dumps(found.normalize),
         "classes": json.dumps(found.classes),
         "templates": json.dumps(found.templates),
-        "choice": choice.digest(),
+        "choice": wanted,
         **said,
     }
     write_arrays(directory.head_file, arrays, metadata)

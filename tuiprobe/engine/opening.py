@@ -10,6 +10,7 @@ import torch
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.engine.clock import Clock
 from tuiprobe.engine.concepts import add_concepts
+from tuiprobe.engine.contents import refuse_other_images
 from tuiprobe.engine.device import available_cores, choose_device
 from tuiprobe.engine.head_choice import choose_head
 from tuiprobe.engine.head_probe import probe_split
@@ -59,6 +60,7 @@ def open_run(
     if fresh:
         _refuse_ranks(rank)
         delete_run(directory)
+    refuse_other_images(plan, directory)
     directory.refuse_foreign(plan.key)
     locks.enter_context(directory.locked(rank.lock_name))
     return Stages(plan, directory, rank, clock, listen)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from tuiprobe.datasets import Suite
+from tuiprobe.datasets import Dataset, Suite
+from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.concepts import concept_dataset
+from tuiprobe.datasets.content import digest_of
 from tuiprobe.datasets.load import safe_name
 from tuiprobe.datasets.order import processing_order
 from tuiprobe.engine.shards import Shard, split_into_shards
@@ -19,6 +22,13 @@ from tuiprobe.models import Encoder, Tap
 from tuiprobe.models.ablated import ablation_in_words
 from tuiprobe.results import Model
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
+
+KEYED_CONTENTS = 8
+"""Images of each set whose content is part of the key, the first of the processing order.
+
+Folders of equal names and sizes, such as BMP files of two corruptions, get keys of their own. The
+contents of all images are compared when a run is resumed: :mod:`tuiprobe.engine.contents`.
+"""
 
 _BLOCK = re.compile(r"(?:^|\.)(?:resblocks|blocks)\.\d+$")
 """What open_clip and timm call the blocks of a transformer."""
@@ -37,6 +47,7 @@ class Plan:
         all_blocks: Whether these are all of its blocks.
         suite: The sets of images.
         shards: All shards of each set.
+        stamps: By set name and sample id, what each image looked like before the first was read.
         key: SHA-256 of everything that decides the numbers.
     """
 
@@ -48,6 +59,7 @@ class Plan:
     all_blocks: bool
     suite: Suite
     shards: dict[str, tuple[Shard, ...]]
+    stamps: dict[str, dict[int, Stamp]]
     key: str
 
     @property
@@ -70,17 +82,25 @@ def make_plan(spec: RunSpec, encoder: Encoder, suite: Suite) -> Plan:
     """
     available = tuple(tap for tap in encoder.taps() if tap.name != FINAL_TAP) if spec.layers else ()
     taps = choose_taps(available, spec)
-    shards = {}
+    shards, stamps = {}, {}
     for name, dataset in suite.sets.items():
         wanted = spec.concept_sample if name == suite.concept_set else spec.sample
         order = processing_order(dataset.samples, spec.seed)[:wanted]
         if len(order) == 0:
             raise DataError(f"{dataset.source}: no image to measure")
         shards[name] = split_into_shards(name, order, spec.batch_size, spec.shard_batches)
+        stamps[name] = stamps_of(dataset, shards[name])
     model = describe_model(spec, encoder)
-    key = content_key(_content(spec, model, taps, suite, shards))
+    images = {name: _images(suite.sets[name], stamps[name]) for name in suite.sets}
+    key = content_key({**_content(spec, model, taps, suite, shards), "images": images})
     blocks, all_blocks = _tapped_blocks(available, taps)
-    return Plan(spec, encoder, model, taps, blocks, all_blocks, suite, shards, key)
+    return Plan(spec, encoder, model, taps, blocks, all_blocks, suite, shards, stamps, key)
+
+
+def stamps_of(dataset: Dataset, shards: tuple[Shard, ...]) -> dict[int, Stamp]:
+    """Returns the stamps of all images of some shards, in processing order."""
+    ids = np.concatenate([batch for shard in shards for batch in shard.batches]).tolist()
+    return {i: dataset.stamp(dataset.samples[i]) for i in ids}
 
 
 def _tapped_blocks(
@@ -142,7 +162,6 @@ def _content(
         "architecture": [model.loader, model.architecture, model.representation],
         "weights": model.weights.digest,
         "preprocessing": preprocessing,
-        "samples": {name: _sample_list(suite, name, pieces) for name, pieces in shards.items()},
         "shards": {name: [len(s.batches) for s in pieces] for name, pieces in shards.items()},
         "taps": [FINAL_TAP, *(tap.name for tap in taps)],
         "tokens": spec.tokens,
@@ -155,7 +174,11 @@ def _content(
     }
 
 
-def _sample_list(suite: Suite, name: str, shards: tuple[Shard, ...]) -> list[tuple[str, Any]]:
-    samples = suite.sets[name].samples
-    order = np.concatenate([batch for shard in shards for batch in shard.batches])
-    return [(samples[i].path, samples[i].label) for i in order.tolist()]
+def _images(dataset: Dataset, stamps: dict[int, Stamp]) -> dict[str, Any]:
+    """Path, label and size of each image in processing order, and what the first of them hold."""
+    samples = dataset.samples
+    first = islice(stamps, KEYED_CONTENTS)
+    return {
+        "listed": [(samples[i].path, samples[i].label, one.size) for i, one in stamps.items()],
+        "contents": [digest_of(dataset, samples[i]).hex() for i in first],
+    }

@@ -69,7 +69,7 @@ class PlanRecord(BaseModel):
 
 
 class SampleRecord(BaseModel):
-    """One line of ``samples.jsonl``: id, path and label within a set."""
+    """One line of ``samples.jsonl``: id, path and label within a set, and the image's stamp."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -77,6 +77,8 @@ class SampleRecord(BaseModel):
     set: str
     path: str
     label: int | None
+    size: int | None = None
+    changed: str | None = None
 
 
 class MeasuredRecord(BaseModel):
@@ -136,6 +138,7 @@ def record_of(plan: Plan) -> PlanRecord:
 def write_plan(plan: Plan, directory: RunDir) -> None:
     """Publishes ``spec.json``, ``plan.json`` and ``samples.jsonl``."""
     write_spec(plan.spec, directory)
+    # Before the plan: a source that is written down vouches for the stamps.
     directory.samples_file.write_text("".join(_sample_lines(plan)))
     directory.plan_file.write_json(record_of(plan).model_dump(mode="json"))
 
@@ -169,13 +172,15 @@ def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
 
 def _sample_lines(plan: Plan) -> list[str]:
     lines = []
-    for name, shards in plan.shards.items():
-        samples = plan.suite.sets[name].samples
-        for batch in (batch for shard in shards for batch in shard.batches):
-            for i in batch.tolist():
-                sample = samples[i]
-                entry = {"id": i, "set": name, "path": sample.path, "label": sample.label}
-                lines.append(json.dumps(entry) + "\n")
+    for name, dataset in plan.suite.sets.items():
+        samples = dataset.samples
+        for i, stamp in plan.stamps[name].items():
+            sample = samples[i]
+            entry = {
+                "id": i, "set": name, "path": sample.path, "label": sample.label,
+                "size": stamp.size, "changed": stamp.changed,
+            }  # fmt: skip
+            lines.append(json.dumps(entry) + "\n")
     return lines
 
 

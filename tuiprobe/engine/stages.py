@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tuiprobe.engine.baselines import keep_baseline
 from tuiprobe.engine.clock import Clock
 from tuiprobe.engine.concepts import exemplar_ids, write_labels
+from tuiprobe.engine.contents import compare_contents
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.failures import explaining_failures
 from tuiprobe.engine.fingerprint import current_fingerprint
@@ -118,7 +119,14 @@ class Stages:
         new = directory.create(plan.key)
         directory.cancel_file.unlink()
         sweep(directory.path)
-        if self._rank.number == 0 and (new or not directory.plan_file.exists()):
+        shards = [shard for pieces in plan.shards.values() for shard in pieces]
+        inventory = self._inventory = take_inventory(
+            directory, shards, plan.key, self._fingerprint, mix, self._listen
+        )
+        missing = {(s.set_name, s.number) for s in inventory.missing}
+        published = [s for s in shards if (s.set_name, s.number) not in missing]
+        moved = new or compare_contents(plan, directory, published, self._listen)
+        if self._rank.number == 0 and moved:
             write_plan(plan, directory)
         elif self._rank.number == 0:  # options that decide no measured number may have changed
             write_spec(plan.spec, directory)
@@ -137,13 +145,8 @@ class Stages:
             self._say("warning", note)
         with self._clock.stage("preflight"):
             preflight(plan, directory, self._listen, self._rank.number)
-        shards = [shard for pieces in plan.shards.values() for shard in pieces]
-        inventory = self._inventory = take_inventory(
-            directory, shards, plan.key, self._fingerprint, mix, self._listen
-        )
         if inventory.done:
             self._say("stage", f"resuming: {inventory.done} of {plan.images} images are done")
-        missing = {(s.set_name, s.number) for s in inventory.missing}
         self.missing = [
             shard
             for i, shard in enumerate(shards)

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import islice
 
 from tuiprobe.datasets import Dataset
-from tuiprobe.engine.decoding import Batch, choose_workers, decode_together
+from tuiprobe.engine.decoding import Batch, Stamps, choose_workers, decode_together
 from tuiprobe.engine.extract import Extraction, out_of_memory
 from tuiprobe.engine.failures import explaining_failures
 from tuiprobe.engine.shards import Shard
@@ -60,6 +60,7 @@ def measure_together(
     members: Sequence[Member],
     shards: Iterable[Shard],
     datasets: dict[str, Dataset],
+    stamps: Stamps,
     requested_workers: int | None,
 ) -> None:
     """Measures what the members miss; one that fails or is cancelled does not stop the others.
@@ -68,6 +69,7 @@ def measure_together(
         members: Encoders with the same shards. Afterwards they say how far each one came.
         shards: All shards, in the order of the plan.
         datasets: Data set of each set name.
+        stamps: What the images looked like when the runs were planned.
         requested_workers: Worker processes that decode; None picks.
 
     Raises:
@@ -77,7 +79,7 @@ def measure_together(
     wanted = [shard for shard in shards if any(member.needs(shard) for member in members)]
     workers = choose_workers(requested_workers, sum(shard.size for shard in wanted))
     preprocesses = [member.extraction.preprocess for member in members]
-    with decode_together(wanted, datasets, preprocesses, workers) as stream:
+    with decode_together(wanted, datasets, stamps, preprocesses, workers) as stream:
         for shard in wanted:
             if not _any_active(members):
                 return

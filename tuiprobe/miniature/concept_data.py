@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tuiprobe.datasets.base import Sample
+from tuiprobe.datasets.base import Sample, Stamp
 from tuiprobe.datasets.concepts import Annotation, Concept
+from tuiprobe.datasets.content import Content
 from tuiprobe.miniature import concepts, world
 from tuiprobe.miniature.broden import COLUMNS, image_path
-from tuiprobe.miniature.data import NOTE
+from tuiprobe.miniature.data import NOTE, STAMP
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,6 +36,14 @@ class MiniatureConcepts:
     def samples(self) -> tuple[Sample, ...]:
         """All samples; ids are image numbers."""
         return tuple(Sample(i, image_path(i), None) for i in range(world.size(_SET)))
+
+    def stamp(self, sample: Sample) -> Stamp:
+        """Return a constant of the world: what is rendered never changes."""
+        return STAMP
+
+    def read(self, sample: Sample) -> Content:
+        """Render a sample."""
+        return Content(self.open(sample), STAMP)
 
     def open(self, sample: Sample) -> "Image":
         """Return the picture of a sample, 64 x 64 RGB."""

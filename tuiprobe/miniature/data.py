@@ -3,12 +3,16 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from tuiprobe.datasets.base import Sample, Suite
+from tuiprobe.datasets.base import Sample, Stamp, Suite
+from tuiprobe.datasets.content import Content
 from tuiprobe.miniature import world
 from tuiprobe.miniature.profiles import PROFILES
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+STAMP = Stamp(None, "miniature, version 1")
+"""Of every rendered image; another version of the world has another."""
 
 NOTE = "rendered miniature world: a demonstration of the pipeline, never evidence about real models"
 
@@ -41,6 +45,14 @@ class MiniatureSet:
             )
             for i in range(self._size)
         )
+
+    def stamp(self, sample: Sample) -> Stamp:
+        """Return a constant of the world: what is rendered never changes."""
+        return STAMP
+
+    def read(self, sample: Sample) -> Content:
+        """Render a sample."""
+        return Content(self.open(sample), STAMP)
 
     def open(self, sample: Sample) -> "Image":
         """Return the image of a sample, 64 x 64 RGB.

@@ -1,0 +1,119 @@
+"""What is stored for an image: its bytes, their digest, and a cheap sign that they changed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuiprobe.datasets.base import Dataset, Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.decode import decode_image
+from tuiprobe.errors import DataError
+from tuiprobe.files import open_regular
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+MAX_IMAGE_BYTES = 256 * 2**20
+"""Largest file or member that is read as an image."""
+
+DIGEST_BYTES = 32
+
+UNREADABLE = bytes(DIGEST_BYTES)
+"""Stands for the digest of an image of which nothing can be read."""
+
+
+def _decode(data: bytes) -> Image:
+    return decode_image(io.BytesIO(data))
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An image as it is stored, read once for digest and pixels alike.
+
+    Attributes:
+        data: The encoded bytes; pixels where the data set holds no encoded image.
+        stamp: Stamp of what was read, taken after the last byte.
+        beside: Further files that belong to the image, such as maps of what is in it.
+        decode: Encoded bytes to an RGB image.
+    """
+
+    data: bytes | Image
+    stamp: Stamp
+    beside: tuple[bytes, ...] = ()
+    decode: Callable[[bytes], Image] = _decode
+
+    def digest(self) -> bytes:
+        """Returns the SHA-256 of everything that is stored, 32 bytes."""
+        if isinstance(self.data, bytes):
+            digest = hashlib.sha256(self.data)
+        else:
+            digest = hashlib.sha256(f"{self.data.mode} {self.data.size} ".encode())
+            digest.update(self.data.tobytes())
+        for content in self.beside:
+            digest.update(hashlib.sha256(content).digest())
+        return digest.digest()
+
+    def image(self) -> Image:
+        """Returns the RGB image.
+
+        Raises:
+            UnreadableImageError: If the bytes cannot be decoded.
+        """
+        return self.decode(self.data) if isinstance(self.data, bytes) else self.data
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Returns the stamp of a file.
+
+    The time of its last change of status counts too: copying tools restore the time of
+    modification, but nothing restores this one.
+    """
+    return Stamp(status.st_size, f"{status.st_mtime_ns} {status.st_ctime_ns}")
+
+
+def stamp_file(path: str | Path) -> Stamp:
+    """Returns the stamp of the file at a path, without opening it."""
+    try:
+        status = os.stat(path)  # noqa: PTH116  (ten thousands of them before the first image)
+    except (OSError, ValueError):
+        return Stamp(None, "missing")
+    return stamp_of(status) if stat.S_ISREG(status.st_mode) else Stamp(None, "no file")
+
+
+def read_file(path: str | Path) -> Content:
+    """Reads an image file.
+
+    Raises:
+        UnreadableImageError: If it is missing, no regular file, or too large.
+    """
+    try:
+        with open_regular(path, MAX_IMAGE_BYTES) as file:
+            data = file.read(MAX_IMAGE_BYTES + 1)
+            stamp = stamp_of(os.fstat(file.fileno()))
+    except (OSError, ValueError, DataError) as error:
+        raise UnreadableImageError(_cause(error)) from error
+    if len(data) > MAX_IMAGE_BYTES:
+        raise UnreadableImageError(f"it grew above {MAX_IMAGE_BYTES:,} bytes while it was read")
+    return Content(data, stamp)
+
+
+def digest_of(dataset: Dataset, sample: Sample) -> bytes:
+    """Returns the digest of one image; :data:`UNREADABLE` if nothing of it can be read."""
+    try:
+        return dataset.read(sample).digest()
+    except UnreadableImageError:
+        return UNREADABLE
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "permission denied"
+    if isinstance(error, FileNotFoundError):
+        return "the file is gone"
+    return getattr(error, "strerror", None) or str(error)

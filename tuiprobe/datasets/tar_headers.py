@@ -1,0 +1,183 @@
+"""The headers of a tar file, one after another, in memory and time that its size bounds.
+
+``tarfile`` calls itself once for every extended header before a member, keeps them all, and
+searches them with patterns that take quadratic time; here a header is read, used and forgotten.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from tuiprobe.errors import DataError
+
+MAX_HEADER_BYTES = 2**20
+"""Longest extended header that is read."""
+
+MAX_RECORDS = 1000
+"""Records of one extended header; there is one for each attribute of a file."""
+
+MAX_CHAIN = 16
+"""Extended headers before one member: its name, its link, its attributes, those of the archive."""
+
+SPARE_HEADER_BYTES = 16 * 2**20
+HEADER_BYTES_A_MEMBER = 4096
+"""Extended headers of a file: so much on average, and so much more at first."""
+
+_BLOCK = tarfile.BLOCKSIZE
+_PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
+_GNU_NAMES = (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_EXTENDED = (*_PAX, *_GNU_NAMES, tarfile.XGLTYPE)
+_WITHOUT_CONTENT = (
+    tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE,
+    tarfile.FIFOTYPE,
+)  # fmt: skip
+_SPARSE_MORE, _SPARSE_MORE_AGAIN = 482, 504  # places of the marks that blocks of a map follow
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A member.
+
+    Attributes:
+        name: As the tar has it.
+        kind: Its type, as in ``tarfile``.
+        sparse: Whether only parts of it are stored.
+        offset: First byte of its content.
+        size: Bytes of its content.
+    """
+
+    name: str
+    kind: bytes
+    sparse: bool
+    offset: int
+    size: int
+
+
+def read_headers(file: IO[bytes], place: str) -> Iterator[Header | None]:
+    """Yields every member; at last None if the tar lacks its end mark.
+
+    Args:
+        file: Seekable. It may be moved between two members.
+        place: What to call it in errors.
+
+    Raises:
+        DataError: If it is no tar file, is cut short or damaged, or spends more on extended
+            headers than any real one.
+    """
+    end = file.seek(0, io.SEEK_END)
+    offset = members = spent = chain = 0
+    name: str | None = None
+    records: dict[str, str] = {}
+    while True:
+        if offset > end:
+            raise DataError(f"{place} is cut short at byte {end:,}; copy the file again")
+        file.seek(offset)
+        block = file.read(_BLOCK)
+        if len(block) == _BLOCK and not any(block):
+            return
+        if not block and offset:
+            yield None
+            return
+        info = _parse(block, offset, place)
+        start = offset + _BLOCK
+        if info.type in _EXTENDED:
+            chain += 1
+            spent += _BLOCK + info.size
+            allowed = SPARE_HEADER_BYTES + HEADER_BYTES_A_MEMBER * members
+            if chain > MAX_CHAIN or not 0 <= info.size <= MAX_HEADER_BYTES or spent > allowed:
+                raise DataError(
+                    f"{place} is damaged: a header of {info.size:,} bytes, the {chain}th before "
+                    f"one member, {spent:,} bytes of them in all"
+                )
+            content = file.read(info.size)
+            if len(content) < info.size:
+                raise DataError(f"{place} is cut short within a header at byte {offset:,}")
+            if info.type == tarfile.GNUTYPE_LONGNAME:
+                name = _text(content.partition(b"\0")[0])
+            elif info.type in _PAX:
+                records = _records(content, place)
+            elif info.type == tarfile.XGLTYPE and _records(content, place):
+                raise DataError(f"{place} is damaged: one header gives all members a name or size")
+            offset = start + _padded(info.size)
+            continue
+        sparse = info.type == tarfile.GNUTYPE_SPARSE or any(
+            key.startswith("GNU.sparse.") for key in records
+        )
+        if info.type == tarfile.GNUTYPE_SPARSE:
+            start = _behind_map(file, block, start)
+        size = _number(records["size"], place) if "size" in records else info.size
+        named = records.get("path") or name or info.name
+        _refuse_wrong_size(named, size, start, end, place, stored=info.isreg())
+        yield Header(named, info.type, sparse, start, size)
+        offset = start if info.type in _WITHOUT_CONTENT else start + _padded(size)
+        members, chain, name, records = members + 1, 0, None, {}
+
+
+def _parse(block: bytes, offset: int, place: str) -> tarfile.TarInfo:
+    try:
+        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except (tarfile.HeaderError, ValueError, OverflowError) as error:
+        if offset and len(block) == _BLOCK:
+            raise DataError(
+                f"{place} is damaged: no header of a member at byte {offset:,}"
+            ) from error
+        raise DataError(f"{place} is no tar file, or is cut short or damaged: {error}") from error
+
+
+def _refuse_wrong_size(
+    name: str, size: int, start: int, end: int, place: str, *, stored: bool
+) -> None:
+    if size < 0:
+        raise DataError(f"{place} is damaged: {name!r} has {size:,} bytes")
+    if stored and start + size > end:
+        raise DataError(
+            f"{place} is cut short: {name!r} should have {size:,} bytes, "
+            f"{max(end - start, 0):,} are there; copy the file again"
+        )
+
+
+def _records(content: bytes, place: str) -> dict[str, str]:
+    """Returns the records ``LENGTH KEY=VALUE`` that say where and what a member is."""
+    found: dict[str, str] = {}
+    at = count = 0
+    while at < len(content) and content[at]:
+        digits, space, _ = content[at : at + 8].partition(b" ")
+        count += 1
+        if not space or not digits.isdigit() or count > MAX_RECORDS:
+            raise DataError(f"{place} is damaged: an extended header that cannot be read")
+        length = int(digits)
+        key, equals, value = content[at + len(digits) + 1 : at + length - 1].partition(b"=")
+        if not equals or content[at + length - 1 : at + length] != b"\n":
+            raise DataError(f"{place} is damaged: an extended header that cannot be read")
+        if key in (b"path", b"size") or key.startswith(b"GNU.sparse."):
+            found[_text(key)] = _text(value)
+        at += length
+    return found
+
+
+def _number(text: str, place: str) -> int:
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
+        raise DataError(f"{place} is damaged: a size of {text[:40]!r}")
+    return int(text)
+
+
+def _behind_map(file: IO[bytes], block: bytes, start: int) -> int:
+    """Returns where the content of a sparse member begins; the file stands at ``start``."""
+    more = block[_SPARSE_MORE]
+    while more and len(block := file.read(_BLOCK)) == _BLOCK:
+        more = block[_SPARSE_MORE_AGAIN]
+        start += _BLOCK
+    return start
+
+
+def _padded(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "surrogateescape")
