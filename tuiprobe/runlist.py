@@ -16,9 +16,9 @@ from typing import Any, Final, Literal
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry, process_lives
 from tuiprobe.plaintext import plain
-from tuiprobe.report import read_report
-from tuiprobe.results import Figure, NotRun, Report
-from tuiprobe.rundir import RunDir
+from tuiprobe.results import Figure, NotRun
+from tuiprobe.results.glance import Glance, read_glance
+from tuiprobe.rundir import MAX_LIVE_BYTES, RunDir
 
 State = Literal["running", "complete", "partial", "unfinished", "damaged"]
 
@@ -93,7 +93,7 @@ def matches(row: RunRow, words: Sequence[str]) -> bool:
 
 
 def _directories(root: Path) -> Iterator[Path]:
-    if (root / "key").is_file():
+    if RunDir(root).key_file.exists():
         yield root
         return
     for _, path in zip(range(_MOST), _below(root), strict=False):
@@ -102,10 +102,10 @@ def _directories(root: Path) -> Iterator[Path]:
 
 def _below(root: Path) -> Iterator[Path]:
     for entry in _folders(root):
-        if (entry / "key").is_file():
+        if RunDir(entry).key_file.exists():
             yield entry
         else:
-            yield from (one for one in _folders(entry) if (one / "key").is_file())
+            yield from (one for one in _folders(entry) if RunDir(one).key_file.exists())
 
 
 def _folders(path: Path) -> list[Path]:
@@ -126,7 +126,7 @@ def _row(path: Path, root: Path, held: frozenset[str] | None) -> RunRow:
         state: State = "running" if running else "unfinished"
         return RunRow(**about, state=state, changed=begun, **_planned(run))
     try:
-        found = _summary(str(path), changed)
+        found = _summary(run.results_file, changed)
     except (TuiprobeError, OSError) as error:
         return RunRow(**about, state="damaged", title=str(error), changed=changed)
     state = "partial" if found["title"].startswith("PARTIAL:") else "complete"
@@ -135,10 +135,10 @@ def _row(path: Path, root: Path, held: frozenset[str] | None) -> RunRow:
     return RunRow(**about, state=state, changed=changed, **found)
 
 
-@lru_cache(maxsize=2048)
-def _summary(path: str, modified: int) -> dict[str, Any]:
-    """What a row shows of a report, read again when its file changes; the report is let go."""
-    return _found(read_report(RunDir(path)))
+@lru_cache(maxsize=_MOST)
+def _summary(file: Entry, modified: int) -> dict[str, Any]:
+    """What a row shows of a report, read again when its file changes; the rest is let go."""
+    return _found(read_glance(file))
 
 
 def _planned(run: RunDir) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def _planned(run: RunDir) -> dict[str, Any]:
         return {"title": "no results yet"}
 
 
-def _found(report: Report) -> dict[str, Any]:
+def _found(report: Glance) -> dict[str, Any]:
     first = next((one for one in report.outliers if one.final), None)
     robustness = report.robustness
     found: dict[str, Any] = {
@@ -175,12 +175,12 @@ def _found(report: Report) -> dict[str, Any]:
 def heartbeat(run: RunDir) -> int:
     """A number that grows while a rank measures: the sum of the sequence numbers."""
     total = 0
-    for path in sorted((run.path / "live").glob("*.json"))[:256]:
+    for rank in run.live_ranks():
         try:
-            sequence = run.at(f"live/{path.name}").read_json()["sequence"]
+            sequence = run.live_file(rank, "json").read_json(MAX_LIVE_BYTES)["sequence"]
         except (TuiprobeError, KeyError, TypeError):
             continue
-        total += sequence if isinstance(sequence, int) else 0
+        total += sequence if isinstance(sequence, int) and 0 <= sequence < 2**53 else 0
     return total
 
 
