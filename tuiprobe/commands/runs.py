@@ -72,6 +72,7 @@ def runs(
 def _correlate(rows: list[RunRow], by: str | None, as_json: bool) -> None:
     from tuiprobe.correlation import correlate
     from tuiprobe.files import DamagedFileError
+    from tuiprobe.plaintext import json_text
     from tuiprobe.report import read_report
     from tuiprobe.report.correlation import correlation_text
     from tuiprobe.rundir import RunDir
@@ -84,7 +85,10 @@ def _correlate(rows: list[RunRow], by: str | None, as_json: bool) -> None:
 
     finished = [row for row in rows if row.state in ("complete", "partial")]
     found = correlate(((row.name, read(row)) for row in finished), by)
-    print(found.model_dump_json(indent=1) + "\n" if as_json else correlation_text(found), end="")
+    if as_json:
+        print(json_text(found.model_dump(mode="json")))
+    else:
+        print(correlation_text(found), end="")
 
 
 def table(rows: list[RunRow]) -> str:

@@ -1,12 +1,12 @@
 """The report: everything one run found, and what it was found on."""
 
-import json
 from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
 from tuiprobe.files import DamagedFileError, read_regular
+from tuiprobe.plaintext import json_text
 from tuiprobe.results.base import Frozen, Many, Real
 from tuiprobe.results.concepts import Concepts
 from tuiprobe.results.directions import Directions
@@ -99,8 +99,7 @@ class Report(Frozen):
 
     def to_json(self) -> str:
         """Strict JSON (no NaN, no Infinity), ending in a newline."""
-        plain = self.model_dump(mode="python")
-        return json.dumps(plain, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        return json_text(self.model_dump(mode="python")) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> "Report":
