@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tuiprobe import __version__
 from tuiprobe.engine.baselines import baselines_for, kept_baseline
+from tuiprobe.engine.checked import CheckedArrays, check_features, check_statistics
 from tuiprobe.engine.concepts import probe_run_concepts
 from tuiprobe.engine.head_file import head_digest, read_head, read_own_names
 from tuiprobe.engine.merge import ROW_SAMPLE
@@ -64,18 +65,27 @@ def probe_directory(directory: RunDir) -> Report:
     statistics, _ = read_arrays(directory.statistics_file)
     samples = read_samples(directory)
     data = tuple(
-        _data_set(one, measured[one.name], samples[one.name], statistics)
+        _data_set(directory, one, measured[one.name], samples.get(one.name, {}), statistics)
         for one in plan.sets
         if one.name in measured
     )
-    features = {one.name: read_arrays(directory.features_file(one.name))[0] for one in data}
+    features = {
+        one.name: check_features(
+            directory.features_file(one.name),
+            read_arrays(directory.features_file(one.name))[0],
+            plan.model.width,
+            samples[one.name],
+            one.labelled,
+        )
+        for one in data
+    }
     images = tuple(one for one in data if one.name != plan.concept_set)
     outliers: list[Outliers] = []
     cross_layer: list[Criterion] = []
     for one in images:
         paths = {id: sample.path for id, sample in samples[one.name].items()}
         taps = [
-            tap_arrays(one, tap, statistics, features[one.name], samples[one.name])
+            tap_arrays(directory, one, tap, statistics, features[one.name], samples[one.name])
             for tap in plan.taps
         ]
         outliers += [probe_outliers(tap, paths=paths, seed=spec.seed) for tap in taps]
@@ -121,17 +131,24 @@ def probe_directory(directory: RunDir) -> Report:
 
 
 def tap_arrays(
+    directory: RunDir,
     data: DataSet,
     tap: TapRecord,
     statistics: Arrays,
     features: Arrays,
     samples: Mapping[int, SampleRecord],
 ) -> TapArrays:
-    """Returns what a probe is given of one set at one tap."""
+    """Returns what a probe is given of one set at one tap.
+
+    Raises:
+        DamagedFileError: If the statistics are not what they should be.
+    """
     prefix = f"{data.name}/{tap.name}/"
     fields = {n.removeprefix(prefix): a for n, a in statistics.items() if n.startswith(prefix)}
-    ids = fields["sample_ids"]
     final = tap.name == FINAL_TAP
+    images = len(features["ids"]) if final else None
+    file = directory.statistics_file
+    ids = check_statistics(file, fields, tap, samples, data.labelled, images)["sample_ids"]
     return TapArrays(
         set=data.name,
         tap=tap.name,
@@ -166,6 +183,12 @@ def probe_head(
     if isinstance(found, str):
         return None, None, tuple(NotRunPart(part=part, reason=found) for part in parts)
     head, answers = found
+    own = read_own_names(directory)
+    weights = [head.weight, *(one.weight for one in own.values() if not isinstance(one, str))]
+    if any(weight.shape[1] != final.channels for weight in weights):
+        raise DamagedFileError(
+            f"{directory.head_file} is damaged: a head is not of {final.channels} channels"
+        )
     sets = [_set_features(one, features[one.name], samples[one.name], answers) for one in data]
     persistent = final.persistent
     channels = (
@@ -182,7 +205,6 @@ def probe_head(
     try:
         measured = [one for one in planned if one.name in features]
         shifts, baselines = baselines_for(measured, kept_baseline(directory))
-        own = read_own_names(directory)
         robustness = probe_robustness(head, sets, shifts, baselines, own)
     except DataError as error:
         not_run.append(NotRunPart(part="robustness", reason=str(error)))
@@ -221,16 +243,22 @@ def _read_records(
 
 
 def _data_set(
+    directory: RunDir,
     one: SetRecord,
     measured: MeasuredRecord,
     samples: Mapping[int, SampleRecord],
     statistics: Arrays,
 ) -> DataSet:
+    checked = CheckedArrays(directory.statistics_file, statistics)
+    if any(i not in samples for i, _ in measured.skipped):
+        raise DamagedFileError(
+            f"{directory.measured_file} names an image that is not of {one.name}"
+        )
     return DataSet(
         name=one.name,
         source=one.source,
         images=one.planned,
-        measured=len(statistics[f"{one.name}/{FINAL_TAP}/sample_ids"]),
+        measured=len(checked.ids(f"{one.name}/{FINAL_TAP}/sample_ids", samples, None)),
         skipped=tuple(Skipped(path=samples[i].path, reason=why) for i, why in measured.skipped),
         classes=len(one.classes),
         labelled=bool(one.classes),
