@@ -2,7 +2,7 @@
 
 from tuiprobe.report.formats import WRITTEN, export
 from tuiprobe.report.summary import summary
-from tuiprobe.results import MAX_REPORT_BYTES, Report
+from tuiprobe.results import Report
 from tuiprobe.rundir import RunDir
 
 
@@ -13,8 +13,7 @@ def read_report(directory: RunDir) -> Report:
         DamagedFileError: results.json is no report of this schema version.
         DamagedFileError: it is missing, too large, no regular file or a link.
     """
-    file = directory.results_file
-    return Report.parse(file.read_bytes(MAX_REPORT_BYTES), file)
+    return Report.read(directory.results_file)
 
 
 def write_reports(directory: RunDir) -> str:

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
-from tuiprobe.files import DamagedFileError, read_regular
+from tuiprobe.files import DamagedFileError, Entry, read_regular
 from tuiprobe.plaintext import json_text
 from tuiprobe.results.base import Frozen, Many, Real
 from tuiprobe.results.concepts import Concepts
@@ -102,14 +102,16 @@ class Report(Frozen):
         return json_text(self.model_dump(mode="python")) + "\n"
 
     @classmethod
-    def read(cls, path: Path) -> "Report":
+    def read(cls, file: Path | Entry) -> "Report":
         """Read a `results.json`.
 
         Raises:
             DamagedFileError: not a report of this schema version, or no regular file.
             OSError: unreadable.
         """
-        return cls.parse(read_regular(path, MAX_REPORT_BYTES), path)
+        if isinstance(file, Entry):
+            return cls.parse(file.read_bytes(MAX_REPORT_BYTES), file)
+        return cls.parse(read_regular(file, MAX_REPORT_BYTES), file)
 
     @classmethod
     def parse(cls, content: bytes, source: object) -> "Report":
