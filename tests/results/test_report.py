@@ -5,6 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from tests.report.samples import model, report
+from tests.report.samples_head import head_report
+from tuiprobe.files import DamagedFileError
 from tuiprobe.results import Estimate, NotRun, Report, Timings, given, title_for
 
 
