@@ -73,17 +73,25 @@ class RunRow:
         return self.state != "running"
 
 
-def list_runs(root: Path, words: Sequence[str] = ()) -> list[RunRow]:
+def list_runs(root: Path, words: Sequence[str] = (), most: int | None = None) -> list[RunRow]:
     """The runs directly below a directory and below its groups, the latest first.
 
     Args:
         root: Where run directories are kept; may be a run itself.
         words: Parts of name, model, data, state or verdict that a run must hold, in any case.
+        most: Look at the latest so many alone; None for all.
     """
-    held = held_locks()
-    rows = [_row(path, root, held) for path in _directories(root)]
+    held, paths = held_locks(), list(_directories(root))
+    if most is not None:
+        paths = sorted(paths, key=_changed, reverse=True)[:most]
+    rows = [_row(path, root, held) for path in paths]
     kept = [row for row in rows if matches(row, words)]
     return sorted(kept, key=lambda row: (-row.changed, row.name))
+
+
+def _changed(path: Path) -> int:
+    run = RunDir(path)
+    return run.results_file.modified() or run.key_file.modified() or 0
 
 
 def matches(row: RunRow, words: Sequence[str]) -> bool:
