@@ -48,12 +48,16 @@ def rising(count: int, **model: object) -> dict[str, Report]:
     }
 
 
+def correlated(reports: dict[str, Report], baseline: str | None = None) -> Correlations:
+    return correlate(reports.items(), baseline)
+
+
 def signature(found: Correlations, name: str = "kurtosis"):  # type: ignore[no-untyped-def]
     return next(one for one in (*found.signatures, *found.predictors) if one.signature == name)
 
 
 def test_a_relation_within_a_stratum_is_found() -> None:
-    found = correlate(rising(9))
+    found = correlated(rising(9))
     kurtosis = signature(found)
     assert kurtosis.within.value == pytest.approx(1)
     assert kurtosis.p_value < 0.01
@@ -67,7 +71,7 @@ def test_a_relation_within_a_stratum_is_found() -> None:
 
 
 def test_strata_under_eight_encoders_are_not_run() -> None:
-    found = correlate(
+    found = correlated(
         rising(7, architecture="RN50", representation="projected")
         | rising(
             4,
@@ -92,7 +96,7 @@ def test_runs_that_do_not_count_say_why() -> None:
     more = good.model_copy(
         update={"data": tuple(d.model_copy(update={"measured": 9999}) for d in good.data)}
     )
-    found = correlate(
+    found = correlated(
         {
             "good": good,
             "more": more,
@@ -108,14 +112,14 @@ def test_runs_that_do_not_count_say_why() -> None:
     assert set(reasons) == {"good", "random", "ablated", "partial", "bare", "other"}
     assert "same encoder" in reasons["good"]
     assert "no effective robustness" in reasons["bare"]
-    other = correlate({"a": good, "other": run(6, 3.0, 0.4, baseline="standard_and_low")},
+    other = correlated({"a": good, "other": run(6, 3.0, 0.4, baseline="standard_and_low")},
                       "standard_and_low")  # fmt: skip
     assert [one.run for one in other.runs] == ["other"]
     assert "by standard_and_low" in other.left_out[0].reason
 
 
 def test_nothing_to_correlate_is_said_and_no_zero() -> None:
-    found = correlate({})
+    found = correlated({})
     assert (found.runs, found.signatures, found.baseline) == ((), (), "")
     assert correlation_text(found) == "no run can be correlated\n"
 

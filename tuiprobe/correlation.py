@@ -7,7 +7,7 @@ counts once; encoders compare only within one kind of representation and one bac
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tuiprobe.catalog.presets import presets
@@ -47,21 +47,24 @@ class _Kept:
         )
 
 
-def correlate(reports: Mapping[str, Report], baseline: str | None = None) -> Correlations:
+def correlate(
+    reports: Iterable[tuple[str, Report | str]], baseline: str | None = None
+) -> Correlations:
     """Correlates every signature with effective robustness, within strata.
 
     Args:
-        reports: by name of the run; of two runs of one encoder the one with more images counts.
+        reports: name of each run with its report, or with the reason why it cannot be read; each
+            is let go before the next. Of two runs of one encoder the one with more images counts.
         baseline: by which effective robustness is taken; None for the one most runs have.
     """
     left_out: list[RunLeftOut] = []
-    usable: dict[str, Report] = {}
-    for name, report in reports.items():
-        reason = _unusable(report, baseline)
-        if reason is None:
-            usable[name] = report
+    usable: dict[str, _Usable] = {}
+    for name, report in reports:
+        found = report if isinstance(report, str) else _usable(report, baseline)
+        if isinstance(found, str):
+            left_out.append(RunLeftOut(run=name, reason=found))
         else:
-            left_out.append(RunLeftOut(run=name, reason=reason))
+            usable[name] = found
     question = _most_common(usable, baseline)
     kept = _one_an_encoder(usable, question, left_out)
     points = [one.point(one.signatures) for one in kept]
@@ -74,6 +77,31 @@ def correlate(reports: Mapping[str, Report], baseline: str | None = None) -> Cor
         left_out=tuple(left_out),
         signatures=probe_indicators(points),
         predictors=probe_indicators(anyway),
+    )
+
+
+@dataclass(frozen=True)
+class _Usable:
+    """What is kept of a report that may count."""
+
+    model: Model
+    images: int
+    headlines: tuple[EffectiveRobustness, ...]
+    signatures: Mapping[str, float]
+    predictors: Mapping[str, float]
+
+
+def _usable(report: Report, baseline: str | None) -> _Usable | str:
+    """What is kept of a report, or the reason why it does not count."""
+    reason = _unusable(report, baseline)
+    if reason is not None:
+        return reason
+    return _Usable(
+        model=report.model,
+        images=sum(one.measured for one in report.data),
+        headlines=tuple(_headlines(report, None)),
+        signatures=signatures_of(report),
+        predictors=_predictors(report),
     )
 
 
@@ -103,20 +131,23 @@ def _question(one: EffectiveRobustness) -> Question:
     return one.baseline, one.target, one.axis
 
 
-def _most_common(reports: Mapping[str, Report], baseline: str | None) -> Question:
+def _most_common(reports: Mapping[str, _Usable], baseline: str | None) -> Question:
     """What most runs have an answer to; the report's first baseline among equals."""
     counts = Counter(
-        _question(one) for report in reports.values() for one in _headlines(report, baseline)
+        _question(one)
+        for report in reports.values()
+        for one in report.headlines
+        if baseline in (None, one.baseline)
     )
     return max(counts, key=lambda q: counts[q]) if counts else ("", (), "")
 
 
 def _one_an_encoder(
-    reports: Mapping[str, Report], question: Question, left_out: list[RunLeftOut]
+    reports: Mapping[str, _Usable], question: Question, left_out: list[RunLeftOut]
 ) -> list[_Kept]:
     kept, seen = [], set()
-    for name, report in sorted(reports.items(), key=lambda item: (-_images(item[1]), item[0])):
-        found = [one for one in _headlines(report, None) if _question(one) == question]
+    for name, report in sorted(reports.items(), key=lambda item: (-item[1].images, item[0])):
+        found = [one for one in report.headlines if _question(one) == question]
         digest = (report.model.weights.digest, report.model.representation)
         if not found:
             left_out.append(RunLeftOut(run=name, reason="other shifts or another baseline"))
@@ -128,11 +159,7 @@ def _one_an_encoder(
     return kept
 
 
-def _images(report: Report) -> int:
-    return sum(one.measured for one in report.data)
-
-
-def _kept(name: str, report: Report, found: EffectiveRobustness) -> _Kept:
+def _kept(name: str, report: _Usable, found: EffectiveRobustness) -> _Kept:
     assert given(found.value)
     backbone, training = backbone_and_training(report.model)
     about = CorrelatedRun(
@@ -143,7 +170,7 @@ def _kept(name: str, report: Report, found: EffectiveRobustness) -> _Kept:
         training=training,
         robustness=found.value.value,
     )
-    return _Kept(about, signatures_of(report), _predictors(report, training))
+    return _Kept(about, report.signatures, report.predictors)
 
 
 def backbone_and_training(model: Model) -> tuple[str, str]:
@@ -191,7 +218,7 @@ def _values(figures: Mapping[str, Figure]) -> dict[str, float]:
     return {name: one.value for name, one in figures.items() if given(one)}
 
 
-def _predictors(report: Report, training: str) -> dict[str, float]:
+def _predictors(report: Report) -> dict[str, float]:
     robustness = report.robustness
     assert isinstance(robustness, Robustness)  # a run without is left out
     found = _values(
@@ -200,6 +227,6 @@ def _predictors(report: Report, training: str) -> dict[str, float]:
             "mean confidence": robustness.confidence,
         }
     )
-    if training != "unknown":
-        found["training: zero-shot or not"] = float(training == "zero-shot")
+    if report.model.training != "unknown":
+        found["training: zero-shot or not"] = float(report.model.training == "zero-shot")
     return found

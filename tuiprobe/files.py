@@ -193,13 +193,13 @@ class Entry:
         """Returns its content as UTF-8; bytes that are none become replacement characters."""
         return self.read_bytes().decode("utf-8", "replace")
 
-    def read_json(self) -> Any:
+    def read_json(self, limit: int = MAX_TEXT_BYTES) -> Any:
         """Returns its content as JSON.
 
         Raises:
             DamagedFileError: Also if it is not strict JSON, or nested too deeply.
         """
-        content = self.read_bytes()
+        content = self.read_bytes(limit)
         try:
             return parse_json(content)
         except ValueError as error:

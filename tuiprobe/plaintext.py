@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from typing import Any
 
 # Cc control, Cf format (bidi overrides, zero-width), Cs lone surrogates, Zl/Zp line separators.
 _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -19,6 +21,21 @@ def plain(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(_escaped(c) if unicodedata.category(c) in _INVISIBLE else c for c in text)
+
+
+def json_text(value: Any) -> str:
+    r"""Returns a value as strict JSON; control and bidi characters stand as ``\u`` escapes.
+
+    >>> print(json_text({"Löwe": "a\u202eb\x85"}))
+    {
+     "Löwe": "a\u202eb\u0085"
+    }
+    """
+    text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
+    for letter in sorted(set(text) - {"\n"}):  # the line breaks are JSON's own
+        if unicodedata.category(letter) in _INVISIBLE:
+            text = text.replace(letter, json.dumps(letter)[1:-1])
+    return text
 
 
 def _escaped(character: str) -> str:

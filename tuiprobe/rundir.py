@@ -17,20 +17,21 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as decode_tensors
-from safetensors.numpy import save as encode_tensors
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import DamagedFileError, Entry, parse_json, reading, writing
 
-Arrays = dict[str, NDArray[Any]]
+if TYPE_CHECKING:  # the screens look at directories before they need an array
+    from numpy.typing import NDArray
+
+Arrays: TypeAlias = "dict[str, NDArray[Any]]"
 
 MAX_TENSOR_BYTES = 16 * 2**30
+MAX_LIVE_BYTES = 8 * 2**20
+"""Several times the state of a rank that measures every layer of a large encoder."""
+MAX_LIVE_TENSOR_BYTES = 64 * 2**20
+_MOST_RANKS = 256
 _HEADER_LENGTH_BYTES = 8
 _KEY = re.compile(r"[0-9a-f]{64}")
 _BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # the log is there before the engine that writes it
@@ -115,6 +116,11 @@ class RunDir:
         return self.at("results.json")
 
     @property
+    def log_file(self) -> Entry:
+        """What an engine that a screen started has said."""
+        return self.at("log.txt")
+
+    @property
     def cancel_file(self) -> Entry:
         """Made by a reader that wants the run to stop."""
         return self.at("cancel")
@@ -138,6 +144,14 @@ class RunDir:
     def live_file(self, rank: int, suffix: str) -> Entry:
         """State of a running rank; ``suffix`` is ``json`` or ``safetensors``."""
         return self.at(f"live/{rank}.{suffix}")
+
+    def live_ranks(self) -> list[int]:
+        """Numbers of the ranks that left a live file, rising."""
+        with suppress(OSError):
+            names = [one.stem for one in (self.path / "live").glob("*.json")]
+            numbers = (int(one) for one in names if one.isdecimal() and one.isascii())
+            return sorted(numbers)[:_MOST_RANKS]
+        return []
 
     def events_file(self, rank: int) -> Entry:
         """Milestones, warnings and skipped images of one rank, a JSON line each."""
@@ -346,6 +360,9 @@ def write_arrays(
     entry: Entry, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]
 ) -> None:
     """Publishes named arrays as safetensors with a checksum of their content."""
+    import numpy as np
+    from safetensors.numpy import save as encode_tensors
+
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     checked = {**metadata, "checksum": _checksum(contiguous, metadata)}
     entry.write_bytes(encode_tensors(contiguous, metadata=checked))
@@ -361,24 +378,42 @@ def read_arrays(entry: Entry) -> tuple[Arrays, dict[str, str]]:
         DamagedFileError: If the file is cut short, altered, too large or behind a link.
     """
     content = entry.read_bytes(MAX_TENSOR_BYTES)
-    try:
-        metadata = _metadata(content)
-        arrays = decode_tensors(content)
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedFileError(f"{entry} is damaged: {error}") from error
+    arrays = decode_arrays(entry, content)
+    metadata = _metadata(entry, content)
     checksum = metadata.pop("checksum", None)
     if checksum != _checksum(arrays, metadata):
         raise DamagedFileError(f"{entry} is damaged: its checksum does not match its content")
     return arrays, metadata
 
 
-def _metadata(content: bytes) -> dict[str, str]:
+def decode_arrays(entry: Entry, content: bytes) -> Arrays:
+    """Returns the arrays of a safetensors file.
+
+    Raises:
+        DamagedFileError: If the content is none, or an array of a kind that no run holds.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load as decode_tensors
+
+    try:
+        return dict(decode_tensors(content))
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedFileError(f"{entry} is damaged: {error}") from error
+
+
+def _metadata(entry: Entry, content: bytes) -> dict[str, str]:
+    """The metadata of a file whose arrays were decoded, so that its header is JSON."""
     length = int.from_bytes(content[:_HEADER_LENGTH_BYTES], "little")
-    header = parse_json(content[_HEADER_LENGTH_BYTES : _HEADER_LENGTH_BYTES + length])
-    return {str(name): str(text) for name, text in header.get("__metadata__", {}).items()}
+    try:
+        header = parse_json(content[_HEADER_LENGTH_BYTES : _HEADER_LENGTH_BYTES + length])
+        return {str(name): str(text) for name, text in header.get("__metadata__", {}).items()}
+    except (ValueError, AttributeError) as error:
+        raise DamagedFileError(f"{entry} is damaged: {error}") from error
 
 
 def _checksum(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:
+    import numpy as np
+
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(arrays):
         array = arrays[name]

@@ -16,9 +16,9 @@ from typing import Any, Final, Literal
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry, process_lives
 from tuiprobe.plaintext import plain
-from tuiprobe.report import read_report
-from tuiprobe.results import Figure, NotRun, Report
-from tuiprobe.rundir import RunDir
+from tuiprobe.results import Figure, NotRun
+from tuiprobe.results.glance import Glance, read_glance
+from tuiprobe.rundir import MAX_LIVE_BYTES, RunDir
 
 State = Literal["running", "complete", "partial", "unfinished", "damaged"]
 
@@ -73,17 +73,25 @@ class RunRow:
         return self.state != "running"
 
 
-def list_runs(root: Path, words: Sequence[str] = ()) -> list[RunRow]:
+def list_runs(root: Path, words: Sequence[str] = (), most: int | None = None) -> list[RunRow]:
     """The runs directly below a directory and below its groups, the latest first.
 
     Args:
         root: Where run directories are kept; may be a run itself.
         words: Parts of name, model, data, state or verdict that a run must hold, in any case.
+        most: Look at the latest so many alone; None for all.
     """
-    held = held_locks()
-    rows = [_row(path, root, held) for path in _directories(root)]
+    held, paths = held_locks(), list(_directories(root))
+    if most is not None:
+        paths = sorted(paths, key=_changed, reverse=True)[:most]
+    rows = [_row(path, root, held) for path in paths]
     kept = [row for row in rows if matches(row, words)]
     return sorted(kept, key=lambda row: (-row.changed, row.name))
+
+
+def _changed(path: Path) -> int:
+    run = RunDir(path)
+    return run.results_file.modified() or run.key_file.modified() or 0
 
 
 def matches(row: RunRow, words: Sequence[str]) -> bool:
@@ -93,7 +101,7 @@ def matches(row: RunRow, words: Sequence[str]) -> bool:
 
 
 def _directories(root: Path) -> Iterator[Path]:
-    if (root / "key").is_file():
+    if RunDir(root).key_file.exists():
         yield root
         return
     for _, path in zip(range(_MOST), _below(root), strict=False):
@@ -102,10 +110,10 @@ def _directories(root: Path) -> Iterator[Path]:
 
 def _below(root: Path) -> Iterator[Path]:
     for entry in _folders(root):
-        if (entry / "key").is_file():
+        if RunDir(entry).key_file.exists():
             yield entry
         else:
-            yield from (one for one in _folders(entry) if (one / "key").is_file())
+            yield from (one for one in _folders(entry) if RunDir(one).key_file.exists())
 
 
 def _folders(path: Path) -> list[Path]:
@@ -126,7 +134,7 @@ def _row(path: Path, root: Path, held: frozenset[str] | None) -> RunRow:
         state: State = "running" if running else "unfinished"
         return RunRow(**about, state=state, changed=begun, **_planned(run))
     try:
-        found = _summary(str(path), changed)
+        found = _summary(run.results_file, changed)
     except (TuiprobeError, OSError) as error:
         return RunRow(**about, state="damaged", title=str(error), changed=changed)
     state = "partial" if found["title"].startswith("PARTIAL:") else "complete"
@@ -135,10 +143,10 @@ def _row(path: Path, root: Path, held: frozenset[str] | None) -> RunRow:
     return RunRow(**about, state=state, changed=changed, **found)
 
 
-@lru_cache(maxsize=2048)
-def _summary(path: str, modified: int) -> dict[str, Any]:
-    """What a row shows of a report, read again when its file changes; the report is let go."""
-    return _found(read_report(RunDir(path)))
+@lru_cache(maxsize=_MOST)
+def _summary(file: Entry, modified: int) -> dict[str, Any]:
+    """What a row shows of a report, read again when its file changes; the rest is let go."""
+    return _found(read_glance(file))
 
 
 def _planned(run: RunDir) -> dict[str, Any]:
@@ -154,7 +162,7 @@ def _planned(run: RunDir) -> dict[str, Any]:
         return {"title": "no results yet"}
 
 
-def _found(report: Report) -> dict[str, Any]:
+def _found(report: Glance) -> dict[str, Any]:
     first = next((one for one in report.outliers if one.final), None)
     robustness = report.robustness
     found: dict[str, Any] = {
@@ -175,12 +183,12 @@ def _found(report: Report) -> dict[str, Any]:
 def heartbeat(run: RunDir) -> int:
     """A number that grows while a rank measures: the sum of the sequence numbers."""
     total = 0
-    for path in sorted((run.path / "live").glob("*.json"))[:256]:
+    for rank in run.live_ranks():
         try:
-            sequence = run.at(f"live/{path.name}").read_json()["sequence"]
+            sequence = run.live_file(rank, "json").read_json(MAX_LIVE_BYTES)["sequence"]
         except (TuiprobeError, KeyError, TypeError):
             continue
-        total += sequence if isinstance(sequence, int) else 0
+        total += sequence if isinstance(sequence, int) and 0 <= sequence < 2**53 else 0
     return total
 
 

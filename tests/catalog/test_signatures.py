@@ -1,6 +1,7 @@
 """Signatures: read from reports, filed, and shipped for untrained architectures."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 
 from tuiprobe.catalog.atlas import for_spec
 from tuiprobe.catalog.presets import presets
-from tuiprobe.catalog.signatures import add, filed, from_results, reference_of, shipped
+from tuiprobe.catalog.signatures import add, filed, reference_of, shipped, signature_of
+from tuiprobe.files import DamagedFileError
 
 
 def report(digest: str = "d1", kurtosis: float = 7.0) -> dict[str, Any]:
@@ -35,15 +37,10 @@ def report(digest: str = "d1", kurtosis: float = 7.0) -> dict[str, Any]:
     }
 
 
-def write(path: Path, content: object) -> Path:
-    path.write_text(json.dumps(content))
-    return path
-
-
 def test_a_run_is_filed_and_replaced(tmp_path: Path) -> None:
     store = tmp_path / "deep" / "signatures.jsonl"
-    assert filed(store) == []
-    first = add(write(tmp_path / "a.json", report()), store)
+    assert filed(store).signatures == ()
+    first = add(report(), store)
     assert first.kurtosis == (7.0, 6.5, 7.5)
     assert first.persistence is None
     assert (first.n, first.weights, first.data) == (300, "pretrained", "imagefolder:/data")
@@ -54,10 +51,10 @@ def test_a_run_is_filed_and_replaced(tmp_path: Path) -> None:
     assert published.robustness["standard"] is not None
     assert first.robustness[0] == published.robustness["standard"].value
     assert (first.baseline, first.robustness_from) == ("standard", "published")
-    second = add(write(tmp_path / "b.json", report("d2")), store)
-    assert filed(store) == [first, second]
-    again = add(write(tmp_path / "c.json", report("d1", 7.1)), store)
-    assert filed(store) == [second, again]
+    second = add(report("d2"), store)
+    assert filed(store).signatures == (first, second)
+    again = add(report("d1", 7.1), store)
+    assert filed(store).signatures == (second, again)
 
 
 def test_what_the_run_measured_comes_before_what_is_published(tmp_path: Path) -> None:
@@ -69,37 +66,76 @@ def test_what_the_run_measured_comes_before_what_is_published(tmp_path: Path) ->
         },
     )
     run = {**report(), "robustness": {"effective": list(measured)}}
-    found = from_results(write(tmp_path / "r.json", run))
+    found = signature_of(run)
     assert found.robustness == (0.2, 0.1, 0.3)
     assert (found.baseline, found.robustness_from) == ("standard_and_low", "run")
     run["robustness"] = {"effective": {"reason": "no shift was measured"}}
-    assert from_results(write(tmp_path / "r.json", run)).robustness_from == "published"
+    assert signature_of(run).robustness_from == "published"
     run["model"] = {**run["model"], "weights": {"kind": "checkpoint", "digest": "d"}}
-    assert from_results(write(tmp_path / "r.json", run)).robustness is None
+    assert signature_of(run).robustness is None
 
 
 def test_signatures_filed_before_they_carried_robustness_still_load(tmp_path: Path) -> None:
     store = tmp_path / "s.jsonl"
-    add(write(tmp_path / "a.json", report()), store)
+    add(report(), store)
     row = json.loads(store.read_text())
     for name in ("spec", "robustness", "baseline", "robustness_from"):
         del row[name]
     store.write_text(json.dumps(row) + "\n")
-    assert filed(store)[0].robustness is None
+    assert filed(store).signatures[0].robustness is None
 
 
-@pytest.mark.parametrize("content", [{}, [], {"model": 3}, "text", {**report(), "outliers": []}])
-def test_what_is_no_report_is_refused(content: object, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is no report of tuiprobe"):
-        from_results(write(tmp_path / "r.json", content))
+def test_a_report_without_the_final_representation_is_refused() -> None:
+    with pytest.raises(ValueError, match="no figures of the final representation"):
+        signature_of({**report(), "outliers": []})
 
 
-def test_a_damaged_file_of_signatures_names_the_line(tmp_path: Path) -> None:
+ABSURD = [
+    "{}",
+    "[]",
+    "3",
+    "[" * 100_000,
+    '{"model": 3}',
+    {"n": -1},
+    {"n": 1e3},
+    {"width": 10**40},
+    {"width": None},
+    {"kurtosis": [1e308, None, None]},
+    {"kurtosis": [1.0, 2.0, 1.0]},
+    {"kurtosis": [1.0, None, 1.0]},
+    {"kurtosis": 3},
+    {"persistence": ["1", "2", "3"]},
+    {"model": ["a"]},
+    {"weights": "made up"},
+    {"data": "x" * 10**5},
+    {"more": 1},
+]
+
+
+@pytest.mark.parametrize("line", ABSURD, ids=lambda line: str(line)[:24])
+def test_an_absurd_line_costs_that_line_alone(
+    line: str | dict[str, object], tmp_path: Path
+) -> None:
     store = tmp_path / "s.jsonl"
-    add(write(tmp_path / "a.json", report()), store)
-    store.write_text(store.read_text() + '{"model": 3}\n')
-    with pytest.raises(ValueError, match="line 2 of"):
-        filed(store)
+    first = add(report(), store)
+    good = json.loads(store.read_text())
+    bad = line if isinstance(line, str) else json.dumps({**good, "digest": "x", **line})
+    store.write_text(f"{bad}\n{store.read_text()}")
+    found = filed(store)
+    assert found.signatures == (first,)
+    assert len(found.damaged) == 1
+    assert found.damaged[0].startswith(f"line 1 of {store}")
+    second = add(report("d2"), store)
+    assert filed(store).signatures == (first, second)
+    assert store.read_text().startswith(bad)  # never deleted unasked
+
+
+def test_a_pipe_in_place_of_the_signatures_is_told(tmp_path: Path) -> None:
+    store = tmp_path / "s.jsonl"
+    os.mkfifo(store)
+    assert "named pipe" in filed(store).damaged[0]
+    with pytest.raises(DamagedFileError, match="named pipe"):
+        add(report(), store)
 
 
 def test_untrained_references_of_every_presets_architecture_ship() -> None:

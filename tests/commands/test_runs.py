@@ -55,6 +55,10 @@ def test_states_and_figures_come_from_the_directories(root):
     assert isinstance(rows[3].kurtosis, NotRun)
 
 
+def test_the_latest_alone_are_the_first_of_all(root):
+    assert list_runs(root, most=2) == list_runs(root)[:2]
+
+
 def test_a_run_that_cannot_be_read_is_listed_as_damaged(root):
     RunDir(root / "first").results_file.write_text("{}")
     row = by_name(root)["first"]

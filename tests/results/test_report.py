@@ -5,6 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from tests.report.samples import model, report
+from tests.report.samples_head import head_report
+from tuiprobe.files import DamagedFileError
 from tuiprobe.results import Estimate, NotRun, Report, Timings, given, title_for
 
 
@@ -72,3 +74,34 @@ def test_title_says_untrained_and_withheld_first():
     withheld = plain.verdict.model_copy(update={"outcome": "withheld"})
     assert "withheld" in title_for(plain.model, plain.data, withheld)
     assert "outlier features present" in plain.title
+
+
+ABSURD = [
+    (("directions", "bases", 0, "rank"), 10**12),
+    (("directions", "bases", 0, "importances"), []),
+    (("model", "width"), 10**9),
+    (("data", 0, "images"), -1),
+    (("data", 0, "measured"), 10**400),
+    (("outliers", 0, "shares", 0, "channel"), 10**4),
+    (("outliers", 0, "kurtosis", "value"), 1e308),
+    (("outliers", 0, "basis_reference"), -1e200),
+    (("title",), "x" * 10**5),
+    (("warnings",), ["x"] * (2**20 + 1)),
+]
+
+
+@pytest.mark.parametrize(("place", "value"), ABSURD, ids=lambda one: str(one)[:40])
+def test_what_no_run_finds_is_refused_at_the_door(place, value):
+    tree = json.loads(head_report().to_json())
+    parent = tree
+    for key in place[:-1]:
+        parent = parent[key]
+    parent[place[-1]] = value
+    with pytest.raises(DamagedFileError, match=r"x is no report .*" + str(place[0])):
+        Report.parse(json.dumps(tree).encode(), "x")
+
+
+@pytest.mark.parametrize("content", [b'{"a":' * 100_000, b"[" * 100_000, b"", b"\xff", b"null"])
+def test_what_is_no_json_tree_is_refused(content):
+    with pytest.raises(DamagedFileError):
+        Report.parse(content, "x")

@@ -60,7 +60,7 @@ async def run() -> None:
     app = TuiprobeApp()
     async with app.run_test(size=SIZE) as pilot:
         words = ["--headless", "--output", str(place)]
-        app.push_screen(LiveScreen(place, Engine(words, place / "log.txt")))
+        app.push_screen(LiveScreen(place, Engine(words, place)))
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
         await until(pilot, lambda: app.screen._shown.done > 5000, 300)
         pictures = app.screen.query_one("#picture-0", Thumbnail)

@@ -37,11 +37,11 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 
 def test_the_engine_writes_to_its_log_and_ends_with_a_code(tmp_path: Path) -> None:
     log = tmp_path / "run" / "log.txt"
-    engine = Engine(["--version"], log)
+    engine = Engine(["--version"], log.parent)
     wait(lambda: engine.ended() is not None)
     assert (engine.ended(), log.read_text()) == (0, f"tuiprobe {__version__}\n")
     assert engine.reopened_by == f"tuiprobe open {log.parent}"
-    again = Engine(["--version"], log)
+    again = Engine(["--version"], log.parent)
     wait(lambda: again.ended() is not None)
     assert log.read_text().count("tuiprobe") == 2
 
@@ -50,7 +50,7 @@ def test_the_engine_has_a_group_of_its_own_and_no_input(
     tmp_path: Path, script: Callable[[str], None]
 ) -> None:
     script("import os, sys; print(os.getsid(0) == os.getpid(), repr(sys.stdin.read()))")
-    engine = Engine([], tmp_path / "log.txt")
+    engine = Engine([], tmp_path)
     wait(lambda: engine.ended() is not None)
     assert (tmp_path / "log.txt").read_text() == "True ''\n"
 
@@ -62,7 +62,7 @@ def test_cancelling_asks_the_whole_group(tmp_path: Path, script: Callable[[str],
         "print(p.pid, flush=True); p.wait()"
     )
     log = tmp_path / "log.txt"
-    engine = Engine([], log)
+    engine = Engine([], tmp_path)
     wait(lambda: log.exists() and log.read_text().strip())
     grandchild = int(log.read_text())
     engine.cancel()
@@ -89,7 +89,7 @@ def test_killing_ends_what_ignores_the_request(
         "print('ready', flush=True); time.sleep(600)"
     )
     log = tmp_path / "log.txt"
-    engine = Engine([], log)
+    engine = Engine([], tmp_path)
     wait(lambda: log.exists() and "ready" in log.read_text())
     engine.cancel()
     assert engine.ended() is None
@@ -101,7 +101,7 @@ def test_killing_ends_what_ignores_the_request(
 def test_a_log_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log.txt").symlink_to(tmp_path / "other")
     with pytest.raises(OSError, match=r"log\.txt"):
-        Engine(["--version"], tmp_path / "log.txt")
+        Engine(["--version"], tmp_path)
 
 
 def test_questions_are_answered() -> None:

@@ -16,6 +16,7 @@ from textual.widgets import Static
 
 from tests.tui.conftest import until
 from tests.tui.live_run import live_run, say, write_live, write_pictures
+from tuiprobe.files import Entry
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
@@ -74,18 +75,19 @@ async def test_keys_walk_channels_and_layers(tmp_path: Path) -> None:
         await until(pilot, shown(app))
         bars = app.screen.query_one(ChannelBars)
         assert bars.channel == 13
-        pictures = [widget.path for widget in app.screen.query(Thumbnail)]
-        assert pictures[:3] == [tmp_path / "thumbs/val" / f"{i}.jpg" for i in (5, 6, 7)]
+        pictures = [widget.file for widget in app.screen.query(Thumbnail)]
+        assert pictures[:3] == [Entry(tmp_path, f"thumbs/val/{i}.jpg") for i in (5, 6, 7)]
         assert "▀" in app.screen.query_one("#picture-0", Thumbnail).render_line(0).text
         await pilot.press("down")
         assert bars.channel == 0
         await until(
             pilot,
             lambda: (
-                app.screen.query_one("#picture-0", Thumbnail).path == tmp_path / "thumbs/val/8.jpg"
+                app.screen.query_one("#picture-0", Thumbnail).file
+                == Entry(tmp_path, "thumbs/val/8.jpg")
             ),
         )
-        assert app.screen.query_one("#picture-1", Thumbnail).path is None
+        assert app.screen.query_one("#picture-1", Thumbnail).file is None
         await pilot.press("left", "left")
         assert "layer3 · kurtosis" in lines(app, LayerStrip)
         assert "inner layers have no pictures" in content(app, "#picture-note")
@@ -248,7 +250,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> tuple
 
     class App(TuiprobeApp):
         def on_ready(self) -> None:
-            self.push_screen(LiveScreen(run, Engine(["--headless"], run / "log.txt")))
+            self.push_screen(LiveScreen(run, Engine(["--headless"], run)))
 
     return App(runs=tmp_path), run
 
@@ -342,7 +344,7 @@ async def test_a_real_run_of_the_miniature_is_watched_to_its_end(
     app = TuiprobeApp(runs=Path("runs"))
     words = ["--headless", "--data", "miniature:val", "--sample", "64", "--output", "runs/real"]
     async with app.run_test(size=(120, 40)) as pilot:
-        app.push_screen(LiveScreen(Path("runs/real"), Engine(words, Path("runs/real/log.txt"))))
+        app.push_screen(LiveScreen(Path("runs/real"), Engine(words, Path("runs/real"))))
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
         await until(pilot, lambda: app.engines and app.engines[0].ended() is not None, 200)
         assert app.engines[0].ended() == 0, Path("runs/real/log.txt").read_text()

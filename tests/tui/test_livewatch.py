@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from tests.tui.live_run import CHANNELS, live_run, say, shares_of, write_live
-from tuiprobe.tui.files import Tail, read_small
+from tuiprobe.files import Entry
+from tuiprobe.tui.files import Tail
 from tuiprobe.tui.livewatch import Watch, WatchThread, has_results, runs_of
+from tuiprobe.tui.progress import state_line
 
 
 class Clock:
@@ -101,6 +103,8 @@ def test_before_the_engine_writes_it_is_starting(tmp_path: Path) -> None:
         '{"taps": {"val/embedding": 3, "x": {"n": "many"}}, "top": {"val": {"a": 1, "3": "x"}}}',
         '{"top": [1], "taps": {"val/embedding": {"kurtosis": [], "n": 1e300}}}',
         "[" * 100_000,
+        '{"sequence": 1, "rate": 1e308, "eta": -1e308, "total": 1' + "0" * 400 + "}",
+        '{"sequence": 1' + "0" * 5000 + "}",
         "",
     ],
 )
@@ -131,13 +135,11 @@ def test_links_and_pipes_are_not_followed(tmp_path: Path) -> None:
     os.mkfifo(run / "live" / "0.json")
     shot = Watch(run).poll()
     assert (shot.log, shot.state) == ((), "starting")
-    assert read_small(run / "log.txt", 100) is None
-    assert read_small(secret, 3) is None
 
 
 def test_a_tail_returns_whole_lines_once(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    tail = Tail(path)
+    tail = Tail(Entry(tmp_path, "log"))
     assert tail.lines() == []
     path.write_text("a\nb")
     assert tail.lines() == ["a"]
@@ -151,7 +153,7 @@ def test_a_tail_returns_whole_lines_once(tmp_path: Path) -> None:
 def test_a_long_log_is_entered_near_its_end(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text("x" * 80 + "\n" + "line\n" * 200_000)
-    lines = Tail(path).lines()
+    lines = Tail(Entry(tmp_path, "log")).lines()
     assert 1000 < len(lines) < 200_000
 
 
@@ -181,6 +183,40 @@ def test_the_thread_keeps_the_last_snapshot_and_stops(tmp_path: Path) -> None:
         time.sleep(0.01)
     write_live(run, 2, done=900)
     while thread.latest.done != 900:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    thread.stop()
+
+
+@pytest.mark.parametrize("figure", ["1e308", "-1e308", "1" + "0" * 400, "1e999", "1e-320"])
+def test_figures_out_of_range_are_left_out_and_the_screen_goes_on(
+    figure: str, tmp_path: Path
+) -> None:
+    for rank in range(2):
+        write_live(tmp_path, 1, rank=rank)
+        path = tmp_path / "live" / f"{rank}.json"
+        state = json.loads(path.read_text())
+        for tap in state["taps"].values():
+            tap |= {"kurtosis": "F", "low": "F", "high": "F", "persistence": "F"}
+        path.write_text(json.dumps(state).replace('"F"', figure))
+    tap = Watch(tmp_path).poll().taps["val", "embedding"]
+    assert tap.kurtosis is None or abs(tap.kurtosis) < 1
+    assert np.isfinite(tap.shares).all()
+
+
+def test_a_thread_that_cannot_read_says_so_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(live_run(tmp_path))
+    monkeypatch.setattr(watch, "poll", lambda: 1 / 0)
+    thread = WatchThread(watch, seconds=0.01)
+    deadline = time.monotonic() + 30
+    while thread.latest.state != "unreadable":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert "unreadable" in state_line(thread.latest, "run", None, False)
+    monkeypatch.undo()
+    while thread.latest.state == "unreadable":
         assert time.monotonic() < deadline
         time.sleep(0.01)
     thread.stop()

@@ -11,6 +11,7 @@ from rich.segment import Segment
 from textual.color import Color
 
 from tests.tui.live_run import write_pictures
+from tuiprobe.files import Entry
 from tuiprobe.tui import modellist, runsetup
 from tuiprobe.tui.ascii import AsciiFilter
 from tuiprobe.tui.livewatch import Said, Snapshot
@@ -104,7 +105,7 @@ def test_columns_leave_by_their_number_and_the_first_takes_the_rest() -> None:
 
 def test_a_picture_becomes_half_blocks_or_shades(tmp_path: Path) -> None:
     write_pictures(tmp_path, ids=(3,))
-    pixels = read_pixels(tmp_path / "thumbs" / "val" / "3.jpg", 8, 8)
+    pixels = read_pixels(Entry(tmp_path, "thumbs/val/3.jpg"), 8, 8)
     assert pixels is not None
     lines = half_blocks(pixels)
     assert [len(line) for line in lines] == [8] * 4
@@ -129,7 +130,7 @@ def test_what_is_no_picture_is_left_out(kind: str, tmp_path: Path) -> None:
         import os
 
         os.mkfifo(path)
-    assert read_pixels(path, 4, 4) is None
+    assert read_pixels(Entry(path.parent, path.name), 4, 4) is None
 
 
 def test_progress_is_told_in_words() -> None:

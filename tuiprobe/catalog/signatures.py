@@ -7,7 +7,6 @@ stands beside what the same architecture gives before it learnt anything.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,11 +15,14 @@ from typing import Any
 from tuiprobe.catalog.atlas import for_spec
 from tuiprobe.catalog.baselines import BASELINES
 from tuiprobe.catalog.presets import presets
+from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular
 
 SHIPPED = Path(__file__).with_name("untrained.json")
 
 _LARGEST = 64 * 2**20
-"""Bytes of a results.json that is read; it may come from anywhere."""
+_LARGEST_FIGURE = 1e100
+_LARGEST_COUNT = 2**53
+_LONGEST_TEXT = 2**16
 
 
 @dataclass(frozen=True)
@@ -85,73 +87,97 @@ def shipped() -> list[Signature]:
     return [_signature(row) for row in json.loads(SHIPPED.read_text("utf-8"))["signatures"]]
 
 
-def filed(path: Path) -> list[Signature]:
-    """Returns the signatures in a file that ``add`` wrote; none if there is no file.
+@dataclass(frozen=True)
+class Filed:
+    """What a file of signatures holds.
 
-    Raises:
-        ValueError: If the file is damaged, naming the line.
+    Attributes:
+        signatures: In the order they were filed.
+        damaged: What is wrong with each line that is no signature; these are left out.
     """
-    if not path.is_file():
-        return []
-    found = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+
+    signatures: tuple[Signature, ...] = ()
+    damaged: tuple[str, ...] = ()
+
+
+def filed(path: Path) -> Filed:
+    """Reads a file that ``add`` wrote; a damaged line costs that line alone."""
+    try:
+        lines = _lines(path)
+    except (OSError, DamagedFileError) as error:
+        return Filed(damaged=(f"the filed signatures are left out: {error}",))
+    found, damaged = [], []
+    for number, line in enumerate(lines, start=1):
         try:
-            found.append(_signature(json.loads(line)))
-        except (ValueError, TypeError, KeyError) as error:
-            raise ValueError(f"line {number} of {path} is no signature ({error})") from error
-    return found
+            found.append(_signature(parse_json(line)))
+        except (ValueError, TypeError) as error:
+            damaged.append(f"line {number} of {path} is no signature, so it is left out ({error})")
+    return Filed(tuple(found), tuple(damaged))
 
 
-def add(results: Path, path: Path) -> Signature:
+def _lines(path: Path) -> list[str]:
+    try:
+        return read_regular(path, _LARGEST).decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def add(report: Mapping[str, Any], path: Path) -> Signature:
     """Files the signature of a run; the same weights on the same data replace an earlier one.
 
     Args:
-        results: ``results.json`` of the run.
-        path: File of signatures, one JSON object a line.
+        report: The run's report, already validated, as plain data.
+        path: File of signatures, one JSON object a line; lines that are none stay as they are.
 
     Raises:
-        ValueError: If the file is no report.
+        ValueError: If the report has no figures of the final representation.
+        DamagedFileError: If the file is no regular file, or too large.
+        RunError: If the file cannot be written.
     """
-    signature = from_results(results)
-    kept = [s for s in filed(path) if (s.digest, s.data) != (signature.digest, signature.data)]
-    lines = [json.dumps(asdict(s), allow_nan=False) for s in (*kept, signature)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text("\n".join(lines) + "\n", "utf-8")
-    partial.replace(path)
+    signature = signature_of(report)
+    kept = [line for line in _lines(path) if not _same(line, signature)]
+    lines = [*kept, json.dumps(asdict(signature), allow_nan=False)]
+    Entry(path.parent, path.name).write_text("\n".join(lines) + "\n")
     return signature
 
 
-def from_results(path: Path) -> Signature:
-    """Returns the signature in a run's ``results.json``.
+def _same(line: str, signature: Signature) -> bool:
+    """Whether a line files the same weights on the same data."""
+    try:
+        one = _signature(parse_json(line))
+    except (ValueError, TypeError):
+        return False
+    return (one.digest, one.data) == (signature.digest, signature.data)
+
+
+def signature_of(report: Mapping[str, Any]) -> Signature:
+    """Returns the signature in a run's report.
 
     Raises:
-        ValueError: If the file is no report.
+        ValueError: If the report has no figures of the final representation.
     """
-    if path.stat().st_size > _LARGEST:
-        raise ValueError(f"{path} is larger than any report")
-    try:
-        report: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        model, data = report["model"], report["data"][0]
-        final = next(o for o in report["outliers"] if o["final"] and o["data"] == data["name"])
-        spec = _spec(str(model["name"]))
-        robustness = _measured(report) or _published(spec, model)
-        return Signature(
-            model=str(model["name"]),
-            architecture=str(model["architecture"]),
-            weights=str(model["weights"]["kind"]),
-            digest=str(model["weights"]["digest"]),
-            representation=str(model["representation"]),
-            data=str(data["source"]),
-            n=int(data["measured"]),
-            width=int(model["width"]),
-            kurtosis=_figure(final["kurtosis"]),
-            persistence=_figure(final["persistence"]["value"]),
-            spec=spec,
-            **robustness,
-        )
-    except (ValueError, KeyError, TypeError, IndexError, StopIteration) as error:
-        raise ValueError(f"{path} is no report of tuiprobe ({error!r})") from error
+    model = report["model"]
+    finals = {one["data"]: one for one in reversed(report["outliers"]) if one["final"]}
+    data = report["data"][0] if report["data"] else None
+    final = finals.get(data["name"]) if data is not None else None
+    if data is None or final is None:
+        raise ValueError("the report has no figures of the final representation")
+    spec = _spec(model["name"])
+    robustness = _measured(report) or _published(spec, model)
+    return Signature(
+        model=model["name"],
+        architecture=model["architecture"],
+        weights=model["weights"]["kind"],
+        digest=model["weights"]["digest"],
+        representation=model["representation"],
+        data=data["source"],
+        n=data["measured"],
+        width=model["width"],
+        kurtosis=_figure(final["kurtosis"]),
+        persistence=_figure(final["persistence"]["value"]),
+        spec=spec,
+        **robustness,
+    )
 
 
 def _spec(name: str) -> str:
@@ -162,7 +188,7 @@ def _spec(name: str) -> str:
 def _measured(report: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the first effective robustness of a report; none where its data had no shifts."""
     effective = (report.get("robustness") or {}).get("effective")
-    for entry in effective if isinstance(effective, list) else ():
+    for entry in effective if isinstance(effective, list | tuple) else ():
         figure = _figure(entry["value"])
         if figure is not None:
             baseline = str(entry["baseline"])
@@ -193,8 +219,35 @@ def _figure(figure: Mapping[str, Any]) -> tuple[float, float | None, float | Non
     return (float(figure["value"]), *ends)
 
 
-def _signature(row: Mapping[str, Any]) -> Signature:
+def _signature(row: Any) -> Signature:
+    if not isinstance(row, dict):
+        raise ValueError("it is no object")
     fields = dict(row)
     for name in ("kurtosis", "persistence", "robustness"):
-        fields[name] = None if fields.get(name) is None else tuple(fields[name])
-    return Signature(**fields)
+        fields[name] = _checked_figure(name, fields.get(name))
+    signature = Signature(**fields)
+    for name in ("n", "width"):
+        value = getattr(signature, name)
+        if type(value) is not int or not 0 <= value <= _LARGEST_COUNT:
+            raise ValueError(f"{name} is no count")
+    texts = [name for name, kind in Signature.__annotations__.items() if kind == "str"]
+    for name in texts:
+        value = getattr(signature, name)
+        if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+            raise ValueError(f"{name} is no text")
+    if signature.weights not in ("pretrained", "checkpoint", "untrained"):
+        raise ValueError("weights are of an unknown kind")
+    return signature
+
+
+def _checked_figure(name: str, value: Any) -> tuple[float, float | None, float | None] | None:
+    if value is None:
+        return None
+    figure, low, high = value
+    ends = [one for one in (low, high) if one is not None]
+    for one in (figure, *ends):
+        if type(one) not in (int, float) or not abs(one) <= _LARGEST_FIGURE:
+            raise ValueError(f"{name} holds what is no figure")
+    if len(ends) == 1 or (ends and ends[0] > ends[1]):
+        raise ValueError(f"{name} has an interval that is none")
+    return figure, low, high

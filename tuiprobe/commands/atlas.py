@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -133,23 +134,29 @@ def _with_signatures(data: dict[str, Any], signatures: list[Signature]) -> dict[
 
 def _add(run: Path) -> Signature:
     from tuiprobe.catalog.signatures import add
+    from tuiprobe.report import read_report
+    from tuiprobe.results import Report
+    from tuiprobe.rundir import RunDir
 
-    results = run / "results.json" if run.is_dir() else run
-    if not results.is_file():
+    if run.is_dir() and not RunDir(run).results_file.exists():
         raise UsageError(f"{run} holds no results.json; name a finished run")
     try:
-        return add(results, signatures_file())
+        report = read_report(RunDir(run)) if run.is_dir() else Report.read(run)
+        return add(report.model_dump(mode="python"), signatures_file())
+    except OSError as error:
+        raise UsageError(f"cannot read {run}: {error.strerror}; name a finished run") from error
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(f"{run} cannot be filed: {error}") from error
 
 
 def _all_signatures() -> list[Signature]:
     from tuiprobe.catalog.signatures import filed, shipped
+    from tuiprobe.plaintext import plain
 
-    try:
-        return [*shipped(), *filed(signatures_file())]
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    found = filed(signatures_file())
+    for line in found.damaged:
+        print(f"warning: {plain(line)}", file=sys.stderr)
+    return [*shipped(), *found.signatures]
 
 
 def _signatures(json_: bool) -> None:

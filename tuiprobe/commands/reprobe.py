@@ -77,10 +77,13 @@ def reprobe(
 
 def _ablate(directory: RunDir, texts: list[str], mean: bool, centred: bool, as_json: bool) -> None:
     from tuiprobe.engine.ablating import ablate, parse_question
+    from tuiprobe.plaintext import json_text
     from tuiprobe.report.ablation import ablation_text
 
     answer, cached = ablate(directory, parse_question(texts, centred=centred, mean=mean))
     if cached:
         print("answered before: read from the run directory", file=sys.stderr)
-    print(answer.model_dump_json(indent=1) if as_json else ablation_text(answer), end="")
-    print(end="\n" if as_json else "")
+    if as_json:
+        print(json_text(answer.model_dump(mode="json")))
+    else:
+        print(ablation_text(answer), end="")

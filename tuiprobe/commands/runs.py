@@ -12,6 +12,7 @@ import typer
 from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
+    from tuiprobe.results import Report
     from tuiprobe.runlist import RunRow
 
 HEADINGS = ("run", "state", "images", "kurtosis", "P", "top-1", "shifts", "verdict")
@@ -70,13 +71,24 @@ def runs(
 
 def _correlate(rows: list[RunRow], by: str | None, as_json: bool) -> None:
     from tuiprobe.correlation import correlate
+    from tuiprobe.files import DamagedFileError
+    from tuiprobe.plaintext import json_text
     from tuiprobe.report import read_report
     from tuiprobe.report.correlation import correlation_text
     from tuiprobe.rundir import RunDir
 
+    def read(row: RunRow) -> Report | str:
+        try:
+            return read_report(RunDir(row.path))
+        except DamagedFileError as error:
+            return str(error)
+
     finished = [row for row in rows if row.state in ("complete", "partial")]
-    found = correlate({row.name: read_report(RunDir(row.path)) for row in finished}, by)
-    print(found.model_dump_json(indent=1) + "\n" if as_json else correlation_text(found), end="")
+    found = correlate(((row.name, read(row)) for row in finished), by)
+    if as_json:
+        print(json_text(found.model_dump(mode="json")))
+    else:
+        print(correlation_text(found), end="")
 
 
 def table(rows: list[RunRow]) -> str:

@@ -30,7 +30,7 @@ from tuiprobe.engine.record import PlanRecord, SampleRecord
 from tuiprobe.engine.workers import Source, reading_ahead
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.probes.concepts import ConceptSet, probe_concepts
 from tuiprobe.results import Concepts, NotRun
 from tuiprobe.rundir import Arrays, RunDir, read_arrays, write_arrays
@@ -172,7 +172,7 @@ def read_labels(directory: RunDir) -> Labels:
     path = directory.concepts_file
     arrays, metadata = read_arrays(path)
     try:
-        names, categories = json.loads(metadata["names"]), json.loads(metadata["categories"])
+        names, categories = parse_json(metadata["names"]), parse_json(metadata["categories"])
         n, k, g = len(arrays["ids"]), len(names), len(categories)
         category_of = arrays["category_of"]
         for name, fits in {

@@ -8,6 +8,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.engine.checked import CheckedArrays, check_head
 from tuiprobe.probes.heads import HeadArrays
 from tuiprobe.rundir import RunDir, read_arrays
 
@@ -33,12 +34,7 @@ def read_head(directory: RunDir) -> tuple[HeadArrays, dict[str, NDArray[np.int64
     arrays, metadata = read_arrays(directory.head_file)
     if "reason" in metadata:
         return metadata["reason"]
-    head = HeadArrays(
-        weight=arrays["weight"],
-        bias=arrays.get("bias"),
-        normalize=json.loads(metadata["normalize"]),
-        source=metadata["source"],
-    )
+    head = check_head(directory.head_file, arrays, metadata)
     prefix = "answers/"
     answers = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
     return head, answers
@@ -58,6 +54,7 @@ def read_own_names(directory: RunDir) -> dict[str, HeadArrays | str]:
     }
     for name, weight in arrays.items():
         if name.startswith(OWN_NAMES):
+            CheckedArrays(directory.head_file, arrays).finite(name, "f4", None, None)
             source = metadata.get(name, "")
             found[name.removeprefix(OWN_NAMES)] = HeadArrays(weight, normalize=True, source=source)
     return found

@@ -17,10 +17,8 @@ def population(final: Outliers, model: Model) -> Population:
         final: Its figures on the first set.
         model: The encoder.
     """
-    try:
-        others = filed(signatures_file())
-    except ValueError:  # damaged: `tuiprobe atlas signatures` says so; no reason to lose a run
-        others = []
+    # Lines that are damaged are no reason to lose a run; `tuiprobe atlas signatures` names them.
+    others = filed(signatures_file()).signatures
     trained = [
         one
         for one in others

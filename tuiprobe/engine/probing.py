@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tuiprobe import __version__
 from tuiprobe.engine.baselines import baselines_for, kept_baseline
+from tuiprobe.engine.checked import check_features, check_statistics
 from tuiprobe.engine.concepts import probe_run_concepts
 from tuiprobe.engine.head_file import head_digest, read_head, read_own_names
 from tuiprobe.engine.merge import ROW_SAMPLE
@@ -73,9 +74,13 @@ def probe_directory(directory: RunDir) -> Report:
     statistics, _ = read_arrays(directory.statistics_file)
     samples = read_samples(directory)
     sets = [one for one in plan.sets if one.name in measured]
-    features = {one.name: read_arrays(directory.features_file(one.name))[0] for one in sets}
+    features = {
+        one.name: _features(directory, one, plan.model.width, samples.get(one.name, {}))
+        for one in sets
+    }
     data = tuple(
-        _data_set(one, measured[one.name], samples[one.name], features[one.name]) for one in sets
+        _data_set(directory, one, measured[one.name], samples.get(one.name, {}), features[one.name])
+        for one in sets
     )
     finite = {name: without_nonfinite(one) for name, one in features.items()}
     images = tuple(one for one in data if one.name != plan.concept_set)
@@ -84,7 +89,7 @@ def probe_directory(directory: RunDir) -> Report:
     for one in images:
         paths = {id: sample.path for id, sample in samples[one.name].items()}
         taps = [
-            tap_arrays(one, tap, statistics, finite[one.name], samples[one.name])
+            tap_arrays(directory, one, tap, statistics, finite[one.name], samples[one.name])
             for tap in plan.taps
         ]
         outliers += [probe_outliers(tap, paths=paths, seed=spec.seed) for tap in taps]
@@ -130,6 +135,7 @@ def probe_directory(directory: RunDir) -> Report:
 
 
 def tap_arrays(
+    directory: RunDir,
     data: DataSet,
     tap: TapRecord,
     statistics: Arrays,
@@ -139,15 +145,23 @@ def tap_arrays(
     """Returns what a probe is given of one set at one tap.
 
     Args:
+        directory: The run.
         data: The set.
         tap: The tap.
         statistics: Merged statistics of all sets and taps.
-        features: ``features`` and ``ids`` of the set's images with a finite representation.
+        features: `features` and `ids` of the set's images with a finite representation.
         samples: The set's samples by id.
+
+    Raises:
+        DamagedFileError: If the statistics are not what they should be.
     """
     prefix = f"{data.name}/{tap.name}/"
     fields = {n.removeprefix(prefix): a for n, a in statistics.items() if n.startswith(prefix)}
     final = tap.name == FINAL_TAP
+    images = data.measured if final else None
+    fields = check_statistics(
+        directory.statistics_file, fields, tap, samples, data.labelled, images
+    )
     if final:
         fields = final_statistics(fields, features)
     ids = fields["sample_ids"]
@@ -185,6 +199,12 @@ def probe_head(
     if isinstance(found, str):
         return None, None, tuple(NotRunPart(part=part, reason=found) for part in parts)
     head, answers = found
+    own = read_own_names(directory)
+    weights = [head.weight, *(one.weight for one in own.values() if not isinstance(one, str))]
+    if any(weight.shape[1] != final.channels for weight in weights):
+        raise DamagedFileError(
+            f"{directory.head_file} is damaged: a head is not of {final.channels} channels"
+        )
     sets = [_set_features(one, features[one.name], samples[one.name], answers) for one in data]
     persistent = final.persistent
     channels = (
@@ -201,7 +221,6 @@ def probe_head(
     try:
         measured = [one for one in planned if one.name in features]
         shifts, baselines = baselines_for(measured, kept_baseline(directory))
-        own = read_own_names(directory)
         robustness = probe_robustness(head, sets, shifts, baselines, own)
     except DataError as error:
         not_run.append(NotRunPart(part="robustness", reason=str(error)))
@@ -239,13 +258,25 @@ def _read_records(
         ) from error
 
 
+def _features(
+    directory: RunDir, one: SetRecord, channels: int, samples: Mapping[int, SampleRecord]
+) -> Arrays:
+    file = directory.features_file(one.name)
+    return check_features(file, read_arrays(file)[0], channels, samples, bool(one.classes))
+
+
 def _data_set(
+    directory: RunDir,
     one: SetRecord,
     measured: MeasuredRecord,
     samples: Mapping[int, SampleRecord],
     features: Arrays,
 ) -> DataSet:
     nonfinite = nonfinite_ids(features)
+    if any(i not in samples for i, _ in measured.skipped):
+        raise DamagedFileError(
+            f"{directory.measured_file} names an image that is not of {one.name}"
+        )
     return DataSet(
         name=one.name,
         source=one.source,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tuiprobe.errors import UsageError
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.rundir import RunDir
 from tuiprobe.spec import FINAL_TAP, RunSpec
@@ -198,11 +198,30 @@ def read_plan(directory: RunDir) -> PlanRecord:
         ) from error
 
 
+def _sample(directory: RunDir, line: str) -> SampleRecord:
+    """Reads a line; by hand, for pydantic refuses the surrogates of undecodable file names."""
+    try:
+        found = parse_json(line)
+        record = SampleRecord.model_construct(**found)
+        label = record.label
+        if (
+            len(found) == len(SampleRecord.model_fields)
+            and type(record.id) is int
+            and 0 <= record.id < 2**53
+            and isinstance(record.set, str)
+            and isinstance(record.path, str)
+            and (label is None or (type(label) is int and 0 <= label < 2**53))
+        ):
+            return record
+    except (ValueError, TypeError, AttributeError):
+        pass
+    raise DamagedFileError(f"{directory.samples_file} is damaged: {line[:60]!r} is no image")
+
+
 def read_samples(directory: RunDir) -> dict[str, dict[int, SampleRecord]]:
     """Returns the samples of every set by id."""
     samples: dict[str, dict[int, SampleRecord]] = {}
     for line in directory.samples_file.read_text().splitlines():
-        # json first: it accepts the escaped surrogates of undecodable file names
-        record = SampleRecord.model_construct(**json.loads(line))
+        record = _sample(directory, line)
         samples.setdefault(record.set, {})[record.id] = record
     return samples

@@ -117,9 +117,10 @@ def export(
         RunError: the destination cannot be written.
     """
     written = []
+    here = to.exists() and to.samefile(run.path)
     for name, text in files_of(report, run if with_pictures else None, formats).items():
         file = Entry(to, name)
-        if file.path.resolve() != run.results_file.path.resolve():
+        if not (here and name == run.results_file.name):
             file.write_text(text)
         written.append(file.path)
     return written

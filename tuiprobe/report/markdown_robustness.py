@@ -61,7 +61,7 @@ def _entry(one: EffectiveRobustness) -> list[str]:
     left_out = f" ({one.left_out} left out)" if one.left_out else ""
     return [
         f"mean of {target}" if len(one.target) > 1 else target,
-        AXES.get(one.axis, one.axis) + (" (**extrapolated**)" if one.extrapolated else ""),
+        AXES.get(one.axis, escaped(one.axis)) + (" (**extrapolated**)" if one.extrapolated else ""),
         f"{one.models}{left_out}",
         figure(one.value),
         figure(one.prediction) if given(one.prediction) else "-",

@@ -18,9 +18,12 @@ def picture_file(run: RunDir, set_name: str, sample_id: int) -> Entry | None:
     >>> picture_file(RunDir("r"), "val", 3) is not None, picture_file(RunDir("r"), "../x", 3)
     (True, None)
     """
-    if PurePath(set_name).name != set_name or set_name == "..":
+    if PurePath(set_name).name != set_name:
         return None
-    return run.thumbnail_file(set_name, sample_id)
+    try:
+        return run.thumbnail_file(set_name, sample_id)
+    except DamagedFileError:
+        return None
 
 
 def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:

@@ -1,8 +1,5 @@
 """Write every report of a run from its results.json."""
 
-from pydantic import ValidationError
-
-from tuiprobe.files import DamagedFileError
 from tuiprobe.report.formats import WRITTEN, export
 from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
@@ -14,18 +11,9 @@ def read_report(directory: RunDir) -> Report:
 
     Raises:
         DamagedFileError: results.json is no report of this schema version.
-        DataError: it is missing, too large or a link.
+        DamagedFileError: it is missing, too large, no regular file or a link.
     """
-    file = directory.results_file
-    try:
-        return Report.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise DamagedFileError(
-            f"{file} is no report of this version of tuiprobe: {where}: {first['msg']}; "
-            "write it again with `tuiprobe reprobe`"
-        ) from error
+    return Report.read(directory.results_file)
 
 
 def write_reports(directory: RunDir) -> str:

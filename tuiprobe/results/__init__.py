@@ -42,7 +42,7 @@ from tuiprobe.results.outliers import (
     TopImage,
     Verdict,
 )
-from tuiprobe.results.report import NotRunPart, Report, Timings, title_for
+from tuiprobe.results.report import MAX_REPORT_BYTES, NotRunPart, Report, Timings, title_for
 from tuiprobe.results.robustness import (
     Accuracy,
     BaselineNotRun,
@@ -61,6 +61,7 @@ from tuiprobe.results.subject import (
 from tuiprobe.results.targeted import Change, SetAblation, SetNotRun, TargetedAblation, Top1
 
 __all__ = [
+    "MAX_REPORT_BYTES",
     "Ablation",
     "Accuracy",
     "BaselineNotRun",

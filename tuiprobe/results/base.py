@@ -1,13 +1,42 @@
-"""The two shapes a figure can have, and the base of every result."""
+"""The two shapes a figure can have, the base of every result, and what a number may be.
 
-from pydantic import BaseModel, ConfigDict, model_validator
+A report may come from anywhere, so its schema bounds every size, length and magnitude: what reads a
+report that passed needs no checks of its own.
+"""
+
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import TypeIs
+
+_Item = TypeVar("_Item")
+
+MOST_ITEMS = 2**20
+MOST_CHANNELS = 2**16
+LONGEST_TEXT = 2**16
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""How many, or which one, from 0."""
+
+Channel = Annotated[int, Field(ge=0, lt=MOST_CHANNELS)]
+"""Number of a channel or of a direction."""
+
+Real = Annotated[float, Field(ge=-1e100, le=1e100)]
+"""A number that sums and squares of a report's figures do not carry out of range."""
+
+Many = Annotated[tuple[_Item, ...], Field(max_length=MOST_ITEMS)]
+"""A list."""
+
+PerChannel = Annotated[tuple[_Item, ...], Field(max_length=MOST_CHANNELS)]
+"""One entry a channel or direction at most."""
 
 
 class Frozen(BaseModel):
     """An immutable result: unknown fields, NaN and infinity are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=LONGEST_TEXT
+    )
 
 
 class Estimate(Frozen):
@@ -24,10 +53,10 @@ class Estimate(Frozen):
     500
     """
 
-    value: float
-    low: float | None
-    high: float | None
-    n: int
+    value: Real
+    low: Real | None
+    high: Real | None
+    n: Count
     method: str
 
     @model_validator(mode="after")

@@ -1,8 +1,10 @@
 """Result types of the concept probe (definitions: docs/concepts.md)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from tuiprobe.results.base import Figure, Frozen
+from pydantic import Field
+
+from tuiprobe.results.base import Count, Figure, Frozen, Many, Real
 from tuiprobe.results.outliers import TopImage
 
 Family = Literal[
@@ -17,7 +19,7 @@ Family = Literal[
 class ConceptPoint(Frozen):
     """Unique concepts at one threshold of average precision."""
 
-    threshold: float
+    threshold: Real
     concepts: Figure
 
 
@@ -26,7 +28,7 @@ class CategoryCount(Frozen):
 
     category: str
     concepts: Figure
-    tried: int
+    tried: Count
 
 
 class DirectionFamily(Frozen):
@@ -46,14 +48,14 @@ class DirectionFamily(Frozen):
     """
 
     family: Family
-    directions: int
+    directions: Count
     unique: Figure
     rarefied: Figure
-    rarefied_to: int
+    rarefied_to: Count
     polysemanticity: Figure
-    curve: tuple[ConceptPoint, ...]
-    categories: tuple[CategoryCount, ...]
-    encoded: tuple[str, ...]
+    curve: Many[ConceptPoint]
+    categories: Many[CategoryCount]
+    encoded: Many[str]
     excess: Figure | None = None
 
 
@@ -70,9 +72,9 @@ class EncodedConcept(Frozen):
 
     name: str
     category: str
-    train: float
-    val: float
-    sign: int
+    train: Real
+    val: Real
+    sign: Annotated[int, Field(ge=-1, le=1)]
 
 
 class DirectionConcepts(Frozen):
@@ -85,10 +87,10 @@ class DirectionConcepts(Frozen):
         smallest: images with the smallest projection on it, smallest first.
     """
 
-    index: int
-    concepts: tuple[EncodedConcept, ...]
-    largest: tuple[TopImage, ...] = ()
-    smallest: tuple[TopImage, ...] = ()
+    index: Count
+    concepts: Many[EncodedConcept]
+    largest: Many[TopImage] = ()
+    smallest: Many[TopImage] = ()
 
 
 class Concepts(Frozen):
@@ -117,20 +119,20 @@ class Concepts(Frozen):
     """
 
     data: str
-    train: int
-    val: int
-    tried: int
-    left_out: int
-    threshold: float
-    prevalence: float | None
+    train: Count
+    val: Count
+    tried: Count
+    left_out: Count
+    threshold: Real
+    prevalence: Real | None
     negatives: Literal["annotated", "all"]
     excess: Figure
     excess_centred: Figure
-    families: tuple[DirectionFamily, ...]
-    top: tuple[DirectionConcepts, ...]
+    families: Many[DirectionFamily]
+    top: Many[DirectionConcepts]
     top_of: Family = "singular vectors of W"
-    not_finite: int = 0
+    not_finite: Count = 0
     balance: Literal["calibrated", "sample"] = "calibrated"
-    share: float | None = None
+    share: Real | None = None
     digest: str | None = None
     random_space: Literal["rows of the head", "representation"] = "rows of the head"

@@ -1,8 +1,20 @@
 """Result types of the directions probe (definitions: docs/directions.md)."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from tuiprobe.results.base import Figure, Frozen, NotRun
+from pydantic import Field, model_validator
+
+from tuiprobe.results.base import (
+    MOST_CHANNELS,
+    Channel,
+    Count,
+    Figure,
+    Frozen,
+    Many,
+    NotRun,
+    PerChannel,
+    Real,
+)
 
 Order = Literal[
     "importance",
@@ -26,11 +38,11 @@ class Direction(Frozen):
         channels: the four channels it leans on most.
     """
 
-    index: int
-    singular_value: float
+    index: Count
+    singular_value: Real
     importance: Figure
-    persistent_share: float | None
-    channels: tuple[int, ...]
+    persistent_share: Real | None
+    channels: PerChannel[Channel]
 
 
 class PruningPoint(Frozen):
@@ -42,8 +54,8 @@ class PruningPoint(Frozen):
         accuracy: top-1; for random orders the mean and the 95 % band over seeds.
     """
 
-    fraction: float
-    kept: int
+    fraction: Real
+    kept: Count
     accuracy: Figure
 
 
@@ -60,7 +72,7 @@ class PruningCurve(Frozen):
     data: str
     order: Order
     control: bool
-    points: tuple[PruningPoint, ...]
+    points: Many[PruningPoint]
 
 
 class Basis(Frozen):
@@ -85,18 +97,25 @@ class Basis(Frozen):
     """
 
     centred: bool
-    rank: int
-    singular_values: tuple[float, ...]
-    importances: tuple[float, ...]
+    rank: Annotated[int, Field(ge=0, le=MOST_CHANNELS)]
+    singular_values: PerChannel[Real]
+    importances: PerChannel[Real]
     mean_row_cosine: Figure
     top_share: Figure
     effective_rank: Figure
     gini: Figure
     persistent_share: Figure
     persistent_expected: Figure
-    directions: tuple[Direction, ...]
-    curves: tuple[PruningCurve, ...]
-    persistent_shares: tuple[float, ...] = ()
+    directions: Many[Direction]
+    curves: Many[PruningCurve]
+    persistent_shares: PerChannel[Real] = ()
+
+    @model_validator(mode="after")
+    def _one_entry_a_direction(self) -> "Basis":
+        lengths = {len(self.singular_values), len(self.importances)}
+        if lengths != {self.rank} or len(self.persistent_shares) not in (0, self.rank):
+            raise ValueError(f"a rank of {self.rank} needs as many values of every direction")
+        return self
 
 
 class Ablation(Frozen):
@@ -115,7 +134,7 @@ class Ablation(Frozen):
 
     data: str
     mode: Literal["zero", "mean"]
-    channels: tuple[int, ...]
+    channels: PerChannel[Channel]
     before: Figure
     after: Figure
     random: Figure
@@ -136,6 +155,6 @@ class Directions(Frozen):
 
     data: str
     head: str
-    classes: int
-    bases: tuple[Basis, ...]
-    ablations: tuple[Ablation, ...] | NotRun
+    classes: Count
+    bases: Many[Basis]
+    ablations: Many[Ablation] | NotRun

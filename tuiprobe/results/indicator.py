@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from tuiprobe.results.base import Figure, Frozen
+from tuiprobe.results.base import Count, Figure, Frozen, Many, Real
 
 CORRELATIONS_VERSION: Final = 1
 
@@ -19,7 +19,7 @@ class Stratum(Frozen):
 
     representation: str
     backbone: str
-    models: int
+    models: Count
     correlation: Figure
 
 
@@ -37,10 +37,10 @@ class Indicator(Frozen):
     """
 
     signature: str
-    strata: tuple[Stratum, ...]
+    strata: Many[Stratum]
     within: Figure
-    p_value: float | None
-    permutations: int
+    p_value: Real | None
+    permutations: Count
     pooled: Figure
     pooled_trivial: Figure
 
@@ -62,7 +62,7 @@ class CorrelatedRun(Frozen):
     representation: str
     backbone: str
     training: str
-    robustness: float
+    robustness: Real
 
 
 class RunLeftOut(Frozen):
@@ -88,9 +88,9 @@ class Correlations(Frozen):
 
     schema_version: Literal[1] = CORRELATIONS_VERSION
     baseline: str
-    target: tuple[str, ...]
+    target: Many[str]
     axis: str
-    runs: tuple[CorrelatedRun, ...]
-    left_out: tuple[RunLeftOut, ...]
-    signatures: tuple[Indicator, ...]
-    predictors: tuple[Indicator, ...]
+    runs: Many[CorrelatedRun]
+    left_out: Many[RunLeftOut]
+    signatures: Many[Indicator]
+    predictors: Many[Indicator]

@@ -1,8 +1,21 @@
 """Result types of the outlier probe (definitions: docs/outliers.md)."""
 
-from typing import Literal
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from tuiprobe.results.base import Figure, Frozen, NotRun
+from pydantic import Field, model_validator
+
+from tuiprobe.results.base import (
+    MOST_CHANNELS,
+    Channel,
+    Count,
+    Figure,
+    Frozen,
+    Many,
+    NotRun,
+    PerChannel,
+    Real,
+)
 
 Outcome = Literal["present", "heavy-tailed, not persistent", "absent", "undetermined", "withheld"]
 
@@ -34,16 +47,16 @@ class PersistentChannel(Frozen):
         mean: of the channel over the images (rows), which shows its sign.
     """
 
-    channel: int
+    channel: Channel
     fraction: Figure
-    mean: float
+    mean: Real
 
 
 class CurvePoint(Frozen):
     """How many channels are outliers in at least this fraction of images (Wilson lower bound)."""
 
-    fraction: float
-    channels: int
+    fraction: Real
+    channels: Count
 
 
 class PersistentChannels(Frozen):
@@ -56,9 +69,9 @@ class PersistentChannels(Frozen):
         sampled: whether those are a sample of one position an image (inner taps).
     """
 
-    channels: tuple[PersistentChannel, ...]
-    curve: tuple[CurvePoint, ...]
-    rows: int
+    channels: PerChannel[PersistentChannel]
+    curve: Many[CurvePoint]
+    rows: Count
     sampled: bool
 
 
@@ -73,11 +86,11 @@ class ChannelShare(Frozen):
         std: of the channel over all positions.
     """
 
-    channel: int
+    channel: Channel
     share: Figure
     leading: Figure
-    mean: float
-    std: float
+    mean: Real
+    std: Real
 
 
 class Criterion(Frozen):
@@ -100,7 +113,7 @@ class Criterion(Frozen):
     figure: Figure
     unit: str
     met: bool | None = None
-    channels: tuple[int, ...] = ()
+    channels: PerChannel[Channel] = ()
     note: str = ""
 
 
@@ -114,18 +127,18 @@ class TopImage(Frozen):
         position: row within the image (0 where an image has one row).
     """
 
-    sample_id: int
+    sample_id: Count
     path: str | None
-    value: float
-    position: int
+    value: Real
+    position: Count
 
 
 class ChannelImages(Frozen):
     """The images at both ends of one channel, most extreme first."""
 
-    channel: int
-    largest: tuple[TopImage, ...]
-    smallest: tuple[TopImage, ...]
+    channel: Channel
+    largest: Many[TopImage]
+    smallest: Many[TopImage]
 
 
 class Outliers(Frozen):
@@ -162,24 +175,37 @@ class Outliers(Frozen):
     kind: Literal["vector", "token", "map"]
     tokens: Literal["class", "all", "mean"] | None = None
     final: bool
-    channels: int
-    images: int
-    degenerate: int
-    nonfinite: int
-    rows: int
-    classes: int | None = None
+    channels: Annotated[int, Field(ge=0, le=MOST_CHANNELS)]
+    images: Count
+    degenerate: Count
+    nonfinite: Count
+    rows: Count
+    classes: Count | None = None
     kurtosis: Figure
-    basis_reference: float
+    basis_reference: Real
     bound: Figure
     relative_kurtosis: Figure
     centred_kurtosis: Figure
     persistence: Persistence
     persistent: PersistentChannels | NotRun
-    shares: tuple[ChannelShare, ...]
+    shares: Many[ChannelShare]
     rms_kurtosis: Figure
     mean_cosine: Figure
-    criteria: tuple[Criterion, ...]
-    top_images: tuple[ChannelImages, ...]
+    criteria: Many[Criterion]
+    top_images: PerChannel[ChannelImages]
+
+    @model_validator(mode="after")
+    def _channels_exist(self) -> "Outliers":
+        if max(self._named(), default=-1) >= self.channels:
+            raise ValueError(f"a channel is named that {self.channels} channels do not have")
+        return self
+
+    def _named(self) -> Iterator[int]:
+        yield from (one.channel for one in self.shares)
+        yield from (one.channel for one in self.top_images)
+        yield from (channel for one in self.criteria for channel in one.channels)
+        if isinstance(self.persistent, PersistentChannels):
+            yield from (one.channel for one in self.persistent.channels)
 
 
 class Verdict(Frozen):
@@ -200,5 +226,5 @@ class Verdict(Frozen):
     calibrated: Literal[False] = False
     in_grid: bool | None = None
     data: str
-    channels: tuple[int, ...] = ()
-    reasons: tuple[str, ...]
+    channels: PerChannel[Channel] = ()
+    reasons: Many[str]

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from tuiprobe.results.base import Figure, Frozen
+from tuiprobe.results.base import Count, Figure, Frozen, Many
 
 
 class Reference(Frozen):
@@ -23,8 +23,8 @@ class Reference(Frozen):
     architecture: str
     weights: Literal["pretrained", "checkpoint", "untrained"]
     data: str
-    n: int
-    width: int
+    n: Count
+    width: Count
     kurtosis: Figure
     persistence: Figure
 
@@ -40,6 +40,6 @@ class Population(Frozen):
     """
 
     untrained: Reference | None
-    filed: tuple[Reference, ...] = ()
-    lower_kurtosis: int = 0
-    lower_persistence: int = 0
+    filed: Many[Reference] = ()
+    lower_kurtosis: Count = 0
+    lower_persistence: Count = 0

@@ -1,12 +1,13 @@
 """The report: everything one run found, and what it was found on."""
 
-import json
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationError
 
-from tuiprobe.results.base import Frozen
+from tuiprobe.files import DamagedFileError, Entry, read_regular
+from tuiprobe.plaintext import json_text
+from tuiprobe.results.base import Frozen, Many, Real
 from tuiprobe.results.concepts import Concepts
 from tuiprobe.results.directions import Directions
 from tuiprobe.results.outliers import Criterion, Outliers, Verdict
@@ -15,7 +16,11 @@ from tuiprobe.results.preflight import PreflightCheck
 from tuiprobe.results.robustness import Robustness
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
+SchemaVersion = Literal[1]
 SCHEMA_VERSION: Final = 1
+
+MAX_REPORT_BYTES: Final = 128 * 2**20
+"""Several times the report of every layer of a large encoder on eight sets."""
 
 
 class Timings(Frozen):
@@ -30,8 +35,8 @@ class Timings(Frozen):
 
     started: str | None = None
     finished: str | None = None
-    seconds: dict[str, float] = Field(default_factory=dict)
-    images_per_second: float | None = None
+    seconds: dict[str, Real] = Field(default_factory=dict)
+    images_per_second: Real | None = None
 
 
 class NotRunPart(Frozen):
@@ -67,25 +72,25 @@ class Report(Frozen):
         timings: see `without_timings`.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     title: str
     tuiprobe: str
     key: str
     spec: dict[str, JsonValue]
     model: Model
-    data: tuple[DataSet, ...]
+    data: Many[DataSet]
     fingerprint: Fingerprint
     verdict: Verdict
-    outliers: tuple[Outliers, ...]
-    cross_layer: tuple[Criterion, ...] = ()
+    outliers: Many[Outliers]
+    cross_layer: Many[Criterion] = ()
     directions: Directions | None = None
     robustness: Robustness | None = None
     concepts: Concepts | None = None
     population: Population | None = None
-    preflight: tuple[PreflightCheck, ...] = ()
+    preflight: Many[PreflightCheck] = ()
     probe_key: str = ""
-    not_run: tuple[NotRunPart, ...] = ()
-    warnings: tuple[str, ...] = ()
+    not_run: Many[NotRunPart] = ()
+    warnings: Many[str] = ()
     timings: Timings = Timings()
 
     def without_timings(self) -> "Report":
@@ -94,18 +99,45 @@ class Report(Frozen):
 
     def to_json(self) -> str:
         """Strict JSON (no NaN, no Infinity), ending in a newline."""
-        plain = self.model_dump(mode="python")
-        return json.dumps(plain, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        return json_text(self.model_dump(mode="python")) + "\n"
 
     @classmethod
-    def read(cls, path: Path) -> "Report":
-        """Read `results.json`.
+    def read(cls, file: Path | Entry) -> "Report":
+        """Read a `results.json`.
 
         Raises:
-            pydantic.ValidationError: not a report of this schema version.
+            DamagedFileError: not a report of this schema version, or no regular file.
             OSError: unreadable.
         """
-        return cls.model_validate_json(path.read_bytes())
+        if isinstance(file, Entry):
+            return cls.parse(file.read_bytes(MAX_REPORT_BYTES), file)
+        return cls.parse(read_regular(file, MAX_REPORT_BYTES), file)
+
+    @classmethod
+    def parse(cls, content: bytes, source: object) -> "Report":
+        """Read the content of a `results.json`, which may come from anywhere.
+
+        Args:
+            content: The file's bytes.
+            source: What names the file in errors.
+
+        Raises:
+            DamagedFileError: not a report of this schema version.
+        """
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            raise no_report(source, error) from error
+
+
+def no_report(source: object, error: ValidationError) -> DamagedFileError:
+    """What is said of a file whose content is no report of this schema version."""
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])[:200] or "the file"
+    return DamagedFileError(
+        f"{source} is no report of this version of tuiprobe: {where}: {first['msg'][:200]}; "
+        "write it again with `tuiprobe reprobe`"
+    )
 
 
 def title_for(model: Model, data: tuple[DataSet, ...], verdict: Verdict) -> str:

@@ -1,6 +1,6 @@
 """Result types of the robustness probe (definitions: docs/robustness.md)."""
 
-from tuiprobe.results.base import Figure, Frozen, NotRun
+from tuiprobe.results.base import Count, Figure, Frozen, Many, NotRun, Real
 
 
 class Accuracy(Frozen):
@@ -19,8 +19,8 @@ class Accuracy(Frozen):
 
     data: str
     shift: str | None
-    images: int
-    classes: int
+    images: Count
+    classes: Count
     top1: Figure
     top5: Figure
     id_own_classes: Figure
@@ -47,13 +47,13 @@ class EffectiveRobustness(Frozen):
     """
 
     baseline: str
-    target: tuple[str, ...]
+    target: Many[str]
     axis: str
-    models: int
-    left_out: int
-    slope: float
-    intercept: float
-    r2: float
+    models: Count
+    left_out: Count
+    slope: Real
+    intercept: Real
+    r2: Real
     value: Figure
     prediction: Figure
     above: bool | None
@@ -65,7 +65,7 @@ class BaselineNotRun(Frozen):
     """A baseline that gives no line for a target, and why."""
 
     baseline: str
-    target: tuple[str, ...]
+    target: Many[str]
     axis: str
     reason: str
 
@@ -98,11 +98,11 @@ class Robustness(Frozen):
     """
 
     data: str
-    accuracies: tuple[Accuracy, ...]
+    accuracies: Many[Accuracy]
     mean_shift: Figure
-    effective: tuple[EffectiveRobustness, ...] | NotRun
-    not_run: tuple[BaselineNotRun, ...] = ()
-    own_names: tuple[OwnNames, ...] = ()
+    effective: Many[EffectiveRobustness] | NotRun
+    not_run: Many[BaselineNotRun] = ()
+    own_names: Many[OwnNames] = ()
     confidence: Figure = NotRun(reason="not measured")
 
     def headlines(self) -> tuple[EffectiveRobustness, ...]:

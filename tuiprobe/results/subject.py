@@ -1,10 +1,10 @@
 """What was probed, on what data, by which software: the subject of a report."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tuiprobe.results.base import Frozen
+from tuiprobe.results.base import MOST_CHANNELS, Count, Frozen, Many, Real
 
 Representation = Literal["projected", "pooled", "token"]
 Training = Literal["zero-shot", "captions", "finetuned", "supervised", "unknown"]
@@ -36,9 +36,9 @@ class Preprocessing(Frozen):
         source: where these came from; says "assumed" where nothing vouches for them.
     """
 
-    size: tuple[int, int]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    size: tuple[Count, Count]
+    mean: Annotated[tuple[Real, ...], Field(max_length=16)]
+    std: Annotated[tuple[Real, ...], Field(max_length=16)]
     interpolation: str
     source: str
 
@@ -68,11 +68,11 @@ class Model(Frozen):
     tag: str | None = None
     representation: Representation
     training: Training = "unknown"
-    width: int
-    parameters: int
+    width: Annotated[int, Field(ge=0, le=MOST_CHANNELS)]
+    parameters: Count
     weights: Weights
     preprocessing: Preprocessing
-    ablated: tuple[str, ...] = ()
+    ablated: Many[str] = ()
 
 
 class Skipped(Frozen):
@@ -100,12 +100,12 @@ class DataSet(Frozen):
 
     name: str
     source: str
-    images: int
-    measured: int
-    skipped: tuple[Skipped, ...] = ()
-    nonfinite: int = 0
-    nonfinite_images: tuple[str, ...] = ()
-    classes: int = 0
+    images: Count
+    measured: Count
+    skipped: Many[Skipped] = ()
+    nonfinite: Count = 0
+    nonfinite_images: Many[str] = ()
+    classes: Count = 0
     labelled: bool = False
 
 
@@ -123,5 +123,5 @@ class Fingerprint(Frozen):
     torch: str
     device: str
     isa: str
-    threads: int
+    threads: Count
     flags: dict[str, str] = Field(default_factory=dict)

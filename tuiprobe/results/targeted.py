@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from tuiprobe.results.base import Frozen
+from tuiprobe.results.base import Channel, Count, Frozen, Many, PerChannel, Real
 
 ABLATION_VERSION: Final = 2
 
@@ -10,17 +10,17 @@ ABLATION_VERSION: Final = 2
 class Top1(Frozen):
     """Top-1 accuracy with Wilson's 95 % interval."""
 
-    top1: float
-    low: float
-    high: float
+    top1: Real
+    low: Real
+    high: Real
 
 
 class Change(Frozen):
     """After less before, on the same images, with the paired 95 % interval of Bonett and Price."""
 
-    value: float
-    low: float
-    high: float
+    value: Real
+    low: Real
+    high: Real
 
 
 class SetAblation(Frozen):
@@ -38,13 +38,13 @@ class SetAblation(Frozen):
     """
 
     name: str
-    n: int
-    nonfinite: int = 0
+    n: Count
+    nonfinite: Count = 0
     before: Top1
     after: Top1
     difference: Change
-    lost: int
-    gained: int
+    lost: Count
+    gained: Count
 
 
 class SetNotRun(Frozen):
@@ -70,9 +70,9 @@ class TargetedAblation(Frozen):
 
     schema_version: Literal[2] = ABLATION_VERSION
     key: str
-    channels: tuple[int, ...]
-    directions: tuple[int, ...]
+    channels: PerChannel[Channel]
+    directions: PerChannel[Channel]
     matrix: Literal["W", "W minus its mean row"]
     replaced_by: Literal["zero", "mean"]
-    sets: tuple[SetAblation, ...]
-    not_run: tuple[SetNotRun, ...] = ()
+    sets: Many[SetAblation]
+    not_run: Many[SetNotRun] = ()

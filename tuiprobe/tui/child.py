@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuiprobe.rundir import RunDir
+
 
 def command(arguments: Sequence[str]) -> list[str]:
     """Returns the command line of a tuiprobe process.
@@ -40,17 +42,17 @@ class Engine:
 
     Args:
         arguments: Of ``tuiprobe``, without the program's name.
-        log: File for standard output and error; appended to.
+        run: The run directory; what the engine says is appended to its log.
 
     Raises:
         OSError: If the log cannot be opened or the process not started.
+        RunError: If something else is in the log's place.
     """
 
-    def __init__(self, arguments: Sequence[str], log: Path) -> None:
-        self.arguments, self.log = tuple(arguments), log
-        log.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-        descriptor = os.open(log, flags, 0o644)
+    def __init__(self, arguments: Sequence[str], run: Path) -> None:
+        self.arguments, self.run = tuple(arguments), run
+        log = RunDir(run).log_file
+        descriptor = log.descriptor(os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             self._process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
                 command(arguments),
@@ -65,7 +67,7 @@ class Engine:
     @property
     def reopened_by(self) -> str:
         """The command that shows the run again."""
-        return shown_command(["open", str(self.log.parent)])
+        return shown_command(["open", str(self.run)])
 
     @property
     def pid(self) -> int:

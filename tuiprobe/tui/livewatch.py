@@ -8,27 +8,32 @@ from anywhere: sizes are capped, links are not followed, numbers are checked.
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tuiprobe.tui.files import Tail, read_small
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.files import DamagedFileError, Entry, parse_json
+from tuiprobe.rundir import MAX_LIVE_BYTES, MAX_LIVE_TENSOR_BYTES, RunDir
+from tuiprobe.tui.files import Tail
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-State = Literal["starting", "running", "ended", "gone"]
+State = Literal["starting", "running", "ended", "gone", "unreadable"]
 
-_MAX_JSON = 8 * 2**20
-_MAX_ARRAYS = 64 * 2**20
-_MAX_RANKS = 256
+_LARGEST_FIGURE = 1e100
+_MOST_TEXT = 1000
+_MOST_TAPS = 10_000
+_MOST_PICTURED = 4096
+_MOST_EVENT_FILES = 256
 _KEPT_LINES = 2000
 _KEPT_EVENTS = 500
 _NORMAL_95 = 1.959963984540054
@@ -72,7 +77,8 @@ class Snapshot:
     """A run as it stood when it was read.
 
     Attributes:
-        state: ``starting`` before the first live file; ``gone`` if the directory vanished.
+        state: ``starting`` before the first live file; ``gone`` if the directory vanished;
+            ``unreadable`` if what is there cannot be read, see ``stage_message``.
         stage: What the engine does: load, extract, merge, probe.
         stage_message: The engine's own words for it.
         set: Set of images that is measured.
@@ -111,20 +117,15 @@ class Snapshot:
 
 def has_results(run: Path) -> bool:
     """Whether a run holds results that nothing newer is on its way to replace."""
-    results, live = run / "results.json", run / "live"
-    try:
-        written = results.stat().st_mtime_ns
-        beats = [entry.stat().st_mtime_ns for entry in live.iterdir() if entry.suffix == ".json"]
-    except FileNotFoundError:
-        return results.is_file()
-    except OSError:
-        return False
-    return all(beat <= written for beat in beats)
+    directory = RunDir(run)
+    written = directory.results_file.modified()
+    beats = (directory.live_file(n, "json").modified() for n in directory.live_ranks())
+    return written is not None and all(beat is None or beat <= written for beat in beats)
 
 
 def runs_of(path: Path) -> list[Path]:
     """Returns the run directories of a path: itself, or those directly below a group."""
-    if (path / "key").is_file() or not path.is_dir():
+    if RunDir(path).key_file.exists() or not path.is_dir():
         return [path]
     below = sorted(entry.parent for entry in path.glob("*/key") if not entry.is_symlink())
     return below or [path]
@@ -142,11 +143,12 @@ class Watch:
     def __init__(
         self,
         run: Path,
-        log: Path | None = None,
+        log: Entry | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.run, self._now = run, now
-        self._log = Tail(log or run / "log.txt")
+        self._directory = RunDir(run)
+        self._log = Tail(log or self._directory.log_file)
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._events: deque[Said] = deque(maxlen=_KEPT_EVENTS)
         self._event_files: dict[str, Tail] = {}
@@ -180,7 +182,7 @@ class Watch:
             state=state,
             stage=self._stage,
             stage_message=self._stage_message,
-            set=next((str(rank.get("set") or "") for rank in ranks), ""),
+            set=next((_text(rank.get("set")) for rank in ranks), ""),
             done=sum(_whole(rank.get("done")) for rank in ranks),
             skipped=sum(_whole(rank.get("skipped")) for rank in ranks),
             total=sum(_whole(rank.get("total")) for rank in ranks),
@@ -195,18 +197,12 @@ class Watch:
             outcome=self._outcome,
         )
 
-    def _rank_numbers(self) -> list[int]:
-        try:
-            names = [entry.stem for entry in (self.run / "live").glob("*.json")]
-        except OSError:
-            return []
-        return sorted(int(name) for name in names if name.isdecimal())[:_MAX_RANKS]
-
     def _read_ranks(self) -> list[dict[str, Any]]:
         ranks = []
-        for number in self._rank_numbers():
-            content = read_small(self.run / "live" / f"{number}.json", _MAX_JSON)
-            value = _json(content)
+        for number in self._directory.live_ranks():
+            value = None
+            with suppress(DamagedFileError):
+                value = self._directory.live_file(number, "json").read_json(MAX_LIVE_BYTES)
             if isinstance(value, dict):
                 ranks.append(value | {"rank": number})
         return ranks
@@ -215,10 +211,10 @@ class Watch:
         found: dict[tuple[str, str], list[LiveTap]] = {}
         for rank in ranks:
             figures = rank.get("taps")
-            arrays = _arrays(self.run / "live" / f"{rank['rank']}.safetensors")
+            arrays = _arrays(self._directory.live_file(rank["rank"], "safetensors"))
             if not isinstance(figures, dict) or not arrays:
                 continue
-            for name, values in figures.items():
+            for name, values in list(figures.items())[:_MOST_TAPS]:
                 set_name, _, tap = str(name).partition("/")
                 shares = _vector(arrays.get(f"{name}/share"))
                 if shares is not None and isinstance(values, dict):
@@ -229,21 +225,22 @@ class Watch:
         )
 
     def _read_events(self) -> None:
-        for path in sorted(self.run.glob("events-*.jsonl"))[:_MAX_RANKS]:
-            tail = self._event_files.setdefault(path.name, Tail(path))
+        for path in sorted(self.run.glob("events-*.jsonl"))[:_MOST_EVENT_FILES]:
+            tail = self._event_files.setdefault(path.name, Tail(self._directory.at(path.name)))
             for line in tail.lines():
-                value = _json(line.encode())
-                if isinstance(value, dict):
-                    self._hear(value)
+                with suppress(ValueError):
+                    value = parse_json(line)
+                    if isinstance(value, dict):
+                        self._hear(value)
 
     def _hear(self, event: dict[str, Any]) -> None:
-        kind, message = str(event.get("kind")), str(event.get("message", ""))
+        kind, message = _text(event.get("kind")), _text(event.get("message"))
         data = event.get("data")
         if kind == "stage":
             self._outcome = ""
             self._stage_message = message
             if isinstance(data, dict) and isinstance(data.get("stage"), str):
-                self._stage = data["stage"]
+                self._stage = _text(data["stage"])
         if kind in ("done", "interrupted", "failed"):
             # A stopped run is merged and probed after the stop: only then is it at its end.
             self._outcome = kind if kind != "interrupted" else ""
@@ -271,23 +268,24 @@ class WatchThread:
 
     def _loop(self) -> None:
         while not self._stop.is_set():
-            self.latest = self._watch.poll()
+            try:
+                self.latest = self._watch.poll()
+            except (TuiprobeError, OSError, ValueError, TypeError, ArithmeticError) as error:
+                # A view that froze at the last good figures would look like a run that hangs.
+                message = f"{type(error).__name__}: {error}"[:_MOST_TEXT]
+                self.latest = replace(self.latest, state="unreadable", stage_message=message)
             self._stop.wait(self._seconds)
 
 
-def _json(content: bytes | None) -> Any:
-    if not content:
-        return None
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return None
+def _text(value: Any) -> str:
+    return value[:_MOST_TEXT] if isinstance(value, str) else ""
 
 
 def _number(value: Any) -> float | None:
+    """A figure that sums and squares do not carry out of range; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    return float(value) if abs(value) <= _LARGEST_FIGURE else None  # refuses NaN too
 
 
 def _whole(value: Any) -> int:
@@ -295,16 +293,12 @@ def _whole(value: Any) -> int:
     return int(number) if number is not None and 0 <= number < 2**53 else 0
 
 
-def _arrays(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
+def _arrays(file: Entry) -> dict[str, Any]:
+    from tuiprobe.rundir import decode_arrays
 
-    content = read_small(path, _MAX_ARRAYS)
-    if not content:
-        return {}
     try:
-        return dict(load(content))
-    except (SafetensorError, ValueError, KeyError, TypeError):
+        return decode_arrays(file, file.read_bytes(MAX_LIVE_TENSOR_BYTES))
+    except DamagedFileError:
         return {}
 
 
@@ -314,7 +308,7 @@ def _vector(value: Any) -> NDArray[np.float64] | None:
     if value is None or value.ndim != 1 or not 1 <= len(value) <= 2**20 or value.dtype.kind != "f":
         return None
     vector: NDArray[np.float64] = value.astype(np.float64)
-    vector[~np.isfinite(vector)] = 0.0
+    vector[~(np.abs(vector) <= _LARGEST_FIGURE)] = 0.0  # NaN too
     return vector
 
 
@@ -372,7 +366,9 @@ def _merged_top(ranks: list[dict[str, Any]]) -> dict[tuple[str, int], tuple[int,
         top = rank.get("top")
         for set_name, channels in top.items() if isinstance(top, dict) else ():
             for channel, ids in channels.items() if isinstance(channels, dict) else ():
-                if str(channel).isdecimal() and isinstance(ids, list):
-                    place = (str(set_name), int(channel))
+                if len(found) >= _MOST_PICTURED:
+                    return found
+                if channel.isdecimal() and len(channel) < 10 and isinstance(ids, list):
+                    place = (set_name, int(channel))
                     found[place] = found.get(place, ()) + tuple(_whole(i) for i in ids[:64])
     return found

@@ -50,6 +50,8 @@ def state_line(snapshot: Snapshot, name: str, elapsed: float | None, paused: boo
     held = " · view paused, the run goes on" if paused else ""
     if snapshot.state == "gone":
         return f"✗ {name}: the run directory is gone; what was shown stays here"
+    if snapshot.state == "unreadable":
+        return f"✗ {name}: unreadable, the files may be damaged ({snapshot.stage_message}){held}"
     if snapshot.state == "starting":
         since = f" ({clock(elapsed)})" if elapsed is not None else ""
         return f"○ {name}: starting: libraries load, the model is built{since}{held}"

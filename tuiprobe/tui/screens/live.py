@@ -13,6 +13,8 @@ from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 from textual.widgets import Static
 
+from tuiprobe.errors import RunError
+from tuiprobe.rundir import RunDir
 from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine, shown_command
 from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, has_results, runs_of
@@ -75,7 +77,7 @@ class LiveScreen(ProbeScreen):
         self._timer: Timer | None = None
 
     def _new_watch(self) -> WatchThread:
-        return WatchThread(Watch(self.run_path, log=self.root / "log.txt"))
+        return WatchThread(Watch(self.run_path, log=RunDir(self.root).log_file))
 
     @property
     def run_path(self) -> Path:
@@ -142,7 +144,7 @@ class LiveScreen(ProbeScreen):
 
     def _find_members(self) -> None:
         """Finds the runs of a group, whose models begin one after the other."""
-        if (self.root / "key").exists():
+        if RunDir(self.root).key_file.exists():
             return
         found = runs_of(self.root)
         if found == [self.root] or found == self._members:
@@ -245,6 +247,8 @@ class LiveScreen(ProbeScreen):
 
     @on(ChannelBars.Selected)
     def _show_pictures(self) -> None:
+        from tuiprobe.report.pictures import picture_file
+
         channel = self.query_one(ChannelBars).channel
         pictures = self.query_one("#pictures")
         note = self.query_one("#picture-note", Static)
@@ -256,10 +260,10 @@ class LiveScreen(ProbeScreen):
             if self._place[1] == "embedding":
                 ids = self._shown.top.get((self._place[0], channel), ())
         for number in range(THUMBNAILS):
-            path = None
+            file = None
             if number < len(ids) and self._place is not None:
-                path = self.run_path / "thumbs" / self._place[0] / f"{ids[number]}.jpg"
-            self.query_one(f"#picture-{number}", Thumbnail).show(path)
+                file = picture_file(RunDir(self.run_path), self._place[0], ids[number])
+            self.query_one(f"#picture-{number}", Thumbnail).show(file)
         note.update(inert(self._picture_note(ids), "dim"))
 
     def _picture_note(self, ids: tuple[int, ...]) -> str:
@@ -339,9 +343,9 @@ class LiveScreen(ProbeScreen):
             if self.engine is not None:
                 self.engine.cancel()
             else:
-                (self.run_path / "cancel").touch()
-        except OSError as error:
-            self.notify(f"cannot stop it: {error.strerror}", severity="error", markup=False)
+                RunDir(self.run_path).cancel_file.replace(b"")
+        except (OSError, RunError) as error:
+            self.notify(f"cannot stop it: {error}", severity="error", markup=False)
             return
         hint = "; X ends it at once" if self.engine is not None else ""
         self.notify(f"asked to stop; a report of what is measured follows{hint}", timeout=5)
@@ -363,9 +367,9 @@ class LiveScreen(ProbeScreen):
             self.notify("r starts a run of this screen again after it ended", timeout=3)
             return
         try:
-            self.engine = Engine(self.engine.arguments, self.root / "log.txt")
-        except OSError as error:
-            self.notify(f"cannot start: {error.strerror}", severity="error", markup=False)
+            self.engine = Engine(self.engine.arguments, self.root)
+        except (OSError, RunError) as error:
+            self.notify(f"cannot start: {error}", severity="error", markup=False)
             return
         self._engines().append(self.engine)
         self._told, self._started = None, time.monotonic()

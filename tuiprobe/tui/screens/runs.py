@@ -35,6 +35,7 @@ COLUMNS = (
 _SORTS = ("name", "state", "images", "kurtosis", "persistence", "accuracy", "shifts")
 _SIGNS = {"running": "●", "complete": "✓", "partial": "◐", "unfinished": "○", "damaged": "✗"}
 _SECONDS = 2.0
+_FIRST = 50
 
 
 def run_cells(row: RunRow, marked: bool) -> list[str]:
@@ -120,12 +121,16 @@ class RunsScreen(ProbeScreen):
         return self.query_one("#runs", RunTable)
 
     def _watch(self) -> None:
+        self._look(_FIRST)  # the rest of hundreds of runs comes a moment later
         while not self._stop.is_set():
             if not self._all or self.is_current:
-                rows = list_runs(self.root)
-                if self.is_running and not self._stop.is_set():
-                    self.app.call_later(self._arrived, rows)
+                self._look()
             self._stop.wait(_SECONDS)
+
+    def _look(self, most: int | None = None) -> None:
+        rows = list_runs(self.root, most=most)
+        if self.is_running and not self._stop.is_set():
+            self.app.call_later(self._arrived, rows)
 
     def _arrived(self, rows: list[RunRow]) -> None:
         """Takes a listing; a heartbeat that moved means running, on whatever machine."""

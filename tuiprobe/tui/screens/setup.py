@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Button, Input, Label, Select, Static
 
+from tuiprobe.errors import RunError
 from tuiprobe.tui import runsetup
 from tuiprobe.tui.child import Engine, ask, ask_python, shown_command
 from tuiprobe.tui.runsetup import Setup
@@ -226,9 +227,9 @@ class SetupScreen(ProbeScreen):
             return
         directory = setup.directory(self._runs)
         try:
-            engine = Engine(setup.arguments(self._runs), directory / "log.txt")
-        except OSError as error:
-            cause = f"cannot start the run: {error.strerror} ({error.filename})"
+            engine = Engine(setup.arguments(self._runs), directory)
+        except (OSError, RunError) as error:
+            cause = f"cannot start the run: {error}"
             self.notify(cause, severity="error", markup=False)
             return
         self.workers.cancel_group(self, "trial")

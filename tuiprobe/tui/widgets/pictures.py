@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
+from tuiprobe.files import Entry
 from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 16, 8
 class Picture:
     """One picture: where it lies, and the two lines below it; both may come from outside."""
 
-    path: Path | None
+    file: Entry | None
     name: str
     value: str
 
@@ -40,7 +40,7 @@ class _Cell(Vertical):
 
     def compose(self) -> ComposeResult:
         """Lays out picture and lines."""
-        yield Thumbnail(self._picture.path)
+        yield Thumbnail(self._picture.file)
         yield Static(
             inert_lines([self._picture.value, fitted(self._picture.name, WIDTH)]), markup=False
         )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
+
+from tuiprobe.files import DamagedFileError, Entry
 
 MAX_BYTES = 2**20
 _MAX_PIXELS = 2048 * 2048
@@ -20,24 +20,17 @@ Rows = tuple[tuple[tuple[int, int, int], ...], ...]
 """Pixels of a picture: rows of RGB triples."""
 
 
-def read_pixels(path: Path, width: int, height: int) -> Rows | None:
-    """Returns the picture scaled into ``width`` x ``height`` pixels, or None if it is no picture.
-
-    Links are not followed and the size is capped: a run directory may come from anywhere.
-    """
+def read_pixels(file: Entry, width: int, height: int) -> Rows | None:
+    """Returns a picture scaled into ``width`` x ``height`` pixels, or None if it is none."""
     from PIL import Image
 
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            return None
+        content = file.read_bytes(MAX_BYTES)
         with Image.open(BytesIO(content), formats=["JPEG"]) as image:
             if image.width * image.height > _MAX_PIXELS:
                 return None
             small = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (DamagedFileError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     data = small.tobytes()
     pixels = [(data[i], data[i + 1], data[i + 2]) for i in range(0, len(data), 3)]
@@ -80,12 +73,12 @@ def _style(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> Style:
 
 
 class Thumbnail(Widget):
-    """Shows one JPEG of a run directory; a path that is None or no picture shows a frame.
+    """Shows one JPEG of a run directory; a file that is None or no picture shows a frame.
 
     The picture is read when the path or the size changes, never while drawing.
 
     Args:
-        path: The picture.
+        file: The picture.
         id: Of the widget.
         classes: CSS classes.
     """
@@ -94,22 +87,22 @@ class Thumbnail(Widget):
     DEFAULT_CSS = "Thumbnail { width: 16; height: 8; }"
 
     def __init__(
-        self, path: Path | None = None, *, id: str | None = None, classes: str | None = None
+        self, file: Entry | None = None, *, id: str | None = None, classes: str | None = None
     ) -> None:
         super().__init__(id=id, classes=classes)
-        self._path = path
+        self._file = file
         self._strips: list[Strip] = []
         self._missing = False
 
     @property
-    def path(self) -> Path | None:
+    def file(self) -> Entry | None:
         """The picture that is shown."""
-        return self._path
+        return self._file
 
-    def show(self, path: Path | None) -> None:
+    def show(self, file: Entry | None) -> None:
         """Shows another picture in place; one that was not there yet is looked for again."""
-        if path != self._path or self._missing:
-            self._path = path
+        if file != self._file or self._missing:
+            self._file = file
             self._draw()
 
     def on_resize(self) -> None:
@@ -121,12 +114,12 @@ class Thumbnail(Widget):
         if width < 1 or height < 1:
             return
         pixels = None
-        if self._path is not None:
-            pixels = read_pixels(self._path, width, 2 * height)
-        self._missing = pixels is None and self._path is not None
+        if self._file is not None:
+            pixels = read_pixels(self._file, width, 2 * height)
+        self._missing = pixels is None and self._file is not None
         if pixels is None:
             blank = Strip([Segment("·" * width, self.rich_style)])
-            self._strips = [blank] * height if self._path is not None else []
+            self._strips = [blank] * height if self._file is not None else []
         elif getattr(self.app, "ascii", False) or self.app.no_color:
             self._strips = [Strip([Segment(line, self.rich_style)]) for line in shades(pixels)]
         else:

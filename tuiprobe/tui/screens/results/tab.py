@@ -28,8 +28,7 @@ class Found:
     def picture(self, data: str, image: TopImage) -> Picture:
         """An image at an end of a channel, with its value."""
         name = image.path if image.path is not None else f"id {image.sample_id}"
-        file = picture_file(self.run, data, image.sample_id)
-        return Picture(None if file is None else file.path, name, few(image.value))
+        return Picture(picture_file(self.run, data, image.sample_id), name, few(image.value))
 
 
 class ResultTab(Container):

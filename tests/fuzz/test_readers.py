@@ -1,0 +1,194 @@
+"""Damaged run directories through the commands that read them: an answer, or one sentence.
+
+``TUIPROBE_FUZZ_SEED`` begins elsewhere, ``TUIPROBE_FUZZ_SECONDS`` goes on for longer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.engine.fake_run import FakeSet, write_run
+from tests.fuzz.damage import damaged_arrays, damaged_json
+from tests.fuzz.mutate import mutated
+from tests.tui.live_run import live_run
+from tuiprobe.catalog.own_baseline import read_own_baseline
+from tuiprobe.cli import run_cli
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.report import read_report
+from tuiprobe.report.pictures import pictures
+from tuiprobe.rundir import RunDir, read_arrays, write_arrays
+from tuiprobe.tui.livewatch import Watch
+
+SEED = int(os.environ.get("TUIPROBE_FUZZ_SEED", "11"))
+SECONDS = float(os.environ.get("TUIPROBE_FUZZ_SECONDS", "40"))
+SLOWEST = 20.0
+FOLDERS = ("live", "thumbs", "features")
+
+READERS = {
+    "results.json": ["runs", "correlate", "report", "compare", "add", "screens"],
+    "spec.json": ["reprobe", "runs"],
+    "plan.json": ["reprobe", "ablate"],
+    "measured.json": ["reprobe", "ablate"],
+    "preflight.json": ["reprobe"],
+    "samples.jsonl": ["reprobe", "ablate"],
+    "key": ["runs", "reprobe"],
+    "statistics.safetensors": ["reprobe"],
+    "features/val/images.safetensors": ["reprobe", "ablate"],
+    "head.safetensors": ["reprobe", "ablate"],
+    "concepts.safetensors": ["reprobe"],
+    "baseline.csv": ["reprobe", "csv"],
+    "live/0.json": ["runs", "screens"],
+    "live/0.safetensors": ["screens"],
+    "events-0.jsonl": ["screens"],
+    "log.txt": ["screens"],
+    "thumbs/val/5.jpg": ["screens"],
+}
+COMMANDS = {
+    "runs": "runs --root {root} --json",
+    "correlate": "runs --root {root} --correlate",
+    "report": "report {run} --format html --format md --format json --format csv --format tex "
+    "--format svg --to {to}",
+    "compare": "compare {run} {other}",
+    "add": "atlas add {run}",
+    "reprobe": "reprobe {run}",
+    "ablate": "reprobe {run} --ablate channel:1 --json",
+}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_template(tmp_path_factory.mktemp("template") / "runs")
+
+
+def make_template(root: Path) -> Path:
+    """Writes a finished run with a head, a shift, concepts and live files, twice."""
+    rng = np.random.default_rng(0)
+    place = root / "run"
+    h = {name: rng.normal(size=(48, 6)).astype(np.float32) for name in ("val", "r", "concepts")}
+    sets = {
+        "val": FakeSet(h["val"], np.arange(48) % 3, source="miniature:val"),
+        "r": FakeSet(h["r"], np.arange(48) % 3, source="miniature:renditions"),
+        "concepts": FakeSet(h["concepts"], None),
+    }
+    run = write_run(place, sets, rng.normal(size=(3, 6)))
+    plan = run.plan_file.read_json()
+    run.plan_file.write_json({**plan, "concept_set": "concepts"})
+    presence = rng.random((48, 3)) < 0.5
+    rows = [np.flatnonzero(row) for row in presence]
+    write_arrays(
+        run.concepts_file,
+        {
+            "ids": np.arange(48),
+            "indptr": np.cumsum([0, *map(len, rows)]).astype(np.int64),
+            "indices": np.concatenate(rows).astype(np.int64),
+            "shares": np.full(int(presence.sum()), 0.5, np.float32),
+            "annotated": np.ones((48, 2), np.uint8),
+            "train": (np.arange(48) % 2).astype(np.uint8),
+            "category_of": np.array([0, 1, 1]),
+        },
+        {
+            "names": json.dumps(["red", "dog", "cat"]),
+            "categories": json.dumps(["color", "object"]),
+            "digest": "d" * 64,
+        },
+    )
+    live_run(place)
+    run.key_file.write_text("0123456789abcdef" * 4)
+    run.preflight_file.write_text(
+        '[{"name": "n", "status": "warn", "detail": "d", "fix": "", "data": null}]'
+    )
+    names = ["model,val,renditions"] + [f"m{i},0.{i + 2},0.{i + 1}" for i in range(8)]
+    run.baseline_file.write_text("\n".join(names) + "\n")
+    assert run_cli(["reprobe", str(place)]) == 0
+    shutil.copytree(place, root / "other")
+    return root
+
+
+def damage(draw: random.Random, run: Path, name: str) -> None:
+    """Damages one file of a run; arrays mostly with a checksum that fits."""
+    path = run / name
+    content = path.read_bytes()
+    if name.endswith(".safetensors") and not name.startswith("live") and draw.random() < 0.85:
+        entry = RunDir(run).at(name)
+        arrays, metadata = damaged_arrays(draw, *read_arrays(entry))
+        write_arrays(entry, arrays, metadata)
+    elif name.endswith(".json") and draw.random() < 0.85:
+        path.write_bytes(damaged_json(draw, content))
+    elif name.endswith(".jsonl") and draw.random() < 0.7:
+        lines = content.splitlines()
+        at = draw.randrange(len(lines))
+        lines[at] = damaged_json(draw, lines[at])
+        path.write_bytes(b"\n".join(lines) + b"\n")
+    else:
+        path.write_bytes(mutated(content, draw))
+
+
+def ask(reader: str, root: Path, name: str) -> None:
+    """Asks one reader; anything but an answer or a sentence of ours is an error of the test."""
+    run = root / "run"
+    if reader == "screens":
+        watch = Watch(run)
+        watch.poll()
+        watch.poll()
+        try:
+            pictures(read_report(RunDir(run)), RunDir(run))
+        except TuiprobeError:
+            return
+    elif reader == "csv":
+        try:
+            text = (run / name).read_bytes().decode("utf-8", "replace")
+            read_own_baseline(text, "x.csv", "val", ("renditions",))
+        except TuiprobeError:
+            return
+    else:
+        words = COMMANDS[reader].split()
+        where = {"root": root, "run": run, "other": root / "other", "to": root / "to"}
+        code = run_cli([word.format(**where) for word in words])
+        assert code in (0, 2, 4, 5), code
+
+
+def one_case(seed: int, template: Path, place: Path) -> None:
+    """Damages one file and asks all who read it."""
+    draw = random.Random(seed)
+    root = place / "runs"
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(template, root)
+    name = draw.choice(sorted(READERS))
+    damage(draw, root / "run", name)
+    for reader in READERS[name]:
+        begun = time.monotonic()
+        try:
+            ask(reader, root, name)
+        except Exception as error:
+            error.add_note(f"seed {seed}: {reader} of a damaged {name}")
+            raise
+        took = time.monotonic() - begun
+        assert took < SLOWEST, f"seed {seed}: {reader} of {name} took {took:.1f} s"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(SECONDS + 120)
+def test_damage_is_answered_in_one_sentence(
+    template: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    end = time.monotonic() + SECONDS
+    seed = SEED * 1_000_000
+    while time.monotonic() < end:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of NumPy, on figures out of range
+            one_case(seed, template, tmp_path / "case")
+        capsys.readouterr()
+        seed += 1
