@@ -32,7 +32,7 @@ from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.concepts import ConceptSet, probe_concepts
 from tuiprobe.results import Concepts, NotRun
-from tuiprobe.rundir import Arrays, RunDir, read_arrays, write_arrays
+from tuiprobe.rundir import Arrays, RunDir, read_own_arrays, write_arrays
 from tuiprobe.spec import NO_CONCEPTS, RunSpec
 
 PART = "concepts"
@@ -87,7 +87,7 @@ def write_labels(plan: Plan, directory: RunDir, listen: Listener) -> None:
         DataError: Naming the file and the entry that cannot be used.
     """
     dataset = concept_dataset(plan.suite)
-    if dataset is None or plan.suite.concept_set is None or directory.concepts_file.exists():
+    if dataset is None or plan.suite.concept_set is None or _whole(directory):
         return
     shards = plan.shards[plan.suite.concept_set]
     ids = np.concatenate([batch for shard in shards for batch in shard.batches])
@@ -112,8 +112,17 @@ def write_labels(plan: Plan, directory: RunDir, listen: Listener) -> None:
         "names": json.dumps(unique_names(dataset.concepts)),
         "categories": json.dumps(dataset.categories),
         "digest": dataset.digest,
+        "key": plan.key,
     }
     write_arrays(directory.concepts_file, arrays, metadata)
+
+
+def _whole(directory: RunDir) -> bool:
+    try:
+        read_labels(directory)
+    except DamagedFileError:
+        return False
+    return True
 
 
 def unique_names(concepts: Sequence[Concept]) -> list[str]:
@@ -165,7 +174,7 @@ def read_labels(directory: RunDir) -> Labels:
         DamagedFileError: If it is missing or damaged, naming the array.
     """
     path = directory.concepts_file
-    arrays, metadata = read_arrays(path)
+    arrays, metadata = read_own_arrays(directory, path)
     try:
         names, categories = json.loads(metadata["names"]), json.loads(metadata["categories"])
         n, k, g = len(arrays["ids"]), len(names), len(categories)

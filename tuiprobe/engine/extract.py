@@ -137,6 +137,7 @@ class Extraction:
         arrays["ids"] = torch.cat([torch.empty(0, dtype=torch.int64), *current.ids]).numpy()
         metadata = {
             "key": self._plan.key,
+            "place": f"{shard.set_name} {shard.number}",
             "fingerprint": self._fingerprint.model_dump_json(),
             "pieces": str(self._pieces),
             "skipped": json.dumps(current.skipped),

@@ -21,7 +21,7 @@ from tuiprobe.events import Event, Listener
 from tuiprobe.models import load_encoder
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.offline import go_offline
-from tuiprobe.rundir import RunDir, delete_run
+from tuiprobe.rundir import RunDir
 from tuiprobe.spec import RunSpec
 
 
@@ -58,9 +58,12 @@ def open_run(
     directory = RunDir(output if output is not None else runs / plan.directory_name)
     if fresh:
         _refuse_ranks(rank)
-        delete_run(directory)
-    directory.refuse_foreign(plan.key)
+        directory.refuse_to_clear()
+    else:
+        directory.refuse_foreign(plan.key)
     locks.enter_context(directory.locked(rank.lock_name))
+    if fresh:
+        directory.clear()
     return Stages(plan, directory, rank, clock, listen)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
 from tuiprobe import __version__
 from tuiprobe.engine.baselines import baselines_for, kept_baseline
@@ -21,10 +20,12 @@ from tuiprobe.engine.record import (
     SampleRecord,
     SetRecord,
     TapRecord,
+    read_measured,
+    read_plan,
     read_samples,
+    read_spec,
 )
 from tuiprobe.errors import DataError
-from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.directions import probe_directions
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import ShardSums, TapArrays
@@ -46,9 +47,7 @@ from tuiprobe.results import (
     title_for,
 )
 from tuiprobe.rundir import Arrays, RunDir, read_arrays
-from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
-
-_MEASURED = TypeAdapter(dict[str, MeasuredRecord])
+from tuiprobe.spec import FINAL_TAP, content_key
 
 
 def probe_directory(directory: RunDir) -> Report:
@@ -60,15 +59,19 @@ def probe_directory(directory: RunDir) -> Report:
     Raises:
         DataError: If a file of the run is missing or damaged.
     """
-    plan, measured, spec = _read_records(directory)
-    statistics, _ = read_arrays(directory.statistics_file)
+    plan, record, spec = read_plan(directory), read_measured(directory), read_spec(directory)
+    measured = record.sets
+    statistics, _ = read_arrays(directory.statistics_file, record.statistics)
     samples = read_samples(directory)
     data = tuple(
         _data_set(one, measured[one.name], samples[one.name], statistics)
         for one in plan.sets
         if one.name in measured
     )
-    features = {one.name: read_arrays(directory.features_file(one.name))[0] for one in data}
+    features = {
+        one.name: read_arrays(directory.features_file(one.name), measured[one.name].features)[0]
+        for one in data
+    }
     images = tuple(one for one in data if one.name != plan.concept_set)
     outliers: list[Outliers] = []
     cross_layer: list[Criterion] = []
@@ -203,21 +206,6 @@ def _set_features(
         labels=np.array([samples[i].label for i in ids], dtype=np.int64) if labelled else None,
         answers=answers.get(one.name),
     )
-
-
-def _read_records(
-    directory: RunDir,
-) -> tuple[PlanRecord, dict[str, MeasuredRecord], RunSpec]:
-    try:
-        return (
-            PlanRecord.model_validate(directory.plan_file.read_json()),
-            _MEASURED.validate_python(directory.measured_file.read_json()),
-            RunSpec.model_validate(directory.spec_file.read_json()),
-        )
-    except ValidationError as error:
-        raise DamagedFileError(
-            f"{directory.path} is no run of this version of tuiprobe: {error.errors()[0]['msg']}"
-        ) from error
 
 
 def _data_set(

@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationError
 
+from tuiprobe.checksums import MEMBER, is_sealed, seal
+from tuiprobe.files import DamagedFileError
 from tuiprobe.results.base import Frozen
 from tuiprobe.results.concepts import Concepts
 from tuiprobe.results.directions import Directions
@@ -65,6 +67,8 @@ class Report(Frozen):
         not_run: parts that could not be run, with the reason.
         warnings: for the reader.
         timings: see `without_timings`.
+        sha256: of the file without these 64 digits; None in files of earlier versions, and in
+            memory, where the file is verified when it is read.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -87,25 +91,43 @@ class Report(Frozen):
     not_run: tuple[NotRunPart, ...] = ()
     warnings: tuple[str, ...] = ()
     timings: Timings = Timings()
+    sha256: str | None = None
 
     def without_timings(self) -> "Report":
         """The same report with empty timings, for comparing two runs by `==`."""
-        return self.model_copy(update={"timings": Timings()})
+        return self.model_copy(update={"timings": Timings(), MEMBER: None})
 
     def to_json(self) -> str:
-        """Strict JSON (no NaN, no Infinity), ending in a newline."""
-        plain = self.model_dump(mode="python")
-        return json.dumps(plain, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+        """Strict JSON (no NaN, no Infinity) with its checksum, ending in a newline."""
+        plain = self.model_dump(mode="python", exclude={MEMBER})
+        return seal(json.dumps(plain, ensure_ascii=False, indent=1, allow_nan=False))
 
     @classmethod
     def read(cls, path: Path) -> "Report":
-        """Read `results.json`.
+        """Read `results.json`; errors as :meth:`parse`, and OSError if it is unreadable."""
+        return cls.parse(path.read_bytes(), path)
+
+    @classmethod
+    def parse(cls, content: bytes, source: object) -> "Report":
+        """Read the content of a `results.json`, which may come from anywhere.
+
+        Args:
+            content: The file's bytes.
+            source: What names the file in errors.
 
         Raises:
-            pydantic.ValidationError: not a report of this schema version.
-            OSError: unreadable.
+            DamagedFileError: altered, or not a report of this schema version.
         """
-        return cls.model_validate_json(path.read_bytes())
+        is_sealed(content, source)
+        try:
+            return cls.model_validate_json(content).model_copy(update={MEMBER: None})
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise DamagedFileError(
+                f"{source} is no report of this version of tuiprobe: {where}: {first['msg']}; "
+                "write it again with `tuiprobe reprobe`"
+            ) from error
 
 
 def title_for(model: Model, data: tuple[DataSet, ...], verdict: Verdict) -> str:
