@@ -25,6 +25,7 @@ from tuiprobe.commands import (
     report,
     reprobe,
     runs,
+    verify,
 )
 from tuiprobe.errors import TuiprobeError, UsageError
 
@@ -44,6 +45,7 @@ for command in (
     fetch.fetch,
     report.report,
     reprobe.reprobe,
+    verify.verify,
     compare.compare,
     runs.runs,
     grid.grid,
