@@ -64,9 +64,19 @@ def read_checked(entry: Entry, like: Entry | None = None) -> tuple[bytes, bool]:
     """
     content = entry.read_bytes()
     sealed = is_sealed(content, entry)
-    if not sealed and like is not None and like.exists() and is_sealed(like.read_bytes(), like):
-        raise DamagedFileError(f"{entry} is damaged: its checksum is gone")
+    if not sealed and like is not None:
+        refuse_lost_seal(entry, like)
     return content, sealed
+
+
+def refuse_lost_seal(entry: Entry, like: Entry) -> None:
+    """Refuses a file without a checksum where an older file of the same run has one.
+
+    Raises:
+        DamagedFileError: If it must have had one.
+    """
+    if like.exists() and is_sealed(like.read_bytes(), like):
+        raise DamagedFileError(f"{entry} is damaged: its checksum is gone")
 
 
 def write_json(entry: Entry, value: Mapping[str, Any]) -> None:

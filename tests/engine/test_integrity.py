@@ -8,11 +8,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from tests.engine.conftest import job
+from tests.test_rundir import other_process_holding
 from tuiprobe.cli import run_cli
 from tuiprobe.engine import extract
 from tuiprobe.engine.verifying import Finding, verify
@@ -94,7 +93,7 @@ def a_pipe(run: RunDir, path: Path) -> None:
     os.mkfifo(path)
 
 
-@pytest.mark.parametrize("harm", [of_another_run, of_another_place, damaged, a_pipe])
+@pytest.mark.parametrize("harm", [of_another_run, of_another_place, damaged])
 def test_a_rank_measures_again_what_another_ones_shard_should_have_held(
     harm: Callable[[RunDir, Path], None],
     run: RunDir,
@@ -282,7 +281,9 @@ def test_whole_files_of_another_merge_are_noticed(
     assert results(run.path) == before
 
 
-@pytest.mark.parametrize("name", ["head.safetensors", "samples.jsonl", "measured.json", "plan.json"])
+@pytest.mark.parametrize(
+    "name", ["head.safetensors", "samples.jsonl", "measured.json", "plan.json"]
+)
 def test_whole_files_of_another_run_are_noticed(
     name: str, run: RunDir, small_checkpoint: Path, pictures: Path, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -413,13 +414,52 @@ def test_a_directory_that_goes_away_ends_the_run_in_one_sentence(
 
 
 def test_a_lone_rank_says_who_is_missing(
-    small_checkpoint: Path,
-    pictures: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: Capture,
+    run: RunDir, again: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
+    for path in shards(run)[1::3]:  # those of rank 1 of three
+        path.unlink()
+    run.results_file.unlink()
+    as_rank(monkeypatch, 2, world=3)
+    assert again() == 0
+    said = capsys.readouterr().err
+    assert "rank 2 of 3 is done, without results yet; 3 shards are missing of rank 1" in said
+    assert "not running on this machine: start what runs nowhere (RANK=1 WORLD_SIZE=3" in said
+    with other_process_holding(run, "lock-1"):
+        assert again() == 0
+    assert "3 shards are missing of rank 1, running on this machine" in capsys.readouterr().err
+    assert not run.results_file.exists()
     as_rank(monkeypatch, 1, world=3)
-    path = tmp_path / "run"
-    RunDir(path).create  # noqa: B018
-    assert run_cli(arguments(small_checkpoint, pictures, path)) == 5  # rank 0 writes the plan
+    assert again() == 0
+    assert run.results_file.exists()
+
+
+def test_fresh_leaves_a_run_alone_that_another_process_is_writing(
+    run: RunDir, again: Callable[..., int], capsys: Capture
+) -> None:
+    before = {path: path.read_bytes() for path in shards(run)}
+    for lock in ("lock", "lock-1"):
+        with other_process_holding(run, lock):
+            assert again("--fresh") == 5
+        assert "is being written by process" in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in shards(run)} == before
+    run.at("log.txt").write_text("said before")
+    assert again("--fresh") == 0
+    assert "resuming" not in capsys.readouterr().err
+    assert run.at("log.txt").read_text() == "said before"
+
+
+@pytest.mark.parametrize("key", ["my house key", "a" * 64])
+def test_fresh_and_delete_touch_nothing_that_merely_holds_a_key(
+    key: str, again: Callable[..., int], tmp_path: Path, capsys: Capture
+) -> None:
+    place = tmp_path / "run"
+    place.mkdir()
+    (place / "key").write_text(key)
+    (place / "thesis.tex").write_text("precious")
+    assert again("--fresh") == 4
+    said = capsys.readouterr().err
+    assert "no run directory" in said
+    assert said.count("\n") <= 2
+    assert run_cli(["runs", "run", "--root", str(tmp_path), "--delete", "--yes"]) == 4
+    assert "is no run directory" in capsys.readouterr().err
+    assert sorted(path.name for path in place.iterdir()) == ["key", "thesis.tex"]

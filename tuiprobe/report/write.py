@@ -1,6 +1,6 @@
 """Write every report of a run from its results.json."""
 
-from tuiprobe.checksums import read_checked
+from tuiprobe.checksums import is_sealed, refuse_lost_seal
 from tuiprobe.report.formats import WRITTEN, export
 from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
@@ -14,8 +14,12 @@ def read_report(directory: RunDir) -> Report:
         DamagedFileError: results.json is altered, or no report of this schema version.
         DataError: it is missing, too large or a link.
     """
-    content, _ = read_checked(directory.results_file, directory.plan_file)
-    return Report.parse(content, directory.results_file)
+    file = directory.results_file
+    content = file.read_bytes()
+    found = Report.parse(content, file)
+    if not is_sealed(content, file):
+        refuse_lost_seal(file, directory.plan_file)
+    return found
 
 
 def write_reports(directory: RunDir) -> str:

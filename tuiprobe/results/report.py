@@ -18,6 +18,7 @@ from tuiprobe.results.robustness import Robustness
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
 SCHEMA_VERSION: Final = 1
+_WRITE_AGAIN: Final = "write it again with `tuiprobe reprobe`"
 
 
 class Timings(Frozen):
@@ -118,7 +119,10 @@ class Report(Frozen):
         Raises:
             DamagedFileError: altered, or not a report of this schema version.
         """
-        is_sealed(content, source)
+        try:
+            is_sealed(content, source)
+        except DamagedFileError as error:
+            raise DamagedFileError(f"{error}; {_WRITE_AGAIN}") from error
         try:
             return cls.model_validate_json(content).model_copy(update={MEMBER: None})
         except ValidationError as error:
@@ -126,7 +130,7 @@ class Report(Frozen):
             where = ".".join(str(part) for part in first["loc"]) or "the file"
             raise DamagedFileError(
                 f"{source} is no report of this version of tuiprobe: {where}: {first['msg']}; "
-                "write it again with `tuiprobe reprobe`"
+                f"{_WRITE_AGAIN}"
             ) from error
 
 
