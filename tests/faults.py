@@ -52,8 +52,13 @@ class Faults:
             if number == self._at and not self._after:
                 self._fail()
             self._disk.before(name, arguments, options)
-            found = getattr(os, name)(*arguments, **options)
-            self._disk.after(name, arguments, found)
+            try:
+                found = getattr(os, name)(*arguments, **options)
+            except OSError:  # as unlinking what is not there
+                if number == self._at:
+                    self._fail()
+                raise
+            self._disk.after(name, arguments)
             if number == self._at and self._after:
                 self._fail()
             return found
@@ -91,7 +96,7 @@ class _Disk:
                 kept = path.read_bytes()
                 self._undo.append((path.parent, lambda: path.write_bytes(kept)))
 
-    def after(self, name: str, arguments: tuple[Any, ...], found: Any) -> None:
+    def after(self, name: str, arguments: tuple[Any, ...]) -> None:
         if name == "write":
             self._dirty.add(_of(arguments[0]))
         elif name == "fsync":

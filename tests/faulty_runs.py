@@ -1,7 +1,7 @@
 """Runs the engine in a forked process for each line of standard input, with a fault of the disk.
 
 A line is a JSON object: arguments of the command line, and `at`, `kind`, `after`, `log` of
-:class:`tests.faults.Faults`. The answer is a line with exit code (negative for a signal) and output.
+:class:`tests.faults.Faults`. The answer is a line: exit code (negative for a signal) and output.
 """
 
 from __future__ import annotations
@@ -15,15 +15,19 @@ from pathlib import Path
 import torch
 
 from tests.faults import Faults
-from tuiprobe.cli import run_cli
 
 
 def main() -> None:
     """Answers until standard input ends."""
     torch.set_num_threads(1)  # a pool of threads would not survive the fork
+    # What takes time to import. Not the native core, which refuses to be forked.
+    import open_clip  # noqa: F401
+    import scipy.stats  # noqa: F401
+    import timm  # noqa: F401
+
     import tuiprobe.commands.headless
-    import tuiprobe.engine.run
     import tuiprobe.report  # noqa: F401
+    from tuiprobe.cli import run_cli
 
     for line in sys.stdin:
         asked = json.loads(line)

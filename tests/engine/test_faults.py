@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 SEED = 11
-HOW_MANY = os.environ.get("TUIPROBE_FAULTS", "7")
+HOW_MANY = os.environ.get("TUIPROBE_FAULTS", "4")
 Go = Callable[..., tuple[int, str]]
 
 
@@ -118,14 +118,13 @@ def test_a_run_survives_a_fault_at_any_call(
         command = arguments(small_checkpoint, few, run.path)
         code, said = go(command, at=at, kind=kind, after=after)
         if kind in ("kill", "power"):
-            assert code == -9, f"{case}: {said}"
+            assert code in (-9, 0), f"{case}: {said}"  # 0 where fewer live files were written
         else:
             assert code in (0, 5), f"{case}: {said}"  # 0 where the file is for looking only
             assert "Traceback" not in said, f"{case}: {said}"
             assert code == 0 or f"cannot write {run.path}" in said, f"{case}: {said}"
             assert not list(run.path.rglob("*.tmp")) or code == 0, case
-        half = [one for one in verify(run) if one.state == "damaged"] if run.path.exists() else []
-        assert not half or not run.results_file.exists() or kind == "x", f"{case}: {half}"
+        assert [one for one in verify(run) if one.state == "damaged"] == [], case
         code, said = go(command)
         assert code == 0, f"{case}: {said}"
         assert figures(run) == expected, case

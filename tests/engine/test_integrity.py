@@ -1,4 +1,4 @@
-"""No altered, foreign or lost file is taken for what was measured, and no success without results."""
+"""No altered, foreign or lost file counts as measured, and no success without results."""
 
 from __future__ import annotations
 
@@ -281,9 +281,10 @@ def test_whole_files_of_another_merge_are_noticed(
     assert results(run.path) == before
 
 
-@pytest.mark.parametrize(
-    "name", ["head.safetensors", "samples.jsonl", "measured.json", "plan.json"]
-)
+FOREIGN = ["head.safetensors", "samples.jsonl", "measured.json", "plan.json"]
+
+
+@pytest.mark.parametrize("name", FOREIGN)
 def test_whole_files_of_another_run_are_noticed(
     name: str, run: RunDir, small_checkpoint: Path, pictures: Path, tmp_path: Path, capsys: Capture
 ) -> None:
