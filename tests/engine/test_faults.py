@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 SEED = 11
-HOW_MANY = os.environ.get("TUIPROBE_FAULTS", "4")
+HOW_MANY = os.environ.get("TUIPROBE_FAULTS", "7")
 Go = Callable[..., tuple[int, str]]
 
 
@@ -123,7 +123,8 @@ def test_a_run_survives_a_fault_at_any_call(
             assert code in (0, 5), f"{case}: {said}"  # 0 where the file is for looking only
             assert "Traceback" not in said, f"{case}: {said}"
             assert code == 0 or f"cannot write {run.path}" in said, f"{case}: {said}"
-            assert not list(run.path.rglob("*.tmp")) or code == 0, case
+            if code and not (after and calls[at] == "open"):  # else there is no name to delete yet
+                assert not list(run.path.rglob("*.tmp")), case
         assert [one for one in verify(run) if one.state == "damaged"] == [], case
         code, said = go(command)
         assert code == 0, f"{case}: {said}"
