@@ -27,6 +27,7 @@ from tuiprobe.commands import (
     report,
     reprobe,
     runs,
+    verify,
 )
 from tuiprobe.errors import TuiprobeError, UsageError
 
@@ -46,6 +47,7 @@ for command in (
     fetch.fetch,
     report.report,
     reprobe.reprobe,
+    verify.verify,
     compare.compare,
     runs.runs,
     grid.grid,

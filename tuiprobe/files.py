@@ -270,9 +270,10 @@ class Entry:
     @contextmanager
     def _folder(self, make: bool = False) -> Iterator[int]:
         """Opens the folder of the file, one part of the path after another."""
-        if make:
+        pin = _PINNED.get(self.root)
+        if make and pin is None:
             _make_root(self.root)
-        folder = os.open(self.root, _FOLDER)
+        folder = os.open(self.root, _FOLDER) if pin is None else pin.open(self.root, make)
         try:
             for part in PurePosixPath(self.name).parts[:-1]:
                 if make:
@@ -307,6 +308,64 @@ class Entry:
                 raise
             if durable:
                 os.fsync(folder)
+
+
+@dataclass(frozen=True)
+class _Pin:
+    """A directory as it was when this process locked it."""
+
+    directory: os.stat_result
+    lock_name: str
+    lock: os.stat_result
+
+    def open(self, root: Path, to_write: bool) -> int:
+        """Opens the directory; refuses another one in its place."""
+        try:
+            folder = os.open(root, _FOLDER)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise RunError(f"{root} is gone: {_MOVED}") from error
+        try:
+            if not os.path.samestat(os.fstat(folder), self.directory):
+                raise RunError(f"{root} is another directory now: {_MOVED}")
+            if to_write and not self._holds(folder):
+                raise RunError(f"{root / self.lock_name} is gone: {_MOVED}")
+        except BaseException:
+            os.close(folder)
+            raise
+        return folder
+
+    def _holds(self, folder: int) -> bool:
+        try:
+            status = os.stat(self.lock_name, dir_fd=folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(status, self.lock)
+
+
+_MOVED = (
+    "the directory was deleted, moved or emptied while it was being written; nothing is written "
+    "to what is there now, and the same command starts or resumes the run"
+)
+_PINNED: dict[Path, _Pin] = {}
+
+
+@contextmanager
+def pinned(lock: Entry, descriptor: int) -> Iterator[None]:
+    """Refuses, for the time of the block, any other directory in the place of a locked one.
+
+    Args:
+        lock: The lock file; entries with the same root are meant.
+        descriptor: The lock file, open.
+    """
+    if lock.root in _PINNED:  # by an outer lock of the same directory
+        yield
+        return
+    with writing(lock.root):
+        _PINNED[lock.root] = _Pin(lock.root.stat(), lock.name, os.fstat(descriptor))
+    try:
+        yield
+    finally:
+        del _PINNED[lock.root]
 
 
 def _make_root(root: Path) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tuiprobe.errors import DataError, RunError
-from tuiprobe.files import DamagedFileError, Entry, parse_json, reading, writing
+from tuiprobe.files import DamagedFileError, Entry, parse_json, pinned, reading, writing
 
 if TYPE_CHECKING:  # the screens look at directories before they need an array
     from numpy.typing import NDArray
@@ -211,6 +211,10 @@ class RunDir:
     def locked(self, name: str = "lock", wait: bool = False) -> Iterator[None]:
         """Holds the directory's lock, so that one process writes at a time.
 
+        While it is held, files of the directory are reached only in the directory that was locked,
+        and written only while its lock file is there: one that is deleted, moved or replaced ends
+        the run and is not made anew.
+
         The lock belongs to this process alone: forked processes let go of it at once, so it is
         free again as soon as this process ends, however it ends.
 
@@ -224,9 +228,21 @@ class RunDir:
         with writing(self.path):
             lock = _take_lock(self.at(name), wait)
         try:
-            yield
+            with pinned(lock.entry, lock.descriptor):
+                yield
         finally:
             lock.release()
+
+    def refuse_to_clear(self) -> None:
+        """Leaves alone what :meth:`clear` would have to refuse; takes no lock.
+
+        Raises:
+            DataError: If the directory is no run and not empty.
+        """
+        if self.read_key() is None:
+            self.refuse_foreign("")
+        else:
+            self._refuse_other_than_run()
 
     def clear(self) -> None:
         """Deletes what an earlier attempt left, under the locks that the caller holds.
@@ -304,14 +320,14 @@ class _Lock:
     """A lock that this process holds."""
 
     def __init__(self, entry: Entry, descriptor: int) -> None:
-        self.entry, self._descriptor = entry, descriptor
+        self.entry, self.descriptor = entry, descriptor
         _HELD.append(self)
 
     def release(self) -> None:
         """Lets go; does nothing in a process that never had it."""
         with suppress(ValueError):
             _HELD.remove(self)
-            os.close(self._descriptor)
+            os.close(self.descriptor)
 
 
 _HELD: list[_Lock] = []
@@ -356,33 +372,38 @@ def _flock(entry: Entry, descriptor: int, wait: bool) -> None:
         ) from error
 
 
-def write_arrays(
-    entry: Entry, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]
-) -> None:
-    """Publishes named arrays as safetensors with a checksum of their content."""
+def write_arrays(entry: Entry, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> str:
+    """Publishes named arrays as safetensors with a checksum of their content, and returns that."""
     import numpy as np
     from safetensors.numpy import save as encode_tensors
 
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    checked = {**metadata, "checksum": _checksum(contiguous, metadata)}
-    entry.write_bytes(encode_tensors(contiguous, metadata=checked))
+    checksum = _checksum(contiguous, metadata)
+    entry.write_bytes(encode_tensors(contiguous, metadata={**metadata, "checksum": checksum}))
+    return checksum
 
 
-def read_arrays(entry: Entry) -> tuple[Arrays, dict[str, str]]:
+def read_arrays(entry: Entry, expected: str | None = None) -> tuple[Arrays, dict[str, str]]:
     """Reads arrays written by :func:`write_arrays` and verifies their checksum.
+
+    Args:
+        entry: What to read.
+        expected: The checksum that another file of the run names; None where none does.
 
     Returns:
         Arrays by name, and the metadata without the checksum, which covers both.
 
     Raises:
-        DamagedFileError: If the file is cut short, altered, too large or behind a link.
+        DamagedFileError: If the file is cut short, altered, too large, behind a link, or not the
+            expected one.
     """
     content = entry.read_bytes(MAX_TENSOR_BYTES)
     arrays = decode_arrays(entry, content)
     metadata = _metadata(entry, content)
-    checksum = metadata.pop("checksum", None)
+    checksum = metadata.pop("checksum", "")
     if checksum != _checksum(arrays, metadata):
         raise DamagedFileError(f"{entry} is damaged: its checksum does not match its content")
+    refuse_other(entry, checksum, expected)
     return arrays, metadata
 
 
@@ -399,6 +420,32 @@ def decode_arrays(entry: Entry, content: bytes) -> Arrays:
         return dict(decode_tensors(content))
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFileError(f"{entry} is damaged: {error}") from error
+
+
+def read_own_arrays(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[str, str]]:
+    """Reads arrays of a run, whose metadata may name the key of the run they belong to.
+
+    Raises:
+        DamagedFileError: As :func:`read_arrays`; also if they belong to another run.
+    """
+    arrays, metadata = read_arrays(entry)
+    key = directory.read_key()
+    if key is not None and metadata.get("key", key) != key:
+        raise DamagedFileError(f"{entry} belongs to another run")
+    return arrays, metadata
+
+
+def refuse_other(entry: Entry, checksum: str, expected: str | None) -> None:
+    """Refuses whole arrays that are not those which the run's other files were written with.
+
+    Raises:
+        DamagedFileError: If the checksums differ.
+    """
+    if expected is not None and checksum != expected:
+        raise DamagedFileError(
+            f"{entry} does not belong to {entry.root / 'measured.json'}: a merge was cut short or "
+            "files of two runs were mixed; the command that made the run merges it again"
+        )
 
 
 def _metadata(entry: Entry, content: bytes) -> dict[str, str]:

@@ -5,8 +5,6 @@ A run directory may come from anywhere, so a run that cannot be read is listed a
 
 from __future__ import annotations
 
-import re
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,16 +12,15 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.files import Entry, process_lives
+from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.results import Figure, NotRun
 from tuiprobe.results.glance import Glance, read_glance
 from tuiprobe.rundir import MAX_LIVE_BYTES, RunDir
+from tuiprobe.running import held_locks, is_running
 
 State = Literal["running", "complete", "partial", "unfinished", "damaged"]
 
-_PROCESS = re.compile(r"process (\d+) on (.+)")
-_LOCKS = Path("/proc/locks")
 _MOST = 10_000
 _NOTHING: Final = NotRun(reason="no results yet")
 
@@ -190,44 +187,6 @@ def heartbeat(run: RunDir) -> int:
             continue
         total += sequence if isinstance(sequence, int) and 0 <= sequence < 2**53 else 0
     return total
-
-
-def held_locks(path: Path = _LOCKS) -> frozenset[str] | None:
-    """Inodes of all files that a process of this machine holds a lock on; None if unknown."""
-    try:
-        lines = path.read_text().splitlines()
-        return frozenset(line.split()[5].rpartition(":")[2] for line in lines if "->" not in line)
-    except (OSError, IndexError):
-        return None
-
-
-def is_running(run: RunDir, held: frozenset[str] | None) -> bool:
-    """Whether a process of this machine holds one of the run's locks.
-
-    Looks at the kernel's list of locks and takes none: a reader that took one, however briefly,
-    could stop an engine from starting. Where there is no such list, asks whether the process that
-    took the lock last is still there.
-    """
-    names = [one.name for one in run.path.glob("lock*") if one.name != "lock-merge"]
-    files = [run.at(name) for name in names]
-    if held is None:
-        return any(_holder_lives(one) for one in files)
-    return any(str(_inode(one)) in held for one in files)
-
-
-def _inode(file: Entry) -> int:
-    status = file.status()
-    return -1 if status is None else status.st_ino
-
-
-def _holder_lives(lock: Entry) -> bool:
-    try:
-        match = _PROCESS.match(lock.read_bytes(1024).decode("utf-8", "replace"))
-    except TuiprobeError:
-        return False
-    if match is None or match[2].strip() != socket.gethostname():
-        return False
-    return process_lives(int(match[1]))
 
 
 SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {

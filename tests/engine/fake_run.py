@@ -63,7 +63,7 @@ def write_run(
     width = next(iter(sets.values())).features.shape[1]
     directory.spec_file.write_json({"model": "fake", "data": "imagefolder:/data", **(spec or {})})
     _write_plan(directory, sets, model(width=width, **(about or {})))
-    write_merged(directory, {name: _merged(one.features) for name, one in sets.items()})
+    write_merged(directory, KEY, {name: _merged(one.features) for name, one in sets.items()})
     if weight is None:
         write_arrays(directory.head_file, {}, {"reason": reason})
         return directory

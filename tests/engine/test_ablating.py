@@ -13,6 +13,7 @@ import pytest
 from tests.engine.fake_run import FakeSet, write_run
 from tuiprobe.blocks import BlockReader
 from tuiprobe.engine.ablating import Question, ablate, parse_question
+from tuiprobe.engine.record import read_measured
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.probes.intervals import paired_difference
@@ -148,6 +149,10 @@ def test_runs_without_a_head_or_with_damage_say_so(tmp_path: Path) -> None:
         ablate(run, Question((3,), ()))
     narrow = {"features": h[:, 1:], "ids": np.arange(N)}
     write_arrays(path, narrow, {})
+    with pytest.raises(DamagedFileError, match=r"does not belong to .*measured\.json"):
+        ablate(run, Question((3,), ()))
+    record = read_measured(run).sets["val"].model_dump(mode="json", exclude={"features"})
+    run.measured_file.write_json({"val": record})  # as an earlier version wrote it
     with pytest.raises(DamagedFileError, match="do not fit a head of 16 channels"):
         ablate(run, Question((3,), ()))
     path.unlink()

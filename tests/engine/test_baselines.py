@@ -11,7 +11,13 @@ from tests.engine.fake_run import FakeSet, write_run
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.baselines import bundled, logit, sigmoid
 from tuiprobe.engine import baselines as module
-from tuiprobe.engine.baselines import baselines_for, family_of, keep_baseline, miniature_rows
+from tuiprobe.engine.baselines import (
+    baselines_for,
+    family_of,
+    keep_baseline,
+    kept_baseline,
+    miniature_rows,
+)
 from tuiprobe.engine.probing import probe_directory
 from tuiprobe.engine.record import SetRecord
 from tuiprobe.errors import UsageError
@@ -181,7 +187,7 @@ def test_the_csv_is_kept_in_the_run_and_goes_with_the_option(tmp_path: Path) -> 
     run = RunDir(tmp_path / "run")
     run.path.mkdir()
     keep_baseline(run, imagenet("imagenet_r"), str(path))
-    assert run.baseline_file.read_text() == OWN
+    assert kept_baseline(run) == OWN
     keep_baseline(run, imagenet("imagenet_r"), None)
     assert not run.baseline_file.exists()
     with pytest.raises(UsageError, match="cannot read"):

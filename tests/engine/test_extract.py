@@ -18,8 +18,9 @@ from tuiprobe.datasets.content import Content
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.fingerprint import current_fingerprint
 from tuiprobe.engine.live import LiveView
-from tuiprobe.engine.merge import merge_set
+from tuiprobe.engine.merge import MergedSet, merge_set
 from tuiprobe.engine.plan import Plan, make_plan
+from tuiprobe.engine.resume import ShardReader
 from tuiprobe.engine.stopping import StopRequest
 from tuiprobe.engine.unreadable import UnreadableLimit
 from tuiprobe.errors import RunError
@@ -104,10 +105,15 @@ def extract(plan: Plan, place: Path) -> tuple[RunDir, list[Event]]:
     return directory, said
 
 
+def merged_val(plan: Plan, directory: RunDir) -> MergedSet:
+    reader = ShardReader(directory, plan.key, current_fingerprint("cpu"))
+    return merge_set(plan, reader, plan.shards["val"])
+
+
 def test_figures_belong_to_their_images(tmp_path: Path) -> None:
     plan = plan_of(capacity=99)
     directory, said = extract(plan, tmp_path)
-    merged = merge_set(plan, directory, "val")
+    merged = merged_val(plan, directory)
     assert sorted(merged.ids.tolist()) == [i for i in range(IMAGES) if i not in BROKEN]
     assert np.allclose(merged.features[:, 0], merged.ids, atol=1e-3)
     assert merged.skipped == [(i, "broken on purpose") for i in dict(merged.skipped)]
@@ -118,10 +124,10 @@ def test_figures_belong_to_their_images(tmp_path: Path) -> None:
 
 
 def test_running_out_of_memory_cuts_the_batch_and_counts_nothing_twice(tmp_path: Path) -> None:
-    whole = merge_set(plan := plan_of(99), extract(plan, tmp_path / "whole")[0], "val")
+    whole = merged_val(plan := plan_of(99), extract(plan, tmp_path / "whole")[0])
     plan = plan_of(capacity=3)
     directory, said = extract(plan, tmp_path / "cut")
-    cut = merge_set(plan, directory, "val")
+    cut = merged_val(plan, directory)
     assert cut.pieces == 4
     assert np.array_equal(cut.ids, whole.ids)
     assert np.array_equal(cut.features, whole.features)
@@ -155,7 +161,7 @@ def test_the_live_view_agrees_with_the_end(tmp_path: Path) -> None:
     state = json.loads(directory.live_file(0, "json").read_text())
     arrays = load_file(directory.live_file(0, "safetensors").path)
     shares = arrays["val/embedding/share"]
-    merged = merge_set(plan, directory, "val")
+    merged = merged_val(plan, directory)
     kurtosis = merged.arrays["embedding/sample_kurtosis"]
     counted = kurtosis[np.isfinite(kurtosis)]
     tap = state["taps"]["val/embedding"]

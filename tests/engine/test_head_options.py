@@ -240,7 +240,7 @@ def test_one_run_answered_with_two_heads(
     fitted = tuiprobe.probe(SMALL, f"imagefolder:{pictures}", head="probe", **options)
     (place,) = (tmp_path / "run" / "features").iterdir()
     h = load_file(place / "images.safetensors")
-    rows = map(json.loads, (tmp_path / "run" / "samples.jsonl").read_text().splitlines())
+    rows = map(json.loads, (tmp_path / "run" / "samples.jsonl").read_text().splitlines()[:-1])
     labels = {row["id"]: row["label"] for row in rows}
     y = np.array([labels[i] for i in h["ids"].tolist()])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from tests.engine.conftest import job
 from tests.engine.fake_run import model
 from tuiprobe.cli import run_cli
+from tuiprobe.engine.record import read_measured
 from tuiprobe.results import DataSet, Report, Verdict, title_for
 from tuiprobe.rundir import RunDir, read_arrays
 
@@ -29,7 +29,7 @@ def test_an_ablated_layer_makes_another_run(
     assert "no longer the model" in " ".join(report.verdict.reasons)
     assert "layer2 without channels 0, 3" in (run.path / "report.md").read_text()
     statistics, _ = read_arrays(run.statistics_file)
-    name = next(iter(json.loads(run.measured_file.read_text())))
+    name = next(iter(read_measured(run).sets))
     highest = statistics[f"{name}/layer2/max"]
     assert np.flatnonzero(highest == 0)[:1].tolist() == [0]
     assert highest[3] == 0

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engine.test_extract import BROKEN, IMAGES, extract, plan_of
+from tests.engine.test_extract import BROKEN, IMAGES, extract, merged_val, plan_of
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.fingerprint import current_fingerprint
 from tuiprobe.engine.live import LiveView
-from tuiprobe.engine.merge import merge_set
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.stopping import Interrupted, StopRequest
 from tuiprobe.engine.together import Member, measure_together
@@ -65,7 +64,7 @@ def test_only_missing_shards_are_measured(tmp_path: Path) -> None:
     member.missing = {("val", 2)}
     together(plan, member, behind)
     assert [p.name for p in (tmp_path / "ahead" / "shards").iterdir()] == ["val-00002.safetensors"]
-    assert len(merge_set(plan, RunDir(tmp_path / "behind"), "val").ids) == IMAGES - len(BROKEN)
+    assert len(merged_val(plan, RunDir(tmp_path / "behind")).ids) == IMAGES - len(BROKEN)
 
 
 def test_one_that_runs_out_of_memory_leaves_the_others_and_can_go_on_alone(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,15 +19,23 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from tuiprobe.blocks import BlockReader
+from tuiprobe.checksums import read_json, write_json
 from tuiprobe.engine.head_file import read_head
-from tuiprobe.engine.record import SampleRecord, SetRecord, read_plan, read_samples
+from tuiprobe.engine.record import (
+    MeasuredRecord,
+    SampleRecord,
+    SetRecord,
+    read_measured,
+    read_plan,
+    read_samples,
+)
 from tuiprobe.errors import DataError, RunError, UsageError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.heads import HeadArrays
 from tuiprobe.probes.targeted import BlockedSet, ablate_set, ablation_span
 from tuiprobe.results import SetAblation, SetNotRun, TargetedAblation
-from tuiprobe.rundir import RunDir
+from tuiprobe.rundir import RunDir, refuse_other
 
 ROWS = 2048
 _PART = re.compile(r"(channel|direction):([0-9]{1,9})")
@@ -85,10 +93,11 @@ def ablate(directory: RunDir, question: Question) -> tuple[TargetedAblation, boo
     kept = directory.answer_file(_name(directory, question))
     if kept.exists():
         with suppress(DataError, ValidationError):
-            return TargetedAblation.model_validate_json(kept.read_text()), True
+            value, _ = read_json(kept, directory.plan_file)
+            return TargetedAblation.model_validate(value), True
     answer = _answer(directory, question)
     with suppress(RunError):  # another's run may not be ours to write to
-        kept.write_text(answer.model_dump_json(indent=1) + "\n")
+        write_json(kept, answer.model_dump(mode="json"))
     return answer, False
 
 
@@ -110,14 +119,16 @@ def _answer(directory: RunDir, question: Question) -> TargetedAblation:
     head, answers = found
     span = ablation_span(head, question.channels, question.directions, centred=question.centred)
     plan, samples = read_plan(directory), read_samples(directory)
+    measured = read_measured(directory).sets
     sets: list[SetAblation] = []
     not_run: list[SetNotRun] = []
     for one in plan.sets:
-        reason = _reason(directory, one, answers)
+        reason = _reason(measured, one, answers)
         if reason is not None:
             not_run.append(SetNotRun(name=one.name, reason=reason))
             continue
         with BlockReader(directory.features_file(one.name)) as file:
+            refuse_other(file.entry, file.checksum, measured[one.name].features)
             blocked = _blocked(file, one.name, head, samples[one.name], answers[one.name])
             answer = ablate_set(head, blocked, span, question.replaced_by)
         if isinstance(answer, SetNotRun):
@@ -135,9 +146,13 @@ def _answer(directory: RunDir, question: Question) -> TargetedAblation:
     )
 
 
-def _reason(directory: RunDir, one: SetRecord, answers: dict[str, NDArray[np.int64]]) -> str | None:
+def _reason(
+    measured: Mapping[str, MeasuredRecord],
+    one: SetRecord,
+    answers: Mapping[str, NDArray[np.int64]],
+) -> str | None:
     """Why a set has no accuracy; None where it has one."""
-    if one.name not in directory.measured_file.read_json():
+    if one.name not in measured:
         return "no image was measured yet"
     if not one.classes:
         return "the images carry no labels"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tuiprobe.catalog.accuracies import OWN_CLASSES, SHIFTS, Row, rows
 from tuiprobe.catalog.baselines import BASELINES, default_target, fit, on_own_classes
 from tuiprobe.catalog.own_baseline import read_own_baseline
+from tuiprobe.checksums import read_checked, seal
 from tuiprobe.engine.record import SetRecord
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, read_regular
@@ -24,6 +25,8 @@ from tuiprobe.rundir import RunDir
 IMAGENET = "imagenet"
 MINIATURE = "miniature:"
 MINIATURE_ID = "val"
+
+_SEALED_BY = "\n# "  # before the checksum, which the reader of the table never sees
 
 
 @dataclass(frozen=True)
@@ -102,13 +105,17 @@ def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None
     except (OSError, DamagedFileError, UnicodeDecodeError) as error:
         raise UsageError(f"--baseline: cannot read {path}: {error}") from error
     baselines_for(sets, text, path)  # refuses what is wrong before any image is measured
-    directory.baseline_file.write_text(text)
+    directory.baseline_file.write_text(seal(text + _SEALED_BY + "{}"))
 
 
 def kept_baseline(directory: RunDir) -> str | None:
     """Returns the text of the user's CSV that a run holds; None without."""
     kept = directory.baseline_file
-    return kept.read_text() if kept.exists() else None
+    if not kept.exists():
+        return None
+    content, sealed = read_checked(kept, directory.plan_file)
+    text = content.decode("utf-8", "replace")
+    return text.rpartition(_SEALED_BY)[0] if sealed else text
 
 
 def _models(family: Family) -> list[tuple[str, Sequence[Row], tuple[str, ...]]]:

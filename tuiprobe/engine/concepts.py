@@ -33,7 +33,7 @@ from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.probes.concepts import ConceptSet, probe_concepts
 from tuiprobe.results import Concepts, NotRun
-from tuiprobe.rundir import Arrays, RunDir, read_arrays, write_arrays
+from tuiprobe.rundir import Arrays, RunDir, read_own_arrays, write_arrays
 from tuiprobe.spec import NO_CONCEPTS, RunSpec
 
 PART = "concepts"
@@ -119,6 +119,7 @@ def write_labels(plan: Plan, directory: RunDir, listen: Listener) -> None:
         "categories": json.dumps(dataset.categories),
         "digest": dataset.digest,
         "images": images,
+        "key": plan.key,
     }
     write_arrays(directory.concepts_file, arrays, metadata)
 
@@ -129,10 +130,10 @@ def _stamped(dataset: ConceptDataset, stamps: Mapping[int, Stamp]) -> str:
 
 
 def _there(directory: RunDir, images: str) -> bool:
-    if not directory.concepts_file.exists():
-        return False
+    """Whether the labels are there, whole, and of these very images."""
     try:
-        _, metadata = read_arrays(directory.concepts_file)
+        read_labels(directory)
+        _, metadata = read_own_arrays(directory, directory.concepts_file)
     except DamagedFileError:
         return False
     return metadata.get("images") == images
@@ -170,7 +171,7 @@ def read_labels(directory: RunDir) -> Labels:
         DamagedFileError: If it is missing or damaged, naming the array.
     """
     path = directory.concepts_file
-    arrays, metadata = read_arrays(path)
+    arrays, metadata = read_own_arrays(directory, path)
     try:
         names, categories = parse_json(metadata["names"]), parse_json(metadata["categories"])
         n, k, g = len(arrays["ids"]), len(names), len(categories)

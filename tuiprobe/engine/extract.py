@@ -149,6 +149,7 @@ class Extraction:
         arrays["digests"] = np.frombuffer(current.digests, np.uint8).reshape(-1, DIGEST_BYTES)
         metadata = {
             "key": self._plan.key,
+            "place": f"{shard.set_name} {shard.number}",
             "fingerprint": self._fingerprint.model_dump_json(),
             "pieces": str(self._pieces),
             "skipped": json.dumps(current.skipped),

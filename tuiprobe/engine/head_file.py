@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.engine.checked import CheckedArrays, check_head
 from tuiprobe.probes.heads import HeadArrays
-from tuiprobe.rundir import RunDir, read_arrays
+from tuiprobe.rundir import RunDir, read_own_arrays
 
 OWN_NAMES = "own_names/"
 OWN_REASON = "own_names_reason/"
@@ -18,7 +18,8 @@ OWN_REASON = "own_names_reason/"
 
 def head_digest(directory: RunDir) -> str:
     """Returns the SHA-256 of a run's head, its names and templates, or of the reason for none."""
-    arrays, metadata = read_arrays(directory.head_file)
+    arrays, metadata = read_own_arrays(directory, directory.head_file)
+    metadata.pop("key", None)  # the same head of another run is the same head
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(name.encode() + arrays[name].tobytes())
@@ -31,7 +32,7 @@ def read_head(directory: RunDir) -> tuple[HeadArrays, dict[str, NDArray[np.int64
     Raises:
         DamagedFileError: If the file is missing or damaged.
     """
-    arrays, metadata = read_arrays(directory.head_file)
+    arrays, metadata = read_own_arrays(directory, directory.head_file)
     if "reason" in metadata:
         return metadata["reason"]
     head = check_head(directory.head_file, arrays, metadata)
@@ -46,7 +47,7 @@ def read_own_names(directory: RunDir) -> dict[str, HeadArrays | str]:
     Raises:
         DamagedFileError: If the file is missing or damaged.
     """
-    arrays, metadata = read_arrays(directory.head_file)
+    arrays, metadata = read_own_arrays(directory, directory.head_file)
     found: dict[str, HeadArrays | str] = {
         name.removeprefix(OWN_REASON): reason
         for name, reason in metadata.items()

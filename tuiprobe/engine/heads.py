@@ -21,7 +21,7 @@ from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.models import Head
 from tuiprobe.models.labels import imagenet_labels, place_of_each, prompt_names
-from tuiprobe.rundir import Arrays, RunDir, read_arrays, write_arrays
+from tuiprobe.rundir import Arrays, RunDir, read_own_arrays, write_arrays
 
 MAX_CPU_PROMPTS = 10_000
 """Prompts that a CPU encodes unasked: 1,000 classes x 80 templates would take it hours."""
@@ -63,10 +63,10 @@ def write_head(
         )
     except Interrupted:
         reason = "stopped while the head was built; the same command goes on with it"
-        write_arrays(directory.head_file, {}, {"reason": reason})
+        write_arrays(directory.head_file, {}, {"reason": reason, "key": plan.key})
         raise
     if isinstance(found, str):
-        write_arrays(directory.head_file, {}, {"reason": found})
+        write_arrays(directory.head_file, {}, {"reason": found, "key": plan.key})
         return
     arrays: Arrays = {"weight": found.weight.float().cpu().numpy(), **own}
     if found.bias is not None:
@@ -81,6 +81,7 @@ def write_head(
         "classes": json.dumps(found.classes),
         "templates": json.dumps(found.templates),
         "choice": wanted,
+        "key": plan.key,
         **said,
     }
     write_arrays(directory.head_file, arrays, metadata)
@@ -90,7 +91,7 @@ def _there(directory: RunDir, digest: str) -> bool:
     if not directory.head_file.exists():
         return False
     try:
-        _, metadata = read_arrays(directory.head_file)
+        _, metadata = read_own_arrays(directory, directory.head_file)
     except DamagedFileError:
         return False
     return metadata.get("choice") == digest  # a reason names none: it may no longer hold

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,13 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tuiprobe.checksums import write_json
 from tuiprobe.engine.measuring import INNER_TOP_K
 from tuiprobe.engine.plan import Plan
-from tuiprobe.engine.record import MeasuredRecord
-from tuiprobe.errors import RunError
+from tuiprobe.engine.record import Measured, MeasuredRecord
+from tuiprobe.engine.resume import ShardReader
+from tuiprobe.engine.shards import Shard
 from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.results import Fingerprint
-from tuiprobe.rundir import Arrays, RunDir, read_arrays, write_arrays
+from tuiprobe.rundir import Arrays, RunDir, write_arrays
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats
 
@@ -81,29 +83,28 @@ def merge_tree(lo: int, hi: int, load: Callable[[int], States]) -> States:
     return left
 
 
-def finished_shards(plan: Plan, directory: RunDir, set_name: str) -> list[int]:
-    """Returns the numbers of the shards of a set that are published."""
+def published_shards(plan: Plan, directory: RunDir) -> list[Shard]:
+    """Returns the shards whose files are there, in the order of the plan; none of them is read."""
     return [
-        shard.number
-        for shard in plan.shards[set_name]
-        if directory.shard_file(set_name, shard.number).exists()
+        shard
+        for shards in plan.shards.values()
+        for shard in shards
+        if directory.shard_file(shard.set_name, shard.number).exists()
     ]
 
 
-def merge_set(plan: Plan, directory: RunDir, set_name: str) -> MergedSet:
-    """Merges every published shard of a set.
+def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
+    """Merges shards of one set, at least one, each checked as it is read.
 
     Raises:
-        RunError: If none is published.
+        UnusableShardError: If one must be measured again.
+        DataError: If one was made under another fingerprint and may not be mixed.
     """
-    numbers = finished_shards(plan, directory, set_name)
-    if not numbers:
-        raise RunError(f"no shard of {set_name} was finished; run the same command to start again")
     collected = _Collected()
     channels = {FINAL_TAP: plan.encoder.width, **{tap.name: tap.channels for tap in plan.taps}}
 
     def load(leaf: int) -> States:
-        arrays, metadata = read_arrays(directory.shard_file(set_name, numbers[leaf]))
+        arrays, metadata = reader.read(shards[leaf])
         collected.features.append(arrays["features"])
         collected.ids.append(arrays["ids"])
         collected.skipped += [(int(i), str(r)) for i, r in json.loads(metadata["skipped"])]
@@ -121,35 +122,44 @@ def merge_set(plan: Plan, directory: RunDir, set_name: str) -> MergedSet:
                 collected.rows.setdefault(tap, []).append(arrays[f"{tap}/rows"])
         return states
 
-    merged = merge_tree(0, len(numbers), load)
+    merged = merge_tree(0, len(shards), load)
     return MergedSet(
         arrays=_flatten(merged, collected),
         features=np.concatenate(collected.features),
         ids=np.concatenate(collected.ids),
         skipped=collected.skipped,
-        shards=len(numbers),
+        shards=len(shards),
         fingerprints=collected.fingerprints,
         pieces=collected.pieces,
     )
 
 
-def write_merged(directory: RunDir, merged: dict[str, MergedSet]) -> None:
-    """Publishes each set's ``features``, ``statistics.safetensors``, and what they rest on."""
+def write_merged(directory: RunDir, key: str, merged: dict[str, MergedSet]) -> None:
+    """Publishes each set's ``features``, ``statistics.safetensors``, and what they rest on.
+
+    The last file names the checksums of the others, so that files of two merges are never taken
+    for one.
+    """
+    features: dict[str, str] = {}
     for name, one in merged.items():
         arrays: Arrays = {"features": one.features, "ids": one.ids}
-        write_arrays(directory.features_file(name), arrays, {})
+        features[name] = write_arrays(directory.features_file(name), arrays, {"key": key})
     statistics = {f"{s}/{k}": a for s, one in merged.items() for k, a in one.arrays.items()}
-    write_arrays(directory.statistics_file, statistics, {})
-    record = {
-        name: MeasuredRecord(
-            shards=one.shards,
-            skipped=tuple(one.skipped),
-            fingerprints=tuple(one.fingerprints),
-            pieces=one.pieces,
-        ).model_dump(mode="json")
-        for name, one in merged.items()
-    }
-    directory.measured_file.write_json(record)
+    record = Measured(
+        key=key,
+        statistics=write_arrays(directory.statistics_file, statistics, {"key": key}),
+        sets={
+            name: MeasuredRecord(
+                shards=one.shards,
+                skipped=tuple(one.skipped),
+                fingerprints=tuple(one.fingerprints),
+                pieces=one.pieces,
+                features=features[name],
+            )
+            for name, one in merged.items()
+        },
+    )
+    write_json(directory.measured_file, record.model_dump(mode="json"))
 
 
 def _state(arrays: Arrays, tap: str) -> dict[str, torch.Tensor]:

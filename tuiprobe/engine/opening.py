@@ -22,7 +22,7 @@ from tuiprobe.events import Event, Listener
 from tuiprobe.models import load_encoder
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.offline import go_offline
-from tuiprobe.rundir import RunDir, delete_run
+from tuiprobe.rundir import RunDir
 from tuiprobe.spec import RunSpec
 
 
@@ -59,10 +59,13 @@ def open_run(
     directory = RunDir(output if output is not None else runs / plan.directory_name)
     if fresh:
         _refuse_ranks(rank)
-        delete_run(directory)
-    refuse_other_images(plan, directory)
-    directory.refuse_foreign(plan.key)
+        directory.refuse_to_clear()
+    else:
+        refuse_other_images(plan, directory)
+        directory.refuse_foreign(plan.key)
     locks.enter_context(directory.locked(rank.lock_name))
+    if fresh:
+        directory.clear()
     return Stages(plan, directory, rank, clock, listen)
 
 

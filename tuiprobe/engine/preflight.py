@@ -12,6 +12,7 @@ from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.preflight_file import read_preflight, said, write_preflight
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.events import Event, Listener
+from tuiprobe.files import DamagedFileError
 from tuiprobe.models.doctor import check_answer, expected_answer
 from tuiprobe.models.preflight import Check, check_encoder
 from tuiprobe.models.preflight_data import CAUSES, check_labels
@@ -48,7 +49,7 @@ def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) ->
         found += [PreflightCheck(**asdict(check), data=name) for check in checks]
     _refuse(found)
     if rank == 0:
-        earlier = [c for c in read_preflight(directory) if c.name == ANSWER and c.status == "pass"]
+        earlier = [c for c in _earlier(directory) if c.name == ANSWER and c.status == "pass"]
         progress = HeadProgress(directory, rank, "classes", listen, lambda: None)
         found += earlier or [_answer(plan, choice, progress)]
         write_preflight(directory, found)
@@ -59,6 +60,14 @@ def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) ->
     for check in found:
         if check.status == "warn":
             listen(Event("warning", f"preflight, {said(check)}"))
+
+
+def _earlier(directory: RunDir) -> tuple[PreflightCheck, ...]:
+    """What an earlier attempt found; nothing where the file is damaged, for it is written anew."""
+    try:
+        return read_preflight(directory)
+    except DamagedFileError:
+        return ()
 
 
 def _encoder(plan: Plan, choice: HeadChoice) -> list[Check]:

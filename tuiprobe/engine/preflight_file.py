@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter
 
+from tuiprobe.checksums import read_json, write_json
 from tuiprobe.files import DamagedFileError
 from tuiprobe.results.preflight import PreflightCheck
 from tuiprobe.rundir import RunDir
@@ -16,7 +17,7 @@ _SAID_ELSEWHERE = ("weights", "preprocessing")
 
 def write_preflight(directory: RunDir, found: list[PreflightCheck]) -> None:
     """Publishes what was found."""
-    directory.preflight_file.write_json(_CHECKS.dump_python(tuple(found)))
+    write_json(directory.preflight_file, {"checks": _CHECKS.dump_python(tuple(found))})
 
 
 def read_preflight(directory: RunDir) -> tuple[PreflightCheck, ...]:
@@ -28,9 +29,10 @@ def read_preflight(directory: RunDir) -> tuple[PreflightCheck, ...]:
     kept = directory.preflight_file
     if not kept.exists():
         return ()
+    value, sealed = read_json(kept, directory.plan_file)
     try:
-        return _CHECKS.validate_python(kept.read_json())
-    except ValueError as error:
+        return _CHECKS.validate_python(value["checks"] if sealed else value)
+    except (ValueError, KeyError, TypeError) as error:
         raise DamagedFileError(f"{kept} is damaged: {error}") from error
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
 from tuiprobe import __version__
 from tuiprobe.engine.baselines import baselines_for, kept_baseline
@@ -23,7 +22,10 @@ from tuiprobe.engine.record import (
     SampleRecord,
     SetRecord,
     TapRecord,
+    read_measured,
+    read_plan,
     read_samples,
+    read_spec,
 )
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
@@ -49,15 +51,13 @@ from tuiprobe.results import (
     title_for,
 )
 from tuiprobe.rundir import Arrays, RunDir, read_arrays
-from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
+from tuiprobe.spec import FINAL_TAP, content_key
 
 LISTED_NONFINITE = 100
 """Images of a set that `results.json` names for a representation that is not finite."""
 
 NAMED_NONFINITE = 3
 """Of these, the ones that a warning names."""
-
-_MEASURED = TypeAdapter(dict[str, MeasuredRecord])
 
 
 @fixed_threads()
@@ -70,12 +70,15 @@ def probe_directory(directory: RunDir) -> Report:
     Raises:
         DataError: If a file of the run is missing or damaged.
     """
-    plan, measured, spec = _read_records(directory)
-    statistics, _ = read_arrays(directory.statistics_file)
+    plan, record, spec = read_plan(directory), read_measured(directory), read_spec(directory)
+    measured = record.sets
+    statistics, _ = read_arrays(directory.statistics_file, record.statistics)
     samples = read_samples(directory)
     sets = [one for one in plan.sets if one.name in measured]
     features = {
-        one.name: _features(directory, one, plan.model.width, samples.get(one.name, {}))
+        one.name: _features(
+            directory, one, plan.model.width, samples.get(one.name, {}), measured[one.name]
+        )
         for one in sets
     }
     data = tuple(
@@ -243,26 +246,16 @@ def _set_features(
     )
 
 
-def _read_records(
-    directory: RunDir,
-) -> tuple[PlanRecord, dict[str, MeasuredRecord], RunSpec]:
-    try:
-        return (
-            PlanRecord.model_validate(directory.plan_file.read_json()),
-            _MEASURED.validate_python(directory.measured_file.read_json()),
-            RunSpec.model_validate(directory.spec_file.read_json()),
-        )
-    except ValidationError as error:
-        raise DamagedFileError(
-            f"{directory.path} is no run of this version of tuiprobe: {error.errors()[0]['msg']}"
-        ) from error
-
-
 def _features(
-    directory: RunDir, one: SetRecord, channels: int, samples: Mapping[int, SampleRecord]
+    directory: RunDir,
+    one: SetRecord,
+    channels: int,
+    samples: Mapping[int, SampleRecord],
+    measured: MeasuredRecord,
 ) -> Arrays:
     file = directory.features_file(one.name)
-    return check_features(file, read_arrays(file)[0], channels, samples, bool(one.classes))
+    arrays, _ = read_arrays(file, measured.features)
+    return check_features(file, arrays, channels, samples, bool(one.classes))
 
 
 def _data_set(

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from tuiprobe.checksums import read_checked, read_json, seal, write_json
 from tuiprobe.errors import UsageError
-from tuiprobe.files import DamagedFileError, parse_json
+from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.rundir import RunDir
 from tuiprobe.spec import FINAL_TAP, RunSpec
 
 if TYPE_CHECKING:
     from tuiprobe.engine.plan import Plan
+
+
+_Record = TypeVar("_Record", bound=BaseModel)
+
+_SAMPLE_FIELDS = {"id", "set", "path", "label"}
+"""What a line of `samples.jsonl` holds at least; earlier versions wrote no more."""
 
 
 class TapRecord(BaseModel):
@@ -89,6 +96,7 @@ class MeasuredRecord(BaseModel):
         skipped: Sample id and reason of each unreadable image.
         fingerprints: Distinct fingerprints of the shards.
         pieces: Into how many forward passes a batch was cut for lack of memory; 1 for none.
+        features: Checksum of the set's representations; None in runs of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -97,6 +105,23 @@ class MeasuredRecord(BaseModel):
     skipped: tuple[tuple[int, str], ...]
     fingerprints: tuple[Fingerprint, ...]
     pieces: int
+    features: str | None = None
+
+
+class Measured(BaseModel):
+    """What ``measured.json`` holds; written last of a merge, it names what it belongs to.
+
+    Attributes:
+        key: The run's key; None in runs of earlier versions.
+        statistics: Checksum of the merged statistics; None likewise.
+        sets: What the statistics of each measured set rest on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str | None = None
+    statistics: str | None = None
+    sets: dict[str, MeasuredRecord]
 
 
 def record_of(plan: Plan) -> PlanRecord:
@@ -138,14 +163,26 @@ def record_of(plan: Plan) -> PlanRecord:
 def write_plan(plan: Plan, directory: RunDir) -> None:
     """Publishes ``spec.json``, ``plan.json`` and ``samples.jsonl``."""
     write_spec(plan.spec, directory)
+    lines = _sample_lines(plan)
+    last = {"key": plan.key, "images": len(lines)}
     # Before the plan: a source that is written down vouches for the stamps.
-    directory.samples_file.write_text("".join(_sample_lines(plan)))
-    directory.plan_file.write_json(record_of(plan).model_dump(mode="json"))
+    directory.samples_file.write_text(seal("".join(lines) + json.dumps(last)))
+    write_json(directory.plan_file, record_of(plan).model_dump(mode="json"))
 
 
 def write_spec(spec: RunSpec, directory: RunDir) -> None:
     """Publishes ``spec.json``."""
-    directory.spec_file.write_json(spec.model_dump(mode="json"))
+    write_json(directory.spec_file, spec.model_dump(mode="json"))
+
+
+def records_are_whole(plan: Plan, directory: RunDir) -> bool:
+    """Whether ``plan.json`` and ``samples.jsonl`` are there, unaltered and of this run."""
+    try:
+        found = read_plan(directory)
+        read_samples(directory)
+    except DamagedFileError:
+        return False
+    return found.key == plan.key
 
 
 def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
@@ -155,7 +192,7 @@ def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
         UsageError: If a value is none that the option takes.
         DamagedFileError: If the run's specification is missing or damaged.
     """
-    found = directory.spec_file.read_json()
+    found, _ = read_json(directory.spec_file, directory.plan_file)
     if not isinstance(found, dict):
         raise DamagedFileError(f"{directory.spec_file} is no specification of a run")
     try:
@@ -188,14 +225,56 @@ def read_plan(directory: RunDir) -> PlanRecord:
     """Returns ``plan.json`` of a run.
 
     Raises:
-        DamagedFileError: If it is missing, or of another version.
+        DamagedFileError: If it is missing, altered, of another version or another run.
     """
+    found = _validated(PlanRecord, directory, read_json(directory.plan_file)[0])
+    _refuse_foreign(directory, directory.plan_file, found.key)
+    return found
+
+
+def read_measured(directory: RunDir) -> Measured:
+    """Returns ``measured.json`` of a run; errors as :func:`read_plan`."""
+    value, sealed = read_json(directory.measured_file, directory.plan_file)
+    found = _validated(Measured, directory, value if sealed else {"sets": value})
+    _refuse_foreign(directory, directory.measured_file, found.key)
+    return found
+
+
+def read_spec(directory: RunDir) -> RunSpec:
+    """Returns ``spec.json`` of a run; errors as :func:`read_plan`."""
+    value, _ = read_json(directory.spec_file, directory.plan_file)
+    return _validated(RunSpec, directory, value)
+
+
+def read_samples(directory: RunDir) -> dict[str, dict[int, SampleRecord]]:
+    """Returns the samples of every set by id; errors as :func:`read_plan`."""
+    file = directory.samples_file
+    content, sealed = read_checked(file, directory.plan_file)
+    lines = content.decode("utf-8", "replace").splitlines()
+    samples: dict[str, dict[int, SampleRecord]] = {}
+    if sealed:
+        _refuse_foreign(directory, file, _key_in(file, lines.pop()))
+    for line in lines:
+        record = _sample(directory, line)
+        samples.setdefault(record.set, {})[record.id] = record
+    return samples
+
+
+def _validated(kind: type[_Record], directory: RunDir, value: Any) -> _Record:
     try:
-        return PlanRecord.model_validate(directory.plan_file.read_json())
+        return kind.model_validate(value)
     except ValidationError as error:
         raise DamagedFileError(
             f"{directory.path} is no run of this version of tuiprobe: {error.errors()[0]['msg']}"
         ) from error
+
+
+def _key_in(file: Entry, last_line: str) -> str | None:
+    try:
+        key = parse_json(last_line).get("key")
+    except (ValueError, AttributeError) as error:
+        raise DamagedFileError(f"{file} is damaged: {error}") from error
+    return key if isinstance(key, str) else None
 
 
 def _sample(directory: RunDir, line: str) -> SampleRecord:
@@ -203,14 +282,14 @@ def _sample(directory: RunDir, line: str) -> SampleRecord:
     try:
         found = parse_json(line)
         record = SampleRecord.model_construct(**found)
-        label = record.label
         if (
-            len(found) == len(SampleRecord.model_fields)
-            and type(record.id) is int
-            and 0 <= record.id < 2**53
+            SampleRecord.model_fields.keys() >= found.keys() >= _SAMPLE_FIELDS
+            and _is_count(record.id)
             and isinstance(record.set, str)
             and isinstance(record.path, str)
-            and (label is None or (type(label) is int and 0 <= label < 2**53))
+            and (record.label is None or _is_count(record.label))
+            and (record.size is None or _is_count(record.size))
+            and (record.changed is None or isinstance(record.changed, str))
         ):
             return record
     except (ValueError, TypeError, AttributeError):
@@ -218,10 +297,12 @@ def _sample(directory: RunDir, line: str) -> SampleRecord:
     raise DamagedFileError(f"{directory.samples_file} is damaged: {line[:60]!r} is no image")
 
 
-def read_samples(directory: RunDir) -> dict[str, dict[int, SampleRecord]]:
-    """Returns the samples of every set by id."""
-    samples: dict[str, dict[int, SampleRecord]] = {}
-    for line in directory.samples_file.read_text().splitlines():
-        record = _sample(directory, line)
-        samples.setdefault(record.set, {})[record.id] = record
-    return samples
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 2**53
+
+
+def _refuse_foreign(directory: RunDir, file: Entry, key: str | None) -> None:
+    """Refuses a whole file of another run."""
+    own = directory.read_key()
+    if key is not None and own is not None and key != own:
+        raise DamagedFileError(f"{file} belongs to another run (key {key[:8]}, here {own[:8]})")

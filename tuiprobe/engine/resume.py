@@ -1,4 +1,7 @@
-"""What an earlier attempt left: which shards can be used and which must be measured."""
+"""What is published of a run: which shards can be used and which must be measured.
+
+A shard is checked by the same rule when a run is resumed and when it is merged, whoever wrote it.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,70 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from tuiprobe.engine.shards import Shard
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
-from tuiprobe.files import DamagedFileError
+from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.results import Fingerprint
-from tuiprobe.rundir import RunDir, read_arrays
+from tuiprobe.rundir import Arrays, RunDir, read_arrays
+
+
+class UnusableShardError(DamagedFileError):
+    """A published shard is damaged, or is not what its name says; it must be measured again."""
+
+
+@dataclass(frozen=True)
+class ShardReader:
+    """Reads the shards of one run, each checked.
+
+    Attributes:
+        directory: The run directory.
+        key: The run's key.
+        fingerprint: Of this process.
+        mix: Accept shards made under another fingerprint.
+    """
+
+    directory: RunDir
+    key: str
+    fingerprint: Fingerprint
+    mix: bool = False
+
+    def read(self, shard: Shard) -> tuple[Arrays, dict[str, str]]:
+        """Returns the arrays and metadata of a published shard.
+
+        Raises:
+            UnusableShardError: If it is missing, damaged, or of another run or place.
+            DataError: If it was made under another fingerprint and ``mix`` was not asked for.
+        """
+        file = self.directory.shard_file(shard.set_name, shard.number)
+        try:
+            arrays, metadata = read_arrays(file)
+        except DamagedFileError as error:
+            raise UnusableShardError(str(error)) from error
+        if metadata.get("key") != self.key:
+            raise UnusableShardError(f"{file} belongs to another run")
+        try:
+            found = Fingerprint.model_validate_json(metadata["fingerprint"])
+            skipped = {int(i) for i, _ in parse_json(metadata["skipped"])}
+            int(metadata["pieces"])
+            ids = arrays["ids"]
+        except (KeyError, ValueError, TypeError) as error:
+            raise UnusableShardError(f"{file} is damaged: {error}") from error
+        place = f"{shard.set_name} {shard.number}"
+        planned = np.concatenate(shard.batches)
+        expected = planned[~np.isin(planned, sorted(skipped))]
+        if metadata.get("place", place) != place or not np.array_equal(ids, expected):
+            raise UnusableShardError(f"{file} holds other images than planned")
+        if found != self.fingerprint and not self.mix:
+            raise DataError(
+                f"{file} was measured under other conditions "
+                f"({_difference(found, self.fingerprint)}), so the figures would not be bit-equal "
+                "to one undisturbed run: --mix accepts that and says so in the report, --fresh "
+                "starts anew"
+            )
+        return arrays, metadata
 
 
 @dataclass(frozen=True)
@@ -29,57 +90,31 @@ class Inventory:
     unreadable: int
 
 
-def take_inventory(
-    directory: RunDir,
-    shards: Sequence[Shard],
-    key: str,
-    current: Fingerprint,
-    mix: bool,
-    listen: Listener,
-) -> Inventory:
+def take_inventory(reader: ShardReader, shards: Sequence[Shard], listen: Listener) -> Inventory:
     """Checks every published shard.
 
     Args:
-        directory: The run directory.
+        reader: Reads the shards of the run.
         shards: All shards of the run.
-        key: The run's key.
-        current: Fingerprint of this process.
-        mix: Accept shards made under another fingerprint.
-        listen: Told about damaged and mixed shards.
+        listen: Told about shards that cannot be used.
 
     Raises:
-        DataError: If shards of another fingerprint are there and ``mix`` was not asked for.
+        DataError: If shards of another fingerprint are there and may not be mixed.
     """
     missing, done, unreadable = [], 0, 0
     for shard in shards:
-        path = directory.shard_file(shard.set_name, shard.number)
-        metadata = _metadata(directory, shard, key, listen) if path.exists() else None
-        if metadata is None:
+        if not reader.directory.shard_file(shard.set_name, shard.number).exists():
             missing.append(shard)
             continue
-        found = Fingerprint.model_validate_json(metadata["fingerprint"])
-        if found != current and not mix:
-            raise DataError(
-                f"{directory.path} was begun under other conditions ({_difference(found, current)})"
-                ", so its figures would not be bit-equal to one undisturbed run: --mix accepts "
-                "that and says so in the report, --fresh starts anew"
-            )
+        try:
+            _, metadata = reader.read(shard)
+        except UnusableShardError as error:
+            listen(Event("warning", f"{error}; it must be measured again", {}))
+            missing.append(shard)
+            continue
         done += shard.size
         unreadable += len(json.loads(metadata["skipped"]))
     return Inventory(tuple(missing), done, unreadable)
-
-
-def _metadata(directory: RunDir, shard: Shard, key: str, listen: Listener) -> dict[str, str] | None:
-    path = directory.shard_file(shard.set_name, shard.number)
-    try:
-        _, metadata = read_arrays(path)
-    except DamagedFileError as error:
-        listen(Event("warning", f"{error}; it is measured again", {}))
-        return None
-    if metadata.get("key") != key:
-        listen(Event("warning", f"{path} belongs to another run; it is measured again", {}))
-        return None
-    return metadata
 
 
 def _difference(found: Fingerprint, current: Fingerprint) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tuiprobe.engine.baselines import keep_baseline
 from tuiprobe.engine.clock import Clock
@@ -15,23 +15,25 @@ from tuiprobe.engine.failures import explaining_failures
 from tuiprobe.engine.fingerprint import current_fingerprint
 from tuiprobe.engine.heads import write_head
 from tuiprobe.engine.live import LiveView
-from tuiprobe.engine.merge import MergedSet, finished_shards, merge_set, write_merged
+from tuiprobe.engine.merge import MergedSet, merge_set, published_shards, write_merged
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.preflight import preflight
 from tuiprobe.engine.probing import probe_directory
-from tuiprobe.engine.ranks import Rank
-from tuiprobe.engine.record import record_of, write_plan, write_spec
-from tuiprobe.engine.resume import Inventory, take_inventory
+from tuiprobe.engine.ranks import Rank, who_is_missing
+from tuiprobe.engine.record import record_of, records_are_whole, write_plan, write_spec
+from tuiprobe.engine.resume import Inventory, ShardReader, UnusableShardError, take_inventory
 from tuiprobe.engine.shards import Shard
 from tuiprobe.engine.stopping import KEPT, Interrupted, StopRequest, current
 from tuiprobe.engine.thumbs import candidates, write_thumbnails
 from tuiprobe.engine.unreadable import UnreadableLimit
-from tuiprobe.errors import TuiprobeError
+from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.events import Event, Kind, Listener
 from tuiprobe.files import sweep
 from tuiprobe.results import Report
 from tuiprobe.rundir import RunDir
 from tuiprobe.spec import FINAL_TAP
+
+_AGAIN = "something deletes files of the run: stop it and run the same command again"
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Stages:
         self.plan, self._directory, self._rank = plan, directory, rank
         self._clock, self._outside = clock, listen
         self._fingerprint = current_fingerprint(plan.spec.device)
+        self._reader = ShardReader(directory, plan.key, self._fingerprint)
         self._stop = StopRequest(directory.cancel_file)
         self.missing: list[Shard] = []
         self._inventory = Inventory((), 0, 0)
@@ -116,21 +119,17 @@ class Stages:
             mix: Accept shards made with another fingerprint.
         """
         plan, directory = self.plan, self._directory
+        self._reader = replace(self._reader, mix=mix)
         new = directory.create(plan.key)
         directory.cancel_file.unlink()
         sweep(directory.path)
         shards = [shard for pieces in plan.shards.values() for shard in pieces]
-        inventory = self._inventory = take_inventory(
-            directory, shards, plan.key, self._fingerprint, mix, self._listen
-        )
+        inventory = self._inventory = take_inventory(self._reader, shards, self._listen)
         missing = {(s.set_name, s.number) for s in inventory.missing}
         published = [s for s in shards if (s.set_name, s.number) not in missing]
-        moved = new or compare_contents(plan, directory, published, self._listen)
-        if self._rank.number == 0 and moved:
-            write_plan(plan, directory)
-        elif self._rank.number == 0:  # options that decide no measured number may have changed
-            write_spec(plan.spec, directory)
+        anew = new or compare_contents(plan, directory, published, self._listen)
         if self._rank.number == 0:
+            self._write_records(anew)
             keep_baseline(directory, record_of(plan).sets, plan.spec.baseline)
             with self._clock.stage("concepts"):
                 write_labels(plan, directory, self._listen)
@@ -153,6 +152,16 @@ class Stages:
             if self._rank.owns(i) and (shard.set_name, shard.number) in missing
         ]
         self._clock.images = sum(shard.size for shard in self.missing)
+
+    def _write_records(self, anew: bool) -> None:
+        """Writes down the plan, or only the options that decide no measured number."""
+        plan, directory = self.plan, self._directory
+        if not anew:
+            write_spec(plan.spec, directory)
+            return
+        if directory.plan_file.exists() and not records_are_whole(plan, directory):
+            self._say("warning", "plan.json or samples.jsonl was damaged: both are written anew")
+        write_plan(plan, directory)
 
     def extraction(self) -> Extraction:
         """Returns what measures the missing shards."""
@@ -193,40 +202,53 @@ class Stages:
     def finish(self) -> Outcome:
         """Merges and probes, if this process is the one to do it."""
         complete = not self._interrupted
-        merged = self._all_there() or not complete
+        self._refuse_gutted()
+        absent = self._absent()
+        merged = not absent or not complete
         if merged:
             before = self._directory.results_file.modified()
             with self._directory.locked("lock-merge", wait=True):
                 # Where two ranks finish together, the second finds the results already written.
                 if not complete or self._directory.results_file.modified() == before:
                     merged = self._merge_and_probe(hurried=not complete)
-            complete = complete and not self._headless
+            if merged and not self._directory.results_file.exists():
+                raise RunError(f"{self._directory.results_file} was written and is gone; {_AGAIN}")
+            complete = complete and not self._headless and not self._interrupted
+        elif any(self._rank.owns(i) for i in absent):
+            raise RunError(f"shards of this process are gone from {self._directory.path}; {_AGAIN}")
+        else:
+            self._say("warning", who_is_missing(self._directory, self._rank, absent))
         untrained = self.plan.encoder.weights.kind == "untrained"
         return Outcome(self._directory, complete, merged, self._inventory.done, untrained)
 
-    def _all_there(self) -> bool:
-        return all(
-            len(finished_shards(self.plan, self._directory, name)) == len(shards)
-            for name, shards in self.plan.shards.items()
-        )
+    def _refuse_gutted(self) -> None:
+        directory = self._directory
+        for file in (directory.key_file, directory.plan_file, directory.samples_file):
+            if not file.exists():
+                raise RunError(f"{file} is gone; {_AGAIN}")
+
+    def _absent(self) -> list[int]:
+        """Returns the place in the plan of each shard that is not published."""
+        shards = [shard for pieces in self.plan.shards.values() for shard in pieces]
+        there = {(s.set_name, s.number) for s in published_shards(self.plan, self._directory)}
+        return [i for i, s in enumerate(shards) if (s.set_name, s.number) not in there]
 
     def _merge_and_probe(self, hurried: bool) -> bool:
         """Publishes the results of what is measured; returns False where nothing is."""
         plan, directory = self.plan, self._directory
-        names = [n for n in plan.shards if finished_shards(plan, directory, n)]
-        if not set(names) - {plan.suite.concept_set}:
-            self._say("warning", "stopped before the first shard was finished: nothing to report")
-            return False
         with self._clock.stage("merge"):
-            self._say("stage", "merging", stage="merge")
-            merged = {name: merge_set(plan, directory, name) for name in names}
-            write_merged(directory, merged)
+            merged = self._merged(hurried)
+            if not set(merged) - {plan.suite.concept_set}:
+                said = "stopped before the first shard was finished: nothing to report"
+                self._say("warning", said)
+                return False
+            write_merged(directory, plan.key, merged)
             for name, one in merged.items():
                 if name != plan.suite.concept_set:
                     self._thumbnails(name, one)
             write_labels(plan, directory, self._listen)  # where the first rank has not yet
         with self._clock.stage("head"):
-            self._head(hurried)
+            self._head(hurried or self._interrupted)
         with self._clock.stage("probe"):
             self._say("stage", "probing", stage="probe")
             report = probe_directory(directory)
@@ -235,6 +257,33 @@ class Stages:
         directory.results_file.write_text(report.to_json())
         self._say("done", report.title)
         return True
+
+    def _merged(self, hurried: bool) -> dict[str, MergedSet]:
+        """Merges what is published, whichever rank it is of.
+
+        A shard that cannot be used is measured again, or left out where there is no time for it.
+        """
+        self._say("stage", "merging", stage="merge")
+        shards = published_shards(self.plan, self._directory)
+        try:
+            return self._merged_once(shards)
+        except UnusableShardError:
+            unusable = take_inventory(self._reader, shards, self._listen).missing
+        if not hurried:
+            self.missing = list(unusable)
+            self.extract()
+        if hurried or self._interrupted:
+            self._say("warning", "merged without the shards that must be measured again")
+            left = {(s.set_name, s.number) for s in unusable}
+            shards = [s for s in shards if (s.set_name, s.number) not in left]
+        return self._merged_once(shards)
+
+    def _merged_once(self, shards: Sequence[Shard]) -> dict[str, MergedSet]:
+        return {
+            name: merge_set(self.plan, self._reader, one)
+            for name in self.plan.shards
+            if (one := [shard for shard in shards if shard.set_name == name])
+        }
 
     def _head(self, hurried: bool) -> None:
         try:

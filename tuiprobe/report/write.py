@@ -1,8 +1,10 @@
 """Write every report of a run from its results.json."""
 
+from tuiprobe.checksums import is_sealed, refuse_lost_seal
 from tuiprobe.report.formats import WRITTEN, export
 from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
+from tuiprobe.results.report import MAX_REPORT_BYTES
 from tuiprobe.rundir import RunDir
 
 
@@ -10,10 +12,15 @@ def read_report(directory: RunDir) -> Report:
     """The report of a run directory, which is treated as hostile.
 
     Raises:
-        DamagedFileError: results.json is no report of this schema version.
+        DamagedFileError: results.json is altered, or no report of this schema version.
         DamagedFileError: it is missing, too large, no regular file or a link.
     """
-    return Report.read(directory.results_file)
+    file = directory.results_file
+    content = file.read_bytes(MAX_REPORT_BYTES)
+    found = Report.parse(content, file)
+    if not is_sealed(content, file):
+        refuse_lost_seal(file, directory.plan_file)
+    return found
 
 
 def write_reports(directory: RunDir) -> str:

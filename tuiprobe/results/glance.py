@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tuiprobe.files import Entry
 from tuiprobe.results.base import LONGEST_TEXT, Count, Figure, Many
 from tuiprobe.results.outliers import Outcome
-from tuiprobe.results.report import MAX_REPORT_BYTES, SchemaVersion, no_report
+from tuiprobe.results.report import MAX_REPORT_BYTES, SchemaVersion, no_report, refuse_altered
 from tuiprobe.results.subject import Representation
 
 
@@ -66,9 +66,11 @@ def read_glance(file: Entry) -> Glance:
     """Read what a list shows of a run's `results.json`.
 
     Raises:
-        DamagedFileError: It is missing, no regular file, too large, or no report.
+        DamagedFileError: It is missing, altered, no regular file, too large, or no report.
     """
+    content = file.read_bytes(MAX_REPORT_BYTES)
+    refuse_altered(content, file)
     try:
-        return Glance.model_validate_json(file.read_bytes(MAX_REPORT_BYTES))
+        return Glance.model_validate_json(content)
     except ValidationError as error:
         raise no_report(file, error) from error

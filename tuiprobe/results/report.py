@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
+from tuiprobe.checksums import MEMBER, is_sealed, seal
 from tuiprobe.files import DamagedFileError, Entry, read_regular
 from tuiprobe.plaintext import json_text
 from tuiprobe.results.base import Frozen, Many, Real
@@ -18,6 +19,7 @@ from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
 SchemaVersion = Literal[1]
 SCHEMA_VERSION: Final = 1
+_WRITE_AGAIN: Final = "write it again with `tuiprobe reprobe`"
 
 MAX_REPORT_BYTES: Final = 128 * 2**20
 """Several times the report of every layer of a large encoder on eight sets."""
@@ -70,6 +72,8 @@ class Report(Frozen):
         not_run: parts that could not be run, with the reason.
         warnings: for the reader.
         timings: see `without_timings`.
+        sha256: of the file without these 64 digits; None in files of earlier versions, and in
+            memory, where the file is verified when it is read.
     """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
@@ -92,21 +96,22 @@ class Report(Frozen):
     not_run: Many[NotRunPart] = ()
     warnings: Many[str] = ()
     timings: Timings = Timings()
+    sha256: str | None = None
 
     def without_timings(self) -> "Report":
         """The same report with empty timings, for comparing two runs by `==`."""
-        return self.model_copy(update={"timings": Timings()})
+        return self.model_copy(update={"timings": Timings(), MEMBER: None})
 
     def to_json(self) -> str:
-        """Strict JSON (no NaN, no Infinity), ending in a newline."""
-        return json_text(self.model_dump(mode="python")) + "\n"
+        """Strict JSON (no NaN, no Infinity) with its checksum, ending in a newline."""
+        return seal(json_text(self.model_dump(mode="python", exclude={MEMBER})))
 
     @classmethod
     def read(cls, file: Path | Entry) -> "Report":
         """Read a `results.json`.
 
         Raises:
-            DamagedFileError: not a report of this schema version, or no regular file.
+            DamagedFileError: altered, not a report of this schema version, or no regular file.
             OSError: unreadable.
         """
         if isinstance(file, Entry):
@@ -122,12 +127,25 @@ class Report(Frozen):
             source: What names the file in errors.
 
         Raises:
-            DamagedFileError: not a report of this schema version.
+            DamagedFileError: altered, or not a report of this schema version.
         """
+        refuse_altered(content, source)
         try:
-            return cls.model_validate_json(content)
+            return cls.model_validate_json(content).model_copy(update={MEMBER: None})
         except ValidationError as error:
             raise no_report(source, error) from error
+
+
+def refuse_altered(content: bytes, source: object) -> None:
+    """Compares the checksum of a `results.json`, where it has one.
+
+    Raises:
+        DamagedFileError: altered.
+    """
+    try:
+        is_sealed(content, source)
+    except DamagedFileError as error:
+        raise DamagedFileError(f"{error}; {_WRITE_AGAIN}") from error
 
 
 def no_report(source: object, error: ValidationError) -> DamagedFileError:
@@ -136,7 +154,7 @@ def no_report(source: object, error: ValidationError) -> DamagedFileError:
     where = ".".join(str(part) for part in first["loc"])[:200] or "the file"
     return DamagedFileError(
         f"{source} is no report of this version of tuiprobe: {where}: {first['msg'][:200]}; "
-        "write it again with `tuiprobe reprobe`"
+        f"{_WRITE_AGAIN}"
     )
 
 

@@ -1,0 +1,99 @@
+"""Checksums inside the files they cover: the one home of that rule for text.
+
+Content and checksum appear together or not at all. A JSON object holds the checksum as its last
+member; a file of lines ends with a line that is such an object. It is the SHA-256 of the file
+without the 64 digits. Arrays have theirs in :func:`tuiprobe.rundir.write_arrays`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tuiprobe.files import DamagedFileError, Entry, parse_json
+
+MEMBER = "sha256"
+_SEAL = re.compile(rb'"sha256": "([0-9a-f]{64})"\s*\}\s*\Z')
+_LONGEST_SEAL = 256
+
+
+def seal(text: str) -> str:
+    """Returns a text that ends with a JSON object, with the checksum as the object's last member.
+
+    >>> seal('{"a": 1}')[:19]
+    '{"a": 1, "sha256": '
+    """
+    head = text.rstrip()
+    pretty = head.endswith("\n}")
+    head = head[:-1].rstrip()
+    comma = "" if head.endswith("{") else ","
+    head += f'{comma}\n "{MEMBER}": "' if pretty else f'{comma and ", "}"{MEMBER}": "'
+    tail = '"\n}\n' if pretty else '"}\n'
+    digest = hashlib.sha256((head + tail).encode("utf-8", "replace")).hexdigest()
+    return head + digest + tail
+
+
+def is_sealed(content: bytes, name: object) -> bool:
+    """Whether a content carries a checksum; one that was written by an earlier version does not.
+
+    Raises:
+        DamagedFileError: If it does not match the content.
+    """
+    found = _SEAL.search(content, max(len(content) - _LONGEST_SEAL, 0))
+    if found is None:
+        return False
+    digest = hashlib.sha256(content[: found.start(1)])
+    digest.update(content[found.end(1) :])
+    if digest.hexdigest().encode() != found[1]:
+        raise DamagedFileError(f"{name} is damaged: its checksum does not match its content")
+    return True
+
+
+def read_checked(entry: Entry, like: Entry | None = None) -> tuple[bytes, bool]:
+    """Returns the content of a file, and whether a checksum covers it.
+
+    Args:
+        entry: What to read.
+        like: An older file of the same run: where that one has a checksum, this one must.
+
+    Raises:
+        DamagedFileError: If it is missing or altered.
+    """
+    content = entry.read_bytes()
+    sealed = is_sealed(content, entry)
+    if not sealed and like is not None:
+        refuse_lost_seal(entry, like)
+    return content, sealed
+
+
+def refuse_lost_seal(entry: Entry, like: Entry) -> None:
+    """Refuses a file without a checksum where an older file of the same run has one.
+
+    Raises:
+        DamagedFileError: If it must have had one.
+    """
+    if like.exists() and is_sealed(like.read_bytes(), like):
+        raise DamagedFileError(f"{entry} is damaged: its checksum is gone")
+
+
+def write_json(entry: Entry, value: Mapping[str, Any]) -> None:
+    """Publishes an object as strict JSON with its checksum."""
+    entry.write_text(seal(json.dumps(value, indent=1, allow_nan=False)))
+
+
+def read_json(entry: Entry, like: Entry | None = None) -> tuple[Any, bool]:
+    """Returns a JSON value without its checksum, and whether it had one.
+
+    Arguments and errors as :func:`read_checked`; also refuses what is no strict JSON.
+    """
+    content, sealed = read_checked(entry, like)
+    try:
+        value = parse_json(content)
+    except ValueError as error:
+        raise DamagedFileError(f"{entry} is damaged: {error}") from error
+    if sealed and isinstance(value, dict):
+        value.pop(MEMBER, None)
+    return value, sealed
