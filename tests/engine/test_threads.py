@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info
 
 from tuiprobe.probes.algebra import BLAS_THREADS, fixed_threads
 from tuiprobe.results import Report
-from tuiprobe.rundir import read_arrays
+from tuiprobe.rundir import RunDir, read_arrays
 
 IMAGES = 400
 """So many that BLAS divides its products between threads."""
@@ -55,11 +55,11 @@ def found_in(run: Path) -> str:
 def test_ranks_and_threads_change_no_bit(tmp_path: Path) -> None:
     alone = start(tmp_path, "alone", ranks=None, threads="2")
     expected = found_in(alone)
-    head, _ = read_arrays(alone / "head.safetensors")
+    head, _ = read_arrays(RunDir(alone).head_file)
     for ranks in (1, 2, 3):
         shared = start(tmp_path, f"ranks{ranks}", ranks=ranks, threads="1")
         assert found_in(shared) == expected
-        theirs, _ = read_arrays(shared / "head.safetensors")
+        theirs, _ = read_arrays(RunDir(shared).head_file)
         assert all(np.array_equal(head[name], theirs[name]) for name in head | theirs)
     reprobe(alone, threads="1")
     assert found_in(alone) == expected

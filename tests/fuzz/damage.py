@@ -8,6 +8,7 @@ import random
 import numpy as np
 
 from tests.fuzz.mutate import mutated_tree
+from tuiprobe.checksums import MEMBER, seal
 
 DTYPES = ("f4", "f8", "i8", "i4", "u1", "i2", "f2", "?", "u8", "u2", "i1", "u4")
 
@@ -23,6 +24,17 @@ def damaged_json(draw: random.Random, content: bytes) -> bytes:
     if kind == 2 and text.startswith("{") and len(text) > 2:
         text = "{" + text[1:-1] + ", " + text[1:]  # every key twice
     return text.encode()
+
+
+def resealed(content: bytes) -> bytes:
+    """Returns a JSON object with a checksum that fits; anything else as it is."""
+    try:
+        tree = json.loads(content)
+    except (ValueError, RecursionError):
+        return content
+    if not isinstance(tree, dict) or tree.pop(MEMBER, None) is None:
+        return content
+    return seal(json.dumps(tree)).encode("utf-8", "replace")
 
 
 def damaged_array(draw: random.Random, array: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from tests.engine.fake_run import FakeSet, write_run
-from tests.fuzz.damage import damaged_arrays, damaged_json
+from tests.fuzz.damage import damaged_arrays, damaged_json, resealed
 from tests.fuzz.mutate import mutated
 from tests.tui.live_run import live_run
 from tuiprobe.catalog.own_baseline import read_own_baseline
@@ -122,7 +122,7 @@ def damage(draw: random.Random, run: Path, name: str) -> None:
         arrays, metadata = damaged_arrays(draw, *read_arrays(entry))
         write_arrays(entry, arrays, metadata)
     elif name.endswith(".json") and draw.random() < 0.85:
-        path.write_bytes(damaged_json(draw, content))
+        path.write_bytes(resealed(damaged_json(draw, content)))
     elif name.endswith(".jsonl") and draw.random() < 0.7:
         lines = content.splitlines()
         at = draw.randrange(len(lines))

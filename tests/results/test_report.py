@@ -4,6 +4,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
+from tests.fuzz.damage import resealed
 from tests.report.samples import model, report
 from tests.report.samples_head import head_report
 from tuiprobe.files import DamagedFileError
@@ -98,7 +99,7 @@ def test_what_no_run_finds_is_refused_at_the_door(place, value):
         parent = parent[key]
     parent[place[-1]] = value
     with pytest.raises(DamagedFileError, match=r"x is no report .*" + str(place[0])):
-        Report.parse(json.dumps(tree).encode(), "x")
+        Report.parse(resealed(json.dumps(tree).encode()), "x")
 
 
 @pytest.mark.parametrize("content", [b'{"a":' * 100_000, b"[" * 100_000, b"", b"\xff", b"null"])
