@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -190,3 +191,46 @@ def test_deep_json_is_a_damaged_file(tmp_path: Path) -> None:
     file.write_text("[" * 100_000 + "]" * 100_000)
     with pytest.raises(DamagedFileError, match="nested too deeply"):
         file.read_json()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_asked_for_by_the_size_and_not_by_the_limit(tmp_path: Path) -> None:
+    file = Entry(tmp_path, "small")
+    file.write_bytes(b"x" * 1000)
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from tuiprobe.files import Entry, read_regular\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 2**26, used + 2**26))\n"
+        "path = Path(sys.argv[1])\n"
+        "assert Entry(path.parent, path.name).read_bytes(16 * 2**30) == b'x' * 1000\n"
+        "assert read_regular(path, 16 * 2**30) == b'x' * 1000\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(file.path)], check=False, timeout=60, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_a_file_that_grows_is_read_to_its_end_and_no_further_than_the_limit(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"a" * 10)
+
+    class Growing:
+        def __init__(self, file: BinaryIO) -> None:
+            self.file, self.fileno = file, file.fileno
+
+        def read(self, size: int) -> bytes:
+            piece = self.file.read(size)
+            if path.stat().st_size < 40:
+                with path.open("ab") as more:
+                    more.write(b"b" * 10)
+            return piece
+
+    with path.open("rb", buffering=0) as file:
+        assert len(files.read_at_most(Growing(file), path, 100)) == 40  # type: ignore[arg-type]
+    with path.open("rb", buffering=0) as file:
+        with pytest.raises(DamagedFileError, match="grew above the limit of 30"):
+            files.read_at_most(Growing(file), path, 30)  # type: ignore[arg-type]

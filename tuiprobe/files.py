@@ -52,7 +52,7 @@ def open_regular(path: str | Path, limit: int | None = None) -> IO[bytes]:
 def read_regular(path: str | Path, limit: int = MAX_TEXT_BYTES) -> bytes:
     """Returns the content of a regular file; arguments and errors as :func:`open_regular`."""
     with open_regular(path, limit) as file:
-        return _read_at_most(file, path, limit)
+        return read_at_most(file, path, limit)
 
 
 def _checked(descriptor: int, path: object, limit: int | None) -> IO[bytes]:
@@ -80,11 +80,22 @@ def _kind(mode: int) -> str:
     return kinds.get(stat.S_IFMT(mode), "a device")
 
 
-def _read_at_most(file: IO[bytes], path: object, limit: int) -> bytes:
-    content = file.read(limit + 1)
-    if len(content) > limit:  # it grew after its size was looked at
-        raise DamagedFileError(f"{path} grew above the limit of {limit:,} bytes")
-    return content
+def read_at_most(file: IO[bytes], path: object, limit: int) -> bytes:
+    """Returns all that is left of an open file, which may grow while it is read.
+
+    Memory is asked for by the file's size, never by the limit.
+
+    Raises:
+        DamagedFileError: If it grew above the limit.
+    """
+    pieces, length, wanted = [], 0, os.fstat(file.fileno()).st_size + 1
+    while piece := file.read(min(wanted, limit + 1 - length)):
+        pieces.append(piece)
+        length += len(piece)
+        if length > limit:
+            raise DamagedFileError(f"{path} grew above the limit of {limit:,} bytes")
+        wanted = _CHUNK_BYTES
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def parse_json(content: bytes | str) -> Any:
@@ -187,7 +198,7 @@ class Entry:
     def read_bytes(self, limit: int = MAX_TEXT_BYTES) -> bytes:
         """Returns its content; errors as :meth:`open`."""
         with self.open(limit) as file, reading(self.path):
-            return _read_at_most(file, self.path, limit)
+            return read_at_most(file, self.path, limit)
 
     def read_text(self) -> str:
         """Returns its content as UTF-8; bytes that are none become replacement characters."""

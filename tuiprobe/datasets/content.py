@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tuiprobe.datasets.base import Dataset, Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.errors import DataError
-from tuiprobe.files import open_regular
+from tuiprobe.files import open_regular, read_at_most
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -94,12 +94,10 @@ def read_file(path: str | Path) -> Content:
     """
     try:
         with open_regular(path, MAX_IMAGE_BYTES) as file:
-            data = file.read(MAX_IMAGE_BYTES + 1)
+            data = read_at_most(file, path, MAX_IMAGE_BYTES)
             stamp = stamp_of(os.fstat(file.fileno()))
     except (OSError, ValueError, DataError) as error:
         raise UnreadableImageError(_cause(error)) from error
-    if len(data) > MAX_IMAGE_BYTES:
-        raise UnreadableImageError(f"it grew above {MAX_IMAGE_BYTES:,} bytes while it was read")
     return Content(data, stamp)
 
 
