@@ -231,6 +231,6 @@ def test_a_file_that_grows_is_read_to_its_end_and_no_further_than_the_limit(
 
     with path.open("rb", buffering=0) as file:
         assert len(files.read_at_most(Growing(file), path, 100)) == 40  # type: ignore[arg-type]
-    with path.open("rb", buffering=0) as file:
-        with pytest.raises(DamagedFileError, match="grew above the limit of 30"):
-            files.read_at_most(Growing(file), path, 30)  # type: ignore[arg-type]
+    refused = pytest.raises(DamagedFileError, match="grew above the limit of 30")
+    with path.open("rb", buffering=0) as file, refused:
+        files.read_at_most(Growing(file), path, 30)  # type: ignore[arg-type]
