@@ -183,8 +183,9 @@ class RunDir:
             if found != key:
                 raise DataError(
                     f"{self.path} holds a run with other content (key {found[:8]}, this run has "
-                    f"{key[:8]}): weights, preprocessing, images, layers or batch size differ. "
-                    "Choose another --output, or --fresh to start it anew"
+                    f"{key[:8]}): weights, preprocessing, images, layers or batch size differ, or "
+                    "another version of tuiprobe began it. Choose another --output, or --fresh to "
+                    "start it anew"
                 )
         elif others:
             raise DataError(

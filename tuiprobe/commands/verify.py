@@ -34,5 +34,7 @@ def verify(
         for one in found:
             detail = f": {one.detail}" if one.detail else ""
             print(plain(f"{one.state.ljust(width)}  {one.file}{detail}"))
-        print(plain(f"{run} is {'damaged' if wrong else 'whole'}"))
+        uncovered = sum(one.state == "not covered" for one in found)
+        end = f", as far as can be told: {uncovered} files carry no checksum" if uncovered else ""
+        print(plain(f"{run} is damaged" if wrong else f"{run} is whole{end}"))
     raise typer.Exit(DataError.exit_code if wrong else 0)
