@@ -78,7 +78,7 @@ def test_a_directory_belongs_to_one_key(tmp_path: Path) -> None:
     run = RunDir(tmp_path / "run")
     assert run.create("a" * 64)
     assert not run.create("a" * 64)
-    with pytest.raises(DataError, match="holds a run with other content"):
+    with pytest.raises(DataError, match="holds another run"):
         run.create("b" * 64)
 
 
@@ -98,7 +98,7 @@ def test_a_rank_that_starts_beside_another_does_not_take_its_files_for_foreign(
     run.refuse_foreign("a" * 64)
     monkeypatch.setattr(os, "listdir", while_the_other_creates)
     assert not run.create("a" * 64)
-    with pytest.raises(DataError, match="holds a run with other content"):
+    with pytest.raises(DataError, match="holds another run"):
         run.create("b" * 64)
 
 
@@ -197,7 +197,8 @@ class other_process_holding:  # noqa: N801  (reads as a statement)
 
 def test_a_lock_ends_with_its_process_though_forked_children_live_on(tmp_path: Path) -> None:
     run = begun(tmp_path / "run")
-    fork = "child = os.fork(); child and print(child, flush=True); time.sleep(20)"
+    # The child says its number: by then it has let go of the lock.
+    fork = "os.fork() or print(os.getpid(), flush=True); time.sleep(20)"
     with other_process_holding(run, "lock", fork) as process:
         assert process.stdout is not None
         child = int(process.stdout.readline())

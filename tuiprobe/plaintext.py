@@ -23,6 +23,15 @@ def plain(text: str) -> str:
     return "".join(_escaped(c) if unicodedata.category(c) in _INVISIBLE else c for c in text)
 
 
+def encodable(text: str) -> str:
+    r"""Returns ``text`` with each undecodable byte of a file name written as an escape.
+
+    >>> encodable("caf\udce9")
+    'caf\\udce9'
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def json_text(value: Any) -> str:
     r"""Returns a value as strict JSON; control and bidi characters stand as ``\u`` escapes.
 

@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tuiprobe.checksums import is_sealed
 from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import DamagedFileError, Entry, parse_json, pinned, reading, writing
 
@@ -182,15 +183,21 @@ class RunDir:
         if found is not None:
             if found != key:
                 raise DataError(
-                    f"{self.path} holds a run with other content (key {found[:8]}, this run has "
-                    f"{key[:8]}): weights, preprocessing, images, layers or batch size differ, or "
-                    "another version of tuiprobe began it. Choose another --output, or --fresh to "
-                    "start it anew"
+                    f"{self.path} holds another run (key {found[:8]}, this run has "
+                    f"{key[:8]}): {self._why_keys_differ()}. Choose another --output, or --fresh "
+                    "to start it anew"
                 )
         elif others:
             raise DataError(
                 f"{self.path} is not empty and is no run directory; choose another --output"
             )
+
+    def _why_keys_differ(self) -> str:
+        plan = self.plan_file
+        with suppress(DamagedFileError):
+            if plan.exists() and not is_sealed(plan.read_bytes(), plan):
+                return "an earlier version of tuiprobe made it, and made keys of other things"
+        return "weights, preprocessing, images, layers or batch size differ"
 
     def create(self, key: str) -> bool:
         """Makes the directory, or accepts one that holds the same key.

@@ -164,7 +164,7 @@ def test_labels_belong_to_the_key(
 ) -> None:
     changed = shutil.copytree(broden, tmp_path / "broden1_224")
     write_labels(changed, (*LABELS[:-1], (9, "attic-s", "scene(1)")))
-    with pytest.raises(DataError, match="other content"):
+    with pytest.raises(DataError, match="holds another run"):
         run(photos, f"broden:{changed}", planted)
 
 

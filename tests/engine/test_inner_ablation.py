@@ -36,7 +36,7 @@ def test_an_ablated_layer_makes_another_run(
     assert highest[1] > 0
     # the same directory is another run without the option
     assert run_cli(arguments) == 4
-    assert "holds a run with other content" in capsys.readouterr().err
+    assert "holds another run" in capsys.readouterr().err
     assert run_cli([*arguments, "--ablate", "layer9:1"]) == 2
 
 

@@ -359,6 +359,49 @@ def test_verify_tells_an_unfinished_run_from_one_that_lost_shards(run: RunDir) -
     assert all(one.sound for one in verify(run))
 
 
+def test_a_run_stopped_after_its_merge_is_unfinished_and_not_damaged(run: RunDir) -> None:
+    for file in (run.results_file, run.head_file):
+        file.unlink()
+    found = verify(run)
+    assert all(one.sound for one in found)
+    unfinished = {one.file for one in found if one.state == "unfinished"}
+    assert unfinished == {"results.json", "head.safetensors"}
+
+
+def test_a_run_that_an_earlier_version_keyed_is_refused_for_that_reason(
+    run: RunDir, again: Callable[..., int], capsys: Capture
+) -> None:
+    strip_checksums(run)
+    run.key_file.write_text("c" * 64 + "\n")
+    assert again() == 4
+    said = capsys.readouterr().err
+    assert "an earlier version of tuiprobe made it" in said
+    assert "differ" not in said
+
+
+# Names that are no text.
+
+
+def test_undecodable_names_of_images_cost_no_results(
+    small_checkpoint: Path, pictures: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(pictures, data)
+    for number, picture in enumerate(sorted(data.rglob("*.png"))[::3]):
+        picture.rename(os.fsdecode(os.fsencode(picture.parent) + b"/\xff%d.png" % number))
+    (data / "class0" / os.fsdecode(b"not\xfd.png")).write_bytes(b"no image")
+    directory = tmp_path / "run"
+    command = [*arguments(small_checkpoint, data, directory), "--sample", "97"]
+    command += ["--max-unreadable", "0.5"]
+    assert run_cli(command) == 0
+    found = results(directory)
+    assert [one["path"] for one in found["data"][0]["skipped"]] == ["class0/not\\udcfd.png"]
+    os.utime(data / "class1")
+    assert run_cli([str(one) for one in command]) == 0
+    assert "resuming: 97 of 97" in capsys.readouterr().err
+    assert all(one.state == "whole" for one in verify(RunDir(directory)))
+
+
 # Success without results.
 
 
@@ -434,6 +477,23 @@ def test_a_lone_rank_says_who_is_missing(
     as_rank(monkeypatch, 1, world=3)
     assert again() == 0
     assert run.results_file.exists()
+
+
+def test_a_rank_that_is_done_before_the_first_has_begun_leaves_a_run_to_go_on_with(
+    finished: Path,
+    small_checkpoint: Path,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    command = arguments(small_checkpoint, pictures, tmp_path / "run")
+    as_rank(monkeypatch, 1)
+    assert run_cli(command) == 0
+    assert "rank 1 of 2 is done, without results yet" in capsys.readouterr().err
+    as_rank(monkeypatch, 0)
+    assert run_cli(command) == 0
+    assert results(tmp_path / "run") == results(finished)
 
 
 def test_fresh_leaves_a_run_alone_that_another_process_is_writing(

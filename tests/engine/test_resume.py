@@ -209,7 +209,7 @@ def test_another_run_is_refused_and_fresh_starts_anew(
     directory = tmp_path / "whole"
     other = tuiprobe(*job(small_checkpoint, pictures, directory, "--sample", "20"))
     assert other.returncode == 4
-    assert "holds a run with other content" in other.stderr
+    assert "holds another run" in other.stderr
     assert results(directory) == undisturbed
     fresh = tuiprobe(*job(small_checkpoint, pictures, directory, "--sample", "20", "--fresh"))
     assert fresh.returncode == 0, fresh.stderr

@@ -15,11 +15,12 @@ import numpy as np
 from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.content import DIGEST_BYTES, digest_of
 from tuiprobe.engine.plan import KEYED_CONTENTS, Plan
-from tuiprobe.engine.record import SampleRecord, read_plan, read_samples, record_of
+from tuiprobe.engine.record import read_plan, read_samples, record_of
 from tuiprobe.engine.shards import Shard
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
+from tuiprobe.plaintext import encodable
 from tuiprobe.rundir import RunDir, read_arrays
 
 _READERS = 8  # threads: reading waits for the disk or the network, and hashing holds no lock
@@ -85,8 +86,9 @@ def refuse_other_images(plan: Plan, directory: RunDir) -> None:
         return
     for name, dataset in plan.suite.sets.items():
         found = listed.get(name, {})
-        if [_named(record) for record in found.values()] != [
-            (i, dataset.samples[i].path, dataset.samples[i].label) for i in plan.stamps[name]
+        samples = {i: dataset.samples[i] for i in plan.stamps[name]}
+        if [(record.id, record.path, record.label) for record in found.values()] != [
+            (i, encodable(sample.path), sample.label) for i, sample in samples.items()
         ]:
             return
         for place, (i, stamp) in enumerate(plan.stamps[name].items()):
@@ -149,10 +151,6 @@ def _first_digests(directory: RunDir, shard: Shard) -> dict[int, bytes]:
     if not directory.shard_file(shard.set_name, shard.number).exists():
         return {}
     return _digests(directory, shard)
-
-
-def _named(record: SampleRecord) -> tuple[int, str, int | None]:
-    return record.id, record.path, record.label
 
 
 def _plan_is(plan: Plan, directory: RunDir) -> bool:

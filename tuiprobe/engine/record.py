@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tuiprobe.checksums import read_checked, read_json, seal, write_json
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, Entry, parse_json
+from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.rundir import RunDir
 from tuiprobe.spec import FINAL_TAP, RunSpec
@@ -291,7 +292,9 @@ def _sample(directory: RunDir, line: str) -> SampleRecord:
             and (record.size is None or _is_count(record.size))
             and (record.changed is None or isinstance(record.changed, str))
         ):
-            return record
+            if record.path.isascii():
+                return record
+            return record.model_copy(update={"path": encodable(record.path)})
     except (ValueError, TypeError, AttributeError):
         pass
     raise DamagedFileError(f"{directory.samples_file} is damaged: {line[:60]!r} is no image")

@@ -128,8 +128,9 @@ class Stages:
         missing = {(s.set_name, s.number) for s in inventory.missing}
         published = [s for s in shards if (s.set_name, s.number) not in missing]
         anew = new or compare_contents(plan, directory, published, self._listen)
-        if self._rank.number == 0:
+        if anew or self._rank.number == 0:  # one rank may be done before another begins
             self._write_records(anew)
+        if self._rank.number == 0:
             keep_baseline(directory, record_of(plan).sets, plan.spec.baseline)
             with self._clock.stage("concepts"):
                 write_labels(plan, directory, self._listen)

@@ -100,7 +100,7 @@ class _Verification:
         yield from self._merged() if done else ()
         yield from self._folder("answers", self._answer)
         yield from self._folder("head-probe", lambda entry: read_arrays(entry))
-        if done:
+        if os.path.lexists(run.results_file.path):
             yield self._text(run.results_file, self._read_results)
         else:
             yield Finding("results.json", "unfinished", "the same command goes on with the run")
@@ -215,7 +215,10 @@ class _Verification:
         yield self._arrays(statistics, lambda: read_arrays(statistics, expected) and None)
         for name, one in measured.sets.items() if measured is not None else ():
             yield self._features(name, one.features)
-        yield self._arrays(run.head_file, lambda: (read_head(run), read_own_names(run)))
+        if os.path.lexists(run.head_file.path) or run.results_file.exists():
+            yield self._arrays(run.head_file, lambda: (read_head(run), read_own_names(run)))
+        else:
+            yield Finding(run.head_file.name, "unfinished", "stopped after the merge")
 
     def _features(self, name: str, expected: str | None) -> Finding:
         entry = self._directory.features_file(name)
