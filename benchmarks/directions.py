@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks._common import command, machine, markdown, row
-from tuiprobe.probes.directions import probe_directions
-from tuiprobe.probes.heads import HeadArrays, SetFeatures
+from tuiprobe.probes.directions.compute import probe_directions
+from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.run.checked_arrays import HeadArrays
 
 TITLE = "Directions probe"
 IMAGES, CHANNELS, CLASSES = 50_000, 1024, 1000

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 
 from benchmarks._common import command
-from tuiprobe.engine.measuring import INNER_TOP_K, TapMeasure
 from tuiprobe.globs import matches
+from tuiprobe.measure.tap_statistics import INNER_TOP_K, TapMeasure
 from tuiprobe.models import Encoder, Tap
 from tuiprobe.models.from_timm import Request, load
 from tuiprobe.spec import FINAL_TAP

@@ -1,6 +1,6 @@
 """Faults of the disk, put between the program and the operating system from outside.
 
-Calls with which :mod:`tuiprobe.files` and :mod:`tuiprobe.rundir` change a disk are numbered, in the
+Calls with which `tuiprobe.files` and `tuiprobe.run.directory` change a disk are numbered, in the
 order they are made. Before or after one of them the process is killed, loses its power, or gets an
 error. Nothing in the program knows of this.
 """
@@ -35,11 +35,12 @@ class Faults:
 
     def install(self) -> None:
         """Puts itself between the program and the system, for the rest of this process."""
-        from tuiprobe import files, rundir
+        from tuiprobe import files
+        from tuiprobe.run import directory
 
         names = {name: getattr(os, name) for name in dir(os)}
         names |= {name: self._numbered(name) for name in CHANGES}
-        files.os = rundir.os = SimpleNamespace(**names)  # type: ignore[assignment]
+        files.os = directory.os = SimpleNamespace(**names)  # type: ignore[assignment]
 
     def _numbered(self, name: str) -> Any:
         def call(*arguments: Any, **options: Any) -> Any:

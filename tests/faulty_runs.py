@@ -25,9 +25,9 @@ def main() -> None:
     import scipy.stats  # noqa: F401
     import timm  # noqa: F401
 
-    import tuiprobe.commands.headless
+    import tuiprobe.cli.headless
     import tuiprobe.report  # noqa: F401
-    from tuiprobe.cli import run_cli
+    from tuiprobe.cli.app import run_cli
 
     for line in sys.stdin:
         asked = json.loads(line)

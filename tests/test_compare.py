@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tests.report.samples import estimate, model, outliers, report
-from tuiprobe.compare import IncomparableError, compare, comparison_markdown, difference
+from tuiprobe.compare.differences import IncomparableError, compare, comparison_markdown, difference
 from tuiprobe.errors import UsageError
 from tuiprobe.results import NotRun, given
 

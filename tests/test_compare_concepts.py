@@ -8,11 +8,12 @@ from scipy import stats
 
 from tests.report.samples import report
 from tests.report.test_concept_sections import concept_set
-from tuiprobe.compare import compare, comparison_markdown
-from tuiprobe.compare_concepts import RANDOM, concept_overlaps
-from tuiprobe.probes.concepts import probe_concepts
-from tuiprobe.probes.heads import HeadArrays
-from tuiprobe.results import Concepts, NotRun
+from tuiprobe.compare.concept_overlap import RANDOM, concept_overlaps
+from tuiprobe.compare.differences import compare, comparison_markdown
+from tuiprobe.probes.concepts.compute import probe_concepts
+from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.results import NotRun
+from tuiprobe.run.checked_arrays import HeadArrays
 
 HEAD = HeadArrays(np.eye(6, dtype=np.float32)[:4] * [[4], [3], [2], [1]])
 

@@ -11,14 +11,16 @@ import pytest
 from tests.report.samples import report as sample
 from tests.report.samples_head import one_hot
 from tuiprobe.catalog.baselines import bundled
-from tuiprobe.cli import run_cli
-from tuiprobe.correlation import backbone_and_training, correlate, signatures_of
-from tuiprobe.probes.confidence import mean_confidence
-from tuiprobe.probes.heads import HeadArrays, SetFeatures
-from tuiprobe.probes.robustness import Baseline, Baselines, probe_robustness
-from tuiprobe.report.correlation import correlation_text
-from tuiprobe.results import Correlations, Estimate, NotRun, Report, given
-from tuiprobe.rundir import RunDir
+from tuiprobe.cli.app import run_cli
+from tuiprobe.compare.correlation import backbone_and_training, correlate, signatures_of
+from tuiprobe.compare.correlation_text import correlation_text
+from tuiprobe.compare.indicator_result import Correlations
+from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
+from tuiprobe.probes.robustness.confidence import mean_confidence
+from tuiprobe.results import Estimate, NotRun, Report, given
+from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.directory import RunDir
 
 
 def run(

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tuiprobe.catalog.presets import presets
+from tuiprobe.cli.gridfile import SHIPPED, paper_models, read_grid
 from tuiprobe.errors import UsageError
-from tuiprobe.gridfile import SHIPPED, paper_models, read_grid
 
 
 def written(folder: Path, text: str) -> Path:

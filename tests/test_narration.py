@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from tuiprobe.cli.narration import _Bar, _Lines, narrated, sentence
 from tuiprobe.events import Event
-from tuiprobe.narration import _Bar, _Lines, narrated, sentence
 from tuiprobe.plaintext import plain
 
 

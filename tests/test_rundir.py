@@ -15,7 +15,8 @@ from hypothesis.extra import numpy as arrays_of
 
 from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.rundir import RunDir, delete_run, read_arrays, write_arrays
+from tuiprobe.run.arrays import read_arrays, write_arrays
+from tuiprobe.run.directory import RunDir, delete_run
 
 SPEC = {"model": "mini_clip", "data": "miniature"}
 
@@ -176,7 +177,7 @@ class other_process_holding:  # noqa: N801  (reads as a statement)
     def __init__(self, run: RunDir, name: str, then: str = "time.sleep(60)") -> None:
         code = f"""
             import os, sys, time
-            from tuiprobe.rundir import RunDir
+            from tuiprobe.run.directory import RunDir
             with RunDir({str(run.path)!r}).locked({name!r}):
                 print("held", flush=True)
                 {then}

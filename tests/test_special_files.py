@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engine.fake_run import FakeSet, write_run
+from tests.measure.fake_run import FakeSet, write_run
 from tests.tui.live_run import live_run
-from tuiprobe.cli import run_cli
+from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.report import read_report
 from tuiprobe.report.pictures import picture_file, pictures
-from tuiprobe.rundir import RunDir
+from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.livewatch import Watch, has_results, runs_of
 from tuiprobe.tui.widgets.thumbnail import read_pixels
 

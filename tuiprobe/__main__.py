@@ -18,7 +18,7 @@ def main() -> None:
         from tuiprobe.tui.start import start
 
         sys.exit(start(ascii="--ascii" in sys.argv))
-    from tuiprobe.cli import run_cli
+    from tuiprobe.cli.app import run_cli
 
     sys.exit(run_cli(sys.argv[1:]))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tuiprobe.commands.headless import make_spec
-from tuiprobe.engine.run import run
 from tuiprobe.errors import RunError
+from tuiprobe.measure.run import run
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.results import Report
+from tuiprobe.spec import make_spec
 
 
 def run_probe(model: str, data: str, output: str | None, options: dict[str, Any]) -> Report:

@@ -2,7 +2,7 @@
 
 Content and checksum appear together or not at all. A JSON object holds the checksum as its last
 member; a file of lines ends with a line that is such an object. It is the SHA-256 of the file
-without the 64 digits. Arrays have theirs in :func:`tuiprobe.rundir.write_arrays`.
+without the 64 digits. Arrays have theirs in :func:`tuiprobe.run.directory.write_arrays`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tuiprobe.errors import UsageError
 
 DIRECTORY_VERSION = 2
 """Version of the run directory's contents; part of every key."""
@@ -147,3 +149,30 @@ def content_key(content: dict[str, Any]) -> str:
     """
     text = json.dumps({"schema": DIRECTORY_VERSION, **content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_spec(model: str, data: str | None, options: dict[str, Any]) -> RunSpec:
+    """Returns the spec that the options describe.
+
+    Raises:
+        UsageError: Naming the option and what is wrong with it.
+    """
+    data = data or DEFAULT_DATA
+    fields = {"sample": None, "concepts": None, "concept_sample": None, **options}
+    if fields["concepts"] is None:
+        fields["concepts"] = default_concepts(model, data)
+    if fields["concept_sample"] is None:  # a sample that was asked for holds for every set
+        fields["concept_sample"] = fields["sample"]
+    if fields["concept_sample"] is None:
+        fields["concept_sample"] = default_concept_sample(fields["concepts"])
+    fields["concept_sample"] = fields["concept_sample"] or None
+    if fields["sample"] is None:
+        fields["sample"] = default_sample(model, data)
+    elif fields["sample"] == 0:
+        fields["sample"] = None
+    try:
+        return RunSpec(model=model, data=data, **fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
+        raise UsageError(f"{option}: {first['msg']} (got {first['input']!r})") from error

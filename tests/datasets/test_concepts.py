@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tests.datasets.broden_tree import write_tree
-from tuiprobe.commands.headless import make_spec
 from tuiprobe.datasets.concepts import concept_dataset, load_concepts, with_concepts
 from tuiprobe.datasets.load import load_suite
-from tuiprobe.engine.concepts import add_concepts
+from tuiprobe.measure.concepts import add_concepts
+from tuiprobe.spec import make_spec
 
 
 def test_the_concept_set_comes_last_under_a_name_of_its_own() -> None:

@@ -11,13 +11,13 @@ import pytest
 
 from tests.datasets.broden_tree import write_tree
 from tests.datasets.trees import jpeg, write_objectnet
+from tuiprobe.cli.gridfile import read_grid
 from tuiprobe.datasets import Dataset, UnreadableImageError
 from tuiprobe.datasets.concepts import load_concepts
 from tuiprobe.datasets.content import MAX_IMAGE_BYTES, UNREADABLE, digest_of
 from tuiprobe.datasets.load import load_dataset, load_suite
 from tuiprobe.datasets.tar_cache import index_of
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.gridfile import read_grid
 
 
 @pytest.fixture(autouse=True)

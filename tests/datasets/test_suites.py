@@ -10,8 +10,8 @@ from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.suites import auto_suite, canonical, read_suite
-from tuiprobe.engine.heads import answers_for
 from tuiprobe.errors import DataError, UsageError
+from tuiprobe.measure.heads import answers_for
 from tuiprobe.models.labels import imagenet_names, imagenet_wnids
 
 ALL = ("imagenet", *SHIFTS)

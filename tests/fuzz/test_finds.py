@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from tests.fuzz.test_readers import make_template
-from tuiprobe.cli import run_cli
-from tuiprobe.rundir import RunDir, read_arrays, write_arrays
+from tuiprobe.cli.app import run_cli
+from tuiprobe.run.arrays import read_arrays, write_arrays
+from tuiprobe.run.directory import RunDir
 
 Change = Callable[[dict[str, Any]], object]
 

@@ -16,16 +16,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.engine.fake_run import FakeSet, write_run
 from tests.fuzz.damage import damaged_arrays, damaged_json, resealed
 from tests.fuzz.mutate import mutated
+from tests.measure.fake_run import FakeSet, write_run
 from tests.tui.live_run import live_run
 from tuiprobe.catalog.own_baseline import read_own_baseline
-from tuiprobe.cli import run_cli
+from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.report import read_report
 from tuiprobe.report.pictures import pictures
-from tuiprobe.rundir import RunDir, read_arrays, write_arrays
+from tuiprobe.run.arrays import read_arrays, write_arrays
+from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.livewatch import Watch
 
 SEED = int(os.environ.get("TUIPROBE_FUZZ_SEED", "11"))

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tests.probes.planted import shares
-from tuiprobe.probes import persistence
 from tuiprobe.probes.inputs import ShardSums
 from tuiprobe.probes.intervals import bootstrap_mean, mean_interval, wilson
-from tuiprobe.probes.scan import scan
+from tuiprobe.probes.outliers import persistence
+from tuiprobe.probes.outliers.scan import scan
 
 SEEDS, CHANNELS, IMAGES, SHARDS = 200, 16, 400, 20
 

@@ -9,13 +9,14 @@ from scipy import stats
 from sklearn.metrics import average_precision_score
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.concept_counts import CURVE, rarefy
-from tuiprobe.probes.concept_precision import tell
-from tuiprobe.probes.concept_set import split_up
-from tuiprobe.probes.concepts import ConceptSet, probe_concepts
-from tuiprobe.probes.directions import decompose
-from tuiprobe.probes.heads import HeadArrays
-from tuiprobe.results import Concepts, NotRun
+from tuiprobe.probes.concepts.compute import probe_concepts
+from tuiprobe.probes.concepts.concept_set import ConceptSet, split_up
+from tuiprobe.probes.concepts.counts import CURVE, rarefy
+from tuiprobe.probes.concepts.precision import tell
+from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.probes.directions.compute import decompose
+from tuiprobe.results import NotRun
+from tuiprobe.run.checked_arrays import HeadArrays
 
 WIDTH = 16
 

@@ -5,11 +5,18 @@ import pytest
 from scipy import stats
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.ablation import ablated, hits_without, matched_channels
-from tuiprobe.probes.directions import _concentration, decompose, mean_cosines, probe_directions
-from tuiprobe.probes.heads import HeadArrays, SetFeatures, hits
-from tuiprobe.probes.pruning import Decomposed, kept_numbers, pruning_curves
-from tuiprobe.results import Directions, NotRun
+from tuiprobe.probes.ablation.compute import ablated, hits_without, matched_channels
+from tuiprobe.probes.directions.compute import (
+    _concentration,
+    decompose,
+    mean_cosines,
+    probe_directions,
+)
+from tuiprobe.probes.directions.pruning import Decomposed, kept_numbers, pruning_curves
+from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.heads import SetFeatures, hits
+from tuiprobe.results import NotRun
+from tuiprobe.run.checked_arrays import HeadArrays
 
 CLASSES, CHANNELS = 12, 30
 
@@ -144,7 +151,7 @@ def test_random_orders_are_seeded_and_lie_below_the_best():
 def test_random_subspaces_are_uniform_over_the_row_space():
     # With k of r directions kept, a projection keeps k/r of the squared length on average.
     rng = np.random.default_rng(0)
-    from tuiprobe.probes.pruning import _random
+    from tuiprobe.probes.directions.pruning import _random
 
     weight = rng.standard_normal((16, 16))
     u, s, v = decompose(weight)

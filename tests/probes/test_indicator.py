@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tuiprobe.probes.indicator import ModelPoint, probe_indicators, spearman
+from tuiprobe.compare.indicator import ModelPoint, probe_indicators, spearman
 from tuiprobe.results import NotRun
 
 

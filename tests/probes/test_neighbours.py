@@ -3,7 +3,8 @@ import pytest
 
 from tests.probes import planted
 from tests.probes.planted import final, inner
-from tuiprobe.probes.neighbours import (
+from tuiprobe.probes.outliers.compute import probe_outliers
+from tuiprobe.probes.outliers.neighbours import (
     llm_int8,
     massive_activations,
     privileged_basis,
@@ -11,7 +12,6 @@ from tuiprobe.probes.neighbours import (
     second_mode,
     six_sigma,
 )
-from tuiprobe.probes.outliers import probe_outliers
 from tuiprobe.results import Estimate
 
 

@@ -7,9 +7,10 @@ import pytest
 from tests.probes import planted
 from tests.probes.planted import final, inner
 from tests.report.samples import model
-from tuiprobe.probes.outliers import probe_outliers
-from tuiprobe.probes.verdict import judge
-from tuiprobe.results import DataSet, NotRun, Outliers, given
+from tuiprobe.probes.outliers.compute import probe_outliers
+from tuiprobe.probes.outliers.result import Outliers
+from tuiprobe.probes.outliers.verdict import judge
+from tuiprobe.results import DataSet, NotRun, given
 
 DATA = DataSet(name="val", source="x", images=0, measured=0)
 

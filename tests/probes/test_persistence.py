@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from tests.probes.planted import gaussian, moving, persistent, shares, sparse
-from tuiprobe.probes import persistence
 from tuiprobe.probes.inputs import ShardSums
-from tuiprobe.probes.persistence import from_images, from_shards, null_high
-from tuiprobe.probes.scan import scan
+from tuiprobe.probes.outliers import persistence
+from tuiprobe.probes.outliers.persistence import from_images, from_shards, null_high
+from tuiprobe.probes.outliers.scan import scan
 
 
 def by_definition(s):

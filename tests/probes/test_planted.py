@@ -6,8 +6,8 @@ import pytest
 from tests.probes import planted
 from tests.probes.planted import final
 from tests.report.samples import model
-from tuiprobe.probes.outliers import probe_outliers
-from tuiprobe.probes.verdict import judge
+from tuiprobe.probes.outliers.compute import probe_outliers
+from tuiprobe.probes.outliers.verdict import judge
 from tuiprobe.results import DataSet, Weights
 
 DATA = DataSet(name="val", source="imagefolder:x", images=1500, measured=1500)

@@ -7,9 +7,10 @@ import pytest
 from tuiprobe.catalog.accuracies import Row
 from tuiprobe.catalog.baselines import bundled, fit
 from tuiprobe.errors import DataError
-from tuiprobe.probes.heads import HeadArrays, SetFeatures
-from tuiprobe.probes.robustness import Baseline, Baselines, probe_robustness
-from tuiprobe.results import Robustness
+from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
+from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.run.checked_arrays import HeadArrays
 
 CLASSES = 20
 

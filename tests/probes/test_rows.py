@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tests.probes.planted import gaussian, shares
+from tuiprobe.probes.outliers.scan import scan
 from tuiprobe.probes.rows import (
     kurtosis_and_slope,
     outliers_in,
     shares_and_kurtosis,
     usable,
 )
-from tuiprobe.probes.scan import scan
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,29 +1,31 @@
 """A small report with every kind of entry, for golden files and round trips."""
 
-from tuiprobe.results import (
+from tuiprobe.probes.outliers.result import (
     ChannelImages,
     ChannelShare,
     Criterion,
     CurvePoint,
+    Outliers,
+    Persistence,
+    PersistentChannel,
+    PersistentChannels,
+    TopImage,
+    Verdict,
+)
+from tuiprobe.results import (
     DataSet,
     Estimate,
     Fingerprint,
     Model,
     NotRun,
     NotRunPart,
-    Outliers,
-    Persistence,
-    PersistentChannel,
-    PersistentChannels,
     Preprocessing,
     Report,
     Skipped,
     Timings,
-    TopImage,
-    Verdict,
     Weights,
     title_for,
-)  # fmt: skip
+)
 
 
 def estimate(value: float, half: float, n: int = 500) -> Estimate:

@@ -4,11 +4,16 @@ import numpy as np
 
 from tests.report.samples import report
 from tuiprobe.catalog.baselines import bundled
-from tuiprobe.probes.concepts import ConceptSet, probe_concepts
-from tuiprobe.probes.directions import probe_directions
-from tuiprobe.probes.heads import HeadArrays, SetFeatures
-from tuiprobe.probes.robustness import Baseline, Baselines, probe_robustness
-from tuiprobe.results import Concepts, Directions, Report, Robustness
+from tuiprobe.probes.concepts.compute import probe_concepts
+from tuiprobe.probes.concepts.concept_set import ConceptSet
+from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.probes.directions.compute import probe_directions
+from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
+from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.results import Report
+from tuiprobe.run.checked_arrays import HeadArrays
 
 
 def one_hot(classes=8, channels=24, n=200):

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from tests.report.samples import report
-from tuiprobe.probes.concepts import ConceptSet, probe_concepts
-from tuiprobe.probes.heads import HeadArrays
+from tuiprobe.probes.concepts.compute import probe_concepts
+from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
 from tuiprobe.results import Report
+from tuiprobe.run.checked_arrays import HeadArrays
 
 
 def concept_set(n: int = 400) -> ConceptSet:

@@ -15,6 +15,7 @@ from tests.report.samples import model, outliers, report
 from tests.report.samples_head import head_report
 from tests.report.test_reports import layered
 from tuiprobe.errors import UsageError
+from tuiprobe.probes.outliers.result import TopImage
 from tuiprobe.report.charts import charts
 from tuiprobe.report.formats import FORMATS, export, files_of
 from tuiprobe.report.html import html
@@ -22,8 +23,8 @@ from tuiprobe.report.latex import latex, tex
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.pictures import LARGEST, pictures
 from tuiprobe.report.svg import svg
-from tuiprobe.results import DataSet, NotRunPart, Skipped, TopImage
-from tuiprobe.rundir import RunDir
+from tuiprobe.results import DataSet, NotRunPart, Skipped
+from tuiprobe.run.directory import RunDir
 
 GOLDEN = Path(__file__).parent / "golden"
 EVIL = (

@@ -17,23 +17,16 @@ from pydantic import BaseModel, ValidationError
 
 from tests.report.samples import estimate, outliers
 from tests.report.samples_head import head_report
-from tuiprobe.cli import run_cli
-from tuiprobe.compare import compare, comparison_markdown
+from tuiprobe.cli.app import run_cli
+from tuiprobe.compare.differences import compare, comparison_markdown
+from tuiprobe.compare.side_by_side import side_by_side
+from tuiprobe.probes.population.result import Population, Reference
+from tuiprobe.probes.preflight.result import PreflightCheck
+from tuiprobe.probes.robustness.result import Accuracy, BaselineNotRun, OwnNames
 from tuiprobe.report.formats import FORMATS, files_of
-from tuiprobe.report.side_by_side import side_by_side
 from tuiprobe.report.summary import summary
-from tuiprobe.results import (
-    Accuracy,
-    BaselineNotRun,
-    NotRun,
-    NotRunPart,
-    OwnNames,
-    Report,
-    Skipped,
-)
-from tuiprobe.results.population import Population, Reference
-from tuiprobe.results.preflight import PreflightCheck
-from tuiprobe.rundir import RunDir
+from tuiprobe.results import NotRun, NotRunPart, Report, Skipped
+from tuiprobe.run.directory import RunDir
 
 HARMLESS = "harmless"
 HOSTILES = [

@@ -9,12 +9,13 @@ import pytest
 
 from tests.report.samples import estimate, model, outliers, report
 from tuiprobe.errors import DataError
+from tuiprobe.probes.outliers.result import Persistence
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
-from tuiprobe.results import DataSet, NotRun, Persistence, Skipped
-from tuiprobe.rundir import RunDir
+from tuiprobe.results import DataSet, NotRun, Skipped
+from tuiprobe.run.directory import RunDir
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -7,28 +7,25 @@ from pathlib import Path
 from PIL import Image
 
 from tests.report.samples import estimate, model, outliers, report
-from tuiprobe.results import (
-    Accuracy,
-    Basis,
+from tuiprobe.probes.concepts.result import (
     CategoryCount,
-    ChannelImages,
-    ChannelShare,
     ConceptPoint,
     Concepts,
-    Direction,
     DirectionConcepts,
     DirectionFamily,
-    Directions,
-    EffectiveRobustness,
     EncodedConcept,
-    NotRun,
+)
+from tuiprobe.probes.directions.result import (
+    Basis,
+    Direction,
+    Directions,
     PruningCurve,
     PruningPoint,
-    Report,
-    Robustness,
-    TopImage,
 )
-from tuiprobe.rundir import RunDir
+from tuiprobe.probes.outliers.result import ChannelImages, ChannelShare, TopImage
+from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
+from tuiprobe.results import NotRun, Report
+from tuiprobe.run.directory import RunDir
 
 EVIL = "[red]sky[/]\x1b[31m\u202e"
 SHIFTS = ("imagenet_v2", "imagenet_r", "imagenet_sketch", "objectnet", "imagenet_a")

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from textual.widgets import Input, Static, Tabs
 
-from tests.engine.fake_run import FakeSet
-from tests.engine.fake_run import write_run as engine_run
+from tests.measure.fake_run import FakeSet
+from tests.measure.fake_run import write_run as engine_run
 from tests.tui.conftest import until
 from tests.tui.finished import EVIL, bare_report, full_report, write_run
 from tuiprobe.plaintext import plain

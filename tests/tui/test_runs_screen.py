@@ -11,7 +11,7 @@ from textual.widgets import Input, Static
 from tests.report.samples import estimate, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import full_report, write_run
-from tuiprobe.rundir import RunDir
+from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens import runs as runs_module
 from tuiprobe.tui.screens.compare import CompareScreen

@@ -24,8 +24,10 @@ from tuiprobe.miniature.concepts import (
 )
 from tuiprobe.miniature.data import MiniatureSet, dataset, suite
 from tuiprobe.miniature.export import export
+from tuiprobe.miniature.objects import CLASS_NAMES
+from tuiprobe.miniature.profiles import SHIFTS
 from tuiprobe.miniature.weights import MODEL_NAMES, card
-from tuiprobe.miniature.world import CLASS_NAMES, SETS, SHIFTS, caption, label, path, render, size
+from tuiprobe.miniature.world import SETS, caption, label, path, render, size
 
 __all__ = [
     "CATEGORIES",

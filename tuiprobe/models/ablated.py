@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 
 from tuiprobe.errors import UsageError
-from tuiprobe.models.taps import FINAL_TAP, Extract, Tap, first_tensor
+from tuiprobe.models.taps import Extract, Tap, first_tensor
+from tuiprobe.spec import FINAL_TAP
 
 _CHANNELS = re.compile(r"[0-9]{1,9}(,[0-9]{1,9})*")
 

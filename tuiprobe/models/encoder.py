@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from tuiprobe.errors import UsageError
 from tuiprobe.models.ablated import ablating_hook
 from tuiprobe.models.heads import Head, Progress, TextTower, classes_left, zero_shot_head
-from tuiprobe.models.info import PreprocessingInfo, Representation, Training, WeightsInfo
-from tuiprobe.models.taps import FINAL_TAP, Extract, Probe, Tap, TapTable, discover
+from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.models.taps import Extract, Probe, Tap, TapTable, discover
+from tuiprobe.results.subject import Representation, Training
+from tuiprobe.spec import FINAL_TAP
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -15,13 +15,14 @@ from tuiprobe.catalog.names import right_spec
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
-from tuiprobe.models.info import PreprocessingInfo, Representation, WeightsInfo, state_digest
+from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.models.labels import imagenet_names
 from tuiprobe.models.names import wants_quickgelu
 from tuiprobe.models.offline import check_reachable, verified
 from tuiprobe.models.quiet import quiet
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
 from tuiprobe.models.wrappers import State
+from tuiprobe.results.subject import Representation
 
 _FILES = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
 """Names of weights in a folder or repository, best first."""

@@ -18,8 +18,8 @@ from tuiprobe.models import (
     from_torchvision,
 )
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.info import Training
 from tuiprobe.models.open_clip_source import Request
+from tuiprobe.results.subject import Training
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 

@@ -8,25 +8,9 @@ from scipy.linalg.blas import sgemm
 
 from tuiprobe.errors import DataError
 from tuiprobe.probes.inputs import Bool, Float32, Int64
+from tuiprobe.run.checked_arrays import HeadArrays
 
 ROWS = 2048
-
-
-@dataclass(frozen=True, eq=False)
-class HeadArrays:
-    """A linear head.
-
-    Attributes:
-        weight: float32 [K, C], W.
-        bias: float32 [K]; None without.
-        normalize: whether logits are W h / |h| (zero-shot) or W h + bias.
-        source: where it came from, for the report.
-    """
-
-    weight: Float32
-    bias: Float32 | None = None
-    normalize: bool = False
-    source: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """The answer to `tuiprobe reprobe RUN --ablate` as a few lines for standard output."""
 
 from tuiprobe.plaintext import plain
-from tuiprobe.results import SetAblation, TargetedAblation
+from tuiprobe.probes.ablation.targeted_result import SetAblation, TargetedAblation
 
 
 def ablation_text(answer: TargetedAblation) -> str:

@@ -8,18 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from tuiprobe.probes.concepts.result import Concepts, DirectionFamily
+from tuiprobe.probes.directions.result import Basis, PruningCurve
+from tuiprobe.probes.outliers.result import Outliers
 from tuiprobe.report.chart import Chart, Role, Series
 from tuiprobe.report.scatter import scatter
-from tuiprobe.results import (
-    Basis,
-    Concepts,
-    DirectionFamily,
-    Figure,
-    Outliers,
-    PruningCurve,
-    Report,
-    given,
-)
+from tuiprobe.results import Figure, Report, given
 
 _FAMILY_ROLES: dict[str, Role] = {
     "singular vectors of W": "second",

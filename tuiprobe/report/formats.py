@@ -11,7 +11,7 @@ from tuiprobe.errors import UsageError
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.results import Report
-from tuiprobe.rundir import RunDir
+from tuiprobe.run.directory import RunDir
 
 Files = dict[str, str]
 """Text by path relative to the destination."""

@@ -3,8 +3,9 @@ r"""report.tex: the headline figures as one LaTeX table, to \input into a paper.
 from __future__ import annotations
 
 from tuiprobe.plaintext import plain
+from tuiprobe.probes.outliers.result import Outliers
 from tuiprobe.report.text import number
-from tuiprobe.results import DataSet, Figure, NotRun, Outliers, Report, given
+from tuiprobe.results import DataSet, Figure, NotRun, Report, given
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%",

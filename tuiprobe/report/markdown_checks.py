@@ -1,8 +1,8 @@
 """The parts of report.md that say what was checked first, and whom the figures stand beside."""
 
+from tuiprobe.probes.population.result import Population, Reference
 from tuiprobe.report.text import code, escaped, figure, number, table
 from tuiprobe.results import Report, given
-from tuiprobe.results.population import Population, Reference
 
 SHOWN = 20
 

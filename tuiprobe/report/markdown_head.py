@@ -1,8 +1,9 @@
 """The parts of report.md that rest on a linear head: accuracies and privileged directions."""
 
+from tuiprobe.probes.directions.result import Ablation, Basis, Directions, PruningCurve
 from tuiprobe.report.markdown_robustness import robustness_sections
 from tuiprobe.report.text import code, figure, number, table
-from tuiprobe.results import Ablation, Basis, Directions, NotRun, PruningCurve, Report
+from tuiprobe.results import NotRun, Report
 
 SHOWN_FRACTIONS = (0.0, 0.5, 0.8, 0.9)
 LEADING = 8

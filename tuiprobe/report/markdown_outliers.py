@@ -1,18 +1,15 @@
 """The outlier sections of report.md."""
 
-from tuiprobe.report.text import code, escaped, figure, number, table
-from tuiprobe.results import (
+from tuiprobe.probes.outliers.result import (
     ChannelImages,
     Criterion,
-    Figure,
-    NotRun,
     Outliers,
     PersistentChannels,
-    Report,
     TopImage,
-    given,
 )
-from tuiprobe.results.population import Reference
+from tuiprobe.probes.population.result import Reference
+from tuiprobe.report.text import code, escaped, figure, number, table
+from tuiprobe.results import Figure, NotRun, Report, given
 
 SHOWN_IMAGES = 5
 SHOWN_PERSISTENT = 32

@@ -1,7 +1,8 @@
 """The parts of report.md about shifts: accuracies and effective robustness."""
 
+from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
 from tuiprobe.report.text import code, escaped, figure, table
-from tuiprobe.results import Accuracy, EffectiveRobustness, NotRun, Robustness, given
+from tuiprobe.results import NotRun, given
 
 AXES = {
     "imagenet": "full validation set",

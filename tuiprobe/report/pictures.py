@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.results import Report
-from tuiprobe.rundir import RunDir
+from tuiprobe.run.directory import RunDir
 
 LARGEST = 64 * 1024
 """Bytes of a picture that is still shown."""

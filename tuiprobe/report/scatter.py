@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from tuiprobe.catalog.accuracies import rows
 from tuiprobe.catalog.baselines import BASELINES, logit, mean_of, sigmoid
+from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
 from tuiprobe.report.chart import Chart, Role, Series
-from tuiprobe.results import (
-    Accuracy,
-    EffectiveRobustness,
-    Estimate,
-    Figure,
-    NotRun,
-    Robustness,
-    given,
-)
+from tuiprobe.results import Estimate, Figure, NotRun, given
 
 _STEPS = 40
 _OTHERS = "timm and testbed models"

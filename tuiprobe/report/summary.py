@@ -1,17 +1,11 @@
 """The few lines of a report that go to standard output."""
 
 from tuiprobe.plaintext import plain
+from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.probes.outliers.result import Outliers
+from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness
 from tuiprobe.report.text import number
-from tuiprobe.results import (
-    Concepts,
-    EffectiveRobustness,
-    Figure,
-    NotRun,
-    Outliers,
-    Report,
-    Robustness,
-    given,
-)
+from tuiprobe.results import Figure, NotRun, Report, given
 
 
 def summary(report: Report) -> str:

@@ -6,17 +6,12 @@ from collections.abc import Iterable, Iterator
 
 from pydantic import BaseModel
 
+from tuiprobe.probes.outliers.result import PersistentChannels
 from tuiprobe.report.cells import FIGURE, Row, cells
 from tuiprobe.report.tables_concepts import concept_tables
 from tuiprobe.report.tables_head import head_tables
 from tuiprobe.report.text import cell
-from tuiprobe.results import (
-    Estimate,
-    Figure,
-    NotRun,
-    PersistentChannels,
-    Report,
-)
+from tuiprobe.results import Estimate, Figure, NotRun, Report
 
 
 def tables(report: Report) -> dict[str, str]:

@@ -5,7 +5,7 @@ from tuiprobe.report.formats import WRITTEN, export
 from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
 from tuiprobe.results.report import MAX_REPORT_BYTES
-from tuiprobe.rundir import RunDir
+from tuiprobe.run.directory import RunDir
 
 
 def read_report(directory: RunDir) -> Report:

@@ -8,13 +8,13 @@ from pydantic import Field, JsonValue, ValidationError
 from tuiprobe.checksums import MEMBER, is_sealed, seal
 from tuiprobe.files import DamagedFileError, Entry, read_regular
 from tuiprobe.plaintext import json_text
+from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.outliers.result import Criterion, Outliers, Verdict
+from tuiprobe.probes.population.result import Population
+from tuiprobe.probes.preflight.result import PreflightCheck
+from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results.base import Frozen, Many, Real
-from tuiprobe.results.concepts import Concepts
-from tuiprobe.results.directions import Directions
-from tuiprobe.results.outliers import Criterion, Outliers, Verdict
-from tuiprobe.results.population import Population
-from tuiprobe.results.preflight import PreflightCheck
-from tuiprobe.results.robustness import Robustness
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
 SchemaVersion = Literal[1]

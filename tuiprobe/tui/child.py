@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuiprobe.rundir import RunDir
+from tuiprobe.run.directory import RunDir
 
 
 def command(arguments: Sequence[str]) -> list[str]:

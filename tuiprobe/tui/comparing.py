@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuiprobe.compare import Comparison, Difference
+from tuiprobe.compare.differences import Comparison, Difference
 from tuiprobe.report.short import change, short
 from tuiprobe.results import Figure, given
 from tuiprobe.tui.widgets.rows import Column

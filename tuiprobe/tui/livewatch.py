@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry, parse_json
-from tuiprobe.rundir import MAX_LIVE_BYTES, MAX_LIVE_TENSOR_BYTES, RunDir
+from tuiprobe.run.directory import MAX_LIVE_BYTES, MAX_LIVE_TENSOR_BYTES, RunDir
 from tuiprobe.tui.files import Tail
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def _whole(value: Any) -> int:
 
 
 def _arrays(file: Entry) -> dict[str, Any]:
-    from tuiprobe.rundir import decode_arrays
+    from tuiprobe.run.arrays import decode_arrays
 
     try:
         return decode_arrays(file, file.read_bytes(MAX_LIVE_TENSOR_BYTES))

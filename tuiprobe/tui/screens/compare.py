@@ -13,7 +13,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from tuiprobe.compare import Comparison, compare, comparison_markdown
+from tuiprobe.compare.differences import Comparison, compare, comparison_markdown
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
 from tuiprobe.tui.child import shown_command
@@ -82,7 +82,7 @@ class CompareScreen(ProbeScreen):
 
     def _read(self, runs: tuple[Path, ...]) -> None:
         from tuiprobe.report import read_report
-        from tuiprobe.rundir import RunDir
+        from tuiprobe.run.directory import RunDir
 
         try:
             first, *others = (read_report(RunDir(run)) for run in runs)

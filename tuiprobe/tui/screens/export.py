@@ -16,7 +16,7 @@ from textual.widgets import Button, Input, Static
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
 from tuiprobe.report.formats import FORMATS, export
-from tuiprobe.rundir import RunDir
+from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import shown_command
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert_lines

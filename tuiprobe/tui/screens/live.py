@@ -14,7 +14,7 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from tuiprobe.errors import RunError
-from tuiprobe.rundir import RunDir
+from tuiprobe.run.directory import RunDir
 from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine, shown_command
 from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, has_results, runs_of

@@ -16,8 +16,8 @@ from textual.widgets import Input, Static
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.report.short import short
-from tuiprobe.rundir import RunDir, delete_run
-from tuiprobe.runlist import SORTS, RunRow, list_runs, matches
+from tuiprobe.run.directory import RunDir, delete_run
+from tuiprobe.run.listing import SORTS, RunRow, list_runs, matches
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import Column, RowTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tuiprobe.results import Concepts, EncodedConcept
+from tuiprobe.probes.concepts.result import Concepts, EncodedConcept
 from tuiprobe.tui.widgets.rows import Column
 
 COLUMNS = (

@@ -12,8 +12,8 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.report.charts import unique_concepts
-from tuiprobe.results import Concepts
 from tuiprobe.tui.figures import DIM, told
 from tuiprobe.tui.screens.results.concept_rows import (
     COLUMNS,

@@ -9,9 +9,10 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
+from tuiprobe.probes.directions.result import Ablation, Basis, Direction
 from tuiprobe.report.charts import importances, matrix, prunings
 from tuiprobe.report.short import few, short
-from tuiprobe.results import Ablation, Basis, Direction, NotRun
+from tuiprobe.results import NotRun
 from tuiprobe.tui.figures import DIM, Entry, listed
 from tuiprobe.tui.screens.results.evidence_of import Subject
 from tuiprobe.tui.screens.results.reasons import reason_for

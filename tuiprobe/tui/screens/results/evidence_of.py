@@ -5,19 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tuiprobe.results import (
-    Basis,
+from tuiprobe.probes.concepts.result import DirectionConcepts, EncodedConcept
+from tuiprobe.probes.directions.result import Basis, Direction
+from tuiprobe.probes.outliers.result import (
     ChannelImages,
     ChannelShare,
-    Direction,
-    DirectionConcepts,
-    EncodedConcept,
     Outliers,
     PersistentChannel,
     PersistentChannels,
-    Report,
     TopImage,
 )
+from tuiprobe.results import Report
 
 
 @dataclass(frozen=True)

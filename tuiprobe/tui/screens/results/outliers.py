@@ -10,8 +10,9 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tuiprobe.plaintext import plain
+from tuiprobe.probes.outliers.result import Outliers
 from tuiprobe.report.short import few, short
-from tuiprobe.results import Figure, NotRun, Outliers, Report, given
+from tuiprobe.results import Figure, NotRun, Report, given
 from tuiprobe.tui.figures import DIM, Entry, listed
 from tuiprobe.tui.screens.results.evidence_of import ChannelRow, Subject, channel_rows
 from tuiprobe.tui.screens.results.tab import Found, ResultTab

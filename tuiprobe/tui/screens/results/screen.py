@@ -14,7 +14,7 @@ from textual.widgets import ContentSwitcher, Static, Tab, Tabs
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
-from tuiprobe.rundir import RunDir
+from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.rerun import command_of
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.screens.results.evidence_of import Subject

@@ -8,10 +8,11 @@ from typing import ClassVar
 from textual.containers import Container
 from textual.widget import Widget
 
+from tuiprobe.probes.outliers.result import TopImage
 from tuiprobe.report.pictures import picture_file
 from tuiprobe.report.short import few
-from tuiprobe.results import Report, TopImage
-from tuiprobe.rundir import RunDir
+from tuiprobe.results import Report
+from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.widgets.pictures import Picture
 
 SHOWN = 8

@@ -1,0 +1,196 @@
+"""`tuiprobe runs` and the list behind it, on small run directories with hostile names."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.report.samples import estimate, model, outliers, report
+from tuiprobe.cli.app import run_cli
+from tuiprobe.report.short import short
+from tuiprobe.results import Estimate, NotRun
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.listing import heartbeat, list_runs
+from tuiprobe.run.locks import held_locks, is_running
+
+EVIL = "[red]a\u202eb"
+
+
+def make(root, name, found=None, key="a"):
+    run = RunDir(root / name)
+    run.key_file.write_text(key * 64 + "\n")
+    run.spec_file.write_json({"model": EVIL, "data": "miniature"})
+    if found is not None:
+        run.results_file.write_text(found.to_json())
+    return run
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = tmp_path / "runs"
+    make(root, "first", report())
+    make(root, "group/second", report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),)))
+    make(root, "half", report(title="PARTIAL: half"))
+    make(root, EVIL)
+    (root / "no run").mkdir()
+    for number, name in enumerate(("half", "group/second", "first")):
+        os.utime(root / name / "results.json", (1000 + number, 1000 + number))
+    os.utime(root / EVIL / "key", (1, 1))
+    return root
+
+
+def by_name(root):
+    return {row.name: row for row in list_runs(root)}
+
+
+def test_states_and_figures_come_from_the_directories(root):
+    rows = list_runs(root)
+    assert [row.name for row in rows] == ["first", "group/second", "half", EVIL]
+    assert [row.state for row in rows] == ["complete", "complete", "partial", "unfinished"]
+    assert rows[0].kurtosis == report().outliers[0].kurtosis
+    assert rows[1].kurtosis.value == 4.0
+    assert rows[3].model == EVIL
+    assert isinstance(rows[3].kurtosis, NotRun)
+
+
+def test_the_latest_alone_are_the_first_of_all(root):
+    assert list_runs(root, most=2) == list_runs(root)[:2]
+
+
+def test_a_run_that_cannot_be_read_is_listed_as_damaged(root):
+    RunDir(root / "first").results_file.write_text("{}")
+    row = by_name(root)["first"]
+    assert row.state == "damaged"
+    assert "results.json" in row.title
+
+
+def test_links_are_not_followed(root, tmp_path):
+    make(tmp_path / "elsewhere", "run", report())
+    (root / "link").symlink_to(tmp_path / "elsewhere" / "run")
+    assert "link" not in by_name(root)
+
+
+def test_a_held_lock_means_running(root):
+    run = RunDir(root / EVIL)
+    assert not is_running(run, held_locks())
+    with run.locked():
+        assert is_running(run, held_locks())
+        assert by_name(root)[EVIL].state == "running"
+    assert by_name(root)[EVIL].state == "unfinished"
+
+
+def test_looking_never_takes_the_lock(root):
+    run = RunDir(root / EVIL)
+    with run.locked():
+        pass
+    with (run.path / "lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        is_running(run, held_locks())
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_without_a_list_of_locks_the_process_is_asked(root, tmp_path):
+    run, nowhere = RunDir(root / EVIL), held_locks(tmp_path / "none")
+    assert nowhere is None
+    with run.locked():
+        assert is_running(run, nowhere)
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    text = (run.path / "lock").read_text()
+    run.at("lock").write_text(text.replace(str(os.getpid()), str(done.pid)))
+    assert not is_running(run, nowhere)
+    run.at("lock").write_text(f"process {os.getpid()} on another-host\n")
+    assert not is_running(run, nowhere)
+
+
+def test_the_heartbeat_survives_nonsense(root):
+    run = RunDir(root / "first")
+    assert heartbeat(run) == 0
+    run.live_file(0, "json").write_json({"sequence": 3})
+    run.live_file(1, "json").write_json(["no"])
+    run.live_file(2, "json").write_json({"sequence": "x"})
+    assert heartbeat(run) == 3
+
+
+@pytest.mark.parametrize(
+    ("figure", "text"),
+    [
+        (estimate(23.5, 0.4), "23.5 ±.4"),
+        (estimate(0.5, 0.01), ".500 ±.010"),
+        (estimate(-0.25, 0.1), "-.250 ±.100"),
+        (estimate(0.0, 0.1), ".000 ±.100"),
+        (estimate(1200, 3), "1200 ±3"),
+        (Estimate(value=1e-7, low=None, high=None, n=1, method=""), "1.0e-07"),
+        (NotRun(reason="x"), "-"),
+    ],
+)
+def test_figures_in_few_letters(figure, text):
+    assert short(figure) == text
+
+
+def test_the_table_names_every_run_and_is_inert(root, capsys):
+    assert run_cli(["runs", "--root", str(root)]) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert lines[0].split() == [
+        "run",
+        "state",
+        "images",
+        "kurtosis",
+        "P",
+        "top-1",
+        "shifts",
+        "verdict",
+    ]
+    assert [line.split()[0] for line in lines[1:]] == [
+        "first", "group/second", "half", "[red]a\\u202eb",
+    ]  # fmt: skip
+    assert "23.5 ±.4" in lines[1]
+    assert "\u202e" not in out
+
+
+def test_words_filter_and_sort_orders(root, capsys):
+    assert run_cli(["runs", "complete", "RN50", "--root", str(root), "--sort", "kurtosis"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    assert names == ["first", "group/second"]
+    assert run_cli(["runs", "--root", str(root), "--sort", "beauty"]) == 2
+
+
+def test_json_is_strict_and_whole(root, capsys):
+    assert run_cli(["runs", "--root", str(root), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["schema_version"] == 1
+    assert [run["state"] for run in found["runs"]].count("complete") == 2
+    assert found["runs"][0]["kurtosis"]["value"] == 23.5
+    assert found["runs"][3]["kurtosis"] == {"reason": "no results yet"}
+
+
+def test_delete_takes_words_and_a_yes(root, capsys):
+    assert run_cli(["runs", "--delete", "--yes", "--root", str(root)]) == 2
+    assert run_cli(["runs", "group", "--delete", "--root", str(root)]) == 2  # no terminal
+    assert (root / "group/second/key").exists()
+    assert run_cli(["runs", "group", "--delete", "--yes", "--root", str(root)]) == 0
+    assert not (root / "group/second").exists()
+    assert (root / "first/key").exists()
+    assert str(root / "group" / "second") in capsys.readouterr().out
+
+
+def test_a_running_run_is_not_deleted(root, capsys):
+    with RunDir(root / "first").locked():
+        RunDir(root / "first").results_file.write_text(report(title="PARTIAL: x").to_json())
+        assert run_cli(["runs", "first", "--delete", "--yes", "--root", str(root)]) == 2
+    assert "still running" in capsys.readouterr().err
+    assert (root / "first/key").exists()
+
+
+def test_a_root_that_is_not_there_is_named(tmp_path, capsys):
+    assert run_cli(["runs", "--root", str(tmp_path / "none")]) == 2
+    assert "--root" in capsys.readouterr().err
+
+
+def test_other_kinds_of_weights_do_not_matter(root):
+    make(root, "pooled", report(model=model(representation="pooled")))
+    assert by_name(root)["pooled"].kind == "pooled"

@@ -1,0 +1,122 @@
+"""Run directories written from arrays alone, as the engine would have left them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tuiprobe.measure.merge import MergedSet, _flatten, _shard_sums, write_merged
+from tuiprobe.measure.merge import _Collected as Collected
+from tuiprobe.results import Fingerprint, Model, Preprocessing, Weights
+from tuiprobe.run.arrays import write_arrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.spec import FINAL_TAP
+from tuiprobe.stats import ActivationStats
+
+KEY = "0123456789abcdef" * 4
+PRINT = Fingerprint(torch="2", device="cpu", isa="scalar", threads=1)
+
+
+@dataclass
+class FakeSet:
+    """One set: representations [n, C], labels [n] or None, and what the plan says of it."""
+
+    features: np.ndarray
+    labels: np.ndarray | None
+    classes: tuple[str, ...] = ()
+    source: str = "imagefolder:/data"
+    answers: np.ndarray | None = None
+    more: dict[str, object] = field(default_factory=dict)
+
+
+def model(**changes: object) -> Model:
+    """Returns a description of an encoder that nobody has."""
+    about = Model(
+        name="fake", loader="py", architecture="fake", representation="pooled", width=4,
+        parameters=1, weights=Weights(kind="checkpoint", source="x", digest="0" * 64),
+        preprocessing=Preprocessing(
+            size=(8, 8), mean=(0.5,) * 3, std=(0.5,) * 3, interpolation="none", source="test"
+        ),
+    )  # fmt: skip
+    return about.model_copy(update=changes)
+
+
+def write_run(
+    path: Path,
+    sets: Mapping[str, FakeSet],
+    weight: np.ndarray | None,
+    *,
+    bias: np.ndarray | None = None,
+    normalize: bool = False,
+    reason: str = "fake brings no head",
+    spec: Mapping[str, object] | None = None,
+    about: Mapping[str, object] | None = None,
+    extra_head: Mapping[str, np.ndarray] | None = None,
+) -> RunDir:
+    """Writes a finished run; without a weight, one that has no head."""
+    directory = RunDir(path)
+    directory.create(KEY)
+    width = next(iter(sets.values())).features.shape[1]
+    directory.spec_file.write_json({"model": "fake", "data": "imagefolder:/data", **(spec or {})})
+    _write_plan(directory, sets, model(width=width, **(about or {})))
+    write_merged(directory, KEY, {name: _merged(one.features) for name, one in sets.items()})
+    if weight is None:
+        write_arrays(directory.head_file, {}, {"reason": reason})
+        return directory
+    arrays = {"weight": weight.astype(np.float32), **(extra_head or {})}
+    if bias is not None:
+        arrays["bias"] = bias.astype(np.float32)
+    for name, one in sets.items():
+        if one.labels is not None:
+            answers = np.arange(len(weight)) if one.answers is None else one.answers
+            arrays[f"answers/{name}"] = answers.astype(np.int64)
+    metadata = {
+        "source": "test", "normalize": json.dumps(normalize), "classes": "[]", "templates": "[]"
+    }  # fmt: skip
+    write_arrays(directory.head_file, arrays, metadata)
+    return directory
+
+
+def _write_plan(directory: RunDir, sets: Mapping[str, FakeSet], about: Model) -> None:
+    lines, records = [], []
+    for name, one in sets.items():
+        n = len(one.features)
+        labels = [None] * n if one.labels is None else one.labels.tolist()
+        classes = one.classes
+        if one.labels is not None and not classes:
+            classes = tuple(f"class {i}" for i in range(int(one.labels.max(initial=0)) + 1))
+        lines += [
+            json.dumps({"id": i, "set": name, "path": f"{i}.png", "label": labels[i]})
+            for i in range(n)
+        ]
+        records.append(
+            {
+                "name": name, "source": one.source, "found": n, "planned": n, "shards": 1,
+                "classes": classes, "notes": [], **one.more,
+            }
+        )  # fmt: skip
+    directory.samples_file.write_text("".join(line + "\n" for line in lines))
+    tap = {"name": FINAL_TAP, "kind": "vector", "tokens": None, "channels": about.width}
+    directory.plan_file.write_json(
+        {
+            "key": KEY, "model": about.model_dump(mode="json"), "taps": [tap], "blocks": [],
+            "all_blocks": False, "sets": records,
+        },
+    )  # fmt: skip
+
+
+def _merged(features: np.ndarray) -> MergedSet:
+    stats = ActivationStats(features.shape[1], k=4)
+    ids = np.arange(len(features))
+    h = torch.from_numpy(features.astype(np.float32))
+    stats.update(h, torch.from_numpy(ids))
+    collected = Collected(sums={FINAL_TAP: [_shard_sums(stats)]})
+    return MergedSet(
+        arrays=_flatten({FINAL_TAP: stats}, collected),
+        features=h.numpy(), ids=ids, skipped=[], shards=1, fingerprints=[PRINT], pieces=1,
+    )  # fmt: skip

@@ -1,0 +1,68 @@
+"""An encoder that fails or hangs where `FAULT` says: `<place>:<what>`, for example `forward:hang`.
+
+Places: `load`, `decode` (of the one red image), `forward` (after the batches that the preflight and
+the first shards take). What: `hang`, `doze`, or the name of an exception.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+import time
+
+import torch
+from PIL import Image
+
+from tests.measure import colors
+from tuiprobe.models import Encoder
+
+BATCHES_BEFORE = 6
+
+
+def fault(place: str) -> None:
+    """Fails if it is this place's turn."""
+    wanted, _, what = os.environ.get("FAULT", "").partition(":")
+    if wanted != place:
+        return
+    if what in ("hang", "doze"):
+        print(f"at {place}", file=sys.stderr, flush=True)
+        time.sleep(600 if what == "hang" else 0.3)
+        return
+    raise getattr(builtins, what)(f"{place} failed on purpose\nwith more lines")
+
+
+class Faulty(colors.Means):
+    """The means of colours, for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches = 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.batches += 1
+        if self.batches > BATCHES_BEFORE:
+            fault("forward")
+        return super().forward(images)
+
+
+def preprocess(image: Image.Image) -> torch.Tensor:
+    # The one red image of the test's data.
+    if image.getpixel((0, 0)) == (255, 0, 0):
+        fault("decode")
+    return colors.to_tensor(image)
+
+
+def build() -> Encoder:
+    fault("load")
+    usual, module = colors.build(), Faulty()
+    return Encoder(
+        name="py:faulty", architecture="means", representation="pooled", width=colors.WIDTH,
+        weights=usual.weights, preprocessing=usual.preprocessing,
+        module=module, preprocess=preprocess, forward=module,
+    )  # fmt: skip
+
+
+def healthy() -> Encoder:
+    """Builds an encoder that never fails, to stand beside the other."""
+    return colors.build()

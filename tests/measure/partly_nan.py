@@ -1,0 +1,44 @@
+"""An encoder with a classifier that gives NaN for black images, infinity for white ones."""
+
+from __future__ import annotations
+
+import torch
+
+from tests.measure.colors import to_tensor
+from tuiprobe.models import Encoder, Head
+from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+
+WIDTH, CLASSES = 24, 6
+
+
+class Mixed(torch.nn.Module):
+    """Random mixtures of the pixels, and a channel that is large in every image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        drawn = torch.randn(WIDTH, 192, generator=torch.Generator().manual_seed(1))
+        self.mixture = torch.nn.Parameter(drawn, requires_grad=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        # A multiple of the rows one by one: a product of the batch would depend on its size.
+        h = torch.stack([(self.mixture * (one.flatten() - 0.5)).sum(dim=1) for one in images])
+        h[:, 5] += 60
+        level = images.mean(dim=(1, 2, 3))
+        h[level < 0.01, 3] = torch.nan
+        h[level > 0.99, 7] = torch.inf
+        return h
+
+
+def build() -> Encoder:
+    module = Mixed()
+    weight = torch.randn(CLASSES, WIDTH, generator=torch.Generator().manual_seed(2))
+    classes = tuple(f"class{i}" for i in range(CLASSES))
+    return Encoder(
+        name="py:partly_nan", architecture="mixed", representation="pooled", width=WIDTH,
+        weights=WeightsInfo(kind="checkpoint", source="mixed", digest="0" * 64),
+        preprocessing=PreprocessingInfo(
+            size=(8, 8), mean=(0.0,) * 3, std=(1.0,) * 3, interpolation="bicubic", source="test"
+        ),
+        module=module, preprocess=to_tensor, forward=module,
+        classifier=Head(weight, None, classes, source="test"),
+    )  # fmt: skip

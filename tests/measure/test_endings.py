@@ -1,0 +1,137 @@
+"""Whatever is raised or hangs in a run, it ends within seconds, with a cause and an exit code."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.measure.conftest import write_pictures
+from tuiprobe.cli.app import run_cli
+from tuiprobe.measure import workers as reading
+from tuiprobe.run.directory import RunDir
+
+SECONDS = 30  # a bound for a machine that does other things too; it is done in two
+
+Probe = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns 48 images, one of them red."""
+    root = tmp_path_factory.mktemp("data") / "photos"
+    write_pictures(root, 48)
+    Image.new("RGB", (16, 16), (255, 0, 0)).save(root / "class0" / "red.png")
+    return root
+
+
+@pytest.fixture
+def probe(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Probe:
+    """Returns a function that runs a faulty model and gives the exit code."""
+
+    def run(fault: str, *more: str, workers: int = 2) -> int:
+        monkeypatch.setenv("FAULT", fault)
+        started = time.monotonic()
+        code = run_cli(
+            [
+                "--headless", "--model", "py:tests.measure.faulty:build",
+                "--data", f"imagefolder:{data}", "--output", str(tmp_path / "run"),
+                "--batch-size", "4", "--threads", "1", "--workers", str(workers), *more,
+            ]
+        )  # fmt: skip
+        assert time.monotonic() - started < SECONDS
+        assert not multiprocessing.active_children()
+        return code
+
+    return run
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    "error", ["RuntimeError", "ValueError", "AssertionError", "SystemExit", "BaseException"]
+)
+def test_an_error_of_the_model_ends_the_run(
+    error: str, workers: int, probe: Probe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe(f"forward:{error}", workers=workers) == 5
+    said = capsys.readouterr().err
+    assert f"error: the run failed with {error}: forward failed on purpose; what is" in said
+    assert "Traceback" not in said
+    events = [
+        json.loads(line) for line in (tmp_path / "run" / "events-0.jsonl").read_text().splitlines()
+    ]
+    assert events[-1]["kind"] == "failed"
+    with RunDir(tmp_path / "run").locked():
+        pass  # nobody holds the lock
+    assert probe("", workers=workers) == 0  # and what was measured is taken up
+    assert "resuming" in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback(probe: Probe, capsys: pytest.CaptureFixture[str]) -> None:
+    assert probe("forward:RuntimeError", "--debug") == 5
+    said = capsys.readouterr().err
+    assert "in forward" in said
+    assert "RuntimeError: forward failed on purpose" in said
+
+
+def test_one_model_that_fails_does_not_end_the_others(
+    probe: Probe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe("forward:RuntimeError", "--model", "py:tests.measure.faulty:healthy") == 5
+    said = capsys.readouterr().err
+    assert said.count("failed on purpose") == 1
+    (results,) = (tmp_path / "run").glob("*/results.json")
+    assert results.parent.name.startswith("py-tests.measure.faulty-healthy")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [("OSError", 4), ("MemoryError", 5), ("ZeroDivisionError", 5), ("SystemExit", 5)],
+)
+def test_an_error_while_decoding_names_the_image(
+    error: str, code: int, workers: int, probe: Probe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert probe(f"decode:{error}", workers=workers) == code
+    said = capsys.readouterr().err
+    assert f"error: cannot read class0/red.png of photos: {error}: decode failed" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("more", [[], ["--model", "py:tests.measure.faulty:healthy"]])
+def test_decoding_that_hangs_ends_the_run_and_names_the_image(
+    more: list[str],
+    probe: Probe,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(reading, "STALL_SECONDS", 2.0)
+    assert probe("decode:hang", *more) == 4
+    said = capsys.readouterr().err
+    assert "reading class0/red.png of photos has made no progress for 2 s" in said
+
+
+def test_slow_images_are_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch may take longer than the time without any progress."""
+    monkeypatch.setattr(reading, "STALL_SECONDS", 1.5)
+
+    def read(place: int) -> int:
+        time.sleep(0.5)
+        return place
+
+    source = reading.Source([range(10)], read, list, str)
+    with reading.reading_ahead(source, 1) as batches:
+        assert list(batches) == [list(range(10))]
+
+
+def test_what_reads_ahead_ends_with_the_block() -> None:
+    source = reading.Source([[place] for place in range(100)], int, list, str)
+    with reading.reading_ahead(source, 2) as batches:
+        assert next(batches) == [0]
+        assert len(multiprocessing.active_children()) == 2
+    assert not multiprocessing.active_children()

@@ -1,0 +1,187 @@
+"""Extraction with an encoder whose activations the test chooses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.numpy import load_file
+from torch import nn
+
+from tuiprobe.datasets import Sample, Suite, UnreadableImageError
+from tuiprobe.datasets.base import Stamp
+from tuiprobe.datasets.content import Content
+from tuiprobe.errors import RunError
+from tuiprobe.events import Event
+from tuiprobe.measure.extract import Extraction
+from tuiprobe.measure.fingerprint import current_fingerprint
+from tuiprobe.measure.live import LiveView
+from tuiprobe.measure.merge import MergedSet, merge_set
+from tuiprobe.measure.plan import Plan, make_plan
+from tuiprobe.measure.resume import ShardReader
+from tuiprobe.measure.stopping import StopRequest
+from tuiprobe.measure.unreadable import UnreadableLimit
+from tuiprobe.models import Encoder
+from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.run.directory import RunDir
+from tuiprobe.spec import RunSpec
+
+IMAGES, BROKEN = 40, {7, 23}
+
+
+class Numbers:
+    """A data set whose image i is one pixel of brightness i."""
+
+    source, classes, notes = "numbers", (), ()
+    samples = tuple(Sample(i, f"{i:03}.png", None) for i in range(IMAGES))
+
+    def stamp(self, sample: Sample) -> Stamp:
+        return Stamp(None, "never")
+
+    def read(self, sample: Sample) -> Content:
+        return Content(self.open(sample), self.stamp(sample))
+
+    def open(self, sample: Sample) -> Image.Image:
+        if sample.id in BROKEN:
+            raise UnreadableImageError("broken on purpose")
+        return Image.new("RGB", (1, 1), (sample.id, 0, 0))
+
+
+class Spread(nn.Module):
+    """Brightness to four channels; refuses batches that are too large for its memory."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self.capacity = capacity
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > self.capacity:
+            raise torch.OutOfMemoryError("out of memory on purpose")
+        brightness = images[:, 0, 0, 0] * 255
+        return torch.stack([brightness, -brightness, brightness**2, brightness * 0 + 1], dim=1)
+
+
+def to_tensor(image: Image.Image) -> torch.Tensor:
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+
+
+def plan_of(capacity: int) -> Plan:
+    module = Spread(capacity)
+    encoder = Encoder(
+        name="py:test",
+        architecture="spread",
+        representation="pooled",
+        width=4,
+        weights=WeightsInfo(kind="checkpoint", source="test", digest="0" * 64),
+        preprocessing=PreprocessingInfo(
+            size=(1, 1), mean=(0.0,) * 3, std=(1.0,) * 3, interpolation="none", source="test"
+        ),
+        module=module,
+        preprocess=to_tensor,
+        forward=module,
+    )
+    spec = RunSpec(
+        model="py:test", data="numbers", batch_size=8, shard_batches=2, workers=0, top_k=3
+    )
+    return make_plan(spec, encoder, Suite("numbers", "numbers", {"val": Numbers()}))
+
+
+def extract(plan: Plan, place: Path) -> tuple[RunDir, list[Event]]:
+    directory, said = RunDir(place), list[Event]()
+    extraction = Extraction(
+        plan,
+        directory,
+        current_fingerprint("cpu"),
+        LiveView(directory, 0, plan.images, said.append),
+        StopRequest(directory.cancel_file),
+        UnreadableLimit(plan.images, 0.2, 0, said.append),
+        said.append,
+    )
+    extraction.run(plan.shards["val"])
+    return directory, said
+
+
+def merged_val(plan: Plan, directory: RunDir) -> MergedSet:
+    reader = ShardReader(directory, plan.key, current_fingerprint("cpu"))
+    return merge_set(plan, reader, plan.shards["val"])
+
+
+def test_figures_belong_to_their_images(tmp_path: Path) -> None:
+    plan = plan_of(capacity=99)
+    directory, said = extract(plan, tmp_path)
+    merged = merged_val(plan, directory)
+    assert sorted(merged.ids.tolist()) == [i for i in range(IMAGES) if i not in BROKEN]
+    assert np.allclose(merged.features[:, 0], merged.ids, atol=1e-3)
+    assert merged.skipped == [(i, "broken on purpose") for i in dict(merged.skipped)]
+    assert set(dict(merged.skipped)) == BROKEN
+    assert merged.arrays["embedding/largest_sample_ids"][0].tolist() == [39, 38, 37]
+    assert merged.arrays["embedding/smallest_sample_ids"][0].tolist() == [0, 1, 2]
+    assert sum(e.kind == "skipped" for e in said) == len(BROKEN)
+
+
+def test_running_out_of_memory_cuts_the_batch_and_counts_nothing_twice(tmp_path: Path) -> None:
+    whole = merged_val(plan := plan_of(99), extract(plan, tmp_path / "whole")[0])
+    plan = plan_of(capacity=3)
+    directory, said = extract(plan, tmp_path / "cut")
+    cut = merged_val(plan, directory)
+    assert cut.pieces == 4
+    assert np.array_equal(cut.ids, whole.ids)
+    assert np.array_equal(cut.features, whole.features)
+    for name in ("count", "mean", "largest_sample_ids", "leading_count"):
+        assert np.allclose(cut.arrays[f"embedding/{name}"], whole.arrays[f"embedding/{name}"])
+    last = [e for e in said if e.kind == "progress"][-1].data
+    assert (last["done"], last["skipped"], last["total"]) == (38, 2, 40)
+    assert sum(e.kind == "skipped" for e in said) == len(BROKEN)
+    assert [e.message for e in said if e.kind == "warning"] == [
+        f"out of memory: batches are cut into {pieces} pieces from here on, so the figures are no "
+        "longer bit-equal to those of a run that is not cut"
+        for pieces in (2, 4)
+    ]
+
+
+def test_one_image_that_does_not_fit_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="one image at a time"):
+        extract(plan_of(capacity=0), tmp_path)
+
+
+def test_the_live_view_agrees_with_the_end(tmp_path: Path) -> None:
+    plan = plan_of(capacity=99)
+    directory = RunDir(tmp_path)
+    live = LiveView(directory, 0, plan.images, lambda event: None, plan.suite.sets)
+    limit = UnreadableLimit(plan.images, 0.2, 0, lambda event: None)
+    Extraction(
+        plan, directory, current_fingerprint("cpu"), live,
+        StopRequest(directory.cancel_file), limit, lambda event: None,
+    ).run(plan.shards["val"])  # fmt: skip
+    live._show()
+    state = json.loads(directory.live_file(0, "json").read_text())
+    arrays = load_file(directory.live_file(0, "safetensors").path)
+    shares = arrays["val/embedding/share"]
+    merged = merged_val(plan, directory)
+    kurtosis = merged.arrays["embedding/sample_kurtosis"]
+    counted = kurtosis[np.isfinite(kurtosis)]
+    tap = state["taps"]["val/embedding"]
+    assert tap["n"] == len(counted)
+    assert tap["kurtosis"] == pytest.approx(counted.mean())
+    assert tap["low"] < tap["kurtosis"] < tap["high"]
+    assert shares == pytest.approx(merged.arrays["embedding/share_sum"] / len(counted))
+    assert (state["done"], state["skipped"]) == (38, 2)
+    assert state["sequence"] >= 1
+    n, width = len(counted), len(shares)
+    own = merged.arrays["embedding/sample_self_share"]
+    cross = ((shares * n) @ (shares * n) - own.sum()) / (n * (n - 1))
+    assert tap["persistence"] == pytest.approx((cross - 1 / width) / (own.mean() - 1 / width))
+    assert tap["effective_channels"] == pytest.approx(1 / cross)
+    leading = np.bincount(merged.arrays["embedding/sample_leading"], minlength=width)
+    assert arrays["val/embedding/leads"] == pytest.approx(leading / n)
+    top = state["top"]["val"]
+    assert set(map(int, top)) == set(np.argsort(-shares, kind="stable")[:8].tolist())
+    largest = merged.arrays["embedding/largest_sample_ids"]
+    assert all(ids[:3] == largest[int(c)].tolist() for c, ids in top.items())
+    pictures = [int(path.stem) for path in (tmp_path / "thumbs" / "val").glob("*.jpg")]
+    assert pictures
+    assert set(pictures) <= set(range(IMAGES)) - BROKEN

@@ -1,0 +1,284 @@
+"""``--head``, ``--classes``, ``--templates``: what they choose, and what comes of it in a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from safetensors.torch import save_file
+from sklearn.linear_model import Ridge
+
+import tuiprobe
+from tests.measure.conftest import SMALL
+from tuiprobe.datasets import Suite
+from tuiprobe.datasets.base import Sample
+from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
+from tuiprobe.events import Event
+from tuiprobe.measure.head_choice import HeadChoice, choose_head
+from tuiprobe.measure.head_probe import probe_split
+from tuiprobe.measure.head_progress import HeadProgress
+from tuiprobe.measure.heads import MAX_CPU_PROMPTS, write_head
+from tuiprobe.measure.shards import split_into_shards
+from tuiprobe.measure.stopping import Interrupted
+from tuiprobe.models import Head
+from tuiprobe.models.heads import TextTower, zero_shot_head
+from tuiprobe.models.labels import imagenet_wnids, place_of_each
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.head_file import read_head
+from tuiprobe.spec import RunSpec
+
+WIDTH = 6
+
+
+def images(classes: Sequence[str], each: int = 4) -> Any:
+    samples = [Sample(i, f"{i}.png", i % len(classes)) for i in range(each * len(classes))]
+    return SimpleNamespace(samples=samples, classes=tuple(classes), source="fake:", notes=())
+
+
+class Clip:
+    """A text tower whose prompts are counted, behind the encoder's own face."""
+
+    def __init__(self, folder: Path) -> None:
+        self.width, self.seen, self.folder = WIDTH, 0, folder
+        self.text = TextTower(self._tokenize, self._encode, 8, "counting", ("a {}", "the {}"))
+
+    def _tokenize(self, prompts: Sequence[str]) -> torch.Tensor:
+        self.seen += len(prompts)
+        return torch.tensor([[sum(p.encode()) % 997, len(p)] for p in prompts])
+
+    def _encode(self, tokens: torch.Tensor) -> torch.Tensor:
+        seeds = [int(a * 100 + b) for a, b in tokens]
+        rows = [torch.randn(WIDTH, generator=torch.Generator().manual_seed(s)) for s in seeds]
+        return torch.nn.functional.normalize(torch.stack(rows), dim=1)
+
+    def head(self, classes: Any, templates: Any, progress: Any = None) -> Head:
+        return zero_shot_head(
+            self.text, classes, templates, digest="d", cache=self.folder, progress=progress
+        )
+
+    def prompts_left(self, classes: Any, templates: Any) -> int:
+        from tuiprobe.models.heads import classes_left
+
+        return len(templates) * classes_left(classes, templates, digest="d", cache=self.folder)
+
+
+def plan(encoder: Any, data: Any, measured: int = 4, **options: Any) -> Any:
+    shards = split_into_shards("val", np.arange(measured), 4, None)
+    return SimpleNamespace(
+        spec=RunSpec(model="m", data="d", batch_size=4, **options),
+        encoder=encoder,
+        suite=Suite("s", "d", {"val": data}),
+        shards={"val": shards},
+        key="k",
+    )
+
+
+def lines(path: Path, *names: str) -> str:
+    path.write_text("\n".join(names))
+    return str(path)
+
+
+def classifier(classes: int) -> Any:
+    names = tuple(str(i) for i in range(classes))
+    head = Head(torch.eye(classes, WIDTH), None, names, source=f"classifier, {classes} classes")
+    return SimpleNamespace(text=None, width=WIDTH, head=lambda: head)
+
+
+def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    clip, data = Clip(tmp_path), images(["cat", "dog"])
+    templates = lines(tmp_path / "t", "a {}")
+    three = lines(tmp_path / "c", "cat", "dog", "cow")
+    flat = SimpleNamespace(samples=[], classes=(), source="", notes=())
+    cases: list[tuple[Any, str]] = [
+        (plan(classifier(2), data, templates=templates), "--templates belong to a zero-shot head"),
+        (plan(clip, data, head="probe", templates=templates), "--templates belong"),
+        (plan(classifier(2), data, head="zero-shot"), "has no text tower"),
+        (plan(clip, flat, head="probe"), "the images have none"),
+        (plan(classifier(2), data, classes=three), "3 names for classifier, 2 classes"),
+        (plan(clip, data, classes=lines(tmp_path / "d", "x", "y", "z")), "3 class names for 2"),
+        (plan(clip, data, classes=str(tmp_path / "none")), "cannot read class names"),
+        (plan(clip, data, templates=lines(tmp_path / "e", "a cat")), "must hold {}"),
+    ]
+    for one, said in cases:
+        with pytest.raises(UsageError, match=said):
+            choose_head(one)
+    with pytest.raises(WeightsError, match="there is no checkpoint file"):
+        choose_head(plan(clip, data, head=str(tmp_path / "no.pt")))
+
+
+def test_names_find_their_classes_whatever_the_order() -> None:
+    assert place_of_each(["1", "10", "2"], [f"c{i}" for i in range(10)]) == (0, 9, 1)
+    assert place_of_each(["fire_truck", "cat"], ["cat", "fire truck"]) == (1, 0)
+    assert place_of_each(["a1", "b2"], ["tabby", "poodle"]) == (0, 1)
+    thousand = [f"name {i}" for i in range(1000)]
+    few = imagenet_wnids()[20:22][::-1]
+    assert place_of_each(few, thousand) == (21, 20)
+    assert place_of_each(sorted(str(i) for i in range(1000)), thousand)[:4] == (0, 1, 10, 100)
+    with pytest.raises(UsageError, match="in another order than the folders"):
+        place_of_each(["cat", "dog"], ["dog", "tabby"])
+
+
+def test_a_thousand_by_eighty_prompts_are_asked_for_or_not_built(tmp_path: Path) -> None:
+    clip = Clip(tmp_path / "heads")
+    names = [f"class {i}" for i in range(30)]
+    data = images(names)
+    many = lines(tmp_path / "t", *(f"{i} {{}}" for i in range(MAX_CPU_PROMPTS // 30 + 1)))
+    run = RunDir(tmp_path / "run")
+    write_head(plan(clip, data, templates=many), run, lambda event: None)
+    reason = read_head(run)
+    assert isinstance(reason, str)
+    assert "10,020 prompts take a CPU hours: ask for them with --head zero-shot" in reason
+    assert clip.seen == 0
+    write_head(plan(clip, data, templates=many, head="zero-shot"), run, lambda event: None)
+    assert clip.seen == 10_020
+    # Now it is cached, and no longer has to be asked for.
+    other = RunDir(tmp_path / "other")
+    write_head(plan(clip, data, templates=many), other, lambda event: None)
+    assert not isinstance(read_head(other), str)
+    assert clip.seen == 10_020
+
+
+def test_a_head_that_is_interrupted_goes_on_where_it_was(tmp_path: Path) -> None:
+    clip, data = Clip(tmp_path / "heads"), images([f"class {i}" for i in range(60)])
+    run = RunDir(tmp_path / "run")
+
+    def check() -> None:
+        if clip.seen == 2 * 40:
+            raise Interrupted("SIGTERM")
+
+    with pytest.raises(Interrupted):
+        write_head(plan(clip, data), run, lambda event: None, check=check)
+    assert "the same command goes on with it" in str(read_head(run))
+    events: list[Event] = []
+    write_head(plan(clip, data), run, events.append)
+    assert clip.seen == 2 * (40 + 35)  # the first shard of 25 classes is kept
+    assert events[0].message == "building the zero-shot head: 120 prompts, 50 of them cached"
+    progress = [e.data for e in events if e.kind == "progress"]
+    assert (progress[0]["done"], progress[-1]["done"], progress[-1]["eta"]) == (25, 60, 0)
+    assert progress[-1]["unit"] == "classes"
+    live = json.loads((run.path / "live" / "0.json").read_text())
+    assert (live["stage"], live["total"]) == ("head", 60)
+    write_head(plan(clip, data), run, events.append)
+    assert clip.seen == 2 * (40 + 35)
+
+
+def test_a_stopped_run_builds_no_head(tmp_path: Path) -> None:
+    clip, run = Clip(tmp_path / "heads"), RunDir(tmp_path / "run")
+    data = images(["cat", "dog"])
+    write_head(plan(clip, data), run, lambda event: None, hurried=True)
+    assert "stopped before the head was built" in str(read_head(run))
+    assert clip.seen == 0
+    write_head(plan(clip, data), run, lambda event: None)
+    head, answers = read_head(run)  # type: ignore[misc]
+    assert head.weight.shape == (2, WIDTH)
+    assert answers["val"].tolist() == [0, 1]
+
+
+def test_the_eta_counts_only_what_is_computed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("tuiprobe.measure.head_progress.time.monotonic", lambda: now[0])
+    events: list[Event] = []
+    progress = HeadProgress(RunDir(tmp_path), 0, "classes", events.append, lambda: None)
+    progress(500, 1000)
+    assert events[-1].data["eta"] is None
+    for done in range(501, 511):
+        now[0] += 2.0
+        progress(done, 1000)
+    assert events[-1].data["rate"] == pytest.approx(0.5)
+    assert events[-1].data["eta"] == pytest.approx(490 * 2)
+
+
+def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> None:
+    flat = SimpleNamespace(samples=[], classes=(), source="", notes=())
+    clip = Clip(tmp_path / "heads")
+    assert "pass --classes FILE" in choose_head(plan(clip, flat)).reason
+    named = plan(clip, flat, classes=lines(tmp_path / "c", "cat", "dog"))
+    run = RunDir(tmp_path / "run")
+    write_head(named, run, lambda event: None)
+    head, answers = read_head(run)  # type: ignore[misc]
+    assert head.weight.shape == (2, WIDTH)
+    assert answers == {}
+
+
+def test_the_probe_says_at_once_that_nothing_is_left_to_fit_on() -> None:
+    encoder = classifier(3)
+    assert choose_head(plan(encoder, images(["a", "b"]), head="probe")).kind == "probe"
+    with pytest.raises(UsageError, match="0 are left for 2 classes, 2 of them without any"):
+        probe_split(plan(encoder, images(["a", "b"]), measured=8, head="probe"))
+
+
+def test_another_choice_has_another_digest() -> None:
+    head = Head(torch.eye(2), None, ("a", "b"))
+    other = Head(torch.eye(2) * 2, None, ("a", "b"))
+    choices = [
+        HeadChoice("zero-shot", ("a", "b"), ("a {}",)),
+        HeadChoice("zero-shot", ("b", "a"), ("a {}",)),
+        HeadChoice("zero-shot", ("a", "b"), ("the {}",)),
+        HeadChoice("file", ("a", "b"), head=head),
+        HeadChoice("file", ("a", "b"), head=other),
+        HeadChoice("probe", ("a", "b")),
+    ]
+    assert len({choice.digest() for choice in choices}) == len(choices)
+
+
+def test_one_run_answered_with_two_heads(
+    small_checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {
+        "output": str(tmp_path / "run"), "checkpoint": str(small_checkpoint), "sample": 60,
+        "batch_size": 12, "threads": 1, "workers": 0, "offline": True,
+    }  # fmt: skip
+    fitted = tuiprobe.probe(SMALL, f"imagefolder:{pictures}", head="probe", **options)
+    (place,) = (tmp_path / "run" / "features").iterdir()
+    h = load_file(place / "images.safetensors")
+    rows = map(json.loads, (tmp_path / "run" / "samples.jsonl").read_text().splitlines()[:-1])
+    labels = {row["id"]: row["label"] for row in rows}
+    y = np.array([labels[i] for i in h["ids"].tolist()])
+
+    # The split: 30 other images, and what scikit-learn fits to them.
+    split = [load_file(f) for f in sorted((tmp_path / "run" / "head-probe").iterdir())]
+    ids = np.concatenate([one["ids"] for one in split])
+    assert len(ids) == 30
+    assert not set(ids.tolist()) & set(h["ids"].tolist())
+    stored = load_file(tmp_path / "run" / "head.safetensors")
+    assert fitted.directions is not None
+    source = fitted.directions.head
+    assert "ridge probe on 30 images" in source
+    assert "not measured" in source
+    penalty = float(source.partition("penalty ")[2].split()[0])
+    names = sorted(f"class{i}" for i in range(3))
+    paths = sorted(p.relative_to(pictures).as_posix() for p in pictures.rglob("*.png"))
+    truth = np.array([names.index(paths[i].split("/")[0]) for i in ids.tolist()])
+    fit_on = np.concatenate([one["features"] for one in split]).astype(np.float64)
+    theirs = Ridge(alpha=penalty, solver="svd").fit(fit_on, np.eye(3)[truth])
+    assert np.allclose(stored["weight"], theirs.coef_, rtol=0.05, atol=1e-3)
+    assert fitted.robustness is not None
+    right = (h["features"] @ stored["weight"].T + stored["bias"]).argmax(1) == y
+    assert fitted.robustness.accuracies[0].top1.value == pytest.approx(right.mean())
+
+    # The same run, another head: nothing is measured again, and the names are in another order.
+    weight = torch.randn(3, h["features"].shape[1], generator=torch.Generator().manual_seed(2))
+    save_file({"fc.weight": weight}, tmp_path / "h.safetensors")
+    names_file = lines(tmp_path / "c", "class2", "class0", "class1")
+    again = tuiprobe.probe(
+        SMALL, f"imagefolder:{pictures}", head=str(tmp_path / "h.safetensors"),
+        classes=names_file, **options,
+    )  # fmt: skip
+    assert again.key == fitted.key
+    assert again.probe_key != fitted.probe_key
+    assert again.outliers == fitted.outliers
+    guesses = np.array([2, 0, 1])[(h["features"] @ weight.numpy().T).argmax(1)]
+    assert again.robustness is not None
+    assert again.robustness.accuracies[0].top1.value == pytest.approx((guesses == y).mean())
+    assert again.spec["head"] == str(tmp_path / "h.safetensors")
+    with pytest.raises(TuiprobeError, match="0 are left for 3 classes"):
+        tuiprobe.probe(SMALL, f"imagefolder:{pictures}", head="probe", **{**options, "sample": 0})

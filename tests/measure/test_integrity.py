@@ -1,0 +1,529 @@
+"""No altered, foreign or lost file counts as measured, and no success without results."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.measure.conftest import job
+from tests.test_rundir import other_process_holding
+from tuiprobe.cli.app import run_cli
+from tuiprobe.measure import extract
+from tuiprobe.run.arrays import read_arrays, write_arrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.verify import Finding, verify
+
+Capture = pytest.CaptureFixture[str]
+
+
+def results(directory: Path) -> dict:
+    found = json.loads((directory / "results.json").read_text())
+    del found["timings"], found["sha256"]
+    return found
+
+
+@pytest.fixture(scope="session")
+def finished(
+    small_checkpoint: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    directory = tmp_path_factory.mktemp("runs") / "run"
+    assert run_cli(arguments(small_checkpoint, pictures, directory)) == 0
+    return directory
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> RunDir:
+    shutil.copytree(finished, tmp_path / "run")
+    return RunDir(tmp_path / "run")
+
+
+@pytest.fixture
+def again(small_checkpoint: Path, pictures: Path, tmp_path: Path) -> Callable[..., int]:
+    """Returns what runs the same command again in the copied directory."""
+
+    def go(*more: str) -> int:
+        return run_cli([*arguments(small_checkpoint, pictures, tmp_path / "run"), *more])
+
+    return go
+
+
+def arguments(checkpoint: Path, data: Path, output: Path) -> list[str]:
+    return [str(one) for one in job(checkpoint, data, output, "--sample", "32", "--offline")]
+
+
+def as_rank(monkeypatch: pytest.MonkeyPatch, number: int, world: int = 2) -> None:
+    monkeypatch.setenv("RANK", str(number))
+    monkeypatch.setenv("WORLD_SIZE", str(world))
+
+
+def shards(run: RunDir) -> list[Path]:
+    return sorted((run.path / "shards").iterdir())
+
+
+def rewritten(run: RunDir, path: Path, **changes: str) -> None:
+    """Writes a shard again with other metadata and a checksum that fits."""
+    entry = run.at(f"shards/{path.name}")
+    arrays, metadata = read_arrays(entry)
+    write_arrays(entry, arrays, {**metadata, **changes})
+
+
+# Shards, whichever rank they are of.
+
+
+def of_another_run(run: RunDir, path: Path) -> None:
+    rewritten(run, path, key="b" * 64)
+
+
+def of_another_place(run: RunDir, path: Path) -> None:
+    shutil.copy(shards(run)[3], path)
+
+
+def damaged(run: RunDir, path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 1
+    path.write_bytes(content)
+
+
+def a_pipe(run: RunDir, path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("harm", [of_another_run, of_another_place, damaged])
+def test_a_rank_measures_again_what_another_ones_shard_should_have_held(
+    harm: Callable[[RunDir, Path], None],
+    run: RunDir,
+    finished: Path,
+    again: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    harm(run, shards(run)[1])
+    (run.path / "results.json").unlink()
+    as_rank(monkeypatch, 0)  # shard 1 is of rank 1, which does not run
+    assert again() == 0
+    assert "must be measured again" in capsys.readouterr().err
+    assert results(run.path) == results(finished)
+    assert all(one.sound for one in verify(run))
+
+
+def test_a_shard_damaged_while_the_run_goes_on_is_measured_again_at_the_merge(
+    run: RunDir,
+    finished: Path,
+    again: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    shards(run)[-1].unlink()
+    during(monkeypatch, lambda: damaged(run, shards(run)[0]))
+    assert again() == 0
+    assert "must be measured again" in capsys.readouterr().err
+    assert results(run.path) == results(finished)
+
+
+def test_a_damaged_shard_is_left_out_where_the_run_is_stopped(
+    run: RunDir, again: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    shards(run)[-1].unlink()
+
+    def stop() -> None:
+        damaged(run, shards(run)[0])
+        (run.path / "cancel").touch()
+
+    during(monkeypatch, stop, before=True)
+    assert again() == 130
+    said = capsys.readouterr().err
+    assert "merged without the shards that must be measured again" in said
+    assert results(run.path)["data"][0]["measured"] == 24  # of 32, two shards of four are not there
+
+
+def test_a_shard_of_another_fingerprint_is_refused_at_the_merge_unless_mixed(
+    run: RunDir,
+    again: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    shards(run)[-1].unlink()
+    _, metadata = read_arrays(run.at(f"shards/{shards(run)[1].name}"))
+    other = json.dumps({**json.loads(metadata["fingerprint"]), "threads": 7})
+    during(monkeypatch, lambda: rewritten(run, shards(run)[1], fingerprint=other))
+    (run.path / "results.json").unlink()
+    assert again() == 4
+    said = capsys.readouterr().err
+    assert f"{shards(run)[1].name} was measured under other conditions" in said
+    assert "threads 7 then, 1 now" in said
+    assert not (run.path / "results.json").exists()
+    assert again("--mix") == 0
+    assert any("--mix" in warning for warning in results(run.path)["warnings"])
+
+
+def during(
+    monkeypatch: pytest.MonkeyPatch, act: Callable[[], None], *, before: bool = False
+) -> None:
+    """Lets something happen once, while the engine publishes (or before it takes) a shard."""
+    place = "take" if before else "publish"
+    real, done = getattr(extract.Extraction, place), []
+
+    def step(self: extract.Extraction, *more: object) -> None:
+        if before and not done:
+            done.append(act())
+            self._stop._next_poll = 0.0
+        real(self, *more)
+        if not before and not done:
+            done.append(act())
+
+    monkeypatch.setattr(extract.Extraction, place, step)
+
+
+# Sidecars.
+
+
+def state_of(found: list[Finding], file: str) -> str:
+    return next(one.state for one in found if one.file == file)
+
+
+def flip_labels(run: RunDir) -> None:
+    lines = run.samples_file.read_text().splitlines(keepends=True)
+    for i in range(20):
+        sample = json.loads(lines[i])
+        lines[i] = json.dumps({**sample, "label": (sample["label"] + 1) % 3}) + "\n"
+    run.samples_file.path.write_text("".join(lines))
+
+
+def edited(name: str, old: str, new: str) -> Callable[[RunDir], None]:
+    def edit(run: RunDir) -> None:
+        text = (run.path / name).read_text()
+        assert old in text
+        (run.path / name).write_text(text.replace(old, new, 1))
+
+    return edit
+
+
+def drop_seal(run: RunDir) -> None:
+    lines = run.samples_file.read_text().splitlines(keepends=True)
+    run.samples_file.path.write_text("".join(lines[:-1]))
+
+
+ALTERED = {
+    "samples.jsonl": flip_labels,
+    "plan.json": edited("plan.json", '"planned": 32', '"planned": 33'),
+    "measured.json": edited("measured.json", '"pieces": 1', '"pieces": 2'),
+    "preflight.json": edited("preflight.json", '"pass"', '"warn"'),
+    "spec.json": edited("spec.json", '"seed": 0', '"seed": 1'),
+}
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_an_altered_record_is_noticed_and_mended_by_the_same_command(
+    name: str, run: RunDir, finished: Path, again: Callable[..., int], capsys: Capture
+) -> None:
+    ALTERED[name](run)
+    assert run_cli(["reprobe", str(run.path)]) == 4
+    assert f"{name} is damaged: its checksum" in capsys.readouterr().err
+    assert state_of(verify(run), name) == "damaged"
+    assert results(run.path) == results(finished)
+    assert again() == 0
+    assert results(run.path) == results(finished)
+    assert all(one.state == "whole" for one in verify(run))
+
+
+def test_a_record_without_the_checksum_it_was_written_with_is_noticed(
+    run: RunDir, capsys: Capture
+) -> None:
+    drop_seal(run)
+    assert run_cli(["reprobe", str(run.path)]) == 4
+    assert "samples.jsonl is damaged: its checksum is gone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["report", "compare", "runs"])
+def test_altered_results_are_noticed(
+    command: str, run: RunDir, finished: Path, capsys: Capture
+) -> None:
+    value = results(run.path)["outliers"][0]["kurtosis"]["value"]
+    edited("results.json", str(value), str(value + 1))(run)
+    asked = {"report": [], "compare": [str(finished)]}.get(command)
+    if asked is None:
+        assert run_cli(["runs", "--json", "--root", str(run.path)]) == 0
+        (row,) = json.loads(capsys.readouterr().out)["runs"]
+        assert row["state"] == "damaged"
+        assert "checksum" in row["title"]
+        return
+    assert run_cli([command, str(run.path), *asked]) == 4
+    assert "results.json is damaged: its checksum" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["statistics.safetensors", "features"])
+def test_whole_files_of_another_merge_are_noticed(
+    name: str,
+    run: RunDir,
+    small_checkpoint: Path,
+    pictures: Path,
+    tmp_path: Path,
+    again: Callable[..., int],
+    capsys: Capture,
+) -> None:
+    before = results(run.path)
+    other = [*arguments(small_checkpoint, pictures, tmp_path / "other"), "--seed", "3"]
+    assert run_cli(other) == 0
+    if name == "features":
+        shutil.rmtree(run.path / name)
+        shutil.copytree(tmp_path / "other" / name, run.path / name)
+    else:
+        shutil.copy(tmp_path / "other" / name, run.path / name)
+    assert run_cli(["reprobe", str(run.path)]) == 4
+    assert "does not belong to" in capsys.readouterr().err
+    assert any(one.state == "damaged" and name in one.file for one in verify(run))
+    assert again() == 0
+    assert results(run.path) == before
+
+
+FOREIGN = ["head.safetensors", "samples.jsonl", "measured.json", "plan.json"]
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_whole_files_of_another_run_are_noticed(
+    name: str, run: RunDir, small_checkpoint: Path, pictures: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    other = [*arguments(small_checkpoint, pictures, tmp_path / "other"), "--seed", "3"]
+    assert run_cli(other) == 0
+    shutil.copy(tmp_path / "other" / name, run.path / name)
+    assert run_cli(["reprobe", str(run.path)]) == 4
+    assert f"{name} belongs to another run" in capsys.readouterr().err
+
+
+def strip_checksums(run: RunDir) -> None:
+    """Makes of a run what an earlier version would have written."""
+    for file in (run.spec_file, run.plan_file, run.preflight_file, run.measured_file):
+        found = json.loads(file.read_text())
+        del found["sha256"]
+        if file == run.preflight_file:
+            found = found["checks"]
+        if file == run.measured_file:
+            found = found["sets"]
+            for one in found.values():
+                del one["features"]
+        file.path.write_text(json.dumps(found, indent=1) + "\n")
+    drop_seal(run)
+    found = json.loads(run.results_file.read_text())
+    del found["sha256"]
+    run.results_file.path.write_text(json.dumps(found))
+
+
+def test_runs_of_earlier_versions_open_answer_and_resume(
+    run: RunDir, finished: Path, again: Callable[..., int], capsys: Capture
+) -> None:
+    strip_checksums(run)
+    assert run_cli(["report", str(run.path)]) == 0
+    assert run_cli(["reprobe", str(run.path)]) == 0
+    assert results(run.path) == results(finished)
+    capsys.readouterr()
+    assert run_cli(["verify", str(run.path)]) == 0
+    said = capsys.readouterr().out
+    assert "not covered  plan.json: written by an earlier version" in said
+    assert "as far as can be told" in said.splitlines()[-1]
+    assert again() == 0
+    assert results(run.path) == results(finished)
+
+
+def test_verify_says_what_is_whole(run: RunDir, capsys: Capture) -> None:
+    assert run_cli(["verify", str(run.path)]) == 0
+    said = capsys.readouterr().out
+    assert "samples.jsonl: 32 images" in said
+    assert ": 8 of 8" in said
+    assert said.endswith(f"{run.path} is whole\n")
+    damaged(run, shards(run)[2])
+    a_pipe(run, run.statistics_file.path)
+    run.results_file.unlink()
+    run.results_file.path.symlink_to("/etc/passwd")
+    assert run_cli(["verify", str(run.path), "--json"]) == 4
+    found = json.loads(capsys.readouterr().out)
+    wrong = {one["file"] for one in found["files"] if one["state"] == "damaged"}
+    assert not found["whole"]
+    assert wrong == {
+        next(one["file"] for one in found["files"] if one["file"].startswith("shards/")),
+        "statistics.safetensors",
+        "results.json",
+    }
+
+
+def test_verify_tells_an_unfinished_run_from_one_that_lost_shards(run: RunDir) -> None:
+    shards(run)[0].unlink()
+    lost = next(one for one in verify(run) if one.file.startswith("shards/"))
+    assert (lost.state, lost.detail) == ("missing", "7 of 8, and 8 were merged")
+    for file in (run.results_file, run.measured_file):
+        file.unlink()
+    assert all(one.sound for one in verify(run))
+
+
+def test_a_run_stopped_after_its_merge_is_unfinished_and_not_damaged(run: RunDir) -> None:
+    for file in (run.results_file, run.head_file):
+        file.unlink()
+    found = verify(run)
+    assert all(one.sound for one in found)
+    unfinished = {one.file for one in found if one.state == "unfinished"}
+    assert unfinished == {"results.json", "head.safetensors"}
+
+
+def test_a_run_that_an_earlier_version_keyed_is_refused_for_that_reason(
+    run: RunDir, again: Callable[..., int], capsys: Capture
+) -> None:
+    strip_checksums(run)
+    run.key_file.write_text("c" * 64 + "\n")
+    assert again() == 4
+    said = capsys.readouterr().err
+    assert "an earlier version of tuiprobe made it" in said
+    assert "differ" not in said
+
+
+# Names that are no text.
+
+
+def test_undecodable_names_of_images_cost_no_results(
+    small_checkpoint: Path, pictures: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(pictures, data)
+    for number, picture in enumerate(sorted(data.rglob("*.png"))[::3]):
+        picture.rename(os.fsdecode(os.fsencode(picture.parent) + b"/\xff%d.png" % number))
+    (data / "class0" / os.fsdecode(b"not\xfd.png")).write_bytes(b"no image")
+    directory = tmp_path / "run"
+    command = [*arguments(small_checkpoint, data, directory), "--sample", "97"]
+    command += ["--max-unreadable", "0.5"]
+    assert run_cli(command) == 0
+    found = results(directory)
+    assert [one["path"] for one in found["data"][0]["skipped"]] == ["class0/not\\udcfd.png"]
+    os.utime(data / "class1")
+    assert run_cli([str(one) for one in command]) == 0
+    assert "resuming: 97 of 97" in capsys.readouterr().err
+    assert all(one.state == "whole" for one in verify(RunDir(directory)))
+
+
+# Success without results.
+
+
+def deleted(path: Path) -> None:
+    shutil.rmtree(path)
+
+
+def moved(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+
+
+def replaced(path: Path) -> None:
+    moved(path)
+    path.mkdir()
+
+
+def emptied(path: Path) -> None:
+    deleted(path)
+    path.mkdir()
+
+
+def without_key(path: Path) -> None:
+    (path / "key").unlink()
+
+
+def without_lock(path: Path) -> None:
+    (path / "lock").unlink()
+
+
+def without_shards(path: Path) -> None:
+    shutil.rmtree(path / "shards")
+
+
+@pytest.mark.parametrize(
+    "harm", [deleted, moved, replaced, emptied, without_key, without_lock, without_shards]
+)
+def test_a_directory_that_goes_away_ends_the_run_in_one_sentence(
+    harm: Callable[[Path], None],
+    small_checkpoint: Path,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    path = tmp_path / "run"
+    during(monkeypatch, lambda: harm(path))
+    assert run_cli(arguments(small_checkpoint, pictures, path)) == 5
+    said = capsys.readouterr().err
+    assert "gone" in said or "another directory now" in said
+    assert "Traceback" not in said
+    assert not (path / "results.json").exists()
+    if harm in (deleted, moved):
+        assert not path.exists()  # not made anew
+    if harm in (replaced, emptied):
+        assert not list(path.iterdir())
+
+
+def test_a_lone_rank_says_who_is_missing(
+    run: RunDir, again: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    for path in shards(run)[1::3]:  # those of rank 1 of three
+        path.unlink()
+    run.results_file.unlink()
+    as_rank(monkeypatch, 2, world=3)
+    assert again() == 0
+    said = capsys.readouterr().err
+    assert "rank 2 of 3 is done, without results yet; 3 shards are missing of rank 1" in said
+    assert "not running on this machine: start what runs nowhere (RANK=1 WORLD_SIZE=3" in said
+    with other_process_holding(run, "lock-1"):
+        assert again() == 0
+    assert "3 shards are missing of rank 1, running on this machine" in capsys.readouterr().err
+    assert not run.results_file.exists()
+    as_rank(monkeypatch, 1, world=3)
+    assert again() == 0
+    assert run.results_file.exists()
+
+
+def test_a_rank_that_is_done_before_the_first_has_begun_leaves_a_run_to_go_on_with(
+    finished: Path,
+    small_checkpoint: Path,
+    pictures: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    command = arguments(small_checkpoint, pictures, tmp_path / "run")
+    as_rank(monkeypatch, 1)
+    assert run_cli(command) == 0
+    assert "rank 1 of 2 is done, without results yet" in capsys.readouterr().err
+    as_rank(monkeypatch, 0)
+    assert run_cli(command) == 0
+    assert results(tmp_path / "run") == results(finished)
+
+
+def test_fresh_leaves_a_run_alone_that_another_process_is_writing(
+    run: RunDir, again: Callable[..., int], capsys: Capture
+) -> None:
+    before = {path: path.read_bytes() for path in shards(run)}
+    for lock in ("lock", "lock-1"):
+        with other_process_holding(run, lock):
+            assert again("--fresh") == 5
+        assert "is being written by process" in capsys.readouterr().err
+        assert {path: path.read_bytes() for path in shards(run)} == before
+    run.at("log.txt").write_text("said before")
+    assert again("--fresh") == 0
+    assert "resuming" not in capsys.readouterr().err
+    assert run.at("log.txt").read_text() == "said before"
+
+
+@pytest.mark.parametrize("key", ["my house key", "a" * 64])
+def test_fresh_and_delete_touch_nothing_that_merely_holds_a_key(
+    key: str, again: Callable[..., int], tmp_path: Path, capsys: Capture
+) -> None:
+    place = tmp_path / "run"
+    place.mkdir()
+    (place / "key").write_text(key)
+    (place / "thesis.tex").write_text("precious")
+    assert again("--fresh") == 4
+    said = capsys.readouterr().err
+    assert "no run directory" in said
+    assert said.count("\n") <= 2
+    assert run_cli(["runs", "run", "--root", str(tmp_path), "--delete", "--yes"]) == 4
+    assert "is no run directory" in capsys.readouterr().err
+    assert sorted(path.name for path in place.iterdir()) == ["key", "thesis.tex"]

@@ -1,0 +1,211 @@
+"""Images whose representation is not finite: counted, listed, and in no figure."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.datasets.broden_tree import write_index, write_labels, write_map, write_picture
+from tests.measure.conftest import write_pictures
+from tests.measure.fake_run import FakeSet, write_run
+from tests.measure.partly_nan import build
+from tuiprobe import probe
+from tuiprobe.answer.ablation import Question, ablate
+from tuiprobe.answer.report import probe_directory
+from tuiprobe.cli.app import run_cli
+from tuiprobe.datasets.load import load_suite
+from tuiprobe.models.preflight_data import Setup, known_answer
+from tuiprobe.report.html import html
+from tuiprobe.report.latex import latex
+from tuiprobe.report.markdown import markdown
+from tuiprobe.report.summary import summary
+from tuiprobe.report.tables import tables
+from tuiprobe.results import Estimate, Report, given
+from tuiprobe.run.directory import RunDir
+
+MODEL = "py:tests.measure.partly_nan:build"
+BROKEN = {"class1/black.png": 0, "class4/black.png": 0, "class2/white.png": 255}
+
+
+def run(data: Path, output: Path, **options: object) -> Report:
+    options = {"workers": 0, "threads": 1, "batch_size": 16, "concepts": "none", **options}
+    return probe(MODEL, f"imagefolder:{data}", output=str(output), **options)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The same images, with and without those whose representation is not finite."""
+    root = tmp_path_factory.mktemp("pictures")
+    write_pictures(root / "without", 120, classes=6)
+    shutil.copytree(root / "without", root / "val")
+    for name, level in BROKEN.items():
+        Image.new("RGB", (48, 48), (level,) * 3).save(root / "val" / name)
+    (root / "other").mkdir()
+    (root / "without").rename(root / "other" / "val")
+    return root / "val", root / "other" / "val"
+
+
+@pytest.fixture(scope="module")
+def runs(folders: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    output = tmp_path_factory.mktemp("runs")
+    for name, folder in zip(("all", "finite"), folders, strict=True):
+        run(folder, output / name)
+    return output / "all", output / "finite"
+
+
+def estimates(found: object, path: str = "") -> dict[str, Estimate]:
+    """Every figure below, by its place."""
+    if isinstance(found, dict):
+        if found.keys() >= {"value", "low", "high", "n", "method"}:
+            return {path: Estimate.model_validate(found)}
+        parts = found.items()
+    else:
+        parts = enumerate(found) if isinstance(found, list | tuple) else ()
+    return {k: v for name, part in parts for k, v in estimates(part, f"{path}.{name}").items()}
+
+
+def test_every_figure_is_that_of_the_run_without_them(runs: tuple[Path, Path]) -> None:
+    ours, theirs = (Report.read(path / "results.json") for path in runs)
+    assert ours.robustness is not None
+    assert theirs.robustness is not None
+    assert ours.robustness.accuracies == theirs.robustness.accuracies
+    assert ours.directions is not None
+    assert {one.n for b in ours.directions.bases for c in b.curves for p in c.points
+            for one in (p.accuracy,) if given(one)} == {120}  # fmt: skip
+    parts = ("directions", "robustness", "outliers", "verdict")
+    found, expected = (
+        estimates({part: report.model_dump()[part] for part in parts}) for report in (ours, theirs)
+    )
+    assert found.keys() == expected.keys()
+    assert len(found) > 200
+    for place, figure in found.items():
+        assert figure.n == expected[place].n, place
+        # The runs take the images in another order, so sums may round otherwise.
+        assert figure.value == pytest.approx(expected[place].value, rel=1e-5, abs=1e-5), place
+    assert ours.outliers[0].images == theirs.outliers[0].images == 120
+    listed = {i.path for c in ours.outliers[0].top_images for i in (*c.largest, *c.smallest)}
+    assert not listed & BROKEN.keys()
+
+
+def test_every_format_says_how_many_and_which(runs: tuple[Path, Path]) -> None:
+    report = Report.read(runs[0] / "results.json")
+    (data,) = report.data
+    assert (data.measured, data.nonfinite, set(data.nonfinite_images)) == (123, 3, set(BROKEN))
+    (warning,) = (w for w in report.warnings if "finite" in w)
+    assert warning.startswith("3 of 123 images of val gave representations that are not finite")
+    for text in (markdown(report), html(report), summary(report)):
+        assert "3 of 123 images" in text
+        assert "class4/black.png" in text
+    assert "val: 3 of 123 images are left out" in latex(report)
+    found = tables(report)
+    assert found["nonfinite"].count("val,class") == 3
+    assert found["data"].splitlines()[1].endswith(",123,123,0,3,6")
+    plain = Report.read(runs[1] / "results.json")
+    assert not any("finite" in warning for warning in plain.warnings)
+    assert plain.data[0].nonfinite == 0
+
+
+def test_ablation_counts_the_finite_images(
+    runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for mean in ([], ["--mean"]):
+        answers = []
+        for path in runs:
+            question = ["--ablate", "channel:5,direction:1", *mean]
+            assert run_cli(["reprobe", str(path), *question, "--json"]) == 0
+            answers.append(json.loads(capsys.readouterr().out)["sets"][0])
+        assert answers[0].pop("nonfinite") == 3
+        assert answers[1].pop("nonfinite") == 0
+        assert answers[0] == answers[1]
+    assert run_cli(["reprobe", str(runs[0]), "--ablate", "channel:5"]) == 0
+    assert "n 120, 3 not finite and left out" in capsys.readouterr().out
+
+
+def test_all_images_not_finite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(12):
+        folder = tmp_path / "val" / f"class{number % 6}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (48, 48)).save(folder / f"{number}.png")
+    report = run(tmp_path / "val", tmp_path / "run")
+    assert report.data[0].nonfinite == report.data[0].measured == 12
+    assert "12 of 12 images of val gave representations that are not finite" in markdown(report)
+    reasons = {part.part: part.reason for part in report.not_run}
+    assert "finite representation" in reasons["directions"]
+    assert report.robustness is not None
+    top1 = report.robustness.accuracies[0].top1
+    assert not given(top1)
+    assert top1.reason == "no image with a finite representation"
+    assert report.verdict.outcome == "withheld"
+    answer, _ = ablate(RunDir(tmp_path / "run"), Question((3,), ()))
+    assert [one.reason for one in answer.not_run] == ["no image has a finite representation"]
+
+
+def test_a_head_is_fitted_to_the_finite_images(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "val", 96, classes=6)
+    for number in range(24):
+        black = Image.new("RGB", (48, 48))
+        black.save(tmp_path / "val" / f"class{number % 6}" / f"black{number}.png")
+    report = run(tmp_path / "val", tmp_path / "run", sample=60, head="probe")
+    assert report.directions is not None, report.not_run
+    assert "more are left out, because their representation is not finite" in report.directions.head
+
+
+def test_concepts_are_those_of_the_finite_images(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    root, rows, rng = tmp_path / "broden1_224", [], np.random.default_rng(0)
+    for i in range(150):
+        red = rng.random() < 0.5
+        color = (0, 0, 0) if i < 10 else (*((220, 40) if red else (40, 220)), 99)
+        write_picture(root / "images" / f"set/{i:03d}.png", color)
+        write_map(root / "images" / f"set/{i:03d}_color.png", np.full((8, 8), 1 if red else 2))
+        rows.append((f"set/{i:03d}.png", "train" if i % 2 else "val", 16, 16, 8, 8,
+                     f"set/{i:03d}_color.png", "", "", "", "", ""))  # fmt: skip
+    write_index(root, rows)
+    write_labels(root, ((1, "red-c", "color(75)"), (2, "green-c", "color(75)")))
+    report = run(folders[1], tmp_path / "run", concepts=f"broden:{root}")
+    assert report.concepts is not None, report.not_run
+    assert (report.concepts.train, report.concepts.val) == (70, 70)
+    assert report.concepts.not_finite == report.data[1].nonfinite == 10
+    assert "10 of 150 images of broden1_224" in "".join(report.warnings)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
+def test_not_a_bit_is_left_of_them(tmp_path: Path, value: float) -> None:
+    """Whether a value is infinite, or the length of h is, the rest is what it is without them."""
+    rng = np.random.default_rng(3)
+    weight = rng.standard_normal((8, 24)).astype("f4")
+    labels = rng.integers(0, 8, 300)
+    h = (weight[labels] + rng.standard_normal((300, 24))).astype("f4")
+    h[:, 4] += 30
+    broken = np.sort(rng.choice(300, 150, replace=False))
+    spoiled = h.copy()
+    spoiled[broken, 2] = value
+    kept = np.setdiff1d(np.arange(300), broken)
+    paths = {}
+    for name, (some, truth) in {"all": (spoiled, labels), "kept": (h[kept], labels[kept])}.items():
+        val = FakeSet(some, truth, classes=tuple("abcdefgh"))
+        paths[name] = write_run(tmp_path / name, {"val": val}, weight)
+    ours, theirs = probe_directory(paths["all"]), probe_directory(paths["kept"])
+    assert ours.directions == theirs.directions
+    assert ours.robustness == theirs.robustness
+    assert ours.data[0].nonfinite == 150
+    assert len(ours.data[0].nonfinite_images) == 100
+    assert "- and 130 more\n" in markdown(ours)
+    changed = {"nonfinite": 0, "top_images": ()}
+    pair = [one.outliers[0].model_copy(update=changed) for one in (ours, theirs)]
+    assert pair[0] == pair[1]
+
+
+def test_the_known_answer_takes_no_class_from_nan(tmp_path: Path) -> None:
+    (tmp_path / "class0").mkdir()
+    for number in range(8):
+        Image.new("RGB", (48, 48)).save(tmp_path / "class0" / f"{number}.png")
+    encoder, images = build(), load_suite(f"imagefolder:{tmp_path}").sets[tmp_path.name]
+    setup = Setup(encoder.preprocess, None, (0,), encoder.classifier.classes, ())
+    assert known_answer(encoder, images, images.samples, 0.9, setup).hits == 0

@@ -1,0 +1,65 @@
+"""ObjectNet by its own names, beside ImageNet's classes, over trees in the real layouts."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tests.datasets.trees import OBJECTNET, write_trees
+from tuiprobe import miniature
+from tuiprobe.catalog.accuracies import SHIFTS
+from tuiprobe.results import NotRun, Report, given
+from tuiprobe.run.arrays import read_arrays
+from tuiprobe.run.directory import RunDir
+
+TEMPLATE = "a photo of a {}."
+
+
+def test_objectnet_is_answered_by_imagenets_rows_and_by_its_own_names(tmp_path: Path) -> None:
+    write_trees(tmp_path)
+    (tmp_path / "templates.txt").write_text(TEMPLATE)
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "tuiprobe", "--headless", "--suite", "auto", "--sample", "12",
+            "--templates", "templates.txt", "--workers", "0", "--threads", "1", "--output", "run",
+        ],
+        cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "TUIPROBE_DATA": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    run = RunDir(tmp_path / "run")
+    found = Report.read(run.results_file).robustness
+    assert found is not None
+    # both protocols, each named
+    usual = next(one for one in found.accuracies if one.data == "objectnet")
+    (own,) = found.own_names
+    assert (own.data, usual.classes) == ("objectnet", len(OBJECTNET))
+    assert "3 class names of its own" in own.head
+    assert not isinstance(own.accuracy, NotRun)
+    assert given(own.accuracy.top1)
+    model, tokenizer, _ = miniature.build("mini_clip")
+    with torch.inference_mode():
+        names = [OBJECTNET[folder][0] for folder in sorted(OBJECTNET)]
+        rows = model.encode_text(tokenizer([TEMPLATE.replace("{}", n) for n in names])).double()
+    stored, _ = read_arrays(run.features_file("objectnet"))
+    guess = (stored["features"] @ (rows / rows.norm(dim=1, keepdim=True)).numpy().T).argmax(1)
+    labels = np.repeat(np.arange(3), 4)[stored["ids"]]  # four images a class, by path
+    assert own.accuracy.top1.value == np.mean(guess == labels)
+    # every published baseline, on both axes, for all five shifts
+    assert not isinstance(found.effective, NotRun)
+    assert {one.baseline for one in found.effective} == {
+        "standard", "standard_and_low", "timm_imagenet1k"
+    }  # fmt: skip
+    assert found.effective[0].target == SHIFTS
+    axes = {(one.target[0], one.axis) for one in found.effective if len(one.target) == 1}
+    assert ("objectnet", "own classes") in axes
+    assert ("imagenet_v2", "own classes") not in axes
+    restricted = {one.data: one.id_own_classes for one in found.accuracies}
+    assert given(restricted["imagenet_a"])
+    assert not given(restricted["imagenet_v2"])
+    assert "by its own class names" in (run.path / "report.md").read_text()

@@ -1,0 +1,230 @@
+"""The preflight of a run: what it refuses, warns of, keeps, and the known answer on ImageNet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.stats import binomtest
+from torch import nn
+from torchvision.transforms.functional import pil_to_tensor
+
+from tests.measure.conftest import SMALL
+from tuiprobe import probe
+from tuiprobe.catalog.accuracies import published_row
+from tuiprobe.datasets import Suite
+from tuiprobe.datasets.base import Sample
+from tuiprobe.errors import DataError, TuiprobeError, WeightsError
+from tuiprobe.events import Event
+from tuiprobe.measure.preflight import preflight
+from tuiprobe.measure.shards import split_into_shards
+from tuiprobe.models import Encoder, Head
+from tuiprobe.models.doctor import check_answer
+from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.models.labels import imagenet_names, imagenet_wnids
+from tuiprobe.models.preflight_data import SAMPLE, sample_of
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.preflight_file import read_preflight
+from tuiprobe.spec import RunSpec
+
+NAME = "timm:resnet50.a1_in1k"
+SIZE = 224
+
+
+class ImageNet:
+    """50,000 images whose colour says what a stand-in encoder answers, right or wrong."""
+
+    source, notes = "imagefolder:/imagenet", ()
+
+    def __init__(self, accuracy: float) -> None:
+        self.classes = imagenet_wnids()
+        self.samples = [Sample(i, f"{i}.png", i % 1000) for i in range(50_000)]
+        self._right = np.random.default_rng(0).random(50_000) < accuracy
+        self.opened = 0
+
+    def answer(self, sample: Sample) -> int:
+        assert sample.label is not None
+        return sample.label if self._right[sample.id] else (sample.label + 1) % 1000
+
+    def open(self, sample: Sample) -> Image.Image:
+        self.opened += 1
+        answer = self.answer(sample)
+        return Image.new("RGB", (2, 2), (answer // 256, answer % 256, 0))
+
+
+def encoder() -> Encoder:
+    """Returns an encoder under a published name, which reads its answer from the colour."""
+
+    def preprocess(image: Image.Image) -> torch.Tensor:
+        tensor = pil_to_tensor(image)[:, :1, :1].float() / 255
+        return tensor.expand(3, SIZE, SIZE)
+
+    def forward(images: torch.Tensor) -> torch.Tensor:
+        codes = (images[:, :, 0, 0] * 255).round()
+        wanted = (codes[:, 0] * 256 + codes[:, 1]).long().clamp(max=999)
+        return nn.functional.one_hot(wanted, 1000).float()
+
+    return Encoder(
+        name=NAME, architecture="resnet50", representation="pooled", width=1000, loader="timm",
+        tag="a1_in1k", weights=WeightsInfo(kind="pretrained", source="hub", digest="d"),
+        preprocessing=PreprocessingInfo(
+            size=(SIZE, SIZE), mean=(0.0,) * 3, std=(1.0,) * 3, interpolation="bicubic", source="t"
+        ),
+        module=nn.Linear(1, 1), preprocess=preprocess, forward=forward,
+        classifier=Head(torch.eye(1000), None, imagenet_names(), source="classifier"),
+    )  # fmt: skip
+
+
+def plan(one: Encoder, data: Any, **options: Any) -> Any:
+    return SimpleNamespace(
+        spec=RunSpec(model=NAME, data="d", **options),
+        encoder=one,
+        suite=Suite("s", "d", {"val": data}),
+        shards={"val": split_into_shards("val", np.arange(4), 4, None)},
+        key="k",
+    )
+
+
+@pytest.fixture
+def published() -> float:
+    row = published_row(NAME, SIZE)
+    assert row is not None
+    assert row.imagenet is not None
+    return row.imagenet
+
+
+def test_the_published_accuracy_is_found_again(published: float, tmp_path: Path) -> None:
+    data = ImageNet(published)
+    directory = RunDir(tmp_path)
+    preflight(plan(encoder(), data), directory, lambda event: None)
+    assert data.opened == SAMPLE == 500
+    checks = {check.name: check for check in read_preflight(directory)}
+    answer = checks["known answer"]
+    hits = sum(data.answer(s) == s.label for s in sample_of(data))
+    interval = binomtest(hits, 500).proportion_ci(0.95, method="wilson")
+    assert answer.status == "pass"
+    expected = f"accuracy {hits / 500:.3f} ({interval.low:.3f} to {interval.high:.3f}) on 500"
+    assert expected in answer.detail
+    assert f"published {published:.3f}" in answer.detail
+    assert "as ImageNet validation has" in checks["image count"].detail
+    # It agreed once: a resumed run does not ask again, and keeps what was found.
+    preflight(plan(encoder(), data), directory, lambda event: None)
+    assert data.opened == 500
+    assert {check.name: check for check in read_preflight(directory)} == checks
+
+
+def test_another_accuracy_ends_the_run(published: float, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"known answer of val: accuracy .* published") as error:
+        preflight(plan(encoder(), ImageNet(published - 0.15)), RunDir(tmp_path), lambda e: None)
+    assert error.value.exit_code == 3
+    assert "none of the parts that differ explains it" in str(error.value)
+
+
+def test_other_weights_sizes_and_samples_have_no_known_answer(tmp_path: Path) -> None:
+    one, data = encoder(), ImageNet(0.5)
+    one.weights = WeightsInfo(kind="checkpoint", source="mine.pt", digest="d")
+    assert check_answer(one, data, None, None).status == "skip"
+    one = encoder()
+    one.preprocessing = one.preprocessing.model_copy(update={"size": (97, 97)})
+    assert check_answer(one, data, None, None).status == "skip"
+    data.samples = data.samples[:49_999]
+    assert check_answer(encoder(), data, None, None).status == "skip"
+    assert data.opened == 0
+
+
+def broken_normalisation(one: Encoder) -> None:
+    sound = one.preprocess
+    one.preprocess = lambda image: sound(image) * 2
+
+
+def broken_mode(one: Encoder) -> None:
+    one.module.train()
+
+
+def broken_weights(one: Encoder) -> None:
+    next(one.module.parameters()).data.fill_(float("inf"))
+
+
+def broken_preprocessing(one: Encoder) -> None:
+    one.preprocess = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("break_it", "check"),
+    [
+        (broken_normalisation, "normalisation"),
+        (broken_mode, "eval mode"),
+        (broken_weights, "weights"),
+        (broken_preprocessing, "normalisation: TypeError"),
+    ],
+)
+def test_a_broken_encoder_ends_the_run_before_the_first_image(
+    break_it: Callable[[Encoder], None], check: str, tmp_path: Path
+) -> None:
+    one, data = encoder(), ImageNet(0.8)
+    break_it(one)
+    with pytest.raises(WeightsError, match=f"preflight, {check}"):
+        preflight(plan(one, data), RunDir(tmp_path), lambda event: None)
+    assert data.opened == 0
+
+
+def test_weights_of_zeros_are_warned_of_in_events_and_report(tmp_path: Path) -> None:
+    from tuiprobe.run.preflight_file import warnings_of
+
+    one = encoder()
+    one.module = one.tower = nn.Linear(4, 4, bias=False)
+    one.module.requires_grad_(False).eval().weight.zero_()
+    events: list[Event] = []
+    preflight(plan(one, ImageNet(0.8)), RunDir(tmp_path), events.append)
+    said = "preflight, zero weights: 1 of 1 matrices of the vision tower hold nothing but zeros"
+    assert any(e.kind == "warning" and e.message.startswith(said) for e in events)
+    assert any(w.startswith(said) for w in warnings_of(read_preflight(RunDir(tmp_path))))
+
+
+def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(
+    published: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only restoring the label map restores the answer, the data are to blame."""
+    from tuiprobe.models.preflight import Check
+
+    said = Check("known answer", "fail", "accuracy .1", "restoring the label map restores it")
+    monkeypatch.setattr("tuiprobe.measure.preflight.check_answer", lambda *a: said)
+    with pytest.raises(DataError, match="restoring the label map") as error:
+        preflight(plan(encoder(), ImageNet(published)), RunDir(tmp_path), lambda event: None)
+    assert error.value.exit_code == 4
+
+
+def test_warnings_are_told_and_other_ranks_write_nothing(tmp_path: Path) -> None:
+    data = SimpleNamespace(
+        samples=[Sample(i, f"{i}.png", i % 3) for i in range(6)], classes=("0", "1", "2"),
+        source="imagefolder:d", notes=(),
+    )  # fmt: skip
+    events: list[Event] = []
+    preflight(plan(encoder(), data), RunDir(tmp_path), events.append, rank=1)
+    assert any("preflight, label map of val: 3 index folders" in e.message for e in events)
+    assert read_preflight(RunDir(tmp_path)) == ()
+
+
+def test_a_diverged_checkpoint_is_refused_by_a_run(
+    small_checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    state = load_file(small_checkpoint)
+    name = next(n for n, t in state.items() if t.ndim > 1)
+    state[name].view(-1)[0] = float("nan")
+    save_file(state, tmp_path / "w.safetensors")
+    with pytest.raises(TuiprobeError, match=rf"{name} holds values that are not finite") as error:
+        probe(
+            SMALL, f"imagefolder:{pictures}", checkpoint=str(tmp_path / "w.safetensors"),
+            output=str(tmp_path / "run"), threads=1, workers=0, sample=8,
+        )  # fmt: skip
+    assert error.value.exit_code == 3
+    assert "preflight, weights" in (tmp_path / "run" / "events-0.jsonl").read_text()
+    assert not (tmp_path / "run" / "results.json").exists()

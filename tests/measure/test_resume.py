@@ -1,0 +1,235 @@
+"""Killed, interrupted, resumed, shared out: the figures are those of one undisturbed run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.measure.conftest import Run, command, job
+
+
+def results(directory: Path) -> dict:
+    found = json.loads((directory / "results.json").read_text())
+    del found["timings"], found["sha256"]
+    return found
+
+
+def wait_for_shards(directory: Path, count: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(directory.glob("shards/*.safetensors"))) < count:
+        assert time.monotonic() < deadline, "no shard was published"
+        assert process.poll() is None, "the run ended too early"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def whole(small_checkpoint: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("runs") / "whole"
+    arguments = command(*job(small_checkpoint, pictures, directory, "--layers", "layer*"))
+    subprocess.run(arguments, check=True, capture_output=True)
+    return directory
+
+
+@pytest.fixture
+def undisturbed(whole: Path, tmp_path: Path) -> dict:
+    shutil.copytree(whole, tmp_path / "whole")
+    return results(whole)
+
+
+def test_killed_half_way_and_started_again(
+    undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path, tuiprobe: Run
+) -> None:
+    arguments = job(small_checkpoint, pictures, tmp_path / "killed", "--layers", "layer*")
+    process = subprocess.Popen(command(*arguments), cwd=tmp_path, stderr=subprocess.DEVNULL)
+    wait_for_shards(tmp_path / "killed", 5, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed" / "results.json").exists()
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "killed").glob("shards/*")}
+    again = tuiprobe(*arguments)
+    assert again.returncode == 0, again.stderr
+    assert "resuming" in again.stderr
+    assert all(p.stat().st_mtime_ns == time for p, time in before.items())
+    assert results(tmp_path / "killed") == undisturbed
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_runs_keep_a_partial_report_and_can_be_finished(
+    number: signal.Signals,
+    undisturbed: dict,
+    small_checkpoint: Path,
+    pictures: Path,
+    tmp_path: Path,
+    tuiprobe: Run,
+) -> None:
+    directory = tmp_path / "interrupted"
+    arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
+    process = subprocess.Popen(command(*arguments), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    wait_for_shards(directory, 4, process)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    partial = results(directory)
+    assert partial["title"].startswith("PARTIAL")
+    assert 16 <= partial["data"][0]["measured"] < 96
+    assert any("the same command resumes" in warning for warning in partial["warnings"])
+    assert tuiprobe(*arguments).returncode == 0
+    assert results(directory) == undisturbed
+
+
+def test_a_cancel_file_stops_the_run(
+    small_checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "cancelled"
+    process = subprocess.Popen(
+        command(*job(small_checkpoint, pictures, directory)), stderr=subprocess.DEVNULL
+    )
+    wait_for_shards(directory, 1, process)
+    (directory / "cancel").touch()
+    assert process.wait(60) in (130, 0)  # 0 if it was faster than the file
+    assert (directory / "results.json").exists()
+
+
+def test_two_ranks_give_what_one_gives(
+    undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "ranks"
+    arguments = command(*job(small_checkpoint, pictures, directory, "--layers", "layer*"))
+    ranks = [
+        subprocess.Popen(
+            arguments,
+            env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [process.communicate(timeout=200)[1] for process in ranks]
+    assert [process.returncode for process in ranks] == [0, 0], said
+    assert results(directory) == undisturbed
+    assert len(list(directory.glob("events-*.jsonl"))) == 2
+
+
+def test_worker_processes_change_nothing(
+    undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path, tuiprobe: Run
+) -> None:
+    directory = tmp_path / "workers"
+    done = tuiprobe(
+        *job(small_checkpoint, pictures, directory, "--layers", "layer*", "--workers", "2")
+    )
+    assert done.returncode == 0, done.stderr
+    found = results(directory)
+    assert found["spec"].pop("workers") == 2
+    assert undisturbed["spec"].pop("workers") == 0
+    assert found == undisturbed
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_keeps_what_is_measured(
+    number: signal.Signals, small_checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "group"
+    arguments = job(small_checkpoint, pictures, directory, "--workers", "2")
+    process = subprocess.Popen(
+        command(*arguments), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_for_shards(directory, 2, process)
+    os.killpg(process.pid, number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert results(directory)["data"][0]["measured"] >= 8
+
+
+def test_a_worker_that_is_killed_ends_the_run_with_a_cause(
+    small_checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "killed"
+    arguments = job(small_checkpoint, pictures, directory, "--workers", "1")
+    process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
+    wait_for_shards(directory, 1, process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in (5, 0), said  # 0 if all batches were decoded already
+    assert "Traceback" not in said
+    assert process.returncode == 0 or "a process that decodes images died" in said
+
+
+def test_ranks_do_not_race_for_a_fresh_start(
+    small_checkpoint: Path, pictures: Path, tmp_path: Path, tuiprobe: Run
+) -> None:
+    done = tuiprobe(
+        *job(small_checkpoint, pictures, tmp_path / "run", "--fresh"),
+        env={**os.environ, "RANK": "0", "WORLD_SIZE": "2"},
+    )
+    assert done.returncode == 2
+    assert "delete the run directory first" in done.stderr
+
+
+def test_a_damaged_shard_is_measured_again(
+    undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path, tuiprobe: Run
+) -> None:
+    directory = tmp_path / "whole"
+    shard = sorted(directory.glob("shards/*"))[2]
+    content = bytearray(shard.read_bytes())
+    content[-5] ^= 1
+    shard.write_bytes(content)
+    again = tuiprobe(*job(small_checkpoint, pictures, directory, "--layers", "layer*"))
+    assert again.returncode == 0, again.stderr
+    assert "checksum does not match" in again.stderr
+    assert results(directory) == undisturbed
+
+
+def test_another_number_of_threads_is_not_mixed_in_silently(
+    undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path, tuiprobe: Run
+) -> None:
+    directory = tmp_path / "whole"
+    sorted(directory.glob("shards/*"))[0].unlink()
+    arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
+    arguments[arguments.index("--threads") + 1] = "2"
+    refused = tuiprobe(*arguments)
+    assert refused.returncode == 4
+    assert "threads 1 then, 2 now" in refused.stderr
+    mixed = tuiprobe(*arguments, "--mix")
+    assert mixed.returncode == 0, mixed.stderr
+    assert any("--mix" in warning for warning in results(directory)["warnings"])
+
+
+def test_another_run_is_refused_and_fresh_starts_anew(
+    undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path, tuiprobe: Run
+) -> None:
+    directory = tmp_path / "whole"
+    other = tuiprobe(*job(small_checkpoint, pictures, directory, "--sample", "20"))
+    assert other.returncode == 4
+    assert "holds another run" in other.stderr
+    assert results(directory) == undisturbed
+    fresh = tuiprobe(*job(small_checkpoint, pictures, directory, "--sample", "20", "--fresh"))
+    assert fresh.returncode == 0, fresh.stderr
+    assert results(directory)["data"][0]["measured"] == 20
+
+
+def test_a_second_writer_is_refused(
+    small_checkpoint: Path, pictures: Path, tmp_path: Path, tuiprobe: Run
+) -> None:
+    arguments = job(small_checkpoint, pictures, tmp_path / "busy")
+    process = subprocess.Popen(command(*arguments), stderr=subprocess.DEVNULL)
+    wait_for_shards(tmp_path / "busy", 1, process)
+    process.send_signal(signal.SIGSTOP)
+    second = tuiprobe(*arguments)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert second.returncode == 5
+    assert f"is being written by process {process.pid} on" in second.stderr
+
+
+def test_reprobing_gives_the_same_answers(undisturbed: dict, tmp_path: Path, tuiprobe: Run) -> None:
+    assert tuiprobe("reprobe", tmp_path / "whole").returncode == 0
+    assert results(tmp_path / "whole") == undisturbed

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tuiprobe.errors import UsageError
+from tuiprobe.measure.ranks import Rank, current_rank
+from tuiprobe.measure.shards import split_into_shards
+
+
+@given(st.integers(1, 500), st.integers(1, 40), st.none() | st.integers(1, 9))
+def test_shards_hold_every_sample_once_in_order(n: int, batch: int, per_shard: int | None) -> None:
+    shards = split_into_shards("val", np.arange(n), batch, per_shard)
+    batches = [b for shard in shards for b in shard.batches]
+    assert np.concatenate(batches).tolist() == list(range(n))
+    assert all(len(b) == batch for b in batches[:-1])
+    assert [s.number for s in shards] == list(range(len(shards)))
+    assert [s.start for s in shards] == [int(s.batches[0][0]) for s in shards]
+
+
+def test_enough_shards_for_a_jackknife_where_there_are_enough_images() -> None:
+    for n in (16 * 32, 2304, 5000, 50_000):
+        shards = split_into_shards("val", np.arange(n), 32, None)
+        assert len(shards) >= 16
+        assert max(len(s.batches) for s in shards) <= 8
+
+
+@given(st.integers(1, 12), st.integers(1, 60))
+def test_every_shard_belongs_to_exactly_one_rank(world: int, shards: int) -> None:
+    for index in range(shards):
+        assert sum(Rank(r, world).owns(index) for r in range(world)) == 1
+
+
+def test_ranks_come_from_torchrun() -> None:
+    assert current_rank({}) == Rank(0, 1, 0)
+    assert current_rank({"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1"}) == Rank(5, 8, 1)
+    for wrong in ({"RANK": "2", "WORLD_SIZE": "2"}, {"RANK": "x"}, {"LOCAL_WORLD_SIZE": "2"}):
+        with pytest.raises(UsageError):
+            current_rank(wrong)

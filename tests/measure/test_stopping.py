@@ -1,0 +1,269 @@
+"""SIGINT, SIGTERM and SIGKILL at every stage: an exit code, a sentence, nobody left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.measure.conftest import write_pictures
+from tuiprobe.measure.stopping import Interrupted, current, listening
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")
+
+KEPT = "what is measured is kept, and the same command resumes"
+SLOW = """
+import sys, time
+from tuiprobe.measure import stages, stopping
+stopping._GRACE_SECONDS = 2
+name = {name!r}
+real = getattr(stages, name, None)
+def slow(*arguments, **options):
+    print("at", name, file=sys.stderr, flush=True)
+    time.sleep(600)
+if real is not None:
+    setattr(stages, name, slow)
+from tuiprobe.cli import run_cli
+sys.exit(run_cli(sys.argv[1:]))
+"""
+"""The program, but a stage takes long, and a process that hangs is ended sooner."""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns 48 images, one of them red."""
+    root = tmp_path_factory.mktemp("data") / "photos"
+    write_pictures(root, 48)
+    Image.new("RGB", (16, 16), (255, 0, 0)).save(root / "class0" / "red.png")
+    return root
+
+
+class Started:
+    """A run in a process group of its own, whose standard error is read until a word appears."""
+
+    def __init__(self, arguments: list[str], log: Path, fault: str) -> None:
+        self.log = log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                arguments,
+                stdout=subprocess.DEVNULL,
+                stderr=file,
+                env={**os.environ, "FAULT": fault},
+                start_new_session=True,
+            )
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def until(self, condition: Callable[[], object], seconds: float = 60) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, self.said
+            assert self.process.poll() is None, self.said
+            time.sleep(0.02)
+
+    def until_said(self, words: str) -> None:
+        self.until(lambda: words in self.said)
+
+    def children(self) -> list[int]:
+        pid = self.process.pid
+        return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def ended(self, seconds: float) -> int:
+        return self.process.wait(seconds)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def gone(pids: list[int], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while any(map(alive, pids)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+Start = Callable[..., Started]
+
+
+@pytest.fixture
+def start(data: Path, tmp_path: Path) -> Iterator[Start]:
+    """Returns a function that starts a run; what lives on is killed after the test."""
+    runs: list[Started] = []
+
+    def run(*more: str, fault: str = "", slow: str = "", workers: int = 2) -> Started:
+        arguments = [
+            sys.executable, "-c", SLOW.format(name=slow),
+            "--headless", "--model", "py:tests.measure.faulty:build",
+            "--data", f"imagefolder:{data}", "--output", str(tmp_path / "run"),
+            "--batch-size", "4", "--threads", "1", "--workers", str(workers), *more,
+        ]  # fmt: skip
+        runs.append(Started(arguments, tmp_path / f"log-{len(runs)}", fault))
+        return runs[-1]
+
+    yield run
+    for one in runs:
+        if one.process.poll() is None:
+            os.killpg(one.process.pid, signal.SIGKILL)
+            one.process.wait()
+
+
+@pytest.mark.parametrize(
+    ("number", "stage", "more"),
+    [
+        (signal.SIGTERM, "load", []),
+        (signal.SIGINT, "load", []),
+        (signal.SIGTERM, "preflight", []),
+        (signal.SIGTERM, "merge_set", []),
+        (signal.SIGINT, "probe_directory", []),
+        (signal.SIGTERM, "load", ["--model", "py:tests.measure.faulty:healthy"]),
+        (signal.SIGTERM, "probe_directory", ["--model", "py:tests.measure.faulty:healthy"]),
+    ],
+)
+def test_a_signal_outside_the_images_ends_the_run_at_once(
+    number: signal.Signals, stage: str, more: list[str], start: Start, tmp_path: Path
+) -> None:
+    run = start(*more, fault=f"{stage}:hang", slow=stage, workers=0)
+    run.until_said(f"at {stage}")
+    run.process.send_signal(number)
+    assert run.ended(5) == 130
+    assert f"stopped by {number.name}; {KEPT}" in run.said
+    assert "Traceback" not in run.said
+    again = start(*more, workers=0)
+    assert again.ended(60) == 0, again.said  # no lock is left
+
+
+def test_workers_that_hang_do_not_keep_a_stop_waiting(start: Start) -> None:
+    run = start(fault="decode:hang")
+    run.until_said("at decode")
+    workers = run.children()
+    assert len(workers) == 2
+    os.killpg(run.process.pid, signal.SIGTERM)
+    assert run.ended(10) == 130, run.said
+    assert f"stopped by SIGTERM; {KEPT}" in run.said
+    assert gone(workers, 2)
+
+
+@pytest.mark.parametrize("place", ["decode", "forward"])
+def test_a_process_that_hangs_is_ended_after_a_while(place: str, start: Start) -> None:
+    run = start(fault=f"{place}:hang", workers=0 if place == "decode" else 2)
+    run.until_said(f"at {place}")
+    workers = run.children()
+    run.process.send_signal(signal.SIGINT)
+    assert run.ended(10) == 130
+    assert f"the run did not stop within seconds; {KEPT}" in run.said
+    assert gone(workers, 2)
+
+
+def test_a_second_signal_ends_a_process_that_hangs_at_once(start: Start) -> None:
+    run = start(fault="decode:hang", workers=0)
+    run.until_said("at decode")
+    run.process.send_signal(signal.SIGTERM)
+    run.process.send_signal(signal.SIGTERM)  # as `timeout` and torchrun do: the same request
+    time.sleep(0.7)
+    assert run.process.poll() is None
+    run.process.send_signal(signal.SIGINT)
+    assert run.ended(1) == 130
+    assert f"stopped at once by a second SIGINT; {KEPT}" in run.said
+
+
+def test_a_second_signal_ends_a_partial_report_at_once(start: Start, tmp_path: Path) -> None:
+    run = start(fault="forward:doze", slow="merge_set")
+    run.until_said("at forward")
+    assert list((tmp_path / "run" / "shards").iterdir())
+    run.process.send_signal(signal.SIGTERM)
+    run.until_said("at merge_set")
+    time.sleep(3)  # longer than a process that hangs is given
+    assert run.process.poll() is None
+    run.process.send_signal(signal.SIGTERM)
+    assert run.ended(1) == 130
+
+
+def test_no_decoding_process_outlives_a_killed_engine(start: Start) -> None:
+    run = start(fault="decode:hang")
+    run.until_said("at decode")
+    workers = run.children()
+    assert len(workers) == 2
+    run.process.kill()
+    run.process.wait()
+    assert gone(workers, 1)
+
+
+def test_a_run_that_was_killed_starts_again_at_once(start: Start) -> None:
+    for _ in range(4):
+        run = start(fault="decode:hang")
+        run.until_said("at decode")  # that is, it holds the lock
+        run.process.kill()
+        run.process.wait()
+    assert start().ended(60) == 0
+
+
+def of_group(process: Path, group: int) -> bool:
+    try:
+        return process.name.isdecimal() and os.getsid(int(process.name)) == group
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_ranks_that_fail_end_with_their_launcher(data: Path, tmp_path: Path) -> None:
+    arguments = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "--no-python", sys.executable, "-m", "tuiprobe",
+        "--headless", "--model", "py:tests.measure.faulty:build",
+        "--data", f"imagefolder:{data}", "--output", str(tmp_path / "run"),
+        "--batch-size", "2", "--threads", "1", "--workers", "2",
+    ]  # fmt: skip
+    run = Started(arguments, tmp_path / "log", "forward:RuntimeError")
+    run.until(lambda: "the run failed with RuntimeError" in run.said, 120)
+    assert run.ended(60) == 1
+    assert "exitcode  : 5" in run.said
+    assert gone([int(p.name) for p in Path("/proc").iterdir() if of_group(p, run.process.pid)], 5)
+
+
+def ask(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(0.01)  # the handler runs between two steps of the interpreter
+
+
+def test_from_python_a_request_raises_at_once_where_nothing_is_measured() -> None:
+    with listening() as signals:
+        with listening() as inner:
+            assert inner is signals is current()
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            ask(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_from_python_a_request_waits_for_the_next_check_and_a_second_one_does_not() -> None:
+    with listening() as signals, signals.deferred():
+        ask(signal.SIGINT)
+        with pytest.raises(Interrupted, match="SIGINT"):
+            signals.check()
+        ask(signal.SIGINT)  # passed on by somebody: the same request
+        time.sleep(0.6)
+        with pytest.raises(Interrupted):
+            ask(signal.SIGINT)
+
+
+def test_a_request_after_the_last_check_is_not_lost() -> None:
+    with listening() as signals:
+        waiting = signals.deferred()
+        waiting.__enter__()
+        ask(signal.SIGTERM)
+        with pytest.raises(Interrupted, match="SIGTERM"):
+            waiting.__exit__(None, None, None)

@@ -1,0 +1,1 @@
+"""A run directory to answers: every probe is asked, from files alone."""

@@ -1,0 +1,184 @@
+"""``tuiprobe reprobe RUN --ablate``: accuracies without named channels and directions.
+
+Reads the run's stored representations in blocks and keeps every answer in the run directory, under
+a name made from the question and from the files it was answered from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from tuiprobe.checksums import read_json, write_json
+from tuiprobe.errors import DataError, RunError, UsageError
+from tuiprobe.files import DamagedFileError
+from tuiprobe.probes.ablation.targeted import BlockedSet, ablate_set, ablation_span
+from tuiprobe.probes.ablation.targeted_result import SetAblation, SetNotRun, TargetedAblation
+from tuiprobe.probes.algebra import fixed_threads
+from tuiprobe.run.arrays import refuse_other
+from tuiprobe.run.block_reader import BlockReader
+from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.head_file import read_head
+from tuiprobe.run.records import (
+    MeasuredRecord,
+    SampleRecord,
+    SetRecord,
+    read_measured,
+    read_plan,
+    read_samples,
+)
+
+ROWS = 2048
+_PART = re.compile(r"(channel|direction):([0-9]{1,9})")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What to ablate.
+
+    Attributes:
+        channels: Numbers of channels of the final representation.
+        directions: Numbers of right singular vectors of the head, by singular value, from 0.
+        centred: Whether those are of W minus its mean row.
+        replaced_by: ``zero``, or ``mean`` over the images of a set.
+    """
+
+    channels: tuple[int, ...]
+    directions: tuple[int, ...]
+    centred: bool = False
+    replaced_by: Literal["zero", "mean"] = "zero"
+
+
+def parse_question(texts: Sequence[str], *, centred: bool = False, mean: bool = False) -> Question:
+    """Reads ``channel:17,direction:3``; several texts add up.
+
+    Raises:
+        UsageError: If a part is neither.
+
+    >>> parse_question(["channel:17,direction:3", "channel:2"]).channels
+    (2, 17)
+    """
+    found: dict[str, set[int]] = {"channel": set(), "direction": set()}
+    for part in (part.strip() for text in texts for part in text.split(",")):
+        match = _PART.fullmatch(part)
+        if match is None:
+            raise UsageError(
+                f"--ablate: {part!r} is neither channel:NUMBER nor direction:NUMBER; "
+                "separate several by commas"
+            )
+        found[match.group(1)].add(int(match.group(2)))
+    channels, directions = (tuple(sorted(found[kind])) for kind in ("channel", "direction"))
+    return Question(channels, directions, centred, "mean" if mean else "zero")
+
+
+def ablate(directory: RunDir, question: Question) -> tuple[TargetedAblation, bool]:
+    """Answers a question, from the run's cache where it was asked before.
+
+    Returns:
+        The answer, and whether it came from the cache.
+
+    Raises:
+        UsageError: If a channel or direction does not exist.
+        DataError: If the run has no head or no labelled set, or a file is missing or damaged.
+    """
+    kept = directory.answer_file(_name(directory, question))
+    if kept.exists():
+        with suppress(DataError, ValidationError):
+            value, _ = read_json(kept, directory.plan_file)
+            return TargetedAblation.model_validate(value), True
+    answer = _answer(directory, question)
+    with suppress(RunError):  # another's run may not be ours to write to
+        write_json(kept, answer.model_dump(mode="json"))
+    return answer, False
+
+
+def _name(directory: RunDir, question: Question) -> str:
+    """Changes with the question and with the files of the run; a merge rewrites the second."""
+    digest = hashlib.sha256(repr(question).encode())
+    for file in (directory.measured_file, directory.plan_file):
+        digest.update(file.read_bytes())
+    with BlockReader(directory.head_file) as head:
+        digest.update(head.checksum.encode())
+    return digest.hexdigest()[:24]
+
+
+@fixed_threads()
+def _answer(directory: RunDir, question: Question) -> TargetedAblation:
+    found = read_head(directory)
+    if isinstance(found, str):
+        raise DataError(f"{directory.path} has no head, so nothing can be ablated: {found}")
+    head, answers = found
+    span = ablation_span(head, question.channels, question.directions, centred=question.centred)
+    plan, samples = read_plan(directory), read_samples(directory)
+    measured = read_measured(directory).sets
+    sets: list[SetAblation] = []
+    not_run: list[SetNotRun] = []
+    for one in plan.sets:
+        reason = _reason(measured, one, answers)
+        if reason is not None:
+            not_run.append(SetNotRun(name=one.name, reason=reason))
+            continue
+        with BlockReader(directory.features_file(one.name)) as file:
+            refuse_other(file.entry, file.checksum, measured[one.name].features)
+            blocked = _blocked(file, one.name, head, samples[one.name], answers[one.name])
+            answer = ablate_set(head, blocked, span, question.replaced_by)
+        if isinstance(answer, SetNotRun):
+            not_run.append(answer)
+        else:
+            sets.append(answer)
+    return TargetedAblation(
+        key=plan.key,
+        channels=question.channels,
+        directions=question.directions,
+        matrix="W minus its mean row" if question.centred else "W",
+        replaced_by=question.replaced_by,
+        sets=tuple(sets),
+        not_run=tuple(not_run),
+    )
+
+
+def _reason(
+    measured: Mapping[str, MeasuredRecord],
+    one: SetRecord,
+    answers: Mapping[str, NDArray[np.int64]],
+) -> str | None:
+    """Why a set has no accuracy; None where it has one."""
+    if one.name not in measured:
+        return "no image was measured yet"
+    if not one.classes:
+        return "the images carry no labels"
+    if one.name not in answers:
+        return "its classes are not among those of the head"
+    return None
+
+
+def _blocked(
+    file: BlockReader,
+    name: str,
+    head: HeadArrays,
+    samples: dict[int, SampleRecord],
+    answers: NDArray[np.int64],
+) -> BlockedSet:
+    shape = file.shape("features")
+    if len(shape) != 2 or shape[1] != head.weight.shape[1] or shape[0] == 0:
+        raise DamagedFileError(
+            f"{file.entry}: representations of shape {shape} do not fit a head of "
+            f"{head.weight.shape[1]} channels"
+        )
+    try:
+        labels = np.array([samples[i].label for i in file.read("ids").tolist()], dtype=np.int64)
+    except (KeyError, TypeError) as error:
+        raise DamagedFileError(f"{file.entry}: an image has no label in samples.jsonl") from error
+    if labels.shape != shape[:1]:
+        raise DamagedFileError(f"{file.entry}: {labels.size} ids for {shape[0]} images")
+    return BlockedSet(name, partial(file.blocks, "features", ROWS), labels, answers)

@@ -1,0 +1,110 @@
+"""``tuiprobe --headless``: one run a model, narrated at stderr, summarised at stdout."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuiprobe.cli.narration import narrated
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.events import Event, Listener
+from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, listening
+from tuiprobe.plaintext import plain
+from tuiprobe.spec import (
+    DEFAULT_MODEL,
+    RunSpec,
+    make_spec,
+)
+
+if TYPE_CHECKING:
+    from tuiprobe.measure.stages import Outcome
+
+
+def run_models(
+    models: list[str],
+    *,
+    data: str | None,
+    output: Path | None,
+    fresh: bool,
+    mix: bool,
+    options: dict[str, Any],
+    debug: bool = False,
+) -> int:
+    """Runs every model; one that fails does not stop the others.
+
+    Args:
+        models: Specs of encoders; the embedded default if empty.
+        data: Data source; the miniature if None.
+        output: The run directory; with several models, the directory of their run directories.
+        fresh: Start anew.
+        mix: Accept shards of another fingerprint.
+        options: Further fields of the RunSpec.
+        debug: Print the traceback of what failed.
+
+    Returns:
+        The exit code: the first that is not 0.
+    """
+    specs = [make_spec(model, data, options) for model in models or [DEFAULT_MODEL]]
+    with listening(owner=True), narrated() as listen:
+        try:
+            if len(specs) > 1:
+                return _run_several(specs, output or Path("runs"), fresh, mix, listen, debug)
+            return _run_one(specs[0], output, fresh, mix, listen)
+        except KeyboardInterrupt as reason:  # before or after the images: nothing can be lost
+            listen(Event("interrupted", f"stopped by {reason or 'SIGINT'}; {KEPT}"))
+            return INTERRUPTED
+        except TuiprobeError as error:
+            listen(Event("failed", str(error)))
+            if debug:
+                traceback.print_exception(error)
+            return error.exit_code
+
+
+def _run_one(spec: RunSpec, output: Path | None, fresh: bool, mix: bool, listen: Listener) -> int:
+    from tuiprobe.measure.run import run
+
+    return _report(run(spec, output=output, fresh=fresh, mix=mix, listen=listen))
+
+
+def _run_several(
+    specs: list[RunSpec], runs: Path, fresh: bool, mix: bool, listen: Listener, debug: bool
+) -> int:
+    from tuiprobe.compare.side_by_side import write_side_by_side
+    from tuiprobe.measure.run import run_several
+
+    ends = run_several(specs, runs=runs, fresh=fresh, mix=mix, listen=listen)
+    codes, merged = [], []
+    for spec, end in zip(specs, ends, strict=True):
+        if isinstance(end, Interrupted):
+            listen(Event("interrupted", f"{spec.model}: stopped by {end}; {KEPT}"))
+            codes.append(INTERRUPTED)
+        elif isinstance(end, TuiprobeError):  # it was told of when it happened
+            if debug:
+                traceback.print_exception(end)
+            codes.append(end.exit_code)
+        else:
+            codes.append(_report(end))
+            merged += [end.directory] if end.merged else []
+    if len(merged) > 1:
+        print(plain(f"comparison: {write_side_by_side(merged, runs)}"), file=sys.stderr)
+    return next((code for code in codes if code), 0)
+
+
+def _report(outcome: Outcome) -> int:
+    """Writes the reports of a run that has ended and says where; returns its exit code."""
+    from tuiprobe.report import write_reports
+
+    if outcome.merged:
+        sys.stdout.write(write_reports(outcome.directory))
+        sys.stdout.flush()
+    print(_last_line(outcome), file=sys.stderr)
+    return 0 if outcome.complete else INTERRUPTED
+
+
+def _last_line(outcome: Outcome) -> str:
+    what = "report" if outcome.merged else "run"
+    of = " of an UNTRAINED network" if outcome.untrained else ""
+    path = outcome.directory.path
+    return plain(f"{what}{of}: {path / 'report.md' if outcome.merged else path}")

@@ -1,0 +1,89 @@
+"""``tuiprobe reprobe``: all probes again from what a run measured, or one ablation."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tuiprobe.errors import UsageError
+
+if TYPE_CHECKING:
+    from tuiprobe.run.directory import RunDir
+
+
+def reprobe(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    ablate: Annotated[
+        list[str] | None,
+        typer.Option(help="Accuracies without these, e.g. channel:17,direction:3."),
+    ] = None,
+    mean: Annotated[
+        bool, typer.Option("--mean", help="Ablate to the mean over the images, not to zero.")
+    ] = False,
+    centred: Annotated[
+        bool, typer.Option("--centred", help="Directions are those of W minus its mean row.")
+    ] = False,
+    baseline: Annotated[
+        Path | None,
+        typer.Option(help="CSV of models and accuracies: a further baseline, kept in the run."),
+    ] = None,
+    concept_share: Annotated[
+        float | None,
+        typer.Option(help="Part of an image from which a concept counts as present."),
+    ] = None,
+    balance: Annotated[
+        str | None, typer.Option(help="AP of concepts: calibrated, or sample (of negatives).")
+    ] = None,
+    negatives: Annotated[
+        str | None, typer.Option(help="Images without a concept that count: annotated or all.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the ablation as JSON.")] = False,
+) -> None:
+    """Recompute results and reports of a finished run, without model or images.
+
+    With --ablate nothing is recomputed: the accuracies without the named channels and directions
+    are printed, and kept in the run directory.
+    """
+    from tuiprobe.run.directory import RunDir
+
+    directory = RunDir(run)
+    changes = {"concept_share": concept_share, "balance": balance, "negatives": negatives}
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if ablate:
+        if changes:
+            raise UsageError("--ablate answers about accuracies; ask for concepts apart from it")
+        if baseline is not None:
+            raise UsageError("--baseline is about effective robustness; --ablate does not use it")
+        _ablate(directory, ablate, mean, centred, as_json)
+        return
+    if mean or centred or as_json:
+        raise UsageError("--mean, --centred and --json belong to --ablate")
+    from tuiprobe.answer.report import probe_directory
+    from tuiprobe.probes.robustness.baselines import keep_baseline
+    from tuiprobe.report import write_reports
+    from tuiprobe.run.records import change_spec, read_plan
+
+    with directory.locked():
+        if baseline is not None:
+            keep_baseline(directory, read_plan(directory).sets, str(baseline))
+        if changes:
+            change_spec(directory, changes)
+        directory.results_file.write_text(probe_directory(directory).to_json())
+        print(write_reports(directory), end="")
+
+
+def _ablate(directory: RunDir, texts: list[str], mean: bool, centred: bool, as_json: bool) -> None:
+    from tuiprobe.answer.ablation import ablate, parse_question
+    from tuiprobe.plaintext import json_text
+    from tuiprobe.report.ablation import ablation_text
+
+    answer, cached = ablate(directory, parse_question(texts, centred=centred, mean=mean))
+    if cached:
+        print("answered before: read from the run directory", file=sys.stderr)
+    if as_json:
+        print(json_text(answer.model_dump(mode="json")))
+    else:
+        print(ablation_text(answer), end="")

@@ -1,0 +1,152 @@
+"""``tuiprobe runs``: all runs with what they found; deletes those that are named."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tuiprobe.errors import UsageError
+
+if TYPE_CHECKING:
+    from tuiprobe.results import Report
+    from tuiprobe.run.listing import RunRow
+
+HEADINGS = ("run", "state", "images", "kurtosis", "P", "top-1", "shifts", "verdict")
+
+
+def runs(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help="Parts of name, model, data, state or verdict; all must be there."),
+    ] = None,
+    root: Annotated[Path, typer.Option(help="Where run directories are kept.")] = Path("runs"),
+    sort: Annotated[
+        str, typer.Option(help="changed, name, state, model, images, kurtosis, ...")
+    ] = "changed",
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Delete the runs that are listed, after asking.")
+    ] = False,
+    correlate: Annotated[
+        bool,
+        typer.Option("--correlate", help="Do signatures go with effective robustness?"),
+    ] = False,
+    by: Annotated[
+        str | None, typer.Option(help="Baseline for --correlate; the one most runs have.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List runs, the latest first: state, figures with half their interval, verdict."""
+    from tuiprobe.run.listing import SORTS, list_runs
+    from tuiprobe.run.listing import as_json as plain_row
+
+    if sort not in SORTS:
+        raise UsageError(f"--sort {sort!r}: choose among {', '.join(SORTS)}")
+    if not root.is_dir():
+        raise UsageError(f"{root} is no directory; name one with --root")
+    rows = list_runs(root, words or ())
+    if sort != "changed":
+        rows.sort(key=SORTS[sort], reverse=sort not in ("name", "state", "model"))
+    if delete and correlate:
+        raise UsageError("--delete and --correlate are two questions; ask one")
+    if by is not None and not correlate:
+        raise UsageError("--by belongs to --correlate")
+    if delete:
+        _delete(rows, words or [], yes)
+        return
+    if correlate:
+        _correlate(rows, by, as_json)
+        return
+    if as_json:
+        print(json.dumps({"schema_version": 1, "runs": [plain_row(row) for row in rows]}, indent=1))
+        return
+    print(table(rows), end="")
+    if not rows:
+        print("no run matches" if words else f"no runs in {root}", file=sys.stderr)
+
+
+def _correlate(rows: list[RunRow], by: str | None, as_json: bool) -> None:
+    from tuiprobe.compare.correlation import correlate
+    from tuiprobe.compare.correlation_text import correlation_text
+    from tuiprobe.files import DamagedFileError
+    from tuiprobe.plaintext import json_text
+    from tuiprobe.report import read_report
+    from tuiprobe.run.directory import RunDir
+
+    def read(row: RunRow) -> Report | str:
+        try:
+            return read_report(RunDir(row.path))
+        except DamagedFileError as error:
+            return str(error)
+
+    finished = [row for row in rows if row.state in ("complete", "partial")]
+    found = correlate(((row.name, read(row)) for row in finished), by)
+    if as_json:
+        print(json_text(found.model_dump(mode="json")))
+    else:
+        print(correlation_text(found), end="")
+
+
+def table(rows: list[RunRow]) -> str:
+    """The runs as aligned columns.
+
+    >>> table([])
+    ''
+    """
+    from tuiprobe.plaintext import plain
+    from tuiprobe.report.short import short
+
+    if not rows:
+        return ""
+    cells = [HEADINGS] + [
+        (
+            plain(row.name),
+            row.state,
+            str(row.images),
+            short(row.kurtosis),
+            short(row.persistence),
+            short(row.accuracy),
+            short(row.shifts),
+            row.outcome or "-",
+        )
+        for row in rows
+    ]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(HEADINGS))]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _delete(rows: list[RunRow], words: list[str], yes: bool) -> None:
+    from tuiprobe.plaintext import plain
+    from tuiprobe.run.directory import RunDir, delete_run
+
+    if not words:
+        raise UsageError("--delete takes words that say which runs, for example a part of a name")
+    running = [row.name for row in rows if not row.deletable]
+    if running:
+        raise UsageError(f"still running, so nothing is deleted: {', '.join(running)}")
+    if not rows:
+        raise UsageError("no run matches, so nothing is deleted")
+    for row in rows:
+        print(plain(str(row.path)), file=sys.stderr)
+    if not yes and not _confirmed(len(rows)):
+        print("nothing was deleted", file=sys.stderr)
+        return
+    for row in rows:
+        delete_run(RunDir(row.path))
+        print(plain(str(row.path)))
+
+
+def _confirmed(count: int) -> bool:
+    if not sys.stdin.isatty():
+        raise UsageError("--delete asks first and there is no terminal to ask at; add --yes")
+    print(f"delete {'this run' if count == 1 else f'these {count} runs'}? [y/N] ", end="",
+          file=sys.stderr, flush=True)  # fmt: skip
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,1 +1,0 @@
-"""One file a command: options to a call, results to text."""

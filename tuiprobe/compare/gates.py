@@ -1,0 +1,146 @@
+"""Gates of ``tuiprobe compare --fail-if``: a condition on the difference of two reports.
+
+``FIGURE differs``, ``FIGURE < NUMBER`` and the like; the number is compared with second less
+first. ``FIGURE.low`` and ``FIGURE.high`` are the ends of that difference's interval. A place in
+front, ``SET:`` or ``SET/LAYER:``, says where; without one the gate holds for all sets and for the
+final representation. ``verdict differs`` and ``channels differ`` ask for the verdict and for the
+set of persistent channels.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from tuiprobe.compare.differences import Comparison, Difference
+from tuiprobe.errors import UsageError
+from tuiprobe.plaintext import plain
+from tuiprobe.report.text import number
+from tuiprobe.results import given
+
+_GATE = re.compile(
+    r"\s*(?:(?P<place>.+):)?\s*(?P<name>[A-Za-z_][\w.]*)\s*"
+    r"(?:(?P<differs>differs?)|(?P<sign><=|>=|<|>)\s*(?P<value>[-+0-9.eE]+))\s*"
+)
+_SIGNS: Final[dict[str, Callable[[float, float], bool]]] = {
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One condition.
+
+    Attributes:
+        text: As the user wrote it.
+        place: Set, or set and layer; empty for all sets.
+        name: Of the figure.
+        end: ``value``, ``low`` or ``high`` of the difference.
+        sign: How it is compared; empty for ``differs``.
+        limit: What it is compared with.
+    """
+
+    text: str
+    place: str
+    name: str
+    end: str
+    sign: str
+    limit: float
+
+
+def parse_gate(text: str) -> Gate:
+    """Reads a condition.
+
+    Raises:
+        UsageError: it is none.
+
+    >>> parse_gate("val: kurtosis.high < -0.5").limit, parse_gate("verdict differs").name
+    (-0.5, 'verdict')
+    """
+    match = _GATE.fullmatch(text)
+    try:
+        if match is None:
+            raise ValueError
+        limit = float(match["value"] or 0)
+    except ValueError as error:
+        raise UsageError(
+            f"--fail-if {plain(text)!r} is no condition; write 'FIGURE differs' or "
+            "'FIGURE < NUMBER', for example 'kurtosis.high < -0.5' or 'val: top1 < -0.01'"
+        ) from error
+    name, end = match["name"], "value"
+    if match["sign"]:
+        stem, _, last = name.rpartition(".")
+        if last in ("low", "high") and stem:
+            name, end = stem, last
+    return Gate(text.strip(), (match["place"] or "").strip(), name, end, match["sign"] or "", limit)
+
+
+def tripped(gate: Gate, found: Comparison) -> list[str]:
+    """Why a gate trips, one sentence each; empty where it does not.
+
+    A figure that one of the reports lacks trips the gate: what cannot be answered is no pass.
+
+    Raises:
+        UsageError: no figure has this name, or none at this place.
+    """
+    if gate.name == "verdict" and not gate.sign:
+        first, second = found.outcomes
+        return [] if found.same_outcome else [f"the verdict went from {first} to {second}"]
+    if gate.name == "channels" and not gate.sign:
+        return _channels(gate, found)
+    chosen = [one for one in found.differences if _matches(gate, one)]
+    if not chosen:
+        raise UsageError(_unknown(gate, found))
+    return [reason for one in chosen if (reason := _reason(gate, one))]
+
+
+def _channels(gate: Gate, found: Comparison) -> list[str]:
+    if not found.channels:
+        return ["the persistent channels of these two cannot be compared"]
+    return [
+        f"persistent channels on {plain(data)}: gone {list(first)}, new {list(second)}"
+        for data, (_, first, second) in found.channels.items()
+        if gate.place in ("", data) and (first or second)
+    ]
+
+
+def _matches(gate: Gate, one: Difference) -> bool:
+    """Whether a gate speaks of this figure; a short name also means the end of a dotted one."""
+    if gate.name not in (one.name, one.name.rpartition(".")[0]):
+        return False
+    if gate.name != one.name and not one.name.endswith(".value"):
+        return False
+    if not gate.place:
+        return not one.inner
+    return gate.place in (one.data, f"{one.data}/{one.tap}") and (
+        "/" in gate.place or not one.inner
+    )
+
+
+def _reason(gate: Gate, one: Difference) -> str:
+    where = f"{plain(one.data)}/{plain(one.tap)}: {one.name}"
+    if not given(one.difference):
+        return f"{where} cannot be compared: {plain(one.difference.reason)}"
+    told = f"{where} changed by {number(one.difference.value)}"
+    if one.difference.low is not None and one.difference.high is not None:
+        told += f" [{number(one.difference.low)}, {number(one.difference.high)}]"
+    if not gate.sign:
+        if one.differs is None:
+            return f"{where} has no interval, so whether it differs is unknown"
+        return told if one.differs else ""
+    value = getattr(one.difference, gate.end)
+    if value is None:
+        return f"{where} has no interval"
+    return told if _SIGNS[gate.sign](value, gate.limit) else ""
+
+
+def _unknown(gate: Gate, found: Comparison) -> str:
+    names = sorted({one.name for one in found.differences})
+    places = sorted({one.data for one in found.differences})
+    return plain(
+        f"--fail-if {gate.text!r}: no such figure in both reports; figures are "
+        f"{', '.join(names)}; sets are {', '.join(places)}"
+    )

@@ -1,0 +1,132 @@
+"""The concept set of a run: opened with the data, its labels kept sparsely, probed from files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.datasets import Suite
+from tuiprobe.datasets.base import Stamp
+from tuiprobe.datasets.concepts import (
+    Annotation,
+    Concept,
+    ConceptDataset,
+    concept_dataset,
+    load_concepts,
+    with_concepts,
+)
+from tuiprobe.events import Event, Listener
+from tuiprobe.files import DamagedFileError
+from tuiprobe.measure.decoding import choose_workers
+from tuiprobe.measure.plan import Plan
+from tuiprobe.measure.workers import Source, reading_ahead
+from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
+from tuiprobe.run.concept_labels import read_labels
+from tuiprobe.run.directory import RunDir
+from tuiprobe.spec import NO_CONCEPTS, RunSpec
+
+PART = "concepts"
+
+
+_TOGETHER = 64  # images whose labels one message of a worker process carries
+
+
+def add_concepts(suite: Suite, spec: RunSpec) -> Suite:
+    """Returns the suite with the concept set that the user, or else the suite, names.
+
+    Raises:
+        UsageError: If there is no such kind of source.
+        DataError: If the source cannot be used.
+    """
+    source = suite.concepts if spec.concepts is None else spec.concepts
+    if source is None or source == NO_CONCEPTS:
+        return suite
+    return with_concepts(suite, load_concepts(source))
+
+
+def write_labels(plan: Plan, directory: RunDir, listen: Listener) -> None:
+    """Publishes the labels of the planned images; nothing where there is no concept set.
+
+    They are read once, and again where the images or their maps may have changed since.
+
+    Raises:
+        DataError: Naming the file and the entry that cannot be used.
+    """
+    dataset = concept_dataset(plan.suite)
+    if dataset is None or plan.suite.concept_set is None:
+        return
+    images = _stamped(dataset, plan.stamps[plan.suite.concept_set])
+    if _there(directory, images):
+        return
+    shards = plan.shards[plan.suite.concept_set]
+    ids = np.concatenate([batch for shard in shards for batch in shard.batches])
+    message = f"reading what is in {len(ids)} images of {plan.suite.concept_set}"
+    listen(Event("stage", message, {"stage": "concepts"}))
+    annotations = _read(dataset, ids, choose_workers(plan.spec.workers, len(ids)))
+    counts = [len(one.concepts) for one in annotations]
+    annotated = np.zeros((len(ids), len(dataset.categories)), dtype=np.uint8)
+    for row, one in enumerate(annotations):
+        annotated[row, list(one.annotated)] = 1
+    place = {category: g for g, category in enumerate(dataset.categories)}
+    arrays: Arrays = {
+        "ids": ids,
+        "indptr": np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        "indices": np.concatenate([one.concepts for one in annotations]).astype(np.int32),
+        "shares": np.concatenate([one.shares for one in annotations]).astype(np.float32),
+        "annotated": annotated,
+        "train": np.array([one.train for one in annotations], dtype=np.uint8),
+        "category_of": np.array([place[c.category] for c in dataset.concepts], dtype=np.int64),
+    }
+    metadata = {
+        "names": json.dumps(unique_names(dataset.concepts)),
+        "categories": json.dumps(dataset.categories),
+        "digest": dataset.digest,
+        "images": images,
+        "key": plan.key,
+    }
+    write_arrays(directory.concepts_file, arrays, metadata)
+
+
+def _stamped(dataset: ConceptDataset, stamps: Mapping[int, Stamp]) -> str:
+    content = [dataset.source, [(i, one.size, one.changed) for i, one in stamps.items()]]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _there(directory: RunDir, images: str) -> bool:
+    """Whether the labels are there, whole, and of these very images."""
+    try:
+        read_labels(directory)
+        _, metadata = read_own_arrays(directory, directory.concepts_file)
+    except DamagedFileError:
+        return False
+    return metadata.get("images") == images
+
+
+def unique_names(concepts: Sequence[Concept]) -> list[str]:
+    """Returns the name of each concept, with its category where two share one.
+
+    >>> unique_names([Concept("orange", "color"), Concept("orange", "object"), Concept("dog", "o")])
+    ['color:orange', 'object:orange', 'dog']
+    """
+    seen = Counter(concept.name for concept in concepts)
+    return [one.name if seen[one.name] == 1 else f"{one.category}:{one.name}" for one in concepts]
+
+
+def _read(dataset: ConceptDataset, ids: NDArray[np.int64], workers: int) -> list[Annotation]:
+    samples = [dataset.samples[i] for i in ids.tolist()]
+    source = Source(
+        batches=[
+            range(first, min(first + _TOGETHER, len(samples)))
+            for first in range(0, len(samples), _TOGETHER)
+        ],
+        read=lambda place: dataset.annotation(samples[place]),
+        collate=list,
+        name=lambda place: f"the labels of {samples[place].path}",
+    )
+    with reading_ahead(source, workers) as batches:
+        return [one for some in batches for one in some]

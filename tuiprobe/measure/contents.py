@@ -1,0 +1,171 @@
+"""Whether a run directory rests on the images that are there now.
+
+Every shard stores the digests of its images, and ``samples.jsonl`` their stamps. While source and
+stamp are as they were, an image is not read again. Where they differ, because a folder was moved,
+copied or touched, its content decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from tuiprobe.datasets.base import Stamp
+from tuiprobe.datasets.content import DIGEST_BYTES, digest_of
+from tuiprobe.errors import DataError
+from tuiprobe.events import Event, Listener
+from tuiprobe.files import DamagedFileError
+from tuiprobe.measure.plan import KEYED_CONTENTS, Plan
+from tuiprobe.measure.plan_record import record_of
+from tuiprobe.measure.shards import Shard
+from tuiprobe.plaintext import encodable
+from tuiprobe.run.arrays import read_arrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import read_plan, read_samples
+
+_READERS = 8  # threads: reading waits for the disk or the network, and hashing holds no lock
+_TOGETHER = 256  # images handed to them at once: so many are read in vain where one differs
+
+
+def compare_contents(
+    plan: Plan, directory: RunDir, published: Sequence[Shard], listen: Listener
+) -> bool:
+    """Makes sure that published shards rest on the images of the plan.
+
+    Args:
+        plan: The run as planned now.
+        directory: Its directory.
+        published: The shards that are kept, in processing order.
+        listen: Told if contents are read.
+
+    Returns:
+        Whether ``plan.json`` and ``samples.jsonl`` must be written anew, since they tell of other
+        places or times than the plan does.
+
+    Raises:
+        DataError: Naming the first image whose content is not what was measured.
+    """
+    recorded = _recorded(plan, directory)
+    doubtful = {
+        (shard.set_name, shard.number): ids
+        for shard in published
+        if (ids := _doubtful(plan, shard, recorded.get(shard.set_name, {})))
+    }
+    if doubtful:
+        count = sum(len(ids) for ids in doubtful.values())
+        listen(
+            Event(
+                "stage",
+                f"comparing the contents of {count:,} images with what was measured",
+                {"stage": "compare"},
+            )
+        )
+    with ThreadPoolExecutor(_READERS) as readers:
+        for shard in published:
+            ids = doubtful.get((shard.set_name, shard.number), [])
+            _compare(plan, directory, shard, ids, readers)
+    return recorded != plan.stamps or not _plan_is(plan, directory)
+
+
+def refuse_other_images(plan: Plan, directory: RunDir) -> None:
+    """Names the image for which a directory has another key than the plan.
+
+    Only what the key holds is looked at: sizes, and the contents of the first images of each set.
+
+    Raises:
+        DataError: If the directory was begun with the same list of images, but one of them differs.
+    """
+    try:
+        if directory.read_key() in (None, plan.key):
+            return
+        listed = read_samples(directory)
+        digests = {
+            name: _first_digests(directory, shards[0]) for name, shards in plan.shards.items()
+        }
+    except (DamagedFileError, ValueError, TypeError, AttributeError):
+        return
+    for name, dataset in plan.suite.sets.items():
+        found = listed.get(name, {})
+        samples = {i: dataset.samples[i] for i in plan.stamps[name]}
+        if [(record.id, record.path, record.label) for record in found.values()] != [
+            (i, encodable(sample.path), sample.label) for i, sample in samples.items()
+        ]:
+            return
+        for place, (i, stamp) in enumerate(plan.stamps[name].items()):
+            differs = found[i].size != stamp.size
+            if place < KEYED_CONTENTS and i in digests[name] and not differs:
+                differs = digest_of(dataset, dataset.samples[i]) != digests[name][i]
+            if differs:
+                raise _differs(plan, directory, name, i)
+
+
+def _recorded(plan: Plan, directory: RunDir) -> dict[str, dict[int, Stamp]]:
+    """Stamps of the sets that are still read from the same source."""
+    try:
+        sources = {one.name: one.source for one in read_plan(directory).sets}
+        listed = read_samples(directory)
+    except (DamagedFileError, ValueError, TypeError, AttributeError):
+        return {}  # without a record, the contents decide
+    return {
+        name: {i: Stamp(record.size, record.changed) for i, record in listed.get(name, {}).items()}
+        for name, dataset in plan.suite.sets.items()
+        if sources.get(name) == dataset.source
+    }
+
+
+def _doubtful(plan: Plan, shard: Shard, recorded: Mapping[int, Stamp]) -> list[int]:
+    """Images of a shard that may have changed since they were measured."""
+    stamps = plan.stamps[shard.set_name]
+    ids = (i for batch in shard.batches for i in batch.tolist())
+    return [i for i in ids if stamps[i].changed is None or recorded.get(i) != stamps[i]]
+
+
+def _compare(
+    plan: Plan, directory: RunDir, shard: Shard, ids: list[int], readers: ThreadPoolExecutor
+) -> None:
+    dataset = plan.suite.sets[shard.set_name]
+    measured = _digests(directory, shard) if ids else {}
+    for some in _pieces(ids):
+        found = readers.map(lambda i: digest_of(dataset, dataset.samples[i]), some)
+        for i, digest in zip(some, list(found), strict=True):
+            if measured.get(i) != digest:
+                raise _differs(plan, directory, shard.set_name, i)
+
+
+def _pieces(ids: list[int]) -> Iterator[list[int]]:
+    for first in range(0, len(ids), _TOGETHER):
+        yield ids[first : first + _TOGETHER]
+
+
+def _digests(directory: RunDir, shard: Shard) -> dict[int, bytes]:
+    path = directory.shard_file(shard.set_name, shard.number)
+    arrays, _ = read_arrays(path)
+    ids, digests = arrays.get("images"), arrays.get("digests")
+    if ids is None or digests is None or digests.shape != (ids.size, DIGEST_BYTES):
+        raise DamagedFileError(f"{path} is damaged: it does not say which images it holds")
+    rows = digests.astype(np.uint8)
+    return {int(i): row.tobytes() for i, row in zip(ids.reshape(-1), rows, strict=True)}
+
+
+def _first_digests(directory: RunDir, shard: Shard) -> dict[int, bytes]:
+    if not directory.shard_file(shard.set_name, shard.number).exists():
+        return {}
+    return _digests(directory, shard)
+
+
+def _plan_is(plan: Plan, directory: RunDir) -> bool:
+    try:
+        return read_plan(directory) == record_of(plan)
+    except DamagedFileError:
+        return False
+
+
+def _differs(plan: Plan, directory: RunDir, set_name: str, sample_id: int) -> DataError:
+    dataset = plan.suite.sets[set_name]
+    return DataError(
+        f"{dataset.samples[sample_id].path} of {dataset.source} is not the image that "
+        f"{directory.path} was begun with: its content differs. Choose another --output, or "
+        "--fresh to measure all images anew"
+    )

@@ -1,0 +1,210 @@
+"""Images through the encoder, shard by shard, each published whole."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+
+from tuiprobe.datasets.content import DIGEST_BYTES
+from tuiprobe.errors import RunError
+from tuiprobe.events import Event, Listener
+from tuiprobe.measure.decoding import Batch, choose_workers, decode_batches
+from tuiprobe.measure.live import LiveView
+from tuiprobe.measure.plan import Plan
+from tuiprobe.measure.shards import Shard
+from tuiprobe.measure.stopping import StopRequest
+from tuiprobe.measure.tap_statistics import INNER_TOP_K, MAX_ROWS, TapMeasure
+from tuiprobe.measure.unreadable import UnreadableLimit
+from tuiprobe.models import Tap
+from tuiprobe.results import Fingerprint
+from tuiprobe.run.arrays import Arrays, write_arrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.spec import FINAL_TAP
+
+
+class Extraction:
+    """Measures shards and publishes them.
+
+    Args:
+        plan: What to measure.
+        directory: Where shards go.
+        fingerprint: Stored in every shard.
+        live: Shown while it runs.
+        stop: Asked between batches.
+        limit: Told about unreadable images.
+        listen: Told about published shards and memory that ran out.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        directory: RunDir,
+        fingerprint: Fingerprint,
+        live: LiveView,
+        stop: StopRequest,
+        limit: UnreadableLimit,
+        listen: Listener,
+    ) -> None:
+        self._plan, self._directory, self._fingerprint = plan, directory, fingerprint
+        self._live, self._stop, self._limit, self._listen = live, stop, limit, listen
+        self._pieces = 1  # forward passes a batch is cut into; grows when memory runs out
+
+    @property
+    def preprocess(self) -> Any:
+        """RGB image to the tensor that the encoder takes."""
+        return self._plan.encoder.preprocess
+
+    def run(self, shards: Sequence[Shard]) -> None:
+        """Measures the shards in order; what is published stays whatever happens.
+
+        Raises:
+            Interrupted: If a stop was asked for.
+            RunError: If one image alone does not fit into memory, or nothing can be written.
+        """
+        pending = list(shards)
+        while pending:
+            try:
+                with closing(self._stream(pending)) as measured:
+                    for _ in measured:
+                        pending.pop(0)
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+                self._cut_batches(error)
+
+    def _cut_batches(self, error: Exception) -> None:
+        if self._pieces >= self._plan.spec.batch_size:
+            raise RunError(
+                "out of memory with one image at a time; use a smaller model or --device cpu"
+            ) from error
+        self._pieces *= 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        message = (
+            f"out of memory: batches are cut into {self._pieces} pieces from here on, so the "
+            "figures are no longer bit-equal to those of a run that is not cut"
+        )
+        self._listen(Event("warning", message))
+
+    def _stream(self, shards: Sequence[Shard]) -> Generator[Shard]:
+        spec = self._plan.spec
+        workers = choose_workers(spec.workers, sum(shard.size for shard in shards))
+        plan = self._plan
+        decoding = decode_batches(shards, plan.suite.sets, plan.stamps, self.preprocess, workers)
+        with decoding as batches:
+            for shard in list(shards):
+                self.begin(shard)
+                for batch in islice(batches, len(shard.batches)):
+                    self.take(batch)
+                self.publish()
+                yield shard
+
+    def begin(self, shard: Shard) -> None:
+        """Starts a shard; what was measured of an unfinished one is dropped."""
+        self._current = _Current(shard, self._new_measures(shard))
+        self._live.begin_shard(shard, self._current.measures)
+
+    def take(self, batch: Batch) -> None:
+        """Measures the next batch of the shard.
+
+        Raises:
+            Interrupted: If a stop was asked for.
+            DataError: If an image changed since the run was planned, or too many cannot be read.
+        """
+        self._stop.check()
+        current = self._current
+        dataset = self._plan.suite.sets[current.shard.set_name]
+        batch.refuse_changed(dataset)
+        current.seen += batch.seen
+        current.digests += batch.digests
+        samples = dataset.samples
+        for sample_id, reason in batch.skipped:
+            self._limit.add(current.shard.set_name, samples[sample_id], reason)
+        current.skipped += batch.skipped
+        if len(batch.ids):
+            for images, some in self._cut(batch):
+                features = self._forward(images, some, current.measures)
+                current.features.append(features.float().cpu())
+            current.ids.append(batch.ids)
+        self._live.advance(len(batch.ids), len(batch.skipped))
+
+    def publish(self) -> None:
+        """Writes the shard's file; from here on nothing can undo it."""
+        current, shard = self._current, self._current.shard
+        arrays: Arrays = {
+            f"{name}/{field}": value
+            for name, measure in current.measures.items()
+            for field, value in measure.arrays().items()
+        }
+        width = self._plan.encoder.width
+        arrays["features"] = torch.cat([torch.empty(0, width), *current.features]).numpy()
+        arrays["ids"] = torch.cat([torch.empty(0, dtype=torch.int64), *current.ids]).numpy()
+        arrays["images"] = np.array(current.seen, dtype=np.int64)
+        arrays["digests"] = np.frombuffer(current.digests, np.uint8).reshape(-1, DIGEST_BYTES)
+        metadata = {
+            "key": self._plan.key,
+            "place": f"{shard.set_name} {shard.number}",
+            "fingerprint": self._fingerprint.model_dump_json(),
+            "pieces": str(self._pieces),
+            "skipped": json.dumps(current.skipped),
+            "seconds": f"{time.monotonic() - current.started:.3f}",
+        }
+        write_arrays(self._directory.shard_file(shard.set_name, shard.number), arrays, metadata)
+        self._live.end_shard()
+        done = f"{shard.set_name} {shard.number + 1}"
+        self._listen(Event("shard", f"shard {done} of {len(self._plan.shards[shard.set_name])}"))
+
+    def _new_measures(self, shard: Shard) -> dict[str, TapMeasure]:
+        spec, encoder = self._plan.spec, self._plan.encoder
+        rows = min(max(MAX_ROWS - shard.start, 0), shard.size)
+        final = Tap(FINAL_TAP, "vector", encoder.width, -1, 0)
+        measures = {
+            FINAL_TAP: TapMeasure(final, "all", spec.top_k, spec.device, 0, spec.seed),
+        }
+        for tap in self._plan.taps:
+            measures[tap.name] = TapMeasure(
+                tap, spec.tokens, INNER_TOP_K, spec.device, rows, spec.seed
+            )
+        return measures
+
+    def _cut(self, batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        size = max(-(-len(batch.ids) // self._pieces), 1)
+        yield from zip(torch.split(batch.images, size), torch.split(batch.ids, size), strict=True)
+
+    @torch.inference_mode()
+    def _forward(
+        self, images: torch.Tensor, ids: torch.Tensor, measures: dict[str, TapMeasure]
+    ) -> torch.Tensor:
+        spec, encoder = self._plan.spec, self._plan.encoder
+        images = images.to(spec.device, getattr(torch, spec.dtype), non_blocking=True)
+        with encoder.watch(self._plan.taps, lambda tap, x: measures[tap.name].update(x, ids)):
+            h = encoder.encode(images)
+        measures[FINAL_TAP].update(h, ids)
+        return h
+
+
+class _Current:
+    """The shard under way."""
+
+    def __init__(self, shard: Shard, measures: dict[str, TapMeasure]) -> None:
+        self.shard, self.measures = shard, measures
+        self.features: list[torch.Tensor] = []
+        self.ids: list[torch.Tensor] = []
+        self.skipped: list[tuple[int, str]] = []
+        self.seen: list[int] = []
+        self.digests = bytearray()
+        self.started = time.monotonic()
+
+
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether an error says that memory ran out."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
+        "DefaultCPUAllocator" in str(error)  # torch has no type of its own for this on a CPU
+    )

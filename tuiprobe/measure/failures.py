@@ -1,0 +1,53 @@
+"""Whatever goes wrong in a run becomes one sentence with a cause and a next step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tuiprobe.errors import RunError, TuiprobeError
+from tuiprobe.measure.stopping import KEPT
+
+
+@contextmanager
+def explaining_failures() -> Iterator[None]:
+    """Turns every error of the block into a :class:`~tuiprobe.errors.TuiprobeError`.
+
+    Libraries and a user's own model may raise anything, `SystemExit` included. A request to stop
+    passes. torch reports a dead worker from a signal handler, so that error surfaces wherever this
+    process happens to be: the block must span the whole run.
+
+    Raises:
+        RunError: With the cause, and the error that was raised as its `__cause__`.
+    """
+    try:
+        yield
+    except (TuiprobeError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+            raise worker_died(error) from error
+        raise RunError(
+            f"the run failed with {describe(error)}; {KEPT}; --debug shows the traceback"
+        ) from error
+
+
+def worker_died(error: Exception) -> RunError:
+    """Returns what to say where torch reports that a worker is gone."""
+    return RunError(
+        f"a process that decodes images died ({describe(error)}); most often the memory is full: "
+        "try fewer --workers, or --workers 0; the same command resumes"
+    )
+
+
+def describe(error: BaseException) -> str:
+    r"""Returns an error's type and the first line of its message; of our own the whole message.
+
+    >>> describe(ValueError("no such axis\nmore")), describe(SystemExit())
+    ('ValueError: no such axis', 'SystemExit')
+    """
+    if isinstance(error, TuiprobeError):
+        return str(error)
+    name = type(error).__name__
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{name}: {first}" if first else name

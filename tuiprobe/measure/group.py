@@ -1,0 +1,149 @@
+"""Several models in one command: opened one by one, measured together, finished one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from typing import Protocol
+
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.events import Event, Listener
+from tuiprobe.measure.failures import explaining_failures
+from tuiprobe.measure.shards import Shard
+from tuiprobe.measure.shared_decoding import Member, measure_together
+from tuiprobe.measure.stages import Outcome, Stages
+from tuiprobe.measure.stopping import Interrupted
+from tuiprobe.spec import RunSpec
+
+
+class Opener(Protocol):
+    """What :func:`tuiprobe.measure.opening.open_run` is once places and locks are decided."""
+
+    def __call__(self, spec: RunSpec, *, listen: Listener) -> Stages:
+        """Returns the stages of a spec."""
+
+
+class Group:
+    """The runs of one command.
+
+    Args:
+        specs: What to probe.
+        opener: Loads, plans and locks one run.
+        listen: Told about everything, with the model's name before each message; of the runs that
+            are measured together, progress comes once.
+    """
+
+    def __init__(self, specs: Sequence[RunSpec], opener: Opener, listen: Listener) -> None:
+        self._specs, self._opener, self._listen = specs, opener, listen
+        self._ends: dict[int, Outcome | TuiprobeError | Interrupted] = {}
+        self._stopped: Interrupted | None = None  # before the first image, or after the last
+        self._through = -1  # images that progress was told of
+
+    def go(self, mix: bool) -> list[Outcome | TuiprobeError | Interrupted]:
+        """Runs all of them.
+
+        Args:
+            mix: Accept shards made with another fingerprint.
+
+        Returns:
+            How each ended, in the order of the specs.
+        """
+        runs: dict[int, Stages] = {}
+        for i, spec in enumerate(self._specs):
+            self._attempt(i, partial(self._open, runs, i, spec, mix))
+        for together in _alike({i: run for i, run in runs.items() if run.missing}):
+            self._through = -1
+            if len(together) > 1 and self._stopped is None:
+                self._measure({i: runs[i] for i in together})
+        for i, run in runs.items():
+            if i not in self._ends:
+                self._attempt(i, partial(self._finish, run))
+        return [self._ends[i] for i in range(len(self._specs))]
+
+    def _attempt(self, i: int, step: Callable[[], Outcome | None]) -> None:
+        if self._stopped is not None:
+            self._ends[i] = self._stopped
+            return
+        try:
+            with explaining_failures():
+                outcome = step()
+        except Interrupted as reason:
+            self._ends[i] = self._stopped = reason
+        except TuiprobeError as error:
+            self._listen(Event("failed", f"{self._specs[i].model}: {error}"))
+            self._ends[i] = error
+        else:
+            if outcome is not None:
+                self._ends[i] = outcome
+
+    def _open(self, runs: dict[int, Stages], i: int, spec: RunSpec, mix: bool) -> None:
+        run = self._opener(spec, listen=partial(self._hear, spec.model))
+        with run.noting_failure():
+            run.prepare(mix)
+        runs[i] = run
+
+    def _hear(self, model: str, event: Event) -> None:
+        if event.kind != "progress":
+            self._listen(replace(event, message=f"{model}: {event.message}"))
+            return
+        through = event.data["done"] + event.data["skipped"]
+        if through > self._through:
+            self._through = through
+            self._listen(event)
+
+    def _measure(self, runs: dict[int, Stages]) -> None:
+        members = {
+            i: Member(run.extraction(), {(s.set_name, s.number) for s in run.missing})
+            for i, run in runs.items()
+        }
+        plan = next(iter(runs.values())).plan
+        shards = [shard for pieces in plan.shards.values() for shard in pieces]
+        sets, workers = plan.suite.sets, plan.spec.workers
+        try:
+            with explaining_failures(), ExitStack() as stack:
+                for run in runs.values():
+                    stack.enter_context(run.extracting())
+                measure_together(list(members.values()), shards, sets, plan.stamps, workers)
+        except (TuiprobeError, Interrupted) as reason:  # of what they share, or for all of them
+            for member in members.values():
+                if member.active or isinstance(reason, Interrupted):
+                    member.ended = member.ended or reason
+        for i, run in runs.items():
+            self._attempt(i, partial(_settle, run, members[i]))
+
+    def _finish(self, run: Stages) -> Outcome:
+        self._through = -1
+        with run.noting_failure():
+            run.extract()
+            return run.finish()
+
+
+def _settle(run: Stages, member: Member) -> None:
+    """Tells a run how far it came beside the others."""
+    run.missing = [s for s in run.missing if (s.set_name, s.number) in member.missing]
+    if isinstance(member.ended, Interrupted):
+        run.interrupt(member.ended)
+    elif member.ended is not None:
+        with run.noting_failure():
+            raise member.ended
+
+
+def _alike(runs: dict[int, Stages]) -> list[list[int]]:
+    """Groups runs that see the same images in the same batches."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for i, run in runs.items():
+        groups.setdefault(_images(run), []).append(i)
+    return list(groups.values())
+
+
+def _images(run: Stages) -> tuple[object, ...]:
+    plan = run.plan
+    sources = tuple((name, dataset.source) for name, dataset in plan.suite.sets.items())
+    stamps = tuple(tuple(of_set.items()) for of_set in plan.stamps.values())
+    return sources, stamps, tuple(_content(s) for pieces in plan.shards.values() for s in pieces)
+
+
+def _content(shard: Shard) -> tuple[object, ...]:
+    return shard.set_name, shard.number, tuple(tuple(batch.tolist()) for batch in shard.batches)

@@ -1,0 +1,140 @@
+"""Which head a run uses: what the user asked for, checked before any image is measured."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tuiprobe.errors import UsageError
+from tuiprobe.measure.plan import Plan
+from tuiprobe.models import Head
+from tuiprobe.models.head_files import read_classes, read_head, read_templates
+from tuiprobe.models.info import state_digest
+from tuiprobe.models.labels import (
+    imagenet_labels,
+    imagenet_names,
+    imagenet_templates,
+    place_of_each,
+    prompt_names,
+)
+
+Kind = Literal["zero-shot", "classifier", "file", "probe", "none"]
+
+
+@dataclass(frozen=True)
+class HeadChoice:
+    """The head of a run, before it is built.
+
+    Attributes:
+        kind: How it comes about; ``none`` where there is no head to be had.
+        classes: Names of its rows.
+        templates: Prompt templates, for ``zero-shot``.
+        head: The head itself, for ``classifier`` and ``file``.
+        reason: Why there is none, for ``none``.
+        in_label_order: Whether the user gave the names, so that rows may be matched to labels by
+            place where the names are not those of the folders.
+        asked: Whether the user asked for this kind of head, however long it takes.
+    """
+
+    kind: Kind
+    classes: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    head: Head | None = None
+    reason: str = ""
+    in_label_order: bool = False
+    asked: bool = False
+
+    def digest(self) -> str:
+        """Returns what tells this choice from others of the same run."""
+        content: list[object] = [
+            self.kind, self.classes, self.templates, self.reason, self.in_label_order
+        ]  # fmt: skip
+        if self.head is not None:
+            state = {"weight": self.head.weight}
+            if self.head.bias is not None:
+                state["bias"] = self.head.bias
+            content.append(state_digest(state))
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def choose_head(plan: Plan) -> HeadChoice:
+    """Returns the head that the options ask for, or the one the encoder brings.
+
+    Raises:
+        UsageError: If the options contradict each other, the encoder or the data.
+        WeightsError: If the file with the head cannot be used.
+    """
+    spec, text = plan.spec, plan.encoder.text
+    labels = next(iter(plan.suite.sets.values())).classes
+    given = read_classes(Path(spec.classes)) if spec.classes is not None else ()
+    if given and labels:
+        place_of_each(labels, given)  # refuses names that do not fit
+    prompted = spec.head == "zero-shot" or (spec.head is None and text is not None)
+    if spec.templates is not None and not prompted:
+        raise UsageError("--templates belong to a zero-shot head; this run uses another one")
+    if spec.head == "zero-shot" and text is None:
+        raise UsageError(
+            f"--head zero-shot: {spec.model} has no text tower; pass --head FILE or --head probe"
+        )
+    if prompted:
+        return _prompts(plan, labels, given)
+    if spec.head == "probe":
+        return _probe(spec.model, labels, given)
+    if spec.head is not None:
+        head = read_head(Path(spec.head), width=plan.encoder.width, classes=given)
+        if not given and len(head.classes) == len(imagenet_names()):
+            given = imagenet_names()
+        return _brought("file", head, given)
+    return _classifier(plan, labels, given)
+
+
+def _prompts(plan: Plan, labels: Sequence[str], given: tuple[str, ...]) -> HeadChoice:
+    text = plan.encoder.text
+    assert text is not None
+    if not labels and not given:
+        reason = (
+            "the images carry no class names, so there is nothing to name in a head; pass "
+            "--classes FILE"
+        )
+        return HeadChoice("none", reason=reason)
+    of_imagenet = imagenet_labels(labels) is not None
+    names = given or (imagenet_names() if of_imagenet else prompt_names(labels))
+    templates = imagenet_templates() if of_imagenet else text.templates
+    if plan.spec.templates is not None:
+        templates = read_templates(Path(plan.spec.templates))
+    return HeadChoice(
+        "zero-shot",
+        names,
+        templates,
+        in_label_order=bool(given),
+        asked=plan.spec.head is not None,
+    )
+
+
+def _probe(model: str, labels: Sequence[str], given: tuple[str, ...]) -> HeadChoice:
+    if not labels:
+        raise UsageError(f"--head probe fits a head of {model} to labels, and the images have none")
+    if not given:
+        return HeadChoice("probe", prompt_names(labels), asked=True)
+    names = tuple(given[place] for place in place_of_each(labels, given))
+    return HeadChoice("probe", names, asked=True)
+
+
+def _classifier(plan: Plan, labels: Sequence[str], given: tuple[str, ...]) -> HeadChoice:
+    head = plan.encoder.head()
+    if head is None:
+        reason = f"{plan.spec.model} brings no head; pass --head FILE or --head probe"
+        return HeadChoice("none", reason=reason)
+    if given and len(given) != len(head.classes):
+        raise UsageError(f"--classes holds {len(given)} names for {head.source}")
+    return _brought("classifier", head, given)
+
+
+def _brought(kind: Literal["classifier", "file"], head: Head, given: tuple[str, ...]) -> HeadChoice:
+    return HeadChoice(
+        kind, given or head.classes, head=head, in_label_order=bool(given), asked=kind == "file"
+    )

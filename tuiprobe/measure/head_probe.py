@@ -1,0 +1,166 @@
+"""``--head probe``: a linear head fitted to labelled images that the run does not measure.
+
+The images are the next ones of the processing order after those measured, so that the split is
+stratified, the same every time, and disjoint from what any figure rests on. Their representations
+are kept in the run directory, shard by shard, so that an interrupted fit goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+
+from tuiprobe.datasets.base import Stamp
+from tuiprobe.datasets.order import processing_order
+from tuiprobe.errors import UsageError
+from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.measure.decoding import choose_workers, decode_batches
+from tuiprobe.measure.plan import Plan, stamps_of
+from tuiprobe.measure.shards import Shard, split_into_shards
+from tuiprobe.models import Head
+from tuiprobe.models.head_files import ridge_head
+from tuiprobe.models.labels import imagenet_labels, imagenet_names
+from tuiprobe.probes.finite import finite_images
+from tuiprobe.run.arrays import read_arrays, write_arrays
+from tuiprobe.run.directory import RunDir
+
+IMAGES_PER_CLASS = 10
+"""Images of the split, on average: 10,000 for ImageNet."""
+
+
+def probe_split(plan: Plan) -> tuple[Shard, ...]:
+    """Returns the shards of the split.
+
+    Raises:
+        UsageError: If too few labelled images are left over.
+    """
+    name, dataset = next(iter(plan.suite.sets.items()))
+    measured = sum(shard.size for shard in plan.shards[name])
+    classes = len(dataset.classes)
+    order = processing_order(dataset.samples, plan.spec.seed)[measured:]
+    order = order[: IMAGES_PER_CLASS * classes]
+    labels = {dataset.samples[i].label for i in order.tolist()}
+    missing = classes - len(labels - {None})
+    if len(order) < 2 * classes or missing:
+        raise UsageError(
+            f"--head probe fits on images of {name} that the run does not measure: {len(order)} "
+            f"are left for {classes} classes, {missing} of them without any. Leave more out with "
+            "a smaller --sample, or pass --head FILE"
+        )
+    return split_into_shards(name, order, plan.spec.batch_size, None)
+
+
+def split_digest(plan: Plan) -> str:
+    """Returns what changes where the images of the split may have."""
+    shards = probe_split(plan)
+    stamps = stamps_of(next(iter(plan.suite.sets.values())), shards)
+    digests = [_digest(plan, shard, stamps) for shard in shards]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def fit_probe(
+    plan: Plan,
+    directory: RunDir,
+    classes: tuple[str, ...],
+    progress: Callable[[int, int], None],
+) -> Head | str:
+    """Encodes the split and fits the head by ridge regression.
+
+    Args:
+        plan: The run.
+        directory: Where representations of the split are kept.
+        classes: Names of the rows, in the order of the labels.
+        progress: Called with images done and in all, of those not encoded yet.
+
+    Returns:
+        The head, or the reason why there is none.
+    """
+    shards = probe_split(plan)
+    name, dataset = next(iter(plan.suite.sets.items()))
+    stamps = stamps_of(dataset, shards)
+    kept = {shard.number: directory.head_probe_file(shard.number) for shard in shards}
+    digests = {shard.number: _digest(plan, shard, stamps) for shard in shards}
+    found = {shard.number: _read(kept[shard.number], digests[shard.number]) for shard in shards}
+    missing = [shard for shard in shards if found[shard.number] is None]
+    total, done = sum(shard.size for shard in missing), 0
+    for shard in missing:
+        features, ids = _encode(plan, shard, stamps, partial(_tell, progress, done, total))
+        arrays = {"features": features.numpy(), "ids": ids.numpy()}
+        write_arrays(kept[shard.number], arrays, {"split": digests[shard.number]})
+        found[shard.number] = features, ids
+        done += shard.size
+    parts = [part for part in found.values() if part is not None]
+    h, ids = (torch.cat(some) for some in zip(*parts, strict=True))
+    finite = torch.from_numpy(finite_images(h.numpy()))
+    labels = [dataset.samples[i].label for i in ids[finite].tolist()]
+    lost = len(h) - len(labels)
+    left_out = f"; {lost} more are left out, because their representation is not finite"
+    try:
+        head = ridge_head(h[finite], torch.tensor(labels), classes)
+    except UsageError as error:
+        if not lost:
+            raise
+        return f"{error}{left_out}"
+    source = f"{head.source} of {name} that are not measured (next in the processing order)"
+    source += left_out if lost else ""
+    return _in_imagenets_order(head, dataset.classes, source)
+
+
+def _in_imagenets_order(head: Head, labels: tuple[str, ...], source: str) -> Head:
+    """Sorts rows as ImageNet's labels are, so that its shifts find their classes."""
+    rows = imagenet_labels(labels)
+    if rows is None or len(rows) != len(imagenet_names()):
+        return Head(head.weight, head.bias, head.classes, source=source)
+    place = torch.tensor(rows).argsort()
+    bias = head.bias[place] if head.bias is not None else None
+    return Head(head.weight[place], bias, imagenet_names(), source=source)
+
+
+def _digest(plan: Plan, shard: Shard, stamps: Mapping[int, Stamp]) -> str:
+    """Changes where the images may have: their representations are then made anew."""
+    dataset = plan.suite.sets[shard.set_name]
+    images = [
+        (i, dataset.samples[i].path, stamps[i].size, stamps[i].changed)
+        for batch in shard.batches
+        for i in batch.tolist()
+    ]
+    content = [plan.key, dataset.source, [len(batch) for batch in shard.batches], images]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _read(file: Entry, digest: str) -> tuple[torch.Tensor, torch.Tensor] | None:
+    if not file.exists():
+        return None
+    try:
+        arrays, metadata = read_arrays(file)
+    except DamagedFileError:
+        return None
+    if metadata.get("split") != digest:
+        return None
+    return torch.from_numpy(arrays["features"]), torch.from_numpy(arrays["ids"])
+
+
+def _tell(progress: Callable[[int, int], None], before: int, total: int, done: int) -> None:
+    progress(before + done, total)
+
+
+def _encode(
+    plan: Plan, shard: Shard, stamps: Mapping[int, Stamp], progress: Callable[[int], None]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    workers = choose_workers(plan.spec.workers, shard.size)
+    features, ids = [torch.empty(0, plan.encoder.width)], [torch.empty(0, dtype=torch.int64)]
+    sets, planned, done = plan.suite.sets, {shard.set_name: stamps}, 0
+    decoding = decode_batches([shard], sets, planned, plan.encoder.preprocess, workers)
+    with torch.inference_mode(), decoding as batches:
+        for batch in batches:
+            batch.refuse_changed(plan.suite.sets[shard.set_name])
+            if len(batch.ids):
+                features.append(plan.encoder.encode(batch.images).float().cpu())
+                ids.append(batch.ids)
+            done += len(batch.ids) + len(batch.skipped)
+            progress(done)
+    return torch.cat(features), torch.cat(ids)

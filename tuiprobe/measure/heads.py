@@ -1,0 +1,209 @@
+"""The linear head of a run: built once, stored beside the statistics, read by every probe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.events import Event, Listener
+from tuiprobe.files import DamagedFileError
+from tuiprobe.measure.head_choice import HeadChoice, choose_head
+from tuiprobe.measure.head_probe import fit_probe, probe_split, split_digest
+from tuiprobe.measure.head_progress import HeadProgress
+from tuiprobe.measure.own_names import own_name_heads
+from tuiprobe.measure.plan import Plan
+from tuiprobe.measure.stopping import Interrupted
+from tuiprobe.models import Head
+from tuiprobe.models.labels import imagenet_labels, place_of_each, prompt_names
+from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
+from tuiprobe.run.directory import RunDir
+
+MAX_CPU_PROMPTS = 10_000
+"""Prompts that a CPU encodes unasked: 1,000 classes x 80 templates would take it hours."""
+
+IMAGENET_CLASSES = 1000
+
+
+def write_head(
+    plan: Plan,
+    directory: RunDir,
+    listen: Listener,
+    *,
+    rank: int = 0,
+    hurried: bool = False,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Publishes ``head.safetensors``: the head, and which class each row answers for in each set.
+
+    Where there is no head to be had, the file holds the reason alone. A head that is there already
+    is kept if the options still ask for it.
+
+    Args:
+        plan: The run.
+        directory: Its directory.
+        listen: Told what is built, and how far it is.
+        rank: Of this process.
+        hurried: The run was interrupted: take a head only if nothing has to be computed for it.
+        check: Called while it is built; raises to stop, and what is built is kept.
+    """
+    choice = choose_head(plan)
+    wanted = choice.digest() + (split_digest(plan) if choice.kind == "probe" else "")
+    if _there(directory, wanted):
+        return
+    progress = HeadProgress(directory, rank, _counted(choice), listen, check)
+    try:
+        found = _build(plan, directory, choice, listen, progress, hurried)
+        own, said = own_name_heads(
+            plan, choice, progress, 0 if hurried else _most_prompts(plan, choice)
+        )
+    except Interrupted:
+        reason = "stopped while the head was built; the same command goes on with it"
+        write_arrays(directory.head_file, {}, {"reason": reason, "key": plan.key})
+        raise
+    if isinstance(found, str):
+        write_arrays(directory.head_file, {}, {"reason": found, "key": plan.key})
+        return
+    arrays: Arrays = {"weight": found.weight.float().cpu().numpy(), **own}
+    if found.bias is not None:
+        arrays["bias"] = found.bias.float().cpu().numpy()
+    for name in plan.suite.sets:
+        answers = _answers(plan, choice, found.classes, name)
+        if answers is not None:
+            arrays[f"answers/{name}"] = answers
+    metadata = {
+        "source": found.source,
+        "normalize": json.dumps(found.normalize),
+        "classes": json.dumps(found.classes),
+        "templates": json.dumps(found.templates),
+        "choice": wanted,
+        "key": plan.key,
+        **said,
+    }
+    write_arrays(directory.head_file, arrays, metadata)
+
+
+def _there(directory: RunDir, digest: str) -> bool:
+    if not directory.head_file.exists():
+        return False
+    try:
+        _, metadata = read_own_arrays(directory, directory.head_file)
+    except DamagedFileError:
+        return False
+    return metadata.get("choice") == digest  # a reason names none: it may no longer hold
+
+
+def _counted(choice: HeadChoice) -> str:
+    return "images" if choice.kind == "probe" else "classes"
+
+
+def _build(
+    plan: Plan,
+    directory: RunDir,
+    choice: HeadChoice,
+    listen: Listener,
+    progress: HeadProgress,
+    hurried: bool,
+) -> Head | str:
+    if choice.kind == "none":
+        return choice.reason
+    if choice.head is not None:
+        return replace(choice.head, classes=choice.classes)
+    if choice.kind == "probe":
+        if hurried:
+            return "stopped before the head was fitted; the same command resumes"
+        split = sum(shard.size for shard in probe_split(plan))
+        said = f"fitting a linear head to {split} images that are not measured"
+        listen(Event("stage", said, {"stage": "head"}))
+        return fit_probe(plan, directory, choice.classes, progress)
+    return _zero_shot(plan, choice, listen, progress, hurried)
+
+
+def _zero_shot(
+    plan: Plan, choice: HeadChoice, listen: Listener, progress: HeadProgress, hurried: bool
+) -> Head | str:
+    left = plan.encoder.prompts_left(choice.classes, choice.templates)
+    if left and hurried:
+        return "stopped before the head was built; the same command resumes"
+    if too_long(left, plan.spec.device, choice):
+        return (
+            f"{left:,} prompts take a CPU hours: ask for them with --head zero-shot (it resumes "
+            "where it is stopped, and is kept), run on --device cuda, or pass fewer --templates"
+        )
+    all_ = len(choice.classes) * len(choice.templates)
+    cached = f", {all_ - left} of them cached" if left < all_ else ""
+    said = f"building the zero-shot head: {all_} prompts{cached}"
+    listen(Event("stage", said, {"stage": "head"}))
+    head = plan.encoder.head(choice.classes, choice.templates, progress=progress)
+    if head is None:
+        raise DataError(f"{plan.spec.model} gave no head for {len(choice.classes)} class names")
+    return head
+
+
+def too_long(prompts: int, device: str, choice: HeadChoice) -> bool:
+    """Whether so many prompts are not encoded unasked."""
+    return device == "cpu" and prompts > MAX_CPU_PROMPTS and not choice.asked
+
+
+def _most_prompts(plan: Plan, choice: HeadChoice) -> int | None:
+    return MAX_CPU_PROMPTS if too_long(MAX_CPU_PROMPTS + 1, plan.spec.device, choice) else None
+
+
+def _answers(
+    plan: Plan, choice: HeadChoice, rows: tuple[str, ...], name: str
+) -> NDArray[np.int64] | None:
+    dataset = plan.suite.sets[name]
+    if not dataset.classes:
+        return None
+    first = next(iter(plan.suite.sets.values()))
+    if choice.kind == "probe" and rows == choice.classes and dataset.classes == first.classes:
+        return np.arange(len(rows), dtype=np.int64)
+    if choice.in_label_order and choice.kind != "probe":
+        with suppress(UsageError):  # another set may have other classes
+            return _inverted(place_of_each(dataset.classes, rows), len(rows))
+    return answers_for(dataset.classes, rows, plan.suite.imagenet.get(name))
+
+
+def _inverted(places: Sequence[int], rows: int) -> NDArray[np.int64]:
+    answers = np.full(rows, -1, dtype=np.int64)
+    answers[list(places)] = np.arange(len(places))
+    return answers
+
+
+def answers_for(
+    classes: Sequence[str], rows: Sequence[str], imagenet: Sequence[int] | None = None
+) -> NDArray[np.int64] | None:
+    """Returns the class that each row of a head answers for, -1 for rows that may not answer.
+
+    Args:
+        classes: Class names of a data set, by label.
+        rows: Class names of the head.
+        imagenet: The data set's label for each class of ImageNet, -1 where it has none; several
+            may share one label. Used where the names do not match.
+
+    Returns:
+        int64 ``[len(rows)]``, or None where the two do not belong together.
+
+    >>> answers_for(("cat", "dog"), ("cat", "dog")).tolist()
+    [0, 1]
+    >>> answers_for(("dog",), ("cat", "dog")).tolist()
+    [-1, 0]
+    >>> answers_for(("dog", "cow"), ("cat", "dog")) is None
+    True
+    """
+    names = prompt_names(classes)
+    if classes and names == tuple(rows):
+        return np.arange(len(rows), dtype=np.int64)
+    if imagenet is not None and len(rows) == IMAGENET_CLASSES:
+        return np.array(imagenet, dtype=np.int64)
+    labels = imagenet_labels(classes) if classes and len(rows) == IMAGENET_CLASSES else None
+    if labels is not None:
+        return _inverted(labels, len(rows))
+    if classes and all(rows.count(name) == 1 for name in names):
+        return _inverted([rows.index(name) for name in names], len(rows))
+    return None

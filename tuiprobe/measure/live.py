@@ -1,0 +1,208 @@
+"""The live view of a running rank: progress, channel shares and running kurtosis."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save as encode_tensors
+
+from tuiprobe.datasets import Dataset
+from tuiprobe.events import Event, Listener
+from tuiprobe.measure.live_thumbs import LiveThumbs, RunningTop, Top
+from tuiprobe.measure.shards import Shard
+from tuiprobe.measure.tap_statistics import TapMeasure
+from tuiprobe.probes.outliers.persistence import missing, ratio
+from tuiprobe.run.directory import RunDir
+from tuiprobe.spec import FINAL_TAP
+from tuiprobe.stats import SampleSummary
+
+_INTERVAL_SECONDS = 0.2
+_MAX_COST = 0.01  # share of the run's time that the live view may take
+_NORMAL_95 = 1.959963984540054
+
+
+@dataclass
+class RunningTap:
+    """What the live view sums up of one set and tap."""
+
+    share_sum: NDArray[np.float64]
+    leading_count: NDArray[np.int64]
+    images: int = 0
+    kurtosis_sum: float = 0.0
+    kurtosis_square_sum: float = 0.0
+    share_square_sum: float = 0.0
+
+    def plus(self, samples: SampleSummary) -> RunningTap:
+        """Returns the sums with the images of one more summary."""
+        kurtosis = np.asarray(samples.kurtosis)
+        kurtosis = kurtosis[np.isfinite(kurtosis)]
+        return RunningTap(
+            self.share_sum + np.asarray(samples.share_sum),
+            self.leading_count + np.asarray(samples.leading_count),
+            self.images + len(kurtosis),
+            self.kurtosis_sum + float(kurtosis.sum()),
+            self.kurtosis_square_sum + float((kurtosis**2).sum()),
+            self.share_square_sum + samples.share_square_sum,
+        )
+
+    def figures(self) -> dict[str, Any]:
+        """Returns running kurtosis, its normal 95 % interval, persistence and n.
+
+        None before two images.
+        """
+        if self.images < 2:
+            names = ("kurtosis", "low", "high", "persistence", "effective_channels")
+            return {**dict.fromkeys(names), "n": self.images}
+        mean = self.kurtosis_sum / self.images
+        variance = max(self.kurtosis_square_sum / self.images - mean**2, 0.0)
+        half = _NORMAL_95 * math.sqrt(variance / self.images)
+        return {
+            "kurtosis": mean,
+            "low": mean - half,
+            "high": mean + half,
+            **self._sharing(),
+            "n": self.images,
+        }
+
+    def _sharing(self) -> dict[str, float | None]:
+        """Returns persistence and effective channels, without intervals."""
+        n, width = self.images, len(self.share_sum)
+        own = self.share_square_sum / n
+        if missing(n, width, own) is not None:
+            return {"persistence": None, "effective_channels": None}
+        square = float((self.share_sum**2).sum())
+        cross = (square - self.share_square_sum) / (n * (n - 1))
+        return {
+            "persistence": float(ratio(cross, own, width)),
+            "effective_channels": 1 / cross if cross > 0 else None,
+        }
+
+
+class LiveView:
+    """Writes ``live/<rank>.json`` and ``.safetensors``, and tells the listener about progress.
+
+    The files are replaced at most five times a second, and less often where writing them would
+    take more than one part in a hundred of the run's time.
+
+    Args:
+        directory: The run directory.
+        rank: Number of this process.
+        total: Images this rank has to measure.
+        listen: Told about progress.
+        sets: Where the images are, by set name; pictures are taken of these.
+    """
+
+    def __init__(
+        self,
+        directory: RunDir,
+        rank: int,
+        total: int,
+        listen: Listener,
+        sets: Mapping[str, Dataset] | None = None,
+    ) -> None:
+        self._directory, self._rank, self._total, self._listen = directory, rank, total, listen
+        self._done = self._skipped = self._sequence = 0
+        self._before = (0, 0)  # images done and skipped in finished shards
+        self._taps: dict[tuple[str, str], RunningTap] = {}
+        self._tops: dict[str, RunningTop] = {}
+        self._top_of: dict[str, Top] = {}
+        self._thumbs = LiveThumbs(directory, sets or {})
+        self._shard: Shard | None = None
+        self._measures: dict[str, TapMeasure] = {}
+        self._started = time.monotonic()
+        self._next = 0.0
+
+    def begin_shard(self, shard: Shard, measures: dict[str, TapMeasure]) -> None:
+        """Names the shard that is measured from now on, perhaps not for the first time."""
+        self._shard, self._measures = shard, measures
+        self._done, self._skipped = self._before
+
+    def advance(self, images: int, skipped: int) -> None:
+        """Counts images that went through and shows them if it is time."""
+        self._done += images
+        self._skipped += skipped
+        self._listen(Event("progress", "", self._progress()))
+        last = self._done + self._skipped == self._total
+        if last or time.monotonic() >= self._next:
+            self._show()
+
+    def end_shard(self) -> None:
+        """Adds the finished shard to the running sums."""
+        assert self._shard is not None
+        self._taps |= self._current()
+        measure = self._measures.get(FINAL_TAP)
+        if measure is not None:
+            running = RunningTop(measure.tap.channels)
+            running = self._tops.setdefault(self._shard.set_name, running)
+            running.add(measure.stats.compute().largest)
+        self._measures = {}
+        self._before = (self._done, self._skipped)
+
+    def _progress(self) -> dict[str, Any]:
+        seconds = time.monotonic() - self._started
+        through = self._done + self._skipped
+        rate = through / seconds if seconds > 0 else 0.0
+        return {
+            "stage": "extract",
+            "set": self._shard.set_name if self._shard else None,
+            "done": self._done,
+            "skipped": self._skipped,
+            "total": self._total,
+            "rate": rate,
+            "eta": (self._total - through) / rate if rate > 0 else None,
+        }
+
+    def _current(self) -> dict[tuple[str, str], RunningTap]:
+        assert self._shard is not None
+        current = {}
+        for tap, measure in self._measures.items():
+            samples = measure.stats.samples.compute()
+            place = (self._shard.set_name, tap)
+            width = measure.tap.channels
+            before = self._taps.get(place) or RunningTap(np.zeros(width), np.zeros(width, np.int64))
+            current[place] = before.plus(samples)
+        return current
+
+    def _top(self, taps: dict[tuple[str, str], RunningTap]) -> Top:
+        assert self._shard is not None
+        name = self._shard.set_name
+        measure = self._measures.get(FINAL_TAP)
+        if measure is None and name not in self._tops:
+            return {}
+        share_sum = taps[name, FINAL_TAP].share_sum
+        running = self._tops.setdefault(name, RunningTop(len(share_sum)))
+        largest = None if measure is None else measure.stats.compute().largest
+        return running.leading(share_sum, largest)
+
+    def _show(self) -> None:
+        begin = time.monotonic()
+        taps = self._taps | self._current()
+        figures = {f"{name}/{tap}": t.figures() for (name, tap), t in taps.items()}
+        arrays = {
+            f"{name}/{tap}/share": t.share_sum / max(t.images, 1) for (name, tap), t in taps.items()
+        }
+        arrays |= {
+            f"{name}/{tap}/leads": t.leading_count / max(t.images, 1)
+            for (name, tap), t in taps.items()
+        }
+        assert self._shard is not None
+        top = self._top_of[self._shard.set_name] = self._top(taps)
+        self._write({**self._progress(), "taps": figures, "top": self._top_of}, arrays)
+        cost = time.monotonic() - begin
+        self._next = time.monotonic() + max(_INTERVAL_SECONDS, cost / _MAX_COST)
+        self._thumbs.write(self._shard.set_name, top)
+
+    def _write(self, state: dict[str, Any], arrays: dict[str, NDArray[np.float64]]) -> None:
+        self._sequence += 1
+        state["sequence"] = self._sequence
+        directory, rank = self._directory, self._rank
+        if arrays:
+            directory.live_file(rank, "safetensors").replace(encode_tensors(arrays))
+        directory.live_file(rank, "json").replace(json.dumps(state).encode())

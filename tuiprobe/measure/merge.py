@@ -1,0 +1,197 @@
+"""Shards to one set's statistics, along a fixed binary tree, so that the last bit is fixed too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tuiprobe.checksums import write_json
+from tuiprobe.measure.plan import Plan
+from tuiprobe.measure.resume import ShardReader
+from tuiprobe.measure.shards import Shard
+from tuiprobe.measure.tap_statistics import INNER_TOP_K
+from tuiprobe.probes.inputs import flatten_summary
+from tuiprobe.results import Fingerprint
+from tuiprobe.run.arrays import Arrays, write_arrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import Measured, MeasuredRecord
+from tuiprobe.spec import FINAL_TAP
+from tuiprobe.stats import ActivationStats
+
+States = dict[str, ActivationStats]
+ROW_SAMPLE = "row_sample"
+_SHARD_FIELDS = ("share_sum", "share_square_sum", "images", "kurtosis_sum")
+
+
+@dataclass
+class _Collected:
+    """What is taken from each shard beside the mergeable state."""
+
+    features: list[NDArray[np.float32]] = field(default_factory=list)
+    ids: list[NDArray[np.int64]] = field(default_factory=list)
+    rows: dict[str, list[NDArray[np.float32]]] = field(default_factory=dict)
+    sums: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
+    skipped: list[tuple[int, str]] = field(default_factory=list)
+    fingerprints: list[Fingerprint] = field(default_factory=list)
+    pieces: int = 1
+
+
+@dataclass(frozen=True)
+class MergedSet:
+    """One set after merging.
+
+    Attributes:
+        arrays: ``<tap>/<field>``: the flattened ActivationSummary; ``row_sample`` of inner taps;
+            ``shard_...`` sums of each shard.
+        features: float32 ``[n, C]``, final representations in processing order.
+        ids: int64 ``[n]``, sample id of each.
+        skipped: Sample id and reason of each unreadable image.
+        shards: Number of shards merged.
+        fingerprints: The distinct fingerprints among them.
+        pieces: Into how many forward passes a batch was cut at most.
+    """
+
+    arrays: Arrays
+    features: NDArray[np.float32]
+    ids: NDArray[np.int64]
+    skipped: list[tuple[int, str]]
+    shards: int
+    fingerprints: list[Fingerprint]
+    pieces: int
+
+
+def merge_tree(lo: int, hi: int, load: Callable[[int], States]) -> States:
+    """Merges ``load(lo) … load(hi - 1)`` along a binary tree that depends on ``hi - lo`` alone.
+
+    Args:
+        lo: First leaf.
+        hi: One past the last leaf; at least ``lo + 1``.
+        load: Leaf number to statistics by tap.
+    """
+    if hi - lo == 1:
+        return load(lo)
+    half = 1 << ((hi - lo - 1).bit_length() - 1)  # the largest power of two below the count
+    left = merge_tree(lo, lo + half, load)
+    right = merge_tree(lo + half, hi, load)
+    for tap, stats in left.items():
+        stats.merge(right[tap])
+    return left
+
+
+def published_shards(plan: Plan, directory: RunDir) -> list[Shard]:
+    """Returns the shards whose files are there, in the order of the plan; none of them is read."""
+    return [
+        shard
+        for shards in plan.shards.values()
+        for shard in shards
+        if directory.shard_file(shard.set_name, shard.number).exists()
+    ]
+
+
+def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
+    """Merges shards of one set, at least one, each checked as it is read.
+
+    Raises:
+        UnusableShardError: If one must be measured again.
+        DataError: If one was made under another fingerprint and may not be mixed.
+    """
+    collected = _Collected()
+    channels = {FINAL_TAP: plan.encoder.width, **{tap.name: tap.channels for tap in plan.taps}}
+
+    def load(leaf: int) -> States:
+        arrays, metadata = reader.read(shards[leaf])
+        collected.features.append(arrays["features"])
+        collected.ids.append(arrays["ids"])
+        collected.skipped += [(int(i), str(r)) for i, r in json.loads(metadata["skipped"])]
+        fingerprint = Fingerprint.model_validate_json(metadata["fingerprint"])
+        if fingerprint not in collected.fingerprints:
+            collected.fingerprints.append(fingerprint)
+        collected.pieces = max(collected.pieces, int(metadata["pieces"]))
+        states = {}
+        for tap, width in channels.items():
+            k = plan.spec.top_k if tap == FINAL_TAP else INNER_TOP_K
+            states[tap] = ActivationStats(width, k=k)
+            states[tap].load_state_dict(_state(arrays, tap))
+            collected.sums.setdefault(tap, []).append(_shard_sums(states[tap]))
+            if f"{tap}/rows" in arrays:
+                collected.rows.setdefault(tap, []).append(arrays[f"{tap}/rows"])
+        return states
+
+    merged = merge_tree(0, len(shards), load)
+    return MergedSet(
+        arrays=_flatten(merged, collected),
+        features=np.concatenate(collected.features),
+        ids=np.concatenate(collected.ids),
+        skipped=collected.skipped,
+        shards=len(shards),
+        fingerprints=collected.fingerprints,
+        pieces=collected.pieces,
+    )
+
+
+def write_merged(directory: RunDir, key: str, merged: dict[str, MergedSet]) -> None:
+    """Publishes each set's ``features``, ``statistics.safetensors``, and what they rest on.
+
+    The last file names the checksums of the others, so that files of two merges are never taken
+    for one.
+    """
+    features: dict[str, str] = {}
+    for name, one in merged.items():
+        arrays: Arrays = {"features": one.features, "ids": one.ids}
+        features[name] = write_arrays(directory.features_file(name), arrays, {"key": key})
+    statistics = {f"{s}/{k}": a for s, one in merged.items() for k, a in one.arrays.items()}
+    record = Measured(
+        key=key,
+        statistics=write_arrays(directory.statistics_file, statistics, {"key": key}),
+        sets={
+            name: MeasuredRecord(
+                shards=one.shards,
+                skipped=tuple(one.skipped),
+                fingerprints=tuple(one.fingerprints),
+                pieces=one.pieces,
+                features=features[name],
+            )
+            for name, one in merged.items()
+        },
+    )
+    write_json(directory.measured_file, record.model_dump(mode="json"))
+
+
+def _state(arrays: Arrays, tap: str) -> dict[str, torch.Tensor]:
+    prefix = f"{tap}/state."
+    return {
+        name.removeprefix(prefix): torch.from_numpy(array)
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+def _shard_sums(stats: ActivationStats) -> tuple[Any, ...]:
+    samples = stats.samples.compute()
+    kurtosis = np.asarray(samples.kurtosis)
+    counted = np.isfinite(kurtosis)
+    return (
+        np.asarray(samples.share_sum),
+        float(samples.share_square_sum),
+        int(counted.sum()),
+        float(kurtosis[counted].sum()),
+    )
+
+
+def _flatten(merged: States, collected: _Collected) -> Arrays:
+    arrays: Arrays = {}
+    for tap, stats in merged.items():
+        for name, array in flatten_summary(stats.compute()).items():
+            arrays[f"{tap}/{name}"] = array
+        columns = zip(*collected.sums[tap], strict=True)
+        for name, column in zip(_SHARD_FIELDS, columns, strict=True):
+            arrays[f"{tap}/shard_{name}"] = np.array(column)
+        if tap in collected.rows:
+            arrays[f"{tap}/{ROW_SAMPLE}"] = np.concatenate(collected.rows[tap])
+    return arrays

@@ -1,0 +1,91 @@
+"""Spec to stages: the encoder loaded, the run planned, its directory locked."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+
+from tuiprobe.datasets.load import load_suite
+from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.events import Event, Listener
+from tuiprobe.measure.clock import Clock
+from tuiprobe.measure.concepts import add_concepts
+from tuiprobe.measure.contents import refuse_other_images
+from tuiprobe.measure.device import available_cores, choose_device
+from tuiprobe.measure.head_choice import choose_head
+from tuiprobe.measure.head_probe import probe_split
+from tuiprobe.measure.plan import Plan, make_plan
+from tuiprobe.measure.ranks import Rank, current_rank
+from tuiprobe.measure.stages import Stages
+from tuiprobe.models import load_encoder
+from tuiprobe.models.ablated import parse_ablations
+from tuiprobe.models.offline import go_offline
+from tuiprobe.run.directory import RunDir
+from tuiprobe.spec import RunSpec
+
+
+def open_run(
+    spec: RunSpec,
+    locks: ExitStack,
+    *,
+    output: Path | None,
+    runs: Path,
+    fresh: bool,
+    listen: Listener,
+) -> Stages:
+    """Returns the stages of a run whose directory stays locked until ``locks`` is closed.
+
+    Args:
+        spec: What to probe.
+        locks: Takes the lock.
+        output: The run directory; None names it by content under ``runs``.
+        runs: Where run directories go.
+        fresh: Delete what an earlier attempt left.
+        listen: Told about everything that happens.
+
+    Raises:
+        TuiprobeError: If encoder, data or directory cannot be had.
+    """
+    clock, rank = Clock(), current_rank()
+    if spec.offline:
+        go_offline()
+    torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
+    spec = spec.model_copy(update={"device": choose_device(spec.device, rank)})
+    listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
+    with clock.stage("load"):
+        plan = _plan(spec)
+    directory = RunDir(output if output is not None else runs / plan.directory_name)
+    if fresh:
+        _refuse_ranks(rank)
+        directory.refuse_to_clear()
+    else:
+        refuse_other_images(plan, directory)
+        directory.refuse_foreign(plan.key)
+    locks.enter_context(directory.locked(rank.lock_name))
+    if fresh:
+        directory.clear()
+    return Stages(plan, directory, rank, clock, listen)
+
+
+def _refuse_ranks(rank: Rank) -> None:
+    if rank.world > 1:
+        raise UsageError("--fresh with several ranks would race: delete the run directory first")
+
+
+def _plan(spec: RunSpec) -> Plan:
+    suite = add_concepts(load_suite(spec.data), spec)
+    checkpoint = Path(spec.checkpoint) if spec.checkpoint else None
+    encoder = load_encoder(spec.model, checkpoint=checkpoint, device=spec.device, dtype=spec.dtype)
+    if spec.require_weights and encoder.weights.kind == "untrained":
+        raise WeightsError(
+            f"{spec.model} has no public weights and --require-weights was given: pass its "
+            "weights with --checkpoint FILE"
+        )
+    for name, channels in parse_ablations(spec.ablate).items():
+        encoder.ablate(name, channels)
+    plan = make_plan(spec, encoder, suite)
+    if choose_head(plan).kind == "probe":  # what cannot be had is said now, not after hours
+        probe_split(plan)
+    return plan

@@ -1,0 +1,51 @@
+"""ObjectNet by its own 113 names: zero-shot heads of a shift's class names alone.
+
+A named alternative to the usual protocol, in which the rows of ImageNet's classes answer for it.
+"""
+
+from __future__ import annotations
+
+from tuiprobe.measure.head_choice import HeadChoice
+from tuiprobe.measure.head_progress import HeadProgress
+from tuiprobe.measure.plan import Plan
+from tuiprobe.models.labels import prompt_names
+from tuiprobe.run.arrays import Arrays
+from tuiprobe.run.head_file import OWN_NAMES, OWN_REASON
+
+
+def own_name_heads(
+    plan: Plan, choice: HeadChoice, progress: HeadProgress, most: int | None
+) -> tuple[Arrays, dict[str, str]]:
+    """Builds the head of each published set whose classes have names of their own.
+
+    Args:
+        plan: The run.
+        choice: The head of the run; only a zero-shot one has the alternative.
+        progress: Told how far it is.
+        most: Prompts that may be encoded; what is cached costs none. None for any number.
+
+    Returns:
+        Arrays ``own_names/<set>`` with one row a label, and metadata: where each came from, or
+        why there is none.
+    """
+    arrays: Arrays = {}
+    said: dict[str, str] = {}
+    if choice.kind != "zero-shot":
+        return arrays, said
+    for name, dataset in plan.suite.sets.items():
+        if plan.suite.published.get(name) != "objectnet":
+            continue
+        names = prompt_names(dataset.classes)
+        left = plan.encoder.prompts_left(names, choice.templates)
+        if most is not None and left > most:
+            said[OWN_REASON + name] = (
+                "stopped before its head was built; the same command resumes"
+                if most == 0
+                else f"{left:,} prompts take a CPU hours; ask for them with --head zero-shot"
+            )
+            continue
+        head = plan.encoder.head(names, choice.templates, progress=progress)
+        if head is not None:
+            arrays[OWN_NAMES + name] = head.weight.float().cpu().numpy()
+            said[OWN_NAMES + name] = f"{head.source}, {len(names)} class names of its own"
+    return arrays, said

@@ -1,0 +1,89 @@
+"""The plan, written down: what readers need so that they never load the model or open the data."""
+
+from __future__ import annotations
+
+import json
+
+from tuiprobe.checksums import seal, write_json
+from tuiprobe.files import DamagedFileError
+from tuiprobe.measure.plan import Plan
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import (
+    PlanRecord,
+    SetRecord,
+    TapRecord,
+    read_plan,
+    read_samples,
+    write_spec,
+)
+from tuiprobe.spec import FINAL_TAP
+
+
+def record_of(plan: Plan) -> PlanRecord:
+    """Returns what is written down of a plan."""
+    final = TapRecord(name=FINAL_TAP, kind="vector", tokens=None, channels=plan.encoder.width)
+    inner = (
+        TapRecord(
+            name=tap.name,
+            kind=tap.kind,
+            tokens=plan.spec.tokens if tap.kind == "token" else None,
+            channels=tap.channels,
+        )
+        for tap in plan.taps
+    )
+    sets = (
+        SetRecord(
+            name=name,
+            source=dataset.source,
+            found=len(dataset.samples),
+            planned=sum(shard.size for shard in plan.shards[name]),
+            shards=len(plan.shards[name]),
+            classes=dataset.classes,
+            notes=dataset.notes if i else (*dataset.notes, *plan.suite.notes),
+            published=plan.suite.published.get(name),
+        )
+        for i, (name, dataset) in enumerate(plan.suite.sets.items())
+    )
+    return PlanRecord(
+        key=plan.key,
+        model=plan.model,
+        taps=(final, *inner),
+        blocks=plan.blocks,
+        all_blocks=plan.all_blocks,
+        sets=tuple(sets),
+        concept_set=plan.suite.concept_set,
+    )
+
+
+def write_plan(plan: Plan, directory: RunDir) -> None:
+    """Publishes ``spec.json``, ``plan.json`` and ``samples.jsonl``."""
+    write_spec(plan.spec, directory)
+    lines = _sample_lines(plan)
+    last = {"key": plan.key, "images": len(lines)}
+    # Before the plan: a source that is written down vouches for the stamps.
+    directory.samples_file.write_text(seal("".join(lines) + json.dumps(last)))
+    write_json(directory.plan_file, record_of(plan).model_dump(mode="json"))
+
+
+def records_are_whole(plan: Plan, directory: RunDir) -> bool:
+    """Whether ``plan.json`` and ``samples.jsonl`` are there, unaltered and of this run."""
+    try:
+        found = read_plan(directory)
+        read_samples(directory)
+    except DamagedFileError:
+        return False
+    return found.key == plan.key
+
+
+def _sample_lines(plan: Plan) -> list[str]:
+    lines = []
+    for name, dataset in plan.suite.sets.items():
+        samples = dataset.samples
+        for i, stamp in plan.stamps[name].items():
+            sample = samples[i]
+            entry = {
+                "id": i, "set": name, "path": sample.path, "label": sample.label,
+                "size": stamp.size, "changed": stamp.changed,
+            }  # fmt: skip
+            lines.append(json.dumps(entry) + "\n")
+    return lines

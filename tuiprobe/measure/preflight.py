@@ -1,0 +1,107 @@
+"""The preflight of a run: what would make its figures wrong ends it before the first image."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from tuiprobe.errors import DataError, WeightsError
+from tuiprobe.events import Event, Listener
+from tuiprobe.files import DamagedFileError
+from tuiprobe.measure.head_choice import HeadChoice, choose_head
+from tuiprobe.measure.head_progress import HeadProgress
+from tuiprobe.measure.heads import too_long
+from tuiprobe.measure.plan import Plan
+from tuiprobe.models.doctor import check_answer, expected_answer
+from tuiprobe.models.preflight import Check, check_encoder
+from tuiprobe.models.preflight_data import CAUSES, check_labels
+from tuiprobe.probes.preflight.result import PreflightCheck
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.preflight_file import read_preflight, said, write_preflight
+
+ANSWER = "known answer"
+
+
+def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) -> None:
+    """Checks encoder, labels and, with ImageNet at hand, the published accuracy.
+
+    All findings are kept in ``preflight.json``; a known answer that agreed is not asked again.
+
+    Args:
+        plan: The run.
+        directory: Its directory.
+        listen: Told about warnings.
+        rank: Of this process; the first alone writes, and asks for the known answer.
+
+    Raises:
+        WeightsError: If the encoder is not what it should be.
+        DataError: If the labels are not.
+    """
+    choice = choose_head(plan)
+    found = [PreflightCheck(**asdict(check)) for check in _encoder(plan, choice)]
+    for name, dataset in plan.suite.sets.items():
+        checks = check_labels(
+            dataset.classes,
+            len(dataset.samples),
+            named=plan.spec.classes is not None,
+            imagenet=plan.suite.imagenet.get(name),
+        )
+        found += [PreflightCheck(**asdict(check), data=name) for check in checks]
+    _refuse(found)
+    if rank == 0:
+        earlier = [c for c in _earlier(directory) if c.name == ANSWER and c.status == "pass"]
+        progress = HeadProgress(directory, rank, "classes", listen, lambda: None)
+        found += earlier or [_answer(plan, choice, progress)]
+        write_preflight(directory, found)
+    _refuse(found)
+    passed = sum(check.status == "pass" for check in found)
+    asked = sum(check.status != "skip" for check in found)
+    listen(Event("stage", f"preflight: {passed} of {asked} checks passed", {"stage": "preflight"}))
+    for check in found:
+        if check.status == "warn":
+            listen(Event("warning", f"preflight, {said(check)}"))
+
+
+def _earlier(directory: RunDir) -> tuple[PreflightCheck, ...]:
+    """What an earlier attempt found; nothing where the file is damaged, for it is written anew."""
+    try:
+        return read_preflight(directory)
+    except DamagedFileError:
+        return ()
+
+
+def _encoder(plan: Plan, choice: HeadChoice) -> list[Check]:
+    return check_encoder(plan.encoder, prompts=choice.kind == "zero-shot")
+
+
+def _refuse(found: list[PreflightCheck]) -> None:
+    for check in found:
+        if check.status == "fail":
+            of_labels = check.data is not None and check.name != ANSWER
+            of_data = of_labels or CAUSES["labels"] in check.fix
+            raise (DataError if of_data else WeightsError)(f"preflight, {said(check)}")
+
+
+def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> PreflightCheck:
+    """Asks for the known answer on real images, if the head is there in reasonable time."""
+    name, dataset = next(iter(plan.suite.sets.items()))
+    skipped = PreflightCheck(name=ANSWER, status="skip", detail="", data=name)
+    if plan.encoder.loader == "miniature":  # it has one too, which `tuiprobe doctor` asks for
+        return skipped.model_copy(update={"detail": "not asked for in runs of the miniature"})
+    expected, _ = expected_answer(plan.encoder, dataset)
+    if expected is None:
+        reason = "no published accuracy for these weights on these images"
+        return skipped.model_copy(update={"detail": reason})
+    if choice.kind not in ("zero-shot", "classifier"):
+        return skipped.model_copy(update={"detail": "the run uses another head"})
+    if choice.kind == "zero-shot":
+        left = plan.encoder.prompts_left(choice.classes, choice.templates)
+        if too_long(left, plan.spec.device, choice):
+            reason = f"{left:,} prompts are not encoded on a CPU unasked; see tuiprobe doctor"
+            return skipped.model_copy(update={"detail": reason})
+    spec = plan.spec
+    classes, templates = (
+        Path(p) if p is not None else None for p in (spec.classes, spec.templates)
+    )
+    check = check_answer(plan.encoder, dataset, classes, templates, progress)
+    return PreflightCheck(**asdict(check), data=name)

@@ -1,0 +1,323 @@
+"""The stages of one planned run: prepare, extract, finish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+
+from tuiprobe.answer.report import probe_directory
+from tuiprobe.errors import RunError, TuiprobeError
+from tuiprobe.events import Event, Kind, Listener
+from tuiprobe.files import sweep
+from tuiprobe.measure.clock import Clock
+from tuiprobe.measure.concepts import write_labels
+from tuiprobe.measure.contents import compare_contents
+from tuiprobe.measure.extract import Extraction
+from tuiprobe.measure.failures import explaining_failures
+from tuiprobe.measure.fingerprint import current_fingerprint
+from tuiprobe.measure.heads import write_head
+from tuiprobe.measure.live import LiveView
+from tuiprobe.measure.merge import MergedSet, merge_set, published_shards, write_merged
+from tuiprobe.measure.plan import Plan
+from tuiprobe.measure.plan_record import record_of, records_are_whole, write_plan
+from tuiprobe.measure.preflight import preflight
+from tuiprobe.measure.ranks import Rank, who_is_missing
+from tuiprobe.measure.resume import Inventory, ShardReader, UnusableShardError, take_inventory
+from tuiprobe.measure.shards import Shard
+from tuiprobe.measure.stopping import KEPT, Interrupted, StopRequest, current
+from tuiprobe.measure.thumbs import candidates, write_thumbnails
+from tuiprobe.measure.unreadable import UnreadableLimit
+from tuiprobe.probes.concepts.of_run import exemplar_ids
+from tuiprobe.probes.robustness.baselines import keep_baseline
+from tuiprobe.results import Report
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import write_spec
+from tuiprobe.spec import FINAL_TAP
+
+_AGAIN = "something deletes files of the run: stop it and run the same command again"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        directory: The run directory.
+        complete: Whether every image was measured.
+        merged: Whether this process wrote the results; False where another rank will.
+        resumed: Images that an earlier attempt had already measured.
+        untrained: Whether the encoder has random weights.
+    """
+
+    directory: RunDir
+    complete: bool
+    merged: bool
+    resumed: int
+    untrained: bool
+
+
+def _record(directory: RunDir, rank: Rank, event: Event) -> None:
+    """Appends a milestone to the run's event file."""
+    directory.events_file(rank.number).append(event.to_line().encode())
+
+
+class Stages:
+    """What happens to a planned run in its locked directory, in this order.
+
+    Args:
+        plan: What to measure.
+        directory: The run directory, locked by the caller.
+        rank: This process among those that share the run.
+        clock: Started with the run.
+        listen: Told about everything that happens.
+
+    Attributes:
+        plan: As given.
+        missing: This rank's shards that are still to be measured.
+    """
+
+    def __init__(
+        self, plan: Plan, directory: RunDir, rank: Rank, clock: Clock, listen: Listener
+    ) -> None:
+        self.plan, self._directory, self._rank = plan, directory, rank
+        self._clock, self._outside = clock, listen
+        self._fingerprint = current_fingerprint(plan.spec.device)
+        self._reader = ShardReader(directory, plan.key, self._fingerprint)
+        self._stop = StopRequest(directory.cancel_file)
+        self.missing: list[Shard] = []
+        self._inventory = Inventory((), 0, 0)
+        self._interrupted = False  # before every image was measured
+        self._headless = False  # while the head was built, after all images were measured
+
+    @contextmanager
+    def noting_failure(self) -> Iterator[None]:
+        """Writes how the block ended early into the run's events too.
+
+        Raises:
+            TuiprobeError: For every error of the block.
+            Interrupted: If a stop was asked for where nothing is measured yet, or all is.
+        """
+        try:
+            with explaining_failures():
+                yield
+        except (TuiprobeError, Interrupted) as reason:
+            stopped = isinstance(reason, Interrupted)
+            kind: Kind = "interrupted" if stopped else "failed"
+            message = f"stopped by {reason}; {KEPT}" if stopped else str(reason)
+            with suppress(TuiprobeError):
+                _record(self._directory, self._rank, Event(kind, message))
+            raise
+
+    def _listen(self, event: Event) -> None:
+        if event.kind != "progress":
+            _record(self._directory, self._rank, event)
+        self._outside(event)
+
+    def prepare(self, mix: bool) -> None:
+        """Makes or takes over the directory and sees what is left to do.
+
+        Args:
+            mix: Accept shards made with another fingerprint.
+        """
+        plan, directory = self.plan, self._directory
+        self._reader = replace(self._reader, mix=mix)
+        new = directory.create(plan.key)
+        directory.cancel_file.unlink()
+        sweep(directory.path)
+        shards = [shard for pieces in plan.shards.values() for shard in pieces]
+        inventory = self._inventory = take_inventory(self._reader, shards, self._listen)
+        missing = {(s.set_name, s.number) for s in inventory.missing}
+        published = [s for s in shards if (s.set_name, s.number) not in missing]
+        anew = new or compare_contents(plan, directory, published, self._listen)
+        if anew or self._rank.number == 0:  # one rank may be done before another begins
+            self._write_records(anew)
+        if self._rank.number == 0:
+            keep_baseline(directory, record_of(plan).sets, plan.spec.baseline)
+            with self._clock.stage("concepts"):
+                write_labels(plan, directory, self._listen)
+        if plan.encoder.weights.kind == "untrained":
+            self._say(
+                "warning",
+                f"{plan.spec.model} is UNTRAINED: no public weights exist, so "
+                "every figure describes a random network; pass --checkpoint FILE",
+            )
+        notes = [note for dataset in plan.suite.sets.values() for note in dataset.notes]
+        for note in dict.fromkeys((*notes, *plan.suite.notes)):
+            self._say("warning", note)
+        with self._clock.stage("preflight"):
+            preflight(plan, directory, self._listen, self._rank.number)
+        if inventory.done:
+            self._say("stage", f"resuming: {inventory.done} of {plan.images} images are done")
+        self.missing = [
+            shard
+            for i, shard in enumerate(shards)
+            if self._rank.owns(i) and (shard.set_name, shard.number) in missing
+        ]
+        self._clock.images = sum(shard.size for shard in self.missing)
+
+    def _write_records(self, anew: bool) -> None:
+        """Writes down the plan, or only the options that decide no measured number."""
+        plan, directory = self.plan, self._directory
+        if not anew:
+            write_spec(plan.spec, directory)
+            return
+        if directory.plan_file.exists() and not records_are_whole(plan, directory):
+            self._say("warning", "plan.json or samples.jsonl was damaged: both are written anew")
+        write_plan(plan, directory)
+
+    def extraction(self) -> Extraction:
+        """Returns what measures the missing shards."""
+        plan, images = self.plan, sum(shard.size for shard in self.missing)
+        self._say("stage", f"measuring {images} images", stage="extract")
+        live = LiveView(
+            self._directory, self._rank.number, images, self._listen, self.plan.suite.sets
+        )
+        limit = UnreadableLimit(
+            plan.images, plan.spec.max_unreadable, self._inventory.unreadable, self._listen
+        )
+        return Extraction(
+            plan, self._directory, self._fingerprint, live, self._stop, limit, self._listen
+        )
+
+    @contextmanager
+    def extracting(self) -> Iterator[None]:
+        """Lets requests to stop wait for the next batch, and takes the time."""
+        with current().deferred(), self._clock.stage("extract"):
+            yield
+
+    def extract(self) -> None:
+        """Measures the missing shards, unless the run was stopped."""
+        if not self.missing or self._interrupted:
+            return
+        extraction = self.extraction()
+        try:
+            with self.extracting():
+                extraction.run(self.missing)
+        except Interrupted as reason:
+            self.interrupt(reason)
+
+    def interrupt(self, reason: Interrupted) -> None:
+        """Notes that shards were left out because a stop was asked for."""
+        self._interrupted = True
+        self._say("interrupted", f"stopped by {reason}; {KEPT}")
+
+    def finish(self) -> Outcome:
+        """Merges and probes, if this process is the one to do it."""
+        complete = not self._interrupted
+        self._refuse_gutted()
+        absent = self._absent()
+        merged = not absent or not complete
+        if merged:
+            before = self._directory.results_file.modified()
+            with self._directory.locked("lock-merge", wait=True):
+                # Where two ranks finish together, the second finds the results already written.
+                if not complete or self._directory.results_file.modified() == before:
+                    merged = self._merge_and_probe(hurried=not complete)
+            if merged and not self._directory.results_file.exists():
+                raise RunError(f"{self._directory.results_file} was written and is gone; {_AGAIN}")
+            complete = complete and not self._headless and not self._interrupted
+        elif any(self._rank.owns(i) for i in absent):
+            raise RunError(f"shards of this process are gone from {self._directory.path}; {_AGAIN}")
+        else:
+            self._say("warning", who_is_missing(self._directory, self._rank, absent))
+        untrained = self.plan.encoder.weights.kind == "untrained"
+        return Outcome(self._directory, complete, merged, self._inventory.done, untrained)
+
+    def _refuse_gutted(self) -> None:
+        directory = self._directory
+        for file in (directory.key_file, directory.plan_file, directory.samples_file):
+            if not file.exists():
+                raise RunError(f"{file} is gone; {_AGAIN}")
+
+    def _absent(self) -> list[int]:
+        """Returns the place in the plan of each shard that is not published."""
+        shards = [shard for pieces in self.plan.shards.values() for shard in pieces]
+        there = {(s.set_name, s.number) for s in published_shards(self.plan, self._directory)}
+        return [i for i, s in enumerate(shards) if (s.set_name, s.number) not in there]
+
+    def _merge_and_probe(self, hurried: bool) -> bool:
+        """Publishes the results of what is measured; returns False where nothing is."""
+        plan, directory = self.plan, self._directory
+        with self._clock.stage("merge"):
+            merged = self._merged(hurried)
+            if not set(merged) - {plan.suite.concept_set}:
+                said = "stopped before the first shard was finished: nothing to report"
+                self._say("warning", said)
+                return False
+            write_merged(directory, plan.key, merged)
+            for name, one in merged.items():
+                if name != plan.suite.concept_set:
+                    self._thumbnails(name, one)
+            write_labels(plan, directory, self._listen)  # where the first rank has not yet
+        with self._clock.stage("head"):
+            self._head(hurried or self._interrupted)
+        with self._clock.stage("probe"):
+            self._say("stage", "probing", stage="probe")
+            report = probe_directory(directory)
+            self._exemplars(report)
+        report = report.model_copy(update={"timings": self._clock.timings()})
+        directory.results_file.write_text(report.to_json())
+        self._say("done", report.title)
+        return True
+
+    def _merged(self, hurried: bool) -> dict[str, MergedSet]:
+        """Merges what is published, whichever rank it is of.
+
+        A shard that cannot be used is measured again, or left out where there is no time for it.
+        """
+        self._say("stage", "merging", stage="merge")
+        shards = published_shards(self.plan, self._directory)
+        try:
+            return self._merged_once(shards)
+        except UnusableShardError:
+            unusable = take_inventory(self._reader, shards, self._listen).missing
+        if not hurried:
+            self.missing = list(unusable)
+            self.extract()
+        if hurried or self._interrupted:
+            self._say("warning", "merged without the shards that must be measured again")
+            left = {(s.set_name, s.number) for s in unusable}
+            shards = [s for s in shards if (s.set_name, s.number) not in left]
+        return self._merged_once(shards)
+
+    def _merged_once(self, shards: Sequence[Shard]) -> dict[str, MergedSet]:
+        return {
+            name: merge_set(self.plan, self._reader, one)
+            for name in self.plan.shards
+            if (one := [shard for shard in shards if shard.set_name == name])
+        }
+
+    def _head(self, hurried: bool) -> None:
+        try:
+            with current().deferred():
+                write_head(
+                    self.plan,
+                    self._directory,
+                    self._listen,
+                    rank=self._rank.number,
+                    hurried=hurried,
+                    check=(lambda: None) if hurried else self._stop.check,
+                )
+        except Interrupted as reason:
+            self._headless = True
+            self._say("interrupted", f"stopped by {reason}; what is built of the head is kept")
+
+    def _thumbnails(self, name: str, merged: MergedSet) -> None:
+        fields = {
+            field: merged.arrays[f"{FINAL_TAP}/{field}"]
+            for field in ("share_sum", "largest_sample_ids", "smallest_sample_ids")
+        }
+        ends = [fields["largest_sample_ids"], fields["smallest_sample_ids"]]
+        wanted = candidates(fields["share_sum"], ends)
+        write_thumbnails(self._directory, name, self.plan.suite.sets[name], wanted)
+
+    def _exemplars(self, report: Report) -> None:
+        """Pictures of the images at the ends of the leading directions of the concept probe."""
+        name = self.plan.suite.concept_set
+        if name is not None:
+            dataset, wanted = self.plan.suite.sets[name], exemplar_ids(report.concepts)
+            write_thumbnails(self._directory, name, dataset, wanted)
+
+    def _say(self, kind: Kind, message: str, **data: str) -> None:
+        self._listen(Event(kind, message, dict(data)))

@@ -1,0 +1,260 @@
+"""Processes that read ahead of the engine: none outlives it, and none keeps it waiting for ever."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, get_worker_info
+
+from tuiprobe.errors import DataError, RunError, TuiprobeError
+from tuiprobe.measure import stopping
+from tuiprobe.measure.failures import describe, worker_died
+
+STALL_SECONDS = 300.0
+"""Without any image read in this time, the processes that read count as hung."""
+
+_POLL_SECONDS = 1.0  # between two looks at signals while there is nothing to take
+_WATCH_SECONDS = 0.5
+_PR_SET_PDEATHSIG = 1
+_NAMED = 3
+
+Item = TypeVar("Item")
+Together = TypeVar("Together")
+
+
+@dataclass(frozen=True)
+class Source(Generic[Item, Together]):
+    """What is read: items by place, put together batch by batch.
+
+    Attributes:
+        batches: Places of each batch.
+        read: Place to item; an error that it raises ends the reading.
+        collate: Items of a batch to what is yielded.
+        name: Place to what a message calls it.
+    """
+
+    batches: Sequence[Sequence[int]]
+    read: Callable[[int], Item]
+    collate: Callable[[list[Item]], Together]
+    name: Callable[[int], str]
+
+
+@contextmanager
+def reading_ahead(source: Source[Item, Together], workers: int) -> Iterator[Iterator[Together]]:
+    """Yields an iterator over the batches of a source, in order.
+
+    A request to stop waits in the block for the next batch; see :mod:`tuiprobe.measure.stopping`.
+    The iterator raises:
+
+    - `Interrupted` if a stop was asked for;
+    - `DataError` if an item cannot be read for a reason of the operating system, or if no worker
+      has made progress for :data:`STALL_SECONDS`;
+    - `RunError` if reading failed otherwise, or a worker died.
+
+    Args:
+        source: What to read.
+        workers: Processes that read; 0 reads in this one.
+    """
+    progress = _Progress(max(workers, 1))
+    loader: DataLoader[Together] = DataLoader(
+        _Items(source, progress),  # type: ignore[arg-type]
+        batch_sampler=source.batches,  # type: ignore[arg-type]
+        collate_fn=partial(_collate, source),
+        num_workers=workers,
+        worker_init_fn=partial(_start_worker, os.getpid()),
+        multiprocessing_context="fork" if workers else None,
+        timeout=_POLL_SECONDS if workers else 0,
+    )
+    with stopping.current().deferred():
+        with _signals_blocked():
+            batches = iter(loader)
+        try:
+            yield _taken(batches, source, progress, workers)
+        finally:
+            if workers:
+                _end(batches)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Keeps signals from workers that do not ignore them yet; they inherit what is blocked."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping.SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _taken(
+    batches: Any, source: Source[Item, Together], progress: _Progress, workers: int
+) -> Iterator[Together]:
+    while True:
+        stopping.current().check()
+        try:
+            found = next(batches, None)
+        except (EOFError, ConnectionError, FileNotFoundError) as error:
+            # A tensor on its way here lost its sender before torch noticed that it is gone.
+            raise worker_died(error) from error
+        except RuntimeError as error:
+            if not workers or "DataLoader timed out" not in str(error):
+                raise
+            progress.look(source)
+            continue
+        progress.moved()
+        if found is None:
+            return
+        if isinstance(found, _Failure):
+            raise found.explained()
+        yield found
+
+
+def _end(batches: Any) -> None:
+    """Ends the workers of a loader at once: one may hang, or wait for a lock of a dead one.
+
+    They ignore what torch and the interpreter's exit send, and wait for: SIGTERM.
+    """
+    if batches._worker_pids_set:  # else torch raises about workers that are ended on purpose
+        torch._C._remove_worker_pids(id(batches))
+        batches._worker_pids_set = False
+    for worker in batches._workers:
+        worker.kill()
+    batches._shutdown_workers()
+
+
+class _Progress:
+    """Which place each worker is reading, in memory that the processes share.
+
+    Args:
+        workers: Number of processes that read.
+    """
+
+    def __init__(self, workers: int) -> None:
+        # A place, or -1 minus the place once it is read: every step changes it.
+        self._at = np.frombuffer(mmap.mmap(-1, 8 * workers), dtype=np.int64)
+        self._at[:] = np.iinfo(np.int64).min
+        self.moved()
+
+    def begin(self, place: int) -> None:
+        """Notes in a worker that it reads a place from now on."""
+        self._at[self._worker()] = place
+
+    def end(self, place: int) -> None:
+        """Notes in a worker that it has read a place."""
+        self._at[self._worker()] = -1 - place
+
+    def moved(self) -> None:
+        """Notes in the engine that the workers have made progress."""
+        self._seen, self._since = self._at.copy(), time.monotonic()
+
+    def look(self, source: Source[Any, Any]) -> None:
+        """Looks in the engine whether the workers make progress.
+
+        Raises:
+            DataError: If they have made none for too long.
+        """
+        if not np.array_equal(self._at, self._seen):
+            self.moved()
+        elif time.monotonic() - self._since >= STALL_SECONDS:
+            names = [source.name(place) for place in self._at.tolist() if place >= 0]
+            what = f"reading {', '.join(names[:_NAMED])}" if names else "reading images"
+            raise DataError(
+                f"{what} has made no progress for {STALL_SECONDS:.0f} s; see whether the storage "
+                f"answers; {stopping.KEPT}"
+            )
+
+    def _worker(self) -> int:
+        info = get_worker_info()
+        return 0 if info is None else info.id
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An error while reading, for torch rewords exceptions on their way.
+
+    Attributes:
+        name: What was being read.
+        cause: Type and message of the error.
+        of_system: Whether the operating system refused.
+        ours: Whether the message is meant for the user as it is.
+    """
+
+    name: str
+    cause: str
+    of_system: bool
+    ours: bool
+
+    @classmethod
+    def of(cls, name: str, error: BaseException) -> _Failure:
+        ours = isinstance(error, TuiprobeError)
+        return cls(name, describe(error), isinstance(error, OSError | DataError), ours)
+
+    def explained(self) -> TuiprobeError:
+        kind = DataError if self.of_system else RunError
+        if self.ours:
+            return kind(self.cause)
+        return kind(f"cannot read {self.name}: {self.cause}; {stopping.KEPT}")
+
+
+class _Items(Generic[Item, Together]):
+    def __init__(self, source: Source[Item, Together], progress: _Progress) -> None:
+        self._source, self._progress = source, progress
+
+    def __getitem__(self, place: int) -> Item | _Failure:
+        self._progress.begin(place)
+        try:
+            return self._source.read(place)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin may raise anything
+            return _Failure.of(self._source.name(place), error)
+        finally:
+            self._progress.end(place)
+
+
+def _collate(source: Source[Item, Together], items: list[Item | _Failure]) -> Together | _Failure:
+    failure = next((item for item in items if isinstance(item, _Failure)), None)
+    if failure is not None:
+        return failure
+    try:
+        return source.collate(items)  # type: ignore[arg-type]
+    except Exception as error:  # images of different shapes, memory
+        return _Failure("a batch of images", describe(error), of_system=False, ours=False)
+
+
+def _start_worker(parent: int, _number: int) -> None:
+    """Ends with the engine, and leaves stopping to it: signals may go to the process group."""
+    signal.set_wakeup_fd(-1)
+    for number in stopping.SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stopping.SIGNALS)
+    _end_with(parent)
+    torch.set_num_threads(1)
+
+
+def _end_with(parent: int) -> None:
+    """Lets the kernel end this process with its parent; elsewhere a thread looks for it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it died before
+            os._exit(1)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_WATCH_SECONDS)
+    os._exit(1)

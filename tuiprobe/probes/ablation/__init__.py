@@ -1,0 +1,1 @@
+"""What accuracy loses without channels or directions."""

@@ -1,0 +1,152 @@
+"""Accuracy without channels and directions that a user names, in blocks of images."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tuiprobe.errors import UsageError
+from tuiprobe.probes.ablation.targeted_result import Change, SetAblation, SetNotRun, Top1
+from tuiprobe.probes.directions.compute import decompose
+from tuiprobe.probes.finite import finite_images
+from tuiprobe.probes.heads import SetFeatures, answered_right
+from tuiprobe.probes.inputs import Bool, Float32, Int64
+from tuiprobe.probes.intervals import paired_difference, wilson_bounds
+from tuiprobe.run.checked_arrays import HeadArrays
+
+
+@dataclass(frozen=True, eq=False)
+class BlockedSet:
+    """Final representations of one labelled set that need not fit into memory.
+
+    Attributes:
+        name: of the set.
+        blocks: gives the representations from the start, float32 [b, C] at a time; images that are
+            not finite are left out.
+        labels: int64 [n].
+        answers: see `SetFeatures`.
+    """
+
+    name: str
+    blocks: Callable[[], Iterable[Float32]]
+    labels: Int64
+    answers: Int64 | None = None
+
+
+def ablation_span(
+    head: HeadArrays, channels: Sequence[int], directions: Sequence[int], *, centred: bool
+) -> Float32:
+    """[C, m], an orthonormal basis of what the named channels and directions span.
+
+    Args:
+        head: the linear head.
+        channels: numbers of channels.
+        directions: numbers of right singular vectors of W, by singular value, from 0.
+        centred: take those of W minus its mean row.
+
+    Raises:
+        UsageError: a number that does not exist.
+    """
+    width = head.weight.shape[1]
+    _check("channel", channels, width)
+    units = np.zeros((width, len(channels)))
+    units[list(channels), range(len(channels))] = 1
+    if not directions:
+        return units.astype(np.float32)
+    weight = head.weight.astype(np.float64)
+    v = decompose(weight - weight.mean(axis=0) if centred else weight)[2]
+    _check("direction", directions, v.shape[1])
+    rest = v[:, list(directions)]
+    rest[list(channels)] = 0  # the channels are gone already, exactly
+    u, s, _ = np.linalg.svd(rest, full_matrices=False)
+    return np.hstack([units, u[:, s > 1e-6]]).astype(np.float32)
+
+
+def _check(kind: str, numbers: Sequence[int], count: int) -> None:
+    for number in numbers:
+        if not 0 <= number < count:
+            raise UsageError(f"{kind}:{number} does not exist: there are 0 to {count - 1}")
+
+
+def ablate_set(
+    head: HeadArrays, one: BlockedSet, span: Float32, mode: Literal["zero", "mean"]
+) -> SetAblation | SetNotRun:
+    """Accuracy of one set before and after ablation, over the images that are finite.
+
+    Args:
+        head: the linear head.
+        one: representations and labels.
+        span: [C, m], from `ablation_span`.
+        mode: sets the part of h in the span to zero, or to its mean over the images.
+
+    Raises:
+        DataError: a label that no row of the head answers for.
+    """
+    centre = _mean_in(span, one) if mode == "mean" else np.zeros(span.shape[1], dtype=np.float32)
+    n = lost = gained = before = 0
+    for block, labels in _finite(one):
+        right = _right(head, block, labels, one)
+        removed = (block - (block @ span - centre) @ span.T).astype(np.float32, copy=False)
+        left = _right(head, removed, labels, one)
+        n += block.shape[0]
+        before += int(right.sum())
+        lost += int((right & ~left).sum())
+        gained += int((~right & left).sum())
+    if n == 0:
+        return SetNotRun(name=one.name, reason="no image has a finite representation")
+    return SetAblation(
+        name=one.name,
+        n=n,
+        nonfinite=one.labels.size - n,
+        before=_top1(before, n),
+        after=_top1(before - lost + gained, n),
+        difference=_change(gained, lost, n),
+        lost=lost,
+        gained=gained,
+    )
+
+
+def _finite(one: BlockedSet) -> Iterator[tuple[Float32, Int64]]:
+    """Representations and labels of the images that `finite_images` lets through."""
+    start = 0
+    for block in one.blocks():
+        labels = one.labels[start : start + block.shape[0]]
+        start += block.shape[0]
+        keep = finite_images(block)
+        yield (block, labels) if keep.all() else (block[keep], labels[keep])
+
+
+def _not_zero(block: Float32) -> Bool:
+    return np.asarray(np.linalg.norm(block, axis=1) > 0)
+
+
+def _mean_in(span: Float32, one: BlockedSet) -> Float32:
+    """[m], mean over the images of their coordinates in the span."""
+    total, count = np.zeros(span.shape[1]), 0
+    for block, _ in _finite(one):
+        kept = block[_not_zero(block)]
+        total += (kept @ span).sum(axis=0, dtype=np.float64)
+        count += kept.shape[0]
+    return np.asarray(total / max(count, 1), dtype=np.float32)
+
+
+def _right(head: HeadArrays, block: Float32, labels: Int64, one: BlockedSet) -> Bool:
+    """[b], whether each image is answered right; one whose representation is zero is not."""
+    some = SetFeatures(one.name, block, labels, one.answers)
+    keep = _not_zero(block)
+    # Ones in place of what has no direction: the answer is discarded.
+    filled = block if keep.all() else np.where(keep[:, None], block, np.float32(1))
+    return answered_right(filled, head, some) & keep
+
+
+def _top1(hits: int, n: int) -> Top1:
+    low, high = wilson_bounds(hits, n)
+    return Top1(top1=hits / n, low=float(low), high=float(high))
+
+
+def _change(gained: int, lost: int, n: int) -> Change:
+    found = paired_difference(gained, lost, n)
+    assert found.low is not None
+    assert found.high is not None
+    return Change(value=found.value, low=found.low, high=found.high)

@@ -1,0 +1,1 @@
+"""Unique concepts that directions encode, beside what random directions encode."""

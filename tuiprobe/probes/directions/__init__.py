@@ -1,0 +1,1 @@
+"""Privileged directions: right singular vectors of the head, and what hangs on them."""

@@ -1,0 +1,240 @@
+"""Privileged directions: right singular vectors of the head, and what hangs on them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from tuiprobe.errors import DataError
+from tuiprobe.probes.ablation.compute import ablations
+from tuiprobe.probes.directions.pruning import Decomposed, pruning_curves
+from tuiprobe.probes.directions.result import Basis, Direction, Directions
+from tuiprobe.probes.heads import SetFeatures, usable_images
+from tuiprobe.probes.inputs import Float32, Float64
+from tuiprobe.probes.intervals import exact, mean_interval
+from tuiprobe.results import Estimate, Figure, NotRun
+from tuiprobe.run.checked_arrays import HeadArrays
+
+LISTED = 16
+ROWS = 4096
+
+
+def probe_directions(
+    head: HeadArrays,
+    sets: Sequence[SetFeatures],
+    persistent: Sequence[int],
+    *,
+    seed: int = 0,
+) -> Directions:
+    """Directions of W and of W minus its mean row, pruning curves, channel ablation.
+
+    Args:
+        head: the linear head.
+        sets: the in-distribution set first, on which importances rest; sets without labels get no
+            curves.
+        persistent: persistent channels of the representation.
+        seed: of subsamples and random controls.
+
+    Raises:
+        DataError: no image with a finite representation, widths differ, a head that is not finite
+            or zero, or a label that is no row of the head.
+    """
+    kept = [usable_images(one) for one in sets]
+    _check(head, kept)
+    labelled = [one for one in kept if one.labels is not None]
+    bases = tuple(
+        _basis(head, kept[0], labelled, persistent, centred, seed) for centred in (False, True)
+    )
+    return Directions(
+        data=kept[0].name,
+        head=head.source,
+        classes=head.weight.shape[0],
+        bases=tuple(basis for basis in bases if basis is not None),
+        ablations=ablations(head, labelled, persistent, seed),
+    )
+
+
+def _check(head: HeadArrays, sets: Sequence[SetFeatures]) -> None:
+    if not sets or sets[0].features.shape[0] == 0:
+        raise DataError("directions take at least one image with a finite representation")
+    if not np.isfinite(head.weight).all() or not head.weight.any():
+        raise DataError("the head holds values that are not finite, or is all zero")
+    for one in sets:
+        if one.features.shape[1] != head.weight.shape[1]:
+            raise DataError(
+                f"{one.name} has {one.features.shape[1]} channels; the head takes "
+                f"{head.weight.shape[1]}"
+            )
+
+
+def decompose(weight: Float64) -> tuple[Float64, Float64, Float64]:
+    """Thin SVD up to the rank; the largest entry of each v_i is positive.
+
+    Args:
+        weight: [K, C].
+
+    Returns:
+        u [K, r], s [r], v [C, r].
+    """
+    u, s, vt = np.linalg.svd(weight, full_matrices=False)
+    rank = int((s > max(weight.shape) * np.finfo(np.float64).eps * s[0]).sum()) if s.size else 0
+    u, s, v = u[:, :rank], s[:rank], vt[:rank].T
+    signs = np.sign(v[np.abs(v).argmax(axis=0), np.arange(rank)])
+    return u * signs, s, v * signs
+
+
+def _basis(
+    head: HeadArrays,
+    one: SetFeatures,
+    labelled: Sequence[SetFeatures],
+    persistent: Sequence[int],
+    centred: bool,
+    seed: int,
+) -> Basis | None:
+    weight = head.weight.astype(np.float64)
+    mean_row = weight.mean(axis=0)
+    if centred:
+        weight = weight - mean_row
+        if np.linalg.norm(weight) <= 1e-6 * np.linalg.norm(head.weight):
+            return None  # all rows alike: nothing is left
+    u, s, v = decompose(weight)
+    cosines = mean_cosines(one.features, v)
+    scale = s / s.sum()
+    importance = scale * cosines
+    order = np.argsort(-importance, kind="stable")
+    parts = Decomposed(u=u, s=s, v=v, order=order)
+    shares = (v[list(persistent)] ** 2).sum(axis=0) if persistent else None
+    figures = _concentration(importance, shares)
+    listed = order[:LISTED]
+    gradients = [g for _, g in figures] + [_unit(s.size, i) for i in listed]
+    influences = _influences(one.features, v, scale, cosines, gradients)
+    each = influences[:, len(figures) :]
+    top_share, effective_rank, gini, on_persistent = (
+        _linear(value, influences[:, j]) for j, (value, _) in enumerate(figures)
+    )
+    channels = weight.shape[1]
+    return Basis(
+        centred=centred,
+        rank=s.size,
+        singular_values=tuple(float(x) for x in s),
+        importances=tuple(float(x) for x in importance),
+        mean_row_cosine=_mean_row_cosine(v[:, 0], mean_row, head.weight.shape[0]),
+        top_share=top_share,
+        effective_rank=effective_rank,
+        gini=gini,
+        persistent_share=on_persistent
+        if shares is not None
+        else NotRun(reason="no persistent channel"),
+        persistent_expected=_expected(len(persistent), channels),
+        persistent_shares=() if shares is None else tuple(float(x) for x in shares),
+        directions=tuple(
+            Direction(
+                index=int(i),
+                singular_value=float(s[i]),
+                importance=_linear(float(importance[i]), each[:, j]),
+                persistent_share=None if shares is None else float(shares[i]),
+                channels=tuple(int(c) for c in np.argsort(-np.abs(v[:, i]), kind="stable")[:4]),
+            )
+            for j, i in enumerate(listed)
+        ),
+        curves=tuple(
+            curve for some in labelled for curve in pruning_curves(parts, head, some, seed)
+        ),
+    )
+
+
+def _mean_row_cosine(first: Float64, mean_row: Float64, classes: int) -> Figure:
+    length = float(np.linalg.norm(mean_row))
+    if length < 1e-12:
+        return NotRun(reason="the mean row is zero")
+    return exact(abs(float(first @ mean_row)) / length, classes, "from the head alone")
+
+
+def _expected(count: int, channels: int) -> Figure:
+    """Part of a uniformly random unit vector on `count` of the channels: a Beta variable."""
+    if count == 0:
+        return NotRun(reason="no persistent channel")
+    if count == channels:
+        return exact(1.0, channels, "all channels")
+    low, high = stats.beta.ppf([0.025, 0.975], count / 2, (channels - count) / 2)
+    return Estimate(
+        value=count / channels,
+        low=float(low),
+        high=float(high),
+        n=channels,
+        method="range of one random direction, closed form",
+    )
+
+
+def mean_cosines(features: Float32, v: Float64) -> Float64:
+    """[r], mean over images of abs(cos(v_i, h)).
+
+    Args:
+        features: [n, C], finite and not zero.
+        v: [C, r], unit columns.
+    """
+    total, basis = np.zeros(v.shape[1]), v.astype(np.float32)
+    for start in range(0, features.shape[0], ROWS):
+        total += _cosines(features[start : start + ROWS], basis).sum(axis=0, dtype=np.float64)
+    return np.asarray(total / features.shape[0])
+
+
+def _cosines(rows: Float32, basis: Float32) -> Float32:
+    along = np.abs(rows @ basis)
+    along /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(along)
+
+
+def _unit(size: int, place: int) -> Float64:
+    found = np.zeros(size)
+    found[place] = 1.0
+    return found
+
+
+def _influences(
+    features: Float32, v: Float64, scale: Float64, cosines: Float64, gradients: list[Float64]
+) -> Float64:
+    """[n, m], what each image adds to figures with these gradients in the importances, times n."""
+    slopes = np.stack([scale * gradient for gradient in gradients], axis=1)
+    centre, basis = cosines @ slopes, v.astype(np.float32)
+    return np.concatenate(
+        [
+            _cosines(features[start : start + ROWS], basis) @ slopes - centre
+            for start in range(0, features.shape[0], ROWS)
+        ]
+    )
+
+
+def _linear(value: float, influence: Float64) -> Figure:
+    """Infinitesimal jackknife: the t interval of a mean, moved to the figure's value."""
+    n = influence.size
+    found = mean_interval(0.0, float((influence**2).sum()), n)
+    if not isinstance(found, Estimate) or found.low is None or found.high is None:
+        return exact(value, n, "no interval: one image")
+    return Estimate(
+        value=value, low=value + found.low, high=value + found.high, n=n, method=found.method
+    )
+
+
+def _concentration(importance: Float64, shares: Float64 | None) -> list[tuple[float, Float64]]:
+    """Top share, effective rank, Gini and part on persistent channels, with their gradients."""
+    total, size = float(importance.sum()), importance.size
+    p = importance / total
+    top = float(p.max())
+    top_slope = (_unit(size, int(p.argmax())) - top) / total
+    logs = np.log(np.where(p > 0, p, 1.0))
+    entropy = -float((p * logs).sum())
+    rank = float(np.exp(entropy))
+    rank_slope = -rank * (logs + entropy) / total
+    place = np.empty(size)
+    place[np.argsort(importance, kind="stable")] = np.arange(1, size + 1)
+    weights = (2 * place - size - 1) / size
+    gini = float(weights @ p)
+    part = np.zeros(size) if shares is None else shares
+    mean = float(part @ p)
+    return [
+        (top, top_slope),
+        (rank, rank_slope),
+        (gini, (weights - gini) / total),
+        (mean, (part - mean) / total),
+    ]

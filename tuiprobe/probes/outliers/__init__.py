@@ -1,0 +1,1 @@
+"""Outlier features: which channels dominate the representation, and in how many images."""

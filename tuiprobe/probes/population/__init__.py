@@ -1,0 +1,1 @@
+"""Where a model stands among others of its kind."""

@@ -1,0 +1,79 @@
+"""Where a run's model stands: the same architecture untrained, and models filed in the atlas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tuiprobe.catalog.signatures import Signature, filed, reference_of, shipped
+from tuiprobe.folders import signatures_file
+from tuiprobe.probes.outliers.result import Outliers
+from tuiprobe.probes.population.result import Population, Reference
+from tuiprobe.results import Estimate, Figure, Model, NotRun, given
+
+
+def population(final: Outliers, model: Model) -> Population:
+    """Returns the references for a model.
+
+    Args:
+        final: Its figures on the first set.
+        model: The encoder.
+    """
+    # Lines that are damaged are no reason to lose a run; `tuiprobe atlas signatures` names them.
+    others = filed(signatures_file()).signatures
+    trained = [
+        one
+        for one in others
+        if one.weights in ("pretrained", "checkpoint")
+        and one.representation == model.representation
+        and one.digest != model.weights.digest
+    ]
+    untrained = reference_of(model.architecture, model.representation, shipped())
+    own_kurtosis = _value(final.kurtosis, model.width)
+    own_persistence = _value(final.persistence.value)
+    return Population(
+        untrained=None if untrained is None else _reference(untrained),
+        filed=tuple(_reference(one) for one in trained),
+        lower_kurtosis=_lower(trained, own_kurtosis, lambda s: _scaled(s.kurtosis, s.width)),
+        lower_persistence=_lower(trained, own_persistence, lambda s: _scaled(s.persistence)),
+    )
+
+
+def _lower(
+    others: list[Signature], own: float | None, figure: Callable[[Signature], float | None]
+) -> int:
+    values = [figure(one) for one in others]
+    return sum(own is not None and value is not None and value < own for value in values)
+
+
+def _value(figure: Figure, width: int | None = None) -> float | None:
+    if not given(figure):
+        return None
+    return figure.value / (width - 1) if width is not None and width > 1 else figure.value
+
+
+def _scaled(
+    figure: tuple[float, float | None, float | None] | None, width: int | None = None
+) -> float | None:
+    if figure is None:
+        return None
+    return figure[0] / (width - 1) if width is not None and width > 1 else figure[0]
+
+
+def _reference(one: Signature) -> Reference:
+    return Reference(
+        model=one.model,
+        architecture=one.architecture,
+        weights=one.weights,  # type: ignore[arg-type]
+        data=one.data,
+        n=one.n,
+        width=one.width,
+        kurtosis=_figure(one.kurtosis, one.n),
+        persistence=_figure(one.persistence, one.n),
+    )
+
+
+def _figure(figure: tuple[float, float | None, float | None] | None, n: int) -> Figure:
+    if figure is None:
+        return NotRun(reason="not given in its run")
+    value, low, high = figure
+    return Estimate(value=value, low=low, high=high, n=n, method="as filed in the atlas")

@@ -1,0 +1,1 @@
+"""What was checked of encoder and labels before any image was measured."""

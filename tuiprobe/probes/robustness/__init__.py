@@ -1,0 +1,1 @@
+"""Accuracies on every labelled set, and effective robustness by published models."""

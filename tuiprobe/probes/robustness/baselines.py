@@ -1,0 +1,169 @@
+"""Which baselines belong to the sets of a run, fitted to the shifts that were measured.
+
+ImageNet's sets are compared with published models, the miniature's with its own supervised runs,
+anything else with nothing: accuracies of one world say nothing about another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tuiprobe.catalog.accuracies import OWN_CLASSES, SHIFTS, Row, rows
+from tuiprobe.catalog.baselines import BASELINES, default_target, fit, on_own_classes
+from tuiprobe.catalog.own_baseline import read_own_baseline
+from tuiprobe.errors import UsageError
+from tuiprobe.files import DamagedFileError, read_regular
+from tuiprobe.miniature import world
+from tuiprobe.miniature.baseline import baseline_rows
+from tuiprobe.probes.robustness.compute import Axis, Baseline, Baselines
+from tuiprobe.probes.robustness.result import BaselineNotRun
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import SetRecord, write_baseline
+
+IMAGENET = "imagenet"
+MINIATURE = "miniature:"
+MINIATURE_ID = "val"
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of sets with a common in-distribution set.
+
+    Attributes:
+        id_set: What the in-distribution accuracy is called in tables.
+        shifts: All its shifts, as tables call them.
+        measured: Table name of each measured shift, by set name.
+    """
+
+    id_set: Axis
+    shifts: tuple[str, ...]
+    measured: Mapping[str, str]
+
+
+def family_of(sets: Sequence[SetRecord]) -> Family | None:
+    """Returns the family that the sets of a run belong to, by the first of them."""
+    first, others = sets[0], sets[1:]
+    if first.published == IMAGENET:
+        measured = {s.name: s.published for s in others if s.published in SHIFTS}
+        return Family("imagenet", SHIFTS, {n: p for n, p in measured.items() if p is not None})
+    if first.source == MINIATURE + MINIATURE_ID:
+        names = {s.name: s.source.removeprefix(MINIATURE) for s in others}
+        return Family("val", world.SHIFTS, {n: p for n, p in names.items() if p in world.SHIFTS})
+    return None
+
+
+def baselines_for(
+    sets: Sequence[SetRecord], own: str | None, source: str = "baseline.csv"
+) -> tuple[dict[str, str], Baselines]:
+    """Returns which shift each set is, and all lines for them.
+
+    Args:
+        sets: The sets of the run, the in-distribution one first.
+        own: Text of the user's CSV; None without.
+        source: What names it in errors.
+
+    Raises:
+        UsageError: If the CSV does not fit the sets or cannot be read.
+    """
+    family = family_of(sets)
+    if family is None:
+        if own is not None:
+            raise UsageError(
+                f"--baseline: {sets[0].source} is neither ImageNet's validation set nor the "
+                "miniature's, so there is nothing to compare; name the sets in a --suite"
+            )
+        return {}, Baselines(reason=f"no baseline belongs to {sets[0].source}")
+    if not family.measured:
+        return {}, Baselines(reason="no shift that a baseline has was measured")
+    fitted = _Fitted(family)
+    for name, models, known in _models(family):
+        fitted.add(name, models, known)
+    if own is not None:
+        models = read_own_baseline(own, source, family.id_set, family.shifts)
+        known = tuple(s for s in family.shifts if any(r.shifts[s] is not None for r in models))
+        fitted.add("own", models, known)
+    return dict(family.measured), Baselines(
+        fitted.lines, fitted.not_run, reason="; ".join(sorted({n.reason for n in fitted.not_run}))
+    )
+
+
+def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None) -> None:
+    """Copies the user's CSV into the run directory, or removes that of an earlier attempt.
+
+    Raises:
+        UsageError: If it cannot be read or does not fit the sets.
+    """
+    if path is None:
+        directory.baseline_file.unlink()
+        return
+    try:
+        text = read_regular(path).decode("utf-8")
+    except (OSError, DamagedFileError, UnicodeDecodeError) as error:
+        raise UsageError(f"--baseline: cannot read {path}: {error}") from error
+    baselines_for(sets, text, path)  # refuses what is wrong before any image is measured
+    write_baseline(directory, text)
+
+
+def _models(family: Family) -> list[tuple[str, Sequence[Row], tuple[str, ...]]]:
+    """The shipped baselines: name, models, and the shifts that their tables have."""
+    if family.id_set == "imagenet":
+        return [
+            (name, [row for row in rows() if name in row.baselines], default_target(name))
+            for name in BASELINES
+        ]
+    return [("miniature", miniature_rows(), family.shifts)]
+
+
+def miniature_rows() -> list[Row]:
+    """Returns the supervised runs of the miniature as rows of a baseline."""
+    return [
+        Row(
+            table="miniature",
+            model=row.model,
+            tag=f"seed {row.seed}",
+            spec="",
+            size=None,
+            parameters=None,
+            training="supervised",
+            baselines=frozenset({"miniature"}),
+            imagenet=row.val,
+            shifts=dict(row.shifts),
+        )
+        for row in baseline_rows()
+    ]
+
+
+class _Fitted:
+    """Lines for the mean of the measured shifts, for each, and on each one's own classes."""
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
+        self.lines: list[Baseline] = []
+        self.not_run: list[BaselineNotRun] = []
+
+    def add(self, name: str, models: Sequence[Row], known: tuple[str, ...]) -> None:
+        """Fits all lines that these models have accuracies for."""
+        measured = set(self._family.measured.values())
+        shifts = tuple(shift for shift in known if shift in measured)
+        if not shifts:
+            self._missing(name, known, self._family.id_set, "none of its shifts was measured")
+            return
+        if len(shifts) > 1:
+            self._fit(name, models, shifts, self._family.id_set)
+        for shift in shifts:
+            self._fit(name, models, (shift,), self._family.id_set)
+        for shift in shifts:
+            if shift in OWN_CLASSES and self._family.id_set == "imagenet":
+                self._fit(name, on_own_classes(models, shift), (shift,), "own classes")
+
+    def _fit(self, name: str, models: Sequence[Row], target: tuple[str, ...], axis: Axis) -> None:
+        try:
+            self.lines.append(Baseline(fit(name, models, target), models, axis))
+        except ValueError as error:
+            self._missing(name, target, axis, str(error))
+
+    def _missing(self, name: str, target: tuple[str, ...], axis: str, reason: str) -> None:
+        self.not_run.append(
+            BaselineNotRun(baseline=name, target=target, axis=axis, reason=f"{name}: {reason}")
+        )

@@ -1,0 +1,261 @@
+"""Accuracies under shift, and effective robustness against published baselines."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from tuiprobe.catalog.accuracies import Row
+from tuiprobe.catalog.baselines import Line, effective_robustness, logit, mean_of
+from tuiprobe.errors import DataError
+from tuiprobe.probes.heads import SetFeatures, answers_of, hits, top_hits, usable_images
+from tuiprobe.probes.intervals import wilson
+from tuiprobe.probes.robustness.confidence import mean_confidence
+from tuiprobe.probes.robustness.result import (
+    Accuracy,
+    BaselineNotRun,
+    EffectiveRobustness,
+    OwnNames,
+    Robustness,
+)
+from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.run.checked_arrays import HeadArrays
+
+Z = 1.959964
+TOP = 5
+
+Axis = Literal["imagenet", "val", "own classes"]
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """A fitted line and the models it was fitted to.
+
+    Attributes:
+        line: the fit.
+        models: rows of the fit, for the percentile; their `imagenet` is x on this axis.
+        axis: what x is.
+    """
+
+    line: Line
+    models: Sequence[Row]
+    axis: Axis = "imagenet"
+
+
+@dataclass(frozen=True, eq=False)
+class Baselines:
+    """All lines to compare with.
+
+    Attributes:
+        lines: in the order of the report.
+        not_run: lines that could not be fitted.
+        reason: why there is none at all.
+    """
+
+    lines: Sequence[Baseline] = ()
+    not_run: Sequence[BaselineNotRun] = ()
+    reason: str = "no baseline was given"
+
+
+def probe_robustness(
+    head: HeadArrays,
+    sets: Sequence[SetFeatures],
+    shifts: Mapping[str, str],
+    baselines: Baselines,
+    own_names: Mapping[str, HeadArrays | str] | None = None,
+) -> Robustness:
+    """Accuracies of all labelled sets, and effective robustness by every baseline.
+
+    Args:
+        head: the linear head.
+        sets: the in-distribution set first, of images with a finite representation; one that is
+            zero counts as wrong.
+        shifts: published name (`imagenet_r`) by set name, for sets that are one.
+        baselines: to compare with; which ones belong to the sets is the caller's to know.
+        own_names: head of a shift's own class names, row by label, or why there is none, by set
+            name.
+
+    Raises:
+        DataError: the first set has no labels, or a label no row of the head answers for.
+    """
+    if not sets:
+        raise DataError("robustness takes an in-distribution set")
+    first = sets[0]
+    answers_of(first, head.weight.shape[0])
+    labelled = [one for one in sets if one.labels is not None]
+    accuracies = tuple(_accuracy(head, first, one, shifts.get(one.name)) for one in labelled)
+    entries: tuple[EffectiveRobustness, ...] | NotRun = NotRun(reason=baselines.reason)
+    if baselines.lines:
+        entries = tuple(_entry(baseline, accuracies) for baseline in baselines.lines)
+    return Robustness(
+        data=first.name,
+        accuracies=accuracies,
+        mean_shift=_mean_shift(accuracies[1:]),
+        effective=entries,
+        not_run=tuple(baselines.not_run),
+        confidence=mean_confidence(head, first),
+        own_names=_own_names(labelled, shifts, own_names or {}),
+    )
+
+
+def _own_names(
+    labelled: Sequence[SetFeatures],
+    shifts: Mapping[str, str],
+    heads: Mapping[str, HeadArrays | str],
+) -> tuple[OwnNames, ...]:
+    found = []
+    for one in labelled:
+        if one.name not in heads:
+            continue
+        head, plain = heads[one.name], replace(one, answers=None)
+        if isinstance(head, str):
+            found.append(OwnNames(data=one.name, head="", accuracy=NotRun(reason=head)))
+            continue
+        accuracy = _accuracy(head, plain, plain, shifts.get(one.name))
+        found.append(OwnNames(data=one.name, head=head.source, accuracy=accuracy))
+    return tuple(found)
+
+
+def _accuracy(
+    head: HeadArrays, first: SetFeatures, one: SetFeatures, shift: str | None
+) -> Accuracy:
+    answers, n = answers_of(one, head.weight.shape[0]), one.features.shape[0]
+    usable = usable_images(one)
+    classes = int(np.unique(answers).size)
+    top1: Figure = NotRun(reason="no image with a finite representation")
+    top5: Figure = NotRun(reason=f"{classes} classes: five answers would be nearly all")
+    if n:
+        top1 = wilson(hits(usable.features, head, usable), n)
+    if classes > TOP:
+        top5 = wilson(top_hits(head, usable, TOP), n) if n else top1
+    return Accuracy(
+        data=one.name,
+        shift=shift,
+        images=n,
+        classes=classes,
+        top1=top1,
+        top5=top5,
+        id_own_classes=_on_own_classes(head, first, one),
+    )
+
+
+def _on_own_classes(head: HeadArrays, first: SetFeatures, one: SetFeatures) -> Figure:
+    """In-distribution accuracy on the classes of a shift, with the answers it allows."""
+    if one is first:
+        return NotRun(reason="this is the in-distribution set")
+    rows = head.weight.shape[0]
+    answers = np.arange(rows) if one.answers is None else np.asarray(one.answers)
+    if np.unique(answers[answers >= 0]).size == rows:
+        return NotRun(reason="the set has all classes: this is the plain accuracy")
+    theirs = np.arange(rows) if first.answers is None else np.asarray(first.answers)
+    used = theirs[theirs >= 0]
+    if np.unique(used).size < used.size:
+        return NotRun(reason="several rows answer for one in-distribution class")
+    truth = np.asarray(first.labels)
+    translated = np.full(max(used.max(initial=-1), truth.max(initial=-1)) + 1, -1)
+    translated[used] = answers[theirs >= 0]
+    labels = translated[truth]
+    keep = labels >= 0
+    own = replace(first, features=first.features[keep], labels=labels[keep], answers=answers)
+    usable = usable_images(own)
+    return wilson(hits(usable.features, head, usable), int(keep.sum()))
+
+
+def _mean_shift(accuracies: Sequence[Accuracy]) -> Figure:
+    """Mean of top-1 over shifts, with the binomial error of each (delta method)."""
+    tops = [one.top1 for one in accuracies if given(one.top1)]
+    if not tops:
+        return NotRun(reason="no labelled shift was measured")
+    mean = float(np.mean([top.value for top in tops]))
+    # p is pulled towards 1/2, so that an accuracy of 0 or 1 is not taken for certain.
+    pulled = [(top.value * top.n + 2) / (top.n + 4) for top in tops]
+    variance = sum(p * (1 - p) / top.n for p, top in zip(pulled, tops, strict=True))
+    half = Z * variance**0.5 / len(tops)
+    return Estimate(
+        value=mean,
+        low=max(0.0, mean - half),
+        high=min(1.0, mean + half),
+        n=sum(top.n for top in tops),
+        method=f"binomial, mean of {len(tops)} sets",
+    )
+
+
+def _entry(baseline: Baseline, accuracies: Sequence[Accuracy]) -> EffectiveRobustness:
+    line = baseline.line
+    value, prediction, percentile, above, extrapolated = _measured(baseline, accuracies)
+    return EffectiveRobustness(
+        baseline=line.baseline,
+        target=line.target,
+        axis=baseline.axis,
+        models=line.n,
+        left_out=line.left_out,
+        slope=line.a,
+        intercept=line.b,
+        r2=line.r2,
+        value=value,
+        prediction=prediction,
+        above=above,
+        percentile=percentile,
+        extrapolated=extrapolated,
+    )
+
+
+_Measured = tuple[Figure, Figure, Figure, bool | None, bool | None]
+
+
+def _measured(baseline: Baseline, accuracies: Sequence[Accuracy]) -> _Measured:
+    line = baseline.line
+    by_shift = {one.shift: one for one in accuracies[1:] if one.shift is not None}
+    missing = [shift for shift in line.target if shift not in by_shift]
+    if missing:
+        return _nothing(f"{', '.join(missing)} not measured")
+    if baseline.axis == "own classes" and len(line.target) != 1:
+        return _nothing("classes differ between shifts: one x for several is not defined")
+    x = accuracies[0].top1
+    if baseline.axis == "own classes":
+        x = by_shift[line.target[0]].id_own_classes
+    if not given(x):
+        return _nothing(f"no in-distribution accuracy on this axis: {x.reason}")
+    tops = {shift: by_shift[shift].top1 for shift in line.target}
+    values = {shift: top.value for shift, top in tops.items() if given(top)}
+    if len(values) < len(tops):
+        return _nothing("a shift has no images")
+    if not 0 < x.value < 1:
+        return _nothing(f"in-distribution accuracy is {x.value:g}, where the logit is infinite")
+    images = {shift: top.n for shift, top in tops.items() if given(top)} | {"imagenet": x.n}
+    found = effective_robustness(line, x.value, values, images)
+    if found is None:
+        return _nothing("an accuracy is missing")
+    mean = mean_of(line.target, values)
+    precision, prediction = (
+        Estimate(value=found.value, low=ends[0], high=ends[1], n=sum(images.values()), method=how)
+        for ends, how in (
+            (found.precision, "precision: binomial, line bootstrapped by family"),
+            (found.prediction, "prediction: adds the scatter of baseline models"),
+        )
+    )
+    percentile = _percentile(baseline, x.value, mean)
+    return precision, prediction, percentile, found.above, found.extrapolated
+
+
+def _nothing(reason: str) -> _Measured:
+    why = NotRun(reason=reason)
+    return why, why, why, None, None
+
+
+def _percentile(baseline: Baseline, x: float, mean: float | None) -> Figure:
+    """Share of the baseline's models whose residual in logits is lower than this one's."""
+    if mean is None or not 0 < mean < 1:
+        return NotRun(reason="a mean accuracy of 0 or 1 has no logit")
+    line = baseline.line
+    ours = logit(mean) - line.a * logit(x) - line.b
+    residuals = []
+    for row in baseline.models:
+        theirs = mean_of(line.target, row.shifts)
+        if theirs is None or row.imagenet is None:
+            continue
+        if 0 < theirs < 1 and 0 < row.imagenet < 1:
+            residuals.append(logit(theirs) - line.a * logit(row.imagenet) - line.b)
+    below = int((np.array(residuals) < ours).sum())
+    return wilson(below, len(residuals)) if residuals else NotRun(reason="no models were given")

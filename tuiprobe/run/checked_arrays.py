@@ -1,0 +1,206 @@
+"""What the arrays of a run must look like, checked once when they are read.
+
+A checksum says that a file is as it was written, not that an engine wrote it. Behind this
+door every array has the type, the lengths and the range that the probes rely on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.run.arrays import Arrays
+from tuiprobe.run.records import SampleRecord, TapRecord
+
+_LARGEST = 1e100
+_MOST = 2**53
+
+_PER_CHANNEL = {
+    "count": "i8", "mean": "f8", "var": "f8", "skewness": "f8", "kurtosis": "f8", "min": "f8",
+    "max": "f8", "nonfinite": "i8", "share_sum": "f8", "leading_count": "i8", "exceed_count": "i8",
+}  # fmt: skip
+_PER_IMAGE = {"sample_ids": "i8", "sample_kurtosis": "f8", "sample_self_share": "f8"}
+_SINGLE = {"share_square_sum": "f8", "rows": "i8", "degenerate": "i8"}
+_PER_SHARD = {"shard_share_square_sum": "f8", "shard_images": "i8", "shard_kurtosis_sum": "f8"}
+
+
+@dataclass(frozen=True, eq=False)
+class HeadArrays:
+    """A linear head.
+
+    Attributes:
+        weight: float32 [K, C], W.
+        bias: float32 [K]; None without.
+        normalize: whether logits are W h / |h| (zero-shot) or W h + bias.
+        source: where it came from, for the report.
+    """
+
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32] | None = None
+    normalize: bool = False
+    source: str = ""
+
+
+class CheckedArrays:
+    """Arrays of one file, taken out one by one.
+
+    Args:
+        file: Where they come from, for errors.
+        arrays: By name.
+    """
+
+    def __init__(self, file: Entry, arrays: Arrays) -> None:
+        self._file, self._arrays = file, arrays
+
+    def take(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
+        """Returns an array.
+
+        Args:
+            name: Of the array.
+            kind: Its type as NumPy writes it.
+            shape: Length along each axis; None for any.
+
+        Raises:
+            DamagedFileError: It is missing, or of another type, shape or range.
+        """
+        array = self._arrays.get(name)
+        if array is None:
+            raise self.damaged(f"{name} is missing")
+        if array.dtype != np.dtype(kind):
+            raise self.damaged(f"{name} holds {array.dtype}, not {np.dtype(kind)}")
+        fits = len(shape) == array.ndim and all(
+            wanted in (None, length) for wanted, length in zip(shape, array.shape, strict=True)
+        )
+        if not fits:
+            raise self.damaged(f"{name} of shape {array.shape} does not fit the rest")
+        if array.dtype.kind == "f" and array.size and array.dtype.itemsize == 8:
+            largest = np.abs(array, where=np.isfinite(array), out=np.zeros_like(array)).max()
+            if largest > _LARGEST:
+                raise self.damaged(f"{name} holds {largest:g}, which no encoder gives")
+        return array
+
+    def finite(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
+        """Returns an array without NaN and infinities, and not empty; as :meth:`take`."""
+        array = self.take(name, kind, *shape)
+        if not array.size or not np.isfinite(array).all():
+            raise self.damaged(f"{name} is empty, or holds what is not finite")
+        return array
+
+    def counts(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
+        """Returns an array of numbers from 0; otherwise as :meth:`take`."""
+        array = self.take(name, kind, *shape)
+        if array.size and not 0 <= int(array.min()) <= int(array.max()) <= _MOST:
+            raise self.damaged(f"{name} holds a number that is no count")
+        return array
+
+    def ids(self, name: str, known: Container[int], *shape: int | None) -> NDArray[Any]:
+        """Returns an array of sample ids, all of them of the set; -1 where there is no image."""
+        array = self.take(name, "i8", *shape)
+        lost = [one for one in np.unique(array).tolist() if one != -1 and one not in known]
+        if lost:
+            raise self.damaged(f"{name} names image {lost[0]}, which samples.jsonl does not")
+        return array
+
+    def damaged(self, why: str) -> DamagedFileError:
+        """What is said of the file."""
+        return DamagedFileError(f"{self._file} is damaged: {why}")
+
+
+def check_features(
+    file: Entry, arrays: Arrays, channels: int, samples: Mapping[int, SampleRecord], labelled: bool
+) -> Arrays:
+    """Returns representations and ids of one set, each image once and in the sample list.
+
+    Raises:
+        DamagedFileError: If they are not what they should be.
+    """
+    checked = CheckedArrays(file, arrays)
+    features = checked.take("features", "f4", None, channels)
+    ids = _own_ids(checked, "ids", samples, labelled, len(features))
+    return {"features": features, "ids": ids}
+
+
+def _own_ids(
+    checked: CheckedArrays,
+    name: str,
+    samples: Mapping[int, SampleRecord],
+    labelled: bool,
+    length: int | None,
+) -> NDArray[Any]:
+    ids = checked.ids(name, samples, length)
+    if not ids.size or ids.min() < 0 or len(np.unique(ids)) != len(ids):
+        raise checked.damaged(f"{name} is empty, or holds an image twice")
+    if labelled and any(samples[one].label is None for one in ids.tolist()):
+        raise checked.damaged(f"{name} names an image that has no label in samples.jsonl")
+    return ids
+
+
+def check_statistics(
+    file: Entry,
+    fields: Arrays,
+    tap: TapRecord,
+    samples: Mapping[int, SampleRecord],
+    labelled: bool,
+    images: int | None,
+) -> Arrays:
+    """Returns the statistics of one set at one tap.
+
+    Args:
+        file: Where they come from, for errors.
+        fields: By name, as :func:`tuiprobe.probes.inputs.flatten_summary` writes them.
+        tap: Says how wide it is.
+        samples: Of the set, by id.
+        labelled: Whether every image must have a label.
+        images: How many representations the set has; None at inner taps.
+
+    Raises:
+        DamagedFileError: If they are not what they should be.
+    """
+    checked, width = CheckedArrays(file, fields), tap.channels
+    ids = _own_ids(checked, "sample_ids", samples, labelled, images)
+    for name, kind in _PER_CHANNEL.items():
+        (checked.counts if kind == "i8" else checked.take)(name, kind, width)
+    for name, kind in _PER_IMAGE.items():
+        checked.take(name, kind, len(ids))
+    leading = checked.take("sample_leading", "i4", len(ids))
+    if leading.min() < -1 or leading.max() >= width:
+        raise checked.damaged(f"sample_leading names a channel that {width} channels do not have")
+    for name, kind in _SINGLE.items():
+        (checked.counts if kind == "i8" else checked.take)(name, kind)
+    checked.counts("norm_histogram", "i8", None)
+    for end in ("largest", "smallest"):
+        shape = checked.take(f"{end}_values", "f4", width, None).shape
+        checked.ids(f"{end}_sample_ids", samples, *shape)
+        positions = checked.take(f"{end}_positions", "i4", *shape)
+        if positions.size and positions.min() < -1:
+            raise checked.damaged(f"{end}_positions holds what is no position")
+    shards = len(checked.take("shard_share_sum", "f8", None, width))
+    for name, kind in _PER_SHARD.items():
+        (checked.counts if kind == "i8" else checked.take)(name, kind, shards)
+    if "row_sample" in fields:
+        checked.take("row_sample", "f4", None, width)
+    return fields
+
+
+def check_head(file: Entry, arrays: Arrays, metadata: Mapping[str, str]) -> HeadArrays:
+    """Returns the head.
+
+    Raises:
+        DamagedFileError: If weight, bias, answers or what is said of them are not what they should
+            be.
+    """
+    checked = CheckedArrays(file, arrays)
+    weight = checked.finite("weight", "f4", None, None)
+    bias = checked.finite("bias", "f4", len(weight)) if "bias" in arrays else None
+    for name in (one for one in arrays if one.startswith("answers/")):
+        answers = checked.take(name, "i8", len(weight))
+        if answers.min() < -1 or answers.max() > _MOST:
+            raise checked.damaged(f"{name} holds what is no class")
+    if metadata.get("normalize") not in ("true", "false") or "source" not in metadata:
+        raise checked.damaged("its metadata does not say how to use it")
+    return HeadArrays(weight, bias, metadata["normalize"] == "true", metadata["source"])

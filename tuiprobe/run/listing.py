@@ -1,0 +1,227 @@
+"""All runs below a directory: what each was about, how far it got, what it found.
+
+A run directory may come from anywhere, so a run that cannot be read is listed as damaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.files import Entry
+from tuiprobe.plaintext import plain
+from tuiprobe.results import Figure, NotRun
+from tuiprobe.run.directory import MAX_LIVE_BYTES, RunDir
+from tuiprobe.run.glance import Glance, read_glance
+from tuiprobe.run.locks import held_locks, is_running
+
+State = Literal["running", "complete", "partial", "unfinished", "damaged"]
+
+_MOST = 10_000
+_NOTHING: Final = NotRun(reason="no results yet")
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run.
+
+    Attributes:
+        path: The run directory.
+        name: Its path below the directory that was listed.
+        state: ``running`` by a process of this machine; ``complete``; ``partial`` where results
+            rest on a part of the images; ``unfinished`` without results; ``damaged``.
+        title: Of the report; the reason where there is none.
+        model: As the user typed it.
+        data: The sets that were measured, or the source.
+        kind: Of the representation; empty before there are results.
+        images: Measured, over all sets.
+        outcome: Of the verdict; empty before there are results.
+        kurtosis: Of the final representation on the first set.
+        persistence: Likewise.
+        accuracy: Top-1 on the first set.
+        shifts: Mean top-1 over the shifted sets.
+        changed: When results were last written, or the run begun, nanoseconds since the epoch.
+        beat: Grows while the run is being written.
+    """
+
+    path: Path
+    name: str
+    state: State
+    title: str
+    model: str = ""
+    data: str = ""
+    kind: str = ""
+    images: int = 0
+    outcome: str = ""
+    kurtosis: Figure = _NOTHING
+    persistence: Figure = _NOTHING
+    accuracy: Figure = _NOTHING
+    shifts: Figure = _NOTHING
+    changed: int = 0
+    beat: int = 0
+
+    @property
+    def deletable(self) -> bool:
+        """Whether no process of this machine writes it."""
+        return self.state != "running"
+
+
+def list_runs(root: Path, words: Sequence[str] = (), most: int | None = None) -> list[RunRow]:
+    """The runs directly below a directory and below its groups, the latest first.
+
+    Args:
+        root: Where run directories are kept; may be a run itself.
+        words: Parts of name, model, data, state or verdict that a run must hold, in any case.
+        most: Look at the latest so many alone; None for all.
+    """
+    held, paths = held_locks(), list(_directories(root))
+    if most is not None:
+        paths = sorted(paths, key=_changed, reverse=True)[:most]
+    rows = [_row(path, root, held) for path in paths]
+    kept = [row for row in rows if matches(row, words)]
+    return sorted(kept, key=lambda row: (-row.changed, row.name))
+
+
+def _changed(path: Path) -> int:
+    run = RunDir(path)
+    return run.results_file.modified() or run.key_file.modified() or 0
+
+
+def matches(row: RunRow, words: Sequence[str]) -> bool:
+    """Whether a run holds all words."""
+    text = f"{row.name} {row.model} {row.data} {row.state} {row.outcome} {row.kind}".lower()
+    return all(word.lower() in text for word in words)
+
+
+def _directories(root: Path) -> Iterator[Path]:
+    if RunDir(root).key_file.exists():
+        yield root
+        return
+    for _, path in zip(range(_MOST), _below(root), strict=False):
+        yield path
+
+
+def _below(root: Path) -> Iterator[Path]:
+    for entry in _folders(root):
+        if RunDir(entry).key_file.exists():
+            yield entry
+        else:
+            yield from (one for one in _folders(entry) if RunDir(one).key_file.exists())
+
+
+def _folders(path: Path) -> list[Path]:
+    try:
+        return sorted(one for one in path.iterdir() if one.is_dir() and not one.is_symlink())
+    except OSError:
+        return []
+
+
+def _row(path: Path, root: Path, held: frozenset[str] | None) -> RunRow:
+    run = RunDir(path)
+    name = path.name if path == root else path.relative_to(root).as_posix()
+    beat, running = heartbeat(run), is_running(run, held)
+    changed = run.results_file.modified()
+    about: dict[str, Any] = {"path": path, "name": name, "beat": beat}
+    if changed is None:
+        begun = run.key_file.modified() or 0
+        state: State = "running" if running else "unfinished"
+        return RunRow(**about, state=state, changed=begun, **_planned(run))
+    try:
+        found = _summary(run.results_file, changed)
+    except (TuiprobeError, OSError) as error:
+        return RunRow(**about, state="damaged", title=str(error), changed=changed)
+    state = "partial" if found["title"].startswith("PARTIAL:") else "complete"
+    if running and state == "partial":
+        state = "running"
+    return RunRow(**about, state=state, changed=changed, **found)
+
+
+@lru_cache(maxsize=_MOST)
+def _summary(file: Entry, modified: int) -> dict[str, Any]:
+    """What a row shows of a report, read again when its file changes; the rest is let go."""
+    return _found(read_glance(file))
+
+
+def _planned(run: RunDir) -> dict[str, Any]:
+    """What is known of a run without results: its spec."""
+    try:
+        spec = run.spec_file.read_json()
+        return {
+            "title": f"{spec['model']} on {spec['data']}: no results yet",
+            "model": str(spec["model"]),
+            "data": str(spec["data"]),
+        }
+    except (TuiprobeError, KeyError, TypeError):
+        return {"title": "no results yet"}
+
+
+def _found(report: Glance) -> dict[str, Any]:
+    first = next((one for one in report.outliers if one.final), None)
+    robustness = report.robustness
+    found: dict[str, Any] = {
+        "title": report.title,
+        "model": report.model.name,
+        "data": ", ".join(one.name for one in report.data),
+        "kind": report.model.representation,
+        "images": sum(one.measured for one in report.data),
+        "outcome": report.verdict.outcome,
+    }
+    if first is not None:
+        found |= {"kurtosis": first.kurtosis, "persistence": first.persistence.value}
+    if robustness is not None and robustness.accuracies:
+        found |= {"accuracy": robustness.accuracies[0].top1, "shifts": robustness.mean_shift}
+    return found
+
+
+def heartbeat(run: RunDir) -> int:
+    """A number that grows while a rank measures: the sum of the sequence numbers."""
+    total = 0
+    for rank in run.live_ranks():
+        try:
+            sequence = run.live_file(rank, "json").read_json(MAX_LIVE_BYTES)["sequence"]
+        except (TuiprobeError, KeyError, TypeError):
+            continue
+        total += sequence if isinstance(sequence, int) and 0 <= sequence < 2**53 else 0
+    return total
+
+
+SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {
+    "changed": lambda row: row.changed,
+    "name": lambda row: row.name,
+    "state": lambda row: row.state,
+    "model": lambda row: row.model,
+    "images": lambda row: row.images,
+    "kurtosis": lambda row: _value(row.kurtosis),
+    "persistence": lambda row: _value(row.persistence),
+    "accuracy": lambda row: _value(row.accuracy),
+    "shifts": lambda row: _value(row.shifts),
+}
+"""What runs are sorted by; a figure that is not there sorts below all others."""
+
+
+def _value(figure: Figure) -> float:
+    return float("-inf") if isinstance(figure, NotRun) else figure.value
+
+
+def as_json(row: RunRow) -> dict[str, Any]:
+    """A run as plain data for ``tuiprobe runs --json``."""
+    figures = {
+        name: getattr(row, name).model_dump(mode="json")
+        for name in ("kurtosis", "persistence", "accuracy", "shifts")
+    }
+    return {
+        "path": plain(str(row.path)),
+        "name": plain(row.name),
+        "state": row.state,
+        "title": row.title,
+        "model": row.model,
+        "data": row.data,
+        "representation": row.kind or None,
+        "images": row.images,
+        "verdict": row.outcome or None,
+        **figures,
+    }

@@ -1,0 +1,55 @@
+"""Whether a process of this machine is writing a run, seen without taking a lock."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.files import Entry, process_lives
+from tuiprobe.run.directory import RunDir
+
+_PROCESS = re.compile(r"process (\d+) on (.+)")
+_LOCKS = Path("/proc/locks")
+
+
+def held_locks(path: Path = _LOCKS) -> frozenset[str] | None:
+    """Inodes of all files that a process of this machine holds a lock on; None if unknown."""
+    try:
+        lines = path.read_text().splitlines()
+        return frozenset(line.split()[5].rpartition(":")[2] for line in lines if "->" not in line)
+    except (OSError, IndexError):
+        return None
+
+
+def is_running(run: RunDir, held: frozenset[str] | None) -> bool:
+    """Whether a process of this machine holds one of the run's locks.
+
+    Looks at the kernel's list of locks and takes none: a reader that took one, however briefly,
+    could stop an engine from starting. Where there is no such list, asks whether the process that
+    took the lock last is still there.
+    """
+    names = [one.name for one in run.path.glob("lock*") if one.name != "lock-merge"]
+    files = [run.at(name) for name in names]
+    return any(is_held(one, held) for one in files)
+
+
+def is_held(lock: Entry, held: frozenset[str] | None) -> bool:
+    """Whether a process of this machine holds a lock; ``held`` as :func:`held_locks` gave it."""
+    return _holder_lives(lock) if held is None else str(_inode(lock)) in held
+
+
+def _inode(file: Entry) -> int:
+    status = file.status()
+    return -1 if status is None else status.st_ino
+
+
+def _holder_lives(lock: Entry) -> bool:
+    try:
+        match = _PROCESS.match(lock.read_bytes(1024).decode("utf-8", "replace"))
+    except TuiprobeError:
+        return False
+    if match is None or match[2].strip() != socket.gethostname():
+        return False
+    return process_lives(int(match[1]))

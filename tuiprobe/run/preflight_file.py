@@ -1,0 +1,56 @@
+"""``preflight.json``: written before the first image, read by the report; no torch."""
+
+from __future__ import annotations
+
+from pydantic import TypeAdapter
+
+from tuiprobe.checksums import read_json, write_json
+from tuiprobe.files import DamagedFileError
+from tuiprobe.probes.preflight.result import PreflightCheck
+from tuiprobe.run.directory import RunDir
+
+_CHECKS = TypeAdapter(tuple[PreflightCheck, ...])
+
+_SAID_ELSEWHERE = ("weights", "preprocessing")
+"""The title says that weights are random, a warning of its own that preprocessing is assumed."""
+
+
+def write_preflight(directory: RunDir, found: list[PreflightCheck]) -> None:
+    """Publishes what was found."""
+    write_json(directory.preflight_file, {"checks": _CHECKS.dump_python(tuple(found))})
+
+
+def read_preflight(directory: RunDir) -> tuple[PreflightCheck, ...]:
+    """Returns what the preflight of a run found; nothing for a run without one.
+
+    Raises:
+        DamagedFileError: If the file is not what it should be.
+    """
+    kept = directory.preflight_file
+    if not kept.exists():
+        return ()
+    value, sealed = read_json(kept, directory.plan_file)
+    try:
+        return _CHECKS.validate_python(value["checks"] if sealed else value)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFileError(f"{kept} is damaged: {error}") from error
+
+
+def said(check: PreflightCheck) -> str:
+    """Returns a finding as one sentence.
+
+    >>> said(PreflightCheck(name="dtype", status="warn", detail="float16", fix="use float32"))
+    'dtype: float16: use float32'
+    """
+    where = f" of {check.data}" if check.data is not None else ""
+    fix = f": {check.fix}" if check.fix else ""
+    return f"{check.name}{where}: {check.detail}{fix}"
+
+
+def warnings_of(found: tuple[PreflightCheck, ...]) -> tuple[str, ...]:
+    """Returns the warnings that the report does not give anyway."""
+    return tuple(
+        f"preflight, {said(check)}"
+        for check in found
+        if check.status == "warn" and check.name not in _SAID_ELSEWHERE
+    )

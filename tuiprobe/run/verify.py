@@ -1,0 +1,236 @@
+"""What is whole of a run directory: every file that numbers rest on, read and compared.
+
+The directory may come from anywhere: nothing is written, no link is followed, and no number that
+it names decides how much is read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.checksums import is_sealed, read_checked, read_json
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.files import DamagedFileError, Entry, parse_json
+from tuiprobe.results import Report
+from tuiprobe.run.arrays import read_arrays
+from tuiprobe.run.concept_labels import read_labels
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.head_file import read_head, read_own_names
+from tuiprobe.run.preflight_file import read_preflight
+from tuiprobe.run.records import (
+    Measured,
+    PlanRecord,
+    SampleRecord,
+    SetRecord,
+    kept_baseline,
+    read_measured,
+    read_plan,
+    read_samples,
+    read_spec,
+)
+
+State = Literal["whole", "not covered", "unfinished", "missing", "damaged"]
+Samples = dict[str, dict[int, SampleRecord]]
+
+_MOST_FILES = 1_000_000
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One file, or one kind of files.
+
+    Attributes:
+        file: Its path below the run directory.
+        state: ``not covered`` by a checksum, since an earlier version wrote it; ``unfinished``
+            where the same command goes on.
+        detail: What is wrong, or how many there are.
+    """
+
+    file: str
+    state: State
+    detail: str = ""
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is lost."""
+        return self.state not in ("missing", "damaged")
+
+
+def verify(directory: RunDir) -> list[Finding]:
+    """Reads every file of a run that numbers rest on."""
+    return list(_Verification(directory).findings())
+
+
+class _Verification:
+    """One run directory, its records read once."""
+
+    def __init__(self, directory: RunDir) -> None:
+        self._directory = directory
+        self._plan: PlanRecord | None = None
+        self._samples: Samples = {}
+        self._measured: Measured | None = None
+
+    def findings(self) -> Iterator[Finding]:
+        run = self._directory
+        if run.read_key() is None:
+            yield Finding("key", "missing", "a directory without one is no run")
+        else:
+            yield Finding("key", "whole")
+        yield self._text(run.spec_file, lambda: read_spec(run))
+        yield self._text(run.plan_file, self._read_plan)
+        yield self._text(run.samples_file, self._read_samples)
+        yield from self._optional(run.preflight_file, lambda: read_preflight(run))
+        yield from self._optional(run.baseline_file, lambda: kept_baseline(run))
+        if self._plan is not None and self._plan.concept_set is not None:
+            yield self._arrays(run.concepts_file, lambda: read_labels(run))
+        done = run.measured_file.exists() or run.results_file.exists()
+        if done:
+            yield self._text(run.measured_file, self._read_measured)
+        if self._plan is not None:
+            for one in self._plan.sets:
+                yield self._shards(one)
+        yield from self._merged() if done else ()
+        yield from self._folder("answers", self._answer)
+        yield from self._folder("head-probe", lambda entry: read_arrays(entry))
+        if os.path.lexists(run.results_file.path):
+            yield self._text(run.results_file, self._read_results)
+        else:
+            yield Finding("results.json", "unfinished", "the same command goes on with the run")
+
+    def _read_plan(self) -> None:
+        self._plan = read_plan(self._directory)
+
+    def _read_samples(self) -> str:
+        self._samples = read_samples(self._directory)
+        return f"{sum(map(len, self._samples.values())):,} images"
+
+    def _read_measured(self) -> None:
+        self._measured = read_measured(self._directory)
+
+    def _read_results(self) -> str:
+        content, _ = read_checked(self._directory.results_file, self._directory.plan_file)
+        report = Report.parse(content, self._directory.results_file)
+        if report.key != self._directory.read_key():
+            raise DamagedFileError("it belongs to another run")
+        return "partial" if report.title.startswith("PARTIAL") else ""
+
+    def _answer(self, entry: Entry) -> None:
+        read_json(entry, self._directory.plan_file)
+
+    def _text(self, entry: Entry, read: Callable[[], object]) -> Finding:
+        """Reads a file that carries its checksum in its last line."""
+        found = self._arrays(entry, read)
+        if found.state != "whole" or is_sealed(entry.read_bytes(), entry):
+            return found
+        return Finding(entry.name, "not covered", "written by an earlier version")
+
+    def _arrays(self, entry: Entry, read: Callable[[], object]) -> Finding:
+        """Reads a file, and says how that went."""
+        if not entry.exists() and not os.path.lexists(entry.path):
+            return Finding(entry.name, "missing")
+        try:
+            found = read()
+        except (TuiprobeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            said = str(error).removeprefix(f"{entry} ").removeprefix("is damaged: ")
+            return Finding(entry.name, "damaged", said or type(error).__name__)
+        return Finding(entry.name, "whole", found if isinstance(found, str) else "")
+
+    def _optional(self, entry: Entry, read: Callable[[], object]) -> Iterator[Finding]:
+        if os.path.lexists(entry.path):
+            yield self._text(entry, read)
+
+    def _folder(self, name: str, read: Callable[[Entry], object]) -> Iterator[Finding]:
+        """Reads every file of a folder; one finding where all are whole."""
+        entries = [self._directory.at(f"{name}/{one}") for one in self._names(name)]
+        found = [self._arrays(entry, lambda entry=entry: read(entry)) for entry in entries]  # type: ignore[misc]
+        wrong = [one for one in found if one.state != "whole"]
+        yield from wrong
+        if found and not wrong:
+            yield Finding(f"{name}/", "whole", f"{len(found):,} files")
+
+    def _names(self, folder: str) -> list[str]:
+        try:
+            entries = os.scandir(self._directory.path / folder)
+        except OSError:
+            return []
+        with closing(entries):
+            names = (one.name for one in entries if not one.name.startswith("."))
+            return sorted(name for _, name in zip(range(_MOST_FILES), names, strict=False))
+
+    def _shards(self, one: SetRecord) -> Finding:
+        """Reads the shards of a set: each whole, of this run and place, no image twice or lost."""
+        name = re.compile(rf"{re.escape(one.name)}-([0-9]{{5,12}})\.safetensors")
+        numbers = [int(m[1]) for n in self._names("shards") if (m := name.fullmatch(n))]
+        numbers = sorted(number for number in numbers if number < one.shards)
+        file, there = f"shards/{one.name}-*", f"{len(numbers):,} of {one.shards:,}"
+        seen: list[NDArray[np.int64]] = []
+        wrong = []
+        for number in numbers:
+            try:
+                seen.append(self._shard(one, number))
+            except (TuiprobeError, ValueError, KeyError, TypeError) as error:
+                wrong.append(str(error))
+        if wrong:
+            more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+            said = f"{'; '.join(wrong[:_NAMED])}{more}"
+            return Finding(file, "damaged", f"{len(wrong):,} of {one.shards:,}: {said}")
+        ids = np.concatenate(seen) if seen else np.empty(0, np.int64)
+        if self._samples and not self._fits(one, ids, whole=len(numbers) == one.shards):
+            return Finding(file, "damaged", f"{there}: images are missing or there twice")
+        merged = self._measured.sets.get(one.name) if self._measured is not None else None
+        if len(numbers) < (merged.shards if merged is not None else 0):
+            return Finding(file, "missing", f"{there}, and {merged.shards:,} were merged")  # type: ignore[union-attr]
+        return Finding(file, "whole" if len(numbers) == one.shards else "unfinished", there)
+
+    def _shard(self, one: SetRecord, number: int) -> NDArray[np.int64]:
+        """Returns the images of a shard, readable or not."""
+        entry = self._directory.shard_file(one.name, number)
+        arrays, metadata = read_arrays(entry)
+        place = f"{one.name} {number}"
+        if metadata["key"] != self._directory.read_key() or metadata.get("place", place) != place:
+            raise DamagedFileError(f"{entry} belongs to another run or place")
+        skipped = [int(i) for i, _ in parse_json(metadata["skipped"])]
+        return np.concatenate([arrays["ids"], np.array(skipped, dtype=np.int64)])
+
+    def _fits(self, one: SetRecord, ids: NDArray[np.int64], whole: bool) -> bool:
+        planned = self._samples.get(one.name, {})
+        distinct = set(ids.tolist())
+        if len(distinct) != len(ids) or not distinct <= planned.keys():
+            return False
+        return not whole or len(distinct) == len(planned) == one.planned
+
+    def _merged(self) -> Iterator[Finding]:
+        """Statistics, representations and head, each whole and of the same merge."""
+        run, measured = self._directory, self._measured
+        expected = measured.statistics if measured is not None else None
+        statistics = run.statistics_file
+        yield self._arrays(statistics, lambda: read_arrays(statistics, expected) and None)
+        for name, one in measured.sets.items() if measured is not None else ():
+            yield self._features(name, one.features)
+        if os.path.lexists(run.head_file.path) or run.results_file.exists():
+            yield self._arrays(run.head_file, lambda: (read_head(run), read_own_names(run)))
+        else:
+            yield Finding(run.head_file.name, "unfinished", "stopped after the merge")
+
+    def _features(self, name: str, expected: str | None) -> Finding:
+        entry = self._directory.features_file(name)
+
+        def read() -> str:
+            arrays, _ = read_arrays(entry, expected)
+            ids = arrays["ids"].tolist()
+            if len(ids) != len(arrays["features"]):
+                raise DamagedFileError(f"{len(ids)} ids for {len(arrays['features'])} images")
+            if self._samples and not set(ids) <= self._samples.get(name, {}).keys():
+                raise DamagedFileError("it holds images that samples.jsonl does not")
+            return f"{len(ids):,} images"
+
+        return self._arrays(entry, read)
