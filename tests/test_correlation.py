@@ -18,7 +18,8 @@ from tuiprobe.compare.indicator_result import Correlations
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
 from tuiprobe.probes.robustness.confidence import mean_confidence
-from tuiprobe.results import Estimate, NotRun, Report, given
+from tuiprobe.results import Estimate, NotRun, given
+from tuiprobe.results.report import Report
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 

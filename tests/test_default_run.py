@@ -12,7 +12,7 @@ import pytest
 import tuiprobe
 from tuiprobe import miniature
 from tuiprobe.report.text import number
-from tuiprobe.results import Report
+from tuiprobe.results.report import Report
 
 SETS = ("val", *miniature.SHIFTS)
 

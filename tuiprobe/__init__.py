@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tuiprobe.results import Report
+    from tuiprobe.results.report import Report
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "probe"]

@@ -8,7 +8,7 @@ from typing import Any
 from tuiprobe.errors import RunError
 from tuiprobe.measure.run import run
 from tuiprobe.report import read_report, write_reports
-from tuiprobe.results import Report
+from tuiprobe.results.report import Report
 from tuiprobe.spec import make_spec
 
 

@@ -17,7 +17,8 @@ import tuiprobe
 from tuiprobe import miniature
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.models.labels import imagenet_wnids
-from tuiprobe.results import Report, given
+from tuiprobe.results import given
+from tuiprobe.results.report import Report
 
 ALL = ("imagenet", *SHIFTS)
 MODEL = "timm:resnet18.tv_in1k"

@@ -21,7 +21,8 @@ from tuiprobe.probes.robustness.baselines import (
     miniature_rows,
 )
 from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.results import NotRun, Report
+from tuiprobe.results import NotRun
+from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import SetRecord, kept_baseline
 

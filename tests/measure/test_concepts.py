@@ -18,7 +18,7 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.miniature.profiles import PROFILES
 from tuiprobe.probes.concepts.result import Concepts
-from tuiprobe.results import Report
+from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.concept_labels import read_labels
 from tuiprobe.run.directory import RunDir

@@ -13,7 +13,8 @@ from tuiprobe.answer.report import probe_directory
 from tuiprobe.cli.app import run_cli
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.tables import tables
-from tuiprobe.results import NotRun, Report, given
+from tuiprobe.results import NotRun, given
+from tuiprobe.results.report import Report
 
 RNG = np.random.default_rng(0)
 WEIGHT = RNG.standard_normal((8, 12)).astype("f4")

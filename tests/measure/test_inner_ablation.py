@@ -11,7 +11,8 @@ from tests.measure.conftest import job
 from tests.measure.fake_run import model
 from tuiprobe.cli.app import run_cli
 from tuiprobe.probes.outliers.result import Verdict
-from tuiprobe.results import DataSet, Report, title_for
+from tuiprobe.results import DataSet
+from tuiprobe.results.report import Report, title_for
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_measured

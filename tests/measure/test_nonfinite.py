@@ -25,7 +25,8 @@ from tuiprobe.report.latex import latex
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
-from tuiprobe.results import Estimate, Report, given
+from tuiprobe.results import Estimate, given
+from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 
 MODEL = "py:tests.measure.partly_nan:build"

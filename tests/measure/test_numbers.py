@@ -12,7 +12,8 @@ import torch
 from tests.measure.oracle import Figures, figures_of
 from tuiprobe.cli.headless import run_models
 from tuiprobe.probes.outliers.result import ChannelShare, Outliers
-from tuiprobe.results import Estimate, Figure, Report
+from tuiprobe.results import Estimate, Figure
+from tuiprobe.results.report import Report
 
 ARCHITECTURE = "RN50-quickgelu"
 LAYERS = ("layer1", "layer3", "layer4")

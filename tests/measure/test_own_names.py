@@ -13,7 +13,8 @@ import torch
 from tests.datasets.trees import OBJECTNET, write_trees
 from tuiprobe import miniature
 from tuiprobe.catalog.accuracies import SHIFTS
-from tuiprobe.results import NotRun, Report, given
+from tuiprobe.results import NotRun, given
+from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 

@@ -15,7 +15,8 @@ from tuiprobe.catalog.signatures import Signature, shipped
 from tuiprobe.probes.population.compute import population
 from tuiprobe.probes.preflight.result import PreflightCheck
 from tuiprobe.report.markdown import markdown
-from tuiprobe.results import Report, Weights
+from tuiprobe.results import Weights
+from tuiprobe.results.report import Report
 
 
 def signature(name: str, kappa: float, p: float, **changes: Any) -> Signature:

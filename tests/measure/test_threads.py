@@ -12,7 +12,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from tuiprobe.probes.algebra import BLAS_THREADS, fixed_threads
-from tuiprobe.results import Report
+from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 

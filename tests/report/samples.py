@@ -9,7 +9,6 @@ from tuiprobe.probes.outliers.result import (
     Persistence,
     PersistentChannel,
     PersistentChannels,
-    TopImage,
     Verdict,
 )
 from tuiprobe.results import (
@@ -18,14 +17,12 @@ from tuiprobe.results import (
     Fingerprint,
     Model,
     NotRun,
-    NotRunPart,
     Preprocessing,
-    Report,
     Skipped,
-    Timings,
     Weights,
-    title_for,
 )
+from tuiprobe.results.images import TopImage
+from tuiprobe.results.report import NotRunPart, Report, Timings, title_for
 
 
 def estimate(value: float, half: float, n: int = 500) -> Estimate:

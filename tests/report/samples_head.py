@@ -12,7 +12,7 @@ from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
 from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.results import Report
+from tuiprobe.results.report import Report
 from tuiprobe.run.checked_arrays import HeadArrays
 
 

@@ -15,7 +15,7 @@ from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
-from tuiprobe.results import Report
+from tuiprobe.results.report import Report
 from tuiprobe.run.checked_arrays import HeadArrays
 
 

@@ -15,7 +15,6 @@ from tests.report.samples import model, outliers, report
 from tests.report.samples_head import head_report
 from tests.report.test_reports import layered
 from tuiprobe.errors import UsageError
-from tuiprobe.probes.outliers.result import TopImage
 from tuiprobe.report.charts import charts
 from tuiprobe.report.formats import FORMATS, export, files_of
 from tuiprobe.report.html import html
@@ -23,7 +22,9 @@ from tuiprobe.report.latex import latex, tex
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.pictures import LARGEST, pictures
 from tuiprobe.report.svg import svg
-from tuiprobe.results import DataSet, NotRunPart, Skipped
+from tuiprobe.results import DataSet, Skipped
+from tuiprobe.results.images import TopImage
+from tuiprobe.results.report import NotRunPart
 from tuiprobe.run.directory import RunDir
 
 GOLDEN = Path(__file__).parent / "golden"

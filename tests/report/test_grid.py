@@ -3,7 +3,8 @@ from __future__ import annotations
 from tests.report.samples import estimate, model, outliers, report
 from tests.report.samples_head import head_report
 from tuiprobe.report.grid import Gap, paper_tables
-from tuiprobe.results import Report, Weights
+from tuiprobe.results import Weights
+from tuiprobe.results.report import Report
 
 
 def with_kurtosis(value: float, **changes: object) -> Report:

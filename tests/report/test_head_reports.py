@@ -6,7 +6,7 @@ import pytest
 from tests.report.samples_head import head_report
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.tables import tables
-from tuiprobe.results import Report
+from tuiprobe.results.report import Report
 
 
 @pytest.fixture(scope="module")

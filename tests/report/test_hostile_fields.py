@@ -25,7 +25,8 @@ from tuiprobe.probes.preflight.result import PreflightCheck
 from tuiprobe.probes.robustness.result import Accuracy, BaselineNotRun, OwnNames
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.summary import summary
-from tuiprobe.results import NotRun, NotRunPart, Report, Skipped
+from tuiprobe.results import NotRun, Skipped
+from tuiprobe.results.report import NotRunPart, Report
 from tuiprobe.run.directory import RunDir
 
 HARMLESS = "harmless"

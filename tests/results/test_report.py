@@ -8,7 +8,8 @@ from tests.fuzz.damage import resealed
 from tests.report.samples import model, report
 from tests.report.samples_head import head_report
 from tuiprobe.files import DamagedFileError
-from tuiprobe.results import Estimate, NotRun, Report, Timings, given, title_for
+from tuiprobe.results import Estimate, NotRun, given
+from tuiprobe.results.report import Report, Timings, title_for
 
 
 def test_json_round_trip_is_exact(tmp_path):

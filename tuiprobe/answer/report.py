@@ -26,7 +26,8 @@ from tuiprobe.probes.population.compute import population
 from tuiprobe.probes.robustness.baselines import baselines_for
 from tuiprobe.probes.robustness.compute import probe_robustness
 from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.results import DataSet, NotRun, NotRunPart, Report, Skipped, title_for
+from tuiprobe.results import DataSet, NotRun, Skipped
+from tuiprobe.results.report import NotRunPart, Report, title_for
 from tuiprobe.run.arrays import Arrays, read_arrays
 from tuiprobe.run.checked_arrays import check_features, check_statistics
 from tuiprobe.run.directory import RunDir

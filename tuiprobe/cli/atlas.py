@@ -135,7 +135,7 @@ def _with_signatures(data: dict[str, Any], signatures: list[Signature]) -> dict[
 def _add(run: Path) -> Signature:
     from tuiprobe.catalog.signatures import add
     from tuiprobe.report import read_report
-    from tuiprobe.results import Report
+    from tuiprobe.results.report import Report
     from tuiprobe.run.directory import RunDir
 
     if run.is_dir() and not RunDir(run).results_file.exists():

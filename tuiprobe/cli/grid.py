@@ -16,7 +16,7 @@ from tuiprobe.measure.stopping import INTERRUPTED, KEPT, listening
 if TYPE_CHECKING:
     from tuiprobe.cli.gridfile import Grid
     from tuiprobe.report.grid import Gap
-    from tuiprobe.results import Report
+    from tuiprobe.results.report import Report
     from tuiprobe.spec import RunSpec
 
 RECORD = "grid.json"

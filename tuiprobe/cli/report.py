@@ -30,7 +30,7 @@ def report(
 ) -> None:
     """Write the reports of a finished run again, here or elsewhere, in the formats asked for."""
     if schema:
-        from tuiprobe.results import Report
+        from tuiprobe.results.report import Report
 
         print(json.dumps(Report.model_json_schema(), indent=1))
         return

@@ -12,7 +12,7 @@ import typer
 from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
-    from tuiprobe.results import Report
+    from tuiprobe.results.report import Report
     from tuiprobe.run.listing import RunRow
 
 HEADINGS = ("run", "state", "images", "kurtosis", "P", "top-1", "shifts", "verdict")

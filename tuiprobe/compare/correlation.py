@@ -15,7 +15,8 @@ from tuiprobe.compare.indicator import ModelPoint, probe_indicators
 from tuiprobe.compare.indicator_result import CorrelatedRun, Correlations, RunLeftOut
 from tuiprobe.probes.outliers.result import PersistentChannels
 from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness
-from tuiprobe.results import Figure, Model, Report, given
+from tuiprobe.results import Figure, Model, given
+from tuiprobe.results.report import Report
 
 Question = tuple[str, tuple[str, ...], str]
 """Baseline, target and axis of an effective robustness."""

@@ -14,7 +14,8 @@ from tuiprobe.errors import UsageError
 from tuiprobe.probes.outliers.result import Outliers, PersistentChannels
 from tuiprobe.report.tables import named_figures
 from tuiprobe.report.text import code, escaped, figure, table
-from tuiprobe.results import Estimate, Figure, Frozen, NotRun, Report, given
+from tuiprobe.results import Estimate, Figure, Frozen, NotRun, given
+from tuiprobe.results.report import Report
 
 
 class IncomparableError(UsageError):

@@ -8,7 +8,8 @@ from tuiprobe.files import Entry
 from tuiprobe.probes.outliers.result import Outliers
 from tuiprobe.report.text import escaped, figure, table
 from tuiprobe.report.write import read_report
-from tuiprobe.results import Figure, NotRun, Report
+from tuiprobe.results import Figure, NotRun
+from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 
 _ABSENT = NotRun(reason="not in this report")

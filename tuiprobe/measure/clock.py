@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from tuiprobe.results import Timings
+from tuiprobe.results.report import Timings
 
 
 class Clock:

@@ -30,7 +30,7 @@ from tuiprobe.measure.thumbs import candidates, write_thumbnails
 from tuiprobe.measure.unreadable import UnreadableLimit
 from tuiprobe.probes.concepts.of_run import exemplar_ids
 from tuiprobe.probes.robustness.baselines import keep_baseline
-from tuiprobe.results import Report
+from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import write_spec
 from tuiprobe.spec import FINAL_TAP

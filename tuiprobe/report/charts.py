@@ -13,7 +13,8 @@ from tuiprobe.probes.directions.result import Basis, PruningCurve
 from tuiprobe.probes.outliers.result import Outliers
 from tuiprobe.report.chart import Chart, Role, Series
 from tuiprobe.report.scatter import scatter
-from tuiprobe.results import Figure, Report, given
+from tuiprobe.results import Figure, given
+from tuiprobe.results.report import Report
 
 _FAMILY_ROLES: dict[str, Role] = {
     "singular vectors of W": "second",

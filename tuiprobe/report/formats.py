@@ -10,7 +10,7 @@ from typing import Final
 from tuiprobe.errors import UsageError
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
-from tuiprobe.results import Report
+from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 
 Files = dict[str, str]

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from tuiprobe.catalog.presets import Preset, presets
 from tuiprobe.probes.outliers.result import Outliers
 from tuiprobe.report.text import escaped, figure, table
-from tuiprobe.results import Figure, NotRun, Report, given
+from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results.report import Report
 
 PRUNED = 0.8
 """The part of the directions that the paper prunes without harm."""

@@ -16,14 +16,15 @@ from markdown_it.token import Token
 
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.concepts.result import Concepts, DirectionConcepts
-from tuiprobe.probes.outliers.result import ChannelImages, TopImage
+from tuiprobe.probes.outliers.result import ChannelImages
 from tuiprobe.report.chart import Chart
 from tuiprobe.report.charts import charts
 from tuiprobe.report.elements import element, inside
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.svg import COLOURS, figure
 from tuiprobe.report.text import number
-from tuiprobe.results import Report
+from tuiprobe.results.images import TopImage
+from tuiprobe.results.report import Report
 
 Pictures = Mapping[tuple[str, int], bytes]
 """JPEG files by set and sample id."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.outliers.result import Outliers
 from tuiprobe.report.text import number
-from tuiprobe.results import DataSet, Figure, NotRun, Report, given
+from tuiprobe.results import DataSet, Figure, NotRun, given
+from tuiprobe.results.report import Report
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%",

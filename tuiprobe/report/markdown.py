@@ -5,7 +5,8 @@ from tuiprobe.report.markdown_concepts import concept_sections
 from tuiprobe.report.markdown_head import head_sections
 from tuiprobe.report.markdown_outliers import headline, outlier_sections
 from tuiprobe.report.text import code, escaped, number, table
-from tuiprobe.results import DataSet, Report
+from tuiprobe.results import DataSet
+from tuiprobe.results.report import Report
 
 SHOWN_IMAGES = 20
 

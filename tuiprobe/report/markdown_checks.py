@@ -2,7 +2,8 @@
 
 from tuiprobe.probes.population.result import Population, Reference
 from tuiprobe.report.text import code, escaped, figure, number, table
-from tuiprobe.results import Report, given
+from tuiprobe.results import given
+from tuiprobe.results.report import Report
 
 SHOWN = 20
 

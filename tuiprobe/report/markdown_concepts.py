@@ -2,7 +2,8 @@
 
 from tuiprobe.probes.concepts.result import Concepts, DirectionConcepts, DirectionFamily
 from tuiprobe.report.text import code, escaped, figure, number, table
-from tuiprobe.results import Report, given
+from tuiprobe.results import given
+from tuiprobe.results.report import Report
 
 SHOWN_DIRECTIONS = 8
 SHOWN_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99)

@@ -3,7 +3,8 @@
 from tuiprobe.probes.directions.result import Ablation, Basis, Directions, PruningCurve
 from tuiprobe.report.markdown_robustness import robustness_sections
 from tuiprobe.report.text import code, figure, number, table
-from tuiprobe.results import NotRun, Report
+from tuiprobe.results import NotRun
+from tuiprobe.results.report import Report
 
 SHOWN_FRACTIONS = (0.0, 0.5, 0.8, 0.9)
 LEADING = 8

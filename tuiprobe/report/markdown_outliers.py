@@ -1,15 +1,11 @@
 """The outlier sections of report.md."""
 
-from tuiprobe.probes.outliers.result import (
-    ChannelImages,
-    Criterion,
-    Outliers,
-    PersistentChannels,
-    TopImage,
-)
+from tuiprobe.probes.outliers.result import ChannelImages, Criterion, Outliers, PersistentChannels
 from tuiprobe.probes.population.result import Reference
 from tuiprobe.report.text import code, escaped, figure, number, table
-from tuiprobe.results import Figure, NotRun, Report, given
+from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results.images import TopImage
+from tuiprobe.results.report import Report
 
 SHOWN_IMAGES = 5
 SHOWN_PERSISTENT = 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.results import Report
+from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 
 LARGEST = 64 * 1024

@@ -5,7 +5,8 @@ from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.outliers.result import Outliers
 from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness
 from tuiprobe.report.text import number
-from tuiprobe.results import Figure, NotRun, Report, given
+from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results.report import Report
 
 
 def summary(report: Report) -> str:

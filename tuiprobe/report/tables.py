@@ -11,7 +11,8 @@ from tuiprobe.report.cells import FIGURE, Row, cells
 from tuiprobe.report.tables_concepts import concept_tables
 from tuiprobe.report.tables_head import head_tables
 from tuiprobe.report.text import cell
-from tuiprobe.results import Estimate, Figure, NotRun, Report
+from tuiprobe.results import Estimate, Figure, NotRun
+from tuiprobe.results.report import Report
 
 
 def tables(report: Report) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.report.cells import FIGURE, Row, cells
-from tuiprobe.results import Report
+from tuiprobe.results.report import Report
 
 
 def concept_tables(report: Report) -> dict[str, tuple[list[str], Iterator[Row]]]:

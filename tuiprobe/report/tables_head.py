@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from tuiprobe.report.cells import FIGURE, Row, cells
-from tuiprobe.results import NotRun, Report
+from tuiprobe.results import NotRun
+from tuiprobe.results.report import Report
 
 
 def head_tables(report: Report) -> dict[str, tuple[list[str], Iterator[Row]]]:

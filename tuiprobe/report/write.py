@@ -3,8 +3,7 @@
 from tuiprobe.checksums import is_sealed, refuse_lost_seal
 from tuiprobe.report.formats import WRITTEN, export
 from tuiprobe.report.summary import summary
-from tuiprobe.results import Report
-from tuiprobe.results.report import MAX_REPORT_BYTES
+from tuiprobe.results.report import MAX_REPORT_BYTES, Report
 from tuiprobe.run.directory import RunDir
 
 

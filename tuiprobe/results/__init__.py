@@ -5,8 +5,10 @@ figure is an `Estimate` with n and a 95 % interval, or a `NotRun` with the reaso
 that stands for "unknown". No torch in this package.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from tuiprobe.results.base import Estimate, Figure, Frozen, NotRun, given
-from tuiprobe.results.report import MAX_REPORT_BYTES, NotRunPart, Report, Timings, title_for
+from tuiprobe.results.images import TopImage
 from tuiprobe.results.subject import (
     DataSet,
     Fingerprint,
@@ -30,7 +32,17 @@ __all__ = [
     "Report",
     "Skipped",
     "Timings",
+    "TopImage",
     "Weights",
     "given",
     "title_for",
 ]
+
+if TYPE_CHECKING:
+    from tuiprobe.results.report import MAX_REPORT_BYTES, NotRunPart, Report, Timings, title_for
+
+
+def __getattr__(name: str) -> Any:
+    from tuiprobe.results import report
+
+    return getattr(report, name)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tuiprobe.checksums import is_sealed, read_checked, read_json
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry, parse_json
-from tuiprobe.results import Report
+from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.concept_labels import read_labels
 from tuiprobe.run.directory import RunDir

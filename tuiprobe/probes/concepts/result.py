@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tuiprobe.probes.outliers.result import TopImage
 from tuiprobe.results.base import Count, Figure, Frozen, Many, Real
+from tuiprobe.results.images import TopImage
 
 Family = Literal[
     "singular vectors of W",

@@ -20,10 +20,10 @@ from tuiprobe.probes.outliers.result import (
     Outliers,
     Persistence,
     PersistentChannels,
-    TopImage,
 )
 from tuiprobe.probes.outliers.scan import RowScan, scan
 from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results.images import TopImage
 
 TOP_SHARES = 16
 TOP_IMAGE_CHANNELS = 8

@@ -16,6 +16,7 @@ from tuiprobe.results.base import (
     PerChannel,
     Real,
 )
+from tuiprobe.results.images import TopImage
 
 Outcome = Literal["present", "heavy-tailed, not persistent", "absent", "undetermined", "withheld"]
 
@@ -115,22 +116,6 @@ class Criterion(Frozen):
     met: bool | None = None
     channels: PerChannel[Channel] = ()
     note: str = ""
-
-
-class TopImage(Frozen):
-    """One image at an end of a channel.
-
-    Attributes:
-        sample_id: id in the run's sample list.
-        path: relative path in the data set; None where the caller knew none.
-        value: of the channel.
-        position: row within the image (0 where an image has one row).
-    """
-
-    sample_id: Count
-    path: str | None
-    value: Real
-    position: Count
 
 
 class ChannelImages(Frozen):

@@ -13,9 +13,9 @@ from tuiprobe.probes.outliers.result import (
     Outliers,
     PersistentChannel,
     PersistentChannels,
-    TopImage,
 )
-from tuiprobe.results import Report
+from tuiprobe.results.images import TopImage
+from tuiprobe.results.report import Report
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from textual.widgets import Static
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.outliers.result import Outliers
 from tuiprobe.report.short import few, short
-from tuiprobe.results import Figure, NotRun, Report, given
+from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results.report import Report
 from tuiprobe.tui.figures import DIM, Entry, listed
 from tuiprobe.tui.screens.results.evidence_of import ChannelRow, Subject, channel_rows
 from tuiprobe.tui.screens.results.tab import Found, ResultTab

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tuiprobe.results import Report
+from tuiprobe.results.report import Report
 
 _FILL = {
     "directions": "a head is needed: pass --classes FILE or --head FILE",

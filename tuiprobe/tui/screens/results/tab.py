@@ -8,10 +8,10 @@ from typing import ClassVar
 from textual.containers import Container
 from textual.widget import Widget
 
-from tuiprobe.probes.outliers.result import TopImage
 from tuiprobe.report.pictures import picture_file
 from tuiprobe.report.short import few
-from tuiprobe.results import Report
+from tuiprobe.results.images import TopImage
+from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.widgets.pictures import Picture
 

@@ -1,0 +1,19 @@
+"""An image among the strongest or weakest of a channel or direction."""
+
+from tuiprobe.results.base import Count, Frozen, Real
+
+
+class TopImage(Frozen):
+    """One image at an end of a channel.
+
+    Attributes:
+        sample_id: id in the run's sample list.
+        path: relative path in the data set; None where the caller knew none.
+        value: of the channel.
+        position: row within the image (0 where an image has one row).
+    """
+
+    sample_id: Count
+    path: str | None
+    value: Real
+    position: Count
