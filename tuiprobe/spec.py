@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from tuiprobe.errors import UsageError
 
@@ -56,6 +56,7 @@ class RunSpec(BaseModel):
         balance: Average precision calibrated to prevalence 1/2 from all negatives, or from a drawn
             sample of as many negatives as positives.
         negatives: Images without a concept that count: those annotated for its category, or all.
+        probes: Options of probes of other packages, by probe and option.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -87,6 +88,7 @@ class RunSpec(BaseModel):
     concept_share: float = Field(default=0.01, gt=0, le=1)
     balance: Literal["calibrated", "sample"] = "calibrated"
     negatives: Literal["annotated", "all"] = "annotated"
+    probes: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
 
 DEFAULT_MODEL = "mini_clip"

@@ -25,7 +25,8 @@ from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats
 
 States = dict[str, ActivationStats]
-ROW_SAMPLE = "row_sample"
+from tuiprobe.run.records import ROW_SAMPLE
+
 _SHARD_FIELDS = ("share_sum", "share_square_sum", "images", "kurtosis_sum")
 
 

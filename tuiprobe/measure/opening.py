@@ -18,7 +18,7 @@ from tuiprobe.measure.head_choice import choose_head
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
-from tuiprobe.measure.stages import Stages
+from tuiprobe.measure.stages import Answer, Stages
 from tuiprobe.models import load_encoder
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.offline import go_offline
@@ -34,6 +34,7 @@ def open_run(
     runs: Path,
     fresh: bool,
     listen: Listener,
+    answer: Answer,
 ) -> Stages:
     """Returns the stages of a run whose directory stays locked until ``locks`` is closed.
 
@@ -44,6 +45,7 @@ def open_run(
         runs: Where run directories go.
         fresh: Delete what an earlier attempt left.
         listen: Told about everything that happens.
+        answer: Asks every probe what the merged run shows.
 
     Raises:
         TuiprobeError: If encoder, data or directory cannot be had.
@@ -66,7 +68,7 @@ def open_run(
     locks.enter_context(directory.locked(rank.lock_name))
     if fresh:
         directory.clear()
-    return Stages(plan, directory, rank, clock, listen)
+    return Stages(plan, directory, rank, clock, listen, answer)
 
 
 def _refuse_ranks(rank: Rank) -> None:

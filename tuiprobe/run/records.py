@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _Record = TypeVar("_Record", bound=BaseModel)
 
+ROW_SAMPLE = "row_sample"
+"""Field of the statistics that holds sampled rows of an inner tap, float32 `[m, C]`."""
+
 _SEALED_BY = "\n# "  # before the checksum, which the reader of the table never sees
 
 _SAMPLE_FIELDS = {"id", "set", "path", "label"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tuiprobe.catalog.accuracies import rows
 from tuiprobe.catalog.baselines import BASELINES, logit, mean_of, sigmoid
 from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
-from tuiprobe.report.chart import Chart, Role, Series
 from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results.section import Chart, Drawn, Series
 
 _STEPS = 40
 _OTHERS = "timm and testbed models"
@@ -47,9 +47,9 @@ def _sets(first: Estimate, shifts: list[Accuracy], name: str) -> Chart:
     """Without a baseline: each shifted set of this run against the first one."""
     points = tuple(_point(one.data, first.value, one.top1) for one in shifts if given(one.top1))
     low = min([first.value, *(y for point in points for y in point.y)])
-    equal = Series("no loss", (low, 1.0), (low, 1.0), role="reference")
+    equal = Series(name="no loss", x=(low, 1.0), y=(low, 1.0), role="reference")
     return Chart(
-        name="robustness",
+        id="robustness",
         title=f"Accuracy under shift, {name}",
         x_label="accuracy on the first set",
         y_label="accuracy on the shifted set",
@@ -61,15 +61,16 @@ def _sets(first: Estimate, shifts: list[Accuracy], name: str) -> Chart:
 def _point(name: str, x: float, figure: Estimate) -> Series:
     low = figure.value if figure.low is None else figure.low
     high = figure.value if figure.high is None else figure.high
-    return Series(name, (x,), (figure.value,), (low,), (high,), mark="points")
+    return Series(name=name, x=(x,), y=(figure.value,), low=(low,), high=(high,), mark="points")
 
 
 def _baseline(one: EffectiveRobustness, x: float, name: str, number: int) -> Chart:
     behind = _published(one)
     xs = [x, *(value for series in behind for value in series.x)]
-    line = Series(f"baseline {one.baseline}", *_line(one, min(xs), max(xs)), role="reference")
+    along, expected = _line(one, min(xs), max(xs))
+    line = Series(name=f"baseline {one.baseline}", x=along, y=expected, role="reference")
     return Chart(
-        name=f"robustness_{number}",
+        id=f"robustness_{number}",
         title=f"Accuracy under shift against the baseline {one.baseline}",
         x_label=f"accuracy without shift ({one.axis})",
         y_label=f"mean accuracy on {', '.join(one.target)}",
@@ -99,8 +100,16 @@ def _own_point(one: EffectiveRobustness, x: float, name: str) -> tuple[Series, .
     expected = sigmoid(one.slope * logit(x) + one.intercept)
     low = one.value.value if one.value.low is None else one.value.low
     high = one.value.value if one.value.high is None else one.value.high
-    ends = (expected + low,), (expected + high,)
-    return (Series(name, (x,), (expected + one.value.value,), *ends, mark="points"),)
+    return (
+        Series(
+            name=name,
+            x=(x,),
+            y=(expected + one.value.value,),
+            low=(expected + low,),
+            high=(expected + high,),
+            mark="points",
+        ),
+    )
 
 
 def _published(one: EffectiveRobustness) -> tuple[Series, ...]:
@@ -113,12 +122,12 @@ def _published(one: EffectiveRobustness) -> tuple[Series, ...]:
         if mean is not None and row.imagenet is not None:
             name = _ZERO_SHOT if row.table == "open_clip" else _OTHERS
             found[name].append((row.imagenet, mean))
-    roles: dict[str, Role] = {_OTHERS: "context", _ZERO_SHOT: "third"}
+    roles: dict[str, Drawn] = {_OTHERS: "context", _ZERO_SHOT: "third"}
     return tuple(
         Series(
-            name,
-            tuple(x for x, _ in points),
-            tuple(y for _, y in points),
+            name=name,
+            x=tuple(x for x, _ in points),
+            y=tuple(y for _, y in points),
             mark="points",
             role=roles[name],
         )
