@@ -15,8 +15,8 @@ from tuiprobe.report.short import few, short
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.report import Report
 from tuiprobe.tui.figures import DIM, Entry, listed
-from tuiprobe.tui.screens.results.evidence_of import ChannelRow, Subject, channel_rows
-from tuiprobe.tui.screens.results.tab import Found, ResultTab
+from tuiprobe.tui.tabs.evidence_of import ChannelRow, Subject, channel_rows
+from tuiprobe.tui.tabs.tab import Found, ResultTab
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.bars import bar
 from tuiprobe.tui.widgets.rows import Column, RowTable, kept_columns
@@ -55,7 +55,7 @@ class OutliersTab(ResultTab):
 
     def __init__(self, found: Found) -> None:
         super().__init__(found)
-        self._sets = list(dict.fromkeys(one.data for one in found.report.outliers))
+        self._sets = list(dict.fromkeys(one.data for one in found.taps))
         self._set = 0
         self._tap = ""
 
@@ -63,7 +63,7 @@ class OutliersTab(ResultTab):
     def taps(self) -> list[Outliers]:
         """The layers of the set that is shown, the final representation last."""
         name = self._sets[self._set] if self._sets else ""
-        there = [one for one in self.found.report.outliers if one.data == name]
+        there = [one for one in self.found.taps if one.data == name]
         return sorted(there, key=lambda one: one.final)
 
     @property
@@ -75,7 +75,7 @@ class OutliersTab(ResultTab):
     def compose(self) -> ComposeResult:
         """Lays out verdict and tables on the left, figures on the right."""
         with Vertical(classes="main panel"):
-            yield Static(verdict(self.found.report), id="verdict", markup=False)
+            yield Static(verdict(self.found), id="verdict", markup=False)
             layers: RowTable[Outliers] = RowTable(LAYERS, layer_cells, id="result-layers")
             layers.display = len(self.taps) > 1
             yield layers
@@ -113,7 +113,7 @@ class OutliersTab(ResultTab):
         self.query_one(".main").border_title = inert(about)
         figures = self.query_one("#figures-scroll")
         figures.border_title = inert(f"figures · {one.channels} channels")
-        self.query_one("#figures", Static).update(figures_of(one, self.found.report))
+        self.query_one("#figures", Static).update(figures_of(one, self.found))
 
     def _channel_cells(self, row: ChannelRow) -> list[str]:
         width = self.channels.size.width
@@ -167,9 +167,11 @@ class ChannelTable(RowTable[ChannelRow]):
     """The channels of a layer."""
 
 
-def verdict(report: Report) -> Content:
+def verdict(about: Found) -> Content:
     """The verdict, the rule it rests on, and why."""
-    found = report.verdict
+    if about.outliers is None:
+        return inert(about.why_not("outliers"))
+    found = about.outliers.verdict
     said = {"withheld": "no verdict: withheld"}.get(found.outcome, f"outlier {found.outcome}")
     said = said.replace("outlier present", "outlier features present")
     said = said.replace("outlier absent", "outlier features absent")
@@ -177,7 +179,7 @@ def verdict(report: Report) -> Content:
     reasons = "; ".join(plain(reason) for reason in found.reasons)
     rule = f"  rule {found.rule}, uncalibrated"
     lines = [Content.assemble((sign + said, "bold"), (rule, DIM)), Content.styled(reasons, DIM)]
-    lines += [Content.styled(f"! {plain(one)}", "$warning") for one in report.warnings]
+    lines += [Content.styled(f"! {plain(one)}", "$warning") for one in about.report.warnings]
     return Content("\n").join(lines)
 
 
@@ -216,12 +218,12 @@ def _share(row: ChannelRow) -> float:
     return row.share.share.value if row.share is not None and given(row.share.share) else 0.0
 
 
-def figures_of(one: Outliers, report: Report) -> Content:
+def figures_of(one: Outliers, about: Found) -> Content:
     """The figures of a layer, each with what it is to be compared with."""
     entries: list[Entry] = [
         ("kurtosis", one.kurtosis),
         ("  after rotation", few(one.basis_reference)),
-        *_untrained(one, report),
+        *_untrained(one, about),
         ("  after centring", one.centred_kurtosis),
         ("  / (C - 1)", one.relative_kurtosis),
         ("persistence P", one.persistence.value),
@@ -230,7 +232,7 @@ def figures_of(one: Outliers, report: Report) -> Content:
         ("persistent ▲", _persistent(one)),
         ("RMS kurtosis", one.rms_kurtosis),
         ("mean cosine", one.mean_cosine),
-        ("images", _images(one, report)),
+        ("images", _images(one, about.report)),
     ]
     parts = [listed(entries)]
     criteria = [
@@ -262,9 +264,9 @@ def _images(one: Outliers, report: Report) -> str:
     return ", ".join(said)
 
 
-def _untrained(one: Outliers, report: Report) -> list[Entry]:
+def _untrained(one: Outliers, about: Found) -> list[Entry]:
     """The same architecture before it learnt anything: random weights are no zero."""
-    known = report.population.untrained if report.population is not None else None
+    known = about.population.untrained if about.population is not None else None
     if not one.final or known is None:
         return []
     return [("  untrained", known.kurtosis)]

@@ -9,14 +9,11 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tuiprobe.probes.directions.result import Ablation, Basis, Direction
-from tuiprobe.report.charts import importances, matrix, prunings
+from tuiprobe.probes.directions.result import Basis, Direction
 from tuiprobe.report.short import few, short
-from tuiprobe.results import NotRun
 from tuiprobe.tui.figures import DIM, Entry, listed
-from tuiprobe.tui.screens.results.evidence_of import Subject
-from tuiprobe.tui.screens.results.reasons import reason_for
-from tuiprobe.tui.screens.results.tab import Found, ResultTab
+from tuiprobe.tui.tabs.evidence_of import Subject
+from tuiprobe.tui.tabs.tab import Found, ResultTab
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.rows import Column, RowTable
@@ -49,7 +46,7 @@ class DirectionsTab(ResultTab):
 
     def __init__(self, found: Found) -> None:
         super().__init__(found)
-        directions = found.report.directions
+        directions = found.directions
         self._bases = directions.bases if directions is not None else ()
         self._basis = len(self._bases) - 1  # the centred one, which holds no mean class embedding
         self._set = 0
@@ -62,8 +59,8 @@ class DirectionsTab(ResultTab):
     def compose(self) -> ComposeResult:
         """Lays out directions on the left, curves on the right."""
         if self.basis is None:
-            reason = reason_for(self.found.report, "directions")
-            yield Static(inert(f"directions: {reason}"), classes="none", id="no-directions")
+            reason = self.found.why_not("directions")
+            yield Static(inert(reason), classes="none", id="no-directions")
             return
         with Vertical(classes="main panel"):
             yield Static("", id="basis", markup=False)
@@ -81,16 +78,18 @@ class DirectionsTab(ResultTab):
         return self.query_one("#directions") if self.basis is not None else None
 
     def _show(self) -> None:
-        basis, found = self.basis, self.found.report.directions
+        basis, found = self.basis, self.found.directions
         if basis is None or found is None:
             return
         other = "W" if basis.centred else "W minus its mean row"
-        self.query_one(".main").border_title = inert(f"{matrix(basis)} · b shows {other}")
-        self.query_one("#basis", Static).update(basis_text(basis, found.ablations))
+        self.query_one(".main").border_title = inert(f"{basis.matrix} · b shows {other}")
+        self.query_one("#basis", Static).update(basis_text(basis, self.found))
         ordered = sorted(basis.directions, key=lambda one: one.index)
         self.query_one("#directions", DirectionTable).show_rows(ordered)
-        self.query_one("#importance", ChartView).show(importances(basis))
-        curves = prunings(basis)
+        slug = "centred" if basis.centred else "plain"
+        importance = self.found.charts("directions", f"importance_{slug}")
+        self.query_one("#importance", ChartView).show(importance[0] if importance else None)
+        curves = self.found.charts("directions", f"pruning_{slug}")
         chart = curves[self._set % len(curves)] if curves else None
         self.query_one("#pruning", ChartView).show(chart)
 
@@ -111,7 +110,7 @@ class DirectionsTab(ResultTab):
 
     def subject(self) -> Subject | None:
         """The direction under the cursor."""
-        found, basis = self.found.report.directions, self.basis
+        found, basis = self.found.directions, self.basis
         if found is None or basis is None:
             return None
         row = self.query_one("#directions", DirectionTable).current
@@ -127,7 +126,7 @@ class DirectionsTab(ResultTab):
             return ""
         pairs = zip((column.title for column in COLUMNS), direction_cells(row), strict=True)
         told = ", ".join(f"{name} {cell}" for name, cell in pairs)
-        return f"{told} ({matrix(basis)})"
+        return f"{told} ({basis.matrix})"
 
 
 def direction_cells(row: Direction) -> list[str]:
@@ -141,7 +140,7 @@ def direction_cells(row: Direction) -> list[str]:
     ]
 
 
-def basis_text(basis: Basis, ablations: tuple[Ablation, ...] | NotRun) -> Content:
+def basis_text(basis: Basis, about: Found) -> Content:
     """The figures of a basis, and the accuracy without the persistent channels."""
     entries: list[Entry] = [
         ("effective rank", basis.effective_rank),
@@ -150,11 +149,12 @@ def basis_text(basis: Basis, ablations: tuple[Ablation, ...] | NotRun) -> Conten
         ("on ▲ channels", basis.persistent_share),
     ]
     lines = [listed(entries)]
-    if isinstance(ablations, NotRun):
-        text = f"without ▲ channels: not run, {ablations.reason}; a ablates the row below"
+    if about.ablations is None:
+        reason = about.report.why_not("ablation")
+        text = f"without ▲ channels: not run, {reason}; a ablates the row below"
         lines.append(Content.styled(inert(text).plain, DIM))
     else:
-        for one in ablations[:2]:
+        for one in about.ablations.ablations[:2]:
             told = (
                 f"without ▲ ({one.mode}) on {one.data}: {short(one.before)} to {short(one.after)}; "
                 f"random channels {short(one.random)}"

@@ -15,7 +15,7 @@ from tuiprobe.probes.outliers.result import (
     PersistentChannels,
 )
 from tuiprobe.results.images import TopImage
-from tuiprobe.results.report import Report
+from tuiprobe.tui.tabs.tab import Found
 
 
 @dataclass(frozen=True)
@@ -77,62 +77,62 @@ def channel_rows(one: Outliers) -> list[ChannelRow]:
     return rows + [ChannelRow(found.channel, None, found) for found in persistent.values()]
 
 
-def outliers_at(report: Report, data: str, tap: str) -> Outliers | None:
+def outliers_at(found: Found, data: str, tap: str) -> Outliers | None:
     """The figures of one set at one layer."""
-    return next((one for one in report.outliers if (one.data, one.tap) == (data, tap)), None)
+    return next((one for one in found.taps if (one.data, one.tap) == (data, tap)), None)
 
 
-def basis_of(report: Report, centred: bool) -> Basis | None:
+def basis_of(found: Found, centred: bool) -> Basis | None:
     """The directions of the head, or of the head minus its mean row."""
-    if report.directions is None:
+    if found.directions is None:
         return None
-    return next((one for one in report.directions.bases if one.centred == centred), None)
+    return next((one for one in found.directions.bases if one.centred == centred), None)
 
 
-def direction_of(report: Report, subject: Subject) -> Direction | None:
+def direction_of(found: Found, subject: Subject) -> Direction | None:
     """A direction's figures where it is among the most important ones."""
-    basis = basis_of(report, subject.centred)
+    basis = basis_of(found, subject.centred)
     if basis is None:
         return None
     return next((one for one in basis.directions if one.index == subject.number), None)
 
 
-def leaning(report: Report, channel: int) -> list[tuple[Basis, Direction]]:
+def leaning(found: Found, channel: int) -> list[tuple[Basis, Direction]]:
     """The important directions that lean on a channel of the final representation."""
-    if report.directions is None:
+    if found.directions is None:
         return []
     return [
         (basis, one)
-        for basis in report.directions.bases
+        for basis in found.directions.bases
         for one in basis.directions
         if channel in one.channels
     ]
 
 
-def concepts_of(report: Report, subject: Subject) -> tuple[EncodedConcept, ...]:
+def concepts_of(found: Found, subject: Subject) -> tuple[EncodedConcept, ...]:
     """What a direction tells best; for a channel, what the directions of W that lean on it tell."""
-    if report.concepts is None:
+    if found.concepts is None:
         return ()
     wanted = {subject.number} if subject.kind == "direction" else set()
     family = f"singular vectors of {'centred ' if subject.centred else ''}W"
     if subject.kind == "channel" and subject.final:
         family = "singular vectors of W"
-        wanted = {one.index for basis, one in leaning(report, subject.number) if not basis.centred}
-    if report.concepts.top_of != family:
+        wanted = {one.index for basis, one in leaning(found, subject.number) if not basis.centred}
+    if found.concepts.top_of != family:
         return ()
-    return tuple(c for one in report.concepts.top if one.index in wanted for c in one.concepts)
+    return tuple(c for one in found.concepts.top if one.index in wanted for c in one.concepts)
 
 
-def images_of(report: Report, subject: Subject) -> list[tuple[str, str, tuple[TopImage, ...]]]:
+def images_of(found: Found, subject: Subject) -> list[tuple[str, str, tuple[TopImage, ...]]]:
     """Heading, set and images at both ends of a channel or a direction."""
     ends: ChannelImages | DirectionConcepts | None
     if subject.kind == "channel":
-        one = outliers_at(report, subject.data, subject.tap)
-        found = one.top_images if one is not None else ()
-        ends = next((i for i in found if i.channel == subject.number), None)
+        one = outliers_at(found, subject.data, subject.tap)
+        kept = one.top_images if one is not None else ()
+        ends = next((i for i in kept if i.channel == subject.number), None)
         data = subject.data
     else:
-        concepts = report.concepts
+        concepts = found.concepts
         family = f"singular vectors of {'centred ' if subject.centred else ''}W"
         top = concepts.top if concepts is not None and concepts.top_of == family else ()
         ends = next((i for i in top if i.index == subject.number), None)

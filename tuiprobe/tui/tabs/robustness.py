@@ -9,12 +9,10 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
-from tuiprobe.report.scatter import scatter
 from tuiprobe.report.short import short
 from tuiprobe.results import NotRun, given
 from tuiprobe.tui.figures import DIM, told
-from tuiprobe.tui.screens.results.reasons import reason_for
-from tuiprobe.tui.screens.results.tab import Found, ResultTab
+from tuiprobe.tui.tabs.tab import Found, ResultTab
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.rows import Column, RowTable
@@ -48,17 +46,15 @@ class RobustnessTab(ResultTab):
 
     def __init__(self, found: Found) -> None:
         super().__init__(found)
-        robustness = found.report.robustness
-        name = found.report.model.name
-        self._charts = scatter(robustness, name) if robustness is not None else []
+        self._charts = found.charts("robustness")
         self._chart = 0
 
     def compose(self) -> ComposeResult:
         """Lays out accuracies on the left, the scatter on the right."""
-        found = self.found.report.robustness
+        found = self.found.robustness
         if found is None:
-            reason = reason_for(self.found.report, "robustness")
-            yield Static(inert(f"robustness: {reason}"), classes="none", id="no-robustness")
+            reason = self.found.why_not("robustness")
+            yield Static(inert(reason), classes="none", id="no-robustness")
             return
         with Vertical(classes="main panel"):
             yield AccuracyTable(COLUMNS, accuracy_cells, id="accuracies")
@@ -67,7 +63,7 @@ class RobustnessTab(ResultTab):
 
     def on_mount(self) -> None:
         """Shows accuracies and the first chart."""
-        found = self.found.report.robustness
+        found = self.found.robustness
         if found is not None:
             self.query_one(".main").border_title = "accuracy"
             self.query_one("#accuracies", AccuracyTable).show_rows(found.accuracies)
@@ -75,7 +71,7 @@ class RobustnessTab(ResultTab):
 
     def first(self) -> Widget | None:
         """The table of accuracies."""
-        return self.query_one("#accuracies") if self.found.report.robustness is not None else None
+        return self.query_one("#accuracies") if self.found.robustness is not None else None
 
     def _show(self) -> None:
         chart = self._charts[self._chart % len(self._charts)] if self._charts else None
@@ -89,7 +85,7 @@ class RobustnessTab(ResultTab):
 
     def copied(self) -> str:
         """The accuracy under the cursor."""
-        if self.found.report.robustness is None:
+        if self.found.robustness is None:
             return ""
         row = self.query_one("#accuracies", AccuracyTable).current
         if row is None:

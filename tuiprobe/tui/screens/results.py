@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,8 +18,9 @@ from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.rerun import command_of
 from tuiprobe.tui.screens.base import ProbeScreen
-from tuiprobe.tui.screens.results.evidence_of import Subject
-from tuiprobe.tui.screens.results.tab import Found, ResultTab
+from tuiprobe.tui.tabs.evidence_of import Subject
+from tuiprobe.tui.tabs.section import SectionTab
+from tuiprobe.tui.tabs.tab import Found, ResultTab
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import RowTable
 
@@ -84,7 +86,7 @@ class ResultsScreen(ProbeScreen):
         from tuiprobe.report import read_report
 
         try:
-            found: Found | str = Found(RunDir(self.run), read_report(RunDir(self.run)))
+            found: Found | str = Found.of(RunDir(self.run), read_report(RunDir(self.run)))
         except TuiprobeError as error:
             found = str(error)
         if self.is_running:
@@ -100,10 +102,10 @@ class ResultsScreen(ProbeScreen):
         self.found = found
         self.place(f"tuiprobe  Results · {found.report.title}")
         parts = _parts(found)
-        tabs = Tabs(*(Tab(title, id=title.lower()) for title in parts))
+        tabs = Tabs(*(Tab(title, id=_slug(title)) for title in parts))
         tabs.can_focus = False
         for title, part in parts.items():
-            part.id = f"part-{title.lower()}"
+            part.id = f"part-{_slug(title)}"
         names = [part.id or "" for part in parts.values()]
         await reading.remove()
         switcher = ContentSwitcher(*parts.values(), initial=names[0])
@@ -225,18 +227,32 @@ class ResultsScreen(ProbeScreen):
         self.app.push_screen(ExportScreen(self.run))
 
 
-def _parts(found: Found) -> dict[str, ResultTab]:
-    """The parts of the results by title, in order."""
-    from tuiprobe.tui.screens.results.concepts import ConceptsTab
-    from tuiprobe.tui.screens.results.directions import DirectionsTab
-    from tuiprobe.tui.screens.results.images import ImagesTab
-    from tuiprobe.tui.screens.results.outliers import OutliersTab
-    from tuiprobe.tui.screens.results.robustness import RobustnessTab
+def _slug(title: str) -> str:
+    return title.lower().replace(" ", "-")
 
-    return {
-        "Outliers": OutliersTab(found),
-        "Directions": DirectionsTab(found),
-        "Concepts": ConceptsTab(found),
-        "Robustness": RobustnessTab(found),
-        "Images": ImagesTab(found),
+
+OWN_TABS = {
+    "outliers": "tuiprobe.tui.tabs.outliers:OutliersTab",
+    "directions": "tuiprobe.tui.tabs.directions:DirectionsTab",
+    "concepts": "tuiprobe.tui.tabs.concepts:ConceptsTab",
+    "robustness": "tuiprobe.tui.tabs.robustness:RobustnessTab",
+    "images": "tuiprobe.tui.tabs.images:ImagesTab",
+}
+"""Tabs with a file of their own, in the order in which they come first."""
+
+
+def _parts(found: Found) -> dict[str, ResultTab]:
+    """The parts of the results by title, in order: tabs of their own, then those of every probe."""
+    own = {name.capitalize(): _own_tab(where)(found) for name, where in OWN_TABS.items()}
+    others: dict[str, ResultTab] = {
+        part.probe.replace("_", " ").capitalize(): SectionTab(found, part)
+        for part in found.report.parts
+        if part.probe not in OWN_TABS
     }
+    return own | {title: tab for title, tab in others.items() if title not in own}
+
+
+def _own_tab(where: str) -> type[ResultTab]:
+    module, _, name = where.partition(":")
+    found: type[ResultTab] = getattr(import_module(module), name)
+    return found

@@ -13,9 +13,8 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from tuiprobe.probes.concepts.result import Concepts
-from tuiprobe.report.charts import unique_concepts
 from tuiprobe.tui.figures import DIM, told
-from tuiprobe.tui.screens.results.concept_rows import (
+from tuiprobe.tui.tabs.concept_rows import (
     COLUMNS,
     THRESHOLDS,
     ConceptRow,
@@ -24,9 +23,8 @@ from tuiprobe.tui.screens.results.concept_rows import (
     filtered,
     ordered,
 )
-from tuiprobe.tui.screens.results.evidence_of import Subject
-from tuiprobe.tui.screens.results.reasons import reason_for
-from tuiprobe.tui.screens.results.tab import SHOWN, Found, ResultTab
+from tuiprobe.tui.tabs.evidence_of import Subject
+from tuiprobe.tui.tabs.tab import SHOWN, Found, ResultTab
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid
@@ -57,16 +55,16 @@ class ConceptsTab(ResultTab):
 
     def __init__(self, found: Found) -> None:
         super().__init__(found)
-        self._all = concept_rows(found.report.concepts) if found.report.concepts else []
+        self._all = concept_rows(found.concepts) if found.concepts else []
         self._query, self._least = "", 0
         self._order: tuple[int, bool] | None = None
 
     def compose(self) -> ComposeResult:
         """Lays out the concepts on the left, exemplars and curve on the right."""
-        found = self.found.report.concepts
+        found = self.found.concepts
         if found is None:
-            reason = reason_for(self.found.report, "concepts")
-            yield Static(inert(f"concepts: {reason}"), classes="none", id="no-concepts")
+            reason = self.found.why_not("concepts")
+            yield Static(inert(reason), classes="none", id="no-concepts")
             return
         with Vertical(classes="main panel"):
             yield Static(counts_text(found), id="counts", markup=False)
@@ -83,14 +81,15 @@ class ConceptsTab(ResultTab):
 
     def on_mount(self) -> None:
         """Shows all concepts and the curve."""
-        found = self.found.report.concepts
+        found = self.found.concepts
         if found is not None:
-            self.query_one("#unique", ChartView).show(unique_concepts(found))
+            charts = self.found.charts("concepts")
+            self.query_one("#unique", ChartView).show(charts[0] if charts else None)
             self._show()
 
     def first(self) -> Widget | None:
         """The table of concepts."""
-        return self.query_one("#concepts") if self.found.report.concepts is not None else None
+        return self.query_one("#concepts") if self.found.concepts is not None else None
 
     @property
     def table(self) -> ConceptTable:
@@ -131,7 +130,7 @@ class ConceptsTab(ResultTab):
 
     @work(exclusive=True, group="exemplars")
     async def _draw(self) -> None:
-        row, found = self.table.current, self.found.report.concepts
+        row, found = self.table.current, self.found.concepts
         grid = self.query_one("#exemplars", PictureGrid)
         if row is None or found is None:
             await grid.show([])
@@ -175,7 +174,7 @@ class ConceptsTab(ResultTab):
 
     def subject(self) -> Subject | None:
         """The direction that tells the concept under the cursor."""
-        found = self.found.report.concepts
+        found = self.found.concepts
         row = self.table.current if found is not None else None
         if row is None or found is None or not found.top_of.endswith("W"):
             return None
@@ -184,7 +183,7 @@ class ConceptsTab(ResultTab):
 
     def copied(self) -> str:
         """The concept under the cursor."""
-        row = self.table.current if self.found.report.concepts is not None else None
+        row = self.table.current if self.found.concepts is not None else None
         if row is None:
             return ""
         pairs = zip((column.title for column in COLUMNS), cells(row), strict=True)

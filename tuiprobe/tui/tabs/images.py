@@ -10,8 +10,8 @@ from textual.widgets import Static
 
 from tuiprobe.probes.outliers.result import ChannelImages, Outliers
 from tuiprobe.report.short import few
-from tuiprobe.tui.screens.results.evidence_of import Subject, channel_rows
-from tuiprobe.tui.screens.results.tab import SHOWN, Found, ResultTab
+from tuiprobe.tui.tabs.evidence_of import Subject, channel_rows
+from tuiprobe.tui.tabs.tab import SHOWN, Found, ResultTab
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import Column, RowTable
@@ -42,7 +42,7 @@ class ImagesTab(ResultTab):
 
     def __init__(self, found: Found) -> None:
         super().__init__(found)
-        self._finals = [one for one in found.report.outliers if one.final and one.top_images]
+        self._finals = [one for one in found.taps if one.final and one.top_images]
         self._set = 0
 
     @property
