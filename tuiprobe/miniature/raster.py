@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from tuiprobe.miniature.backgrounds import SIZE
 from tuiprobe.miniature.draws import Draws
 from tuiprobe.miniature.fill import UNIT, fill
-from tuiprobe.miniature.objects import OBJECTS
+from tuiprobe.miniature.objects import OBJECTS, Part
 from tuiprobe.miniature.palette import COLORS, GLASS, Field, material_field, texture_field
 from tuiprobe.miniature.scene import Bar, Figure, Scene
-from tuiprobe.miniature.shapes import Part
 
 MAP = 2 * SIZE
-FIXED_COLORS = {"k": "black", "w": "white", "v": "green", "b": "brown"}
+_FIXED_COLORS = ("black", "brown", "green", "white")  # roles that are the name of a colour
 
 
 class _Outline:
@@ -120,12 +119,12 @@ def _paint(
     way = (second[0] - main[0], second[1] - main[1], second[2] - main[2])
     shaded = (main[0] * 0.74, main[1] * 0.74, main[2] * 0.74)
     paint = {
-        "m": (main, way),
-        "s": (shaded, (way[0] * 0.74, way[1] * 0.74, way[2] * 0.74)),
-        "a": (COLORS[figure.accent], none),
-        "g": (GLASS, none),
+        "main": (main, way),
+        "shaded": (shaded, (way[0] * 0.74, way[1] * 0.74, way[2] * 0.74)),
+        "accent": (COLORS[figure.accent], none),
+        "glass": (GLASS, none),
     }
-    return paint | {role: (COLORS[name], none) for role, name in FIXED_COLORS.items()}
+    return paint | {name: (COLORS[name], none) for name in _FIXED_COLORS}
 
 
 def _draw_bar(bar: Bar, canvas: Canvas) -> None:
