@@ -1,4 +1,4 @@
-"""Pixels of whole sets, rendered once into files outside the package, for training."""
+"""What trainings read: pixels and tokens of whole sets, kept in files outside the package."""
 
 import os
 import zlib
@@ -8,17 +8,21 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tuiprobe.miniature import world
 from tuiprobe.miniature.backgrounds import SIZE
+from tuiprobe.miniature.captions import WordTokenizer
 from tuiprobe.miniature.profiles import PROFILES
+from tuiprobe.miniature.train.recipes import Recipe
 
 _CHUNK = 500
 
 
 def pixels(folder: Path, name: str, count: int, stream: int = 0) -> NDArray[np.uint8]:
-    """Return the first `count` images of a set, uint8 `[count, 64, 64, 3]`, memory-mapped.
+    """Returns the first `count` images of a set, uint8 `[count, 64, 64, 3]`, memory-mapped.
 
     Labelled sets are taken in even strides, so that a part holds every class equally often.
     The file is renamed into place when complete.
@@ -41,8 +45,41 @@ def pixels(folder: Path, name: str, count: int, stream: int = 0) -> NDArray[np.u
     return cached
 
 
+def token_table(folder: Path, recipe: Recipe) -> NDArray[np.int16]:
+    """Returns the tokens of all captions of the training set, int16 `[images, 16]`."""
+    tokenizer = WordTokenizer()
+    target = folder / f"tokens-{recipe.data}-{recipe.images}-{tokenizer.digest[:8]}.npy"
+    if not target.exists():
+        numbers = indices(recipe.data, recipe.images)
+        texts = [tokenizer.encode(world.caption(recipe.data, i)) for i in numbers]
+        part = target.with_suffix(f".part{os.getpid()}")
+        with part.open("wb") as out:
+            np.save(out, np.array(texts, dtype=np.int16))
+        part.replace(target)
+    table: NDArray[np.int16] = np.load(target)
+    return table
+
+
+def training_set(folder: Path, recipe: Recipe) -> tuple[NDArray[np.uint8], Tensor]:
+    """Returns pixels and what they are trained towards: tokens `[images, 16]` or labels `[images]`.
+
+    They are rendered into `folder` where they are not there yet.
+    """
+    images = pixels(folder, recipe.data, recipe.images)
+    if recipe.contrastive:
+        return images, torch.from_numpy(token_table(folder, recipe).astype(np.int64))
+    numbers = indices(recipe.data, recipe.images)
+    return images, torch.tensor([world.label(recipe.data, i) for i in numbers])
+
+
+def indices(name: str, count: int) -> list[int]:
+    """Returns `count` evenly spread image numbers of a set."""
+    total = world.size(name)
+    return [i * total // count for i in range(count)]
+
+
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Returns how many cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else (os.cpu_count() or 1)
 
@@ -60,9 +97,3 @@ def _render_all(name: str, chunks: list[list[int]], stream: int) -> Iterator[NDA
 
 def _render(name: str, numbers: list[int], stream: int) -> NDArray[np.uint8]:
     return np.stack([world.render(name, i, stream) for i in numbers])
-
-
-def indices(name: str, count: int) -> list[int]:
-    """Return `count` evenly spread image numbers of a set."""
-    total = world.size(name)
-    return [i * total // count for i in range(count)]

@@ -1,5 +1,6 @@
-"""How each weight file was made: fixed data, steps, learning rates and seeds."""
+"""How each weight file is made (fixed data, steps, learning rates, seeds), and which to train."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -68,3 +69,41 @@ BASELINE: tuple[Recipe, ...] = (
     Recipe("baseline_slow", "train", 20000, 150, 1e-3, decay=0.05, warmup=30),
 )
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (*MODELS, *BASELINE)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training.
+
+    Attributes:
+        recipe: What is trained.
+        seed: Of initial weights and batch order.
+        start: Recipe of the model it starts from (of the same seed), where it starts from one.
+    """
+
+    recipe: Recipe
+    seed: int
+    start: Recipe | None = None
+
+
+def jobs_for(names: Sequence[str], seed: int | None) -> list[Job]:
+    """Returns the trainings of models, the longest first; without any, of all that ship.
+
+    Args:
+        names: Of recipes.
+        seed: None takes of each that of the file that ships.
+    """
+    wanted = names or [recipe.name for recipe in MODELS]
+    jobs = [_job(name, SEEDS.get(name, 0) if seed is None else seed) for name in wanted]
+    return sorted(jobs, key=lambda job: -job.recipe.steps)
+
+
+def baseline_jobs() -> list[Job]:
+    """Returns the supervised runs of the baseline, in the order of its table."""
+    names = [recipe.name for recipe in (*BASELINE, RECIPES["mini_supervised"])]
+    return [_job(name, seed) for name in names for seed in BASELINE_SEEDS]
+
+
+def _job(name: str, seed: int) -> Job:
+    recipe = RECIPES[name]
+    return Job(recipe, seed, RECIPES[recipe.start] if recipe.start else None)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tuiprobe.miniature.fill import UNIT, fill
+from tuiprobe.miniature.raster import UNIT, fill
 
 SIZE = 12
 coordinate = st.integers(-4 * UNIT, (SIZE + 4) * UNIT)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from tuiprobe.miniature import cache, evaluation, training, world
-from tuiprobe.miniature.recipes import MODELS, RECIPES
+from tuiprobe.miniature import networks, world
+from tuiprobe.miniature.train import cache, evaluation, loop
+from tuiprobe.miniature.train.recipes import MODELS, RECIPES
 
 CLIP = dataclasses.replace(
     RECIPES["mini_clip"], name="tiny", images=64, steps=4, batch=16, warmup=2
@@ -18,46 +19,46 @@ LABELS = dataclasses.replace(CLIP, data="train", scale=0.0)
 
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "SAVE_EVERY", 2)
+    monkeypatch.setattr(loop, "SAVE_EVERY", 2)
 
 
 @pytest.mark.parametrize("recipe", [CLIP, LABELS])
 def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path, recipe) -> None:
-    whole = training.train(recipe, 0, tmp_path / "a").state_dict()
+    whole = loop.train(recipe, 0, tmp_path / "a").state_dict()
 
     def stop(model: torch.nn.Module) -> dict[str, float]:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        training.train(recipe, 0, tmp_path / "b", report=stop)
-    resumed = training.train(recipe, 0, tmp_path / "b").state_dict()
+        loop.train(recipe, 0, tmp_path / "b", report=stop)
+    resumed = loop.train(recipe, 0, tmp_path / "b").state_dict()
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
-    other = training.train(recipe, 1, tmp_path / "a").state_dict()
+    other = loop.train(recipe, 1, tmp_path / "a").state_dict()
     assert not torch.equal(whole["visual.conv1.weight"], other["visual.conv1.weight"])
 
 
 def test_the_scale_stays_fixed_or_moves_as_the_recipe_says(tmp_path: Path) -> None:
-    fixed = training.train(CLIP, 0, tmp_path)
+    fixed = loop.train(CLIP, 0, tmp_path)
     assert float(fixed.logit_scale.detach().exp()) == pytest.approx(100, rel=1e-6)
     soft = dataclasses.replace(CLIP, name="soft", scale=14.0, learned=True)
-    learned = training.train(soft, 0, tmp_path)
+    learned = loop.train(soft, 0, tmp_path)
     assert float(learned.logit_scale.detach().exp()) != pytest.approx(14.0, rel=1e-6)
 
 
 def test_labels_are_learned_by_heart(tmp_path: Path) -> None:
     recipe = dataclasses.replace(LABELS, images=16, steps=40, warmup=5, rate=2e-3)
-    model = training.train(recipe, 0, tmp_path)
+    model = loop.train(recipe, 0, tmp_path)
     model.train()  # with 16 images the running statistics lag behind
     pixels = torch.from_numpy(np.array(cache.pixels(tmp_path, "train", 16)))
     with torch.inference_mode():
-        found = model(training.to_input(pixels)).argmax(1)
+        found = model(networks.to_input(pixels)).argmax(1)
     assert float((found == evaluation.labels_of("train", 16)).float().mean()) > 0.9
 
 
 def test_finetuning_starts_from_the_zero_shot_head(tmp_path: Path) -> None:
-    clip = training.new_model(CLIP).eval()
-    model = training.new_model(LABELS, clip).eval()
+    clip = loop.new_model(CLIP).eval()
+    model = loop.new_model(LABELS, clip).eval()
     weight, bias = evaluation.head(clip)
     assert bias is None
     torch.testing.assert_close(model.head.weight.detach(), weight)
@@ -67,15 +68,15 @@ def test_finetuning_starts_from_the_zero_shot_head(tmp_path: Path) -> None:
 
 
 def test_every_epoch_shows_every_image_once() -> None:
-    seen = np.concatenate(list(training.batches(CLIP, 3, 0)))
+    seen = np.concatenate(list(loop.batches(CLIP, 3, 0)))
     assert sorted(seen) == list(range(64))
-    late = list(training.batches(CLIP, 3, 2))
-    assert (late[0] == list(training.batches(CLIP, 3, 0))[2]).all()
+    late = list(loop.batches(CLIP, 3, 2))
+    assert (late[0] == list(loop.batches(CLIP, 3, 0))[2]).all()
 
 
 def test_rates_rise_and_fall() -> None:
     recipe = RECIPES["mini_clip"]
-    rates = [training.rate_at(recipe, step) for step in range(recipe.steps)]
+    rates = [loop.rate_at(recipe, step) for step in range(recipe.steps)]
     assert max(rates) == recipe.rate
     assert rates[0] < rates[100] < rates[recipe.warmup]
     assert rates[-1] < 1e-3 * recipe.rate

@@ -10,29 +10,30 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from functools import partial
 from multiprocessing import active_children, get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from tuiprobe.errors import RunError, TuiprobeError
-from tuiprobe.miniature import baseline, cache, evaluation, weights, world
-from tuiprobe.miniature.recipes import BASELINE, BASELINE_SEEDS, MODELS, RECIPES, SEEDS
-from tuiprobe.miniature.schedule import Job, run_jobs
-from tuiprobe.miniature.tokenizer import WordTokenizer
-from tuiprobe.miniature.training import train, training_set
+from tuiprobe.miniature import baseline, weights, world
+from tuiprobe.miniature.captions import WordTokenizer
+from tuiprobe.miniature.train import cache, evaluation
+from tuiprobe.miniature.train.loop import train
+from tuiprobe.miniature.train.recipes import MODELS, RECIPES, Job, baseline_jobs, jobs_for
 
 Card = dict[str, Any]
+Result = TypeVar("Result")
 
 
 def arguments() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+    """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m tuiprobe.miniature.train", description=__doc__)
     names = [recipe.name for recipe in MODELS]
     parser.add_argument(
@@ -61,31 +62,8 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def jobs_for(names: Sequence[str], seed: int | None) -> list[Job]:
-    """Return the trainings of models, the longest first; without any, of all that ship.
-
-    Args:
-        names: Of recipes.
-        seed: None takes of each that of the file that ships.
-    """
-    wanted = names or [recipe.name for recipe in MODELS]
-    jobs = [_job(name, SEEDS.get(name, 0) if seed is None else seed) for name in wanted]
-    return sorted(jobs, key=lambda job: -job.recipe.steps)
-
-
-def baseline_jobs() -> list[Job]:
-    """Return the supervised runs of the baseline, in the order of its table."""
-    names = [recipe.name for recipe in (*BASELINE, RECIPES["mini_supervised"])]
-    return [_job(name, seed) for name in names for seed in BASELINE_SEEDS]
-
-
-def _job(name: str, seed: int) -> Job:
-    recipe = RECIPES[name]
-    return Job(recipe, seed, RECIPES[recipe.start] if recipe.start else None)
-
-
 def render(jobs: Iterable[Job], folder: Path, images: int | None = None) -> None:
-    """Render all that trainings read, before they begin; what is there is not rendered again.
+    """Renders all that trainings read, before they begin; what is there is not rendered again.
 
     Args:
         jobs: The trainings.
@@ -94,14 +72,14 @@ def render(jobs: Iterable[Job], folder: Path, images: int | None = None) -> None
     """
     for job in jobs:
         for recipe in (job.recipe, *([job.start] if job.start else [])):
-            training_set(folder, recipe)
+            cache.training_set(folder, recipe)
     evaluation.quick_report(folder, images or evaluation.TUNING_IMAGES)
     for name in ("val", *world.SHIFTS):
         cache.pixels(folder, name, images or world.size(name))
 
 
 def make(job: Job, folder: Path, images: int | None = None) -> Card:
-    """Train one model, evaluate it on the published images as it would ship, return its card.
+    """Trains one model, evaluates it on the published images as it would ship, returns its card.
 
     Weights and card lie in `MODEL-SEED` in the cache; where they are there already and by the same
     recipe, nothing is trained.
@@ -133,7 +111,7 @@ def _prepare(threads: int) -> None:
 
 
 def trial_folder(job: Job, folder: Path) -> Path:
-    """Return where weights and card of a training lie in the cache."""
+    """Returns where weights and card of a training lie in the cache."""
     return folder / f"{job.recipe.name}-{job.seed}"
 
 
@@ -144,7 +122,7 @@ def _finished(job: Job, folder: Path) -> Card | None:
 
 
 def publish(job: Job, folder: Path, output: Path) -> None:
-    """Copy weights and card of a finished training to a folder, each by rename."""
+    """Copies weights and card of a finished training to a folder, each by rename."""
     output.mkdir(parents=True, exist_ok=True)
     for suffix in (".safetensors", ".json"):
         target = output / f"{job.recipe.name}{suffix}"
@@ -154,7 +132,7 @@ def publish(job: Job, folder: Path, output: Path) -> None:
 
 
 def write_baseline(cards: Iterable[Card], path: Path) -> None:
-    """Write the accuracies of supervised runs as a table."""
+    """Writes the accuracies of supervised runs as a table."""
     rows = [",".join(baseline.COLUMNS)]
     for card in cards:
         rate = {name: entry["hits"] / entry["n"] for name, entry in card["accuracy"].items()}
@@ -168,6 +146,39 @@ def write_baseline(cards: Iterable[Card], path: Path) -> None:
     part.replace(path)
 
 
+def next_job(waiting: Sequence[Job], unfinished: Sequence[Job]) -> Job | None:
+    """Returns the first job in the order given whose start is not still to be trained.
+
+    Args:
+        waiting: Jobs that did not begin.
+        unfinished: These and the running ones.
+    """
+    ahead = {(job.recipe.name, job.seed) for job in unfinished}
+    for job in waiting:
+        if job.start is None or (job.start.name, job.seed) not in ahead:
+            return job
+    return None
+
+
+def run_jobs(
+    jobs: Sequence[Job], work: Callable[[Job], Result], pool: Executor, limit: int
+) -> Iterator[tuple[Job, Result]]:
+    """Runs jobs side by side, as many as `limit` at a time, and yields each as it ends.
+
+    The first that fails raises here; no other begins after it.
+    """
+    waiting, running = list(jobs), dict[Future[Result], Job]()
+    while waiting or running:
+        while len(running) < limit and (job := next_job(waiting, [*waiting, *running.values()])):
+            waiting.remove(job)
+            running[pool.submit(work, job)] = job
+        if not running:
+            raise ValueError(f"{waiting[0].recipe.name} waits for a training that waits for it")
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield running.pop(future), future.result()
+
+
 def train_all(
     models: Sequence[Job],
     others: Sequence[Job],
@@ -178,7 +189,7 @@ def train_all(
     threads: int = 1,
     images: int | None = None,
 ) -> dict[Job, Card]:
-    """Train side by side and return the cards.
+    """Trains models side by side and returns their cards.
 
     Args:
         models: Trainings whose files go to `output`.
@@ -215,7 +226,7 @@ def train_all(
 
 
 def main() -> None:
-    """Train what the command line asks for."""
+    """Trains what the command line asks for."""
     args = arguments().parse_args()
     unknown = [name for name in args.models if name not in RECIPES]
     if unknown:
@@ -236,7 +247,3 @@ def main() -> None:
         sys.exit(130)
     if everything and output is not None:
         write_baseline((cards[job] for job in others), output / baseline.FILE)
-
-
-if __name__ == "__main__":
-    main()

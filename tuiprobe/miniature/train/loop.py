@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -15,19 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tuiprobe.errors import UsageError
-from tuiprobe.miniature import cache, world
+from tuiprobe.miniature import world
 from tuiprobe.miniature.captions import TEMPLATES
 from tuiprobe.miniature.networks import Classifier, new_clip, to_input, zero_shot_weights
-from tuiprobe.miniature.recipes import Recipe
-from tuiprobe.miniature.tokenizer import WordTokenizer
+from tuiprobe.miniature.train.cache import training_set
+from tuiprobe.miniature.train.recipes import Recipe
 
 SAVE_EVERY = 250
-NDArrayInt = NDArray[np.int16]
 Report = Callable[[nn.Module], dict[str, float]]
 
 
 def new_model(recipe: Recipe, start: nn.Module | None = None) -> nn.Module:
-    """Return the model a recipe starts from."""
+    """Returns the model a recipe starts from."""
     if recipe.contrastive:
         clip: Any = new_clip()
         with torch.no_grad():
@@ -47,35 +45,8 @@ def new_model(recipe: Recipe, start: nn.Module | None = None) -> nn.Module:
     return model
 
 
-def token_table(folder: Path, recipe: Recipe) -> NDArrayInt:
-    """Return the tokens of all captions of the training set, int16 `[images, 16]`."""
-    tokenizer = WordTokenizer()
-    target = folder / f"tokens-{recipe.data}-{recipe.images}-{tokenizer.digest[:8]}.npy"
-    if not target.exists():
-        numbers = cache.indices(recipe.data, recipe.images)
-        texts = [tokenizer.encode(world.caption(recipe.data, i)) for i in numbers]
-        part = target.with_suffix(f".part{os.getpid()}")
-        with part.open("wb") as out:
-            np.save(out, np.array(texts, dtype=np.int16))
-        part.replace(target)
-    table: NDArrayInt = np.load(target)
-    return table
-
-
-def training_set(folder: Path, recipe: Recipe) -> tuple[NDArray[np.uint8], Tensor]:
-    """Return pixels and what they are trained towards: tokens `[images, 16]` or labels `[images]`.
-
-    They are rendered into `folder` where they are not there yet.
-    """
-    pixels = cache.pixels(folder, recipe.data, recipe.images)
-    if recipe.contrastive:
-        return pixels, torch.from_numpy(token_table(folder, recipe).astype(np.int64))
-    numbers = cache.indices(recipe.data, recipe.images)
-    return pixels, torch.tensor([world.label(recipe.data, i) for i in numbers])
-
-
 def batches(recipe: Recipe, seed: int, first: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the image numbers of each step from step `first` on, epoch by epoch in new order."""
+    """Yields the image numbers of each step from step `first` on, epoch by epoch in new order."""
     per_epoch = recipe.images // recipe.batch
     for step in range(first, recipe.steps):
         epoch, at = divmod(step, per_epoch)
@@ -85,7 +56,7 @@ def batches(recipe: Recipe, seed: int, first: int) -> Iterator[NDArray[np.int64]
 
 
 def rate_at(recipe: Recipe, step: int) -> float:
-    """Return the learning rate of a step."""
+    """Returns the learning rate of a step."""
     if step < recipe.warmup:
         return recipe.rate * (step + 1) / recipe.warmup
     hold = max(recipe.hold, recipe.warmup)
@@ -94,7 +65,7 @@ def rate_at(recipe: Recipe, step: int) -> float:
 
 
 def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """Return AdamW with decay on matrices only."""
+    """Returns AdamW with decay on matrices only."""
     trained = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": recipe.decay},
@@ -105,7 +76,7 @@ def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
 
 
 def loss_of(model: nn.Module, images: Tensor, target: Tensor, contrastive: bool) -> Tensor:
-    """Return the symmetric contrastive loss, or cross entropy with labels."""
+    """Returns the symmetric contrastive loss, or cross entropy with labels."""
     if not contrastive:
         return nn.functional.cross_entropy(model(images), target)
     image, text, scale = model(images, target)
@@ -122,7 +93,7 @@ def train(
     start: nn.Module | None = None,
     report: Report | None = None,
 ) -> nn.Module:
-    """Train a model by its recipe and return it in eval mode.
+    """Trains a model by its recipe and returns it in eval mode.
 
     The state is saved under `folder` every 250 steps; a later call goes on from there.
 
@@ -182,7 +153,7 @@ def train(
 
 
 def checkpoint(folder: Path, name: str, seed: int) -> Path:
-    """Return where the last state of a training is saved."""
+    """Returns where the last state of a training is saved."""
     return folder / f"{name}-{seed}.ckpt"
 
 

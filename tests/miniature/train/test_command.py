@@ -12,9 +12,10 @@ from threading import Barrier, Lock
 import pytest
 
 from tuiprobe.errors import UsageError
-from tuiprobe.miniature import train, weights
-from tuiprobe.miniature.recipes import MODELS, RECIPES, SEEDS
-from tuiprobe.miniature.schedule import Job, next_job, run_jobs
+from tuiprobe.miniature import weights
+from tuiprobe.miniature.train import command
+from tuiprobe.miniature.train.command import next_job, run_jobs
+from tuiprobe.miniature.train.recipes import MODELS, RECIPES, SEEDS, Job, jobs_for
 
 CLIP = dataclasses.replace(
     RECIPES["mini_clip"], name="tiny_clip", images=32, steps=2, batch=16, warmup=1, hold=0
@@ -26,12 +27,12 @@ LABELS = dataclasses.replace(TUNED, name="tiny_labels", start=None)
 
 
 def test_the_plain_command_makes_the_files_that_ship() -> None:
-    jobs = train.jobs_for([], None)
+    jobs = jobs_for([], None)
     assert {job.recipe.name for job in jobs} == set(weights.MODEL_NAMES) == set(SEEDS)
     for job in jobs:
         card = weights.card(job.recipe.name)
         assert (card["seed"], card["recipe"]) == (job.seed, asdict(job.recipe))
-    assert {job.seed for job in train.jobs_for([], 7)} == {7}
+    assert {job.seed for job in jobs_for([], 7)} == {7}
     assert [job.recipe.steps for job in jobs] == sorted((r.steps for r in MODELS), reverse=True)
 
 
@@ -74,7 +75,7 @@ def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_p
     models = [Job(TUNED, 3, CLIP), Job(CLIP, 3), Job(LABELS, 3)]
     others = [Job(LABELS, 3), Job(LABELS, 4)]
 
-    cards = train.train_all(models, others, cache, output, jobs=2, images=40)
+    cards = command.train_all(models, others, cache, output, jobs=2, images=40)
     assert set(cards) == {*models, *others}
     assert {path.name for path in output.iterdir()} == {
         f"tiny_{kind}.{suffix}"
@@ -90,7 +91,7 @@ def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_p
     before = {p: p.stat().st_mtime_ns for p in cache.glob("*/*.safetensors")}
     (cache / "tiny_tuned-3" / "tiny_tuned.json").unlink()
     for job in (models[0], others[1]):
-        assert train.make(job, cache, images=40)["accuracy"] == cards[job]["accuracy"]
+        assert command.make(job, cache, images=40)["accuracy"] == cards[job]["accuracy"]
     changed = [p.stem for p, when in before.items() if p.stat().st_mtime_ns != when]
     assert changed == ["tiny_tuned"]
 
@@ -98,7 +99,7 @@ def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_p
     longer = Job(dataclasses.replace(LABELS, steps=3), 3)
     endless = Job(dataclasses.replace(LABELS, name="tiny_endless", steps=10**6), 3)
     with pytest.raises(UsageError, match=r"tiny_labels-3\.ckpt was trained by another recipe"):
-        train.train_all([endless, longer], [], cache, output, jobs=2, images=40)
+        command.train_all([endless, longer], [], cache, output, jobs=2, images=40)
     assert json.loads((output / "tiny_labels.json").read_text()) == card
 
 
@@ -111,14 +112,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[Job], lis
 
         def noted(
             models: list[Job], others: list[Job], cache: Path, output: Path | None, **_: int
-        ) -> dict[Job, train.Card]:
+        ) -> dict[Job, command.Card]:
             calls.append((models, others, output))
             return {}
 
-        monkeypatch.setattr(train, "train_all", noted)
-        monkeypatch.setattr(train, "write_baseline", lambda cards, path: None)
+        monkeypatch.setattr(command, "train_all", noted)
+        monkeypatch.setattr(command, "write_baseline", lambda cards, path: None)
         monkeypatch.setattr(sys, "argv", ["train", *words])
-        train.main()
+        command.main()
         return calls[0]
 
     return run
