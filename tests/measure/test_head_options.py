@@ -17,6 +17,7 @@ from sklearn.linear_model import Ridge
 
 import tuiprobe
 from tests.measure.conftest import SMALL
+from tuiprobe.catalog.labels import imagenet_wnids, place_of_each
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.base import Sample
 from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
@@ -29,7 +30,6 @@ from tuiprobe.measure.shards import split_into_shards
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models import Head
 from tuiprobe.models.heads import TextTower, zero_shot_head
-from tuiprobe.models.labels import imagenet_wnids, place_of_each
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 from tuiprobe.spec import RunSpec

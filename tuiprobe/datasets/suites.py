@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tuiprobe.catalog.accuracies import SHIFTS
+from tuiprobe.catalog.labels import imagenet_labels, prompt_names
 from tuiprobe.datasets.base import Dataset, Suite
 from tuiprobe.datasets.concepts import CONCEPT_SOURCES
 from tuiprobe.datasets.load import below, imagenet_maps, load_dataset, safe_name
 from tuiprobe.datasets.usual import ROOT_VARIABLE, Found, find_usual
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
-from tuiprobe.models.labels import imagenet_labels, prompt_names
 
 MAX_BYTES = 2**20
 """Largest suite file; one with all sets holds a few hundred bytes."""

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tuiprobe.errors import UsageError
-from tuiprobe.measure.plan import Plan
-from tuiprobe.models import Head
-from tuiprobe.models.head_files import read_classes, read_head, read_templates
-from tuiprobe.models.info import state_digest
-from tuiprobe.models.labels import (
+from tuiprobe.catalog.labels import (
     imagenet_labels,
     imagenet_names,
     imagenet_templates,
     place_of_each,
     prompt_names,
 )
+from tuiprobe.errors import UsageError
+from tuiprobe.measure.plan import Plan
+from tuiprobe.models import Head
+from tuiprobe.models.head_files import read_classes, read_head, read_templates
+from tuiprobe.models.info import state_digest
 
 Kind = Literal["zero-shot", "classifier", "file", "probe", "none"]
 

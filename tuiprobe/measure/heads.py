@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.catalog.labels import imagenet_labels, place_of_each, prompt_names
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
@@ -20,7 +21,6 @@ from tuiprobe.measure.own_names import own_name_heads
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models import Head
-from tuiprobe.models.labels import imagenet_labels, place_of_each, prompt_names
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import hub_cache
+from tuiprobe.catalog.labels import imagenet_labels, prompt_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.head_files import read_classes, read_templates
 from tuiprobe.models.heads import Progress
-from tuiprobe.models.labels import imagenet_labels, prompt_names
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import (
     Check,
@@ -177,6 +177,6 @@ def _names(encoder: Encoder, images: Dataset) -> tuple[str, ...]:
     labels = imagenet_labels(images.classes)
     if labels is None:
         return prompt_names(images.classes)
-    from tuiprobe.models.labels import imagenet_names
+    from tuiprobe.catalog.labels import imagenet_names
 
     return imagenet_names()

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tuiprobe.catalog.labels import imagenet_templates
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import TextTower
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
-from tuiprobe.models.labels import imagenet_templates
 from tuiprobe.models.open_clip_source import Request, Source, locate
 from tuiprobe.models.quiet import quiet
 from tuiprobe.models.taps import Probe

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tuiprobe.catalog.labels import imagenet_names
 from tuiprobe.catalog.names import right_spec
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
-from tuiprobe.models.labels import imagenet_names
 from tuiprobe.models.names import wants_quickgelu
 from tuiprobe.models.offline import check_reachable, verified
 from tuiprobe.models.quiet import quiet

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tuiprobe.catalog.labels import imagenet_names
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
-from tuiprobe.models.labels import imagenet_names
 from tuiprobe.models.offline import check_url
 from tuiprobe.models.quiet import quiet
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
