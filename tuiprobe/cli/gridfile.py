@@ -11,6 +11,7 @@ from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
+from tuiprobe.models.registry import runs_foreign_code
 from tuiprobe.spec import RunSpec
 
 SHIPPED = Path(__file__).parents[1] / "catalog" / "paper.toml"
@@ -47,8 +48,8 @@ class Grid:
 
 
 def paper_models() -> tuple[str, ...]:
-    """Returns the presets of the paper: all but the miniature's."""
-    return tuple(name for name, one in presets().items() if one.loader != "miniature")
+    """Returns the presets of the paper: all but those that ship with the package."""
+    return tuple(name for name, one in presets().items() if not one.shipped)
 
 
 def read_grid(path: Path | None) -> Grid:
@@ -88,7 +89,7 @@ def _models(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
     if not isinstance(models, list) or not models:
         raise UsageError(f"{path}: models: write a list of presets or specs")
     for name in models:
-        if _text(path, "models", name).startswith("py:"):
+        if runs_foreign_code(_text(path, "models", name)):
             raise UsageError(f"{path}: models: {name!r} runs code; name it by --model yourself")
     return tuple(dict.fromkeys(models))
 
