@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ from tuiprobe.results.report import NotRunPart, Report, title_for
 from tuiprobe.run.arrays import Arrays, read_arrays
 from tuiprobe.run.checked_arrays import check_features, check_statistics
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import head_digest, read_head, read_own_names
+from tuiprobe.run.head_file import head_digest, read_head, read_own_names, read_unmatched
 from tuiprobe.run.preflight_file import read_preflight, warnings_of
 from tuiprobe.run.records import (
     MeasuredRecord,
@@ -202,7 +203,14 @@ def probe_head(
         raise DamagedFileError(
             f"{directory.head_file} is damaged: a head is not of {final.channels} channels"
         )
-    sets = [_set_features(one, features[one.name], samples[one.name], answers) for one in data]
+    unmatched = read_unmatched(directory)
+    sets = [
+        replace(
+            _set_features(one, features[one.name], samples[one.name], answers),
+            unmatched=unmatched.get(one.name, ""),
+        )
+        for one in data
+    ]
     persistent = final.persistent
     channels = (
         [one.channel for one in persistent.channels]
