@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 
 from tests.measure.conftest import Run
 from tuiprobe import miniature
+from tuiprobe.catalog.labels import imagenet_wnids
 from tuiprobe.measure.heads import answers_for
-from tuiprobe.models.labels import imagenet_wnids
 
 IMAGES = 120
 

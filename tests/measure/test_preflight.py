@@ -18,6 +18,7 @@ from torchvision.transforms.functional import pil_to_tensor
 from tests.measure.conftest import SMALL
 from tuiprobe import probe
 from tuiprobe.catalog.accuracies import published_row
+from tuiprobe.catalog.labels import imagenet_names, imagenet_wnids
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.base import Sample
 from tuiprobe.errors import DataError, TuiprobeError, WeightsError
@@ -27,7 +28,6 @@ from tuiprobe.measure.shards import split_into_shards
 from tuiprobe.models import Encoder, Head
 from tuiprobe.models.doctor import check_answer
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-from tuiprobe.models.labels import imagenet_names, imagenet_wnids
 from tuiprobe.models.preflight_data import SAMPLE, sample_of
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preflight_file import read_preflight

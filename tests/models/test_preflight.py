@@ -232,7 +232,7 @@ def test_swapping_activations_leaves_no_trace(clip: Encoder) -> None:
 
 
 def test_label_maps() -> None:
-    from tuiprobe.models.labels import imagenet_wnids
+    from tuiprobe.catalog.labels import imagenet_wnids
 
     wnids = imagenet_wnids()
     found = check_labels(wnids, 50_000)

@@ -106,7 +106,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class Outliers:
-    """Outlier figures of representations; `kurtosis` is a mean over images with its 95 % interval."""
+    """Outlier figures; `kurtosis` is a mean over images with its 95 % interval."""
 
     images: int
     kurtosis: float

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuiprobe.models.labels import (
+from tuiprobe.catalog.labels import (
     imagenet_labels,
     imagenet_names,
     imagenet_templates,

@@ -1,34 +1,42 @@
-"""Class names for the labels of a data set: what folder names mean in ImageNet and its kin."""
+"""Class names for the labels of a data set: what folder names mean in ImageNet and its kin.
+
+``imagenet.tsv`` and ``imagenet_templates.txt`` are generated from timm and open_clip
+(``python -m tuiprobe.models.names``), and a test compares them with those installed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 
 from tuiprobe.errors import UsageError
 
+FILE = Path(__file__).with_name("imagenet.tsv")
+"""One class a line, in the order of the labels: WordNet id, open_clip's name, WordNet's names."""
+
+TEMPLATES_FILE = Path(__file__).with_name("imagenet_templates.txt")
+
 
 @lru_cache(maxsize=1)
+def _columns() -> tuple[tuple[str, ...], ...]:
+    rows = [line.split("\t") for line in FILE.read_text("utf-8").splitlines()]
+    return tuple(zip(*rows, strict=True))
+
+
 def imagenet_wnids() -> tuple[str, ...]:
     """Returns the 1,000 WordNet ids of ImageNet-1k, in the order of its labels."""
-    from timm.data import ImageNetInfo
-
-    info = ImageNetInfo("imagenet-1k")
-    return tuple(info.index_to_label_name(i) for i in range(info.num_classes()))
+    return _columns()[0]
 
 
 def imagenet_names() -> tuple[str, ...]:
     """Returns open_clip's 1,000 class names of ImageNet-1k, made for prompts."""
-    from open_clip import IMAGENET_CLASSNAMES
-
-    return tuple(IMAGENET_CLASSNAMES)
+    return _columns()[1]
 
 
 def imagenet_templates() -> tuple[str, ...]:
     """Returns the 80 prompt templates that OpenAI used for ImageNet, with ``{}`` for the name."""
-    from open_clip import OPENAI_IMAGENET_TEMPLATES
-
-    return tuple(template("{}") for template in OPENAI_IMAGENET_TEMPLATES)
+    return tuple(TEMPLATES_FILE.read_text("utf-8").splitlines())
 
 
 def imagenet_labels(classes: Sequence[str]) -> tuple[int, ...] | None:
@@ -68,12 +76,10 @@ def _named_in_order(classes: Sequence[str]) -> bool:
 @lru_cache(maxsize=1)
 def _known_names() -> tuple[frozenset[str], ...]:
     """Returns what each of ImageNet's classes is called: open_clip's name, and WordNet's."""
-    from timm.data import ImageNetInfo
-
-    info = ImageNetInfo("imagenet-1k")
+    _, names, descriptions = _columns()
     return tuple(
-        frozenset(_first_name(one) for one in (name, info.index_to_description(label)))
-        for label, name in enumerate(imagenet_names())
+        frozenset((_first_name(name), _first_name(words)))
+        for name, words in zip(names, descriptions, strict=True)
     )
 
 

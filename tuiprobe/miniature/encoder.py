@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tuiprobe.miniature.build import build
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head, TextTower
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
+from tuiprobe.models.registry import Loader, Wanted
 from tuiprobe.models.weights import load_into, read_checkpoint
 
 
@@ -23,7 +25,7 @@ def load(
     dtype: torch.dtype,
     untrained: bool = False,
 ) -> Encoder:
-    """Builds one of ``miniature.MODEL_NAMES``.
+    """Returns one of `weights.MODEL_NAMES` as an encoder.
 
     Args:
         name: Its name.
@@ -37,22 +39,21 @@ def load(
     """
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
-    from tuiprobe import miniature
-
     if untrained:
-        module, tokenizer, card = miniature.build(name, weights="untrained")
+        module, tokenizer, card = build(name, weights="untrained")
         kind, source = "untrained", "random initialisation, fixed seed"
     elif checkpoint is None:
-        module, tokenizer, card = miniature.build(name)
+        module, tokenizer, card = build(name)
         kind, source = "pretrained", "shipped with tuiprobe"
     else:
-        module, tokenizer, card = miniature.build(name, weights="untrained")
+        module, tokenizer, card = build(name, weights="untrained")
         load_into(module, read_checkpoint(checkpoint), source=str(checkpoint), target=name)
         kind, source = "checkpoint", str(checkpoint)
     size, mean, std = int(card["size"]), tuple(card["mean"]), tuple(card["std"])
     config = PreprocessCfg(size=size, mean=mean, std=std, interpolation=card["interpolation"])
     model: Any = module
     digest = state_digest(module.state_dict())
+    shipped = card["card"].get("accuracy", {}) if kind == "pretrained" else {}
     return Encoder(
         name=name,
         architecture=card["architecture"],
@@ -74,6 +75,7 @@ def load(
         dtype=dtype,
         loader="miniature",
         training=card["training"],
+        accuracies={f"miniature:{k}": one["hits"] / one["n"] for k, one in shipped.items()},
         text=None if tokenizer is None else _text_tower(model, tokenizer, card),
         classifier=None if tokenizer is not None else _classifier(model, card),
     )
@@ -102,3 +104,16 @@ def _classifier(model: Any, card: dict[str, Any]) -> Head:
     weight, bias = model.head.weight.detach().float(), model.head.bias.detach().float()
     names = tuple(card["classes"])
     return Head(weight, bias, names, source=f"classifier, {len(names)} classes")
+
+
+def _load(wanted: Wanted) -> Encoder:
+    encoder = load(wanted.rest, wanted.checkpoint, device=wanted.device, dtype=wanted.dtype)
+    encoder.name = wanted.name
+    return encoder
+
+
+def _nothing_to_fetch(spec: str, rest: str) -> list[Path]:
+    return []
+
+
+LOADER = Loader(forms=("miniature:NAME",), load=_load, fetch=_nothing_to_fetch)

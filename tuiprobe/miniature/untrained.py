@@ -1,4 +1,4 @@
-"""Signatures of untrained architectures, for the atlas: ``python -m tuiprobe.models.untrained``.
+"""Signatures of untrained architectures, for the atlas: ``python -m tuiprobe.miniature.untrained``.
 
 Random weights are no zero of kurtosis or persistence; what they give belongs beside a verdict.
 """
@@ -14,7 +14,9 @@ from torch import Tensor
 
 from tuiprobe.catalog.presets import presets
 from tuiprobe.catalog.signatures import SHIPPED, Signature, shipped
-from tuiprobe.models import from_miniature, from_open_clip, from_timm
+from tuiprobe.miniature import encoder as from_miniature
+from tuiprobe.miniature.data import dataset
+from tuiprobe.models import from_open_clip, from_timm
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.open_clip_source import Request
 
@@ -43,9 +45,7 @@ def kurtosis_and_persistence(h: Tensor) -> tuple[Tensor, float]:
 
 def signature(encoder: Encoder, batch: int = 16) -> Signature:
     """Measures an encoder on the first images of the miniature's validation set."""
-    from tuiprobe import miniature
-
-    images = miniature.dataset("val")
+    images = dataset("val")
     step = len(images.samples) // IMAGES
     samples = list(islice(images.samples, 0, step * IMAGES, step))
     rows = []

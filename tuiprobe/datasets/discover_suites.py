@@ -47,7 +47,7 @@ class Found:
     concepts: str | None = None
 
 
-def find_usual(root: Path) -> Found:
+def discover(root: Path) -> Found:
     """Looks for the usual folders below ``root``, upper and lower case alike.
 
     Raises:
