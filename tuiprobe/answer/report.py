@@ -107,7 +107,7 @@ def probe_directory(directory: RunDir) -> Report:
         title=_title(title_for(plan.model, images, verdict), plan, measured),
         tuiprobe=__version__,
         key=plan.key,
-        spec=spec.model_dump(mode="json"),
+        spec=spec.to_json(),
         model=plan.model,
         data=data,
         fingerprint=fingerprints[0],

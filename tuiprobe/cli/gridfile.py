@@ -10,9 +10,9 @@ from typing import Any
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
-from tuiprobe.spec import RunSpec
+from tuiprobe.spec import run_options
 
-SHIPPED = Path(__file__).with_name("catalog") / "paper.toml"
+SHIPPED = Path(__file__).parent.parent / "catalog" / "paper.toml"
 
 MAX_BYTES = 2**20
 """Largest grid file."""
@@ -20,7 +20,7 @@ MAX_BYTES = 2**20
 KEYS = ("suite", "data", "output", "models", "options", "checkpoints")
 
 _OWN = {"model", "data", "checkpoint", "offline", "require_weights", "ablate"}
-_OPTIONS = tuple(name for name in RunSpec.model_fields if name not in _OWN)
+_OPTIONS = tuple(option.name for option in run_options() if option.name not in _OWN)
 _FILES = ("classes", "templates", "baseline")
 
 
