@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -56,7 +57,7 @@ def open_run(
     if spec.offline:
         go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
-    spec = spec.model_copy(update={"device": choose_device(spec.device, rank)})
+    spec = replace(spec, device=choose_device(spec.device, rank))
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     for said in _hidden(spec):
         listen(Event("warning", said))

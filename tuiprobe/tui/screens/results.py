@@ -13,10 +13,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import ContentSwitcher, Static, Tab, Tabs
 
-from tuiprobe.errors import TuiprobeError
+from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.rerun import command_of
+from tuiprobe.tui.child import command_of
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.evidence_of import Subject
 from tuiprobe.tui.tabs.section import SectionTab
@@ -216,9 +216,15 @@ class ResultsScreen(ProbeScreen):
 
     def action_command(self) -> None:
         """Copies the command line that does what this run did."""
-        if self.found is not None:
+        if self.found is None:
+            return
+        try:
             command = command_of(self.found.report.spec)
-            self.app.copy(command, "command")  # type: ignore[attr-defined]
+        except UsageError as error:
+            cause = f"the run's options are not those of this version: {plain(str(error))}"
+            self.app.fail(cause)  # type: ignore[attr-defined]
+            return
+        self.app.copy(command, "command")  # type: ignore[attr-defined]
 
     def action_export(self) -> None:
         """Opens the choice of formats."""
