@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 import tuiprobe._native as native
 
 NOTHING = {"moments": False, "largest": 0, "smallest": 0, "samples": False}
