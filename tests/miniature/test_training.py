@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tuiprobe.miniature import cache, evaluation, training, world
+from tuiprobe.miniature import cache, evaluation, networks, training, world
 from tuiprobe.miniature.recipes import MODELS, RECIPES
 
 CLIP = dataclasses.replace(
@@ -51,7 +51,7 @@ def test_labels_are_learned_by_heart(tmp_path: Path) -> None:
     model.train()  # with 16 images the running statistics lag behind
     pixels = torch.from_numpy(np.array(cache.pixels(tmp_path, "train", 16)))
     with torch.inference_mode():
-        found = model(training.to_input(pixels)).argmax(1)
+        found = model(networks.to_input(pixels)).argmax(1)
     assert float((found == evaluation.labels_of("train", 16)).float().mean()) > 0.9
 
 
