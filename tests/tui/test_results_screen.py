@@ -176,7 +176,8 @@ async def test_evidence_shows_images_directions_and_concepts(run: Path) -> None:
             ("smallest", 1),
         ]
         first = groups[0][1][0]
-        assert first.path == run / "thumbs" / "val" / "133.jpg"
+        assert first.file is not None
+        assert first.file.path == run / "thumbs" / "val" / "133.jpg"
         assert first.name == "cats/1.jpg"
 
 
