@@ -12,7 +12,7 @@ from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
 from tuiprobe.spec import RunSpec
 
-SHIPPED = Path(__file__).with_name("catalog") / "paper.toml"
+SHIPPED = Path(__file__).parent.parent / "catalog" / "paper.toml"
 
 MAX_BYTES = 2**20
 """Largest grid file."""
