@@ -176,7 +176,7 @@ def test_a_stopped_run_builds_no_head(tmp_path: Path) -> None:
     assert "stopped before the head was built" in str(read_head(run))
     assert clip.seen == 0
     write_head(plan(clip, data), run, lambda event: None)
-    head, answers = read_head(run)  # type: ignore[misc]
+    head, answers = read_head(run)  # type: ignore[misc, str-unpack]
     assert head.weight.shape == (2, WIDTH)
     assert answers["val"].tolist() == [0, 1]
 
@@ -204,7 +204,7 @@ def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> No
     named = plan(clip, flat, classes=lines(tmp_path / "c", "cat", "dog"))
     run = RunDir(tmp_path / "run")
     write_head(named, run, lambda event: None)
-    head, answers = read_head(run)  # type: ignore[misc]
+    head, answers = read_head(run)  # type: ignore[misc, str-unpack]
     assert head.weight.shape == (2, WIDTH)
     assert answers == {}
 

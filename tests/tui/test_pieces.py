@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -271,7 +272,7 @@ def test_the_same_options_go_to_the_same_directory() -> None:
     assert hostile.name.isprintable()
 
 
-TRIAL = {
+TRIAL: dict[str, Any] = {
     "width": 128,
     "taps": [{"name": "layer1", "channels": 8}, {"name": "layer1.0", "channels": 8}],
     "cost": {"images_per_second": 100.0},
