@@ -14,7 +14,8 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.report.short import short
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import heartbeat, list_runs
+from tuiprobe.run.listing import list_runs
+from tuiprobe.run.live import heartbeat
 from tuiprobe.run.locks import held_locks, is_running
 
 EVIL = "[red]a\u202eb"

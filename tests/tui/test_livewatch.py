@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import time
@@ -16,6 +17,9 @@ from safetensors.numpy import load_file, save_file
 
 from tests.tui.live_run import CHANNELS, live_run, say, shares_of, write_live
 from tuiprobe.files import Entry
+from tuiprobe.measure.live import RunningTap
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.live import LiveTap, RankState, bounded, write_rank
 from tuiprobe.tui.files import Tail
 from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, has_results, runs_of
 from tuiprobe.tui.progress import state_line
@@ -295,3 +299,27 @@ def test_shapes_that_differ_between_ranks_do_not_mix(tmp_path: Path) -> None:
         tmp_path / "live" / "1.safetensors",
     )
     assert len(Watch(tmp_path).poll().taps["val", "embedding"].shares) == CHANNELS
+
+
+def test_readers_see_what_the_writer_wrote(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    shares = shares_of(13, 0.6)
+    first = LiveTap(None, None, None, 1, None, None, shares)
+    last = LiveTap(54.0, 52.5, 55.5, 640, 0.93, None, shares, np.eye(CHANNELS)[13])
+    written = RankState(stage="extract", set="val", done=640, total=2000, rate=212.0, sequence=7,
+                        top={"val": {13: (5, 6)}})  # fmt: skip
+    write_rank(run, 3, written, {("val", "layer1/conv"): first, ("val", "embedding"): last})
+    shot = Watch(tmp_path).poll()
+    assert (shot.state, shot.beat, shot.done, shot.total) == ("running", (7,), 640, 2000)
+    assert shot.top == {("val", 13): (5, 6)}
+    for place, tap in (("layer1/conv", first), ("embedding", last)):
+        read = vars(shot.taps["val", place])
+        for name, value in vars(tap).items():
+            assert np.array_equal(read[name], value), name
+
+
+def test_a_figure_beyond_the_bounds_is_left_out_by_the_writer() -> None:
+    apart = RunningTap(np.array([1.0, 1.0 + 2.3e-16, 0]), np.zeros(3, np.int64), 2, 6.0, 18.0, 2.0)
+    tap = apart.shown()
+    assert (tap.kurtosis, tap.effective_channels) == (3.0, None)
+    assert [bounded(value) for value in (1e15, 1e16, math.nan, -math.inf)] == [1e15] + [None] * 3

@@ -15,8 +15,9 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.results import Figure, NotRun
-from tuiprobe.run.directory import MAX_LIVE_BYTES, RunDir
+from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import Glance, read_glance
+from tuiprobe.run.live import heartbeat
 from tuiprobe.run.locks import held_locks, is_running
 
 State = Literal["running", "complete", "partial", "unfinished", "damaged"]
@@ -211,18 +212,6 @@ def _found(report: Glance) -> dict[str, Any]:
     if robustness is not None and robustness.accuracies:
         found |= {"accuracy": robustness.accuracies[0].top1, "shifts": robustness.mean_shift}
     return found
-
-
-def heartbeat(run: RunDir) -> int:
-    """A number that grows while a rank measures: the sum of the sequence numbers."""
-    total = 0
-    for rank in run.live_ranks():
-        try:
-            sequence = run.live_file(rank, "json").read_json(MAX_LIVE_BYTES)["sequence"]
-        except (TuiprobeError, KeyError, TypeError):
-            continue
-        total += sequence if isinstance(sequence, int) and 0 <= sequence < 2**53 else 0
-    return total
 
 
 SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {

@@ -17,12 +17,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.files import Tail
-from tuiprobe.tui.livefiles import LiveTap, RankState, read_state, read_taps
+
+if TYPE_CHECKING:
+    from tuiprobe.run.live import LiveTap, RankState
 
 State = Literal["starting", "running", "ended", "gone", "unreadable"]
 
@@ -142,6 +144,8 @@ class Watch:
 
     def _read_live(self) -> None:
         """Reads what the ranks say; keeps what they said before if a part is damaged."""
+        from tuiprobe.run.live import read_state
+
         found = {n: read_state(self._directory, n) for n in self._directory.live_ranks()}
         ranks = {number: state for number, state in found.items() if state is not None}
         beat = tuple(state.sequence for state in ranks.values())
@@ -178,11 +182,12 @@ class Watch:
         )
 
     def _read_taps(self, ranks: dict[int, RankState]) -> dict[tuple[str, str], LiveTap]:
+        from tuiprobe.run.live import read_taps
+
         found: dict[tuple[str, str], list[LiveTap]] = {}
         for number, state in ranks.items():
-            for name, tap in read_taps(self._directory, number, state):
-                set_name, _, tap_name = name.partition("/")
-                found.setdefault((set_name, tap_name), []).append(tap)
+            for place, tap in read_taps(self._directory, number, state):
+                found.setdefault(place, []).append(tap)
         return {place: merged for place, taps in found.items() if (merged := _merge(taps))} or (
             self._taps
         )
@@ -259,7 +264,8 @@ def _merge(taps: list[LiveTap]) -> LiveTap | None:
         half = math.hypot(*errors) / images
         low, high = mean - half, mean + half
     leads = [tap.leads * tap.n for tap in taps if tap.leads is not None]
-    return LiveTap(
+    return replace(
+        taps[0],
         kurtosis=mean,
         low=low,
         high=high,
@@ -285,6 +291,6 @@ def _merged_top(ranks: list[RankState]) -> dict[tuple[str, int], tuple[int, ...]
     for rank in ranks:
         for set_name, channels in rank.top.items():
             for channel, ids in channels.items():
-                place = (set_name, int(channel))
+                place = (set_name, channel)
                 found[place] = found.get(place, ()) + ids
     return found
