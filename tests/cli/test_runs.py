@@ -11,7 +11,7 @@ import pytest
 
 from tests.report.samples import estimate, model, outliers, report
 from tuiprobe.cli.app import run_cli
-from tuiprobe.report.short import short
+from tuiprobe.report.numbers import short
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs

@@ -127,7 +127,7 @@ def table(rows: Iterable[RunRow], names: Iterable[str]) -> Iterator[str]:
 
 def _cells(row: RunRow) -> tuple[str, ...]:
     from tuiprobe.plaintext import plain
-    from tuiprobe.report.short import short
+    from tuiprobe.report.numbers import short
 
     figures = (row.kurtosis, row.persistence, row.accuracy, row.shifts)
     return (

@@ -1,8 +1,9 @@
-"""How numbers and foreign strings are put into a report."""
+"""How figures and foreign strings are put into a report."""
 
 import re
 
 from tuiprobe.plaintext import plain
+from tuiprobe.report.numbers import number as number  # until the renderers import it from there
 from tuiprobe.results import Figure, given
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~&!$])")
@@ -10,19 +11,8 @@ _LINK = re.compile(r"(?i):(?=//)|(?<=www)\.")
 _FORMULA = ("=", "+", "-", "@")
 
 
-def number(value: float) -> str:
-    """Four significant digits.
-
-    >>> number(23.456), number(1024.0), number(0.00012345), number(38316896)
-    ('23.46', '1024', '0.0001234', '38,316,896')
-    """
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
-    return f"{value:.4g}"
-
-
 def figure(one: Figure) -> str:
-    """Value and interval, or why there is none; safe to put into Markdown.
+    """Value and interval in brackets, or why there is none; safe to put into Markdown.
 
     >>> from tuiprobe.results import Estimate, NotRun
     >>> figure(Estimate(value=23.5, low=23.1, high=23.9, n=500, method="bootstrap"))

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, get_args
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.results import Figure, NotRun
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import Glance, read_glance
@@ -131,8 +131,8 @@ def list_runs(root: Path, words: Sequence[str] = (), most: int | None = None) ->
 
 def matches(row: RunRow, words: Sequence[str]) -> bool:
     """Whether a run holds all words."""
-    text = f"{row.name} {row.model} {row.data} {row.state} {row.outcome} {row.kind}".lower()
-    return all(word.lower() in text for word in words)
+    text = f"{row.name} {row.model} {row.data} {row.state} {row.outcome} {row.kind}"
+    return holds_all(text, words)
 
 
 def _directories(root: Path) -> Iterator[Path]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 
+from tuiprobe.plaintext import clock
 from tuiprobe.tui.livewatch import Snapshot
-from tuiprobe.tui.text import clock
 from tuiprobe.tui.widgets.bars import bar
 from tuiprobe.tui.widgets.plot import Point
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tuiprobe.globs import matches
-from tuiprobe.tui.text import clock
+from tuiprobe.plaintext import clock
 
 # As the engine's specification has them; a test compares. Read here without loading pydantic.
 DEFAULT_DATA = "miniature"

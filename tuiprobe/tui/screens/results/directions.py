@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from tuiprobe.probes.directions.result import Ablation, Basis, Direction
 from tuiprobe.report.charts import importances, matrix, prunings
-from tuiprobe.report.short import few, short
+from tuiprobe.report.numbers import few, short
 from tuiprobe.results import NotRun
 from tuiprobe.tui.figures import DIM, Entry, listed
 from tuiprobe.tui.screens.results.evidence_of import Subject

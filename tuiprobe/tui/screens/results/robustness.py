@@ -9,8 +9,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
+from tuiprobe.report.numbers import short
 from tuiprobe.report.scatter import scatter
-from tuiprobe.report.short import short
 from tuiprobe.results import NotRun, given
 from tuiprobe.tui.figures import DIM, told
 from tuiprobe.tui.screens.results.reasons import reason_for

@@ -8,8 +8,8 @@ from typing import ClassVar
 from textual.containers import Container
 from textual.widget import Widget
 
+from tuiprobe.report.numbers import few
 from tuiprobe.report.pictures import picture_file
-from tuiprobe.report.short import few
 from tuiprobe.results.images import TopImage
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
