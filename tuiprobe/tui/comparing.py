@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuiprobe.compare.differences import Comparison, Difference
-from tuiprobe.report.short import change, short
+from tuiprobe.plaintext import holds_all
+from tuiprobe.report.numbers import change, short
 from tuiprobe.results import Figure, given
 from tuiprobe.tui.widgets.rows import Column
 
@@ -92,10 +93,9 @@ def difference_text(one: Difference) -> str:
 
 def filtered(rows: Sequence[CompareRow], query: str, only_different: bool) -> list[CompareRow]:
     """The rows that hold all words, perhaps only those that differ."""
-    words = query.lower().split()
     return [
         row
         for row in rows
         if (row.differs or not only_different)
-        and all(word in f"{row.name} {row.data} {row.tap}".lower() for word in words)
+        and holds_all(f"{row.name} {row.data} {row.tap}", query.split())
     ]

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.ablation.targeted_result import SetAblation, TargetedAblation
-from tuiprobe.report.short import few, short
+from tuiprobe.report.numbers import few, short
 from tuiprobe.results import Figure
 from tuiprobe.tui.child import ask
 from tuiprobe.tui.figures import DIM, Entry, listed

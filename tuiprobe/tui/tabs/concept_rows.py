@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tuiprobe.plaintext import holds_all
 from tuiprobe.probes.concepts.result import Concepts, EncodedConcept
 from tuiprobe.tui.widgets.rows import Column
 
@@ -89,12 +90,11 @@ def cells(row: ConceptRow) -> list[str]:
 
 def filtered(rows: Sequence[ConceptRow], query: str, least: float) -> list[ConceptRow]:
     """The rows that hold all words in name or category, from an average precision on."""
-    words = query.lower().split()
     return [
         row
         for row in rows
         if row.precision >= least
-        and all(w in f"{row.concept.name} {row.concept.category}".lower() for w in words)
+        and holds_all(f"{row.concept.name} {row.concept.category}", query.split())
     ]
 
 

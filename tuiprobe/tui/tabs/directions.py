@@ -10,7 +10,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tuiprobe.probes.directions.result import Basis, Direction
-from tuiprobe.report.short import few, short
+from tuiprobe.report.numbers import few, short
 from tuiprobe.tui.figures import DIM, Entry, listed
 from tuiprobe.tui.tabs.evidence_of import Subject
 from tuiprobe.tui.tabs.tab import Found, ResultTab

@@ -9,7 +9,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tuiprobe.probes.outliers.result import ChannelImages, Outliers
-from tuiprobe.report.short import few
+from tuiprobe.report.numbers import few
 from tuiprobe.tui.tabs.evidence_of import Subject, channel_rows
 from tuiprobe.tui.tabs.tab import SHOWN, Found, ResultTab
 from tuiprobe.tui.text import inert

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.outliers.result import Outliers
-from tuiprobe.report.short import few, short
+from tuiprobe.report.numbers import few, short
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.report import Report
 from tuiprobe.tui.figures import DIM, Entry, listed

@@ -9,7 +9,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
-from tuiprobe.report.short import short
+from tuiprobe.report.numbers import short
 from tuiprobe.results import NotRun, given
 from tuiprobe.tui.figures import DIM, told
 from tuiprobe.tui.tabs.tab import Found, ResultTab

@@ -14,8 +14,8 @@ from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.outliers.result import OutlierResult, Outliers
 from tuiprobe.probes.population.result import Population
 from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.report.numbers import few
 from tuiprobe.report.pictures import picture_file
-from tuiprobe.report.short import few
 from tuiprobe.results.images import TopImage
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Chart

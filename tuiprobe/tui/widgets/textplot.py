@@ -13,7 +13,7 @@ from itertools import pairwise
 from tuiprobe.plaintext import plain
 from tuiprobe.report.axis import round_ticks, tick_text
 from tuiprobe.results.section import Chart, Drawn, Series
-from tuiprobe.tui.text import fitted
+from tuiprobe.tui.text import braille, dot_bit, fitted
 
 Kind = Drawn | str
 """What a cell shows: the role of a series, ``axis``, ``text`` or ``blank``."""
@@ -22,8 +22,6 @@ Line = list[tuple[str, str]]
 """Runs of text, each with its kind."""
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
-_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-_BRAILLE = 0x2800
 _LETTERS = "abcdefghijklmnop"
 
 
@@ -46,7 +44,7 @@ class _Canvas:
         column, row = x // 2, y // 4
         if 0 <= column < self.width and 0 <= row < self.height:
             before = self.dots.get((column, row), (0, kind))[0]
-            self.dots[column, row] = (before | _DOTS[y % 4][x % 2], kind)
+            self.dots[column, row] = (before | dot_bit(x, y), kind)
 
     def row(self, y: int) -> Line:
         """The cells of one row as runs of one kind."""
@@ -56,7 +54,7 @@ class _Canvas:
         character, kind = self.cells.get((x, y), (" ", "blank"))
         if (x, y) in self.dots and character in " ░":
             bits, kind = self.dots[x, y]
-            character = chr(_BRAILLE + bits)
+            character = braille(bits)
         return character, kind
 
 

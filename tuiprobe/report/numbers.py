@@ -1,12 +1,44 @@
-"""Figures in few letters, for tables and screens; full precision is in results.json."""
+"""Numbers for people; full precision is in results.json.
+
+`number` and `figure` are for text, with four significant digits; `few`, `short` and `interval` are
+for narrow columns and screens, with about three and no leading zero. An interval is written
+"low to high" in brackets, rounded like its value.
+"""
 
 from __future__ import annotations
 
 from tuiprobe.results import Figure, given
 
 
+def number(value: float) -> str:
+    """Returns a value with four significant digits.
+
+    >>> number(23.456), number(1024.0), number(0.00012345), number(38316896)
+    ('23.46', '1024', '0.0001234', '38,316,896')
+    """
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
+    return f"{value:.4g}"
+
+
+def figure(one: Figure) -> str:
+    """Returns value and interval, or why there is none; the reason is text from outside.
+
+    >>> from tuiprobe.results import Estimate, NotRun
+    >>> figure(Estimate(value=8.213, low=8.16, high=8.27, n=500, method="bootstrap"))
+    '8.213 (8.16 to 8.27)'
+    >>> figure(NotRun(reason="no concept set", remedy="pass --concepts broden:DIR"))
+    'not run: no concept set; pass --concepts broden:DIR'
+    """
+    if not given(one):
+        return f"not run: {one.reason}{f'; {one.remedy}' if one.remedy else ''}"
+    if one.low is None or one.high is None:
+        return number(one.value)
+    return f"{number(one.value)} ({number(one.low)} to {number(one.high)})"
+
+
 def few(value: float) -> str:
-    """A value to about three digits, without a leading zero.
+    """Returns a value to about three digits, without a leading zero.
 
     >>> few(3.8959), few(0.92164), few(-0.25), few(2492.36), few(1e-7)
     ('3.90', '.922', '-.250', '2492', '1.0e-07')
@@ -17,7 +49,7 @@ def few(value: float) -> str:
 
 
 def short(figure: Figure) -> str:
-    """Value and half the width of its interval; a dash where there is no figure.
+    """Returns value and half the width of its interval; a dash where there is no figure.
 
     >>> from tuiprobe.results import Estimate, NotRun
     >>> short(Estimate(value=3.896, low=3.829, high=3.964, n=96, method="m"))
@@ -34,7 +66,7 @@ def short(figure: Figure) -> str:
 
 
 def interval(figure: Figure) -> str:
-    """The interval and n, or why there is no figure.
+    """Returns the interval and n, or why there is no figure.
 
     >>> from tuiprobe.results import Estimate, NotRun
     >>> interval(Estimate(value=3.896, low=3.829, high=3.964, n=2304, method="m"))
@@ -53,7 +85,7 @@ def interval(figure: Figure) -> str:
 
 
 def change(value: float, low: float | None, high: float | None) -> str:
-    """A difference with its sign and its interval, all to the places that the interval has.
+    """Returns a difference with its sign and interval, all to the places that the interval has.
 
     >>> change(-2.0, -2.5, -1.5), change(0.00017, -0.0011, 0.0015), change(0.5, None, None)
     ('-2.00 (-2.50 to -1.50)', '+.000 (-.001 to +.002)', '+.500')
