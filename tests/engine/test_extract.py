@@ -18,7 +18,7 @@ from tuiprobe.datasets.content import Content
 from tuiprobe.engine.extract import Extraction
 from tuiprobe.engine.fingerprint import current_fingerprint
 from tuiprobe.engine.live import LiveView
-from tuiprobe.engine.merge import MergedSet, merge_set
+from tuiprobe.engine.merge import MergedSet, empty_states, merge_set
 from tuiprobe.engine.plan import Plan, make_plan
 from tuiprobe.engine.resume import ShardReader
 from tuiprobe.engine.stopping import StopRequest
@@ -106,7 +106,7 @@ def extract(plan: Plan, place: Path) -> tuple[RunDir, list[Event]]:
 
 
 def merged_val(plan: Plan, directory: RunDir) -> MergedSet:
-    reader = ShardReader(directory, plan.key, current_fingerprint("cpu"))
+    reader = ShardReader(directory, plan.key, current_fingerprint("cpu"), empty_states(plan))
     return merge_set(plan, reader, plan.shards["val"])
 
 

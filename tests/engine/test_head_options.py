@@ -282,3 +282,12 @@ def test_one_run_answered_with_two_heads(
     assert again.spec["head"] == str(tmp_path / "h.safetensors")
     with pytest.raises(TuiprobeError, match="0 are left for 3 classes"):
         tuiprobe.probe(SMALL, f"imagefolder:{pictures}", head="probe", **{**options, "sample": 0})
+
+
+@pytest.mark.parametrize("left", ["", "[]", "{}", '{"sequence": "x"}', "[" * 100_000])
+def test_a_damaged_live_file_does_not_stop_a_head(left: str, tmp_path: Path) -> None:
+    (tmp_path / "live").mkdir()
+    (tmp_path / "live/0.json").write_text(left)
+    directory = RunDir(tmp_path)
+    HeadProgress(directory, 0, "classes", lambda event: None, lambda: None)(1, 2)
+    assert directory.live_file(0, "json").read_json()["sequence"] == 1

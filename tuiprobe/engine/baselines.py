@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from tuiprobe.catalog.accuracies import OWN_CLASSES, SHIFTS, Row, rows
 from tuiprobe.catalog.baselines import BASELINES, default_target, fit, on_own_classes
-from tuiprobe.catalog.own_baseline import read_own_baseline
+from tuiprobe.catalog.own_baseline import MAX_BASELINE_BYTES, read_own_baseline
 from tuiprobe.checksums import read_checked, seal
 from tuiprobe.engine.record import SetRecord
 from tuiprobe.errors import UsageError
@@ -101,7 +101,7 @@ def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None
         directory.baseline_file.unlink()
         return
     try:
-        text = read_regular(path).decode("utf-8")
+        text = read_regular(path, MAX_BASELINE_BYTES).decode("utf-8")
     except (OSError, DamagedFileError, UnicodeDecodeError) as error:
         raise UsageError(f"--baseline: cannot read {path}: {error}") from error
     baselines_for(sets, text, path)  # refuses what is wrong before any image is measured

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from tuiprobe.events import Event, Listener
-from tuiprobe.rundir import RunDir
+from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.rundir import MAX_LIVE_BYTES, RunDir
 
 _SECONDS = 1.0  # between two looks of the live view
 
@@ -38,8 +40,7 @@ class HeadProgress:
         self._since = time.monotonic()
         self._next = 0.0
         # What the extraction showed last stays: a fast run has no other moment to be seen.
-        file = directory.live_file(rank, "json")
-        self._shown: dict[str, Any] = file.read_json() if file.exists() else {"sequence": 0}
+        self._shown = _shown_last(directory.live_file(rank, "json"))
 
     def __call__(self, done: int, total: int) -> None:
         """Tells that ``done`` of ``total`` are there."""
@@ -67,3 +68,12 @@ class HeadProgress:
             content = json.dumps(self._shown).encode()
             self._directory.live_file(self._rank, "json").replace(content)
         self._check()
+
+
+def _shown_last(file: Entry) -> dict[str, Any]:
+    """Returns what a live file holds; a new beginning if it is none, since it is written anew."""
+    with suppress(DamagedFileError):
+        state = file.read_json(MAX_LIVE_BYTES)
+        if isinstance(state, dict) and isinstance(state.get("sequence"), int):
+            return state
+    return {"sequence": 0}

@@ -15,7 +15,13 @@ from tuiprobe.engine.failures import explaining_failures
 from tuiprobe.engine.fingerprint import current_fingerprint
 from tuiprobe.engine.heads import write_head
 from tuiprobe.engine.live import LiveView
-from tuiprobe.engine.merge import MergedSet, merge_set, published_shards, write_merged
+from tuiprobe.engine.merge import (
+    MergedSet,
+    empty_states,
+    merge_set,
+    published_shards,
+    write_merged,
+)
 from tuiprobe.engine.plan import Plan
 from tuiprobe.engine.preflight import preflight
 from tuiprobe.engine.probing import probe_directory
@@ -81,7 +87,7 @@ class Stages:
         self.plan, self._directory, self._rank = plan, directory, rank
         self._clock, self._outside = clock, listen
         self._fingerprint = current_fingerprint(plan.spec.device)
-        self._reader = ShardReader(directory, plan.key, self._fingerprint)
+        self._reader = ShardReader(directory, plan.key, self._fingerprint, empty_states(plan))
         self._stop = StopRequest(directory.cancel_file)
         self.missing: list[Shard] = []
         self._inventory = Inventory((), 0, 0)
