@@ -30,7 +30,7 @@ from tuiprobe.measure.contents import refuse_other_images
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.ranks import Rank
 from tuiprobe.measure.stages import Stages
-from tuiprobe.models import Encoder
+from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir

@@ -28,8 +28,7 @@ from tuiprobe.measure.head_progress import HeadProgress
 from tuiprobe.measure.heads import MAX_CPU_PROMPTS, write_head
 from tuiprobe.measure.shards import split_into_shards
 from tuiprobe.measure.stopping import Interrupted
-from tuiprobe.models import Head
-from tuiprobe.models.heads import TextTower, zero_shot_head
+from tuiprobe.models.heads import Head, TextTower, zero_shot_head
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 from tuiprobe.spec import RunSpec

@@ -13,9 +13,9 @@ from tests.report.samples import estimate, model, outliers
 from tests.report.samples import report as sample_report
 from tuiprobe.catalog.signatures import Signature, shipped
 from tuiprobe.probes.population.compute import population
-from tuiprobe.probes.preflight.result import PreflightCheck
 from tuiprobe.report.markdown import markdown
 from tuiprobe.results import Weights
+from tuiprobe.results.preflight import PreflightCheck
 from tuiprobe.results.report import Report
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tuiprobe.report.charts import charts
 
 from tests.tui.finished import full_report
-from tuiprobe.report.chart import Chart, Series
-from tuiprobe.report.charts import charts
+from tuiprobe.results.section import Chart, Series
 from tuiprobe.tui.ascii import to_ascii
 from tuiprobe.tui.widgets.textplot import as_text, plot
 
