@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from textual.pilot import Pilot
+from textual.widget import Widget
 from textual.widgets import Static
 
 from tests.tui.conftest import until
@@ -39,7 +40,7 @@ def content(app: TuiprobeApp, selector: str) -> str:
     return str(app.screen.query_one(selector, Static).content)
 
 
-def lines(app: TuiprobeApp, kind: type) -> str:
+def lines(app: TuiprobeApp, kind: type[Widget]) -> str:
     widget = app.screen.query_one(kind)
     return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
 

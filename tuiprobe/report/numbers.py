@@ -27,11 +27,11 @@ def figure(one: Figure) -> str:
     >>> from tuiprobe.results import Estimate, NotRun
     >>> figure(Estimate(value=8.213, low=8.16, high=8.27, n=500, method="bootstrap"))
     '8.213 (8.16 to 8.27)'
-    >>> figure(NotRun(reason="one channel"))
-    'not run: one channel'
+    >>> figure(NotRun(reason="no concept set", remedy="pass --concepts broden:DIR"))
+    'not run: no concept set; pass --concepts broden:DIR'
     """
     if not given(one):
-        return f"not run: {one.reason}"
+        return f"not run: {one.reason}{f'; {one.remedy}' if one.remedy else ''}"
     if one.low is None or one.high is None:
         return number(one.value)
     return f"{number(one.value)} ({number(one.low)} to {number(one.high)})"

@@ -73,11 +73,16 @@ class Estimate(Frozen):
 class NotRun(Frozen):
     """A figure that could not be given.
 
+    Attributes:
+        reason: why.
+        remedy: what would give it; empty where nothing would.
+
     >>> NotRun(reason="one channel only").reason
     'one channel only'
     """
 
     reason: str
+    remedy: str = ""
 
 
 Figure = Estimate | NotRun

@@ -27,6 +27,15 @@ _MOST = 10_000
 _NOTHING: Final = NotRun(reason="no results yet")
 
 
+FIGURES: Final = {
+    "kurtosis": "kurtosis",
+    "persistence": "persistence.value",
+    "accuracy": "top1",
+    "shifts": "mean_shift",
+}
+"""The figures that a list shows: field of a row, and id of the figure."""
+
+
 @dataclass(frozen=True)
 class RunRow:
     """One run.
@@ -171,10 +180,11 @@ def _row(one: FoundRun, held: frozenset[str] | None) -> RunRow:
         found = _summary(run.results_file, changed)
     except (TuiprobeError, OSError) as error:
         return RunRow(**about, state="damaged", title=str(error), changed=changed)
-    state = "partial" if found["title"].startswith("PARTIAL:") else "complete"
+    state = "partial" if found["partial"] else "complete"
+    shown = {name: value for name, value in found.items() if name != "partial"}
     if running and state == "partial":
         state = "running"
-    return RunRow(**about, state=state, changed=changed, **found)
+    return RunRow(**about, state=state, changed=changed, **shown)
 
 
 @lru_cache(maxsize=_MOST)
@@ -197,21 +207,16 @@ def _planned(run: RunDir) -> dict[str, Any]:
 
 
 def _found(report: Glance) -> dict[str, Any]:
-    first = next((one for one in report.outliers if one.final), None)
-    robustness = report.robustness
-    found: dict[str, Any] = {
+    return {
         "title": report.title,
+        "partial": report.partial,
         "model": report.model.name,
         "data": ", ".join(one.name for one in report.data),
         "kind": report.model.representation,
         "images": sum(one.measured for one in report.data),
-        "outcome": report.verdict.outcome,
+        "outcome": report.fact("verdict"),
+        **{field: report.figure(id) for field, id in FIGURES.items()},
     }
-    if first is not None:
-        found |= {"kurtosis": first.kurtosis, "persistence": first.persistence.value}
-    if robustness is not None and robustness.accuracies:
-        found |= {"accuracy": robustness.accuracies[0].top1, "shifts": robustness.mean_shift}
-    return found
 
 
 SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {
@@ -234,10 +239,7 @@ def _value(figure: Figure) -> float:
 
 def as_json(row: RunRow) -> dict[str, Any]:
     """A run as plain data for ``tuiprobe runs --json``."""
-    figures = {
-        name: getattr(row, name).model_dump(mode="json")
-        for name in ("kurtosis", "persistence", "accuracy", "shifts")
-    }
+    figures = {name: getattr(row, name).model_dump(mode="json") for name in FIGURES}
     return {
         "path": plain(str(row.path)),
         "name": plain(row.name),

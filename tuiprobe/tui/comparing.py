@@ -45,7 +45,7 @@ class CompareRow:
 
 def compare_rows(found: Sequence[Comparison]) -> list[CompareRow]:
     """The figures of all comparisons with one first run, in their order."""
-    tables = [{(d.data, d.tap, d.name): d for d in one.differences} for one in found]
+    tables = [{(d.data, d.place, d.id): d for d in one.differences} for one in found]
     places = dict.fromkeys(place for table in tables for place in table)
     rows = []
     for place in places:
@@ -78,8 +78,8 @@ def difference_text(one: Difference) -> str:
 
     >>> from tuiprobe.results import Estimate
     >>> e = Estimate(value=-2.0, low=-2.5, high=-1.5, n=9, method="MOVER")
-    >>> difference_text(Difference(data="", tap="", name="", first=e, second=e, difference=e,
-    ...                            differs=True))
+    >>> difference_text(Difference(probe="", data="", place="", id="", name="", first=e, second=e,
+    ...                            difference=e, differs=True))
     '▼ -2.00 (-2.50 to -1.50)'
     """
     if not given(one.difference):

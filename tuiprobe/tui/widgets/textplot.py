@@ -12,10 +12,10 @@ from itertools import pairwise
 
 from tuiprobe.plaintext import plain
 from tuiprobe.report.axis import round_ticks, tick_text
-from tuiprobe.report.chart import Chart, Role, Series
+from tuiprobe.results.section import Chart, Drawn, Series
 from tuiprobe.tui.text import braille, dot_bit, fitted
 
-Kind = Role | str
+Kind = Drawn | str
 """What a cell shows: the role of a series, ``axis``, ``text`` or ``blank``."""
 
 Line = list[tuple[str, str]]
@@ -264,7 +264,7 @@ def _x_places(chart: Chart, width: int) -> list[tuple[int, str]]:
 
 def _legend(chart: Chart, width: int, most: int) -> list[Line]:
     """Which letter or mark is which series, in at most ``most`` lines."""
-    marks: dict[Role, str] = {"context": "⠂", "third": "+", "main": "◆"}
+    marks: dict[Drawn, str] = {"context": "⠂", "third": "+", "main": "◆"}
     parts = []
     for letter, one in reversed(_lettered(chart)):
         if one.labelled:
