@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from tuiprobe.models.doctor import _native
+from tuiprobe import _native
 from tuiprobe.stats import ActivationStats, ChannelMoments, ChannelTopK, SampleMoments
 
 

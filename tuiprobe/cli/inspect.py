@@ -23,7 +23,7 @@ def inspect(
 ) -> None:
     """Show taps, widths, preprocessing and the cost of a trial batch."""
     from tuiprobe.models.inspect import describe
-    from tuiprobe.models.load import load_encoder
+    from tuiprobe.models import load_encoder
     from tuiprobe.models.offline import go_offline
 
     if offline:

@@ -92,7 +92,7 @@ def check_installation() -> list[Check]:
 
 def _native() -> Check:
     try:
-        from tuiprobe.models.doctor import _native
+        from tuiprobe import _native
     except ImportError as error:
         fix = "install tuiprobe again, with a C++ compiler"
         return Check("native core", "fail", str(error), fix)
