@@ -11,7 +11,7 @@ import pytest
 
 import tuiprobe
 from tuiprobe import miniature
-from tuiprobe.report.text import number
+from tuiprobe.report.numbers import number
 from tuiprobe.results.report import Report
 
 SETS = ("val", *miniature.SHIFTS)

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 import tuiprobe
 from tuiprobe import miniature
 from tuiprobe.catalog.accuracies import SHIFTS
-from tuiprobe.models.labels import imagenet_wnids
+from tuiprobe.catalog.labels import imagenet_wnids
 from tuiprobe.results import given
 from tuiprobe.results.report import Report
 

@@ -7,12 +7,12 @@ import pytest
 
 from tests.datasets.trees import write_folders, write_objectnet
 from tuiprobe.catalog.accuracies import SHIFTS
+from tuiprobe.catalog.labels import imagenet_names, imagenet_wnids
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.suites import auto_suite, canonical, read_suite
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.measure.heads import answers_for
-from tuiprobe.models.labels import imagenet_names, imagenet_wnids
 
 ALL = ("imagenet", *SHIFTS)
 

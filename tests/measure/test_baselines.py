@@ -12,13 +12,12 @@ from tuiprobe.answer.report import probe_directory
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.baselines import bundled, logit, sigmoid
 from tuiprobe.errors import UsageError
-from tuiprobe.miniature.baseline import BaselineRow
-from tuiprobe.probes.robustness import baselines as module
+from tuiprobe.miniature import baseline as own_runs
+from tuiprobe.miniature.baseline import BaselineRow, baseline_models
 from tuiprobe.probes.robustness.baselines import (
     baselines_for,
     family_of,
     keep_baseline,
-    miniature_rows,
 )
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import NotRun
@@ -104,18 +103,18 @@ def runs(count: int) -> tuple[BaselineRow, ...]:
 
 def test_the_miniature_has_its_own_line_from_seven_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     sets = miniature("val", "v2", "r", "sketch", "a", "objectnet")
-    monkeypatch.setattr(module, "baseline_rows", lambda: runs(7))
+    monkeypatch.setattr(own_runs, "baseline_rows", lambda: runs(7))
     found = lines(sets)
     assert found[0] == ("miniature", ("v2", "r", "sketch", "a", "objectnet"), "val")
     assert len(found) == 6  # the mean and each shift; its shifts have all classes
-    monkeypatch.setattr(module, "baseline_rows", lambda: runs(6))
+    monkeypatch.setattr(own_runs, "baseline_rows", lambda: runs(6))
     _, none = baselines_for(sets, None)
     assert not none.lines
     assert none.reason == "miniature: 6 models have the accuracies; a line needs 7"
 
 
 def test_the_shipped_runs_are_rows_of_a_baseline() -> None:
-    rows = miniature_rows()
+    rows = baseline_models()["miniature"]
     assert len(rows) >= 6
     assert all(0 < (row.imagenet or 0) < 1 and len(row.shifts) == 5 for row in rows)
 

@@ -30,7 +30,7 @@ def slow(*arguments, **options):
     time.sleep(600)
 if real is not None:
     setattr(stages, name, slow)
-from tuiprobe.cli import run_cli
+from tuiprobe.cli.app import run_cli
 sys.exit(run_cli(sys.argv[1:]))
 """
 """The program, but a stage takes long, and a process that hangs is ended sooner."""

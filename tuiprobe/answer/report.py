@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from tuiprobe import __version__
-from tuiprobe.errors import DataError
+from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError
+from tuiprobe.options import probe_options
 from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.protocol import Probe, Subject
@@ -55,7 +54,7 @@ def answer(directory: RunDir) -> Report:
         title=title(run.plan.model, run.images, ordered, partial=partial),
         tuiprobe=__version__,
         key=run.plan.key,
-        spec=run.spec.model_dump(mode="json"),
+        spec=run.spec.to_json(),
         model=run.plan.model,
         data=run.data,
         partial=partial,
@@ -73,12 +72,12 @@ def answer(directory: RunDir) -> Report:
 def _result(
     probe: Probe[Any, Any], run: RunReader, found: Mapping[str, ProbeResult | NotRun]
 ) -> ProbeResult | NotRun:
+    texts = [one for one in run.spec.probe if one.startswith(f"{probe.id}.")]
     try:
-        options = probe.Options.model_validate(run.spec.probes.get(probe.id, {}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        return NotRun(reason=f"--probe {probe.id}.{name}: {first['msg']}")
+        chosen = probe_options(texts, {probe.id: lambda: probe.Options})
+    except UsageError as error:
+        return NotRun(reason=str(error))
+    options = chosen.get(probe.id) or probe.Options()
     wanted = {id: found[id] for id in probe.after}
     try:
         inputs = probe.inputs(run, options, wanted)
@@ -115,8 +114,8 @@ def _probe_key(run: RunReader) -> str:
         "seed": spec.seed,
         "concepts": [spec.concept_share, spec.balance, spec.negatives],
     }
-    if spec.probes:
-        content["probes"] = spec.probes
+    if spec.probe:
+        content["probe"] = list(spec.probe)
     return content_key(content)
 
 

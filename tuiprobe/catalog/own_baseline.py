@@ -17,7 +17,7 @@ def read_own_baseline(text: str, source: str, id_set: str, shifts: Sequence[str]
             and ``imagenet_on_r_classes`` and the like for accuracies on a shift's own classes.
             Accuracies are fractions; empty cells are unknown, other columns are left alone.
         source: What names the file in errors.
-        id_set: Column of the in-distribution accuracy, ``imagenet`` or the miniature's ``val``.
+        id_set: Column of the in-distribution accuracy, such as ``imagenet``.
         shifts: Columns of the shifts.
 
     Raises:

@@ -11,7 +11,8 @@ from math import hypot
 
 from tuiprobe.compare.overlap import Overlap, overlaps
 from tuiprobe.errors import UsageError
-from tuiprobe.report.text import code, escaped, figure, table
+from tuiprobe.report.numbers import figure
+from tuiprobe.report.text import code, escaped, table
 from tuiprobe.results import Estimate, Figure, Frozen, NotRun, Report, given
 from tuiprobe.results.section import NamedFigure
 

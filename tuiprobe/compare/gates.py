@@ -18,7 +18,7 @@ from typing import Final
 from tuiprobe.compare.differences import Comparison, Difference
 from tuiprobe.errors import UsageError
 from tuiprobe.plaintext import plain
-from tuiprobe.report.text import number
+from tuiprobe.report.numbers import number
 from tuiprobe.results import given
 
 _GATE = re.compile(

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tuiprobe.files import Entry
-from tuiprobe.report.text import escaped, figure, table
+from tuiprobe.report.numbers import figure
+from tuiprobe.report.text import escaped, table
 from tuiprobe.report.write import read_report
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir

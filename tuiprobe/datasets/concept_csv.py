@@ -16,8 +16,8 @@ from tuiprobe.datasets.base import Sample, Stamp
 from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.csv_table import inside, read_table
-from tuiprobe.datasets.load import safe_name
 from tuiprobe.datasets.order import hash_ids
+from tuiprobe.datasets.registry import DataSource, safe_name
 from tuiprobe.errors import DataError
 
 if TYPE_CHECKING:
@@ -165,3 +165,6 @@ def _concept(path: Path, header: str) -> Concept:
     if not concept.name or not concept.category:
         raise DataError(f"{path}: the column {header!r} names no concept; write category:name")
     return concept
+
+
+SOURCE = DataSource(concept_forms=("csv:FILE",), concepts=ConceptCsv, is_path=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.imagefolder import ImageFolder
+from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError
 from tuiprobe.files import parse_json, read_regular
 
@@ -186,3 +187,6 @@ def _answers(labels: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
             if answers[label] < 0:
                 answers[label] = own
     return tuple(answers)
+
+
+SOURCE = DataSource(forms=("objectnet:DIR",), open=lambda root, _: ObjectNet(root), is_path=True)

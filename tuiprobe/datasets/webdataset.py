@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import MAX_IMAGE_BYTES, Content
 from tuiprobe.datasets.places import expand, is_url, read_range
+from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.tar_cache import index_of
 from tuiprobe.datasets.tars import Member
 from tuiprobe.errors import DataError
@@ -201,3 +202,8 @@ def _shared(several: Sequence[Sequence[str]]) -> int:
 
 def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+
+
+SOURCE = DataSource(
+    forms=("webdataset:SHARDS",), open=lambda pattern, _: WebDataset(pattern), is_path=True
+)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.clock import Clock
@@ -22,6 +24,7 @@ from tuiprobe.measure.stages import Answer, Stages
 from tuiprobe.models import load_encoder
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.offline import go_offline
+from tuiprobe.models.registry import LOADERS
 from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import RunSpec
 
@@ -54,8 +57,10 @@ def open_run(
     if spec.offline:
         go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
-    spec = spec.model_copy(update={"device": choose_device(spec.device, rank)})
+    spec = replace(spec, device=choose_device(spec.device, rank))
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
+    for said in _hidden(spec):
+        listen(Event("warning", said))
     with clock.stage("load"):
         plan = _plan(spec)
     directory = RunDir(output if output is not None else runs / plan.directory_name)
@@ -74,6 +79,12 @@ def open_run(
 def _refuse_ranks(rank: Rank) -> None:
     if rank.world > 1:
         raise UsageError("--fresh with several ranks would race: delete the run directory first")
+
+
+def _hidden(spec: RunSpec) -> tuple[str, ...]:
+    """Returns what to say where another package claims a name that this run uses."""
+    sources = [text.partition(":")[0] for text in (spec.data, spec.concepts or "")]
+    return (*SOURCES.warnings(sources), *LOADERS.warnings([spec.model.partition(":")[0]]))
 
 
 def _plan(spec: RunSpec) -> Plan:

@@ -13,8 +13,8 @@ from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.concepts import concept_dataset
 from tuiprobe.datasets.content import digest_of
-from tuiprobe.datasets.load import safe_name
 from tuiprobe.datasets.order import processing_order
+from tuiprobe.datasets.registry import safe_name
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.globs import matches
 from tuiprobe.measure.shards import Shard, split_into_shards

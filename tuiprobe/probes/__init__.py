@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
+
+from tuiprobe import plugins
+from tuiprobe.plugins import PluginError, in_words
 
 if TYPE_CHECKING:
     from tuiprobe.probes.protocol import Probe
@@ -27,6 +28,9 @@ BUILT_IN = {
     "concepts": "tuiprobe.probes.concepts.probe:UniqueConcepts",
 }
 """Where each built-in probe is, in the order in which a report tells them."""
+
+PROBES = plugins.Registry(GROUP, "probe", type, BUILT_IN)
+"""Every probe by its id."""
 
 
 @dataclass(frozen=True)
@@ -49,27 +53,27 @@ class Registry:
 @cache
 def registry() -> Registry:
     """Returns every probe that is installed, each imported once."""
-    found = [_load(name, where) for name, where in BUILT_IN.items()]
-    faults = []
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        package = point.dist.name if point.dist is not None else point.value
-        who = f"the probe {point.name!r} of the package {package}"
-        if point.name in {one.id for one in found}:
-            faults.append(f"{who} is left out: there is a probe of that name already")
+    found = {name: _made(name, PROBES.builtin(name)) for name in PROBES.builtin_names}
+    faults = list(PROBES.warnings(PROBES.builtin_names))
+    for one in PROBES.foreign():
+        if one.name in found:
+            faults.append(f"the probe {one.name!r} of {one.package} is left out: it is there twice")
             continue
         try:
-            found.append(_load(point.name, point.value))
-        except Exception as error:  # whatever a stranger's module does when it is imported
-            faults.append(f"{who} is left out: {type(error).__name__}: {error}")
-    ordered, stuck = _ordered(found)
+            found[one.name] = _made(one.name, PROBES.load(one))
+        except PluginError as error:
+            faults.append(f"{error}; it is left out")
+        except Exception as error:  # whatever a stranger's class does when it is made
+            said = in_words(error)
+            faults.append(f"the probe {one.name!r} of {one.package} is left out: {said}")
+    ordered, stuck = _ordered(list(found.values()))
     faults += [f"the probe {one.id!r} is left out: {why}" for one, why in stuck]
-    kept = tuple(one for one in found if one in ordered)
+    kept = tuple(one for one in found.values() if one in ordered)
     return Registry(kept, tuple(faults))
 
 
-def _load(name: str, where: str) -> Probe[Any, Any]:
-    module, _, attribute = where.partition(":")
-    probe: Probe[Any, Any] = getattr(import_module(module), attribute)()
+def _made(name: str, kind: Any) -> Probe[Any, Any]:
+    probe: Probe[Any, Any] = kind()
     if probe.id != name:
         raise ValueError(f"it calls itself {probe.id!r}")
     return probe

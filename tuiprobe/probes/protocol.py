@@ -1,7 +1,7 @@
 """What a probe is: five steps from a run directory to what people and programs read.
 
-`inputs` reads the run directory, `compute` turns arrays into a result, `describe` tells it to people,
-`figures` names its numbers for programs, and `Options` says what a user may choose.
+`inputs` reads the run directory, `compute` turns arrays into a result, `describe` tells it to
+people, `named` names its numbers for programs, and `Options` says what a user may choose.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ probes rely on, or reading it raises an error that names the file.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -21,7 +22,7 @@ from tuiprobe.run.arrays import Arrays, read_arrays
 from tuiprobe.run.checked_arrays import HeadArrays, check_features, check_statistics
 from tuiprobe.run.concept_labels import Labels, read_labels
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import read_head, read_own_names
+from tuiprobe.run.head_file import read_head, read_own_names, read_unmatched
 from tuiprobe.run.records import (
     ROW_SAMPLE,
     Measured,
@@ -176,7 +177,11 @@ class RunReader:
         """The sets of images with labels and answers, where the head has any."""
         found = read_head(self.directory)
         answers: Mapping[str, NDArray[np.int64]] = {} if isinstance(found, str) else found[1]
-        return [self._set_features(one, answers) for one in self.images]
+        unmatched = read_unmatched(self.directory)
+        return [
+            replace(self._set_features(one, answers), unmatched=unmatched.get(one.name, ""))
+            for one in self.images
+        ]
 
     @cached_property
     def concept_labels(self) -> Labels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuiprobe.report.text import number
+from tuiprobe.report.numbers import number
 from tuiprobe.results import DataSet, Report
 from tuiprobe.results.section import Code, Strong, Text, Value
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tuiprobe.catalog.presets import Preset, presets
-from tuiprobe.report.text import escaped, figure, table
+from tuiprobe.report.numbers import figure
+from tuiprobe.report.text import escaped, table
 from tuiprobe.results import Figure, NotRun, Report, given
 from tuiprobe.results.report import ABSENT
 

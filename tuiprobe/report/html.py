@@ -13,9 +13,10 @@ from xml.etree.ElementTree import Element, tostring
 from tuiprobe.plaintext import plain
 from tuiprobe.report.common import computed_rows, data_rows, nonfinite_rest, subject_rows
 from tuiprobe.report.elements import element, inside
+from tuiprobe.report.numbers import number
 from tuiprobe.report.svg import COLOURS
 from tuiprobe.report.svg import figure as drawing
-from tuiprobe.report.text import number, said
+from tuiprobe.report.text import said
 from tuiprobe.results import DataSet, Report, TopImage
 from tuiprobe.results.section import (
     Chart,

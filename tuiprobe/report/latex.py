@@ -3,7 +3,7 @@ r"""report.tex: the headline figures as one LaTeX table, to \input into a paper.
 from __future__ import annotations
 
 from tuiprobe.plaintext import plain
-from tuiprobe.report.text import number
+from tuiprobe.report.numbers import number
 from tuiprobe.results import DataSet, Report, given
 from tuiprobe.results.section import NamedFigure
 

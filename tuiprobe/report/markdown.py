@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tuiprobe.report.common import computed_rows, data_rows, nonfinite_rest, subject_rows
-from tuiprobe.report.text import code, escaped, markdown_text, number, table
+from tuiprobe.report.numbers import number
+from tuiprobe.report.text import code, escaped, markdown_text, table
 from tuiprobe.results import DataSet, Report
 from tuiprobe.results.section import (
     Chart,

@@ -1,41 +1,15 @@
-"""How numbers and foreign strings are put into a report."""
+"""How figures and foreign strings are put into a report."""
 
 import re
 
 from tuiprobe.plaintext import plain
-from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.report.numbers import figure, number
+from tuiprobe.results import Estimate, NotRun
 from tuiprobe.results.section import Code, Strong, Text, Value
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~&!$])")
 _LINK = re.compile(r"(?i):(?=//)|(?<=www)\.")
 _FORMULA = ("=", "+", "-", "@")
-
-
-def number(value: float) -> str:
-    """Four significant digits.
-
-    >>> number(23.456), number(1024.0), number(0.00012345), number(38316896)
-    ('23.46', '1024', '0.0001234', '38,316,896')
-    """
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
-    return f"{value:.4g}"
-
-
-def figure(one: Figure) -> str:
-    """Returns value and interval, or why there is none.
-
-    >>> from tuiprobe.results import Estimate, NotRun
-    >>> figure(Estimate(value=23.5, low=23.1, high=23.9, n=500, method="bootstrap"))
-    '23.5 (23.1 to 23.9)'
-    >>> figure(NotRun(reason="no concept set", remedy="pass --concepts broden:DIR"))
-    'not run: no concept set; pass --concepts broden:DIR'
-    """
-    if not given(one):
-        return f"not run: {one.reason}{f'; {one.remedy}' if one.remedy else ''}"
-    if one.low is None or one.high is None:
-        return number(one.value)
-    return f"{number(one.value)} ({number(one.low)} to {number(one.high)})"
 
 
 def said(value: Value) -> str:

@@ -37,7 +37,7 @@ class Strong(Frozen):
 
 
 Value = Estimate | NotRun | Code | Strong | bool | int | float | str | None
-"""What a cell of a table, or a piece of prose, may be; figures are formatted where they are shown."""
+"""A cell of a table, or a piece of prose; figures are formatted where they are shown."""
 
 Text = Many[Value]
 """Pieces of one line, in order."""

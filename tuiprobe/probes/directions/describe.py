@@ -84,7 +84,7 @@ def _bases(bases: tuple[Basis, ...]) -> Table:
         "part on the persistent channels": [basis.persistent_share for basis in bases],
         "the same for a random direction": [basis.persistent_expected for basis in bases],
     }
-    columns = [("figure", ""), *((f"matrix_{i}", _matrix(one)) for i, one in enumerate(bases))]
+    columns = [("figure", ""), *((f"matrix_{i}", one.matrix) for i, one in enumerate(bases))]
     return table("bases", columns, ([n, *values] for n, values in figures.items()), file=False)
 
 
@@ -102,7 +102,7 @@ def _leading(basis: Basis) -> Table:
         ]
         for one in basis.directions
     ]  # fmt: skip
-    title = f"The most important directions of {_matrix(basis)}:"
+    title = f"The most important directions of {basis.matrix}:"
     return table(f"leading_{_slug(basis)}", columns, rows, title, shown=LEADING, file=False)
 
 
@@ -115,7 +115,7 @@ def _all_directions(bases: tuple[Basis, ...]) -> Iterator[Table]:
     for basis in bases:
         shares = basis.persistent_shares or (None,) * basis.rank
         each = zip(basis.singular_values, basis.importances, shares, strict=True)
-        rows += [[_matrix(basis), i, *values] for i, values in enumerate(each)]
+        rows += [[basis.matrix, i, *values] for i, values in enumerate(each)]
     yield table("directions", columns, rows, reading=False)
 
 
@@ -128,7 +128,7 @@ def _row(basis: Basis, curve: PruningCurve) -> list[Value]:
 
 def _about(basis: Basis, curve: PruningCurve) -> list[Value]:
     return [
-        Code(code=curve.data), _matrix(basis), curve.order, "yes" if curve.control else "no"
+        Code(code=curve.data), basis.matrix, curve.order, "yes" if curve.control else "no"
     ]  # fmt: skip
 
 
@@ -138,7 +138,7 @@ def importances(basis: Basis) -> Chart:
     bars = Series(name="importance", x=places, y=basis.importances, mark="bars")
     return Chart(
         id=f"importance_{_slug(basis)}",
-        title=f"Importance of directions, {_matrix(basis)}",
+        title=f"Importance of directions, {basis.matrix}",
         x_label="direction, by singular value",
         y_label="importance",
         series=(bars,),
@@ -152,7 +152,7 @@ def prunings(basis: Basis) -> list[Chart]:
     return [
         Chart(
             id=f"pruning_{_slug(basis)}_{number}",
-            title=f"Pruning on {name}, {_matrix(basis)}",
+            title=f"Pruning on {name}, {basis.matrix}",
             x_label="fraction of the rank pruned",
             y_label="top-1 accuracy",
             series=tuple(_curve(curve) for curve in basis.curves if curve.data == name),
@@ -166,10 +166,6 @@ def _curve(curve: PruningCurve) -> Series:
     places, figures = known([point.accuracy for point in curve.points])
     x = [curve.points[int(place)].fraction for place in places]
     return series(curve.order, x, figures, ROLES[curve.order])
-
-
-def _matrix(basis: Basis) -> str:
-    return "W minus its mean row" if basis.centred else "W"
 
 
 def _slug(basis: Basis) -> str:

@@ -110,6 +110,11 @@ class Basis(Frozen):
     curves: Many[PruningCurve]
     persistent_shares: PerChannel[Real] = ()
 
+    @property
+    def matrix(self) -> str:
+        """What it belongs to, in words."""
+        return "W minus its mean row" if self.centred else "W"
+
     @model_validator(mode="after")
     def _one_entry_a_direction(self) -> "Basis":
         lengths = {len(self.singular_values), len(self.importances)}

@@ -11,7 +11,6 @@ from tuiprobe.probes.outliers.result import (
     Outliers,
     PersistentChannels,
 )
-from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.telling import heading, known, points, prose, series, table
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.section import (
@@ -56,7 +55,7 @@ LIMITS = (
 )
 
 
-def describe(result: OutlierResult, subject: Subject) -> Section:
+def describe(result: OutlierResult) -> Section:
     """Tells the outcome, the channels and their images, the layers, and related criteria."""
     verdict, finals = result.verdict, result.finals()
     withheld = verdict.outcome == "withheld"
@@ -69,7 +68,7 @@ def describe(result: OutlierResult, subject: Subject) -> Section:
         headline=_headline(result),
         clause="verdict withheld" if withheld else told,
         summary=tuple(_summary(result)),
-        content=tuple(_content(result, finals, subject)),
+        content=tuple(_content(result, finals)),
     )
 
 
@@ -101,7 +100,7 @@ def _summary(result: OutlierResult) -> Iterator[Text]:
         yield ("  persistent channels   ", _persistent(one))
 
 
-def _content(result: OutlierResult, finals: list[Outliers], subject: Subject) -> Iterator[Content]:
+def _content(result: OutlierResult, finals: list[Outliers]) -> Iterator[Content]:
     yield points(result.verdict.reasons)
     yield prose(MEANING[result.verdict.outcome])
     yield _finals(finals)
@@ -112,7 +111,7 @@ def _content(result: OutlierResult, finals: list[Outliers], subject: Subject) ->
     yield from _images(finals)
     yield from _layers(result.taps, finals[0].data if finals else "")
     yield from _criteria(result)
-    yield from _files(result, subject)
+    yield from _files(result)
 
 
 def _finals(finals: list[Outliers]) -> Table:
@@ -169,19 +168,26 @@ def _channels(one: Outliers) -> Iterator[Content]:
     yield table(
         "leading",
         [
-            ("channel", "channel"), ("share", "share of the fourth moment"),
-            ("leading", "leads in"), ("outlier_fraction", "outlier in"), ("mean", "mean"),
+            ("channel", "channel"),
+            ("share", "share of the fourth moment"),
+            ("leading", "leads in"),
+            ("outlier_fraction", "outlier in"),
+            ("mean", "mean"),
             ("std", "std"),
-        ],  # fmt: skip
+        ],
         [
             [
-                share.channel, share.share, share.leading, fractions.get(share.channel, other),
-                share.mean, share.std,
+                share.channel,
+                share.share,
+                share.leading,
+                fractions.get(share.channel, other),
+                share.mean,
+                share.std,
             ]
             for share in one.shares
-        ],  # fmt: skip
+        ],
         file=False,
-    )  # fmt: skip
+    )
     yield from _shares(one)
     if isinstance(one.persistent, PersistentChannels):
         curve = one.persistent.curve
@@ -253,7 +259,7 @@ def _layers(taps: tuple[Outliers, ...], first: str) -> Iterator[Content]:
             ("centred_kurtosis", "after centring"),
             ("persistence", "P"),
             ("persistent", "persistent channels"),
-        ],  # fmt: skip
+        ],
         [
             [
                 Code(code=one.data),
@@ -267,7 +273,7 @@ def _layers(taps: tuple[Outliers, ...], first: str) -> Iterator[Content]:
                 _persistent(one),
             ]
             for one in taps
-        ],  # fmt: skip
+        ],
         file=False,
     )
     yield from _by_layer([one for one in taps if one.data == first], first)
@@ -320,7 +326,7 @@ def _criteria(result: OutlierResult) -> Iterator[Content]:
             ("unit", "counts"),
             ("channels", "channels"),
             ("note", "note"),
-        ],  # fmt: skip
+        ],
         [
             [
                 Code(code=data),
@@ -333,7 +339,7 @@ def _criteria(result: OutlierResult) -> Iterator[Content]:
                 one.note,
             ]
             for data, tap, one in cases
-        ],  # fmt: skip
+        ],
         folded=True,
     )
 
@@ -344,7 +350,7 @@ def _met(one: Criterion) -> str:
     return "yes" if one.met else "no"
 
 
-def _files(result: OutlierResult, subject: Subject) -> Iterator[Content]:
+def _files(result: OutlierResult) -> Iterator[Content]:
     """What only files hold: every channel figure, curve and image of every set and tap."""
     yield table(
         "channels",

@@ -102,7 +102,7 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
 
     def describe(self, result: OutlierResult, subject: Subject) -> Section:
         """Tells the outcome, the channels, and the layers."""
-        return describe(result, subject)
+        return describe(result)
 
     def named(self, result: OutlierResult) -> Named:
         """Names figures of every tap, the outcome, and the persistent channels of each set."""

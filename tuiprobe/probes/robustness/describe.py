@@ -79,7 +79,7 @@ def _accuracies(result: Robustness) -> Iterator[Content]:
             ("images", "n"),
             ("classes", "classes"),
             ("id_own_classes", (Code(code=result.data), " on the same classes")),
-        ],  # fmt: skip
+        ],
         [
             *(_accuracy(one, "") for one in result.accuracies),
             *(_own(one) for one in result.own_names),
@@ -120,7 +120,7 @@ def _effective(result: Robustness) -> Iterator[Content]:
             ("prediction", "prediction"),
             ("above", "above the baseline"),
             ("percentile", "share of models below"),
-        ],  # fmt: skip
+        ],
         [_entry(one) for one in result.effective],
     )
     reasons = dict.fromkeys(one.reason for one in result.not_run)
