@@ -109,9 +109,7 @@ def drop_shards(directory: Path, first: int) -> None:
 
 
 def figures(results: dict) -> dict:
-    return {
-        part: results[part] for part in ("outliers", "robustness", "accuracies") if part in results
-    }
+    return {one["probe"]: one["result"] for one in results["parts"]}
 
 
 def in_order(plan: Plan, place: int) -> Path:
