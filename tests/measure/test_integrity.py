@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.measure.conftest import job
-from tests.test_rundir import other_process_holding
+from tests.run.test_directory import other_process_holding
 from tuiprobe.cli.app import run_cli
 from tuiprobe.measure import extract
 from tuiprobe.run.arrays import read_arrays, write_arrays

@@ -22,8 +22,8 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show taps, widths, preprocessing and the cost of a trial batch."""
-    from tuiprobe.models.inspect import describe
     from tuiprobe.models import load_encoder
+    from tuiprobe.models.inspect import describe
     from tuiprobe.models.offline import go_offline
 
     if offline:
