@@ -123,7 +123,7 @@ class OptionField:
     @property
     def hint(self) -> str:
         """One line that explains the option and names its default."""
-        sentence = self.option.help.partition(". ")[0].rstrip(".")
+        sentence = self.option.help.partition(". ")[0].rstrip(".").replace("`", "")
         return f"{sentence} (default: {self.shown_default})" if self.shown_default else sentence
 
     @property

@@ -88,7 +88,7 @@ class RunSpec:
         Option(
             "Images per set, 0 for all. They are the first of the processing order.",
             WHAT,
-            unset=f"{DEFAULT_SAMPLE}, fewer of the miniature",
+            unset=f"{DEFAULT_SAMPLE}, miniature fewer",
             typed_none=0,
             ge=1,
         ),
@@ -161,8 +161,9 @@ class RunSpec:
     head: Annotated[
         str | None,
         Option(
-            "Linear head: probe, zero-shot or a checkpoint file. probe is fitted to labelled "
-            "images that are not measured; zero-shot takes prompts, however long they take.",
+            "Head: probe, zero-shot or FILE. `probe` fits a linear head to labelled images that "
+            "are not measured; `zero-shot` takes prompts, however long they take; FILE holds a "
+            "linear head.",
             HEAD,
             metavar="HEAD",
             unset="the model's own",
