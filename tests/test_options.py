@@ -163,7 +163,8 @@ def test_no_more_words_than_needed() -> None:
 def test_a_spec_of_another_version_gives_no_command() -> None:
     with pytest.raises(UsageError, match=r"--tokens: .*'class'"):
         command_of({"model": "m", "data": "d", "tokens": "some"})
-    assert command_of({"model": "m", "data": "d", "seed": 9, "later": 1}).endswith("--seed 9")
+    earlier = {"model": "m", "data": "d", "sample": 9, "seed": 8, "unknown": 1}
+    assert command_of(earlier).endswith("--data d --sample 9 --seed 8")
 
 
 @pytest.mark.parametrize(

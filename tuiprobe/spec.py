@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal
@@ -371,8 +371,12 @@ def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def arguments_of(spec: RunSpec) -> list[str]:
+def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str]:
     """Returns the arguments of `tuiprobe --headless` that give this spec, and no more than needed.
+
+    Args:
+        spec: What a run was asked for.
+        names: The fields that it really holds, if an earlier version wrote it; None for all.
 
     >>> arguments_of(make_spec("mini_clip", "my photos", {"sample": 0, "layers": ("a*",)}))
     ['--model', 'mini_clip', '--data', 'my photos', '--sample', '0', '--layers', 'a*']
@@ -382,4 +386,5 @@ def arguments_of(spec: RunSpec) -> list[str]:
         wanted = getattr(spec, name)
         if _filled(given)[name] != wanted:
             given[name] = run_option(name).option.typed_none if wanted is None else wanted
-    return words_of(run_options(), given)
+    known = [option for option in run_options() if names is None or option.name in names]
+    return words_of(known, given)

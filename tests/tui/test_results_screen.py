@@ -379,8 +379,8 @@ async def test_c_copies_the_command_and_e_opens_the_export(run: Path, copied: li
         await opened(pilot, app)
         await pilot.press("c")
         assert copied == [
-            "tuiprobe --headless --model mini_clip --data 'my photos' --layers 'blocks.*' "
-            "--sample 500"
+            "tuiprobe --headless --model mini_clip --data 'my photos' --sample 500 "
+            "--layers 'blocks.*'"
         ]
         await pilot.press("e")
         await until(pilot, lambda: isinstance(app.screen, ExportScreen))
