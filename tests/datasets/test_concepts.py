@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.datasets.broden_tree import write_tree
-from tuiprobe.datasets.concepts import concept_dataset, load_concepts, with_concepts
-from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.concepts import concept_dataset, with_concepts
+from tuiprobe.datasets.load import load_concepts, load_suite
 from tuiprobe.measure.concepts import add_concepts
 from tuiprobe.spec import make_spec
 

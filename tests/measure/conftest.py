@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,13 +20,17 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture(scope="session")
 def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns weights for SMALL, random from a fixed seed."""
+    return write_checkpoint(tmp_path_factory.mktemp("weights") / "small.safetensors")
+
+
+def write_checkpoint(path: Path) -> Path:
+    """Writes random weights for SMALL from a fixed seed."""
     import timm
     from safetensors.torch import save_file
 
     with torch.random.fork_rng():
         torch.manual_seed(1)
         model = timm.create_model(SMALL.removeprefix("timm:"), pretrained=False)
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     save_file(model.state_dict(), path)
     return path
 
@@ -55,7 +60,7 @@ def write_pictures(root: Path, count: int, classes: int = 3) -> None:
 def tuiprobe(tmp_path: Path) -> Run:
     """Returns a function that runs the program in an empty folder."""
 
-    def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command(*arguments), cwd=tmp_path, capture_output=True, text=True, **options
         )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,11 +9,11 @@ from tests.measure.conftest import SMALL
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import UsageError
 from tuiprobe.measure.plan import Plan, make_plan
-from tuiprobe.models import load_encoder
+from tuiprobe.models.load import load_encoder
 from tuiprobe.spec import RunSpec
 
 
-def plan_of(checkpoint: Path, data: Path, **changes: object) -> Plan:
+def plan_of(checkpoint: Path, data: Path, **changes: Any) -> Plan:
     source = f"imagefolder:{data}"
     spec = RunSpec(model=SMALL, checkpoint=str(checkpoint), data=source, **changes)
     return make_plan(spec, load_encoder(SMALL, checkpoint=checkpoint), load_suite(source))

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from tuiprobe.catalog.presets import NORMALIZATIONS, Preset, presets
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.models import Encoder, from_open_clip, from_timm, load_encoder, open_clip_source
+from tuiprobe.models import from_open_clip, from_timm, open_clip_source
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import built_activations, measured_normalisation
 from tuiprobe.models.quiet import quiet
 
@@ -207,7 +209,7 @@ def test_published_weights_of_a_preset_are_known_by_any_name(
         return load_encoder(spec, checkpoint=checkpoint).training
 
     def build(request: from_timm.Request, **_: object) -> SimpleNamespace:
-        architecture, _, tag = request.architecture.partition(".")
+        architecture, _dot, tag = request.architecture.partition(".")
         kind = "pretrained" if request.checkpoint is None else "checkpoint"
         return SimpleNamespace(
             name=request.name, loader="timm", architecture=architecture, tag=tag,

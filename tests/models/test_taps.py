@@ -1,12 +1,15 @@
 """Taps: layouts known by construction, refusals with their reason, and what watch hands over."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from tuiprobe.errors import UsageError
-from tuiprobe.models import Encoder, Tap
+from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.models.taps import Tap
 
 
 def encoder(tower: nn.Module, size: tuple[int, int] = (16, 16), width: int = 5) -> Encoder:
@@ -179,7 +182,7 @@ def test_half_precision_embeddings_are_float32() -> None:
     assert next(net.module.parameters()).dtype == torch.bfloat16
 
 
-def vars_of(net: Encoder) -> dict[str, object]:
+def vars_of(net: Encoder) -> dict[str, Any]:
     names = ["name", "architecture", "representation", "width", "weights", "preprocessing"]
     parts = {name: getattr(net, name) for name in [*names, "module", "preprocess"]}
     return {**parts, "forward": net.module}

@@ -138,7 +138,7 @@ def _run(name: str, spec: RunSpec, runs: Path, record: _Record, listen: Listener
     Returns:
         False if it was interrupted.
     """
-    from tuiprobe.measure.run import run
+    from tuiprobe.api import run
     from tuiprobe.measure.stopping import KEPT
     from tuiprobe.report import write_reports
 

@@ -52,7 +52,7 @@ def reprobe(
         return
     if mean or centred or as_json:
         raise UsageError("--mean, --centred and --json belong to --ablate")
-    from tuiprobe.answer.report import probe_directory
+    from tuiprobe.answer import answer
     from tuiprobe.probes.robustness.baselines import keep_baseline
     from tuiprobe.report import write_reports
     from tuiprobe.run.records import change_spec, read_plan
@@ -62,7 +62,7 @@ def reprobe(
             keep_baseline(directory, read_plan(directory).sets, str(baseline))
         if changes:
             change_spec(directory, changes)
-        directory.results_file.write_text(probe_directory(directory).to_json())
+        directory.results_file.write_text(answer(directory).to_json())
         print(write_reports(directory), end="")
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from tuiprobe.globs import matches
 from tuiprobe.options import OptionField, words_of
+from tuiprobe.plaintext import clock
 from tuiprobe.spec import FINAL_TAP, RunSpec, default_sample, run_option, run_options
-from tuiprobe.tui.text import clock
 
 FIRST = ("data", "sample", "layers", "head", "device")
 MORE = ("classes", "templates", "checkpoint", "batch_size", "tokens", "dtype", "offline")

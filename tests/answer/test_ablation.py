@@ -1,0 +1,240 @@
+"""``reprobe RUN --ablate`` against plain algebra, its cache, its memory and bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.measure.fake_run import FakeSet, write_run
+from tuiprobe.answer.ablation import Question, ablate, parse_question
+from tuiprobe.errors import DataError, UsageError
+from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.probes.ablation.targeted import ablation_span
+from tuiprobe.probes.ablation.targeted_result import TargetedAblation
+from tuiprobe.probes.intervals import paired_difference
+from tuiprobe.report.ablation import ablation_text
+from tuiprobe.run.arrays import read_arrays, write_arrays
+from tuiprobe.run.block_reader import BlockReader
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import read_measured
+
+CLASSES, CHANNELS, N = 6, 16, 5000  # more rows than a block holds
+
+
+def arrays(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    weight = rng.standard_normal((CLASSES, CHANNELS))
+    labels = rng.integers(0, CLASSES, N)
+    h = weight[labels] + 2 * rng.standard_normal((N, CHANNELS))
+    h[:, 3] += 4
+    return weight.astype("f4"), rng.standard_normal(CLASSES).astype("f4"), h.astype("f4"), labels
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> RunDir:
+    weight, bias, h, labels = arrays()
+    answers = np.array([0, 1, 0, -1, -1, 1])
+    shift = FakeSet(h[:900], np.where(labels[:900] % 2 == 0, 0, 1), answers=answers)
+    bare = FakeSet(h[:50], None)
+    sets = {"val": FakeSet(h, labels), "shift": shift, "bare": bare}
+    return write_run(tmp_path / "run", sets, weight, bias=bias)
+
+
+def naive(h: np.ndarray, span: np.ndarray, mode: str) -> np.ndarray:
+    h, q = h.astype("f8"), np.linalg.qr(span)[0]
+    centre = h.mean(0) if mode == "mean" else 0
+    return h - (h - centre) @ q @ q.T
+
+
+@pytest.mark.parametrize("mode", ["zero", "mean"])
+@pytest.mark.parametrize("centred", [False, True])
+def test_accuracies_are_those_of_plain_algebra(planted: RunDir, mode: str, centred: bool) -> None:
+    weight, bias, h, labels = (a.astype("f8") for a in arrays())
+    question = Question((3, 5), (0, 2), centred, mode)  # type: ignore[arg-type]
+    answer, _ = ablate(planted, question)
+    basis = np.linalg.svd(weight - weight.mean(0) if centred else weight)[2]
+    span = np.stack([np.eye(CHANNELS)[3], np.eye(CHANNELS)[5], basis[0], basis[2]], axis=1)
+    val, shift = answer.sets
+    for one, some, truth, groups in (
+        (val, h, labels, np.arange(6)),
+        (shift, h[:900], labels[:900] % 2, np.array([0, 1, 0, -1, -1, 1])),
+    ):
+        allowed = np.where(groups >= 0, 0, -np.inf)
+        before = groups[(some @ weight.T + bias + allowed).argmax(1)] == truth
+        logits = naive(some, span, mode) @ weight.T + bias + allowed
+        after = groups[logits.argmax(1)] == truth
+        assert one.n == len(some)
+        assert one.before.top1 == pytest.approx(before.mean(), abs=1.5 / one.n)
+        assert one.after.top1 == pytest.approx(after.mean(), abs=1.5 / one.n)
+        assert one.lost == pytest.approx((before & ~after).sum(), abs=1.5)
+        assert one.difference.value == pytest.approx((one.gained - one.lost) / one.n)
+        assert one.before.low < one.before.top1 < one.before.high
+    assert [one.name for one in answer.not_run] == ["bare"]
+    assert "no labels" in answer.not_run[0].reason
+
+
+def test_channels_are_removed_exactly_and_spans_are_orthonormal() -> None:
+    from tuiprobe.run.checked_arrays import HeadArrays
+
+    weight = arrays()[0]
+    head = HeadArrays(weight)
+    assert (ablation_span(head, [2, 7], [], centred=False) == np.eye(CHANNELS)[:, [2, 7]]).all()
+    span = ablation_span(head, [2], [0, 1, 4], centred=True)
+    np.testing.assert_allclose(span.T @ span, np.eye(4), atol=1e-6)
+    everything = ablation_span(head, range(CHANNELS), [0], centred=False)
+    assert everything.shape == (CHANNELS, CHANNELS)  # the direction adds nothing
+    with pytest.raises(UsageError, match="channel:16 does not exist"):
+        ablation_span(head, [CHANNELS], [], centred=False)
+    with pytest.raises(UsageError, match="direction:6 does not exist"):
+        ablation_span(head, [], [CLASSES], centred=False)
+
+
+def test_images_that_are_not_finite_are_left_out_and_zeros_count_as_wrong(tmp_path: Path) -> None:
+    weight, _, h, labels = arrays()
+    labels = (h @ weight.T).argmax(1)  # all right
+    h[:100, 2] = np.nan
+    h[100:200] = 0
+    run = write_run(tmp_path / "run", {"val": FakeSet(h, labels)}, weight)
+    for mode in ("zero", "mean"):
+        (one,) = ablate(run, Question((3,), (), False, mode))[0].sets  # type: ignore[arg-type]
+        assert (one.n, one.nonfinite) == (N - 100, 100)
+        assert one.before.top1 == pytest.approx((N - 200) / (N - 100))
+        assert 0.5 < one.after.top1 < one.before.top1
+
+
+def test_the_answer_is_kept_until_the_run_changes(planted: RunDir) -> None:
+    first, cached = ablate(planted, Question((3,), ()))
+    assert not cached
+    assert ablate(planted, Question((3,), ())) == (first, True)
+    assert ablate(planted, Question((3,), (), replaced_by="mean"))[1] is False
+    (kept,) = [p for p in (planted.path / "answers").iterdir() if "zero" in p.read_text()]
+    kept.write_text("{}")  # damaged: answered again
+    assert ablate(planted, Question((3,), ())) == (first, False)
+    content, metadata = read_arrays(planted.head_file)
+    write_arrays(planted.head_file, content | {"weight": -content["weight"]}, metadata)
+    again, cached = ablate(planted, Question((3,), ()))
+    assert not cached
+    assert again.sets[0].before.top1 < first.sets[0].before.top1
+
+
+def test_a_directory_that_cannot_be_written_still_answers(planted: RunDir) -> None:
+    (planted.path / "answers").write_text("a file in the way")
+    assert ablate(planted, Question((3,), ()))[0].sets
+
+
+@pytest.mark.parametrize("text", ["", "17", "channel:", "channel:-1", "chanel:3", "direction:x"])
+def test_what_is_no_channel_and_no_direction_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="neither channel:NUMBER nor direction:NUMBER"):
+        parse_question([text])
+
+
+def test_runs_without_a_head_or_with_damage_say_so(tmp_path: Path) -> None:
+    weight, _, h, labels = arrays()
+    bare = write_run(tmp_path / "bare", {"val": FakeSet(h, labels)}, None)
+    with pytest.raises(DataError, match=r"has no head.*fake brings no head"):
+        ablate(bare, Question((3,), ()))
+    run = write_run(tmp_path / "run", {"val": FakeSet(h, labels)}, weight)
+    path = run.features_file("val")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(DamagedFileError, match="checksum"):
+        ablate(run, Question((3,), ()))
+    path.write_bytes(bytes(content[: len(content) // 2]))
+    with pytest.raises(DamagedFileError, match="damaged"):
+        ablate(run, Question((3,), ()))
+    narrow = {"features": h[:, 1:], "ids": np.arange(N)}
+    write_arrays(path, narrow, {})
+    with pytest.raises(DamagedFileError, match=r"does not belong to .*measured\.json"):
+        ablate(run, Question((3,), ()))
+    record = read_measured(run).sets["val"].model_dump(mode="json", exclude={"features"})
+    run.measured_file.write_json({"val": record})  # as an earlier version wrote it
+    with pytest.raises(DamagedFileError, match="do not fit a head of 16 channels"):
+        ablate(run, Question((3,), ()))
+    path.unlink()
+    path.path.symlink_to("/etc/passwd")
+    with pytest.raises(DamagedFileError, match="cannot read"):
+        ablate(run, Question((3,), ()))
+
+
+def test_blocks_are_the_array(tmp_path: Path) -> None:
+    h = np.arange(70, dtype=np.float32).reshape(10, 7)
+    write_arrays(Entry(tmp_path, "x"), {"h": h, "empty": h[:0], "ids": np.arange(10)}, {"a": "b"})
+    with BlockReader(Entry(tmp_path, "x")) as file:
+        assert (np.concatenate(list(file.blocks("h", 3))) == h).all()
+        assert [len(block) for block in file.blocks("h", 4)] == [4, 4, 2]
+        assert list(file.blocks("empty", 4)) == []
+        assert file.read("ids").tolist() == list(range(10))
+        with pytest.raises(DamagedFileError, match="no 'x'"):
+            file.read("x")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"data_offsets": [0, 1 << 40]}, {"data_offsets": [-8, 272]}, {"shape": [99, 7]}, {"dtype": 3}],
+)
+def test_headers_that_lie_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    path = Entry(tmp_path, "x")
+    write_arrays(path, {"h": np.zeros((10, 7), np.float32)}, {})
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["h"] |= change
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + length :])
+    with pytest.raises(DamagedFileError, match="damaged"):
+        BlockReader(path)
+
+
+def test_paired_intervals_cover_the_difference() -> None:
+    rng, covered = np.random.default_rng(0), 0
+    for _ in range(1000):
+        lost, gained, _same = rng.multinomial(80, [0.15, 0.05, 0.8])
+        change = paired_difference(int(gained), int(lost), 80)
+        covered += change.low <= -0.1 <= change.high
+    assert 930 <= covered <= 975
+    none = paired_difference(0, 0, 10)
+    assert none.low < 0 == none.value < none.high
+
+
+def test_the_command_prints_lines_or_json_and_needs_no_torch(planted: RunDir) -> None:
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        code = (
+            "import sys\nfrom tuiprobe.cli.app import run_cli\n"
+            f"code = run_cli(['reprobe', {str(planted.path)!r}, *{more!r}])\n"
+            "assert 'torch' not in sys.modules\nsys.exit(code)"
+        )
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    done = run("--ablate", "channel:3,direction:1", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = TargetedAblation.model_validate_json(done.stdout)
+    assert (answer.channels, answer.directions, answer.replaced_by) == ((3,), (1,), "zero")
+    plain = run("--ablate", "channel:3", "--ablate", "direction:1")
+    assert plain.stdout == ablation_text(answer)
+    assert "answered before" in plain.stderr
+    wrong = run("--ablate", "channel:99")
+    assert wrong.returncode == 2
+    assert "there are 0 to 15" in wrong.stderr
+    assert run("--json").returncode == 2
+
+
+def test_memory_stays_bounded(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    h = np.tile(rng.standard_normal((1000, 256)).astype("f4"), (60, 1))  # 61 MB
+    weight = rng.standard_normal((10, 256))
+    run = write_run(tmp_path / "run", {"val": FakeSet(h, rng.integers(0, 10, len(h)))}, weight)
+    code = (
+        "import resource, pathlib\nfrom tuiprobe.run.directory import RunDir\n"
+        "from tuiprobe.answer.ablation import Question, ablate\n"
+        "base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        f"ablate(RunDir(pathlib.Path({str(run.path)!r})), Question((3,), (1,)))\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) / 1024)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 45, "the representations were read at once"

@@ -1,0 +1,100 @@
+import numpy as np
+import pytest
+
+from tests.probes.planted import gaussian, moving, persistent, shares, sparse
+from tuiprobe.probes.inputs import ShardSums
+from tuiprobe.probes.intervals import delete_one
+from tuiprobe.probes.outliers.persistence import from_images, from_shards, null_high
+from tuiprobe.probes.outliers.scan import scan
+
+
+def by_definition(s):
+    n, channels = s.shape
+    pairs = s @ s.T
+    own = np.trace(pairs) / n
+    cross = (pairs.sum() - np.trace(pairs)) / (n * (n - 1))
+    return (cross - 1 / channels) / (own - 1 / channels), own, cross
+
+
+def of(h):
+    one = scan(h)
+    return from_images(one.share_sum, one.own, one.dots)
+
+
+def test_p_is_what_the_definition_over_all_pairs_says():
+    h = sparse(3, n=90, channels=40)[0]
+    p, own, cross = by_definition(shares(h.astype(np.float64)))
+    found = of(h)
+    assert found.value.value == pytest.approx(p)
+    assert found.self_share.value == pytest.approx(own)
+    assert found.cross_share.value == pytest.approx(cross)
+    assert found.effective_channels.value == pytest.approx(1 / cross)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, 1.0), (4, 0.95), (16, 0.93)])
+def test_planted_channels_persist(count, expected):
+    h = persistent(count, n=400, channels=512, offset=12.0)
+    assert of(h).value.value == pytest.approx(expected, abs=0.06)
+
+
+def test_a_moving_tail_does_not_persist():
+    assert of(moving(n=400)).value.high < 0.01
+
+
+def test_images_and_shards_agree():
+    h = persistent(2, n=400, offset=6.0)
+    s = shares(h.astype(np.float64))
+    parts = np.array_split(s, 20)
+    shards = ShardSums(
+        share_sum=np.array([p.sum(0) for p in parts]),
+        share_square_sum=np.array([(p**2).sum() for p in parts]),
+        images=np.full(20, 20),
+        kurtosis_sum=np.zeros(20),
+    )
+    one, other = of(h), from_shards(s.sum(0), float((s**2).sum()), 400, shards)
+    assert other.value.value == pytest.approx(one.value.value)
+    width = one.value.high - one.value.low
+    assert other.value.high - other.value.low == pytest.approx(width, rel=0.6)
+
+
+def test_jackknife_equals_brute_force_leave_one_out():
+    h = persistent(1, n=15, channels=30, offset=5.0)
+    s = shares(h.astype(np.float64))
+    without = np.array([by_definition(np.delete(s, i, 0))[0] for i in range(15)])
+    direct = delete_one(by_definition(s)[0], without, high=1)
+    assert of(h).value.low == pytest.approx(direct.low, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "sparse", "persistent"])
+def test_closed_form_null_matches_real_permutations(kind):
+    n, channels = 60, 48
+    h = {
+        "gaussian": gaussian(n, channels),
+        "sparse": sparse(1, n, channels)[0] + 1e-3 * gaussian(n, channels),
+        "persistent": persistent(2, n, channels),
+    }[kind]
+    s = shares(h.astype(np.float64))
+    rng = np.random.default_rng(0)
+    values = np.array([by_definition(rng.permuted(s, axis=1))[0] for _ in range(2000)])
+    own = by_definition(s)[1]
+    sem = values.std() / np.sqrt(values.size)
+    # E[cross] is 1/C exactly, so P is zero on average.
+    assert abs(values.mean()) < 4 * sem, own
+    above = (values > null_high(n, channels).value).mean()
+    assert 0.010 < above < 0.045
+
+
+def test_too_little_to_tell():
+    assert "two images" in of(gaussian(1, 30)).value.reason
+    assert "share" in of(gaussian(9, 2)).value.reason
+    assert null_high(1, 30).reason
+    alternating = np.tile([1.0, -1.0], (9, 10)).astype(np.float32)
+    assert "share" in of(alternating).value.reason
+
+
+def test_disjoint_channels_have_no_effective_number():
+    h = np.zeros((4, 40), dtype=np.float32)
+    for i in range(4):
+        h[i, 2 * i], h[i, 2 * i + 1] = 1, -1
+    assert "no two images" in of(h).effective_channels.reason
+    assert of(h).value.value < 0
