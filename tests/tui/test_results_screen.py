@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -379,12 +380,26 @@ async def test_c_copies_the_command_and_e_opens_the_export(run: Path, copied: li
         await opened(pilot, app)
         await pilot.press("c")
         assert copied == [
-            "tuiprobe --headless --model mini_clip --data 'my photos' --layers 'blocks.*' "
-            "--sample 500"
+            "tuiprobe --headless --model mini_clip --data 'my photos' --sample 500 "
+            "--layers 'blocks.*'"
         ]
         await pilot.press("e")
         await until(pilot, lambda: isinstance(app.screen, ExportScreen))
         assert app.screen.run == run
+
+
+async def test_options_of_another_version_are_not_copied(run: Path, copied: list[str]) -> None:
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        spec = {"model": "m", "data": "d", "tokens": "[red]some[/]"}
+        app.screen.found = replace(
+            app.screen.found, report=app.screen.found.report.model_copy(update={"spec": spec})
+        )
+        await pilot.press("c")
+        await until(pilot, lambda: len(app._notifications) == 1)
+        assert copied == []
+        assert "--tokens" in next(iter(app._notifications)).message
 
 
 async def test_one_half_can_have_the_window(run: Path) -> None:
