@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tuiprobe._native as native
 
+import tuiprobe._native as native
 from tuiprobe.stats import instruction_set
 
 Work = Callable[[], object]

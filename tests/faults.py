@@ -40,7 +40,9 @@ class Faults:
 
         names = {name: getattr(os, name) for name in dir(os)}
         names |= {name: self._numbered(name) for name in CHANGES}
-        files.os = directory.os = SimpleNamespace(**names)  # type: ignore[assignment]
+        module: Any
+        for module in (files, directory):
+            module.os = SimpleNamespace(**names)
 
     def _numbered(self, name: str) -> Any:
         def call(*arguments: Any, **options: Any) -> Any:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from tuiprobe.compare.concept_overlap import RANDOM, concept_overlaps
 
 from tests.report.samples import report
 from tests.report.test_concept_sections import concept_set
-from tuiprobe.compare.concept_overlap import RANDOM, concept_overlaps
 from tuiprobe.compare.differences import compare, comparison_markdown
 from tuiprobe.probes.concepts.compute import probe_concepts
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.results import NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
 
-HEAD = HeadArrays(np.eye(6, dtype=np.float32)[:4] * [[4], [3], [2], [1]])
+HEAD = HeadArrays(np.diag([4, 3, 2, 1]).astype(np.float32) @ np.eye(4, 6, dtype=np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_shared_and_own_concepts_by_family(first: Concepts) -> None:
     one, other = encoding(first, "dog", "sky"), encoding(first, "sky", "=red|")
     overlaps = concept_overlaps(one, other)
     assert RANDOM not in [o.family for o in overlaps]
-    assert len(overlaps) == len(first.families) - 1
+    assert len(overlaps) == len(first.families) - 1  # type: ignore[arg-type]
     for overlap in overlaps:
         assert (overlap.shared, overlap.first_only, overlap.second_only) == (
             ("sky",), ("dog",), ("=red|",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ from tuiprobe.run.directory import RunDir
 
 
 def run(
-    number: int, kurtosis: float, shift: float, *, baseline: str = "standard", **model: object
+    number: int, kurtosis: float, shift: float, *, baseline: str = "standard", **model: Any
 ) -> Report:
     """A report with planted kurtosis and shift accuracy; each number is another encoder."""
     head, one = one_hot()
@@ -42,7 +43,7 @@ def run(
     return plain.model_copy(update={"model": about, "outliers": outliers})
 
 
-def rising(count: int, **model: object) -> dict[str, Report]:
+def rising(count: int, **model: Any) -> dict[str, Report]:
     return {
         f"{model.get('architecture', 'x')}-{i}": run(
             1000 * len(model) + i, 3.0 + i, 0.30 + 0.02 * i, **model

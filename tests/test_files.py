@@ -149,7 +149,7 @@ def test_a_failed_write_leaves_the_old_file(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(files.os, call, full)
+        patch.setattr(os, call, full)
         with pytest.raises(RunError, match="No space left"):
             file.write_bytes(b"new")
     assert file.read_text() == "old"

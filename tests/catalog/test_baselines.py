@@ -181,8 +181,8 @@ def test_lines_on_a_shifts_own_classes_are_those_of_the_table() -> None:
     line = fit("standard", moved, ("imagenet_r",))
     kept = [r for r in chosen if r.own_classes["imagenet_r"] and r.shifts["imagenet_r"]]
     expected = linregress(
-        [logit(r.own_classes["imagenet_r"]) for r in kept],
-        [logit(r.shifts["imagenet_r"]) for r in kept],
+        [logit(r.own_classes["imagenet_r"]) for r in kept],  # type: ignore[arg-type]
+        [logit(r.shifts["imagenet_r"]) for r in kept],  # type: ignore[arg-type]
     )
     assert line.n == len(kept) > 60
     assert (line.a, line.b) == pytest.approx((expected.slope, expected.intercept))

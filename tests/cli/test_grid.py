@@ -9,6 +9,7 @@ import tuiprobe.measure.run
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import RunError
 from tuiprobe.measure.stages import Outcome
+from tuiprobe.run.directory import RunDir
 
 GRID = """
 data = "miniature:val"
@@ -92,7 +93,7 @@ def test_an_interrupt_ends_the_grid_with_what_there_is(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     def run(spec, *, runs: Path, **_: object) -> Outcome:
-        directory = tuiprobe.run.directory.RunDir(runs / "x")
+        directory = RunDir(runs / "x")
         return Outcome(directory, complete=False, merged=False, resumed=0, untrained=False)
 
     monkeypatch.setattr(tuiprobe.measure.run, "run", run)

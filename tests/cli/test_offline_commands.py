@@ -31,7 +31,7 @@ def hook(event, arguments):
     if event in ("socket.connect", "socket.bind") and arguments[0].family != socket.AF_UNIX:
         opened.append([event, str(arguments)])
 sys.addaudithook(hook)
-from tuiprobe.cli import run_cli
+from tuiprobe.cli.app import run_cli
 said = []
 for arguments in json.loads(sys.stdin.read()):
     out, err = io.StringIO(), io.StringIO()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,12 +43,10 @@ def test_what_is_measured_unasked(
 
 
 def test_the_user_comes_before_the_suite(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     tree = write_tree(tmp_path / "broden1_224")
     suite = replace(load_suite("miniature:val"), concepts=f"broden:{tree}")
     spec = make_spec("mini_clip", "miniature:val", {})
     assert add_concepts(suite, spec).concept_set == "broden1_224"
     for source, name in (("none", None), ("miniature", "concepts")):
-        chosen = spec.model_copy(update={"concepts": source})
+        chosen = replace(spec, concepts=source)
         assert add_concepts(suite, chosen).concept_set == name

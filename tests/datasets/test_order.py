@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from tuiprobe.datasets import Sample
 from tuiprobe.datasets.order import processing_order
 
 
-def samples_of(labels: list[int | None]) -> list[Sample]:
+def samples_of(labels: Sequence[int | None]) -> list[Sample]:
     return [Sample(i, f"{i}.png", label) for i, label in enumerate(labels)]
 
 
@@ -16,14 +18,14 @@ labels = st.lists(st.one_of(st.none(), st.integers(0, 5)), min_size=1, max_size=
 
 
 @given(labels, st.integers(-(2**40), 2**40))
-def test_the_order_is_a_permutation(labels: list[int | None], seed: int) -> None:
+def test_the_order_is_a_permutation(labels: Sequence[int | None], seed: int) -> None:
     order = processing_order(samples_of(labels), seed)
     assert sorted(order.tolist()) == list(range(len(labels)))
 
 
 @given(labels, st.integers(0, 100), st.floats(0, 1))
 def test_every_prefix_holds_every_class_in_proportion(
-    labels: list[int | None], seed: int, part: float
+    labels: Sequence[int | None], seed: int, part: float
 ) -> None:
     order = processing_order(samples_of(labels), seed)
     n = round(part * len(labels))

@@ -24,7 +24,7 @@ def add(tar: tarfile.TarFile, name: str, content: bytes = b"", **fields: object)
     tar.addfile(info, io.BytesIO(content))
 
 
-def tar_of(write: Callable[[tarfile.TarFile], None], format: int = tarfile.PAX_FORMAT) -> bytes:
+def tar_of(write: Callable[[tarfile.TarFile], object], format: int = tarfile.PAX_FORMAT) -> bytes:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w", format=format) as tar:
         write(tar)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -55,7 +56,7 @@ def write_pictures(root: Path, count: int, classes: int = 3) -> None:
 def tuiprobe(tmp_path: Path) -> Run:
     """Returns a function that runs the program in an empty folder."""
 
-    def run(*arguments: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command(*arguments), cwd=tmp_path, capture_output=True, text=True, **options
         )

@@ -142,10 +142,10 @@ def test_runs_without_a_head_or_with_damage_say_so(tmp_path: Path) -> None:
     path = run.features_file("val")
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    path.write_bytes(bytes(content))
     with pytest.raises(DamagedFileError, match="checksum"):
         ablate(run, Question((3,), ()))
-    path.write_bytes(content[: len(content) // 2])
+    path.write_bytes(bytes(content[: len(content) // 2]))
     with pytest.raises(DamagedFileError, match="damaged"):
         ablate(run, Question((3,), ()))
     narrow = {"features": h[:, 1:], "ids": np.arange(N)}
@@ -205,7 +205,7 @@ def test_paired_intervals_cover_the_difference() -> None:
 def test_the_command_prints_lines_or_json_and_needs_no_torch(planted: RunDir) -> None:
     def run(*more: str) -> subprocess.CompletedProcess[str]:
         code = (
-            "import sys\nfrom tuiprobe.cli import run_cli\n"
+            "import sys\nfrom tuiprobe.cli.app import run_cli\n"
             f"code = run_cli(['reprobe', {str(planted.path)!r}, *{more!r}])\n"
             "assert 'torch' not in sys.modules\nsys.exit(code)"
         )

@@ -9,6 +9,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +230,7 @@ def test_an_image_replaced_before_it_is_measured_is_measured_as_it_is(tmp_path: 
 def test_an_image_replaced_while_the_run_goes_ends_it_by_name(tmp_path: Path, workers: int) -> None:
     source = f"imagefolder:{write_images(tmp_path / 'data')}"
     plan = plan_of(source)
-    plan = Plan(**{**vars(plan), "spec": plan.spec.model_copy(update={"workers": workers})})
+    plan = Plan(**{**vars(plan), "spec": replace(plan.spec, workers=workers)})
     run = Resumed(plan, tmp_path / "run")
     path = in_order(plan, LATE + 2)
     path.write_bytes(encoded(99, "BMP"))

@@ -176,7 +176,7 @@ def test_a_stopped_run_builds_no_head(tmp_path: Path) -> None:
     assert "stopped before the head was built" in str(read_head(run))
     assert clip.seen == 0
     write_head(plan(clip, data), run, lambda event: None)
-    head, answers = read_head(run)  # type: ignore[misc]
+    head, answers = read_head(run)  # type: ignore[misc, str-unpack]
     assert head.weight.shape == (2, WIDTH)
     assert answers["val"].tolist() == [0, 1]
 
@@ -204,7 +204,7 @@ def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> No
     named = plan(clip, flat, classes=lines(tmp_path / "c", "cat", "dog"))
     run = RunDir(tmp_path / "run")
     write_head(named, run, lambda event: None)
-    head, answers = read_head(run)  # type: ignore[misc]
+    head, answers = read_head(run)  # type: ignore[misc, str-unpack]
     assert head.weight.shape == (2, WIDTH)
     assert answers == {}
 
@@ -346,3 +346,12 @@ def test_one_run_answered_with_two_heads(
     assert again.spec["head"] == str(tmp_path / "h.safetensors")
     with pytest.raises(TuiprobeError, match="0 are left for 3 classes"):
         tuiprobe.probe(SMALL, f"imagefolder:{pictures}", head="probe", **{**options, "sample": 0})
+
+
+@pytest.mark.parametrize("left", ["", "[]", "{}", '{"sequence": "x"}', "[" * 100_000])
+def test_a_damaged_live_file_does_not_stop_a_head(left: str, tmp_path: Path) -> None:
+    (tmp_path / "live").mkdir()
+    (tmp_path / "live/0.json").write_text(left)
+    directory = RunDir(tmp_path)
+    HeadProgress(directory, 0, "classes", lambda event: None, lambda: None)(1, 2)
+    assert directory.live_file(0, "json").read_json()["sequence"] == 1

@@ -44,7 +44,7 @@ def truth(directory: Path) -> tuple[torch.Tensor, int]:
     with torch.inference_mode():
         rows = []
         for name in miniature.class_names():
-            prompts = tokenizer([t.replace("{}", name) for t in card["templates"]])
+            prompts = tokenizer([t.replace("{}", name) for t in card["templates"]])  # type: ignore[misc]
             text = model.encode_text(prompts).double()
             text = (text / text.norm(dim=1, keepdim=True)).mean(0)
             rows.append(text / text.norm())

@@ -163,11 +163,11 @@ def test_a_shard_of_another_fingerprint_is_refused_at_the_merge_unless_mixed(
 
 
 def during(
-    monkeypatch: pytest.MonkeyPatch, act: Callable[[], None], *, before: bool = False
+    monkeypatch: pytest.MonkeyPatch, act: Callable[[], object], *, before: bool = False
 ) -> None:
     """Lets something happen once, while the engine publishes (or before it takes) a shard."""
     place = "take" if before else "publish"
-    real, done = getattr(extract.Extraction, place), []
+    real, done = getattr(extract.Extraction, place), list[object]()
 
     def step(self: extract.Extraction, *more: object) -> None:
         if before and not done:

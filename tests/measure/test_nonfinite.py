@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def estimates(found: object, path: str = "") -> dict[str, Estimate]:
     if isinstance(found, dict):
         if found.keys() >= {"value", "low", "high", "n", "method"}:
             return {path: Estimate.model_validate(found)}
-        parts = found.items()
+        parts: Iterable[tuple[object, object]] = found.items()
     else:
         parts = enumerate(found) if isinstance(found, list | tuple) else ()
     return {k: v for name, part in parts for k, v in estimates(part, f"{path}.{name}").items()}

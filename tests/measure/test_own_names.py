@@ -46,7 +46,7 @@ def test_objectnet_is_answered_by_imagenets_rows_and_by_its_own_names(tmp_path: 
     model, tokenizer, _ = miniature.build("mini_clip")
     with torch.inference_mode():
         names = [OBJECTNET[folder][0] for folder in sorted(OBJECTNET)]
-        rows = model.encode_text(tokenizer([TEMPLATE.replace("{}", n) for n in names])).double()
+        rows = model.encode_text(tokenizer([TEMPLATE.replace("{}", n) for n in names])).double()  # type: ignore[misc]
     stored, _ = read_arrays(run.features_file("objectnet"))
     guess = (stored["features"] @ (rows / rows.norm(dim=1, keepdim=True)).numpy().T).argmax(1)
     labels = np.repeat(np.arange(3), 4)[stored["ids"]]  # four images a class, by path

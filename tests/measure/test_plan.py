@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tuiprobe.models import load_encoder
 from tuiprobe.spec import RunSpec
 
 
-def plan_of(checkpoint: Path, data: Path, **changes: object) -> Plan:
+def plan_of(checkpoint: Path, data: Path, **changes: Any) -> Plan:
     source = f"imagefolder:{data}"
     spec = RunSpec(model=SMALL, checkpoint=str(checkpoint), data=source, **changes)
     return make_plan(spec, load_encoder(SMALL, checkpoint=checkpoint), load_suite(source))

@@ -106,7 +106,7 @@ def test_the_published_accuracy_is_found_again(published: float, tmp_path: Path)
     assert data.opened == SAMPLE == 500
     checks = {check.name: check for check in read_preflight(directory)}
     answer = checks["known answer"]
-    hits = sum(data.answer(s) == s.label for s in sample_of(data))
+    hits = sum(data.answer(s) == s.label for s in sample_of(data))  # type: ignore[arg-type]
     interval = binomtest(hits, 500).proportion_ci(0.95, method="wilson")
     assert answer.status == "pass"
     expected = f"accuracy {hits / 500:.3f} ({interval.low:.3f} to {interval.high:.3f}) on 500"
@@ -129,12 +129,12 @@ def test_another_accuracy_ends_the_run(published: float, tmp_path: Path) -> None
 def test_other_weights_sizes_and_samples_have_no_known_answer(tmp_path: Path) -> None:
     one, data = encoder(), ImageNet(0.5)
     one.weights = WeightsInfo(kind="checkpoint", source="mine.pt", digest="d")
-    assert check_answer(one, data, None, None).status == "skip"
+    assert check_answer(one, data, None, None).status == "skip"  # type: ignore[arg-type]
     one = encoder()
     one.preprocessing = one.preprocessing.model_copy(update={"size": (97, 97)})
-    assert check_answer(one, data, None, None).status == "skip"
+    assert check_answer(one, data, None, None).status == "skip"  # type: ignore[arg-type]
     data.samples = data.samples[:49_999]
-    assert check_answer(encoder(), data, None, None).status == "skip"
+    assert check_answer(encoder(), data, None, None).status == "skip"  # type: ignore[arg-type]
     assert data.opened == 0
 
 

@@ -30,7 +30,7 @@ def slow(*arguments, **options):
     time.sleep(600)
 if real is not None:
     setattr(stages, name, slow)
-from tuiprobe.cli import run_cli
+from tuiprobe.cli.app import run_cli
 sys.exit(run_cli(sys.argv[1:]))
 """
 """The program, but a stage takes long, and a process that hangs is ended sooner."""
@@ -240,6 +240,15 @@ def ask(number: signal.Signals) -> None:
     time.sleep(0.01)  # the handler runs between two steps of the interpreter
 
 
+@pytest.fixture
+def python_handlers() -> Iterator[None]:
+    """Python's own handler of Ctrl-C, which a shell takes from what it starts in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("python_handlers")
 def test_from_python_a_request_raises_at_once_where_nothing_is_measured() -> None:
     with listening() as signals:
         with listening() as inner:

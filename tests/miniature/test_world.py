@@ -1,6 +1,7 @@
 import hashlib
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_words_of_a_class_belong_to_no_other_class() -> None:
 
 
 def test_sets_show_what_they_are_for() -> None:
-    def scenes(name: str) -> list[world.Scene]:
+    def scenes(name: str) -> list[Any]:
         return [world.scene(name, i) for i in range(0, world.size(name), 20)]
 
     assert {s.style for s in scenes("val")} == {"photo"}

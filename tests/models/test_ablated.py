@@ -94,7 +94,7 @@ def test_a_tensor_that_others_read_is_not_changed() -> None:
 
 def test_a_derived_tap_cannot_be_ablated_and_says_so() -> None:
     holder = encoder()
-    derived = Probe(holder.tower.last, lambda out: out * 2)  # type: ignore[arg-type, operator]
+    derived = Probe(holder.tower.last, lambda out: out * 2)  # type: ignore[arg-type, return-value]
     holder._probes = {"doubled": derived}
     holder.ablate("doubled", (0,))
     with pytest.raises(UsageError, match="ablate the layer before it"):

@@ -207,7 +207,7 @@ def test_published_weights_of_a_preset_are_known_by_any_name(
         return load_encoder(spec, checkpoint=checkpoint).training
 
     def build(request: from_timm.Request, **_: object) -> SimpleNamespace:
-        architecture, _, tag = request.architecture.partition(".")
+        architecture, _dot, tag = request.architecture.partition(".")
         kind = "pretrained" if request.checkpoint is None else "checkpoint"
         return SimpleNamespace(
             name=request.name, loader="timm", architecture=architecture, tag=tag,

@@ -1,5 +1,7 @@
 """Taps: layouts known by construction, refusals with their reason, and what watch hands over."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -179,7 +181,7 @@ def test_half_precision_embeddings_are_float32() -> None:
     assert next(net.module.parameters()).dtype == torch.bfloat16
 
 
-def vars_of(net: Encoder) -> dict[str, object]:
+def vars_of(net: Encoder) -> dict[str, Any]:
     names = ["name", "architecture", "representation", "width", "weights", "preprocessing"]
     parts = {name: getattr(net, name) for name in [*names, "module", "preprocess"]}
     return {**parts, "forward": net.module}

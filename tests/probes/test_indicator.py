@@ -13,8 +13,8 @@ def point(x, y, backbone="RN50", kind="projected", zero_shot=True):
 def clusters(seed, n=12):
     """Two clusters that differ in both figures and are unrelated within."""
     rng = np.random.default_rng(seed)
-    low = [point(*rng.normal(0, 1, 2), "RN50", "pooled", False) for _ in range(n)]
-    return low + [point(*(rng.normal(0, 1, 2) + 4), "RN50", "projected") for _ in range(n)]
+    low = [point(*rng.normal(0, 1, 2), "RN50", "pooled", False) for _ in range(n)]  # type: ignore[call-arg]
+    return low + [point(*(rng.normal(0, 1, 2) + 4), "RN50", "projected") for _ in range(n)]  # type: ignore[call-arg]
 
 
 def test_two_unrelated_clusters_correlate_pooled_and_not_within():

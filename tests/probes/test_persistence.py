@@ -3,7 +3,7 @@ import pytest
 
 from tests.probes.planted import gaussian, moving, persistent, shares, sparse
 from tuiprobe.probes.inputs import ShardSums
-from tuiprobe.probes.outliers import persistence
+from tuiprobe.probes.intervals import delete_one
 from tuiprobe.probes.outliers.persistence import from_images, from_shards, null_high
 from tuiprobe.probes.outliers.scan import scan
 
@@ -61,7 +61,7 @@ def test_jackknife_equals_brute_force_leave_one_out():
     h = persistent(1, n=15, channels=30, offset=5.0)
     s = shares(h.astype(np.float64))
     without = np.array([by_definition(np.delete(s, i, 0))[0] for i in range(15)])
-    direct = persistence.delete_one(by_definition(s)[0], without, high=1)
+    direct = delete_one(by_definition(s)[0], without, high=1)
     assert of(h).value.low == pytest.approx(direct.low, rel=1e-9)
 
 

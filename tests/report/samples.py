@@ -1,5 +1,7 @@
 """A small report with every kind of entry, for golden files and round trips."""
 
+from typing import Any
+
 from tuiprobe.probes.outliers.result import (
     ChannelImages,
     ChannelShare,
@@ -80,7 +82,7 @@ def report(**changes: object) -> Report:
     verdict = Verdict(
         outcome="present", in_grid=True, data="val", channels=(133,), reasons=("kappa > 6",)
     )
-    fields = {
+    fields: dict[str, Any] = {
         "tuiprobe": "0.1.0", "key": "cd" * 32, "spec": {"model": ["m"], "seed": 0},
         "model": model(), "data": data, "verdict": verdict, "outliers": (outliers(),),
         "fingerprint": Fingerprint(torch="2.13.0", device="cpu", isa="avx2", threads=2),

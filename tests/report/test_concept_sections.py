@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,14 +33,16 @@ def concept_set(n: int = 400) -> ConceptSet:
     )  # fmt: skip
 
 
-def filled(head: HeadArrays | None, **options: str) -> Report:
+def filled(head: HeadArrays | None, **options: Any) -> Report:
     found = probe_concepts(head, concept_set(), no_head="nothing named a head", **options)
     return report(concepts=found, not_run=())
 
 
 @pytest.fixture(scope="module")
 def with_head() -> Report:
-    return filled(HeadArrays(np.eye(6, dtype=np.float32)[:4] * [[4], [3], [2], [1]]))
+    return filled(
+        HeadArrays(np.diag([4, 3, 2, 1]).astype(np.float32) @ np.eye(4, 6, dtype=np.float32))
+    )
 
 
 def rows(full: Report, name: str) -> list[dict[str, str]]:

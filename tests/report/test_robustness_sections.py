@@ -4,13 +4,13 @@ import csv
 import io
 
 import pytest
+from tuiprobe.report.charts import charts
+from tuiprobe.report.markdown_robustness import robustness_sections
 
 from tests.report.samples import report
 from tests.report.samples_head import one_hot, robustness
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.probes.robustness.result import BaselineNotRun, OwnNames
-from tuiprobe.report.charts import charts
-from tuiprobe.report.markdown_robustness import robustness_sections
 from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
 from tuiprobe.results import Estimate, NotRun
@@ -20,13 +20,13 @@ from tuiprobe.results import Estimate, NotRun
 def found():
     plain = robustness()
     entries = list(plain.effective)
-    prediction = entries[0].prediction
+    prediction = entries[0].prediction  # type: ignore[attr-defined]
     entries.append(
-        entries[0].model_copy(
+        entries[0].model_copy(  # type: ignore[attr-defined]
             update={"axis": "own classes", "left_out": 2, "extrapolated": True, "above": True}
         )
     )
-    entries.append(entries[0].model_copy(update={"baseline": "own", "prediction": prediction}))
+    entries.append(entries[0].model_copy(update={"baseline": "own", "prediction": prediction}))  # type: ignore[attr-defined]
     own = OwnNames(data="r", head="own|names", accuracy=plain.accuracies[1])
     return plain.model_copy(
         update={

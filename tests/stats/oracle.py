@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.stats
 import torch
@@ -51,7 +53,7 @@ def check_moments(result, rows):
 def check_topk(result, rows, ids, k, largest=True):
     """Exact comparison under the total order; ids may repeat across images."""
     for c in range(rows.shape[2]):
-        best = {}
+        best: dict[int, Any] = {}
         for image, positions in zip(ids, rows[:, :, c], strict=True):
             for p, value in enumerate(positions):
                 if np.isfinite(value):

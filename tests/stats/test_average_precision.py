@@ -138,7 +138,7 @@ def test_bad_input():
     ]
     for error, message, arguments, options in cases:
         with pytest.raises(error, match=message):
-            average_precision(*arguments, **options)
+            average_precision(*arguments, **options)  # type: ignore[arg-type]
 
 
 def test_nothing_to_do():

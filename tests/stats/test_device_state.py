@@ -1,11 +1,14 @@
 """How a state lies in device memory: written here by hand, read by the native module."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+
 import tuiprobe._native as native
 
-NOTHING = {"moments": False, "largest": 0, "smallest": 0, "samples": False}
-EVERYTHING = {"moments": True, "largest": 2, "smallest": 2, "samples": True}
+NOTHING: dict[str, Any] = {"moments": False, "largest": 0, "smallest": 0, "samples": False}
+EVERYTHING: dict[str, Any] = {"moments": True, "largest": 2, "smallest": 2, "samples": True}
 
 PROGRESS = np.dtype(
     [("base", "i8"), ("images", "i8"), ("rows", "i8"), ("at", "u8"), ("room", "i8")]
@@ -73,10 +76,10 @@ def test_what_the_kernels_leave_is_read():
     assert got["images"].tolist() == [2]
     for name in MOMENTS.names:
         np.testing.assert_equal(got["moments"][name], moments[name])
-    np.testing.assert_equal(got["largest"]["values"], np.float32([[5, 3], [2, np.nan]]))
+    np.testing.assert_equal(got["largest"]["values"], np.float32([[5, 3], [2, np.nan]]))  # type: ignore[arg-type]
     assert got["largest"]["sample_ids"].tolist() == [[11, 10], [10, -1]]
     assert got["largest"]["positions"].tolist() == [[1, 0], [1, -1]]
-    np.testing.assert_equal(got["smallest"]["values"], np.float32([[-1, np.nan], [np.nan] * 2]))
+    np.testing.assert_equal(got["smallest"]["values"], np.float32([[-1, np.nan], [np.nan] * 2]))  # type: ignore[arg-type]
     samples = got["samples"]
     np.testing.assert_equal(samples["kurtosis"], [2.5, np.nan])
     np.testing.assert_equal(samples["self_share"], [0.625, np.nan])

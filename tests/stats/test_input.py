@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_wrong_values(name):
     x, options = make()
     stats = ActivationStats(3)
     with pytest.raises(ValueError, match=message):
-        stats.update(x, **options)
+        stats.update(x, **options)  # type: ignore[arg-type]
     assert stats.compute().samples.rows == 0
 
 
@@ -135,9 +136,9 @@ def test_channel_numbers_out_of_range(channels):
 
 def test_constructor_types():
     with pytest.raises(TypeError, match="channels"):
-        ChannelMoments(3.0)
+        ChannelMoments(3.0)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="k must"):
-        ChannelTopK(3, k=None)
+        ChannelTopK(3, k=None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="k must"):
         ChannelTopK(3, k=0)
     with pytest.raises(ValueError, match="device"):
@@ -199,11 +200,12 @@ def test_the_call_keeps_its_tensor_alive():
 def test_memory_lives_as_long_as_the_call_whatever_happens_to_its_tensor(monkeypatch):
     """Another thread may give the tensor other memory while the call has released the GIL."""
     stats, x = ChannelMoments(2048), torch.ones(512, 2048)
-    core, taken = stats._core, []
+    core = stats._core
+    taken: list[torch.Tensor] = []
 
     class Meanwhile:
         def update(self, *arguments):
-            x.set_()
+            x.set_()  # type: ignore[call-overload]
             gc.collect()
             taken.extend(torch.full((512, 2048), 9.0) for _ in range(8))
             core.update(*arguments)
@@ -373,7 +375,7 @@ COLUMN = st.one_of(
 def test_fuzzed_average_precision_never_crashes(shape, columns, dtype, threads, null):
     address = 0 if null else MEMORY.ctypes.data
     try:
-        found, bad = _native.average_precision(
+        found, bad = _native.average_precision(  # type: ignore[call-arg]
             address, dtype, shape, (5, 1), *columns, False, threads
         )
     except (TypeError, ValueError, OverflowError):
@@ -415,7 +417,7 @@ def test_fuzzed_labels_are_read_within_bounds(data):
 @given(st.data())
 @settings(max_examples=200, deadline=None)
 def test_fuzzed_state_of_a_device_never_crashes(data):
-    parts = {"moments": True, "largest": 2, "smallest": 1, "samples": True}
+    parts: dict[str, Any] = {"moments": True, "largest": 2, "smallest": 1, "samples": True}
     device = _native.DeviceState(channels=2, **parts)
     state = bytearray(device.empty(base=0, records=0, capacity=4))
     for at in data.draw(st.lists(st.integers(0, len(state) // 8 - 1), max_size=4)):
@@ -438,7 +440,7 @@ def test_fuzzed_construction_and_merge(options, other):
     names = ("channels", "moments", "largest", "smallest", "samples")
     small = [min(o, 9) if isinstance(o, int) else o for o in options]
     try:
-        core = _native.Accumulator(**dict(zip(names, small, strict=True)))
+        core = _native.Accumulator(**dict(zip(names, small, strict=True)))  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return
     with pytest.raises((TypeError, ValueError)):

@@ -100,7 +100,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="differ"):
         stats.merge(ActivationStats(22, k=4))
     with pytest.raises(TypeError, match="ChannelMoments"):
-        stats.merge(ChannelMoments(21))
+        stats.merge(ChannelMoments(21))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="differ"):
         ChannelTopK(3, k=2).merge(ChannelTopK(3, k=2, largest=False))
 

@@ -143,7 +143,7 @@ def test_cancelling_ends_an_engine_that_hangs(
     monkeypatch.setenv("FAULT", "load:hang")
     log = tmp_path / "run" / "log.txt"
     model = ["--headless", "--model", "py:tests.measure.faulty:build", "--workers", "0"]
-    engine = Engine([*model, "--data", f"imagefolder:{tmp_path / 'photos'}"], log)
+    engine = Engine([*model, "--data", f"imagefolder:{tmp_path / 'photos'}"], log.parent)
     wait(lambda: log.exists() and "at load" in log.read_text())
     engine.cancel()
     wait(lambda: engine.ended() is not None, 20)

@@ -25,6 +25,7 @@ async def opened(pilot, app: TuiprobeApp, run: Path) -> ExportScreen:
     app.push_screen(ExportScreen(run))
     await until(pilot, lambda: app.screen.query(ExportTable))
     await pilot.pause()
+    assert isinstance(app.screen, ExportScreen)
     return app.screen
 
 

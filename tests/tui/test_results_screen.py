@@ -24,7 +24,7 @@ from tuiprobe.tui.screens import evidence
 from tuiprobe.tui.screens.evidence import EvidenceScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.results import ResultsScreen
-from tuiprobe.tui.screens.results.outliers import figures_of
+from tuiprobe.tui.tabs.outliers import figures_of
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
@@ -176,7 +176,8 @@ async def test_evidence_shows_images_directions_and_concepts(run: Path) -> None:
             ("smallest", 1),
         ]
         first = groups[0][1][0]
-        assert first.path == run / "thumbs" / "val" / "133.jpg"
+        assert first.file is not None
+        assert first.file.path == run / "thumbs" / "val" / "133.jpg"
         assert first.name == "cats/1.jpg"
 
 

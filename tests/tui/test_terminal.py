@@ -77,7 +77,7 @@ class Terminal:
             if word in self.screen().splitlines()[before]:
                 return
             self.keys(key)
-            self.until(lambda s, row=before: self._row() != row, f"a field after line {before}")
+            self.until(lambda _, row=before: self._row() != row, f"a field after line {before}")  # type: ignore[misc]
         raise AssertionError(f"no field {word}; the screen shows:\n{self.screen()}")
 
     def _row(self) -> int:

@@ -1,1 +1,5 @@
 """A run directory to answers: every probe is asked, from files alone."""
+
+from tuiprobe.answer.report import answer
+
+__all__ = ["answer"]

@@ -12,7 +12,7 @@ from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
 from tuiprobe.models.registry import runs_foreign_code
-from tuiprobe.spec import RunSpec
+from tuiprobe.spec import run_options
 
 SHIPPED = Path(__file__).parents[1] / "catalog" / "paper.toml"
 
@@ -22,7 +22,7 @@ MAX_BYTES = 2**20
 KEYS = ("suite", "data", "output", "models", "options", "checkpoints")
 
 _OWN = {"model", "data", "checkpoint", "offline", "require_weights", "ablate"}
-_OPTIONS = tuple(name for name in RunSpec.model_fields if name not in _OWN)
+_OPTIONS = tuple(option.name for option in run_options() if option.name not in _OWN)
 _FILES = ("classes", "templates", "baseline")
 
 

@@ -20,12 +20,12 @@ from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, write_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import Measured, MeasuredRecord
+from tuiprobe.run.records import ROW_SAMPLE, Measured, MeasuredRecord
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats
 
 States = dict[str, ActivationStats]
-ROW_SAMPLE = "row_sample"
+
 _SHARD_FIELDS = ("share_sum", "share_square_sum", "images", "kurtosis_sum")
 
 

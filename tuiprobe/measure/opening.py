@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from tuiprobe.measure.head_choice import choose_head
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
-from tuiprobe.measure.stages import Stages
+from tuiprobe.measure.stages import Answer, Stages
 from tuiprobe.models import load_encoder
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.offline import go_offline
@@ -36,6 +37,7 @@ def open_run(
     runs: Path,
     fresh: bool,
     listen: Listener,
+    answer: Answer,
 ) -> Stages:
     """Returns the stages of a run whose directory stays locked until ``locks`` is closed.
 
@@ -46,6 +48,7 @@ def open_run(
         runs: Where run directories go.
         fresh: Delete what an earlier attempt left.
         listen: Told about everything that happens.
+        answer: Asks every probe what the merged run shows.
 
     Raises:
         TuiprobeError: If encoder, data or directory cannot be had.
@@ -54,7 +57,7 @@ def open_run(
     if spec.offline:
         go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
-    spec = spec.model_copy(update={"device": choose_device(spec.device, rank)})
+    spec = replace(spec, device=choose_device(spec.device, rank))
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     for said in _hidden(spec):
         listen(Event("warning", said))
@@ -70,7 +73,7 @@ def open_run(
     locks.enter_context(directory.locked(rank.lock_name))
     if fresh:
         directory.clear()
-    return Stages(plan, directory, rank, clock, listen)
+    return Stages(plan, directory, rank, clock, listen, answer)
 
 
 def _refuse_ranks(rank: Rank) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tuiprobe.checksums import read_checked, read_json, seal, write_json
-from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, Entry, parse_json
+from tuiprobe.options import OptionError, validated
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.run.directory import RunDir
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 _Record = TypeVar("_Record", bound=BaseModel)
 
+ROW_SAMPLE = "row_sample"
+"""Field of the statistics that holds sampled rows of an inner tap, float32 `[m, C]`."""
+
 _SEALED_BY = "\n# "  # before the checksum, which the reader of the table never sees
+
+_FOREIGN = "{} is no run of this version of tuiprobe: {}"
 
 _SAMPLE_FIELDS = {"id", "set", "path", "label"}
 """What a line of `samples.jsonl` holds at least; earlier versions wrote no more."""
@@ -128,7 +133,7 @@ class Measured(BaseModel):
 
 def write_spec(spec: RunSpec, directory: RunDir) -> None:
     """Publishes ``spec.json``."""
-    write_json(directory.spec_file, spec.model_dump(mode="json"))
+    write_json(directory.spec_file, spec.to_json())
 
 
 def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
@@ -142,14 +147,12 @@ def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
     if not isinstance(found, dict):
         raise DamagedFileError(f"{directory.spec_file} is no specification of a run")
     try:
-        spec = RunSpec.model_validate({**found, **changes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
-        if name not in changes:
-            raise DamagedFileError(f"{directory.spec_file}: {name}: {first['msg']}") from error
-        option = "--" + name.replace("_", "-")
-        raise UsageError(f"{option}: {first['msg']} (got {changes[name]!r})") from error
+        spec = validated(RunSpec, {**found, **changes})
+    except OptionError as error:
+        if error.name in changes:
+            raise
+        said = f"{directory.spec_file}: {error.name}: {error.cause}"
+        raise DamagedFileError(said) from error
     write_spec(spec, directory)
 
 
@@ -175,7 +178,10 @@ def read_measured(directory: RunDir) -> Measured:
 def read_spec(directory: RunDir) -> RunSpec:
     """Returns ``spec.json`` of a run; errors as :func:`read_plan`."""
     value, _ = read_json(directory.spec_file, directory.plan_file)
-    return _validated(RunSpec, directory, value)
+    try:
+        return validated(RunSpec, value)
+    except OptionError as error:
+        raise DamagedFileError(_FOREIGN.format(directory.path, error.cause)) from error
 
 
 def read_samples(directory: RunDir) -> dict[str, dict[int, SampleRecord]]:
@@ -196,9 +202,8 @@ def _validated(kind: type[_Record], directory: RunDir, value: Any) -> _Record:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        raise DamagedFileError(
-            f"{directory.path} is no run of this version of tuiprobe: {error.errors()[0]['msg']}"
-        ) from error
+        cause = error.errors()[0]["msg"]
+        raise DamagedFileError(_FOREIGN.format(directory.path, cause)) from error
 
 
 def _key_in(file: Entry, last_line: str) -> str | None:

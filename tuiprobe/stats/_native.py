@@ -25,7 +25,7 @@ def instruction_set() -> str:
     >>> instruction_set() in supported_instruction_sets()
     True
     """
-    return str(native.isa())
+    return native.isa()
 
 
 def supported_instruction_sets() -> tuple[str, ...]:
@@ -35,7 +35,7 @@ def supported_instruction_sets() -> tuple[str, ...]:
 
 def openmp_runtime() -> str:
     """Returns the file of the OpenMP runtime in use; empty if loops run on one thread."""
-    return str(native.openmp_runtime())
+    return native.openmp_runtime()
 
 
 def cuda_reason() -> str:
@@ -43,4 +43,4 @@ def cuda_reason() -> str:
 
     Native kernels serve every accumulator whose k is at most 1,024.
     """
-    return str(native.cuda_reason())
+    return native.cuda_reason()

@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from tuiprobe.compare.differences import Comparison, compare, comparison_markdown
+from tuiprobe.compare.overlap import Overlap
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
 from tuiprobe.tui.child import shown_command
@@ -22,6 +23,9 @@ from tuiprobe.tui.figures import DIM
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import RowTable
+
+LISTED = 12
+"""Things found that a line names."""
 
 
 class CompareTable(RowTable[CompareRow]):
@@ -177,14 +181,21 @@ def head(runs: list[Path], found: list[Comparison]) -> Content:
     notes = dict.fromkeys(note for one in found for note in one.notes)
     lines += [Content.styled(f"! {plain(note)}", "$warning") for note in notes]
     for letter, one in zip(LETTERS[1:], found, strict=False):
-        for data, (shared, first, second) in one.channels.items():
-            told = (
-                f"persistent ▲ on {data}: A and {letter} {_listed(shared)}, only A "
-                f"{_listed(first)}, only {letter} {_listed(second)}"
-            )
-            lines.append(inert(told))
+        for overlap in one.overlaps:
+            lines.append(inert(_overlap_text(letter, overlap)))
     return Content("\n").join(lines)
 
 
-def _listed(channels: tuple[int, ...]) -> str:
-    return ", ".join(str(channel) for channel in channels) or "none"
+def _overlap_text(letter: str, one: Overlap) -> str:
+    where = f"{one.name} on {one.data}{f', {one.place}' if one.place else ''}"
+    if one.not_comparable:
+        return f"{where}: {one.not_comparable}"
+    return (
+        f"{where}: A and {letter} {_listed(one.shared)}, only A {_listed(one.first_only)}, only "
+        f"{letter} {_listed(one.second_only)}"
+    )
+
+
+def _listed(members: tuple[str, ...]) -> str:
+    shown = ", ".join(members[:LISTED])
+    return f"{shown} and {len(members) - LISTED} more" if len(members) > LISTED else shown or "none"

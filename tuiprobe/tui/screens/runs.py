@@ -15,7 +15,7 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.report.short import short
+from tuiprobe.report.numbers import short
 from tuiprobe.run.directory import RunDir, delete_run
 from tuiprobe.run.listing import SORTS, RunRow, list_runs, matches
 from tuiprobe.tui.screens.base import ProbeScreen
