@@ -30,6 +30,10 @@ from tuiprobe.measure.shards import split_into_shards
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models import Head
 from tuiprobe.models.heads import TextTower, zero_shot_head
+from tuiprobe.probes.preflight.result import Preflight
+from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.results.preflight import PreflightCheck
+from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 from tuiprobe.spec import RunSpec
@@ -232,9 +236,9 @@ def test_another_choice_has_another_digest() -> None:
 
 def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: Path) -> None:
     save_file({"weight": torch.eye(3, WIDTH)}, tmp_path / "h.safetensors")
-    options = {"head": str(tmp_path / "h.safetensors")}
+    options: dict[str, Any] = {"head": str(tmp_path / "h.safetensors")}
 
-    def chosen(*folders: str, **more: str) -> HeadChoice:
+    def chosen(*folders: str, **more: Any) -> HeadChoice:
         return choose_head(plan(classifier(2), images(folders), **options, **more))
 
     equal = chosen("cat", "cow", "fire_truck")
@@ -248,7 +252,7 @@ def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: P
 
 def test_a_head_of_other_peoples_thousand_classes_is_not_imagenets(tmp_path: Path) -> None:
     save_file({"weight": torch.eye(1000, WIDTH) + 1}, tmp_path / "h.safetensors")
-    options = {"head": str(tmp_path / "h.safetensors")}
+    options: dict[str, Any] = {"head": str(tmp_path / "h.safetensors")}
     own = [f"class {i:04}" for i in range(1000)]
     choice = choose_head(plan(classifier(2), images(own, each=1), **options))
     assert (choice.classes, choice.assumed) == (tuple(own), True)
@@ -270,6 +274,11 @@ def test_a_run_with_a_head_without_class_names(
     save_file({"weight": weight}, tmp_path / "four.safetensors")
     source = f"imagefolder:{pictures}"
 
+    def head_rows(report: Report) -> list[PreflightCheck]:
+        checks = report.part(Preflight)
+        assert checks is not None
+        return [one for one in checks.checks if one.name == "head rows"]
+
     three = tuiprobe.probe(SMALL, source, head=str(tmp_path / "three.safetensors"), **options)
     (place,) = (tmp_path / "run" / "features").iterdir()
     h = load_file(place / "images.safetensors")
@@ -277,20 +286,22 @@ def test_a_run_with_a_head_without_class_names(
     labels = {row["id"]: row["label"] for row in rows}
     y = np.array([labels[i] for i in h["ids"].tolist()])
     right = (h["features"] @ weight[:3].numpy().T).argmax(1) == y
-    assert three.robustness is not None
-    assert three.robustness.accuracies[0].top1.value == pytest.approx(right.mean())
+    found = three.part(Robustness)
+    assert found is not None
+    assert found.accuracies[0].top1.value == pytest.approx(right.mean())
     said = "the head's 3 rows have no class names; they are taken for the 3 classes in label order"
-    (check,) = [one for one in three.preflight if one.name == "head rows"]
+    (check,) = head_rows(three)
     assert (check.status, check.detail) == ("warn", said)
     assert "--classes FILE" in check.fix
     assert said in (tmp_path / "run" / "report.md").read_text()
 
     four = tuiprobe.probe(SMALL, source, head=str(tmp_path / "four.safetensors"), **options)
-    assert four.robustness is None
-    (part,) = [one for one in four.not_run if one.part == "robustness"]
-    assert "the head has 4 rows without class names and" in part.reason
-    assert "has 3 classes; name the rows by --classes FILE" in part.reason
-    (check,) = [one for one in four.preflight if one.name == "head rows"]
+    part = four.part_of("robustness")
+    assert part is not None
+    assert part.not_run is not None
+    assert "the head has 4 rows without class names and" in part.not_run
+    assert "has 3 classes; name the rows by --classes FILE" in part.not_run
+    (check,) = head_rows(four)
     assert (check.status, "no accuracy can be given" in check.detail) == ("warn", True)
 
 

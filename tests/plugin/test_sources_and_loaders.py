@@ -35,7 +35,8 @@ def test_a_run_from_the_command_line(stranger: Path, typed: Typed, tmp_path: Pat
     plan = json.loads((tmp_path / "run" / "plan.json").read_text())
     assert plan["sets"][0]["found"] == 36
     # The colour of each picture is its class, and the head reads it off: all right.
-    assert report["robustness"]["accuracies"][0]["top1"]["value"] == 1
+    (part,) = [one for one in report["parts"] if one["probe"] == "robustness"]
+    assert part["result"]["accuracies"][0]["top1"]["value"] == 1
     # Where the package is not installed, the run opens and is answered again from its files.
     again = typed(None, "reprobe", "run")
     assert again.returncode == 0, again.stderr

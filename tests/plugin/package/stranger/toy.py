@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def load(wanted: Wanted) -> Encoder:
-    from stranger.towers import build
+    from .towers import build
 
     return build(int(wanted.rest))
 
