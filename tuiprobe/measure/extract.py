@@ -149,7 +149,7 @@ class Extraction:
         arrays["images"] = np.array(current.seen, dtype=np.int64)
         arrays["digests"] = np.frombuffer(current.digests, np.uint8).reshape(-1, DIGEST_BYTES)
         metadata = {
-            "key": self._plan.key,
+            "key": self._plan.set_keys[shard.set_name],
             "place": f"{shard.set_name} {shard.number}",
             "fingerprint": self._fingerprint.model_dump_json(),
             "pieces": str(self._pieces),

@@ -6,7 +6,7 @@ A shard is checked by the same rule when a run is resumed and when it is merged,
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,13 +30,13 @@ class ShardReader:
 
     Attributes:
         directory: The run directory.
-        key: The run's key.
+        keys: By set name, the key that its shards must carry.
         fingerprint: Of this process.
         mix: Accept shards made under another fingerprint.
     """
 
     directory: RunDir
-    key: str
+    keys: Mapping[str, str]
     fingerprint: Fingerprint
     mix: bool = False
 
@@ -52,8 +52,8 @@ class ShardReader:
             arrays, metadata = read_arrays(file)
         except DamagedFileError as error:
             raise UnusableShardError(str(error)) from error
-        if metadata.get("key") != self.key:
-            raise UnusableShardError(f"{file} belongs to another run")
+        if metadata.get("key") != self.keys[shard.set_name]:
+            raise UnusableShardError(f"{file} belongs to another run or other images")
         try:
             found = Fingerprint.model_validate_json(metadata["fingerprint"])
             skipped = {int(i) for i, _ in parse_json(metadata["skipped"])}

@@ -93,7 +93,7 @@ class Stages:
         self.plan, self._directory, self._rank = plan, directory, rank
         self._clock, self._outside, self._answer = clock, listen, answer
         self._fingerprint = current_fingerprint(plan.spec.device)
-        self._reader = ShardReader(directory, plan.key, self._fingerprint)
+        self._reader = ShardReader(directory, plan.set_keys, self._fingerprint)
         self._stop = StopRequest(directory.cancel_file)
         self.missing: list[Shard] = []
         self._inventory = Inventory((), 0, 0)

@@ -44,7 +44,12 @@ class TapRecord(BaseModel):
 
 
 class SetRecord(BaseModel):
-    """One set of images as planned; `published` is that of :class:`tuiprobe.datasets.Suite`."""
+    """One set of images as planned.
+
+    Attributes:
+        published: As in :class:`tuiprobe.datasets.Suite`.
+        key: The key that its shards carry; None in runs of earlier versions, where it is the run's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,6 +61,7 @@ class SetRecord(BaseModel):
     classes: tuple[str, ...]
     notes: tuple[str, ...]
     published: str | None = None
+    key: str | None = None
 
 
 class PlanRecord(BaseModel):

@@ -128,7 +128,7 @@ def _figures(taps: tuple[Outliers, ...], first: str) -> Iterator[NamedFigure]:
     for one in taps:
         leading = one.final and one.data == first
         for id, figure in figures_in(one):
-            yield _named(one, id, NAMES[id], figure, leading)
+            yield _named(one, id, NAMES.get(id, id), figure, leading)
         if isinstance(one.persistent, PersistentChannels):
             yield _named(one, "persistent_channels", "persistent channels", _count(one), leading)
 
