@@ -40,23 +40,24 @@ def answer(directory: RunDir) -> Report:
     for probe in known.in_order():
         try:
             results[probe.id] = _result(probe, run, results)
-            parts[probe.id] = _part(probe, results[probe.id], subject)
+            parts[probe.id] = part(probe, results[probe.id], subject)
         except Exception as error:
             if probe.id in BUILT_IN:
                 raise
             reason = f"the probe failed with {type(error).__name__}: {error}"
             results[probe.id] = NotRun(reason=reason)
-            parts[probe.id] = _part(probe, results[probe.id], subject)
+            parts[probe.id] = part(probe, results[probe.id], subject)
     ordered = tuple(parts[one.id] for one in known.probes)
     measured = run.measured.sets
+    partial = not _complete(run.plan, measured)
     return Report(
-        title=_title(run.plan, run.images, measured, ordered),
+        title=title(run.plan.model, run.images, ordered, partial=partial),
         tuiprobe=__version__,
         key=run.plan.key,
         spec=run.spec.to_json(),
         model=run.plan.model,
         data=run.data,
-        partial=not _complete(run.plan, measured),
+        partial=partial,
         fingerprint=next(iter(measured.values())).fingerprints[0],
         parts=ordered,
         probe_key=_probe_key(run),
@@ -90,7 +91,8 @@ def _result(
     return result
 
 
-def _part(probe: Probe[Any, Any], result: ProbeResult | NotRun, subject: Subject) -> Part:
+def part(probe: Probe[Any, Any], result: ProbeResult | NotRun, subject: Subject) -> Part:
+    """Returns what a report keeps of a result: itself, its description, and everything named."""
     if isinstance(result, NotRun):
         return Part(probe=probe.id, title=probe.title, not_run=result.reason, remedy=result.remedy)
     named = probe.named(result)
@@ -117,19 +119,16 @@ def _probe_key(run: RunReader) -> str:
     return content_key(content)
 
 
-def _title(
-    plan: PlanRecord,
-    data: tuple[DataSet, ...],
-    measured: Mapping[str, MeasuredRecord],
-    parts: tuple[Part, ...],
+def title(
+    model: Model, data: tuple[DataSet, ...], parts: tuple[Part, ...], *, partial: bool = False
 ) -> str:
-    """What was probed, on what, and what a reader must know first."""
-    said = _subject(plan.model, data)
+    """Returns what was probed, on what, and what a reader must know first."""
+    said = _subject(model, data)
     clauses = [one.section.clause for one in parts if one.section and one.section.clause]
-    if plan.model.weights.kind == "untrained":
+    if model.weights.kind == "untrained":
         clauses = ["random weights"]
-    title = f"{said}: {', '.join(clauses)}" if clauses else said
-    return title if _complete(plan, measured) else f"PARTIAL: {title}"
+    whole = f"{said}: {', '.join(clauses)}" if clauses else said
+    return f"PARTIAL: {whole}" if partial else whole
 
 
 def _subject(model: Model, data: tuple[DataSet, ...]) -> str:

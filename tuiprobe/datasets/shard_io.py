@@ -21,14 +21,88 @@ SCHEMES = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "hf")
 """URL schemes that are followed. ``pipe:`` is a shell; chains (``simplecache::``) hide another."""
 
 MAX_PLACES = 100_000
+MAX_LETTERS = 64 * 2**20
+"""Letters of all places together that a pattern with braces names."""
 
 MAX_LOOKED_AT = 1_000_000
-"""Files and folders that one search looks at."""
+"""Files and folders that one search looks at, whatever the number of its patterns."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _WILD = re.compile(r"[*?[]")
+
+
+class FileSearch:
+    """Searches for files; all that one object looks at is counted together."""
+
+    def __init__(self) -> None:
+        self._pattern, self._looked_at = Path(), 0
+
+    def find(self, root: Path, parts: Sequence[str]) -> list[str]:
+        """Returns the files below a folder that the parts of a pattern match.
+
+        As in a shell, with ``**`` for any number of folders, none of them hidden or a link. Every
+        folder is looked at once for each part of the pattern, however many ways lead to it.
+
+        Raises:
+            DataError: If there is too much to look at.
+        """
+        self._pattern = root / "/".join(parts)
+        folders = [str(root).rstrip("/")]
+        for part in parts[:-1]:
+            if part == "**":
+                folders = list(self._all_below(folders))
+            else:
+                folders = list(self._named(folders, part, os.path.isdir))
+        if parts[-1] == "**":
+            return list(self._named(list(self._all_below(folders)), "*", os.path.isfile))
+        return list(self._named(folders, parts[-1], os.path.isfile))
+
+    def _named(self, folders: list[str], part: str, fits: Callable[[str], bool]) -> Iterator[str]:
+        name, hidden = re.compile(fnmatch.translate(part)), part.startswith(".")
+        for folder in folders:
+            if not _WILD.search(part):
+                self._count()
+                if fits(f"{folder}/{part}"):
+                    yield f"{folder}/{part}"
+                continue
+            for entry in self._entries(folder):
+                if name.match(entry.name) and hidden == entry.name.startswith("."):
+                    path = f"{folder}/{entry.name}"
+                    if fits(path):
+                        yield path
+
+    def _all_below(self, folders: list[str]) -> Iterator[str]:
+        """Yields these folders and all below them, each once."""
+        waiting, seen = list(folders), set(folders)
+        while waiting:
+            folder = waiting.pop()
+            yield folder
+            for entry in self._entries(folder):
+                path = f"{folder}/{entry.name}"
+                if entry.name.startswith(".") or path in seen:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    seen.add(path)
+                    waiting.append(path)
+
+    def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder or "/") as entries:
+                for entry in entries:
+                    self._count()
+                    yield entry
+        except OSError:  # as in a shell, what may not be listed matches nothing
+            return
+
+    def _count(self) -> None:
+        self._looked_at += 1
+        if self._looked_at > MAX_LOOKED_AT:
+            raise DataError(
+                f"{self._pattern} takes a look at more than {MAX_LOOKED_AT:,} files "
+                "and folders; name the folder of the shards more closely"
+            )
 
 
 def expand(pattern: str) -> list[str]:
@@ -42,8 +116,9 @@ def expand(pattern: str) -> list[str]:
         DataError: If a scheme is not allowed, or a local pattern matches no file.
     """
     places: list[str] = []
+    search = FileSearch()
     for one in expand_braces(pattern):
-        places += [one] if is_url(one) else _local(one)
+        places += [one] if is_url(one) else _local(one, search)
     return sorted(dict.fromkeys(places), key=os.fsencode)
 
 
@@ -58,8 +133,12 @@ def expand_braces(pattern: str) -> list[str]:
     found, end = [""], 0
     for match in _BRACES.finditer(pattern):
         items = _items(match[1])
-        if len(items) * len(found) > MAX_PLACES:
-            raise DataError(f"{pattern!r} names more than {MAX_PLACES:,} shards")
+        count = len(items) * len(found)
+        if count > MAX_PLACES or count * len(pattern) > MAX_LETTERS:
+            raise DataError(
+                f"{pattern[:200]!r} names more than {MAX_PLACES:,} shards, or more than "
+                f"{MAX_LETTERS:,} letters"
+            )
         before = pattern[end : match.start()]
         found = [one + before + item for one in found for item in items]
         end = match.end()
@@ -98,88 +177,19 @@ def is_url(place: str) -> bool:
     return True
 
 
-def _local(pattern: str) -> list[str]:
+def _local(pattern: str, search: FileSearch) -> list[str]:
     path = Path(pattern).expanduser().absolute()
     if path.is_dir():
-        found = find_files(path, ["*.tar"])
+        found = search.find(path, ["*.tar"])
         if not found:
             raise DataError(f"{path} holds no *.tar file")
         return found
     if path.exists():
         return [str(path)]
-    found = find_files(Path("/"), path.parts[1:])
+    found = search.find(Path("/"), path.parts[1:])
     if not found:
         raise DataError(f"{path} does not exist, and matches no file")
     return found
-
-
-def find_files(root: Path, parts: Sequence[str]) -> list[str]:
-    """Returns the files below a folder that the parts of a pattern match.
-
-    As in a shell, with ``**`` for any number of folders, none of them hidden or a link. Every
-    folder is looked at once for each part of the pattern, however many ways lead to it.
-
-    Raises:
-        DataError: If there is too much to look at.
-    """
-    return _Search(root / "/".join(parts)).matches(str(root), parts)
-
-
-class _Search:
-    def __init__(self, pattern: Path) -> None:
-        self._pattern, self._looked_at = pattern, 0
-
-    def matches(self, root: str, parts: Sequence[str]) -> list[str]:
-        folders = [root.rstrip("/")]
-        for part in parts[:-1]:
-            if part == "**":
-                folders = list(self._all_below(folders))
-            else:
-                folders = list(self._named(folders, part, os.path.isdir))
-        if parts[-1] == "**":
-            return list(self._named(list(self._all_below(folders)), "*", os.path.isfile))
-        return list(self._named(folders, parts[-1], os.path.isfile))
-
-    def _named(self, folders: list[str], part: str, fits: Callable[[str], bool]) -> Iterator[str]:
-        name, hidden = re.compile(fnmatch.translate(part)), part.startswith(".")
-        for folder in folders:
-            if not _WILD.search(part):
-                if fits(f"{folder}/{part}"):
-                    yield f"{folder}/{part}"
-                continue
-            for entry in self._entries(folder):
-                if name.match(entry.name) and hidden == entry.name.startswith("."):
-                    path = f"{folder}/{entry.name}"
-                    if fits(path):
-                        yield path
-
-    def _all_below(self, folders: list[str]) -> Iterator[str]:
-        """Yields these folders and all below them, each once."""
-        waiting, seen = list(folders), set(folders)
-        while waiting:
-            folder = waiting.pop()
-            yield folder
-            for entry in self._entries(folder):
-                path = f"{folder}/{entry.name}"
-                if entry.name.startswith(".") or path in seen:
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    seen.add(path)
-                    waiting.append(path)
-
-    def _entries(self, folder: str) -> Iterator[os.DirEntry[str]]:
-        try:
-            with os.scandir(folder or "/") as entries:
-                for entry in entries:
-                    self._looked_at += 1
-                    if self._looked_at > MAX_LOOKED_AT:
-                        raise DataError(
-                            f"{self._pattern} takes a look at more than {MAX_LOOKED_AT:,} files "
-                            "and folders; name the folder of the shards more closely"
-                        )
-                    yield entry
-        except OSError:  # as in a shell, what may not be listed matches nothing
-            return
 
 
 def stamp(place: str) -> str:

@@ -22,7 +22,7 @@ from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stopping import StopRequest
 from tuiprobe.measure.tap_statistics import INNER_TOP_K, MAX_ROWS, TapMeasure
 from tuiprobe.measure.unreadable import UnreadableLimit
-from tuiprobe.models import Tap
+from tuiprobe.models.taps import Tap
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, write_arrays
 from tuiprobe.run.directory import RunDir

@@ -18,8 +18,9 @@ from tuiprobe.datasets.registry import safe_name
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.globs import matches
 from tuiprobe.measure.shards import Shard, split_into_shards
-from tuiprobe.models import Encoder, Tap
 from tuiprobe.models.ablated import ablation_in_words
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.taps import Tap
 from tuiprobe.results import Model
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
 

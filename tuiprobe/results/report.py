@@ -1,9 +1,9 @@
 """The report: everything one run found, and what it was found on."""
 
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from typing import ClassVar, Final, Literal, TypeVar
 
-from pydantic import Field, JsonValue, PrivateAttr, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from tuiprobe.checksums import MEMBER, is_sealed, seal
 from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular
@@ -113,8 +113,6 @@ class Report(Frozen):
     timings: Timings = Timings()
     sha256: str | None = None
 
-    _typed: dict[str, Any] = PrivateAttr(default_factory=dict)
-
     def part_of(self, probe: str) -> Part | None:
         """Returns what a probe found, as plain data; None where it is not in this report."""
         return next((one for one in self.parts if one.probe == probe), None)
@@ -128,15 +126,10 @@ class Report(Frozen):
         Raises:
             DamagedFileError: The part is none of this version of the probe.
         """
-        if kind.probe not in self._typed:
-            found = self.part_of(kind.probe)
-            typed = None
-            if found is not None and found.result is not None:
-                typed = _validated(kind, found.result)
-            self._typed[kind.probe] = typed
-        kept = self._typed[kind.probe]
-        assert kept is None or isinstance(kept, kind)
-        return kept
+        found = self.part_of(kind.probe)
+        if found is None or found.result is None:
+            return None
+        return _validated(kind, found.result)
 
     def why_not(self, probe: str) -> str:
         """Returns why a probe gave no result, with what would make it run."""

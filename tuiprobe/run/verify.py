@@ -121,7 +121,7 @@ class _Verification:
         report = Report.parse(content, self._directory.results_file)
         if report.key != self._directory.read_key():
             raise DamagedFileError("it belongs to another run")
-        return "partial" if report.title.startswith("PARTIAL") else ""
+        return "partial" if report.partial else ""
 
     def _answer(self, entry: Entry) -> None:
         read_json(entry, self._directory.plan_file)
