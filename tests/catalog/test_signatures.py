@@ -25,16 +25,31 @@ def report(digest: str = "d1", kurtosis: float = 7.0) -> dict[str, Any]:
             "preprocessing": {"size": [224, 224]},
         },
         "data": [{"name": "val", "source": "imagefolder:/data", "measured": 300}],
-        "outliers": [
-            {"final": False, "data": "val", "kurtosis": {"reason": "inner"}},
-            {
-                "final": True,
-                "data": "val",
-                "kurtosis": figure,
-                "persistence": {"value": {"reason": "too few images"}},
-            },
+        "parts": [
+            part(
+                "outliers",
+                taps=[
+                    {"final": False, "data": "val", "kurtosis": {"reason": "inner"}},
+                    {
+                        "final": True,
+                        "data": "val",
+                        "kurtosis": figure,
+                        "persistence": {"value": {"reason": "too few images"}},
+                    },
+                ],
+            ),
+            {"probe": "robustness", "result": None},
         ],
     }
+
+
+def part(probe: str, **result: Any) -> dict[str, Any]:
+    return {"probe": probe, "result": result}
+
+
+def with_robustness(effective: object) -> dict[str, Any]:
+    run = report()
+    return {**run, "parts": [run["parts"][0], part("robustness", effective=effective)]}
 
 
 def test_a_run_is_filed_and_replaced(tmp_path: Path) -> None:
@@ -65,11 +80,11 @@ def test_what_the_run_measured_comes_before_what_is_published(tmp_path: Path) ->
             "baseline": "standard_and_low",
         },
     )
-    run = {**report(), "robustness": {"effective": list(measured)}}
+    run = with_robustness(list(measured))
     found = signature_of(run)
     assert found.robustness == (0.2, 0.1, 0.3)
     assert (found.baseline, found.robustness_from) == ("standard_and_low", "run")
-    run["robustness"] = {"effective": {"reason": "no shift was measured"}}
+    run = with_robustness({"reason": "no shift was measured"})
     assert signature_of(run).robustness_from == "published"
     run["model"] = {**run["model"], "weights": {"kind": "checkpoint", "digest": "d"}}
     assert signature_of(run).robustness is None
@@ -87,7 +102,9 @@ def test_signatures_filed_before_they_carried_robustness_still_load(tmp_path: Pa
 
 def test_a_report_without_the_final_representation_is_refused() -> None:
     with pytest.raises(ValueError, match="no figures of the final representation"):
-        signature_of({**report(), "outliers": []})
+        signature_of({**report(), "parts": [part("outliers", taps=[])]})
+    with pytest.raises(ValueError, match="no figures of the final representation"):
+        signature_of({**report(), "parts": []})
 
 
 ABSURD = [

@@ -182,7 +182,7 @@ def test_tars_of_equal_member_names_are_told_apart(tmp_path: Path, cache: None) 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tuiprobe.datasets.tar_cache.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr("tuiprobe.datasets.tars.cache_folder", lambda: tmp_path / "cache")
 
 
 @pytest.mark.parametrize("same_time", [False, True], ids=["new time", "time put back"])

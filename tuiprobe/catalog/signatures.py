@@ -157,7 +157,8 @@ def signature_of(report: Mapping[str, Any]) -> Signature:
         ValueError: If the report has no figures of the final representation.
     """
     model = report["model"]
-    finals = {one["data"]: one for one in reversed(report["outliers"]) if one["final"]}
+    outliers = _result(report, "outliers").get("taps", ())
+    finals = {one["data"]: one for one in reversed(outliers) if one["final"]}
     data = report["data"][0] if report["data"] else None
     final = finals.get(data["name"]) if data is not None else None
     if data is None or final is None:
@@ -180,6 +181,12 @@ def signature_of(report: Mapping[str, Any]) -> Signature:
     )
 
 
+def _result(report: Mapping[str, Any], probe: str) -> Mapping[str, Any]:
+    """Returns the result of a probe as plain data; empty where it has none."""
+    found = next((one["result"] for one in report["parts"] if one["probe"] == probe), None)
+    return found if isinstance(found, Mapping) else {}
+
+
 def _spec(name: str) -> str:
     preset = presets().get(name)
     return preset.spec if preset is not None else name
@@ -187,7 +194,7 @@ def _spec(name: str) -> str:
 
 def _measured(report: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the first effective robustness of a report; none where its data had no shifts."""
-    effective = (report.get("robustness") or {}).get("effective")
+    effective = _result(report, "robustness").get("effective")
     for entry in effective if isinstance(effective, list | tuple) else ():
         figure = _figure(entry["value"])
         if figure is not None:
