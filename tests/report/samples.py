@@ -35,6 +35,7 @@ from tuiprobe.results import (
     TopImage,
     Weights,
 )
+from tuiprobe.results.section import Chart
 
 NO_CONCEPTS = NotRun(reason="no concept set", remedy="pass --concepts broden:DIR")
 PROBES = {one.id: one for one in registry().probes}
@@ -160,3 +161,14 @@ def _kept(found: Report, one: Part) -> ProbeResult | NotRun:
     result = found.part(PROBES[one.probe].Result)
     assert result is not None
     return result
+
+
+def charts(found: Report) -> list[Chart]:
+    """Returns every chart of a report, in order."""
+    return [
+        one
+        for part in found.parts
+        if part.section is not None
+        for one in part.section.content
+        if isinstance(one, Chart)
+    ]

@@ -128,9 +128,9 @@ def _figures(taps: tuple[Outliers, ...], first: str) -> Iterator[NamedFigure]:
     for one in taps:
         leading = one.final and one.data == first
         for id, figure in figures_in(one):
-            yield _named(one, id, NAMES[id], figure, leading)
-        if isinstance(one.persistent, PersistentChannels):
-            yield _named(one, "persistent_channels", "persistent channels", _count(one), leading)
+            if id in NAMES:
+                yield _named(one, id, NAMES[id], figure, leading)
+        yield _named(one, "persistent_channels", "persistent channels", _count(one), leading)
 
 
 def _named(one: Outliers, id: str, name: str, figure: Figure, leading: bool) -> NamedFigure:
@@ -147,8 +147,9 @@ def _named(one: Outliers, id: str, name: str, figure: Figure, leading: bool) -> 
     )
 
 
-def _count(one: Outliers) -> Estimate:
-    assert isinstance(one.persistent, PersistentChannels)
+def _count(one: Outliers) -> Figure:
+    if not isinstance(one.persistent, PersistentChannels):
+        return one.persistent
     return Estimate(
         value=len(one.persistent.channels), low=None, high=None, n=one.persistent.rows,
         method="count of channels",
