@@ -59,7 +59,9 @@ def _in_short(report: Report) -> list[str]:
 
 def _subject(report: Report) -> list[str]:
     lines = ["## What was probed", ""]
-    lines += table(["", ""], [[name, markdown_cell(text)] for name, text in subject_rows(report)])
+    lines += table(
+        ["", ""], [[escaped(name), markdown_cell(text)] for name, text in subject_rows(report)]
+    )
     header, rows = data_rows(report)
     lines += table(list(header), [[markdown_cell((cell,)) for cell in row] for row in rows])
     for one in report.data:
@@ -150,7 +152,7 @@ def _not_run(report: Report) -> list[str]:
 
 
 def _computed(report: Report) -> list[str]:
-    rows = [[name, markdown_cell(text)] for name, text in computed_rows(report)]
+    rows = [[escaped(name), markdown_cell(text)] for name, text in computed_rows(report)]
     return [
         "## How it was computed",
         "",
