@@ -199,7 +199,7 @@ def _validated(kind: type[_Result], value: JsonValue) -> _Result:
         return kind.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])[:200]
+        where = ".".join(str(part) for part in first["loc"])[:200] or "its result"
         raise DamagedFileError(
             f"the part {kind.probe} of results.json is none of this version of tuiprobe: {where}: "
             f"{first['msg'][:200]}; run `tuiprobe reprobe` on its directory"
