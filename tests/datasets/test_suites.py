@@ -177,6 +177,13 @@ def test_a_broken_set_among_the_usual_ones_is_named(tmp_path: Path) -> None:
         auto_suite({"TUIPROBE_DATA": str(tmp_path)})
 
 
+def test_a_huge_suite_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text("a." * 2**19)  # the parser takes minutes for this key
+    with pytest.raises(DataError, match="above the limit"):
+        read_suite(path)
+
+
 def test_a_suite_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read the suite"):
         load_suite(f"suite:{tmp_path / 'gone.toml'}")

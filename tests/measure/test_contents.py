@@ -20,6 +20,7 @@ from tests.datasets.broden_tree import write_map, write_tree
 from tests.datasets.trees import picture
 from tests.measure.test_extract import Spread, to_tensor
 from tests.measure.test_together import member_of, together
+from tuiprobe.answer import answer
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event
@@ -30,7 +31,7 @@ from tuiprobe.measure.contents import refuse_other_images
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.ranks import Rank
 from tuiprobe.measure.stages import Stages
-from tuiprobe.models import Encoder
+from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
@@ -87,7 +88,7 @@ class Resumed:
         refuse_other_images(plan, self.directory)
         self.directory.refuse_foreign(plan.key)
         clock = Clock()
-        self.stages = Stages(plan, self.directory, Rank(0, 1), clock, self.said.append)
+        self.stages = Stages(plan, self.directory, Rank(0, 1), clock, self.said.append, answer)
         self.stages.prepare(mix=False)
         self.left = sum(shard.size for shard in self.stages.missing)
 
@@ -109,9 +110,7 @@ def drop_shards(directory: Path, first: int) -> None:
 
 
 def figures(results: dict) -> dict:
-    return {
-        part: results[part] for part in ("outliers", "robustness", "accuracies") if part in results
-    }
+    return {one["probe"]: one["result"] for one in results["parts"]}
 
 
 def in_order(plan: Plan, place: int) -> Path:

@@ -17,6 +17,7 @@ from sklearn.linear_model import Ridge
 
 import tuiprobe
 from tests.measure.conftest import SMALL
+from tests.parts import part
 from tuiprobe.catalog.labels import imagenet_wnids, place_of_each
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.base import Sample
@@ -30,6 +31,9 @@ from tuiprobe.measure.shards import split_into_shards
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models import Head
 from tuiprobe.models.heads import TextTower, zero_shot_head
+from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.preflight.result import Preflight
+from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 from tuiprobe.spec import RunSpec
@@ -277,20 +281,19 @@ def test_a_run_with_a_head_without_class_names(
     labels = {row["id"]: row["label"] for row in rows}
     y = np.array([labels[i] for i in h["ids"].tolist()])
     right = (h["features"] @ weight[:3].numpy().T).argmax(1) == y
-    assert three.robustness is not None
-    assert three.robustness.accuracies[0].top1.value == pytest.approx(right.mean())
+    assert part(three, Robustness).accuracies[0].top1.value == pytest.approx(right.mean())
     said = "the head's 3 rows have no class names; they are taken for the 3 classes in label order"
-    (check,) = [one for one in three.preflight if one.name == "head rows"]
+    (check,) = [one for one in part(three, Preflight).checks if one.name == "head rows"]
     assert (check.status, check.detail) == ("warn", said)
     assert "--classes FILE" in check.fix
     assert said in (tmp_path / "run" / "report.md").read_text()
 
     four = tuiprobe.probe(SMALL, source, head=str(tmp_path / "four.safetensors"), **options)
-    assert four.robustness is None
-    (part,) = [one for one in four.not_run if one.part == "robustness"]
-    assert "the head has 4 rows without class names and" in part.reason
-    assert "has 3 classes; name the rows by --classes FILE" in part.reason
-    (check,) = [one for one in four.preflight if one.name == "head rows"]
+    assert four.part(Robustness) is None
+    reason = four.why_not("robustness")
+    assert "the head has 4 rows without class names and" in reason
+    assert "has 3 classes; name the rows by --classes FILE" in reason
+    (check,) = [one for one in part(four, Preflight).checks if one.name == "head rows"]
     assert (check.status, "no accuracy can be given" in check.detail) == ("warn", True)
 
 
@@ -314,8 +317,7 @@ def test_one_run_answered_with_two_heads(
     assert len(ids) == 30
     assert not set(ids.tolist()) & set(h["ids"].tolist())
     stored = load_file(tmp_path / "run" / "head.safetensors")
-    assert fitted.directions is not None
-    source = fitted.directions.head
+    source = part(fitted, Directions).head
     assert "ridge probe on 30 images" in source
     assert "not measured" in source
     penalty = float(source.partition("penalty ")[2].split()[0])
@@ -325,9 +327,8 @@ def test_one_run_answered_with_two_heads(
     fit_on = np.concatenate([one["features"] for one in split]).astype(np.float64)
     theirs = Ridge(alpha=penalty, solver="svd").fit(fit_on, np.eye(3)[truth])
     assert np.allclose(stored["weight"], theirs.coef_, rtol=0.05, atol=1e-3)
-    assert fitted.robustness is not None
     right = (h["features"] @ stored["weight"].T + stored["bias"]).argmax(1) == y
-    assert fitted.robustness.accuracies[0].top1.value == pytest.approx(right.mean())
+    assert part(fitted, Robustness).accuracies[0].top1.value == pytest.approx(right.mean())
 
     # The same run, another head: nothing is measured again, and the names are in another order.
     weight = torch.randn(3, h["features"].shape[1], generator=torch.Generator().manual_seed(2))
@@ -339,10 +340,10 @@ def test_one_run_answered_with_two_heads(
     )  # fmt: skip
     assert again.key == fitted.key
     assert again.probe_key != fitted.probe_key
-    assert again.outliers == fitted.outliers
+    assert again.part_of("outliers") == fitted.part_of("outliers")
     guesses = np.array([2, 0, 1])[(h["features"] @ weight.numpy().T).argmax(1)]
-    assert again.robustness is not None
-    assert again.robustness.accuracies[0].top1.value == pytest.approx((guesses == y).mean())
+    top1 = part(again, Robustness).accuracies[0].top1
+    assert top1.value == pytest.approx((guesses == y).mean())
     assert again.spec["head"] == str(tmp_path / "h.safetensors")
     with pytest.raises(TuiprobeError, match="0 are left for 3 classes"):
         tuiprobe.probe(SMALL, f"imagefolder:{pictures}", head="probe", **{**options, "sample": 0})

@@ -25,8 +25,9 @@ from tuiprobe.errors import DataError, TuiprobeError, WeightsError
 from tuiprobe.events import Event
 from tuiprobe.measure.preflight import preflight
 from tuiprobe.measure.shards import split_into_shards
-from tuiprobe.models import Encoder, Head
 from tuiprobe.models.doctor import check_answer
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.models.preflight_data import SAMPLE, sample_of
 from tuiprobe.run.directory import RunDir

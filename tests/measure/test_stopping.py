@@ -21,15 +21,16 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="lo
 KEPT = "what is measured is kept, and the same command resumes"
 SLOW = """
 import sys, time
+from tuiprobe import api
 from tuiprobe.measure import stages, stopping
 stopping._GRACE_SECONDS = 2
 name = {name!r}
-real = getattr(stages, name, None)
 def slow(*arguments, **options):
     print("at", name, file=sys.stderr, flush=True)
     time.sleep(600)
-if real is not None:
-    setattr(stages, name, slow)
+for place in (api, stages):
+    if hasattr(place, name):
+        setattr(place, name, slow)
 from tuiprobe.cli.app import run_cli
 sys.exit(run_cli(sys.argv[1:]))
 """
@@ -129,9 +130,9 @@ def start(data: Path, tmp_path: Path) -> Iterator[Start]:
         (signal.SIGINT, "load", []),
         (signal.SIGTERM, "preflight", []),
         (signal.SIGTERM, "merge_set", []),
-        (signal.SIGINT, "probe_directory", []),
+        (signal.SIGINT, "answer", []),
         (signal.SIGTERM, "load", ["--model", "py:tests.measure.faulty:healthy"]),
-        (signal.SIGTERM, "probe_directory", ["--model", "py:tests.measure.faulty:healthy"]),
+        (signal.SIGTERM, "answer", ["--model", "py:tests.measure.faulty:healthy"]),
     ],
 )
 def test_a_signal_outside_the_images_ends_the_run_at_once(

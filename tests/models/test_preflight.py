@@ -16,7 +16,8 @@ from torch import nn
 
 from tuiprobe import miniature
 from tuiprobe.datasets.base import Sample
-from tuiprobe.models import Encoder, load_encoder
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import Check, check_encoder
 from tuiprobe.models.preflight_data import (
     Setup,

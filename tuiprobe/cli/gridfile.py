@@ -16,8 +16,8 @@ from tuiprobe.spec import run_options
 
 SHIPPED = Path(__file__).parents[1] / "catalog" / "paper.toml"
 
-MAX_BYTES = 2**20
-"""Largest grid file."""
+MAX_BYTES = 2**16
+"""Largest grid file: the parser takes time by the square of a key's length."""
 
 KEYS = ("suite", "data", "output", "models", "options", "checkpoints")
 

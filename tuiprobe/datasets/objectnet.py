@@ -22,6 +22,8 @@ BORDER = 2
 """Pixels of red frame that are cropped on each side, as its authors ask for."""
 
 IMAGENET_CLASSES = 1000
+MAX_MAPPING_BYTES = 4 * 2**20
+"""Largest file of the mappings; those of the download hold less than 50 KB."""
 
 FOLDERS = "folder_to_objectnet_label.json"
 TO_IMAGENET = "objectnet_to_imagenet_1k.json"
@@ -174,7 +176,7 @@ def _read_json(path: Path, kind: type = str) -> dict[str, Any]:
 
 def _read(path: Path) -> str:
     try:
-        return read_regular(path).decode("utf-8")
+        return read_regular(path, MAX_MAPPING_BYTES).decode("utf-8")
     except (OSError, UnicodeError, DataError) as error:
         raise DataError(f"objectnet: cannot read {path}: {error}") from error
 

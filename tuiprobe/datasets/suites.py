@@ -24,8 +24,8 @@ from tuiprobe.datasets.registry import (
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
 
-MAX_BYTES = 2**20
-"""Largest suite file; one with all sets holds a few hundred bytes."""
+MAX_BYTES = 2**16
+"""Largest suite file: the parser takes time by the square of a key's length."""
 
 ID_NAME = "imagenet"
 KEYS = ("name", "id", "shifts", "concepts")

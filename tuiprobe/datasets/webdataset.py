@@ -25,6 +25,7 @@ NAME_FILES = ("classnames.txt", "classes.txt")
 """Class names by number, one a line, beside the shards or one folder above."""
 
 MAX_CLASSES = 1_000_000
+MAX_NAMES_BYTES = 32 * 2**20
 
 
 class WebDataset:
@@ -161,7 +162,7 @@ def _names_beside(place: str) -> tuple[str, tuple[str, ...]] | None:
         for name in NAME_FILES:
             path = folder / name
             if path.is_file():
-                lines = read_regular(path).decode("utf-8", "replace").splitlines()
+                lines = read_regular(path, MAX_NAMES_BYTES).decode("utf-8", "replace").splitlines()
                 return str(path), tuple(line.strip() for line in lines if line.strip())
     return None
 

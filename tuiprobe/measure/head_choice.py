@@ -18,8 +18,8 @@ from tuiprobe.catalog.labels import (
 )
 from tuiprobe.errors import UsageError
 from tuiprobe.measure.plan import Plan
-from tuiprobe.models import Head
 from tuiprobe.models.head_files import read_classes, read_head, read_templates
+from tuiprobe.models.heads import Head
 from tuiprobe.models.info import state_digest
 
 Kind = Literal["zero-shot", "classifier", "file", "probe", "none"]

@@ -20,7 +20,7 @@ from tuiprobe.measure.head_progress import HeadProgress
 from tuiprobe.measure.own_names import own_name_heads
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.stopping import Interrupted
-from tuiprobe.models import Head
+from tuiprobe.models.heads import Head
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import UNMATCHED

@@ -21,8 +21,8 @@ from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
 from tuiprobe.measure.stages import Answer, Stages
-from tuiprobe.models import load_encoder
 from tuiprobe.models.ablated import parse_ablations
+from tuiprobe.models.load import load_encoder
 from tuiprobe.models.offline import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.run.directory import RunDir

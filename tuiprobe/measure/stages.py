@@ -18,7 +18,13 @@ from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.fingerprint import current_fingerprint
 from tuiprobe.measure.heads import write_head
 from tuiprobe.measure.live import LiveView
-from tuiprobe.measure.merge import MergedSet, merge_set, published_shards, write_merged
+from tuiprobe.measure.merge import (
+    MergedSet,
+    empty_states,
+    merge_set,
+    published_shards,
+    write_merged,
+)
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.plan_record import record_of, records_are_whole, write_plan
 from tuiprobe.measure.preflight import preflight
@@ -93,7 +99,7 @@ class Stages:
         self.plan, self._directory, self._rank = plan, directory, rank
         self._clock, self._outside, self._answer = clock, listen, answer
         self._fingerprint = current_fingerprint(plan.spec.device)
-        self._reader = ShardReader(directory, plan.key, self._fingerprint)
+        self._reader = ShardReader(directory, plan.set_keys, self._fingerprint, empty_states(plan))
         self._stop = StopRequest(directory.cancel_file)
         self.missing: list[Shard] = []
         self._inventory = Inventory((), 0, 0)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tuiprobe.checksums import read_checked, read_json, seal, write_json
 from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.options import OptionError, validated
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint, Model
+from tuiprobe.results.base import Count
 from tuiprobe.run.directory import RunDir
-from tuiprobe.spec import RunSpec
-
-if TYPE_CHECKING:
-    pass
-
+from tuiprobe.spec import FINAL_TAP, RunSpec
 
 _Record = TypeVar("_Record", bound=BaseModel)
 
@@ -40,22 +37,28 @@ class TapRecord(BaseModel):
     name: str
     kind: Literal["vector", "token", "map"]
     tokens: Literal["class", "all", "mean"] | None
-    channels: int
+    channels: Annotated[int, Field(ge=1, le=2**24)]
 
 
 class SetRecord(BaseModel):
-    """One set of images as planned; `published` is that of :class:`tuiprobe.datasets.Suite`."""
+    """One set of images as planned.
+
+    Attributes:
+        published: As in :class:`tuiprobe.datasets.Suite`.
+        key: The key that its shards carry; None in runs of earlier versions, where it is the run's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     source: str
-    found: int
-    planned: int
-    shards: int
+    found: Count
+    planned: Count
+    shards: Count
     classes: tuple[str, ...]
     notes: tuple[str, ...]
     published: str | None = None
+    key: str | None = None
 
 
 class PlanRecord(BaseModel):
@@ -80,6 +83,17 @@ class PlanRecord(BaseModel):
     all_blocks: bool
     sets: tuple[SetRecord, ...]
     concept_set: str | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> PlanRecord:
+        taps, sets = [tap.name for tap in self.taps], [one.name for one in self.sets]
+        if taps[:1] != [FINAL_TAP] or len(set(taps)) != len(taps):
+            raise ValueError(f"the taps are not {FINAL_TAP} and others, each once")
+        if sets[:1] in ([], [self.concept_set]) or len(set(sets)) != len(sets):
+            raise ValueError("the sets are not one of images and others, each once")
+        if self.concept_set is not None and self.concept_set not in sets:
+            raise ValueError("the concept set is none of the sets")
+        return self
 
 
 class SampleRecord(BaseModel):
@@ -108,10 +122,10 @@ class MeasuredRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shards: int
+    shards: Count
     skipped: tuple[tuple[int, str], ...]
     fingerprints: tuple[Fingerprint, ...]
-    pieces: int
+    pieces: Count
     features: str | None = None
 
 

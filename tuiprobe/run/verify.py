@@ -196,7 +196,10 @@ class _Verification:
         entry = self._directory.shard_file(one.name, number)
         arrays, metadata = read_arrays(entry)
         place = f"{one.name} {number}"
-        if metadata["key"] != self._directory.read_key() or metadata.get("place", place) != place:
+        if (
+            metadata["key"] != (one.key or self._directory.read_key())
+            or metadata.get("place", place) != place
+        ):
             raise DamagedFileError(f"{entry} belongs to another run or place")
         skipped = [int(i) for i, _ in parse_json(metadata["skipped"])]
         return np.concatenate([arrays["ids"], np.array(skipped, dtype=np.int64)])

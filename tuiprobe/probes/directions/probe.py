@@ -89,7 +89,7 @@ def _figures(result: Directions) -> Iterator[NamedFigure]:
         for id, figure in figures_in(basis):
             yield NamedFigure(
                 id=id,
-                name=NAMES[id],
+                name=NAMES.get(id, id),
                 data=result.data,
                 place="centred W" if basis.centred else "W",
                 figure=figure,

@@ -13,7 +13,7 @@ from tuiprobe.probes.outliers.result import OutlierResult, Outliers, PersistentC
 from tuiprobe.probes.outliers.verdict import judge
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import DataSet, Estimate, Figure, Model
+from tuiprobe.results import DataSet, Estimate, Figure, Model, NotRun
 from tuiprobe.results.figures import figures_in
 from tuiprobe.results.section import NamedFact, NamedFigure, NamedSet, Section
 
@@ -128,7 +128,7 @@ def _figures(taps: tuple[Outliers, ...], first: str) -> Iterator[NamedFigure]:
     for one in taps:
         leading = one.final and one.data == first
         for id, figure in figures_in(one):
-            if id in NAMES:
+            if id != "persistent":  # the reason why there are none; the last figure has it too
                 yield _named(one, id, NAMES[id], figure, leading)
         yield _named(one, "persistent_channels", "persistent channels", _count(one), leading)
 
@@ -148,7 +148,7 @@ def _named(one: Outliers, id: str, name: str, figure: Figure, leading: bool) -> 
 
 
 def _count(one: Outliers) -> Figure:
-    if not isinstance(one.persistent, PersistentChannels):
+    if isinstance(one.persistent, NotRun):
         return one.persistent
     return Estimate(
         value=len(one.persistent.channels), low=None, high=None, n=one.persistent.rows,

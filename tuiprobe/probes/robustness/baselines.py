@@ -18,7 +18,7 @@ from tuiprobe.catalog.baselines import (
     fit,
     on_own_classes,
 )
-from tuiprobe.catalog.own_baseline import read_own_baseline
+from tuiprobe.catalog.own_baseline import MAX_BASELINE_BYTES, read_own_baseline
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, read_regular
@@ -108,7 +108,7 @@ def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None
         directory.baseline_file.unlink()
         return
     try:
-        text = read_regular(path).decode("utf-8")
+        text = read_regular(path, MAX_BASELINE_BYTES).decode("utf-8")
     except (OSError, DamagedFileError, UnicodeDecodeError) as error:
         raise UsageError(f"--baseline: cannot read {path}: {error}") from error
     baselines_for(sets, text, path)  # refuses what is wrong before any image is measured

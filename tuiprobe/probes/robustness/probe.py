@@ -76,7 +76,7 @@ def _accuracies(result: Robustness) -> Iterator[NamedFigure]:
             first = id == "top1" and number == 0
             yield NamedFigure(
                 id=id,
-                name=NAMES[id],
+                name=NAMES.get(id, id),
                 data=one.data,
                 place="accuracy",
                 figure=figure,
@@ -107,7 +107,7 @@ def _effective(result: Robustness) -> Iterator[NamedFigure]:
         for id, figure in figures_in(one):
             yield NamedFigure(
                 id=id,
-                name=NAMES[id],
+                name=NAMES.get(id, id),
                 data=f"{one.baseline}: {', '.join(one.target)}",
                 place=f"robustness by {one.axis}",
                 figure=figure,

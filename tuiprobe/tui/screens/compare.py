@@ -6,7 +6,6 @@ import threading
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -20,7 +19,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.tui.child import shown_command
 from tuiprobe.tui.comparing import LETTERS, CompareRow, cells, columns, compare_rows, filtered
 from tuiprobe.tui.figures import DIM
-from tuiprobe.tui.screens.base import ProbeScreen
+from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import RowTable
 
@@ -32,7 +31,7 @@ class CompareTable(RowTable[CompareRow]):
     """One row a figure."""
 
 
-class CompareScreen(ProbeScreen):
+class CompareScreen(FilteredScreen):
     """Runs side by side: each figure, and its difference to the first run with interval.
 
     Args:
@@ -53,7 +52,6 @@ class CompareScreen(ProbeScreen):
     DEFAULT_CSS = """
     CompareScreen #compare-head { height: auto; max-height: 8; padding: 0 1; }
     CompareScreen.-low #compare-head { max-height: 4; }
-    CompareScreen #compare-filter { border: none; height: 1; padding: 0; background: $surface; }
     """
 
     def __init__(self, runs: list[Path]) -> None:
@@ -61,15 +59,18 @@ class CompareScreen(ProbeScreen):
         self.runs = list(runs)
         self._found: list[Comparison] = []
         self._rows: list[CompareRow] = []
-        self._query, self._only = "", False
+        self._only = False
 
     def compose_body(self) -> ComposeResult:
         """Lays out the runs above the table."""
         with Vertical(id="body"):
             yield Static("reading results…", id="compare-head", markup=False)
             with Vertical(classes="panel", id="compare-panel"):
-                yield Input(placeholder="/ filters: words of figure, set or layer",
-                            id="compare-filter")  # fmt: skip
+                yield Input(
+                    placeholder="/ filters: words of figure, set or layer",
+                    id="compare-filter",
+                    classes="filter",
+                )
                 yield CompareTable(columns(len(self.runs)), cells, empty="reading…", id="compared")
 
     def on_mount(self) -> None:
@@ -117,28 +118,6 @@ class CompareScreen(ProbeScreen):
         self.query_one(
             "#compare-panel"
         ).border_title = f"{len(rows)} of {len(self._rows)} figures · {differing} differ{only}"
-
-    @on(Input.Changed, "#compare-filter")
-    def _filter_changed(self, event: Input.Changed) -> None:
-        self._query = event.value
-        self._show()
-
-    @on(Input.Submitted, "#compare-filter")
-    def _filter_done(self) -> None:
-        self.table.focus()
-
-    def action_filter(self) -> None:
-        """Puts the cursor into the filter."""
-        self.query_one("#compare-filter", Input).focus()
-
-    def action_clear(self) -> None:
-        """Clears the filter; goes back where there is none."""
-        field = self.query_one("#compare-filter", Input)
-        if field.value or field.has_focus:
-            field.value = ""
-            self.table.focus()
-        else:
-            self.run_worker(self.app.run_action("back"))
 
     def action_differing(self) -> None:
         """Shows only what differs, or everything again."""

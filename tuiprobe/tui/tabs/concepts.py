@@ -46,7 +46,6 @@ class ConceptsTab(ResultTab):
     DEFAULT_CSS = """
     ConceptsTab #counts { height: auto; max-height: 4; }
     .-low ConceptsTab #counts { max-height: 1; }
-    ConceptsTab #concept-filter { border: none; height: 1; padding: 0; background: $surface; }
     ConceptsTab #exemplars { height: 3fr; }
     ConceptsTab #unique { height: 2fr; }
     .-narrow ConceptsTab #exemplars { display: none; }
@@ -68,7 +67,11 @@ class ConceptsTab(ResultTab):
             return
         with Vertical(classes="main panel"):
             yield Static(counts_text(found), id="counts", markup=False)
-            yield Input(placeholder="/ filters: words of concept or category", id="concept-filter")
+            yield Input(
+                placeholder="/ filters: words of concept or category",
+                id="concept-filter",
+                classes="filter",
+            )
             yield ConceptTable(
                 COLUMNS,
                 cells,

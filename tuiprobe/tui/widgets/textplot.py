@@ -93,11 +93,6 @@ def plot(chart: Chart, width: int, height: int) -> list[Line]:
     return [*lines, *legend]
 
 
-def as_text(lines: list[Line]) -> str:
-    """The drawing without its kinds."""
-    return "\n".join("".join(text for text, _ in line) for line in lines)
-
-
 # Scales.
 
 

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
-from tests.report.samples import estimate, model, outliers
-from tests.report.samples import report as sample_report
+from tests.probes.planted import final as planted
+from tests.probes.planted import persistent
+from tests.probes.subject import model
 from tuiprobe.catalog.signatures import Signature, shipped
+from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.population.compute import population
-from tuiprobe.probes.preflight.result import PreflightCheck
-from tuiprobe.report.markdown import markdown
-from tuiprobe.results import Weights
-from tuiprobe.results.report import Report
+from tuiprobe.probes.population.probe import PopulationOfModels
+from tuiprobe.probes.protocol import Subject
+from tuiprobe.results import Estimate, Weights
+from tuiprobe.results.section import Code, Prose, Strong, Table
 
 
 def signature(name: str, kappa: float, p: float, **changes: Any) -> Signature:
@@ -40,14 +42,18 @@ def write(path: Path, *signatures: Signature) -> None:
 
 
 def of(kappa: float, p: float) -> tuple[Any, Any]:
-    one = outliers()
-    persistence = one.persistence.model_copy(update={"value": estimate(p, 0.01)})
-    final = one.model_copy(update={"kurtosis": estimate(kappa, 0.1), "persistence": persistence})
+    one = probe_outliers(planted(persistent(1, n=40)))
+    persistence = one.persistence.model_copy(update={"value": estimate(p)})
+    final = one.model_copy(update={"kurtosis": estimate(kappa), "persistence": persistence})
     subject = model(
-        architecture="ViT-B-16", representation="projected", width=512,
+        architecture="ViT-B-16", width=512,
         weights=Weights(kind="pretrained", source="x", digest="own"),
     )  # fmt: skip
     return final, subject
+
+
+def estimate(value: float) -> Estimate:
+    return Estimate(value=value, low=None, high=None, n=500, method="planted")
 
 
 def test_the_same_architecture_untrained_is_found_by_name_and_kind(store: Path) -> None:
@@ -84,23 +90,30 @@ def test_a_damaged_store_costs_no_run(store: Path) -> None:
     assert population(*of(20, 0.9)).filed == ()
 
 
-def test_both_stand_in_the_report(store: Path) -> None:
+def test_a_section_tells_both_references(store: Path) -> None:
     write(store, signature("evil|`name`", 10, 0.2))
-    checks = (
-        PreflightCheck(name="dtype", status="pass", detail="float32"),
-        PreflightCheck(name="label map", status="warn", detail="<b>", fix="look", data="val"),
+    final, subject = of(20, 0.9)
+    section = PopulationOfModels().describe(population(final, subject), Subject(subject, ()))
+    untrained, filed = [one for one in section.content if isinstance(one, Table)]
+    assert [column.id for column in untrained.columns] == [column.id for column in filed.columns]
+    assert untrained.rows[0][1] == Strong(strong="untrained")
+    assert filed.rows[0][:3] == (
+        Code(code="evil|`name`"),
+        "pretrained",
+        Code(code="imagefolder:/val"),
     )
-    report = sample_report(population=population(*of(20, 0.9)), preflight=checks)
-    text = markdown(report)
-    (headline,) = [line for line in text.splitlines() if line.startswith("| final repr")]
-    assert "same architecture, **untrained**, `miniature:val`" in headline
-    (kappa,) = [line for line in text.splitlines() if line.startswith("| kurtosis |")]
-    assert kappa.count("|") == headline.count("|")
-    assert "3.097" in kappa
-    assert "Among 1 filed model of kind" in text
-    assert "1 lower in kurtosis / (C - 1), 1 lower in persistence" in text
-    assert "| label map | `val` | **warning** | \\<b\\>; look |" in text
-    assert Report.parse(report.to_json().encode(), "memory") == report
-    without = markdown(sample_report())
-    assert "## Preflight" not in without
-    assert "untrained" not in without.partition("## What was probed")[0].lower()
+    said = [text for one in section.content if isinstance(one, Prose) for text in one.text]
+    assert (
+        "Among 1 filed model of kind projected: 1 lower in kurtosis / (C - 1), 1 lower in "
+        "persistence." in said
+    )
+
+
+def test_a_section_says_where_there_is_no_reference(store: Path) -> None:
+    final, subject = of(20, 0.9)
+    other = subject.model_copy(update={"architecture": "nobody's"})
+    section = PopulationOfModels().describe(population(final, other), Subject(other, ()))
+    said = [text for one in section.content if isinstance(one, Prose) for text in one.text]
+    assert "No untrained reference ships for " in said
+    assert Code(code="nobody's") in said
+    assert Code(code="tuiprobe atlas add RUN") in said

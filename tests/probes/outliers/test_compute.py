@@ -6,7 +6,7 @@ import pytest
 
 from tests.probes import planted
 from tests.probes.planted import final, inner
-from tests.report.samples import model
+from tests.probes.subject import model
 from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.result import Outliers
 from tuiprobe.probes.outliers.verdict import judge

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 
 from tests.measure.fake_run import FakeSet, write_run
-from tuiprobe.answer.report import probe_directory
+from tests.parts import part
+from tuiprobe.answer import answer
 from tuiprobe.cli.app import run_cli
+from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.tables import tables
 from tuiprobe.results import NotRun, given
@@ -24,7 +28,7 @@ H = (WEIGHT[LABELS] + 0.5 * RNG.standard_normal((120, 12))).astype("f4")
 
 def probed(path: Path, weight: np.ndarray | None, **sets: FakeSet) -> Report:
     """Probes, and makes sure that every format takes what comes out."""
-    report = probe_directory(write_run(path / "run", sets, weight))
+    report = answer(write_run(path / "run", sets, weight))
     json.loads(report.to_json())
     assert "nan" not in markdown(report).lower().replace("finance", "")
     tables(report)
@@ -33,38 +37,33 @@ def probed(path: Path, weight: np.ndarray | None, **sets: FakeSet) -> Report:
 
 def test_a_model_without_a_head(tmp_path: Path) -> None:
     report = probed(tmp_path, None, val=FakeSet(H, LABELS))
-    assert report.directions is None
-    assert report.robustness is None
-    reasons = {part.part: part.reason for part in report.not_run}
-    assert reasons["directions"] == reasons["robustness"] == "fake brings no head"
-    assert given(report.outliers[0].kurtosis)
+    for probe in ("directions", "robustness", "ablation"):
+        assert report.why_not(probe) == "fake brings no head"
+    assert given(part(report, OutlierResult).taps[0].kurtosis)
 
 
 def test_two_classes(tmp_path: Path) -> None:
     two = FakeSet(H, LABELS % 2)
     report = probed(tmp_path, WEIGHT[:2], val=two, r=two)
-    assert report.directions is not None
-    assert report.robustness is not None
-    assert [basis.rank for basis in report.directions.bases] == [2, 1]
-    assert "nearly all" in report.robustness.accuracies[0].top5.reason  # type: ignore[union-attr]
+    assert [basis.rank for basis in part(report, Directions).bases] == [2, 1]
+    assert "nearly all" in part(report, Robustness).accuracies[0].top5.reason  # type: ignore[union-attr]
 
 
 def test_a_rank_deficient_head(tmp_path: Path) -> None:
     report = probed(tmp_path, np.tile(WEIGHT[:3], (3, 1))[:8], val=FakeSet(H, LABELS))
-    assert report.directions is not None
-    assert [basis.rank for basis in report.directions.bases] == [3, 2]
+    assert [basis.rank for basis in part(report, Directions).bases] == [3, 2]
 
 
 def test_a_head_of_equal_rows_and_zero_accuracy(tmp_path: Path) -> None:
     wrong = FakeSet(H, (H @ WEIGHT.T).argmin(1))
     report = probed(tmp_path, WEIGHT, val=wrong, r=wrong)
-    assert report.robustness is not None
-    zero = report.robustness.accuracies[0].top1
+    robustness = part(report, Robustness)
+    zero = robustness.accuracies[0].top1
     assert given(zero)
     assert zero.value == 0 == zero.low
     assert zero.high > 0  # type: ignore[operator]
-    assert isinstance(report.robustness.effective, NotRun)
-    assert "no baseline belongs" in report.robustness.effective.reason
+    assert isinstance(robustness.effective, NotRun)
+    assert "no baseline belongs" in robustness.effective.reason
 
 
 @pytest.mark.parametrize(("value", "n", "top1"), [(np.nan, 90, 1.0), (0.0, 120, 0.75)])
@@ -74,8 +73,7 @@ def test_images_left_out_and_images_without_an_answer(
     h = H.copy()
     h[:30] = value
     report = probed(tmp_path, WEIGHT, val=FakeSet(h, (H @ WEIGHT.T).argmax(1)))
-    assert report.robustness is not None
-    found = report.robustness.accuracies[0].top1
+    found = part(report, Robustness).accuracies[0].top1
     assert given(found)
     assert (found.n, found.value) == (n, top1)
 
@@ -83,22 +81,19 @@ def test_images_left_out_and_images_without_an_answer(
 def test_a_shift_without_any_representation(tmp_path: Path) -> None:
     nothing = FakeSet(np.full_like(H, np.nan), LABELS)
     report = probed(tmp_path, WEIGHT, val=FakeSet(H, LABELS), r=nothing)
-    assert report.robustness is not None
-    assert "finite representation" in report.robustness.accuracies[1].top1.reason  # type: ignore[union-attr]
-    assert report.directions is not None
-    assert {c.data for c in report.directions.bases[0].curves} == {"val"}
-    assert given(report.outliers[0].kurtosis)
-    assert not given(report.outliers[1].kurtosis)
+    accuracies = part(report, Robustness).accuracies
+    assert "finite representation" in accuracies[1].top1.reason  # type: ignore[union-attr]
+    assert {c.data for c in part(report, Directions).bases[0].curves} == {"val"}
+    taps = part(report, OutlierResult).taps
+    assert given(taps[0].kurtosis)
+    assert not given(taps[1].kurtosis)
 
 
 def test_an_encoder_that_gives_nothing_but_nan(tmp_path: Path) -> None:
     report = probed(tmp_path, WEIGHT, val=FakeSet(np.full_like(H, np.nan), LABELS))
-    assert report.directions is None
-    reasons = {part.part: part.reason for part in report.not_run}
-    assert "finite representation" in reasons["directions"]
-    assert report.verdict.outcome == "withheld"
-    assert report.robustness is not None
-    assert not given(report.robustness.confidence)
+    assert "finite representation" in report.why_not("directions")
+    assert part(report, OutlierResult).verdict.outcome == "withheld"
+    assert not given(part(report, Robustness).confidence)
 
 
 def test_fewer_images_than_channels_and_a_single_one(tmp_path: Path) -> None:
@@ -109,8 +104,7 @@ def test_fewer_images_than_channels_and_a_single_one(tmp_path: Path) -> None:
 def test_a_label_that_no_row_answers_for_is_named(tmp_path: Path) -> None:
     strange = FakeSet(H, LABELS + 1)
     report = probed(tmp_path, WEIGHT, val=FakeSet(H, LABELS), r=strange)
-    reasons = {part.part: part.reason for part in report.not_run}
-    assert "r has images of class 8, which no row" in reasons["robustness"]
+    assert "r has images of class 8, which no row" in report.why_not("robustness")
 
 
 def test_a_damaged_head_ends_with_exit_4_and_names_the_file(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tests.probes.planted_head import CHANNELS, CLASSES, planted
 from tuiprobe.errors import DataError
-from tuiprobe.probes.ablation.compute import ablated, hits_without, matched_channels
 from tuiprobe.probes.directions.compute import (
     _concentration,
     decompose,
@@ -15,20 +15,7 @@ from tuiprobe.probes.directions.compute import (
 from tuiprobe.probes.directions.pruning import Decomposed, kept_numbers, pruning_curves
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.heads import SetFeatures, hits
-from tuiprobe.results import NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
-
-CLASSES, CHANNELS = 12, 30
-
-
-def planted(n=400, classes=CLASSES, channels=CHANNELS, noise=0.4, seed=0, **head):
-    """Classes along random rows, one constant channel."""
-    rng = np.random.default_rng(seed)
-    weight = rng.standard_normal((classes, channels)).astype(np.float32)
-    labels = rng.integers(0, classes, n)
-    h = weight[labels] + noise * channels**0.5 * rng.standard_normal((n, channels))
-    h[:, 3] += 25
-    return HeadArrays(weight, **head), SetFeatures("val", h.astype(np.float32), labels)
 
 
 def accuracy(logits, labels):
@@ -216,35 +203,6 @@ def test_intervals_of_concentration_are_calibrated():
     assert all(180 <= count <= 198 for count in hit.values()), hit
 
 
-def test_ablation_of_an_offset_costs_nothing_and_of_a_signal_does():
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 4, 800)
-    weight = np.zeros((4, 40), dtype=np.float32)
-    weight[:, :3] = 0.05 * rng.standard_normal((4, 3))
-    weight[:, 5] = [-3, -1, 1, 3]
-    h = rng.standard_normal((800, 40)) * 0.05
-    h += weight[labels]
-    h[:, 9] += 30  # an offset that the head does not read
-    bias = -0.5 * (weight**2).sum(1)  # nearest class mean
-    head, one = HeadArrays(weight, bias), SetFeatures("val", h.astype(np.float32), labels)
-    offset = probe_directions(head, [one], [9]).ablations
-    assert [a.mode for a in offset] == ["zero", "mean"]
-    assert all(a.after.value == a.before.value for a in offset)
-    signal = probe_directions(head, [one], [5]).ablations[0]
-    assert signal.after.value < signal.before.value - 0.1
-    assert signal.random.value > signal.after.value
-    assert signal.random.low <= signal.random.value <= signal.random.high
-
-
-def test_ablated_and_matched_channels():
-    h = np.arange(12, dtype=np.float32).reshape(3, 4)
-    assert ablated(h, [1], "zero")[:, 1].tolist() == [0, 0, 0]
-    assert ablated(h, [1], "mean")[:, 1].tolist() == [5, 5, 5]
-    assert h[0, 1] == 1
-    assert matched_channels(h, [3]) == [2]
-    assert matched_channels(h, [3, 2]) == [1, 0]
-
-
 def test_hits_with_bias_and_unit_length():
     head, one = planted(normalize=True, bias=np.linspace(-1, 1, CLASSES, dtype=np.float32))
     x = one.features.astype("f8")
@@ -281,14 +239,10 @@ def test_rank_deficient_heads_and_equal_rows():
     assert [basis.rank for basis in equal.bases] == [1]
 
 
-def test_without_labels_or_persistent_channels():
+def test_without_labels_there_are_no_curves():
     head, one = planted()
     found = probe_directions(head, [SetFeatures("val", one.features)], [])
     assert found.bases[0].curves == ()
-    assert found.ablations == NotRun(reason="no persistent channel")
-    assert probe_directions(head, [SetFeatures("val", one.features)], [3]).ablations == NotRun(
-        reason="no labelled set"
-    )
 
 
 def test_nan_images_are_left_out():
@@ -334,36 +288,12 @@ def test_unlabelled_curves_are_refused():
         pruning_curves(parts, head, SetFeatures("val", one.features), 0)
 
 
-def test_ablation_is_paired_and_shares_are_given_for_every_direction():
+def test_shares_are_given_for_every_direction():
     head, one = planted()
     found = probe_directions(head, [one], [3, 4])
-    for ablation in found.ablations:
-        h = ablated(one.features, [3, 4], ablation.mode)
-        right = [
-            (x.astype("f8") @ head.weight.T).argmax(1) == one.labels for x in (one.features, h)
-        ]
-        gained, lost = (right[1] & ~right[0]).sum(), (right[0] & ~right[1]).sum()
-        assert ablation.difference.value == pytest.approx((gained - lost) / 400, abs=0.003)
-        assert ablation.difference.low <= ablation.difference.value <= ablation.difference.high
-        assert ablation.difference.value == pytest.approx(
-            ablation.after.value - ablation.before.value
-        )
     for basis in found.bases:
         assert len(basis.persistent_shares) == basis.rank
         weight = head.weight.astype("f8")
         v = decompose(weight - weight.mean(0) if basis.centred else weight)[2]
         assert basis.persistent_shares == pytest.approx((v[[3, 4]] ** 2).sum(0))
     assert probe_directions(head, [one], []).bases[0].persistent_shares == ()
-
-
-@pytest.mark.parametrize("mode", ["zero", "mean"])
-def test_groups_of_channels_taken_from_the_logits_equal_ablation(mode):
-    bias = np.linspace(-1, 1, CLASSES, dtype=np.float32)
-    head, one = planted(n=3000, bias=bias)
-    allowed = np.where(np.arange(CLASSES) % 3 == 1, -1, np.arange(CLASSES))
-    keep = allowed[one.labels] >= 0
-    one = SetFeatures("x", one.features[keep], one.labels[keep], allowed)
-    drawn = [[0, 7], [3], [3, 4, 5, 9]]
-    direct = [hits(ablated(one.features, chosen, mode), head, one) for chosen in drawn]
-    assert hits_without(one, head, drawn, mode).tolist() == pytest.approx(direct, abs=1)
-    assert len(set(direct)) > 1

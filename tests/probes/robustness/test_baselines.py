@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.measure.fake_run import FakeSet, write_run
-from tuiprobe.answer.report import probe_directory
+from tests.parts import part
+from tuiprobe.answer import answer
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.baselines import bundled, logit, sigmoid
 from tuiprobe.errors import UsageError
@@ -151,9 +152,7 @@ def planted(path: Path, x: float, shift: float, own: str | None = None) -> Robus
     run = write_run(path, sets, np.eye(40))
     if own is not None:
         run.baseline_file.write_text(own)
-    found = probe_directory(run).robustness
-    assert found is not None
-    return found
+    return part(answer(run), Robustness)
 
 
 def test_a_planted_effective_robustness_reaches_the_report(tmp_path: Path) -> None:
@@ -210,8 +209,8 @@ def test_reprobe_takes_a_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         run_cli(["reprobe", str(tmp_path / "run"), "--baseline", str(tmp_path / "mine.csv")]) == 0
     )
     report = Report.model_validate_json((tmp_path / "run" / "results.json").read_text())
-    assert report.robustness is not None
-    assert any(one.baseline == "own" for one in report.robustness.effective)  # type: ignore[union-attr]
+    effective = part(report, Robustness).effective
+    assert any(one.baseline == "own" for one in effective)  # type: ignore[union-attr]
     (tmp_path / "mine.csv").write_text("model\n")
     assert (
         run_cli(["reprobe", str(tmp_path / "run"), "--baseline", str(tmp_path / "mine.csv")]) == 2
