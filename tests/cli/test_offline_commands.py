@@ -126,7 +126,9 @@ def test_what_was_fetched_serves_every_command(tmp_path: Path, weights: bytes) -
 
     # The preflight stands in the results, in the report and in the events of the run.
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    counted = next(check for check in results["preflight"] if check["name"] == "image count")
+    preflight = next(part for part in results["parts"] if part["probe"] == "preflight")
+    checks = preflight["result"]["checks"]
+    counted = next(check for check in checks if check["name"] == "image count")
     assert (counted["status"], counted["data"]) == ("warn", "photos")
     assert any("no complete ImageNet set" in warning for warning in results["warnings"])
     assert "## Preflight" in (tmp_path / "run" / "report.md").read_text()

@@ -1,7 +1,6 @@
 """What is drawn: the data of charts, against the results they come from."""
 
 import pytest
-from tuiprobe.report.charts import charts
 
 from tests.report.samples import charts, estimate, outliers, report, retold
 from tests.report.samples_head import head_report

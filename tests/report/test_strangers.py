@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from tuiprobe.report.html import html
 from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
 from tuiprobe.results.pictures import pictured
+from tuiprobe.run.directory import RunDir
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +72,7 @@ def test_the_page_has_its_section_charts_and_pictures() -> None:
     assert "<title>Texture bias</title>" in own
     assert "Read with care." in own
     assert '<p>Edge <code>3</code>, roundest:</p><div class="pictures">' in own
-    assert "<details><summary>Table of 1 rows</summary>" in own
+    assert "<details><summary>Table of 1 row</summary>" in own
 
 
 def test_tables_lose_no_row_and_no_file(files: dict[str, str]) -> None:
@@ -122,3 +125,23 @@ def test_its_pictures_are_known() -> None:
 
 def test_the_tables_of_the_paper_do_not_stumble_over_it() -> None:
     assert paper_tables({"x": strange_report()}, ()) == paper_tables({"x": report()}, ())
+
+
+def test_the_screens_open_it(tmp_path: Path) -> None:
+    from textual.widgets import Tab
+
+    from tuiprobe.tui.app import TuiprobeApp
+    from tuiprobe.tui.screens.results import ResultsScreen
+
+    run = RunDir(tmp_path / "run")
+    run.results_file.write_text(strange_report().to_json())
+
+    async def tabs() -> list[str]:
+        app = TuiprobeApp()
+        async with app.run_test(size=(200, 50)) as pilot:
+            await app.push_screen(ResultsScreen(run.path))
+            await app.workers.wait_for_complete()
+            await pilot.pause()
+            return [one.label_text for one in app.screen.query(Tab)]
+
+    assert any("Edges" in one for one in asyncio.run(tabs()))

@@ -256,7 +256,8 @@ def _table(place: Element, one: Table) -> None:
         return
     if one.folded:
         place = inside(place, "details")
-        _text(inside(place, "summary"), one.title or (f"Table of {len(one.rows):,} rows",))
+        counted = f"{len(one.rows):,} row{'s' if len(one.rows) > 1 else ''}"
+        _text(inside(place, "summary"), one.title or (f"Table of {counted}",))
     elif one.title:
         _text(inside(place, "p"), one.title)
     shown = one.rows[: min(LISTED_ROWS, len(one.rows) if one.shown is None else one.shown)]
