@@ -16,7 +16,7 @@ from tuiprobe.answer.schema import json_schema
 from tuiprobe.results import Frozen
 
 SCHEMA = json_schema()
-TYPES = {
+TYPES: dict[str, Any] = {
     "object": dict, "array": list, "string": str, "boolean": bool, "null": type(None),
     "number": (int, float), "integer": int,
 }  # fmt: skip

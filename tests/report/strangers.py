@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.report.samples import estimate, report
 from tuiprobe.results import NotRun, Part, Report, TopImage
 from tuiprobe.results.section import (
@@ -78,7 +80,7 @@ def stranger(
     )  # fmt: skip
 
 
-def strange_report(**changes: object) -> Report:
+def strange_report(**changes: Any) -> Report:
     """Returns the small report with a part of that probe."""
     found = report()
     return found.model_copy(update={"parts": (*found.parts, stranger(**changes))})

@@ -57,7 +57,8 @@ def test_the_section_says_what_was_done(with_head: Report) -> None:
     assert "more unique concepts than as many random directions of the head's row space" in text
     assert "on at least 0.02 of its area" in text
     assert "calibrated to prevalence 0.5" in text
-    assert "1 images are left out" in text
+    assert "Images left out because their representation is not finite: 1." in text
+    assert "Concepts tried: 3; left out for too few images: 0." in text
     assert "| color (of 1) | object (of 2) |" in text
     assert r"=red\| (+, " in text
     assert r"- Direction 0 **=red\|, " in text

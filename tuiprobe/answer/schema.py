@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from tuiprobe.probes import registry
@@ -18,7 +19,7 @@ def json_schema() -> dict[str, Any]:
     A part of a probe that is not installed may hold any value.
     """
     probes = registry().probes
-    models = [Report, Part, *(one.Result for one in probes)]
+    models: list[type[BaseModel]] = [Report, Part, *(one.Result for one in probes)]
     refs, schema = models_json_schema([(one, "validation") for one in models])
     definitions = schema["$defs"]
     definitions[_name(refs[Part, "validation"])]["allOf"] = [

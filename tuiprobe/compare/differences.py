@@ -248,9 +248,7 @@ def _overlap_lines(found: tuple[Overlap, ...]) -> list[str]:
         place = f", {escaped(one.place)}" if one.place else ""
         where = f"{opening(escaped(one.name))} on {code(one.data)}{place}"
         if one.not_comparable:
-            lines.append(
-                f"- {where}: {escaped(one.not_comparable)}"
-            )
+            lines.append(f"- {where}: {escaped(one.not_comparable)}")
             continue
         lines.append(
             f"- {where}: shared {_listed(one.shared)}; only in the first "
