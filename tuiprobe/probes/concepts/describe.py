@@ -125,7 +125,8 @@ def _protocol(found: Concepts) -> str:
         f"{found.train} images that choose its sign and on the {found.val} that confirm, "
         f"{_prevalence(found)}, against the images {_against(found)}. An image shows a concept"
         f"{share or ' as its labels say'}. Concepts tried: {found.tried:,}; "
-        f"left out for too few images: {found.left_out:,}.{lost} The number of unique concepts is no indicator of robustness."
+        f"left out for too few images: {found.left_out:,}.{lost} "
+        "The number of unique concepts is no indicator of robustness."
     )
 
 
