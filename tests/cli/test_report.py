@@ -1,8 +1,11 @@
 """`tuiprobe report` in every format."""
 
+import json
+
 import pytest
 
 from tests.report.samples import report
+from tuiprobe.answer.schema import json_schema
 from tuiprobe.cli.app import run_cli
 from tuiprobe.run.directory import RunDir
 
@@ -36,3 +39,8 @@ def test_one_file_can_be_printed(run, capsys):
     assert run_cli(["report", str(run), "--format", "csv", "--to", "-"]) == 2
     assert run_cli(["report", str(run), "--format", "pdf"]) == 2
     assert run_cli(["report"]) == 2
+
+
+def test_the_schema_can_be_printed(capsys):
+    assert run_cli(["report", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == json_schema()

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests.report.samples import estimate, model, outliers, report
+from tests.report.strangers import strange_report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.report.numbers import short
 from tuiprobe.results import Estimate, NotRun
@@ -35,7 +36,7 @@ def root(tmp_path):
     root = tmp_path / "runs"
     make(root, "first", report())
     make(root, "group/second", report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),)))
-    make(root, "half", report(title="PARTIAL: half"))
+    make(root, "half", report(partial=True))
     make(root, EVIL)
     (root / "no run").mkdir()
     for number, name in enumerate(("half", "group/second", "first")):
@@ -52,7 +53,7 @@ def test_states_and_figures_come_from_the_directories(root):
     rows = list_runs(root)
     assert [row.name for row in rows] == ["first", "group/second", "half", EVIL]
     assert [row.state for row in rows] == ["complete", "complete", "partial", "unfinished"]
-    assert rows[0].kurtosis == report().outliers[0].kurtosis
+    assert rows[0].kurtosis == outliers().kurtosis
     assert rows[1].kurtosis.value == 4.0
     assert rows[3].model == EVIL
     assert isinstance(rows[3].kurtosis, NotRun)
@@ -188,7 +189,7 @@ def test_json_is_strict_and_whole(root, capsys):
     assert found["schema_version"] == 1
     assert [run["state"] for run in found["runs"]].count("complete") == 2
     assert found["runs"][0]["kurtosis"]["value"] == 23.5
-    assert found["runs"][3]["kurtosis"] == {"reason": "no results yet"}
+    assert found["runs"][3]["kurtosis"] == {"reason": "no results yet", "remedy": ""}
 
 
 def test_delete_takes_words_and_a_yes(root, capsys):
@@ -203,7 +204,7 @@ def test_delete_takes_words_and_a_yes(root, capsys):
 
 def test_a_running_run_is_not_deleted(root, capsys):
     with RunDir(root / "first").locked():
-        RunDir(root / "first").results_file.write_text(report(title="PARTIAL: x").to_json())
+        RunDir(root / "first").results_file.write_text(report(partial=True).to_json())
         assert run_cli(["runs", "first", "--delete", "--yes", "--root", str(root)]) == 2
     assert "still running" in capsys.readouterr().err
     assert (root / "first/key").exists()
@@ -217,3 +218,11 @@ def test_a_root_that_is_not_there_is_named(tmp_path, capsys):
 def test_other_kinds_of_weights_do_not_matter(root):
     make(root, "pooled", report(model=model(representation="pooled")))
     assert by_name(root)["pooled"].kind == "pooled"
+
+
+def test_a_part_of_an_unknown_probe_disturbs_no_list(root, capsys):
+    make(root, "strange", strange_report())
+    row = by_name(root)["strange"]
+    assert (row.state, row.outcome, row.kurtosis) == ("complete", "present", outliers().kurtosis)
+    assert run_cli(["runs", "strange", "--root", str(root), "--correlate"]) == 0
+    assert "by textures on sketches (x: val)" in capsys.readouterr().out

@@ -7,6 +7,7 @@ from typing import Any
 
 from tuiprobe.answer.report import part, title
 from tuiprobe.probes import registry
+from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.outliers.result import (
     ChannelImages,
     ChannelShare,
@@ -35,6 +36,7 @@ from tuiprobe.results import (
     TopImage,
     Weights,
 )
+from tuiprobe.results.section import Chart
 
 NO_CONCEPTS = NotRun(reason="no concept set", remedy="pass --concepts broden:DIR")
 PROBES = {one.id: one for one in registry().probes}
@@ -114,7 +116,7 @@ def parts(
 ) -> tuple[Part, ...]:
     """Returns what a run would keep of these results, in the order of a report."""
     concepts = results.get("concepts")
-    name = None if concepts is None or isinstance(concepts, NotRun) else concepts.data
+    name = concepts.data if isinstance(concepts, Concepts) else None
     subject = Subject(model, tuple(one for one in data if one.name != name), name)
     told = ((probe, results.get(id)) for id, probe in PROBES.items())
     return tuple(part(probe, one, subject) for probe, one in told if one is not None)
@@ -132,7 +134,7 @@ def report(**changes: Any) -> Report:
     found = taps if isinstance(taps, ProbeResult | NotRun) else outlier_result(taps, said)
     results = {"outliers": found, "concepts": NO_CONCEPTS}
     results |= {id: changes.pop(id) for id in PROBES if id in changes}
-    fields = {
+    fields: dict[str, Any] = {
         "tuiprobe": "0.1.0", "key": "cd" * 32, "spec": {"model": ["m"], "seed": 0},
         "model": model(), "data": data_sets(),
         "fingerprint": Fingerprint(torch="2.13.0", device="cpu", isa="avx2", threads=2),
@@ -160,3 +162,14 @@ def _kept(found: Report, one: Part) -> ProbeResult | NotRun:
     result = found.part(PROBES[one.probe].Result)
     assert result is not None
     return result
+
+
+def charts(found: Report) -> list[Chart]:
+    """Returns every chart of a report, in order."""
+    return [
+        one
+        for part in found.parts
+        if part.section is not None
+        for one in part.section.content
+        if isinstance(one, Chart)
+    ]

@@ -1,5 +1,7 @@
 """Results that rest on a head, computed by the probes themselves on small planted data."""
 
+from typing import Any
+
 import numpy as np
 
 from tests.report.samples import report
@@ -14,7 +16,7 @@ from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
 from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.results import ProbeResult, Report
+from tuiprobe.results import Report
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
@@ -27,7 +29,7 @@ def one_hot(classes=8, channels=24, n=200):
     return HeadArrays(weight.astype(np.float32), source="toy"), SetFeatures("val", h, labels)
 
 
-def head_results() -> dict[str, ProbeResult]:
+def head_results() -> dict[str, Any]:
     """Returns the result of every probe that asks for a head, by id."""
     return {
         "robustness": robustness(),
@@ -75,7 +77,7 @@ def concepts() -> Concepts:
             name="toy", features=np.tile(one.features, (4, 1)), presence=np.tile(presence, (4, 1)),
             names=("red|", "dog", "half"), categories=("color", "object"),
             category_of=np.array([0, 1, 1]), annotated=np.ones((800, 2), dtype=bool),
-            train=np.arange(800) < 400,
+            train=np.arange(800) < 400, digest="images and labels",
         ),
     )  # fmt: skip
     assert isinstance(found, Concepts)

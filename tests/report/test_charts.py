@@ -1,10 +1,11 @@
 """What is drawn: the data of charts, against the results they come from."""
 
 import pytest
-from tuiprobe.report.charts import charts
 
-from tests.report.samples import estimate, outliers, report
+from tests.report.samples import charts, estimate, outliers, report, retold
 from tests.report.samples_head import head_report
+from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.axis import round_ticks
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.section import Chart, Series
@@ -17,7 +18,12 @@ def full():
 
 @pytest.fixture(scope="module")
 def drawn(full):
-    return {chart.name: chart for chart in charts(full)}
+    return {chart.id: chart for chart in charts(full)}
+
+
+@pytest.fixture(scope="module")
+def robustness(full):
+    return full.part(Robustness)
 
 
 def test_every_part_is_drawn(drawn):
@@ -26,7 +32,7 @@ def test_every_part_is_drawn(drawn):
 
 
 def test_a_pruning_curve_holds_every_point_with_its_interval(full, drawn):
-    basis = full.directions.bases[0]
+    basis = full.part(Directions).bases[0]
     curve = next(one for one in basis.curves if one.order == "random directions")
     series = next(one for one in drawn["pruning_plain_0"].series if one.name == curve.order)
     assert series.role == "control"
@@ -36,13 +42,13 @@ def test_a_pruning_curve_holds_every_point_with_its_interval(full, drawn):
 
 
 def test_all_importances_are_drawn(full, drawn):
-    for basis, name in zip(full.directions.bases, ("plain", "centred"), strict=True):
+    for basis, name in zip(full.part(Directions).bases, ("plain", "centred"), strict=True):
         assert drawn[f"importance_{name}"].series[0].y == basis.importances
 
 
 def test_a_figure_that_was_not_run_is_left_out():
     nothing = NotRun(reason="too few images")
-    first, second = report().outliers[0].shares[0], report().outliers[0].shares[0]
+    first = second = outliers().shares[0]
     one = outliers(shares=(first.model_copy(update={"share": nothing}), second))
     chart = charts(report(outliers=(one,)))[0]
     assert chart.series[0].y == (0.6,)
@@ -57,13 +63,13 @@ def test_layers_stand_in_order_with_the_final_one_last():
     assert kurtosis.y == (9, 23.5)
 
 
-def test_published_models_stand_behind_a_published_baseline(full, drawn):
+def test_published_models_stand_behind_a_published_baseline(robustness, drawn):
     chart = drawn["robustness_0"]
     own = next(one for one in chart.series if one.role == "main")
-    er = full.robustness.effective[0]
+    er = robustness.effective[0]
     line = next(one for one in chart.series if one.role == "reference")
-    assert own.x == (full.robustness.accuracies[0].top1.value,)
-    assert own.y[0] == pytest.approx(full.robustness.mean_shift.value)
+    assert own.x == (robustness.accuracies[0].top1.value,)
+    assert own.y[0] == pytest.approx(robustness.mean_shift.value)
     assert own.high[0] - own.y[0] == pytest.approx(er.value.high - er.value.value)
     assert len(line.x) == len(line.y) == 40
     behind = {one.name: len(one.x) for one in chart.series if one.role in ("context", "third")}
@@ -71,28 +77,33 @@ def test_published_models_stand_behind_a_published_baseline(full, drawn):
     assert behind["timm and testbed models"] > 1000
 
 
-def test_a_run_that_lacks_the_target_is_not_drawn_and_says_so(full, drawn):
-    assert not given(full.robustness.effective[1].value)
+def test_a_run_that_lacks_the_target_is_not_drawn_and_says_so(robustness, drawn):
+    assert not given(robustness.effective[1].value)
     chart = drawn["robustness_1"]
     assert "objectnet not measured" in chart.note
     assert not [one for one in chart.series if one.role == "main"]
 
 
-def test_without_a_baseline_no_published_model_is_shown(full):
-    bare = full.robustness.model_copy(update={"effective": NotRun(reason="no baseline")})
-    chart = charts(full.model_copy(update={"robustness": bare}))[-1]
+def test_without_a_baseline_no_published_model_is_shown(full, robustness):
+    bare = robustness.model_copy(update={"effective": NotRun(reason="no baseline")})
+    drawn = {one.id: one for one in charts(retold(full, robustness=bare))}
+    chart = drawn["robustness"]
     assert {one.role for one in chart.series} == {"main", "reference"}
     assert "No baseline" in chart.note
 
 
 def test_a_series_with_parts_of_unlike_length_is_refused():
     with pytest.raises(ValueError, match="lengths"):
-        Series("s", (0.0, 1.0), (1.0,))
+        Series(name="s", x=(0.0, 1.0), y=(1.0,))
 
 
 def test_what_matters_most_is_drawn_last():
-    series = (Series("a", (0.0,), (0.0,)), Series("b", (0.0,), (0.0,), role="context"))
-    assert [one.name for one in Chart("c", "", "", "", series).back_to_front()] == ["b", "a"]
+    series = (
+        Series(name="a", x=(0.0,), y=(0.0,)),
+        Series(name="b", x=(0.0,), y=(0.0,), role="context"),
+    )
+    chart = Chart(id="c", title="", x_label="", y_label="", series=series)
+    assert [one.name for one in chart.back_to_front()] == ["b", "a"]
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-3.2, 7.9), (1e-9, 4e-9), (99.9, 100.1)])

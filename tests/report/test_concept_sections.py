@@ -12,6 +12,7 @@ import pytest
 from tests.report.samples import report
 from tuiprobe.probes.concepts.compute import probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
+from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.summary import summary
@@ -35,7 +36,7 @@ def concept_set(n: int = 400) -> ConceptSet:
 
 def filled(head: HeadArrays | None, **options: Any) -> Report:
     found = probe_concepts(head, concept_set(), no_head="nothing named a head", **options)
-    return report(concepts=found, not_run=())
+    return report(concepts=found)
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +52,16 @@ def rows(full: Report, name: str) -> list[dict[str, str]]:
 
 def test_the_section_says_what_was_done(with_head: Report) -> None:
     text = markdown(with_head)
-    assert "## Concepts on `toy`" in text
+    assert "## Concepts" in text
+    assert "| random directions |" in text
     assert "more unique concepts than as many random directions of the head's row space" in text
     assert "on at least 0.02 of its area" in text
     assert "calibrated to prevalence 0.5" in text
-    assert "1 images are left out" in text
+    assert "Images left out because their representation is not finite: 1." in text
+    assert "Concepts tried: 3; left out for too few images: 0." in text
     assert "| color (of 1) | object (of 2) |" in text
     assert r"=red\| (+, " in text
-    assert "images at the + end" in text
+    assert r"- Direction 0 **=red\|, " in text
     assert "`*" in text  # a path, inert within a code span
 
 
@@ -66,9 +69,9 @@ def test_without_a_head_the_channels_lead(with_head: Report) -> None:
     text = markdown(filled(None))
     assert "more unique concepts in 6 channels than in as many random directions" in text
     assert "not run: nothing named a head" in text
-    assert "What the leading principal components tell best" in text
+    assert "The concepts that the leading principal components separate best:" in text
     assert "concepts on toy: 3 of 3 in 6 channels" in summary(filled(None))
-    assert "over random directions" in summary(with_head)
+    assert "  beyond random directions " in summary(with_head)
 
 
 def test_alternatives_are_named() -> None:
@@ -79,14 +82,14 @@ def test_alternatives_are_named() -> None:
 
 def test_tables_hold_the_whole_curve_concepts_directions_and_images(with_head: Report) -> None:
     own = [r for r in rows(with_head, "concepts") if r["family"] == "singular vectors of W"]
-    curve = [r for r in own if r["figure"] == "unique" and not r["category"]]
+    curve = [r for r in own if r["count"] == "unique" and not r["category"]]
     assert {float(r["threshold"]) for r in curve} >= {0.5, 0.77, 0.99}
-    assert any(r["figure"] == "rarefied excess over random" for r in own)
-    headline = [r for r in rows(with_head, "concepts") if r["figure"] == "excess over random"]
+    assert any(r["count"] == "rarefied excess over random" for r in own)
+    headline = [r for r in rows(with_head, "concepts") if r["count"] == "excess over random"]
     assert [r["family"] for r in headline] == [
         "singular vectors of W", "singular vectors of centred W",
     ]  # fmt: skip
-    assert float(headline[0]["value"]) == with_head.concepts.excess.value
+    assert float(headline[0]["value"]) == with_head.part(Concepts).excess.value
     encoded = rows(with_head, "concepts_encoded")
     assert {r["concept"] for r in encoded} == {"'=red|", "dog", "sky"}
     top = rows(with_head, "concepts_top")
@@ -96,9 +99,11 @@ def test_tables_hold_the_whole_curve_concepts_directions_and_images(with_head: R
 
 
 def test_the_page_shows_the_images_at_both_ends(with_head: Report) -> None:
-    first = with_head.concepts.top[0]
+    first = with_head.part(Concepts).top[0]
     pictures = {("toy", i.sample_id): b"\xff\xd8\xff" for i in (*first.largest, *first.smallest)}
     page = html(with_head, pictures)
-    assert "Direction 0 (=red|" in page
+    assert "Direction 0 <strong>=red|" in page
     assert page.count("data:image/jpeg;base64,") >= 8
-    assert "Direction 0" not in html(with_head)
+    named = html(with_head)
+    assert "<img" not in named
+    assert f"<code>{first.largest[0].path}</code> ({first.largest[0].value:.4g})" in named

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import unicodedata
+from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,45 +16,50 @@ import pytest
 from markdown_it import MarkdownIt
 from pydantic import BaseModel, ValidationError
 
-from tests.report.samples import estimate, outliers
-from tests.report.samples_head import head_report
+from tests.report.samples import PROBES, data_sets, estimate, model, outliers, report, retold
+from tests.report.samples_head import head_results
+from tests.report.strangers import stranger
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.differences import compare, comparison_markdown
 from tuiprobe.compare.side_by_side import side_by_side
 from tuiprobe.probes.population.result import Population, Reference
+from tuiprobe.probes.preflight.result import Preflight
 from tuiprobe.probes.robustness.result import Accuracy, BaselineNotRun, OwnNames
 from tuiprobe.report.formats import FORMATS, files_of
+from tuiprobe.report.grid import Gap, paper_tables
 from tuiprobe.report.summary import summary
-from tuiprobe.results import NotRun, Skipped
+from tuiprobe.results import NotRun, Part, ProbeResult, Report
 from tuiprobe.results.preflight import PreflightCheck
-from tuiprobe.results.report import NotRunPart, Report
+from tuiprobe.results.section import Chart, Series, Strip, Table
 from tuiprobe.run.directory import RunDir
 
-HARMLESS = "harmless"
+HARMLESS = "Harmless"  # no id, as the hostile ones
 HOSTILES = [
     "=1+1|<b>x</b>`*_y_*[a](http://e.example)\n# h\n\n- i",
     "\x1b[31m\u202eb\x85\x9b2J\u200f\u2066\x00\x7f",
     r"\input{/etc/passwd}^^5cinput $x$ %_#&~",
     "@x\r\n|---|\n<script>alert(1)</script> www.e.example ~~x~~ ![i](x)",
     "\t+1\t-2",
+    "- x",
+    "    1. x",
+    "---",
+    "| x | y |",
     "``` \n```",
 ]
 
 
+@cache
 def full_report() -> Report:
-    """Returns a report in which every field that may hold text does."""
-    whole = head_report()
+    """Returns a report of every probe, and of one that is not installed."""
     reference = Reference(
         model="m", architecture="a", weights="pretrained", data="d", n=3, width=8,
-        kurtosis=estimate(3, 1), persistence=NotRun(reason="r"),
+        kurtosis=estimate(3, 1), persistence=NotRun(reason="r", remedy="m"),
     )  # fmt: skip
     accuracy = Accuracy(
         data="v2", shift="imagenet_v2", images=3, classes=2, top1=estimate(0.5, 0.1),
         top5=NotRun(reason="r"), id_own_classes=NotRun(reason="r"),
     )  # fmt: skip
-    robustness = whole.robustness
-    assert robustness is not None
-    robustness = robustness.model_copy(
+    robustness = head_results()["robustness"].model_copy(
         update={
             "not_run": (BaselineNotRun(baseline="b", target=("t",), axis="x", reason="r"),),
             "own_names": (
@@ -62,34 +68,39 @@ def full_report() -> Report:
             ),
         }
     )
-    data = tuple(
-        one.model_copy(update={"skipped": (Skipped(path="p", reason="r"),)}) for one in whole.data
+    checks = tuple(
+        PreflightCheck(name="n", status=status, detail="d", fix="f", data="val")
+        for status in ("pass", "warn", "fail", "skip")
     )
-    return whole.model_copy(
-        update={
-            "population": Population(untrained=reference, filed=(reference,)),
-            "preflight": tuple(
-                PreflightCheck(name="n", status=status, detail="d", fix="f", data="val")
-                for status in ("pass", "warn", "fail", "skip")
-            ),
+    nonfinite = {"nonfinite": 2, "nonfinite_images": ("p",)}
+    data = tuple(one.model_copy(update=nonfinite) for one in data_sets())
+    found = report(
+        **head_results()
+        | {
             "robustness": robustness,
+            "population": Population(untrained=reference, filed=(reference,)),
+            "preflight": Preflight(checks=checks),
+            "outliers": (outliers(), outliers(tap="layer1", final=False)),
+            "model": model(ablated=("channel 3 set to zero",)),
             "data": data,
-            "not_run": (NotRunPart(part="p", reason="r"),),
-            "warnings": ("w",),
-            "outliers": (*whole.outliers, outliers(tap="layer1", final=False)),
         }
     )
+    missing = Part(probe="absent", title="Absent", not_run="r", remedy="m")
+    return found.model_copy(update={"parts": (*found.parts, stranger(), missing)})
 
 
-def planted(text: str) -> tuple[Report, set[str]]:
-    """Returns the report with ``text`` in every field that takes any, and these fields' names."""
+Planted = tuple[Any, set[str]]
+
+
+def planted(value: Any, text: str) -> Planted:
+    """Returns a result or report with ``text`` in every field that takes any, and their names."""
     places: set[str] = set()
 
     def plant(value: Any) -> Any:
         if isinstance(value, BaseModel):
             return planted_model(value)
-        if isinstance(value, tuple):
-            return tuple(plant(one) for one in value)
+        if isinstance(value, tuple | list):
+            return type(value)(plant(one) for one in value)
         if isinstance(value, dict):
             return {text if len(value) == 1 else f"{k}{text}": plant(v) for k, v in value.items()}
         return text if isinstance(value, str) else value
@@ -106,24 +117,62 @@ def planted(text: str) -> tuple[Report, set[str]]:
             value = value.model_copy(update={name: new})
         return value
 
-    found = planted_model(full_report())
-    assert isinstance(found, Report)
-    return Report.parse(found.to_json().encode(), "planted"), places
+    return planted_model(value), places
+
+
+def in_results(text: str) -> Report:
+    """Returns the report as the probes tell it of results that hold ``text``."""
+    whole = full_report()
+    results = {id: planted(one, text)[0] for id in PROBES if (one := _result(whole, id))}
+    about = whole.model_copy(update={"model": planted(whole.model, text)[0]})
+    found = retold(known(about), **results)
+    return found.model_copy(update={"parts": (*found.parts, *whole.parts[-2:])})
+
+
+def known(found: Report) -> Report:
+    """Returns a report without the parts of probes that are not installed."""
+    kept = tuple(one for one in found.parts if one.probe in PROBES)
+    return found.model_copy(update={"parts": kept})
+
+
+def _result(found: Report, id: str) -> ProbeResult | None:
+    return found.part(PROBES[id].Result)
+
+
+def in_report(text: str) -> Report:
+    """Returns the report with ``text`` in every field of its own: sections, figures, sets."""
+    found, _ = planted(full_report(), text)
+    return Report.parse(found.to_json().encode(), "planted")
+
+
+WAYS = {"results": in_results, "report": in_report}
 
 
 def everything(report: Report) -> dict[str, str]:
-    other = report.model_copy(update={"outliers": report.outliers[:1]})
+    other = report.model_copy(update={"parts": report.parts[1:]})
     return {
         **files_of(report, None, list(FORMATS)),
         "summary": summary(report),
-        "comparison.md": comparison_markdown(compare(report, other)),
+        "comparison.md": comparison_markdown(compare(report, report)),
+        "other.md": comparison_markdown(compare(report, other)),
         "side_by_side.md": side_by_side([report, other]),
+        "grid.md": paper_tables({report.title: report}, (Gap(report.title, report.title),)),
     }
 
 
 def inert(text: str) -> bool:
     bad = {"Cc", "Cf", "Cs", "Zl", "Zp"}
     return all(unicodedata.category(letter) not in bad for letter in set(text) - {"\n"})
+
+
+BOLD = ("strong_open", "strong_close")
+"""Left out of a skeleton: a mark that should make bold does not beside some letters."""
+
+
+def bold(markdown: str) -> int:
+    parsed = MarkdownIt("commonmark").enable("table").parse(markdown)
+    kinds = [child.type for token in parsed for child in token.children or ()]
+    return kinds.count(BOLD[0])
 
 
 def skeleton(markdown: str) -> list[str]:
@@ -135,45 +184,79 @@ def skeleton(markdown: str) -> list[str]:
     for token in parser.parse(markdown):
         found.append(token.type)
         inner = [child.type for child in token.children or ()]
-        found += [kind for kind in inner if kind not in ("text", "code_inline")]
+        found += [kind for kind in inner if kind not in ("text", "code_inline", *BOLD)]
         found.append(f"code {inner.count('code_inline')}")
     return found
 
 
 @pytest.fixture(scope="module")
-def harmless() -> dict[str, str]:
-    return everything(planted(HARMLESS)[0])
+def harmless() -> dict[str, dict[str, str]]:
+    return {way: everything(make(HARMLESS)) for way, make in WAYS.items()}
 
 
-def test_the_report_plants_in_every_kind_of_text_field() -> None:
-    _, places = planted(HARMLESS)
-    assert len(places) >= 60, places
-    assert {"EffectiveRobustness.axis", "Estimate.method", "Report.spec", "TopImage.path"} <= places
+def test_text_is_planted_in_every_kind_of_field() -> None:
+    _, places = planted(full_report(), HARMLESS)
+    assert places >= {
+        "Report.title", "Report.spec", "Report.warnings", "Part.title", "Part.not_run",
+        "Part.remedy", "Part.result", "Section.title", "Section.clause", "Section.warnings",
+        "Section.headline", "Section.summary", "Heading.text", "Prose.text", "Points.items",
+        "Code.code", "Strong.strong", "Table.title", "Table.rows", "Column.id", "Column.title",
+        "Chart.title", "Chart.x_label", "Chart.y_label", "Chart.ticks", "Chart.note",
+        "Series.name", "Strip.title", "Strip.data", "StripEnd.label", "TopImage.path",
+        "NamedFigure.id", "NamedFigure.name", "NamedFigure.data", "NamedFigure.place",
+        "NamedFigure.about", "NamedFact.id", "NamedFact.name", "NamedFact.value", "NamedSet.id",
+        "NamedSet.name", "NamedSet.data", "NamedSet.place", "NamedSet.members", "NamedSet.basis",
+        "Estimate.method", "NotRun.reason", "NotRun.remedy", "DataSet.name", "Skipped.path",
+        "Model.name", "Model.ablated", "Weights.source", "Preprocessing.source",
+    }  # fmt: skip
+    for id in PROBES:
+        assert planted(_result(full_report(), id), HARMLESS)[1], id
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("text", HOSTILES, ids=range(len(HOSTILES)))
-def test_no_format_obeys_a_hostile_field(text: str, harmless: dict[str, str]) -> None:
-    report, _ = planted(text)
+def test_no_format_obeys_a_hostile_field(
+    text: str, way: str, harmless: dict[str, dict[str, str]]
+) -> None:
+    report, expected = WAYS[way](text), harmless[way]
     found = everything(report)
-    assert set(found) == set(harmless)
+    assert set(found) == set(expected)
     for name, content in found.items():
         assert inert(content), name
         if name.endswith(".md"):
-            assert skeleton(content) == skeleton(harmless[name]), name
+            assert skeleton(content) == skeleton(expected[name]), name
+            assert bold(content) <= bold(expected[name]), name
         if name.endswith(".csv"):
-            check_table(name, content, harmless[name])
+            check_table(name, content, expected[name])
         if name.endswith((".svg", ".html")):
-            assert elements(name, content) == elements(name, harmless[name]), name
+            assert elements(name, content) == elements(name, expected[name]), name
         if name.endswith(".tex"):
-            known = set(re.findall(r"\\[a-zA-Z]+", harmless[name]))
-            known |= {
-                r"\textbackslash", r"\textasciicircum", r"\textasciitilde", r"\textless",
-                r"\textgreater", r"\textbar", r"\textquotedbl", r"\textasciigrave",
-            }  # fmt: skip
-            code = "\n".join(li for li in content.splitlines() if not li.startswith("%"))
-            assert set(re.findall(r"\\[a-zA-Z]+", code)) <= known
-            assert len(content.splitlines()) == len(harmless[name].splitlines())
+            check_latex(content, expected[name])
+    assert len(found["summary"].splitlines()) == len(expected["summary"].splitlines())
     assert Report.parse(found["results.json"].encode(), "again") == report
+
+
+@pytest.mark.parametrize("text", [*HOSTILES, "", "../x", "a/b", "A", "x" * 65])
+def test_no_hostile_string_can_name_a_file_or_a_probe(text: str) -> None:
+    line = Series(name="s", x=(0.0,), y=(0.0,))
+    for make in (
+        lambda: Table(id=text, columns=(), rows=()),
+        lambda: Chart(id=text, title="", x_label="", y_label="", series=(line,)),
+        lambda: Strip(id=text, title=(), data="d", ends=()),
+        lambda: Part(probe=text, title="t"),
+    ):
+        with pytest.raises(ValidationError, match="pattern"):
+            make()
+
+
+def check_latex(content: str, harmless: str) -> None:
+    known = set(re.findall(r"\\[a-zA-Z]+", harmless)) | {
+        r"\textbackslash", r"\textasciicircum", r"\textasciitilde", r"\textless",
+        r"\textgreater", r"\textbar", r"\textquotedbl", r"\textasciigrave",
+    }  # fmt: skip
+    code = "\n".join(li for li in content.splitlines() if not li.startswith("%"))
+    assert set(re.findall(r"\\[a-zA-Z]+", code)) <= known
+    assert len(content.splitlines()) == len(harmless.splitlines())
 
 
 def check_table(name: str, content: str, harmless: str) -> None:
@@ -192,14 +275,16 @@ def elements(name: str, content: str) -> list[tuple[str, tuple[str, ...]]]:
     return [(one.tag, tuple(sorted(one.attrib))) for one in ElementTree.fromstring(content).iter()]
 
 
-@pytest.mark.parametrize("text", HOSTILES, ids=range(len(HOSTILES)))
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("text", ["".join(HOSTILES)], ids=["all"])
 def test_no_command_prints_a_hostile_field_raw(
-    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    text: str, way: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    content = WAYS[way](text).to_json()
     for name in ("a", "b"):
         run = RunDir(tmp_path / "runs" / name)
         run.key_file.write_text("a" * 64)
-        run.results_file.write_text(planted(text)[0].to_json())
+        run.results_file.write_text(content)
     first, second = str(tmp_path / "runs/a"), str(tmp_path / "runs/b")
     root = str(tmp_path / "runs")
     for arguments in (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.samples import estimate, model, outliers, report
+from tests.report.samples import estimate, model, outliers, report, verdict
 from tuiprobe.errors import DataError
 from tuiprobe.probes.outliers.result import Persistence
 from tuiprobe.report import read_report, write_reports
@@ -32,10 +32,8 @@ def layered():
 
 def untrained():
     weights = model().weights.model_copy(update={"kind": "untrained", "source": "random"})
-    verdict = report().verdict.model_copy(
-        update={"outcome": "withheld", "channels": (), "reasons": ("the network is untrained",)}
-    )
-    return report(model=model(weights=weights), verdict=verdict)
+    withheld = verdict(outcome="withheld", channels=(), reasons=("the network is untrained",))
+    return report(model=model(weights=weights), verdict=withheld)
 
 
 @pytest.mark.parametrize("make", [report, layered, untrained])
@@ -59,6 +57,7 @@ def test_tables_are_as_agreed(name):
 def test_untrained_is_said_in_the_title_and_the_summary():
     assert markdown(untrained()).startswith("# UNTRAINED")
     assert summary(untrained()).startswith("UNTRAINED")
+    assert "**The weights are random.**" in markdown(untrained())
 
 
 def test_strings_from_outside_stay_data():
@@ -115,4 +114,31 @@ def test_many_skipped_images_are_cut_in_the_report_only():
 
 def test_figures_without_interval_show_none():
     one = outliers(kurtosis=estimate(5, 0).model_copy(update={"low": None, "high": None}))
-    assert "5 (no interval)" in summary(report(outliers=(one,)))
+    assert "  kurtosis              5; 2.994 after a random rotation\n" in summary(
+        report(outliers=(one,))
+    )
+
+
+def test_few_images_leave_a_reason_in_every_place():
+    """Everything rests on persistent channels, which one image does not give."""
+    found = layered()
+    figures = {(one.place, one.id): one.figure for one in found.part_of("outliers").figures}
+    reason = "takes two images that count; there are 1"
+    assert figures["blocks.3", "persistent_channels"] == NotRun(reason=reason)
+    assert figures["final", "persistent_channels"].value == 1
+    assert f"not run: {reason}" in markdown(found)
+
+
+def test_the_summary_is_what_each_probe_says():
+    lines = summary(report()).splitlines()
+    assert lines[1:] == [
+        "verdict (rule v1, uncalibrated): present",
+        "  kappa > 6",
+        "val: 500 images, 1024 channels",
+        "  kurtosis              23.5 (23.1 to 23.9); 2.994 after a random rotation",
+        "  after centring        3.1 (3 to 3.2)",
+        "  persistence           0.93 (0.91 to 0.95)",
+        "  persistent channels   1: 133",
+        "warning: 1 image skipped",
+        "not run: concepts: no concept set (pass --concepts broden:DIR)",
+    ]

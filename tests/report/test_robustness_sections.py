@@ -4,13 +4,12 @@ import csv
 import io
 
 import pytest
-from tuiprobe.report.charts import charts
-from tuiprobe.report.markdown_robustness import robustness_sections
 
-from tests.report.samples import report
+from tests.report.samples import charts, report
 from tests.report.samples_head import one_hot, robustness
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.probes.robustness.result import BaselineNotRun, OwnNames
+from tuiprobe.report.markdown import markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
 from tuiprobe.results import Estimate, NotRun
@@ -39,15 +38,25 @@ def found():
     )
 
 
-def test_markdown_has_a_table_a_baseline(found):
-    text = "\n".join(robustness_sections(found))
-    assert text.count("Baseline `standard`:") == text.count("Baseline `own`:") == 1
-    assert "validation images of the shift's own classes (**extrapolated**)" in text
-    assert "(2 left out)" in text
-    assert "| yes |" in text
-    assert r"not run, because b: \*six\* models" in text
-    assert "`r`, by its own class names | not run: too long" in text
-    assert "`val` on the same classes" in text
+def test_markdown_has_a_row_an_entry(found):
+    text = markdown(report(robustness=found))
+    rows = [line.strip("|").split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    entries = [
+        row for row in rows if row[0].strip(" |`") in ("standard", "standard_and_low", "own")
+    ]
+    assert [row[0].strip() for row in entries] == [
+        "`standard`", "`standard_and_low`", "`standard`", "`own`",
+    ]  # fmt: skip
+    assert [row[4] for row in entries] == ["0", "0", "2", "0"]
+    extrapolated = "**validation images of the shift's own classes, extrapolated**"
+    full = "full validation set"
+    assert [row[2] for row in entries] == [full, full, extrapolated, full]
+    assert [row[7] for row in entries] == ["yes", "-", "yes", "yes"]
+    assert r"- not run: b: \*six\* models" in text
+    own = [row for row in rows if row[0].strip() == "`r`" and row[2] == "its own"]
+    assert own[0][3] == "0.75 (0.657 to 0.8245)"
+    assert own[1][3] == "not run: too long"
+    assert "| `val` on the same classes |" in text
 
 
 def test_the_summary_names_one_entry_a_baseline(found):
@@ -57,15 +66,18 @@ def test_the_summary_names_one_entry_a_baseline(found):
         "effective robustness by standard_and_low (1 shift)",
         "effective robustness by own (1 shift)",
     ]  # fmt: skip
-    assert "prediction [" in lines[0]
-    assert "baseline" in lines[0]
+    value, wide = found.effective[0].value, found.effective[0].prediction
+    assert lines[0].partition(": ")[2] == (
+        f"{value.value:.4g} ({value.low:.4g} to {value.high:.4g}); prediction interval "
+        f"{wide.value:.4g} ({wide.low:.4g} to {wide.high:.4g}), above the baseline"
+    )
 
 
 def test_a_reason_stands_in_for_effective_robustness():
     head, one = one_hot()
     bare = probe_robustness(head, [one], {}, Baselines(reason="six *runs*"))
-    assert "Not run, because six \\*runs\\*." in "\n".join(robustness_sections(bare))
-    said = "effective robustness: not run, because six *runs*"
+    assert "\nnot run: six \\*runs\\*\n" in markdown(report(robustness=bare))
+    said = "effective robustness: not run: six *runs*"
     assert said not in summary(report(robustness=bare))  # one set: nothing to compare
     two = probe_robustness(head, [one, one], {}, Baselines(reason="six *runs*"))
     assert said in summary(report(robustness=two))
@@ -73,15 +85,16 @@ def test_a_reason_stands_in_for_effective_robustness():
 
 def test_tables_hold_the_alternative(found):
     rows = list(csv.DictReader(io.StringIO(tables(report(robustness=found))["accuracies"])))
-    alternative = [row for row in rows if row["figure"] == "top1_own_names"]
-    assert [float(row["value"]) for row in alternative] == [found.accuracies[1].top1.value]
+    alternative = [row for row in rows if row["names"] == "its own" and row["figure"] == "top1"]
+    assert [row["value"] for row in alternative] == [str(found.accuracies[1].top1.value), ""]
+    assert alternative[1]["not_run_because"] == "too long"
 
 
 def test_one_chart_a_baseline_and_the_miniatures_axis_is_drawn(found):
     mine = found.effective[0].model_copy(update={"axis": "val", "baseline": "miniature"})
     drawn = charts(report(robustness=found.model_copy(update={"effective": (mine,)})))
-    names = [one.name for one in drawn if one.name.startswith("robustness")]
+    names = [one.id for one in drawn if one.id.startswith("robustness")]
     assert names == ["robustness_0"]
     assert isinstance(mine.value, Estimate)
     several = charts(report(robustness=found))
-    assert len([one for one in several if one.name.startswith("robustness")]) == 3
+    assert len([one for one in several if one.id.startswith("robustness")]) == 3

@@ -3,9 +3,10 @@ import re
 import pytest
 from hypothesis import given as with_any
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from tuiprobe.report.numbers import number
-from tuiprobe.report.text import cell, code, escaped
+from tuiprobe.report.text import cell, code, code_cell, escaped, opening
 
 HOSTILE = "<script>[x](http://evil)|`a`\x1b[31m\u202e\n# h"
 
@@ -27,8 +28,33 @@ def test_code_spans_close_where_they_should(text):
     inner = out[len(fence) : -len(fence)]
     assert out.endswith(fence)
     assert fence not in inner
-    assert not re.search(r"(?<!\\)\|", inner)
     assert "\n" not in out
+    assert not re.search(r"(?<!\\)\|", code_cell(text))
+
+
+@pytest.mark.parametrize("text", ["a|b", "a\\|b", "`|`", "|"])
+def test_code_shows_the_same_in_a_table_and_outside(text):
+    parser = MarkdownIt("commonmark").enable("table")
+    [inline] = [one for one in parser.parse(code(text)) if one.type == "inline"]
+    tables = parser.parse(f"| {code_cell(text)} |\n|---|\n")
+    [cell] = [one for one in tables if one.type == "inline"]
+    assert inline.children[0].content == cell.children[0].content == text
+
+
+@with_any(st.text())
+def test_a_line_starts_no_block(text):
+    tokens = MarkdownIt("commonmark").parse(opening(escaped(text)))
+    assert [one.type for one in tokens] in (
+        [], ["paragraph_open", "inline", "paragraph_close"],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["- a", "+ a", "1. a", "2) a", "---", "===", "    a", "    1. a"])
+def test_a_line_keeps_its_words(text):
+    found = MarkdownIt("commonmark").parse(opening(escaped(text)))
+    assert [one.type for one in found] == ["paragraph_open", "inline", "paragraph_close"]
+    said = "".join(child.content for child in found[1].children)
+    assert said == text.strip()
 
 
 @with_any(st.text())

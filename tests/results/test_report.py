@@ -1,15 +1,28 @@
 import json
 import math
+import re
 
 import pytest
 from pydantic import ValidationError
 
 from tests.fuzz.damage import resealed
-from tests.report.samples import model, report
+from tests.report.samples import (
+    NO_CONCEPTS,
+    PROBES,
+    estimate,
+    model,
+    outliers,
+    report,
+    retold,
+    verdict,
+)
 from tests.report.samples_head import head_report
+from tests.report.strangers import strange_report
 from tuiprobe.files import DamagedFileError
-from tuiprobe.results import Estimate, NotRun, given
-from tuiprobe.results.report import Report, Timings, title_for
+from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.results import Estimate, NotRun, Report, Timings, given
+from tuiprobe.results.report import ABSENT
 
 
 def test_json_round_trip_is_exact(tmp_path):
@@ -48,7 +61,7 @@ def test_an_interval_has_two_ends_in_order(ends):
 def test_unknown_fields_and_other_schema_versions_are_refused():
     plain = json.loads(report().to_json())
     with pytest.raises(ValidationError, match="schema_version"):
-        Report.model_validate(plain | {"schema_version": 2})
+        Report.model_validate(plain | {"schema_version": 1})
     with pytest.raises(ValidationError, match="surprise"):
         Report.model_validate(plain | {"surprise": 1})
 
@@ -63,32 +76,142 @@ def test_given_tells_figures_from_reasons():
     assert not given(NotRun(reason="r"))
 
 
-def test_schema_can_be_printed():
-    schema = Report.model_json_schema()
-    assert schema["properties"]["schema_version"]["const"] == 1
-    assert schema["additionalProperties"] is False
+def test_the_title_says_untrained_and_withheld_first():
+    weights = model().weights.model_copy(update={"kind": "untrained"})
+    assert report(model=model(weights=weights)).title == (
+        "UNTRAINED network open_clip:RN50-quickgelu on val: random weights"
+    )
+    withheld = report(verdict=verdict(outcome="withheld"))
+    assert withheld.title == "open_clip:RN50-quickgelu on val: verdict withheld"
+    assert report().title == "open_clip:RN50-quickgelu on val: outlier features present"
+    assert report(partial=True).title == f"PARTIAL: {report().title}"
+    ablated = report(model=model(ablated=("channel 3", "channel 5")))
+    assert ablated.title.startswith("open_clip:RN50-quickgelu, ABLATED (channel 3; channel 5), on")
+    assert report(outliers=NotRun(reason="x")).title == "open_clip:RN50-quickgelu on val"
 
 
-def test_title_says_untrained_and_withheld_first():
-    plain = report()
-    weights = plain.model.weights.model_copy(update={"kind": "untrained"})
-    assert title_for(model(weights=weights), plain.data, plain.verdict).startswith("UNTRAINED")
-    withheld = plain.verdict.model_copy(update={"outcome": "withheld"})
-    assert "withheld" in title_for(plain.model, plain.data, withheld)
-    assert "outlier features present" in plain.title
+def test_a_part_has_its_type_and_is_the_same_after_a_round_trip():
+    full = head_report()
+    found = Report.parse(full.to_json().encode(), "x")
+    assert isinstance(found.part(Directions), Directions)
+    assert found == full  # reading a part of one changes nothing
+    assert found.part(Directions) == full.part(Directions)
+
+
+def test_a_changed_copy_gives_its_own_parts():
+    first = report()
+    assert first.part(OutlierResult).taps[0].kurtosis.value == 23.5
+    second = retold(first, outliers=NotRun(reason="x"))
+    assert second.part(OutlierResult) is None
+    assert first.part(OutlierResult).taps[0].kurtosis.value == 23.5
+
+
+def test_a_part_that_is_not_there_is_none_with_a_reason():
+    assert report().part(Directions) is None
+    assert report().why_not("directions") == "it is not in this report"
+    said = f"{NO_CONCEPTS.reason} ({NO_CONCEPTS.remedy})"
+    assert report().why_not("concepts") == said
+    assert report(concepts=NotRun(reason="none")).why_not("concepts") == "none"
+
+
+@pytest.mark.parametrize(
+    ("result", "cause"),
+    [
+        ({"verdict": 3}, "verdict"),
+        ({}, "verdict: Field required"),
+        ([], "none of this version of tuiprobe: its result: Input should be a valid dictionary"),
+        ("text", "Input should be a valid dictionary"),
+        ({"surprise": "\u202e" * 9000}, "verdict"),
+    ],
+)
+def test_a_damaged_part_is_one_sentence(result, cause):
+    tree = json.loads(report().to_json())
+    tree["parts"][0]["result"] = result
+    found = Report.parse(resealed(json.dumps(tree).encode()), "x")
+    with pytest.raises(
+        DamagedFileError, match=r"the part outliers .*run `tuiprobe reprobe`"
+    ) as why:
+        found.part(OutlierResult)
+    assert cause in str(why.value)
+    assert "\n" not in str(why.value)
+    assert len(str(why.value)) < 700
+    assert found.figure("kurtosis").value == 23.5  # what it names is still there
+
+
+def test_figures_are_found_by_name_and_never_of_an_inner_layer():
+    inner = outliers(tap="blocks.1", final=False, kurtosis=estimate(50, 1))
+    second = outliers(data="r", kurtosis=estimate(70, 1))
+    found = report(outliers=(inner, outliers(), second))
+    assert found.figure("kurtosis").value == 23.5
+    assert found.figure("kurtosis", "r").value == 70
+    assert found.figure("kurtosis", "none") is ABSENT
+    assert found.figure("beauty") is ABSENT
+    assert found.fact("verdict") == "present"
+    assert found.fact("beauty") == ""
+
+
+def test_a_part_of_an_unknown_probe_is_kept_as_it_is(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text(strange_report().to_json(), encoding="utf-8")
+    found = Report.read(path)
+    assert found == strange_report()
+    assert found.part_of("edges").result == {"texture": 0.62, "layers": [{"name": "stem"}]}
+    assert found.figure("texture") == estimate(0.62, 0.05)
+    assert found.fact("shape") == "round"
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e999", "-Infinity"])
+@pytest.mark.parametrize("place", ["result", "spec"])
+def test_plain_data_holds_finite_numbers_alone(number, place):
+    tree = json.loads(report().to_json())
+    parent = tree["parts"][0] if place == "result" else tree
+    parent[place] = {"a": [{"b": "@"}]}
+    text = json.dumps(tree).replace('"@"', number)
+    with pytest.raises(DamagedFileError, match="not finite"):
+        Report.parse(resealed_text(text), "x")
+
+
+def resealed_text(text: str) -> bytes:
+    """Returns a text without its checksum, which a report of an earlier version has not."""
+    return re.sub(r', "sha256": "[0-9a-f]{64}"', "", text).encode()
+
+
+def test_an_earlier_schema_is_named_with_what_to_do():
+    tree = json.loads(report().to_json()) | {"schema_version": 1}
+    with pytest.raises(DamagedFileError) as refused:
+        Report.parse(resealed(json.dumps(tree).encode()), "runs/a/results.json")
+    assert str(refused.value) == (
+        "runs/a/results.json is of schema 1, and this version of tuiprobe reads schema 2: "
+        "run `tuiprobe reprobe runs/a` to write it again"
+    )
 
 
 ABSURD = [
-    (("directions", "bases", 0, "rank"), 10**12),
-    (("directions", "bases", 0, "importances"), []),
     (("model", "width"), 10**9),
     (("data", 0, "images"), -1),
     (("data", 0, "measured"), 10**400),
-    (("outliers", 0, "shares", 0, "channel"), 10**4),
-    (("outliers", 0, "kurtosis", "value"), 1e308),
-    (("outliers", 0, "basis_reference"), -1e200),
+    (("parts", 0, "figures", 0, "figure", "value"), 1e308),
+    (("parts", 0, "figures", 0, "headline"), -1),
+    (("parts", 0, "figures", 0, "role"), "hero"),
+    (("parts", 0, "probe"), "../x"),
+    (("parts", 0, "section", "block"), "elsewhere"),
+    (("parts", 0, "section", "content", 0, "kind"), "script"),
+    (("parts", 0, "section", "content", 2, "id"), "../x"),
+    (("parts", 0, "section", "content", 2, "rows"), [["one"]]),
+    (("parts", 0, "sets", 0, "members"), ["x"] * (2**20 + 1)),
+    (("parts", 0, "sets", 0, "universe"), 1.5),
     (("title",), "x" * 10**5),
     (("warnings",), ["x"] * (2**20 + 1)),
+]
+
+ABSURD_RESULTS = [
+    (("directions", "bases", 0, "rank"), 10**12),
+    (("directions", "bases", 0, "importances"), []),
+    (("outliers", "taps", 0, "shares", 0, "channel"), 10**4),
+    (("outliers", "taps", 0, "kurtosis", "value"), 1e308),
+    (("outliers", "taps", 0, "basis_reference"), -1e200),
+    (("outliers", "verdict", "outcome"), "splendid"),
+    (("concepts", "top", 0, "concepts", 0, "sign"), 7),
 ]
 
 
@@ -101,6 +224,19 @@ def test_what_no_run_finds_is_refused_at_the_door(place, value):
     parent[place[-1]] = value
     with pytest.raises(DamagedFileError, match=r"x is no report .*" + str(place[0])):
         Report.parse(resealed(json.dumps(tree).encode()), "x")
+
+
+@pytest.mark.parametrize(("place", "value"), ABSURD_RESULTS, ids=lambda one: str(one)[:40])
+def test_what_no_probe_finds_is_refused_when_its_part_is_read(place, value):
+    tree = json.loads(head_report().to_json())
+    probe, *path = place
+    parent = next(one for one in tree["parts"] if one["probe"] == probe)["result"]
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = value
+    found = Report.parse(resealed(json.dumps(tree).encode()), "x")
+    with pytest.raises(DamagedFileError, match=f"the part {probe} .*: {path[0]}"):
+        found.part(PROBES[probe].Result)
 
 
 @pytest.mark.parametrize("content", [b'{"a":' * 100_000, b"[" * 100_000, b"", b"\xff", b"null"])

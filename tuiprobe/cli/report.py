@@ -30,9 +30,9 @@ def report(
 ) -> None:
     """Write the reports of a finished run again, here or elsewhere, in the formats asked for."""
     if schema:
-        from tuiprobe.results.report import Report
+        from tuiprobe.answer.schema import json_schema
 
-        print(json.dumps(Report.model_json_schema(), indent=1))
+        print(json.dumps(json_schema(), indent=1))
         return
     if run is None:
         raise UsageError("name a run directory, or ask for --schema")

@@ -194,9 +194,10 @@ def _predictors(report: Report) -> dict[str, float]:
 
 
 def _values(report: Report, role: str) -> dict[str, float]:
-    return {
-        f"{one.name}, {one.place}": one.figure.value
-        for part in report.parts
-        for one in part.figures
-        if one.role == role and given(one.figure)
-    }
+    found: dict[str, float] = {}
+    for part in report.parts:
+        for one in part.figures:
+            if one.role == role and given(one.figure):
+                # of several sets the first counts: the in-distribution one
+                found.setdefault(f"{one.name}, {one.place}", one.figure.value)
+    return found

@@ -12,7 +12,7 @@ from math import hypot
 from tuiprobe.compare.overlap import Overlap, overlaps
 from tuiprobe.errors import UsageError
 from tuiprobe.report.numbers import figure
-from tuiprobe.report.text import code, escaped, table
+from tuiprobe.report.text import code, code_cell, escaped, opening, table
 from tuiprobe.results import Estimate, Figure, Frozen, NotRun, Report, given
 from tuiprobe.results.section import NamedFigure
 
@@ -215,7 +215,7 @@ def comparison_markdown(found: Comparison) -> str:
         f"- first: {escaped(found.titles[0])}",
         f"- second: {escaped(found.titles[1])}",
         *(
-            f"- {escaped(one.name)}: {escaped(one.first or '-')}, then "
+            f"- {opening(escaped(one.name))}: {escaped(one.first or '-')}, then "
             f"{escaped(one.second or '-')}"
             for one in found.facts
         ),
@@ -227,10 +227,10 @@ def comparison_markdown(found: Comparison) -> str:
     marks = {True: "yes", False: "no", None: "-"}
     rows = [
         [
-            code(one.data),
-            code(one.place),
+            code_cell(one.data),
+            code_cell(one.place),
             escaped(one.name),
-            code(one.id),
+            code_cell(one.id),
             *(escaped(figure(each)) for each in (one.first, one.second, one.difference)),
             marks[one.differs],
         ]
@@ -245,12 +245,13 @@ def _overlap_lines(found: tuple[Overlap, ...]) -> list[str]:
         return []
     lines = ["## In common", ""]
     for one in found:
-        where = f"{code(one.data)}{f', {escaped(one.place)}' if one.place else ''}"
+        place = f", {escaped(one.place)}" if one.place else ""
+        where = f"{opening(escaped(one.name))} on {code(one.data)}{place}"
         if one.not_comparable:
-            lines.append(f"- {escaped(one.name)} on {where}: {escaped(one.not_comparable)}")
+            lines.append(f"- {where}: {escaped(one.not_comparable)}")
             continue
         lines.append(
-            f"- {escaped(one.name)} on {where}: shared {_listed(one.shared)}; only in the first "
+            f"- {where}: shared {_listed(one.shared)}; only in the first "
             f"{_listed(one.first_only)}; only in the second {_listed(one.second_only)}"
         )
         if one.by_chance is not None:

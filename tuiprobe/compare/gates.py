@@ -21,6 +21,13 @@ from tuiprobe.plaintext import plain
 from tuiprobe.report.numbers import number
 from tuiprobe.results import given
 
+RENAMED: Final = {
+    "persistent": "persistent_channels",
+    "effective": "value",
+    "precision": "value",
+}
+"""What figures of schema 1 are called now."""
+
 _GATE = re.compile(
     r"\s*(?:(?P<place>.+):)?\s*(?P<name>[A-Za-z_][\w.]*)\s*"
     r"(?:(?P<differs>differs?)|(?P<sign><=|>=|<|>)\s*(?P<value>[-+0-9.eE]+))\s*"
@@ -142,7 +149,9 @@ def _reason(gate: Gate, one: Difference) -> str:
 def _unknown(gate: Gate, found: Comparison) -> str:
     names = sorted({one.id for one in found.differences})
     places = sorted({one.data for one in found.differences})
+    renamed = RENAMED.get(gate.name)
+    now = f"; {gate.name} is called {renamed} now" if renamed in names else ""
     return plain(
-        f"--fail-if {gate.text!r}: no such figure in both reports; figures are "
+        f"--fail-if {gate.text!r}: no such figure in both reports{now}; figures are "
         f"{', '.join(names)}; sets are {', '.join(places)}"
     )

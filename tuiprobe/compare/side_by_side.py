@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tuiprobe.files import Entry
 from tuiprobe.report.numbers import figure
-from tuiprobe.report.text import escaped, table
+from tuiprobe.report.text import escaped, opening, table
 from tuiprobe.report.write import read_report
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
@@ -52,7 +52,7 @@ def side_by_side(reports: Sequence[Report]) -> str:
         "intervals. Kurtosis and persistence compare only within one kind of representation.",
         "",
         *table([escaped(name) for name in header], rows),
-        *(f"- {escaped(note)}" for note in _notes(reports)),
+        *(f"- {opening(escaped(note))}" for note in _notes(reports)),
     ]
     return "\n".join(lines).rstrip("\n") + "\n"
 

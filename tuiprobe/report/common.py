@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import chain, count
 
 from tuiprobe.report.numbers import number
-from tuiprobe.results import DataSet, Report
+from tuiprobe.results import DataSet, Report, TopImage
 from tuiprobe.results.section import Code, Strong, Text, Value
+
+NAMED_IMAGES = 5
+"""Images at one end of a channel or direction that a page names."""
 
 DATA = ("data", "source", "images", "measured", "skipped", "not finite", "classes")
 
@@ -69,6 +73,29 @@ def computed_rows(report: Report) -> Iterator[tuple[str, Text]]:
         yield "speed", (timings.images_per_second, " images/s")
     for name, seconds in timings.seconds.items():
         yield name, (seconds, " s")
+
+
+def free_name(id: str, probe: str, taken: Callable[[str], bool]) -> str:
+    """Returns a name that no other table or chart of the report has.
+
+    Args:
+        id: Of the table or chart; probes of several packages may use the same.
+        probe: Whose it is.
+        taken: Whether a name is taken.
+
+    >>> free_name("a", "p", {"a"}.__contains__), free_name("a", "p", {"a", "p_a"}.__contains__)
+    ('p_a', 'p_a_2')
+    """
+    if not taken(id):
+        return id
+    name = f"{probe}_{id}"
+    numbered = (f"{name}_{number}" for number in count(2))
+    return next(one for one in chain((name,), numbered) if not taken(one))
+
+
+def image_name(image: TopImage) -> str:
+    """Returns what an image is called: its path, or its id where none is known."""
+    return image.path if image.path is not None else f"id {image.sample_id}"
 
 
 def nonfinite_rest(one: DataSet, listed: int) -> int:

@@ -10,6 +10,7 @@ from typing import Final
 from tuiprobe.errors import UsageError
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
+from tuiprobe.report.common import free_name
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Chart
 from tuiprobe.run.directory import RunDir
@@ -59,12 +60,13 @@ def _tex(report: Report, run: RunDir | None) -> Files:
 def _svg(report: Report, run: RunDir | None) -> Files:
     from tuiprobe.report.svg import svg
 
-    return {
-        f"figures/{one.id}.svg": svg(one)
-        for part in report.parts
-        for one in (part.section.content if part.section is not None else ())
-        if isinstance(one, Chart) and any(series.x for series in one.series)
-    }
+    found: Files = {}
+    for part in report.parts:
+        for one in part.section.content if part.section is not None else ():
+            if isinstance(one, Chart) and any(series.x for series in one.series):
+                name = free_name(one.id, part.probe, lambda id: f"figures/{id}.svg" in found)
+                found[f"figures/{name}.svg"] = svg(one)
+    return found
 
 
 FORMATS: Final = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tuiprobe.catalog.presets import Preset, presets
 from tuiprobe.report.numbers import figure
-from tuiprobe.report.text import escaped, table
+from tuiprobe.report.text import escaped, opening, table
 from tuiprobe.results import Figure, NotRun, Report, given
 from tuiprobe.results.report import ABSENT
 
@@ -92,17 +92,19 @@ def _cell(one: Figure | None) -> str:
 
 
 def _gaps(reports: Mapping[str, Report], gaps: tuple[Gap, ...]) -> list[str]:
-    lines = [f"- {escaped(gap.model)}: {escaped(gap.reason)}" for gap in gaps]
+    lines = [f"- {opening(escaped(gap.model))}: {escaped(gap.reason)}" for gap in gaps]
     for name, report in reports.items():
         if report.model.weights.kind == "untrained":
-            lines.append(f"- {escaped(name)}: UNTRAINED, its figures describe a random network")
+            lines.append(
+                f"- {opening(escaped(name))}: UNTRAINED, its figures describe a random network"
+            )
         if report.partial:
-            lines.append(f"- {escaped(name)}: PARTIAL, not all images were measured")
+            lines.append(f"- {opening(escaped(name))}: PARTIAL, not all images were measured")
         for title, ids in TABLES.items():
             one = _read(report, ids)
             if not given(one):
                 lines.append(
-                    f"- {escaped(name)}: no {title[0].lower()}{title[1:]}: "
+                    f"- {opening(escaped(name))}: no {title[0].lower()}{title[1:]}: "
                     f"{escaped(_reason(report, one))}"
                 )
     return ["## Gaps", "", *(lines or ["None."])]

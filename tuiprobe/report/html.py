@@ -11,7 +11,14 @@ from collections.abc import Iterable, Mapping
 from xml.etree.ElementTree import Element, tostring
 
 from tuiprobe.plaintext import plain
-from tuiprobe.report.common import computed_rows, data_rows, nonfinite_rest, subject_rows
+from tuiprobe.report.common import (
+    NAMED_IMAGES,
+    computed_rows,
+    data_rows,
+    image_name,
+    nonfinite_rest,
+    subject_rows,
+)
 from tuiprobe.report.elements import element, inside
 from tuiprobe.report.numbers import number
 from tuiprobe.report.svg import COLOURS
@@ -27,6 +34,7 @@ from tuiprobe.results.section import (
     Prose,
     Section,
     Strip,
+    StripEnd,
     Strong,
     Table,
     Text,
@@ -182,6 +190,7 @@ class _Page:
                 if _is_jpeg(self._pictures.get((one.data, image.sample_id)))
             ]
             if not shown:
+                _named(place, one, end)
                 continue
             _text(inside(place, "p"), (*one.title, f", {end.label}:"))
             row = inside(place, "div", class_="pictures")
@@ -247,7 +256,8 @@ def _table(place: Element, one: Table) -> None:
         return
     if one.folded:
         place = inside(place, "details")
-        _text(inside(place, "summary"), one.title or (f"Table of {len(one.rows):,} rows",))
+        counted = f"{len(one.rows):,} row{'s' if len(one.rows) > 1 else ''}"
+        _text(inside(place, "summary"), one.title or (f"Table of {counted}",))
     elif one.title:
         _text(inside(place, "p"), one.title)
     shown = one.rows[: min(LISTED_ROWS, len(one.rows) if one.shown is None else one.shown)]
@@ -281,9 +291,16 @@ def _is_jpeg(content: bytes | None) -> bool:
     return content is not None and content.startswith(b"\xff\xd8\xff")
 
 
+def _named(place: Element, strip: Strip, end: StripEnd) -> None:
+    """Names the images at one end, where there are no pictures of them."""
+    text: list[Value] = [*strip.title, f", {end.label}: "]
+    for i, image in enumerate(end.images[:NAMED_IMAGES]):
+        text += [", " if i else None, Code(code=image_name(image)), f" ({number(image.value)})"]
+    _text(inside(place, "p"), tuple(text))
+
+
 def _picture(row: Element, image: TopImage, content: bytes) -> None:
-    box = inside(row, "div")
-    name = image.path if image.path is not None else f"id {image.sample_id}"
+    box, name = inside(row, "div"), image_name(image)
     encoded = base64.b64encode(content).decode("ascii")
     inside(box, "img", src=f"data:image/jpeg;base64,{encoded}", alt=name)
     inside(box, "span", f"{number(image.value)} {name}")

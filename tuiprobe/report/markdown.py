@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuiprobe.report.common import computed_rows, data_rows, nonfinite_rest, subject_rows
+from tuiprobe.report.common import (
+    NAMED_IMAGES,
+    computed_rows,
+    data_rows,
+    image_name,
+    nonfinite_rest,
+    subject_rows,
+)
 from tuiprobe.report.numbers import number
-from tuiprobe.report.text import code, escaped, markdown_text, table
+from tuiprobe.report.text import code, escaped, markdown_cell, markdown_text, opening, table
 from tuiprobe.results import DataSet, Report
 from tuiprobe.results.section import (
     Chart,
@@ -17,14 +24,13 @@ from tuiprobe.results.section import (
     Section,
     Strip,
     Table,
+    Text,
 )
 
 LISTED_IMAGES = 20
 """Images of a set that could not be used that a page names."""
 LISTED_ROWS = 40
 """Rows of a table that a page shows; files hold all."""
-NAMED_IMAGES = 5
-"""Images at one end of a channel or direction that a page names."""
 
 
 def markdown(report: Report) -> str:
@@ -47,15 +53,17 @@ def _in_short(report: Report) -> list[str]:
     if report.model.weights.kind == "untrained":
         lines += ["**The weights are random.** Nothing here describes a trained model.", ""]
     sections = [one.section for one in report.parts if one.section is not None]
-    lines += [f"- {markdown_text(one.headline)}" for one in sections if one.headline]
+    lines += [f"- {_line(one.headline)}" for one in sections if one.headline]
     return [*lines, ""]
 
 
 def _subject(report: Report) -> list[str]:
     lines = ["## What was probed", ""]
-    lines += table(["", ""], [[name, markdown_text(text)] for name, text in subject_rows(report)])
+    lines += table(
+        ["", ""], [[escaped(name), markdown_cell(text)] for name, text in subject_rows(report)]
+    )
     header, rows = data_rows(report)
-    lines += table(list(header), [[markdown_text((cell,)) for cell in row] for row in rows])
+    lines += table(list(header), [[markdown_cell((cell,)) for cell in row] for row in rows])
     for one in report.data:
         lines += _skipped(one) + _nonfinite(one)
     return lines
@@ -86,19 +94,23 @@ def _nonfinite(one: DataSet) -> list[str]:
 def _section(section: Section) -> list[str]:
     lines = [f"## {escaped(section.title)}", ""]
     if section.headline:
-        lines += [markdown_text(section.headline), ""]
+        lines += [_line(section.headline), ""]
     for one in section.content:
         lines += _content(one)
     return lines
+
+
+def _line(text: Text) -> str:
+    return opening(markdown_text(text))
 
 
 def _content(one: Content) -> list[str]:
     if isinstance(one, Heading):
         return [f"### {markdown_text(one.text)}", ""]
     if isinstance(one, Prose):
-        return [markdown_text(one.text), ""]
+        return [_line(one.text), ""]
     if isinstance(one, Points):
-        return [*(f"- {markdown_text(item)}" for item in one.items), ""]
+        return [*(f"- {_line(item)}" for item in one.items), ""]
     if isinstance(one, Table):
         return _table(one) if one.reading else []
     if isinstance(one, Strip):
@@ -111,9 +123,9 @@ def _table(one: Table) -> list[str]:
     if not one.rows:
         return []
     shown = one.rows[: min(LISTED_ROWS, len(one.rows) if one.shown is None else one.shown)]
-    lines = [markdown_text(one.title), ""] if one.title else []
-    header = [markdown_text(column.title) for column in one.columns]
-    lines += table(header, [[markdown_text((cell,)) for cell in row] for row in shown])
+    lines = [_line(one.title), ""] if one.title else []
+    header = [markdown_cell(column.title) for column in one.columns]
+    lines += table(header, [[markdown_cell((cell,)) for cell in row] for row in shown])
     rest = len(one.rows) - len(shown)
     if rest > 0:
         where = f"`tables/{one.id}.csv`" if one.file else "`tables/`"
@@ -124,16 +136,15 @@ def _table(one: Table) -> list[str]:
 def _strip(one: Strip) -> Iterator[str]:
     for end in one.ends:
         images = ", ".join(
-            f"{code(i.path if i.path is not None else f'id {i.sample_id}')} ({number(i.value)})"
-            for i in end.images[:NAMED_IMAGES]
+            f"{code(image_name(i))} ({number(i.value)})" for i in end.images[:NAMED_IMAGES]
         )
-        yield f"- {markdown_text(one.title)}, {escaped(end.label)}: {images}"
+        yield f"- {_line(one.title)}, {escaped(end.label)}: {images}"
     yield ""
 
 
 def _not_run(report: Report) -> list[str]:
     rows = [
-        f"- {escaped(one.title)}: {escaped(report.why_not(one.probe))}"
+        f"- {opening(escaped(one.title))}: {escaped(report.why_not(one.probe))}"
         for one in report.parts
         if one.not_run is not None
     ]
@@ -141,7 +152,7 @@ def _not_run(report: Report) -> list[str]:
 
 
 def _computed(report: Report) -> list[str]:
-    rows = [[name, markdown_text(text)] for name, text in computed_rows(report)]
+    rows = [[escaped(name), markdown_cell(text)] for name, text in computed_rows(report)]
     return [
         "## How it was computed",
         "",

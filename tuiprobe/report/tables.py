@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
+from tuiprobe.report.common import free_name
 from tuiprobe.report.text import cell
 from tuiprobe.results import Estimate, Figure, NotRun, Report, given
 from tuiprobe.results.section import Code, Strong, Table, Value
@@ -26,8 +27,7 @@ def tables(report: Report) -> dict[str, str]:
     for part in report.parts:
         for one in part.section.content if part.section is not None else ():
             if isinstance(one, Table) and one.file and one.rows:
-                name = one.id if one.id not in found else f"{part.probe}_{one.id}"
-                found[name] = _table(one)
+                found[free_name(one.id, part.probe, found.__contains__)] = _table(one)
     return found
 
 
@@ -66,10 +66,19 @@ def _long(one: Table, others: list[int], places: list[int]) -> Iterator[Row]:
     for row in one.rows:
         about = [_cell(row[i]) for i in others]
         for i in places:
-            figure = row[i]
-            if isinstance(figure, Estimate | NotRun):
-                name: Row = [one.columns[i].id] if len(places) > 1 else []
-                yield [*about, *name, *figure_cells(figure)]
+            name: Row = [one.columns[i].id] if len(places) > 1 else []
+            if (cells := _figure_cells(row[i])) is not None:
+                yield [*about, *name, *cells]
+
+
+def _figure_cells(value: Value) -> Row | None:
+    """Cells of what stands in a column of figures; None where nothing is to be said."""
+    if isinstance(value, Estimate | NotRun):
+        return figure_cells(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return [value, None, None, None, None, None]
+    said = _cell(value)
+    return None if said in (None, "", "-") else [None, None, None, None, None, said]
 
 
 def _cell(value: Value) -> str | int | float | bool | None:

@@ -9,6 +9,7 @@ from tuiprobe.results.section import Code, Strong, Text, Value
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~&!$])")
 _LINK = re.compile(r"(?i):(?=//)|(?<=www)\.")
+_BLOCK = re.compile(r"^\s*(?:(?=[-+=])|(\d+)(?=[.)]))")
 _FORMULA = ("=", "+", "-", "@")
 
 
@@ -41,6 +42,20 @@ def markdown_text(text: Text) -> str:
     return "".join(_markdown(piece) for piece in text)
 
 
+def markdown_cell(text: Text) -> str:
+    """Returns the pieces of a cell of a table likewise."""
+    return "".join(code_cell(one.code) if isinstance(one, Code) else _markdown(one) for one in text)
+
+
+def opening(text: str) -> str:
+    r"""Returns Markdown text that may start a line or an item, where no list, rule or code starts.
+
+    >>> opening("- a"), opening("12. a"), opening("    a"), opening("a - b")
+    ('\\- a', '12\\. a', 'a', 'a - b')
+    """
+    return _BLOCK.sub(lambda found: f"{found[1] or ''}\\", text, count=1).lstrip()
+
+
 def _markdown(value: Value) -> str:
     if isinstance(value, Code):
         return code(value.code)
@@ -59,16 +74,25 @@ def escaped(text: str) -> str:
 
 
 def code(text: str) -> str:
-    r"""Foreign text as a Markdown code span, also within a table.
+    r"""Foreign text as a Markdown code span.
 
     >>> print(code("a`b|c"))
-    ``a`b\|c``
+    ``a`b|c``
     """
-    inner = plain(text).replace("|", "\\|")
+    inner = plain(text)
     longest = max((len(run) for run in re.findall("`+", inner)), default=0)
     fence = "`" * (longest + 1)
     pad = " " if inner[:1] in ("`", "") or inner[-1:] == "`" else ""
     return f"{fence}{pad}{inner}{pad}{fence}"
+
+
+def code_cell(text: str) -> str:
+    r"""Foreign text as a Markdown code span within a table, where a bar ends a cell.
+
+    >>> print(code_cell("a|b"))
+    `a\|b`
+    """
+    return code(text).replace("|", "\\|")
 
 
 def cell(text: str) -> str:

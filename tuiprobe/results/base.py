@@ -4,9 +4,10 @@ A report may come from anywhere, so its schema bounds every size, length and mag
 report that passed needs no checks of its own.
 """
 
+from math import isfinite
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from typing_extensions import TypeIs
 
 _Item = TypeVar("_Item")
@@ -28,6 +29,20 @@ Real = Annotated[float, Field(ge=-1e100, le=1e100)]
 
 Many = Annotated[tuple[_Item, ...], Field(max_length=MOST_ITEMS)]
 """A list."""
+
+
+def _finite(value: JsonValue) -> JsonValue:
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, float) and not isfinite(one):
+            raise ValueError("a number is not finite")
+        waiting += one if isinstance(one, list) else one.values() if isinstance(one, dict) else ()
+    return value
+
+
+Plain = Annotated[JsonValue, AfterValidator(_finite)]
+"""Any value of strict JSON."""
 
 PerChannel = Annotated[tuple[_Item, ...], Field(max_length=MOST_CHANNELS)]
 """One entry a channel or direction at most."""

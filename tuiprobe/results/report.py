@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, ValidationError
 from tuiprobe.checksums import MEMBER, is_sealed, seal
 from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular
 from tuiprobe.plaintext import json_text
-from tuiprobe.results.base import Figure, Frozen, Many, NotRun, Real
+from tuiprobe.results.base import Figure, Frozen, Many, NotRun, Plain, Real
 from tuiprobe.results.section import Id, NamedFact, NamedFigure, NamedSet, Section
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
@@ -70,7 +70,7 @@ class Part(Frozen):
     title: str
     not_run: str | None = None
     remedy: str = ""
-    result: JsonValue = None
+    result: Plain = None
     section: Section | None = None
     figures: Many[NamedFigure] = ()
     facts: Many[NamedFact] = ()
@@ -102,7 +102,7 @@ class Report(Frozen):
     title: str
     tuiprobe: str
     key: str
-    spec: dict[str, JsonValue]
+    spec: dict[str, Plain]
     model: Model
     data: Many[DataSet]
     partial: bool = False
@@ -199,7 +199,7 @@ def _validated(kind: type[_Result], value: JsonValue) -> _Result:
         return kind.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        where = ".".join(str(part) for part in first["loc"])[:200]
+        where = ".".join(str(part) for part in first["loc"])[:200] or "its result"
         raise DamagedFileError(
             f"the part {kind.probe} of results.json is none of this version of tuiprobe: {where}: "
             f"{first['msg'][:200]}; run `tuiprobe reprobe` on its directory"

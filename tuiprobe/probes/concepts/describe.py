@@ -116,7 +116,7 @@ def _content(found: Concepts) -> Iterator[Content]:
 def _protocol(found: Concepts) -> str:
     share = "" if found.share is None else f" on at least {found.share:.3g} of its area"
     lost = (
-        f" {found.not_finite} images are left out: their representation is not finite."
+        f" Images left out because their representation is not finite: {found.not_finite:,}."
         if found.not_finite
         else ""
     )
@@ -124,8 +124,9 @@ def _protocol(found: Concepts) -> str:
         f"A direction encodes a concept at average precision >= {found.threshold:.4g} on the "
         f"{found.train} images that choose its sign and on the {found.val} that confirm, "
         f"{_prevalence(found)}, against the images {_against(found)}. An image shows a concept"
-        f"{share or ' as its labels say'}. {found.tried} concepts were tried, {found.left_out} "
-        f"have too few images.{lost} The number of unique concepts is no indicator of robustness."
+        f"{share or ' as its labels say'}. Concepts tried: {found.tried:,}; "
+        f"left out for too few images: {found.left_out:,}.{lost} "
+        "The number of unique concepts is no indicator of robustness."
     )
 
 

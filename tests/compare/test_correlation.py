@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.report.samples import estimate, outliers, retold
 from tests.report.samples import report as sample
-from tests.report.samples_head import one_hot
+from tests.report.samples_head import head_results, one_hot
+from tests.report.strangers import stranger
 from tuiprobe.catalog.baselines import bundled
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.correlation import backbone_and_training, correlate, signatures_of
@@ -34,13 +36,12 @@ def run(
     few.features[np.arange(200) >= round(200 * shift)] = np.roll(np.eye(24)[0] * 8, 20)
     line = Baseline(bundled(baseline, ("imagenet_r",)), ())
     found = probe_robustness(head, [one, few], {"r": "imagenet_r"}, Baselines([line]))
-    plain = sample(robustness=found)
-    weights = plain.model.weights.model_copy(update={"digest": f"{number:064d}"})
+    plain = sample().model
+    weights = plain.weights.model_copy(update={"digest": f"{number:064d}"})
     weights = weights.model_copy(update=model.pop("weights", {}))  # type: ignore[call-overload]
-    about = plain.model.model_copy(update={"weights": weights, **model})
+    about = plain.model_copy(update={"weights": weights, **model})
     figure = Estimate(value=kurtosis, low=None, high=None, n=9, method="planted")
-    outliers = tuple(o.model_copy(update={"kurtosis": figure}) for o in plain.outliers)
-    return plain.model_copy(update={"model": about, "outliers": outliers})
+    return sample(robustness=found, model=about, outliers=(outliers(kurtosis=figure),))
 
 
 def rising(count: int, **model: Any) -> dict[str, Report]:
@@ -56,7 +57,7 @@ def correlated(reports: dict[str, Report], baseline: str | None = None) -> Corre
     return correlate(reports.items(), baseline)
 
 
-def signature(found: Correlations, name: str = "kurtosis"):  # type: ignore[no-untyped-def]
+def signature(found: Correlations, name: str = "kurtosis, final"):  # type: ignore[no-untyped-def]
     return next(one for one in (*found.signatures, *found.predictors) if one.signature == name)
 
 
@@ -67,7 +68,7 @@ def test_a_relation_within_a_stratum_is_found() -> None:
     assert kurtosis.p_value < 0.01
     assert (found.baseline, found.target, found.axis) == ("standard", ("imagenet_r",), "imagenet")
     assert len(found.runs) == 9
-    for name in ("in-distribution accuracy", "mean confidence"):  # the same for all of them
+    for name in ("top-1, accuracy", "mean confidence, robustness"):  # the same for all of them
         assert "both vary" in signature(found, name).within.reason
     text = correlation_text(found)
     assert "within: +1.00" in text
@@ -106,8 +107,8 @@ def test_runs_that_do_not_count_say_why() -> None:
             "more": more,
             "random": run(2, 3.0, 0.4, weights={"kind": "untrained"}),
             "ablated": run(3, 3.0, 0.4, ablated=("x",)),
-            "partial": run(4, 3.0, 0.4).model_copy(update={"title": "PARTIAL: x"}),
-            "bare": run(5, 3.0, 0.4).model_copy(update={"robustness": None}),
+            "partial": run(4, 3.0, 0.4).model_copy(update={"partial": True}),
+            "bare": retold(run(5, 3.0, 0.4), robustness=None),
             "other": run(6, 3.0, 0.4, baseline="standard_and_low"),
         }
     )
@@ -138,10 +139,54 @@ def test_backbones_have_the_names_of_the_presets() -> None:
     assert backbone_and_training(strange) == ("mynet", "unknown")
 
 
+def test_signatures_are_those_of_the_first_set_at_the_end() -> None:
+    inner = outliers(tap="blocks.1", final=False, kurtosis=estimate(50, 1))
+    second = outliers(data="r", kurtosis=estimate(70, 1))
+    found = signatures_of(sample(outliers=(inner, outliers(), second)))
+    assert found == {
+        "kurtosis, final": 23.5,
+        "kurtosis / (C - 1), final": 0.023,
+        "kurtosis after centring, final": 3.1,
+        "persistence, final": 0.93,
+        "effective channels, final": 2.2,
+        "channel RMS kurtosis, final": 7.0,
+        "mean cosine between images, final": 0.4,
+        "persistent channels, final": 1.0,
+    }
+
+
+def test_signatures_of_a_head_are_named_by_their_matrix() -> None:
+    results = head_results()
+    found = signatures_of(sample(**results))
+    plain, centred = results["directions"].bases
+    assert found["effective rank of the importances, W"] == plain.effective_rank.value
+    assert found["Gini of the importances, centred W"] == centred.gini.value
+    excess = results["concepts"].excess
+    assert found["concepts beyond random directions, W, concepts"] == excess.value
+
+
 def test_signatures_leave_out_what_was_not_measured() -> None:
-    report = run(1, 3.0, 0.4)
-    assert signatures_of(report)["kurtosis"] == 3.0
-    assert not any("importance" in name for name in signatures_of(report))
+    nothing = NotRun(reason="too few images")
+    found = signatures_of(sample(outliers=(outliers(kurtosis=nothing, persistent=nothing),)))
+    assert "kurtosis, final" not in found
+    assert "persistent channels, final" not in found
+    assert "persistence, final" in found
+    assert not any("importance" in name for name in found)
+
+
+def test_a_probe_that_is_not_installed_has_signatures_and_outcomes() -> None:
+    def strange(number: int) -> Report:
+        plain = run(number, 3.0, 0.4)
+        parts = (*plain.parts, stranger(value=number / 10))
+        return plain.model_copy(update={"parts": parts})
+
+    reports = {str(i): strange(i) for i in range(1, 9)}
+    found = correlated(reports, "textures")
+    assert (found.baseline, found.target, found.axis) == ("textures", ("sketches",), "val")
+    assert [one.robustness for one in found.runs] == [i / 20 for i in range(1, 9)]
+    texture = signature(found, "texture bias, final")
+    assert texture.within.value == pytest.approx(1)
+    assert "both vary" in signature(found).within.reason
 
 
 def test_confidence_is_the_largest_softmax() -> None:

@@ -1,0 +1,146 @@
+"""Gates of `tuiprobe compare --fail-if`: when they trip, and what they answer."""
+
+import pytest
+
+from tests.report.samples import estimate, outliers, report, retold, verdict
+from tests.report.samples_head import head_report
+from tests.report.strangers import strange_report
+from tuiprobe.compare.differences import compare
+from tuiprobe.compare.gates import RENAMED, parse_gate, tripped
+from tuiprobe.errors import UsageError
+from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.results import NotRun
+
+
+def lower():
+    inner = outliers(tap="blocks.1", final=False, kurtosis=estimate(50, 1))
+    other = outliers(tap="blocks.1", final=False, kurtosis=estimate(40, 1))
+    first = report(outliers=(outliers(), inner))
+    second = report(outliers=(outliers(kurtosis=estimate(21.5, 0.4)), other))
+    return compare(first, second)  # -2 (-2.57 to -1.43) at the end, -10 within
+
+
+@pytest.mark.parametrize(
+    ("text", "trips"),
+    [
+        ("kurtosis differs", True),
+        ("centred_kurtosis differs", False),
+        ("kurtosis < -1", True),
+        ("kurtosis < -3", False),
+        ("kurtosis.high < -1", True),
+        ("kurtosis.high < -1.5", False),
+        ("kurtosis.low < -2.5", True),
+        ("kurtosis >= -2", True),
+        ("kurtosis > -2", False),
+        ("val: kurtosis <= -2", True),
+        ("val/blocks.1: kurtosis < -9", True),
+        ("kurtosis < -9", False),
+        ("persistence differs", False),
+        ("persistence.value differs", False),
+        ("persistent_channels < 0", False),
+        ("verdict differs", False),
+        ("channels differ", False),
+        ("val: channels differ", False),
+    ],
+)
+def test_gates(text, trips):
+    assert bool(tripped(parse_gate(text), lower())) is trips
+
+
+def test_the_reason_names_place_figure_and_interval():
+    assert tripped(parse_gate("kurtosis differs"), lower()) == [
+        "val/final: kurtosis changed by -2 (-2.566 to -1.434)"
+    ]
+    assert tripped(parse_gate("persistent_channels differs"), lower()) == [
+        "val/final: persistent_channels has no interval, so whether it differs is unknown"
+    ]
+    assert tripped(parse_gate("persistent_channels.high < 1"), lower()) == [
+        "val/final: persistent_channels has no interval"
+    ]
+
+
+def test_a_changed_verdict_and_changed_channels_trip():
+    persistent = outliers().persistent.model_copy(update={"channels": ()})
+    absent = report(
+        verdict=verdict(outcome="absent", channels=()),
+        outliers=(outliers(persistent=persistent),),
+    )
+    found = compare(report(), absent)
+    assert tripped(parse_gate("verdict differs"), found) == [
+        "outlier features went from present to absent"
+    ]
+    assert tripped(parse_gate("channels differ"), found) == [
+        "persistent channels on val: gone ['133'], new []"
+    ]
+    assert tripped(parse_gate("other: channels differ"), found) == []
+
+
+def test_what_cannot_be_answered_is_no_pass():
+    nothing = NotRun(reason="too few images")
+    bare = report(outliers=(outliers(kurtosis=nothing, persistent=nothing),))
+    found = compare(report(), bare)
+    said = "val/final: kurtosis cannot be compared: second: too few images"
+    assert tripped(parse_gate("kurtosis < -100"), found) == [said]
+    assert tripped(parse_gate("kurtosis differs"), found) == [said]
+    assert tripped(parse_gate("channels differ"), found) == [
+        "persistent channels on val cannot be compared: not in the second report"
+    ]
+    gone = compare(report(), retold(report(), outliers=NotRun(reason="damaged")))
+    assert tripped(parse_gate("verdict differs"), gone) == [
+        "outlier features went from present to -"
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "kurtosis", "kurtosis < much", "< 3", "verdict < 3 4", "a b"])
+def test_a_condition_that_is_none_is_refused(text):
+    with pytest.raises(UsageError, match="no condition"):
+        parse_gate(text)
+
+
+@pytest.mark.parametrize("text", ["curtosis differs", "nowhere: kurtosis < 1", "verdict < 3"])
+def test_an_unknown_figure_is_no_pass_either(text):
+    with pytest.raises(UsageError, match="figures are") as refused:
+        tripped(parse_gate(text), lower())
+    assert "is called" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_figure_of_schema_1_is_answered_with_its_new_name(old, new):
+    found = compare(head_report(), head_report())
+    with pytest.raises(UsageError, match=f"; {old} is called {new} now; figures are "):
+        tripped(parse_gate(f"{old} differs"), found)
+    tripped(parse_gate(f"{new} < 0"), found)  # there is such a figure
+
+
+def test_what_rests_on_a_head_is_compared_too():
+    full = head_report()
+    found = compare(full, full)
+    places = {(one.data, one.place) for one in found.differences}
+    assert places >= {
+        ("val", "accuracy"), ("r", "accuracy"), ("val", "W"), ("toy", "concepts"),
+        ("val", "channels set to zero"), ("standard: imagenet_r", "robustness by imagenet"),
+    }  # fmt: skip
+    assert not tripped(parse_gate("top1 differs"), found)
+    assert not tripped(parse_gate("mean_shift < 0"), found)
+    assert not tripped(parse_gate("concepts differ"), found)
+
+
+def test_a_figure_that_only_one_has_is_left_out():
+    full = head_report()
+    bare = full.part(Robustness).model_copy(update={"effective": NotRun(reason="no baseline")})
+    found = compare(retold(full, robustness=bare), full)
+    assert not {"effective", "value"} & {one.id for one in found.differences}
+
+
+def test_a_probe_that_is_not_installed_has_gates():
+    found = compare(strange_report(), strange_report(value=0.3, found="square", members=("b", "c")))
+    assert tripped(parse_gate("texture < -0.3"), found) == [
+        "val/final: texture changed by -0.32 (-0.3907 to -0.2493)"
+    ]
+    assert not tripped(parse_gate("val/stem: texture < 0"), found)
+    assert tripped(parse_gate("shape differs"), found) == [
+        "shape of edges went from round to square"
+    ]
+    assert tripped(parse_gate("edges differ"), found) == [
+        "strong edges on val, stem: gone ['a'], new ['c']"
+    ]

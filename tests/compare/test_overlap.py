@@ -1,0 +1,143 @@
+"""What two runs found in common: channels, concepts, and what any probe names as a set."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.report.samples import outliers, report
+from tests.report.test_concept_sections import concept_set
+from tuiprobe.compare.differences import compare, comparison_markdown
+from tuiprobe.compare.overlap import Overlap, by_chance, overlaps
+from tuiprobe.probes.concepts.compute import probe_concepts
+from tuiprobe.probes.concepts.result import RANDOM, Concepts
+from tuiprobe.results import NotRun
+from tuiprobe.run.checked_arrays import HeadArrays
+
+HEAD = HeadArrays(np.diag([4, 3, 2, 1]).astype(np.float32) @ np.eye(4, 6, dtype=np.float32))
+
+
+@pytest.fixture(scope="module")
+def first() -> Concepts:
+    found = probe_concepts(HEAD, concept_set())
+    assert isinstance(found, Concepts)
+    return found
+
+
+def encoding(found: Concepts, *names: str, tried: int = 3) -> Concepts:
+    """The same probe, as if every family encoded these."""
+    families = tuple(
+        one if one.family == RANDOM else one.model_copy(update={"encoded": names})
+        for one in found.families
+    )
+    return found.model_copy(update={"families": families, "tried": tried})
+
+
+def in_common(first: Concepts | NotRun, second: Concepts | NotRun) -> list[Overlap]:
+    found = overlaps(report(concepts=first), report(concepts=second))
+    return [one for one in found if one.id == "concepts"]
+
+
+def test_shared_and_own_concepts_by_family(first: Concepts) -> None:
+    found = in_common(encoding(first, "dog", "sky"), encoding(first, "sky", "=red|"))
+    assert [one.place for one in found] == [
+        one.family for one in first.families if one.family != RANDOM
+    ]
+    for one in found:
+        assert (one.shared, one.first_only, one.second_only) == (("sky",), ("dog",), ("=red|",))
+        assert one.differ
+        assert one.jaccard.value == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(("ours", "theirs", "tried"), [(20, 30, 100), (2, 5, 9), (6, 6, 7)])
+def test_chance_is_hypergeometric(first: Concepts, ours: int, theirs: int, tried: int) -> None:
+    names = [f"c{i}" for i in range(tried)]
+    pair = (
+        encoding(first, *names[:ours], tried=tried),
+        encoding(first, *names[:theirs], tried=tried),
+    )
+    found = in_common(*pair)[0].by_chance
+    oracle = stats.hypergeom(tried, ours, theirs)
+    assert found.value == pytest.approx(oracle.mean())
+    assert (found.low, found.high) == (oracle.ppf(0.025), oracle.ppf(0.975))
+
+
+@pytest.mark.parametrize("ours", [1, 5, 9, 11])
+@pytest.mark.parametrize("theirs", [2, 6, 11])
+def test_the_range_of_chance_is_that_of_scipy(ours: int, theirs: int) -> None:
+    found, oracle = by_chance(ours, theirs, 12), stats.hypergeom(12, ours, theirs)
+    assert found.value == pytest.approx(oracle.mean())
+    assert (found.low, found.high) == (oracle.ppf(0.025), oracle.ppf(0.975))
+
+
+@pytest.mark.parametrize(("ours", "theirs", "shared"), [(0, 5, 0), (12, 5, 5), (12, 12, 12)])
+def test_nothing_and_everything_leave_no_choice(ours: int, theirs: int, shared: int) -> None:
+    found = by_chance(ours, theirs, 12)
+    assert (found.value, found.low, found.high) == (shared, shared, shared)
+
+
+def test_more_than_all_is_no_draw() -> None:
+    assert by_chance(5, 1, 4) == NotRun(reason="4 cannot hold 5")
+    assert by_chance(0, 0, 0) == NotRun(reason="0 cannot hold 0")
+
+
+def test_models_that_encode_nothing_share_nothing(first: Concepts) -> None:
+    found = in_common(encoding(first), encoding(first))[0]
+    assert found.shared == ()
+    assert not found.differ
+    assert found.jaccard == NotRun(reason="neither found any")
+    assert found.by_chance.value == 0
+
+
+def test_what_is_not_the_same_is_not_compared(first: Concepts) -> None:
+    def reason(second: Concepts | NotRun) -> str:
+        [why] = {one.not_comparable for one in in_common(first, second)}
+        return why
+
+    assert reason(NotRun(reason="no concept set")) == "not in the second report"
+    assert reason(first.model_copy(update={"digest": "other"})) == (
+        "they differ in their images or labels"
+    )
+    assert reason(first.model_copy(update={"balance": "sample"})) == "they differ in their balance"
+    assert reason(first.model_copy(update={"share": 0.5})) == "they differ in their share"
+    old = first.model_copy(update={"digest": None})
+    assert reason(old) == "a report does not say its images or labels"
+
+
+def test_channels_compare_within_one_width() -> None:
+    def common(channels: int) -> Overlap:
+        [found] = overlaps(report(), report(outliers=(outliers(channels=channels),)))
+        return found
+
+    assert common(1024).shared == ("133",)
+    assert common(1024).by_chance is None
+    assert common(512).not_comparable == "they differ in their width"
+
+
+def test_channels_stand_in_the_order_of_numbers() -> None:
+    def channels(*numbers: int) -> Overlap:
+        one = outliers().persistent.channels[0]
+        several = tuple(one.model_copy(update={"channel": number}) for number in numbers)
+        persistent = outliers().persistent.model_copy(update={"channels": several})
+        found = report(outliers=(outliers(persistent=persistent),))
+        [overlap] = overlaps(found, found)
+        return overlap
+
+    assert channels(133, 9, 1000, 20).shared == ("9", "20", "133", "1000")
+
+
+def test_the_comparison_has_a_section(first: Concepts) -> None:
+    one = report(concepts=encoding(first, "dog", "sky"))
+    other = report(concepts=encoding(first, "=red|", "sky"))
+    text = comparison_markdown(compare(one, other))
+    assert "## In common" in text
+    assert (
+        "- encoded concepts on `toy`, channels: shared sky; only in the first dog; only in the "
+        r"second =red\|" in text
+    )
+    assert "  - 1 shared; by chance 1.333 (1 to 2); Jaccard 0.3333" in text
+    assert "- encoded concepts on `toy`, channels: not in the second report" in comparison_markdown(
+        compare(one, report())
+    )
+    assert "encoded concepts" not in comparison_markdown(compare(report(), report()))

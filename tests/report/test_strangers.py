@@ -1,0 +1,147 @@
+"""A part of a probe that is not installed here shows in every format, from its section alone."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.report.samples import PROBES, report
+from tests.report.strangers import strange_report, stranger
+from tuiprobe.report.formats import FORMATS, files_of
+from tuiprobe.report.grid import paper_tables
+from tuiprobe.report.html import html
+from tuiprobe.report.summary import summary
+from tuiprobe.results import Report
+from tuiprobe.results.pictures import pictured
+from tuiprobe.run.directory import RunDir
+
+
+@pytest.fixture(scope="module")
+def files() -> dict[str, str]:
+    return files_of(strange_report(), None, list(FORMATS))
+
+
+def rows(text: str) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(text)))
+
+
+def test_the_probe_is_not_installed() -> None:
+    assert "edges" not in PROBES
+
+
+def test_markdown_tells_all_of_it(files: dict[str, str]) -> None:
+    text = files["report.md"].partition("## Edges\n")[2].partition("\n## ")[0]
+    assert (
+        text
+        == """
+Texture bias 0.62 (0.57 to 0.67) on `val`.
+
+### How it leans
+
+It leans on **texture**, 0.25yes.
+
+- first
+- second `x`
+
+By layer:
+
+| layer | `texture` bias |
+|---|---|
+| `stem` | 0.62 (0.57 to 0.67) |
+| **none** | not run: flat |
+| x | 3 |
+
+| layer |
+|---|
+| own table |
+
+- Edge `3`, roundest: `cat.jpg` (1.5)
+"""
+    )
+    assert "- Texture bias 0.62 (0.57 to 0.67) on `val`.\n" in files["report.md"]
+
+
+def test_the_page_has_its_section_charts_and_pictures() -> None:
+    page = html(strange_report(), {("val", 7): b"\xff\xd8\xff"})
+    own = page.partition("<h2>Edges</h2>")[2]
+    assert own.count("<svg ") == 2
+    assert "<title>Texture bias</title>" in own
+    assert "Read with care." in own
+    assert '<p>Edge <code>3</code>, roundest:</p><div class="pictures">' in own
+    assert "<details><summary>Table of 1 row</summary>" in own
+
+
+def test_tables_lose_no_row_and_no_file(files: dict[str, str]) -> None:
+    assert rows(files["tables/edges.csv"]) == [
+        ["layer", "value", "low", "high", "n", "method", "not_run_because"],
+        ["stem", "0.62", "0.57", "0.67", "500", "bootstrap", ""],
+        ["none", "", "", "", "", "", "flat"],
+        ["x", "3", "", "", "", "", ""],
+    ]
+    assert rows(files["tables/shares.csv"]) == [["layer"], ["own table"]]
+    figures = [row[:6] for row in rows(files["tables/figures.csv"]) if row[0] == "edges"]
+    assert figures == [
+        ["edges", "val", "final", "texture", "texture bias", "0.62"],
+        ["edges", "val", "stem", "texture", "texture bias", "0.9"],
+        ["edges", "val", "textures", "texture_robustness", "robustness to texture", "0.31"],
+    ]
+
+
+def test_charts_of_one_id_are_files_of_their_own(files: dict[str, str]) -> None:
+    assert "Leading channels on val" in files["figures/shares.svg"]
+    assert "Own shares" in files["figures/edges_shares.svg"]
+    assert "Texture bias" in files["figures/edges.svg"]
+
+
+def test_tables_of_one_id_are_files_of_their_own() -> None:
+    first, second = stranger(), stranger().model_copy(update={"probe": "borders"})
+    found = report()
+    found = found.model_copy(update={"parts": (*found.parts, first, second, second)})
+    names = {name for name in files_of(found, None, ["csv"]) if "edges" in name}
+    assert names == {"tables/edges.csv", "tables/borders_edges.csv", "tables/borders_edges_2.csv"}
+
+
+def test_latex_has_its_headline(files: dict[str, str]) -> None:
+    assert "texture bias & $0.62$ ($0.57$ to $0.67$) \\\\" in files["report.tex"].splitlines()
+
+
+def test_the_summary_has_its_lines() -> None:
+    assert "texture bias 0.62 (0.57 to 0.67)" in summary(strange_report()).splitlines()
+
+
+def test_json_keeps_it(files: dict[str, str]) -> None:
+    found = Report.parse(files["results.json"].encode(), "x")
+    assert found.part_of("edges") == stranger()
+
+
+def test_its_pictures_are_known() -> None:
+    assert pictured(strange_report(), "val") == {3, 7, 9}
+    assert pictured(strange_report(), "other") == set()
+
+
+def test_the_tables_of_the_paper_do_not_stumble_over_it() -> None:
+    assert paper_tables({"x": strange_report()}, ()) == paper_tables({"x": report()}, ())
+
+
+def test_the_screens_open_it(tmp_path: Path) -> None:
+    from textual.widgets import Tab
+
+    from tuiprobe.tui.app import TuiprobeApp
+    from tuiprobe.tui.screens.results import ResultsScreen
+
+    run = RunDir(tmp_path / "run")
+    run.results_file.write_text(strange_report().to_json())
+
+    async def tabs() -> list[str]:
+        app = TuiprobeApp()
+        async with app.run_test(size=(200, 50)) as pilot:
+            await app.push_screen(ResultsScreen(run.path))
+            await app.workers.wait_for_complete()
+            await pilot.pause()
+            return [one.label_text for one in app.screen.query(Tab)]
+
+    assert any("Edges" in one for one in asyncio.run(tabs()))
