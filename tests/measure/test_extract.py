@@ -106,7 +106,9 @@ def extract(plan: Plan, place: Path) -> tuple[RunDir, list[Event]]:
 
 
 def merged_val(plan: Plan, directory: RunDir) -> MergedSet:
-    reader = ShardReader(directory, plan.key, current_fingerprint("cpu"), empty_states(plan))
+    reader = ShardReader(
+        directory, plan.set_keys, current_fingerprint("cpu"), empty_states(plan)
+    )
     return merge_set(plan, reader, plan.shards["val"])
 
 
