@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.prepared import Prepared
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("NO_COLOR", "1")
+
+
+@pytest.fixture(scope="session")
+def prepared() -> Iterator[Prepared]:
+    """Yields a process that runs of the program are forked from."""
+    with Prepared() as process:
+        yield process
 
 
 @pytest.fixture(scope="session")
