@@ -15,6 +15,8 @@ from tuiprobe import miniature
 from tuiprobe.report.text import number
 from tuiprobe.results.report import Report
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SETS = ("val", *miniature.SHIFTS)
 

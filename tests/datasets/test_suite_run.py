@@ -20,6 +20,8 @@ from tuiprobe.models.labels import imagenet_wnids
 from tuiprobe.results import given
 from tuiprobe.results.report import Report
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ALL = ("imagenet", *SHIFTS)
 MODEL = "timm:resnet18.tv_in1k"

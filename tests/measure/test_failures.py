@@ -14,7 +14,10 @@ from PIL import Image
 
 from tests.measure.conftest import SMALL, Run, command, job, without_override
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX rights and signals")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name != "posix", reason="POSIX rights and signals"),
+]
 
 
 def as_ordinary_user(place: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -15,6 +15,8 @@ from tuiprobe.probes.outliers.result import ChannelShare, Outliers
 from tuiprobe.results import Estimate, Figure
 from tuiprobe.results.report import Report
 
+pytestmark = pytest.mark.slow
+
 ARCHITECTURE = "RN50-quickgelu"
 LAYERS = ("layer1", "layer3", "layer4")
 PLANTED = {17: 6.0, 400: -5.0, 901: 4.0}

@@ -14,6 +14,8 @@ import pytest
 from tests.measure.conftest import Run, job
 from tests.prepared import Forked, Prepared
 
+pytestmark = pytest.mark.slow
+
 
 def results(directory: Path) -> dict:
     found = json.loads((directory / "results.json").read_text())

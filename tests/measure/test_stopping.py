@@ -17,7 +17,10 @@ from tests.measure.conftest import write_pictures
 from tests.prepared import Forked, Prepared
 from tuiprobe.measure.stopping import Interrupted, current, listening
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc"),
+]
 
 KEPT = "what is measured is kept, and the same command resumes"
 GRACE_SECONDS = 2
@@ -205,7 +208,6 @@ def of_group(process: Path, group: int) -> bool:
         return False
 
 
-@pytest.mark.slow
 def test_ranks_that_fail_end_with_their_launcher(data: Path, tmp_path: Path) -> None:
     arguments = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
