@@ -19,8 +19,9 @@ import torch
 from benchmarks._common import command
 from tuiprobe.globs import matches
 from tuiprobe.measure.tap_statistics import INNER_TOP_K, TapMeasure
-from tuiprobe.models import Encoder, Tap
+from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.from_timm import Request, load
+from tuiprobe.models.taps import Tap
 from tuiprobe.spec import FINAL_TAP
 
 TITLE = "Extraction overhead"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 def stage_hangs(name: str, grace: float) -> None:
     """Lets a stage of the engine hang, and a process that hangs be ended after so many seconds."""
+    from tuiprobe import api
     from tuiprobe.measure import stages, stopping
 
     def hang(*_: object, **__: object) -> None:
@@ -16,8 +17,9 @@ def stage_hangs(name: str, grace: float) -> None:
         time.sleep(600)
 
     stopping._GRACE_SECONDS = grace
-    if hasattr(stages, name):
-        setattr(stages, name, hang)
+    for place in (api, stages):
+        if hasattr(place, name):
+            setattr(place, name, hang)
 
 
 def fault(at: int, kind: str, after: bool, log: str) -> None:

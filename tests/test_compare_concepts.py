@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from tuiprobe.compare.concept_overlap import concept_overlaps
 
 from tests.report.samples import report
 from tests.report.test_concept_sections import concept_set
-from tuiprobe.compare.concept_overlap import RANDOM, concept_overlaps
 from tuiprobe.compare.differences import compare, comparison_markdown
 from tuiprobe.probes.concepts.compute import probe_concepts
-from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.probes.concepts.result import RANDOM, Concepts
 from tuiprobe.results import NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import tuiprobe
+from tests.parts import part
 from tests.prepared import Prepared
 from tuiprobe import miniature
-from tuiprobe.report.text import number
+from tuiprobe.probes import BUILT_IN
+from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.report.numbers import number
 from tuiprobe.results.report import Report
 
 pytestmark = pytest.mark.slow
@@ -46,16 +51,15 @@ def test_the_default_goes_through_every_part(tmp_path: Path, run: Run) -> None:
         **dict.fromkeys(SETS, 60),
         "concepts": 320,
     }
-    assert {o.data for o in report.outliers} == set(SETS)
-    assert report.directions is not None
-    assert report.robustness is not None
-    assert [a.data for a in report.robustness.accuracies] == list(SETS)
-    assert report.concepts is not None
-    assert report.concepts.tried > 0
+    assert {one.data for one in part(report, OutlierResult).taps} == set(SETS)
+    accuracies = part(report, Robustness).accuracies
+    assert [one.data for one in accuracies] == list(SETS)
+    assert part(report, Concepts).tried > 0
     assert list((directory / "thumbs" / "concepts").glob("*.jpg"))
-    assert not report.not_run
+    assert [one.probe for one in report.parts] == list(BUILT_IN)
+    assert [one.not_run for one in report.parts if one.not_run is not None] == []
     # the shipped model is right on its own world nearly always: far above the 1/40 of chance
-    assert report.robustness.accuracies[0].top1.low > 0.5
+    assert accuracies[0].top1.low > 0.5
     assert "never evidence about real models" in done.stdout
     assert "accuracy (top-1) on val" in done.stdout
     assert (directory / "report.md").read_text().startswith("# ")
@@ -65,16 +69,12 @@ def test_the_default_goes_through_every_part(tmp_path: Path, run: Run) -> None:
 
 def figures(report: Report) -> dict:
     """Returns everything measured, without what names the source."""
-    found = json.loads(report.without_timings().to_json())
-    del found["sha256"]
-    for one in (*found["outliers"], *found["data"], *found["robustness"]["accuracies"]):
-        one.pop("data", None)
-    for data in found["data"]:
-        data.pop("source")
-        data.pop("images")
-    found["robustness"].pop("effective")  # which baseline belongs depends on the source
-    for name in ("spec", "key", "title", "warnings", "verdict"):
-        del found[name]
+    found: dict[str, Any] = {one.probe: one.result for one in report.parts}
+    del found["outliers"]["verdict"]
+    for name in ("effective", "not_run"):  # which baseline belongs depends on the source
+        del found["robustness"][name]
+    found |= {"model": report.model, "fingerprint": report.fingerprint}
+    found["data"] = [one.model_dump(exclude={"source", "images"}) for one in report.data]
     return found
 
 
@@ -108,7 +108,7 @@ def test_an_untrained_preset_says_so_everywhere(tmp_path: Path, run: Run) -> Non
     report = Report.read(only_run(tmp_path) / "results.json")
     assert report.model.weights.kind == "untrained"
     assert "UNTRAINED" in report.title
-    assert report.verdict.outcome == "withheld"
+    assert part(report, OutlierResult).verdict.outcome == "withheld"
     assert "UNTRAINED" in done.stderr.strip().splitlines()[-1]
     assert (only_run(tmp_path) / "report.md").read_text().startswith("# UNTRAINED")
 
@@ -147,11 +147,12 @@ def test_several_models_are_compared_and_one_that_fails_stops_only_itself(
     }
     assert set(reports) == {"mini_clip", "mini_supervised"}
     said = "the rule is for zero-shot CLIP encoders; this one is supervised"
-    assert said in reports["mini_supervised"].verdict.reasons
-    assert "zero-shot" not in " ".join(reports["mini_clip"].verdict.reasons)
+    reasons = {name: part(one, OutlierResult).verdict.reasons for name, one in reports.items()}
+    assert said in reasons["mini_supervised"]
+    assert "zero-shot" not in " ".join(reasons["mini_clip"])
     (table,) = group.glob("comparison-*.md")
     rows = {row.split("|")[1].strip(): row for row in table.read_text().splitlines() if "|" in row}
     for name, report in reports.items():
-        final = next(o for o in report.outliers if o.final)
+        (final,) = part(report, OutlierResult).finals()
         assert f"| {number(final.kurtosis.value)} [" in rows[name.replace("_", r"\_")]
     assert str(table.name) in done.stderr

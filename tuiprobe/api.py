@@ -1,19 +1,37 @@
-"""The engine from Python."""
+"""Runs from Python: measured, answered, written down."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tuiprobe.errors import RunError
-from tuiprobe.measure.run import run
+from tuiprobe.answer import answer
+from tuiprobe.errors import RunError, TuiprobeError
+from tuiprobe.measure import run as measuring
+from tuiprobe.measure.run import Outcome
+from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.report import read_report, write_reports
-from tuiprobe.results.report import Report
-from tuiprobe.spec import make_spec
+from tuiprobe.results import Report
+from tuiprobe.spec import RunSpec, make_spec
+
+__all__ = ["Outcome", "run", "run_probe", "run_several"]
+
+
+def run(spec: RunSpec, **options: Any) -> Outcome:
+    """Measures one model and asks every probe; see `tuiprobe.measure.run.run`."""
+    return measuring.run(spec, answer=answer, **options)
+
+
+def run_several(
+    specs: Sequence[RunSpec], **options: Any
+) -> list[Outcome | TuiprobeError | Interrupted]:
+    """Measures several models over the same images; see `tuiprobe.measure.run.run_several`."""
+    return measuring.run_several(specs, answer=answer, **options)
 
 
 def run_probe(model: str, data: str, output: str | None, options: dict[str, Any]) -> Report:
-    """Runs to the end and returns the report; see :func:`tuiprobe.probe`.
+    """Runs to the end and returns the report; see `tuiprobe.probe`.
 
     Raises:
         KeyboardInterrupt: If it was interrupted; what is measured is kept.

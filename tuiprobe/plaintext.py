@@ -1,9 +1,10 @@
-"""Strings from outside made inert: shown as they are, never obeyed."""
+"""Text for people: strings from outside made inert, durations, and the words of a filter."""
 
 from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 # Cc control, Cf format (bidi overrides, zero-width), Cs lone surrogates, Zl/Zp line separators.
@@ -45,6 +46,27 @@ def json_text(value: Any) -> str:
         if unicodedata.category(letter) in _INVISIBLE:
             text = text.replace(letter, json.dumps(letter)[1:-1])
     return text
+
+
+def clock(seconds: float) -> str:
+    """Returns a duration as a person reads it.
+
+    >>> clock(13.4), clock(3661)
+    ('0:13', '1:01:01')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def holds_all(text: str, words: Iterable[str]) -> bool:
+    """Returns whether a text holds every word of a filter, whatever the case.
+
+    >>> holds_all("ViT-B-16 openai", ["OPEN", "b-16"]), holds_all("cat", ["cat", "dog"])
+    (True, False)
+    """
+    lowered = text.lower()
+    return all(word.lower() in lowered for word in words)
 
 
 def _escaped(character: str) -> str:

@@ -1,14 +1,27 @@
-"""RunSpec: everything a user decides about one run, and the key of its content."""
+"""RunSpec: everything a user decides about one run, and the key of its content.
+
+Each option is written once, here: its type, default, bounds, help and group. The command line,
+the form of the screens, copied commands and docs/options.md are made of it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from tuiprobe.errors import UsageError
+from tuiprobe.options import (
+    Option,
+    OptionField,
+    options_of,
+    probe_options,
+    refuse_unknown,
+    validated,
+    words_of,
+)
 
 DIRECTORY_VERSION = 2
 """Version of the run directory's contents; part of every key."""
@@ -16,101 +29,267 @@ DIRECTORY_VERSION = 2
 FINAL_TAP = "embedding"
 """Name of the tap that is the final representation."""
 
-
-class RunSpec(BaseModel):
-    """What to probe, on what, and how finely.
-
-    Attributes:
-        model: Encoder, for example ``open_clip:RN50-quickgelu`` or ``timm:resnet50.a1_in1k``.
-        checkpoint: File with the weights to load in place of the published ones.
-        data: Data source, for example ``imagefolder:/data/val``.
-        layers: Glob patterns over the names of inner taps (``*`` stays between two dots, ``**``
-            crosses them); the final representation is always measured.
-        tokens: Which tokens of a token tap count: the class token, all, or their mean.
-        sample: Images per set, the first of the processing order; None measures all (0 on the
-            command line).
-        seed: Seed of the processing order and of sampled rows.
-        batch_size: Images per forward pass.
-        shard_batches: Batches per shard, the unit of resuming; None picks 1 to 8 by the size of
-            the data.
-        top_k: Images kept per channel and end, for the final representation.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: Floating point type the encoder runs in.
-        threads: CPU threads; None takes one per available core.
-        workers: Processes that decode images; None picks by the number of cores.
-        max_unreadable: Share of unreadable images above which the run stops.
-        require_weights: Refuse to run an encoder that has no trained weights.
-        offline: Open no socket: load what is cached, or end with an error.
-        head: Linear head over the representation: a checkpoint file, ``probe`` (ridge regression
-            on labelled images that are not measured) or ``zero-shot`` (prompts, however long they
-            take); None takes prompts or the classifier, whichever the encoder has.
-        classes: File with class names, one a line: the names of the head's rows, in label order.
-        templates: File with prompt templates, one a line, with ``{}`` for the name.
-        ablate: ``TAP:CHANNELS``: channels of inner layers to set to zero, part of the key.
-        baseline: CSV of models and accuracies, a further baseline of effective robustness.
-        concepts: Concept source, for example ``broden:/data/broden1_224``; ``none`` for none, None
-            for what the suite names.
-        concept_sample: Images of the concept set, the first of its processing order; None measures
-            all.
-        concept_share: Part of an image from which a concept counts as present.
-        balance: Average precision calibrated to prevalence 1/2 from all negatives, or from a drawn
-            sample of as many negatives as positives.
-        negatives: Images without a concept that count: those annotated for its category, or all.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: str = Field(min_length=1)
-    checkpoint: str | None = None
-    data: str = Field(min_length=1)
-    layers: tuple[str, ...] = ()
-    tokens: Literal["all", "class", "mean"] = "all"
-    sample: int | None = Field(default=None, ge=1)
-    seed: int = 0
-    batch_size: int = Field(default=32, ge=1, le=65536)
-    shard_batches: int | None = Field(default=None, ge=1)
-    top_k: int = Field(default=32, ge=1, le=1024)
-    device: str = "cpu"
-    dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    threads: int | None = Field(default=None, ge=1)
-    workers: int | None = Field(default=None, ge=0)
-    max_unreadable: float = Field(default=0.05, ge=0, le=1)
-    require_weights: bool = False
-    offline: bool = False
-    head: str | None = None
-    classes: str | None = None
-    templates: str | None = None
-    baseline: str | None = None
-    ablate: tuple[str, ...] = ()
-    concepts: str | None = None
-    concept_sample: int | None = Field(default=None, ge=1)
-    concept_share: float = Field(default=0.01, gt=0, le=1)
-    balance: Literal["calibrated", "sample"] = "calibrated"
-    negatives: Literal["annotated", "all"] = "annotated"
-
-
 DEFAULT_MODEL = "mini_clip"
 DEFAULT_DATA = "miniature"
 """What a run probes where nothing else is asked for: the embedded world."""
+
+DEFAULT_SAMPLE = 5000
+"""Images of a set of real images: they give kappa a 5 % interval even for heavy tails."""
+
+MINIATURE_CONCEPT_SAMPLE = 3000
+"""Images of the miniature's concept set: its rarest kind of concept, the object, is then in about
+45 images of each, and a concept takes 30 positives in each split."""
+
+NO_CONCEPTS = "none"
+"""What a user types to leave out the concept set that would be measured unasked."""
+
+WHAT = "Model and images"
+MEASURED = "What is measured"
+HEAD = "Classification head"
+ROBUSTNESS = "Robustness"
+CONCEPTS = "Concepts"
+PROBES = "Probes of other packages"
+MACHINE = "How it runs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """What to probe, on what, and how finely; :func:`make_spec` checks the values."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    model: Annotated[
+        str,
+        Option(
+            "Encoder, such as open_clip:RN50-quickgelu/openai or timm:resnet50.a1_in1k.",
+            WHAT,
+            unset=DEFAULT_MODEL,
+            several=True,
+            min_length=1,
+        ),
+    ]
+    checkpoint: Annotated[
+        str | None,
+        Option("Weights to load in place of the published ones.", WHAT, metavar="FILE"),
+    ] = None
+    data: Annotated[
+        str,
+        Option(
+            "Images: miniature, imagefolder:DIR, suite:FILE.toml or another source of "
+            "docs/data.md.",
+            WHAT,
+            metavar="SOURCE",
+            unset=DEFAULT_DATA,
+            min_length=1,
+        ),
+    ]
+    sample: Annotated[
+        int | None,
+        Option(
+            "Images per set, 0 for all. They are the first of the processing order.",
+            WHAT,
+            unset=f"{DEFAULT_SAMPLE}, fewer of the miniature",
+            typed_none=0,
+            ge=1,
+        ),
+    ] = None
+    seed: Annotated[int, Option("Seed of the processing order and of sampled rows.", WHAT)] = 0
+    layers: Annotated[
+        tuple[str, ...],
+        Option(
+            "Inner layers to measure too, such as `layer*` or `blocks.**`. `*` stays between two "
+            "dots, `**` crosses them; the final representation is always measured.",
+            MEASURED,
+            metavar="GLOB",
+        ),
+    ] = ()
+    tokens: Annotated[
+        Literal["all", "class", "mean"],
+        Option("Tokens of a transformer's layers that count.", MEASURED),
+    ] = "all"
+    top_k: Annotated[
+        int,
+        Option(
+            "Images kept per channel and end, for the final representation.",
+            MEASURED,
+            ge=1,
+            le=1024,
+        ),
+    ] = 32
+    ablate: Annotated[
+        tuple[str, ...],
+        Option(
+            "Channels of inner layers to set to 0, such as layer3:17,40.",
+            MEASURED,
+            metavar="TAP:CHANNELS",
+        ),
+    ] = ()
+    device: Annotated[
+        str, Option("cpu, cuda or cuda:N.", MACHINE, metavar="DEVICE", changes="bits")
+    ] = "cpu"
+    dtype: Annotated[
+        Literal["float32", "float16", "bfloat16"],
+        Option("Floating point type the encoder runs in.", MACHINE),
+    ] = "float32"
+    batch_size: Annotated[int, Option("Images per forward pass.", MACHINE, ge=1, le=65536)] = 32
+    shard_batches: Annotated[
+        int | None,
+        Option(
+            "Batches per shard, the unit of resuming.",
+            MACHINE,
+            unset="1 to 8, by the size of the data",
+            ge=1,
+        ),
+    ] = None
+    threads: Annotated[
+        int | None, Option("CPU threads.", MACHINE, unset="one a core", changes="bits", ge=1)
+    ] = None
+    workers: Annotated[
+        int | None,
+        Option(
+            "Processes that decode images.",
+            MACHINE,
+            unset="by the number of cores",
+            changes="nothing",
+            ge=0,
+        ),
+    ] = None
+    max_unreadable: Annotated[
+        float,
+        Option("Share of unreadable images above which the run stops.", MACHINE, ge=0, le=1),
+    ] = 0.05
+    head: Annotated[
+        str | None,
+        Option(
+            "Linear head: probe, zero-shot or a checkpoint file. probe is fitted to labelled "
+            "images that are not measured; zero-shot takes prompts, however long they take.",
+            HEAD,
+            metavar="HEAD",
+            unset="the model's own",
+            changes="answers",
+        ),
+    ] = None
+    classes: Annotated[
+        str | None,
+        Option(
+            "Class names of the head, one a line, in label order.",
+            HEAD,
+            metavar="FILE",
+            changes="answers",
+        ),
+    ] = None
+    templates: Annotated[
+        str | None,
+        Option(
+            "Prompt templates, one a line, {} for the name.",
+            HEAD,
+            metavar="FILE",
+            changes="answers",
+        ),
+    ] = None
+    baseline: Annotated[
+        str | None,
+        Option(
+            "CSV of models and accuracies: a further baseline of effective robustness.",
+            ROBUSTNESS,
+            metavar="FILE",
+            changes="answers",
+        ),
+    ] = None
+    concepts: Annotated[
+        str | None,
+        Option(
+            "Concept set: miniature, broden:DIR, csv:FILE or none.",
+            CONCEPTS,
+            metavar="SOURCE",
+            unset="what the suite names; the miniature brings its own",
+            typed_none=NO_CONCEPTS,
+        ),
+    ] = None
+    concept_sample: Annotated[
+        int | None,
+        Option(
+            "Images of the concept set, 0 for all.",
+            CONCEPTS,
+            unset=f"--sample if given, else all; {MINIATURE_CONCEPT_SAMPLE} of the miniature",
+            typed_none=0,
+            ge=1,
+        ),
+    ] = None
+    concept_share: Annotated[
+        float,
+        Option(
+            "Part of an image from which a concept counts as present.",
+            CONCEPTS,
+            changes="answers",
+            gt=0,
+            le=1,
+        ),
+    ] = 0.01
+    balance: Annotated[
+        Literal["calibrated", "sample"],
+        Option(
+            "Average precision of concepts: calibrated to prevalence 1/2 from all negatives, or "
+            "over a drawn sample of as many negatives as positives.",
+            CONCEPTS,
+            changes="answers",
+        ),
+    ] = "calibrated"
+    negatives: Annotated[
+        Literal["annotated", "all"],
+        Option(
+            "Images without a concept that count: those annotated for its category, or all.",
+            CONCEPTS,
+            changes="answers",
+        ),
+    ] = "annotated"
+    probe: Annotated[
+        tuple[str, ...],
+        Option(
+            "An option of an installed package's probe.",
+            PROBES,
+            metavar="ID.KEY=VALUE",
+            changes="answers",
+        ),
+    ] = ()
+    require_weights: Annotated[
+        bool, Option("Refuse an encoder without trained weights (exit 3).", MACHINE)
+    ] = False
+    offline: Annotated[
+        bool, Option("Open no socket: cached weights only.", MACHINE, changes="nothing")
+    ] = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields as JSON holds them."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in vars(self).items()
+        }
+
+
+@cache
+def run_options() -> tuple[OptionField, ...]:
+    """Returns the options of a run, in the order of the fields."""
+    return options_of(RunSpec)
+
+
+def run_option(name: str) -> OptionField:
+    """Returns one option of a run."""
+    return next(option for option in run_options() if option.name == name)
 
 
 def default_sample(model: str, data: str) -> int:
     """Returns how many images of a set are measured where the user does not say.
 
-    5,000 real images give kappa a 5 % interval even for heavy tails. The miniature is a
-    demonstration: its own models are done in under a minute, and a full-size encoder sees
-    fewer images.
+    The miniature is a demonstration: its own models are done in under a minute, and a full-size
+    encoder sees fewer images.
 
     >>> default_sample("rn101_cc12m", "miniature"), default_sample("mini_clip", "miniature:val")
     (64, 2000)
     """
     if data.partition(":")[0] != "miniature":
-        return 5000
+        return DEFAULT_SAMPLE
     return 2000 if model.startswith("mini_") else 64
-
-
-NO_CONCEPTS = "none"
-"""What a user types to leave out the concept set that would be measured unasked."""
 
 
 def default_concepts(model: str, data: str) -> str | None:
@@ -128,13 +307,12 @@ def default_concepts(model: str, data: str) -> str | None:
 def default_concept_sample(concepts: str | None) -> int | None:
     """Returns how many images of a concept set are measured where the user does not say.
 
-    All of them, for a concept takes 30 positives in each split. Of the miniature 3,000 do: its
-    rarest kind of concept, the object, is then in about 45 images of each.
+    All of them, but of the miniature, for a concept takes 30 positives in each split.
 
     >>> default_concept_sample("miniature"), default_concept_sample("broden:/data/broden1_224")
     (3000, None)
     """
-    return 3000 if concepts == "miniature" else None
+    return MINIATURE_CONCEPT_SAMPLE if concepts == "miniature" else None
 
 
 def content_key(content: dict[str, Any]) -> str:
@@ -151,28 +329,56 @@ def content_key(content: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def make_spec(model: str, data: str | None, options: dict[str, Any]) -> RunSpec:
+def make_spec(model: str, data: str | None, options: Mapping[str, Any]) -> RunSpec:
     """Returns the spec that the options describe.
+
+    Args:
+        model: Encoder.
+        data: Data source; None takes the miniature.
+        options: Further fields of :class:`RunSpec`. None is as good as left out: the run takes
+            what is usual. `sample` and `concept_sample` take 0 for all.
 
     Raises:
         UsageError: Naming the option and what is wrong with it.
     """
-    data = data or DEFAULT_DATA
-    fields = {"sample": None, "concepts": None, "concept_sample": None, **options}
-    if fields["concepts"] is None:
-        fields["concepts"] = default_concepts(model, data)
-    if fields["concept_sample"] is None:  # a sample that was asked for holds for every set
-        fields["concept_sample"] = fields["sample"]
-    if fields["concept_sample"] is None:
-        fields["concept_sample"] = default_concept_sample(fields["concepts"])
-    fields["concept_sample"] = fields["concept_sample"] or None
-    if fields["sample"] is None:
-        fields["sample"] = default_sample(model, data)
-    elif fields["sample"] == 0:
-        fields["sample"] = None
-    try:
-        return RunSpec(model=model, data=data, **fields)
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = "--" + "-".join(str(part) for part in first["loc"]).replace("_", "-")
-        raise UsageError(f"{option}: {first['msg']} (got {first['input']!r})") from error
+    names = [option.name for option in run_options() if not option.required]
+    for name in options:
+        refuse_unknown("there is no option", name, names)
+    values = {name: value for name, value in options.items() if value is not None}
+    values |= {"model": model, "data": data or DEFAULT_DATA}
+    spec = validated(RunSpec, {**values, **_filled(values)})
+    probe_options(spec.probe)
+    return spec
+
+
+def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields whose default depends on others, from what a user gave or left None."""
+    model, data, sample = values["model"], values["data"], values.get("sample")
+    concepts, concept_sample = values.get("concepts"), values.get("concept_sample")
+    if concepts is None:
+        concepts = default_concepts(model, data)
+    if concept_sample is None:  # a sample that was asked for holds for every set
+        concept_sample = sample
+    if concept_sample is None:
+        concept_sample = default_concept_sample(concepts)
+    if sample is None:
+        sample = default_sample(model, data)
+    return {
+        "sample": sample or None,
+        "concepts": concepts,
+        "concept_sample": concept_sample or None,
+    }
+
+
+def arguments_of(spec: RunSpec) -> list[str]:
+    """Returns the arguments of `tuiprobe --headless` that give this spec, and no more than needed.
+
+    >>> arguments_of(make_spec("mini_clip", "my photos", {"sample": 0, "layers": ("a*",)}))
+    ['--model', 'mini_clip', '--data', 'my photos', '--sample', '0', '--layers', 'a*']
+    """
+    given = {**vars(spec), "sample": None, "concepts": None, "concept_sample": None}
+    for name in ("sample", "concepts", "concept_sample"):  # each depends on those before
+        wanted = getattr(spec, name)
+        if _filled(given)[name] != wanted:
+            given[name] = run_option(name).option.typed_none if wanted is None else wanted
+    return words_of(run_options(), given)

@@ -1,6 +1,7 @@
 """`tuiprobe runs` and the list behind it, on small run directories with hostile names."""
 
 import fcntl
+import io
 import json
 import os
 import subprocess
@@ -10,10 +11,11 @@ import pytest
 
 from tests.report.samples import estimate, model, outliers, report
 from tuiprobe.cli.app import run_cli
-from tuiprobe.report.short import short
+from tuiprobe.report.numbers import short
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import heartbeat, list_runs
+from tuiprobe.run.listing import list_runs
+from tuiprobe.run.live import heartbeat
 from tuiprobe.run.locks import held_locks, is_running
 
 EVIL = "[red]a\u202eb"
@@ -150,6 +152,27 @@ def test_the_table_names_every_run_and_is_inert(root, capsys):
     ]  # fmt: skip
     assert "23.5 ±.4" in lines[1]
     assert "\u202e" not in out
+
+
+def test_a_row_is_printed_before_the_next_run_is_read(root, monkeypatch):
+    class Reader(io.StringIO):
+        def flush(self):
+            if self.getvalue().count("\n") == 2:
+                RunDir(root / "group/second").results_file.write_text("{}")
+
+    monkeypatch.setattr("sys.stdout", Reader())
+    assert run_cli(["runs", "--root", str(root)]) == 0
+    assert [line.split()[1] for line in sys.stdout.getvalue().splitlines()[1:]] == [
+        "complete", "damaged", "partial", "unfinished",
+    ]  # fmt: skip
+
+
+def test_columns_are_aligned_whatever_their_rows_hold(root, capsys):
+    make(root, "a much longer name", report(), key="b")
+    assert run_cli(["runs", "--root", str(root)]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    assert {line[heading.index("state") - 2 :][:2] for line in lines} == {"  "}
+    assert len({line.index("23.5") for line in lines if "23.5" in line}) == 1
 
 
 def test_words_filter_and_sort_orders(root, capsys):

@@ -7,10 +7,11 @@ import pytest
 
 from tests.datasets.broden_tree import INDEX, LABELS, write_index, write_labels, write_tree
 from tuiprobe.datasets.broden import Broden
-from tuiprobe.datasets.concepts import Concept, load_concepts
+from tuiprobe.datasets.concepts import Concept
+from tuiprobe.datasets.load import load_concepts
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.miniature import export
-from tuiprobe.miniature.concept_data import MiniatureConcepts
+from tuiprobe.miniature.data import MiniatureConcepts
 
 
 @pytest.fixture

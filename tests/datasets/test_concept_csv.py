@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.datasets.broden_tree import write_picture
+from tuiprobe.datasets import csv_table
 from tuiprobe.datasets.concept_csv import ConceptCsv
 from tuiprobe.datasets.concepts import Concept
 from tuiprobe.errors import DataError
@@ -77,3 +78,25 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         ConceptCsv(path)
     with pytest.raises(DataError, match="cannot read"):
         ConceptCsv(tmp_path / "none.csv")
+
+
+def test_tables_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = ",".join(str(i) for i in range(20_001))
+    with pytest.raises(DataError, match="20,002 columns, above the limit of 20,000"):
+        ConceptCsv(written(tmp_path, f"image,{many}\n"))
+    monkeypatch.setattr(csv_table, "MAX_CELLS", 5)
+    with pytest.raises(DataError, match=r"line 4: more than .* rows or 5 cells"):
+        ConceptCsv(written(tmp_path, "image,red\n" + "a.jpg,1\n" * 3))
+    monkeypatch.setattr(csv_table, "MAX_ROWS", 1)
+    with pytest.raises(DataError, match="line 3: more than 1 rows"):
+        ConceptCsv(written(tmp_path, "image,red\n" + "a.jpg,1\n" * 3))
+    monkeypatch.setattr(csv_table, "MAX_BYTES", 20)
+    with pytest.raises(DataError, match="above the limit of 20"):
+        ConceptCsv(written(tmp_path, "image,red\n" + "a.jpg,1\n" * 3))
+
+
+def test_a_table_of_as_many_categories_as_columns_is_read_in_time(tmp_path: Path) -> None:
+    names = [f"c{i}:x" for i in range(10_000)]
+    cells = ["1", ""] * 5_000
+    found = ConceptCsv(written(tmp_path, f"image,{','.join(names)}\na.jpg,{','.join(cells)}\n"))
+    assert found.annotation(found.samples[0]).annotated == tuple(range(0, 10_000, 2))

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.datasets.broden_tree import write_tree
-from tuiprobe.datasets.concepts import concept_dataset, load_concepts, with_concepts
-from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.concepts import concept_dataset, with_concepts
+from tuiprobe.datasets.load import load_concepts, load_suite
 from tuiprobe.measure.concepts import add_concepts
 from tuiprobe.spec import make_spec
 
@@ -42,12 +43,10 @@ def test_what_is_measured_unasked(
 
 
 def test_the_user_comes_before_the_suite(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     tree = write_tree(tmp_path / "broden1_224")
     suite = replace(load_suite("miniature:val"), concepts=f"broden:{tree}")
     spec = make_spec("mini_clip", "miniature:val", {})
     assert add_concepts(suite, spec).concept_set == "broden1_224"
     for source, name in (("none", None), ("miniature", "concepts")):
-        chosen = spec.model_copy(update={"concepts": source})
+        chosen = replace(spec, concepts=source)
         assert add_concepts(suite, chosen).concept_set == name

@@ -61,12 +61,17 @@ def test_a_pattern_over_the_whole_machine_ends(
     monkeypatch.setattr(file_search, "MAX_LOOKED_AT", 20)
     with pytest.raises(DataError, match="more than 20 files"):
         places.expand(f"{tmp_path}/**/**/**/*")
+    (tmp_path / "x.tar").write_bytes(b"")
+    with pytest.raises(DataError, match="more than 20 files"):  # of all that braces stand for
+        places.expand(f"{tmp_path}/{{{'x,' * 20}x}}*.tar")
 
 
 def test_braces_without_end_are_refused() -> None:
     assert places.expand_braces("x{a}" * 3000) == ["xa" * 3000]
     with pytest.raises(DataError, match="more than 100,000 shards"):
         places.expand_braces("{a,b}" * 3000)
+    with pytest.raises(DataError, match="letters"):
+        places.expand_braces("x" * 2**20 + "{0..99}")
     long = "9" * 5000
     assert places.expand_braces(f"{{0..{long}}}") == [f"0..{long}"]
 

@@ -13,9 +13,8 @@ from tests.datasets.broden_tree import write_tree
 from tests.datasets.trees import jpeg, write_objectnet
 from tuiprobe.cli.gridfile import read_grid
 from tuiprobe.datasets import Dataset, UnreadableImageError
-from tuiprobe.datasets.concepts import load_concepts
 from tuiprobe.datasets.content import MAX_IMAGE_BYTES, UNREADABLE, digest_of
-from tuiprobe.datasets.load import load_dataset, load_suite
+from tuiprobe.datasets.load import load_concepts, load_dataset, load_suite
 from tuiprobe.datasets.tar_cache import index_of
 from tuiprobe.errors import TuiprobeError
 
@@ -112,7 +111,7 @@ def test_class_names_are_a_file(kind: str, tmp_path: Path) -> None:
 def image_of_folder(root: Path) -> tuple[Dataset, Path]:
     (root / "val").mkdir()
     (root / "val" / "a.jpg").write_bytes(jpeg(1))
-    return load_dataset(f"imagefolder:{root / 'val'}")[1], root / "val" / "a.jpg"
+    return load_dataset(f"imagefolder:{root / 'val'}"), root / "val" / "a.jpg"
 
 
 def image_of_table(root: Path) -> tuple[Dataset, Path]:
@@ -128,7 +127,7 @@ def map_of_broden(root: Path) -> tuple[Dataset, Path]:
 
 def image_of_objectnet(root: Path) -> tuple[Dataset, Path]:
     objectnet_map(root)
-    dataset = load_dataset(f"objectnet:{root / 'objectnet-1.0'}")[1]
+    dataset = load_dataset(f"objectnet:{root / 'objectnet-1.0'}")
     return dataset, root / "objectnet-1.0" / "images" / dataset.samples[0].path
 
 

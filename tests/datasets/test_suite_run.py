@@ -13,10 +13,14 @@ import torch
 from safetensors.numpy import load_file
 
 import tuiprobe
+from tests.parts import part
 from tests.prepared import Prepared
 from tuiprobe import miniature
 from tuiprobe.catalog.accuracies import SHIFTS
-from tuiprobe.models.labels import imagenet_wnids
+from tuiprobe.catalog.labels import imagenet_wnids
+from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import given
 from tuiprobe.results.report import Report
 
@@ -90,9 +94,8 @@ def test_a_full_size_encoder_over_the_trees(
     report = Report.read(tmp_path / "run" / "results.json")
     assert tuple(one.name for one in report.data) == ALL
     assert all(one.measured == 6 and one.labelled for one in report.data)
-    assert report.robustness is not None
-    assert report.directions is not None
-    accuracies = {one.data: one for one in report.robustness.accuracies}
+    assert report.part(Directions) is not None
+    accuracies = {one.data: one for one in part(report, Robustness).accuracies}
     assert {name: one.shift for name, one in accuracies.items() if name != "imagenet"} == {
         name: name for name in SHIFTS
     }
@@ -110,13 +113,12 @@ def test_a_full_size_encoder_over_the_trees(
 
 def figures(report: Report) -> list:
     """Returns all outlier figures and accuracies, without the names of files."""
-    found = json.loads(report.without_timings().to_json())
-    assert found["robustness"] is not None
-    for outliers in found["outliers"]:
-        for channel in outliers["top_images"]:
+    outliers = part(report, OutlierResult).model_dump()
+    for tap in outliers["taps"]:
+        for channel in tap["top_images"]:
             for image in (*channel["largest"], *channel["smallest"]):
                 image.pop("path")
-    return [found["outliers"], found["robustness"]["accuracies"], found["directions"]]
+    return [outliers, part(report, Robustness).accuracies, part(report, Directions)]
 
 
 def test_tar_shards_give_the_figures_of_folders_to_the_last_digit(tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ import pytest
 
 from tests.datasets.trees import write_folders, write_objectnet
 from tuiprobe.catalog.accuracies import SHIFTS
+from tuiprobe.catalog.labels import imagenet_names, imagenet_wnids
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.suites import auto_suite, canonical, read_suite
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.measure.heads import answers_for
-from tuiprobe.models.labels import imagenet_names, imagenet_wnids
 
 ALL = ("imagenet", *SHIFTS)
 
@@ -175,6 +175,13 @@ def test_a_broken_set_among_the_usual_ones_is_named(tmp_path: Path) -> None:
     (tmp_path / "objectnet-1.0" / "mappings" / "objectnet_to_imagenet_1k.json").unlink()
     with pytest.raises(DataError, match=r"--suite auto: objectnet: .*1k\.json is missing"):
         auto_suite({"TUIPROBE_DATA": str(tmp_path)})
+
+
+def test_a_huge_suite_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text("a." * 2**19)  # the parser takes minutes for this key
+    with pytest.raises(DataError, match="above the limit"):
+        read_suite(path)
 
 
 def test_a_suite_that_is_not_there(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tuiprobe.models.labels import imagenet_wnids
+from tuiprobe.catalog.labels import imagenet_wnids
 
 RED = (255, 0, 0)
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 
 import numpy as np
 
-from tests.fuzz.mutate import mutated_tree
+from tests.fuzz.mutate import mutated, mutated_tree
 from tuiprobe.checksums import MEMBER, seal
+from tuiprobe.run.arrays import read_arrays, write_arrays
+from tuiprobe.run.directory import RunDir
 
 DTYPES = ("f4", "f8", "i8", "i4", "u1", "i2", "f2", "?", "u8", "u2", "i1", "u4")
 
@@ -94,3 +97,22 @@ def damaged_arrays(
             else:
                 arrays[name] = damaged_array(draw, arrays[name])
     return arrays, metadata
+
+
+def damage(draw: random.Random, run: Path, name: str) -> None:
+    """Damages one file of a run; arrays mostly with a checksum that fits."""
+    path = run / name
+    content = path.read_bytes()
+    if name.endswith(".safetensors") and not name.startswith("live") and draw.random() < 0.85:
+        entry = RunDir(run).at(name)
+        arrays, metadata = damaged_arrays(draw, *read_arrays(entry))
+        write_arrays(entry, arrays, metadata)
+    elif name.endswith(".json") and draw.random() < 0.85:
+        path.write_bytes(resealed(damaged_json(draw, content)))
+    elif name.endswith(".jsonl") and draw.random() < 0.7:
+        lines = content.splitlines()
+        at = draw.randrange(len(lines))
+        lines[at] = damaged_json(draw, lines[at])
+        path.write_bytes(b"\n".join(lines) + b"\n")
+    else:
+        path.write_bytes(mutated(content, draw))

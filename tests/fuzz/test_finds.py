@@ -111,3 +111,26 @@ def test_lines_of_the_sample_list_are_checked(
     lines[1] = line
     run.samples_file.write_text("\n".join(lines) + "\n")
     refused(run, capsys)
+
+
+PLANS: list[Change] = [
+    lambda p: p.update(taps=[]),
+    lambda p: p.update(taps=p["taps"] * 2),
+    lambda p: p["taps"][0].update(name="layer4"),
+    lambda p: p["taps"][0].update(channels=0),
+    lambda p: p.update(sets=[]),
+    lambda p: p.update(sets=p["sets"] * 2),
+    lambda p: p.update(concept_set="val"),
+    lambda p: p.update(concept_set="x"),
+    lambda p: p["sets"][0].update(planned=-1),
+]
+
+
+@pytest.mark.parametrize("change", PLANS, ids=range(len(PLANS)))
+def test_a_plan_whose_parts_do_not_fit_is_refused(
+    change: Change, run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = run.plan_file.read_json()
+    change(plan)
+    run.plan_file.write_json(plan)
+    assert "unexpected" not in refused(run, capsys)

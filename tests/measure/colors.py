@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tuiprobe.models import Encoder
+from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 
 WIDTH = 5

@@ -22,13 +22,17 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture(scope="session")
 def small_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns weights for SMALL, random from a fixed seed."""
+    return write_checkpoint(tmp_path_factory.mktemp("weights") / "small.safetensors")
+
+
+def write_checkpoint(path: Path) -> Path:
+    """Writes random weights for SMALL from a fixed seed."""
     import timm
     from safetensors.torch import save_file
 
     with torch.random.fork_rng():
         torch.manual_seed(1)
         model = timm.create_model(SMALL.removeprefix("timm:"), pretrained=False)
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     save_file(model.state_dict(), path)
     return path
 

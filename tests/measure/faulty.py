@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from tests.measure import colors
-from tuiprobe.models import Encoder
+from tuiprobe.models.encoder import Encoder
 
 BATCHES_BEFORE = 6
 

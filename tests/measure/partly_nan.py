@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from tests.measure.colors import to_tensor
-from tuiprobe.models import Encoder, Head
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 
 WIDTH, CLASSES = 24, 6

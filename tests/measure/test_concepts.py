@@ -12,12 +12,14 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from tests.datasets.broden_tree import write_index, write_labels, write_map, write_picture
+from tests.parts import part
 from tuiprobe import miniature, probe
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.miniature.profiles import PROFILES
 from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.concept_labels import read_labels
@@ -80,8 +82,7 @@ def planted(broden: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
 
 
 def concepts_of(report: Report) -> Concepts:
-    assert report.concepts is not None, report.not_run
-    return report.concepts
+    return part(report, Concepts)
 
 
 def family(found: Concepts, name: str):
@@ -98,7 +99,7 @@ def test_what_is_planted_is_found_and_what_is_not_is_not(planted: Path) -> None:
     assert "no head" in found.excess.reason or "class names" in found.excess.reason
     assert found.random_space == "representation"
     assert [one.name for one in report.data] == [report.data[0].name, "broden1_224"]
-    assert {one.data for one in report.outliers} == {report.data[0].name}
+    assert {one.data for one in part(report, OutlierResult).taps} == {report.data[0].name}
     assert "Concepts on `broden1_224`" in (planted / "report.md").read_text()
     assert (planted / "tables" / "concepts_top.csv").exists()
 
@@ -158,7 +159,7 @@ def test_a_resumed_run_gives_the_same(
     directory.concepts_file.unlink()
     directory.results_file.unlink()
     again = run(photos, f"broden:{broden}", output)
-    assert again.concepts == Report.read(planted / "results.json").concepts
+    assert concepts_of(again) == concepts_of(Report.read(planted / "results.json"))
 
 
 def test_labels_belong_to_the_key(
@@ -230,12 +231,10 @@ def test_a_folder_with_a_csv(broden: Path, photos: Path, tmp_path: Path) -> None
 
 def test_parts_that_cannot_run_say_why(photos: Path, broden: Path, tmp_path: Path) -> None:
     few = run(photos, f"broden:{broden}", tmp_path / "few", concept_sample=40)
-    reasons = {part.part: part.reason for part in few.not_run}
-    assert few.concepts is None
-    assert "no concept of broden1_224 has 30 positives" in reasons["concepts"]
+    assert few.part(Concepts) is None
+    assert "no concept of broden1_224 has 30 positives" in few.why_not("concepts")
     none = run(photos, "none", tmp_path / "none")
-    reasons = {part.part: part.reason for part in none.not_run}
-    assert reasons["concepts"] == "no concept set was named (--concepts SOURCE)"
+    assert none.why_not("concepts") == "no concept set (pass --concepts broden:DIR)"
 
 
 def test_damaged_labels_are_named(planted: Path, tmp_path: Path) -> None:

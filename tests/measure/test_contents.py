@@ -9,6 +9,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.datasets.broden_tree import write_map, write_tree
 from tests.datasets.trees import picture
 from tests.measure.test_extract import Spread, to_tensor
 from tests.measure.test_together import member_of, together
+from tuiprobe.answer import answer
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event
@@ -29,7 +31,7 @@ from tuiprobe.measure.contents import refuse_other_images
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.ranks import Rank
 from tuiprobe.measure.stages import Stages
-from tuiprobe.models import Encoder
+from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
@@ -86,7 +88,7 @@ class Resumed:
         refuse_other_images(plan, self.directory)
         self.directory.refuse_foreign(plan.key)
         clock = Clock()
-        self.stages = Stages(plan, self.directory, Rank(0, 1), clock, self.said.append)
+        self.stages = Stages(plan, self.directory, Rank(0, 1), clock, self.said.append, answer)
         self.stages.prepare(mix=False)
         self.left = sum(shard.size for shard in self.stages.missing)
 
@@ -108,9 +110,7 @@ def drop_shards(directory: Path, first: int) -> None:
 
 
 def figures(results: dict) -> dict:
-    return {
-        part: results[part] for part in ("outliers", "robustness", "accuracies") if part in results
-    }
+    return {one["probe"]: one["result"] for one in results["parts"]}
 
 
 def in_order(plan: Plan, place: int) -> Path:
@@ -229,7 +229,7 @@ def test_an_image_replaced_before_it_is_measured_is_measured_as_it_is(tmp_path: 
 def test_an_image_replaced_while_the_run_goes_ends_it_by_name(tmp_path: Path, workers: int) -> None:
     source = f"imagefolder:{write_images(tmp_path / 'data')}"
     plan = plan_of(source)
-    plan = Plan(**{**vars(plan), "spec": plan.spec.model_copy(update={"workers": workers})})
+    plan = Plan(**{**vars(plan), "spec": replace(plan.spec, workers=workers)})
     run = Resumed(plan, tmp_path / "run")
     path = in_order(plan, LATE + 2)
     path.write_bytes(encoded(99, "BMP"))

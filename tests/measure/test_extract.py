@@ -20,12 +20,12 @@ from tuiprobe.events import Event
 from tuiprobe.measure.extract import Extraction
 from tuiprobe.measure.fingerprint import current_fingerprint
 from tuiprobe.measure.live import LiveView
-from tuiprobe.measure.merge import MergedSet, merge_set
+from tuiprobe.measure.merge import MergedSet, empty_states, merge_set
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.resume import ShardReader
 from tuiprobe.measure.stopping import StopRequest
 from tuiprobe.measure.unreadable import UnreadableLimit
-from tuiprobe.models import Encoder
+from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import RunSpec
@@ -106,7 +106,7 @@ def extract(plan: Plan, place: Path) -> tuple[RunDir, list[Event]]:
 
 
 def merged_val(plan: Plan, directory: RunDir) -> MergedSet:
-    reader = ShardReader(directory, plan.key, current_fingerprint("cpu"))
+    reader = ShardReader(directory, plan.key, current_fingerprint("cpu"), empty_states(plan))
     return merge_set(plan, reader, plan.shards["val"])
 
 

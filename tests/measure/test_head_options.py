@@ -17,6 +17,8 @@ from sklearn.linear_model import Ridge
 
 import tuiprobe
 from tests.measure.conftest import SMALL
+from tests.parts import part
+from tuiprobe.catalog.labels import imagenet_wnids, place_of_each
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.base import Sample
 from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
@@ -29,7 +31,9 @@ from tuiprobe.measure.shards import split_into_shards
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models import Head
 from tuiprobe.models.heads import TextTower, zero_shot_head
-from tuiprobe.models.labels import imagenet_wnids, place_of_each
+from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.preflight.result import Preflight
+from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 from tuiprobe.spec import RunSpec
@@ -230,6 +234,69 @@ def test_another_choice_has_another_digest() -> None:
     assert len({choice.digest() for choice in choices}) == len(choices)
 
 
+def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: Path) -> None:
+    save_file({"weight": torch.eye(3, WIDTH)}, tmp_path / "h.safetensors")
+    options = {"head": str(tmp_path / "h.safetensors")}
+
+    def chosen(*folders: str, **more: str) -> HeadChoice:
+        return choose_head(plan(classifier(2), images(folders), **options, **more))
+
+    equal = chosen("cat", "cow", "fire_truck")
+    assert (equal.classes, equal.assumed) == (("cat", "cow", "fire truck"), True)
+    assert not chosen("cat", "dog").assumed
+    assert chosen("cat", "dog").unnamed
+    assert not chosen("0", "1", "2").assumed  # these folders name the rows by their numbers
+    named = chosen("cat", "cow", "dog", classes=lines(tmp_path / "c", "dog", "cow", "cat"))
+    assert (named.classes, named.assumed) == (("dog", "cow", "cat"), False)
+
+
+def test_a_head_of_other_peoples_thousand_classes_is_not_imagenets(tmp_path: Path) -> None:
+    save_file({"weight": torch.eye(1000, WIDTH) + 1}, tmp_path / "h.safetensors")
+    options = {"head": str(tmp_path / "h.safetensors")}
+    own = [f"class {i:04}" for i in range(1000)]
+    choice = choose_head(plan(classifier(2), images(own, each=1), **options))
+    assert (choice.classes, choice.assumed) == (tuple(own), True)
+    choice = choose_head(plan(classifier(2), images(imagenet_wnids(), each=1), **options))
+    assert (choice.classes[0], choice.assumed) == ("tench", False)
+
+
+def test_a_run_with_a_head_without_class_names(
+    small_checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    """As many rows as classes: accuracies and a warning; otherwise the reason, with both counts."""
+    options: dict[str, Any] = {
+        "output": str(tmp_path / "run"), "checkpoint": str(small_checkpoint), "sample": 60,
+        "batch_size": 12, "threads": 1, "workers": 0, "offline": True,
+    }  # fmt: skip
+    draws = torch.Generator().manual_seed(4)
+    weight = torch.randn(4, 96, generator=draws)
+    save_file({"weight": weight[:3].clone()}, tmp_path / "three.safetensors")
+    save_file({"weight": weight}, tmp_path / "four.safetensors")
+    source = f"imagefolder:{pictures}"
+
+    three = tuiprobe.probe(SMALL, source, head=str(tmp_path / "three.safetensors"), **options)
+    (place,) = (tmp_path / "run" / "features").iterdir()
+    h = load_file(place / "images.safetensors")
+    rows = map(json.loads, (tmp_path / "run" / "samples.jsonl").read_text().splitlines()[:-1])
+    labels = {row["id"]: row["label"] for row in rows}
+    y = np.array([labels[i] for i in h["ids"].tolist()])
+    right = (h["features"] @ weight[:3].numpy().T).argmax(1) == y
+    assert part(three, Robustness).accuracies[0].top1.value == pytest.approx(right.mean())
+    said = "the head's 3 rows have no class names; they are taken for the 3 classes in label order"
+    (check,) = [one for one in part(three, Preflight).checks if one.name == "head rows"]
+    assert (check.status, check.detail) == ("warn", said)
+    assert "--classes FILE" in check.fix
+    assert said in (tmp_path / "run" / "report.md").read_text()
+
+    four = tuiprobe.probe(SMALL, source, head=str(tmp_path / "four.safetensors"), **options)
+    assert four.part(Robustness) is None
+    reason = four.why_not("robustness")
+    assert "the head has 4 rows without class names and" in reason
+    assert "has 3 classes; name the rows by --classes FILE" in reason
+    (check,) = [one for one in part(four, Preflight).checks if one.name == "head rows"]
+    assert (check.status, "no accuracy can be given" in check.detail) == ("warn", True)
+
+
 def test_one_run_answered_with_two_heads(
     small_checkpoint: Path, pictures: Path, tmp_path: Path
 ) -> None:
@@ -250,8 +317,7 @@ def test_one_run_answered_with_two_heads(
     assert len(ids) == 30
     assert not set(ids.tolist()) & set(h["ids"].tolist())
     stored = load_file(tmp_path / "run" / "head.safetensors")
-    assert fitted.directions is not None
-    source = fitted.directions.head
+    source = part(fitted, Directions).head
     assert "ridge probe on 30 images" in source
     assert "not measured" in source
     penalty = float(source.partition("penalty ")[2].split()[0])
@@ -261,9 +327,8 @@ def test_one_run_answered_with_two_heads(
     fit_on = np.concatenate([one["features"] for one in split]).astype(np.float64)
     theirs = Ridge(alpha=penalty, solver="svd").fit(fit_on, np.eye(3)[truth])
     assert np.allclose(stored["weight"], theirs.coef_, rtol=0.05, atol=1e-3)
-    assert fitted.robustness is not None
     right = (h["features"] @ stored["weight"].T + stored["bias"]).argmax(1) == y
-    assert fitted.robustness.accuracies[0].top1.value == pytest.approx(right.mean())
+    assert part(fitted, Robustness).accuracies[0].top1.value == pytest.approx(right.mean())
 
     # The same run, another head: nothing is measured again, and the names are in another order.
     weight = torch.randn(3, h["features"].shape[1], generator=torch.Generator().manual_seed(2))
@@ -275,10 +340,19 @@ def test_one_run_answered_with_two_heads(
     )  # fmt: skip
     assert again.key == fitted.key
     assert again.probe_key != fitted.probe_key
-    assert again.outliers == fitted.outliers
+    assert again.part_of("outliers") == fitted.part_of("outliers")
     guesses = np.array([2, 0, 1])[(h["features"] @ weight.numpy().T).argmax(1)]
-    assert again.robustness is not None
-    assert again.robustness.accuracies[0].top1.value == pytest.approx((guesses == y).mean())
+    top1 = part(again, Robustness).accuracies[0].top1
+    assert top1.value == pytest.approx((guesses == y).mean())
     assert again.spec["head"] == str(tmp_path / "h.safetensors")
     with pytest.raises(TuiprobeError, match="0 are left for 3 classes"):
         tuiprobe.probe(SMALL, f"imagefolder:{pictures}", head="probe", **{**options, "sample": 0})
+
+
+@pytest.mark.parametrize("left", ["", "[]", "{}", '{"sequence": "x"}', "[" * 100_000])
+def test_a_damaged_live_file_does_not_stop_a_head(left: str, tmp_path: Path) -> None:
+    (tmp_path / "live").mkdir()
+    (tmp_path / "live/0.json").write_text(left)
+    directory = RunDir(tmp_path)
+    HeadProgress(directory, 0, "classes", lambda event: None, lambda: None)(1, 2)
+    assert directory.live_file(0, "json").read_json()["sequence"] == 1

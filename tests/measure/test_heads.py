@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 
 from tests.measure.conftest import Run
 from tuiprobe import miniature
+from tuiprobe.catalog.labels import imagenet_wnids
 from tuiprobe.measure.heads import answers_for
-from tuiprobe.models.labels import imagenet_wnids
+from tuiprobe.results import Report
 
 IMAGES = 120
 
@@ -69,12 +70,13 @@ def test_accuracy_and_directions_of_a_zero_shot_head(
     head, hits = truth(tmp_path / "run")
     weight = load_file(tmp_path / "run" / "head.safetensors")["weight"]
     assert np.allclose(weight, head.numpy(), atol=2e-6)
-    (accuracy,) = report["robustness"]["accuracies"]
+    found = {one["probe"]: one["result"] for one in report["parts"]}
+    (accuracy,) = found["robustness"]["accuracies"]
     assert accuracy["images"] == IMAGES
     # float32 may decide a tie otherwise; the untrained head's rows nearly coincide
     assert accuracy["top1"]["value"] * IMAGES == pytest.approx(hits, abs=1)
     assert accuracy["top1"]["low"] <= accuracy["top1"]["value"] <= accuracy["top1"]["high"]
-    plain, centred = report["directions"]["bases"]
+    plain, centred = found["directions"]["bases"]
     singular = np.linalg.svd(head.numpy(), compute_uv=False)
     assert plain["singular_values"] == pytest.approx(singular, rel=1e-3, abs=1e-4)
     without = np.linalg.svd(head.numpy() - head.numpy().mean(0), compute_uv=False)
@@ -95,7 +97,9 @@ def test_unlabelled_images_say_why_there_is_no_accuracy(
         "--data", f"imagefolder:{photographs / 'animal'}", "--output", tmp_path / "run",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    report = json.loads((tmp_path / "run" / "results.json").read_text())
-    assert {part["part"] for part in report["not_run"]} == {"directions", "robustness", "concepts"}
-    assert "the images carry no class names" in report["not_run"][0]["reason"]
-    assert report["robustness"] is None
+    report = Report.read(tmp_path / "run" / "results.json")
+    assert {one.probe for one in report.parts if one.result is None} == {
+        "robustness", "directions", "ablation", "concepts"
+    }  # fmt: skip
+    for probe in ("robustness", "directions", "ablation"):
+        assert "the images carry no class names" in report.why_not(probe)

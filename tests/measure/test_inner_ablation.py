@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from tests.measure.conftest import job
-from tests.measure.fake_run import model
+from tests.measure.fake_run import FakeSet, write_run
+from tests.parts import part
+from tuiprobe.answer import answer
 from tuiprobe.cli.app import run_cli
-from tuiprobe.probes.outliers.result import Verdict
-from tuiprobe.results import DataSet
-from tuiprobe.results.report import Report, title_for
+from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.results import Report, Weights
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_measured
@@ -29,7 +30,7 @@ def test_an_ablated_layer_makes_another_run(
     report = Report.read(run.results_file)
     assert report.model.ablated == ("layer2 without channels 0, 3 (set to zero)",)
     assert "ABLATED (layer2 without channels 0, 3 (set to zero))" in report.title
-    assert "no longer the model" in " ".join(report.verdict.reasons)
+    assert "no longer the model" in " ".join(part(report, OutlierResult).verdict.reasons)
     assert "layer2 without channels 0, 3" in (run.path / "report.md").read_text()
     statistics, _ = read_arrays(run.statistics_file)
     name = next(iter(read_measured(run).sets))
@@ -43,25 +44,26 @@ def test_an_ablated_layer_makes_another_run(
     assert run_cli([*arguments, "--ablate", "layer9:1"]) == 2
 
 
-def test_titles_of_ablated_models_say_so() -> None:
-    about = model(ablated=("x without channel 1 (set to zero)",))
-    data = (DataSet(name="val", source="s", images=1, measured=1),)
-    verdict = Verdict(outcome="withheld", in_grid=None, data="val", reasons=())
-    said = "fake, ABLATED (x without channel 1 (set to zero)), on val"
-    assert title_for(about, data, verdict).startswith(said)
-    untrained = about.weights.model_copy(update={"kind": "untrained"})
-    random = about.model_copy(update={"weights": untrained})
-    assert title_for(random, data, verdict).startswith("UNTRAINED network " + said)
+SAID = "x without channel 1 (set to zero)"
 
 
-def test_a_comparison_notes_which_side_is_ablated() -> None:
-    from tests.report.samples import report
+def answered(path: Path, **about: object) -> Report:
+    """The report of a run of twelve images without labels."""
+    h = np.random.default_rng(0).standard_normal((12, 6))
+    return answer(write_run(path, {"val": FakeSet(h, None)}, None, about=about))
+
+
+def test_titles_of_ablated_models_say_so(tmp_path: Path) -> None:
+    title = f"fake, ABLATED ({SAID}), on val"
+    assert answered(tmp_path / "a", ablated=(SAID,)).title == f"{title}: verdict withheld"
+    random = Weights(kind="untrained", source="x", digest="0" * 64)
+    untrained = answered(tmp_path / "b", ablated=(SAID,), weights=random)
+    assert untrained.title == f"UNTRAINED network {title}: random weights"
+
+
+def test_a_comparison_notes_which_side_is_ablated(tmp_path: Path) -> None:
     from tuiprobe.compare.differences import compare
 
-    plain = report()
-    said = "x without channel 1 (set to zero)"
-    changed = plain.model_copy(
-        update={"model": plain.model.model_copy(update={"ablated": (said,)})}
-    )
-    assert f"{plain.model.name} is ablated: {said}" in compare(plain, changed).notes
+    plain, changed = answered(tmp_path / "a"), answered(tmp_path / "b", ablated=(SAID,))
+    assert f"fake is ablated: {SAID}" in compare(plain, changed).notes
     assert not any("ablated" in note for note in compare(plain, plain).notes)

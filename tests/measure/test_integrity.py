@@ -8,16 +8,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.measure.conftest import job
-from tests.test_rundir import other_process_holding
+from tests.run.test_directory import other_process_holding
 from tuiprobe.cli.app import run_cli
 from tuiprobe.measure import extract
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.verify import Finding, verify
 
+Harm = Callable[[RunDir, Path], None]
 Capture = pytest.CaptureFixture[str]
 
 
@@ -83,6 +85,35 @@ def of_another_place(run: RunDir, path: Path) -> None:
     shutil.copy(shards(run)[3], path)
 
 
+def with_arrays(**changes: Callable[[np.ndarray], np.ndarray]) -> Harm:
+    """Writes a shard again with other arrays and a checksum that fits."""
+
+    def harm(run: RunDir, path: Path) -> None:
+        entry = run.at(f"shards/{path.name}")
+        arrays, metadata = read_arrays(entry)
+        for field, change in changes.items():
+            name = field if field in arrays else f"embedding/state.{field.replace('__', '.')}"
+            arrays[name] = change(arrays[name])
+        write_arrays(entry, arrays, metadata)
+
+    return harm
+
+
+HOSTILE = [
+    with_arrays(features=lambda a: a[:, :-1]),
+    with_arrays(features=lambda a: a.astype("f8")),
+    with_arrays(digests=lambda a: a[:-1]),
+    with_arrays(images=lambda a: a * 0),
+    with_arrays(moments__m4=lambda a: a[:-1]),
+    with_arrays(moments__count=lambda a: -a),
+    with_arrays(samples__kurtosis=lambda a: a * 0 + 1e308),
+    with_arrays(samples__leading=lambda a: a * 0 + 2**30),
+    with_arrays(largest__sample_ids=lambda a: a * 0 + 999),
+    with_arrays(largest__values=lambda a: a * np.nan),
+    with_arrays(smallest__sample_ids=lambda a: np.tile(a, 2)),
+]
+
+
 def damaged(run: RunDir, path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
@@ -94,7 +125,7 @@ def a_pipe(run: RunDir, path: Path) -> None:
     os.mkfifo(path)
 
 
-@pytest.mark.parametrize("harm", [of_another_run, of_another_place, damaged])
+@pytest.mark.parametrize("harm", [of_another_run, of_another_place, damaged, HOSTILE[0]])
 def test_a_rank_measures_again_what_another_ones_shard_should_have_held(
     harm: Callable[[RunDir, Path], None],
     run: RunDir,
@@ -110,6 +141,19 @@ def test_a_rank_measures_again_what_another_ones_shard_should_have_held(
     assert "must be measured again" in capsys.readouterr().err
     assert results(run.path) == results(finished)
     assert all(one.sound for one in verify(run))
+
+
+def test_shards_that_no_engine_wrote_are_measured_again(
+    run: RunDir, finished: Path, again: Callable[..., int], capsys: Capture
+) -> None:
+    assert len(shards(run)) >= 6
+    for part in (HOSTILE[:6], HOSTILE[6:]):
+        for harm, path in zip(part, shards(run), strict=False):
+            harm(run, path)
+        (run.path / "results.json").unlink()
+        assert again() == 0
+        assert capsys.readouterr().err.count("must be measured again") == len(part)
+        assert results(run.path) == results(finished)
 
 
 def test_a_shard_damaged_while_the_run_goes_on_is_measured_again_at_the_merge(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tuiprobe.measure.tap_statistics import TapMeasure, sampled_rows, select_tokens
-from tuiprobe.models import Tap
+from tuiprobe.models.taps import Tap
 
 TOKENS = Tap("blocks.0", "token", 5, -1, 1)
 

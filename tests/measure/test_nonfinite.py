@@ -15,12 +15,17 @@ from tests.datasets.broden_tree import write_index, write_labels, write_map, wri
 from tests.measure.conftest import write_pictures
 from tests.measure.fake_run import FakeSet, write_run
 from tests.measure.partly_nan import build
+from tests.parts import part
 from tuiprobe import probe
+from tuiprobe.answer import answer
 from tuiprobe.answer.ablation import Question, ablate
-from tuiprobe.answer.report import probe_directory
 from tuiprobe.cli.app import run_cli
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.models.preflight_data import Setup, known_answer
+from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.html import html
 from tuiprobe.report.latex import latex
 from tuiprobe.report.markdown import markdown
@@ -73,15 +78,11 @@ def estimates(found: object, path: str = "") -> dict[str, Estimate]:
 
 def test_every_figure_is_that_of_the_run_without_them(runs: tuple[Path, Path]) -> None:
     ours, theirs = (Report.read(path / "results.json") for path in runs)
-    assert ours.robustness is not None
-    assert theirs.robustness is not None
-    assert ours.robustness.accuracies == theirs.robustness.accuracies
-    assert ours.directions is not None
-    assert {one.n for b in ours.directions.bases for c in b.curves for p in c.points
+    assert part(ours, Robustness).accuracies == part(theirs, Robustness).accuracies
+    assert {one.n for b in part(ours, Directions).bases for c in b.curves for p in c.points
             for one in (p.accuracy,) if given(one)} == {120}  # fmt: skip
-    parts = ("directions", "robustness", "outliers", "verdict")
     found, expected = (
-        estimates({part: report.model_dump()[part] for part in parts}) for report in (ours, theirs)
+        estimates({one.probe: one.result for one in report.parts}) for report in (ours, theirs)
     )
     assert found.keys() == expected.keys()
     assert len(found) > 200
@@ -89,8 +90,9 @@ def test_every_figure_is_that_of_the_run_without_them(runs: tuple[Path, Path]) -
         assert figure.n == expected[place].n, place
         # The runs take the images in another order, so sums may round otherwise.
         assert figure.value == pytest.approx(expected[place].value, rel=1e-5, abs=1e-5), place
-    assert ours.outliers[0].images == theirs.outliers[0].images == 120
-    listed = {i.path for c in ours.outliers[0].top_images for i in (*c.largest, *c.smallest)}
+    final, other = (part(report, OutlierResult).taps[0] for report in (ours, theirs))
+    assert final.images == other.images == 120
+    listed = {i.path for c in final.top_images for i in (*c.largest, *c.smallest)}
     assert not listed & BROKEN.keys()
 
 
@@ -136,15 +138,13 @@ def test_all_images_not_finite(tmp_path: Path, capsys: pytest.CaptureFixture[str
     report = run(tmp_path / "val", tmp_path / "run")
     assert report.data[0].nonfinite == report.data[0].measured == 12
     assert "12 of 12 images of val gave representations that are not finite" in markdown(report)
-    reasons = {part.part: part.reason for part in report.not_run}
-    assert "finite representation" in reasons["directions"]
-    assert report.robustness is not None
-    top1 = report.robustness.accuracies[0].top1
+    assert "finite representation" in report.why_not("directions")
+    top1 = part(report, Robustness).accuracies[0].top1
     assert not given(top1)
     assert top1.reason == "no image with a finite representation"
-    assert report.verdict.outcome == "withheld"
-    answer, _ = ablate(RunDir(tmp_path / "run"), Question((3,), ()))
-    assert [one.reason for one in answer.not_run] == ["no image has a finite representation"]
+    assert part(report, OutlierResult).verdict.outcome == "withheld"
+    without, _ = ablate(RunDir(tmp_path / "run"), Question((3,), ()))
+    assert [one.reason for one in without.not_run] == ["no image has a finite representation"]
 
 
 def test_a_head_is_fitted_to_the_finite_images(tmp_path: Path) -> None:
@@ -153,8 +153,8 @@ def test_a_head_is_fitted_to_the_finite_images(tmp_path: Path) -> None:
         black = Image.new("RGB", (48, 48))
         black.save(tmp_path / "val" / f"class{number % 6}" / f"black{number}.png")
     report = run(tmp_path / "val", tmp_path / "run", sample=60, head="probe")
-    assert report.directions is not None, report.not_run
-    assert "more are left out, because their representation is not finite" in report.directions.head
+    head = part(report, Directions).head
+    assert "more are left out, because their representation is not finite" in head
 
 
 def test_concepts_are_those_of_the_finite_images(
@@ -171,9 +171,9 @@ def test_concepts_are_those_of_the_finite_images(
     write_index(root, rows)
     write_labels(root, ((1, "red-c", "color(75)"), (2, "green-c", "color(75)")))
     report = run(folders[1], tmp_path / "run", concepts=f"broden:{root}")
-    assert report.concepts is not None, report.not_run
-    assert (report.concepts.train, report.concepts.val) == (70, 70)
-    assert report.concepts.not_finite == report.data[1].nonfinite == 10
+    found = part(report, Concepts)
+    assert (found.train, found.val) == (70, 70)
+    assert found.not_finite == report.data[1].nonfinite == 10
     assert "10 of 150 images of broden1_224" in "".join(report.warnings)
 
 
@@ -193,14 +193,14 @@ def test_not_a_bit_is_left_of_them(tmp_path: Path, value: float) -> None:
     for name, (some, truth) in {"all": (spoiled, labels), "kept": (h[kept], labels[kept])}.items():
         val = FakeSet(some, truth, classes=tuple("abcdefgh"))
         paths[name] = write_run(tmp_path / name, {"val": val}, weight)
-    ours, theirs = probe_directory(paths["all"]), probe_directory(paths["kept"])
-    assert ours.directions == theirs.directions
-    assert ours.robustness == theirs.robustness
+    ours, theirs = answer(paths["all"]), answer(paths["kept"])
+    assert part(ours, Directions) == part(theirs, Directions)
+    assert part(ours, Robustness) == part(theirs, Robustness)
     assert ours.data[0].nonfinite == 150
     assert len(ours.data[0].nonfinite_images) == 100
     assert "- and 130 more\n" in markdown(ours)
     changed = {"nonfinite": 0, "top_images": ()}
-    pair = [one.outliers[0].model_copy(update=changed) for one in (ours, theirs)]
+    pair = [part(one, OutlierResult).taps[0].model_copy(update=changed) for one in (ours, theirs)]
     assert pair[0] == pair[1]
 
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from tests.measure.oracle import Figures, figures_of
+from tests.parts import part
 from tuiprobe.cli.headless import run_models
-from tuiprobe.probes.outliers.result import ChannelShare, Outliers
+from tuiprobe.probes.outliers.result import ChannelShare, OutlierResult, Outliers
 from tuiprobe.results import Estimate, Figure
 from tuiprobe.results.report import Report
 
@@ -86,7 +87,7 @@ def activations(clip: torch.nn.Module, photographs: Path) -> dict[str, list[np.n
 
 
 def of(report: Report, tap: str) -> Outliers:
-    return next(o for o in report.outliers if o.tap == tap)
+    return next(o for o in part(report, OutlierResult).taps if o.tap == tap)
 
 
 def value(figure: Figure) -> float:
@@ -161,11 +162,12 @@ def test_top_images_are_those_that_excite_the_channel_most(
 
 
 def test_figures_carry_their_interval_and_n(report: Report) -> None:
-    for outliers in report.outliers:
+    found = part(report, OutlierResult)
+    for outliers in found.taps:
         kurtosis = outliers.kurtosis
         assert kurtosis.low < kurtosis.value < kurtosis.high
         assert kurtosis.n == 80
-    assert report.verdict.outcome == "withheld"  # 80 images of two classes
+    assert found.verdict.outcome == "withheld"  # 80 images of two classes
 
 
 def test_planted_channels_are_found_and_no_others(
@@ -181,7 +183,7 @@ def test_planted_channels_are_found_and_no_others(
     report = probe(
         f"open_clip:{ARCHITECTURE}", tmp_path / "planted.pt", photographs, tmp_path / "run"
     )
-    (found,) = report.outliers
+    (found,) = part(report, OutlierResult).taps
     assert {c.channel for c in found.persistent.channels} == set(PLANTED)
     assert {c.channel: np.sign(c.mean) for c in found.persistent.channels} == {
         channel: np.sign(offset) for channel, offset in PLANTED.items()

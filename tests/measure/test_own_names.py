@@ -8,9 +8,11 @@ import numpy as np
 import torch
 
 from tests.datasets.trees import OBJECTNET, write_trees
+from tests.parts import part
 from tests.prepared import Prepared
 from tuiprobe import miniature
 from tuiprobe.catalog.accuracies import SHIFTS
+from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays
@@ -31,8 +33,7 @@ def test_objectnet_is_answered_by_imagenets_rows_and_by_its_own_names(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     run = RunDir(tmp_path / "run")
-    found = Report.read(run.results_file).robustness
-    assert found is not None
+    found = part(Report.read(run.results_file), Robustness)
     # both protocols, each named
     usual = next(one for one in found.accuracies if one.data == "objectnet")
     (own,) = found.own_names

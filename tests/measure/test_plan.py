@@ -9,7 +9,7 @@ from tests.measure.conftest import SMALL
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import UsageError
 from tuiprobe.measure.plan import Plan, make_plan
-from tuiprobe.models import load_encoder
+from tuiprobe.models.load import load_encoder
 from tuiprobe.spec import RunSpec
 
 

@@ -18,16 +18,17 @@ from torchvision.transforms.functional import pil_to_tensor
 from tests.measure.conftest import SMALL
 from tuiprobe import probe
 from tuiprobe.catalog.accuracies import published_row
+from tuiprobe.catalog.labels import imagenet_names, imagenet_wnids
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.base import Sample
 from tuiprobe.errors import DataError, TuiprobeError, WeightsError
 from tuiprobe.events import Event
 from tuiprobe.measure.preflight import preflight
 from tuiprobe.measure.shards import split_into_shards
-from tuiprobe.models import Encoder, Head
 from tuiprobe.models.doctor import check_answer
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
-from tuiprobe.models.labels import imagenet_names, imagenet_wnids
 from tuiprobe.models.preflight_data import SAMPLE, sample_of
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preflight_file import read_preflight

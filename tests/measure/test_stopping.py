@@ -118,9 +118,9 @@ def start(prepared: Prepared, data: Path, tmp_path: Path) -> Iterator[Start]:
         (signal.SIGINT, "load", []),
         (signal.SIGTERM, "preflight", []),
         (signal.SIGTERM, "merge_set", []),
-        (signal.SIGINT, "probe_directory", []),
+        (signal.SIGINT, "answer", []),
         (signal.SIGTERM, "load", ["--model", "py:tests.measure.faulty:healthy"]),
-        (signal.SIGTERM, "probe_directory", ["--model", "py:tests.measure.faulty:healthy"]),
+        (signal.SIGTERM, "answer", ["--model", "py:tests.measure.faulty:healthy"]),
     ],
 )
 def test_a_signal_outside_the_images_ends_the_run_at_once(

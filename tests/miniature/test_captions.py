@@ -1,9 +1,8 @@
 import numpy as np
 
 from tuiprobe.miniature import world
-from tuiprobe.miniature.captions import JUNK, TEMPLATES, WRONG
+from tuiprobe.miniature.captions import CONTEXT, JUNK, TEMPLATES, WRONG, WordTokenizer
 from tuiprobe.miniature.objects import OBJECTS
-from tuiprobe.miniature.tokenizer import CONTEXT, WordTokenizer
 
 NUMBERS = range(0, 80000, 40)
 CAPTIONS = [world.caption("web", i) for i in NUMBERS]

@@ -10,8 +10,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.models import Encoder, from_open_clip, load_encoder
+from tuiprobe.models import from_open_clip
+from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import state_digest
+from tuiprobe.models.load import load_encoder
 
 State = Callable[[str], dict[str, torch.Tensor]]
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.models import load_encoder
+from tuiprobe.models.load import load_encoder
 
 
 def saved(name: str, path: Path, **options: object) -> torch.nn.Module:

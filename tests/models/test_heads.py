@@ -13,9 +13,10 @@ from sklearn.linear_model import Ridge, RidgeCV
 from torch import Tensor
 
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.models import Encoder, Head, load_encoder
+from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.head_files import read_classes, read_head, read_templates, ridge_head
-from tuiprobe.models.heads import CLASSES_PER_SHARD, TextTower, zero_shot_head
+from tuiprobe.models.heads import CLASSES_PER_SHARD, Head, TextTower, zero_shot_head
+from tuiprobe.models.load import load_encoder
 
 CLASSES = ("cat", "fire truck", "tench")
 TEMPLATES = ("a photo of a {}.", "a drawing of the {}.")

@@ -4,8 +4,9 @@ import open_clip
 import pytest
 import timm
 
+from tuiprobe.catalog import labels
 from tuiprobe.catalog.names import FILE, generated_with, right_spec
-from tuiprobe.models.names import generate
+from tuiprobe.models.names import generate, generate_imagenet, generate_templates
 
 
 def test_the_list_equals_the_installed_libraries() -> None:
@@ -13,6 +14,8 @@ def test_the_list_equals_the_installed_libraries() -> None:
     if generated_with() != installed:
         pytest.skip(f"list of {generated_with()}, installed {installed}: regenerate it")
     assert FILE.read_text("utf-8") == generate()
+    assert labels.FILE.read_text("utf-8") == generate_imagenet()
+    assert labels.TEMPLATES_FILE.read_text("utf-8") == generate_templates()
 
 
 def test_right_specs_name_models_with_that_activation() -> None:

@@ -16,7 +16,8 @@ from torch import nn
 
 from tuiprobe import miniature
 from tuiprobe.datasets.base import Sample
-from tuiprobe.models import Encoder, load_encoder
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import Check, check_encoder
 from tuiprobe.models.preflight_data import (
     Setup,
@@ -233,7 +234,7 @@ def test_swapping_activations_leaves_no_trace(clip: Encoder) -> None:
 
 
 def test_label_maps() -> None:
-    from tuiprobe.models.labels import imagenet_wnids
+    from tuiprobe.catalog.labels import imagenet_wnids
 
     wnids = imagenet_wnids()
     found = check_labels(wnids, 50_000)

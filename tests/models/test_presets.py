@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from tuiprobe.catalog.presets import NORMALIZATIONS, Preset, presets
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.models import Encoder, from_open_clip, from_timm, load_encoder, open_clip_source
+from tuiprobe.models import from_open_clip, from_timm, open_clip_source
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import built_activations, measured_normalisation
 from tuiprobe.models.quiet import quiet
 

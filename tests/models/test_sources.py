@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision import models as vision
 
 from tuiprobe.errors import RunError, UsageError, WeightsError
-from tuiprobe.models import load_encoder
+from tuiprobe.models.load import load_encoder
 
 State = Callable[[str], dict[str, Tensor]]
 MEAN = [0.1, 0.2, 0.3]

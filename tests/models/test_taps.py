@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from tuiprobe.errors import UsageError
-from tuiprobe.models import Encoder, Tap
+from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
+from tuiprobe.models.taps import Tap
 
 
 def encoder(tower: nn.Module, size: tuple[int, int] = (16, 16), width: int = 5) -> Encoder:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tuiprobe.errors import WeightsError
-from tuiprobe.models import load_encoder
+from tuiprobe.models.load import load_encoder
 from tuiprobe.models.weights import read_checkpoint
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -1,30 +1,43 @@
-"""A small report with every kind of entry, for golden files and round trips."""
+"""Small reports, told by the probes themselves, for golden files and round trips."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from typing import Any
 
+from tuiprobe.answer.report import part, title
+from tuiprobe.probes import registry
 from tuiprobe.probes.outliers.result import (
     ChannelImages,
     ChannelShare,
     Criterion,
     CurvePoint,
+    OutlierResult,
     Outliers,
     Persistence,
     PersistentChannel,
     PersistentChannels,
     Verdict,
 )
+from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import (
     DataSet,
     Estimate,
     Fingerprint,
     Model,
     NotRun,
+    Part,
     Preprocessing,
+    ProbeResult,
+    Report,
     Skipped,
+    Timings,
+    TopImage,
     Weights,
 )
-from tuiprobe.results.images import TopImage
-from tuiprobe.results.report import NotRunPart, Report, Timings, title_for
+
+NO_CONCEPTS = NotRun(reason="no concept set", remedy="pass --concepts broden:DIR")
+PROBES = {one.id: one for one in registry().probes}
 
 
 def estimate(value: float, half: float, n: int = 500) -> Estimate:
@@ -45,7 +58,16 @@ def model(**changes: object) -> Model:
     return plain.model_copy(update=changes)
 
 
+def data_sets() -> tuple[DataSet, ...]:
+    skipped = (Skipped(path="dogs/b.png", reason="not an image"),)
+    return (
+        DataSet(name="val", source="imagefolder:/data/val", images=502, measured=500, classes=10,
+                labelled=True, skipped=skipped),
+    )  # fmt: skip
+
+
 def outliers(**changes: object) -> Outliers:
+    """Returns the figures of one tap."""
     persistence = Persistence(
         value=estimate(0.93, 0.02), null_high=estimate(0.0003, 0.0),
         self_share=estimate(0.5, 0.1), cross_share=estimate(0.45, 0.1),
@@ -74,21 +96,67 @@ def outliers(**changes: object) -> Outliers:
     return plain.model_copy(update=changes)
 
 
-def report(**changes: object) -> Report:
-    data = (
-        DataSet(name="val", source="imagefolder:/data/val", images=502, measured=500, classes=10,
-                labelled=True, skipped=(Skipped(path="dogs/b.png", reason="not an image"),)),
-    )  # fmt: skip
-    verdict = Verdict(
+def verdict(**changes: object) -> Verdict:
+    plain = Verdict(
         outcome="present", in_grid=True, data="val", channels=(133,), reasons=("kappa > 6",)
     )
-    fields: dict[str, Any] = {
+    return plain.model_copy(update=changes)
+
+
+def outlier_result(
+    taps: tuple[Outliers, ...] = (), verdict_: Verdict | None = None, **changes: Any
+) -> OutlierResult:
+    return OutlierResult(verdict=verdict_ or verdict(), taps=taps or (outliers(),), **changes)
+
+
+def parts(
+    results: Mapping[str, ProbeResult | NotRun | None], model: Model, data: tuple[DataSet, ...]
+) -> tuple[Part, ...]:
+    """Returns what a run would keep of these results, in the order of a report."""
+    concepts = results.get("concepts")
+    name = None if concepts is None or isinstance(concepts, NotRun) else concepts.data
+    subject = Subject(model, tuple(one for one in data if one.name != name), name)
+    told = ((probe, results.get(id)) for id, probe in PROBES.items())
+    return tuple(part(probe, one, subject) for probe, one in told if one is not None)
+
+
+def report(**changes: Any) -> Report:
+    """Returns a report of outlier figures and no concepts.
+
+    Args:
+        changes: Fields of the report; or by the id of a probe its result, a reason why there is
+            none, or None for a report without it. `outliers` may be figures of taps, which then
+            stand beside `verdict`.
+    """
+    taps, said = changes.pop("outliers", ()), changes.pop("verdict", None)
+    found = taps if isinstance(taps, ProbeResult | NotRun) else outlier_result(taps, said)
+    results = {"outliers": found, "concepts": NO_CONCEPTS}
+    results |= {id: changes.pop(id) for id in PROBES if id in changes}
+    fields = {
         "tuiprobe": "0.1.0", "key": "cd" * 32, "spec": {"model": ["m"], "seed": 0},
-        "model": model(), "data": data, "verdict": verdict, "outliers": (outliers(),),
+        "model": model(), "data": data_sets(),
         "fingerprint": Fingerprint(torch="2.13.0", device="cpu", isa="avx2", threads=2),
-        "not_run": (NotRunPart(part="concepts", reason="no concept set was given"),),
         "warnings": ("1 image skipped",),
         "timings": Timings(seconds={"extract": 12.5}, images_per_second=40.0),
     } | changes  # fmt: skip
-    fields.setdefault("title", title_for(fields["model"], fields["data"], fields["verdict"]))
+    if "parts" not in fields:
+        fields["parts"] = parts(results, fields["model"], fields["data"])
+    if "title" not in fields:
+        partial = fields.get("partial", False)
+        fields["title"] = title(fields["model"], fields["data"], fields["parts"], partial=partial)
     return Report(**fields)
+
+
+def retold(found: Report, **results: ProbeResult | NotRun | None) -> Report:
+    """Returns a report with other results of some probes, each told anew."""
+    kept = {one.probe: _kept(found, one) for one in found.parts}
+    told = parts({**kept, **results}, found.model, found.data)
+    return found.model_copy(update={"parts": told})
+
+
+def _kept(found: Report, one: Part) -> ProbeResult | NotRun:
+    if one.not_run is not None:
+        return NotRun(reason=one.not_run, remedy=one.remedy)
+    result = found.part(PROBES[one.probe].Result)
+    assert result is not None
+    return result

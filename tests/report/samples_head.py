@@ -4,6 +4,8 @@ import numpy as np
 
 from tests.report.samples import report
 from tuiprobe.catalog.baselines import bundled
+from tuiprobe.probes.ablation.compute import ablations
+from tuiprobe.probes.ablation.result import ChannelAblations
 from tuiprobe.probes.concepts.compute import probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.concepts.result import Concepts
@@ -12,7 +14,7 @@ from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
 from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.results.report import Report
+from tuiprobe.results import ProbeResult, Report
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
@@ -25,8 +27,25 @@ def one_hot(classes=8, channels=24, n=200):
     return HeadArrays(weight.astype(np.float32), source="toy"), SetFeatures("val", h, labels)
 
 
+def head_results() -> dict[str, ProbeResult]:
+    """Returns the result of every probe that asks for a head, by id."""
+    return {
+        "robustness": robustness(),
+        "directions": directions(),
+        "ablation": ablation(),
+        "concepts": concepts(),
+    }
+
+
 def head_report() -> Report:
-    return report(directions=directions(), robustness=robustness(), concepts=concepts(), not_run=())
+    return report(**head_results())
+
+
+def ablation() -> ChannelAblations:
+    head, one = one_hot()
+    found = ablations(head, [one], [3], 0)
+    assert isinstance(found, tuple)
+    return ChannelAblations(ablations=found)
 
 
 def directions() -> Directions:

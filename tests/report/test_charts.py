@@ -1,13 +1,13 @@
 """What is drawn: the data of charts, against the results they come from."""
 
 import pytest
+from tuiprobe.report.charts import charts
 
 from tests.report.samples import estimate, outliers, report
 from tests.report.samples_head import head_report
 from tuiprobe.report.axis import round_ticks
-from tuiprobe.report.chart import Chart, Series
-from tuiprobe.report.charts import charts
 from tuiprobe.results import NotRun, given
+from tuiprobe.results.section import Chart, Series
 
 
 @pytest.fixture(scope="module")

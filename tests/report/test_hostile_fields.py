@@ -21,11 +21,11 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.differences import compare, comparison_markdown
 from tuiprobe.compare.side_by_side import side_by_side
 from tuiprobe.probes.population.result import Population, Reference
-from tuiprobe.probes.preflight.result import PreflightCheck
 from tuiprobe.probes.robustness.result import Accuracy, BaselineNotRun, OwnNames
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.summary import summary
 from tuiprobe.results import NotRun, Skipped
+from tuiprobe.results.preflight import PreflightCheck
 from tuiprobe.results.report import NotRunPart, Report
 from tuiprobe.run.directory import RunDir
 

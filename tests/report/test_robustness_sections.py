@@ -4,13 +4,13 @@ import csv
 import io
 
 import pytest
+from tuiprobe.report.charts import charts
+from tuiprobe.report.markdown_robustness import robustness_sections
 
 from tests.report.samples import report
 from tests.report.samples_head import one_hot, robustness
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.probes.robustness.result import BaselineNotRun, OwnNames
-from tuiprobe.report.charts import charts
-from tuiprobe.report.markdown_robustness import robustness_sections
 from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
 from tuiprobe.results import Estimate, NotRun

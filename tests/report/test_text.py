@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given as with_any
 from hypothesis import strategies as st
 
-from tuiprobe.report.text import cell, code, escaped, number
+from tuiprobe.report.numbers import number
+from tuiprobe.report.text import cell, code, escaped
 
 HOSTILE = "<script>[x](http://evil)|`a`\x1b[31m\u202e\n# h"
 

@@ -70,6 +70,20 @@ async def test_bars_layers_line_and_figures_follow_the_run(tmp_path: Path) -> No
         assert "3 of 2000 images" in content(app, "#warning")
 
 
+async def test_a_live_state_that_cannot_be_read_is_told_until_it_is_whole(tmp_path: Path) -> None:
+    app = opened(live_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, shown(app))
+        path = tmp_path / "live" / "0.json"
+        path.write_text(path.read_text().replace('"low": 52.5', '"low": 1e308'))
+        path.write_text(path.read_text().replace('"sequence": 1', '"sequence": 2'))
+        await until(pilot, lambda: "the live state is unreadable" in content(app, "#place"))
+        assert "54.00" in content(app, "#figures")
+        write_live(tmp_path, 3, done=1000)
+        await until(pilot, lambda: "measuring" in content(app, "#place"))
+        assert "1,000 of 2,000" in content(app, "#progress")
+
+
 async def test_keys_walk_channels_and_layers(tmp_path: Path) -> None:
     app = opened(live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:

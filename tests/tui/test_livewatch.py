@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from tests.tui.live_run import CHANNELS, live_run, say, shares_of, write_live
 from tuiprobe.files import Entry
+from tuiprobe.measure.live import RunningTap
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.live import LiveTap, RankState, bounded, write_rank
 from tuiprobe.tui.files import Tail
-from tuiprobe.tui.livewatch import Watch, WatchThread, has_results, runs_of
+from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, has_results, runs_of
 from tuiprobe.tui.progress import state_line
+
+Damage = Callable[[Path], object]
+
+
+def seen(thread: WatchThread, fits: Callable[[Snapshot], bool]) -> Snapshot:
+    """Waits until a thread shows what fits."""
+    deadline = time.monotonic() + 30
+    while not fits(shot := thread.latest):
+        assert time.monotonic() < deadline, shot
+        time.sleep(0.002)
+    return shot
 
 
 class Clock:
@@ -94,35 +112,102 @@ def test_before_the_engine_writes_it_is_starting(tmp_path: Path) -> None:
     assert (shot.state, shot.log, shot.taps) == ("starting", (), {})
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        "no json",
-        "[]",
-        '{"sequence": "x", "done": -1, "total": NaN, "rate": Infinity, "eta": "soon", "taps": 7}',
-        '{"taps": {"val/embedding": 3, "x": {"n": "many"}}, "top": {"val": {"a": 1, "3": "x"}}}',
-        '{"top": [1], "taps": {"val/embedding": {"kurtosis": [], "n": 1e300}}}',
-        "[" * 100_000,
-        '{"sequence": 1, "rate": 1e308, "eta": -1e308, "total": 1' + "0" * 400 + "}",
-        '{"sequence": 1' + "0" * 5000 + "}",
-        "",
-    ],
-)
-def test_nonsense_is_left_out(state: str, tmp_path: Path) -> None:
-    live_run(tmp_path)
-    (tmp_path / "live" / "0.json").write_text(state)
-    (tmp_path / "events-0.jsonl").write_text('nonsense\n[1]\n{"kind": 3}\n\xff\n')
-    shot = Watch(tmp_path).poll()
-    assert shot.done == 0
-    assert shot.rate == 0
-    assert all(np.isfinite(tap.shares).all() for tap in shot.taps.values())
+def figure(name: str, value: str) -> Damage:
+    """Puts a JSON text in the place of a figure of the embedding."""
+
+    def change(run: Path) -> None:
+        path = run / "live/0.json"
+        state = json.loads(path.read_text())
+        state["taps"]["val/embedding"][name] = "HERE"
+        path.write_text(json.dumps(state).replace('"HERE"', value))
+
+    return change
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"\xff" * 100, (2**62).to_bytes(8, "little")])
-def test_damaged_arrays_are_left_out(content: bytes, tmp_path: Path) -> None:
-    live_run(tmp_path)
-    (tmp_path / "live" / "0.safetensors").write_bytes(content)
-    assert Watch(tmp_path).poll().taps == {}
+def field(name: str, value: str) -> Damage:
+    """Puts a JSON text in the place of a field of the state."""
+
+    def change(run: Path) -> None:
+        path = run / "live/0.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {name: 0}))
+        path.write_text(path.read_text().replace(f'"{name}": 0', f'"{name}": {value}'))
+
+    return change
+
+
+def state(content: str) -> Damage:
+    return lambda run: (run / "live/0.json").write_text(content)
+
+
+def arrays(change: Callable[[dict[str, np.ndarray]], object]) -> Damage:
+    def damage(run: Path) -> None:
+        found = dict(load_file(run / "live/0.safetensors"))
+        change(found)
+        save_file(found, run / "live/0.safetensors")
+
+    return damage
+
+
+def tensors(change: Callable[[bytes], bytes]) -> Damage:
+    path = "live/0.safetensors"
+    return lambda run: (run / path).write_bytes(change((run / path).read_bytes()))
+
+
+SHARE = "val/embedding/share"
+HOSTILE: list[Damage] = [
+    *(figure("kurtosis", text) for text in ("1e308", "-1e308", "1" + "0" * 400, "1e999", "NaN")),
+    *(figure("kurtosis", text) for text in ("[]", '"soon"', "true", "null", "{}")),
+    *(figure("n", text) for text in ("-1", "1.5", "1e300", "null", '"many"')),
+    figure("low", "null"),
+    *(field("done", text) for text in ("-1", "NaN", "1" + "0" * 400, "[]", '"x"', "2.5")),
+    *(field("sequence", text) for text in ("-1", "1" + "0" * 5000, '"x"', "null")),
+    *(field("rate", text) for text in ("1e308", "-1", "Infinity", '"fast"')),
+    *(field("eta", text) for text in ("-1e308", "NaN", '"soon"')),
+    *(field("taps", text) for text in ("7", "[]", '{"val/embedding": 3}', "null")),
+    *(field("top", text) for text in ("[1]", '{"val": {"a": [1]}}', '{"val": {"3": [-1]}}')),
+    *(field("set", text) for text in ("7", '"' + "x" * 5000 + '"')),
+    *(state(text) for text in ("", "no json", "[]", "3", "[" * 100_000, '{"taps":' * 1000)),
+    *(tensors(lambda _, text=text: text) for text in (b"", b"x", b"\xff" * 100, b"\0" * 8)),
+    tensors(lambda _: (2**62).to_bytes(8, "little")),
+    tensors(lambda content: content[:-8]),
+    arrays(lambda a: a[SHARE].fill(np.nan)),
+    arrays(lambda a: a[SHARE].fill(-1.0)),
+    arrays(lambda a: a[SHARE].fill(1e308)),
+    arrays(lambda a: a.update({SHARE: a[SHARE][None]})),
+    arrays(lambda a: a.update({SHARE: a[SHARE][:0]})),
+    arrays(lambda a: a.update({SHARE: a[SHARE].astype(np.int64)})),
+    arrays(lambda a: a.update({SHARE: a[SHARE][:-1]})),
+]
+
+
+@pytest.mark.parametrize("damage", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_live_file_is_told_and_whole_files_are_shown_again(
+    damage: Damage, tmp_path: Path
+) -> None:
+    run = live_run(tmp_path)
+    damage(run)
+    thread = WatchThread(Watch(run), seconds=0.005)
+    shot = seen(thread, lambda shot: shot.state == "unreadable")
+    assert "live/0." in state_line(shot, "run", None, False)
+    assert (shot.done, shot.taps) == (0, {})
+    write_live(run, sequence=2, done=900)
+    seen(thread, lambda shot: (shot.state, shot.done) == ("running", 900))
+    thread.stop()
+
+
+def test_damage_keeps_the_last_figures_on_the_screen(tmp_path: Path) -> None:
+    watch = Watch(live_run(tmp_path))
+    whole = watch.poll()
+    state("[]")(tmp_path)
+    shot = watch.poll()
+    assert (shot.state, shot.done, shot.taps) == ("unreadable", 640, whole.taps)
+    write_live(tmp_path, sequence=1, done=641)
+    assert (watch.poll().state, watch.poll().done) == ("running", 641)
+
+
+def test_nonsense_among_the_events_is_left_out(tmp_path: Path) -> None:
+    (live_run(tmp_path) / "events-0.jsonl").write_text('nonsense\n[1]\n{"kind": 3}\n\xff\n')
+    assert Watch(tmp_path).poll().events == ()
 
 
 def test_links_and_pipes_are_not_followed(tmp_path: Path) -> None:
@@ -134,7 +219,7 @@ def test_links_and_pipes_are_not_followed(tmp_path: Path) -> None:
     (run / "log.txt").symlink_to(secret)
     os.mkfifo(run / "live" / "0.json")
     shot = Watch(run).poll()
-    assert (shot.log, shot.state) == ((), "starting")
+    assert (shot.log, shot.state, shot.done) == ((), "unreadable", 0)
 
 
 def test_a_tail_returns_whole_lines_once(tmp_path: Path) -> None:
@@ -188,48 +273,53 @@ def test_the_thread_keeps_the_last_snapshot_and_stops(tmp_path: Path) -> None:
     thread.stop()
 
 
-@pytest.mark.parametrize("figure", ["1e308", "-1e308", "1" + "0" * 400, "1e999", "1e-320"])
-def test_figures_out_of_range_are_left_out_and_the_screen_goes_on(
-    figure: str, tmp_path: Path
-) -> None:
-    for rank in range(2):
-        write_live(tmp_path, 1, rank=rank)
-        path = tmp_path / "live" / f"{rank}.json"
-        state = json.loads(path.read_text())
-        for tap in state["taps"].values():
-            tap |= {"kurtosis": "F", "low": "F", "high": "F", "persistence": "F"}
-        path.write_text(json.dumps(state).replace('"F"', figure))
-    tap = Watch(tmp_path).poll().taps["val", "embedding"]
-    assert tap.kurtosis is None or abs(tap.kurtosis) < 1
-    assert np.isfinite(tap.shares).all()
-
-
+@pytest.mark.parametrize("error", [ZeroDivisionError, KeyError, MemoryError, RecursionError])
 def test_a_thread_that_cannot_read_says_so_and_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def fail() -> NoReturn:
+        raise error
+
     watch = Watch(live_run(tmp_path))
-    monkeypatch.setattr(watch, "poll", lambda: 1 / 0)
-    thread = WatchThread(watch, seconds=0.01)
-    deadline = time.monotonic() + 30
-    while thread.latest.state != "unreadable":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert "unreadable" in state_line(thread.latest, "run", None, False)
+    monkeypatch.setattr(watch, "poll", fail)
+    thread = WatchThread(watch, seconds=0.005)
+    shot = seen(thread, lambda shot: shot.state == "unreadable")
+    assert "unreadable" in state_line(shot, "run", None, False)
     monkeypatch.undo()
-    while thread.latest.state == "unreadable":
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    seen(thread, lambda shot: shot.state == "running")
     thread.stop()
 
 
 def test_shapes_that_differ_between_ranks_do_not_mix(tmp_path: Path) -> None:
     write_live(tmp_path, 1, done=100, rank=0)
     write_live(tmp_path, 1, done=100, rank=1)
-    from safetensors.numpy import save_file
-
     state = json.loads((tmp_path / "live" / "1.json").read_text())
     save_file(
         {f"{name}/share": np.ones(CHANNELS + 1) for name in state["taps"]},
         tmp_path / "live" / "1.safetensors",
     )
     assert len(Watch(tmp_path).poll().taps["val", "embedding"].shares) == CHANNELS
+
+
+def test_readers_see_what_the_writer_wrote(tmp_path: Path) -> None:
+    run = RunDir(tmp_path)
+    shares = shares_of(13, 0.6)
+    first = LiveTap(None, None, None, 1, None, None, shares)
+    last = LiveTap(54.0, 52.5, 55.5, 640, 0.93, None, shares, np.eye(CHANNELS)[13])
+    written = RankState(stage="extract", set="val", done=640, total=2000, rate=212.0, sequence=7,
+                        top={"val": {13: (5, 6)}})  # fmt: skip
+    write_rank(run, 3, written, {("val", "layer1/conv"): first, ("val", "embedding"): last})
+    shot = Watch(tmp_path).poll()
+    assert (shot.state, shot.beat, shot.done, shot.total) == ("running", (7,), 640, 2000)
+    assert shot.top == {("val", 13): (5, 6)}
+    for place, tap in (("layer1/conv", first), ("embedding", last)):
+        read = vars(shot.taps["val", place])
+        for name, value in vars(tap).items():
+            assert np.array_equal(read[name], value), name
+
+
+def test_a_figure_beyond_the_bounds_is_left_out_by_the_writer() -> None:
+    apart = RunningTap(np.array([1.0, 1.0 + 2.3e-16, 0]), np.zeros(3, np.int64), 2, 6.0, 18.0, 2.0)
+    tap = apart.shown()
+    assert (tap.kurtosis, tap.effective_channels) == (3.0, None)
+    assert [bounded(value) for value in (1e15, 1e16, math.nan, -math.inf)] == [1e15] + [None] * 3

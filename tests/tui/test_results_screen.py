@@ -24,7 +24,7 @@ from tuiprobe.tui.screens import evidence
 from tuiprobe.tui.screens.evidence import EvidenceScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.results import ResultsScreen
-from tuiprobe.tui.screens.results.outliers import figures_of
+from tuiprobe.tui.tabs.outliers import figures_of
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable

@@ -95,7 +95,7 @@ async def test_fields_change_the_command_the_layers_and_the_cost(
         await until(pilot, lambda: "images, about" in understood(app))
         fill(app, sample="100", layers="layer*")
         app.screen.query_one("#dtype", Select).value = "bfloat16"
-        app.screen.query_one("#network", Select).value = "offline"
+        app.screen.query_one("#offline", Select).value = "yes"
         await until(pilot, lambda: "\n200 images, about" in understood(app))
         await until(pilot, lambda: "✓ layer*: 1 of 2" in understood(app))
         for part in ("--sample 100", "--layers 'layer*'", "--dtype bfloat16", "--offline"):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from tuiprobe.report.charts import charts
 
 from tests.tui.finished import full_report
-from tuiprobe.report.chart import Chart, Series
-from tuiprobe.report.charts import charts
+from tuiprobe.results.section import Chart, Series
 from tuiprobe.tui.ascii import to_ascii
-from tuiprobe.tui.widgets.textplot import as_text, plot
+from tuiprobe.tui.widgets.textplot import Line, plot
+
+
+def as_text(lines: list[Line]) -> str:
+    """Returns a drawing without its kinds."""
+    return "\n".join("".join(text for text, _ in line) for line in lines)
 
 
 def line(*series: Series, ticks: tuple[str, ...] = ()) -> Chart:

@@ -3,60 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from tuiprobe import __version__
-from tuiprobe.errors import DataError
+from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.measure.merge import ROW_SAMPLE
+from tuiprobe.options import probe_options
+from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.probes.algebra import fixed_threads
-from tuiprobe.probes.concepts.of_run import probe_run_concepts
-from tuiprobe.probes.directions.compute import probe_directions
-from tuiprobe.probes.directions.result import Directions
-from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.inputs import ShardSums, TapArrays
-from tuiprobe.probes.nonfinite import final_statistics, nonfinite_ids, without_nonfinite
-from tuiprobe.probes.outliers.compute import probe_outliers
-from tuiprobe.probes.outliers.neighbours import llm_int8
-from tuiprobe.probes.outliers.result import Criterion, Outliers, PersistentChannels
-from tuiprobe.probes.outliers.verdict import judge
-from tuiprobe.probes.population.compute import population
-from tuiprobe.probes.robustness.baselines import baselines_for
-from tuiprobe.probes.robustness.compute import probe_robustness
-from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.results import DataSet, NotRun, Skipped
-from tuiprobe.results.report import NotRunPart, Report, title_for
-from tuiprobe.run.arrays import Arrays, read_arrays
-from tuiprobe.run.checked_arrays import check_features, check_statistics
+from tuiprobe.probes.protocol import Probe, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.results import DataSet, Model, NotRun, Part, ProbeResult, Report
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import head_digest, read_head, read_own_names
-from tuiprobe.run.preflight_file import read_preflight, warnings_of
-from tuiprobe.run.records import (
-    MeasuredRecord,
-    PlanRecord,
-    SampleRecord,
-    SetRecord,
-    TapRecord,
-    kept_baseline,
-    read_measured,
-    read_plan,
-    read_samples,
-    read_spec,
-)
-from tuiprobe.spec import FINAL_TAP, content_key
-
-LISTED_NONFINITE = 100
-"""Images of a set that `results.json` names for a representation that is not finite."""
+from tuiprobe.run.head_file import head_digest
+from tuiprobe.run.records import MeasuredRecord, PlanRecord
+from tuiprobe.spec import content_key
 
 NAMED_NONFINITE = 3
-"""Of these, the ones that a warning names."""
+"""Images with a representation that is not finite that a warning names."""
 
 
 @fixed_threads()
-def probe_directory(directory: RunDir) -> Report:
-    """Runs all probes on what a run measured; the same bits whatever the number of threads.
+def answer(directory: RunDir) -> Report:
+    """Asks every probe; the same bits whatever the number of threads.
 
     Args:
         directory: A run whose shards are merged.
@@ -64,221 +33,109 @@ def probe_directory(directory: RunDir) -> Report:
     Raises:
         DataError: If a file of the run is missing or damaged.
     """
-    plan, record, spec = read_plan(directory), read_measured(directory), read_spec(directory)
-    measured = record.sets
-    statistics, _ = read_arrays(directory.statistics_file, record.statistics)
-    samples = read_samples(directory)
-    sets = [one for one in plan.sets if one.name in measured]
-    features = {
-        one.name: _features(
-            directory, one, plan.model.width, samples.get(one.name, {}), measured[one.name]
-        )
-        for one in sets
-    }
-    data = tuple(
-        _data_set(directory, one, measured[one.name], samples.get(one.name, {}), features[one.name])
-        for one in sets
-    )
-    finite = {name: without_nonfinite(one) for name, one in features.items()}
-    images = tuple(one for one in data if one.name != plan.concept_set)
-    outliers: list[Outliers] = []
-    cross_layer: list[Criterion] = []
-    for one in images:
-        paths = {id: sample.path for id, sample in samples[one.name].items()}
-        taps = [
-            tap_arrays(directory, one, tap, statistics, finite[one.name], samples[one.name])
-            for tap in plan.taps
-        ]
-        outliers += [probe_outliers(tap, paths=paths, seed=spec.seed) for tap in taps]
-        if one is images[0]:
-            blocks = [tap for tap in taps if tap.tap in plan.blocks]
-            cross_layer.append(llm_int8(blocks, all_blocks=plan.all_blocks))
-    final = next(o for o in outliers if o.final and o.data == images[0].name)
-    verdict = judge(final, plan.model, images[0])
-    directions, robustness, not_run = probe_head(
-        directory, plan.sets, images, finite, samples, final, spec.seed
-    )
-    concepts = probe_run_concepts(directory, plan, features, samples, spec)
-    if isinstance(concepts, NotRun):
-        not_run = (*not_run, NotRunPart(part="concepts", reason=concepts.reason))
-    fingerprints = [f for one in measured.values() for f in one.fingerprints]
-    checks = read_preflight(directory)
+    run, known = RunReader(directory), registry()
+    subject = Subject(run.plan.model, run.images, run.plan.concept_set)
+    results: dict[str, ProbeResult | NotRun] = {}
+    parts: dict[str, Part] = {}
+    for probe in known.in_order():
+        try:
+            results[probe.id] = _result(probe, run, results)
+            parts[probe.id] = part(probe, results[probe.id], subject)
+        except Exception as error:
+            if probe.id in BUILT_IN:
+                raise
+            reason = f"the probe failed with {type(error).__name__}: {error}"
+            results[probe.id] = NotRun(reason=reason)
+            parts[probe.id] = part(probe, results[probe.id], subject)
+    ordered = tuple(parts[one.id] for one in known.probes)
+    measured = run.measured.sets
+    partial = not _complete(run.plan, measured)
     return Report(
-        title=_title(title_for(plan.model, images, verdict), plan, measured),
+        title=title(run.plan.model, run.images, ordered, partial=partial),
         tuiprobe=__version__,
-        key=plan.key,
-        spec=spec.model_dump(mode="json"),
-        model=plan.model,
-        data=data,
-        fingerprint=fingerprints[0],
-        verdict=verdict,
-        outliers=tuple(outliers),
-        cross_layer=tuple(cross_layer),
-        directions=directions,
-        robustness=robustness,
-        concepts=None if isinstance(concepts, NotRun) else concepts,
-        population=population(final, plan.model),
-        preflight=checks,
-        probe_key=content_key(
-            {
-                "head": head_digest(directory),
-                "seed": spec.seed,
-                "concepts": [spec.concept_share, spec.balance, spec.negatives],
-            }
+        key=run.plan.key,
+        spec=run.spec.to_json(),
+        model=run.plan.model,
+        data=run.data,
+        partial=partial,
+        fingerprint=next(iter(measured.values())).fingerprints[0],
+        parts=ordered,
+        probe_key=_probe_key(run),
+        warnings=(
+            *_warnings(run.plan, measured, run.data),
+            *(one for part in ordered if part.section for one in part.section.warnings),
+            *known.faults,
         ),
-        not_run=not_run,
-        warnings=(*_warnings(plan, measured, data), *warnings_of(checks)),
     )
 
 
-def tap_arrays(
-    directory: RunDir,
-    data: DataSet,
-    tap: TapRecord,
-    statistics: Arrays,
-    features: Arrays,
-    samples: Mapping[int, SampleRecord],
-) -> TapArrays:
-    """Returns what a probe is given of one set at one tap.
-
-    Args:
-        directory: The run.
-        data: The set.
-        tap: The tap.
-        statistics: Merged statistics of all sets and taps.
-        features: `features` and `ids` of the set's images with a finite representation.
-        samples: The set's samples by id.
-
-    Raises:
-        DamagedFileError: If the statistics are not what they should be.
-    """
-    prefix = f"{data.name}/{tap.name}/"
-    fields = {n.removeprefix(prefix): a for n, a in statistics.items() if n.startswith(prefix)}
-    final = tap.name == FINAL_TAP
-    images = data.measured if final else None
-    fields = check_statistics(
-        directory.statistics_file, fields, tap, samples, data.labelled, images
-    )
-    if final:
-        fields = final_statistics(fields, features)
-    ids = fields["sample_ids"]
-    return TapArrays(
-        set=data.name,
-        tap=tap.name,
-        kind=tap.kind,
-        tokens=tap.tokens,
-        channels=tap.channels,
-        statistics=fields,
-        features=features["features"] if final else None,
-        rows=fields.get(ROW_SAMPLE),
-        shards=ShardSums(
-            share_sum=fields["shard_share_sum"],
-            share_square_sum=fields["shard_share_square_sum"],
-            images=fields["shard_images"],
-            kurtosis_sum=fields["shard_kurtosis_sum"],
-        ),
-        labels=np.array([samples[i].label for i in ids.tolist()]) if data.labelled else None,
-    )
-
-
-def probe_head(
-    directory: RunDir,
-    planned: tuple[SetRecord, ...],
-    data: tuple[DataSet, ...],
-    features: Mapping[str, Arrays],
-    samples: Mapping[str, Mapping[int, SampleRecord]],
-    final: Outliers,
-    seed: int,
-) -> tuple[Directions | None, Robustness | None, tuple[NotRunPart, ...]]:
-    """Runs the probes that need a head; a part that cannot run says why."""
-    parts = ("directions", "robustness")
-    found = read_head(directory)
-    if isinstance(found, str):
-        return None, None, tuple(NotRunPart(part=part, reason=found) for part in parts)
-    head, answers = found
-    own = read_own_names(directory)
-    weights = [head.weight, *(one.weight for one in own.values() if not isinstance(one, str))]
-    if any(weight.shape[1] != final.channels for weight in weights):
-        raise DamagedFileError(
-            f"{directory.head_file} is damaged: a head is not of {final.channels} channels"
-        )
-    sets = [_set_features(one, features[one.name], samples[one.name], answers) for one in data]
-    persistent = final.persistent
-    channels = (
-        [one.channel for one in persistent.channels]
-        if isinstance(persistent, PersistentChannels)
-        else []
-    )
-    not_run: list[NotRunPart] = []
-    directions, robustness = None, None
+def _result(
+    probe: Probe[Any, Any], run: RunReader, found: Mapping[str, ProbeResult | NotRun]
+) -> ProbeResult | NotRun:
+    texts = [one for one in run.spec.probe if one.startswith(f"{probe.id}.")]
     try:
-        directions = probe_directions(head, sets, channels, seed=seed)
-    except DataError as error:
-        not_run.append(NotRunPart(part="directions", reason=str(error)))
+        chosen = probe_options(texts, {probe.id: lambda: probe.Options})
+    except UsageError as error:
+        return NotRun(reason=str(error))
+    options = chosen.get(probe.id) or probe.Options()
+    wanted = {id: found[id] for id in probe.after}
     try:
-        measured = [one for one in planned if one.name in features]
-        shifts, baselines = baselines_for(measured, kept_baseline(directory))
-        robustness = probe_robustness(head, sets, shifts, baselines, own)
+        inputs = probe.inputs(run, options, wanted)
+        if isinstance(inputs, NotRun):
+            return inputs
+        result: ProbeResult | NotRun = probe.compute(inputs, options)
+    except DamagedFileError:
+        raise
     except DataError as error:
-        not_run.append(NotRunPart(part="robustness", reason=str(error)))
-    return directions, robustness, tuple(not_run)
+        return NotRun(reason=str(error))
+    return result
 
 
-def _set_features(
-    one: DataSet,
-    arrays: Arrays,
-    samples: Mapping[int, SampleRecord],
-    answers: Mapping[str, NDArray[np.int64]],
-) -> SetFeatures:
-    labelled = one.labelled and one.name in answers
-    ids = arrays["ids"].tolist()
-    return SetFeatures(
-        name=one.name,
-        features=arrays["features"],
-        labels=np.array([samples[i].label for i in ids], dtype=np.int64) if labelled else None,
-        answers=answers.get(one.name),
+def part(probe: Probe[Any, Any], result: ProbeResult | NotRun, subject: Subject) -> Part:
+    """Returns what a report keeps of a result: itself, its description, and everything named."""
+    if isinstance(result, NotRun):
+        return Part(probe=probe.id, title=probe.title, not_run=result.reason, remedy=result.remedy)
+    named = probe.named(result)
+    return Part(
+        probe=probe.id,
+        title=probe.title,
+        result=result.model_dump(mode="json"),
+        section=probe.describe(result, subject),
+        figures=named.figures,
+        facts=named.facts,
+        sets=named.sets,
     )
 
 
-def _features(
-    directory: RunDir,
-    one: SetRecord,
-    channels: int,
-    samples: Mapping[int, SampleRecord],
-    measured: MeasuredRecord,
-) -> Arrays:
-    file = directory.features_file(one.name)
-    arrays, _ = read_arrays(file, measured.features)
-    return check_features(file, arrays, channels, samples, bool(one.classes))
+def _probe_key(run: RunReader) -> str:
+    spec = run.spec
+    content: dict[str, Any] = {
+        "head": head_digest(run.directory),
+        "seed": spec.seed,
+        "concepts": [spec.concept_share, spec.balance, spec.negatives],
+    }
+    if spec.probe:
+        content["probe"] = list(spec.probe)
+    return content_key(content)
 
 
-def _data_set(
-    directory: RunDir,
-    one: SetRecord,
-    measured: MeasuredRecord,
-    samples: Mapping[int, SampleRecord],
-    features: Arrays,
-) -> DataSet:
-    nonfinite = nonfinite_ids(features)
-    if any(i not in samples for i, _ in measured.skipped):
-        raise DamagedFileError(
-            f"{directory.measured_file} names an image that is not of {one.name}"
-        )
-    return DataSet(
-        name=one.name,
-        source=one.source,
-        images=one.planned,
-        measured=len(features["ids"]),
-        skipped=tuple(Skipped(path=samples[i].path, reason=why) for i, why in measured.skipped),
-        nonfinite=len(nonfinite),
-        nonfinite_images=tuple(samples[i].path for i in nonfinite[:LISTED_NONFINITE]),
-        classes=len(one.classes),
-        labelled=bool(one.classes),
-    )
+def title(
+    model: Model, data: tuple[DataSet, ...], parts: tuple[Part, ...], *, partial: bool = False
+) -> str:
+    """Returns what was probed, on what, and what a reader must know first."""
+    said = _subject(model, data)
+    clauses = [one.section.clause for one in parts if one.section and one.section.clause]
+    if model.weights.kind == "untrained":
+        clauses = ["random weights"]
+    whole = f"{said}: {', '.join(clauses)}" if clauses else said
+    return f"PARTIAL: {whole}" if partial else whole
 
 
-def _title(title: str, plan: PlanRecord, measured: Mapping[str, MeasuredRecord]) -> str:
-    return title if _complete(plan, measured) else f"PARTIAL: {title}"
+def _subject(model: Model, data: tuple[DataSet, ...]) -> str:
+    sets = ", ".join(one.name for one in data) or "no images"
+    name = f"{model.name}, ABLATED ({'; '.join(model.ablated)})," if model.ablated else model.name
+    untrained = "UNTRAINED network " if model.weights.kind == "untrained" else ""
+    return f"{untrained}{name} on {sets}"
 
 
 def _complete(plan: PlanRecord, measured: Mapping[str, MeasuredRecord]) -> bool:
@@ -308,7 +165,7 @@ def _warnings(
     pieces = max(one.pieces for one in measured.values())
     if pieces > 1:
         warnings.append(f"memory ran out: batches were cut into up to {pieces} pieces")
-    if "assumed" in plan.model.preprocessing.source:
+    if plan.model.preprocessing.assumed:
         warnings.append(f"preprocessing: {plan.model.preprocessing.source}")
     return tuple(warnings)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import exp, log, sqrt
@@ -109,6 +109,21 @@ class EffectiveRobustness:
     def above(self) -> bool:
         """Whether the model is above the baseline: outside the prediction interval."""
         return self.prediction[0] > 0
+
+
+@dataclass(frozen=True)
+class ShiftFamily:
+    """Sets with a common in-distribution set, and models whose accuracies on them are known.
+
+    Attributes:
+        id_set: Name of the in-distribution set, as its source and tables call it.
+        shifts: Names of all its shifts, likewise.
+        models: Returns the models of each baseline, by the baseline's name.
+    """
+
+    id_set: str
+    shifts: tuple[str, ...]
+    models: Callable[[], Mapping[str, Sequence[Row]]]
 
 
 def logit(p: float) -> float:

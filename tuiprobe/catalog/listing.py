@@ -55,15 +55,21 @@ def listed(words: Sequence[str] = ()) -> Iterator[Listed]:
             yield _row(spec, spec, None, _cached(spec), None)
 
 
+def of_package(specs: Sequence[str], words: Sequence[str] = ()) -> Iterator[Listed]:
+    """Yields models that other packages bring, of which nothing is known here."""
+    for spec in specs:
+        if _holds(spec, words):
+            yield Listed(spec, spec, None, "", None, None, None, False)
+
+
 def _holds(text: str, words: Sequence[str]) -> bool:
     return all(word.lower() in text.lower() for word in words)
 
 
 def _of_preset(preset: Preset) -> Listed:
-    if preset.loader == "miniature":
+    cached = _cached(preset.spec) if preset.public else "none"
+    if preset.shipped:
         cached = "yes"
-    else:
-        cached = _cached(preset.spec) if preset.public else "none"
     return _row(preset.name, preset.spec, preset, cached, preset.parameters / 1e6)
 
 

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from tuiprobe.catalog.accuracies import OWN_CLASSES, Row
 from tuiprobe.errors import UsageError
 
+MAX_BASELINE_BYTES = 4 * 2**20
+"""Largest baseline: room for the accuracies of tens of thousands of models."""
+
 
 def read_own_baseline(text: str, source: str, id_set: str, shifts: Sequence[str]) -> list[Row]:
     r"""Reads one model a line from a CSV with a header.
@@ -17,7 +20,7 @@ def read_own_baseline(text: str, source: str, id_set: str, shifts: Sequence[str]
             and ``imagenet_on_r_classes`` and the like for accuracies on a shift's own classes.
             Accuracies are fractions; empty cells are unknown, other columns are left alone.
         source: What names the file in errors.
-        id_set: Column of the in-distribution accuracy, ``imagenet`` or the miniature's ``val``.
+        id_set: Column of the in-distribution accuracy, such as ``imagenet``.
         shifts: Columns of the shifts.
 
     Raises:
@@ -27,6 +30,8 @@ def read_own_baseline(text: str, source: str, id_set: str, shifts: Sequence[str]
     >>> rows[0].imagenet, rows[0].shifts
     (0.9, {'v2': 0.7, 'r': None})
     """
+    if len(text) > MAX_BASELINE_BYTES:
+        raise UsageError(f"{source} is larger than {MAX_BASELINE_BYTES:,} bytes")
     try:
         reader = csv.DictReader(text.lstrip("\ufeff").splitlines())
         columns = tuple(reader.fieldnames or ())

@@ -12,7 +12,7 @@ NORMALIZATIONS = {
     "openai": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "inception": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "miniature": ((0.5, 0.5, 0.5), (0.27, 0.27, 0.27)),
+    "rendered": ((0.5, 0.5, 0.5), (0.27, 0.27, 0.27)),
 }
 """Mean and standard deviation of the three channels, by the name a preset gives them."""
 
@@ -26,7 +26,7 @@ class Preset:
         backbone: As in the paper, ``RN50`` or ``ViT-B/32``.
         pretraining: Data set of the pretraining.
         training: ``zero-shot``, ``captions``, ``finetuned`` or ``supervised``.
-        loader: ``open_clip``, ``timm`` or ``miniature``.
+        loader: Name of its loader, as `open_clip`.
         architecture: The library's name.
         tag: Of the published weights; None where no public checkpoint exists.
         width: Channels of the representation.
@@ -35,6 +35,7 @@ class Preset:
         normalization: Key of ``NORMALIZATIONS``.
         size: Side of the input in pixels.
         interpolation: Of the resize.
+        shipped: Whether the weights are part of the package.
         note: What else a user should know.
     """
 
@@ -51,12 +52,13 @@ class Preset:
     size: int
     interpolation: str
     tag: str | None = None
+    shipped: bool = False
     note: str = ""
 
     @property
     def public(self) -> bool:
         """Whether weights can be had without a file of the user's."""
-        return self.tag is not None or self.loader == "miniature"
+        return self.tag is not None or self.shipped
 
     @property
     def spec(self) -> str:

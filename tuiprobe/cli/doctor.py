@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuiprobe.cli.options import of_run
+from tuiprobe.spec import RunSpec
+
 if TYPE_CHECKING:
     from tuiprobe.models.preflight import Check
 
@@ -21,15 +24,13 @@ PROGRESS_SECONDS = 5.0
 
 def doctor(
     model: Annotated[str | None, typer.Option(help="A preset or a spec to check.")] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Weights to load in place of the published ones.")
-    ] = None,
+    checkpoint: Annotated[Path | None, of_run("checkpoint")] = None,
     data: Annotated[str | None, typer.Option(help="Images to check labels and answers on.")] = None,
-    classes: Annotated[Path | None, typer.Option(help="Class names, one a line.")] = None,
-    templates: Annotated[Path | None, typer.Option(help="Prompt templates, one a line.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
-    offline: Annotated[bool, typer.Option("--offline", help="Open no socket.")] = False,
+    classes: Annotated[Path | None, of_run("classes")] = None,
+    templates: Annotated[Path | None, of_run("templates")] = None,
+    device: Annotated[str, of_run("device")] = RunSpec.device,
+    dtype: Annotated[str, of_run("dtype")] = RunSpec.dtype,
+    offline: Annotated[bool, of_run("offline")] = RunSpec.offline,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check the installation; with --model the encoder, with --data labels and a known answer.

@@ -137,7 +137,7 @@ def _run(name: str, spec: RunSpec, runs: Path, record: _Record, listen: Listener
     Returns:
         False if it was interrupted.
     """
-    from tuiprobe.measure.run import run
+    from tuiprobe.api import run
     from tuiprobe.report import write_reports
 
     record.forget(name)
@@ -232,7 +232,14 @@ class _Record:
 
 def _identity(spec: RunSpec) -> dict[str, Any]:
     """Returns what a finished run must agree in: the spec, the checkpoint's file, the program."""
-    found = spec.model_dump(mode="json", exclude={"offline", "workers"})
+    from tuiprobe.spec import run_options
+
+    fields = spec.to_json()
+    found = {
+        option.name: fields[option.name]
+        for option in run_options()
+        if option.option.changes != "nothing"
+    }
     found["tuiprobe"] = __version__
     if spec.checkpoint is not None and Path(spec.checkpoint).exists():
         status = Path(spec.checkpoint).stat()

@@ -8,19 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from tuiprobe.catalog.presets import presets
+from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
-from tuiprobe.spec import RunSpec
+from tuiprobe.models.registry import runs_foreign_code
+from tuiprobe.spec import run_options
 
-SHIPPED = Path(__file__).parent.parent / "catalog" / "paper.toml"
+SHIPPED = Path(__file__).parents[1] / "catalog" / "paper.toml"
 
-MAX_BYTES = 2**20
-"""Largest grid file."""
+MAX_BYTES = 2**16
+"""Largest grid file: the parser takes time by the square of a key's length."""
 
 KEYS = ("suite", "data", "output", "models", "options", "checkpoints")
 
 _OWN = {"model", "data", "checkpoint", "offline", "require_weights", "ablate"}
-_OPTIONS = tuple(name for name in RunSpec.model_fields if name not in _OWN)
+_OPTIONS = tuple(option.name for option in run_options() if option.name not in _OWN)
 _FILES = ("classes", "templates", "baseline")
 
 
@@ -46,8 +48,8 @@ class Grid:
 
 
 def paper_models() -> tuple[str, ...]:
-    """Returns the presets of the paper: all but the miniature's."""
-    return tuple(name for name, one in presets().items() if one.loader != "miniature")
+    """Returns the presets of the paper: all but those that ship with the package."""
+    return tuple(name for name, one in presets().items() if not one.shipped)
 
 
 def read_grid(path: Path | None) -> Grid:
@@ -65,7 +67,7 @@ def read_grid(path: Path | None) -> Grid:
     suite = _text(path, "suite", content.get("suite", "auto"))
     data = f"suite:{suite if suite == 'auto' else _below(base, suite)}"
     if "data" in content:
-        data = _source(base, _text(path, "data", content["data"]))
+        data = _source(path, "data", base, _text(path, "data", content["data"]))
     models = _models(path, content)
     checkpoints = _table(path, "checkpoints", content)
     _refuse_unknown(path, "checkpoints.", checkpoints, models)
@@ -87,7 +89,7 @@ def _models(path: Path, content: dict[str, Any]) -> tuple[str, ...]:
     if not isinstance(models, list) or not models:
         raise UsageError(f"{path}: models: write a list of presets or specs")
     for name in models:
-        if _text(path, "models", name).startswith("py:"):
+        if runs_foreign_code(_text(path, "models", name)):
             raise UsageError(f"{path}: models: {name!r} runs code; name it by --model yourself")
     return tuple(dict.fromkeys(models))
 
@@ -101,15 +103,21 @@ def _options(path: Path, base: Path, options: dict[str, Any]) -> dict[str, Any]:
     if isinstance(head, str) and head not in ("probe", "zero-shot"):
         options["head"] = _below(base, head)
     if isinstance(options.get("concepts"), str):
-        options["concepts"] = _source(base, options["concepts"])
+        options["concepts"] = _source(path, "options.concepts", base, options["concepts"])
     if isinstance(options.get("layers"), list):
         options["layers"] = tuple(options["layers"])
     return options
 
 
-def _source(base: Path, source: str) -> str:
+def _source(path: Path, key: str, base: Path, source: str) -> str:
+    """Returns a source as seen from the working folder; a file never names foreign code."""
     kind, colon, rest = source.partition(":")
-    if kind in ("imagefolder", "objectnet", "webdataset", "broden", "csv") and "://" not in rest:
+    if SOURCES.package_of(kind) is not None:
+        raise UsageError(
+            f"{path}: {key}: {source!r} runs code of another package; a file cannot name it"
+        )
+    found = SOURCES.builtin(kind)
+    if found is not None and found.is_path and "://" not in rest:
         return f"{kind}{colon}{_below(base, rest)}"
     return source
 

@@ -63,7 +63,7 @@ def run_models(
 
 
 def _run_one(spec: RunSpec, output: Path | None, fresh: bool, mix: bool, listen: Listener) -> int:
-    from tuiprobe.measure.run import run
+    from tuiprobe.api import run
 
     return _report(run(spec, output=output, fresh=fresh, mix=mix, listen=listen))
 
@@ -71,8 +71,8 @@ def _run_one(spec: RunSpec, output: Path | None, fresh: bool, mix: bool, listen:
 def _run_several(
     specs: list[RunSpec], runs: Path, fresh: bool, mix: bool, listen: Listener, debug: bool
 ) -> int:
+    from tuiprobe.api import run_several
     from tuiprobe.compare.side_by_side import write_side_by_side
-    from tuiprobe.measure.run import run_several
 
     ends = run_several(specs, runs=runs, fresh=fresh, mix=mix, listen=listen)
     codes, merged = [], []

@@ -8,15 +8,16 @@ from typing import Annotated
 
 import typer
 
+from tuiprobe.cli.options import of_run
+from tuiprobe.spec import RunSpec
+
 
 def inspect(
     model: Annotated[str, typer.Argument(help="A preset or a spec.")],
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Weights to load in place of the published ones.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
-    dtype: Annotated[str, typer.Option(help="float32, float16 or bfloat16.")] = "float32",
-    offline: Annotated[bool, typer.Option("--offline", help="Open no socket.")] = False,
+    checkpoint: Annotated[Path | None, of_run("checkpoint")] = None,
+    device: Annotated[str, of_run("device")] = RunSpec.device,
+    dtype: Annotated[str, of_run("dtype")] = RunSpec.dtype,
+    offline: Annotated[bool, of_run("offline")] = RunSpec.offline,
     cost: Annotated[bool, typer.Option(help="Time a trial batch.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

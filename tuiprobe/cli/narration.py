@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from tuiprobe.events import Event, Listener
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import clock, plain
 
 _LINE_SECONDS = 5.0
 _SKIPPED_SHOWN = 10
@@ -56,14 +56,8 @@ def progress_line(data: dict[str, Any]) -> str:
     unit = data.get("unit", "images")
     through = data["done"] + data["skipped"]
     eta = data["eta"]
-    left = f", {_clock(eta)} left" if eta is not None else ""
+    left = f", {clock(eta)} left" if eta is not None else ""
     return f"{data['set']}: {through} of {data['total']} {unit}, {data['rate']:.1f} {unit}/s{left}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
 class _Skips:

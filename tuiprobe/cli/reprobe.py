@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuiprobe.cli.options import of_run
 from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,20 +27,10 @@ def reprobe(
     centred: Annotated[
         bool, typer.Option("--centred", help="Directions are those of W minus its mean row.")
     ] = False,
-    baseline: Annotated[
-        Path | None,
-        typer.Option(help="CSV of models and accuracies: a further baseline, kept in the run."),
-    ] = None,
-    concept_share: Annotated[
-        float | None,
-        typer.Option(help="Part of an image from which a concept counts as present."),
-    ] = None,
-    balance: Annotated[
-        str | None, typer.Option(help="AP of concepts: calibrated, or sample (of negatives).")
-    ] = None,
-    negatives: Annotated[
-        str | None, typer.Option(help="Images without a concept that count: annotated or all.")
-    ] = None,
+    baseline: Annotated[Path | None, of_run("baseline", change=True)] = None,
+    concept_share: Annotated[float | None, of_run("concept_share", change=True)] = None,
+    balance: Annotated[str | None, of_run("balance", change=True)] = None,
+    negatives: Annotated[str | None, of_run("negatives", change=True)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the ablation as JSON.")] = False,
 ) -> None:
     """Recompute results and reports of a finished run, without model or images.
@@ -61,7 +52,7 @@ def reprobe(
         return
     if mean or centred or as_json:
         raise UsageError("--mean, --centred and --json belong to --ablate")
-    from tuiprobe.answer.report import probe_directory
+    from tuiprobe.answer import answer
     from tuiprobe.probes.robustness.baselines import keep_baseline
     from tuiprobe.report import write_reports
     from tuiprobe.run.records import change_spec, read_plan
@@ -71,7 +62,7 @@ def reprobe(
             keep_baseline(directory, read_plan(directory).sets, str(baseline))
         if changes:
             change_spec(directory, changes)
-        directory.results_file.write_text(probe_directory(directory).to_json())
+        directory.results_file.write_text(answer(directory).to_json())
         print(write_reports(directory), end="")
 
 

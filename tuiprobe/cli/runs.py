@@ -12,10 +12,14 @@ import typer
 from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from tuiprobe.results.report import Report
     from tuiprobe.run.listing import RunRow
 
 HEADINGS = ("run", "state", "images", "kurtosis", "P", "top-1", "shifts", "verdict")
+_USUAL = ("1281167", "1200 ±300", "-.011 ±.012", ".750 ±.012", ".750 ±.012", "withheld")
+"""What stands in the columns from the third on, at its usual length."""
 
 
 def runs(
@@ -41,22 +45,23 @@ def runs(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List runs, the latest first: state, figures with half their interval, verdict."""
-    from tuiprobe.run.listing import SORTS, list_runs
+    from tuiprobe.run.listing import SORTS, find_runs, read_runs
     from tuiprobe.run.listing import as_json as plain_row
 
     if sort not in SORTS:
         raise UsageError(f"--sort {sort!r}: choose among {', '.join(SORTS)}")
     if not root.is_dir():
         raise UsageError(f"{root} is no directory; name one with --root")
-    rows = list_runs(root, words or ())
-    if sort != "changed":
-        rows.sort(key=SORTS[sort], reverse=sort not in ("name", "state", "model"))
     if delete and correlate:
         raise UsageError("--delete and --correlate are two questions; ask one")
     if by is not None and not correlate:
         raise UsageError("--by belongs to --correlate")
+    found = find_runs(root)
+    rows: Iterable[RunRow] = read_runs(found, words or ())
+    if sort != "changed":
+        rows = sorted(rows, key=SORTS[sort], reverse=sort not in ("name", "state", "model"))
     if delete:
-        _delete(rows, words or [], yes)
+        _delete(list(rows), words or [], yes)
         return
     if correlate:
         _correlate(rows, by, as_json)
@@ -64,12 +69,15 @@ def runs(
     if as_json:
         print(json.dumps({"schema_version": 1, "runs": [plain_row(row) for row in rows]}, indent=1))
         return
-    print(table(rows), end="")
-    if not rows:
+    shown = False
+    for line in table(rows, [one.name for one in found]):
+        print(line, flush=True)  # a row stands as soon as its run is read
+        shown = True
+    if not shown:
         print("no run matches" if words else f"no runs in {root}", file=sys.stderr)
 
 
-def _correlate(rows: list[RunRow], by: str | None, as_json: bool) -> None:
+def _correlate(rows: Iterable[RunRow], by: str | None, as_json: bool) -> None:
     from tuiprobe.compare.correlation import correlate
     from tuiprobe.compare.correlation_text import correlation_text
     from tuiprobe.files import DamagedFileError
@@ -91,36 +99,45 @@ def _correlate(rows: list[RunRow], by: str | None, as_json: bool) -> None:
         print(correlation_text(found), end="")
 
 
-def table(rows: list[RunRow]) -> str:
-    """The runs as aligned columns.
+def table(rows: Iterable[RunRow], names: Iterable[str]) -> Iterator[str]:
+    """Yields headings and rows as lines of aligned columns; nothing if there are no rows.
 
-    >>> table([])
-    ''
+    No row waits for another one, so the width of a column is that of what usually stands in it.
+
+    Args:
+        rows: What to show.
+        names: Of all runs that there may be a row of.
+
+    >>> list(table([], ["name"]))
+    []
     """
     from tuiprobe.plaintext import plain
-    from tuiprobe.report.short import short
+    from tuiprobe.run.listing import STATES
 
-    if not rows:
-        return ""
-    cells = [HEADINGS] + [
-        (
-            plain(row.name),
-            row.state,
-            str(row.images),
-            short(row.kurtosis),
-            short(row.persistence),
-            short(row.accuracy),
-            short(row.shifts),
-            row.outcome or "-",
-        )
-        for row in rows
+    widths = [
+        max((len(plain(name)) for name in names), default=0),
+        max(map(len, STATES)),
+        *(len(text) for text in _USUAL),
     ]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(HEADINGS))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    )
-    return "\n".join(lines) + "\n"
+    for number, row in enumerate(rows):
+        if number == 0:
+            yield _line(HEADINGS, widths)
+        yield _line(_cells(row), widths)
+
+
+def _cells(row: RunRow) -> tuple[str, ...]:
+    from tuiprobe.plaintext import plain
+    from tuiprobe.report.numbers import short
+
+    figures = (row.kurtosis, row.persistence, row.accuracy, row.shifts)
+    return (
+        plain(row.name), row.state, str(row.images), *map(short, figures), row.outcome or "-",
+    )  # fmt: skip
+
+
+def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return "  ".join(padded).rstrip()
 
 
 def _delete(rows: list[RunRow], words: list[str], yes: bool) -> None:

@@ -13,13 +13,19 @@ from dataclasses import dataclass
 from tuiprobe.catalog.presets import presets
 from tuiprobe.compare.indicator import ModelPoint, probe_indicators
 from tuiprobe.compare.indicator_result import CorrelatedRun, Correlations, RunLeftOut
-from tuiprobe.probes.outliers.result import PersistentChannels
-from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness
-from tuiprobe.results import Figure, Model, given
+from tuiprobe.results import Model, given
 from tuiprobe.results.report import Report
 
 Question = tuple[str, tuple[str, ...], str]
 """Baseline, target and axis of an effective robustness."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An effective robustness, and what it answers."""
+
+    question: Question
+    value: float
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class _Usable:
 
     model: Model
     images: int
-    headlines: tuple[EffectiveRobustness, ...]
+    headlines: tuple[Outcome, ...]
     signatures: Mapping[str, float]
     predictors: Mapping[str, float]
 
@@ -103,34 +109,33 @@ def _unusable(report: Report, baseline: str | None) -> str | None:
         return "untrained: random weights"
     if report.model.ablated:
         return "ablated: no longer the model"
-    if report.title.startswith("PARTIAL:"):
+    if report.partial:
         return "partial: not every image was measured"
     if not _headlines(report, baseline):
         return f"no effective robustness{f' by {baseline}' if baseline else ''}"
     return None
 
 
-def _headlines(report: Report, baseline: str | None) -> list[EffectiveRobustness]:
-    if report.robustness is None:
-        return []
+def _headlines(report: Report, baseline: str | None) -> list[Outcome]:
+    """Effective robustness by each baseline, as the probes name it."""
     return [
-        one
-        for one in report.robustness.headlines()
-        if given(one.value) and baseline in (None, one.baseline)
+        Outcome((one.about[0], one.about[2:], one.about[1]), one.figure.value)
+        for part in report.parts
+        for one in part.figures
+        if one.role == "outcome"
+        and len(one.about) > 2
+        and given(one.figure)
+        and baseline in (None, one.about[0])
     ]
-
-
-def _question(one: EffectiveRobustness) -> Question:
-    return one.baseline, one.target, one.axis
 
 
 def _most_common(reports: Mapping[str, _Usable], baseline: str | None) -> Question:
     """What most runs have an answer to; the report's first baseline among equals."""
     counts = Counter(
-        _question(one)
+        one.question
         for report in reports.values()
         for one in report.headlines
-        if baseline in (None, one.baseline)
+        if baseline in (None, one.question[0])
     )
     return max(counts, key=lambda q: counts[q]) if counts else ("", (), "")
 
@@ -140,7 +145,7 @@ def _one_an_encoder(
 ) -> list[_Kept]:
     kept, seen = [], set()
     for name, report in sorted(reports.items(), key=lambda item: (-item[1].images, item[0])):
-        found = [one for one in report.headlines if _question(one) == question]
+        found = [one for one in report.headlines if one.question == question]
         digest = (report.model.weights.digest, report.model.representation)
         if not found:
             left_out.append(RunLeftOut(run=name, reason="other shifts or another baseline"))
@@ -152,8 +157,7 @@ def _one_an_encoder(
     return kept
 
 
-def _kept(name: str, report: _Usable, found: EffectiveRobustness) -> _Kept:
-    assert given(found.value)
+def _kept(name: str, report: _Usable, found: Outcome) -> _Kept:
     backbone, training = backbone_and_training(report.model)
     about = CorrelatedRun(
         run=name,
@@ -161,7 +165,7 @@ def _kept(name: str, report: _Usable, found: EffectiveRobustness) -> _Kept:
         representation=report.model.representation,
         backbone=backbone,
         training=training,
-        robustness=found.value.value,
+        robustness=found.value,
     )
     return _Kept(about, report.signatures, report.predictors)
 
@@ -177,49 +181,22 @@ def backbone_and_training(model: Model) -> tuple[str, str]:
 
 
 def signatures_of(report: Report) -> dict[str, float]:
-    """Returns every signature of the final representation on the in-distribution set."""
-    found: dict[str, Figure] = {}
-    counts: dict[str, float] = {}
-    one = next((o for o in report.outliers if o.final), None)
-    if one is not None:
-        if isinstance(one.persistent, PersistentChannels):
-            counts["persistent channels"] = float(len(one.persistent.channels))
-        found |= {
-            "kurtosis": one.kurtosis,
-            "kurtosis / (C - 1)": one.relative_kurtosis,
-            "kurtosis after centring": one.centred_kurtosis,
-            "persistence": one.persistence.value,
-            "effective channels": one.persistence.effective_channels,
-            "channel RMS kurtosis": one.rms_kurtosis,
-            "mean cosine": one.mean_cosine,
-        }
-    if report.directions is not None:
-        for basis in report.directions.bases:
-            matrix = "centred W" if basis.centred else "W"
-            found |= {
-                f"top share of importance, {matrix}": basis.top_share,
-                f"effective rank of importance, {matrix}": basis.effective_rank,
-                f"Gini of importance, {matrix}": basis.gini,
-            }
-    if report.concepts is not None:
-        found["excess concepts, W"] = report.concepts.excess
-        found["excess concepts, centred W"] = report.concepts.excess_centred
-    return _values(found) | counts
-
-
-def _values(figures: Mapping[str, Figure]) -> dict[str, float]:
-    return {name: one.value for name, one in figures.items() if given(one)}
+    """Returns every signature that the probes name, by name and place."""
+    return _values(report, "signature")
 
 
 def _predictors(report: Report) -> dict[str, float]:
-    robustness = report.robustness
-    assert isinstance(robustness, Robustness)  # a run without is left out
-    found = _values(
-        {
-            "in-distribution accuracy": robustness.accuracies[0].top1,
-            "mean confidence": robustness.confidence,
-        }
-    )
+    """Returns what a practitioner has anyway."""
+    found = _values(report, "predictor")
     if report.model.training != "unknown":
         found["training: zero-shot or not"] = float(report.model.training == "zero-shot")
     return found
+
+
+def _values(report: Report, role: str) -> dict[str, float]:
+    return {
+        f"{one.name}, {one.place}": one.figure.value
+        for part in report.parts
+        for one in part.figures
+        if one.role == role and given(one.figure)
+    }

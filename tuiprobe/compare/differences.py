@@ -4,18 +4,20 @@ Figures compare only within one representation kind. Differences get Newcombe's 
 two separate ones (MOVER); on the same images it is conservative, for the two then move together.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
 
-import numpy as np
-from pydantic import BaseModel
+from collections.abc import Iterator, Mapping
+from math import hypot
 
-from tuiprobe.compare.concept_overlap import ConceptOverlap, concept_overlaps, overlap_sections
+from tuiprobe.compare.overlap import Overlap, overlaps
 from tuiprobe.errors import UsageError
-from tuiprobe.probes.outliers.result import Outliers, PersistentChannels
-from tuiprobe.report.tables import named_figures
-from tuiprobe.report.text import code, escaped, figure, table
-from tuiprobe.results import Estimate, Figure, Frozen, NotRun, given
-from tuiprobe.results.report import Report
+from tuiprobe.report.numbers import figure
+from tuiprobe.report.text import code, escaped, table
+from tuiprobe.results import Estimate, Figure, Frozen, NotRun, Report, given
+from tuiprobe.results.section import NamedFigure
+
+Place = tuple[str, str, str, str]
+"""Probe, set, place and id of a figure."""
 
 
 class IncomparableError(UsageError):
@@ -26,24 +28,39 @@ class Difference(Frozen):
     """One figure in both reports.
 
     Attributes:
+        probe: id of the probe that gave it.
         data: data set, in both reports.
-        tap: layer, in both reports; for figures that rest on a head what they are about.
-        name: dotted name of the figure.
+        place: layer, or what else it is of.
+        id: of the figure, for gates.
+        name: of the figure, for people.
         first: in the first report.
         second: in the second.
         difference: second less first; `NotRun` where one of them is missing.
         differs: whether the interval excludes zero; None without an interval.
         inner: whether this is a layer before the final representation.
+        headline: rank among the figures that a reader sees first; None for the others.
     """
 
+    probe: str
     data: str
-    tap: str
+    place: str
+    id: str
     name: str
     first: Figure
     second: Figure
     difference: Figure
     differs: bool | None
     inner: bool = False
+    headline: int | None = None
+
+
+class FactPair(Frozen):
+    """A finding in a word, in both reports; empty where a report has none."""
+
+    id: str
+    name: str
+    first: str
+    second: str
 
 
 class Comparison(Frozen):
@@ -51,34 +68,27 @@ class Comparison(Frozen):
 
     Attributes:
         titles: of the two reports.
-        outcomes: of their verdicts.
+        facts: findings in a word.
         differences: figures that both have.
-        channels: persistent channels of both final representations by data set: shared, only in
-            the first, only in the second.
+        overlaps: things that both found, by set of images.
         notes: what makes the comparison weaker: other images, widths, preprocessing, untrained.
-        unmatched: sets and taps that only one of them has.
-        concepts: concepts that both encode, by family of directions; `NotRun` where images or
-            protocol differ, None where neither report has a concept set.
-        concept_set: name of the concept set.
+        unmatched: sets and places that only one of them has figures of.
     """
 
     titles: tuple[str, str]
-    outcomes: tuple[str, str]
+    facts: tuple[FactPair, ...]
     differences: tuple[Difference, ...]
-    channels: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]
+    overlaps: tuple[Overlap, ...]
     notes: tuple[str, ...]
     unmatched: tuple[str, ...]
-    concepts: tuple[ConceptOverlap, ...] | NotRun | None = None
-    concept_set: str | None = None
 
-    @property
-    def same_outcome(self) -> bool:
-        """Whether both reports come to the same verdict."""
-        return self.outcomes[0] == self.outcomes[1]
+    def fact(self, id: str) -> FactPair | None:
+        """Returns a finding by its id; None where neither report has it."""
+        return next((one for one in self.facts if one.id == id), None)
 
 
 def compare(first: Report, second: Report) -> Comparison:
-    """Compare two reports figure by figure.
+    """Compares two reports figure by figure.
 
     Raises:
         IncomparableError: they are about different representation kinds.
@@ -91,28 +101,24 @@ def compare(first: Report, second: Report) -> Comparison:
             "the tap before its projection"
         )
     ours, theirs = _by_place(first), _by_place(second)
-    both = [place for place in ours if place in theirs]
-    differences = [
-        one
-        for place in both
-        for one in _differences(place, ours[place], theirs[place], inner=not ours[place].final)
-    ]
-    differences += _head_differences(first, second)
-    concepts = first.concepts or second.concepts
     return Comparison(
         titles=(first.title, second.title),
-        outcomes=(first.verdict.outcome, second.verdict.outcome),
-        differences=tuple(differences),
-        channels=_channels(both, ours, theirs) if first.model.width == second.model.width else {},
+        facts=tuple(_facts(first, second)),
+        differences=tuple(
+            _difference(place[0], one, theirs[place])
+            for place, one in ours.items()
+            if place in theirs
+        ),
+        overlaps=tuple(overlaps(first, second)),
         notes=tuple(_notes(first, second)),
-        unmatched=tuple(f"{data}/{tap}" for data, tap in sorted(set(ours) ^ set(theirs))),
-        concepts=None if concepts is None else concept_overlaps(first.concepts, second.concepts),
-        concept_set=None if concepts is None else concepts.data,
+        unmatched=tuple(
+            f"{data}/{place}" for data, place in sorted(_places(ours) ^ _places(theirs))
+        ),
     )
 
 
 def difference(first: Figure, second: Figure) -> Figure:
-    """Second less first, with Newcombe's square-and-add interval (Zou and Donner 2008).
+    """Returns second less first, with Newcombe's square-and-add interval (Zou and Donner 2008).
 
     >>> one = Estimate(value=3.0, low=2.7, high=3.3, n=9, method="m")
     >>> two = Estimate(value=5.0, low=4.6, high=5.4, n=8, method="m")
@@ -127,81 +133,47 @@ def difference(first: Figure, second: Figure) -> Figure:
     value, n = second.value - first.value, min(first.n, second.n)
     if first.low is None or first.high is None or second.low is None or second.high is None:
         return Estimate(value=value, low=None, high=None, n=n, method="no interval on both sides")
-    down = float(np.hypot(second.value - second.low, first.high - first.value))
-    up = float(np.hypot(second.high - second.value, first.value - first.low))
+    down = hypot(second.value - second.low, first.high - first.value)
+    up = hypot(second.high - second.value, first.value - first.low)
     return Estimate(value=value, low=value - down, high=value + up, n=n, method="MOVER")
 
 
-def _by_place(report: Report) -> dict[tuple[str, str], Outliers]:
-    return {(one.data, one.tap): one for one in report.outliers}
+def _by_place(report: Report) -> dict[Place, NamedFigure]:
+    return {
+        (part.probe, one.data, one.place, one.id): one
+        for part in report.parts
+        for one in part.figures
+    }
 
 
-def _differences(
-    place: tuple[str, str], one: BaseModel, other: BaseModel, inner: bool = False
-) -> Iterator[Difference]:
-    theirs = dict(named_figures(other))
-    for name, ours in named_figures(one):
-        if name not in theirs:  # a part that was run in one of them only
-            continue
-        found = difference(ours, theirs[name])
-        differs = None
-        if given(found) and found.low is not None and found.high is not None:
-            differs = found.low > 0 or found.high < 0
-        yield Difference(
-            data=place[0],
-            tap=place[1],
-            name=name,
-            first=ours,
-            second=theirs[name],
-            difference=found,
-            differs=differs,
-            inner=inner,
-        )
+def _places(figures: Mapping[Place, NamedFigure]) -> set[tuple[str, str]]:
+    return {(data, place) for _, data, place, _ in figures}
 
 
-def _head_differences(first: Report, second: Report) -> Iterator[Difference]:
-    """What rests on a head: accuracies, effective robustness, directions, concepts."""
-    ours, theirs = _head_parts(first), _head_parts(second)
-    for place, one in ours.items():
-        if place in theirs:
-            yield from _differences(place, one, theirs[place])
+def _difference(probe: str, ours: NamedFigure, theirs: NamedFigure) -> Difference:
+    found = difference(ours.figure, theirs.figure)
+    differs = None
+    if given(found) and found.low is not None and found.high is not None:
+        differs = found.low > 0 or found.high < 0
+    return Difference(
+        probe=probe,
+        data=ours.data,
+        place=ours.place,
+        id=ours.id,
+        name=ours.name,
+        first=ours.figure,
+        second=theirs.figure,
+        difference=found,
+        differs=differs,
+        inner=ours.inner,
+        headline=ours.headline,
+    )
 
 
-def _head_parts(report: Report) -> dict[tuple[str, str], BaseModel]:
-    found: dict[tuple[str, str], BaseModel] = {}
-    robustness, directions, concepts = report.robustness, report.directions, report.concepts
-    if robustness is not None:
-        found |= {(one.data, "accuracy"): one for one in robustness.accuracies}
-        found[robustness.data, "robustness"] = robustness
-        if not isinstance(robustness.effective, NotRun):
-            for er in robustness.effective:
-                place = f"{er.baseline}: {', '.join(er.target)}", f"robustness by {er.axis}"
-                found[place] = er
-    if directions is not None:
-        for basis in directions.bases:
-            found[directions.data, "centred W" if basis.centred else "W"] = basis
-    if concepts is not None:
-        found[concepts.data, "concepts"] = concepts
-    return found
-
-
-def _channels(
-    both: list[tuple[str, str]],
-    ours: dict[tuple[str, str], Outliers],
-    theirs: dict[tuple[str, str], Outliers],
-) -> dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]:
-    found = {}
-    for place in both:
-        one, other = ours[place].persistent, theirs[place].persistent
-        if not ours[place].final or isinstance(one, NotRun) or isinstance(other, NotRun):
-            continue
-        a, b = _set_of(one), _set_of(other)
-        found[place[0]] = tuple(sorted(a & b)), tuple(sorted(a - b)), tuple(sorted(b - a))
-    return found
-
-
-def _set_of(persistent: PersistentChannels) -> set[int]:
-    return {one.channel for one in persistent.channels}
+def _facts(first: Report, second: Report) -> Iterator[FactPair]:
+    named = [one for report in (first, second) for part in report.parts for one in part.facts]
+    for id, name in dict.fromkeys((one.id, one.name) for one in named):
+        yield FactPair(id=id, name=name, first=first.fact(id), second=second.fact(id))
 
 
 def _notes(first: Report, second: Report) -> Iterator[str]:
@@ -236,40 +208,61 @@ def _notes(first: Report, second: Report) -> Iterator[str]:
 
 
 def comparison_markdown(found: Comparison) -> str:
-    """The comparison as Markdown."""
+    """Returns the comparison as Markdown."""
     lines = [
         "# Comparison",
         "",
-        f"- first: {escaped(found.titles[0])} (verdict: {found.outcomes[0]})",
-        f"- second: {escaped(found.titles[1])} (verdict: {found.outcomes[1]})",
+        f"- first: {escaped(found.titles[0])}",
+        f"- second: {escaped(found.titles[1])}",
+        *(
+            f"- {escaped(one.name)}: {escaped(one.first or '-')}, then "
+            f"{escaped(one.second or '-')}"
+            for one in found.facts
+        ),
         *(f"- **note**: {escaped(note)}" for note in found.notes),
         *(f"- only in one of them: {code(place)}" for place in found.unmatched),
         "",
-    ]
-    for data, (shared, first, second) in found.channels.items():
-        lines += [
-            f"Persistent channels on {code(data)}: shared {_listed(shared)}; only in the first "
-            f"{_listed(first)}; only in the second {_listed(second)}.",
-            "",
-        ]
-    if found.concepts is not None:
-        lines += overlap_sections(found.concept_set, found.concepts)
+    ]  # fmt: skip
+    lines += _overlap_lines(found.overlaps)
     marks = {True: "yes", False: "no", None: "-"}
     rows = [
         [
             code(one.data),
-            code(one.tap),
+            code(one.place),
             escaped(one.name),
-            figure(one.first),
-            figure(one.second),
-            figure(one.difference),
+            code(one.id),
+            *(escaped(figure(each)) for each in (one.first, one.second, one.difference)),
             marks[one.differs],
         ]
         for one in found.differences
     ]
-    header = ["data", "tap", "figure", "first", "second", "second - first", "differs"]
+    header = ["data", "of", "figure", "id", "first", "second", "second - first", "differs"]
     return "\n".join([*lines, *table(header, rows)]).rstrip("\n") + "\n"
 
 
-def _listed(channels: tuple[int, ...]) -> str:
-    return ", ".join(str(channel) for channel in channels) or "none"
+def _overlap_lines(found: tuple[Overlap, ...]) -> list[str]:
+    if not found:
+        return []
+    lines = ["## In common", ""]
+    for one in found:
+        where = f"{code(one.data)}{f', {escaped(one.place)}' if one.place else ''}"
+        if one.not_comparable:
+            lines.append(f"- {escaped(one.name)} on {where}: {escaped(one.not_comparable)}")
+            continue
+        lines.append(
+            f"- {escaped(one.name)} on {where}: shared {_listed(one.shared)}; only in the first "
+            f"{_listed(one.first_only)}; only in the second {_listed(one.second_only)}"
+        )
+        if one.by_chance is not None:
+            lines.append(
+                f"  - {len(one.shared)} shared; by chance {escaped(figure(one.by_chance))}; "
+                f"Jaccard {escaped(figure(one.jaccard))}"
+            )
+    return [*lines, ""]
+
+
+def _listed(members: tuple[str, ...], most: int = 24) -> str:
+    if not members:
+        return "none"
+    more = f" and {len(members) - most} more" if len(members) > most else ""
+    return escaped(", ".join(members[:most]) + more)

@@ -3,22 +3,22 @@
 ``FIGURE differs``, ``FIGURE < NUMBER`` and the like; the number is compared with second less
 first. ``FIGURE.low`` and ``FIGURE.high`` are the ends of that difference's interval. A place in
 front, ``SET:`` or ``SET/LAYER:``, says where; without one the gate holds for all sets and for the
-final representation. ``verdict differs`` and ``channels differ`` ask for the verdict and for the
-set of persistent channels.
+final representation. ``verdict differs`` asks for a finding in a word, ``channels differ`` for a
+set of things that were found.
 """
 
 from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from tuiprobe.compare.differences import Comparison, Difference
 from tuiprobe.errors import UsageError
 from tuiprobe.plaintext import plain
-from tuiprobe.report.text import number
+from tuiprobe.report.numbers import number
 from tuiprobe.results import given
 
 _GATE = re.compile(
@@ -86,47 +86,49 @@ def tripped(gate: Gate, found: Comparison) -> list[str]:
     Raises:
         UsageError: no figure has this name, or none at this place.
     """
-    if gate.name == "verdict" and not gate.sign:
-        first, second = found.outcomes
-        return [] if found.same_outcome else [f"the verdict went from {first} to {second}"]
-    if gate.name == "channels" and not gate.sign:
-        return _channels(gate, found)
+    if not gate.sign and (fact := found.fact(gate.name)) is not None:
+        if fact.first == fact.second:
+            return []
+        return [plain(f"{fact.name} went from {fact.first or '-'} to {fact.second or '-'}")]
+    if not gate.sign and any(one.id == gate.name for one in found.overlaps):
+        return list(_sets(gate, found))
     chosen = [one for one in found.differences if _matches(gate, one)]
     if not chosen:
         raise UsageError(_unknown(gate, found))
     return [reason for one in chosen if (reason := _reason(gate, one))]
 
 
-def _channels(gate: Gate, found: Comparison) -> list[str]:
-    if not found.channels:
-        return ["the persistent channels of these two cannot be compared"]
-    return [
-        f"persistent channels on {plain(data)}: gone {list(first)}, new {list(second)}"
-        for data, (_, first, second) in found.channels.items()
-        if gate.place in ("", data) and (first or second)
-    ]
+def _sets(gate: Gate, found: Comparison) -> Iterator[str]:
+    for one in found.overlaps:
+        if one.id != gate.name or gate.place not in ("", one.data):
+            continue
+        where = f"{one.name} on {one.data}{f', {one.place}' if one.place else ''}"
+        if one.not_comparable:
+            yield plain(f"{where} cannot be compared: {one.not_comparable}")
+        elif one.differ:
+            yield plain(f"{where}: gone {list(one.first_only)}, new {list(one.second_only)}")
 
 
 def _matches(gate: Gate, one: Difference) -> bool:
     """Whether a gate speaks of this figure; a short name also means the end of a dotted one."""
-    if gate.name not in (one.name, one.name.rpartition(".")[0]):
+    if gate.name not in (one.id, one.id.rpartition(".")[0]):
         return False
-    if gate.name != one.name and not one.name.endswith(".value"):
+    if gate.name != one.id and not one.id.endswith(".value"):
         return False
     if not gate.place:
         return not one.inner
-    return gate.place in (one.data, f"{one.data}/{one.tap}") and (
+    return gate.place in (one.data, f"{one.data}/{one.place}") and (
         "/" in gate.place or not one.inner
     )
 
 
 def _reason(gate: Gate, one: Difference) -> str:
-    where = f"{plain(one.data)}/{plain(one.tap)}: {one.name}"
+    where = f"{plain(one.data)}/{plain(one.place)}: {one.id}"
     if not given(one.difference):
         return f"{where} cannot be compared: {plain(one.difference.reason)}"
     told = f"{where} changed by {number(one.difference.value)}"
     if one.difference.low is not None and one.difference.high is not None:
-        told += f" [{number(one.difference.low)}, {number(one.difference.high)}]"
+        told += f" ({number(one.difference.low)} to {number(one.difference.high)})"
     if not gate.sign:
         if one.differs is None:
             return f"{where} has no interval, so whether it differs is unknown"
@@ -138,7 +140,7 @@ def _reason(gate: Gate, one: Difference) -> str:
 
 
 def _unknown(gate: Gate, found: Comparison) -> str:
-    names = sorted({one.name for one in found.differences})
+    names = sorted({one.id for one in found.differences})
     places = sorted({one.data for one in found.differences})
     return plain(
         f"--fail-if {gate.text!r}: no such figure in both reports; figures are "

@@ -1,18 +1,15 @@
 """The models of one command in one table."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tuiprobe.files import Entry
-from tuiprobe.probes.outliers.result import Outliers
-from tuiprobe.report.text import escaped, figure, table
+from tuiprobe.report.numbers import figure
+from tuiprobe.report.text import escaped, table
 from tuiprobe.report.write import read_report
-from tuiprobe.results import Figure, NotRun
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
-
-_ABSENT = NotRun(reason="not in this report")
 
 
 def write_side_by_side(directories: Sequence[RunDir], place: Path) -> Path:
@@ -37,31 +34,45 @@ def side_by_side(reports: Sequence[Report]) -> str:
         reports: Of runs over the same data, in the order of the command.
     """
     images = ", ".join(f"{one.measured} of {one.name}" for one in reports[0].data)
-    header = ["model", "representation", "verdict", *_COLUMNS]
+    columns, facts = _columns(reports), _facts(reports)
+    header = ["model", "representation", *facts.values(), *columns.values()]
     rows = [
         [
             escaped(report.title.partition(" on ")[0] if _unlike(report) else report.model.name),
             report.model.representation,
-            escaped(report.verdict.outcome),
-            *(figure(read(report)) for read in _COLUMNS.values()),
+            *(escaped(report.fact(id) or "-") for id in facts),
+            *(escaped(figure(report.figure(id))) for id in columns),
         ]
         for report in reports
     ]
     lines = [
         "# Models side by side",
         "",
-        f"Images of {escaped(reports[0].model.name)}: {escaped(images)}. Brackets are 95 % "
+        f"Images of {escaped(reports[0].model.name)}: {escaped(images)}. Parentheses are 95 % "
         "intervals. Kurtosis and persistence compare only within one kind of representation.",
         "",
-        *table(header, rows),
+        *table([escaped(name) for name in header], rows),
         *(f"- {escaped(note)}" for note in _notes(reports)),
     ]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def _columns(reports: Sequence[Report]) -> dict[str, str]:
+    """Names of the headline figures by id, the first rank first."""
+    figures = (one for report in reports for part in report.parts for one in part.figures)
+    ranked = sorted(
+        (one for one in figures if one.headline is not None), key=lambda one: one.headline or 0
+    )
+    return {one.id: one.name for one in ranked}
+
+
+def _facts(reports: Sequence[Report]) -> dict[str, str]:
+    return {one.id: one.name for report in reports for part in report.parts for one in part.facts}
+
+
 def _unlike(report: Report) -> bool:
     """Whether the title says what the model's name does not: untrained, partial."""
-    return report.model.weights.kind == "untrained" or report.title.startswith("PARTIAL")
+    return report.model.weights.kind == "untrained" or report.partial
 
 
 def _notes(reports: Sequence[Report]) -> list[str]:
@@ -80,45 +91,8 @@ def _notes(reports: Sequence[Report]) -> list[str]:
             if one.nonfinite
         ]
         notes += [
-            f"{report.model.name}: {part.part} not run, because {part.reason}"
-            for part in report.not_run
+            f"{report.model.name}: {part.title.lower()}: not run: {report.why_not(part.probe)}"
+            for part in report.parts
+            if part.not_run is not None
         ]
     return notes
-
-
-def _final(report: Report) -> Outliers:
-    return next(o for o in report.outliers if o.final and o.data == report.data[0].name)
-
-
-def _accuracy(report: Report) -> Figure:
-    return report.robustness.accuracies[0].top1 if report.robustness else _ABSENT
-
-
-def _shifts(report: Report) -> Figure:
-    return report.robustness.mean_shift if report.robustness else _ABSENT
-
-
-def _effective(report: Report) -> Figure:
-    headlines = report.robustness.headlines() if report.robustness else ()
-    return headlines[0].value if headlines else _ABSENT
-
-
-def _top_share(report: Report) -> Figure:
-    bases = report.directions.bases if report.directions else ()
-    return bases[0].top_share if bases else _ABSENT
-
-
-def _concepts(report: Report) -> Figure:
-    return report.concepts.excess if report.concepts else _ABSENT
-
-
-_COLUMNS: dict[str, Callable[[Report], Figure]] = {
-    "kurtosis": lambda report: _final(report).kurtosis,
-    "after centring": lambda report: _final(report).centred_kurtosis,
-    "persistence": lambda report: _final(report).persistence.value,
-    "accuracy": _accuracy,
-    "mean of shifts": _shifts,
-    "effective robustness": _effective,
-    "importance of the top direction": _top_share,
-    "concepts over random directions": _concepts,
-}

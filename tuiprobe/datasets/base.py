@@ -54,6 +54,11 @@ class Dataset(Protocol):
     """
 
     @property
+    def name(self) -> str:
+        """Short name; what is safe of it in a file name becomes the name of the set."""
+        ...
+
+    @property
     def source(self) -> str:
         """What the user typed to name it."""
         ...

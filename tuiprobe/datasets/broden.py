@@ -23,7 +23,7 @@ from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.csv_table import Table, inside, read_table
-from tuiprobe.datasets.load import safe_name
+from tuiprobe.datasets.registry import DataSource, safe_name
 from tuiprobe.errors import DataError
 
 if TYPE_CHECKING:
@@ -255,3 +255,6 @@ def _main_category(text: str, columns: list[str], where: str) -> str:
     if not best:
         raise DataError(f"{where}: the category is empty")
     return best
+
+
+SOURCE = DataSource(concept_forms=("broden:DIR",), concepts=Broden, is_path=True)

@@ -16,8 +16,8 @@ from tuiprobe.datasets.base import Sample, Stamp
 from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.csv_table import inside, read_table
-from tuiprobe.datasets.load import safe_name
 from tuiprobe.datasets.order import hash_ids
+from tuiprobe.datasets.registry import DataSource, safe_name
 from tuiprobe.errors import DataError
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ class ConceptCsv:
         self.concepts: tuple[Concept, ...] = tuple(_concept(self.path, name) for name in columns)
         self.categories: tuple[str, ...] = tuple(dict.fromkeys(c.category for c in self.concepts))
         self._places = [self._table.column(name) for name in columns]
-        self._group = np.array([self.categories.index(c.category) for c in self.concepts])
+        number = {category: g for g, category in enumerate(self.categories)}
+        self._group = np.array([number[c.category] for c in self.concepts])
         rows = sorted(self._rows(), key=lambda row: os.fsencode(row.image))
         for one, other in pairwise(rows):
             if one.image == other.image:
@@ -146,17 +147,15 @@ class ConceptCsv:
         return share
 
     def _annotated(self, filled: NDArray[np.bool_], where: str) -> tuple[int, ...]:
-        annotated = []
-        for g, category in enumerate(self.categories):
-            cells = filled[self._group == g]
-            if cells.any() and not cells.all():
-                raise DataError(
-                    f"{where}: some cells of category {category!r} are empty and some are not; "
-                    "write 0 for what is absent, and leave all empty where it is not known"
-                )
-            if cells.any():
-                annotated.append(g)
-        return tuple(annotated)
+        cells = np.bincount(self._group, weights=filled)
+        annotated = np.flatnonzero(cells)
+        torn = annotated[cells[annotated] < np.bincount(self._group)[annotated]]
+        if torn.size:
+            raise DataError(
+                f"{where}: some cells of category {self.categories[torn[0]]!r} are empty and some "
+                "are not; write 0 for what is absent, and leave all empty where it is not known"
+            )
+        return tuple(annotated.tolist())
 
 
 def _concept(path: Path, header: str) -> Concept:
@@ -165,3 +164,6 @@ def _concept(path: Path, header: str) -> Concept:
     if not concept.name or not concept.category:
         raise DataError(f"{path}: the column {header!r} names no concept; write category:name")
     return concept
+
+
+SOURCE = DataSource(concept_forms=("csv:FILE",), concepts=ConceptCsv, is_path=True)

@@ -9,10 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.base import Dataset, Sample, Suite
-from tuiprobe.datasets.load import naming
-from tuiprobe.errors import UsageError
-
-CONCEPT_SOURCES = ("miniature", "broden:DIR", "csv:FILE")
+from tuiprobe.datasets.registry import safe_name
 
 
 @dataclass(frozen=True)
@@ -45,11 +42,6 @@ class ConceptDataset(Dataset, Protocol):
     """A data set without classes whose images carry concepts."""
 
     @property
-    def name(self) -> str:
-        """Short name, safe as a file name."""
-        ...
-
-    @property
     def concepts(self) -> tuple[Concept, ...]:
         """All concepts, in the order that annotations count them."""
         ...
@@ -73,42 +65,9 @@ class ConceptDataset(Dataset, Protocol):
         ...
 
 
-def load_concepts(source: str) -> ConceptDataset:
-    """Opens the concept set a user named.
-
-    Args:
-        source: One of :data:`CONCEPT_SOURCES`.
-
-    Raises:
-        UsageError: If no such kind of source exists.
-        DataError: If the source exists but cannot be used.
-    """
-    with naming(source):
-        return _opened(source)
-
-
-def _opened(source: str) -> ConceptDataset:
-    kind, _, rest = source.partition(":")
-    if source == "miniature":
-        from tuiprobe.miniature.concept_data import MiniatureConcepts
-
-        return MiniatureConcepts()
-    if kind == "broden" and rest:
-        from tuiprobe.datasets.broden import Broden
-
-        return Broden(rest)
-    if kind == "csv" and rest:
-        from tuiprobe.datasets.concept_csv import ConceptCsv
-
-        return ConceptCsv(rest)
-    raise UsageError(
-        f"unknown concept source {source!r}; give one of: {', '.join(CONCEPT_SOURCES)}, or none"
-    )
-
-
 def with_concepts(suite: Suite, dataset: ConceptDataset) -> Suite:
     """Returns the suite with the concept set as its last set, under a name of its own."""
-    name = dataset.name
+    name = safe_name(dataset.name)
     while name in suite.sets:
         name += "-concepts"
     return replace(suite, sets={**suite.sets, name: dataset}, concept_set=name)

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
+
+MAX_BYTES = 128 * 2**20
+MAX_COLUMNS = 20_000
+MAX_ROWS = 500_000
+MAX_CELLS = 20_000_000
+"""Largest table: Broden has 63,305 images and 1,197 concepts."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +56,17 @@ def read_table(path: Path, needed: Sequence[str]) -> Table:
         needed: Columns that must be there.
 
     Raises:
-        DataError: If it is missing, not text, has no row, or rows and header do not fit.
+        DataError: If it is missing, too large, not text, has no row, or rows and
+            header do not fit.
     """
     try:
-        content = read_regular(path)
-        text = content.decode("utf-8-sig")
+        content = read_regular(path, MAX_BYTES)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        header, rows = _parse(path, content)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text: {error}") from error
-    try:
-        header, rows = _parse(path, text)
     except csv.Error as error:
         raise DataError(f"{path} is no CSV file: {error}") from error
     table = Table(path, header, tuple(rows), hashlib.sha256(content).hexdigest())
@@ -69,12 +77,15 @@ def read_table(path: Path, needed: Sequence[str]) -> Table:
     return table
 
 
-def _parse(path: Path, text: str) -> tuple[tuple[str, ...], list[tuple[int, tuple[str, ...]]]]:
-    reader = csv.reader(text.splitlines(), strict=True)
+def _parse(path: Path, content: bytes) -> tuple[tuple[str, ...], list[tuple[int, tuple[str, ...]]]]:
+    lines = io.TextIOWrapper(io.BytesIO(content), "utf-8-sig")  # decodes line by line
+    reader = csv.reader(lines, strict=True)
     header = tuple(name.strip() for name in next(reader, []))
     if not header:
         raise DataError(f"{path} is empty")
-    double = next((name for name in header if header.count(name) > 1), None)
+    if len(header) > MAX_COLUMNS:
+        raise DataError(f"{path} has {len(header):,} columns, above the limit of {MAX_COLUMNS:,}")
+    double = next((name for name, count in Counter(header).items() if count > 1), None)
     if double is not None:
         raise DataError(f"{path}: column {double!r} is there twice")
     return header, list(_filled_rows(path, header, reader))
@@ -83,6 +94,7 @@ def _parse(path: Path, text: str) -> tuple[tuple[str, ...], list[tuple[int, tupl
 def _filled_rows(
     path: Path, header: tuple[str, ...], reader: Iterator[list[str]]
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
+    count = 0
     for cells in reader:
         if not cells:
             continue
@@ -90,6 +102,11 @@ def _filled_rows(
         if len(cells) != len(header):
             raise DataError(
                 f"{path} line {line}: {len(cells)} cells where the header has {len(header)}"
+            )
+        count += 1
+        if count > MAX_ROWS or count * len(header) > MAX_CELLS:
+            raise DataError(
+                f"{path} line {line}: more than {MAX_ROWS:,} rows or {MAX_CELLS:,} cells"
             )
         yield line, tuple(cell.strip() for cell in cells)
 

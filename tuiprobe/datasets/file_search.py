@@ -11,29 +11,28 @@ from pathlib import Path
 from tuiprobe.errors import DataError
 
 MAX_LOOKED_AT = 1_000_000
-"""Files and folders that one search looks at."""
+"""Files and folders that one search looks at, whatever the number of its patterns."""
 
 _WILD = re.compile(r"[*?[]")
 
 
-def find_files(root: Path, parts: Sequence[str]) -> list[str]:
-    """Returns the files below a folder that the parts of a pattern match.
+class FileSearch:
+    """Searches for files; all that one object looks at is counted together."""
 
-    As in a shell, with ``**`` for any number of folders, none of them hidden or a link. Every
-    folder is looked at once for each part of the pattern, however many ways lead to it.
+    def __init__(self) -> None:
+        self._pattern, self._looked_at = Path(), 0
 
-    Raises:
-        DataError: If there is too much to look at.
-    """
-    return _Search(root / "/".join(parts)).matches(str(root), parts)
+    def find(self, root: Path, parts: Sequence[str]) -> list[str]:
+        """Returns the files below a folder that the parts of a pattern match.
 
+        As in a shell, with ``**`` for any number of folders, none of them hidden or a link. Every
+        folder is looked at once for each part of the pattern, however many ways lead to it.
 
-class _Search:
-    def __init__(self, pattern: Path) -> None:
-        self._pattern, self._looked_at = pattern, 0
-
-    def matches(self, root: str, parts: Sequence[str]) -> list[str]:
-        folders = [root.rstrip("/")]
+        Raises:
+            DataError: If there is too much to look at.
+        """
+        self._pattern = root / "/".join(parts)
+        folders = [str(root).rstrip("/")]
         for part in parts[:-1]:
             if part == "**":
                 folders = list(self._all_below(folders))
@@ -47,6 +46,7 @@ class _Search:
         name, hidden = re.compile(fnmatch.translate(part)), part.startswith(".")
         for folder in folders:
             if not _WILD.search(part):
+                self._count()
                 if fits(f"{folder}/{part}"):
                     yield f"{folder}/{part}"
                 continue
@@ -74,12 +74,15 @@ class _Search:
         try:
             with os.scandir(folder or "/") as entries:
                 for entry in entries:
-                    self._looked_at += 1
-                    if self._looked_at > MAX_LOOKED_AT:
-                        raise DataError(
-                            f"{self._pattern} takes a look at more than {MAX_LOOKED_AT:,} files "
-                            "and folders; name the folder of the shards more closely"
-                        )
+                    self._count()
                     yield entry
         except OSError:  # as in a shell, what may not be listed matches nothing
             return
+
+    def _count(self) -> None:
+        self._looked_at += 1
+        if self._looked_at > MAX_LOOKED_AT:
+            raise DataError(
+                f"{self._pattern} takes a look at more than {MAX_LOOKED_AT:,} files "
+                "and folders; name the folder of the shards more closely"
+            )

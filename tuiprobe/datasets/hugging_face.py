@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import MAX_IMAGE_BYTES, Content, read_file, stamp_file
+from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -220,3 +221,6 @@ def _label_column(rows: Any, class_label: type) -> str | None:
     if isinstance(feature, class_label) or str(getattr(feature, "dtype", "")).startswith("int"):
         return "label"
     return _column(rows, class_label)
+
+
+SOURCE = DataSource(forms=("hf:OWNER/NAME:SPLIT",), open=HuggingFaceSet)

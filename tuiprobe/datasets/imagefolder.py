@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tuiprobe.datasets.base import Sample, Stamp
 from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.decode import readable_extensions
+from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError
 
 if TYPE_CHECKING:
@@ -126,3 +127,8 @@ def _unreadable(error: OSError) -> None:
 def _listed(counts: Counter[str]) -> str:
     shown = ", ".join(f"{count} {name}" for name, count in counts.most_common(5))
     return shown + (", …" if len(counts) > 5 else "")
+
+
+SOURCE = DataSource(
+    forms=("imagefolder:DIR",), open=lambda root, _: ImageFolder(root), is_path=True
+)

@@ -1,122 +1,88 @@
-"""Data spec to suite: ``imagefolder:DIR`` and the other sources a user can name."""
+"""From what a user types to data: suites, single sets and concept sets."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tuiprobe.datasets.base import Dataset, Suite
-from tuiprobe.datasets.imagefolder import ImageFolder
-from tuiprobe.errors import DataError, UsageError
-
-SOURCES = (
-    "miniature",
-    "miniature:SET",
-    "imagefolder:DIR",
-    "objectnet:DIR",
-    "webdataset:SHARDS",
-    "hf:OWNER/NAME:SPLIT",
-    "torchvision:NAME:DIR",
-    "suite:FILE.toml",
-    "suite:auto",
+from tuiprobe.datasets.concepts import ConceptDataset
+from tuiprobe.datasets.registry import (
+    SOURCES,
+    DataSource,
+    below,
+    concept_forms,
+    data_forms,
+    safe_name,
 )
+from tuiprobe.errors import DataError, TuiprobeError, UsageError
+from tuiprobe.plugins import in_words
 
-
-@contextmanager
-def naming(source: str) -> Iterator[None]:
-    """Turns what the system says of an impossible path into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"{source!r} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RuntimeError) as error:  # a NUL in a path; the home of an unknown user
-        raise DataError(f"{source!r} cannot be read: {error}") from error
+_NEEDED = ("name", "source", "samples", "classes", "notes", "stamp", "read", "open")
+_NEEDED_OF_CONCEPTS = (*_NEEDED, "concepts", "categories", "digest", "annotation")
 
 
 def load_suite(source: str) -> Suite:
-    """Opens the data a user named.
+    """Opens the data a user named, by ``--data`` or ``--suite``.
 
     Args:
-        source: One of :data:`SOURCES`.
+        source: In one of the forms of :func:`tuiprobe.datasets.registry.data_forms`.
 
     Raises:
         UsageError: If no such kind of source exists.
         DataError: If the source exists but cannot be used.
     """
-    with naming(source):
-        return _suite(source)
+    kind, rest, found = _named(source)
+    if found.suite is not None and (rest or source in found.forms):
+        with _naming(source, kind):
+            return found.suite(rest)
+    dataset = load_dataset(source)
+    name = safe_name(dataset.name)
+    return Suite(name, dataset.source, {name: dataset}, imagenet=imagenet_maps({name: dataset}))
 
 
-def _suite(source: str) -> Suite:
-    kind, _, rest = source.partition(":")
-    if source == "miniature":
-        from tuiprobe import miniature
-
-        return miniature.suite()
-    if kind == "suite" and rest:
-        from tuiprobe.datasets.suites import auto_suite, read_suite
-
-        return auto_suite() if rest == "auto" else read_suite(Path(rest))
-    name, dataset = load_dataset(source)
-    return Suite(
-        name=f"miniature-{name}" if kind == "miniature" else name,
-        source=dataset.source,
-        sets={name: dataset},
-        imagenet=imagenet_maps({name: dataset}),
-    )
-
-
-def load_dataset(source: str, base: Path | None = None) -> tuple[str, Dataset]:
+def load_dataset(source: str, base: Path | None = None) -> Dataset:
     """Opens one set of images.
 
     Args:
-        source: One of :data:`SOURCES`, but no suite.
+        source: As for :func:`load_suite`, but one that names a single set.
         base: Folder that relative paths are below; None for the working folder.
-
-    Returns:
-        A name for the set, safe as a file name, and the set.
 
     Raises:
         UsageError: If no such kind of source exists.
         DataError: If the source exists but cannot be used.
     """
-    with naming(source):
-        return _dataset(source, base)
-
-
-def _dataset(source: str, base: Path | None) -> tuple[str, Dataset]:
-    kind, _, rest = source.partition(":")
-    if not rest:
+    kind, rest, found = _named(source)
+    if found.open is None or not (rest or source in found.forms):
         raise _unknown(source)
-    if kind == "imagefolder":
-        folder = ImageFolder(below(base, rest))
-        return safe_name(folder.name), folder
-    if kind == "miniature":
-        from tuiprobe import miniature
+    with _naming(source, kind):
+        dataset = found.open(below(base, rest) if found.is_path else rest, base)
+        _refuse_incomplete(kind, dataset, _NEEDED)
+    return dataset
 
-        return rest, miniature.dataset(rest)
-    if kind == "objectnet":
-        from tuiprobe.datasets.objectnet import ObjectNet
 
-        return "objectnet", ObjectNet(below(base, rest))
-    if kind == "webdataset":
-        from tuiprobe.datasets.webdataset import WebDataset
+def load_concepts(source: str) -> ConceptDataset:
+    """Opens the concept set a user named.
 
-        shards = WebDataset(below(base, rest))
-        return safe_name(shards.name), shards
-    if kind == "hf":
-        from tuiprobe.datasets.hugging_face import HuggingFaceSet
+    Args:
+        source: In one of the forms of :func:`tuiprobe.datasets.registry.concept_forms`, or of
+            another package.
 
-        rows = HuggingFaceSet(rest, base)
-        return safe_name(rows.name), rows
-    if kind == "torchvision":
-        from tuiprobe.datasets.torchvision_sets import TorchvisionSet
-
-        ready = TorchvisionSet(rest, base)
-        return safe_name(ready.name), ready
-    raise _unknown(source)
+    Raises:
+        UsageError: If no such kind of source exists.
+        DataError: If the source exists but cannot be used.
+    """
+    kind, _, rest = source.partition(":")
+    found = SOURCES.get(kind)
+    if found is None or found.concepts is None or not (rest or source in found.concept_forms):
+        raise UsageError(
+            f"unknown concept source {source!r}; give one of: {', '.join(concept_forms())}, or none"
+        )
+    with _naming(source, kind):
+        dataset = found.concepts(rest)
+        _refuse_incomplete(kind, dataset, _NEEDED_OF_CONCEPTS)
+    return dataset
 
 
 def imagenet_maps(sets: dict[str, Dataset]) -> dict[str, tuple[int, ...]]:
@@ -125,25 +91,40 @@ def imagenet_maps(sets: dict[str, Dataset]) -> dict[str, tuple[int, ...]]:
     return {name: answers for name, answers in found if answers is not None}
 
 
-def below(base: Path | None, text: str) -> str:
-    """Returns a path or pattern as seen from ``base``; URLs and absolute paths stay.
-
-    >>> below(Path("/data"), "val"), below(Path("/data"), "/val"), below(Path("/data"), "s3://b/v")
-    ('/data/val', '/val', 's3://b/v')
-    """
-    if base is None or text.startswith(("/", "~")) or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text):
-        return text
-    return str(base / text)
+def _named(source: str) -> tuple[str, str, DataSource]:
+    kind, _, rest = source.partition(":")
+    found = SOURCES.get(kind)
+    if found is None:
+        raise _unknown(source)
+    return kind, rest, found
 
 
 def _unknown(source: str) -> UsageError:
-    return UsageError(f"unknown data source {source!r}; give one of: {', '.join(SOURCES)}")
+    return UsageError(f"unknown data source {source!r}; give one of: {', '.join(data_forms())}")
 
 
-def safe_name(text: str) -> str:
-    """Returns ``text`` reduced to what is safe as a file name on every system.
+@contextmanager
+def _naming(source: str, kind: str) -> Iterator[None]:
+    """Turns an impossible path, or any error of another package, into one sentence."""
+    try:
+        yield
+    except TuiprobeError:
+        raise
+    except OSError as error:
+        raise DataError(f"{source!r} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RuntimeError) as error:  # a NUL in a path; the home of an unknown user
+        raise DataError(f"{source!r} cannot be read: {error}") from error
+    except Exception as error:
+        package = SOURCES.package_of(kind)
+        if package is None:
+            raise
+        raise DataError(f"{source!r} failed in {package}: {in_words(error)}") from error
 
-    >>> safe_name("my val/set")
-    'my-val-set'
-    """
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "data"
+
+def _refuse_incomplete(kind: str, dataset: object, needed: tuple[str, ...]) -> None:
+    """Refuses what another package returned in place of a data set."""
+    if kind in SOURCES.builtin_names:
+        return
+    missing = [name for name in needed if not hasattr(dataset, name)]
+    if missing:
+        raise TypeError(f"a {type(dataset).__name__} has no {missing[0]!r}")

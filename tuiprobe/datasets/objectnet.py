@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import Content
 from tuiprobe.datasets.imagefolder import ImageFolder
+from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError
 from tuiprobe.files import parse_json, read_regular
 
@@ -21,6 +22,8 @@ BORDER = 2
 """Pixels of red frame that are cropped on each side, as its authors ask for."""
 
 IMAGENET_CLASSES = 1000
+MAX_MAPPING_BYTES = 4 * 2**20
+"""Largest file of the mappings; those of the download hold less than 50 KB."""
 
 FOLDERS = "folder_to_objectnet_label.json"
 TO_IMAGENET = "objectnet_to_imagenet_1k.json"
@@ -173,7 +176,7 @@ def _read_json(path: Path, kind: type = str) -> dict[str, Any]:
 
 def _read(path: Path) -> str:
     try:
-        return read_regular(path).decode("utf-8")
+        return read_regular(path, MAX_MAPPING_BYTES).decode("utf-8")
     except (OSError, UnicodeError, DataError) as error:
         raise DataError(f"objectnet: cannot read {path}: {error}") from error
 
@@ -186,3 +189,6 @@ def _answers(labels: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
             if answers[label] < 0:
                 answers[label] = own
     return tuple(answers)
+
+
+SOURCE = DataSource(forms=("objectnet:DIR",), open=lambda root, _: ObjectNet(root), is_path=True)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from tuiprobe.datasets.file_search import find_files
+from tuiprobe.datasets.file_search import FileSearch
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular
 
@@ -21,6 +21,8 @@ SCHEMES = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "hf")
 """URL schemes that are followed. ``pipe:`` is a shell; chains (``simplecache::``) hide another."""
 
 MAX_PLACES = 100_000
+MAX_LETTERS = 64 * 2**20
+"""Letters of all places together that a pattern with braces names."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
@@ -38,8 +40,9 @@ def expand(pattern: str) -> list[str]:
         DataError: If a scheme is not allowed, or a local pattern matches no file.
     """
     places: list[str] = []
+    search = FileSearch()
     for one in expand_braces(pattern):
-        places += [one] if is_url(one) else _local(one)
+        places += [one] if is_url(one) else _local(one, search)
     return sorted(dict.fromkeys(places), key=os.fsencode)
 
 
@@ -54,8 +57,12 @@ def expand_braces(pattern: str) -> list[str]:
     found, end = [""], 0
     for match in _BRACES.finditer(pattern):
         items = _items(match[1])
-        if len(items) * len(found) > MAX_PLACES:
-            raise DataError(f"{pattern!r} names more than {MAX_PLACES:,} shards")
+        count = len(items) * len(found)
+        if count > MAX_PLACES or count * len(pattern) > MAX_LETTERS:
+            raise DataError(
+                f"{pattern[:200]!r} names more than {MAX_PLACES:,} shards, or more than "
+                f"{MAX_LETTERS:,} letters"
+            )
         before = pattern[end : match.start()]
         found = [one + before + item for one in found for item in items]
         end = match.end()
@@ -94,16 +101,16 @@ def is_url(place: str) -> bool:
     return True
 
 
-def _local(pattern: str) -> list[str]:
+def _local(pattern: str, search: FileSearch) -> list[str]:
     path = Path(pattern).expanduser().absolute()
     if path.is_dir():
-        found = find_files(path, ["*.tar"])
+        found = search.find(path, ["*.tar"])
         if not found:
             raise DataError(f"{path} holds no *.tar file")
         return found
     if path.exists():
         return [str(path)]
-    found = find_files(Path("/"), path.parts[1:])
+    found = search.find(Path("/"), path.parts[1:])
     if not found:
         raise DataError(f"{path} does not exist, and matches no file")
     return found

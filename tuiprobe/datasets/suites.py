@@ -9,21 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from tuiprobe.catalog.accuracies import SHIFTS
+from tuiprobe.catalog.labels import imagenet_labels, prompt_names
 from tuiprobe.datasets.base import Dataset, Suite
-from tuiprobe.datasets.concepts import CONCEPT_SOURCES
-from tuiprobe.datasets.load import below, imagenet_maps, load_dataset, safe_name
-from tuiprobe.datasets.usual import ROOT_VARIABLE, Found, find_usual
+from tuiprobe.datasets.discover_suites import ROOT_VARIABLE, Found, discover
+from tuiprobe.datasets.load import imagenet_maps, load_dataset
+from tuiprobe.datasets.registry import (
+    SOURCES,
+    DataSource,
+    below,
+    concept_forms,
+    safe_name,
+    suite_kinds,
+)
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
-from tuiprobe.models.labels import imagenet_labels, prompt_names
 
-MAX_BYTES = 2**20
-"""Largest suite file; one with all sets holds a few hundred bytes."""
+MAX_BYTES = 2**16
+"""Largest suite file: the parser takes time by the square of a key's length."""
 
 ID_NAME = "imagenet"
 KEYS = ("name", "id", "shifts", "concepts")
 
-_KINDS = ("imagefolder", "objectnet", "webdataset", "hf", "torchvision", "miniature")
 _IMAGENET_CLASSES = 1000
 
 
@@ -46,13 +52,13 @@ def read_suite(path: Path) -> Suite:
         raise DataError(f"{path}: shifts: not a table; write [shifts] and one line a shift")
     base = path.absolute().parent
     sets = {}
-    id_name, dataset = _opened(path, "id", content["id"], base)
-    sets[ID_NAME if _is_imagenet(dataset) else id_name] = dataset
+    dataset = _opened(path, "id", content["id"], base)
+    sets[ID_NAME if _is_imagenet(dataset) else safe_name(dataset.name)] = dataset
     for key, source in shifts.items():
         shift = safe_name(canonical(key))
         if shift in sets:
             raise DataError(f"{path}: shifts.{key}: there is a set {shift!r} already")
-        sets[shift] = _opened(path, f"shifts.{key}", source, base)[1]
+        sets[shift] = _opened(path, f"shifts.{key}", source, base)
         _check_classes(f"{path}: shifts.{key}", dataset, sets[shift])
     concepts = content.get("concepts")
     if concepts is not None:
@@ -69,12 +75,12 @@ def auto_suite(environment: Mapping[str, str] = os.environ) -> Suite:
     root = environment.get(ROOT_VARIABLE)
     if not root:
         raise DataError(f"--suite auto: set {ROOT_VARIABLE} to the folder that holds the data sets")
-    found = find_usual(Path(root).expanduser().absolute())
+    found = discover(Path(root).expanduser().absolute())
     sets: dict[str, Dataset] = {}
     for name in (ID_NAME, *SHIFTS):
         if name in found.sources:
             key = f"--suite auto: {name}"
-            sets[name] = _load(key, found.sources[name], None)[1]
+            sets[name] = _load(key, found.sources[name], None)
             _check_classes(f"{key} ({found.sources[name]})", sets[ID_NAME], sets[name])
     return _suite(ID_NAME, "suite:auto", sets, found.concepts, _not_found(found))
 
@@ -134,14 +140,15 @@ def _check_classes(where: str, first: Dataset, shift: Dataset) -> None:
         )
 
 
-def _opened(path: Path, key: str, source: Any, base: Path) -> tuple[str, Dataset]:
+def _opened(path: Path, key: str, source: Any, base: Path) -> Dataset:
     return _load(f"{path}: {key}", _text(path, key, source), base)
 
 
-def _load(where: str, source: str, base: Path | None) -> tuple[str, Dataset]:
-    if source.partition(":")[0] not in _KINDS:
+def _load(where: str, source: str, base: Path | None) -> Dataset:
+    if source.partition(":")[0] not in suite_kinds():  # the others may run foreign code
         raise DataError(
-            f"{where}: {source!r}: a suite names sources of the kinds {', '.join(_KINDS)} only"
+            f"{where}: {source!r}: a suite names sources of the kinds {', '.join(suite_kinds())} "
+            "only"
         )
     try:
         return load_dataset(source, base)
@@ -151,14 +158,13 @@ def _load(where: str, source: str, base: Path | None) -> tuple[str, Dataset]:
 
 def _concepts(path: Path, source: str, base: Path) -> str:
     kind, _, rest = source.partition(":")
-    if source == "miniature":
-        return source
-    if kind not in ("broden", "csv") or not rest:
+    found = SOURCES.builtin(kind)  # a file never names the code of another package
+    if found is None or found.concepts is None or not (rest or source in found.concept_forms):
         raise DataError(
             f"{path}: concepts: {source!r} is no concept set; write one of: "
-            f"{', '.join(CONCEPT_SOURCES)}"
+            f"{', '.join(concept_forms())}"
         )
-    return f"{kind}:{below(base, rest)}"
+    return f"{kind}:{below(base, rest)}" if found.is_path else source
 
 
 def _text(path: Path, key: str, value: Any) -> str:
@@ -181,3 +187,9 @@ def _not_found(found: Found) -> tuple[str, ...]:
     if not missing:
         return ()
     return (f"not found below {found.root}: {', '.join(missing)}",)
+
+
+SOURCE = DataSource(
+    forms=("suite:FILE.toml", "suite:auto"),
+    suite=lambda rest: auto_suite() if rest == "auto" else read_suite(Path(rest)),
+)

@@ -12,6 +12,7 @@ import numpy as np
 
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import Content
+from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -182,3 +183,6 @@ def _read(name: str, root: Path, arguments: dict[str, Any]) -> Any:
             f"torchvision:{name}: {root} does not hold its files ({text}); nothing is downloaded: "
             "fetch them with torchvision first"
         ) from error
+
+
+SOURCE = DataSource(forms=("torchvision:NAME:DIR",), open=TorchvisionSet)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import MAX_IMAGE_BYTES, Content
 from tuiprobe.datasets.places import expand, is_url, read_range
+from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.tar_cache import index_of
 from tuiprobe.datasets.tars import Member
 from tuiprobe.errors import DataError
@@ -24,6 +25,7 @@ NAME_FILES = ("classnames.txt", "classes.txt")
 """Class names by number, one a line, beside the shards or one folder above."""
 
 MAX_CLASSES = 1_000_000
+MAX_NAMES_BYTES = 32 * 2**20
 
 
 class WebDataset:
@@ -160,7 +162,7 @@ def _names_beside(place: str) -> tuple[str, tuple[str, ...]] | None:
         for name in NAME_FILES:
             path = folder / name
             if path.is_file():
-                lines = read_regular(path).decode("utf-8", "replace").splitlines()
+                lines = read_regular(path, MAX_NAMES_BYTES).decode("utf-8", "replace").splitlines()
                 return str(path), tuple(line.strip() for line in lines if line.strip())
     return None
 
@@ -201,3 +203,8 @@ def _shared(several: Sequence[Sequence[str]]) -> int:
 
 def _listed(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+
+
+SOURCE = DataSource(
+    forms=("webdataset:SHARDS",), open=lambda pattern, _: WebDataset(pattern), is_path=True
+)

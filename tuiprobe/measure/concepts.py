@@ -17,9 +17,9 @@ from tuiprobe.datasets.concepts import (
     Concept,
     ConceptDataset,
     concept_dataset,
-    load_concepts,
     with_concepts,
 )
+from tuiprobe.datasets.load import load_concepts
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.decoding import choose_workers

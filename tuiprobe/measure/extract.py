@@ -22,7 +22,7 @@ from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stopping import StopRequest
 from tuiprobe.measure.tap_statistics import INNER_TOP_K, MAX_ROWS, TapMeasure
 from tuiprobe.measure.unreadable import UnreadableLimit
-from tuiprobe.models import Tap
+from tuiprobe.models.taps import Tap
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, write_arrays
 from tuiprobe.run.directory import RunDir
@@ -149,7 +149,7 @@ class Extraction:
         arrays["images"] = np.array(current.seen, dtype=np.int64)
         arrays["digests"] = np.frombuffer(current.digests, np.uint8).reshape(-1, DIGEST_BYTES)
         metadata = {
-            "key": self._plan.key,
+            "key": self._plan.set_keys[shard.set_name],
             "place": f"{shard.set_name} {shard.number}",
             "fingerprint": self._fingerprint.model_dump_json(),
             "pieces": str(self._pieces),

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tuiprobe.errors import UsageError
-from tuiprobe.measure.plan import Plan
-from tuiprobe.models import Head
-from tuiprobe.models.head_files import read_classes, read_head, read_templates
-from tuiprobe.models.info import state_digest
-from tuiprobe.models.labels import (
+from tuiprobe.catalog.labels import (
     imagenet_labels,
     imagenet_names,
     imagenet_templates,
     place_of_each,
     prompt_names,
 )
+from tuiprobe.errors import UsageError
+from tuiprobe.measure.plan import Plan
+from tuiprobe.models.head_files import read_classes, read_head, read_templates
+from tuiprobe.models.heads import Head
+from tuiprobe.models.info import state_digest
 
 Kind = Literal["zero-shot", "classifier", "file", "probe", "none"]
 
@@ -38,6 +38,8 @@ class HeadChoice:
         in_label_order: Whether the user gave the names, so that rows may be matched to labels by
             place where the names are not those of the folders.
         asked: Whether the user asked for this kind of head, however long it takes.
+        assumed: Whether rows without names were taken in the order of the labels because there are
+            as many.
     """
 
     kind: Kind
@@ -47,6 +49,12 @@ class HeadChoice:
     reason: str = ""
     in_label_order: bool = False
     asked: bool = False
+    assumed: bool = False
+
+    @property
+    def unnamed(self) -> bool:
+        """Whether nothing says what the rows stand for: they have numbers in place of names."""
+        return _are_numbers(self.classes)
 
     def digest(self) -> str:
         """Returns what tells this choice from others of the same run."""
@@ -86,9 +94,11 @@ def choose_head(plan: Plan) -> HeadChoice:
         return _probe(spec.model, labels, given)
     if spec.head is not None:
         head = read_head(Path(spec.head), width=plan.encoder.width, classes=given)
-        if not given and len(head.classes) == len(imagenet_names()):
+        thousand = len(imagenet_names())
+        others = len(labels) == thousand and imagenet_labels(labels) is None
+        if not given and len(head.classes) == thousand and not others:
             given = imagenet_names()
-        return _brought("file", head, given)
+        return _brought("file", head, given, labels)
     return _classifier(plan, labels, given)
 
 
@@ -131,10 +141,24 @@ def _classifier(plan: Plan, labels: Sequence[str], given: tuple[str, ...]) -> He
         return HeadChoice("none", reason=reason)
     if given and len(given) != len(head.classes):
         raise UsageError(f"--classes holds {len(given)} names for {head.source}")
-    return _brought("classifier", head, given)
+    return _brought("classifier", head, given, labels)
 
 
-def _brought(kind: Literal["classifier", "file"], head: Head, given: tuple[str, ...]) -> HeadChoice:
-    return HeadChoice(
-        kind, given or head.classes, head=head, in_label_order=bool(given), asked=kind == "file"
-    )
+def _brought(
+    kind: Literal["classifier", "file"],
+    head: Head,
+    given: tuple[str, ...],
+    labels: Sequence[str],
+) -> HeadChoice:
+    asked = kind == "file"
+    if given:
+        return HeadChoice(kind, given, head=head, in_label_order=True, asked=asked)
+    numbered = set(labels) <= set(head.classes)  # folders that are named by the rows' numbers
+    if _are_numbers(head.classes) and len(labels) == len(head.classes) and not numbered:
+        names = prompt_names(labels)
+        return HeadChoice(kind, names, head=head, in_label_order=True, asked=asked, assumed=True)
+    return HeadChoice(kind, head.classes, head=head, asked=asked)
+
+
+def _are_numbers(classes: Sequence[str]) -> bool:
+    return bool(classes) and tuple(classes) == tuple(str(i) for i in range(len(classes)))

@@ -14,6 +14,7 @@ from functools import partial
 
 import torch
 
+from tuiprobe.catalog.labels import imagenet_labels, imagenet_names
 from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.order import processing_order
 from tuiprobe.errors import UsageError
@@ -21,9 +22,8 @@ from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.measure.decoding import choose_workers, decode_batches
 from tuiprobe.measure.plan import Plan, stamps_of
 from tuiprobe.measure.shards import Shard, split_into_shards
-from tuiprobe.models import Head
 from tuiprobe.models.head_files import ridge_head
-from tuiprobe.models.labels import imagenet_labels, imagenet_names
+from tuiprobe.models.heads import Head
 from tuiprobe.probes.finite import finite_images
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
-from typing import Any
 
 from tuiprobe.events import Event, Listener
+from tuiprobe.files import DamagedFileError
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.live import Progress, RankState, read_state, write_state
 
 _SECONDS = 1.0  # between two looks of the live view
 
@@ -38,8 +38,7 @@ class HeadProgress:
         self._since = time.monotonic()
         self._next = 0.0
         # What the extraction showed last stays: a fast run has no other moment to be seen.
-        file = directory.live_file(rank, "json")
-        self._shown: dict[str, Any] = file.read_json() if file.exists() else {"sequence": 0}
+        self._shown = _shown_last(directory, rank)
 
     def __call__(self, done: int, total: int) -> None:
         """Tells that ``done`` of ``total`` are there."""
@@ -50,20 +49,27 @@ class HeadProgress:
         self._last = done
         seconds = now - self._since
         rate = (done - self._from) / seconds if seconds > 0 else 0.0
-        state: dict[str, Any] = {
-            "stage": "head",
-            "set": "head",
-            "unit": self._what,
-            "done": done,
-            "skipped": 0,
-            "total": total,
-            "rate": rate,
-            "eta": (total - done) / rate if rate > 0 else None,
-        }
-        self._listen(Event("progress", "", state))
+        progress = Progress(
+            stage="head",
+            set="head",
+            unit=self._what,
+            done=done,
+            total=total,
+            rate=rate,
+            eta=max(total - done, 0) / rate if rate > 0 else None,
+        ).model_dump()
+        self._listen(Event("progress", "", progress))
         if now >= self._next:
             self._next = now + _SECONDS
-            self._shown |= {**state, "sequence": self._shown["sequence"] + 1}
-            content = json.dumps(self._shown).encode()
-            self._directory.live_file(self._rank, "json").replace(content)
+            progress["sequence"] = self._shown.sequence + 1
+            self._shown = self._shown.model_copy(update=progress)
+            write_state(self._directory, self._rank, self._shown)
         self._check()
+
+
+def _shown_last(directory: RunDir, rank: int) -> RankState:
+    """Returns what a rank showed last; a new beginning if that is damaged or missing."""
+    try:
+        return read_state(directory, rank) or RankState()
+    except DamagedFileError:
+        return RankState()

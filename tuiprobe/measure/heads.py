@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.catalog.labels import imagenet_labels, place_of_each, prompt_names
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
@@ -19,10 +20,10 @@ from tuiprobe.measure.head_progress import HeadProgress
 from tuiprobe.measure.own_names import own_name_heads
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.stopping import Interrupted
-from tuiprobe.models import Head
-from tuiprobe.models.labels import imagenet_labels, place_of_each, prompt_names
+from tuiprobe.models.heads import Head
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.head_file import UNMATCHED
 
 MAX_CPU_PROMPTS = 10_000
 """Prompts that a CPU encodes unasked: 1,000 classes x 80 templates would take it hours."""
@@ -76,6 +77,8 @@ def write_head(
         answers = _answers(plan, choice, found.classes, name)
         if answers is not None:
             arrays[f"answers/{name}"] = answers
+        elif plan.suite.sets[name].classes:
+            said[UNMATCHED + name] = _unmatched(choice, found.classes, name, plan)
     metadata = {
         "source": found.source,
         "normalize": json.dumps(found.normalize),
@@ -167,6 +170,20 @@ def _answers(
         with suppress(UsageError):  # another set may have other classes
             return _inverted(place_of_each(dataset.classes, rows), len(rows))
     return answers_for(dataset.classes, rows, plan.suite.imagenet.get(name))
+
+
+def _unmatched(choice: HeadChoice, rows: Sequence[str], name: str, plan: Plan) -> str:
+    """Returns why no row of the head answers for a labelled set, and what would help."""
+    classes = len(plan.suite.sets[name].classes)
+    if choice.unnamed:
+        return (
+            f"the head has {len(rows):,} rows without class names and {name} has {classes:,} "
+            f"classes; name the rows by --classes FILE"
+        )
+    return (
+        f"the names of the head's {len(rows):,} rows ({rows[0]}, …) are not those of the "
+        f"{classes:,} classes of {name}; name the rows by --classes FILE"
+    )
 
 
 def _inverted(places: Sequence[int], rows: int) -> NDArray[np.int64]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save as encode_tensors
 
 from tuiprobe.datasets import Dataset
 from tuiprobe.events import Event, Listener
@@ -19,13 +16,14 @@ from tuiprobe.measure.live_thumbs import LiveThumbs, RunningTop, Top
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.tap_statistics import TapMeasure
 from tuiprobe.probes.outliers.persistence import missing, ratio
+from tuiprobe.results.base import NORMAL_95
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.live import LiveTap, Progress, RankState, bounded, write_rank
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import SampleSummary
 
 _INTERVAL_SECONDS = 0.2
 _MAX_COST = 0.01  # share of the run's time that the live view may take
-_NORMAL_95 = 1.959963984540054
 
 
 @dataclass
@@ -52,41 +50,40 @@ class RunningTap:
             self.share_square_sum + samples.share_square_sum,
         )
 
-    def figures(self) -> dict[str, Any]:
-        """Returns running kurtosis, its normal 95 % interval, persistence and n.
+    def shown(self) -> LiveTap:
+        """Returns the running figures; None where they need two images and have fewer."""
+        kurtosis = low = high = persistence = effective = None
+        if self.images >= 2:
+            kurtosis = self.kurtosis_sum / self.images
+            variance = max(self.kurtosis_square_sum / self.images - kurtosis**2, 0.0)
+            half = NORMAL_95 * math.sqrt(variance / self.images)
+            low, high = kurtosis - half, kurtosis + half
+            persistence, effective = self._sharing()
+        return LiveTap(
+            kurtosis=kurtosis,
+            low=low,
+            high=high,
+            n=self.images,
+            persistence=persistence,
+            effective_channels=effective,
+            shares=self.share_sum / max(self.images, 1),
+            leads=self.leading_count / max(self.images, 1),
+        )
 
-        None before two images.
-        """
-        if self.images < 2:
-            names = ("kurtosis", "low", "high", "persistence", "effective_channels")
-            return {**dict.fromkeys(names), "n": self.images}
-        mean = self.kurtosis_sum / self.images
-        variance = max(self.kurtosis_square_sum / self.images - mean**2, 0.0)
-        half = _NORMAL_95 * math.sqrt(variance / self.images)
-        return {
-            "kurtosis": mean,
-            "low": mean - half,
-            "high": mean + half,
-            **self._sharing(),
-            "n": self.images,
-        }
-
-    def _sharing(self) -> dict[str, float | None]:
+    def _sharing(self) -> tuple[float | None, float | None]:
         """Returns persistence and effective channels, without intervals."""
         n, width = self.images, len(self.share_sum)
         own = self.share_square_sum / n
         if missing(n, width, own) is not None:
-            return {"persistence": None, "effective_channels": None}
+            return None, None
         square = float((self.share_sum**2).sum())
         cross = (square - self.share_square_sum) / (n * (n - 1))
-        return {
-            "persistence": float(ratio(cross, own, width)),
-            "effective_channels": 1 / cross if cross > 0 else None,
-        }
+        effective = bounded(1 / cross) if cross > 0 else None
+        return bounded(float(ratio(cross, own, width))), effective
 
 
 class LiveView:
-    """Writes ``live/<rank>.json`` and ``.safetensors``, and tells the listener about progress.
+    """Writes the live files of a rank and tells the listener about progress.
 
     The files are replaced at most five times a second, and less often where writing them would
     take more than one part in a hundred of the run's time.
@@ -128,7 +125,7 @@ class LiveView:
         """Counts images that went through and shows them if it is time."""
         self._done += images
         self._skipped += skipped
-        self._listen(Event("progress", "", self._progress()))
+        self._listen(Event("progress", "", self._progress().model_dump()))
         last = self._done + self._skipped == self._total
         if last or time.monotonic() >= self._next:
             self._show()
@@ -145,19 +142,19 @@ class LiveView:
         self._measures = {}
         self._before = (self._done, self._skipped)
 
-    def _progress(self) -> dict[str, Any]:
+    def _progress(self) -> Progress:
         seconds = time.monotonic() - self._started
         through = self._done + self._skipped
         rate = through / seconds if seconds > 0 else 0.0
-        return {
-            "stage": "extract",
-            "set": self._shard.set_name if self._shard else None,
-            "done": self._done,
-            "skipped": self._skipped,
-            "total": self._total,
-            "rate": rate,
-            "eta": (self._total - through) / rate if rate > 0 else None,
-        }
+        return Progress(
+            stage="extract",
+            set=self._shard.set_name if self._shard else None,
+            done=self._done,
+            skipped=self._skipped,
+            total=self._total,
+            rate=rate,
+            eta=max(self._total - through, 0) / rate if rate > 0 else None,
+        )
 
     def _current(self) -> dict[tuple[str, str], RunningTap]:
         assert self._shard is not None
@@ -184,25 +181,14 @@ class LiveView:
     def _show(self) -> None:
         begin = time.monotonic()
         taps = self._taps | self._current()
-        figures = {f"{name}/{tap}": t.figures() for (name, tap), t in taps.items()}
-        arrays = {
-            f"{name}/{tap}/share": t.share_sum / max(t.images, 1) for (name, tap), t in taps.items()
-        }
-        arrays |= {
-            f"{name}/{tap}/leads": t.leading_count / max(t.images, 1)
-            for (name, tap), t in taps.items()
-        }
         assert self._shard is not None
         top = self._top_of[self._shard.set_name] = self._top(taps)
-        self._write({**self._progress(), "taps": figures, "top": self._top_of}, arrays)
+        self._sequence += 1
+        state = RankState(
+            **self._progress().model_dump(), sequence=self._sequence, top=self._top_of
+        )
+        shown = {place: running.shown() for place, running in taps.items()}
+        write_rank(self._directory, self._rank, state, shown)
         cost = time.monotonic() - begin
         self._next = time.monotonic() + max(_INTERVAL_SECONDS, cost / _MAX_COST)
         self._thumbs.write(self._shard.set_name, top)
-
-    def _write(self, state: dict[str, Any], arrays: dict[str, NDArray[np.float64]]) -> None:
-        self._sequence += 1
-        state["sequence"] = self._sequence
-        directory, rank = self._directory, self._rank
-        if arrays:
-            directory.live_file(rank, "safetensors").replace(encode_tensors(arrays))
-        directory.live_file(rank, "json").replace(json.dumps(state).encode())

@@ -13,7 +13,7 @@ from tuiprobe.measure.thumbs import IMAGES_PER_END, LEADING_CHANNELS, write_thum
 from tuiprobe.run.directory import RunDir
 from tuiprobe.stats import TopK
 
-Top = dict[int, list[int]]
+Top = dict[int, tuple[int, ...]]
 """Sample ids of the strongest images, best first, by channel."""
 
 _MAX_COST = 0.005  # share of the run's time that pictures may take before its end
@@ -43,7 +43,7 @@ class RunningTop:
         """
         channels = np.argsort(-share_sum, kind="stable")[:LEADING_CHANNELS]
         ids = self._ids if largest is None else self._with(largest)[1]
-        return {int(c): [int(i) for i in ids[c] if i >= 0] for c in channels}
+        return {int(c): tuple(int(i) for i in ids[c] if i >= 0) for c in channels}
 
     def _with(self, largest: TopK) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         values = np.concatenate([self._values, largest.values[:, :IMAGES_PER_END]], axis=1)

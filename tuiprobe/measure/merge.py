@@ -20,12 +20,12 @@ from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, write_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.records import Measured, MeasuredRecord
+from tuiprobe.run.records import ROW_SAMPLE, Measured, MeasuredRecord
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats
 
 States = dict[str, ActivationStats]
-ROW_SAMPLE = "row_sample"
+
 _SHARD_FIELDS = ("share_sum", "share_square_sum", "images", "kurtosis_sum")
 
 
@@ -84,6 +84,19 @@ def merge_tree(lo: int, hi: int, load: Callable[[int], States]) -> States:
     return left
 
 
+def empty_states(plan: Plan) -> dict[str, Arrays]:
+    """Returns the state of each tap before the first image, by tap and field."""
+    return {
+        tap: {name: field.numpy() for name, field in stats.state_dict().items()}
+        for tap, stats in _accumulators(plan).items()
+    }
+
+
+def _accumulators(plan: Plan) -> States:
+    inner = {tap.name: ActivationStats(tap.channels, k=INNER_TOP_K) for tap in plan.taps}
+    return {FINAL_TAP: ActivationStats(plan.encoder.width, k=plan.spec.top_k), **inner}
+
+
 def published_shards(plan: Plan, directory: RunDir) -> list[Shard]:
     """Returns the shards whose files are there, in the order of the plan; none of them is read."""
     return [
@@ -102,7 +115,6 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
         DataError: If one was made under another fingerprint and may not be mixed.
     """
     collected = _Collected()
-    channels = {FINAL_TAP: plan.encoder.width, **{tap.name: tap.channels for tap in plan.taps}}
 
     def load(leaf: int) -> States:
         arrays, metadata = reader.read(shards[leaf])
@@ -113,12 +125,10 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
         if fingerprint not in collected.fingerprints:
             collected.fingerprints.append(fingerprint)
         collected.pieces = max(collected.pieces, int(metadata["pieces"]))
-        states = {}
-        for tap, width in channels.items():
-            k = plan.spec.top_k if tap == FINAL_TAP else INNER_TOP_K
-            states[tap] = ActivationStats(width, k=k)
-            states[tap].load_state_dict(_state(arrays, tap))
-            collected.sums.setdefault(tap, []).append(_shard_sums(states[tap]))
+        states = _accumulators(plan)
+        for tap, stats in states.items():
+            stats.load_state_dict(_state(arrays, tap))
+            collected.sums.setdefault(tap, []).append(_shard_sums(stats))
             if f"{tap}/rows" in arrays:
                 collected.rows.setdefault(tap, []).append(arrays[f"{tap}/rows"])
         return states

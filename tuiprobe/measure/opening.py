@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.clock import Clock
@@ -18,10 +20,11 @@ from tuiprobe.measure.head_choice import choose_head
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
-from tuiprobe.measure.stages import Stages
-from tuiprobe.models import load_encoder
+from tuiprobe.measure.stages import Answer, Stages
 from tuiprobe.models.ablated import parse_ablations
+from tuiprobe.models.load import load_encoder
 from tuiprobe.models.offline import go_offline
+from tuiprobe.models.registry import LOADERS
 from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import RunSpec
 
@@ -34,6 +37,7 @@ def open_run(
     runs: Path,
     fresh: bool,
     listen: Listener,
+    answer: Answer,
 ) -> Stages:
     """Returns the stages of a run whose directory stays locked until ``locks`` is closed.
 
@@ -44,6 +48,7 @@ def open_run(
         runs: Where run directories go.
         fresh: Delete what an earlier attempt left.
         listen: Told about everything that happens.
+        answer: Asks every probe what the merged run shows.
 
     Raises:
         TuiprobeError: If encoder, data or directory cannot be had.
@@ -52,8 +57,10 @@ def open_run(
     if spec.offline:
         go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
-    spec = spec.model_copy(update={"device": choose_device(spec.device, rank)})
+    spec = replace(spec, device=choose_device(spec.device, rank))
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
+    for said in _hidden(spec):
+        listen(Event("warning", said))
     with clock.stage("load"):
         plan = _plan(spec)
     directory = RunDir(output if output is not None else runs / plan.directory_name)
@@ -66,12 +73,18 @@ def open_run(
     locks.enter_context(directory.locked(rank.lock_name))
     if fresh:
         directory.clear()
-    return Stages(plan, directory, rank, clock, listen)
+    return Stages(plan, directory, rank, clock, listen, answer)
 
 
 def _refuse_ranks(rank: Rank) -> None:
     if rank.world > 1:
         raise UsageError("--fresh with several ranks would race: delete the run directory first")
+
+
+def _hidden(spec: RunSpec) -> tuple[str, ...]:
+    """Returns what to say where another package claims a name that this run uses."""
+    sources = [text.partition(":")[0] for text in (spec.data, spec.concepts or "")]
+    return (*SOURCES.warnings(sources), *LOADERS.warnings([spec.model.partition(":")[0]]))
 
 
 def _plan(spec: RunSpec) -> Plan:

@@ -5,10 +5,10 @@ A named alternative to the usual protocol, in which the rows of ImageNet's class
 
 from __future__ import annotations
 
+from tuiprobe.catalog.labels import prompt_names
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_progress import HeadProgress
 from tuiprobe.measure.plan import Plan
-from tuiprobe.models.labels import prompt_names
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.head_file import OWN_NAMES, OWN_REASON
 

@@ -13,13 +13,14 @@ from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.concepts import concept_dataset
 from tuiprobe.datasets.content import digest_of
-from tuiprobe.datasets.load import safe_name
 from tuiprobe.datasets.order import processing_order
+from tuiprobe.datasets.registry import safe_name
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.globs import matches
 from tuiprobe.measure.shards import Shard, split_into_shards
-from tuiprobe.models import Encoder, Tap
 from tuiprobe.models.ablated import ablation_in_words
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.taps import Tap
 from tuiprobe.results import Model
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
 
@@ -48,7 +49,9 @@ class Plan:
         suite: The sets of images.
         shards: All shards of each set.
         stamps: By set name and sample id, what each image looked like before the first was read.
-        key: SHA-256 of everything that decides the numbers.
+        key: SHA-256 of everything that decides the numbers of all sets but the concept set.
+        set_keys: By set name, the key that its shards carry: the run's, or for the concept set one
+            of its own, so that another concept set measures nothing else anew.
     """
 
     spec: RunSpec
@@ -61,6 +64,7 @@ class Plan:
     shards: dict[str, tuple[Shard, ...]]
     stamps: dict[str, dict[int, Stamp]]
     key: str
+    set_keys: dict[str, str]
 
     @property
     def images(self) -> int:
@@ -92,9 +96,26 @@ def make_plan(spec: RunSpec, encoder: Encoder, suite: Suite) -> Plan:
         stamps[name] = stamps_of(dataset, shards[name])
     model = describe_model(spec, encoder)
     images = {name: _images(suite.sets[name], stamps[name]) for name in suite.sets}
-    key = content_key({**_content(spec, model, taps, suite, shards), "images": images})
+    sets = [name for name in suite.sets if name != suite.concept_set]
+    key = content_key(
+        {
+            **_content(spec, model, taps),
+            "shards": {name: _batches(shards[name]) for name in sets},
+            "images": {name: images[name] for name in sets},
+        }
+    )
+    keys = dict.fromkeys(sets, key)
+    concepts = concept_dataset(suite)
+    if concepts is not None and suite.concept_set is not None:
+        name = suite.concept_set
+        own = {"shards": _batches(shards[name]), "images": images[name]}
+        keys[name] = content_key({"run": key, "concepts": concepts.digest, **own})
     blocks, all_blocks = _tapped_blocks(available, taps)
-    return Plan(spec, encoder, model, taps, blocks, all_blocks, suite, shards, stamps, key)
+    return Plan(spec, encoder, model, taps, blocks, all_blocks, suite, shards, stamps, key, keys)
+
+
+def _batches(shards: tuple[Shard, ...]) -> list[int]:
+    return [len(one.batches) for one in shards]
 
 
 def stamps_of(dataset: Dataset, shards: tuple[Shard, ...]) -> dict[int, Stamp]:
@@ -148,28 +169,19 @@ def describe_model(spec: RunSpec, encoder: Encoder) -> Model:
     )
 
 
-def _content(
-    spec: RunSpec,
-    model: Model,
-    taps: tuple[Tap, ...],
-    suite: Suite,
-    shards: dict[str, tuple[Shard, ...]],
-) -> dict[str, Any]:
-    """Everything that decides a number; paths of weights and data do not."""
-    preprocessing = model.preprocessing.model_dump(mode="json", exclude={"source"})
-    concepts = concept_dataset(suite)
+def _content(spec: RunSpec, model: Model, taps: tuple[Tap, ...]) -> dict[str, Any]:
+    """What decides a number beside the images; paths of weights and data do not."""
+    preprocessing = model.preprocessing.model_dump(mode="json", exclude={"source", "assumed"})
     return {
         "architecture": [model.loader, model.architecture, model.representation],
         "weights": model.weights.digest,
         "preprocessing": preprocessing,
-        "shards": {name: [len(s.batches) for s in pieces] for name, pieces in shards.items()},
         "taps": [FINAL_TAP, *(tap.name for tap in taps)],
         "tokens": spec.tokens,
         "top_k": spec.top_k,
         "dtype": spec.dtype,
         "batch_size": spec.batch_size,
         "seed": spec.seed,
-        **({} if concepts is None else {"concepts": concepts.digest}),
         **({"ablated": model.ablated} if model.ablated else {}),
     }
 

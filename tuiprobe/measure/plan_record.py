@@ -41,6 +41,7 @@ def record_of(plan: Plan) -> PlanRecord:
             classes=dataset.classes,
             notes=dataset.notes if i else (*dataset.notes, *plan.suite.notes),
             published=plan.suite.published.get(name),
+            key=plan.set_keys[name],
         )
         for i, (name, dataset) in enumerate(plan.suite.sets.items())
     )

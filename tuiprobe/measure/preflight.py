@@ -15,7 +15,7 @@ from tuiprobe.measure.plan import Plan
 from tuiprobe.models.doctor import check_answer, expected_answer
 from tuiprobe.models.preflight import Check, check_encoder
 from tuiprobe.models.preflight_data import CAUSES, check_labels
-from tuiprobe.probes.preflight.result import PreflightCheck
+from tuiprobe.results.preflight import PreflightCheck
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preflight_file import read_preflight, said, write_preflight
 
@@ -47,6 +47,7 @@ def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) ->
             imagenet=plan.suite.imagenet.get(name),
         )
         found += [PreflightCheck(**asdict(check), data=name) for check in checks]
+    found += _rows(plan, choice)
     _refuse(found)
     if rank == 0:
         earlier = [c for c in _earlier(directory) if c.name == ANSWER and c.status == "pass"]
@@ -74,6 +75,26 @@ def _encoder(plan: Plan, choice: HeadChoice) -> list[Check]:
     return check_encoder(plan.encoder, prompts=choice.kind == "zero-shot")
 
 
+def _rows(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
+    """Warns of a head whose rows have no names; nothing where they have."""
+    name, dataset = next(iter(plan.suite.sets.items()))
+    rows, classes = len(choice.classes), len(dataset.classes)
+    fix = "name the rows by --classes FILE, one name a line, in the order of the rows"
+    if choice.assumed:
+        detail = (
+            f"the head's {rows:,} rows have no class names; they are taken for the {classes:,} "
+            "classes in label order"
+        )
+    elif choice.unnamed and classes and not set(dataset.classes) <= set(choice.classes):
+        detail = (
+            f"the head has {rows:,} rows without class names and the data have {classes:,} "
+            "classes: no accuracy can be given"
+        )
+    else:
+        return []
+    return [PreflightCheck(name="head rows", status="warn", detail=detail, fix=fix, data=name)]
+
+
 def _refuse(found: list[PreflightCheck]) -> None:
     for check in found:
         if check.status == "fail":
@@ -86,8 +107,9 @@ def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> Preflight
     """Asks for the known answer on real images, if the head is there in reasonable time."""
     name, dataset = next(iter(plan.suite.sets.items()))
     skipped = PreflightCheck(name=ANSWER, status="skip", detail="", data=name)
-    if plan.encoder.loader == "miniature":  # it has one too, which `tuiprobe doctor` asks for
-        return skipped.model_copy(update={"detail": "not asked for in runs of the miniature"})
+    if plan.encoder.accuracies:
+        reason = "left to tuiprobe doctor: the model comes with its own accuracies"
+        return skipped.model_copy(update={"detail": reason})
     expected, _ = expected_answer(plan.encoder, dataset)
     if expected is None:
         reason = "no published accuracy for these weights on these images"

@@ -6,18 +6,22 @@ A shard is checked by the same rule when a run is resumed and when it is merged,
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError, parse_json
+from tuiprobe.measure.shard_check import States, check_shard
 from tuiprobe.measure.shards import Shard
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, read_arrays
 from tuiprobe.run.directory import RunDir
+
+_MOST_PIECES = 2**20
 
 
 class UnusableShardError(DamagedFileError):
@@ -30,14 +34,16 @@ class ShardReader:
 
     Attributes:
         directory: The run directory.
-        key: The run's key.
+        keys: By set name, the key that its shards must carry.
         fingerprint: Of this process.
+        states: The taps of the run, see :func:`tuiprobe.measure.merge.empty_states`.
         mix: Accept shards made under another fingerprint.
     """
 
     directory: RunDir
-    key: str
+    keys: Mapping[str, str]
     fingerprint: Fingerprint
+    states: States
     mix: bool = False
 
     def read(self, shard: Shard) -> tuple[Arrays, dict[str, str]]:
@@ -52,20 +58,26 @@ class ShardReader:
             arrays, metadata = read_arrays(file)
         except DamagedFileError as error:
             raise UnusableShardError(str(error)) from error
-        if metadata.get("key") != self.key:
-            raise UnusableShardError(f"{file} belongs to another run")
+        if metadata.get("key") != self.keys[shard.set_name]:
+            raise UnusableShardError(f"{file} belongs to another run or other images")
+        planned = np.concatenate(shard.batches)
         try:
             found = Fingerprint.model_validate_json(metadata["fingerprint"])
-            skipped = {int(i) for i, _ in parse_json(metadata["skipped"])}
-            int(metadata["pieces"])
+            skipped = _skipped(metadata["skipped"], planned)
+            if not 1 <= int(metadata["pieces"]) <= _MOST_PIECES:
+                raise ValueError("pieces is out of range")
             ids = arrays["ids"]
         except (KeyError, ValueError, TypeError) as error:
-            raise UnusableShardError(f"{file} is damaged: {error}") from error
+            first = str(error).partition("\n")[0]
+            raise UnusableShardError(f"{file} is damaged: {first}") from error
         place = f"{shard.set_name} {shard.number}"
-        planned = np.concatenate(shard.batches)
-        expected = planned[~np.isin(planned, sorted(skipped))]
+        expected = planned[~np.isin(planned, skipped)]
         if metadata.get("place", place) != place or not np.array_equal(ids, expected):
             raise UnusableShardError(f"{file} holds other images than planned")
+        try:
+            check_shard(file, arrays, planned, self.states)
+        except DamagedFileError as error:
+            raise UnusableShardError(str(error)) from error
         if found != self.fingerprint and not self.mix:
             raise DataError(
                 f"{file} was measured under other conditions "
@@ -74,6 +86,15 @@ class ShardReader:
                 "starts anew"
             )
         return arrays, metadata
+
+
+def _skipped(text: str, planned: NDArray[np.int64]) -> list[int]:
+    """Returns the ids of the unreadable images of a shard."""
+    entries = parse_json(text)
+    ids = [int(i) for i, reason in entries if isinstance(reason, str) and isinstance(i, int)]
+    if len(ids) != len(entries) or len(set(ids)) != len(ids) or not np.isin(ids, planned).all():
+        raise ValueError("skipped names other images than planned")
+    return ids
 
 
 @dataclass(frozen=True)

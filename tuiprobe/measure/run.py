@@ -12,7 +12,7 @@ from tuiprobe.events import Listener
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.group import Group
 from tuiprobe.measure.opening import open_run
-from tuiprobe.measure.stages import Outcome
+from tuiprobe.measure.stages import Answer, Outcome
 from tuiprobe.measure.stopping import Interrupted, listening
 from tuiprobe.spec import RunSpec
 
@@ -27,6 +27,7 @@ def run(
     fresh: bool = False,
     mix: bool = False,
     listen: Listener = lambda event: None,
+    answer: Answer,
 ) -> Outcome:
     """Measures, merges and probes; resumes what an earlier attempt left.
 
@@ -37,13 +38,16 @@ def run(
         fresh: Delete what an earlier attempt left.
         mix: Accept shards made with another fingerprint.
         listen: Told about everything that happens.
+        answer: Asks every probe what the merged run shows.
 
     Raises:
         TuiprobeError: With the exit code, the cause and the next step, whatever went wrong.
         Interrupted: If a stop was asked for before the first image, or after the last.
     """
     with listening(), explaining_failures(), ExitStack() as locks:
-        one = open_run(spec, locks, output=output, runs=runs, fresh=fresh, listen=listen)
+        one = open_run(
+            spec, locks, output=output, runs=runs, fresh=fresh, listen=listen, answer=answer
+        )
         with one.noting_failure():
             one.prepare(mix)
             one.extract()
@@ -57,6 +61,7 @@ def run_several(
     fresh: bool = False,
     mix: bool = False,
     listen: Listener = lambda event: None,
+    answer: Answer,
 ) -> list[Outcome | TuiprobeError | Interrupted]:
     """Runs several models; an image is decoded once for all that see it.
 
@@ -66,10 +71,11 @@ def run_several(
         fresh: Delete what earlier attempts left.
         mix: Accept shards made with another fingerprint.
         listen: Told about everything that happens.
+        answer: Asks every probe what the merged run shows.
 
     Returns:
         How each ended, in the order of ``specs``; one that fails does not stop the others.
     """
     with listening(), ExitStack() as locks:
-        opened = partial(open_run, locks=locks, output=None, runs=runs, fresh=fresh)
+        opened = partial(open_run, locks=locks, output=None, runs=runs, fresh=fresh, answer=answer)
         return Group(specs, opened, listen).go(mix)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
-from tuiprobe.answer.report import probe_directory
 from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.events import Event, Kind, Listener
 from tuiprobe.files import sweep
@@ -18,7 +18,13 @@ from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.fingerprint import current_fingerprint
 from tuiprobe.measure.heads import write_head
 from tuiprobe.measure.live import LiveView
-from tuiprobe.measure.merge import MergedSet, merge_set, published_shards, write_merged
+from tuiprobe.measure.merge import (
+    MergedSet,
+    empty_states,
+    merge_set,
+    published_shards,
+    write_merged,
+)
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.plan_record import record_of, records_are_whole, write_plan
 from tuiprobe.measure.preflight import preflight
@@ -28,12 +34,15 @@ from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stopping import KEPT, Interrupted, StopRequest, current
 from tuiprobe.measure.thumbs import candidates, write_thumbnails
 from tuiprobe.measure.unreadable import UnreadableLimit
-from tuiprobe.probes.concepts.of_run import exemplar_ids
 from tuiprobe.probes.robustness.baselines import keep_baseline
-from tuiprobe.results.report import Report
+from tuiprobe.results import Report
+from tuiprobe.results.pictures import pictured
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import write_spec
 from tuiprobe.spec import FINAL_TAP
+
+Answer: TypeAlias = Callable[[RunDir], Report]
+"""Asks every probe what a merged run shows."""
 
 _AGAIN = "something deletes files of the run: stop it and run the same command again"
 
@@ -71,6 +80,7 @@ class Stages:
         rank: This process among those that share the run.
         clock: Started with the run.
         listen: Told about everything that happens.
+        answer: Asks every probe what the merged run shows.
 
     Attributes:
         plan: As given.
@@ -78,12 +88,18 @@ class Stages:
     """
 
     def __init__(
-        self, plan: Plan, directory: RunDir, rank: Rank, clock: Clock, listen: Listener
+        self,
+        plan: Plan,
+        directory: RunDir,
+        rank: Rank,
+        clock: Clock,
+        listen: Listener,
+        answer: Answer,
     ) -> None:
         self.plan, self._directory, self._rank = plan, directory, rank
-        self._clock, self._outside = clock, listen
+        self._clock, self._outside, self._answer = clock, listen, answer
         self._fingerprint = current_fingerprint(plan.spec.device)
-        self._reader = ShardReader(directory, plan.key, self._fingerprint)
+        self._reader = ShardReader(directory, plan.set_keys, self._fingerprint, empty_states(plan))
         self._stop = StopRequest(directory.cancel_file)
         self.missing: list[Shard] = []
         self._inventory = Inventory((), 0, 0)
@@ -254,7 +270,7 @@ class Stages:
             self._head(hurried or self._interrupted)
         with self._clock.stage("probe"):
             self._say("stage", "probing", stage="probe")
-            report = probe_directory(directory)
+            report = self._answer(directory)
             self._exemplars(report)
         report = report.model_copy(update={"timings": self._clock.timings()})
         directory.results_file.write_text(report.to_json())
@@ -313,11 +329,11 @@ class Stages:
         write_thumbnails(self._directory, name, self.plan.suite.sets[name], wanted)
 
     def _exemplars(self, report: Report) -> None:
-        """Pictures of the images at the ends of the leading directions of the concept probe."""
+        """Pictures of the images of the concept set that a section shows."""
         name = self.plan.suite.concept_set
         if name is not None:
-            dataset, wanted = self.plan.suite.sets[name], exemplar_ids(report.concepts)
-            write_thumbnails(self._directory, name, dataset, wanted)
+            wanted = sorted(pictured(report, name))
+            write_thumbnails(self._directory, name, self.plan.suite.sets[name], wanted)
 
     def _say(self, kind: Kind, message: str, **data: str) -> None:
         self._listen(Event(kind, message, dict(data)))

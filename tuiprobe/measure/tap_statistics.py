@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.order import hash_ids
-from tuiprobe.models import Tap
+from tuiprobe.models.taps import Tap
 from tuiprobe.stats import ActivationStats
 
 INNER_TOP_K = 8

@@ -8,6 +8,8 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuiprobe.catalog.accuracies import Row
+from tuiprobe.catalog.baselines import ShiftFamily
 from tuiprobe.errors import WeightsError
 from tuiprobe.miniature import weights
 from tuiprobe.miniature.profiles import SHIFTS
@@ -46,3 +48,27 @@ def _row(row: dict[str, str]) -> BaselineRow:
     shifts = {name: float(row[name]) for name in SHIFTS}
     seed, images, steps = (int(row[name]) for name in ("seed", "images", "steps"))
     return BaselineRow(row["model"], seed, images, steps, float(row["val"]), shifts)
+
+
+def baseline_models() -> dict[str, list[Row]]:
+    """Return the supervised runs as the models of the baseline `miniature`."""
+    return {
+        "miniature": [
+            Row(
+                table="miniature",
+                model=row.model,
+                tag=f"seed {row.seed}",
+                spec="",
+                size=None,
+                parameters=None,
+                training="supervised",
+                baselines=frozenset({"miniature"}),
+                imagenet=row.val,
+                shifts=dict(row.shifts),
+            )
+            for row in baseline_rows()
+        ]
+    }
+
+
+FAMILY = ShiftFamily("val", SHIFTS, baseline_models)

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from tuiprobe.errors import WeightsError
 from tuiprobe.miniature import weights as _weights
-from tuiprobe.miniature.captions import TEMPLATES
+from tuiprobe.miniature.captions import TEMPLATES, WordTokenizer
 from tuiprobe.miniature.objects import CLASS_NAMES
-from tuiprobe.miniature.tokenizer import WordTokenizer
 
 if TYPE_CHECKING:
     from torch import nn

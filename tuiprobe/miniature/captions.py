@@ -1,10 +1,17 @@
-"""Captions and prompts: ten sentence shapes, synonyms, and the noise of the web."""
+"""Captions and prompts, with synonyms and the noise of the web, and a tokenizer for them."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tuiprobe.miniature.backgrounds import SCENES
 from tuiprobe.miniature.draws import Draws
 from tuiprobe.miniature.objects import OBJECTS
 from tuiprobe.miniature.palette import COLOR_NAMES, MATERIALS, TEXTURES
 from tuiprobe.miniature.scene import Figure, Scene
+
+if TYPE_CHECKING:
+    import torch
 
 TEMPLATES: tuple[str, ...] = (
     "a photo of a {}",
@@ -83,6 +90,10 @@ _SHAPES = (
 )
 WRONG, JUNK = 0.04, 0.04
 
+CONTEXT = 16
+_PAD, _UNKNOWN, _START = 0, 1, 2
+_FIRST = 3
+
 
 def _noun(label: int, draws: Draws) -> str:
     kind = OBJECTS[label]
@@ -103,7 +114,7 @@ def _thing(figure: Figure, draws: Draws) -> str:
 
 
 def caption(scene: Scene, draws: Draws) -> str:
-    """Return one sentence about a scene, now and then a wrong or an empty one."""
+    """Returns one sentence about a scene, now and then a wrong or an empty one."""
     if draws.chance(JUNK):
         return draws.pick(_JUNK)
     main = scene.figures[0]
@@ -124,7 +135,7 @@ def caption(scene: Scene, draws: Draws) -> str:
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Return every word that a caption, a class name or a template can hold, in byte order."""
+    """Returns every word that a caption, a class name or a template can hold, in byte order."""
     texts = [*TEMPLATES, *_SHAPES, *_JUNK, *_TAILS, "small", "big"]
     texts += [name for item in OBJECTS for name in (item.name, *item.synonyms)]
     texts += [*COLOR_NAMES, *TEXTURES, *MATERIALS, *SCENES]
@@ -132,3 +143,40 @@ def vocabulary() -> tuple[str, ...]:
     texts += [phrase for table in tables for phrases in table.values() for phrase in phrases]
     words = {word for text in texts for word in text.split() if "{" not in word}
     return tuple(sorted(words, key=str.encode))
+
+
+class WordTokenizer:
+    """Turns texts over a closed vocabulary into token numbers.
+
+    The number of the end token is the highest, as open_clip's pooling needs.
+
+    >>> tokenizer = WordTokenizer()
+    >>> tokenizer(["a cat"]).shape
+    torch.Size([1, 16])
+    """
+
+    context_length = CONTEXT
+
+    def __init__(self) -> None:
+        self.words = vocabulary()
+        self._number = {word: _FIRST + i for i, word in enumerate(self.words)}
+        self.end = _FIRST + len(self.words)
+        self.vocab_size = self.end + 1
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the word list, kept in the model cards."""
+        return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
+
+    def encode(self, text: str) -> list[int]:
+        """Returns the token numbers of a text, cut and padded to `CONTEXT`."""
+        words = [self._number.get(word.strip(".,!?"), _UNKNOWN) for word in text.lower().split()]
+        tokens = [_START, *words[: CONTEXT - 2], self.end]
+        return tokens + [_PAD] * (CONTEXT - len(tokens))
+
+    def __call__(self, texts: str | Sequence[str]) -> "torch.Tensor":
+        """Returns int64 tokens `[texts, 16]`."""
+        import torch
+
+        batch = [texts] if isinstance(texts, str) else texts
+        return torch.tensor([self.encode(text) for text in batch], dtype=torch.long)

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from tuiprobe.datasets.order import hash_ids
 from tuiprobe.miniature import world
 from tuiprobe.miniature.backgrounds import SCENES
-from tuiprobe.miniature.objects import CLASS_NAMES, PART_NAMES
+from tuiprobe.miniature.objects import CLASS_NAMES, PART_NAMES, Part
 from tuiprobe.miniature.palette import COLOR_NAMES, MATERIALS, TEXTURES
-from tuiprobe.miniature.raster import FIXED_COLORS, Canvas, draw_map
+from tuiprobe.miniature.raster import Canvas, draw_map
 from tuiprobe.miniature.scene import Figure
-from tuiprobe.miniature.shapes import Part
 
 PIXEL_CATEGORIES = ("color", "object", "part", "material")
 IMAGE_CATEGORIES = ("scene", "texture")
@@ -93,9 +92,10 @@ def _number(category: str, figure: Figure, part: Part) -> int:
     if category == "part":
         return _NUMBER["part", part.name]
     if category == "material":
-        return _NUMBER["material", figure.material] if part.role in "ms" else 0
-    colors = {"m": figure.color, "s": figure.color, "a": figure.accent, **FIXED_COLORS}
-    return _NUMBER["color", f"{colors[part.role]}-c"] if part.role in colors else 0
+        return _NUMBER["material", figure.material] if part.role in ("main", "shaded") else 0
+    chosen = {"main": figure.color, "shaded": figure.color, "accent": figure.accent}
+    # Other roles are the name of a colour, but for glass, which counts as none.
+    return _NUMBER.get(("color", f"{chosen.get(part.role, part.role)}-c"), 0)
 
 
 def pixel_shares(indices: Sequence[int], name: str = "concepts") -> NDArray[np.float32]:

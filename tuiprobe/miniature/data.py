@@ -1,11 +1,18 @@
-"""The miniature's sets as data sets of the engine."""
+"""The miniature as a source of data: its labelled sets, and its concept set."""
 
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tuiprobe.datasets.base import Sample, Stamp, Suite
+from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.content import Content
-from tuiprobe.miniature import world
+from tuiprobe.datasets.registry import DataSource
+from tuiprobe.errors import UsageError
+from tuiprobe.miniature import concepts, world
+from tuiprobe.miniature.baseline import FAMILY
+from tuiprobe.miniature.broden import COLUMNS, image_path
 from tuiprobe.miniature.profiles import PROFILES
 
 if TYPE_CHECKING:
@@ -15,6 +22,9 @@ STAMP = Stamp(None, "miniature, version 1")
 """Of every rendered image; another version of the world has another."""
 
 NOTE = "rendered miniature world: a demonstration of the pipeline, never evidence about real models"
+
+
+CONCEPT_SET = "concepts"
 
 
 class MiniatureSet:
@@ -65,6 +75,51 @@ class MiniatureSet:
         return Image.fromarray(world.render(self.name, sample.id))
 
 
+class MiniatureConcepts:
+    """Pictures are rendered and masks drawn as they are read.
+
+    Paths, order, concepts and shares are those of the exported Broden layout.
+    """
+
+    name = CONCEPT_SET
+    source = "miniature"
+    notes: tuple[str, ...] = (NOTE,)
+    classes: tuple[str, ...] = ()
+    categories: tuple[str, ...] = COLUMNS
+    concepts = tuple(Concept(c.name, c.category) for c in concepts.CONCEPTS)
+    digest = "miniature concepts, version 1"
+
+    @cached_property
+    def samples(self) -> tuple[Sample, ...]:
+        """All samples; ids are image numbers."""
+        return tuple(Sample(i, image_path(i), None) for i in range(world.size(CONCEPT_SET)))
+
+    def stamp(self, sample: Sample) -> Stamp:
+        """Return a constant of the world: what is rendered never changes."""
+        return STAMP
+
+    def read(self, sample: Sample) -> Content:
+        """Render a sample."""
+        return Content(self.open(sample), STAMP)
+
+    def open(self, sample: Sample) -> "Image":
+        """Return the picture of a sample, 64 x 64 RGB."""
+        from PIL import Image
+
+        return Image.fromarray(world.render(CONCEPT_SET, sample.id))
+
+    def annotation(self, sample: Sample) -> Annotation:
+        """Return what is in an image; all are annotated for every category."""
+        shares = concepts.pixel_shares([sample.id])[0]
+        present = np.flatnonzero(shares)
+        return Annotation(
+            concepts=present.astype(np.int32),
+            shares=shares[present],
+            annotated=tuple(range(len(self.categories))),
+            train=concepts.split(sample.id) == "train",
+        )
+
+
 def dataset(name: str) -> MiniatureSet:
     """Return a set by name.
 
@@ -74,7 +129,25 @@ def dataset(name: str) -> MiniatureSet:
     return MiniatureSet(name)
 
 
-def suite() -> Suite:
-    """Return the canonical set and the five shifts, `val` first."""
+def _concepts(rest: str) -> MiniatureConcepts:
+    if rest:
+        raise UsageError(f"The miniature has one concept set: leave out {rest!r}.")
+    return MiniatureConcepts()
+
+
+def suite(name: str = "") -> Suite:
+    """Return one set by name, or the canonical set and the five shifts, `val` first."""
+    if name:
+        return Suite(f"miniature-{name}", f"miniature:{name}", {name: dataset(name)})
     names = ("val", *world.SHIFTS)
     return Suite("miniature", "miniature", {name: dataset(name) for name in names})
+
+
+SOURCE = DataSource(
+    forms=("miniature", "miniature:SET"),
+    open=lambda name, _: dataset(name),
+    suite=suite,
+    concept_forms=("miniature",),
+    concepts=_concepts,
+    family=FAMILY,
+)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from tuiprobe.miniature.tokenizer import CONTEXT, WordTokenizer
+from tuiprobe.miniature.captions import CONTEXT, WordTokenizer
 
 if TYPE_CHECKING:
     from open_clip import CLIP

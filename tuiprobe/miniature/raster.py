@@ -3,6 +3,10 @@
 Polygons are filled into a map of 128 x 128 part numbers; colours, outlines and concept masks are
 all read from that map, so that a mask is exact by construction. Averaging 2 x 2 map pixels gives
 the 64 x 64 picture.
+
+Polygons are filled by exact integer arithmetic, so that masks are the same on every machine.
+(Pillow's own polygons moved by a pixel between its releases.) A pixel belongs to a polygon if its
+centre lies inside by the even-odd rule; a centre exactly on an edge belongs to the right-hand side.
 """
 
 import math
@@ -13,14 +17,68 @@ from numpy.typing import NDArray
 
 from tuiprobe.miniature.backgrounds import SIZE
 from tuiprobe.miniature.draws import Draws
-from tuiprobe.miniature.fill import UNIT, fill
-from tuiprobe.miniature.objects import OBJECTS
+from tuiprobe.miniature.objects import OBJECTS, Part
 from tuiprobe.miniature.palette import COLORS, GLASS, Field, material_field, texture_field
 from tuiprobe.miniature.scene import Bar, Figure, Scene
-from tuiprobe.miniature.shapes import Part
 
 MAP = 2 * SIZE
-FIXED_COLORS = {"k": "black", "w": "white", "v": "green", "b": "brown"}
+UNIT = 8  # corners are given in eighths of a map pixel
+_FIXED_COLORS = ("black", "brown", "green", "white")  # roles that are the name of a colour
+
+
+def fill(
+    corners: NDArray[np.int64],
+    ends: NDArray[np.intp],
+    owner: NDArray[np.intp],
+    count: int,
+    size: int,
+) -> tuple[NDArray[np.uint8], int, int, int, int]:
+    """Paints polygons over each other and returns which one shows.
+
+    Args:
+        corners: int64 `[edges, 2]`, column and row of each corner in eighths of a pixel.
+        ends: For each corner the number of the next corner of its polygon.
+        owner: For each corner its polygon, 0 to count - 1, in painting order.
+        count: Number of polygons.
+        size: Width and height of the map.
+
+    Returns:
+        A crop of the map, uint8, 0 outside and polygon number + 1 inside, and its box
+        (top, bottom, left, right) in the map.
+    """
+    low, high = corners.min(axis=0) // UNIT, corners.max(axis=0) // UNIT + 1
+    left, top = (int(v) for v in np.clip(low, 0, size))
+    right, bottom = (int(v) for v in np.clip(high, 0, size))
+    if right <= left or bottom <= top:
+        return np.zeros((0, 0), np.uint8), top, top, left, left
+    x0, y0, x1, y1, owner = _downwards(corners, ends, owner)
+    # Rows whose centre lies in [y0, y1).
+    first = np.clip(-((UNIT // 2 - y0) // UNIT), top, bottom)
+    rows = np.clip(-((UNIT // 2 - y1) // UNIT), top, bottom) - first
+    edge = np.repeat(np.arange(len(rows)), rows)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(rows) - rows, rows) + first[edge]
+    height = (y1 - y0)[edge]
+    along = row * UNIT + UNIT // 2 - y0[edge]
+    cross = (x0[edge] - UNIT // 2) * height + along * (x1 - x0)[edge]
+    column = np.clip(cross // (UNIT * height) + 1, left, right) - left
+    shape = (count, bottom - top, right - left + 1)
+    at = (owner[edge] * shape[1] + row - top) * shape[2] + column
+    toggles = np.bincount(at, minlength=shape[0] * shape[1] * shape[2]).astype(np.uint8)
+    inside = np.add.accumulate(toggles.reshape(shape), axis=2, dtype=np.uint8)[..., :-1] & 1
+    inside *= np.arange(1, count + 1, dtype=np.uint8)[:, None, None]
+    return inside.max(axis=0), top, bottom, left, right
+
+
+def _downwards(
+    corners: NDArray[np.int64], ends: NDArray[np.intp], owner: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], ...]:
+    """Returns the edges that are not level, each from its upper to its lower end, and owners."""
+    a, b = corners, corners[ends]
+    swap = (a[:, 1] > b[:, 1])[:, None]
+    upper, lower = np.where(swap, b, a), np.where(swap, a, b)
+    slanted = upper[:, 1] != lower[:, 1]
+    upper, lower = upper[slanted], lower[slanted]
+    return upper[:, 0], upper[:, 1], lower[:, 0], lower[:, 1], owner[slanted]
 
 
 class _Outline:
@@ -57,7 +115,7 @@ class Canvas:
 
 
 def draw_map(scene: Scene) -> Canvas:
-    """Fill the map: side objects, then the main object, then bars."""
+    """Fills the map: side objects, then the main object, then bars."""
     canvas = Canvas(np.zeros((MAP, MAP), np.uint8), [(None, None)], [(0, 0, 0)], [(0, 0, 0)])
     for figure in (*scene.figures[1:], scene.figures[0]):
         _draw_figure(figure, canvas)
@@ -67,7 +125,7 @@ def draw_map(scene: Scene) -> Canvas:
 
 
 def _place(figure: Figure) -> NDArray[np.int64]:
-    """Return the corners of all parts in eighths of a map pixel, int64 `[corners, 2]`."""
+    """Returns the corners of all parts in eighths of a map pixel, int64 `[corners, 2]`."""
     p = _OUTLINES[figure.label].points
     x, y = p[:, 0], p[:, 1]
     a, b, c, d = figure.warp
@@ -104,7 +162,7 @@ def _stamp(
     owner: NDArray[np.intp],
     count: int,
 ) -> tuple[int, int, int, int]:
-    """Fill polygons over the map under the next free numbers, and return their box."""
+    """Fills polygons over the map under the next free numbers, and returns their box."""
     crop, top, bottom, left, right = fill(corners, ends, owner, count, MAP)
     area = canvas.ids[top:bottom, left:right]
     np.copyto(area, crop + np.uint8(len(canvas.parts) - 1), where=crop > 0)
@@ -114,18 +172,18 @@ def _stamp(
 def _paint(
     figure: Figure,
 ) -> dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]]:
-    """Return for each role its colour and the way to the second colour of the texture."""
+    """Returns for each role its colour and the way to the second colour of the texture."""
     none = (0.0, 0.0, 0.0)
     main, second = COLORS[figure.color], COLORS[figure.second]
     way = (second[0] - main[0], second[1] - main[1], second[2] - main[2])
     shaded = (main[0] * 0.74, main[1] * 0.74, main[2] * 0.74)
     paint = {
-        "m": (main, way),
-        "s": (shaded, (way[0] * 0.74, way[1] * 0.74, way[2] * 0.74)),
-        "a": (COLORS[figure.accent], none),
-        "g": (GLASS, none),
+        "main": (main, way),
+        "shaded": (shaded, (way[0] * 0.74, way[1] * 0.74, way[2] * 0.74)),
+        "accent": (COLORS[figure.accent], none),
+        "glass": (GLASS, none),
     }
-    return paint | {role: (COLORS[name], none) for role, name in FIXED_COLORS.items()}
+    return paint | {name: (COLORS[name], none) for name in _FIXED_COLORS}
 
 
 def _draw_bar(bar: Bar, canvas: Canvas) -> None:
@@ -139,7 +197,7 @@ def _draw_bar(bar: Bar, canvas: Canvas) -> None:
 
 
 def paint_map(canvas: Canvas, draws: Draws, flat: bool) -> Field:
-    """Return the colours of the map, float32 `[128, 128, 3]`, 0 where the background shows."""
+    """Returns the colours of the map, float32 `[128, 128, 3]`, 0 where the background shows."""
     picture = np.array(canvas.base, dtype=np.float32)[canvas.ids]
     if flat:
         return picture
@@ -162,7 +220,7 @@ def paint_map(canvas: Canvas, draws: Draws, flat: bool) -> Field:
 
 
 def _surface(figure: Figure, top: int, bottom: int, left: int, right: int) -> tuple[Field, Field]:
-    """Return coordinates on the object, in its own half sizes, turned by its slant."""
+    """Returns coordinates on the object, in its own half sizes, turned by its slant."""
     half = MAP / 2
     angle = math.radians(figure.slant)
     cos, sin = math.cos(angle) / figure.size, math.sin(angle) / figure.size
@@ -172,14 +230,14 @@ def _surface(figure: Figure, top: int, bottom: int, left: int, right: int) -> tu
 
 
 def halve(values: NDArray[np.float32]) -> Field:
-    """Return the mean of each 2 x 2 block."""
+    """Returns the mean of each 2 x 2 block."""
     return (
         (values[0::2, 0::2] + values[1::2, 0::2]) + (values[0::2, 1::2] + values[1::2, 1::2])
     ) * np.float32(0.25)
 
 
 def outline(ids: NDArray[np.uint8], width: int = 1) -> Field:
-    """Return how much of each picture pixel is an edge between parts, float32 `[64, 64]`."""
+    """Returns how much of each picture pixel is an edge between parts, float32 `[64, 64]`."""
     edge = np.zeros((MAP, MAP), dtype=bool)
     edge[:-1] |= ids[1:] != ids[:-1]
     edge[:, :-1] |= ids[:, 1:] != ids[:, :-1]

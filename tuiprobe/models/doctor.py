@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import hub_cache
+from tuiprobe.catalog.labels import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.head_files import read_classes, read_templates
 from tuiprobe.models.heads import Progress
-from tuiprobe.models.labels import imagenet_labels, prompt_names
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import (
     Check,
@@ -152,24 +152,13 @@ def expected_answer(
     encoder: Encoder, images: Dataset
 ) -> tuple[float | None, tuple[int, ...] | None]:
     """Returns the published accuracy on these images, and the head's row for each label."""
-    if encoder.loader == "miniature" and images.source.startswith("miniature"):
-        return _miniature_answer(encoder, images)
+    known = encoder.accuracies.get(images.source)
+    if known is not None:
+        return known, tuple(range(len(images.classes)))
     labels = imagenet_labels(images.classes)
     if labels is None or len(labels) != 1000 or len(images.samples) != 50_000:
         return None, None
     return published_accuracy(encoder), labels
-
-
-def _miniature_answer(
-    encoder: Encoder, images: Dataset
-) -> tuple[float | None, tuple[int, ...] | None]:
-    from tuiprobe import miniature
-
-    found = miniature.card(encoder.architecture).get("accuracy", {})
-    figure = found.get(images.source.rpartition(":")[2])
-    if encoder.weights.kind != "pretrained" or figure is None:
-        return None, None
-    return figure["hits"] / figure["n"], tuple(range(len(images.classes)))
 
 
 def _names(encoder: Encoder, images: Dataset) -> tuple[str, ...]:
@@ -177,6 +166,4 @@ def _names(encoder: Encoder, images: Dataset) -> tuple[str, ...]:
     labels = imagenet_labels(images.classes)
     if labels is None:
         return prompt_names(images.classes)
-    from tuiprobe.models.labels import imagenet_names
-
     return imagenet_names()

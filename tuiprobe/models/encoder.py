@@ -43,10 +43,11 @@ class Encoder:
         preprocess: PIL RGB image to float32 ``[3, H, W]``.
         device: Where ``module`` lives.
         dtype: Floating point type it computes in.
-        loader: ``open_clip``, ``timm``, ``torchvision``, ``py`` or ``miniature``.
+        loader: Name of the loader, as `open_clip` or `py`.
         tag: Tag of the pretrained weights; None without.
         text: Text tower of a CLIP; None without.
         classifier: Head that the model brings; None without.
+        accuracies: Known accuracy of exactly these weights, by source of the set.
         ablated: Channels set to zero by ``ablate``, by tap.
     """
 
@@ -71,6 +72,7 @@ class Encoder:
         text: TextTower | None = None,
         classifier: Head | None = None,
         training: Training | None = None,
+        accuracies: Mapping[str, float] | None = None,
     ) -> None:
         """Takes over the module: eval mode, no gradients, moved to device and dtype.
 
@@ -92,6 +94,7 @@ class Encoder:
         self.text = text
         self.classifier = classifier
         self.training: Training = training or ("unknown" if text is None else "zero-shot")
+        self.accuracies = dict(accuracies or {})
         self.ablated: dict[str, tuple[int, ...]] = {}
         self._forward = forward
         self._probes = dict(probes or {})

@@ -9,8 +9,9 @@ from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.names import Published, all_published, published
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.models.offline import check_reachable, is_offline, sha256, verified
+from tuiprobe.models.offline import check_reachable, sha256, verified
 from tuiprobe.models.quiet import quiet
+from tuiprobe.models.registry import LOADERS
 from tuiprobe.models.weights import resolve
 
 
@@ -45,20 +46,24 @@ def fetch(name: str) -> tuple[Fetched, ...]:
     preset = presets().get(name)
     if preset is not None and not preset.public:
         raise WeightsError(f"{name} has no public checkpoint; pass --checkpoint FILE to its runs")
-    if preset is not None and preset.loader == "miniature":
-        return ()
     spec = preset.spec if preset is not None else name
-    loader, _, rest = spec.partition(":")
-    if rest.startswith("hf-hub:") and loader in ("open_clip", "timm"):
-        files = _repository(spec, loader, rest.removeprefix("hf-hub:"))
-    elif loader == "torchvision":
-        files = _torchvision(spec, rest)
-    else:
-        model = published(spec)
-        if model is None:
-            raise _unknown(name, spec)
-        files = _published(model)
+    scheme, _, rest = spec.partition(":")
+    loader = LOADERS.get(scheme)
+    if loader is None or loader.fetch is None:
+        raise _unknown(name, spec)
+    files = loader.fetch(spec, rest)
     return tuple(Fetched(spec, f, f.stat().st_size, sha256(f)) for f in files)
+
+
+def fetch_from_library(spec: str, rest: str) -> list[Path]:
+    """Caches what open_clip or timm needs of a spec: its own weights, or a repository's."""
+    if rest.startswith("hf-hub:"):
+        loader = spec.partition(":")[0]
+        return _repository(spec, loader, rest.removeprefix("hf-hub:"))
+    model = published(spec)
+    if model is None:
+        raise _unknown(spec, spec)
+    return _published(model)
 
 
 def _unknown(name: str, spec: str) -> UsageError | WeightsError:
@@ -131,31 +136,3 @@ def _repository(spec: str, loader: str, repository: str) -> list[Path]:
     assert source.weights is not None, "a repository always has a way to its weights"
     config = resolve(lambda: hf_hub_download(repository, CONFIG_FILE), what=spec)
     return [config, source.weights()]
-
-
-def _torchvision(spec: str, rest: str) -> list[Path]:
-    from pathlib import PurePosixPath
-    from urllib.parse import urlsplit
-
-    from tuiprobe.catalog.cached import url_folder
-    from tuiprobe.models.from_torchvision import Request, published_weights
-    from tuiprobe.models.offline import check_url
-
-    architecture, _, tag = rest.partition("/")
-    entry = published_weights(Request(spec, architecture, tag or None))
-    check_url(entry.url, spec)
-    file = url_folder("torchvision") / PurePosixPath(urlsplit(entry.url).path).name
-
-    def download() -> str:
-        entry.get_state_dict(progress=False, check_hash=True)
-        return str(file)
-
-    if not (is_offline() and file.is_file()):
-        resolve(download, what=spec)
-    # torchvision names a file by the first digits of its digest.
-    wanted = file.stem.rpartition("-")[2]
-    if not sha256(file).startswith(wanted):
-        raise WeightsError(
-            f"{file} is damaged: its SHA-256 does not start with {wanted}; delete it"
-        )
-    return [file]

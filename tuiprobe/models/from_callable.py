@@ -10,6 +10,7 @@ import torch
 
 from tuiprobe.errors import RunError, UsageError
 from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.registry import Loader, Wanted
 
 
 def load(name: str, target: str, *, device: str, dtype: torch.dtype) -> Encoder:
@@ -55,3 +56,10 @@ def load(name: str, target: str, *, device: str, dtype: torch.dtype) -> Encoder:
     encoder.name = name
     encoder.move(device, dtype)
     return encoder
+
+
+def _load(wanted: Wanted) -> Encoder:
+    return load(wanted.name, wanted.rest, device=wanted.device, dtype=wanted.dtype)
+
+
+LOADER = Loader(forms=("py:MODULE:FUNCTION",), load=_load, takes_checkpoint=False)

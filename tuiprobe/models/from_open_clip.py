@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from tuiprobe.catalog.labels import imagenet_templates
+from tuiprobe.catalog.presets import Preset
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.fetch import fetch_from_library
 from tuiprobe.models.heads import TextTower
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
-from tuiprobe.models.labels import imagenet_templates
-from tuiprobe.models.open_clip_source import Request, Source, locate
+from tuiprobe.models.open_clip_source import Request, Source, locate, parse
 from tuiprobe.models.quiet import quiet
+from tuiprobe.models.registry import Loader, Wanted
 from tuiprobe.models.taps import Probe
 from tuiprobe.models.weights import load_into, read_checkpoint
 from tuiprobe.models.wrappers import State
@@ -203,3 +206,26 @@ def _text_tower(source: Source, model: Any) -> TextTower:
         tokenizer=str(text.get("hf_tokenizer_name") or "open_clip's byte-pair tokenizer"),
         templates=imagenet_templates(),
     )
+
+
+def _load(wanted: Wanted) -> Encoder:
+    request = parse(wanted.name, wanted.rest, wanted.checkpoint)
+    if wanted.preset is not None:
+        untrained = not wanted.preset.public and wanted.checkpoint is None
+        assumed = _assumed(wanted.preset)
+        request = replace(request, untrained=untrained, preprocess_source=assumed)
+    return load(request, device=wanted.device, dtype=wanted.dtype)
+
+
+def _assumed(preset: Preset) -> str | None:
+    """Returns what to say of a preset's preprocessing where no published weights vouch for it."""
+    if preset.tag is not None:
+        return None
+    return f"preprocessing assumed: preset {preset.name}, {preset.normalization}'s mean and std"
+
+
+LOADER = Loader(
+    forms=("open_clip:ARCH/TAG", "open_clip:hf-hub:OWNER/NAME", "open_clip:local-dir:FOLDER"),
+    load=_load,
+    fetch=fetch_from_library,
+)

@@ -11,15 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tuiprobe.catalog.labels import imagenet_names
 from tuiprobe.catalog.names import right_spec
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.fetch import fetch_from_library
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
-from tuiprobe.models.labels import imagenet_names
 from tuiprobe.models.names import wants_quickgelu
 from tuiprobe.models.offline import check_reachable, verified
 from tuiprobe.models.quiet import quiet
+from tuiprobe.models.registry import Loader, Wanted
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
 from tuiprobe.models.wrappers import State
 from tuiprobe.results.subject import Representation
@@ -56,6 +58,28 @@ class Request:
     def located(self) -> bool:
         """Whether the model is a repository or a folder and not in timm's registry."""
         return self.architecture.startswith(("hf-hub:", "local-dir:"))
+
+
+def parse(spec: str, rest: str, checkpoint: Path | None) -> Request:
+    """Splits ``NAME[.TAG][@gelu|@SIZE]``, ``hf-hub:OWNER/NAME`` or ``local-dir:FOLDER``.
+
+    >>> parse("", "resnet50.a1_in1k@288", None).size
+    288
+    """
+    if rest.startswith(("hf-hub:", "local-dir:")):
+        return Request(spec, rest, checkpoint=checkpoint)
+    name, _, option = rest.partition("@")
+    if option not in ("", "gelu") and not option.isdigit():
+        raise UsageError(
+            f"cannot understand @{option} in {spec!r}; write @gelu or a size in pixels"
+        )
+    return Request(
+        spec,
+        name,
+        activation="gelu" if option == "gelu" else None,
+        size=int(option) if option.isdigit() else None,
+        checkpoint=checkpoint,
+    )
 
 
 def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
@@ -291,3 +315,15 @@ def _classifier(model: Any, width: int) -> Head | None:
     bias = None if layer.bias is None else layer.bias.detach().float().cpu()
     weight = layer.weight.detach().float().cpu()
     return Head(weight, bias, names, source=f"classifier, {count} classes")
+
+
+def _load(wanted: Wanted) -> Encoder:
+    request = parse(wanted.name, wanted.rest, wanted.checkpoint)
+    return load(request, device=wanted.device, dtype=wanted.dtype)
+
+
+LOADER = Loader(
+    forms=("timm:NAME", "timm:hf-hub:OWNER/NAME", "timm:local-dir:FOLDER"),
+    load=_load,
+    fetch=fetch_from_library,
+)

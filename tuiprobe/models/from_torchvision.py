@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from torch import Tensor, nn
 
+from tuiprobe.catalog.cached import url_folder
+from tuiprobe.catalog.labels import imagenet_names
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
-from tuiprobe.models.labels import imagenet_names
-from tuiprobe.models.offline import check_url
+from tuiprobe.models.offline import check_url, is_offline, sha256
 from tuiprobe.models.quiet import quiet
+from tuiprobe.models.registry import Loader, Wanted
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
 from tuiprobe.results.subject import Representation
 
@@ -177,3 +180,33 @@ class _Forward:
         self._caught.clear()
         self._model(images)
         return self._caught.pop().flatten(1)
+
+
+def _fetch(spec: str, rest: str) -> list[Path]:
+    architecture, _, tag = rest.partition("/")
+    entry = published_weights(Request(spec, architecture, tag or None))
+    check_url(entry.url, spec)
+    file = url_folder("torchvision") / PurePosixPath(urlsplit(entry.url).path).name
+
+    def download() -> str:
+        entry.get_state_dict(progress=False, check_hash=True)
+        return str(file)
+
+    if not (is_offline() and file.is_file()):
+        resolve(download, what=spec)
+    # torchvision names a file by the first digits of its digest.
+    wanted = file.stem.rpartition("-")[2]
+    if not sha256(file).startswith(wanted):
+        raise WeightsError(
+            f"{file} is damaged: its SHA-256 does not start with {wanted}; delete it"
+        )
+    return [file]
+
+
+def _load(wanted: Wanted) -> Encoder:
+    architecture, _, tag = wanted.rest.partition("/")
+    request = Request(wanted.name, architecture, tag or None, wanted.checkpoint)
+    return load(request, device=wanted.device, dtype=wanted.dtype)
+
+
+LOADER = Loader(forms=("torchvision:NAME/WEIGHTS",), load=_load, fetch=_fetch)

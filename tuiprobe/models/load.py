@@ -9,24 +9,13 @@ import torch
 
 from tuiprobe.catalog.names import all_published, right_spec
 from tuiprobe.catalog.presets import Preset, near_presets, presets
-from tuiprobe.errors import UsageError
-from tuiprobe.models import (
-    from_callable,
-    from_miniature,
-    from_open_clip,
-    from_timm,
-    from_torchvision,
-)
+from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.open_clip_source import Request
+from tuiprobe.models.registry import LOADERS, Loader, Wanted, model_forms
+from tuiprobe.plugins import in_words
 from tuiprobe.results.subject import Training
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-_SCHEMES = (
-    "a preset, open_clip:ARCH/TAG, timm:NAME, torchvision:NAME/WEIGHTS, py:MODULE:FUNCTION; "
-    "open_clip and timm also take hf-hub:OWNER/NAME and local-dir:FOLDER"
-)
 
 
 def load_encoder(
@@ -64,49 +53,48 @@ def load_encoder(
 
 def _load(spec: str, path: Path | None, device: str, kind: torch.dtype) -> Encoder:
     scheme, colon, rest = spec.partition(":")
-    if not colon:
-        return _load_preset(spec, path, device, kind)
+    preset = None if colon else _preset(spec)
+    if preset is not None:
+        scheme, _, rest = preset.spec.partition(":")
     if not rest:
-        raise UsageError(f"{spec!r} names no model; name one as {_SCHEMES}")
-    if scheme == "open_clip":
-        wanted = open_clip_request(spec, rest, path)
-        return from_open_clip.load(wanted, device=device, dtype=kind)
-    if scheme == "timm":
-        return from_timm.load(timm_request(spec, rest, path), device=device, dtype=kind)
-    if scheme == "torchvision":
-        architecture, _, tag = rest.partition("/")
-        vision = from_torchvision.Request(spec, architecture, tag or None, path)
-        return from_torchvision.load(vision, device=device, dtype=kind)
-    if scheme == "py":
-        if path is not None:
-            raise UsageError(f"{spec} builds its own weights; --checkpoint does not go with it")
-        return from_callable.load(spec, rest, device=device, dtype=kind)
-    raise UsageError(f"unknown kind of model {scheme!r} in {spec!r}; name one as {_SCHEMES}")
+        raise UsageError(f"{spec!r} names no model; name one as {model_forms()}")
+    loader = LOADERS.get(scheme)
+    if loader is None:
+        raise UsageError(
+            f"unknown kind of model {scheme!r} in {spec!r}; name one as {model_forms()}"
+        )
+    if path is not None and not loader.takes_checkpoint:
+        raise UsageError(f"{spec} builds its own weights; --checkpoint does not go with it")
+    wanted = Wanted(spec, rest, preset, path, device, kind)
+    package = LOADERS.package_of(scheme)
+    return loader.load(wanted) if package is None else _foreign(loader, wanted, package)
 
 
-def _load_preset(name: str, path: Path | None, device: str, dtype: torch.dtype) -> Encoder:
+def _foreign(loader: Loader, wanted: Wanted, package: str) -> Encoder:
+    """Loads with the loader of another package; whatever it does becomes one sentence."""
+    try:
+        encoder = loader.load(wanted)
+    except TuiprobeError:
+        raise
+    except Exception as error:
+        raise RunError(f"{wanted.name} failed in {package}: {in_words(error)}") from error
+    if not isinstance(encoder, Encoder):
+        raise RunError(
+            f"{wanted.name}: {package} returned a {type(encoder).__name__}; it must return a "
+            "tuiprobe.models.Encoder"
+        )
+    encoder.name, encoder.loader = wanted.name, wanted.name.partition(":")[0]
+    encoder.move(wanted.device, wanted.dtype)
+    return encoder
+
+
+def _preset(name: str) -> Preset:
     preset = presets().get(name)
     if preset is None:
         near = near_presets(name) or _specs_of(name)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"name one as {_SCHEMES}"
+        hint = f"did you mean {' or '.join(near)}?" if near else f"name one as {model_forms()}"
         raise UsageError(f"there is no preset {name!r}; {hint}")
-    untrained = not preset.public and path is None
-    if preset.loader == "open_clip":
-        wanted = Request(
-            name=name,
-            architecture=preset.architecture,
-            tag=preset.tag,
-            checkpoint=path,
-            untrained=untrained,
-            preprocess_source=_assumed(preset),
-        )
-        return from_open_clip.load(wanted, device=device, dtype=dtype)
-    if preset.loader == "timm":
-        architecture = f"{preset.architecture}.{preset.tag}"
-        return from_timm.load(
-            from_timm.Request(name, architecture, checkpoint=path), device=device, dtype=dtype
-        )
-    return from_miniature.load(name, path, device=device, dtype=dtype)
+    return preset
 
 
 def _training(encoder: Encoder) -> Training:
@@ -127,49 +115,3 @@ def _specs_of(architecture: str) -> list[str]:
     """
     published = all_published().values()
     return [right_spec(one.spec) for one in published if one.architecture == architecture][:3]
-
-
-def _assumed(preset: Preset) -> str | None:
-    """Returns what to say of a preset's preprocessing where no published weights vouch for it."""
-    if preset.tag is not None:
-        return None
-    return f"preprocessing assumed: preset {preset.name}, {preset.normalization}'s mean and std"
-
-
-def open_clip_request(spec: str, rest: str, checkpoint: Path | None) -> Request:
-    """Splits ``ARCH[/TAG][@ACTIVATION]``, ``hf-hub:OWNER/NAME`` or ``local-dir:FOLDER``.
-
-    >>> open_clip_request("", "ViT-B-16/openai@gelu", None).activation
-    'gelu'
-    >>> open_clip_request("", "hf-hub:laion/model", None).architecture
-    'hf-hub:laion/model'
-    """
-    if rest.startswith(("hf-hub:", "local-dir:")):
-        return Request(spec, rest, checkpoint=checkpoint)
-    named, _, activation = rest.partition("@")
-    if activation not in ("", "gelu", "quickgelu"):
-        raise UsageError(f"unknown activation {activation!r} in {spec!r}; gelu or quickgelu")
-    architecture, _, tag = named.partition("/")
-    return Request(spec, architecture, tag or None, activation or None, checkpoint)
-
-
-def timm_request(spec: str, rest: str, checkpoint: Path | None) -> from_timm.Request:
-    """Splits ``NAME[.TAG][@gelu|@SIZE]``, ``hf-hub:OWNER/NAME`` or ``local-dir:FOLDER``.
-
-    >>> timm_request("", "resnet50.a1_in1k@288", None).size
-    288
-    """
-    if rest.startswith(("hf-hub:", "local-dir:")):
-        return from_timm.Request(spec, rest, checkpoint=checkpoint)
-    name, _, option = rest.partition("@")
-    if option not in ("", "gelu") and not option.isdigit():
-        raise UsageError(
-            f"cannot understand @{option} in {spec!r}; write @gelu or a size in pixels"
-        )
-    return from_timm.Request(
-        spec,
-        name,
-        activation="gelu" if option == "gelu" else None,
-        size=int(option) if option.isdigit() else None,
-        checkpoint=checkpoint,
-    )

@@ -1,13 +1,17 @@
-"""Writes ``catalog/names.tsv`` from the libraries: ``python -m tuiprobe.models.names``.
+"""Writes what the catalog takes from the libraries: ``python -m tuiprobe.models.names``.
 
-With ``--cache`` it writes the list that takes its place on this machine.
+These are the list of published models (``names.tsv``), and ImageNet's class names and prompt
+templates. With ``--cache`` it writes the list of models that takes the place of the shipped one on
+this machine.
 """
 
 from __future__ import annotations
 
 import posixpath
 import sys
+from pathlib import Path
 
+from tuiprobe.catalog import labels
 from tuiprobe.catalog.names import FILE, Published, cached_list
 
 COLUMNS = "loader\tarchitecture\ttag\tquickgelu\trepository\tfile\turl"
@@ -62,12 +66,40 @@ def generate() -> str:
     return "\n".join([versions, COLUMNS, *lines]) + "\n"
 
 
+def generate_imagenet() -> str:
+    """Returns the content of ``imagenet.tsv``: WordNet id, open_clip's name, WordNet's names."""
+    from open_clip import IMAGENET_CLASSNAMES
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo("imagenet-1k")
+    lines = (
+        f"{info.index_to_label_name(i)}\t{name}\t{info.index_to_description(i)}"
+        for i, name in enumerate(IMAGENET_CLASSNAMES)
+    )
+    return "\n".join(lines) + "\n"
+
+
+def generate_templates() -> str:
+    """Returns the content of ``imagenet_templates.txt``."""
+    from open_clip import OPENAI_IMAGENET_TEMPLATES
+
+    return "".join(template("{}") + "\n" for template in OPENAI_IMAGENET_TEMPLATES)
+
+
 def main(arguments: list[str]) -> None:
-    """Writes the list into the package, or with ``--cache`` into the user's cache."""
-    file = cached_list() if arguments == ["--cache"] else FILE
+    """Writes the files into the package, or with ``--cache`` the list into the user's cache."""
+    if arguments == ["--cache"]:
+        _write(cached_list(), generate())
+        return
+    _write(FILE, generate())
+    _write(labels.FILE, generate_imagenet())
+    _write(labels.TEMPLATES_FILE, generate_templates())
+
+
+def _write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".part")
-    partial.write_text(generate(), "utf-8")
+    partial.write_text(text, "utf-8")
     partial.replace(file)
 
 

@@ -43,6 +43,23 @@ class Request:
     preprocess_source: str | None = None
 
 
+def parse(spec: str, rest: str, checkpoint: Path | None) -> Request:
+    """Splits ``ARCH[/TAG][@ACTIVATION]``, ``hf-hub:OWNER/NAME`` or ``local-dir:FOLDER``.
+
+    >>> parse("", "ViT-B-16/openai@gelu", None).activation
+    'gelu'
+    >>> parse("", "hf-hub:laion/model", None).architecture
+    'hf-hub:laion/model'
+    """
+    if rest.startswith(("hf-hub:", "local-dir:")):
+        return Request(spec, rest, checkpoint=checkpoint)
+    named, _, activation = rest.partition("@")
+    if activation not in ("", "gelu", "quickgelu"):
+        raise UsageError(f"unknown activation {activation!r} in {spec!r}; gelu or quickgelu")
+    architecture, _, tag = named.partition("/")
+    return Request(spec, architecture, tag or None, activation or None, checkpoint)
+
+
 @dataclass(frozen=True)
 class Source:
     """What was found.

@@ -11,9 +11,9 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
+from tuiprobe.catalog.labels import imagenet_labels, imagenet_wnids
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
-from tuiprobe.models.labels import imagenet_labels, imagenet_wnids
 from tuiprobe.models.preflight import Check
 
 if TYPE_CHECKING:

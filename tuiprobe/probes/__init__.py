@@ -1,1 +1,101 @@
-"""Probes: arrays in, results out; no files, no model, no screen."""
+"""Probes: one folder each. Built-in ones and those of other packages are found the same way.
+
+A package adds a probe by an entry point of the group `tuiprobe.probes`: its name is the probe's id,
+its object the class. Nothing is imported before a run is answered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from tuiprobe import plugins
+from tuiprobe.plugins import PluginError, in_words
+
+if TYPE_CHECKING:
+    from tuiprobe.probes.protocol import Probe
+
+GROUP = "tuiprobe.probes"
+
+BUILT_IN = {
+    "preflight": "tuiprobe.probes.preflight.probe:PreflightChecks",
+    "outliers": "tuiprobe.probes.outliers.probe:OutlierFeatures",
+    "population": "tuiprobe.probes.population.probe:PopulationOfModels",
+    "robustness": "tuiprobe.probes.robustness.probe:AccuracyUnderShift",
+    "directions": "tuiprobe.probes.directions.probe:PrivilegedDirections",
+    "ablation": "tuiprobe.probes.ablation.probe:ChannelAblation",
+    "concepts": "tuiprobe.probes.concepts.probe:UniqueConcepts",
+}
+"""Where each built-in probe is, in the order in which a report tells them."""
+
+PROBES = plugins.Registry(GROUP, "probe", type, BUILT_IN)
+"""Every probe by its id."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Every probe that is installed.
+
+    Attributes:
+        probes: In the order of a report: built-in ones, then those of other packages by name.
+        faults: What is wrong with probes of other packages, a sentence each; they are left out.
+    """
+
+    probes: tuple[Probe[Any, Any], ...]
+    faults: tuple[str, ...]
+
+    def in_order(self) -> list[Probe[Any, Any]]:
+        """Returns the probes so that each comes after those it asks for."""
+        return _ordered(list(self.probes))[0]
+
+
+@cache
+def registry() -> Registry:
+    """Returns every probe that is installed, each imported once."""
+    found = {name: _made(name, PROBES.builtin(name)) for name in PROBES.builtin_names}
+    faults = list(PROBES.warnings(PROBES.builtin_names))
+    for one in PROBES.foreign():
+        if one.name in found:
+            faults.append(f"the probe {one.name!r} of {one.package} is left out: it is there twice")
+            continue
+        try:
+            found[one.name] = _made(one.name, PROBES.load(one))
+        except PluginError as error:
+            faults.append(f"{error}; it is left out")
+        except Exception as error:  # whatever a stranger's class does when it is made
+            said = in_words(error)
+            faults.append(f"the probe {one.name!r} of {one.package} is left out: {said}")
+    ordered, stuck = _ordered(list(found.values()))
+    faults += [f"the probe {one.id!r} is left out: {why}" for one, why in stuck]
+    kept = tuple(one for one in found.values() if one in ordered)
+    return Registry(kept, tuple(faults))
+
+
+def _made(name: str, kind: Any) -> Probe[Any, Any]:
+    probe: Probe[Any, Any] = kind()
+    if probe.id != name:
+        raise ValueError(f"it calls itself {probe.id!r}")
+    return probe
+
+
+def _ordered(
+    probes: list[Probe[Any, Any]],
+) -> tuple[list[Probe[Any, Any]], list[tuple[Probe[Any, Any], str]]]:
+    """The probes so that each comes after those it asks for, and those that cannot."""
+    waiting = list(probes)
+    ordered: list[Probe[Any, Any]] = []
+    while True:
+        done = {one.id for one in ordered}
+        ready = [one for one in waiting if set(one.after) <= done]
+        if not ready:
+            break
+        ordered += ready
+        waiting = [one for one in waiting if one not in ready]
+    known = {one.id for one in probes}
+    return ordered, [
+        (one, f"it asks for {lost[0]!r}, which is not installed")
+        if (lost := sorted(set(one.after) - known))
+        else (one, "it and another one wait for each other")
+        for one in waiting
+    ]

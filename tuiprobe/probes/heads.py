@@ -25,12 +25,14 @@ class SetFeatures:
         answers: int64 [K], the class that each row of the head answers for, -1 for rows that may
             not answer: ImageNet-A and -R leave most rows out, ObjectNet has several rows a class.
             None where row and class are the same.
+        unmatched: why no row answers for the classes of a labelled set; its labels are None then.
     """
 
     name: str
     features: Float32
     labels: Int64 | None = None
     answers: Int64 | None = None
+    unmatched: str = ""
 
 
 def usable_images(one: SetFeatures) -> SetFeatures:
@@ -64,7 +66,7 @@ def answers_of(one: SetFeatures, rows: int) -> Int64:
         DataError: no labels; a class list of another length; a label that no row answers for.
     """
     if one.labels is None:
-        raise DataError(f"{one.name} has no labels")
+        raise DataError(one.unmatched or f"{one.name} has no labels")
     answers = np.arange(rows) if one.answers is None else np.asarray(one.answers)
     if answers.shape != (rows,):
         raise DataError(f"the class list of {one.name} is for {answers.size} rows, not {rows}")

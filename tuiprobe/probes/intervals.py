@@ -11,6 +11,7 @@ from scipy import stats
 
 from tuiprobe.probes.inputs import Float64, Int64
 from tuiprobe.results import Estimate, Figure, NotRun
+from tuiprobe.results.base import NORMAL_95
 
 LEVEL = 0.95
 RESAMPLES = 2000
@@ -48,7 +49,7 @@ def bootstrap_mean(values: npt.ArrayLike, seed: int = 0) -> Figure:
         return Estimate(value=mean, low=mean, high=mean, n=n, method=method)
     z = (kept - mean) / sd
     skew, excess = float((z**3).mean()), float((z**4).mean()) - 3
-    tail = stats.norm.ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    tail = np.array([-NORMAL_95, NORMAL_95])
     a = skew / (6 * np.sqrt(n))
     shifted = a + (a + tail) / np.maximum(1 - a * (a + tail), 0.1)
     if n <= SIMULATE_BELOW:
@@ -174,7 +175,7 @@ def wilson_bounds(hits: npt.ArrayLike, n: int) -> tuple[Float64, Float64]:
     [0.0, 0.901, 0.099, 1.0]
     """
     p = np.asarray(hits, dtype=np.float64) / n
-    z2 = float(stats.norm.ppf((1 + LEVEL) / 2)) ** 2
+    z2 = NORMAL_95**2
     middle = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = np.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
     low, high = np.maximum(middle - half, 0), np.minimum(middle + half, 1)
@@ -201,8 +202,7 @@ def paired_difference(gained: int, lost: int, n: int) -> Estimate:
     """
     value = (gained - lost) / n
     up, down = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
-    z = float(stats.norm.ppf((1 + LEVEL) / 2))
-    half = z * float(np.sqrt(max(0.0, up + down - (up - down) ** 2) / (n + 2)))
+    half = NORMAL_95 * float(np.sqrt(max(0.0, up + down - (up - down) ** 2) / (n + 2)))
     low, high = max(-1.0, up - down - half), min(1.0, up - down + half)
     return Estimate(
         value=value, low=min(low, value), high=max(high, value), n=n, method="paired, Bonett-Price"

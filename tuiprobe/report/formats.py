@@ -11,6 +11,7 @@ from tuiprobe.errors import UsageError
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.results.report import Report
+from tuiprobe.results.section import Chart
 from tuiprobe.run.directory import RunDir
 
 Files = dict[str, str]
@@ -56,10 +57,14 @@ def _tex(report: Report, run: RunDir | None) -> Files:
 
 
 def _svg(report: Report, run: RunDir | None) -> Files:
-    from tuiprobe.report.charts import charts
     from tuiprobe.report.svg import svg
 
-    return {f"figures/{chart.name}.svg": svg(chart) for chart in charts(report)}
+    return {
+        f"figures/{one.id}.svg": svg(one)
+        for part in report.parts
+        for one in (part.section.content if part.section is not None else ())
+        if isinstance(one, Chart) and any(series.x for series in one.series)
+    }
 
 
 FORMATS: Final = {

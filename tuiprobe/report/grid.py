@@ -1,18 +1,14 @@
 """The paper's tables: a row a backbone, a column a training, one table a figure; and the gaps."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tuiprobe.catalog.presets import Preset, presets
-from tuiprobe.probes.outliers.result import Outliers
-from tuiprobe.report.text import escaped, figure, table
-from tuiprobe.results import Figure, NotRun, given
-from tuiprobe.results.report import Report
+from tuiprobe.report.numbers import figure
+from tuiprobe.report.text import escaped, table
+from tuiprobe.results import Figure, NotRun, Report, given
+from tuiprobe.results.report import ABSENT
 
-PRUNED = 0.8
-"""The part of the directions that the paper prunes without harm."""
-
-_NONE = NotRun(reason="not in the report")
 _BLANK = "-"
 
 
@@ -34,8 +30,8 @@ def paper_tables(reports: Mapping[str, Report], gaps: tuple[Gap, ...]) -> str:
     lines = ["# The paper's tables", ""]
     if reports:
         lines += [_subject(reports), ""]
-        for title, read in TABLES.items():
-            lines += _one_table(title, {name: read(one) for name, one in reports.items()})
+        for title, ids in TABLES.items():
+            lines += _one_table(title, {name: _read(one, ids) for name, one in reports.items()})
     lines += _gaps(reports, gaps)
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -47,9 +43,9 @@ def _subject(reports: Mapping[str, Report]) -> str:
     }
     seen = "; or ".join(escaped(one) for one in sorted(images))
     return (
-        f"Images: {seen}. Brackets are 95 % intervals. Kurtosis and concepts compare only within "
-        "one kind of representation: zero-shot is projected, finetuned and supervised ViTs are "
-        "token, supervised ResNets pooled."
+        f"Images: {seen}. Parentheses are 95 % intervals. Kurtosis and concepts compare only "
+        "within one kind of representation: zero-shot is projected, finetuned and supervised "
+        "ViTs are token, supervised ResNets pooled."
     )
 
 
@@ -92,7 +88,7 @@ def _in_order(names: list[str], wanted: set[str]) -> list[str]:
 
 
 def _cell(one: Figure | None) -> str:
-    return _BLANK if one is None else figure(one)
+    return _BLANK if one is None else escaped(figure(one))
 
 
 def _gaps(reports: Mapping[str, Report], gaps: tuple[Gap, ...]) -> list[str]:
@@ -100,10 +96,10 @@ def _gaps(reports: Mapping[str, Report], gaps: tuple[Gap, ...]) -> list[str]:
     for name, report in reports.items():
         if report.model.weights.kind == "untrained":
             lines.append(f"- {escaped(name)}: UNTRAINED, its figures describe a random network")
-        if report.title.startswith("PARTIAL"):
+        if report.partial:
             lines.append(f"- {escaped(name)}: PARTIAL, not all images were measured")
-        for title, read in TABLES.items():
-            one = read(report)
+        for title, ids in TABLES.items():
+            one = _read(report, ids)
             if not given(one):
                 lines.append(
                     f"- {escaped(name)}: no {title[0].lower()}{title[1:]}: "
@@ -113,63 +109,25 @@ def _gaps(reports: Mapping[str, Report], gaps: tuple[Gap, ...]) -> list[str]:
 
 
 def _reason(report: Report, one: NotRun) -> str:
-    if one is not _NONE:
+    if one is not ABSENT:
         return one.reason
-    return "; ".join(f"{part.part}: {part.reason}" for part in report.not_run) or one.reason
+    why = (f"{part.title}: {part.not_run}" for part in report.parts if part.not_run is not None)
+    return "; ".join(why) or one.reason
 
 
-def _final(report: Report) -> Outliers:
-    return next(o for o in report.outliers if o.final and o.data == report.data[0].name)
-
-
-def _accuracy(report: Report) -> Figure:
-    return report.robustness.accuracies[0].top1 if report.robustness else _NONE
-
-
-def _shifts(report: Report) -> Figure:
-    return report.robustness.mean_shift if report.robustness else _NONE
-
-
-def _effective(report: Report) -> Figure:
-    if report.robustness is None:
-        return _NONE
-    if isinstance(report.robustness.effective, NotRun):
-        return report.robustness.effective
-    headlines = report.robustness.headlines()
-    return headlines[0].value if headlines else _NONE
-
-
-def _pruned(report: Report) -> Figure:
-    if report.directions is None:
-        return _NONE
-    points = [
-        point
-        for basis in report.directions.bases
-        if not basis.centred
-        for curve in basis.curves
-        if curve.order == "importance" and curve.data == report.data[0].name
-        for point in curve.points
-    ]
-    near = min(points, key=lambda point: abs(point.fraction - PRUNED), default=None)
-    return _NONE if near is None or abs(near.fraction - PRUNED) > 0.02 else near.accuracy
-
-
-def _unique(report: Report) -> Figure:
-    return report.concepts.families[0].unique if report.concepts else _NONE
-
-
-def _excess(report: Report) -> Figure:
-    return report.concepts.excess if report.concepts else _NONE
-
-
-TABLES: dict[str, Callable[[Report], Figure]] = {
-    "Accuracy in distribution": _accuracy,
-    "Mean accuracy under shift": _shifts,
-    "Effective robustness": _effective,
-    "Activation kurtosis": lambda report: _final(report).kurtosis,
-    "Persistence": lambda report: _final(report).persistence.value,
-    "Accuracy in distribution with 80 % of the directions pruned": _pruned,
-    "Unique concepts": _unique,
-    "Unique concepts over random directions": _excess,
+TABLES: dict[str, tuple[str, ...]] = {
+    "Accuracy in distribution": ("top1",),
+    "Mean accuracy under shift": ("mean_shift",),
+    "Effective robustness": ("value", "effective"),
+    "Activation kurtosis": ("kurtosis",),
+    "Persistence": ("persistence.value",),
+    "Accuracy in distribution with 80 % of the directions pruned": ("pruned_80",),
+    "Unique concepts": ("unique",),
+    "Unique concepts over random directions": ("excess",),
 }
-"""Title of each table, and where its figure is."""
+"""Ids of the figure of each table; the first that a report has counts."""
+
+
+def _read(report: Report, ids: tuple[str, ...]) -> Figure:
+    found = [report.figure(id) for id in ids]
+    return next((one for one in found if given(one)), found[-1])

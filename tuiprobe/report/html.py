@@ -1,46 +1,47 @@
-"""report.html: report.md with figures and pictures, in one file that loads nothing.
+"""report.html: the whole report with figures and pictures, in one file that loads nothing.
 
-The text is that of report.md, parsed without raw HTML, links or images, so that a foreign string
-can be nothing but text; figures are built as element trees. A content security policy forbids
-scripts and requests besides.
+The page is built as a tree of elements, so that a foreign string can be nothing but text. A content
+security policy forbids scripts and requests besides.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from xml.etree.ElementTree import Element, tostring
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
-
 from tuiprobe.plaintext import plain
-from tuiprobe.probes.concepts.result import Concepts, DirectionConcepts
-from tuiprobe.probes.outliers.result import ChannelImages
-from tuiprobe.report.chart import Chart
-from tuiprobe.report.charts import charts
+from tuiprobe.report.common import computed_rows, data_rows, nonfinite_rest, subject_rows
 from tuiprobe.report.elements import element, inside
-from tuiprobe.report.markdown import markdown
-from tuiprobe.report.svg import COLOURS, figure
-from tuiprobe.report.text import number
-from tuiprobe.results.images import TopImage
-from tuiprobe.results.report import Report
+from tuiprobe.report.numbers import number
+from tuiprobe.report.svg import COLOURS
+from tuiprobe.report.svg import figure as drawing
+from tuiprobe.report.text import said
+from tuiprobe.results import DataSet, Report, TopImage
+from tuiprobe.results.section import (
+    Chart,
+    Code,
+    Content,
+    Heading,
+    Points,
+    Prose,
+    Section,
+    Strip,
+    Strong,
+    Table,
+    Text,
+    Value,
+)
 
 Pictures = Mapping[tuple[str, int], bytes]
 """JPEG files by set and sample id."""
 
-SHOWN_CHANNELS = 4
 SHOWN_IMAGES = 8
+LISTED_IMAGES = 20
+LISTED_ROWS = 200
+"""Rows of a table that a page shows; files hold all."""
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_SECTIONS = {
-    "shares": "Leading channels",
-    "layers": "Layers",
-    "importance": "Privileged directions",
-    "pruning": "Privileged directions",
-    "concepts": "Concepts",
-    "robustness": "Accuracy",
-}
 _STYLE = """
 :root { color-scheme: light dark; --page: #fdfdfc; --text: #1b2530; --soft: #5d6b78;
   --rule: #dde2e7; --head: #f1f3f5; --warn: #fff4df; --link: #1f6fb2; }
@@ -59,6 +60,8 @@ table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabu
 th, td { text-align: left; vertical-align: top; padding: .28rem .8rem .28rem .4rem;
   border-bottom: 1px solid var(--rule); }
 th { background: var(--head); }
+h3 { font-size: 1rem; margin-top: 1.6rem; overflow-wrap: anywhere; }
+.headline { font-size: 1.05rem; }
 figure { margin: 1.2rem 0; }
 figure svg { width: 100%; max-width: 50rem; height: auto; display: block; }
 .pictures { display: flex; flex-wrap: wrap; gap: .6rem; }
@@ -72,158 +75,213 @@ nav a { color: var(--link); margin-right: 1rem; }
 
 
 def html(report: Report, pictures: Pictures | None = None) -> str:
-    """The whole report as one HTML file.
+    """Returns the whole report as one HTML file.
 
     Args:
         report: What was found.
-        pictures: Small JPEG files to show beside the leading channels; what is no JPEG is left out.
+        pictures: Small JPEG files to show; what is no JPEG is left out.
     """
-    drawn = charts(report)
-    sections = _sections(markdown(report))
-    body = element("body")
-    for title, content in sections:
-        body.append(content)
-        for chart_name, prefix in _SECTIONS.items():
-            if title.startswith(prefix):
-                _add_figures(content, [one for one in drawn if _kind(one) == chart_name])
-        if title.startswith("Images at the ends"):
-            _add_pictures(content, report, pictures or {})
-        if title.startswith("Concepts on") and report.concepts is not None:
-            _add_concept_pictures(content, report.concepts, pictures or {})
-    _add_navigation(body, [title for title, _ in sections[1:]])
-    return "<!DOCTYPE html>\n" + tostring(_page(report, body), encoding="unicode", method="html")
-
-
-def _kind(chart: Chart) -> str:
-    return chart.name.partition("_")[0]
-
-
-def _page(report: Report, body: Element) -> Element:
     page = element("html", lang="en")
     head = inside(page, "head")
     inside(head, "meta", charset="utf-8")
     inside(head, "meta", http_equiv="Content-Security-Policy", content=_POLICY)
     inside(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
     inside(head, "title", report.title)
-    style = inside(head, "style")
-    style.text = _STYLE + COLOURS
-    page.append(body)
-    return page
+    inside(head, "style").text = _STYLE + COLOURS
+    body = inside(page, "body")
+    inside(body, "h1", report.title)
+    navigation = inside(body, "nav")
+    _Page(body, navigation, pictures or {}).write(report)
+    return "<!DOCTYPE html>\n" + tostring(page, encoding="unicode", method="html")
 
 
-def _add_navigation(body: Element, titles: list[str]) -> None:
-    navigation = element("nav")
-    for i, title in enumerate(titles, start=1):
-        inside(navigation, "a", title, href=f"#s{i}").tail = " "
-    body.insert(1, navigation)
+class _Page:
+    """The body of the page while it is written."""
+
+    def __init__(self, body: Element, navigation: Element, pictures: Pictures) -> None:
+        self._body, self._navigation, self._pictures = body, navigation, pictures
+        self._count = 0
+
+    def write(self, report: Report) -> None:
+        """Writes everything, in order."""
+        if report.warnings:
+            warnings = inside(inside(self._body, "blockquote"), "ul")
+            for warning in report.warnings:
+                inside(warnings, "li", f"Warning: {warning}")
+        self._in_short(report)
+        self._subject(report)
+        for part in report.parts:
+            if part.section is not None:
+                self._told(part.section)
+        self._not_run(report)
+        self._computed(report)
+
+    def _section(self, title: str) -> Element:
+        self._count += 1
+        name = f"s{self._count}"
+        section = inside(self._body, "section", id=name)
+        inside(section, "h2", title)
+        inside(self._navigation, "a", title, href=f"#{name}").tail = " "
+        return section
+
+    def _in_short(self, report: Report) -> None:
+        section = self._section("In short")
+        if report.model.weights.kind == "untrained":
+            inside(
+                inside(section, "p"), "strong", "The weights are random."
+            ).tail = " Nothing here describes a trained model."
+        points = inside(section, "ul")
+        for part in report.parts:
+            if part.section is not None and part.section.headline:
+                _text(inside(points, "li"), part.section.headline)
+
+    def _subject(self, report: Report) -> None:
+        section = self._section("What was probed")
+        _rows(section, (), ((name, *text) for name, text in _joined(subject_rows(report))))
+        header, rows = data_rows(report)
+        _rows(section, tuple((name,) for name in header), rows)
+        for one in report.data:
+            _lost(section, one)
+
+    def _told(self, told: Section) -> None:
+        section = self._section(told.title)
+        if told.headline:
+            _text(inside(section, "p", class_="headline"), told.headline)
+        folded: Element | None = None
+        for one in told.content:
+            place = section
+            if isinstance(one, Chart) and one.folded:
+                if folded is None:
+                    folded = inside(section, "details")
+                    inside(folded, "summary", "More charts")
+                place = folded
+            self._add(place, one)
+
+    def _add(self, place: Element, one: Content) -> None:
+        if isinstance(one, Heading):
+            _text(inside(place, "h3"), one.text)
+        elif isinstance(one, Prose):
+            _text(inside(place, "p"), one.text)
+        elif isinstance(one, Points):
+            points = inside(place, "ul")
+            for item in one.items:
+                _text(inside(points, "li"), item)
+        elif isinstance(one, Table):
+            _table(place, one)
+        elif isinstance(one, Chart):
+            if any(series.x for series in one.series):
+                inside(place, "figure").append(drawing(one))
+        elif isinstance(one, Strip) and not one.folded:
+            self._strip(place, one)
+
+    def _strip(self, place: Element, one: Strip) -> None:
+        for end in one.ends:
+            shown = [
+                image
+                for image in end.images[:SHOWN_IMAGES]
+                if _is_jpeg(self._pictures.get((one.data, image.sample_id)))
+            ]
+            if not shown:
+                continue
+            _text(inside(place, "p"), (*one.title, f", {end.label}:"))
+            row = inside(place, "div", class_="pictures")
+            for image in shown:
+                _picture(row, image, self._pictures[one.data, image.sample_id])
+
+    def _not_run(self, report: Report) -> None:
+        missing = [one for one in report.parts if one.not_run is not None]
+        if missing:
+            points = inside(self._section("Not run"), "ul")
+            for one in missing:
+                inside(points, "li", f"{one.title}: {report.why_not(one.probe)}")
+
+    def _computed(self, report: Report) -> None:
+        section = self._section("How it was computed")
+        inside(
+            section, "p",
+            "All intervals are 95 %. Full precision, n and method of every figure are in "
+            "results.json and tables/.",
+        )  # fmt: skip
+        _rows(section, (), ((name, *text) for name, text in _joined(computed_rows(report))))
 
 
-# From Markdown to elements.
+def _joined(rows: Iterable[tuple[str, Text]]) -> Iterable[tuple[str, tuple[Text]]]:
+    return ((name, (text,)) for name, text in rows)
 
 
-def _sections(text: str) -> list[tuple[str, Element]]:
-    """The sections under each heading of level 1 and 2, with their titles."""
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    parser.disable(["link", "image", "autolink", "html_inline", "html_block", "reference"])
-    found: list[tuple[str, Element]] = []
-    stack: list[Element] = []
-    tokens = parser.parse(text)
-    for i, token in enumerate(tokens):
-        if token.type == "heading_open" and token.tag in ("h1", "h2"):
-            section = element("section", id=f"s{len(found)}")
-            found.append((_text(tokens[i + 1]), section))
-            stack = [section]
-        if stack:
-            _place(stack, token)
-    return found
-
-
-def _text(token: Token) -> str:
-    return "".join(child.content for child in token.children or ())
-
-
-def _place(stack: list[Element], token: Token) -> None:
-    """Puts one token into the innermost open element; unknown kinds become text."""
-    if token.hidden:
-        return
-    if token.type == "inline":
-        for child in token.children or ():
-            _place(stack, child)
-    elif token.nesting == 1:
-        parent = stack[-1]
-        if token.tag == "table":
-            parent = inside(parent, "div", class_="table")
-        stack.append(inside(parent, token.tag))
-    elif token.nesting == -1:
-        stack.pop()
-    elif token.type == "code_inline":
-        inside(stack[-1], "code", token.content)
-    else:
-        _append(stack[-1], "\n" if token.type in ("softbreak", "hardbreak") else token.content)
+def _text(place: Element, text: Text) -> None:
+    """Appends the pieces of one line."""
+    for piece in text:
+        if isinstance(piece, Code):
+            inside(place, "code", piece.code)
+        elif isinstance(piece, Strong):
+            inside(place, "strong", piece.strong)
+        else:
+            _append(place, said(piece))
 
 
 def _append(parent: Element, text: str) -> None:
-    """Appends text after what ``parent`` holds already."""
-    clean = text if text == "\n" else plain(text)
+    """Appends text after what `parent` holds already."""
+    clean = plain(text)
     if len(parent):
         parent[-1].tail = (parent[-1].tail or "") + clean
     else:
         parent.text = (parent.text or "") + clean
 
 
-# Figures and pictures.
+def _rows(place: Element, header: tuple[Text, ...], rows: Iterable[Iterable[Value | Text]]) -> None:
+    table = inside(inside(place, "div", class_="table"), "table")
+    if header:
+        heads = inside(inside(table, "thead"), "tr")
+        for title in header:
+            _text(inside(heads, "th"), title)
+    body = inside(table, "tbody")
+    for row in rows:
+        cells = inside(body, "tr")
+        for cell in row:
+            _text(inside(cells, "td"), cell if isinstance(cell, tuple) else (cell,))
 
 
-def _add_figures(section: Element, drawn: list[Chart]) -> None:
-    """The first of each basis in sight, the others folded away."""
-    folded = [one for one in drawn if one.name.startswith("pruning_") and one.name[-2:] != "_0"]
-    for one in drawn:
-        if one not in folded:
-            inside(section, "figure").append(figure(one))
-    if folded:
-        details = inside(section, "details")
-        inside(details, "summary", f"{len(folded)} more pruning curves, one a data set")
-        for one in folded:
-            inside(details, "figure").append(figure(one))
-
-
-def _add_concept_pictures(section: Element, found: Concepts, pictures: Pictures) -> None:
-    """The images at both ends of the leading directions, with what these tell best."""
-    for one in found.top[:SHOWN_CHANNELS]:
-        told = ", ".join(concept.name for concept in one.concepts[:3])
-        title = f"Direction {one.index} ({told})"
-        _add_ends(section, title, found.data, one, pictures)
-
-
-def _add_pictures(section: Element, report: Report, pictures: Pictures) -> None:
-    one = next((one for one in report.outliers if one.final), None)
-    if one is None or not pictures:
+def _table(place: Element, one: Table) -> None:
+    if not one.reading or not one.rows:
         return
-    for channel in one.top_images[:SHOWN_CHANNELS]:
-        _add_ends(section, f"Channel {channel.channel}", one.data, channel, pictures)
+    if one.folded:
+        place = inside(place, "details")
+        _text(inside(place, "summary"), one.title or (f"Table of {len(one.rows):,} rows",))
+    elif one.title:
+        _text(inside(place, "p"), one.title)
+    shown = one.rows[: min(LISTED_ROWS, len(one.rows) if one.shown is None else one.shown)]
+    _rows(place, tuple(column.title for column in one.columns), shown)
+    rest = len(one.rows) - len(shown)
+    if rest > 0:
+        inside(place, "p", f"and {rest:,} more in tables/{one.id + '.csv' if one.file else ''}")
 
 
-def _add_ends(
-    section: Element,
-    title: str,
-    data: str,
-    one: ChannelImages | DirectionConcepts,
-    pictures: Pictures,
-) -> None:
-    for end, images in (("largest", one.largest), ("smallest", one.smallest)):
-        shown = [i for i in images[:SHOWN_IMAGES] if _is_jpeg(pictures.get((data, i.sample_id)))]
-        if shown:
-            inside(section, "p", f"{title}, {end}:")
-            row = inside(section, "div", class_="pictures")
-            for image in shown:
-                _add_picture(row, image, pictures[data, image.sample_id])
+def _lost(place: Element, one: DataSet) -> None:
+    """Images that could not be used."""
+    if one.skipped:
+        _text(inside(place, "p"), ("Skipped images of ", Code(code=one.name), ":"))
+        points = inside(place, "ul")
+        for image in one.skipped[:LISTED_IMAGES]:
+            _text(inside(points, "li"), (Code(code=image.path), f": {image.reason}"))
+        if len(one.skipped) > LISTED_IMAGES:
+            rest = len(one.skipped) - LISTED_IMAGES
+            inside(points, "li", f"and {rest:,} more in results.json")
+    if one.nonfinite:
+        why = " with a representation that is not finite, left out of every figure of it:"
+        _text(inside(place, "p"), ("Images of ", Code(code=one.name), why))
+        points = inside(place, "ul")
+        for path in one.nonfinite_images[:LISTED_IMAGES]:
+            _text(inside(points, "li"), (Code(code=path),))
+        if (rest := nonfinite_rest(one, LISTED_IMAGES)) > 0:
+            inside(points, "li", f"and {rest:,} more")
 
 
 def _is_jpeg(content: bytes | None) -> bool:
     return content is not None and content.startswith(b"\xff\xd8\xff")
 
 
-def _add_picture(row: Element, image: TopImage, content: bytes) -> None:
+def _picture(row: Element, image: TopImage, content: bytes) -> None:
     box = inside(row, "div")
     name = image.path if image.path is not None else f"id {image.sample_id}"
     encoded = base64.b64encode(content).decode("ascii")

@@ -3,10 +3,9 @@ r"""report.tex: the headline figures as one LaTeX table, to \input into a paper.
 from __future__ import annotations
 
 from tuiprobe.plaintext import plain
-from tuiprobe.probes.outliers.result import Outliers
-from tuiprobe.report.text import number
-from tuiprobe.results import DataSet, Figure, NotRun, given
-from tuiprobe.results.report import Report
+from tuiprobe.report.numbers import number
+from tuiprobe.results import DataSet, Report, given
+from tuiprobe.results.section import NamedFigure
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%",
@@ -26,63 +25,47 @@ def tex(text: str) -> str:
 
 
 def latex(report: Report) -> str:
-    """One row a data set; needs no package but ``textcomp`` where the compiler is old."""
-    rows = [_row(one) for one in report.outliers if one.final]
+    """Returns a table of the headline figures: a row a figure, a column a set or place."""
+    figures = sorted(
+        (one for part in report.parts for one in part.figures if one.headline is not None),
+        key=lambda one: one.headline or 0,
+    )
+    columns = list(dict.fromkeys(one.data for one in figures))
+    by_place = {(one.name, one.data): one for one in figures}
+    names = list(dict.fromkeys(one.name for one in figures))
+    rows = [
+        " & ".join([tex(name), *(_figure(by_place.get((name, data))) for data in columns)]) + r" \\"
+        for name in names
+    ]
+    counts = [one.figure.n for one in figures if given(one.figure)]
+    n = f"; n up to {max(counts):,}" if counts else ""
     return "\n".join(
         [
-            f"% {_comment(report.title)}",
-            f"% tuiprobe {_comment(report.tuiprobe)}, run {_comment(report.key[:8])}; 95 % "
-            "intervals in brackets; full precision in results.json",
-            r"\begin{tabular}{lrrrrrl}",
+            f"% {plain(report.title)}",
+            f"% tuiprobe {plain(report.tuiprobe)}, run {plain(report.key[:8])}; 95 % intervals in "
+            f"parentheses{n}; full precision in results.json",
+            rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
             r"\hline",
-            r"data & $n$ & kurtosis & rotated & after centring & persistence & persistent "
-            r"channels \\",
+            " & ".join(["figure", *(tex(data) for data in columns)]) + r" \\",
             r"\hline",
             *rows,
             r"\hline",
             r"\end{tabular}",
-            f"% caption: {_caption(report)}",
-            *(f"% {_comment(_left_out(one))}" for one in report.data if one.nonfinite),
+            f"% caption: {tex(report.title)}. {report.model.weights.kind} weights, "
+            f"{report.model.width} {report.model.representation} channels.",
+            *(f"% {plain(_left_out(one))}" for one in report.data if one.nonfinite),
             "",
         ]
     )
 
 
-def _row(one: Outliers) -> str:
-    n = one.kurtosis.n if given(one.kurtosis) else 0
-    cells = [
-        tex(one.data),
-        str(n),
-        _figure(one.kurtosis),
-        f"${one.basis_reference:.2f}$",
-        _figure(one.centred_kurtosis),
-        _figure(one.persistence.value),
-        _persistent(one),
-    ]
-    return " & ".join(cells) + r" \\"
-
-
-def _figure(one: Figure) -> str:
-    if not given(one):
+def _figure(one: NamedFigure | None) -> str:
+    if one is None or not given(one.figure):
         return "--"
-    if one.low is None or one.high is None:
-        return f"${number(one.value)}$"
-    return f"${number(one.value)}$ [${number(one.low)}$, ${number(one.high)}$]"
-
-
-def _persistent(one: Outliers) -> str:
-    if isinstance(one.persistent, NotRun):
-        return "--"
-    return ", ".join(str(channel.channel) for channel in one.persistent.channels[:8]) or "none"
-
-
-def _caption(report: Report) -> str:
-    verdict = report.verdict
-    what = f"{tex(report.model.name)} ({report.model.weights.kind} weights)"
-    return (
-        f"{what}: outlier features {verdict.outcome} by rule {verdict.rule}, which is "
-        f"uncalibrated. Kurtosis over {report.model.width} {report.model.representation} channels."
-    )
+    found = one.figure
+    if found.low is None or found.high is None:
+        return f"${number(found.value)}$"
+    return f"${number(found.value)}$ (${number(found.low)}$ to ${number(found.high)}$)"
 
 
 def _left_out(one: DataSet) -> str:
@@ -90,8 +73,3 @@ def _left_out(one: DataSet) -> str:
         f"{one.name}: {one.nonfinite} of {one.measured} images are left out, because their "
         "representation is not finite"
     )
-
-
-def _comment(text: str) -> str:
-    """Foreign text behind a ``%``: one line, whatever it holds."""
-    return plain(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.results.pictures import pictured
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 
@@ -13,7 +14,7 @@ LARGEST = 64 * 1024
 
 
 def picture_file(run: RunDir, set_name: str, sample_id: int) -> Entry | None:
-    """Where a picture lies; None where the set's name would lead out of the run.
+    """Returns where a picture lies; None where the set's name would lead out of the run.
 
     >>> picture_file(RunDir("r"), "val", 3) is not None, picture_file(RunDir("r"), "../x", 3)
     (True, None)
@@ -27,21 +28,9 @@ def picture_file(run: RunDir, set_name: str, sample_id: int) -> Entry | None:
 
 
 def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:
-    """The pictures at the ends of leading channels and directions, by set and sample id."""
-    wanted = {
-        (one.data, image.sample_id)
-        for one in report.outliers
-        if one.final
-        for channel in one.top_images
-        for image in (*channel.largest, *channel.smallest)
-    }
-    if report.concepts is not None:
-        wanted |= {
-            (report.concepts.data, image.sample_id)
-            for one in report.concepts.top
-            for image in (*one.largest, *one.smallest)
-        }
-    found = {place: _read(picture_file(run, *place)) for place in sorted(wanted)}
+    """Returns the pictures that the sections show, by set and sample id."""
+    wanted = [(one.name, id) for one in report.data for id in sorted(pictured(report, one.name))]
+    found = {place: _read(picture_file(run, *place)) for place in wanted}
     return {place: content for place, content in found.items() if content is not None}
 
 

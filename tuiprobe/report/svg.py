@@ -11,8 +11,8 @@ from xml.etree.ElementTree import Element, tostring
 
 from tuiprobe.plaintext import plain
 from tuiprobe.report.axis import round_ticks, tick_text
-from tuiprobe.report.chart import Chart, Role, Series
 from tuiprobe.report.elements import element, inside
+from tuiprobe.results.section import Chart, Drawn, Series
 
 WIDTH, HEIGHT = 640, 320
 _LEFT, _TOP, _PLOT_WIDTH, _PLOT_HEIGHT = 58, 34, 400, 226
@@ -44,7 +44,7 @@ COLOURS = """
 .chart .line.reference, .chart .line.context { fill: none; }
 """
 
-_DASHES: dict[Role, str] = {
+_DASHES: dict[Drawn, str] = {
     "main": "none", "second": "7 3", "third": "2 3", "control": "1 3", "reference": "5 4",
     "context": "9 3 2 3",
 }  # fmt: skip
@@ -157,7 +157,7 @@ def _points(root: Element, one: Series, frame: _Frame) -> None:
                x=frame.x(one.x[0]) - 8, y=frame.y(one.y[0]) + 4, text_anchor="end")  # fmt: skip
 
 
-def _marker(root: Element, role: Role, x: float, y: float) -> None:
+def _marker(root: Element, role: Drawn, x: float, y: float) -> None:
     if role == "main":
         corners = f"{x:.2f},{y - 5:.2f} {x + 5:.2f},{y:.2f} {x:.2f},{y + 5:.2f} {x - 5:.2f},{y:.2f}"
         inside(root, "polygon", class_=role, points=corners)

@@ -1,114 +1,90 @@
-"""CSV tables: every figure of a report in plain rows."""
+"""CSV tables: every figure of a report, and every table of its sections, in plain rows."""
+
+from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterable, Iterator
 
-from pydantic import BaseModel
-
-from tuiprobe.probes.outliers.result import PersistentChannels
-from tuiprobe.report.cells import FIGURE, Row, cells
-from tuiprobe.report.tables_concepts import concept_tables
-from tuiprobe.report.tables_head import head_tables
 from tuiprobe.report.text import cell
-from tuiprobe.results import Estimate, Figure, NotRun
-from tuiprobe.results.report import Report
+from tuiprobe.results import Estimate, Figure, NotRun, Report, given
+from tuiprobe.results.section import Code, Strong, Table, Value
+
+Row = list[str | int | float | bool | None]
+FIGURE = ["value", "low", "high", "n", "method", "not_run_because"]
 
 
 def tables(report: Report) -> dict[str, str]:
-    """CSV text by table name; numbers in full precision, empty where there is none."""
+    """Returns CSV text by table name; numbers in full precision, empty where there is none."""
+    counts = ["data", "source", "images", "measured", "skipped", "nonfinite", "classes"]
     found = {
-        "figures": _csv(["data", "tap", "figure", *FIGURE], _figures(report)),
-        "channels": _csv(
-            ["data", "tap", "channel", "mean", "std", "figure", *FIGURE], _channels(report)
-        ),
-        "persistence_curve": _csv(
-            ["data", "tap", "fraction", "channels", "rows", "sampled"], _curve(report)
-        ),
-        "criteria": _csv(
-            ["data", "tap", "criterion", "source", "unit", "met", "channels", *FIGURE, "note"],
-            _criteria(report),
-        ),
-        "top_images": _csv(
-            ["data", "tap", "channel", "end", "rank", "sample_id", "path", "value", "position"],
-            _top_images(report),
-        ),
-        "data": _csv(
-            ["data", "source", "images", "measured", "skipped", "nonfinite", "classes"],
-            _data(report),
-        ),
+        "figures": _csv(["probe", "data", "place", "figure", "name", *FIGURE], _figures(report)),
+        "data": _csv(counts, _data(report)),
         "skipped": _csv(["data", "path", "reason"], _skipped(report)),
         "nonfinite": _csv(["data", "path"], _nonfinite(report)),
     }
-    for name, (header, rows) in {**head_tables(report), **concept_tables(report)}.items():
-        if filled := list(rows):
-            found[name] = _csv(header, filled)
+    for part in report.parts:
+        for one in part.section.content if part.section is not None else ():
+            if isinstance(one, Table) and one.file and one.rows:
+                name = one.id if one.id not in found else f"{part.probe}_{one.id}"
+                found[name] = _table(one)
     return found
 
 
 def _csv(header: list[str], rows: Iterable[Row]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
+    writer.writerow([cell(name) for name in header])
     for row in rows:
         writer.writerow([cell(one) if isinstance(one, str) else one for one in row])
     return file.getvalue()
 
 
-def named_figures(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Figure]]:
-    """Every figure held directly or in a nested model (not in lists), under a dotted name."""
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        if isinstance(value, Estimate | NotRun):
-            yield prefix + name, value
-        elif isinstance(value, BaseModel):
-            yield from named_figures(value, f"{prefix}{name}.")
+def figure_cells(figure: Figure) -> Row:
+    """Returns a figure under the columns :data:`FIGURE`; empty where there is none."""
+    if not given(figure):
+        return [None, None, None, None, None, figure.reason]
+    return [figure.value, figure.low, figure.high, figure.n, figure.method, None]
+
+
+def _table(one: Table) -> str:
+    """A row a figure where there are figures; several in one row are told apart by their column."""
+    places = [
+        i
+        for i in range(len(one.columns))
+        if any(isinstance(row[i], Estimate | NotRun) for row in one.rows)
+    ]
+    others = [i for i in range(len(one.columns)) if i not in places]
+    header = [one.columns[i].id for i in others]
+    if not places:
+        return _csv(header, ([_cell(row[i]) for i in others] for row in one.rows))
+    header += [*(["figure"] if len(places) > 1 else []), *FIGURE]
+    return _csv(header, _long(one, others, places))
+
+
+def _long(one: Table, others: list[int], places: list[int]) -> Iterator[Row]:
+    for row in one.rows:
+        about = [_cell(row[i]) for i in others]
+        for i in places:
+            figure = row[i]
+            if isinstance(figure, Estimate | NotRun):
+                name: Row = [one.columns[i].id] if len(places) > 1 else []
+                yield [*about, *name, *figure_cells(figure)]
+
+
+def _cell(value: Value) -> str | int | float | bool | None:
+    if isinstance(value, Code):
+        return value.code
+    if isinstance(value, Strong):
+        return value.strong
+    assert not isinstance(value, Estimate | NotRun)
+    return value
 
 
 def _figures(report: Report) -> Iterator[Row]:
-    for one in report.outliers:
-        for name, figure in named_figures(one):
-            yield [one.data, one.tap, name, *cells(figure)]
-
-
-def _channels(report: Report) -> Iterator[Row]:
-    for one in report.outliers:
-        for share in one.shares:
-            about: Row = [one.data, one.tap, share.channel, share.mean, share.std]
-            yield [*about, "share", *cells(share.share)]
-            yield [*about, "leading", *cells(share.leading)]
-        if isinstance(one.persistent, PersistentChannels):
-            for channel in one.persistent.channels:
-                about = [one.data, one.tap, channel.channel, channel.mean, None]
-                yield [*about, "outlier_fraction", *cells(channel.fraction)]
-
-
-def _curve(report: Report) -> Iterator[Row]:
-    for one in report.outliers:
-        if isinstance(one.persistent, PersistentChannels):
-            rest: Row = [one.persistent.rows, one.persistent.sampled]
-            for point in one.persistent.curve:
-                yield [one.data, one.tap, point.fraction, point.channels, *rest]
-
-
-def _criteria(report: Report) -> Iterator[Row]:
-    places = [(one.data, one.tap, c) for one in report.outliers for c in one.criteria]
-    first = report.data[0].name if report.data else ""
-    places += [(first, "all blocks", c) for c in report.cross_layer]
-    for data, tap, c in places:
-        channels = " ".join(str(channel) for channel in c.channels)
-        about: Row = [data, tap, c.name, c.source, c.unit, c.met, channels]
-        yield [*about, *cells(c.figure), c.note]
-
-
-def _top_images(report: Report) -> Iterator[Row]:
-    for one in report.outliers:
-        for channel in one.top_images:
-            ends = (("largest", channel.largest), ("smallest", channel.smallest))
-            for end, images in ends:
-                for rank, image in enumerate(images, start=1):
-                    where: Row = [one.data, one.tap, channel.channel, end, rank]
-                    yield [*where, image.sample_id, image.path, image.value, image.position]
+    for part in report.parts:
+        for one in part.figures:
+            yield [part.probe, one.data, one.place, one.id, one.name, *figure_cells(one.figure)]
 
 
 def _data(report: Report) -> Iterator[Row]:
@@ -124,7 +100,7 @@ def _skipped(report: Report) -> Iterator[Row]:
 
 
 def _nonfinite(report: Report) -> Iterator[Row]:
-    """The images that are listed; ``data`` has the full count."""
+    """The images that are listed; `data` has the full count."""
     for data in report.data:
         for path in data.nonfinite_images:
             yield [data.name, path]

@@ -1,40 +1,52 @@
-"""How numbers and foreign strings are put into a report."""
+"""How figures and foreign strings are put into a report."""
 
 import re
 
 from tuiprobe.plaintext import plain
-from tuiprobe.results import Figure, given
+from tuiprobe.report.numbers import figure, number
+from tuiprobe.results import Estimate, NotRun
+from tuiprobe.results.section import Code, Strong, Text, Value
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~&!$])")
 _LINK = re.compile(r"(?i):(?=//)|(?<=www)\.")
 _FORMULA = ("=", "+", "-", "@")
 
 
-def number(value: float) -> str:
-    """Four significant digits.
+def said(value: Value) -> str:
+    """Returns a cell of a table, or a piece of prose, as plain text.
 
-    >>> number(23.456), number(1024.0), number(0.00012345), number(38316896)
-    ('23.46', '1024', '0.0001234', '38,316,896')
+    >>> said(True), said(12_000), said(None), said(0.5)
+    ('yes', '12,000', '', '0.5')
     """
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
-    return f"{value:.4g}"
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return number(value)
+    if isinstance(value, Estimate | NotRun):
+        return figure(value)
+    if isinstance(value, Code):
+        return value.code
+    return value.strong if isinstance(value, Strong) else value
 
 
-def figure(one: Figure) -> str:
-    """Value and interval, or why there is none; safe to put into Markdown.
+def line(text: Text) -> str:
+    """Returns the pieces of one line as plain text, foreign characters made inert."""
+    return plain("".join(said(piece) for piece in text))
 
-    >>> from tuiprobe.results import Estimate, NotRun
-    >>> figure(Estimate(value=23.5, low=23.1, high=23.9, n=500, method="bootstrap"))
-    '23.5 [23.1, 23.9]'
-    >>> figure(NotRun(reason="one channel"))
-    'not run: one channel'
-    """
-    if not given(one):
-        return f"not run: {escaped(one.reason)}"
-    if one.low is None or one.high is None:
-        return number(one.value)
-    return f"{number(one.value)} [{number(one.low)}, {number(one.high)}]"
+
+def markdown_text(text: Text) -> str:
+    """Returns the pieces of one line as Markdown in which nothing foreign formats or links."""
+    return "".join(_markdown(piece) for piece in text)
+
+
+def _markdown(value: Value) -> str:
+    if isinstance(value, Code):
+        return code(value.code)
+    if isinstance(value, Strong):
+        return f"**{escaped(value.strong)}**"
+    return escaped(said(value))
 
 
 def escaped(text: str) -> str:

@@ -5,10 +5,9 @@ figure is an `Estimate` with n and a 95 % interval, or a `NotRun` with the reaso
 that stands for "unknown". No torch in this package.
 """
 
-from typing import TYPE_CHECKING, Any
-
 from tuiprobe.results.base import Estimate, Figure, Frozen, NotRun, given
 from tuiprobe.results.images import TopImage
+from tuiprobe.results.report import MAX_REPORT_BYTES, Part, ProbeResult, Report, Timings
 from tuiprobe.results.subject import (
     DataSet,
     Fingerprint,
@@ -27,22 +26,13 @@ __all__ = [
     "Frozen",
     "Model",
     "NotRun",
-    "NotRunPart",
+    "Part",
     "Preprocessing",
+    "ProbeResult",
     "Report",
     "Skipped",
     "Timings",
     "TopImage",
     "Weights",
     "given",
-    "title_for",
 ]
-
-if TYPE_CHECKING:
-    from tuiprobe.results.report import MAX_REPORT_BYTES, NotRunPart, Report, Timings, title_for
-
-
-def __getattr__(name: str) -> Any:
-    from tuiprobe.results import report
-
-    return getattr(report, name)

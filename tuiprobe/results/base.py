@@ -14,6 +14,8 @@ _Item = TypeVar("_Item")
 MOST_ITEMS = 2**20
 MOST_CHANNELS = 2**16
 LONGEST_TEXT = 2**16
+NORMAL_95 = 1.959963984540054
+"""The 97.5 % quantile of the normal distribution: half the width of a 95 % interval, in sigma."""
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """How many, or which one, from 0."""
@@ -71,11 +73,16 @@ class Estimate(Frozen):
 class NotRun(Frozen):
     """A figure that could not be given.
 
+    Attributes:
+        reason: why.
+        remedy: what would give it; empty where nothing would.
+
     >>> NotRun(reason="one channel only").reason
     'one channel only'
     """
 
     reason: str
+    remedy: str = ""
 
 
 Figure = Estimate | NotRun

@@ -1,28 +1,38 @@
 """The report: everything one run found, and what it was found on."""
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
 from tuiprobe.checksums import MEMBER, is_sealed, seal
-from tuiprobe.files import DamagedFileError, Entry, read_regular
+from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular
 from tuiprobe.plaintext import json_text
-from tuiprobe.probes.concepts.result import Concepts
-from tuiprobe.probes.directions.result import Directions
-from tuiprobe.probes.outliers.result import Criterion, Outliers, Verdict
-from tuiprobe.probes.population.result import Population
-from tuiprobe.probes.preflight.result import PreflightCheck
-from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.results.base import Frozen, Many, Real
+from tuiprobe.results.base import Figure, Frozen, Many, NotRun, Real
+from tuiprobe.results.section import Id, NamedFact, NamedFigure, NamedSet, Section
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
-SchemaVersion = Literal[1]
-SCHEMA_VERSION: Final = 1
-_WRITE_AGAIN: Final = "write it again with `tuiprobe reprobe`"
+SchemaVersion = Literal[2]
+SCHEMA_VERSION: Final = 2
 
 MAX_REPORT_BYTES: Final = 128 * 2**20
 """Several times the report of every layer of a large encoder on eight sets."""
+
+
+class ProbeResult(Frozen):
+    """What a probe computed; its class says which probe's part it is.
+
+    Attributes:
+        probe: id of the probe.
+    """
+
+    probe: ClassVar[str]
+
+
+ABSENT: Final = NotRun(reason="not in this report")
+"""What stands for a figure that a report does not name."""
+
+_Result = TypeVar("_Result", bound=ProbeResult)
 
 
 class Timings(Frozen):
@@ -41,11 +51,30 @@ class Timings(Frozen):
     images_per_second: Real | None = None
 
 
-class NotRunPart(Frozen):
-    """A part of the report that could not be run."""
+class Part(Frozen):
+    """What one probe found.
 
-    part: str
-    reason: str
+    Attributes:
+        probe: id of the probe.
+        title: of the probe, for people.
+        not_run: why there is no result; None where there is one.
+        remedy: what would make it run; empty where nothing would.
+        result: as plain data; `Report.part` gives it its type.
+        section: what it tells.
+        figures: by name.
+        facts: by name.
+        sets: by name.
+    """
+
+    probe: Id
+    title: str
+    not_run: str | None = None
+    remedy: str = ""
+    result: JsonValue = None
+    section: Section | None = None
+    figures: Many[NamedFigure] = ()
+    facts: Many[NamedFact] = ()
+    sets: Many[NamedSet] = ()
 
 
 class Report(Frozen):
@@ -53,27 +82,20 @@ class Report(Frozen):
 
     Attributes:
         schema_version: of this schema.
-        title: one line; says so where the network is untrained or the verdict withheld.
+        title: one line; says so where the network is untrained or ablated, or the run partial.
         tuiprobe: version of the program.
         key: of the run directory.
         spec: the run's specification, as plain data.
         model: the encoder.
         data: sets, the in-distribution one first.
+        partial: whether images are missing.
         fingerprint: software and hardware that numbers depend on.
-        verdict: by Rule v1, on the final representation of the first set.
-        outliers: figures, one entry a set and tap.
-        cross_layer: criteria that need all blocks at once (LLM.int8).
-        directions: privileged directions of the head; None where there is no head.
-        robustness: accuracies and effective robustness; None without labels or head.
-        concepts: concepts encoded by directions; None without a concept set.
-        population: the same architecture untrained, and other models filed in the atlas.
-        preflight: what was checked of encoder and labels before the first image.
+        parts: what each probe found, in the order in which they are read.
         probe_key: what the probes were answered with beyond `key`: head, names, templates, seed.
-        not_run: parts that could not be run, with the reason.
         warnings: for the reader.
         timings: see `without_timings`.
-        sha256: of the file without these 64 digits; None in files of earlier versions, and in
-            memory, where the file is verified when it is read.
+        sha256: of the file without these 64 digits; None in memory, where the file was verified
+            when it was read.
     """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
@@ -83,32 +105,68 @@ class Report(Frozen):
     spec: dict[str, JsonValue]
     model: Model
     data: Many[DataSet]
+    partial: bool = False
     fingerprint: Fingerprint
-    verdict: Verdict
-    outliers: Many[Outliers]
-    cross_layer: Many[Criterion] = ()
-    directions: Directions | None = None
-    robustness: Robustness | None = None
-    concepts: Concepts | None = None
-    population: Population | None = None
-    preflight: Many[PreflightCheck] = ()
+    parts: Many[Part] = ()
     probe_key: str = ""
-    not_run: Many[NotRunPart] = ()
     warnings: Many[str] = ()
     timings: Timings = Timings()
     sha256: str | None = None
 
+    def part_of(self, probe: str) -> Part | None:
+        """Returns what a probe found, as plain data; None where it is not in this report."""
+        return next((one for one in self.parts if one.probe == probe), None)
+
+    def part(self, kind: type[_Result]) -> _Result | None:
+        """Returns the result of a probe with its type; None where there is none.
+
+        Args:
+            kind: The probe's result type.
+
+        Raises:
+            DamagedFileError: The part is none of this version of the probe.
+        """
+        found = self.part_of(kind.probe)
+        if found is None or found.result is None:
+            return None
+        return _validated(kind, found.result)
+
+    def why_not(self, probe: str) -> str:
+        """Returns why a probe gave no result, with what would make it run."""
+        found = self.part_of(probe)
+        if found is None or found.not_run is None:
+            return "it is not in this report"
+        return f"{found.not_run}{f' ({found.remedy})' if found.remedy else ''}"
+
+    def figure(self, id: str, data: str | None = None) -> Figure:
+        """Returns the first figure of a name that is not of an inner layer.
+
+        Args:
+            id: Of the figure.
+            data: Of the set; None for the first that has it.
+        """
+        for part in self.parts:
+            for one in part.figures:
+                if one.id == id and not one.inner and data in (None, one.data):
+                    return one.figure
+        return ABSENT
+
+    def fact(self, id: str) -> str:
+        """Returns a finding by its name; empty where it is not in this report."""
+        facts = (one for part in self.parts for one in part.facts)
+        return next((one.value for one in facts if one.id == id), "")
+
     def without_timings(self) -> "Report":
-        """The same report with empty timings, for comparing two runs by `==`."""
+        """Returns the same report with empty timings, for comparing two runs by `==`."""
         return self.model_copy(update={"timings": Timings(), MEMBER: None})
 
     def to_json(self) -> str:
-        """Strict JSON (no NaN, no Infinity) with its checksum, ending in a newline."""
-        return seal(json_text(self.model_dump(mode="python", exclude={MEMBER})))
+        """Returns strict JSON (no NaN, no Infinity) with its checksum, ending in a newline."""
+        return seal(json_text(self.model_dump(mode="json", exclude={MEMBER})))
 
     @classmethod
     def read(cls, file: Path | Entry) -> "Report":
-        """Read a `results.json`.
+        """Reads a `results.json`.
 
         Raises:
             DamagedFileError: altered, not a report of this schema version, or no regular file.
@@ -120,7 +178,7 @@ class Report(Frozen):
 
     @classmethod
     def parse(cls, content: bytes, source: object) -> "Report":
-        """Read the content of a `results.json`, which may come from anywhere.
+        """Reads the content of a `results.json`, which may come from anywhere.
 
         Args:
             content: The file's bytes.
@@ -133,7 +191,19 @@ class Report(Frozen):
         try:
             return cls.model_validate_json(content).model_copy(update={MEMBER: None})
         except ValidationError as error:
-            raise no_report(source, error) from error
+            raise no_report(content, source, error) from error
+
+
+def _validated(kind: type[_Result], value: JsonValue) -> _Result:
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])[:200]
+        raise DamagedFileError(
+            f"the part {kind.probe} of results.json is none of this version of tuiprobe: {where}: "
+            f"{first['msg'][:200]}; run `tuiprobe reprobe` on its directory"
+        ) from error
 
 
 def refuse_altered(content: bytes, source: object) -> None:
@@ -145,25 +215,34 @@ def refuse_altered(content: bytes, source: object) -> None:
     try:
         is_sealed(content, source)
     except DamagedFileError as error:
-        raise DamagedFileError(f"{error}; {_WRITE_AGAIN}") from error
+        raise DamagedFileError(f"{error}; {_reprobe(source)}") from error
 
 
-def no_report(source: object, error: ValidationError) -> DamagedFileError:
-    """What is said of a file whose content is no report of this schema version."""
+def no_report(content: bytes, source: object, error: ValidationError) -> DamagedFileError:
+    """Returns what is said of a file whose content is no report of this schema version."""
+    version = _version(content)
+    if version is not None and version != SCHEMA_VERSION:
+        return DamagedFileError(
+            f"{source} is of schema {version}, and this version of tuiprobe reads schema "
+            f"{SCHEMA_VERSION}: {_reprobe(source)}"
+        )
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"])[:200] or "the file"
     return DamagedFileError(
         f"{source} is no report of this version of tuiprobe: {where}: {first['msg'][:200]}; "
-        f"{_WRITE_AGAIN}"
+        f"{_reprobe(source)}"
     )
 
 
-def title_for(model: Model, data: tuple[DataSet, ...], verdict: Verdict) -> str:
-    """The report's title: what was probed, on what, and what a reader must know first."""
-    sets = ", ".join(one.name for one in data) or "no images"
-    name = f"{model.name}, ABLATED ({'; '.join(model.ablated)})," if model.ablated else model.name
-    if model.weights.kind == "untrained":
-        return f"UNTRAINED network {name} on {sets}: random weights, no verdict"
-    if verdict.outcome == "withheld":
-        return f"{name} on {sets}: verdict withheld"
-    return f"{name} on {sets}: outlier features {verdict.outcome}"
+def _version(content: bytes) -> int | None:
+    try:
+        found = parse_json(content)
+    except ValueError:
+        return None
+    version = found.get("schema_version") if isinstance(found, dict) else None
+    return version if isinstance(version, int) and 0 < version < 1000 else None
+
+
+def _reprobe(source: object) -> str:
+    where = source.root if isinstance(source, Entry) else Path(str(source)).parent
+    return f"run `tuiprobe reprobe {where}` to write it again"

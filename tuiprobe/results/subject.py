@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tuiprobe.results.base import MOST_CHANNELS, Count, Frozen, Many, Real
 
@@ -33,7 +33,8 @@ class Preprocessing(Frozen):
         mean: subtracted from each of the three channels, in units of [0, 1].
         std: divides each of the three channels.
         interpolation: of the resize.
-        source: where these came from; says "assumed" where nothing vouches for them.
+        source: where these came from.
+        assumed: whether nothing vouches for them.
     """
 
     size: tuple[Count, Count]
@@ -41,6 +42,15 @@ class Preprocessing(Frozen):
     std: Annotated[tuple[Real, ...], Field(max_length=16)]
     interpolation: str
     source: str
+    assumed: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, value: object) -> object:
+        """Runs of earlier versions say in words whether preprocessing was assumed."""
+        if isinstance(value, dict) and "assumed" not in value:
+            return {**value, "assumed": "assumed" in str(value.get("source"))}
+        return value
 
 
 class Model(Frozen):

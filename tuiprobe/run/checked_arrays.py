@@ -57,8 +57,8 @@ class CheckedArrays:
     def __init__(self, file: Entry, arrays: Arrays) -> None:
         self._file, self._arrays = file, arrays
 
-    def take(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
-        """Returns an array.
+    def shaped(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
+        """Returns an array, whatever its values are.
 
         Args:
             name: Of the array.
@@ -66,7 +66,7 @@ class CheckedArrays:
             shape: Length along each axis; None for any.
 
         Raises:
-            DamagedFileError: It is missing, or of another type, shape or range.
+            DamagedFileError: It is missing, or of another type or shape.
         """
         array = self._arrays.get(name)
         if array is None:
@@ -78,6 +78,11 @@ class CheckedArrays:
         )
         if not fits:
             raise self.damaged(f"{name} of shape {array.shape} does not fit the rest")
+        return array
+
+    def take(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
+        """Returns an array whose finite values are in range; otherwise as :meth:`shaped`."""
+        array = self.shaped(name, kind, *shape)
         if array.dtype.kind == "f" and array.size and array.dtype.itemsize == 8:
             largest = np.abs(array, where=np.isfinite(array), out=np.zeros_like(array)).max()
             if largest > _LARGEST:

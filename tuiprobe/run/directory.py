@@ -20,9 +20,6 @@ from tuiprobe.checksums import is_sealed
 from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import DamagedFileError, Entry, pinned, reading, writing
 
-MAX_LIVE_BYTES = 8 * 2**20
-"""Several times the state of a rank that measures every layer of a large encoder."""
-MAX_LIVE_TENSOR_BYTES = 64 * 2**20
 _MOST_RANKS = 256
 _KEY = re.compile(r"[0-9a-f]{64}")
 _BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # the log is there before the engine that writes it

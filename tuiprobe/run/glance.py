@@ -3,67 +3,75 @@
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tuiprobe.files import Entry
-from tuiprobe.probes.outliers.result import Outcome
-from tuiprobe.results.base import LONGEST_TEXT, Count, Figure, Many
-from tuiprobe.results.report import MAX_REPORT_BYTES, SchemaVersion, no_report, refuse_altered
+from tuiprobe.results.base import LONGEST_TEXT, Count, Figure, Many, NotRun
+from tuiprobe.results.report import (
+    ABSENT,
+    MAX_REPORT_BYTES,
+    SchemaVersion,
+    no_report,
+    refuse_altered,
+)
 from tuiprobe.results.subject import Representation
 
 
-class _Part(BaseModel):
-    """A part of a report; what is not named here is skipped, not checked."""
+class _Piece(BaseModel):
+    """A piece of a report; what is not named here is skipped, not checked."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", allow_inf_nan=False, str_max_length=LONGEST_TEXT
     )
 
 
-class _Model(_Part):
+class _Model(_Piece):
     name: str
     representation: Representation
 
 
-class _Data(_Part):
+class _Data(_Piece):
     name: str
     measured: Count
 
 
-class _Verdict(_Part):
-    outcome: Outcome
+class _Named(_Piece):
+    id: str
+    figure: Figure
+    inner: bool
 
 
-class _Persistence(_Part):
-    value: Figure
+class _Fact(_Piece):
+    id: str
+    value: str
 
 
-class _Outliers(_Part):
-    final: bool
-    kurtosis: Figure
-    persistence: _Persistence
+class _Part(_Piece):
+    figures: Many[_Named]
+    facts: Many[_Fact]
 
 
-class _Accuracy(_Part):
-    top1: Figure
-
-
-class _Robustness(_Part):
-    accuracies: Many[_Accuracy]
-    mean_shift: Figure
-
-
-class Glance(_Part):
+class Glance(_Piece):
     """What a list of runs shows of a report; the fields are those of `Report`."""
 
     schema_version: SchemaVersion
     title: str
+    partial: bool
     model: _Model
     data: Many[_Data]
-    verdict: _Verdict
-    outliers: Many[_Outliers]
-    robustness: _Robustness | None = None
+    parts: Many[_Part]
+
+    def figure(self, id: str) -> Figure:
+        """Returns the first figure of a name that is not of an inner layer."""
+        figures = (one for part in self.parts for one in part.figures)
+        found = next((one.figure for one in figures if one.id == id and not one.inner), ABSENT)
+        return NotRun(reason="not measured") if found is ABSENT else found
+
+    def fact(self, id: str) -> str:
+        """Returns a finding by its name; empty where it is not in the report."""
+        facts = (one for part in self.parts for one in part.facts)
+        return next((one.value for one in facts if one.id == id), "")
 
 
 def read_glance(file: Entry) -> Glance:
-    """Read what a list shows of a run's `results.json`.
+    """Reads what a list shows of a run's `results.json`.
 
     Raises:
         DamagedFileError: It is missing, altered, no regular file, too large, or no report.
@@ -73,4 +81,4 @@ def read_glance(file: Entry) -> Glance:
     try:
         return Glance.model_validate_json(content)
     except ValidationError as error:
-        raise no_report(file, error) from error
+        raise no_report(content, file, error) from error

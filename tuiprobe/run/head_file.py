@@ -12,6 +12,9 @@ from tuiprobe.run.arrays import read_own_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays, check_head
 from tuiprobe.run.directory import RunDir
 
+UNMATCHED = "unmatched/"
+"""Begins the metadata key of why no row of the head answers for a labelled set."""
+
 OWN_NAMES = "own_names/"
 OWN_REASON = "own_names_reason/"
 
@@ -39,6 +42,18 @@ def read_head(directory: RunDir) -> tuple[HeadArrays, dict[str, NDArray[np.int64
     prefix = "answers/"
     answers = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
     return head, answers
+
+
+def read_unmatched(directory: RunDir) -> dict[str, str]:
+    """Returns why no row of the head answers for a labelled set, by set name.
+
+    Raises:
+        DamagedFileError: If the file is missing or damaged.
+    """
+    _, metadata = read_own_arrays(directory, directory.head_file)
+    return {
+        n.removeprefix(UNMATCHED): why for n, why in metadata.items() if n.startswith(UNMATCHED)
+    }
 
 
 def read_own_names(directory: RunDir) -> dict[str, HeadArrays | str]:

@@ -5,24 +5,35 @@ A run directory may come from anywhere, so a run that cannot be read is listed a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry
-from tuiprobe.plaintext import plain
+from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.results import Figure, NotRun
-from tuiprobe.run.directory import MAX_LIVE_BYTES, RunDir
+from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import Glance, read_glance
+from tuiprobe.run.live import heartbeat
 from tuiprobe.run.locks import held_locks, is_running
 
 State = Literal["running", "complete", "partial", "unfinished", "damaged"]
+STATES: Final[tuple[State, ...]] = get_args(State)
 
 _MOST = 10_000
 _NOTHING: Final = NotRun(reason="no results yet")
+
+
+FIGURES: Final = {
+    "kurtosis": "kurtosis",
+    "persistence": "persistence.value",
+    "accuracy": "top1",
+    "shifts": "mean_shift",
+}
+"""The figures that a list shows: field of a row, and id of the figure."""
 
 
 @dataclass(frozen=True)
@@ -70,31 +81,67 @@ class RunRow:
         return self.state != "running"
 
 
-def list_runs(root: Path, words: Sequence[str] = (), most: int | None = None) -> list[RunRow]:
-    """The runs directly below a directory and below its groups, the latest first.
+@dataclass(frozen=True)
+class FoundRun:
+    """A run directory that was found and not read yet.
+
+    Attributes:
+        path: The run directory.
+        name: Its path below the directory that was listed.
+        changed: When results were last written, or the run begun, nanoseconds since the epoch.
+    """
+
+    path: Path
+    name: str
+    changed: int
+
+
+def find_runs(root: Path) -> list[FoundRun]:
+    """Returns the runs directly below a directory and below its groups, the latest first.
+
+    Only names and times are looked at, so this takes milliseconds for hundreds of runs.
 
     Args:
         root: Where run directories are kept; may be a run itself.
-        words: Parts of name, model, data, state or verdict that a run must hold, in any case.
-        most: Look at the latest so many alone; None for all.
     """
-    held, paths = held_locks(), list(_directories(root))
-    if most is not None:
-        paths = sorted(paths, key=_changed, reverse=True)[:most]
-    rows = [_row(path, root, held) for path in paths]
-    kept = [row for row in rows if matches(row, words)]
-    return sorted(kept, key=lambda row: (-row.changed, row.name))
+    found = []
+    for path in _directories(root):
+        run = RunDir(path)
+        name = path.name if path == root else path.relative_to(root).as_posix()
+        changed = run.results_file.modified() or run.key_file.modified() or 0
+        found.append(FoundRun(path, name, changed))
+    return sorted(found, key=lambda one: (-one.changed, one.name))
 
 
-def _changed(path: Path) -> int:
-    run = RunDir(path)
-    return run.results_file.modified() or run.key_file.modified() or 0
+def read_runs(found: Iterable[FoundRun], words: Sequence[str] = ()) -> Iterator[RunRow]:
+    """Yields runs in the order in which they are given, each as soon as it is read.
+
+    Args:
+        found: The runs to read.
+        words: Parts of name, model, data, state or verdict that a run must hold, in any case.
+    """
+    held = held_locks()
+    for one in found:
+        row = _row(one, held)
+        if matches(row, words):
+            yield row
+
+
+def list_runs(root: Path, words: Sequence[str] = (), most: int | None = None) -> list[RunRow]:
+    """Returns all runs of a directory, the latest first.
+
+    Args:
+        root: As for :func:`find_runs`.
+        words: As for :func:`read_runs`.
+        most: Read the latest so many alone; None for all.
+    """
+    return list(read_runs(find_runs(root)[:most], words))
 
 
 def matches(row: RunRow, words: Sequence[str]) -> bool:
     """Whether a run holds all words."""
-    text = f"{row.name} {row.model} {row.data} {row.state} {row.outcome} {row.kind}".lower()
-    return all(word.lower() in text for word in words)
+    text = f"{row.name} {row.model} {row.data} {row.state} {row.outcome} {row.kind}"
+    return holds_all(text, words)
 
 
 def _directories(root: Path) -> Iterator[Path]:
@@ -120,12 +167,11 @@ def _folders(path: Path) -> list[Path]:
         return []
 
 
-def _row(path: Path, root: Path, held: frozenset[str] | None) -> RunRow:
-    run = RunDir(path)
-    name = path.name if path == root else path.relative_to(root).as_posix()
+def _row(one: FoundRun, held: frozenset[str] | None) -> RunRow:
+    run = RunDir(one.path)
     beat, running = heartbeat(run), is_running(run, held)
     changed = run.results_file.modified()
-    about: dict[str, Any] = {"path": path, "name": name, "beat": beat}
+    about: dict[str, Any] = {"path": one.path, "name": one.name, "beat": beat}
     if changed is None:
         begun = run.key_file.modified() or 0
         state: State = "running" if running else "unfinished"
@@ -134,10 +180,11 @@ def _row(path: Path, root: Path, held: frozenset[str] | None) -> RunRow:
         found = _summary(run.results_file, changed)
     except (TuiprobeError, OSError) as error:
         return RunRow(**about, state="damaged", title=str(error), changed=changed)
-    state = "partial" if found["title"].startswith("PARTIAL:") else "complete"
+    state = "partial" if found["partial"] else "complete"
+    shown = {name: value for name, value in found.items() if name != "partial"}
     if running and state == "partial":
         state = "running"
-    return RunRow(**about, state=state, changed=changed, **found)
+    return RunRow(**about, state=state, changed=changed, **shown)
 
 
 @lru_cache(maxsize=_MOST)
@@ -160,33 +207,16 @@ def _planned(run: RunDir) -> dict[str, Any]:
 
 
 def _found(report: Glance) -> dict[str, Any]:
-    first = next((one for one in report.outliers if one.final), None)
-    robustness = report.robustness
-    found: dict[str, Any] = {
+    return {
         "title": report.title,
+        "partial": report.partial,
         "model": report.model.name,
         "data": ", ".join(one.name for one in report.data),
         "kind": report.model.representation,
         "images": sum(one.measured for one in report.data),
-        "outcome": report.verdict.outcome,
+        "outcome": report.fact("verdict"),
+        **{field: report.figure(id) for field, id in FIGURES.items()},
     }
-    if first is not None:
-        found |= {"kurtosis": first.kurtosis, "persistence": first.persistence.value}
-    if robustness is not None and robustness.accuracies:
-        found |= {"accuracy": robustness.accuracies[0].top1, "shifts": robustness.mean_shift}
-    return found
-
-
-def heartbeat(run: RunDir) -> int:
-    """A number that grows while a rank measures: the sum of the sequence numbers."""
-    total = 0
-    for rank in run.live_ranks():
-        try:
-            sequence = run.live_file(rank, "json").read_json(MAX_LIVE_BYTES)["sequence"]
-        except (TuiprobeError, KeyError, TypeError):
-            continue
-        total += sequence if isinstance(sequence, int) and 0 <= sequence < 2**53 else 0
-    return total
 
 
 SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {
@@ -209,10 +239,7 @@ def _value(figure: Figure) -> float:
 
 def as_json(row: RunRow) -> dict[str, Any]:
     """A run as plain data for ``tuiprobe runs --json``."""
-    figures = {
-        name: getattr(row, name).model_dump(mode="json")
-        for name in ("kurtosis", "persistence", "accuracy", "shifts")
-    }
+    figures = {name: getattr(row, name).model_dump(mode="json") for name in FIGURES}
     return {
         "path": plain(str(row.path)),
         "name": plain(row.name),

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tuiprobe.checksums import read_checked, read_json, seal, write_json
-from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, Entry, parse_json
+from tuiprobe.options import OptionError, validated
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint, Model
+from tuiprobe.results.base import Count
 from tuiprobe.run.directory import RunDir
-from tuiprobe.spec import RunSpec
-
-if TYPE_CHECKING:
-    pass
-
+from tuiprobe.spec import FINAL_TAP, RunSpec
 
 _Record = TypeVar("_Record", bound=BaseModel)
 
+ROW_SAMPLE = "row_sample"
+"""Field of the statistics that holds sampled rows of an inner tap, float32 `[m, C]`."""
+
 _SEALED_BY = "\n# "  # before the checksum, which the reader of the table never sees
+
+_FOREIGN = "{} is no run of this version of tuiprobe: {}"
 
 _SAMPLE_FIELDS = {"id", "set", "path", "label"}
 """What a line of `samples.jsonl` holds at least; earlier versions wrote no more."""
@@ -35,22 +37,28 @@ class TapRecord(BaseModel):
     name: str
     kind: Literal["vector", "token", "map"]
     tokens: Literal["class", "all", "mean"] | None
-    channels: int
+    channels: Annotated[int, Field(ge=1, le=2**24)]
 
 
 class SetRecord(BaseModel):
-    """One set of images as planned; `published` is that of :class:`tuiprobe.datasets.Suite`."""
+    """One set of images as planned.
+
+    Attributes:
+        published: As in :class:`tuiprobe.datasets.Suite`.
+        key: The key that its shards carry; None in runs of earlier versions, where it is the run's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     source: str
-    found: int
-    planned: int
-    shards: int
+    found: Count
+    planned: Count
+    shards: Count
     classes: tuple[str, ...]
     notes: tuple[str, ...]
     published: str | None = None
+    key: str | None = None
 
 
 class PlanRecord(BaseModel):
@@ -75,6 +83,17 @@ class PlanRecord(BaseModel):
     all_blocks: bool
     sets: tuple[SetRecord, ...]
     concept_set: str | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> PlanRecord:
+        taps, sets = [tap.name for tap in self.taps], [one.name for one in self.sets]
+        if taps[:1] != [FINAL_TAP] or len(set(taps)) != len(taps):
+            raise ValueError(f"the taps are not {FINAL_TAP} and others, each once")
+        if sets[:1] in ([], [self.concept_set]) or len(set(sets)) != len(sets):
+            raise ValueError("the sets are not one of images and others, each once")
+        if self.concept_set is not None and self.concept_set not in sets:
+            raise ValueError("the concept set is none of the sets")
+        return self
 
 
 class SampleRecord(BaseModel):
@@ -103,10 +122,10 @@ class MeasuredRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shards: int
+    shards: Count
     skipped: tuple[tuple[int, str], ...]
     fingerprints: tuple[Fingerprint, ...]
-    pieces: int
+    pieces: Count
     features: str | None = None
 
 
@@ -128,7 +147,7 @@ class Measured(BaseModel):
 
 def write_spec(spec: RunSpec, directory: RunDir) -> None:
     """Publishes ``spec.json``."""
-    write_json(directory.spec_file, spec.model_dump(mode="json"))
+    write_json(directory.spec_file, spec.to_json())
 
 
 def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
@@ -142,14 +161,12 @@ def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
     if not isinstance(found, dict):
         raise DamagedFileError(f"{directory.spec_file} is no specification of a run")
     try:
-        spec = RunSpec.model_validate({**found, **changes})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else ""
-        if name not in changes:
-            raise DamagedFileError(f"{directory.spec_file}: {name}: {first['msg']}") from error
-        option = "--" + name.replace("_", "-")
-        raise UsageError(f"{option}: {first['msg']} (got {changes[name]!r})") from error
+        spec = validated(RunSpec, {**found, **changes})
+    except OptionError as error:
+        if error.name in changes:
+            raise
+        said = f"{directory.spec_file}: {error.name}: {error.cause}"
+        raise DamagedFileError(said) from error
     write_spec(spec, directory)
 
 
@@ -175,7 +192,10 @@ def read_measured(directory: RunDir) -> Measured:
 def read_spec(directory: RunDir) -> RunSpec:
     """Returns ``spec.json`` of a run; errors as :func:`read_plan`."""
     value, _ = read_json(directory.spec_file, directory.plan_file)
-    return _validated(RunSpec, directory, value)
+    try:
+        return validated(RunSpec, value)
+    except OptionError as error:
+        raise DamagedFileError(_FOREIGN.format(directory.path, error.cause)) from error
 
 
 def read_samples(directory: RunDir) -> dict[str, dict[int, SampleRecord]]:
@@ -196,9 +216,8 @@ def _validated(kind: type[_Record], directory: RunDir, value: Any) -> _Record:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        raise DamagedFileError(
-            f"{directory.path} is no run of this version of tuiprobe: {error.errors()[0]['msg']}"
-        ) from error
+        cause = error.errors()[0]["msg"]
+        raise DamagedFileError(_FOREIGN.format(directory.path, cause)) from error
 
 
 def _key_in(file: Entry, last_line: str) -> str | None:

@@ -121,7 +121,7 @@ class _Verification:
         report = Report.parse(content, self._directory.results_file)
         if report.key != self._directory.read_key():
             raise DamagedFileError("it belongs to another run")
-        return "partial" if report.title.startswith("PARTIAL") else ""
+        return "partial" if report.partial else ""
 
     def _answer(self, entry: Entry) -> None:
         read_json(entry, self._directory.plan_file)
@@ -196,7 +196,10 @@ class _Verification:
         entry = self._directory.shard_file(one.name, number)
         arrays, metadata = read_arrays(entry)
         place = f"{one.name} {number}"
-        if metadata["key"] != self._directory.read_key() or metadata.get("place", place) != place:
+        if (
+            metadata["key"] != (one.key or self._directory.read_key())
+            or metadata.get("place", place) != place
+        ):
             raise DamagedFileError(f"{entry} belongs to another run or place")
         skipped = [int(i) for i, _ in parse_json(metadata["skipped"])]
         return np.concatenate([arrays["ids"], np.array(skipped, dtype=np.int64)])

@@ -11,6 +11,8 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
+from tuiprobe.tui.text import is_braille
+
 _SAME = {
     "─━═╸╺╴╶╌┄▁▂▔▬": "-",
     "│┃║▏▎▕▐": "|",
@@ -54,7 +56,7 @@ def to_ascii(text: str) -> str:
 
 
 def _unknown(character: str) -> str:
-    if 0x2800 < ord(character) <= 0x28FF:  # braille: a plotted point
+    if is_braille(character):  # a plotted point
         return "*"
     return "?" * get_character_cell_size(character)
 

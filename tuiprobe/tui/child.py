@@ -13,11 +13,14 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from tuiprobe.options import validated
 from tuiprobe.run.directory import RunDir
+from tuiprobe.spec import RunSpec, arguments_of, run_options
 
 
 def command(arguments: Sequence[str]) -> list[str]:
@@ -35,6 +38,22 @@ def shown_command(arguments: Sequence[str]) -> str:
     "tuiprobe --headless --data 'imagefolder:my photos'"
     """
     return " ".join(shlex.join(["tuiprobe", *arguments]).splitlines())
+
+
+def command_of(spec: Mapping[str, Any]) -> str:
+    r"""Returns the command line that does what a run did.
+
+    Args:
+        spec: As `results.json` holds it; may come from anywhere.
+
+    Raises:
+        UsageError: If it is no specification of this version.
+
+    >>> command_of({"model": "mini_clip", "data": "my photos", "sample": None, "layers": ["a*"]})
+    "tuiprobe --headless --model mini_clip --data 'my photos' --sample 0 --layers 'a*'"
+    """
+    known = {one.name: spec[one.name] for one in run_options() if one.name in spec}
+    return shown_command(["--headless", *arguments_of(validated(RunSpec, known))])
 
 
 class Engine:

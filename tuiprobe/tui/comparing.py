@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tuiprobe.compare.differences import Comparison, Difference
-from tuiprobe.report.short import change, short
+from tuiprobe.plaintext import holds_all
+from tuiprobe.report.numbers import change, short
 from tuiprobe.results import Figure, given
 from tuiprobe.tui.widgets.rows import Column
 
@@ -44,7 +45,7 @@ class CompareRow:
 
 def compare_rows(found: Sequence[Comparison]) -> list[CompareRow]:
     """The figures of all comparisons with one first run, in their order."""
-    tables = [{(d.data, d.tap, d.name): d for d in one.differences} for one in found]
+    tables = [{(d.data, d.place, d.id): d for d in one.differences} for one in found]
     places = dict.fromkeys(place for table in tables for place in table)
     rows = []
     for place in places:
@@ -77,8 +78,8 @@ def difference_text(one: Difference) -> str:
 
     >>> from tuiprobe.results import Estimate
     >>> e = Estimate(value=-2.0, low=-2.5, high=-1.5, n=9, method="MOVER")
-    >>> difference_text(Difference(data="", tap="", name="", first=e, second=e, difference=e,
-    ...                            differs=True))
+    >>> difference_text(Difference(probe="", data="", place="", id="", name="", first=e, second=e,
+    ...                            difference=e, differs=True))
     '▼ -2.00 (-2.50 to -1.50)'
     """
     if not given(one.difference):
@@ -92,10 +93,9 @@ def difference_text(one: Difference) -> str:
 
 def filtered(rows: Sequence[CompareRow], query: str, only_different: bool) -> list[CompareRow]:
     """The rows that hold all words, perhaps only those that differ."""
-    words = query.lower().split()
     return [
         row
         for row in rows
         if (row.differs or not only_different)
-        and all(word in f"{row.name} {row.data} {row.tap}".lower() for word in words)
+        and holds_all(f"{row.name} {row.data} {row.tap}", query.split())
     ]

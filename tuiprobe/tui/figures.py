@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from textual.content import Content
 
 from tuiprobe.plaintext import plain
-from tuiprobe.report.short import few, interval
+from tuiprobe.report.numbers import few, interval
 from tuiprobe.results import Figure, given
 
 DIM = "$foreground 60%"

@@ -3,7 +3,8 @@
 A reader is asked for a :class:`Snapshot`; a thread asks several times a second and keeps the last
 one, so that a slow disk means fewer frames and never a screen that waits. Liveness is seen by the
 change of the heartbeat's sequence number, never by clocks of two machines. The directory may come
-from anywhere: sizes are capped, links are not followed, numbers are checked.
+from anywhere: sizes are capped, links are not followed, and live files that are not what an engine
+writes make the state unreadable until they are whole again.
 """
 
 from __future__ import annotations
@@ -18,50 +19,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry, parse_json
-from tuiprobe.run.directory import MAX_LIVE_BYTES, MAX_LIVE_TENSOR_BYTES, RunDir
+from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.files import Tail
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from tuiprobe.run.live import LiveTap, RankState
 
 State = Literal["starting", "running", "ended", "gone", "unreadable"]
 
-_LARGEST_FIGURE = 1e100
 _MOST_TEXT = 1000
-_MOST_TAPS = 10_000
-_MOST_PICTURED = 4096
 _MOST_EVENT_FILES = 256
 _KEPT_LINES = 2000
 _KEPT_EVENTS = 500
-_NORMAL_95 = 1.959963984540054
-
-
-@dataclass(frozen=True, eq=False)
-class LiveTap:
-    """One set and tap, over all ranks.
-
-    Attributes:
-        kurtosis: Running mean over images; None before two images.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
-        n: Images.
-        persistence: Running persistence; None before two images.
-        effective_channels: Over how many channels the fourth moment spreads; likewise.
-        shares: float64 ``[C]``, mean share of each channel in the fourth moment.
-        leads: float64 ``[C]``, fraction of images that a channel leads; None if unknown.
-    """
-
-    kurtosis: float | None
-    low: float | None
-    high: float | None
-    n: int
-    persistence: float | None
-    effective_channels: float | None
-    shares: NDArray[np.float64]
-    leads: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -155,7 +125,8 @@ class Watch:
         self._stage, self._stage_message, self._outcome = "load", "", ""
         self._beat: tuple[int, ...] = ()
         self._seen = now()
-        self._ranks: list[dict[str, Any]] = []
+        self._ranks: list[RankState] = []
+        self._damage = ""
         self._taps: dict[tuple[str, str], LiveTap] = {}
         self._top: dict[tuple[str, int], tuple[int, ...]] = {}
 
@@ -165,29 +136,42 @@ class Watch:
             return Snapshot(state="gone", log=tuple(self._lines), events=tuple(self._events))
         self._lines.extend(self._log.lines())
         self._read_events()
-        ranks = self._read_ranks()
-        beat = tuple(_whole(rank.get("sequence")) for rank in ranks)
-        if beat != self._beat:
-            self._beat, self._seen = beat, self._now()
-            self._ranks, self._taps = ranks, self._read_taps(ranks)
-            # What builds the head beats too, but says nothing of channels.
-            self._top = _merged_top(ranks) or self._top
+        try:
+            self._read_live()
+        except DamagedFileError as error:
+            self._damage = str(error)[:_MOST_TEXT]
         return self._snapshot()
+
+    def _read_live(self) -> None:
+        """Reads what the ranks say; keeps what they said before if a part is damaged."""
+        from tuiprobe.run.live import read_state
+
+        found = {n: read_state(self._directory, n) for n in self._directory.live_ranks()}
+        ranks = {number: state for number, state in found.items() if state is not None}
+        beat = tuple(state.sequence for state in ranks.values())
+        if beat != self._beat or self._damage:
+            taps = self._read_taps(ranks)
+            if beat != self._beat:
+                self._beat, self._seen = beat, self._now()
+            self._ranks, self._taps = list(ranks.values()), taps
+            # What builds the head beats too, but says nothing of channels.
+            self._top = _merged_top(self._ranks) or self._top
+        self._damage = ""
 
     def _snapshot(self) -> Snapshot:
         ranks = self._ranks
-        etas = [eta for rank in ranks if (eta := _number(rank.get("eta"))) is not None]
         state: State = "ended" if self._outcome else "running" if ranks else "starting"
+        damaged = bool(self._damage) and state != "ended"
         return Snapshot(
-            state=state,
+            state="unreadable" if damaged else state,
             stage=self._stage,
-            stage_message=self._stage_message,
-            set=next((_text(rank.get("set")) for rank in ranks), ""),
-            done=sum(_whole(rank.get("done")) for rank in ranks),
-            skipped=sum(_whole(rank.get("skipped")) for rank in ranks),
-            total=sum(_whole(rank.get("total")) for rank in ranks),
-            rate=sum(_number(rank.get("rate")) or 0.0 for rank in ranks),
-            eta=max(etas, default=None),
+            stage_message=self._damage if damaged else self._stage_message,
+            set=next((rank.set or "" for rank in ranks), ""),
+            done=sum(rank.done for rank in ranks),
+            skipped=sum(rank.skipped for rank in ranks),
+            total=sum(rank.total for rank in ranks),
+            rate=sum(rank.rate for rank in ranks),
+            eta=max((rank.eta for rank in ranks if rank.eta is not None), default=None),
             taps=self._taps,
             top=self._top,
             events=tuple(self._events),
@@ -197,29 +181,13 @@ class Watch:
             outcome=self._outcome,
         )
 
-    def _read_ranks(self) -> list[dict[str, Any]]:
-        ranks = []
-        for number in self._directory.live_ranks():
-            value = None
-            with suppress(DamagedFileError):
-                value = self._directory.live_file(number, "json").read_json(MAX_LIVE_BYTES)
-            if isinstance(value, dict):
-                ranks.append(value | {"rank": number})
-        return ranks
+    def _read_taps(self, ranks: dict[int, RankState]) -> dict[tuple[str, str], LiveTap]:
+        from tuiprobe.run.live import read_taps
 
-    def _read_taps(self, ranks: list[dict[str, Any]]) -> dict[tuple[str, str], LiveTap]:
         found: dict[tuple[str, str], list[LiveTap]] = {}
-        for rank in ranks:
-            figures = rank.get("taps")
-            arrays = _arrays(self._directory.live_file(rank["rank"], "safetensors"))
-            if not isinstance(figures, dict) or not arrays:
-                continue
-            for name, values in list(figures.items())[:_MOST_TAPS]:
-                set_name, _, tap = str(name).partition("/")
-                shares = _vector(arrays.get(f"{name}/share"))
-                if shares is not None and isinstance(values, dict):
-                    leads = _vector(arrays.get(f"{name}/leads"))
-                    found.setdefault((set_name, tap), []).append(_tap(values, shares, leads))
+        for number, state in ranks.items():
+            for place, tap in read_taps(self._directory, number, state):
+                found.setdefault(place, []).append(tap)
         return {place: merged for place, taps in found.items() if (merged := _merge(taps))} or (
             self._taps
         )
@@ -270,7 +238,7 @@ class WatchThread:
         while not self._stop.is_set():
             try:
                 self.latest = self._watch.poll()
-            except (TuiprobeError, OSError, ValueError, TypeError, ArithmeticError) as error:
+            except Exception as error:
                 # A view that froze at the last good figures would look like a run that hangs.
                 message = f"{type(error).__name__}: {error}"[:_MOST_TEXT]
                 self.latest = replace(self.latest, state="unreadable", stage_message=message)
@@ -281,59 +249,13 @@ def _text(value: Any) -> str:
     return value[:_MOST_TEXT] if isinstance(value, str) else ""
 
 
-def _number(value: Any) -> float | None:
-    """A figure that sums and squares do not carry out of range; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if abs(value) <= _LARGEST_FIGURE else None  # refuses NaN too
-
-
-def _whole(value: Any) -> int:
-    number = _number(value)
-    return int(number) if number is not None and 0 <= number < 2**53 else 0
-
-
-def _arrays(file: Entry) -> dict[str, Any]:
-    from tuiprobe.run.arrays import decode_arrays
-
-    try:
-        return decode_arrays(file, file.read_bytes(MAX_LIVE_TENSOR_BYTES))
-    except DamagedFileError:
-        return {}
-
-
-def _vector(value: Any) -> NDArray[np.float64] | None:
-    import numpy as np
-
-    if value is None or value.ndim != 1 or not 1 <= len(value) <= 2**20 or value.dtype.kind != "f":
-        return None
-    vector: NDArray[np.float64] = value.astype(np.float64)
-    vector[~(np.abs(vector) <= _LARGEST_FIGURE)] = 0.0  # NaN too
-    return vector
-
-
-def _tap(
-    values: dict[str, Any], shares: NDArray[np.float64], leads: NDArray[np.float64] | None
-) -> LiveTap:
-    return LiveTap(
-        kurtosis=_number(values.get("kurtosis")),
-        low=_number(values.get("low")),
-        high=_number(values.get("high")),
-        n=_whole(values.get("n")),
-        persistence=_number(values.get("persistence")),
-        effective_channels=_number(values.get("effective_channels")),
-        shares=shares,
-        leads=leads if leads is not None and leads.shape == shares.shape else None,
-    )
-
-
 def _merge(taps: list[LiveTap]) -> LiveTap | None:
     """Returns the figures of several ranks as one; each saw other images."""
     taps = [tap for tap in taps if tap.n > 0 and tap.shares.shape == taps[0].shares.shape]
     if len(taps) < 2:
         return taps[0] if taps else None
     n = sum(tap.n for tap in taps)
-    known = [tap for tap in taps if tap.kurtosis is not None and tap.high is not None]
+    known = [tap for tap in taps if tap.kurtosis is not None]
     images = sum(tap.n for tap in known)
     mean = low = high = None
     if images:
@@ -342,7 +264,8 @@ def _merge(taps: list[LiveTap]) -> LiveTap | None:
         half = math.hypot(*errors) / images
         low, high = mean - half, mean + half
     leads = [tap.leads * tap.n for tap in taps if tap.leads is not None]
-    return LiveTap(
+    return replace(
+        taps[0],
         kurtosis=mean,
         low=low,
         high=high,
@@ -359,16 +282,15 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _merged_top(ranks: list[dict[str, Any]]) -> dict[tuple[str, int], tuple[int, ...]]:
-    """Returns the ids of the first rank that names any: each rank's own are all candidates."""
+def _merged_top(ranks: list[RankState]) -> dict[tuple[str, int], tuple[int, ...]]:
+    """Returns the ids of the strongest images by set and channel, over all ranks.
+
+    Each rank's own are all candidates, so those of the first rank come first.
+    """
     found: dict[tuple[str, int], tuple[int, ...]] = {}
     for rank in ranks:
-        top = rank.get("top")
-        for set_name, channels in top.items() if isinstance(top, dict) else ():
-            for channel, ids in channels.items() if isinstance(channels, dict) else ():
-                if len(found) >= _MOST_PICTURED:
-                    return found
-                if channel.isdecimal() and len(channel) < 10 and isinstance(ids, list):
-                    place = (set_name, int(channel))
-                    found[place] = found.get(place, ()) + tuple(_whole(i) for i in ids[:64])
+        for set_name, channels in rank.top.items():
+            for channel, ids in channels.items():
+                place = (set_name, channel)
+                found[place] = found.get(place, ()) + ids
     return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tuiprobe.catalog.presets import Preset, presets
+from tuiprobe.plaintext import holds_all
 from tuiprobe.tui.widgets.rows import Column
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class ModelRow:
         imagenet: Published accuracy, a fraction.
         robustness: Published effective robustness, a fraction.
         extrapolated: Whether its baseline has no model at this accuracy.
-        text: What the filter looks through, in lower case.
+        text: What the filter looks through.
     """
 
     name: str
@@ -81,7 +82,7 @@ def row_of(listed: Listed) -> ModelRow:
         imagenet=listed.imagenet,
         robustness=listed.robustness,
         extrapolated=listed.extrapolated,
-        text=listed.spec.lower(),
+        text=listed.spec,
     )
 
 
@@ -99,7 +100,7 @@ def _preset_row(preset: Preset, listed: Listed | None = None) -> ModelRow:
         imagenet=listed.imagenet if listed else None,
         robustness=listed.robustness if listed else None,
         extrapolated=listed.extrapolated if listed else False,
-        text=" ".join(words).lower(),
+        text=" ".join(words),
     )
 
 
@@ -116,8 +117,7 @@ def _parts(spec: str) -> tuple[str, str]:
 
 def filtered(rows: Sequence[ModelRow], query: str) -> list[ModelRow]:
     """Returns the rows that hold every word of the query, whatever the case."""
-    words = query.lower().split()
-    return [row for row in rows if all(word in row.text for word in words)]
+    return [row for row in rows if holds_all(row.text, query.split())]
 
 
 _KEYS: tuple[Callable[[ModelRow], str | float | None], ...] = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Sequence
 
+from tuiprobe.plaintext import clock
 from tuiprobe.tui.livewatch import Snapshot
-from tuiprobe.tui.text import clock
 from tuiprobe.tui.widgets.bars import bar
 from tuiprobe.tui.widgets.plot import Point
 
@@ -51,7 +51,7 @@ def state_line(snapshot: Snapshot, name: str, elapsed: float | None, paused: boo
     if snapshot.state == "gone":
         return f"✗ {name}: the run directory is gone; what was shown stays here"
     if snapshot.state == "unreadable":
-        return f"✗ {name}: unreadable, the files may be damaged ({snapshot.stage_message}){held}"
+        return f"✗ {name}: the live state is unreadable: {snapshot.stage_message}{held}"
     if snapshot.state == "starting":
         since = f" ({clock(elapsed)})" if elapsed is not None else ""
         return f"○ {name}: starting: libraries load, the model is built{since}{held}"

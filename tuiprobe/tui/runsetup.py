@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tuiprobe.globs import matches
-from tuiprobe.tui.text import clock
+from tuiprobe.options import OptionField, words_of
+from tuiprobe.plaintext import clock
+from tuiprobe.spec import FINAL_TAP, RunSpec, default_sample, run_option, run_options
 
-# As the engine's specification has them; a test compares. Read here without loading pydantic.
-DEFAULT_DATA = "miniature"
-DEFAULT_BATCH = 32
+FIRST = ("data", "sample", "layers", "head", "device")
+MORE = ("classes", "templates", "checkpoint", "batch_size", "tokens", "dtype", "offline")
+"""The options that the form asks for; the rest are for the command line."""
+
+NO, YES = "no", "yes"
+
 SECONDS_TO_START = 6.0  # importing the libraries and building a small model
 MEGABYTE = 2**20
 
@@ -25,78 +30,70 @@ class Setup:
 
     Attributes:
         models: Presets or specs.
-        data: Data source.
-        sample: Images per set; empty for the default, 0 for all.
-        layers: Globs over inner layers, separated by blanks.
-        tokens: Which tokens count.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: Floating point type.
-        batch_size: Images per forward pass.
-        checkpoint: File of weights; empty for the published ones.
-        head: ``probe``, ``zero-shot`` or a file; empty for the model's own.
-        classes: File of class names.
-        templates: File of prompt templates.
-        offline: Open no socket.
+        texts: By option; one that is missing is as the form shows it at first.
     """
 
     models: tuple[str, ...]
-    data: str = DEFAULT_DATA
-    sample: str = ""
-    layers: str = ""
-    tokens: str = "all"
-    device: str = "cpu"
-    dtype: str = "float32"
-    batch_size: str = ""
-    checkpoint: str = ""
-    head: str = ""
-    classes: str = ""
-    templates: str = ""
-    offline: bool = False
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> str:
+        """Returns what is typed for an option, or else what the form shows at first."""
+        return self.texts.get(name, first_text(run_option(name))).strip()
 
     def problem(self) -> str:
         """Returns what is wrong with the options in one sentence; empty if nothing is."""
-        if not self.data.strip():
+        if not self["data"]:
             return "data: name a data set, o opens the file picker"
-        if self.sample and not self.sample.isdecimal():
-            return "sample: give a whole number of images per set, 0 for all"
-        if self.batch_size and (not self.batch_size.isdecimal() or int(self.batch_size) < 1):
-            return "batch: give a whole number of at least 1"
-        if not re.fullmatch(r"cpu|cuda(:\d+)?", self.device):
+        for name in (*FIRST, *MORE):
+            if self[name] and (problem := run_option(name).problem(self[name])):
+                return problem
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", self["device"]):
             return "device: give cpu, cuda or cuda:N"
-        if self.checkpoint and len(self.models) > 1:
+        if self["checkpoint"] and len(self.models) > 1:
             return "checkpoint: one file of weights serves one model; mark one"
         return ""
 
     def options(self) -> list[str]:
         """Returns the arguments of ``tuiprobe`` that differ from its defaults."""
-        pairs = [("--model", model) for model in self.models]
-        pairs += [("--checkpoint", self.checkpoint), ("--data", self.data.strip())]
-        pairs += [("--sample", self.sample)]
-        pairs += [("--layers", pattern) for pattern in self.layers.split()]
-        pairs += [
-            ("--tokens", "" if self.tokens == "all" else self.tokens),
-            ("--device", "" if self.device == "cpu" else self.device),
-            ("--dtype", "" if self.dtype == "float32" else self.dtype),
-            ("--batch-size", self.batch_size),
-            ("--head", self.head),
-            ("--classes", self.classes),
-            ("--templates", self.templates),
-        ]
-        words = ["--headless"]
-        for name, value in pairs:
-            if value:
-                words += [name, value]
-        return words + ["--offline"] * self.offline
+        asked = [run_option(name) for name in (*FIRST, *MORE)]
+        values = {"model": self.models} | {one.name: _value(one, self[one.name]) for one in asked}
+        return ["--headless", *words_of(run_options(), values)]
 
     def directory(self, runs: Path) -> Path:
         """Returns where the run goes: the same options, the same directory, so they resume."""
         digest = hashlib.sha256("\0".join(self.options()).encode("utf-8", "replace")).hexdigest()
         what = self.models[0] if len(self.models) == 1 else f"{len(self.models)}-models"
-        return runs / f"{_safe(what)}-{_safe(self.data)}-{digest[:8]}"
+        return runs / f"{_safe(what)}-{_safe(self['data'])}-{digest[:8]}"
 
     def arguments(self, runs: Path) -> list[str]:
         """Returns the whole command line after the program's name."""
         return [*self.options(), "--output", str(self.directory(runs))]
+
+
+def first_text(option: OptionField) -> str:
+    """Returns what the form shows in a field at first; empty means the default."""
+    if option.kind is bool:
+        return YES if option.default else NO
+    if option.required:
+        return option.option.unset
+    return option.default if isinstance(option.default, str) else ""
+
+
+def choices(option: OptionField) -> tuple[str, ...]:
+    """Returns the values to choose from; empty if the option is typed."""
+    return (NO, YES) if option.kind is bool else option.choices
+
+
+def _value(option: OptionField, text: str) -> Any:
+    """Returns the value that a text means; the text itself where it means none, None if empty."""
+    if option.kind is bool:
+        return text == YES
+    if option.many:
+        return tuple(text.split())
+    try:
+        return option.kind(text) if text else None
+    except ValueError:
+        return text
 
 
 def _safe(text: str) -> str:
@@ -115,7 +112,7 @@ def matched_layers(taps: Sequence[dict[str, Any]], layers: str) -> list[str]:
         taps: As ``tuiprobe inspect --json`` lists them.
         layers: Globs separated by blanks.
     """
-    names = [str(tap["name"]) for tap in taps if tap["name"] != "embedding"]
+    names = [str(tap["name"]) for tap in taps if tap["name"] != FINAL_TAP]
     if not layers.split():
         return [f"none of {len(names)}: the representation alone is measured"]
     lines = []
@@ -141,13 +138,13 @@ def recognised(found: dict[str, Any], limit: int = 8) -> list[str]:
 def probes(setup: Setup, trial: dict[str, Any] | None, found: dict[str, Any] | None) -> list[str]:
     """Returns which probes will run, and what those that will not run need."""
     lines = ["✓ outliers"]
-    if trial is None and not setup.head:
+    if trial is None and not setup["head"]:
         return [*lines, "… the others are known after the trial"]
     labelled = found is not None and any(one["classes"] for one in found["sets"])
-    if setup.head or (trial is not None and trial["head"] is not None):
+    if setup["head"] or (trial is not None and trial["head"] is not None):
         head = True
     else:
-        named = labelled or bool(setup.classes)
+        named = labelled or bool(setup["classes"])
         head = trial is not None and trial["text"] is not None and named
     need = "a head: the model's own, --classes for a zero-shot one, or --head probe"
     lines.append("✓ directions" if head else f"- directions need {need}")
@@ -204,20 +201,19 @@ def estimate(
         inner = [
             int(tap["channels"])
             for tap in trial["taps"]
-            if tap["name"] != "embedding" and any(matches(tap["name"], p) for p in layers.split())
+            if tap["name"] != FINAL_TAP and any(matches(tap["name"], p) for p in layers.split())
         ]
-        shards = max(images // (8 * DEFAULT_BATCH), 20 * len(sizes))
+        shards = max(images // (8 * RunSpec.batch_size), 20 * len(sizes))
         # float32 features twice (shard and merged); per channel 8 moments and the two top lists.
-        state = int(trial["width"]) * (8 * 8 + 2 * 32 * 16) + sum(inner) * (8 * 8 + 2 * 8 * 16)
+        state = int(trial["width"]) * (8 * 8 + 2 * RunSpec.top_k * 16)
+        state += sum(inner) * (8 * 8 + 2 * 8 * 16)
         disk += images * int(trial["width"]) * 8 + shards * state + 4096 * 4 * sum(inner)
     return Cost(images * len(trials), seconds, memory or None, disk)
 
 
-def default_sample(models: Sequence[str], data: str) -> int:
+def usual_sample(models: Sequence[str], data: str) -> int:
     """Returns how many images of a set are measured where the form does not say."""
-    from tuiprobe.spec import default_sample as of_spec
-
-    return min(of_spec(model, data) for model in models)
+    return min(default_sample(model, data) for model in models)
 
 
 def source_of(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Strings from outside, made safe to show: no markup, no escapes, no bidi controls."""
+"""Text on the screen: outside strings made safe, cut to width; shares; braille dots."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from rich.cells import cell_len, set_cell_size
 from textual.content import Content
 
 from tuiprobe.plaintext import plain
+
+_BRAILLE = 0x2800
+_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 
 def inert(text: str, style: str = "") -> Content:
@@ -43,15 +46,23 @@ def fitted(text: str, width: int) -> str:
     return set_cell_size(text, width)
 
 
-def clock(seconds: float) -> str:
-    """Returns a duration as a person reads it.
+def dot_bit(x: int, y: int) -> int:
+    """Returns the bit of a braille character that is the dot at half column x, quarter row y."""
+    return _DOTS[y % 4][x % 2]
 
-    >>> clock(13.4), clock(3661)
-    ('0:13', '1:01:01')
+
+def braille(bits: int) -> str:
+    """Returns the character with these dots.
+
+    >>> braille(dot_bit(0, 3) | dot_bit(1, 0))
+    '⡈'
     """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return chr(_BRAILLE + bits)
+
+
+def is_braille(character: str) -> bool:
+    """Returns whether a character is a braille pattern with at least one dot."""
+    return _BRAILLE < ord(character) <= _BRAILLE + 0xFF
 
 
 def share_text(share: float) -> str:

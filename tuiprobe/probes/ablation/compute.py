@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
+from tuiprobe.probes.ablation.result import Ablation
 from tuiprobe.probes.directions.pruning import SEED_IMAGES, SEEDS, band
-from tuiprobe.probes.directions.result import Ablation
 from tuiprobe.probes.heads import (
     SetFeatures,
     allowed_rows,

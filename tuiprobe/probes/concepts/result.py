@@ -1,11 +1,12 @@
 """Result types of the concept probe (definitions: docs/concepts.md)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from tuiprobe.results.base import Count, Figure, Frozen, Many, Real
 from tuiprobe.results.images import TopImage
+from tuiprobe.results.report import ProbeResult
 
 Family = Literal[
     "singular vectors of W",
@@ -14,6 +15,8 @@ Family = Literal[
     "principal components",
     "random directions",
 ]
+
+RANDOM: Family = "random directions"
 
 
 class ConceptPoint(Frozen):
@@ -93,7 +96,7 @@ class DirectionConcepts(Frozen):
     smallest: Many[TopImage] = ()
 
 
-class Concepts(Frozen):
+class Concepts(ProbeResult):
     """The concept probe.
 
     Attributes:
@@ -117,6 +120,8 @@ class Concepts(Frozen):
         digest: of images, splits and labels; concept sets of two models compare where it is equal.
         random_space: where random directions come from.
     """
+
+    probe: ClassVar[str] = "concepts"
 
     data: str
     train: Count

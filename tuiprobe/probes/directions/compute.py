@@ -6,7 +6,6 @@ import numpy as np
 from scipy import stats
 
 from tuiprobe.errors import DataError
-from tuiprobe.probes.ablation.compute import ablations
 from tuiprobe.probes.directions.pruning import Decomposed, pruning_curves
 from tuiprobe.probes.directions.result import Basis, Direction, Directions
 from tuiprobe.probes.heads import SetFeatures, usable_images
@@ -50,7 +49,6 @@ def probe_directions(
         head=head.source,
         classes=head.weight.shape[0],
         bases=tuple(basis for basis in bases if basis is not None),
-        ablations=ablations(head, labelled, persistent, seed),
     )
 
 

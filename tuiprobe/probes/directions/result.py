@@ -1,6 +1,6 @@
 """Result types of the directions probe (definitions: docs/directions.md)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -11,10 +11,10 @@ from tuiprobe.results.base import (
     Figure,
     Frozen,
     Many,
-    NotRun,
     PerChannel,
     Real,
 )
+from tuiprobe.results.report import ProbeResult
 
 Order = Literal[
     "importance",
@@ -110,6 +110,11 @@ class Basis(Frozen):
     curves: Many[PruningCurve]
     persistent_shares: PerChannel[Real] = ()
 
+    @property
+    def matrix(self) -> str:
+        """What it belongs to, in words."""
+        return "W minus its mean row" if self.centred else "W"
+
     @model_validator(mode="after")
     def _one_entry_a_direction(self) -> "Basis":
         lengths = {len(self.singular_values), len(self.importances)}
@@ -118,31 +123,7 @@ class Basis(Frozen):
         return self
 
 
-class Ablation(Frozen):
-    """Accuracy without the persistent channels, beside two controls.
-
-    Attributes:
-        data: data set.
-        mode: channels set to zero, or to their mean over the images.
-        channels: those ablated.
-        before: accuracy with all channels.
-        after: accuracy without them.
-        random: without as many random channels; mean and band over seeds.
-        matched: without as many other channels of nearest mean square.
-        difference: after less before, paired over the images.
-    """
-
-    data: str
-    mode: Literal["zero", "mean"]
-    channels: PerChannel[Channel]
-    before: Figure
-    after: Figure
-    random: Figure
-    matched: Figure
-    difference: Figure = NotRun(reason="not measured")
-
-
-class Directions(Frozen):
+class Directions(ProbeResult):
     """The directions probe of one head.
 
     Attributes:
@@ -150,11 +131,11 @@ class Directions(Frozen):
         head: where the head came from.
         classes: rows of W.
         bases: for W and for W minus its mean row.
-        ablations: of the persistent channels; the reason where there are none.
     """
+
+    probe: ClassVar[str] = "directions"
 
     data: str
     head: str
     classes: Count
     bases: Many[Basis]
-    ablations: Many[Ablation] | NotRun

@@ -1,7 +1,7 @@
 """Result types of the outlier probe (definitions: docs/outliers.md)."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,7 @@ from tuiprobe.results.base import (
     Real,
 )
 from tuiprobe.results.images import TopImage
+from tuiprobe.results.report import ProbeResult
 
 Outcome = Literal["present", "heavy-tailed, not persistent", "absent", "undetermined", "withheld"]
 
@@ -213,3 +214,23 @@ class Verdict(Frozen):
     data: str
     channels: PerChannel[Channel] = ()
     reasons: Many[str]
+
+
+class OutlierResult(ProbeResult):
+    """The outlier probe.
+
+    Attributes:
+        verdict: by Rule v1, on the final representation of the first set.
+        taps: figures, one entry a set and tap.
+        cross_layer: criteria that need all blocks at once (LLM.int8).
+    """
+
+    probe: ClassVar[str] = "outliers"
+
+    verdict: Verdict
+    taps: Many[Outliers]
+    cross_layer: Many[Criterion] = ()
+
+    def finals(self) -> list[Outliers]:
+        """Returns the figures of the final representation, one entry a set."""
+        return [one for one in self.taps if one.final]

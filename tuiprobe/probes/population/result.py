@@ -1,8 +1,9 @@
 """Other models' figures that a run's own stand beside."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tuiprobe.results.base import Count, Figure, Frozen, Many
+from tuiprobe.results.report import ProbeResult
 
 
 class Reference(Frozen):
@@ -29,7 +30,7 @@ class Reference(Frozen):
     persistence: Figure
 
 
-class Population(Frozen):
+class Population(ProbeResult):
     """Where a model stands among others of its representation kind.
 
     Attributes:
@@ -38,6 +39,8 @@ class Population(Frozen):
         lower_kurtosis: how many of them have a lower kappa / (C - 1), which compares across widths.
         lower_persistence: how many of them have a lower P.
     """
+
+    probe: ClassVar[str] = "population"
 
     untrained: Reference | None
     filed: Many[Reference] = ()

@@ -1,23 +1,19 @@
-"""What was checked of encoder and labels before any image was measured."""
+"""Result type of the preflight."""
 
-from typing import Literal
+from typing import ClassVar
 
-from tuiprobe.results.base import Frozen
+from tuiprobe.results.base import Many
+from tuiprobe.results.preflight import PreflightCheck
+from tuiprobe.results.report import ProbeResult
 
 
-class PreflightCheck(Frozen):
-    """One finding of the preflight (docs/models.md).
+class Preflight(ProbeResult):
+    """The preflight of a run.
 
     Attributes:
-        name: what was checked.
-        status: `pass`, `warn` (nothing vouches for it), `fail` or `skip`.
-        detail: what was found.
-        fix: what to do; empty where nothing is to be done.
-        data: the set it concerns; None for the encoder.
+        checks: in the order in which they were made.
     """
 
-    name: str
-    status: Literal["pass", "warn", "fail", "skip"]
-    detail: str
-    fix: str = ""
-    data: str | None = None
+    probe: ClassVar[str] = "preflight"
+
+    checks: Many[PreflightCheck]

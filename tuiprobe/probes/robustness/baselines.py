@@ -1,29 +1,33 @@
 """Which baselines belong to the sets of a run, fitted to the shifts that were measured.
 
-ImageNet's sets are compared with published models, the miniature's with its own supervised runs,
-anything else with nothing: accuracies of one world say nothing about another.
+ImageNet's sets are compared with published models, those of a built-in source with the models that
+it brings, anything else with nothing: accuracies of one world say nothing about another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from tuiprobe.catalog.accuracies import OWN_CLASSES, SHIFTS, Row, rows
-from tuiprobe.catalog.baselines import BASELINES, default_target, fit, on_own_classes
-from tuiprobe.catalog.own_baseline import read_own_baseline
+from tuiprobe.catalog.baselines import (
+    BASELINES,
+    ShiftFamily,
+    default_target,
+    fit,
+    on_own_classes,
+)
+from tuiprobe.catalog.own_baseline import MAX_BASELINE_BYTES, read_own_baseline
+from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, read_regular
-from tuiprobe.miniature import world
-from tuiprobe.miniature.baseline import baseline_rows
 from tuiprobe.probes.robustness.compute import Axis, Baseline, Baselines
 from tuiprobe.probes.robustness.result import BaselineNotRun
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import SetRecord, write_baseline
 
 IMAGENET = "imagenet"
-MINIATURE = "miniature:"
-MINIATURE_ID = "val"
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,13 @@ class Family:
         id_set: What the in-distribution accuracy is called in tables.
         shifts: All its shifts, as tables call them.
         measured: Table name of each measured shift, by set name.
+        own: What the source of the sets brings; None for ImageNet.
     """
 
     id_set: Axis
     shifts: tuple[str, ...]
     measured: Mapping[str, str]
+    own: ShiftFamily | None = None
 
 
 def family_of(sets: Sequence[SetRecord]) -> Family | None:
@@ -47,10 +53,14 @@ def family_of(sets: Sequence[SetRecord]) -> Family | None:
     if first.published == IMAGENET:
         measured = {s.name: s.published for s in others if s.published in SHIFTS}
         return Family("imagenet", SHIFTS, {n: p for n, p in measured.items() if p is not None})
-    if first.source == MINIATURE + MINIATURE_ID:
-        names = {s.name: s.source.removeprefix(MINIATURE) for s in others}
-        return Family("val", world.SHIFTS, {n: p for n, p in names.items() if p in world.SHIFTS})
-    return None
+    kind, _, rest = first.source.partition(":")
+    source = SOURCES.builtin(kind)  # never that of another package: the run may be another's
+    own = source.family if source is not None else None
+    if own is None or rest != own.id_set:
+        return None
+    names = {s.name: s.source.removeprefix(f"{kind}:") for s in others}
+    known = {name: shift for name, shift in names.items() if shift in own.shifts}
+    return Family(cast(Axis, own.id_set), own.shifts, known, own)
 
 
 def baselines_for(
@@ -70,8 +80,8 @@ def baselines_for(
     if family is None:
         if own is not None:
             raise UsageError(
-                f"--baseline: {sets[0].source} is neither ImageNet's validation set nor the "
-                "miniature's, so there is nothing to compare; name the sets in a --suite"
+                f"--baseline: {sets[0].source} is not ImageNet's validation set and brings no "
+                "shifts of its own, so there is nothing to compare; name the sets in a --suite"
             )
         return {}, Baselines(reason=f"no baseline belongs to {sets[0].source}")
     if not family.measured:
@@ -98,7 +108,7 @@ def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None
         directory.baseline_file.unlink()
         return
     try:
-        text = read_regular(path).decode("utf-8")
+        text = read_regular(path, MAX_BASELINE_BYTES).decode("utf-8")
     except (OSError, DamagedFileError, UnicodeDecodeError) as error:
         raise UsageError(f"--baseline: cannot read {path}: {error}") from error
     baselines_for(sets, text, path)  # refuses what is wrong before any image is measured
@@ -107,30 +117,11 @@ def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None
 
 def _models(family: Family) -> list[tuple[str, Sequence[Row], tuple[str, ...]]]:
     """The shipped baselines: name, models, and the shifts that their tables have."""
-    if family.id_set == "imagenet":
-        return [
-            (name, [row for row in rows() if name in row.baselines], default_target(name))
-            for name in BASELINES
-        ]
-    return [("miniature", miniature_rows(), family.shifts)]
-
-
-def miniature_rows() -> list[Row]:
-    """Returns the supervised runs of the miniature as rows of a baseline."""
+    if family.own is not None:
+        return [(name, models, family.shifts) for name, models in family.own.models().items()]
     return [
-        Row(
-            table="miniature",
-            model=row.model,
-            tag=f"seed {row.seed}",
-            spec="",
-            size=None,
-            parameters=None,
-            training="supervised",
-            baselines=frozenset({"miniature"}),
-            imagenet=row.val,
-            shifts=dict(row.shifts),
-        )
-        for row in baseline_rows()
+        (name, [row for row in rows() if name in row.baselines], default_target(name))
+        for name in BASELINES
     ]
 
 

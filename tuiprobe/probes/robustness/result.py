@@ -1,6 +1,9 @@
 """Result types of the robustness probe (definitions: docs/robustness.md)."""
 
+from typing import ClassVar
+
 from tuiprobe.results.base import Count, Figure, Frozen, Many, NotRun, Real
+from tuiprobe.results.report import ProbeResult
 
 
 class Accuracy(Frozen):
@@ -84,7 +87,7 @@ class OwnNames(Frozen):
     accuracy: Accuracy | NotRun
 
 
-class Robustness(Frozen):
+class Robustness(ProbeResult):
     """Accuracies and effective robustness.
 
     Attributes:
@@ -96,6 +99,8 @@ class Robustness(Frozen):
         own_names: shifts answered by their own class names.
         confidence: mean largest softmax probability on the in-distribution set.
     """
+
+    probe: ClassVar[str] = "robustness"
 
     data: str
     accuracies: Many[Accuracy]

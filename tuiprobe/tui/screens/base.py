@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Footer, Input, Static
 
 from tuiprobe.tui.commands import ScreenCommands
 from tuiprobe.tui.text import inert
+from tuiprobe.tui.widgets.rows import RowTable
 
 SMALLEST = (60, 15)
 
@@ -54,3 +56,42 @@ class ProbeScreen(Screen[None]):
 
     def _top_line(self) -> str:
         return f"tuiprobe  {self.PLACE}"
+
+
+class FilteredScreen(ProbeScreen):
+    """A screen with one list and an input of class `filter` above it that narrows the list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._query = ""
+
+    @property
+    def table(self) -> RowTable[Any]:
+        """The list."""
+        return self.query_one(RowTable)
+
+    def _show(self) -> None:
+        """Shows the rows that fit the filter; the subclass's."""
+        raise NotImplementedError
+
+    @on(Input.Changed, ".filter")
+    def _filter_changed(self, event: Input.Changed) -> None:
+        self._query = event.value
+        self._show()
+
+    @on(Input.Submitted, ".filter")
+    def _filter_done(self) -> None:
+        self.table.focus()
+
+    def action_filter(self) -> None:
+        """Puts the cursor into the filter."""
+        self.set_focus(self.query_one(".filter"))  # at once: the next key is typed into it
+
+    def action_clear(self) -> None:
+        """Clears the filter; goes back where there is none."""
+        field = self.query_one(".filter", Input)
+        if field.value or field.has_focus:
+            field.value = ""
+            self.table.focus()
+        else:
+            self.run_worker(self.app.run_action("back"))

@@ -6,7 +6,6 @@ import threading
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -14,21 +13,25 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from tuiprobe.compare.differences import Comparison, compare, comparison_markdown
+from tuiprobe.compare.overlap import Overlap
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
 from tuiprobe.tui.child import shown_command
 from tuiprobe.tui.comparing import LETTERS, CompareRow, cells, columns, compare_rows, filtered
 from tuiprobe.tui.figures import DIM
-from tuiprobe.tui.screens.base import ProbeScreen
+from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import RowTable
+
+LISTED = 12
+"""Things found that a line names."""
 
 
 class CompareTable(RowTable[CompareRow]):
     """One row a figure."""
 
 
-class CompareScreen(ProbeScreen):
+class CompareScreen(FilteredScreen):
     """Runs side by side: each figure, and its difference to the first run with interval.
 
     Args:
@@ -49,7 +52,6 @@ class CompareScreen(ProbeScreen):
     DEFAULT_CSS = """
     CompareScreen #compare-head { height: auto; max-height: 8; padding: 0 1; }
     CompareScreen.-low #compare-head { max-height: 4; }
-    CompareScreen #compare-filter { border: none; height: 1; padding: 0; background: $surface; }
     """
 
     def __init__(self, runs: list[Path]) -> None:
@@ -57,15 +59,18 @@ class CompareScreen(ProbeScreen):
         self.runs = list(runs)
         self._found: list[Comparison] = []
         self._rows: list[CompareRow] = []
-        self._query, self._only = "", False
+        self._only = False
 
     def compose_body(self) -> ComposeResult:
         """Lays out the runs above the table."""
         with Vertical(id="body"):
             yield Static("reading results…", id="compare-head", markup=False)
             with Vertical(classes="panel", id="compare-panel"):
-                yield Input(placeholder="/ filters: words of figure, set or layer",
-                            id="compare-filter")  # fmt: skip
+                yield Input(
+                    placeholder="/ filters: words of figure, set or layer",
+                    id="compare-filter",
+                    classes="filter",
+                )
                 yield CompareTable(columns(len(self.runs)), cells, empty="reading…", id="compared")
 
     def on_mount(self) -> None:
@@ -114,28 +119,6 @@ class CompareScreen(ProbeScreen):
             "#compare-panel"
         ).border_title = f"{len(rows)} of {len(self._rows)} figures · {differing} differ{only}"
 
-    @on(Input.Changed, "#compare-filter")
-    def _filter_changed(self, event: Input.Changed) -> None:
-        self._query = event.value
-        self._show()
-
-    @on(Input.Submitted, "#compare-filter")
-    def _filter_done(self) -> None:
-        self.table.focus()
-
-    def action_filter(self) -> None:
-        """Puts the cursor into the filter."""
-        self.query_one("#compare-filter", Input).focus()
-
-    def action_clear(self) -> None:
-        """Clears the filter; goes back where there is none."""
-        field = self.query_one("#compare-filter", Input)
-        if field.value or field.has_focus:
-            field.value = ""
-            self.table.focus()
-        else:
-            self.run_worker(self.app.run_action("back"))
-
     def action_differing(self) -> None:
         """Shows only what differs, or everything again."""
         self._only = not self._only
@@ -177,14 +160,21 @@ def head(runs: list[Path], found: list[Comparison]) -> Content:
     notes = dict.fromkeys(note for one in found for note in one.notes)
     lines += [Content.styled(f"! {plain(note)}", "$warning") for note in notes]
     for letter, one in zip(LETTERS[1:], found, strict=False):
-        for data, (shared, first, second) in one.channels.items():
-            told = (
-                f"persistent ▲ on {data}: A and {letter} {_listed(shared)}, only A "
-                f"{_listed(first)}, only {letter} {_listed(second)}"
-            )
-            lines.append(inert(told))
+        for overlap in one.overlaps:
+            lines.append(inert(_overlap_text(letter, overlap)))
     return Content("\n").join(lines)
 
 
-def _listed(channels: tuple[int, ...]) -> str:
-    return ", ".join(str(channel) for channel in channels) or "none"
+def _overlap_text(letter: str, one: Overlap) -> str:
+    where = f"{one.name} on {one.data}{f', {one.place}' if one.place else ''}"
+    if one.not_comparable:
+        return f"{where}: {one.not_comparable}"
+    return (
+        f"{where}: A and {letter} {_listed(one.shared)}, only A {_listed(one.first_only)}, only "
+        f"{letter} {_listed(one.second_only)}"
+    )
+
+
+def _listed(members: tuple[str, ...]) -> str:
+    shown = ", ".join(members[:LISTED])
+    return f"{shown} and {len(members) - LISTED} more" if len(members) > LISTED else shown or "none"

@@ -14,13 +14,12 @@ from textual.widgets import Static
 
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.ablation.targeted_result import SetAblation, TargetedAblation
-from tuiprobe.report.charts import matrix
-from tuiprobe.report.short import few, short
+from tuiprobe.report.numbers import few, short
 from tuiprobe.results import Figure
 from tuiprobe.tui.child import ask
 from tuiprobe.tui.figures import DIM, Entry, listed
 from tuiprobe.tui.screens.base import ProbeScreen
-from tuiprobe.tui.screens.results.evidence_of import (
+from tuiprobe.tui.tabs.evidence_of import (
     Subject,
     channel_rows,
     concepts_of,
@@ -29,7 +28,7 @@ from tuiprobe.tui.screens.results.evidence_of import (
     leaning,
     outliers_at,
 )
-from tuiprobe.tui.screens.results.tab import SHOWN, Found
+from tuiprobe.tui.tabs.tab import SHOWN, Found
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import Column, RowTable
@@ -104,7 +103,7 @@ class EvidenceScreen(ProbeScreen):
         self.place(f"tuiprobe  Results · {self.subject.title} · {self.found.report.title}")
         groups = [
             (name, [self.found.picture(data, image) for image in images[:SHOWN]])
-            for name, data, images in images_of(self.found.report, self.subject)
+            for name, data, images in images_of(self.found, self.subject)
         ]
         grid = self.query_one(PictureGrid)
         grid.border_title = "images at both ends"
@@ -125,7 +124,7 @@ class EvidenceScreen(ProbeScreen):
         if not self.subject.final:
             self._say(_INNER)
             return
-        if self.found.report.directions is None and self.found.report.robustness is None:
+        if self.found.directions is None and self.found.robustness is None:
             self._say("nothing to ablate: the run has no head; pass --classes or --head")
             return
         self._say("ablating: a moment, in a process of its own")
@@ -163,13 +162,12 @@ class EvidenceScreen(ProbeScreen):
 
 def about(found: Found, subject: Subject) -> Content:
     """What is known of a channel or a direction, and what stands behind it."""
-    report = found.report
     entries: list[Entry] = []
     lines: list[str] = []
     if subject.kind == "channel":
         entries, lines = _of_channel(found, subject)
     else:
-        one = direction_of(report, subject)
+        one = direction_of(found, subject)
         if one is not None:
             entries += [
                 ("importance", one.importance),
@@ -183,7 +181,7 @@ def about(found: Found, subject: Subject) -> Content:
     parts = [listed(entries)] if entries else []
     if lines:
         parts += [Content.styled("\ndirections that lean on it", "bold"), Content("\n".join(lines))]
-    told = concepts_of(report, subject)
+    told = concepts_of(found, subject)
     parts.append(Content.styled("\nconcepts told best", "bold"))
     rows = [
         f"{plain(one.name)} ({plain(one.category)})  {min(one.train, one.val):.3f} "
@@ -195,14 +193,13 @@ def about(found: Found, subject: Subject) -> Content:
 
 
 def _no_concepts(found: Found) -> str:
-    if found.report.concepts is None:
+    if found.concepts is None:
         return "no concept set was probed"
     return "none among the leading directions"
 
 
 def _of_channel(found: Found, subject: Subject) -> tuple[list[Entry], list[str]]:
-    report = found.report
-    one = outliers_at(report, subject.data, subject.tap)
+    one = outliers_at(found, subject.data, subject.tap)
     rows = channel_rows(one) if one is not None else []
     row = next((row for row in rows if row.channel == subject.number), None)
     entries: list[Entry] = []
@@ -216,10 +213,8 @@ def _of_channel(found: Found, subject: Subject) -> tuple[list[Entry], list[str]]
         entries.append(("mean", few(row.mean)))
         if row.share is not None:
             entries.append(("std", few(row.share.std)))
-    lean = leaning(report, subject.number) if subject.final else []
-    lines = [
-        f"v{d.index} of {matrix(basis)}  importance {short(d.importance)}" for basis, d in lean
-    ]
+    lean = leaning(found, subject.number) if subject.final else []
+    lines = [f"v{d.index} of {basis.matrix}  importance {short(d.importance)}" for basis, d in lean]
     return entries, lines
 
 

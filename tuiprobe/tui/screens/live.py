@@ -332,7 +332,7 @@ class LiveScreen(ProbeScreen):
     def _active(self) -> bool:
         if self.engine is not None:
             return self.engine.ended() is None
-        return self._watch.latest.state in ("starting", "running")
+        return self._watch.latest.state in ("starting", "running", "unreadable")
 
     def action_cancel(self) -> None:
         """Asks the engine to stop: by a signal, or for another host by a file."""

@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 from tuiprobe.tui import modellist
 from tuiprobe.tui.child import ask, ask_python, shown_command
 from tuiprobe.tui.modellist import ModelRow
-from tuiprobe.tui.screens.base import ProbeScreen
+from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.rows import RowTable
 
@@ -30,7 +30,7 @@ class ModelTable(RowTable[ModelRow]):
     ]
 
 
-class ModelsScreen(ProbeScreen):
+class ModelsScreen(FilteredScreen):
     """Choose what to probe: type / to filter, space marks several, Enter sets up the run."""
 
     PLACE = "Models 1 · Runs 2"
@@ -55,7 +55,6 @@ class ModelsScreen(ProbeScreen):
         self._all: list[ModelRow] = modellist.first_rows()
         self._marked: dict[str, None] = {}
         self._checks: dict[str, list[str]] = {}
-        self._query = ""
         self._order: tuple[int, bool] | None = None
         self._refreshed = False
 
@@ -63,7 +62,11 @@ class ModelsScreen(ProbeScreen):
         """Lays out the filter, the list and the details."""
         with Horizontal(id="body"):
             with Vertical(id="left", classes="panel"):
-                yield Input(placeholder="/ filters: words of name, data or kind", id="filter")
+                yield Input(
+                    placeholder="/ filters: words of name, data or kind",
+                    id="filter",
+                    classes="filter",
+                )
                 yield ModelTable(
                     modellist.COLUMNS,
                     lambda row: modellist.cells(row, row.name in self._marked),
@@ -125,15 +128,6 @@ class ModelsScreen(ProbeScreen):
         marked = f" · {len(self._marked)} marked" if self._marked else ""
         self.query_one("#count", Static).update(f"{len(rows):,} of {len(self._all):,}{marked}")
 
-    @on(Input.Changed, "#filter")
-    def _filter_changed(self, event: Input.Changed) -> None:
-        self._query = event.value
-        self._show()
-
-    @on(Input.Submitted, "#filter")
-    def _filter_done(self) -> None:
-        self.table.focus()
-
     @on(RowTable.Highlighted, "#models")
     def _highlighted(self) -> None:
         row = self.table.current
@@ -164,10 +158,6 @@ class ModelsScreen(ProbeScreen):
         column += 1
         self._order = (column, column >= 4) if column < len(modellist.COLUMNS) else None
         self._show()
-
-    def action_filter(self) -> None:
-        """Puts the cursor into the filter."""
-        self.set_focus(self.query_one("#filter", Input))  # at once: the next key is typed into it
 
     def action_list(self) -> None:
         """Puts the cursor into the list."""

@@ -15,10 +15,10 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.report.short import short
+from tuiprobe.report.numbers import short
 from tuiprobe.run.directory import RunDir, delete_run
 from tuiprobe.run.listing import SORTS, RunRow, list_runs, matches
-from tuiprobe.tui.screens.base import ProbeScreen
+from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import Column, RowTable
 
@@ -60,7 +60,7 @@ class RunTable(RowTable[RunRow]):
     ]
 
 
-class RunsScreen(ProbeScreen):
+class RunsScreen(FilteredScreen):
     """All runs: Enter opens one, space marks two or more to compare.
 
     Args:
@@ -83,7 +83,6 @@ class RunsScreen(ProbeScreen):
         Binding("escape", "clear", "back", show=False, tooltip="Clear the filter, or go back"),
     ]
     DEFAULT_CSS = """
-    RunsScreen #runs-filter { border: none; height: 1; padding: 0; background: $surface; }
     RunsScreen #runs-count, RunsScreen #runs-title { height: 1; }
     """
 
@@ -93,14 +92,17 @@ class RunsScreen(ProbeScreen):
         self._all: list[RunRow] = []
         self._beats: dict[Path, int] = {}
         self._marked: dict[Path, None] = {}
-        self._query = ""
         self._order: tuple[int, bool] | None = None
         self._stop = threading.Event()
 
     def compose_body(self) -> ComposeResult:
         """Lays out the filter and the list."""
         with Vertical(id="body", classes="panel") as body:
-            yield Input(placeholder="/ filters: name, data, state, verdict", id="runs-filter")
+            yield Input(
+                placeholder="/ filters: name, data, state, verdict",
+                id="runs-filter",
+                classes="filter",
+            )
             yield RunTable(COLUMNS, lambda row: run_cells(row, row.path in self._marked), id="runs")
             yield Static("", id="runs-title", markup=False)
             yield Static("", id="runs-count", classes="dim", markup=False)
@@ -192,28 +194,6 @@ class RunsScreen(ProbeScreen):
             down = not self._order[1]
         self._order = (event.column, down)
         self._show()
-
-    @on(Input.Changed, "#runs-filter")
-    def _filter_changed(self, event: Input.Changed) -> None:
-        self._query = event.value
-        self._show()
-
-    @on(Input.Submitted, "#runs-filter")
-    def _filter_done(self) -> None:
-        self.table.focus()
-
-    def action_filter(self) -> None:
-        """Puts the cursor into the filter."""
-        self.query_one("#runs-filter", Input).focus()
-
-    def action_clear(self) -> None:
-        """Clears the filter; goes back where there is none."""
-        field = self.query_one("#runs-filter", Input)
-        if field.value or field.has_focus:
-            field.value = ""
-            self.table.focus()
-        else:
-            self.run_worker(self.app.run_action("back"))
 
     def action_sort(self) -> None:
         """Sorts by the next column; after the last one by the time again."""

@@ -13,31 +13,12 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Button, Input, Label, Select, Static
 
 from tuiprobe.errors import RunError
+from tuiprobe.spec import run_option
 from tuiprobe.tui import runsetup
 from tuiprobe.tui.child import Engine, ask, ask_python, shown_command
-from tuiprobe.tui.runsetup import Setup
+from tuiprobe.tui.runsetup import FIRST, MORE, YES, Setup
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert, inert_lines
-
-_FIRST = (
-    ("data", "data", "miniature, imagefolder:DIR, suite:FILE.toml … o picks"),
-    ("sample", "sample", "images per set; empty for the default, 0 for all"),
-    ("layers", "layers", "globs over inner layers, e.g. layer* blocks.**"),
-    ("head", "head", "probe, zero-shot or a file; empty for the model's own"),
-    ("device", "device", "cpu, cuda or cuda:N"),
-)
-_MORE = (
-    ("classes", "classes", "file of class names, one a line"),
-    ("templates", "templates", "file of prompts, one a line, {} for the name"),
-    ("checkpoint", "weights", "a file in place of the published weights"),
-    ("batch_size", "batch", "images per forward pass; empty for 32"),
-)
-_FIELDS = (*_FIRST, *_MORE)
-_CHOICES = (
-    ("tokens", "tokens", ("all", "class", "mean")),
-    ("dtype", "dtype", ("float32", "float16", "bfloat16")),
-    ("network", "network", ("allowed", "offline")),
-)
 
 
 class Form(VerticalScroll, can_focus=False, inherit_bindings=False):
@@ -79,47 +60,45 @@ class SetupScreen(ProbeScreen):
         with Horizontal(id="body"):
             with Form(id="form", classes="panel"):
                 yield Static(inert("models  " + ", ".join(self._models)), id="names")
-                yield from self._inputs(_FIRST)
+                yield from self._fields(FIRST)
                 yield Button("run", id="run", variant="primary", compact=True)
                 yield Static("", id="command", markup=False)
-                yield from self._inputs(_MORE)
-                for name, label, values in _CHOICES:
-                    with Horizontal(classes="field"):
-                        yield Label(label)
-                        yield Select(
-                            [(value, value) for value in values],
-                            value=values[0],
-                            allow_blank=False,
-                            id=name,
-                            compact=True,
-                        )
+                yield from self._fields(MORE)
             with VerticalScroll(id="meaning", classes="panel", can_focus=False):
                 yield Static("", id="understood", markup=False)
 
-    def _inputs(self, fields: tuple[tuple[str, str, str], ...]) -> ComposeResult:
-        for name, label, hint in fields:
+    def _fields(self, names: tuple[str, ...]) -> ComposeResult:
+        for option in map(run_option, names):
             with Horizontal(classes="field"):
-                yield Label(label)
-                yield Input(self._initial(name), placeholder=hint, id=name, compact=True)
-
-    def _initial(self, name: str) -> str:
-        return {"data": runsetup.DEFAULT_DATA, "device": "cpu"}.get(name, "")
+                yield Label(option.label)
+                text, values = runsetup.first_text(option), runsetup.choices(option)
+                if values:
+                    yield Select(
+                        [(value, value) for value in values],
+                        value=text,
+                        allow_blank=False,
+                        id=option.name,
+                        compact=True,
+                    )
+                else:
+                    yield Input(text, placeholder=option.hint, id=option.name, compact=True)
 
     def on_mount(self) -> None:
         """Looks at data and model while the user reads."""
         self.query_one("#form").border_title = "run"
         self.query_one("#meaning").border_title = "what this means"
         self._show()
-        self._look_at_data(self.setup.data)
+        self._look_at_data(self.setup["data"])
         self._try_models(offline=True)
 
     @property
     def setup(self) -> Setup:
         """The options as typed."""
-        texts = {name: self.query_one(f"#{name}", Input).value.strip() for name, _, _ in _FIELDS}
-        chosen = {name: str(self.query_one(f"#{name}", Select).value) for name, _, _ in _CHOICES}
-        offline = chosen.pop("network") == "offline"
-        return Setup(models=self._models, offline=offline, **texts, **chosen)
+        typed = {str(one.id): one.value for one in self.query(".field Input").results(Input)}
+        chosen = {
+            str(one.id): str(one.value) for one in self.query(".field Select").results(Select)
+        }
+        return Setup(self._models, typed | chosen)
 
     @on(Input.Changed)
     @on(Select.Changed)
@@ -128,8 +107,8 @@ class SetupScreen(ProbeScreen):
 
     @on(Input.Blurred, "#data")
     def _data_left(self) -> None:
-        if self.setup.data != self._looked_at:
-            self._look_at_data(self.setup.data)
+        if self.setup["data"] != self._looked_at:
+            self._look_at_data(self.setup["data"])
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#run")
@@ -151,7 +130,8 @@ class SetupScreen(ProbeScreen):
         lines = ["COST", *self._cost(setup), "", "DATA"]
         lines += runsetup.recognised(self._found) if self._found else [self._found_note]
         lines += ["", "LAYERS"]
-        lines += runsetup.matched_layers(trial["taps"], setup.layers) if trial else ["after trial"]
+        layers = setup["layers"]
+        lines += runsetup.matched_layers(trial["taps"], layers) if trial else ["after trial"]
         lines += ["", "PROBES", *runsetup.probes(setup, trial, self._found)]
         problem = setup.problem()
         return [f"✗ {problem}", "", *lines] if problem else lines
@@ -161,9 +141,10 @@ class SetupScreen(ProbeScreen):
             return [self._trial_note] if self._trial_note else ["unknown until data are recognised"]
         if setup.problem():
             return []
-        sample = int(setup.sample or runsetup.default_sample(self._models, setup.data))
+        sample = int(setup["sample"] or runsetup.usual_sample(self._models, setup["data"]))
         sizes = [int(one["images"]) for one in self._found["sets"]]
-        return runsetup.estimate(list(self._trials.values()), sizes, sample, setup.layers).lines()
+        trials = list(self._trials.values())
+        return runsetup.estimate(trials, sizes, sample, setup["layers"]).lines()
 
     @work(exclusive=True, group="data")
     async def _look_at_data(self, source: str) -> None:
@@ -186,8 +167,16 @@ class SetupScreen(ProbeScreen):
         for model in self._models:
             self._trial_note = f"timing a batch of {model}"
             self._show()
-            words = ["inspect", model, "--json", "--device", setup.device, "--dtype", setup.dtype]
-            words += ["--checkpoint", setup.checkpoint] if setup.checkpoint else []
+            words = [
+                "inspect",
+                model,
+                "--json",
+                "--device",
+                setup["device"],
+                "--dtype",
+                setup["dtype"],
+            ]
+            words += ["--checkpoint", setup["checkpoint"]] if setup["checkpoint"] else []
             answer = await ask(words + ["--offline"] * offline)
             try:
                 self._trials[model] = json.loads(answer.out)
@@ -199,7 +188,7 @@ class SetupScreen(ProbeScreen):
 
     def action_trial(self) -> None:
         """Loads the models, fetching weights where they are missing, and times a batch."""
-        self._try_models(offline=self.setup.offline)
+        self._try_models(offline=self.setup["offline"] == YES)
 
     def action_copy(self) -> None:
         """Copies the command line."""
@@ -215,7 +204,7 @@ class SetupScreen(ProbeScreen):
     def _picked(self, path: Path | None) -> None:
         if path is not None:
             self.query_one("#data", Input).value = runsetup.source_of(path)
-            self._look_at_data(self.setup.data)
+            self._look_at_data(self.setup["data"])
 
     def action_run(self) -> None:
         """Starts the engine as a process of its own and goes to its live screen."""

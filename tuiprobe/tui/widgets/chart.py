@@ -9,7 +9,7 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tuiprobe.report.chart import Chart
+from tuiprobe.results.section import Chart
 from tuiprobe.tui.text import fitted, inert
 from tuiprobe.tui.widgets.textplot import Line, plot
 

@@ -9,9 +9,7 @@ from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tuiprobe.tui.text import fitted
-
-_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
+from tuiprobe.tui.text import braille, dot_bit, fitted
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def line_with_band(points: Sequence[Point], width: int, height: int) -> list[str
         return rows - 1 - round((value - bottom) / span * (rows - 1))
 
     def dot(x: int, y: int) -> None:
-        cells[y // 4][x // 2] |= _DOTS[y % 4][x % 2]
+        cells[y // 4][x // 2] |= dot_bit(x, y)
 
     place, before = 0, None
     for x in range(columns if last > first else 1):
@@ -63,7 +61,7 @@ def line_with_band(points: Sequence[Point], width: int, height: int) -> list[str
         for y in range(min(start, now), max(start, now) + 1):
             dot(x, y)
         before = now
-    return ["".join(chr(0x2800 + cell) if cell else " " for cell in line) for line in cells]
+    return ["".join(braille(cell) if cell else " " for cell in line) for line in cells]
 
 
 class LinePlot(Widget):

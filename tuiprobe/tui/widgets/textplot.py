@@ -12,18 +12,16 @@ from itertools import pairwise
 
 from tuiprobe.plaintext import plain
 from tuiprobe.report.axis import round_ticks, tick_text
-from tuiprobe.report.chart import Chart, Role, Series
-from tuiprobe.tui.text import fitted
+from tuiprobe.results.section import Chart, Drawn, Series
+from tuiprobe.tui.text import braille, dot_bit, fitted
 
-Kind = Role | str
+Kind = Drawn | str
 """What a cell shows: the role of a series, ``axis``, ``text`` or ``blank``."""
 
 Line = list[tuple[str, str]]
 """Runs of text, each with its kind."""
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
-_DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
-_BRAILLE = 0x2800
 _LETTERS = "abcdefghijklmnop"
 
 
@@ -46,7 +44,7 @@ class _Canvas:
         column, row = x // 2, y // 4
         if 0 <= column < self.width and 0 <= row < self.height:
             before = self.dots.get((column, row), (0, kind))[0]
-            self.dots[column, row] = (before | _DOTS[y % 4][x % 2], kind)
+            self.dots[column, row] = (before | dot_bit(x, y), kind)
 
     def row(self, y: int) -> Line:
         """The cells of one row as runs of one kind."""
@@ -56,7 +54,7 @@ class _Canvas:
         character, kind = self.cells.get((x, y), (" ", "blank"))
         if (x, y) in self.dots and character in " ░":
             bits, kind = self.dots[x, y]
-            character = chr(_BRAILLE + bits)
+            character = braille(bits)
         return character, kind
 
 
@@ -93,11 +91,6 @@ def plot(chart: Chart, width: int, height: int) -> list[Line]:
     lines = _with_axis(canvas, chart, y_ticks, margin)
     lines.append(_x_axis(chart, canvas.width, margin))
     return [*lines, *legend]
-
-
-def as_text(lines: list[Line]) -> str:
-    """The drawing without its kinds."""
-    return "\n".join("".join(text for text, _ in line) for line in lines)
 
 
 # Scales.
@@ -271,7 +264,7 @@ def _x_places(chart: Chart, width: int) -> list[tuple[int, str]]:
 
 def _legend(chart: Chart, width: int, most: int) -> list[Line]:
     """Which letter or mark is which series, in at most ``most`` lines."""
-    marks: dict[Role, str] = {"context": "⠂", "third": "+", "main": "◆"}
+    marks: dict[Drawn, str] = {"context": "⠂", "third": "+", "main": "◆"}
     parts = []
     for letter, one in reversed(_lettered(chart)):
         if one.labelled:

@@ -1,0 +1,65 @@
+"""Damaged directories of a run that is resumed: measured again, an answer, or one sentence."""
+
+from __future__ import annotations
+
+import io
+import random
+import shutil
+import time
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.budget import SEED, seconds
+from tests.fuzz.damage import damage
+from tests.measure.conftest import job, write_checkpoint, write_pictures
+from tuiprobe.cli.app import run_cli
+
+SECONDS = seconds("resume")
+SLOWEST = 60.0
+WITHOUT = ("results.json", "measured.json", "statistics.safetensors", "head.safetensors")
+
+
+def command(checkpoint: Path, data: Path, run: Path) -> list[str]:
+    return [str(one) for one in job(checkpoint, data, run, "--sample", "12", "--offline")]
+
+
+def one_case(seed: int, finished: Path, place: Path, again: list[str]) -> None:
+    """Damages one file, takes away what is newer, and resumes."""
+    draw = random.Random(seed)
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(finished, place)
+    shards = [f"shards/{one.name}" for one in (place / "shards").iterdir()]
+    others = [one.relative_to(place).as_posix() for one in place.rglob("*") if one.is_file()]
+    name = draw.choice(sorted(shards if draw.random() < 0.6 else others))
+    damage(draw, place, name)
+    for one in WITHOUT[: draw.choice((1, 2, 3, 4))]:
+        if one != name:
+            (place / one).unlink(missing_ok=True)
+    begun, said = time.monotonic(), io.StringIO()
+    with redirect_stderr(said), redirect_stdout(io.StringIO()):
+        code = run_cli(again)
+    told = f"seed {seed}: a damaged {name}: {said.getvalue()}"
+    assert code in (0, 2, 4, 5), told
+    assert told.count("\nerror:") == (code != 0), told
+    assert "this is a bug" not in told, told
+    assert "the run failed with" not in told, told
+    assert time.monotonic() - begun < SLOWEST, told
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(SECONDS + 120)
+def test_a_damaged_run_is_resumed_or_refused_in_one_sentence(
+    tmp_path: Path,
+) -> None:
+    checkpoint = write_checkpoint(tmp_path / "weights.safetensors")
+    write_pictures(tmp_path / "data", 12)
+    finished, place = tmp_path / "finished", tmp_path / "run"
+    with redirect_stdout(io.StringIO()):
+        assert run_cli(command(checkpoint, tmp_path / "data", finished)) == 0
+    again = command(checkpoint, tmp_path / "data", place)
+    end, seed = time.monotonic() + SECONDS, SEED * 1_000_000
+    while time.monotonic() < end:
+        one_case(seed, finished, place, again)
+        seed += 1

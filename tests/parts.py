@@ -1,0 +1,16 @@
+"""Parts of a report with their types."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from tuiprobe.results import ProbeResult, Report
+
+_Result = TypeVar("_Result", bound=ProbeResult)
+
+
+def part(report: Report, kind: type[_Result]) -> _Result:
+    """Returns what a probe found, which must be there."""
+    found = report.part(kind)
+    assert found is not None, report.why_not(kind.probe)
+    return found

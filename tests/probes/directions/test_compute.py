@@ -1,0 +1,299 @@
+import json
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.probes.planted_head import CHANNELS, CLASSES, planted
+from tuiprobe.errors import DataError
+from tuiprobe.probes.directions.compute import (
+    _concentration,
+    decompose,
+    mean_cosines,
+    probe_directions,
+)
+from tuiprobe.probes.directions.pruning import Decomposed, kept_numbers, pruning_curves
+from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.heads import SetFeatures, hits
+from tuiprobe.run.checked_arrays import HeadArrays
+
+
+def accuracy(logits, labels):
+    return (logits.argmax(1) == labels).mean()
+
+
+def curve(found, order, centred=False):
+    basis = next(b for b in found.bases if b.centred == centred)
+    return next(c for c in basis.curves if c.order == order)
+
+
+def test_decomposition_has_fixed_signs_and_the_right_rank():
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((9, 4)) @ rng.standard_normal((4, 20))
+    u, s, v = decompose(weight)
+    assert s.size == 4
+    np.testing.assert_allclose(u * s @ v.T, weight, atol=1e-12)
+    assert (v[np.abs(v).argmax(0), range(4)] > 0).all()
+    again = decompose(-weight)
+    np.testing.assert_allclose(again[2], v, atol=1e-9)
+
+
+def test_importance_is_by_definition():
+    head, one = planted()
+    basis = probe_directions(head, [one], []).bases[0]
+    s, vt = np.linalg.svd(head.weight.astype("f8"), full_matrices=False)[1:]
+    h = one.features.astype("f8")
+    cosines = np.abs(h @ vt.T) / np.linalg.norm(h, axis=1, keepdims=True)
+    expected = s / s.sum() * cosines.mean(0)
+    np.testing.assert_allclose(basis.importances, expected, rtol=1e-5)
+    p = expected / expected.sum()
+    assert basis.top_share.value == pytest.approx(p.max(), rel=1e-5)
+    assert basis.effective_rank.value == pytest.approx(np.exp(stats.entropy(p)), rel=1e-5)
+    ranked = np.sort(expected)
+    n = ranked.size
+    gini = 2 * (np.arange(1, n + 1) * ranked).sum() / (n * ranked.sum()) - (n + 1) / n
+    assert basis.gini.value == pytest.approx(gini, rel=1e-5)
+    first = basis.directions[0]
+    assert first.importance.value == max(basis.importances)
+
+
+def orders(head, one):
+    """Logits with k components, by naive float64 algebra, for each order that is not random."""
+    weight, x = head.weight.astype("f8"), one.features.astype("f8")
+    if head.normalize:
+        x = x / np.linalg.norm(x, axis=1, keepdims=True)
+    bias = 0 if head.bias is None else head.bias.astype("f8")
+    u, s, vt = np.linalg.svd(weight, full_matrices=False)
+    importance = s * np.abs(x @ vt.T / np.linalg.norm(x, axis=1, keepdims=True)).mean(0)
+    by = np.argsort(-importance)
+    left = np.linalg.svd(weight @ x.T, full_matrices=False)[0]
+    mean = x.mean(0)
+    axes = np.linalg.svd(x - mean, full_matrices=False)[2]
+
+    def importance_order(k):
+        return x @ vt[by[:k]].T @ (s[by[:k], None] * u[:, by[:k]].T) + bias
+
+    def singular(k):
+        return x @ vt[:k].T @ (s[:k, None] * u[:, :k].T) + bias
+
+    def reduced(k):
+        return x @ weight.T @ left[:, :k] @ left[:, :k].T + bias
+
+    def components(k):
+        return (mean + (x - mean) @ axes[:k].T @ axes[:k]) @ weight.T + bias
+
+    return {
+        "importance": importance_order,
+        "singular value": singular,
+        "reduced-rank regression": reduced,
+        "principal components": components,
+    }
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@pytest.mark.parametrize("restricted", [False, True])
+def test_pruning_curves_equal_naive_algebra(normalize, restricted):
+    bias = np.random.default_rng(1).normal(0, 0.3, CLASSES).astype(np.float32)
+    head, one = planted(normalize=normalize, bias=bias)
+    allowed = np.ones(CLASSES, dtype=bool)
+    if restricted:
+        allowed[[2, 7]] = False
+        keep = allowed[one.labels]
+        one = SetFeatures(
+            "shift", one.features[keep], one.labels[keep], np.where(allowed, np.arange(12), -1)
+        )
+    found = probe_directions(head, [one], [])
+    for order, logits in orders(head, one).items():
+        for point in curve(found, order).points:
+            scores = np.where(allowed, logits(point.kept), -np.inf)
+            # One image may sit on a tie between float32 and float64.
+            expected = accuracy(scores, one.labels)
+            assert point.accuracy.value == pytest.approx(expected, abs=1.5 / one.labels.size)
+
+
+def test_all_orders_start_at_the_head_itself():
+    head, one = planted()
+    found = probe_directions(head, [one], [])
+    full = accuracy(one.features.astype("f8") @ head.weight.T.astype("f8"), one.labels)
+    for basis in found.bases:
+        for c in basis.curves:
+            if c.order == "principal components":
+                continue  # keeps rank(W) of C components, which is not all
+            assert c.points[0].accuracy.value == pytest.approx(full, abs=0.01)
+            assert c.control == c.order.startswith(("random", "principal"))
+
+
+def test_random_orders_are_seeded_and_lie_below_the_best():
+    head, one = planted(n=1500, classes=20, channels=60, noise=0.15)
+    one.features[:, 3] -= 25  # an offset would take the first of the components
+    found, again = (probe_directions(head, [one], [], seed=3) for _ in range(2))
+    assert found == again
+    reduced = curve(found, "reduced-rank regression").points[8].accuracy.value
+    for order in ("random directions", "random subspace"):
+        point = curve(found, order).points[8]
+        assert point.accuracy.low <= point.accuracy.value <= point.accuracy.high
+        assert point.accuracy.value < reduced
+
+
+def test_random_subspaces_are_uniform_over_the_row_space():
+    # With k of r directions kept, a projection keeps k/r of the squared length on average.
+    rng = np.random.default_rng(0)
+    from tuiprobe.probes.directions.pruning import _random
+
+    weight = rng.standard_normal((16, 16))
+    u, s, v = decompose(weight)
+    x = rng.standard_normal((50, 16)).astype(np.float32)
+    parts = Decomposed(u=u, s=s, v=v, order=np.arange(16))
+    head = HeadArrays(weight.astype(np.float32))
+    kept = []
+    for place in _random("random subspace", parts, head, SetFeatures("x", x), 0):
+        np.testing.assert_allclose(place.left @ place.right, x @ head.weight.T, atol=1e-4)
+        kept.append((place.left[:, :4] ** 2).sum() / (x**2).sum())
+    assert np.mean(kept) == pytest.approx(0.25, abs=4 * np.std(kept) / len(kept) ** 0.5)
+
+
+def test_a_planted_direction_on_a_persistent_channel_is_found():
+    head, one = planted()
+    weight = head.weight.copy()
+    weight[:, 3] += 40  # the same for every class: the mean row, and the channel that is constant
+    found = probe_directions(HeadArrays(weight), [one], [3])
+    plain, centred = found.bases
+    assert plain.directions[0].channels[0] == 3
+    assert plain.directions[0].persistent_share > 0.95
+    assert plain.mean_row_cosine.value > 0.99
+    assert plain.persistent_share.value > 10 * plain.persistent_expected.value
+    assert plain.persistent_expected.value == 1 / CHANNELS
+    assert centred.rank == CLASSES - 1
+    assert centred.directions[0].persistent_share < 0.5
+
+
+def test_gradients_of_the_concentration_figures():
+    rng = np.random.default_rng(0)
+    importance, shares = rng.gamma(1, 1, 8), rng.random(8)
+    for j, (_, slope) in enumerate(_concentration(importance, shares)):
+        for i in range(8):
+            moved = importance.copy()
+            moved[i] += 1e-6
+            rise = (
+                _concentration(moved, shares)[j][0] - _concentration(importance, shares)[j][0]
+            ) / 1e-6
+            assert slope[i] == pytest.approx(rise, rel=1e-3, abs=1e-4)
+
+
+def test_intervals_of_concentration_are_calibrated():
+    head, big = planted(n=40_000)
+    names = ("top_share", "effective_rank", "gini", "persistent_share")
+
+    def figures(n, seed):
+        rng = np.random.default_rng(seed)
+        chosen = rng.integers(0, len(big.labels), n)
+        one = SetFeatures("val", big.features[chosen])
+        basis = probe_directions(head, [one], [3]).bases[0]
+        return {name: getattr(basis, name) for name in names} | {
+            "importance": basis.directions[0].importance
+        }
+
+    basis = probe_directions(head, [SetFeatures("val", big.features)], [3]).bases[0]
+    truth = {name: getattr(basis, name).value for name in names}
+    truth["importance"] = max(basis.importances)
+    hit = dict.fromkeys(truth, 0)
+    for seed in range(200):
+        for name, found in figures(300, seed).items():
+            hit[name] += found.low <= truth[name] <= found.high
+    assert all(180 <= count <= 198 for count in hit.values()), hit
+
+
+def test_hits_with_bias_and_unit_length():
+    head, one = planted(normalize=True, bias=np.linspace(-1, 1, CLASSES, dtype=np.float32))
+    x = one.features.astype("f8")
+    logits = x / np.linalg.norm(x, axis=1, keepdims=True) @ head.weight.T.astype("f8") + head.bias
+    assert hits(one.features, head, one) == (logits.argmax(1) == one.labels).sum()
+
+
+def test_results_survive_strict_json():
+    head, one = planted(n=60)
+    found = probe_directions(head, [one], [3])
+    text = json.dumps(found.model_dump(), allow_nan=False)
+    assert Directions.model_validate_json(text) == found
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+@pytest.mark.parametrize("classes", [2, 12])
+def test_few_images_and_two_classes(n, classes):
+    head, one = planted(n=n, classes=classes)
+    found = probe_directions(head, [one], [3])
+    assert found.bases[0].rank == classes
+    assert kept_numbers(1)[-1] == 1
+    json.dumps(found.model_dump(), allow_nan=False)
+
+
+def test_rank_deficient_heads_and_equal_rows():
+    head, one = planted()
+    weight = head.weight.copy()
+    weight[6:] = weight[:6]
+    found = probe_directions(HeadArrays(weight), [one], [])
+    assert found.bases[0].rank == 6
+    equal = probe_directions(HeadArrays(np.tile(head.weight[:1], (5, 1))), [
+        SetFeatures("val", one.features, one.labels % 5)
+    ], [])  # fmt: skip
+    assert [basis.rank for basis in equal.bases] == [1]
+
+
+def test_without_labels_there_are_no_curves():
+    head, one = planted()
+    found = probe_directions(head, [SetFeatures("val", one.features)], [])
+    assert found.bases[0].curves == ()
+
+
+def test_nan_images_are_left_out():
+    head, one = planted()
+    h = one.features.copy()
+    h[5, 2] = np.nan
+    h[6] = 0
+    found = probe_directions(head, [SetFeatures("val", h, one.labels)], [])
+    clean = SetFeatures("val", np.delete(h, [5, 6], 0), np.delete(one.labels, [5, 6]))
+    assert found == probe_directions(head, [clean], [])
+
+
+def test_bad_input_is_named():
+    head, one = planted()
+    with pytest.raises(DataError, match="class 12, which no row"):
+        probe_directions(head, [SetFeatures("val", one.features, one.labels + 1)], [])
+    with pytest.raises(DataError, match="29 channels"):
+        probe_directions(head, [SetFeatures("val", one.features[:, 1:], one.labels)], [])
+    with pytest.raises(DataError, match="at least one image"):
+        probe_directions(head, [SetFeatures("val", one.features * np.nan)], [])
+    with pytest.raises(DataError, match="not finite"):
+        probe_directions(HeadArrays(head.weight * np.nan), [one], [])
+    answers = np.arange(CLASSES) - 1
+    with pytest.raises(DataError, match="a has images of class 11, which no row"):
+        probe_directions(head, [SetFeatures("a", one.features, one.labels * 0 + 11, answers)], [])
+    with pytest.raises(DataError, match="is for 3 rows"):
+        probe_directions(head, [SetFeatures("a", one.features, one.labels, answers[:3])], [])
+
+
+def test_mean_cosines_do_not_depend_on_blocks():
+    head, one = planted(n=5000)
+    v = decompose(head.weight.astype("f8"))[2]
+    h = one.features.astype("f8")
+    direct = (np.abs(h @ v) / np.linalg.norm(h, axis=1, keepdims=True)).mean(0)
+    np.testing.assert_allclose(mean_cosines(one.features, v), direct, rtol=1e-5)
+
+
+def test_unlabelled_curves_are_refused():
+    head, one = planted()
+    u, s, v = decompose(head.weight.astype("f8"))
+    parts = Decomposed(u=u, s=s, v=v, order=np.arange(s.size))
+    with pytest.raises(DataError, match="no labels"):
+        pruning_curves(parts, head, SetFeatures("val", one.features), 0)
+
+
+def test_shares_are_given_for_every_direction():
+    head, one = planted()
+    found = probe_directions(head, [one], [3, 4])
+    for basis in found.bases:
+        assert len(basis.persistent_shares) == basis.rank
+        weight = head.weight.astype("f8")
+        v = decompose(weight - weight.mean(0) if basis.centred else weight)[2]
+        assert basis.persistent_shares == pytest.approx((v[[3, 4]] ** 2).sum(0))
+    assert probe_directions(head, [one], []).bases[0].persistent_shares == ()

@@ -1,0 +1,119 @@
+"""Whom a model stands beside: its architecture untrained, and filed models of its kind alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.probes.planted import final as planted
+from tests.probes.planted import persistent
+from tests.probes.subject import model
+from tuiprobe.catalog.signatures import Signature, shipped
+from tuiprobe.probes.outliers.compute import probe_outliers
+from tuiprobe.probes.population.compute import population
+from tuiprobe.probes.population.probe import PopulationOfModels
+from tuiprobe.probes.protocol import Subject
+from tuiprobe.results import Estimate, Weights
+from tuiprobe.results.section import Code, Prose, Strong, Table
+
+
+def signature(name: str, kappa: float, p: float, **changes: Any) -> Signature:
+    fields: dict[str, Any] = {
+        "model": name, "architecture": "A", "weights": "pretrained", "digest": name,
+        "representation": "projected", "data": "imagefolder:/val", "n": 5000, "width": 512,
+        "kurtosis": (kappa, kappa - 1, kappa + 1), "persistence": (p, None, None),
+    }  # fmt: skip
+    return Signature(**{**fields, **changes})
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "signatures.jsonl"
+    monkeypatch.setattr("tuiprobe.probes.population.compute.signatures_file", lambda: path)
+    return path
+
+
+def write(path: Path, *signatures: Signature) -> None:
+    path.write_text("".join(json.dumps(asdict(one)) + "\n" for one in signatures))
+
+
+def of(kappa: float, p: float) -> tuple[Any, Any]:
+    one = probe_outliers(planted(persistent(1, n=40)))
+    persistence = one.persistence.model_copy(update={"value": estimate(p)})
+    final = one.model_copy(update={"kurtosis": estimate(kappa), "persistence": persistence})
+    subject = model(
+        architecture="ViT-B-16", width=512,
+        weights=Weights(kind="pretrained", source="x", digest="own"),
+    )  # fmt: skip
+    return final, subject
+
+
+def estimate(value: float) -> Estimate:
+    return Estimate(value=value, low=None, high=None, n=500, method="planted")
+
+
+def test_the_same_architecture_untrained_is_found_by_name_and_kind(store: Path) -> None:
+    final, subject = of(20, 0.9)
+    found = population(final, subject)
+    wanted = next(one for one in shipped() if one.architecture == "ViT-B-16")
+    assert found.untrained is not None
+    assert found.untrained.n == wanted.n == 64
+    assert found.untrained.kurtosis.value == wanted.kurtosis[0]  # type: ignore[union-attr, index]
+    assert found.untrained.persistence.low is None  # type: ignore[union-attr]
+    assert found.filed == ()
+    other = subject.model_copy(update={"representation": "token"})
+    assert population(final, other).untrained is None
+
+
+def test_only_other_trained_models_of_the_kind_are_its_population(store: Path) -> None:
+    write(
+        store,
+        signature("low", 10, 0.2),
+        signature("wide", 30, 0.95, width=1024),  # higher kappa, lower kappa / (C - 1)
+        signature("high", 40, 0.99),
+        signature("own name", 1, 0.1, digest="own"),
+        signature("pooled", 1, 0.1, representation="pooled"),
+        signature("random", 1, 0.1, weights="untrained"),
+    )
+    final, subject = of(20, 0.9)
+    found = population(final, subject)
+    assert [one.model for one in found.filed] == ["low", "wide", "high"]
+    assert (found.lower_kurtosis, found.lower_persistence) == (2, 1)
+
+
+def test_a_damaged_store_costs_no_run(store: Path) -> None:
+    store.write_text("{not json\n")
+    assert population(*of(20, 0.9)).filed == ()
+
+
+def test_a_section_tells_both_references(store: Path) -> None:
+    write(store, signature("evil|`name`", 10, 0.2))
+    final, subject = of(20, 0.9)
+    section = PopulationOfModels().describe(population(final, subject), Subject(subject, ()))
+    untrained, filed = [one for one in section.content if isinstance(one, Table)]
+    assert [column.id for column in untrained.columns] == [column.id for column in filed.columns]
+    assert untrained.rows[0][1] == Strong(strong="untrained")
+    assert filed.rows[0][:3] == (
+        Code(code="evil|`name`"),
+        "pretrained",
+        Code(code="imagefolder:/val"),
+    )
+    said = [text for one in section.content if isinstance(one, Prose) for text in one.text]
+    assert (
+        "Among 1 filed model of kind projected: 1 lower in kurtosis / (C - 1), 1 lower in "
+        "persistence." in said
+    )
+
+
+def test_a_section_says_where_there_is_no_reference(store: Path) -> None:
+    final, subject = of(20, 0.9)
+    other = subject.model_copy(update={"architecture": "nobody's"})
+    section = PopulationOfModels().describe(population(final, other), Subject(other, ()))
+    said = [text for one in section.content if isinstance(one, Prose) for text in one.text]
+    assert "No untrained reference ships for " in said
+    assert Code(code="nobody's") in said
+    assert Code(code="tuiprobe atlas add RUN") in said

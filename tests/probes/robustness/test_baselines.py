@@ -1,0 +1,218 @@
+"""Which baselines a run is compared with, and that a planted effective robustness comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.measure.fake_run import FakeSet, write_run
+from tests.parts import part
+from tuiprobe.answer import answer
+from tuiprobe.catalog.accuracies import SHIFTS
+from tuiprobe.catalog.baselines import bundled, logit, sigmoid
+from tuiprobe.errors import UsageError
+from tuiprobe.miniature import baseline as own_runs
+from tuiprobe.miniature.baseline import BaselineRow, baseline_models
+from tuiprobe.probes.robustness.baselines import (
+    baselines_for,
+    family_of,
+    keep_baseline,
+)
+from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.results import NotRun
+from tuiprobe.results.report import Report
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import SetRecord, kept_baseline
+
+OWN = "model,imagenet,imagenet_v2,imagenet_r,imagenet_on_r_classes\n" + "".join(
+    f"{family}net,{x:.3f},{sigmoid(logit(x) - 0.5 + 0.01 * i):.4f},{x / 2:.3f},{x + 0.05:.3f}\n"
+    for i, (family, x) in enumerate(zip("abcdefgh", np.linspace(0.4, 0.8, 8), strict=True))
+)
+
+
+def record(name: str, published: str | None = None, source: str = "") -> SetRecord:
+    return SetRecord(
+        name=name, source=source or f"imagefolder:/{name}", found=9, planned=9, shards=1,
+        classes=("a",), notes=(), published=published,
+    )  # fmt: skip
+
+
+def imagenet(*shifts: str) -> list[SetRecord]:
+    return [record("val", "imagenet"), *(record(f"my-{shift}", shift) for shift in shifts)]
+
+
+def miniature(*names: str) -> list[SetRecord]:
+    return [record(name, source=f"miniature:{name}") for name in names]
+
+
+def lines(sets: list[SetRecord], own: str | None = None) -> list[tuple[str, tuple[str, ...], str]]:
+    found = baselines_for(sets, own)[1].lines
+    return [(one.line.baseline, one.line.target, one.axis) for one in found]
+
+
+def test_imagenets_sets_get_every_published_baseline_on_both_axes() -> None:
+    found = lines(imagenet(*SHIFTS))
+    for name, count in (("standard", 5), ("standard_and_low", 5), ("timm_imagenet1k", 4)):
+        mine = [(target, axis) for baseline, target, axis in found if baseline == name]
+        assert mine[0] == (bundled(name).target, "imagenet")
+        assert len([t for t, axis in mine if axis == "imagenet"]) == count + 1
+        own = [t for t, axis in mine if axis == "own classes"]
+        assert set(own) == {("imagenet_r",), ("imagenet_a",), ("objectnet",)} - (
+            {("objectnet",)} if name == "timm_imagenet1k" else set()
+        )
+
+
+def test_a_mean_is_of_the_shifts_that_were_measured() -> None:
+    found = lines(imagenet("imagenet_r", "objectnet"))
+    assert ("standard", ("imagenet_r", "objectnet"), "imagenet") in found
+    assert ("timm_imagenet1k", ("imagenet_r",), "imagenet") in found
+    assert not any("imagenet_v2" in target for _, target, _ in found)
+    (missing,) = baselines_for(imagenet("objectnet"), None)[1].not_run
+    assert (missing.baseline, missing.reason) == (
+        "timm_imagenet1k", "timm_imagenet1k: none of its shifts was measured"
+    )  # fmt: skip
+
+
+def test_worlds_are_never_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert family_of([record("val"), record("r", "imagenet_r")]) is None
+    assert family_of(miniature("v2", "val")) is None  # v2 is no in-distribution set
+    mixed = [*miniature("val", "r"), record("r2", "imagenet_r")]
+    assert dict(family_of(mixed).measured) == {"r": "r"}  # type: ignore[union-attr]
+    other = [*imagenet("imagenet_r"), *miniature("r")]
+    assert dict(family_of(other).measured) == {"my-imagenet_r": "imagenet_r"}  # type: ignore[union-attr]
+    reason = baselines_for([record("photos")], None)[1].reason
+    assert reason == "no baseline belongs to imagefolder:/photos"
+    assert "no shift" in baselines_for(imagenet(), None)[1].reason
+    with pytest.raises(UsageError, match="nothing to compare"):
+        baselines_for([record("photos")], OWN)
+    with pytest.raises(UsageError, match=r"lacks the column 'val'"):
+        baselines_for(miniature("val", "v2"), OWN)
+
+
+def runs(count: int) -> tuple[BaselineRow, ...]:
+    x = np.linspace(0.4, 0.9, count)
+    return tuple(
+        BaselineRow(
+            f"run{'abcdefghij'[i]}", 0, 100, 10, float(x[i]),
+            dict.fromkeys(("v2", "r", "sketch", "a", "objectnet"), float(x[i]) - 0.2 + 0.001 * i),
+        )
+        for i in range(count)
+    )  # fmt: skip
+
+
+def test_the_miniature_has_its_own_line_from_seven_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets = miniature("val", "v2", "r", "sketch", "a", "objectnet")
+    monkeypatch.setattr(own_runs, "baseline_rows", lambda: runs(7))
+    found = lines(sets)
+    assert found[0] == ("miniature", ("v2", "r", "sketch", "a", "objectnet"), "val")
+    assert len(found) == 6  # the mean and each shift; its shifts have all classes
+    monkeypatch.setattr(own_runs, "baseline_rows", lambda: runs(6))
+    _, none = baselines_for(sets, None)
+    assert not none.lines
+    assert none.reason == "miniature: 6 models have the accuracies; a line needs 7"
+
+
+def test_the_shipped_runs_are_rows_of_a_baseline() -> None:
+    rows = baseline_models()["miniature"]
+    assert len(rows) >= 6
+    assert all(0 < (row.imagenet or 0) < 1 and len(row.shifts) == 5 for row in rows)
+
+
+def test_a_users_csv_is_a_further_baseline() -> None:
+    found = lines(imagenet("imagenet_v2", "imagenet_r"), OWN)
+    assert ("own", ("imagenet_v2", "imagenet_r"), "imagenet") in found
+    assert ("own", ("imagenet_r",), "own classes") in found
+    assert found[0][0] == "standard"
+    few = "\n".join(OWN.splitlines()[:5])
+    not_run = baselines_for(imagenet("imagenet_v2"), few)[1].not_run
+    assert [n.reason for n in not_run if n.baseline == "own"] == [
+        "own: 4 models have the accuracies; a line needs 7"
+    ]
+
+
+def one_hot(accuracy: float, n: int, classes: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    labels = np.arange(n) % classes
+    shown = np.where(np.arange(n) < round(accuracy * n), labels, (labels + 1) % classes)
+    return np.eye(classes, dtype=np.float32)[shown], labels
+
+
+def planted(path: Path, x: float, shift: float, own: str | None = None) -> Robustness:
+    """A run of ImageNet's sets; the shifts are of the first twenty classes."""
+    first, labels = one_hot(x, 400)
+    val = FakeSet(first, labels, more={"published": "imagenet"})
+    few, theirs = one_hot(shift, 400, 20)
+    few = np.pad(few, ((0, 0), (0, 20)))
+    answers = np.where(np.arange(40) < 20, np.arange(40), -1)
+    sets = {"val": val} | {
+        f"my-{name}": FakeSet(few, theirs, answers=answers, more={"published": name})
+        for name in SHIFTS
+    }
+    run = write_run(path, sets, np.eye(40))
+    if own is not None:
+        run.baseline_file.write_text(own)
+    return part(answer(run), Robustness)
+
+
+def test_a_planted_effective_robustness_reaches_the_report(tmp_path: Path) -> None:
+    line = bundled("standard")
+    found = planted(tmp_path / "run", 0.7, line.expected(0.7) + 0.2, OWN)
+    assert not isinstance(found.effective, NotRun)
+    assert [one.shift for one in found.accuracies] == [None, *SHIFTS]
+    mean = found.effective[0]
+    assert (mean.baseline, mean.axis, mean.models) == ("standard", "imagenet", 80)
+    assert mean.value.value == pytest.approx(0.2, abs=0.002)  # type: ignore[union-attr]
+    assert mean.above
+    assert mean.extrapolated is False
+    assert mean.percentile.value == 1.0  # type: ignore[union-attr]
+    own = [one for one in found.effective if one.axis == "own classes"]
+    assert {one.target[0] for one in own} == {"imagenet_r", "imagenet_a", "objectnet"}
+    (restricted,) = {a.id_own_classes for a in found.accuracies[1:]}
+    assert restricted.n == 200  # type: ignore[union-attr]
+    assert restricted.value == pytest.approx(0.7)  # type: ignore[union-attr]
+    assert any(one.baseline == "own" for one in found.effective)
+
+
+def test_an_accuracy_of_zero_gives_no_effective_robustness(tmp_path: Path) -> None:
+    found = planted(tmp_path / "run", 0.0, 0.4)
+    assert not isinstance(found.effective, NotRun)
+    assert "logit is infinite" in found.effective[0].value.reason  # type: ignore[union-attr]
+
+
+def test_the_csv_is_kept_in_the_run_and_goes_with_the_option(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(OWN)
+    run = RunDir(tmp_path / "run")
+    run.path.mkdir()
+    keep_baseline(run, imagenet("imagenet_r"), str(path))
+    assert kept_baseline(run) == OWN
+    keep_baseline(run, imagenet("imagenet_r"), None)
+    assert not run.baseline_file.exists()
+    with pytest.raises(UsageError, match="cannot read"):
+        keep_baseline(run, imagenet("imagenet_r"), str(tmp_path / "none.csv"))
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="cannot read"):
+        keep_baseline(run, imagenet("imagenet_r"), str(path))
+    path.write_text("model,imagenet,imagenet_r\nx,76,36\n")
+    with pytest.raises(UsageError, match=r"mine\.csv, line 2, column 'imagenet'"):
+        keep_baseline(run, imagenet("imagenet_r"), str(path))
+    assert not run.baseline_file.exists()
+
+
+def test_reprobe_takes_a_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tuiprobe.cli.app import run_cli
+
+    planted(tmp_path / "run", 0.7, 0.5)
+    (tmp_path / "mine.csv").write_text(OWN)
+    assert (
+        run_cli(["reprobe", str(tmp_path / "run"), "--baseline", str(tmp_path / "mine.csv")]) == 0
+    )
+    report = Report.model_validate_json((tmp_path / "run" / "results.json").read_text())
+    effective = part(report, Robustness).effective
+    assert any(one.baseline == "own" for one in effective)  # type: ignore[union-attr]
+    (tmp_path / "mine.csv").write_text("model\n")
+    assert (
+        run_cli(["reprobe", str(tmp_path / "run"), "--baseline", str(tmp_path / "mine.csv")]) == 2
+    )
+    assert "lacks the column 'imagenet'" in capsys.readouterr().err

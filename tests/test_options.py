@@ -1,0 +1,311 @@
+"""Options have one home: the command line, its help, the reference and copied commands agree."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, ConfigDict, Field
+
+import tuiprobe
+from tuiprobe import options
+from tuiprobe.cli import app, headless
+from tuiprobe.cli.reference import reference
+from tuiprobe.errors import UsageError
+from tuiprobe.options import (
+    Option,
+    OptionError,
+    OptionField,
+    options_of,
+    probe_options,
+    validated,
+    words_of,
+)
+from tuiprobe.spec import RunSpec, arguments_of, make_spec, run_option, run_options
+from tuiprobe.tui.child import command_of
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
+
+
+@pytest.fixture(scope="module")
+def shown() -> str:
+    """What `--help` prints, in lines wide enough for any option."""
+    return typer.main.get_command(app.app).get_help(
+        typer.main.get_command(app.app).make_context("tuiprobe", ["models"], max_content_width=200)
+    )
+
+
+def parsed(words: list[str]) -> list[RunSpec]:
+    """Returns the specs that the program would run."""
+    asked: list[RunSpec] = []
+
+    def run_models(models: list[str], *, data: str | None, options: dict, **_: Any) -> int:
+        asked.extend(make_spec(model, data, options) for model in models)
+        return 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(headless, "run_models", run_models)
+        assert app.run_cli(["--headless", *words]) == 0
+    return asked
+
+
+def test_every_field_is_in_the_help_under_its_group(shown: str) -> None:
+    sections = re.split(r"^(\S[^\n]*):$", shown, flags=re.MULTILINE)
+    help_of = dict(zip(sections[1::2], sections[2::2], strict=True))
+    for option in app.all_options():
+        assert re.search(rf"^  {option.flag}\b", help_of[option.option.group], re.MULTILINE)
+        assert option.option.help
+        assert option.option.help.split()[0] in help_of[option.option.group]
+    assert "--help" in help_of["Program"]
+    assert "models" in help_of["Commands"]
+
+
+def test_the_help_names_defaults_and_values(shown: str) -> None:
+    text = " ".join(shown.split())
+    assert "--tokens all|class|mean" in text
+    assert f"[default: {RunSpec.batch_size}]" in text
+    assert "[default: one a core]" in text
+    assert "Repeatable." in text
+
+
+def test_the_reference_is_current() -> None:
+    page = PAGE.read_text("utf-8")
+    assert page == reference(), "python -m tuiprobe.cli.reference > docs/options.md"
+    for option in run_options():
+        assert f"| `{option.flag}" in page
+
+
+def values_of(option: OptionField) -> st.SearchStrategy[Any]:
+    """Values a user may give; None is as good as nothing."""
+    if option.name == "probe":
+        return st.just(())
+    low, high = option.option.ge, option.option.le
+    text = st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=8)
+    value: st.SearchStrategy[Any] = text
+    if option.kind is bool:
+        return st.booleans()
+    if option.choices:
+        value = st.sampled_from(option.choices)
+    elif option.kind is int:
+        value = st.integers(-99 if low is None else int(low), 999 if high is None else int(high))
+        if option.option.typed_none == 0:
+            value |= st.just(0)
+    elif option.kind is float:
+        value = st.floats(low or 0, high, exclude_min=option.option.gt is not None)
+    if option.many:
+        return st.lists(value, max_size=3).map(tuple)
+    return value if option.required else st.none() | value
+
+
+def drawn(option: OptionField) -> st.SearchStrategy[Any]:
+    if option.name == "model":
+        return st.sampled_from(["mini_clip", "rn50_openai", "-x", "a 'b' $c", "é"])
+    if option.name == "data":
+        return st.sampled_from(
+            ["miniature", "miniature:val", "imagefolder:my photos", "--headless"]
+        )
+    return values_of(option)
+
+
+GIVEN = st.fixed_dictionaries({option.name: drawn(option) for option in run_options()})
+
+
+@settings(deadline=None)
+@given(GIVEN)
+def test_a_spec_becomes_a_command_line_and_the_same_spec(values: dict[str, Any]) -> None:
+    model, data = values.pop("model"), values.pop("data")
+    spec = make_spec(model, data, values)
+    command = command_of(spec.to_json())
+    program, how, *words = shlex.split(command)
+    assert (program, how) == ("tuiprobe", "--headless")
+    assert parsed(words) == [spec]
+    assert words == arguments_of(spec)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [option for option in run_options() if option.name != "probe"],  # which must be installed
+    ids=lambda option: option.name,
+)
+def test_every_field_can_be_set_on_the_command_line(option: OptionField) -> None:
+    plain = make_spec("mini_clip", "miniature", {})
+    other: Any = {int: 7, float: 0.5, bool: True, str: "x"}[option.kind]
+    other = next((one for one in option.choices if one != option.default), other)
+    changed = replace(plain, **{option.name: (other,) if option.many else other})
+    if option.name == "data":
+        changed = replace(changed, sample=5000, concepts=None, concept_sample=None)
+    if option.name == "model":
+        changed = replace(changed, sample=64, concepts=None, concept_sample=None)
+    words = arguments_of(changed)
+    assert option.flag in words
+    assert parsed(words) == [changed]
+
+
+def test_no_more_words_than_needed() -> None:
+    for model, data in (("mini_clip", "miniature"), ("rn50_openai", "imagefolder:x")):
+        spec = make_spec(model, data, {})
+        assert arguments_of(spec) == ["--model", model, "--data", data]
+    assert arguments_of(make_spec("mini_clip", "miniature", {"sample": 60}))[4:] == [
+        "--sample",
+        "60",
+    ]
+    silent = replace(make_spec("mini_clip", "miniature", {}), concepts=None, concept_sample=None)
+    assert arguments_of(silent)[4:] == ["--concepts", "none"]
+
+
+def test_a_spec_of_another_version_gives_no_command() -> None:
+    with pytest.raises(UsageError, match=r"--tokens: .*'class'"):
+        command_of({"model": "m", "data": "d", "tokens": "some"})
+    assert command_of({"model": "m", "data": "d", "seed": 9, "later": 1}).endswith("--seed 9")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"sampel": 64}, "there is no option 'sampel'; did you mean sample?"),
+        ({"zzz": 1}, "there is no option 'zzz'; there are checkpoint, sample"),
+        ({"batch_size": 0}, "--batch-size: .* greater than or equal to 1 .got 0."),
+        ({"tokens": "some"}, "--tokens: .*'all', 'class' or 'mean' .got 'some'."),
+        ({"layers": 3}, "--layers: .*tuple"),
+    ],
+)
+def test_python_answers_a_wrong_option_in_one_sentence(given: dict, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        tuiprobe.probe("mini_clip", "miniature", **given)
+
+
+def test_the_command_line_answers_a_wrong_value(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, said in (
+        (["--batch-size", "0"], "--batch-size"),
+        (["--batch-size", "x"], "--batch-size"),
+        (["--dtype", "float64"], "--dtype"),
+        (["--probe", "x"], "--probe x: write ID.KEY=VALUE"),
+        (["--suite", "auto", "--data", "x"], "--suite names all sets"),
+    ):
+        assert app.run_cli(["--headless", *words]) == 2
+        out, err = capsys.readouterr()
+        assert said in err
+        assert out == ""
+
+
+# Options of a stranger's probe, as a pydantic model or as a dataclass.
+
+
+class Blur(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    radius: Annotated[float, Option("Radius in pixels.", ge=0)] = 1.5
+    steps: int = Field(3, ge=1)
+    modes: tuple[str, ...] = ()
+    edge: Literal["wrap", "zero"] = "wrap"
+    dry_run: bool = False
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Count:
+    least: Annotated[int, Option("Least count.", "Count", ge=2)] = 2
+    name: Annotated[str, Option("Name.", min_length=1)] = "n"
+
+
+KNOWN = {"blur": lambda: Blur, "count": lambda: Count}
+
+
+def test_the_options_of_a_strangers_probe_are_parsed_and_checked() -> None:
+    texts = [
+        "blur.radius=2", "blur.modes=a", "blur.modes=b=c", "count.least=5", "blur.dry-run=true",
+        "blur.limit=4",
+    ]  # fmt: skip
+    found = probe_options(texts, KNOWN)
+    assert found == {
+        "blur": Blur(radius=2.0, modes=("a", "b=c"), dry_run=True, limit=4),
+        "count": Count(least=5),
+    }
+    assert probe_options([], KNOWN) == {}
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["blur"], "--probe blur: write ID.KEY=VALUE"),
+        (["blur=3"], "--probe blur=3: write ID.KEY=VALUE"),
+        (["blur.=3"], "write ID.KEY=VALUE"),
+        ([".radius=3"], "write ID.KEY=VALUE"),
+        (["blurr.radius=3"], "there is no probe 'blurr'; did you mean blur[?]"),
+        (["xyz.radius=3"], "there is no probe 'xyz'; there are blur, count"),
+        (["blur.radios=3"], "blur has no option 'radios'; did you mean radius[?]"),
+        (["blur.radius=x"], "--probe blur.radius: .*number.*'x'"),
+        (["blur.radius=-1"], "--probe blur.radius: .*greater than or equal to 0"),
+        (["blur.steps=0"], "--probe blur.steps: "),
+        (["blur.edge=no"], "--probe blur.edge: .*'wrap' or 'zero'"),
+        (["count.least=1"], "--probe count.least: .*greater than or equal to 2"),
+        (["count.name="], "--probe count.name: .*at least 1 character"),
+        (["blur.radius=1", "blur.radius=2"], "--probe blur.radius: given 2 times"),
+    ],
+)
+def test_a_wrong_option_of_a_strangers_probe_is_one_sentence(texts: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        probe_options(texts, KNOWN)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_probes_that_are_named_are_loaded() -> None:
+    def fails() -> type:
+        raise AssertionError("loaded unasked")
+
+    assert probe_options(["count.least=3"], {**KNOWN, "broken": fails})["count"].least == 3
+
+
+def test_a_probes_options_go_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "installed_probes", lambda: KNOWN)
+    spec = make_spec("mini_clip", "miniature", {"probe": ["blur.radius=2", "count.least=3"]})
+    words = arguments_of(spec)
+    assert words[-4:] == ["--probe", "blur.radius=2", "--probe", "count.least=3"]
+    assert parsed(words) == [spec]
+    with pytest.raises(UsageError, match=r"--probe blur\.steps: "):
+        make_spec("mini_clip", "miniature", {"probe": ["blur.steps=0"]})
+
+
+def test_options_are_read_from_models_and_dataclasses_alike() -> None:
+    radius, steps, modes, edge, dry_run, limit = options_of(Blur)
+    assert (radius.kind, radius.default, radius.option.help) == (float, 1.5, "Radius in pixels.")
+    assert (steps.kind, steps.default, modes.many, edge.choices) == (int, 3, True, ("wrap", "zero"))
+    assert (dry_run.flag, dry_run.kind, limit.kind, limit.default) == ("--dry-run", bool, int, None)
+    assert words_of(options_of(Blur), {"radius": 1.5, "dry_run": True, "edge": "zero"}) == [
+        "--edge", "zero", "--dry-run",
+    ]  # fmt: skip
+    least, name = options_of(Count)
+    assert (least.option.group, least.default, name.metavar) == ("Count", 2, "TEXT")
+    with pytest.raises(OptionError, match="--least") as caught:
+        validated(Count, {"least": 1})
+    assert caught.value.name == "least"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("batch_size", "32", ""),
+        ("batch_size", "65537", "batch size: give a whole number at least 1 and at most 65536"),
+        ("batch_size", "1.5", "batch size: give a whole number"),
+        ("sample", "0", ""),
+        ("sample", "-1", "sample: give a whole number at least 1, 0 for all"),
+        ("max_unreadable", "0.5", ""),
+        ("max_unreadable", "2", "max unreadable: give a number at least 0 and at most 1"),
+        ("max_unreadable", "nan", "max unreadable: give a number"),
+        ("max_unreadable", "", "max unreadable: give a number"),
+        ("concept_share", "0", "concept share: give a number above 0 and at most 1"),
+        ("batch_size", "9" * 400, "batch size: give a whole number"),
+        ("tokens", "some", "tokens: give one of all, class, mean"),
+        ("head", "anything", ""),
+    ],
+)
+def test_a_form_says_what_is_wrong_with_a_text(name: str, text: str, said: str) -> None:
+    assert run_option(name).problem(text).startswith(said)
+    assert bool(run_option(name).problem(text)) == bool(said)

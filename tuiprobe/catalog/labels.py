@@ -1,0 +1,148 @@
+"""Class names for the labels of a data set: what folder names mean in ImageNet and its kin.
+
+``imagenet.tsv`` and ``imagenet_templates.txt`` are generated from timm and open_clip
+(``python -m tuiprobe.models.names``), and a test compares them with those installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from tuiprobe.errors import UsageError
+
+FILE = Path(__file__).with_name("imagenet.tsv")
+"""One class a line, in the order of the labels: WordNet id, open_clip's name, WordNet's names."""
+
+TEMPLATES_FILE = Path(__file__).with_name("imagenet_templates.txt")
+
+
+@lru_cache(maxsize=1)
+def _columns() -> tuple[tuple[str, ...], ...]:
+    rows = [line.split("\t") for line in FILE.read_text("utf-8").splitlines()]
+    return tuple(zip(*rows, strict=True))
+
+
+def imagenet_wnids() -> tuple[str, ...]:
+    """Returns the 1,000 WordNet ids of ImageNet-1k, in the order of its labels."""
+    return _columns()[0]
+
+
+def imagenet_names() -> tuple[str, ...]:
+    """Returns open_clip's 1,000 class names of ImageNet-1k, made for prompts."""
+    return _columns()[1]
+
+
+def imagenet_templates() -> tuple[str, ...]:
+    """Returns the 80 prompt templates that OpenAI used for ImageNet, with ``{}`` for the name."""
+    return tuple(TEMPLATES_FILE.read_text("utf-8").splitlines())
+
+
+def imagenet_labels(classes: Sequence[str]) -> tuple[int, ...] | None:
+    """Returns the ImageNet-1k label of each class of a data set; None if it is not ImageNet's.
+
+    Understands WordNet ids, a subset of them (ImageNet-A and -R), and the index folders of
+    ImageNet-V2 in any order, which a string sort leaves as 0, 1, 10, 100, 101. A list of 1,000
+    names in the order of the labels counts too ("tench", or "tench, Tinca tinca"), as tar shards
+    and Hugging Face sets have; a few names may differ, since every source words some its own way.
+
+    >>> imagenet_labels(["n01443537", "n01440764"])
+    (1, 0)
+    >>> imagenet_labels([str(i) for i in range(1000)])[10]
+    10
+    >>> imagenet_labels(["cat", "dog"]) is None
+    True
+    """
+    index = {wnid: label for label, wnid in enumerate(imagenet_wnids())}
+    if classes and all(name in index for name in classes):
+        return tuple(index[name] for name in classes)
+    if sorted(classes) == sorted(str(i) for i in range(1000)):
+        return tuple(int(name) for name in classes)
+    if len(classes) == len(index) and _named_in_order(classes):
+        return tuple(range(len(classes)))
+    return None
+
+
+_FEWEST_NAMES = 0.9
+
+
+def _named_in_order(classes: Sequence[str]) -> bool:
+    pairs = zip(classes, _known_names(), strict=True)
+    hits = sum(_first_name(name) in known for name, known in pairs)
+    return hits >= _FEWEST_NAMES * len(classes)
+
+
+@lru_cache(maxsize=1)
+def _known_names() -> tuple[frozenset[str], ...]:
+    """Returns what each of ImageNet's classes is called: open_clip's name, and WordNet's."""
+    _, names, descriptions = _columns()
+    return tuple(
+        frozenset((_first_name(name), _first_name(words)))
+        for name, words in zip(names, descriptions, strict=True)
+    )
+
+
+def _first_name(name: str) -> str:
+    return name.partition(",")[0].replace("_", " ").strip().lower()
+
+
+def prompt_names(classes: Sequence[str]) -> tuple[str, ...]:
+    """Returns names fit for prompts: ImageNet's for its folders, else the folders' own.
+
+    >>> prompt_names(["n01440764", "n01443537"])
+    ('tench', 'goldfish')
+    >>> prompt_names(["fire_truck"])
+    ('fire truck',)
+    """
+    labels = imagenet_labels(classes)
+    if labels is None:
+        return tuple(name.replace("_", " ") for name in classes)
+    names = imagenet_names()
+    return tuple(names[label] for label in labels)
+
+
+def place_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
+    """Returns the place in a user's list of names that belongs to each class of a data set.
+
+    By ImageNet's labels, by the folders' own names, by the value of index folders (a string sort
+    leaves them as 0, 1, 10, 2), or else in the order of the folders.
+
+    Args:
+        classes: Class names of the data set, by label.
+        names: Names of the user's.
+
+    Raises:
+        UsageError: If the list does not fit the classes.
+
+    >>> place_of_each(["0", "1", "10", "2"], [f"class {i}" for i in range(11)])
+    (0, 1, 10, 2)
+    >>> place_of_each(["cat", "dog"], ["dog", "cat"]), place_of_each(["a", "b"], ["x", "y"])
+    ((1, 0), (0, 1))
+    """
+    labels = imagenet_labels(classes)
+    if labels is not None and len(names) == len(imagenet_wnids()):
+        return labels
+    where = {name: place for place, name in enumerate(names)}
+    known = [where.get(raw, where.get(raw.replace("_", " "))) for raw in classes]
+    if all(place is not None for place in known):
+        return tuple(place for place in known if place is not None)
+    if all(name.isdigit() for name in classes):
+        values = [int(name) for name in classes]
+        first = 1 if min(values) == 1 and max(values) == len(names) else 0
+        if max(values) - first < len(names):
+            return tuple(value - first for value in values)
+    if len(names) != len(classes):
+        raise UsageError(
+            f"{len(names)} class names for {len(classes)} classes of the data; give one a class, "
+            "in the order of the folders"
+        )
+    moved = [label for label, place in enumerate(known) if place not in (None, label)]
+    if moved:
+        unknown = next(name for name, place in zip(classes, known, strict=True) if place is None)
+        raise UsageError(
+            f"the class names are in another order than the folders ({classes[moved[0]]!r} is "
+            f"not number {moved[0] + 1}), and none of them is {unknown!r}: which name belongs to "
+            "which folder cannot be told"
+        )
+    return tuple(range(len(names)))

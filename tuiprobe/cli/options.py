@@ -1,0 +1,90 @@
+"""Options of a class of fields as options of the command line, grouped in `--help`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, TypeVar
+
+import typer
+from typer.core import TyperGroup
+from typer.models import OptionInfo
+
+from tuiprobe.options import OptionField
+from tuiprobe.spec import run_option
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+LAST = "Program"
+"""Group of the options that no group was named for, such as `--help`."""
+
+
+def option_info(field: OptionField, default: str) -> OptionInfo:
+    """Returns what typer knows of an option, with its default in words."""
+    info = typer.Option(
+        field.flag,
+        help=f"{field.help}  [default: {default}]" if default else field.help,
+        metavar=field.metavar or None,
+        show_default=False,
+        rich_help_panel=field.option.group,
+    )
+    assert isinstance(info, OptionInfo)
+    return info
+
+
+def of_run(name: str, *, change: bool = False) -> OptionInfo:
+    """Returns an option of a run for another command that takes the same one.
+
+    Args:
+        name: Of the field.
+        change: Whether leaving the option out keeps what the run has, not the default.
+    """
+    field = run_option(name)
+    return option_info(field, "as in the run" if change else field.shown_default)
+
+
+def takes(fields: Iterable[OptionField]) -> Callable[[Command], Command]:
+    """Returns a decorator: the command gets these options by name, besides its typer.Context.
+
+    Repeatable and required ones are None where they are left out.
+    """
+    parameters = [
+        inspect.Parameter(
+            "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+        )
+    ]
+    for field in fields:
+        default = None if field.required or field.repeatable else field.default
+        kind: Any = list[field.kind] if field.repeatable else field.kind  # type: ignore[name-defined]
+        kind = kind if default is not None else kind | None
+        parameters.append(
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=default,
+                annotation=Annotated[kind, option_info(field, field.shown_default)],
+            )
+        )
+
+    def decorate(command: Command) -> Command:
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return command
+
+    return decorate
+
+
+class GroupedHelp(TyperGroup):
+    """A command whose help lists options under the headings of their groups."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Writes a section a group, in the order in which groups first appear."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                group = getattr(parameter, "rich_help_panel", None) or LAST
+                sections.setdefault(group, []).append(record)
+        for group, records in sections.items():
+            with formatter.section(group):
+                formatter.write_dl(records)
+        self.format_commands(ctx, formatter)

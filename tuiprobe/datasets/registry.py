@@ -1,0 +1,106 @@
+"""Sources of images by name: the built-in ones are listed here, others come by entry point.
+
+A source is one file that ends in a :class:`DataSource`. A built-in one has a line in
+:data:`BUILTIN`; another package has an entry point in the group ``tuiprobe.datasets``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuiprobe.plugins import Registry
+
+if TYPE_CHECKING:
+    from tuiprobe.catalog.baselines import ShiftFamily
+    from tuiprobe.datasets.base import Dataset, Suite
+    from tuiprobe.datasets.concepts import ConceptDataset
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """What a user names as ``NAME:REST``, or as ``NAME`` alone.
+
+    Attributes:
+        forms: Ways to write it as ``--data``, for messages: ``("imagefolder:DIR",)``. The name
+            without anything behind it is understood only if it is one of them.
+        open: Opens one set of images, from REST and the folder that relative paths are below
+            (None for the working folder).
+        suite: Opens all sets that REST stands for (an empty text for the name alone); None for
+            the one set of `open`.
+        concept_forms: Ways to write it as ``--concepts``.
+        concepts: Opens a concept set, from REST.
+        is_path: Whether REST is a path or a pattern of paths, which may be relative to a file
+            that names the source.
+        family: What accuracies on its sets are compared with. Read for built-in sources only,
+            since a run directory may be another's; see ``--baseline`` for the others.
+    """
+
+    forms: tuple[str, ...] = ()
+    open: Callable[[str, Path | None], Dataset] | None = None
+    suite: Callable[[str], Suite] | None = None
+    concept_forms: tuple[str, ...] = ()
+    concepts: Callable[[str], ConceptDataset] | None = None
+    is_path: bool = False
+    family: ShiftFamily | None = None
+
+
+BUILTIN = {
+    "miniature": "tuiprobe.miniature.data:SOURCE",
+    "imagefolder": "tuiprobe.datasets.imagefolder:SOURCE",
+    "objectnet": "tuiprobe.datasets.objectnet:SOURCE",
+    "webdataset": "tuiprobe.datasets.webdataset:SOURCE",
+    "hf": "tuiprobe.datasets.hugging_face:SOURCE",
+    "torchvision": "tuiprobe.datasets.torchvision_sets:SOURCE",
+    "suite": "tuiprobe.datasets.suites:SOURCE",
+    "broden": "tuiprobe.datasets.broden:SOURCE",
+    "csv": "tuiprobe.datasets.concept_csv:SOURCE",
+}
+"""All built-in sources, in the order that messages list them."""
+
+SOURCES = Registry("tuiprobe.datasets", "data source", DataSource, BUILTIN)
+
+
+def data_forms() -> tuple[str, ...]:
+    """Returns every way to write ``--data``; the sources of other packages are not loaded."""
+    own = (form for source in _builtin() for form in source.forms)
+    return (*own, *(f"{one.name}:… ({one.package})" for one in SOURCES.foreign()))
+
+
+def concept_forms() -> tuple[str, ...]:
+    """Returns every way to write ``--concepts`` with a built-in source."""
+    return tuple(form for source in _builtin() for form in source.concept_forms)
+
+
+def suite_kinds() -> tuple[str, ...]:
+    """Returns the sources that a suite file may name: those that run no foreign code."""
+    kinds = zip(SOURCES.builtin_names, _builtin(), strict=True)
+    return tuple(name for name, source in kinds if source.open is not None)
+
+
+def _builtin() -> tuple[DataSource, ...]:
+    found = (SOURCES.builtin(name) for name in SOURCES.builtin_names)
+    return tuple(source for source in found if source is not None)
+
+
+def below(base: Path | None, text: str) -> str:
+    """Returns a path or pattern as seen from ``base``; URLs and absolute paths stay.
+
+    >>> below(Path("/data"), "val"), below(Path("/data"), "/val"), below(Path("/data"), "s3://b/v")
+    ('/data/val', '/val', 's3://b/v')
+    """
+    if base is None or text.startswith(("/", "~")) or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text):
+        return text
+    return str(base / text)
+
+
+def safe_name(text: str) -> str:
+    """Returns ``text`` reduced to what is safe as a file name on every system.
+
+    >>> safe_name("my val/set")
+    'my-val-set'
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "data"

@@ -1,0 +1,90 @@
+"""What the arrays of a shard must look like, so that one that does not is measured again.
+
+A checksum says that a shard is as it was written, not that an engine wrote it. What passes here can
+be loaded and merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.datasets.content import DIGEST_BYTES
+from tuiprobe.files import Entry
+from tuiprobe.run.arrays import Arrays
+from tuiprobe.run.checked_arrays import CheckedArrays
+from tuiprobe.spec import FINAL_TAP
+
+States = Mapping[str, Arrays]
+"""By tap, the state of a tap that saw no image: the names, types and shapes of its fields."""
+
+_PER_IMAGE = {"samples.kurtosis", "samples.self_share", "samples.leading"}
+
+
+def check_shard(file: Entry, arrays: Arrays, planned: NDArray[np.int64], states: States) -> None:
+    """Checks all arrays of a shard but which images it holds.
+
+    Args:
+        file: Where they come from, for errors.
+        arrays: By name.
+        planned: Ids of its images, unreadable ones included.
+        states: The taps of the run.
+
+    Raises:
+        DamagedFileError: If they are not what an engine writes.
+    """
+    checked, known = CheckedArrays(file, arrays), set(planned.tolist())
+    images = len(checked.shaped("ids", "i8", None))
+    width = len(states[FINAL_TAP]["moments.count"])
+    checked.shaped("features", "f4", images, width)
+    read = len(_own(checked, "images", known))
+    checked.shaped("digests", "u1", read, DIGEST_BYTES)
+    for tap, fields in states.items():
+        _check_state(checked, f"{tap}/state.", fields, known)
+        if f"{tap}/rows" in arrays:
+            checked.shaped(f"{tap}/rows", "f4", None, len(fields["moments.count"]))
+
+
+def _check_state(checked: CheckedArrays, prefix: str, fields: Arrays, known: set[int]) -> None:
+    images = len(_own(checked, f"{prefix}samples.sample_ids", known))
+    channels = len(fields["moments.count"])
+    for field, empty in fields.items():
+        name, kind = f"{prefix}{field}", empty.dtype.str
+        shape = (images,) if field in _PER_IMAGE else empty.shape
+        if field == "samples.sample_ids":
+            continue
+        if field == "samples.leading":
+            _within(checked, name, kind, shape, channels)
+        elif field.endswith(".sample_ids"):
+            _check_ends(checked, name, known, shape)
+        elif field.endswith(".positions"):
+            _within(checked, name, kind, shape, 2**31)
+        elif kind.endswith("i8"):
+            checked.counts(name, kind, *shape)
+        elif field.startswith("samples."):
+            checked.take(name, kind, *shape)
+        else:
+            checked.shaped(name, kind, *shape)
+
+
+def _own(checked: CheckedArrays, name: str, known: set[int]) -> list[int]:
+    ids: list[int] = checked.shaped(name, "i8", None).tolist()
+    if len(set(ids)) != len(ids) or not known.issuperset(ids):
+        raise checked.damaged(f"{name} holds an image twice, or one that is not of this shard")
+    return ids
+
+
+def _within(checked: CheckedArrays, name: str, kind: str, shape: tuple[int, ...], end: int) -> None:
+    array = checked.shaped(name, kind, *shape)
+    if array.size and not -1 <= array.min() <= array.max() < end:
+        raise checked.damaged(f"{name} holds {array.min()} to {array.max()}, not -1 to {end - 1}")
+
+
+def _check_ends(checked: CheckedArrays, name: str, known: set[int], shape: tuple[int, ...]) -> None:
+    """Checks the strongest images of each channel: of this shard, with values that are finite."""
+    ids = checked.ids(name, known, *shape)
+    values = checked.shaped(name.replace(".sample_ids", ".values"), "f4", *shape)
+    if not np.isfinite(values[ids >= 0]).all():
+        raise checked.damaged(f"{name} names images whose values are not finite")

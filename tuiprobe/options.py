@@ -1,0 +1,336 @@
+"""An option is a field with its help, group and default; everything that shows options reads it.
+
+This module is imported before `--help` is printed, so it loads neither pydantic nor numpy.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
+
+from tuiprobe.errors import UsageError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+T = TypeVar("T")
+
+Changes = Literal["measurement", "bits", "answers", "nothing"]
+"""What another value changes: what is measured, its last bits, only the answers, or nothing."""
+
+PROBES = "tuiprobe.probes"
+"""Entry point group in which installed packages name their probes."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """What a field's annotation says of it as an option: `Annotated[int, Option(...)] = 32`.
+
+    Attributes:
+        help: For people; the first sentence is enough for a form.
+        group: Heading in `--help` and in the reference.
+        metavar: What stands for the value in `--help`; empty names its type.
+        unset: What the run takes where the value is None, in words.
+        typed_none: What a user types for None; None itself where leaving the option out does it.
+        several: Several values on one command line make several runs.
+        changes: What another value changes.
+        ge, gt, le: Bounds of a number.
+        min_length: Of a text.
+    """
+
+    help: str
+    group: str = "Options"
+    metavar: str = ""
+    unset: str = ""
+    typed_none: int | str | None = None
+    several: bool = False
+    changes: Changes = "measurement"
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    min_length: int = 0
+
+    # pydantic reads the bounds by the protocol of annotated_types, which is imported only then.
+    __is_annotated_types_grouped_metadata__ = True
+
+    def __iter__(self) -> Iterator[object]:
+        """Yields the bounds as pydantic knows them."""
+        import annotated_types as known
+
+        for kind, bound in ((known.Ge, self.ge), (known.Gt, self.gt), (known.Le, self.le)):
+            if bound is not None:
+                yield kind(bound)
+        if self.min_length:
+            yield known.MinLen(self.min_length)
+
+
+@dataclass(frozen=True)
+class OptionField:
+    """One field of a class of options.
+
+    Attributes:
+        name: Of the field.
+        kind: Type of one value, without None: `bool`, `int`, `float` or `str`.
+        default: Value where nothing is asked for; `MISSING` if one must be given.
+        many: Whether the field holds a tuple of values; the option is then repeated.
+        choices: The values a text may have; empty if any.
+        option: Help, group and bounds.
+    """
+
+    name: str
+    kind: type
+    default: Any
+    many: bool
+    choices: tuple[str, ...]
+    option: Option
+
+    @property
+    def flag(self) -> str:
+        """The option on the command line, such as `--batch-size`."""
+        return flag(self.name)
+
+    @property
+    def label(self) -> str:
+        """The option in a form, such as `batch size`."""
+        return self.name.replace("_", " ")
+
+    @property
+    def required(self) -> bool:
+        """Whether a value must be given."""
+        return self.default is MISSING
+
+    @property
+    def metavar(self) -> str:
+        """What stands for the value in help texts."""
+        return self.option.metavar or "|".join(self.choices) or _METAVARS[self.kind]
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the command line takes it several times."""
+        return self.many or self.option.several
+
+    @property
+    def help(self) -> str:
+        """What the option does, and that it may be given several times where it may."""
+        return self.option.help + " Repeatable." * self.repeatable
+
+    @property
+    def hint(self) -> str:
+        """One line that explains the option and names its default."""
+        sentence = self.option.help.partition(". ")[0].rstrip(".")
+        return f"{sentence} (default: {self.shown_default})" if self.shown_default else sentence
+
+    @property
+    def shown_default(self) -> str:
+        """The default in words; empty where there is none worth a word."""
+        if self.option.unset:
+            return self.option.unset
+        nothing = self.required or self.default is None or self.many or self.kind is bool
+        return "" if nothing else str(self.default)
+
+    def problem(self, text: str) -> str:
+        """Returns why `text` cannot be the value, in one sentence; empty if it can."""
+        if self.choices and text not in self.choices:
+            return f"{self.label}: give one of {', '.join(self.choices)}"
+        if self.kind not in (int, float) or text == str(self.option.typed_none):
+            return ""
+        known = (("at least", operator.ge), ("above", operator.gt), ("at most", operator.le))
+        limits = (self.option.ge, self.option.gt, self.option.le)
+        bounds = [(*one, at) for one, at in zip(known, limits, strict=True) if at is not None]
+        try:
+            number = float(self.kind(text))
+        except (ValueError, OverflowError):
+            number = math.nan
+        if not math.isnan(number) and all(holds(number, at) for _, holds, at in bounds):
+            return ""
+        said = " and".join(f" {word} {at:g}" for word, _, at in bounds)
+        more = "" if self.option.typed_none is None else f", {self.option.typed_none} for all"
+        return f"{self.label}: give a {'whole ' * (self.kind is int)}number{said}{more}"
+
+
+_METAVARS = {bool: "", int: "N", float: "X", str: "TEXT"}
+
+
+def flag(name: str) -> str:
+    """Returns the name of a field as an option of the command line.
+
+    >>> flag("batch_size")
+    '--batch-size'
+    """
+    return "--" + name.replace("_", "-")
+
+
+def options_of(kind: type) -> tuple[OptionField, ...]:
+    """Returns the options that a dataclass or a pydantic model declares, in their order.
+
+    A field without an `Option` in its annotation is one without help, as a stranger's may be.
+    """
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return tuple(_field(name, hints[name], default) for name, default in _defaults(kind))
+
+
+def _defaults(kind: type) -> Iterator[tuple[str, Any]]:
+    if is_dataclass(kind):
+        for one in fields(kind):
+            make = one.default_factory
+            yield one.name, one.default if make is MISSING else make()
+        return
+    for name, field in kind.model_fields.items():  # type: ignore[attr-defined]
+        missing = field.is_required()
+        yield name, MISSING if missing else field.get_default(call_default_factory=True)
+
+
+def _field(name: str, hint: Any, default: Any) -> OptionField:
+    option = Option("")
+    if get_origin(hint) is Annotated:
+        hint, *marks = get_args(hint)
+        option = next((mark for mark in marks if isinstance(mark, Option)), option)
+    if get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(one for one in get_args(hint) if one is not types.NoneType)
+    many = get_origin(hint) is tuple
+    if many:
+        hint = get_args(hint)[0]
+    choices = get_args(hint) if get_origin(hint) is Literal else ()
+    kind = type(choices[0]) if choices else hint
+    return OptionField(name, kind, default, many, choices, option)
+
+
+def words_of(options: Iterable[OptionField], values: Mapping[str, Any]) -> list[str]:
+    """Returns the arguments that set options to values; a value equal to its default is left out.
+
+    Args:
+        options: In the order of the arguments.
+        values: By name of the field; one that is missing is left out.
+
+    >>> seed = OptionField("seed", int, 0, False, (), Option("Seed."))
+    >>> words_of([seed], {"seed": 7}), words_of([seed], {"seed": 0}), words_of([seed], {"seed": -1})
+    (['--seed', '7'], [], ['--seed=-1'])
+    """
+    words: list[str] = []
+    for option in options:
+        value = values.get(option.name)
+        if value is None or value == option.default:
+            continue
+        if option.kind is bool:
+            words += [option.flag] * bool(value)
+        else:
+            several = list(value) if isinstance(value, list | tuple) else [value]
+            for text in map(str, several):
+                # What begins with a dash would be read as an option of its own.
+                dashed = text.startswith("-")
+                words += [f"{option.flag}={text}"] if dashed else [option.flag, text]
+    return words
+
+
+class OptionError(UsageError):
+    """An option has a value that it does not take.
+
+    Attributes:
+        name: The field.
+        cause: What is wrong.
+    """
+
+    def __init__(self, name: str, cause: str, said: str) -> None:
+        super().__init__(said)
+        self.name, self.cause = name, cause
+
+
+def validated(kind: type[T], values: Any, called: Callable[[str], str] = flag) -> T:
+    """Returns an instance of a class of options, every value checked.
+
+    Args:
+        kind: A dataclass or a pydantic model.
+        values: By name of the field.
+        called: What an error calls a field.
+
+    Raises:
+        OptionError: Naming the option and what is wrong with it.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return _adapter(kind).validate_python(values)  # type: ignore[arg-type, no-any-return]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        said = f"{called(name)}: {first['msg']} (got {first['input']!r})"
+        raise OptionError(name, first["msg"], said) from error
+
+
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def refuse_unknown(said: str, name: str, known: Iterable[str]) -> None:
+    """Refuses a name that is not known.
+
+    Args:
+        said: How the sentence begins.
+        name: What was asked for.
+        known: What there is.
+
+    Raises:
+        UsageError: With the nearest known name.
+    """
+    from difflib import get_close_matches
+
+    names = list(known)
+    if name not in names:
+        nearest = get_close_matches(name, names, n=1)
+        advice = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"
+        raise UsageError(f"{said} {name!r}; {advice if names else 'none is installed'}")
+
+
+def installed_probes() -> dict[str, Callable[[], type]]:
+    """Returns what loads the options of each probe of other packages, by its id."""
+    from importlib.metadata import EntryPoint, entry_points
+
+    def loader(entry: EntryPoint) -> Callable[[], type]:
+        return lambda: typing.cast(type, entry.load().Options)
+
+    return {entry.name: loader(entry) for entry in entry_points(group=PROBES)}
+
+
+def probe_options(
+    texts: Iterable[str], probes: Mapping[str, Callable[[], type]] | None = None
+) -> dict[str, Any]:
+    """Returns the options of probes that `--probe ID.KEY=VALUE` names, checked, by probe.
+
+    Args:
+        texts: Such as `blur.radius=3`; a key that takes several values is repeated.
+        probes: What loads the class of options of each probe; None takes those that are installed.
+            A class is loaded only if its probe is named.
+
+    Raises:
+        UsageError: Naming the text and what is wrong with it.
+    """
+    known = installed_probes() if probes is None else probes
+    given: dict[str, dict[str, list[str]]] = {}
+    for text in texts:
+        place, equals, value = text.partition("=")
+        probe, dot, key = place.rpartition(".")
+        if not (equals and dot and probe and key):
+            raise UsageError(f"--probe {text}: write ID.KEY=VALUE")
+        refuse_unknown(f"--probe {text}: there is no probe", probe, known)
+        given.setdefault(probe, {}).setdefault(key.replace("-", "_"), []).append(value)
+    return {probe: _probe(probe, known[probe](), keys) for probe, keys in given.items()}
+
+
+def _probe(probe: str, kind: type, keys: Mapping[str, list[str]]) -> Any:
+    options = {option.name: option for option in options_of(kind)}
+    values: dict[str, Any] = {}
+    for key, texts in keys.items():
+        refuse_unknown(f"--probe {probe}.{key}: {probe} has no option", key, options)
+        if len(texts) > 1 and not options[key].many:
+            raise UsageError(f"--probe {probe}.{key}: given {len(texts)} times, it takes one value")
+        values[key] = tuple(texts) if options[key].many else texts[0]
+    return validated(kind, values, lambda name: f"--probe {probe}.{name}")

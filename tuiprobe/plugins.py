@@ -1,0 +1,149 @@
+"""Registries: what a name stands for, built in or brought by another package.
+
+Built-in parts are listed as import strings, and those of other packages are found by their entry
+points. Nothing is imported before it is named or needed. A part that cannot be loaded gives one
+sentence that names its package, and disturbs no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from tuiprobe.errors import RunError, TuiprobeError, UsageError
+
+Part = TypeVar("Part")
+
+
+class PluginError(RunError):
+    """What another package registered cannot be used."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A part that another package registered, not loaded yet.
+
+    Attributes:
+        name: What a user types.
+        package: Name and version of the package.
+        entry: Its entry point.
+    """
+
+    name: str
+    package: str
+    entry: EntryPoint
+
+
+class Registry(Generic[Part]):
+    """All parts of one kind by name.
+
+    Args:
+        group: Entry point group of other packages, such as ``tuiprobe.datasets``.
+        what: What a part is called in messages.
+        kind: Class of the parts.
+        builtin: Import string ``module:ATTRIBUTE`` of each built-in part, by name.
+    """
+
+    def __init__(self, group: str, what: str, kind: type[Part], builtin: Mapping[str, str]) -> None:
+        self.group = group
+        self._what, self._kind, self._builtin = what, kind, dict(builtin)
+
+    @property
+    def builtin_names(self) -> tuple[str, ...]:
+        """Names of the built-in parts, in their order."""
+        return tuple(self._builtin)
+
+    def builtin(self, name: str) -> Part | None:
+        """Returns a built-in part; None if there is none of that name.
+
+        The only way to look up a name that does not come from the user's own command line: it
+        never runs the code of another package.
+        """
+        target = self._builtin.get(name)
+        if target is None:
+            return None
+        module, _, attribute = target.partition(":")
+        part = getattr(import_module(module), attribute)
+        assert isinstance(part, self._kind), target
+        return part
+
+    def get(self, name: str) -> Part | None:
+        """Returns the part of a name, a built-in one first; None if there is none.
+
+        Raises:
+            UsageError: If several packages register the name.
+            PluginError: If the part of another package cannot be loaded.
+        """
+        part = self.builtin(name)
+        if part is not None:
+            return part
+        found = [one for one in self.foreign() if one.name == name]
+        if len(found) > 1:
+            packages = " and ".join(one.package for one in found)
+            raise UsageError(
+                f"the {self._what} {name!r} is registered by {packages}; uninstall all but one"
+            )
+        return self.load(found[0]) if found else None
+
+    def package_of(self, name: str) -> str | None:
+        """Returns the package that brings a name; None if it is built in or unknown."""
+        if name in self._builtin:
+            return None
+        return next((one.package for one in self.foreign() if one.name == name), None)
+
+    def foreign(self) -> tuple[Foreign, ...]:
+        """Returns what other packages register and no built-in part hides; loads none of it."""
+        return tuple(one for one in self._registered() if one.name not in self._builtin)
+
+    def warnings(self, names: Collection[str]) -> tuple[str, ...]:
+        """Returns a sentence for each of these names that another package registers in vain."""
+        return tuple(
+            f"the {self._what} {one.name!r} of {one.package} is not used: tuiprobe has one of "
+            "that name"
+            for one in self._registered()
+            if one.name in self._builtin and one.name in names
+        )
+
+    def load(self, one: Foreign) -> Part:
+        """Imports the part of another package.
+
+        Raises:
+            PluginError: If that fails, or gives something else.
+        """
+        try:
+            part = one.entry.load()
+        except (Exception, SystemExit) as error:
+            raise PluginError(
+                f"the {self._what} {one.name!r} of {one.package} cannot be loaded: "
+                f"{in_words(error)}"
+            ) from error
+        if not isinstance(part, self._kind):
+            raise PluginError(
+                f"the {self._what} {one.name!r} of {one.package} is a {type(part).__name__}; it "
+                f"must be a {self._kind.__module__}.{self._kind.__name__}"
+            )
+        return part
+
+    def _registered(self) -> Iterator[Foreign]:
+        found = []
+        for entry in entry_points(group=self.group):
+            package = "an unnamed package"
+            if entry.dist is not None:
+                package = f"package {entry.dist.name} {entry.dist.version}"
+            found.append(Foreign(entry.name, package, entry))
+        yield from sorted(found, key=lambda one: (one.name, one.package))
+
+
+def in_words(error: BaseException) -> str:
+    """Returns an error of foreign code in one line.
+
+    >>> in_words(KeyError("x"))
+    "KeyError: 'x'"
+    """
+    if isinstance(error, TuiprobeError):
+        return str(error)
+    first = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

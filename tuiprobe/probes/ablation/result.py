@@ -1,0 +1,42 @@
+"""Result types of the ablation probe (definitions: docs/ablation.md)."""
+
+from typing import ClassVar, Literal
+
+from tuiprobe.results.base import Channel, Figure, Frozen, Many, NotRun, PerChannel
+from tuiprobe.results.report import ProbeResult
+
+
+class Ablation(Frozen):
+    """Accuracy without the persistent channels, beside two controls.
+
+    Attributes:
+        data: data set.
+        mode: channels set to zero, or to their mean over the images.
+        channels: those ablated.
+        before: accuracy with all channels.
+        after: accuracy without them.
+        random: without as many random channels; mean and band over seeds.
+        matched: without as many other channels of nearest mean square.
+        difference: after less before, paired over the images.
+    """
+
+    data: str
+    mode: Literal["zero", "mean"]
+    channels: PerChannel[Channel]
+    before: Figure
+    after: Figure
+    random: Figure
+    matched: Figure
+    difference: Figure = NotRun(reason="not measured")
+
+
+class ChannelAblations(ProbeResult):
+    """The ablation probe.
+
+    Attributes:
+        ablations: of the persistent channels, one entry a set and mode.
+    """
+
+    probe: ClassVar[str] = "ablation"
+
+    ablations: Many[Ablation]

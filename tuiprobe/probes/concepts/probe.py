@@ -1,0 +1,153 @@
+"""The concept probe on the registry."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuiprobe.files import DamagedFileError
+from tuiprobe.probes.concepts.compute import probe_concepts
+from tuiprobe.probes.concepts.concept_set import ConceptSet
+from tuiprobe.probes.concepts.describe import describe
+from tuiprobe.probes.concepts.result import RANDOM, Concepts
+from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.results import NotRun
+from tuiprobe.results.figures import figures_in
+from tuiprobe.results.section import NamedFigure, NamedSet, Section
+from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.spec import RunSpec
+
+NAMES = {
+    "excess": "concepts beyond random directions, W",
+    "excess_centred": "concepts beyond random directions, centred W",
+}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Labels and representations of the concept images, and the head.
+
+    Attributes:
+        head: The linear head, or why there is none.
+        concepts: Labels and representations.
+        spec: Says which images count as negatives, and how precision is calibrated.
+    """
+
+    head: HeadArrays | str
+    concepts: ConceptSet
+    spec: RunSpec
+
+
+class UniqueConcepts(Probe[Inputs, Concepts]):
+    """How many concepts single directions encode, beside random directions."""
+
+    id = "concepts"
+    title = "Concepts"
+    Result = Concepts
+
+    def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
+        """Reads labels and representations of the concept images."""
+        name = run.plan.concept_set
+        if name is None:
+            return NotRun(reason="no concept set", remedy="pass --concepts broden:DIR")
+        if name not in run.measured.sets:
+            return NotRun(reason=f"no image of {name} was measured")
+        return Inputs(run.head, _concept_set(run, name), run.spec)
+
+    def compute(self, inputs: Inputs, options: Options) -> Concepts | NotRun:
+        """Counts concepts in every family of directions."""
+        head = inputs.head
+        return probe_concepts(
+            None if isinstance(head, str) else head,
+            inputs.concepts,
+            no_head=head if isinstance(head, str) else "",
+            negatives=inputs.spec.negatives,
+            balance=inputs.spec.balance,
+            seed=inputs.spec.seed,
+        )
+
+    def describe(self, result: Concepts, subject: Subject) -> Section:
+        """Tells counts by family, category and threshold, and what leading directions encode."""
+        return describe(result)
+
+    def named(self, result: Concepts) -> Named:
+        """Names the excess over random directions, and the concepts of every family."""
+        return Named(figures=tuple(_figures(result)), sets=tuple(_sets(result)))
+
+
+def _figures(result: Concepts) -> Iterator[NamedFigure]:
+    for id, figure in figures_in(result):
+        yield NamedFigure(
+            id=id,
+            name=NAMES.get(id, id),
+            data=result.data,
+            place="concepts",
+            figure=figure,
+            headline=50 if id == "excess" else None,
+            role="signature",
+        )
+    for one in result.families:
+        yield NamedFigure(
+            id="unique",
+            name=f"unique concepts of {one.family}",
+            data=result.data,
+            place=one.family,
+            figure=one.unique,
+        )
+
+
+def _sets(result: Concepts) -> Iterator[NamedSet]:
+    basis = {
+        "images or labels": result.digest,
+        "share": repr(result.share),
+        "threshold": repr(result.threshold),
+        "prevalence": repr(result.prevalence),
+        "balance": result.balance,
+        "negatives": result.negatives,
+        "number of concepts tried": repr(result.tried),
+    }
+    for one in result.families:
+        if one.family != RANDOM:
+            yield NamedSet(
+                id="concepts",
+                name="encoded concepts",
+                data=result.data,
+                place=one.family,
+                members=one.encoded,
+                universe=result.tried,
+                basis=basis,
+            )
+
+
+def _concept_set(run: RunReader, name: str) -> ConceptSet:
+    """Labels and representations of the measured images, in one order."""
+    labels, measured = run.concept_labels, run.all_features(name)
+    share, samples = run.spec.concept_share, run.samples[name]
+    place = {int(i): row for row, i in enumerate(labels.ids)}
+    ids = measured["ids"].tolist()
+    lost = next((i for i in ids if i not in place), None)
+    if lost is not None:
+        raise DamagedFileError(f"{name}: concepts.safetensors says nothing of image {lost}")
+    rows = np.array([place[i] for i in ids], dtype=np.int64)
+    shares = labels.shares[rows]
+    paths = [samples[i].path for i in ids]
+    seen = json.dumps([labels.digest, share, paths])
+    return ConceptSet(
+        name=name,
+        features=measured["features"],
+        presence=shares.multiply(shares >= share),
+        names=labels.names,
+        categories=labels.categories,
+        category_of=labels.category_of,
+        annotated=labels.annotated[rows],
+        train=labels.train[rows],
+        ids=measured["ids"],
+        paths=paths,
+        share=share,
+        digest=hashlib.sha256(seen.encode("utf-8", "replace")).hexdigest(),
+    )

@@ -1,0 +1,172 @@
+"""What privileged directions tell people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuiprobe.probes.directions.result import Basis, Directions, PruningCurve
+from tuiprobe.probes.telling import heading, known, prose, series, table
+from tuiprobe.results.section import Chart, Code, Content, Drawn, Section, Series, Table, Value
+
+SHOWN_FRACTIONS = (0.0, 0.5, 0.8, 0.9)
+LEADING = 8
+ROLES: dict[str, Drawn] = {
+    "importance": "main",
+    "singular value": "second",
+    "reduced-rank regression": "third",
+    "principal components": "context",
+    "random directions": "control",
+    "random subspace": "control",
+}
+
+
+def describe(result: Directions) -> Section:
+    """Tells importances, the leading directions, and pruning with its controls."""
+    first = result.bases[0] if result.bases else None
+    return Section(
+        title="Privileged directions",
+        block="inside",
+        headline=()
+        if first is None
+        else ("The most important direction of the head has ", first.top_share,
+              " of all importance."),
+        content=tuple(_content(result)),
+    )  # fmt: skip
+
+
+def _content(result: Directions) -> Iterator[Content]:
+    yield prose(
+        "Right singular vectors of the head (", Code(code=result.head),
+        f", {result.classes} classes), and of the head without its mean row, which changes no "
+        "prediction; on ", Code(code=result.data), ".",
+    )  # fmt: skip
+    yield _bases(result.bases)
+    for basis in result.bases:
+        yield _leading(basis)
+        yield importances(basis)
+    yield from _all_directions(result.bases)
+    curves = [(basis, curve) for basis in result.bases for curve in basis.curves]
+    if not curves:
+        return
+    yield heading("Pruning")
+    yield prose("Top-1 with directions pruned; random orders with their 95 % band.")
+    for basis in result.bases:
+        yield from prunings(basis)
+    columns = [("fraction", "pruned"), ("kept", "kept"), ("accuracy", "top-1")]
+    about = [("data", "data"), ("matrix", "matrix"), ("order", "kept longest"),
+             ("control", "control")]  # fmt: skip
+    yield table(
+        "pruning_overview",
+        [*about, *((f"at_{part:g}", f"{part:.0%} pruned") for part in SHOWN_FRACTIONS)],
+        [_row(basis, curve) for basis, curve in curves],
+        folded=True,
+        file=False,
+    )
+    yield table(
+        "pruning",
+        [*about, *columns],
+        [
+            [*_about(basis, curve), point.fraction, point.kept, point.accuracy]
+            for basis, curve in curves
+            for point in curve.points
+        ],
+        reading=False,
+    )
+
+
+def _bases(bases: tuple[Basis, ...]) -> Table:
+    figures: dict[str, list[Value]] = {
+        "rank": [basis.rank for basis in bases],
+        "share of the most important direction": [basis.top_share for basis in bases],
+        "effective rank of the importances": [basis.effective_rank for basis in bases],
+        "Gini of the importances": [basis.gini for basis in bases],
+        "abs(cos(first direction, mean row))": [basis.mean_row_cosine for basis in bases],
+        "part on the persistent channels": [basis.persistent_share for basis in bases],
+        "the same for a random direction": [basis.persistent_expected for basis in bases],
+    }
+    columns = [("figure", ""), *((f"matrix_{i}", one.matrix) for i, one in enumerate(bases))]
+    return table("bases", columns, ([n, *values] for n, values in figures.items()), file=False)
+
+
+def _leading(basis: Basis) -> Table:
+    columns = [
+        ("direction", "direction"), ("singular_value", "singular value"),
+        ("importance", "importance"), ("on_persistent", "part on the persistent channels"),
+        ("channels", "channels it leans on"),
+    ]  # fmt: skip
+    rows: list[list[Value]] = [
+        [
+            one.index, one.singular_value, one.importance,
+            "-" if one.persistent_share is None else one.persistent_share,
+            ", ".join(str(channel) for channel in one.channels),
+        ]
+        for one in basis.directions
+    ]  # fmt: skip
+    title = f"The most important directions of {basis.matrix}:"
+    return table(f"leading_{_slug(basis)}", columns, rows, title, shown=LEADING, file=False)
+
+
+def _all_directions(bases: tuple[Basis, ...]) -> Iterator[Table]:
+    columns = [
+        ("matrix", "matrix"), ("direction", "direction"), ("singular_value", "singular value"),
+        ("importance", "importance"), ("on_persistent_channels", "on persistent channels"),
+    ]  # fmt: skip
+    rows: list[list[Value]] = []
+    for basis in bases:
+        shares = basis.persistent_shares or (None,) * basis.rank
+        each = zip(basis.singular_values, basis.importances, shares, strict=True)
+        rows += [[basis.matrix, i, *values] for i, values in enumerate(each)]
+    yield table("directions", columns, rows, reading=False)
+
+
+def _row(basis: Basis, curve: PruningCurve) -> list[Value]:
+    nearest = [
+        min(curve.points, key=lambda point: abs(point.fraction - part)) for part in SHOWN_FRACTIONS
+    ]
+    return [*_about(basis, curve), *(point.accuracy for point in nearest)]
+
+
+def _about(basis: Basis, curve: PruningCurve) -> list[Value]:
+    return [
+        Code(code=curve.data), basis.matrix, curve.order, "yes" if curve.control else "no"
+    ]  # fmt: skip
+
+
+def importances(basis: Basis) -> Chart:
+    """Returns the importance of every direction, in the order of singular values."""
+    places = tuple(float(i) for i in range(len(basis.importances)))
+    bars = Series(name="importance", x=places, y=basis.importances, mark="bars")
+    return Chart(
+        id=f"importance_{_slug(basis)}",
+        title=f"Importance of directions, {basis.matrix}",
+        x_label="direction, by singular value",
+        y_label="importance",
+        series=(bars,),
+        ticks=tuple(str(i) for i in range(len(basis.importances))),
+    )
+
+
+def prunings(basis: Basis) -> list[Chart]:
+    """Returns accuracy against the fraction pruned, one chart a data set, with controls."""
+    names = list(dict.fromkeys(curve.data for curve in basis.curves))
+    return [
+        Chart(
+            id=f"pruning_{_slug(basis)}_{number}",
+            title=f"Pruning on {name}, {basis.matrix}",
+            x_label="fraction of the rank pruned",
+            y_label="top-1 accuracy",
+            series=tuple(_curve(curve) for curve in basis.curves if curve.data == name),
+            folded=number > 0,
+        )
+        for number, name in enumerate(names)
+    ]
+
+
+def _curve(curve: PruningCurve) -> Series:
+    places, figures = known([point.accuracy for point in curve.points])
+    x = [curve.points[int(place)].fraction for place in places]
+    return series(curve.order, x, figures, ROLES[curve.order])
+
+
+def _slug(basis: Basis) -> str:
+    return "centred" if basis.centred else "plain"

@@ -1,0 +1,114 @@
+"""Privileged directions on the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tuiprobe.probes.directions.compute import probe_directions
+from tuiprobe.probes.directions.describe import describe
+from tuiprobe.probes.directions.result import Basis, Directions
+from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.outliers.result import OutlierResult, PersistentChannels
+from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.results import NotRun, ProbeResult
+from tuiprobe.results.figures import figures_in
+from tuiprobe.results.section import NamedFigure, Section
+from tuiprobe.run.checked_arrays import HeadArrays
+
+NAMES = {
+    "mean_row_cosine": "cosine of the first direction with the mean row",
+    "top_share": "share of the most important direction",
+    "effective_rank": "effective rank of the importances",
+    "gini": "Gini of the importances",
+    "persistent_share": "part on the persistent channels",
+    "persistent_expected": "part on the persistent channels of a random direction",
+}
+PRUNED = 0.8
+"""The part of the directions that the paper prunes without harm."""
+SIGNATURES = ("top_share", "effective_rank", "gini")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Head, representations, and the persistent channels.
+
+    Attributes:
+        head: The linear head.
+        sets: Sets of images, the in-distribution one first.
+        persistent: Persistent channels on that set.
+        seed: Of subsamples and random controls.
+    """
+
+    head: HeadArrays
+    sets: list[SetFeatures]
+    persistent: list[int]
+    seed: int
+
+
+def read_inputs(run: RunReader, outliers: ProbeResult | NotRun) -> Inputs | NotRun:
+    """Returns what probes of a head compute from, or why there is none."""
+    if isinstance(run.head, str):
+        return NotRun(reason=run.head)
+    channels: list[int] = []
+    if isinstance(outliers, OutlierResult):
+        persistent = outliers.finals()[0].persistent
+        if isinstance(persistent, PersistentChannels):
+            channels = [one.channel for one in persistent.channels]
+    return Inputs(run.head, run.head_sets, channels, run.spec.seed)
+
+
+class PrivilegedDirections(Probe[Inputs, Directions]):
+    """Right singular vectors of the head, and what hangs on them."""
+
+    id = "directions"
+    title = "Privileged directions"
+    Result = Directions
+    after = ("outliers",)
+
+    def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
+        """Reads head and representations; takes the persistent channels of the outlier probe."""
+        return read_inputs(run, found["outliers"])
+
+    def compute(self, inputs: Inputs, options: Options) -> Directions:
+        """Computes both bases with their pruning curves."""
+        return probe_directions(inputs.head, inputs.sets, inputs.persistent, seed=inputs.seed)
+
+    def describe(self, result: Directions, subject: Subject) -> Section:
+        """Tells importances, the leading directions, and pruning."""
+        return describe(result)
+
+    def named(self, result: Directions) -> Named:
+        """Names the figures of both bases."""
+        return Named(figures=tuple(_figures(result)))
+
+
+def _figures(result: Directions) -> Iterator[NamedFigure]:
+    for number, basis in enumerate(result.bases):
+        for id, figure in figures_in(basis):
+            yield NamedFigure(
+                id=id,
+                name=NAMES.get(id, id),
+                data=result.data,
+                place="centred W" if basis.centred else "W",
+                figure=figure,
+                headline=40 if number == 0 and id == "top_share" else None,
+                role="signature" if id in SIGNATURES else None,
+            )
+        yield from _pruned(basis)
+
+
+def _pruned(basis: Basis) -> Iterator[NamedFigure]:
+    """Accuracy of each set with most of the directions pruned by importance."""
+    for curve in basis.curves:
+        if curve.order == "importance":
+            near = min(curve.points, key=lambda point: abs(point.fraction - PRUNED))
+            if abs(near.fraction - PRUNED) <= 0.02:
+                yield NamedFigure(
+                    id="pruned_80",
+                    name="top-1 with 80 % of the directions pruned",
+                    data=curve.data,
+                    place="centred W" if basis.centred else "W",
+                    figure=near.accuracy,
+                )

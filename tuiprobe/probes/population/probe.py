@@ -1,0 +1,99 @@
+"""The population on the registry: other models' figures that a run's own stand beside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tuiprobe.probes.outliers.result import OutlierResult, Outliers
+from tuiprobe.probes.population.compute import population
+from tuiprobe.probes.population.result import Population, Reference
+from tuiprobe.probes.protocol import Found, Options, Probe, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.telling import prose, several, table
+from tuiprobe.results import Model, NotRun, given
+from tuiprobe.results.section import Code, Content, Section, Strong, Table, Value
+
+LISTED = 20
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Figures of the final representation on the first set, and the encoder."""
+
+    final: Outliers
+    model: Model
+
+
+class PopulationOfModels(Probe[Inputs, Population]):
+    """Where a model stands: the same architecture untrained, and models filed in the atlas."""
+
+    id = "population"
+    title = "Where it stands"
+    Result = Population
+    after = ("outliers",)
+
+    def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
+        """Takes the figures of the outlier probe."""
+        outliers = found["outliers"]
+        if not isinstance(outliers, OutlierResult):
+            return NotRun(reason="there are no outlier figures to compare")
+        return Inputs(outliers.finals()[0], run.plan.model)
+
+    def compute(self, inputs: Inputs, options: Options) -> Population:
+        """Finds the references for the model."""
+        return population(inputs.final, inputs.model)
+
+    def describe(self, result: Population, subject: Subject) -> Section:
+        """Tells the same architecture untrained, and where the figures lie among filed models."""
+        content = (*_untrained(result, subject.model), *_filed(result, subject.model))
+        return Section(title=self.title, content=content)
+
+
+def _untrained(found: Population, model: Model) -> Iterator[Content]:
+    if found.untrained is None:
+        yield prose("No untrained reference ships for ", Code(code=model.architecture), ".")
+        return
+    yield prose(
+        "Random weights are no zero: the same architecture before it learnt anything, on other "
+        "images, stands beside the figures (persistence without interval)."
+    )
+    yield _references("untrained", (found.untrained,))
+
+
+def _filed(found: Population, model: Model) -> Iterator[Content]:
+    if not found.filed:
+        yield prose(
+            f"No other model of kind {model.representation} is filed on this machine; ",
+            Code(code="tuiprobe atlas add RUN"),
+            " files one, and the next report places it here.",
+        )
+        return
+    yield prose(
+        f"Among {several(len(found.filed), 'filed model')} of kind {model.representation}: "
+        f"{found.lower_kurtosis} lower in kurtosis / (C - 1), {found.lower_persistence} lower in "
+        "persistence."
+    )
+    yield _references("filed", found.filed)
+
+
+def _references(id: str, references: tuple[Reference, ...]) -> Table:
+    columns = [
+        ("model", "model"), ("weights", "weights"), ("data", "data"), ("n", "n"), ("width", "C"),
+        ("kurtosis", "kurtosis"), ("relative_kurtosis", "kurtosis / (C - 1)"), ("persistence", "P"),
+    ]  # fmt: skip
+    rows: list[list[Value]] = [
+        [
+            Code(code=one.model),
+            Strong(strong="untrained") if one.weights == "untrained" else one.weights,
+            Code(code=one.data), one.n, one.width, one.kurtosis, _relative(one), one.persistence,
+        ]
+        for one in references
+    ]  # fmt: skip
+    return table(id, columns, rows, shown=LISTED)
+
+
+def _relative(one: Reference) -> float | str:
+    if not given(one.kurtosis) or one.width < 2:
+        return "-"
+    return one.kurtosis.value / (one.width - 1)

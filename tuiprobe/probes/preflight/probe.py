@@ -1,0 +1,60 @@
+"""The preflight on the registry: read from its file, told first."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tuiprobe.probes.preflight.result import Preflight
+from tuiprobe.probes.protocol import Found, Options, Probe, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.telling import table
+from tuiprobe.results import NotRun
+from tuiprobe.results.preflight import PreflightCheck, Status
+from tuiprobe.results.section import Code, Section, Strong, Value
+from tuiprobe.run.preflight_file import read_preflight, warnings_of
+
+_SHOWN: dict[Status, Value] = {
+    "warn": Strong(strong="warning"), "fail": Strong(strong="failed"),
+    "pass": "pass", "skip": "skip",
+}  # fmt: skip
+
+
+class PreflightChecks(Probe[tuple[PreflightCheck, ...], Preflight]):
+    """What was checked of encoder and labels before any image was measured."""
+
+    id = "preflight"
+    title = "Preflight"
+    Result = Preflight
+
+    def inputs(
+        self, run: RunReader, options: Options, found: Found
+    ) -> tuple[PreflightCheck, ...] | NotRun:
+        """Reads what was found before the first image."""
+        checks = read_preflight(run.directory)
+        return checks or NotRun(reason="an earlier version measured this run without a preflight")
+
+    def compute(self, inputs: tuple[PreflightCheck, ...], options: Options) -> Preflight:
+        """Takes the findings as they are."""
+        return Preflight(checks=inputs)
+
+    def describe(self, result: Preflight, subject: Subject) -> Section:
+        """Tells every check, and how many passed."""
+        counts = Counter(one.status for one in result.checks)
+        rows = [
+            [
+                one.name,
+                Code(code=one.data) if one.data is not None else "encoder",
+                _SHOWN[one.status],
+                one.detail + (f"; {one.fix}" if one.fix else ""),
+            ]
+            for one in result.checks
+        ]
+        columns = [("check", "check"), ("of", "of"), ("status", ""), ("found", "found")]
+        said = f"{counts['pass']} of {len(result.checks)} checks passed before the first image."
+        return Section(
+            title=self.title,
+            block="how sure",
+            headline=(said,),
+            warnings=warnings_of(result.checks),
+            content=(table("preflight", columns, rows, folded=True),),
+        )

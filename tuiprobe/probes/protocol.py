@@ -1,0 +1,119 @@
+"""What a probe is: five steps from a run directory to what people and programs read.
+
+`inputs` reads the run directory, `compute` turns arrays into a result, `describe` tells it to
+people, `named` names its numbers for programs, and `Options` says what a user may choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from tuiprobe.results import DataSet, Model, NotRun, ProbeResult
+from tuiprobe.results.section import NamedFact, NamedFigure, NamedSet, Section
+
+if TYPE_CHECKING:
+    from tuiprobe.probes.reader import RunReader
+
+Found: TypeAlias = "Mapping[str, ProbeResult | NotRun]"
+"""What the probes that this one asks for found, by id."""
+
+
+class Options(BaseModel):
+    """What a user may choose of a probe; a subclass has a field with a default for each choice."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a description is about.
+
+    Attributes:
+        model: The encoder.
+        data: Sets of images, the in-distribution one first.
+        concept_set: Name of the one that carries concepts; None without.
+    """
+
+    model: Model
+    data: tuple[DataSet, ...]
+    concept_set: str | None = None
+
+
+@dataclass(frozen=True)
+class Named:
+    """Everything of a result that has a name.
+
+    Attributes:
+        figures: Numbers.
+        facts: Findings in a word.
+        sets: Things found, for comparing two runs.
+    """
+
+    figures: tuple[NamedFigure, ...] = ()
+    facts: tuple[NamedFact, ...] = ()
+    sets: tuple[NamedSet, ...] = field(default=())
+
+
+_Inputs = TypeVar("_Inputs")
+_Result = TypeVar("_Result", bound=ProbeResult)
+
+
+class Probe(Generic[_Inputs, _Result]):
+    """One question that is asked of a run.
+
+    A probe is computed after those it names in `after`, whose results `inputs` is given.
+    """
+
+    id: ClassVar[str]
+    """The key of its part in a report: lower-case letters, digits and underscores."""
+    title: ClassVar[str]
+    """Heads its section and its tab."""
+    Options: ClassVar[type[Options]] = Options
+    Result: ClassVar[type[ProbeResult]]
+    after: ClassVar[tuple[str, ...]] = ()
+
+    def inputs(self, run: RunReader, options: Any, found: Found) -> _Inputs | NotRun:
+        """Reads what the probe needs from a run directory, or says why it cannot run.
+
+        Args:
+            run: The run directory, read with checks.
+            options: Of the type `Options`.
+            found: Results of the probes named in `after`.
+        """
+        raise NotImplementedError
+
+    def compute(self, inputs: _Inputs, options: Any) -> _Result | NotRun:
+        """Turns arrays into a result: no file, no clock, seeded.
+
+        Raises:
+            DataError: The inputs cannot be used; the reason is told in place of a result.
+        """
+        raise NotImplementedError
+
+    def describe(self, result: _Result, subject: Subject) -> Section:
+        """Tells a result to people."""
+        raise NotImplementedError
+
+    def named(self, result: _Result) -> Named:
+        """Names the numbers and findings of a result for comparisons, gates and tables."""
+        return Named()
+
+
+def named_figures(
+    figures: Iterable[tuple[str, Any]], place: tuple[str, str], names: Mapping[str, str]
+) -> tuple[NamedFigure, ...]:
+    """Names every figure that has a human name.
+
+    Args:
+        figures: Dotted id and figure, as :func:`tuiprobe.results.figures.figures_in` gives them.
+        place: Data set and place.
+        names: Human name by id; a figure that is not in it keeps its id.
+    """
+    return tuple(
+        NamedFigure(id=id, name=names.get(id, id), data=place[0], place=place[1], figure=figure)
+        for id, figure in figures
+    )

@@ -1,0 +1,237 @@
+"""What a probe is given of a run directory: records and arrays, read once and checked.
+
+The directory may come from anywhere: every array has the type, the lengths and the range that the
+probes rely on, or reading it raises an error that names the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.files import DamagedFileError
+from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.inputs import ShardSums, TapArrays
+from tuiprobe.probes.nonfinite import final_statistics, nonfinite_ids, without_nonfinite
+from tuiprobe.results import DataSet, Skipped
+from tuiprobe.run.arrays import Arrays, read_arrays
+from tuiprobe.run.checked_arrays import HeadArrays, check_features, check_statistics
+from tuiprobe.run.concept_labels import Labels, read_labels
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.head_file import read_head, read_own_names, read_unmatched
+from tuiprobe.run.records import (
+    ROW_SAMPLE,
+    Measured,
+    PlanRecord,
+    SampleRecord,
+    SetRecord,
+    TapRecord,
+    read_measured,
+    read_plan,
+    read_samples,
+    read_spec,
+)
+from tuiprobe.spec import FINAL_TAP, RunSpec
+
+LISTED_NONFINITE = 100
+"""Images of a set that `results.json` names for a representation that is not finite."""
+
+
+class RunReader:
+    """A run whose shards are merged.
+
+    Args:
+        directory: The run directory.
+
+    Raises:
+        DamagedFileError: From any property or method, if a file is missing or damaged.
+    """
+
+    def __init__(self, directory: RunDir) -> None:
+        self.directory = directory
+
+    # Records.
+
+    @cached_property
+    def plan(self) -> PlanRecord:
+        """What the run found when it was planned."""
+        return read_plan(self.directory)
+
+    @cached_property
+    def spec(self) -> RunSpec:
+        """What the user asked for."""
+        return read_spec(self.directory)
+
+    @cached_property
+    def measured(self) -> Measured:
+        """What the merged statistics rest on."""
+        return read_measured(self.directory)
+
+    @cached_property
+    def samples(self) -> dict[str, dict[int, SampleRecord]]:
+        """Samples of every set by id."""
+        return read_samples(self.directory)
+
+    @cached_property
+    def sets(self) -> tuple[SetRecord, ...]:
+        """The sets that were measured, the in-distribution one first."""
+        return tuple(one for one in self.plan.sets if one.name in self.measured.sets)
+
+    @cached_property
+    def data(self) -> tuple[DataSet, ...]:
+        """The measured sets as a report tells of them."""
+        return tuple(self._data_set(one) for one in self.sets)
+
+    @cached_property
+    def images(self) -> tuple[DataSet, ...]:
+        """The measured sets without the one that carries concepts."""
+        return tuple(one for one in self.data if one.name != self.plan.concept_set)
+
+    # Arrays.
+
+    def features(self, name: str) -> Arrays:
+        """Returns `features` float32 `[n, C]` and `ids` of the images of a set that are finite."""
+        return self._finite[name]
+
+    def all_features(self, name: str) -> Arrays:
+        """Returns the same of all its images, finite or not."""
+        return self._features[name]
+
+    @cached_property
+    def _features(self) -> dict[str, Arrays]:
+        return {one.name: self._read_features(one) for one in self.sets}
+
+    @cached_property
+    def _finite(self) -> dict[str, Arrays]:
+        return {name: without_nonfinite(one) for name, one in self._features.items()}
+
+    @cached_property
+    def _statistics(self) -> Arrays:
+        return read_arrays(self.directory.statistics_file, self.measured.statistics)[0]
+
+    def tap(self, data: DataSet, tap: TapRecord) -> TapArrays:
+        """Returns the statistics of one set at one tap.
+
+        Args:
+            data: The set.
+            tap: The tap, out of `plan.taps`.
+        """
+        prefix = f"{data.name}/{tap.name}/"
+        fields = {
+            name.removeprefix(prefix): array
+            for name, array in self._statistics.items()
+            if name.startswith(prefix)
+        }
+        final = tap.name == FINAL_TAP
+        images = data.measured if final else None
+        samples = self.samples[data.name]
+        fields = check_statistics(
+            self.directory.statistics_file, fields, tap, samples, data.labelled, images
+        )
+        features = self._finite[data.name]
+        if final:
+            fields = final_statistics(fields, features)
+        ids = fields["sample_ids"]
+        return TapArrays(
+            set=data.name,
+            tap=tap.name,
+            kind=tap.kind,
+            tokens=tap.tokens,
+            channels=tap.channels,
+            statistics=fields,
+            features=features["features"] if final else None,
+            rows=fields.get(ROW_SAMPLE),
+            shards=ShardSums(
+                share_sum=fields["shard_share_sum"],
+                share_square_sum=fields["shard_share_square_sum"],
+                images=fields["shard_images"],
+                kurtosis_sum=fields["shard_kurtosis_sum"],
+            ),
+            labels=np.array([samples[i].label for i in ids.tolist()]) if data.labelled else None,
+        )
+
+    @cached_property
+    def head(self) -> HeadArrays | str:
+        """The linear head, or why there is none."""
+        found = read_head(self.directory)
+        if isinstance(found, str):
+            return found
+        self._refuse_width(found[0].weight)
+        return found[0]
+
+    @cached_property
+    def own_names(self) -> Mapping[str, HeadArrays | str]:
+        """Heads of a shift's own class names by set, or why one is missing."""
+        own = read_own_names(self.directory)
+        for one in own.values():
+            if not isinstance(one, str):
+                self._refuse_width(one.weight)
+        return own
+
+    @cached_property
+    def head_sets(self) -> list[SetFeatures]:
+        """The sets of images with labels and answers, where the head has any."""
+        found = read_head(self.directory)
+        answers: Mapping[str, NDArray[np.int64]] = {} if isinstance(found, str) else found[1]
+        unmatched = read_unmatched(self.directory)
+        return [
+            replace(self._set_features(one, answers), unmatched=unmatched.get(one.name, ""))
+            for one in self.images
+        ]
+
+    @cached_property
+    def concept_labels(self) -> Labels:
+        """What is in each image of the concept set."""
+        return read_labels(self.directory)
+
+    def paths(self, name: str) -> dict[int, str]:
+        """Returns the path of each sample of a set by id."""
+        return {id: sample.path for id, sample in self.samples[name].items()}
+
+    def _refuse_width(self, weight: NDArray[np.float32]) -> None:
+        width = self.plan.model.width
+        if weight.shape[1] != width:
+            raise DamagedFileError(
+                f"{self.directory.head_file} is damaged: a head is not of {width} channels"
+            )
+
+    def _read_features(self, one: SetRecord) -> Arrays:
+        file = self.directory.features_file(one.name)
+        arrays, _ = read_arrays(file, self.measured.sets[one.name].features)
+        samples = self.samples.get(one.name, {})
+        return check_features(file, arrays, self.plan.model.width, samples, bool(one.classes))
+
+    def _set_features(self, one: DataSet, answers: Mapping[str, NDArray[np.int64]]) -> SetFeatures:
+        arrays, samples = self._finite[one.name], self.samples[one.name]
+        labelled = one.labelled and one.name in answers
+        ids = arrays["ids"].tolist()
+        return SetFeatures(
+            name=one.name,
+            features=arrays["features"],
+            labels=np.array([samples[i].label for i in ids], dtype=np.int64) if labelled else None,
+            answers=answers.get(one.name),
+        )
+
+    def _data_set(self, one: SetRecord) -> DataSet:
+        samples, measured = self.samples.get(one.name, {}), self.measured.sets[one.name]
+        features = self._features[one.name]
+        nonfinite = nonfinite_ids(features)
+        if any(i not in samples for i, _ in measured.skipped):
+            raise DamagedFileError(
+                f"{self.directory.measured_file} names an image that is not of {one.name}"
+            )
+        return DataSet(
+            name=one.name,
+            source=one.source,
+            images=one.planned,
+            measured=len(features["ids"]),
+            skipped=tuple(Skipped(path=samples[i].path, reason=why) for i, why in measured.skipped),
+            nonfinite=len(nonfinite),
+            nonfinite_images=tuple(samples[i].path for i in nonfinite[:LISTED_NONFINITE]),
+            classes=len(one.classes),
+            labelled=bool(one.classes),
+        )

@@ -1,0 +1,117 @@
+"""Accuracy under shift on the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.robustness.baselines import baselines_for
+from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
+from tuiprobe.probes.robustness.describe import describe
+from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.results import NotRun
+from tuiprobe.results.figures import figures_in
+from tuiprobe.results.section import NamedFigure, Section
+from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.records import kept_baseline
+
+NAMES = {
+    "top1": "top-1",
+    "top5": "top-5",
+    "id_own_classes": "in-distribution top-1 on the same classes",
+    "mean_shift": "mean top-1 of the shifts",
+    "confidence": "mean confidence",
+    "value": "effective robustness",
+    "prediction": "effective robustness, prediction interval",
+    "percentile": "share of baseline models below",
+}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Head, labelled representations, and the lines to compare with."""
+
+    head: HeadArrays
+    sets: list[SetFeatures]
+    shifts: Mapping[str, str]
+    baselines: Baselines
+    own_names: Mapping[str, HeadArrays | str]
+
+
+class AccuracyUnderShift(Probe[Inputs, Robustness]):
+    """Accuracies on every labelled set, and effective robustness by published models."""
+
+    id = "robustness"
+    title = "Accuracy under shift"
+    Result = Robustness
+
+    def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
+        """Reads head, labels, and the baselines that belong to the sets."""
+        if isinstance(run.head, str):
+            return NotRun(reason=run.head)
+        shifts, baselines = baselines_for(run.sets, kept_baseline(run.directory))
+        return Inputs(run.head, run.head_sets, shifts, baselines, run.own_names)
+
+    def compute(self, inputs: Inputs, options: Options) -> Robustness:
+        """Computes accuracies and effective robustness."""
+        return probe_robustness(
+            inputs.head, inputs.sets, inputs.shifts, inputs.baselines, inputs.own_names
+        )
+
+    def describe(self, result: Robustness, subject: Subject) -> Section:
+        """Tells every accuracy, and effective robustness by every baseline."""
+        return describe(result, subject)
+
+    def named(self, result: Robustness) -> Named:
+        """Names accuracies of every set and effective robustness by every baseline."""
+        return Named(figures=(*_accuracies(result), *_overall(result), *_effective(result)))
+
+
+def _accuracies(result: Robustness) -> Iterator[NamedFigure]:
+    for number, one in enumerate(result.accuracies):
+        for id, figure in figures_in(one):
+            first = id == "top1" and number == 0
+            yield NamedFigure(
+                id=id,
+                name=NAMES.get(id, id),
+                data=one.data,
+                place="accuracy",
+                figure=figure,
+                headline=10 if id == "top1" else None,
+                role="predictor" if first else None,
+            )
+
+
+def _overall(result: Robustness) -> Iterator[NamedFigure]:
+    for id, figure in figures_in(result):
+        yield NamedFigure(
+            id=id,
+            name=NAMES.get(id, id),
+            data=result.data,
+            place="robustness",
+            figure=figure,
+            headline=11 if id == "mean_shift" else None,
+            role="predictor" if id == "confidence" else None,
+        )
+
+
+def _effective(result: Robustness) -> Iterator[NamedFigure]:
+    if isinstance(result.effective, NotRun):
+        return
+    headlines = result.headlines()
+    for one in result.effective:
+        leading = one in headlines
+        for id, figure in figures_in(one):
+            yield NamedFigure(
+                id=id,
+                name=NAMES.get(id, id),
+                data=f"{one.baseline}: {', '.join(one.target)}",
+                place=f"robustness by {one.axis}",
+                figure=figure,
+                headline=12 if leading and one is headlines[0] and id == "value" else None,
+                role="outcome" if leading and id == "value" else None,
+                about=(one.baseline, one.axis, *one.target) if id == "value" else (),
+            )

@@ -1,0 +1,104 @@
+"""Shorthands for writing a section: what a probe's `describe` is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tuiprobe.results import Estimate, Figure, given
+from tuiprobe.results.section import (
+    Column,
+    Drawn,
+    Heading,
+    Mark,
+    Points,
+    Prose,
+    Series,
+    Table,
+    Value,
+)
+
+
+def heading(*text: Value) -> Heading:
+    """Returns a heading."""
+    return Heading(text=text)
+
+
+def prose(*text: Value) -> Prose:
+    """Returns a paragraph."""
+    return Prose(text=text)
+
+
+def points(items: Iterable[Value | tuple[Value, ...]]) -> Points:
+    """Returns a list of short sentences, each a string or the pieces of one."""
+    return Points(items=tuple(one if isinstance(one, tuple) else (one,) for one in items))
+
+
+def table(
+    id: str,
+    columns: Sequence[tuple[str, Value | tuple[Value, ...]]],
+    rows: Iterable[Sequence[Value]],
+    *title: Value,
+    shown: int | None = None,
+    folded: bool = False,
+    reading: bool = True,
+    file: bool = True,
+) -> Table:
+    """Returns a table.
+
+    Args:
+        id: Names its file.
+        columns: Id and title of each.
+        rows: One value a column.
+        title: The line above it.
+        shown: See `tuiprobe.results.section.Table`.
+        folded: Likewise.
+        reading: Likewise.
+        file: Likewise.
+    """
+    return Table(
+        id=id,
+        title=title,
+        columns=tuple(
+            Column(id=name, title=one if isinstance(one, tuple) else (one,))
+            for name, one in columns
+        ),
+        rows=tuple(tuple(row) for row in rows),
+        shown=shown,
+        folded=folded,
+        reading=reading,
+        file=file,
+    )
+
+
+def known(figures: Sequence[Figure]) -> tuple[tuple[float, ...], list[Estimate]]:
+    """Returns the figures that are there, and the place of each from 0."""
+    pairs = [(float(i), one) for i, one in enumerate(figures) if given(one)]
+    return tuple(place for place, _ in pairs), [one for _, one in pairs]
+
+
+def series(
+    name: str,
+    x: Sequence[float],
+    figures: Sequence[Estimate],
+    role: Drawn = "main",
+    mark: Mark = "line",
+) -> Series:
+    """Returns a series of figures with their intervals."""
+    return Series(
+        name=name,
+        x=tuple(x),
+        y=tuple(one.value for one in figures),
+        low=tuple(one.value if one.low is None else one.low for one in figures),
+        high=tuple(one.value if one.high is None else one.high for one in figures),
+        mark=mark,
+        role=role,
+    )
+
+
+def several(count: int, one: str, more: str | None = None) -> str:
+    """Returns a count with its noun.
+
+    >>> several(1, "channel"), several(2_000, "image")
+    ('1 channel', '2,000 images')
+    """
+    return f"{count:,} {one if count == 1 else more or one + 's'}"

@@ -1,0 +1,76 @@
+"""What every format tells of a run beside its probes: model, data, software."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuiprobe.report.numbers import number
+from tuiprobe.results import DataSet, Report
+from tuiprobe.results.section import Code, Strong, Text, Value
+
+DATA = ("data", "source", "images", "measured", "skipped", "not finite", "classes")
+
+
+def subject_rows(report: Report) -> Iterator[tuple[str, Text]]:
+    """Yields what was probed, as names and values."""
+    model, weights = report.model, report.model.weights
+    pre = model.preprocessing
+    yield "model", (Code(code=model.name),)
+    yield "architecture", (Code(code=model.architecture), f" ({model.loader})")
+    yield "weights", (Strong(strong=weights.kind), ", ", Code(code=weights.source))
+    yield "weights SHA-256", (Code(code=weights.digest),)
+    if model.ablated:
+        yield "ablated", (Strong(strong="; ".join(model.ablated)),)
+    yield "representation", (f"{model.representation}, {model.width} channels",)
+    yield "parameters", (model.parameters,)
+    yield (
+        "preprocessing",
+        (
+            f"{pre.size[0]} x {pre.size[1]}, {pre.interpolation}, mean {_channels(pre.mean)}, "
+            f"std {_channels(pre.std)}; from {pre.source}",
+        ),
+    )
+
+
+def _channels(values: tuple[float, ...]) -> str:
+    return ", ".join(number(value) for value in values)
+
+
+def data_rows(report: Report) -> tuple[tuple[str, ...], list[tuple[Value, ...]]]:
+    """Returns header and rows of the sets of images."""
+    rows: list[tuple[Value, ...]] = [
+        (
+            Code(code=one.name),
+            Code(code=one.source),
+            one.images,
+            one.measured,
+            len(one.skipped),
+            one.nonfinite,
+            one.classes if one.labelled else "unlabelled",
+        )
+        for one in report.data
+    ]
+    return DATA, rows
+
+
+def computed_rows(report: Report) -> Iterator[tuple[str, Text]]:
+    """Yields how it was computed, as names and values."""
+    made = report.fingerprint
+    yield "tuiprobe", (Code(code=report.tuiprobe),)
+    yield "torch", (Code(code=made.torch),)
+    device = Code(code=made.device), ", ", Code(code=made.isa), f", {made.threads} threads"
+    yield "device", device
+    yield "run key", (Code(code=report.key),)
+    if made.flags:
+        flags = ", ".join(f"{name}={value}" for name, value in sorted(made.flags.items()))
+        yield "flags", (Code(code=flags),)
+    timings = report.timings
+    if timings.images_per_second is not None:
+        yield "speed", (timings.images_per_second, " images/s")
+    for name, seconds in timings.seconds.items():
+        yield name, (seconds, " s")
+
+
+def nonfinite_rest(one: DataSet, listed: int) -> int:
+    """Returns how many images that are not finite stay unnamed where so many are listed."""
+    return one.nonfinite - min(listed, len(one.nonfinite_images))

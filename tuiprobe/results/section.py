@@ -1,0 +1,315 @@
+"""What a probe tells people, as plain data: prose, tables, charts, strips of images, figures.
+
+A probe describes its result once; Markdown, HTML, LaTeX, CSV, the terminal and the screens render
+the description and know no probe. Every string may come from outside: it is shown as it is and
+never obeyed.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tuiprobe.results.base import Count, Estimate, Figure, Frozen, Many, NotRun, Real
+from tuiprobe.results.images import TopImage
+
+Id = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+"""A name that may be part of a file's name."""
+
+Block = Literal["your images", "shifts", "inside", "deploy", "how sure"]
+"""The blocks of the card, in order."""
+
+Mark = Literal["line", "bars", "points"]
+Drawn = Literal["main", "second", "third", "control", "reference", "context"]
+
+_BACK_TO_FRONT = ("context", "reference", "control", "third", "second", "main")
+
+
+class Code(Frozen):
+    """A name or path, shown in the type of code."""
+
+    code: str
+
+
+class Strong(Frozen):
+    """Words that a reader must not miss."""
+
+    strong: str
+
+
+Value = Estimate | NotRun | Code | Strong | bool | int | float | str | None
+"""A cell of a table, or a piece of prose; figures are formatted where they are shown."""
+
+Text = Many[Value]
+"""Pieces of one line, in order."""
+
+
+class Heading(Frozen):
+    """A heading inside a section."""
+
+    kind: Literal["heading"] = "heading"
+    text: Text
+
+
+class Prose(Frozen):
+    """A paragraph."""
+
+    kind: Literal["prose"] = "prose"
+    text: Text
+
+
+class Points(Frozen):
+    """A list of short sentences."""
+
+    kind: Literal["points"] = "points"
+    items: Many[Text]
+
+
+class Column(Frozen):
+    """A column of a table.
+
+    Attributes:
+        id: names the column in CSV.
+        title: heads it.
+    """
+
+    id: str
+    title: Text
+
+
+class Table(Frozen):
+    """A table.
+
+    Attributes:
+        id: names its file.
+        title: one line above it; empty without.
+        columns: of every row.
+        rows: one value a column.
+        shown: rows that a page shows; None for all. Files hold all of them.
+        folded: whether a page may hide it until it is asked for.
+        reading: whether people read it; False for tables that only files hold.
+        file: whether it has a file of its own; False for an arrangement of what files hold anyway.
+    """
+
+    kind: Literal["table"] = "table"
+    id: Id
+    title: Text = ()
+    columns: Many[Column]
+    rows: Many[Many[Value]]
+    shown: Count | None = None
+    folded: bool = False
+    reading: bool = True
+    file: bool = True
+
+    @model_validator(mode="after")
+    def _one_value_a_column(self) -> "Table":
+        if any(len(row) != len(self.columns) for row in self.rows):
+            raise ValueError(f"a row of table {self.id} has not one value a column")
+        return self
+
+
+class Series(Frozen):
+    """One series of a chart.
+
+    Attributes:
+        name: for the legend.
+        x: one value a point, ascending for lines; for bars the place from 0.
+        y: one value a point.
+        low: lower ends of the 95 % intervals; empty without.
+        high: upper ends.
+        mark: how it is drawn.
+        role: what it stands for: the thing itself, up to two companions, a control, a reference
+            line, or the context behind it.
+    """
+
+    name: str
+    x: Many[Real]
+    y: Many[Real]
+    low: Many[Real] = ()
+    high: Many[Real] = ()
+    mark: Mark = "line"
+    role: Drawn = "main"
+
+    @property
+    def banded(self) -> bool:
+        """Whether a line is drawn with its intervals; companions would only hide each other."""
+        told = self.low and (self.low != self.y or self.high != self.y)
+        return bool(told) and self.role in ("main", "control")
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the name stands beside the only point, and in no legend."""
+        return self.mark == "points" and self.role == "main" and len(self.x) == 1
+
+    @model_validator(mode="after")
+    def _one_value_a_point(self) -> "Series":
+        lengths = {len(self.x), len(self.y)}
+        lengths |= {len(ends) for ends in (self.low, self.high) if ends}
+        if len(lengths) != 1:
+            raise ValueError(f"series {self.name!r} has parts of lengths {sorted(lengths)}")
+        return self
+
+
+class Chart(Frozen):
+    """A picture of figures.
+
+    Attributes:
+        id: names its file.
+        title: one line.
+        x_label: what x is.
+        y_label: what y is.
+        series: what is drawn.
+        ticks: names of the places along x; empty where x is a number.
+        note: what a reader must know to read it.
+        folded: whether a page may hide it until it is asked for.
+    """
+
+    kind: Literal["chart"] = "chart"
+    id: Id
+    title: str
+    x_label: str
+    y_label: str
+    series: Many[Series]
+    ticks: Many[str] = ()
+    note: str = ""
+    folded: bool = False
+
+    def back_to_front(self) -> list[Series]:
+        """Returns the series as they are drawn, what matters most last."""
+        return sorted(self.series, key=lambda one: _BACK_TO_FRONT.index(one.role))
+
+    def x_range(self) -> tuple[float, float]:
+        """Returns the least and largest x; bars get half a place on either side.
+
+        >>> points = Series(name="s", x=(0, 4), y=(1, 2))
+        >>> Chart(id="c", title="", x_label="", y_label="", series=(points,)).x_range()
+        (0.0, 4.0)
+        """
+        values = [x for one in self.series for x in one.x]
+        low, high = min(values, default=0.0), max(values, default=1.0)
+        bars = any(one.mark == "bars" for one in self.series)
+        return (low - 0.5, high + 0.5) if bars else _apart(low, high)
+
+    def y_range(self) -> tuple[float, float]:
+        """Returns the least and largest y, intervals included; bars start at zero.
+
+        >>> points = Series(name="s", x=(0,), y=(1,), low=(0.5,), high=(3.0,))
+        >>> Chart(id="c", title="", x_label="", y_label="", series=(points,)).y_range()
+        (0.5, 3.0)
+        """
+        values = [y for one in self.series for y in (*one.y, *one.low, *one.high)]
+        low, high = min(values, default=0.0), max(values, default=1.0)
+        if any(one.mark == "bars" for one in self.series):
+            low = min(low, 0.0)
+        return _apart(low, high)
+
+
+def _apart(low: float, high: float) -> tuple[float, float]:
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+class StripEnd(Frozen):
+    """Images at one end of a channel or direction, most extreme first."""
+
+    label: str
+    images: Many[TopImage]
+
+
+class Strip(Frozen):
+    """Images that show what a channel or direction responds to.
+
+    Attributes:
+        id: names it within the section.
+        title: one line above it.
+        data: the set that the images are of.
+        ends: the images at each end.
+        folded: whether a page leaves the pictures out.
+    """
+
+    kind: Literal["strip"] = "strip"
+    id: Id
+    title: Text
+    data: str
+    ends: Many[StripEnd]
+    folded: bool = False
+
+
+Content = Annotated[Heading | Prose | Points | Table | Chart | Strip, Field(discriminator="kind")]
+
+
+class Section(Frozen):
+    """What one probe tells.
+
+    Attributes:
+        title: heads the section and the tab.
+        block: of the card that the headline belongs to; None for none.
+        headline: the answer in one line; empty where there is none.
+        clause: what the title of the whole report says of it; empty for nothing.
+        summary: lines for a terminal.
+        warnings: what a reader must know before any figure.
+        content: in order.
+    """
+
+    title: str
+    block: Block | None = None
+    headline: Text = ()
+    clause: str = ""
+    summary: Many[Text] = ()
+    warnings: Many[str] = ()
+    content: Many[Content] = ()
+
+
+class NamedFigure(Frozen):
+    """A figure under names by which comparisons, gates, correlations and tables find it.
+
+    Attributes:
+        id: for programs, dotted: `kurtosis`, `persistence.value`, `top1`.
+        name: for people.
+        data: set of images that it was computed on.
+        place: layer, or what else it is of: `embedding`, `accuracy`, `centred W`.
+        figure: itself.
+        headline: its rank among those that a reader sees first; None for the others.
+        role: `signature` or `predictor` of effective robustness, or `outcome` where it is that.
+        about: of an outcome, what it answers: baseline, axis, then the shifts.
+        inner: whether it is of a layer before the final representation.
+    """
+
+    id: str
+    name: str
+    data: str
+    place: str
+    figure: Figure
+    headline: Count | None = None
+    role: Literal["signature", "predictor", "outcome"] | None = None
+    about: Many[str] = ()
+    inner: bool = False
+
+
+class NamedFact(Frozen):
+    """A finding in a word, such as the outcome of a rule."""
+
+    id: str
+    name: str
+    value: str
+
+
+class NamedSet(Frozen):
+    """Things that a probe found, for comparing two runs.
+
+    Attributes:
+        id: for programs: `channels`, `concepts`.
+        name: for people.
+        data: set of images.
+        place: what else it is of.
+        members: what was found.
+        universe: out of how many; None where the sets of two runs have no overlap by chance to
+            compare with.
+        basis: what must be equal in two runs for their members to mean the same, by name.
+    """
+
+    id: str
+    name: str
+    data: str
+    place: str = ""
+    members: Many[str]
+    universe: Count | None = None
+    basis: dict[str, str | None] = Field(default_factory=dict)

@@ -1,0 +1,265 @@
+"""The live view of a running rank: its files, their fields and bounds, for the writer and readers.
+
+A rank replaces `live/<rank>.json` (progress, running figures, strongest images) and
+`live/<rank>.safetensors` (shares of the channels) while it runs. A run directory may come from
+anywhere. What passes the readers here has the types, signs and ranges that an engine writes, so the
+screens check nothing again; anything else makes the live state unreadable.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.run.arrays import Arrays, decode_arrays
+from tuiprobe.run.directory import RunDir
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MAX_STATE_BYTES = 8 * 2**20
+"""Several times the state of a rank that measures every layer of a large encoder."""
+MAX_ARRAY_BYTES = 64 * 2**20
+_LARGEST = 1e15
+_MOST_TAPS = 10_000
+_MOST_PICTURED = 4096
+_MOST_CHANNELS = 2**20
+
+_Count = Annotated[int, Field(ge=0, lt=2**53)]
+_Number = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
+_Text = Annotated[str, Field(max_length=1000)]
+_Channel = Annotated[int, Field(ge=0, lt=10**9)]
+_Ids = Annotated[tuple[_Count, ...], Field(max_length=64)]
+
+
+class _Part(BaseModel):
+    """A part of a live file; fields of other versions are skipped."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
+
+
+class TapFigures(_Part):
+    """Running figures of one set and tap.
+
+    Attributes:
+        kurtosis: Mean over images; None before two images.
+        low: Lower end of its 95 % interval; None together with it.
+        high: Upper end; likewise.
+        persistence: None before two images.
+        effective_channels: Over how many channels the fourth moment spreads; likewise.
+        n: Images.
+    """
+
+    kurtosis: _Number | None = None
+    low: _Number | None = None
+    high: _Number | None = None
+    persistence: _Number | None = None
+    effective_channels: _Number | None = None
+    n: _Count = 0
+
+    @model_validator(mode="after")
+    def _whole_or_none(self) -> TapFigures:
+        if len({one is None for one in (self.kurtosis, self.low, self.high)}) != 1:
+            raise ValueError("kurtosis and its interval belong together")
+        return self
+
+
+class Beat(_Part):
+    """What tells that a rank is alive.
+
+    Attributes:
+        sequence: Grows with every writing.
+    """
+
+    sequence: _Count = 0
+
+
+class Progress(_Part):
+    """How far a rank is.
+
+    Attributes:
+        stage: What the rank does.
+        set: Set of images that is measured.
+        unit: What is counted.
+        done: Images measured.
+        skipped: Images left out.
+        total: Images to measure.
+        rate: Images a second.
+        eta: Seconds left; None if unknown.
+    """
+
+    stage: _Text | None = None
+    set: _Text | None = None
+    unit: _Text = "images"
+    done: _Count = 0
+    skipped: _Count = 0
+    total: _Count = 0
+    rate: Annotated[_Number, Field(ge=0)] = 0.0
+    eta: Annotated[_Number, Field(ge=0)] | None = None
+
+
+class RankState(Progress, Beat):
+    """The JSON file of one rank.
+
+    Attributes:
+        taps: Running figures by `<set>/<tap>`.
+        top: Ids of the strongest images, best first, by set and channel.
+    """
+
+    taps: Annotated[dict[_Text, TapFigures], Field(max_length=_MOST_TAPS)] = {}
+    top: dict[_Text, Annotated[dict[_Channel, _Ids], Field(max_length=_MOST_PICTURED)]] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class LiveTap:
+    """One set and tap: its figures (see `TapFigures`) and its channels.
+
+    Attributes:
+        shares: float64 `[C]`, mean share of each channel in the fourth moment.
+        leads: float64 `[C]`, fraction of images that a channel leads; None if unknown.
+    """
+
+    kurtosis: float | None
+    low: float | None
+    high: float | None
+    n: int
+    persistence: float | None
+    effective_channels: float | None
+    shares: NDArray[np.float64]
+    leads: NDArray[np.float64] | None = None
+
+
+_AnyPart = TypeVar("_AnyPart", bound=_Part)
+
+
+def bounded(value: float) -> float | None:
+    """Returns a figure if it is one that readers accept, else None."""
+    return value if math.isfinite(value) and abs(value) <= _LARGEST else None
+
+
+def write_state(run: RunDir, rank: int, state: RankState) -> None:
+    """Replaces the JSON file of a rank."""
+    run.live_file(rank, "json").replace(state.model_dump_json().encode())
+
+
+def write_rank(
+    run: RunDir, rank: int, state: RankState, taps: Mapping[tuple[str, str], LiveTap]
+) -> None:
+    """Replaces both files of a rank.
+
+    Args:
+        run: The run directory.
+        rank: Number of the process.
+        state: The rank's state without figures of taps, which come from `taps`.
+        taps: By set and tap.
+    """
+    from safetensors.numpy import save as encode_tensors
+
+    arrays: Arrays = {}
+    figures: dict[str, TapFigures] = {}
+    for place, tap in taps.items():
+        name = "/".join(place)
+        figures[name] = TapFigures(**{key: getattr(tap, key) for key in TapFigures.model_fields})
+        arrays[_shares_of(name)] = tap.shares
+        if tap.leads is not None:
+            arrays[_leads_of(name)] = tap.leads
+    if arrays:
+        run.live_file(rank, "safetensors").replace(encode_tensors(arrays))
+    write_state(run, rank, state.model_copy(update={"taps": figures}))
+
+
+def read_state(run: RunDir, rank: int) -> RankState | None:
+    """Returns what a rank says of its progress; None if it has no file any more.
+
+    Raises:
+        DamagedFileError: If the file holds anything else.
+    """
+    return _read_part(RankState, run.live_file(rank, "json"))
+
+
+def read_taps(
+    run: RunDir, rank: int, state: RankState
+) -> Iterator[tuple[tuple[str, str], LiveTap]]:
+    """Yields the taps of a rank that have both figures and shares, by set and tap.
+
+    Raises:
+        DamagedFileError: If the arrays are none, or not those of channels.
+    """
+    file = run.live_file(rank, "safetensors")
+    content = _content(file, MAX_ARRAY_BYTES)
+    arrays = {} if content is None else decode_arrays(file, content)
+    for name, figures in state.taps.items():
+        shares = _channels(file, arrays, _shares_of(name))
+        if shares is None:
+            continue
+        leads = _channels(file, arrays, _leads_of(name))
+        if leads is not None and leads.shape != shares.shape:
+            raise DamagedFileError(f"{file} is damaged: {name} has leads of other channels")
+        set_name, _, tap = name.partition("/")
+        yield (set_name, tap), LiveTap(**dict(figures), shares=shares, leads=leads)
+
+
+def heartbeat(run: RunDir) -> int:
+    """Returns a number that grows while a rank measures: the sum of the sequence numbers.
+
+    A file that cannot be read counts as 0.
+    """
+    total = 0
+    for rank in run.live_ranks():
+        try:
+            beat = _read_part(Beat, run.live_file(rank, "json"))
+        except DamagedFileError:
+            continue
+        total += 0 if beat is None else beat.sequence
+    return total
+
+
+def _shares_of(name: str) -> str:
+    return f"{name}/share"
+
+
+def _leads_of(name: str) -> str:
+    return f"{name}/leads"
+
+
+def _read_part(kind: type[_AnyPart], file: Entry) -> _AnyPart | None:
+    content = _content(file, MAX_STATE_BYTES)
+    if content is None:
+        return None
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        where = ".".join(str(part) for part in first["loc"])[:200] or "the file"
+        raise DamagedFileError(f"{file} is damaged: {where}: {first['msg'][:200]}") from error
+
+
+def _content(file: Entry, limit: int) -> bytes | None:
+    try:
+        return file.read_bytes(limit)
+    except DamagedFileError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
+
+
+def _channels(file: Entry, arrays: Arrays, name: str) -> NDArray[np.float64] | None:
+    import numpy as np
+
+    array = arrays.get(name)
+    if array is None:
+        return None
+    if array.dtype != np.float64 or array.ndim != 1 or not 1 <= len(array) <= _MOST_CHANNELS:
+        raise DamagedFileError(
+            f"{file} is damaged: {name} is {array.dtype} of shape {array.shape}, not one number "
+            "a channel"
+        )
+    if not ((array >= 0) & (array <= 1 + 1e-9)).all():  # NaN too
+        raise DamagedFileError(f"{file} is damaged: {name} holds what is no share")
+    return array

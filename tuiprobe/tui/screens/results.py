@@ -1,0 +1,264 @@
+"""Results: what a run found, in tabs; every row leads to the evidence behind it."""
+
+from __future__ import annotations
+
+import threading
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.widgets import ContentSwitcher, Static, Tab, Tabs
+
+from tuiprobe.errors import TuiprobeError, UsageError
+from tuiprobe.plaintext import plain
+from tuiprobe.run.directory import RunDir
+from tuiprobe.tui.child import command_of
+from tuiprobe.tui.screens.base import ProbeScreen
+from tuiprobe.tui.tabs.evidence_of import Subject
+from tuiprobe.tui.tabs.section import SectionTab
+from tuiprobe.tui.tabs.tab import Found, ResultTab
+from tuiprobe.tui.text import inert
+from tuiprobe.tui.widgets.rows import RowTable
+
+_ALWAYS = {"next_tab", "leave", "export", "command"}
+_TABBED = {
+    "ablate", "data", "layer", "basis", "filter", "sort", "threshold", "copy", "maximise",
+}  # fmt: skip
+
+
+class ResultsScreen(ProbeScreen):
+    """What a run found: tab goes on to the next part, Enter to the evidence behind a row.
+
+    Args:
+        run: The run directory.
+    """
+
+    PLACE = "Results"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "next_tab(1)", "next", priority=True, tooltip="Next part"),
+        Binding(
+            "shift+tab", "next_tab(-1)", "previous part", show=False, priority=True,
+            tooltip="Previous part",
+        ),
+        Binding("a", "ablate", "ablate", tooltip="Accuracy without this channel or direction"),
+        Binding("slash", "filter", "filter", key_display="/", tooltip="Filter as you type"),
+        Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
+        Binding("t", "threshold", "threshold", tooltip="Only above a higher average precision"),
+        Binding("b", "basis", "basis", tooltip="W, or W minus its mean row"),
+        Binding("d", "data", "data", tooltip="Next set of images, or next baseline"),
+        Binding("left", "layer(-1)", "layer", show=False, priority=True, tooltip="Previous layer"),
+        Binding("right", "layer(1)", "layer", show=False, priority=True, tooltip="Next layer"),
+        Binding("e", "export", "export", tooltip="Write reports in formats of your choice"),
+        Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
+        Binding("y", "copy", "copy", show=False, tooltip="Copy this row"),
+        Binding("c", "command", "command", show=False, tooltip="Copy the command of this run"),
+        Binding("escape", "leave", "back", tooltip="Back to where you came from"),
+    ]  # fmt: skip
+    DEFAULT_CSS = """
+    ResultsScreen ContentSwitcher { height: 1fr; }
+    ResultsScreen #reading { padding: 1 2; }
+    ResultsScreen Tab.-active { text-style: bold; }
+    ResultsScreen.-low Tab.-active { text-style: bold reverse; }
+    ResultsScreen.-low Underline { display: none; }
+    ResultsScreen.-low Tabs, ResultsScreen.-low Tabs #tabs-list-bar { height: 1; }
+    """
+
+    def __init__(self, run: Path) -> None:
+        super().__init__()
+        self.run = run
+        self.found: Found | None = None
+        self._tabs: Tabs | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """Lays out the place for the tabs, which appear when the results are read."""
+        with Container(id="body"):
+            yield Static("reading results…", id="reading", markup=False)
+
+    def on_mount(self) -> None:
+        """Reads in a thread, so that a slow disk holds nothing up."""
+        threading.Thread(target=self._read, daemon=True, name="results").start()
+
+    def _read(self) -> None:
+        from tuiprobe.report import read_report
+
+        try:
+            found: Found | str = Found.of(RunDir(self.run), read_report(RunDir(self.run)))
+        except TuiprobeError as error:
+            found = str(error)
+        if self.is_running:
+            self.app.call_later(self._arrived, found)
+
+    async def _arrived(self, found: Found | str) -> None:
+        if not self.alive:
+            return
+        reading = self.query_one("#reading", Static)
+        if isinstance(found, str):
+            reading.update(inert(f"{found}\n\nesc goes back"))
+            return
+        self.found = found
+        self.place(f"tuiprobe  Results · {found.report.title}")
+        parts = _parts(found)
+        tabs = Tabs(*(Tab(title, id=_slug(title)) for title in parts))
+        tabs.can_focus = False
+        for title, part in parts.items():
+            part.id = f"part-{_slug(title)}"
+        names = [part.id or "" for part in parts.values()]
+        await reading.remove()
+        switcher = ContentSwitcher(*parts.values(), initial=names[0])
+        await self.query_one("#body").mount_all([tabs, switcher])
+        self._tabs = tabs
+        self._focus()
+
+    @property
+    def tab(self) -> ResultTab | None:
+        """The part that is shown."""
+        if self._tabs is None:
+            return None
+        current = self.query_one(ContentSwitcher).visible_content
+        return current if isinstance(current, ResultTab) else None
+
+    def _focus(self) -> None:
+        tab = self.tab
+        first = tab.first() if tab is not None else None
+        if first is not None:
+            first.focus()
+        else:
+            self.set_focus(None)
+        self.refresh_bindings()
+
+    @on(Tabs.TabActivated)
+    def _tab_changed(self, event: Tabs.TabActivated) -> None:
+        """Shows a part; a click or a key changed the tab."""
+        self.query_one(ContentSwitcher).current = f"part-{event.tab.id}"
+        self._focus()
+
+    @on(RowTable.Chosen)
+    def _row_chosen(self) -> None:
+        self._open(ablate=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only the keys that do something in the part that is shown are offered."""
+        if action in _TABBED:
+            tab = self.tab
+            return tab is not None and tab.first() is not None and action in tab.ANSWERS
+        if action in ("export", "command", "next_tab"):
+            return self._tabs is not None
+        return True
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        method = getattr(self.tab, name, None)
+        return method(*arguments) if method is not None else None
+
+    def action_next_tab(self, by: int) -> None:
+        """Shows the next part."""
+        if self._tabs is not None:
+            names = [tab.id or "" for tab in self._tabs.query(Tab)]
+            self._tabs.active = names[(names.index(self._tabs.active) + by) % len(names)]
+
+    def action_leave(self) -> None:
+        """Shows both halves again where one stands alone; otherwise goes back."""
+        if self.has_class("-only-aside") or self.has_class("-only-main"):
+            self.remove_class("-only-aside", "-only-main")
+        else:
+            self.run_worker(self.app.run_action("back"))
+
+    def action_maximise(self) -> None:
+        """Gives the window to the evidence, then to the table, then to both again."""
+        aside, main = self.has_class("-only-aside"), self.has_class("-only-main")
+        self.set_class(not aside and not main, "-only-aside")
+        self.set_class(aside, "-only-main")
+
+    def action_filter(self) -> None:
+        """Puts the cursor into the filter."""
+        self._call("start_filter")
+
+    def action_sort(self) -> None:
+        """Sorts by the next column."""
+        self._call("switch_sort")
+
+    def action_threshold(self) -> None:
+        """Shows what passes the next threshold."""
+        self._call("switch_threshold")
+
+    def action_basis(self) -> None:
+        """Shows the other basis."""
+        self._call("switch_basis")
+
+    def action_data(self) -> None:
+        """Shows the next set."""
+        self._call("switch_data")
+
+    def action_layer(self, by: int) -> None:
+        """Shows the next layer."""
+        self._call("switch_layer", by)
+
+    def action_ablate(self) -> None:
+        """Opens the evidence of the row and ablates it."""
+        self._open(ablate=True)
+
+    def _open(self, ablate: bool) -> None:
+        subject: Subject | None = self._call("subject")
+        if subject is None or self.found is None:
+            return
+        from tuiprobe.tui.screens.evidence import EvidenceScreen
+
+        self.app.push_screen(EvidenceScreen(self.found, subject, ablate=ablate))
+
+    def action_copy(self) -> None:
+        """Copies the row under the cursor."""
+        row = self._call("copied")
+        if row:
+            self.app.copy(plain(row), "row")  # type: ignore[attr-defined]
+
+    def action_command(self) -> None:
+        """Copies the command line that does what this run did."""
+        if self.found is None:
+            return
+        try:
+            command = command_of(self.found.report.spec)
+        except UsageError as error:
+            cause = f"the run's options are not those of this version: {plain(str(error))}"
+            self.app.fail(cause)  # type: ignore[attr-defined]
+            return
+        self.app.copy(command, "command")  # type: ignore[attr-defined]
+
+    def action_export(self) -> None:
+        """Opens the choice of formats."""
+        from tuiprobe.tui.screens.export import ExportScreen
+
+        self.app.push_screen(ExportScreen(self.run))
+
+
+def _slug(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+OWN_TABS = {
+    "outliers": "tuiprobe.tui.tabs.outliers:OutliersTab",
+    "directions": "tuiprobe.tui.tabs.directions:DirectionsTab",
+    "concepts": "tuiprobe.tui.tabs.concepts:ConceptsTab",
+    "robustness": "tuiprobe.tui.tabs.robustness:RobustnessTab",
+    "images": "tuiprobe.tui.tabs.images:ImagesTab",
+}
+"""Tabs with a file of their own, in the order in which they come first."""
+
+
+def _parts(found: Found) -> dict[str, ResultTab]:
+    """The parts of the results by title, in order: tabs of their own, then those of every probe."""
+    own = {name.capitalize(): _own_tab(where)(found) for name, where in OWN_TABS.items()}
+    others: dict[str, ResultTab] = {
+        part.probe.replace("_", " ").capitalize(): SectionTab(found, part)
+        for part in found.report.parts
+        if part.probe not in OWN_TABS
+    }
+    return own | {title: tab for title, tab in others.items() if title not in own}
+
+
+def _own_tab(where: str) -> type[ResultTab]:
+    module, _, name = where.partition(":")
+    found: type[ResultTab] = getattr(import_module(module), name)
+    return found

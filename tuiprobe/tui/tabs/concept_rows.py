@@ -1,0 +1,111 @@
+"""The concepts that directions tell, as rows: one a concept, with the direction that tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tuiprobe.plaintext import holds_all
+from tuiprobe.probes.concepts.result import Concepts, EncodedConcept
+from tuiprobe.tui.widgets.rows import Column
+
+COLUMNS = (
+    Column("concept", 14),
+    Column("category", 9, drop=2),
+    Column("AP", 5, right=True),
+    Column("direction", 9, drop=1),
+    Column("encoded", 7, drop=3),
+    Column("polysemantic with", 22, drop=4),
+)
+THRESHOLDS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95)
+
+
+@dataclass(frozen=True)
+class ConceptRow:
+    """One concept.
+
+    Attributes:
+        concept: By the direction that tells it best.
+        direction: Place of that direction by singular value.
+        with_: Other concepts that the same direction encodes.
+        encoded: Whether it passes the threshold of the report.
+    """
+
+    concept: EncodedConcept
+    direction: int
+    with_: tuple[str, ...]
+    encoded: bool
+
+    @property
+    def precision(self) -> float:
+        """The lower of the two splits' average precisions: what counts for the threshold."""
+        return min(self.concept.train, self.concept.val)
+
+    @property
+    def sign(self) -> str:
+        """Which end of the direction tells it."""
+        return "+" if self.concept.sign > 0 else "-"
+
+
+def concept_rows(found: Concepts) -> list[ConceptRow]:
+    """One row a concept among those that the leading directions tell best, best first."""
+    best: dict[tuple[str, str], tuple[int, EncodedConcept]] = {}
+    for one in found.top:
+        for concept in one.concepts:
+            place = (concept.category, concept.name)
+            known = best.get(place)
+            if known is None or _precision(concept) > _precision(known[1]):
+                best[place] = (one.index, concept)
+    by_direction = {
+        one.index: [c.name for c in one.concepts if _precision(c) >= found.threshold]
+        for one in found.top
+    }
+    rows = [
+        ConceptRow(
+            concept,
+            index,
+            tuple(name for name in by_direction[index] if name != concept.name),
+            _precision(concept) >= found.threshold,
+        )
+        for index, concept in best.values()
+    ]
+    return sorted(rows, key=lambda row: (-row.precision, row.concept.name))
+
+
+def _precision(concept: EncodedConcept) -> float:
+    return min(concept.train, concept.val)
+
+
+def cells(row: ConceptRow) -> list[str]:
+    """One row of the table."""
+    return [
+        row.concept.name,
+        row.concept.category,
+        f"{row.precision:.3f}".replace("0.", "."),
+        f"v{row.direction} {row.sign}",
+        "✓" if row.encoded else "-",
+        ", ".join(row.with_) or "-",
+    ]
+
+
+def filtered(rows: Sequence[ConceptRow], query: str, least: float) -> list[ConceptRow]:
+    """The rows that hold all words in name or category, from an average precision on."""
+    return [
+        row
+        for row in rows
+        if row.precision >= least
+        and holds_all(f"{row.concept.name} {row.concept.category}", query.split())
+    ]
+
+
+def ordered(rows: Sequence[ConceptRow], column: int, down: bool) -> list[ConceptRow]:
+    """The rows sorted by a column, numbers by their value."""
+    keys = (
+        lambda row: row.concept.name.lower(),
+        lambda row: row.concept.category.lower(),
+        lambda row: row.precision,
+        lambda row: row.direction,
+        lambda row: row.encoded,
+        lambda row: len(row.with_),
+    )
+    return sorted(rows, key=keys[column], reverse=down)

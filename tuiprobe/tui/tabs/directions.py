@@ -1,0 +1,163 @@
+"""Directions: importance of the head's directions, pruning curves with their controls."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tuiprobe.probes.directions.result import Basis, Direction
+from tuiprobe.report.numbers import few, short
+from tuiprobe.tui.figures import DIM, Entry, listed
+from tuiprobe.tui.tabs.evidence_of import Subject
+from tuiprobe.tui.tabs.tab import Found, ResultTab
+from tuiprobe.tui.text import inert
+from tuiprobe.tui.widgets.chart import ChartView
+from tuiprobe.tui.widgets.rows import Column, RowTable
+
+COLUMNS = (
+    Column("direction", 9),
+    Column("importance", 11, right=True),
+    Column("singular", 8, right=True, drop=2),
+    Column("on ▲", 6, right=True, drop=3),
+    Column("leans on channels", 20, drop=1),
+)
+
+
+class DirectionTable(RowTable[Direction]):
+    """The most important directions."""
+
+
+class DirectionsTab(ResultTab):
+    """Importance of directions, pruning curves, ablation of the persistent channels."""
+
+    ANSWERS = frozenset({"ablate", "data", "basis", "copy", "maximise"})
+    SCOPED_CSS = False
+    DEFAULT_CSS = """
+    DirectionsTab #basis { height: auto; max-height: 7; }
+    .-low DirectionsTab #basis { max-height: 2; }
+    DirectionsTab #importance { height: 2fr; }
+    DirectionsTab #pruning { height: 3fr; }
+    .-narrow DirectionsTab #importance { display: none; }
+    """
+
+    def __init__(self, found: Found) -> None:
+        super().__init__(found)
+        directions = found.directions
+        self._bases = directions.bases if directions is not None else ()
+        self._basis = len(self._bases) - 1  # the centred one, which holds no mean class embedding
+        self._set = 0
+
+    @property
+    def basis(self) -> Basis | None:
+        """The basis that is shown."""
+        return self._bases[self._basis] if self._bases else None
+
+    def compose(self) -> ComposeResult:
+        """Lays out directions on the left, curves on the right."""
+        if self.basis is None:
+            reason = self.found.why_not("directions")
+            yield Static(inert(reason), classes="none", id="no-directions")
+            return
+        with Vertical(classes="main panel"):
+            yield Static("", id="basis", markup=False)
+            yield DirectionTable(COLUMNS, direction_cells, id="directions")
+        with Vertical(classes="aside"):
+            yield ChartView(id="importance", classes="panel")
+            yield ChartView("no pruning curve", id="pruning", classes="panel")
+
+    def on_mount(self) -> None:
+        """Shows the first basis."""
+        self._show()
+
+    def first(self) -> Widget | None:
+        """The table of directions."""
+        return self.query_one("#directions") if self.basis is not None else None
+
+    def _show(self) -> None:
+        basis, found = self.basis, self.found.directions
+        if basis is None or found is None:
+            return
+        other = "W" if basis.centred else "W minus its mean row"
+        self.query_one(".main").border_title = inert(f"{basis.matrix} · b shows {other}")
+        self.query_one("#basis", Static).update(basis_text(basis, self.found))
+        ordered = sorted(basis.directions, key=lambda one: one.index)
+        self.query_one("#directions", DirectionTable).show_rows(ordered)
+        slug = "centred" if basis.centred else "plain"
+        importance = self.found.charts("directions", f"importance_{slug}")
+        self.query_one("#importance", ChartView).show(importance[0] if importance else None)
+        curves = self.found.charts("directions", f"pruning_{slug}")
+        chart = curves[self._set % len(curves)] if curves else None
+        self.query_one("#pruning", ChartView).show(chart)
+
+    def switch_basis(self) -> None:
+        """Shows the other basis."""
+        if self._bases:
+            self._basis = (self._basis + 1) % len(self._bases)
+            self._show()
+
+    def switch_data(self) -> None:
+        """Shows the pruning curves of the next set."""
+        self._set += 1
+        self._show()
+
+    @on(RowTable.Highlighted, "#directions")
+    def _moved(self) -> None:
+        self.query_one("#directions").refresh()
+
+    def subject(self) -> Subject | None:
+        """The direction under the cursor."""
+        found, basis = self.found.directions, self.basis
+        if found is None or basis is None:
+            return None
+        row = self.query_one("#directions", DirectionTable).current
+        if row is None:
+            return None
+        return Subject("direction", row.index, found.data, centred=basis.centred)
+
+    def copied(self) -> str:
+        """The direction under the cursor."""
+        basis = self.basis
+        row = self.query_one("#directions", DirectionTable).current if basis is not None else None
+        if row is None or basis is None:
+            return ""
+        pairs = zip((column.title for column in COLUMNS), direction_cells(row), strict=True)
+        told = ", ".join(f"{name} {cell}" for name, cell in pairs)
+        return f"{told} ({basis.matrix})"
+
+
+def direction_cells(row: Direction) -> list[str]:
+    """One row of the directions."""
+    return [
+        f"v{row.index}",
+        short(row.importance),
+        few(row.singular_value),
+        "-" if row.persistent_share is None else few(row.persistent_share),
+        ", ".join(str(channel) for channel in row.channels),
+    ]
+
+
+def basis_text(basis: Basis, about: Found) -> Content:
+    """The figures of a basis, and the accuracy without the persistent channels."""
+    entries: list[Entry] = [
+        ("effective rank", basis.effective_rank),
+        ("Gini", basis.gini),
+        ("|cos| to mean row", basis.mean_row_cosine),
+        ("on ▲ channels", basis.persistent_share),
+    ]
+    lines = [listed(entries)]
+    if about.ablations is None:
+        reason = about.report.why_not("ablation")
+        text = f"without ▲ channels: not run, {reason}; a ablates the row below"
+        lines.append(Content.styled(inert(text).plain, DIM))
+    else:
+        for one in about.ablations.ablations[:2]:
+            told = (
+                f"without ▲ ({one.mode}) on {one.data}: {short(one.before)} to {short(one.after)}; "
+                f"random channels {short(one.random)}"
+            )
+            lines.append(inert(told))
+    return Content("\n").join(lines)

@@ -1,0 +1,143 @@
+"""What stands behind a channel or a direction, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tuiprobe.probes.concepts.result import DirectionConcepts, EncodedConcept
+from tuiprobe.probes.directions.result import Basis, Direction
+from tuiprobe.probes.outliers.result import (
+    ChannelImages,
+    ChannelShare,
+    Outliers,
+    PersistentChannel,
+    PersistentChannels,
+)
+from tuiprobe.results.images import TopImage
+from tuiprobe.tui.tabs.tab import Found
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is looked at.
+
+    Attributes:
+        kind: A channel of a layer, or a direction of the head.
+        number: Its index; of a direction the place by singular value.
+        data: Set of images.
+        tap: Layer of a channel.
+        final: Whether the layer is the final representation, which can be ablated at once.
+        centred: Whether a direction is one of W minus its mean row.
+    """
+
+    kind: Literal["channel", "direction"]
+    number: int
+    data: str
+    tap: str = ""
+    final: bool = True
+    centred: bool = False
+
+    @property
+    def title(self) -> str:
+        """What it is, in words; quotes names from outside."""
+        if self.kind == "channel":
+            return f"channel {self.number} of {self.tap} on {self.data}"
+        matrix = "W minus its mean row" if self.centred else "W"
+        return f"direction {self.number} of {matrix} on {self.data}"
+
+    @property
+    def question(self) -> list[str]:
+        """Arguments of `tuiprobe reprobe` that ablate it."""
+        words = ["--ablate", f"{self.kind}:{self.number}"]
+        return words + ["--centred"] * self.centred
+
+
+@dataclass(frozen=True)
+class ChannelRow:
+    """One channel of a layer, with what is known of it."""
+
+    channel: int
+    share: ChannelShare | None
+    persistent: PersistentChannel | None
+
+    @property
+    def mean(self) -> float:
+        """Of the channel over the images."""
+        known = self.share or self.persistent
+        return known.mean if known is not None else 0.0
+
+
+def channel_rows(one: Outliers) -> list[ChannelRow]:
+    """The channels of largest share, then the persistent ones that are not among them."""
+    persistent: dict[int, PersistentChannel] = {}
+    if isinstance(one.persistent, PersistentChannels):
+        persistent = {found.channel: found for found in one.persistent.channels}
+    rows = [ChannelRow(s.channel, s, persistent.pop(s.channel, None)) for s in one.shares]
+    return rows + [ChannelRow(found.channel, None, found) for found in persistent.values()]
+
+
+def outliers_at(found: Found, data: str, tap: str) -> Outliers | None:
+    """The figures of one set at one layer."""
+    return next((one for one in found.taps if (one.data, one.tap) == (data, tap)), None)
+
+
+def basis_of(found: Found, centred: bool) -> Basis | None:
+    """The directions of the head, or of the head minus its mean row."""
+    if found.directions is None:
+        return None
+    return next((one for one in found.directions.bases if one.centred == centred), None)
+
+
+def direction_of(found: Found, subject: Subject) -> Direction | None:
+    """A direction's figures where it is among the most important ones."""
+    basis = basis_of(found, subject.centred)
+    if basis is None:
+        return None
+    return next((one for one in basis.directions if one.index == subject.number), None)
+
+
+def leaning(found: Found, channel: int) -> list[tuple[Basis, Direction]]:
+    """The important directions that lean on a channel of the final representation."""
+    if found.directions is None:
+        return []
+    return [
+        (basis, one)
+        for basis in found.directions.bases
+        for one in basis.directions
+        if channel in one.channels
+    ]
+
+
+def concepts_of(found: Found, subject: Subject) -> tuple[EncodedConcept, ...]:
+    """What a direction tells best; for a channel, what the directions of W that lean on it tell."""
+    if found.concepts is None:
+        return ()
+    wanted = {subject.number} if subject.kind == "direction" else set()
+    family = f"singular vectors of {'centred ' if subject.centred else ''}W"
+    if subject.kind == "channel" and subject.final:
+        family = "singular vectors of W"
+        wanted = {one.index for basis, one in leaning(found, subject.number) if not basis.centred}
+    if found.concepts.top_of != family:
+        return ()
+    return tuple(c for one in found.concepts.top if one.index in wanted for c in one.concepts)
+
+
+def images_of(found: Found, subject: Subject) -> list[tuple[str, str, tuple[TopImage, ...]]]:
+    """Heading, set and images at both ends of a channel or a direction."""
+    ends: ChannelImages | DirectionConcepts | None
+    if subject.kind == "channel":
+        one = outliers_at(found, subject.data, subject.tap)
+        kept = one.top_images if one is not None else ()
+        ends = next((i for i in kept if i.channel == subject.number), None)
+        data = subject.data
+    else:
+        concepts = found.concepts
+        family = f"singular vectors of {'centred ' if subject.centred else ''}W"
+        top = concepts.top if concepts is not None and concepts.top_of == family else ()
+        ends = next((i for i in top if i.index == subject.number), None)
+        data = concepts.data if concepts is not None else ""
+    if ends is None:
+        return []
+    pairs = (("largest", ends.largest), ("smallest", ends.smallest))
+    return [(name, data, images) for name, images in pairs if images]

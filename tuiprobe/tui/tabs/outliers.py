@@ -1,0 +1,272 @@
+"""Outliers: the verdict, the layers, the channels of a layer, and the figures beside them."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tuiprobe.plaintext import plain
+from tuiprobe.probes.outliers.result import Outliers
+from tuiprobe.report.numbers import few, short
+from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.results.report import Report
+from tuiprobe.tui.figures import DIM, Entry, listed
+from tuiprobe.tui.tabs.evidence_of import ChannelRow, Subject, channel_rows
+from tuiprobe.tui.tabs.tab import Found, ResultTab
+from tuiprobe.tui.text import inert
+from tuiprobe.tui.widgets.bars import bar
+from tuiprobe.tui.widgets.rows import Column, RowTable, kept_columns
+
+CHANNELS = (
+    Column("  channel", 14),
+    Column("share", 11, right=True),
+    Column("leads in", 11, right=True, drop=2),
+    Column("outlier in", 11, right=True, drop=1),
+    Column("mean", 8, right=True, drop=3),
+    Column("std", 8, right=True, drop=4),
+)
+LAYERS = (
+    Column("layer", 12),
+    Column("kind", 6, drop=4),
+    Column("C", 5, right=True, drop=3),
+    Column("kurtosis", 11, right=True),
+    Column("centred", 10, right=True, drop=1),
+    Column("P", 10, right=True),
+    Column("▲", 3, right=True, drop=2),
+)
+
+
+class OutliersTab(ResultTab):
+    """The verdict, layers, channels, figures with their references."""
+
+    ANSWERS = frozenset({"ablate", "data", "layer", "copy", "maximise"})
+    SCOPED_CSS = False
+    DEFAULT_CSS = """
+    OutliersTab .aside { width: 50; }
+    .-narrow OutliersTab .aside, .-only-aside OutliersTab .aside { width: 1fr; }
+    OutliersTab #result-layers { height: auto; max-height: 8; }
+    OutliersTab #verdict { height: auto; max-height: 4; }
+    .-low OutliersTab #verdict { max-height: 2; }
+    """
+
+    def __init__(self, found: Found) -> None:
+        super().__init__(found)
+        self._sets = list(dict.fromkeys(one.data for one in found.taps))
+        self._set = 0
+        self._tap = ""
+
+    @property
+    def taps(self) -> list[Outliers]:
+        """The layers of the set that is shown, the final representation last."""
+        name = self._sets[self._set] if self._sets else ""
+        there = [one for one in self.found.taps if one.data == name]
+        return sorted(there, key=lambda one: one.final)
+
+    @property
+    def shown(self) -> Outliers | None:
+        """The figures that are shown."""
+        taps = self.taps
+        return next((one for one in taps if one.tap == self._tap), taps[-1] if taps else None)
+
+    def compose(self) -> ComposeResult:
+        """Lays out verdict and tables on the left, figures on the right."""
+        with Vertical(classes="main panel"):
+            yield Static(verdict(self.found), id="verdict", markup=False)
+            layers: RowTable[Outliers] = RowTable(LAYERS, layer_cells, id="result-layers")
+            layers.display = len(self.taps) > 1
+            yield layers
+            yield ChannelTable(
+                CHANNELS, self._channel_cells, empty="no channel", id="result-channels"
+            )
+        with VerticalScroll(classes="aside panel spare", id="figures-scroll") as aside:
+            aside.can_focus = False
+            yield Static("", id="figures", markup=False)
+
+    def on_mount(self) -> None:
+        """Shows the final representation of the first set."""
+        taps = self.taps
+        self.query_one("#result-layers", RowTable).show_rows(taps, max(len(taps) - 1, 0))
+        self._show()
+
+    @property
+    def channels(self) -> RowTable[ChannelRow]:
+        """The table of channels."""
+        return self.query_one("#result-channels", ChannelTable)
+
+    def first(self) -> Widget | None:
+        """The table of channels."""
+        return self.channels
+
+    def _show(self) -> None:
+        one = self.shown
+        if one is None:
+            return
+        self._tap = one.tap
+        self.channels.show_rows(channel_rows(one))
+        about = f"{one.tap} · {one.data}"
+        if len(self._sets) > 1:
+            about += f" · {self._set + 1} of {len(self._sets)} sets"
+        self.query_one(".main").border_title = inert(about)
+        figures = self.query_one("#figures-scroll")
+        figures.border_title = inert(f"figures · {one.channels} channels")
+        self.query_one("#figures", Static).update(figures_of(one, self.found))
+
+    def _channel_cells(self, row: ChannelRow) -> list[str]:
+        width = self.channels.size.width
+        kept = kept_columns(CHANNELS, width)
+        room = width - sum(CHANNELS[i].width + 1 for i in kept[1:])
+        return channel_cells(row, self.channels.rows[0], room)
+
+    @on(RowTable.Highlighted, "#result-layers")
+    def _layer_changed(self, event: RowTable.Highlighted) -> None:
+        row = event.table.current
+        if isinstance(row, Outliers) and row.tap != self._tap:
+            self._tap = row.tap
+            self._show()
+
+    @on(RowTable.Chosen, "#result-layers")
+    def _layer_chosen(self, event: RowTable.Chosen) -> None:
+        event.stop()  # a layer leads to its channels, only a channel to its evidence
+        self.channels.focus()
+
+    def switch_layer(self, by: int) -> None:
+        """Goes to the next or previous layer."""
+        self.query_one("#result-layers", RowTable).action_move(by)
+
+    def switch_data(self) -> None:
+        """Goes to the next set of images."""
+        self._set = (self._set + 1) % max(len(self._sets), 1)
+        taps = self.taps
+        names = [one.tap for one in taps]
+        at = names.index(self._tap) if self._tap in names else len(taps) - 1
+        self.query_one("#result-layers", RowTable).show_rows(taps, at)
+        self._show()
+
+    def subject(self) -> Subject | None:
+        """The channel under the cursor."""
+        row, one = self.channels.current, self.shown
+        if row is None or one is None:
+            return None
+        return Subject("channel", row.channel, one.data, one.tap, one.final)
+
+    def copied(self) -> str:
+        """The channel under the cursor with its figures."""
+        row = self.channels.current
+        if row is None:
+            return ""
+        names = [column.title.strip() for column in CHANNELS]
+        pairs = zip(names, channel_cells(row, row, 0), strict=True)
+        return ", ".join(f"{name} {cell.strip()}" for name, cell in pairs)
+
+
+class ChannelTable(RowTable[ChannelRow]):
+    """The channels of a layer."""
+
+
+def verdict(about: Found) -> Content:
+    """The verdict, the rule it rests on, and why."""
+    if about.outliers is None:
+        return inert(about.why_not("outliers"))
+    found = about.outliers.verdict
+    said = {"withheld": "no verdict: withheld"}.get(found.outcome, f"outlier {found.outcome}")
+    said = said.replace("outlier present", "outlier features present")
+    said = said.replace("outlier absent", "outlier features absent")
+    sign = {"present": "▲ ", "withheld": "! "}.get(found.outcome, "")
+    reasons = "; ".join(plain(reason) for reason in found.reasons)
+    rule = f"  rule {found.rule}, uncalibrated"
+    lines = [Content.assemble((sign + said, "bold"), (rule, DIM)), Content.styled(reasons, DIM)]
+    lines += [Content.styled(f"! {plain(one)}", "$warning") for one in about.report.warnings]
+    return Content("\n").join(lines)
+
+
+def layer_cells(one: Outliers) -> list[str]:
+    """One row of the layers."""
+    persistent = "-" if isinstance(one.persistent, NotRun) else str(len(one.persistent.channels))
+    kind = one.kind if one.tokens is None else one.tokens
+    return [
+        one.tap,
+        kind,
+        str(one.channels),
+        short(one.kurtosis),
+        short(one.centred_kurtosis),
+        short(one.persistence.value),
+        persistent,
+    ]
+
+
+def channel_cells(row: ChannelRow, first: ChannelRow, room: int) -> list[str]:
+    """One row of the channels; the bar takes the ``room`` that the first column has."""
+    mark = "▲" if row.persistent is not None else " "
+    share, largest = _share(row), _share(first)
+    head = f"{mark} {row.channel:>4} "
+    drawn = bar(share / largest if largest > 0 else 0.0, max(room - len(head) - 1, 0))
+    return [
+        head + drawn,
+        "-" if row.share is None else short(row.share.share),
+        "-" if row.share is None else short(row.share.leading),
+        "-" if row.persistent is None else short(row.persistent.fraction),
+        few(row.mean),
+        "-" if row.share is None else few(row.share.std),
+    ]
+
+
+def _share(row: ChannelRow) -> float:
+    return row.share.share.value if row.share is not None and given(row.share.share) else 0.0
+
+
+def figures_of(one: Outliers, about: Found) -> Content:
+    """The figures of a layer, each with what it is to be compared with."""
+    entries: list[Entry] = [
+        ("kurtosis", one.kurtosis),
+        ("  after rotation", few(one.basis_reference)),
+        *_untrained(one, about),
+        ("  after centring", one.centred_kurtosis),
+        ("  / (C - 1)", one.relative_kurtosis),
+        ("persistence P", one.persistence.value),
+        ("  if shuffled", _at_most(one.persistence.null_high)),
+        ("effective ch.", one.persistence.effective_channels),
+        ("persistent ▲", _persistent(one)),
+        ("RMS kurtosis", one.rms_kurtosis),
+        ("mean cosine", one.mean_cosine),
+        ("images", _images(one, about.report)),
+    ]
+    parts = [listed(entries)]
+    criteria = [
+        (c.name, "not run: " + c.figure.reason if isinstance(c.figure, NotRun) else c.figure)
+        for c in one.criteria
+    ]
+    if criteria:
+        parts += [Content.styled("\nothers look for", "bold"), listed(criteria)]
+    return Content("\n").join(parts)
+
+
+def _at_most(figure: Figure) -> Figure | str:
+    return f"at most {few(figure.value)}" if given(figure) else figure
+
+
+def _persistent(one: Outliers) -> str:
+    if isinstance(one.persistent, NotRun):
+        return f"not run: {one.persistent.reason}"
+    listed_channels = ", ".join(str(found.channel) for found in one.persistent.channels[:12])
+    return listed_channels or "none"
+
+
+def _images(one: Outliers, report: Report) -> str:
+    """Images seen, and how many of the set's are in no figure here."""
+    apart = sum(data.nonfinite for data in report.data if one.final and data.name == one.data)
+    said = [f"{one.images:,}"]
+    said += [f"{apart:,} not finite"] if apart else []
+    said += [f"{one.degenerate:,} left out"] if one.degenerate else []
+    return ", ".join(said)
+
+
+def _untrained(one: Outliers, about: Found) -> list[Entry]:
+    """The same architecture before it learnt anything: random weights are no zero."""
+    known = about.population.untrained if about.population is not None else None
+    if not one.final or known is None:
+        return []
+    return [("  untrained", known.kurtosis)]

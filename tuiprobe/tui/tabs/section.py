@@ -1,0 +1,118 @@
+"""The tab of a probe without a tab of its own: its section, rendered as it describes itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.table import Table as RichTable
+from rich.text import Text as RichText
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content as Styled
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tuiprobe.plaintext import plain
+from tuiprobe.report.text import line
+from tuiprobe.results import Part
+from tuiprobe.results.section import Chart, Content, Heading, Points, Prose, Strip, Table
+from tuiprobe.tui.tabs.tab import SHOWN, Found, ResultTab
+from tuiprobe.tui.text import inert
+from tuiprobe.tui.widgets.chart import ChartView
+from tuiprobe.tui.widgets.pictures import PictureGrid
+
+LISTED_ROWS = 100
+"""Rows of a table that the tab shows; exported files hold all."""
+
+
+class SectionTab(ResultTab):
+    """What a probe tells, from top to bottom.
+
+    Args:
+        found: The run.
+        part: What the probe found.
+    """
+
+    ANSWERS = frozenset({"copy"})
+    SCOPED_CSS = False
+    DEFAULT_CSS = """
+    SectionTab VerticalScroll { padding: 0 1; }
+    SectionTab Static { height: auto; margin: 0 0 1 0; }
+    SectionTab .section-heading { color: $secondary; text-style: bold; }
+    SectionTab .section-headline { text-style: bold; }
+    SectionTab ChartView { height: 16; }
+    SectionTab PictureGrid { height: 12; }
+    """
+
+    def __init__(self, found: Found, part: Part) -> None:
+        super().__init__(found)
+        self._part = part
+
+    def compose(self) -> ComposeResult:
+        """Lays the section out."""
+        section = self._part.section
+        if section is None:
+            yield Static(inert(self.found.why_not(self._part.probe)), classes="none")
+            return
+        with VerticalScroll(classes="panel", can_focus=True) as scroll:
+            scroll.border_title = inert(section.title)
+            if section.headline:
+                yield Static(inert(line(section.headline)), classes="section-headline")
+            for one in section.content:
+                yield from self._widgets(one)
+
+    async def on_mount(self) -> None:
+        """Shows charts and pictures."""
+        section = self._part.section
+        content = section.content if section is not None else ()
+        charts = [one for one in content if isinstance(one, Chart)]
+        for view, chart in zip(self.query(ChartView), charts, strict=True):
+            view.show(chart)
+        strips = [one for one in content if isinstance(one, Strip) and not one.folded]
+        for grid, strip in zip(self.query(PictureGrid), strips, strict=True):
+            await grid.show(
+                [
+                    (
+                        f"{line(strip.title)}, {end.label}",
+                        [self.found.picture(strip.data, image) for image in end.images[:SHOWN]],
+                    )
+                    for end in strip.ends
+                ]
+            )
+
+    def first(self) -> Widget | None:
+        """The section, which scrolls."""
+        return next(iter(self.query(VerticalScroll)), None)
+
+    def copied(self) -> str:
+        """The headline, or why there is none."""
+        section = self._part.section
+        return line(section.headline) if section is not None else self._part.not_run or ""
+
+    def _widgets(self, one: Content) -> Iterator[Widget]:
+        if isinstance(one, Heading):
+            yield Static(inert(line(one.text)), classes="section-heading")
+        elif isinstance(one, Prose):
+            yield Static(inert(line(one.text)))
+        elif isinstance(one, Points):
+            yield Static(Styled("\n".join(f"- {line(item)}" for item in one.items)))
+        elif isinstance(one, Table):
+            if one.reading and one.rows:
+                yield Static(_table(one))
+        elif isinstance(one, Chart):
+            yield ChartView()
+        elif not one.folded:
+            yield PictureGrid()
+
+
+def _table(one: Table) -> RichTable:
+    table = RichTable(box=None, pad_edge=False, title_justify="left")
+    if one.title:
+        table.title = RichText(plain(line(one.title)))
+    for column in one.columns:
+        table.add_column(RichText(line(column.title)), overflow="fold")
+    for row in one.rows[:LISTED_ROWS]:
+        table.add_row(*(RichText(line((cell,))) for cell in row))
+    if len(one.rows) > LISTED_ROWS:
+        table.caption = RichText(f"and {len(one.rows) - LISTED_ROWS:,} more: e exports them")
+    return table

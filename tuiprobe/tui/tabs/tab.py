@@ -1,0 +1,127 @@
+"""What the tabs of a run's results share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.containers import Container
+from textual.widget import Widget
+
+from tuiprobe.probes.ablation.result import ChannelAblations
+from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.outliers.result import OutlierResult, Outliers
+from tuiprobe.probes.population.result import Population
+from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.report.numbers import few
+from tuiprobe.report.pictures import picture_file
+from tuiprobe.results.images import TopImage
+from tuiprobe.results.report import Report
+from tuiprobe.results.section import Chart
+from tuiprobe.run.directory import RunDir
+from tuiprobe.tui.widgets.pictures import Picture
+
+SHOWN = 8
+"""Pictures at an end: as many as a run keeps of its leading channels."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run that is shown: where it lies and what it found.
+
+    Attributes:
+        run: Its directory.
+        report: What it found.
+        outliers: Result of that probe; None where it gave none. Likewise the following.
+        directions: See there.
+        robustness: See there.
+        concepts: See there.
+        population: See there.
+        ablations: See there.
+    """
+
+    run: RunDir
+    report: Report
+    outliers: OutlierResult | None
+    directions: Directions | None
+    robustness: Robustness | None
+    concepts: Concepts | None
+    population: Population | None
+    ablations: ChannelAblations | None
+
+    @classmethod
+    def of(cls, run: RunDir, report: Report) -> Found:
+        """Reads the parts that tabs of their own show.
+
+        Raises:
+            DamagedFileError: If one of them is none of this version of its probe.
+        """
+        return cls(
+            run,
+            report,
+            outliers=report.part(OutlierResult),
+            directions=report.part(Directions),
+            robustness=report.part(Robustness),
+            concepts=report.part(Concepts),
+            population=report.part(Population),
+            ablations=report.part(ChannelAblations),
+        )
+
+    @property
+    def taps(self) -> tuple[Outliers, ...]:
+        """Outlier figures of every set and layer."""
+        return self.outliers.taps if self.outliers is not None else ()
+
+    def charts(self, probe: str, start: str = "") -> list[Chart]:
+        """Returns the charts of a probe's section whose id starts so."""
+        part = self.report.part_of(probe)
+        content = part.section.content if part is not None and part.section is not None else ()
+        return [one for one in content if isinstance(one, Chart) and one.id.startswith(start)]
+
+    def why_not(self, probe: str) -> str:
+        """Returns why a probe gave no result, and what would make it run."""
+        return f"{probe}: not run: {self.report.why_not(probe)}"
+
+    def picture(self, data: str, image: TopImage) -> Picture:
+        """An image at an end of a channel, with its value."""
+        name = image.path if image.path is not None else f"id {image.sample_id}"
+        return Picture(picture_file(self.run, data, image.sample_id), name, few(image.value))
+
+
+class ResultTab(Container):
+    """One tab: a table on the left or above, what belongs to its row beside or below.
+
+    Args:
+        found: The run.
+    """
+
+    ALLOW_SELECT = False
+    SCOPED_CSS = False  # the screen's classes for narrow and low windows stand above the tab
+    ANSWERS: ClassVar[frozenset[str]] = frozenset()
+    """Which of the screen's actions this tab answers."""
+    DEFAULT_CSS = """
+    ResultTab { layout: horizontal; height: 1fr; }
+    ResultTab .main { width: 1fr; height: 1fr; }
+    ResultTab .aside { width: 42%; min-width: 34; height: 1fr; }
+    .-narrow ResultTab { layout: vertical; }
+    .-narrow ResultTab .aside { width: 1fr; height: 1fr; }
+    .-narrow.-low ResultTab .aside.spare { display: none; }
+    ResultTab .line { height: auto; max-height: 3; }
+    ResultTab .none { color: $foreground 70%; padding: 1 2; }
+    .-only-main ResultTab .aside, .-only-aside ResultTab .main { display: none; }
+    .-narrow.-low.-only-aside ResultTab .aside.spare { display: block; }
+    .-only-aside ResultTab .aside { width: 1fr; }
+    """
+
+    def __init__(self, found: Found) -> None:
+        super().__init__()
+        self.found = found
+
+    def first(self) -> Widget | None:
+        """What takes the focus when the tab is shown."""
+        return None
+
+    def copied(self) -> str:
+        """The row under the cursor as text; empty where there is none."""
+        return ""
