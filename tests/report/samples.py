@@ -114,7 +114,7 @@ def parts(
 ) -> tuple[Part, ...]:
     """Returns what a run would keep of these results, in the order of a report."""
     concepts = results.get("concepts")
-    name = None if concepts is None or isinstance(concepts, NotRun) else concepts.data
+    name = None if concepts is None or isinstance(concepts, NotRun) else concepts.data  # type: ignore[attr-defined]
     subject = Subject(model, tuple(one for one in data if one.name != name), name)
     told = ((probe, results.get(id)) for id, probe in PROBES.items())
     return tuple(part(probe, one, subject) for probe, one in told if one is not None)
@@ -132,7 +132,7 @@ def report(**changes: Any) -> Report:
     found = taps if isinstance(taps, ProbeResult | NotRun) else outlier_result(taps, said)
     results = {"outliers": found, "concepts": NO_CONCEPTS}
     results |= {id: changes.pop(id) for id in PROBES if id in changes}
-    fields = {
+    fields: dict[str, Any] = {
         "tuiprobe": "0.1.0", "key": "cd" * 32, "spec": {"model": ["m"], "seed": 0},
         "model": model(), "data": data_sets(),
         "fingerprint": Fingerprint(torch="2.13.0", device="cpu", isa="avx2", threads=2),

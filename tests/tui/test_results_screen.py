@@ -209,6 +209,7 @@ async def test_a_direction_is_ablated_in_its_own_basis(run, monkeypatch) -> None
         await until(pilot, lambda: "no head [b]here[/]" in said(app, "#said"))
 
 
+@pytest.mark.slow
 async def test_a_real_process_ablates_a_real_head(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((6, 16)).astype("f4")
