@@ -42,7 +42,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "thing": [data.coffee(), data.rocket()],
     }
     for name, images in pictures.items():
-        write_crops(root / name, images, crops=20)
+        write_crops(root / name, images, crops=12)
     return root
 
 

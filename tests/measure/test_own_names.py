@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from tests.datasets.trees import OBJECTNET, write_trees
@@ -21,6 +22,7 @@ from tuiprobe.run.directory import RunDir
 TEMPLATE = "a photo of a {}."
 
 
+@pytest.mark.slow
 def test_objectnet_is_answered_by_imagenets_rows_and_by_its_own_names(
     prepared: Prepared, tmp_path: Path
 ) -> None:

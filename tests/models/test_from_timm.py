@@ -19,6 +19,7 @@ def saved(name: str, path: Path, **options: object) -> torch.nn.Module:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "width"),
     [

@@ -75,6 +75,7 @@ def open_clip_folder(folder: Path, state: dict[str, Tensor]) -> None:
     save_file(state, folder / "open_clip_model.safetensors")
 
 
+@pytest.mark.slow
 def test_an_open_clip_folder(tmp_path: Path, open_clip_state: State) -> None:
     state = open_clip_state("RN50-quickgelu")
     open_clip_folder(tmp_path / "model", state)
@@ -152,6 +153,7 @@ def load_from(home: Path, spec: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_cached_repositories(tmp_path: Path, open_clip_state: State) -> None:
     from tuiprobe.models.info import state_digest
 
