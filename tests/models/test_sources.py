@@ -21,6 +21,7 @@ State = Callable[[str], dict[str, Tensor]]
 MEAN = [0.1, 0.2, 0.3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "width"),
     [("resnet18", "pooled", 512), ("vit_b_32", "token", 768), ("efficientnet_b0", "pooled", 1280)],

@@ -102,6 +102,7 @@ async def test_the_verdict_and_the_figures_stand_beside_their_references(run: Pa
         assert app.screen.query_one("#result-channels").has_focus
 
 
+@pytest.mark.slow
 async def test_tab_walks_through_all_parts_and_round(run: Path) -> None:
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
