@@ -139,7 +139,8 @@ def test_every_field_can_be_set_on_the_command_line(option: OptionField) -> None
     plain = make_spec("mini_clip", "miniature", {})
     other: Any = {int: 7, float: 0.5, bool: True, str: "x"}[option.kind]
     other = next((one for one in option.choices if one != option.default), other)
-    changed = replace(plain, **{option.name: (other,) if option.many else other})
+    given: dict[str, Any] = {option.name: (other,) if option.many else other}
+    changed = replace(plain, **given)
     if option.name == "data":
         changed = replace(changed, sample=5000, concepts=None, concept_sample=None)
     if option.name == "model":
@@ -204,7 +205,7 @@ class Blur(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     radius: Annotated[float, Option("Radius in pixels.", ge=0)] = 1.5
-    steps: int = Field(3, ge=1)
+    steps: int = Field(default=3, ge=1)
     modes: tuple[str, ...] = ()
     edge: Literal["wrap", "zero"] = "wrap"
     dry_run: bool = False

@@ -23,6 +23,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 DRIVER = """
 import contextlib, io, json, socket, sys
+
+pytestmark = pytest.mark.slow
 opened = []
 def hook(event, arguments):
     # Processes on one machine may talk through AF_UNIX; nothing may leave it.

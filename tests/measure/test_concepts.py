@@ -253,6 +253,7 @@ def test_damaged_labels_are_named(planted: Path, tmp_path: Path) -> None:
     assert run_cli(["reprobe", str(directory.path)]) == 4
 
 
+@pytest.mark.slow
 def test_the_exported_miniature_gives_the_figures_of_the_built_in_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
