@@ -18,6 +18,7 @@ from tests.measure.fake_run import write_run as engine_run
 from tests.tui.conftest import until
 from tests.tui.finished import EVIL, bare_report, full_report, write_run
 from tuiprobe.plaintext import plain
+from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Answer
 from tuiprobe.tui.commands import working_keys
@@ -26,6 +27,7 @@ from tuiprobe.tui.screens.evidence import EvidenceScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.tabs.outliers import figures_of
+from tuiprobe.tui.tabs.tab import Found
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
@@ -506,9 +508,11 @@ async def test_filter_field_takes_letters_that_are_keys_elsewhere(run: Path) -> 
 
 async def test_images_that_are_not_finite_are_told_beside_the_figures() -> None:
     report = full_report()
-    (final,) = [o for o in report.outliers if o.final and o.data == report.data[0].name]
-    told = figures_of(final, report).plain
+    about = Found.of(RunDir("nowhere"), report)
+    (final,) = [o for o in about.taps if o.final and o.data == report.data[0].name]
+    told = figures_of(final, about).plain
     assert "not finite" not in told
     data = report.data[0].model_copy(update={"nonfinite": 3, "nonfinite_images": ("a.png",)})
     spoiled = report.model_copy(update={"data": (data, *report.data[1:])})
-    assert ", 3 not finite" in figures_of(final, spoiled).plain
+    told = figures_of(final, Found.of(RunDir("nowhere"), spoiled)).plain
+    assert ", 3 not finite" in told
