@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from tests.prepared import Prepared
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("NO_COLOR", "1")
 
@@ -23,6 +25,13 @@ def one_command_line() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def prepared() -> Iterator[Prepared]:
+    """Yields a process that runs of the program are forked from."""
+    with Prepared() as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns a folder of two class folders with crops of real photographs as JPEG files."""
     from skimage import data
@@ -33,7 +42,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "thing": [data.coffee(), data.rocket()],
     }
     for name, images in pictures.items():
-        write_crops(root / name, images, crops=20)
+        write_crops(root / name, images, crops=12)
     return root
 
 

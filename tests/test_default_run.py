@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 
 import tuiprobe
 from tests.parts import part
+from tests.prepared import Prepared
 from tuiprobe import miniature
 from tuiprobe.probes import BUILT_IN
 from tuiprobe.probes.concepts.result import Concepts
@@ -19,13 +20,20 @@ from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.numbers import number
 from tuiprobe.results.report import Report
 
+pytestmark = pytest.mark.slow
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 SETS = ("val", *miniature.SHIFTS)
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tuiprobe", *arguments], cwd=folder, capture_output=True, text=True
-    )
+@pytest.fixture
+def run(prepared: Prepared, tmp_path: Path) -> Run:
+    """Returns a function that runs the program in an empty folder."""
+
+    def one(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return prepared.run(*arguments, cwd=tmp_path)
+
+    return one
 
 
 def only_run(folder: Path) -> Path:
@@ -33,8 +41,8 @@ def only_run(folder: Path) -> Path:
     return found
 
 
-def test_the_default_goes_through_every_part(tmp_path: Path) -> None:
-    done = run(tmp_path, "--headless", "--sample", "60", "--concept-sample", "320")
+def test_the_default_goes_through_every_part(tmp_path: Path, run: Run) -> None:
+    done = run("--headless", "--sample", "60", "--concept-sample", "320")
     assert done.returncode == 0, done.stderr
     directory = only_run(tmp_path)
     report = Report.read(directory / "results.json")
@@ -71,13 +79,13 @@ def figures(report: Report) -> dict:
 
 
 def test_command_line_python_and_exported_files_agree(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     options = {"sample": 80, "workers": 0, "threads": 1}
     built_in = tuiprobe.probe("mini_clip", "miniature:val", output="api", **options)
     done = run(
-        tmp_path, "--headless", "--data", "miniature:val", "--sample", "80", "--workers", "0",
+        "--headless", "--data", "miniature:val", "--sample", "80", "--workers", "0",
         "--threads", "1", "--output", "cli",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -90,10 +98,10 @@ def test_command_line_python_and_exported_files_agree(
     assert figures(files) == figures(built_in)
 
 
-def test_an_untrained_preset_says_so_everywhere(tmp_path: Path) -> None:
+def test_an_untrained_preset_says_so_everywhere(tmp_path: Path, run: Run) -> None:
     (tmp_path / "templates.txt").write_text("a photo of a {}.\n")  # fewer prompts, for time
     done = run(
-        tmp_path, "--headless", "--model", "rn101_cc12m", "--sample", "2", "--data",
+        "--headless", "--model", "rn101_cc12m", "--sample", "2", "--data",
         "miniature:val", "--templates", "templates.txt",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -105,16 +113,16 @@ def test_an_untrained_preset_says_so_everywhere(tmp_path: Path) -> None:
     assert (only_run(tmp_path) / "report.md").read_text().startswith("# UNTRAINED")
 
 
-def test_required_weights_are_not_replaced(tmp_path: Path) -> None:
-    done = run(tmp_path, "--headless", "--model", "rn101_cc12m", "--require-weights")
+def test_required_weights_are_not_replaced(tmp_path: Path, run: Run) -> None:
+    done = run("--headless", "--model", "rn101_cc12m", "--require-weights")
     assert done.returncode == 3
     assert "--checkpoint FILE" in done.stderr
     assert not (tmp_path / "runs").exists()
 
 
-def test_one_model_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_one_model_that_fails_does_not_stop_the_others(tmp_path: Path, run: Run) -> None:
     done = run(
-        tmp_path, "--headless", "--model", "nonsense", "--model", "mini_clip_soft",
+        "--headless", "--model", "nonsense", "--model", "mini_clip_soft",
         "--data", "miniature:val", "--sample", "40",
     )  # fmt: skip
     assert done.returncode == 2
@@ -122,11 +130,13 @@ def test_one_model_that_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     assert Report.read(only_run(tmp_path) / "results.json").model.name == "mini_clip_soft"
 
 
-def test_several_models_are_compared_and_one_that_fails_stops_only_itself(tmp_path: Path) -> None:
+def test_several_models_are_compared_and_one_that_fails_stops_only_itself(
+    tmp_path: Path, run: Run
+) -> None:
     models = ("mini_clip", "no_such_model", "mini_supervised")
     chosen = [word for model in models for word in ("--model", model)]
     arguments = (*chosen, "--data", "miniature:val", "--sample", "60", "--output", "group")
-    done = run(tmp_path, "--headless", *arguments)
+    done = run("--headless", *arguments)
     assert done.returncode == 2
     assert "no_such_model" in done.stderr
     assert "Traceback" not in done.stderr

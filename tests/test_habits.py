@@ -68,3 +68,13 @@ def test_the_version_stands_in_one_file() -> None:
     code = "import sys, tuiprobe; print('importlib.metadata' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]
+
+
+@pytest.mark.parametrize("name", ["run", "nightly"])
+def test_scripts_can_be_run_and_name_files_that_exist(name: str) -> None:
+    script = ROOT / ".ci" / name
+    assert script.stat().st_mode & 0o111
+    subprocess.run(["bash", "-n", script], check=True)
+    named = re.findall(r"\btests/[\w/.]+", script.read_text())
+    assert named
+    assert [one for one in named if not (ROOT / one).exists()] == []

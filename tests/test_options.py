@@ -28,6 +28,7 @@ from tuiprobe.options import (
     validated,
     words_of,
 )
+from tuiprobe.plugins import PluginError
 from tuiprobe.spec import RunSpec, arguments_of, make_spec, run_option, run_options
 from tuiprobe.tui.child import command_of
 
@@ -138,7 +139,8 @@ def test_every_field_can_be_set_on_the_command_line(option: OptionField) -> None
     plain = make_spec("mini_clip", "miniature", {})
     other: Any = {int: 7, float: 0.5, bool: True, str: "x"}[option.kind]
     other = next((one for one in option.choices if one != option.default), other)
-    changed = replace(plain, **{option.name: (other,) if option.many else other})
+    given: dict[str, Any] = {option.name: (other,) if option.many else other}
+    changed = replace(plain, **given)
     if option.name == "data":
         changed = replace(changed, sample=5000, concepts=None, concept_sample=None)
     if option.name == "model":
@@ -163,7 +165,8 @@ def test_no_more_words_than_needed() -> None:
 def test_a_spec_of_another_version_gives_no_command() -> None:
     with pytest.raises(UsageError, match=r"--tokens: .*'class'"):
         command_of({"model": "m", "data": "d", "tokens": "some"})
-    assert command_of({"model": "m", "data": "d", "seed": 9, "later": 1}).endswith("--seed 9")
+    earlier = {"model": "m", "data": "d", "sample": 9, "seed": 8, "unknown": 1}
+    assert command_of(earlier).endswith("--data d --sample 9 --seed 8")
 
 
 @pytest.mark.parametrize(
@@ -202,7 +205,7 @@ class Blur(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     radius: Annotated[float, Option("Radius in pixels.", ge=0)] = 1.5
-    steps: int = Field(3, ge=1)
+    steps: int = Field(default=3, ge=1)
     modes: tuple[str, ...] = ()
     edge: Literal["wrap", "zero"] = "wrap"
     dry_run: bool = False
@@ -309,3 +312,27 @@ def test_options_are_read_from_models_and_dataclasses_alike() -> None:
 def test_a_form_says_what_is_wrong_with_a_text(name: str, text: str, said: str) -> None:
     assert run_option(name).problem(text).startswith(said)
     assert bool(run_option(name).problem(text)) == bool(said)
+
+
+def test_the_probe_of_an_installed_package_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "strangers_blur.py").write_text(
+        "from pydantic import BaseModel\n"
+        "class Blur:\n"
+        "    class Options(BaseModel):\n"
+        "        radius: float = 1.5\n"
+    )
+    info = tmp_path / "strangers_blur-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strangers-blur\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[tuiprobe.probes]\nblur = strangers_blur:Blur\ngone = strangers_gone:Gone\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert probe_options(["blur.radius=2"])["blur"].radius == 2.0
+    assert make_spec("m", "d", {"probe": ["blur.radius=2"]}).probe == ("blur.radius=2",)
+    with pytest.raises(UsageError, match="did you mean blur"):
+        make_spec("m", "d", {"probe": ["blurr.radius=2"]})
+    with pytest.raises(PluginError, match=r"'gone' of package strangers-blur 1\.0 cannot be load"):
+        make_spec("m", "d", {"probe": ["gone.x=2"]})

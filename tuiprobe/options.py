@@ -24,7 +24,7 @@ T = TypeVar("T")
 Changes = Literal["measurement", "bits", "answers", "nothing"]
 """What another value changes: what is measured, its last bits, only the answers, or nothing."""
 
-PROBES = "tuiprobe.probes"
+PROBE_GROUP = "tuiprobe.probes"
 """Entry point group in which installed packages name their probes."""
 
 
@@ -123,7 +123,7 @@ class OptionField:
     @property
     def hint(self) -> str:
         """One line that explains the option and names its default."""
-        sentence = self.option.help.partition(". ")[0].rstrip(".")
+        sentence = self.option.help.partition(". ")[0].rstrip(".").replace("`", "")
         return f"{sentence} (default: {self.shown_default})" if self.shown_default else sentence
 
     @property
@@ -292,12 +292,14 @@ def refuse_unknown(said: str, name: str, known: Iterable[str]) -> None:
 
 def installed_probes() -> dict[str, Callable[[], type]]:
     """Returns what loads the options of each probe of other packages, by its id."""
-    from importlib.metadata import EntryPoint, entry_points
+    from tuiprobe.plugins import Foreign, Registry
 
-    def loader(entry: EntryPoint) -> Callable[[], type]:
-        return lambda: typing.cast(type, entry.load().Options)
+    probes = Registry(PROBE_GROUP, "probe", type, {})
 
-    return {entry.name: loader(entry) for entry in entry_points(group=PROBES)}
+    def loader(one: Foreign) -> Callable[[], type]:
+        return lambda: typing.cast(type, probes.load(one).Options)  # type: ignore[attr-defined]
+
+    return {one.name: loader(one) for one in probes.foreign()}
 
 
 def probe_options(

@@ -37,6 +37,15 @@ class Foreign:
     entry: EntryPoint
 
 
+DATASETS, MODELS = "tuiprobe.datasets", "tuiprobe.models"
+"""Entry point groups of sources and loaders."""
+
+
+def is_extended(group: str) -> bool:
+    """Whether any other package registers something in a group; loads none of it."""
+    return bool(entry_points(group=group))
+
+
 class Registry(Generic[Part]):
     """All parts of one kind by name.
 

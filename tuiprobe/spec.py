@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal
@@ -88,7 +88,7 @@ class RunSpec:
         Option(
             "Images per set, 0 for all. They are the first of the processing order.",
             WHAT,
-            unset=f"{DEFAULT_SAMPLE}, fewer of the miniature",
+            unset=f"{DEFAULT_SAMPLE}, miniature fewer",
             typed_none=0,
             ge=1,
         ),
@@ -161,8 +161,9 @@ class RunSpec:
     head: Annotated[
         str | None,
         Option(
-            "Linear head: probe, zero-shot or a checkpoint file. probe is fitted to labelled "
-            "images that are not measured; zero-shot takes prompts, however long they take.",
+            "Head: probe, zero-shot or FILE. `probe` fits a linear head to labelled images that "
+            "are not measured; `zero-shot` takes prompts, however long they take; FILE holds a "
+            "linear head.",
             HEAD,
             metavar="HEAD",
             unset="the model's own",
@@ -370,8 +371,12 @@ def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def arguments_of(spec: RunSpec) -> list[str]:
+def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str]:
     """Returns the arguments of `tuiprobe --headless` that give this spec, and no more than needed.
+
+    Args:
+        spec: What a run was asked for.
+        names: The fields that it really holds, if an earlier version wrote it; None for all.
 
     >>> arguments_of(make_spec("mini_clip", "my photos", {"sample": 0, "layers": ("a*",)}))
     ['--model', 'mini_clip', '--data', 'my photos', '--sample', '0', '--layers', 'a*']
@@ -381,4 +386,5 @@ def arguments_of(spec: RunSpec) -> list[str]:
         wanted = getattr(spec, name)
         if _filled(given)[name] != wanted:
             given[name] = run_option(name).option.typed_none if wanted is None else wanted
-    return words_of(run_options(), given)
+    known = [option for option in run_options() if names is None or option.name in names]
+    return words_of(known, given)

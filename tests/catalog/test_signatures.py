@@ -25,16 +25,23 @@ def report(digest: str = "d1", kurtosis: float = 7.0) -> dict[str, Any]:
             "preprocessing": {"size": [224, 224]},
         },
         "data": [{"name": "val", "source": "imagefolder:/data", "measured": 300}],
-        "outliers": [
-            {"final": False, "data": "val", "kurtosis": {"reason": "inner"}},
+        "parts": [
             {
-                "final": True,
-                "data": "val",
-                "kurtosis": figure,
-                "persistence": {"value": {"reason": "too few images"}},
-            },
+                "figures": [
+                    named("kurtosis", {"reason": "inner"}, inner=True),
+                    named("kurtosis", {"reason": "of a shift"}, data="r"),
+                    named("kurtosis", figure),
+                    named("persistence.value", {"reason": "too few images"}),
+                ]
+            }
         ],
     }
+
+
+def named(id: str, figure: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "id": id, "figure": figure, "data": "val", "inner": False, "role": None, "about": [], **more
+    }  # fmt: skip
 
 
 def test_a_run_is_filed_and_replaced(tmp_path: Path) -> None:
@@ -58,18 +65,18 @@ def test_a_run_is_filed_and_replaced(tmp_path: Path) -> None:
 
 
 def test_what_the_run_measured_comes_before_what_is_published(tmp_path: Path) -> None:
-    measured = (
-        {"value": {"reason": "no accuracy"}, "baseline": "miniature"},
-        {
-            "value": {"value": 0.2, "low": 0.1, "high": 0.3, "n": 500, "method": "delta"},
-            "baseline": "standard_and_low",
-        },
-    )
-    run = {**report(), "robustness": {"effective": list(measured)}}
+    figure = {"value": 0.2, "low": 0.1, "high": 0.3, "n": 500, "method": "delta"}
+    about = ["standard_and_low", "imagenet", "imagenet_r"]
+    measured = [
+        named("value", {"reason": "no accuracy"}, role="outcome", about=["miniature", "val", "r"]),
+        named("value", figure, role="outcome", about=about),
+    ]
+    run = report()
+    run["parts"].append({"figures": measured})
     found = signature_of(run)
     assert found.robustness == (0.2, 0.1, 0.3)
     assert (found.baseline, found.robustness_from) == ("standard_and_low", "run")
-    run["robustness"] = {"effective": {"reason": "no shift was measured"}}
+    del run["parts"][1]
     assert signature_of(run).robustness_from == "published"
     run["model"] = {**run["model"], "weights": {"kind": "checkpoint", "digest": "d"}}
     assert signature_of(run).robustness is None
@@ -87,7 +94,7 @@ def test_signatures_filed_before_they_carried_robustness_still_load(tmp_path: Pa
 
 def test_a_report_without_the_final_representation_is_refused() -> None:
     with pytest.raises(ValueError, match="no figures of the final representation"):
-        signature_of({**report(), "outliers": []})
+        signature_of({**report(), "parts": []})
 
 
 ABSURD = [

@@ -23,6 +23,8 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 DRIVER = """
 import contextlib, io, json, socket, sys
+
+pytestmark = pytest.mark.slow
 opened = []
 def hook(event, arguments):
     # Processes on one machine may talk through AF_UNIX; nothing may leave it.
@@ -126,7 +128,7 @@ def test_what_was_fetched_serves_every_command(tmp_path: Path, weights: bytes) -
 
     # The preflight stands in the results, in the report and in the events of the run.
     results = json.loads((tmp_path / "run" / "results.json").read_text())
-    preflight = next(part for part in results["parts"] if part["probe"] == "preflight")
+    (preflight,) = [part for part in results["parts"] if part["probe"] == "preflight"]
     checks = preflight["result"]["checks"]
     counted = next(check for check in checks if check["name"] == "image count")
     assert (counted["status"], counted["data"]) == ("warn", "photos")

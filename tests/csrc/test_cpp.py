@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(1200),  # the first run builds
     pytest.mark.skipif(
         shutil.which("cmake") is None

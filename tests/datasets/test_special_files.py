@@ -15,7 +15,7 @@ from tuiprobe.cli.gridfile import read_grid
 from tuiprobe.datasets import Dataset, UnreadableImageError
 from tuiprobe.datasets.content import MAX_IMAGE_BYTES, UNREADABLE, digest_of
 from tuiprobe.datasets.load import load_concepts, load_dataset, load_suite
-from tuiprobe.datasets.tar_cache import index_of
+from tuiprobe.datasets.tars import index_of
 from tuiprobe.errors import TuiprobeError
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from safetensors.numpy import load_file
 
 import tuiprobe
 from tests.parts import part
+from tests.prepared import Prepared
 from tuiprobe import miniature
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.labels import imagenet_wnids
@@ -24,15 +24,21 @@ from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import given
 from tuiprobe.results.report import Report
 
+pytestmark = pytest.mark.slow
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
 ALL = ("imagenet", *SHIFTS)
 MODEL = "timm:resnet18.tv_in1k"
 
 
-def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "tuiprobe", "--headless", *arguments],
-        cwd=folder, capture_output=True, text=True, env={**os.environ, **environment},
-    )  # fmt: skip
+@pytest.fixture
+def run(prepared: Prepared, tmp_path: Path) -> Run:
+    """Returns a function that runs the program in an empty folder."""
+
+    def one(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return prepared.run("--headless", *arguments, cwd=tmp_path, env=environment)
+
+    return one
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +82,11 @@ FOLDERS = {
 }
 
 
-def test_a_full_size_encoder_over_the_trees(trees: Path, checkpoint: Path, tmp_path: Path) -> None:
+def test_a_full_size_encoder_over_the_trees(
+    run: Run, trees: Path, checkpoint: Path, tmp_path: Path
+) -> None:
     done = run(
-        tmp_path, "--model", MODEL, "--checkpoint", str(checkpoint), "--suite", "auto",
+        "--model", MODEL, "--checkpoint", str(checkpoint), "--suite", "auto",
         "--sample", "6", "--batch-size", "6", "--workers", "2", "--output", "run",
         TUIPROBE_DATA=str(trees),
     )  # fmt: skip
@@ -130,14 +138,14 @@ def test_tar_shards_give_the_figures_of_folders_to_the_last_digit(tmp_path: Path
     assert figures(shards) == figures(folders)
 
 
-def test_suite_and_data_exclude_each_other(tmp_path: Path) -> None:
-    done = run(tmp_path, "--suite", "auto", "--data", "miniature")
+def test_suite_and_data_exclude_each_other(run: Run) -> None:
+    done = run("--suite", "auto", "--data", "miniature")
     assert done.returncode == 2
     assert "leave out --data" in done.stderr
 
 
-def test_an_unusable_suite_is_exit_4(tmp_path: Path) -> None:
+def test_an_unusable_suite_is_exit_4(run: Run, tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_text('id = "py:os:getcwd"\n')
-    done = run(tmp_path, "--suite", "x.toml", "--model", "mini_clip")
+    done = run("--suite", "x.toml", "--model", "mini_clip")
     assert done.returncode == 4
     assert "x.toml: id: 'py:os:getcwd'" in done.stderr

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.datasets.trees import jpeg
-from tuiprobe.datasets.tar_cache import index_of
-from tuiprobe.datasets.tars import MAX_LABEL_BYTES, read_index
+from tuiprobe.datasets.tars import MAX_LABEL_BYTES, index_of, read_index
 from tuiprobe.errors import DataError
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from tests.prepared import Prepared
+
 SMALL = "timm:test_resnet.r160_in1k"
 """A real, tiny timm architecture: fast enough to run whole jobs in a test."""
 
@@ -57,13 +59,11 @@ def write_pictures(root: Path, count: int, classes: int = 3) -> None:
 
 
 @pytest.fixture
-def tuiprobe(tmp_path: Path) -> Run:
+def tuiprobe(prepared: Prepared, tmp_path: Path) -> Run:
     """Returns a function that runs the program in an empty folder."""
 
     def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(*arguments), cwd=tmp_path, capture_output=True, text=True, **options
-        )
+        return prepared.run(*arguments, cwd=tmp_path, **options)
 
     return run
 

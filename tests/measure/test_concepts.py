@@ -15,7 +15,6 @@ from tests.datasets.broden_tree import write_index, write_labels, write_map, wri
 from tests.parts import part
 from tuiprobe import miniature, probe
 from tuiprobe.cli.app import run_cli
-from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.miniature.profiles import PROFILES
 from tuiprobe.probes.concepts.result import Concepts
@@ -100,7 +99,7 @@ def test_what_is_planted_is_found_and_what_is_not_is_not(planted: Path) -> None:
     assert found.random_space == "representation"
     assert [one.name for one in report.data] == [report.data[0].name, "broden1_224"]
     assert {one.data for one in part(report, OutlierResult).taps} == {report.data[0].name}
-    assert "Concepts on `broden1_224`" in (planted / "report.md").read_text()
+    assert "Concept set: `broden1_224`." in (planted / "report.md").read_text()
     assert (planted / "tables" / "concepts_top.csv").exists()
 
 
@@ -162,13 +161,15 @@ def test_a_resumed_run_gives_the_same(
     assert concepts_of(again) == concepts_of(Report.read(planted / "results.json"))
 
 
-def test_labels_belong_to_the_key(
+def test_changed_labels_give_what_a_new_run_gives(
     broden: Path, photos: Path, planted: Path, tmp_path: Path
 ) -> None:
     changed = shutil.copytree(broden, tmp_path / "broden1_224")
-    write_labels(changed, (*LABELS[:-1], (9, "attic-s", "scene(1)")))
-    with pytest.raises(DataError, match="holds another run"):
-        run(photos, f"broden:{changed}", planted)
+    write_labels(changed, ((1, "scarlet-c", "color(120)"), *LABELS[1:]))
+    source, output = f"broden:{changed}", shutil.copytree(planted, tmp_path / "run")
+    again = run(photos, source, output)
+    assert "scarlet-c" in family(concepts_of(again), "channels").encoded
+    assert concepts_of(again) == concepts_of(run(photos, source, tmp_path / "new"))
 
 
 def test_images_without_a_finite_representation_are_counted(
@@ -252,6 +253,7 @@ def test_damaged_labels_are_named(planted: Path, tmp_path: Path) -> None:
     assert run_cli(["reprobe", str(directory.path)]) == 4
 
 
+@pytest.mark.slow
 def test_the_exported_miniature_gives_the_figures_of_the_built_in_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

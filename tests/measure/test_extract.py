@@ -87,7 +87,7 @@ def plan_of(capacity: int) -> Plan:
     spec = RunSpec(
         model="py:test", data="numbers", batch_size=8, shard_batches=2, workers=0, top_k=3
     )
-    return make_plan(spec, encoder, Suite("numbers", "numbers", {"val": Numbers()}))
+    return make_plan(spec, encoder, Suite("numbers", "numbers", {"val": Numbers()}))  # type: ignore[dict-item]
 
 
 def extract(plan: Plan, place: Path) -> tuple[RunDir, list[Event]]:
@@ -106,7 +106,7 @@ def extract(plan: Plan, place: Path) -> tuple[RunDir, list[Event]]:
 
 
 def merged_val(plan: Plan, directory: RunDir) -> MergedSet:
-    reader = ShardReader(directory, plan.key, current_fingerprint("cpu"), empty_states(plan))
+    reader = ShardReader(directory, plan.set_keys, current_fingerprint("cpu"), empty_states(plan))
     return merge_set(plan, reader, plan.shards["val"])
 
 

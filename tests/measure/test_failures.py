@@ -12,9 +12,23 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.measure.conftest import SMALL, Run, job, without_override
+from tests.measure.conftest import SMALL, Run, command, job, without_override
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX rights and signals")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name != "posix", reason="POSIX rights and signals"),
+]
+
+
+def as_ordinary_user(place: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Runs the program with the rights of an ordinary user."""
+    return subprocess.run(
+        command(*arguments),
+        cwd=place,
+        capture_output=True,
+        text=True,
+        preexec_fn=without_override,
+    )
 
 
 def no_traceback(done: subprocess.CompletedProcess[str]) -> bool:
@@ -72,7 +86,7 @@ def test_an_unreadable_file_is_skipped(
 ) -> None:
     data = copy_of(pictures, tmp_path / "data")
     (data / "class0" / "00000.png").chmod(0)
-    done = tuiprobe(*job(small_checkpoint, data, tmp_path / "run"), preexec_fn=without_override)
+    done = as_ordinary_user(tmp_path, *job(small_checkpoint, data, tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert "skipped class0/00000.png: permission denied" in done.stderr
 
@@ -82,7 +96,7 @@ def test_an_output_that_cannot_be_written(
 ) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
-    done = tuiprobe(*job(small_checkpoint, pictures, locked / "run"), preexec_fn=without_override)
+    done = as_ordinary_user(tmp_path, *job(small_checkpoint, pictures, locked / "run"))
     assert done.returncode == 5
     assert "cannot write" in done.stderr
     assert "Permission denied" in done.stderr

@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.measure.conftest import job, write_pictures
+from tests.prepared import Prepared
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.verify import verify
@@ -26,42 +26,29 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="finds open files below /proc"),
 ]
 
+ROOT = Path(__file__).resolve().parents[2]
 SEED = 11
-HOW_MANY = os.environ.get("TUIPROBE_FAULTS", "7")
+HOW_MANY = os.environ.get("TUIPROBE_FAULTS", "5")
 Go = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture(scope="module")
-def go() -> Iterator[Go]:
-    """Returns what runs the command line in a forked process, with a fault."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.faulty_runs"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        asking, answers = process.stdin, process.stdout
+def go(prepared: Prepared) -> Go:
+    """Returns a function that runs the command line with a fault."""
 
-        def one(
-            arguments: list[str],
-            *,
-            at: int = -1,
-            kind: str = "kill",
-            after: bool = False,
-            log: Path | None = None,
-        ) -> tuple[int, str]:
-            asked = {"arguments": arguments, "at": at, "kind": kind, "after": after}
-            asking.write(json.dumps({**asked, "log": str(log) if log else ""}) + "\n")
-            asking.flush()
-            answer = json.loads(answers.readline())
-            return answer["code"], answer["said"]
+    def one(
+        arguments: list[str],
+        *,
+        at: int = -1,
+        kind: str = "kill",
+        after: bool = False,
+        log: Path | None = None,
+    ) -> tuple[int, str]:
+        given = (at, kind, after, str(log) if log else "")
+        done = prepared.run(*arguments, cwd=ROOT, before=[("tests.hooks:fault", given)])
+        return done.returncode, done.stdout + done.stderr
 
-        yield one
-        asking.close()
-        process.wait(30)
+    return one
 
 
 @pytest.fixture(scope="module")

@@ -236,9 +236,9 @@ def test_another_choice_has_another_digest() -> None:
 
 def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: Path) -> None:
     save_file({"weight": torch.eye(3, WIDTH)}, tmp_path / "h.safetensors")
-    options = {"head": str(tmp_path / "h.safetensors")}
+    options: dict[str, Any] = {"head": str(tmp_path / "h.safetensors")}
 
-    def chosen(*folders: str, **more: str) -> HeadChoice:
+    def chosen(*folders: str, **more: Any) -> HeadChoice:
         return choose_head(plan(classifier(2), images(folders), **options, **more))
 
     equal = chosen("cat", "cow", "fire_truck")
@@ -252,7 +252,7 @@ def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: P
 
 def test_a_head_of_other_peoples_thousand_classes_is_not_imagenets(tmp_path: Path) -> None:
     save_file({"weight": torch.eye(1000, WIDTH) + 1}, tmp_path / "h.safetensors")
-    options = {"head": str(tmp_path / "h.safetensors")}
+    options: dict[str, Any] = {"head": str(tmp_path / "h.safetensors")}
     own = [f"class {i:04}" for i in range(1000)]
     choice = choose_head(plan(classifier(2), images(own, each=1), **options))
     assert (choice.classes, choice.assumed) == (tuple(own), True)

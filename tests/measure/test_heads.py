@@ -57,6 +57,7 @@ def truth(directory: Path) -> tuple[torch.Tensor, int]:
     return head, sum(a == b for a, b in zip(best, labels, strict=True))
 
 
+@pytest.mark.slow
 def test_accuracy_and_directions_of_a_zero_shot_head(
     clip_file: Path, tmp_path: Path, tuiprobe: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from tests.measure.conftest import job
 from tests.run.test_directory import other_process_holding
 from tuiprobe.cli.app import run_cli
 from tuiprobe.measure import extract
+from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.verify import Finding, verify
@@ -125,6 +126,7 @@ def a_pipe(run: RunDir, path: Path) -> None:
     os.mkfifo(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", [of_another_run, of_another_place, damaged, HOSTILE[0]])
 def test_a_rank_measures_again_what_another_ones_shard_should_have_held(
     harm: Callable[[RunDir, Path], None],
@@ -288,7 +290,7 @@ def test_a_record_without_the_checksum_it_was_written_with_is_noticed(
 def test_altered_results_are_noticed(
     command: str, run: RunDir, finished: Path, capsys: Capture
 ) -> None:
-    value = results(run.path)["outliers"][0]["kurtosis"]["value"]
+    value = Report.read(run.results_file).figure("kurtosis").value
     edited("results.json", str(value), str(value + 1))(run)
     asked = {"report": [], "compare": [str(finished)]}.get(command)
     if asked is None:

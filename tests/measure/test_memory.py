@@ -10,7 +10,7 @@ import pytest
 
 from tests.measure.conftest import command, job, write_pictures
 
-FEW, MANY = 300, 3000
+FEW, MANY = 300, 1500
 WIDTH = 512  # of the small encoder's representation, at most
 
 

@@ -6,13 +6,15 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.measure.conftest import Run, command, job
+from tests.measure.conftest import Run, job
+from tests.prepared import Forked, Prepared
+
+pytestmark = pytest.mark.slow
 
 
 def results(directory: Path) -> dict:
@@ -21,7 +23,7 @@ def results(directory: Path) -> dict:
     return found
 
 
-def wait_for_shards(directory: Path, count: int, process: subprocess.Popen) -> None:
+def wait_for_shards(directory: Path, count: int, process: Forked) -> None:
     deadline = time.monotonic() + 120
     while len(list(directory.glob("shards/*.safetensors"))) < count:
         assert time.monotonic() < deadline, "no shard was published"
@@ -30,10 +32,16 @@ def wait_for_shards(directory: Path, count: int, process: subprocess.Popen) -> N
 
 
 @pytest.fixture(scope="session")
-def whole(small_checkpoint: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(
+    prepared: Prepared,
+    small_checkpoint: Path,
+    pictures: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
     directory = tmp_path_factory.mktemp("runs") / "whole"
-    arguments = command(*job(small_checkpoint, pictures, directory, "--layers", "layer*"))
-    subprocess.run(arguments, check=True, capture_output=True)
+    arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
+    done = prepared.run(*arguments, cwd=directory.parent)
+    assert done.returncode == 0, done.stderr
     return directory
 
 
@@ -44,10 +52,15 @@ def undisturbed(whole: Path, tmp_path: Path) -> dict:
 
 
 def test_killed_half_way_and_started_again(
-    undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path, tuiprobe: Run
+    prepared: Prepared,
+    undisturbed: dict,
+    small_checkpoint: Path,
+    pictures: Path,
+    tmp_path: Path,
+    tuiprobe: Run,
 ) -> None:
     arguments = job(small_checkpoint, pictures, tmp_path / "killed", "--layers", "layer*")
-    process = subprocess.Popen(command(*arguments), cwd=tmp_path, stderr=subprocess.DEVNULL)
+    process = prepared.start(*arguments, cwd=tmp_path)
     wait_for_shards(tmp_path / "killed", 5, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -62,6 +75,7 @@ def test_killed_half_way_and_started_again(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_runs_keep_a_partial_report_and_can_be_finished(
+    prepared: Prepared,
     number: signal.Signals,
     undisturbed: dict,
     small_checkpoint: Path,
@@ -71,10 +85,11 @@ def test_interrupted_runs_keep_a_partial_report_and_can_be_finished(
 ) -> None:
     directory = tmp_path / "interrupted"
     arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
-    process = subprocess.Popen(command(*arguments), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = prepared.start(*arguments, cwd=tmp_path)
     wait_for_shards(directory, 4, process)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    process.wait(60)
+    said = process.stderr
     assert process.returncode == 130, said
     partial = results(directory)
     assert partial["title"].startswith("PARTIAL")
@@ -85,12 +100,10 @@ def test_interrupted_runs_keep_a_partial_report_and_can_be_finished(
 
 
 def test_a_cancel_file_stops_the_run(
-    small_checkpoint: Path, pictures: Path, tmp_path: Path
+    prepared: Prepared, small_checkpoint: Path, pictures: Path, tmp_path: Path
 ) -> None:
     directory = tmp_path / "cancelled"
-    process = subprocess.Popen(
-        command(*job(small_checkpoint, pictures, directory)), stderr=subprocess.DEVNULL
-    )
+    process = prepared.start(*job(small_checkpoint, pictures, directory), cwd=tmp_path)
     wait_for_shards(directory, 1, process)
     (directory / "cancel").touch()
     assert process.wait(60) in (130, 0)  # 0 if it was faster than the file
@@ -98,21 +111,19 @@ def test_a_cancel_file_stops_the_run(
 
 
 def test_two_ranks_give_what_one_gives(
-    undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path
+    prepared: Prepared, undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path
 ) -> None:
     directory = tmp_path / "ranks"
-    arguments = command(*job(small_checkpoint, pictures, directory, "--layers", "layer*"))
+    arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
     ranks = [
-        subprocess.Popen(
-            arguments,
-            env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)},
-            stderr=subprocess.PIPE,
-            text=True,
+        prepared.start(
+            *arguments,
+            cwd=tmp_path,
+            env={"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)},
         )
         for rank in range(2)
     ]
-    said = [process.communicate(timeout=200)[1] for process in ranks]
-    assert [process.returncode for process in ranks] == [0, 0], said
+    assert [process.wait() for process in ranks] == [0, 0], [one.stderr for one in ranks]
     assert results(directory) == undisturbed
     assert len(list(directory.glob("events-*.jsonl"))) == 2
 
@@ -133,31 +144,35 @@ def test_worker_processes_change_nothing(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_whole_group_keeps_what_is_measured(
-    number: signal.Signals, small_checkpoint: Path, pictures: Path, tmp_path: Path
+    prepared: Prepared,
+    number: signal.Signals,
+    small_checkpoint: Path,
+    pictures: Path,
+    tmp_path: Path,
 ) -> None:
     directory = tmp_path / "group"
     arguments = job(small_checkpoint, pictures, directory, "--workers", "2")
-    process = subprocess.Popen(
-        command(*arguments), stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    process = prepared.start(*arguments, cwd=tmp_path, session=True)
     wait_for_shards(directory, 2, process)
     os.killpg(process.pid, number)
-    _, said = process.communicate(timeout=60)
+    process.wait(60)
+    said = process.stderr
     assert process.returncode == 130, said
     assert results(directory)["data"][0]["measured"] >= 8
 
 
 def test_a_worker_that_is_killed_ends_the_run_with_a_cause(
-    small_checkpoint: Path, pictures: Path, tmp_path: Path
+    prepared: Prepared, small_checkpoint: Path, pictures: Path, tmp_path: Path
 ) -> None:
     directory = tmp_path / "killed"
     arguments = job(small_checkpoint, pictures, directory, "--workers", "1")
-    process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
+    process = prepared.start(*arguments, cwd=tmp_path)
     wait_for_shards(directory, 1, process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for child in children:
         os.kill(int(child), signal.SIGKILL)
-    _, said = process.communicate(timeout=60)
+    process.wait(60)
+    said = process.stderr
     assert process.returncode in (5, 0), said  # 0 if all batches were decoded already
     assert "Traceback" not in said
     assert process.returncode == 0 or "a process that decodes images died" in said
@@ -168,7 +183,7 @@ def test_ranks_do_not_race_for_a_fresh_start(
 ) -> None:
     done = tuiprobe(
         *job(small_checkpoint, pictures, tmp_path / "run", "--fresh"),
-        env={**os.environ, "RANK": "0", "WORLD_SIZE": "2"},
+        env={"RANK": "0", "WORLD_SIZE": "2"},
     )
     assert done.returncode == 2
     assert "delete the run directory first" in done.stderr
@@ -217,10 +232,10 @@ def test_another_run_is_refused_and_fresh_starts_anew(
 
 
 def test_a_second_writer_is_refused(
-    small_checkpoint: Path, pictures: Path, tmp_path: Path, tuiprobe: Run
+    prepared: Prepared, small_checkpoint: Path, pictures: Path, tmp_path: Path, tuiprobe: Run
 ) -> None:
     arguments = job(small_checkpoint, pictures, tmp_path / "busy")
-    process = subprocess.Popen(command(*arguments), stderr=subprocess.DEVNULL)
+    process = prepared.start(*arguments, cwd=tmp_path)
     wait_for_shards(tmp_path / "busy", 1, process)
     process.send_signal(signal.SIGSTOP)
     second = tuiprobe(*arguments)

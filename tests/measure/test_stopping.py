@@ -14,27 +14,17 @@ import pytest
 from PIL import Image
 
 from tests.measure.conftest import write_pictures
+from tests.prepared import Forked, Prepared
 from tuiprobe.measure.stopping import Interrupted, current, listening
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc"),
+]
 
 KEPT = "what is measured is kept, and the same command resumes"
-SLOW = """
-import sys, time
-from tuiprobe import api
-from tuiprobe.measure import stages, stopping
-stopping._GRACE_SECONDS = 2
-name = {name!r}
-def slow(*arguments, **options):
-    print("at", name, file=sys.stderr, flush=True)
-    time.sleep(600)
-for place in (api, stages):
-    if hasattr(place, name):
-        setattr(place, name, slow)
-from tuiprobe.cli.app import run_cli
-sys.exit(run_cli(sys.argv[1:]))
-"""
-"""The program, but a stage takes long, and a process that hangs is ended sooner."""
+GRACE_SECONDS = 2
+"""How long a process that hangs is given in these tests."""
 
 
 @pytest.fixture(scope="module")
@@ -49,20 +39,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Started:
     """A run in a process group of its own, whose standard error is read until a word appears."""
 
-    def __init__(self, arguments: list[str], log: Path, fault: str) -> None:
-        self.log = log
-        with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                arguments,
-                stdout=subprocess.DEVNULL,
-                stderr=file,
-                env={**os.environ, "FAULT": fault},
-                start_new_session=True,
-            )
+    def __init__(self, process: Forked) -> None:
+        self.process = process
 
     @property
     def said(self) -> str:
-        return self.log.read_text()
+        return self.process.stderr
 
     def until(self, condition: Callable[[], object], seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
@@ -102,18 +84,24 @@ Start = Callable[..., Started]
 
 
 @pytest.fixture
-def start(data: Path, tmp_path: Path) -> Iterator[Start]:
+def start(prepared: Prepared, data: Path, tmp_path: Path) -> Iterator[Start]:
     """Returns a function that starts a run; what lives on is killed after the test."""
     runs: list[Started] = []
 
     def run(*more: str, fault: str = "", slow: str = "", workers: int = 2) -> Started:
         arguments = [
-            sys.executable, "-c", SLOW.format(name=slow),
             "--headless", "--model", "py:tests.measure.faulty:build",
             "--data", f"imagefolder:{data}", "--output", str(tmp_path / "run"),
             "--batch-size", "4", "--threads", "1", "--workers", str(workers), *more,
         ]  # fmt: skip
-        runs.append(Started(arguments, tmp_path / f"log-{len(runs)}", fault))
+        process = prepared.start(
+            *arguments,
+            cwd=tmp_path,
+            env={"FAULT": fault},
+            session=True,
+            before=[("tests.hooks:stage_hangs", [slow, GRACE_SECONDS])],
+        )
+        runs.append(Started(process))
         return runs[-1]
 
     yield run
@@ -188,7 +176,7 @@ def test_a_second_signal_ends_a_partial_report_at_once(start: Start, tmp_path: P
     assert list((tmp_path / "run" / "shards").iterdir())
     run.process.send_signal(signal.SIGTERM)
     run.until_said("at merge_set")
-    time.sleep(3)  # longer than a process that hangs is given
+    time.sleep(GRACE_SECONDS + 1)
     assert run.process.poll() is None
     run.process.send_signal(signal.SIGTERM)
     assert run.ended(1) == 130
@@ -220,7 +208,6 @@ def of_group(process: Path, group: int) -> bool:
         return False
 
 
-@pytest.mark.slow
 def test_ranks_that_fail_end_with_their_launcher(data: Path, tmp_path: Path) -> None:
     arguments = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
@@ -229,11 +216,20 @@ def test_ranks_that_fail_end_with_their_launcher(data: Path, tmp_path: Path) -> 
         "--data", f"imagefolder:{data}", "--output", str(tmp_path / "run"),
         "--batch-size", "2", "--threads", "1", "--workers", "2",
     ]  # fmt: skip
-    run = Started(arguments, tmp_path / "log", "forward:RuntimeError")
-    run.until(lambda: "the run failed with RuntimeError" in run.said, 120)
-    assert run.ended(60) == 1
-    assert "exitcode  : 5" in run.said
-    assert gone([int(p.name) for p in Path("/proc").iterdir() if of_group(p, run.process.pid)], 5)
+    log = tmp_path / "log"
+    with log.open("wb") as file:
+        launcher = subprocess.Popen(
+            arguments,
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+            env={**os.environ, "FAULT": "forward:RuntimeError"},
+            start_new_session=True,
+        )
+    assert launcher.wait(180) == 1
+    said = log.read_text()
+    assert "the run failed with RuntimeError" in said
+    assert "exitcode  : 5" in said
+    assert gone([int(p.name) for p in Path("/proc").iterdir() if of_group(p, launcher.pid)], 5)
 
 
 def ask(number: signal.Signals) -> None:

@@ -57,7 +57,7 @@ def test_ranks_and_threads_change_no_bit(tmp_path: Path) -> None:
     alone = start(tmp_path, "alone", ranks=None, threads="2")
     expected = found_in(alone)
     head, _ = read_arrays(RunDir(alone).head_file)
-    for ranks in (1, 2, 3):
+    for ranks in (1, 3):  # tests of resuming run two
         shared = start(tmp_path, f"ranks{ranks}", ranks=ranks, threads="1")
         assert found_in(shared) == expected
         theirs, _ = read_arrays(RunDir(shared).head_file)

@@ -80,6 +80,7 @@ def test_one_that_runs_out_of_memory_leaves_the_others_and_can_go_on_alone(tmp_p
     assert len(crowded.missing) == len(plan.shards["val"])
 
 
+@pytest.mark.slow
 def test_one_that_is_cancelled_or_fails_does_not_stop_the_others(tmp_path: Path) -> None:
     plan = plan_of(capacity=99)
     cancelled, strict, well = (

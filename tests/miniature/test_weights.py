@@ -39,6 +39,7 @@ def test_all_files_together_stay_small() -> None:
     assert sum(path.stat().st_size for path in weights.FOLDER.iterdir()) < 16_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", weights.MODEL_NAMES)
 def test_models_do_what_their_cards_say(name: str) -> None:
     """Accuracy on a fifth of `val` lies within five standard errors of the card's."""

@@ -14,12 +14,14 @@ def test_the_installation_is_sound() -> None:
     assert {check.status for check in check_installation()} == {"pass"}
 
 
+@pytest.mark.slow
 def test_mini_clip_gives_its_known_answer() -> None:
     checks = {check.name: check for check in examine("mini_clip", data="miniature:val")}
     assert checks["known answer"].status == "pass", checks["known answer"]
     assert {check.status for check in checks.values()} == {"pass"}
 
 
+@pytest.mark.slow
 def test_a_wrong_class_order_is_named(tmp_path: Path) -> None:
     names = miniature.class_names()
     path = tmp_path / "classes.txt"
@@ -35,5 +37,6 @@ def test_data_need_a_model() -> None:
         examine(data="miniature:val")
 
 
+@pytest.mark.slow
 def test_only_published_weights_have_a_published_answer(rn50_file: Path) -> None:
     assert published_accuracy(load_encoder("rn50_openai", checkpoint=rn50_file)) is None

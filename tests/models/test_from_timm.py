@@ -19,6 +19,7 @@ def saved(name: str, path: Path, **options: object) -> torch.nn.Module:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "width"),
     [
@@ -43,6 +44,7 @@ def test_h_feeds_the_classifier(name: str, kind: str, width: int, tmp_path: Path
     assert encoder.preprocessing.source.startswith(f"timm {name}")
 
 
+@pytest.mark.slow
 def test_transformer_taps(tmp_path: Path) -> None:
     saved("vit_base_patch16_224.augreg_in1k", tmp_path / "w.pt")
     encoder = load_encoder("timm:vit_base_patch16_224.augreg_in1k", checkpoint=tmp_path / "w.pt")
@@ -52,6 +54,7 @@ def test_transformer_taps(tmp_path: Path) -> None:
     assert taps["blocks.3.mlp.act"].channels == 3072
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "dims"),
     [

@@ -181,6 +181,7 @@ def attempt(case: Case, folder: Path) -> str:
     return f"{took:.1f} s" if took > SLOWEST else ""
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 120)
 def test_mutated_inputs_end_in_the_packages_own_errors() -> None:
     """A process of its own, as its memory is limited."""

@@ -27,6 +27,7 @@ def clip(rn50_file: Path) -> Encoder:
     return load_encoder("rn50_openai", checkpoint=rn50_file)
 
 
+@pytest.mark.slow
 def test_zero_shot_head_is_open_clips_and_an_independent_one(clip: Encoder, tmp_path: Path) -> None:
     import open_clip
 

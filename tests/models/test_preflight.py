@@ -87,10 +87,12 @@ def detail(encoder: Encoder, name: str) -> Check:
     return next(check for check in check_encoder(encoder) if check.name == name)
 
 
+@pytest.mark.slow
 def test_a_sound_encoder_passes(clip: Encoder) -> None:
     assert set(status(clip).values()) == {"pass"}
 
 
+@pytest.mark.slow
 def test_each_break_fails_its_own_check_and_no_other(clip: Encoder) -> None:
     sound = clip.preprocess
     clip.preprocess = image_transform(64, is_train=False, mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -137,6 +139,7 @@ def test_matrices_of_zeros_are_a_warning_and_one_of_them_is_not(clip: Encoder) -
     assert found.detail.startswith(f"{count} of {len(matrices)} matrices of the vision tower")
 
 
+@pytest.mark.slow
 def test_what_nothing_vouches_for_is_a_warning(rn50_file: Path) -> None:
     encoder = load_encoder("open_clip:RN50-quickgelu", checkpoint=rn50_file)
     found = status(encoder)

@@ -21,6 +21,7 @@ State = Callable[[str], dict[str, Tensor]]
 MEAN = [0.1, 0.2, 0.3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "width"),
     [("resnet18", "pooled", 512), ("vit_b_32", "token", 768), ("efficientnet_b0", "pooled", 1280)],
@@ -75,6 +76,7 @@ def open_clip_folder(folder: Path, state: dict[str, Tensor]) -> None:
     save_file(state, folder / "open_clip_model.safetensors")
 
 
+@pytest.mark.slow
 def test_an_open_clip_folder(tmp_path: Path, open_clip_state: State) -> None:
     state = open_clip_state("RN50-quickgelu")
     open_clip_folder(tmp_path / "model", state)
@@ -152,6 +154,7 @@ def load_from(home: Path, spec: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_cached_repositories(tmp_path: Path, open_clip_state: State) -> None:
     from tuiprobe.models.info import state_digest
 

@@ -48,6 +48,7 @@ for _ in range(60):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHECKER is None, reason="no checking allocator of glibc")
 def test_no_update_or_merge_writes_beyond_its_memory() -> None:
     checked = {**os.environ, "LD_PRELOAD": str(CHECKER), "MALLOC_CHECK_": "3"}

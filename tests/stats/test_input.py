@@ -189,6 +189,7 @@ def test_numpy_and_torch_agree():
     np.testing.assert_array_equal(a.compute().kurtosis, b.compute().kurtosis)
 
 
+@pytest.mark.slow
 def test_the_call_keeps_its_tensor_alive():
     stats = ChannelMoments(256)
     for _ in range(20):

@@ -60,6 +60,7 @@ def compute_in_parts(x, rng, parts):
     return stats[0].compute()
 
 
+@pytest.mark.slow
 @given(x=data_sets(), seed=st.integers(0, 1000), parts=st.integers(1, 5))
 @settings(max_examples=150, deadline=None)
 def test_guarantee_under_any_split_and_merge_order(x, seed, parts):

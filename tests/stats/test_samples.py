@@ -32,6 +32,7 @@ def images(draw):
     return x.astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isa", supported_instruction_sets())
 @given(x=images(), k=st.integers(1, 9), seed=st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)

@@ -50,7 +50,7 @@ def full_report(**changes: object) -> Report:
     second = outliers(data=EVIL, kurtosis=estimate(12.0, 0.5), shares=channels)
     fields = {
         "outliers": (inner, first, second), "directions": directions(), "concepts": concepts(),
-        "robustness": robustness(), "not_run": (),
+        "robustness": robustness(),
         "spec": {"model": "mini_clip", "data": "my photos", "sample": 500, "layers": ["blocks.*"]},
     } | changes  # fmt: skip
     return report(**fields)
@@ -70,7 +70,6 @@ def directions() -> Directions:
     """Two bases of eight directions, with curves on two sets."""
     return Directions(
         data="val", head="toy", classes=8, bases=(basis(False), basis(True)),
-        ablations=NotRun(reason="no persistent channel"),
     )  # fmt: skip
 
 

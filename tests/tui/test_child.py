@@ -136,6 +136,7 @@ def test_a_shown_command_is_one_quoted_line() -> None:
     assert "'$(x)'" in line
 
 
+@pytest.mark.slow
 def test_cancelling_ends_an_engine_that_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

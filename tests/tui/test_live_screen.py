@@ -352,6 +352,7 @@ async def test_detaching_and_leaving_let_the_engine_go_on(
         await end(pilot, engine)
 
 
+@pytest.mark.slow
 async def test_a_real_run_of_the_miniature_is_watched_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

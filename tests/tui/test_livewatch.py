@@ -167,7 +167,7 @@ HOSTILE: list[Damage] = [
     *(field("top", text) for text in ("[1]", '{"val": {"a": [1]}}', '{"val": {"3": [-1]}}')),
     *(field("set", text) for text in ("7", '"' + "x" * 5000 + '"')),
     *(state(text) for text in ("", "no json", "[]", "3", "[" * 100_000, '{"taps":' * 1000)),
-    *(tensors(lambda _, text=text: text) for text in (b"", b"x", b"\xff" * 100, b"\0" * 8)),
+    *(tensors(lambda _, text=text: text) for text in (b"", b"x", b"\xff" * 100, b"\0" * 8)),  # type: ignore[misc]
     tensors(lambda _: (2**62).to_bytes(8, "little")),
     tensors(lambda content: content[:-8]),
     arrays(lambda a: a[SHARE].fill(np.nan)),

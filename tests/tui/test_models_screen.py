@@ -174,3 +174,25 @@ async def test_other_library_versions_refresh_the_list(
         await until(pilot, lambda: calls)
         await until(pilot, lambda: len(table(app).rows) > 2000)
     assert calls == [["-P", "-m", "tuiprobe.models.names", "--cache"]]
+
+
+async def test_models_of_other_packages_are_asked_for_in_a_process(
+    app: TuiprobeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {
+        "name": "toy:8", "spec": "toy:8", "preset": None, "cached": "", "parameters": None,
+        "imagenet": None, "robustness": None, "extrapolated": False,
+    }  # fmt: skip
+    calls = []
+
+    async def listed(words: list[str]) -> Answer:
+        calls.append(list(words))
+        return Answer(0, json.dumps([{**row, "name": "mini_clip", "preset": {}}, row]), "")
+
+    monkeypatch.setattr(models, "is_extended", lambda group: group == "tuiprobe.models")
+    monkeypatch.setattr(models, "ask", listed)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: "toy:8" in [one.name for one in table(app).rows])
+        names = [one.name for one in table(app).rows]
+        assert names.count("mini_clip") == names.count("toy:8") == 1
+    assert calls == [["models", "--json"]]

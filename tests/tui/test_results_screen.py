@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,7 @@ async def test_the_verdict_and_the_figures_stand_beside_their_references(run: Pa
         assert app.screen.query_one("#result-channels").has_focus
 
 
+@pytest.mark.slow
 async def test_tab_walks_through_all_parts_and_round(run: Path) -> None:
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -209,6 +211,7 @@ async def test_a_direction_is_ablated_in_its_own_basis(run, monkeypatch) -> None
         await until(pilot, lambda: "no head [b]here[/]" in said(app, "#said"))
 
 
+@pytest.mark.slow
 async def test_a_real_process_ablates_a_real_head(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((6, 16)).astype("f4")
@@ -379,12 +382,26 @@ async def test_c_copies_the_command_and_e_opens_the_export(run: Path, copied: li
         await opened(pilot, app)
         await pilot.press("c")
         assert copied == [
-            "tuiprobe --headless --model mini_clip --data 'my photos' --layers 'blocks.*' "
-            "--sample 500"
+            "tuiprobe --headless --model mini_clip --data 'my photos' --sample 500 "
+            "--layers 'blocks.*'"
         ]
         await pilot.press("e")
         await until(pilot, lambda: isinstance(app.screen, ExportScreen))
         assert app.screen.run == run
+
+
+async def test_options_of_another_version_are_not_copied(run: Path, copied: list[str]) -> None:
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        spec = {"model": "m", "data": "d", "tokens": "[red]some[/]"}
+        app.screen.found = replace(
+            app.screen.found, report=app.screen.found.report.model_copy(update={"spec": spec})
+        )
+        await pilot.press("c")
+        await until(pilot, lambda: len(app._notifications) == 1)
+        assert copied == []
+        assert "--tokens" in next(iter(app._notifications)).message
 
 
 async def test_one_half_can_have_the_window(run: Path) -> None:

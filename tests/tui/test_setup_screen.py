@@ -81,9 +81,7 @@ async def test_it_says_what_the_defaults_mean(asked: Asked, tmp_path: Path) -> N
         ):  # fmt: skip
             assert part in shown
         assert "--model mini_clip --data miniature --output" in command(app)
-        assert asked.models == [
-            ["inspect", "mini_clip", "--json", "--device", "cpu", "--dtype", "float32", "--offline"]
-        ]
+        assert asked.models == [["inspect", "mini_clip", "--json", "--offline"]]
         assert asked.data == ["miniature"]
 
 
@@ -125,9 +123,10 @@ async def test_a_trial_that_fails_can_be_repeated_with_downloads(
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "weights are not cached; t tries" in understood(app))
         asked.trial = Answer(0, json.dumps(TRIAL), "")
+        app.screen.query_one("#dtype", Select).value = "float16"
         await pilot.press("t")
         await until(pilot, lambda: "images, about" in understood(app))
-        assert "--offline" not in asked.models[-1]
+        assert asked.models[-1] == ["inspect", "mini_clip", "--json", "--dtype", "float16"]
 
 
 async def test_the_picker_walks_folders_and_takes_one(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip  # noqa: E501
@@ -187,7 +186,7 @@ async def test_enter_starts_the_engine_and_goes_live(
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, SetupScreen))
         fill(app, sample="64")
-        await pilot.pause()
+        await until(pilot, lambda: "--sample 64" in command(app))
         shown = command(app)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))

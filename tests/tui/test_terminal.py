@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(
         shutil.which("tmux") is None, reason="needs tmux: apt-get install tmux runs this test"
     ),

@@ -7,7 +7,7 @@ stands beside what the same architecture gives before it learnt anything.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -157,10 +157,13 @@ def signature_of(report: Mapping[str, Any]) -> Signature:
         ValueError: If the report has no figures of the final representation.
     """
     model = report["model"]
-    finals = {one["data"]: one for one in reversed(report["outliers"]) if one["final"]}
     data = report["data"][0] if report["data"] else None
-    final = finals.get(data["name"]) if data is not None else None
-    if data is None or final is None:
+    figures = {
+        one["id"]: one["figure"]
+        for one in _named(report)
+        if data is not None and one["data"] == data["name"] and not one["inner"]
+    }
+    if data is None or "kurtosis" not in figures:
         raise ValueError("the report has no figures of the final representation")
     spec = _spec(model["name"])
     robustness = _measured(report) or _published(spec, model)
@@ -173,11 +176,16 @@ def signature_of(report: Mapping[str, Any]) -> Signature:
         data=data["source"],
         n=data["measured"],
         width=model["width"],
-        kurtosis=_figure(final["kurtosis"]),
-        persistence=_figure(final["persistence"]["value"]),
+        kurtosis=_figure(figures["kurtosis"]),
+        persistence=_figure(figures["persistence.value"]),
         spec=spec,
         **robustness,
     )
+
+
+def _named(report: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every figure of a report that has a name."""
+    return (figure for part in report["parts"] for figure in part["figures"])
 
 
 def _spec(name: str) -> str:
@@ -187,11 +195,10 @@ def _spec(name: str) -> str:
 
 def _measured(report: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the first effective robustness of a report; none where its data had no shifts."""
-    effective = (report.get("robustness") or {}).get("effective")
-    for entry in effective if isinstance(effective, list | tuple) else ():
-        figure = _figure(entry["value"])
+    for one in _named(report):
+        figure = _figure(one["figure"]) if one["role"] == "outcome" else None
         if figure is not None:
-            baseline = str(entry["baseline"])
+            baseline = str(one["about"][0])
             return {"robustness": figure, "baseline": baseline, "robustness_from": "run"}
     return {}
 

@@ -11,7 +11,6 @@ import typer
 from tuiprobe import __version__
 from tuiprobe.errors import DataError, RunError, TuiprobeError, WeightsError
 from tuiprobe.events import Event, Listener
-from tuiprobe.measure.stopping import INTERRUPTED, KEPT, listening
 
 if TYPE_CHECKING:
     from tuiprobe.cli.gridfile import Grid
@@ -42,6 +41,7 @@ def grid(
     The same command goes on where it was stopped. One model that fails does not stop the others.
     """
     from tuiprobe.cli.gridfile import SHIPPED, read_grid
+    from tuiprobe.measure.stopping import INTERRUPTED, KEPT, listening
 
     if show:
         sys.stdout.write(SHIPPED.read_text("utf-8"))
@@ -67,6 +67,7 @@ def run_grid(asked: Grid, *, fetch: bool, again: bool) -> int:
         DataError: If the data cannot be used by any model.
     """
     from tuiprobe.cli.narration import narrated
+    from tuiprobe.measure.stopping import INTERRUPTED
     from tuiprobe.report.grid import Gap
     from tuiprobe.spec import make_spec
 
@@ -138,6 +139,7 @@ def _run(name: str, spec: RunSpec, runs: Path, record: _Record, listen: Listener
         False if it was interrupted.
     """
     from tuiprobe.api import run
+    from tuiprobe.measure.stopping import KEPT
     from tuiprobe.report import write_reports
 
     record.forget(name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuiprobe.plugins import Registry
+from tuiprobe.plugins import DATASETS, Registry
 
 if TYPE_CHECKING:
     from tuiprobe.catalog.baselines import ShiftFamily
@@ -61,7 +61,7 @@ BUILTIN = {
 }
 """All built-in sources, in the order that messages list them."""
 
-SOURCES = Registry("tuiprobe.datasets", "data source", DataSource, BUILTIN)
+SOURCES = Registry(DATASETS, "data source", DataSource, BUILTIN)
 
 
 def data_forms() -> tuple[str, ...]:

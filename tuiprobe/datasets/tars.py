@@ -1,4 +1,4 @@
-"""One pass over a tar file: where each image lies in it, and which class it is of.
+"""Where each image lies in a tar file, and which class it is of: one pass, kept for the next run.
 
 A tar is data from outside. It is never extracted: member names are labels for people, and no path
 of the machine is ever made from them. Links and special files are passed over, as are absolute
@@ -7,21 +7,31 @@ names and names with ``..``; sizes are checked against the file before anything 
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
-from typing import IO
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import platformdirs
 
 from tuiprobe.datasets.decode import readable_extensions
+from tuiprobe.datasets.shard_io import opened, stamp
 from tuiprobe.datasets.tar_headers import Header, read_headers
 from tuiprobe.errors import DataError
+from tuiprobe.files import parse_json, read_regular
 
 LABEL_EXTENSIONS = (".cls", ".cls.txt")
 """Members that hold the class of the image beside them: a number or a name."""
 
 MAX_LABEL_BYTES = 1024
+
+_VERSION = 2  # of the kept indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +173,59 @@ def _without_companions(images: dict[str, Header]) -> dict[str, Header]:
         for name, header in images.items()
         if PurePosixPath(name).name.count(".") == 1 or _key(name) not in plain
     }
+
+
+def index_of(place: str, folder: Path | None = None) -> Index:
+    """Returns the index of a tar file: from the cache, or by one pass over its headers.
+
+    Args:
+        place: Local path or URL.
+        folder: Of the cache; the user's by default. Nothing is kept where it cannot be written.
+
+    Raises:
+        DataError: If the tar cannot be read.
+    """
+    before = stamp(place)
+    content = json.dumps([_VERSION, place, before])
+    name = hashlib.sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+    path = (folder or cache_folder()) / f"{name}.json"
+    found = _read(path)
+    if found is None:
+        with opened(place) as file:
+            found = read_index(file, place)
+        if stamp(place) != before:
+            raise DataError(f"{place} changed while it was read; run the same command again")
+        _write(path, found)
+    found.stamp = before
+    return found
+
+
+def cache_folder() -> Path:
+    """Returns where indexes are kept."""
+    return Path(platformdirs.user_cache_dir("tuiprobe")) / "tar-indexes"
+
+
+def _read(path: Path) -> Index | None:
+    """Returns a kept index; anything unreadable is made again."""
+    try:
+        found = parse_json(read_regular(path))
+        members = [
+            Member(str(name), int(offset), int(size), None if label is None else str(label))
+            for name, offset, size, label in found["members"]
+        ]
+        return Index(members, Counter(found["left_out"]), bool(found["ended"]))
+    except (OSError, DataError, ValueError, KeyError, TypeError, OverflowError):
+        return None
+
+
+def _write(path: Path, index: Index) -> None:
+    content: dict[str, Any] = {
+        "members": [[m.name, m.offset, m.size, m.label] for m in index.members],
+        "left_out": dict(index.left_out),
+        "ended": index.ended,
+    }
+    partial = path.with_suffix(f".{os.getpid()}.part")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(content))  # ASCII: odd bytes of names become escapes
+        partial.replace(path)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import MAX_IMAGE_BYTES, Content
-from tuiprobe.datasets.places import expand, is_url, read_range
 from tuiprobe.datasets.registry import DataSource
-from tuiprobe.datasets.tar_cache import index_of
-from tuiprobe.datasets.tars import Member
+from tuiprobe.datasets.shard_io import expand, is_url, read_range
+from tuiprobe.datasets.tars import Member, index_of
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
 
@@ -36,7 +35,7 @@ class WebDataset:
     ``<shard>/<member>``.
 
     Args:
-        pattern: Shards; see :func:`tuiprobe.datasets.places.expand`.
+        pattern: Shards; see :func:`tuiprobe.datasets.shard_io.expand`.
 
     Raises:
         DataError: If a shard cannot be read, none holds an image, or labels and names disagree.

@@ -12,6 +12,7 @@ from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.labels import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.catalog.presets import presets
+from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.head_files import read_classes, read_templates
@@ -24,6 +25,8 @@ from tuiprobe.models.preflight import (
     expected_activation,
 )
 from tuiprobe.models.preflight_data import Setup, check_labels, known_answer, sample_of
+from tuiprobe.models.registry import LOADERS
+from tuiprobe.plugins import PluginError
 
 if TYPE_CHECKING:
     from tuiprobe.datasets.base import Dataset
@@ -81,6 +84,7 @@ def check_installation() -> list[Check]:
         Check("python", "pass", f"{platform.python_version()}, {platform.platform()}"),
         Check("libraries", "pass", versions),
         _native(),
+        *_plugins(),
     ]
     if torch.cuda.is_available():
         found.append(Check("device", "pass", torch.cuda.get_device_name()))
@@ -97,6 +101,24 @@ def _native() -> Check:
         fix = "install tuiprobe again, with a C++ compiler"
         return Check("native core", "fail", str(error), fix)
     return Check("native core", "pass", str(Path(_native.__file__).name))
+
+
+def _plugins() -> list[Check]:
+    """Loads what other packages register; nothing to say where there are none."""
+    bad: list[str] = []
+    good: dict[str, list[str]] = {}
+    for registry in (SOURCES, LOADERS):
+        bad += registry.warnings(registry.builtin_names)
+        for one in registry.foreign():
+            try:
+                registry.load(one)
+                good.setdefault(one.package, []).append(one.name)
+            except PluginError as error:
+                bad.append(str(error))
+    named = "; ".join(f"{', '.join(names)} ({package})" for package, names in good.items())
+    if bad:
+        return [Check("plugins", "warn", "; ".join([*bad, *([named] if named else [])]))]
+    return [Check("plugins", "pass", named)] if named else []
 
 
 def published_accuracy(encoder: Encoder) -> float | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuiprobe.plugins import PluginError, Registry, in_words
+from tuiprobe.plugins import MODELS, PluginError, Registry, in_words
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +78,7 @@ BUILTIN = {
 RUNS_CODE = "py"
 """The built-in loader that runs code of the user's: no file may name it."""
 
-LOADERS = Registry("tuiprobe.models", "loader", Loader, BUILTIN)
+LOADERS = Registry(MODELS, "loader", Loader, BUILTIN)
 
 
 def runs_foreign_code(spec: str) -> bool:

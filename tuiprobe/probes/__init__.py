@@ -11,12 +11,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tuiprobe import plugins
+from tuiprobe.options import PROBE_GROUP
 from tuiprobe.plugins import PluginError, in_words
 
 if TYPE_CHECKING:
     from tuiprobe.probes.protocol import Probe
-
-GROUP = "tuiprobe.probes"
 
 BUILT_IN = {
     "preflight": "tuiprobe.probes.preflight.probe:PreflightChecks",
@@ -29,7 +28,7 @@ BUILT_IN = {
 }
 """Where each built-in probe is, in the order in which a report tells them."""
 
-PROBES = plugins.Registry(GROUP, "probe", type, BUILT_IN)
+PROBES = plugins.Registry(PROBE_GROUP, "probe", type, BUILT_IN)
 """Every probe by its id."""
 
 

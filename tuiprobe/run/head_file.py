@@ -22,7 +22,8 @@ OWN_REASON = "own_names_reason/"
 def head_digest(directory: RunDir) -> str:
     """Returns the SHA-256 of a run's head, its names and templates, or of the reason for none."""
     arrays, metadata = read_own_arrays(directory, directory.head_file)
-    metadata.pop("key", None)  # the same head of another run is the same head
+    # The same head of another run is the same head, whatever set it does not answer for.
+    metadata = {k: v for k, v in metadata.items() if k != "key" and not k.startswith(UNMATCHED)}
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(name.encode() + arrays[name].tobytes())

@@ -53,7 +53,7 @@ def command_of(spec: Mapping[str, Any]) -> str:
     "tuiprobe --headless --model mini_clip --data 'my photos' --sample 0 --layers 'a*'"
     """
     known = {one.name: spec[one.name] for one in run_options() if one.name in spec}
-    return shown_command(["--headless", *arguments_of(validated(RunSpec, known))])
+    return shown_command(["--headless", *arguments_of(validated(RunSpec, known), known)])
 
 
 class Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -84,6 +85,14 @@ def row_of(listed: Listed) -> ModelRow:
         extrapolated=listed.extrapolated,
         text=listed.spec,
     )
+
+
+def rows_of_packages(answer: str) -> list[ModelRow]:
+    """Returns the models of other packages from what ``tuiprobe models --json`` printed."""
+    from tuiprobe.catalog.listing import Listed
+
+    found = (Listed(**one) for one in json.loads(answer) if one["preset"] is None)
+    return [row_of(one) for one in found]
 
 
 def _preset_row(preset: Preset, listed: Listed | None = None) -> ModelRow:

@@ -55,9 +55,13 @@ class Setup:
 
     def options(self) -> list[str]:
         """Returns the arguments of ``tuiprobe`` that differ from its defaults."""
-        asked = [run_option(name) for name in (*FIRST, *MORE)]
-        values = {"model": self.models} | {one.name: _value(one, self[one.name]) for one in asked}
-        return ["--headless", *words_of(run_options(), values)]
+        models = words_of([run_option("model")], {"model": self.models})
+        return ["--headless", *models, *self.words(*FIRST, *MORE)]
+
+    def words(self, *names: str) -> list[str]:
+        """Returns the arguments that set some of the options."""
+        asked = [option for option in run_options() if option.name in names]
+        return words_of(asked, {one.name: _value(one, self[one.name]) for one in asked})
 
     def directory(self, runs: Path) -> Path:
         """Returns where the run goes: the same options, the same directory, so they resume."""

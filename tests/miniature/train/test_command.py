@@ -70,6 +70,7 @@ def test_jobs_that_wait_for_each_other_are_an_error() -> None:
         list(run_jobs(jobs, lambda job: job, pool, 2))
 
 
+@pytest.mark.slow
 def test_everything_is_trained_once_and_files_of_models_land_in_the_output(tmp_path: Path) -> None:
     cache, output = tmp_path / "cache", tmp_path / "out"
     models = [Job(TUNED, 3, CLIP), Job(CLIP, 3), Job(LABELS, 3)]

@@ -46,6 +46,7 @@ def test_the_scale_stays_fixed_or_moves_as_the_recipe_says(tmp_path: Path) -> No
     assert float(learned.logit_scale.detach().exp()) != pytest.approx(14.0, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_labels_are_learned_by_heart(tmp_path: Path) -> None:
     recipe = dataclasses.replace(LABELS, images=16, steps=40, warmup=5, rate=2e-3)
     model = loop.train(recipe, 0, tmp_path)

@@ -83,6 +83,7 @@ def test_random_channels_are_seeded_and_the_result_survives_strict_json():
     found, again, other = (ablations(head, [one], [3, 4], seed) for seed in (3, 3, 4))
     assert found == again
     assert found != other
+    assert not isinstance(found, NotRun)
     result = ChannelAblations(ablations=found)
     text = json.dumps(result.model_dump(), allow_nan=False)
     assert ChannelAblations.model_validate_json(text) == result

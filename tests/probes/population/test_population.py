@@ -7,15 +7,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tests.measure.fake_run import FakeSet, write_run
+from tests.parts import part
 from tests.probes.planted import final as planted
 from tests.probes.planted import persistent
 from tests.probes.subject import model
-from tuiprobe.catalog.signatures import Signature, shipped
+from tuiprobe.answer import answer
+from tuiprobe.catalog.signatures import Signature, filed, shipped
 from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.population.compute import population
 from tuiprobe.probes.population.probe import PopulationOfModels
+from tuiprobe.probes.population.result import Population
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import Estimate, Weights
 from tuiprobe.results.section import Code, Prose, Strong, Table
@@ -31,10 +36,8 @@ def signature(name: str, kappa: float, p: float, **changes: Any) -> Signature:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = tmp_path / "signatures.jsonl"
-    monkeypatch.setattr("tuiprobe.probes.population.compute.signatures_file", lambda: path)
-    return path
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "signatures.jsonl"
 
 
 def write(path: Path, *signatures: Signature) -> None:
@@ -58,7 +61,7 @@ def estimate(value: float) -> Estimate:
 
 def test_the_same_architecture_untrained_is_found_by_name_and_kind(store: Path) -> None:
     final, subject = of(20, 0.9)
-    found = population(final, subject)
+    found = population(final, subject, shipped(), filed(store).signatures)
     wanted = next(one for one in shipped() if one.architecture == "ViT-B-16")
     assert found.untrained is not None
     assert found.untrained.n == wanted.n == 64
@@ -66,7 +69,7 @@ def test_the_same_architecture_untrained_is_found_by_name_and_kind(store: Path) 
     assert found.untrained.persistence.low is None  # type: ignore[union-attr]
     assert found.filed == ()
     other = subject.model_copy(update={"representation": "token"})
-    assert population(final, other).untrained is None
+    assert population(final, other, shipped(), filed(store).signatures).untrained is None
 
 
 def test_only_other_trained_models_of_the_kind_are_its_population(store: Path) -> None:
@@ -80,24 +83,29 @@ def test_only_other_trained_models_of_the_kind_are_its_population(store: Path) -
         signature("random", 1, 0.1, weights="untrained"),
     )
     final, subject = of(20, 0.9)
-    found = population(final, subject)
+    found = population(final, subject, shipped(), filed(store).signatures)
     assert [one.model for one in found.filed] == ["low", "wide", "high"]
     assert (found.lower_kurtosis, found.lower_persistence) == (2, 1)
 
 
-def test_a_damaged_store_costs_no_run(store: Path) -> None:
+def test_a_damaged_store_costs_no_run(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuiprobe.probes.population.probe.signatures_file", lambda: store)
     store.write_text("{not json\n")
-    assert population(*of(20, 0.9)).filed == ()
+    h = np.random.default_rng(0).standard_normal((12, 6))
+    run = write_run(store.parent / "run", {"val": FakeSet(h, None)}, None)
+    assert part(answer(run), Population).filed == ()
 
 
 def test_a_section_tells_both_references(store: Path) -> None:
     write(store, signature("evil|`name`", 10, 0.2))
     final, subject = of(20, 0.9)
-    section = PopulationOfModels().describe(population(final, subject), Subject(subject, ()))
-    untrained, filed = [one for one in section.content if isinstance(one, Table)]
-    assert [column.id for column in untrained.columns] == [column.id for column in filed.columns]
+    section = PopulationOfModels().describe(
+        population(final, subject, shipped(), filed(store).signatures), Subject(subject, ())
+    )
+    untrained, others = [one for one in section.content if isinstance(one, Table)]
+    assert [column.id for column in untrained.columns] == [column.id for column in others.columns]
     assert untrained.rows[0][1] == Strong(strong="untrained")
-    assert filed.rows[0][:3] == (
+    assert others.rows[0][:3] == (
         Code(code="evil|`name`"),
         "pretrained",
         Code(code="imagefolder:/val"),
@@ -112,7 +120,9 @@ def test_a_section_tells_both_references(store: Path) -> None:
 def test_a_section_says_where_there_is_no_reference(store: Path) -> None:
     final, subject = of(20, 0.9)
     other = subject.model_copy(update={"architecture": "nobody's"})
-    section = PopulationOfModels().describe(population(final, other), Subject(other, ()))
+    section = PopulationOfModels().describe(
+        population(final, other, shipped(), filed(store).signatures), Subject(other, ())
+    )
     said = [text for one in section.content if isinstance(one, Prose) for text in one.text]
     assert "No untrained reference ships for " in said
     assert Code(code="nobody's") in said

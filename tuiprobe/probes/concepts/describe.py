@@ -9,6 +9,7 @@ from tuiprobe.probes.telling import heading, known, prose, series, table
 from tuiprobe.results import given
 from tuiprobe.results.section import (
     Chart,
+    Code,
     Content,
     Drawn,
     Section,
@@ -77,7 +78,7 @@ def _summary(found: Concepts) -> Iterator[Text]:
 
 
 def _content(found: Concepts) -> Iterator[Content]:
-    yield prose(_protocol(found))
+    yield prose("Concept set: ", Code(code=found.data), ". ", _protocol(found))
     yield table(
         "families",
         [("family", "directions"), ("directions", "how many"), ("unique", "unique concepts"),

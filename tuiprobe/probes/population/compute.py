@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from tuiprobe.catalog.signatures import Signature, filed, reference_of, shipped
-from tuiprobe.folders import signatures_file
+from tuiprobe.catalog.signatures import Signature, reference_of
 from tuiprobe.probes.outliers.result import Outliers
 from tuiprobe.probes.population.result import Population, Reference
 from tuiprobe.results import Estimate, Figure, Model, NotRun, given
 
 
-def population(final: Outliers, model: Model) -> Population:
+def population(
+    final: Outliers, model: Model, shipped: Sequence[Signature], filed: Sequence[Signature]
+) -> Population:
     """Returns the references for a model.
 
     Args:
         final: Its figures on the first set.
         model: The encoder.
+        shipped: Signatures of untrained architectures.
+        filed: Signatures of other models on this machine.
     """
-    # Lines that are damaged are no reason to lose a run; `tuiprobe atlas signatures` names them.
-    others = filed(signatures_file()).signatures
     trained = [
         one
-        for one in others
+        for one in filed
         if one.weights in ("pretrained", "checkpoint")
         and one.representation == model.representation
         and one.digest != model.weights.digest
     ]
-    untrained = reference_of(model.architecture, model.representation, shipped())
+    untrained = reference_of(model.architecture, model.representation, shipped)
     own_kurtosis = _value(final.kurtosis, model.width)
     own_persistence = _value(final.persistence.value)
     return Population(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tuiprobe.catalog.signatures import Signature, filed, shipped
+from tuiprobe.folders import signatures_file
 from tuiprobe.probes.outliers.result import OutlierResult, Outliers
 from tuiprobe.probes.population.compute import population
 from tuiprobe.probes.population.result import Population, Reference
@@ -19,10 +21,12 @@ LISTED = 20
 
 @dataclass(frozen=True)
 class Inputs:
-    """Figures of the final representation on the first set, and the encoder."""
+    """Figures of the final representation on the first set, the encoder, and other models."""
 
     final: Outliers
     model: Model
+    shipped: Sequence[Signature]
+    filed: Sequence[Signature]
 
 
 class PopulationOfModels(Probe[Inputs, Population]):
@@ -34,15 +38,17 @@ class PopulationOfModels(Probe[Inputs, Population]):
     after = ("outliers",)
 
     def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
-        """Takes the figures of the outlier probe."""
+        """Takes the figures of the outlier probe, and reads the signatures of other models."""
         outliers = found["outliers"]
         if not isinstance(outliers, OutlierResult):
             return NotRun(reason="there are no outlier figures to compare")
-        return Inputs(outliers.finals()[0], run.plan.model)
+        # A damaged line is no reason to lose a run; `tuiprobe atlas signatures` names it.
+        others = filed(signatures_file()).signatures
+        return Inputs(outliers.finals()[0], run.plan.model, shipped(), others)
 
     def compute(self, inputs: Inputs, options: Options) -> Population:
         """Finds the references for the model."""
-        return population(inputs.final, inputs.model)
+        return population(inputs.final, inputs.model, inputs.shipped, inputs.filed)
 
     def describe(self, result: Population, subject: Subject) -> Section:
         """Tells the same architecture untrained, and where the figures lie among filed models."""

@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static
 
+from tuiprobe.plugins import MODELS, is_extended
 from tuiprobe.tui import modellist
 from tuiprobe.tui.child import ask, ask_python, shown_command
 from tuiprobe.tui.modellist import ModelRow
@@ -57,6 +58,7 @@ class ModelsScreen(FilteredScreen):
         self._checks: dict[str, list[str]] = {}
         self._order: tuple[int, bool] | None = None
         self._refreshed = False
+        self._others: list[ModelRow] | None = None  # of other packages; None before they are asked
 
     def compose_body(self) -> ComposeResult:
         """Lays out the filter, the list and the details."""
@@ -94,11 +96,14 @@ class ModelsScreen(FilteredScreen):
 
         rows = [modellist.row_of(one) for one in listed()]
         if self.is_running:
-            self.app.call_later(self._arrived, rows, names.is_stale())
+            self.app.call_later(self._arrived, rows, names.is_stale(), is_extended(MODELS))
 
-    def _arrived(self, rows: list[ModelRow], stale: bool) -> None:
-        self._all = rows
+    def _arrived(self, rows: list[ModelRow], stale: bool, extended: bool) -> None:
+        self._all = rows + (self._others or [])
         if self.alive:
+            if extended and self._others is None:
+                self._others = []
+                self._ask_others()
             self._show()
             if stale and not self._refreshed:
                 self._refreshed = True
@@ -115,6 +120,15 @@ class ModelsScreen(FilteredScreen):
             threading.Thread(target=self._load, daemon=True, name="catalog").start()
         else:
             self.notify(f"the list of models is of other versions: {answer.reason}", markup=False)
+
+    @work(group="others")
+    async def _ask_others(self) -> None:
+        """Lists the models of other packages, in a process that may import these."""
+        answer = await ask(["models", "--json"])
+        if answer.code == 0 and self.alive:
+            self._others = modellist.rows_of_packages(answer.out)
+            self._all = self._all + self._others
+            self._show()
 
     def _show(self) -> None:
         current = self.table.current

@@ -167,16 +167,7 @@ class SetupScreen(ProbeScreen):
         for model in self._models:
             self._trial_note = f"timing a batch of {model}"
             self._show()
-            words = [
-                "inspect",
-                model,
-                "--json",
-                "--device",
-                setup["device"],
-                "--dtype",
-                setup["dtype"],
-            ]
-            words += ["--checkpoint", setup["checkpoint"]] if setup["checkpoint"] else []
+            words = ["inspect", model, "--json", *setup.words("checkpoint", "device", "dtype")]
             answer = await ask(words + ["--offline"] * offline)
             try:
                 self._trials[model] = json.loads(answer.out)

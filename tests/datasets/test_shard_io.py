@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tuiprobe.datasets import file_search, places
+from tuiprobe.datasets import shard_io
 from tuiprobe.errors import DataError
 
 
@@ -15,10 +15,10 @@ def test_globs_folders_and_braces_name_local_files_in_byte_order(tmp_path: Path)
     for name in names:
         (tmp_path / name).write_bytes(b"")
     tars = [str(tmp_path / name) for name in ("a.tar", "b-0.tar", "b-1.tar", "é.tar")]
-    assert places.expand(str(tmp_path)) == tars
-    assert places.expand(f"{tmp_path}/*.tar") == tars
-    assert places.expand(f"{tmp_path}/b-{{0..1}}.tar") == tars[1:3]
-    assert places.expand(f"{tmp_path}/{{a,b-1,a}}.tar") == [tars[0], tars[2]]
+    assert shard_io.expand(str(tmp_path)) == tars
+    assert shard_io.expand(f"{tmp_path}/*.tar") == tars
+    assert shard_io.expand(f"{tmp_path}/b-{{0..1}}.tar") == tars[1:3]
+    assert shard_io.expand(f"{tmp_path}/{{a,b-1,a}}.tar") == [tars[0], tars[2]]
 
 
 def test_a_home_folder_and_brackets_in_a_folder_name_are_read(
@@ -28,7 +28,7 @@ def test_a_home_folder_and_brackets_in_a_folder_name_are_read(
     folder.mkdir()
     (folder / "x.tar").write_bytes(b"")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert places.expand("~/set [1]") == [str(folder / "x.tar")]
+    assert shard_io.expand("~/set [1]") == [str(folder / "x.tar")]
 
 
 def test_a_pattern_finds_what_a_shell_finds(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_pattern_finds_what_a_shell_finds(tmp_path: Path) -> None:
         ".*/*.tar": [".x/4.tar"],
         "a/round/*.tar": ["a/round/3.tar"],
     }.items():
-        assert places.expand(f"{tmp_path}/{pattern}") == [str(tmp_path / one) for one in found]
+        assert shard_io.expand(f"{tmp_path}/{pattern}") == [str(tmp_path / one) for one in found]
 
 
 def test_a_pattern_over_the_whole_machine_ends(
@@ -57,23 +57,23 @@ def test_a_pattern_over_the_whole_machine_ends(
         folder = folder / "d"
     folder.mkdir(parents=True)
     with pytest.raises(DataError, match="matches no file"):
-        places.expand(f"{tmp_path}/**/d/**/d/**/d/**/d/**/d/*.tar")
-    monkeypatch.setattr(file_search, "MAX_LOOKED_AT", 20)
+        shard_io.expand(f"{tmp_path}/**/d/**/d/**/d/**/d/**/d/*.tar")
+    monkeypatch.setattr(shard_io, "MAX_LOOKED_AT", 20)
     with pytest.raises(DataError, match="more than 20 files"):
-        places.expand(f"{tmp_path}/**/**/**/*")
+        shard_io.expand(f"{tmp_path}/**/**/**/*")
     (tmp_path / "x.tar").write_bytes(b"")
     with pytest.raises(DataError, match="more than 20 files"):  # of all that braces stand for
-        places.expand(f"{tmp_path}/{{{'x,' * 20}x}}*.tar")
+        shard_io.expand(f"{tmp_path}/{{{'x,' * 20}x}}*.tar")
 
 
 def test_braces_without_end_are_refused() -> None:
-    assert places.expand_braces("x{a}" * 3000) == ["xa" * 3000]
+    assert shard_io.expand_braces("x{a}" * 3000) == ["xa" * 3000]
     with pytest.raises(DataError, match="more than 100,000 shards"):
-        places.expand_braces("{a,b}" * 3000)
+        shard_io.expand_braces("{a,b}" * 3000)
     with pytest.raises(DataError, match="letters"):
-        places.expand_braces("x" * 2**20 + "{0..99}")
+        shard_io.expand_braces("x" * 2**20 + "{0..99}")
     long = "9" * 5000
-    assert places.expand_braces(f"{{0..{long}}}") == [f"0..{long}"]
+    assert shard_io.expand_braces(f"{{0..{long}}}") == [f"0..{long}"]
 
 
 @pytest.mark.parametrize(
@@ -95,28 +95,28 @@ def test_braces_without_end_are_refused() -> None:
 )
 def test_what_is_not_followed_says_why(pattern: str, cause: str) -> None:
     with pytest.raises(DataError, match=cause):
-        places.expand(pattern)
+        shard_io.expand(pattern)
 
 
 def test_urls_of_allowed_schemes_are_not_looked_for_on_disk() -> None:
-    assert places.expand("https://host/{b,a}.tar") == ["https://host/a.tar", "https://host/b.tar"]
-    assert places.expand("s3://bucket/val-{09..10}.tar")[1] == "s3://bucket/val-10.tar"
+    assert shard_io.expand("https://host/{b,a}.tar") == ["https://host/a.tar", "https://host/b.tar"]
+    assert shard_io.expand("s3://bucket/val-{09..10}.tar")[1] == "s3://bucket/val-10.tar"
 
 
 def test_a_range_is_read_and_ends_with_the_file(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(bytes(range(100)))
-    stamp = places.stamp(str(path))
-    assert places.read_range(str(path), 10, 5) == (bytes(range(10, 15)), stamp)
-    assert places.read_range(str(path), 98, 5) == (bytes([98, 99]), stamp)
+    stamp = shard_io.stamp(str(path))
+    assert shard_io.read_range(str(path), 10, 5) == (bytes(range(10, 15)), stamp)
+    assert shard_io.read_range(str(path), 98, 5) == (bytes([98, 99]), stamp)
     with pytest.raises(DataError, match="does not exist"):
-        places.read_range(str(tmp_path / "gone"), 0, 1)
+        shard_io.read_range(str(tmp_path / "gone"), 0, 1)
 
 
 def test_the_stamp_follows_the_file(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(b"1")
-    before = places.stamp(str(path))
+    before = shard_io.stamp(str(path))
     path.write_bytes(b"22")
-    assert places.stamp(str(path)) != before
+    assert shard_io.stamp(str(path)) != before
     assert pickle.dumps(before)

@@ -1,0 +1,29 @@
+"""What a prepared run calls before it starts; see `tests.prepared`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+
+def stage_hangs(name: str, grace: float) -> None:
+    """Lets a stage of the engine hang, and a process that hangs be ended after so many seconds."""
+    from tuiprobe import api
+    from tuiprobe.measure import stages, stopping
+
+    def hang(*_: object, **__: object) -> None:
+        print("at", name, file=sys.stderr, flush=True)
+        time.sleep(600)
+
+    stopping._GRACE_SECONDS = grace
+    for place in (api, stages):
+        if hasattr(place, name):
+            setattr(place, name, hang)
+
+
+def fault(at: int, kind: str, after: bool, log: str) -> None:
+    """Puts a fault of the disk into the way; see `tests.faults.Faults`."""
+    from tests.faults import Faults
+
+    Faults(at, kind, after=after, log=Path(log) if log else None).install()

@@ -1,0 +1,23 @@
+"""``toy:WIDTH``: an encoder whose first three channels are the means of the colours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tuiprobe.models.registry import Loader, Wanted
+
+if TYPE_CHECKING:
+    from tuiprobe.models import Encoder
+
+
+def load(wanted: Wanted) -> Encoder:
+    from .towers import build
+
+    return build(int(wanted.rest))
+
+
+def models() -> list[str]:
+    return ["toy:8", "toy:16"]
+
+
+LOADER = Loader(forms=("toy:WIDTH",), load=load, takes_checkpoint=False, models=models)

@@ -1,0 +1,74 @@
+"""A run directory that version 0.1.0 wrote with schema 1: mini_clip on twelve rendered images."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tuiprobe.cli.app import run_cli
+from tuiprobe.results import Report
+
+EARLIER = Path(__file__).with_name("earlier_version")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return shutil.copytree(EARLIER, tmp_path / "run")
+
+
+@pytest.mark.parametrize("command", ["report", "compare", "atlas add"])
+def test_it_is_refused_with_the_command_that_brings_it_up_to_date(
+    command: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = [str(EARLIER)] if command == "compare" else []
+    assert run_cli([*command.split(), str(run), *more]) == 4
+    said = capsys.readouterr().err
+    assert "results.json is of schema 1" in said
+    assert f"run `tuiprobe reprobe {run}` to write it again" in said
+    assert said.count("\n") == 1
+
+
+def test_it_is_listed_with_the_command_that_brings_it_up_to_date(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(["runs", "--json", "--root", str(run.parent)]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["runs"]
+    assert row["name"] == "run"
+    assert "is of schema 1" in row["title"]
+    assert "tuiprobe reprobe" in row["title"]
+
+
+def same(found: Any, earlier: Any) -> None:
+    """Everything that the earlier version found is there; figures to rounding elsewhere."""
+    if isinstance(earlier, dict):
+        for name, value in earlier.items():
+            same(found[name], value)
+    elif isinstance(earlier, list):
+        assert len(found) == len(earlier)
+        for one, other in zip(found, earlier, strict=True):
+            same(one, other)
+    elif isinstance(earlier, float):
+        assert found == pytest.approx(earlier, rel=1e-4, abs=1e-6)
+    else:
+        assert found == earlier
+
+
+def test_reprobe_answers_with_the_figures_it_had(run: Path) -> None:
+    assert run_cli(["reprobe", str(run)]) == 0
+    report = Report.read(run / "results.json")
+    earlier = json.loads((EARLIER / "results.json").read_text())
+    found: dict[str, Any] = {one.probe: one.result for one in report.parts}
+    same(found["outliers"]["taps"], earlier["outliers"])
+    same(found["outliers"]["verdict"], earlier["verdict"])
+    same(found["outliers"]["cross_layer"], earlier["cross_layer"])
+    same(found["robustness"], earlier["robustness"])
+    same(found["preflight"]["checks"], earlier["preflight"])
+    same(report.why_not("ablation"), earlier["directions"].pop("ablations")["reason"])
+    same(found["directions"], earlier["directions"])
+    assert report.key == earlier["key"]
+    assert report.probe_key == earlier["probe_key"]
+    assert run_cli(["report", str(run)]) == 0
