@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 MODEL = "timm:test_resnet.r160_in1k"
 REPOSITORY = "timm/test_resnet.r160_in1k"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -24,7 +26,6 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 DRIVER = """
 import contextlib, io, json, socket, sys
 
-pytestmark = pytest.mark.slow
 opened = []
 def hook(event, arguments):
     # Processes on one machine may talk through AF_UNIX; nothing may leave it.

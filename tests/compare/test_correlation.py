@@ -174,6 +174,15 @@ def test_signatures_leave_out_what_was_not_measured() -> None:
     assert not any("importance" in name for name in found)
 
 
+def test_of_several_sets_the_first_counts() -> None:
+    part = stranger()
+    other = part.figures[0].model_copy(update={"data": "r", "figure": estimate(9, 1)})
+    part = part.model_copy(update={"figures": (*part.figures, other)})
+    plain = sample()
+    found = signatures_of(plain.model_copy(update={"parts": (*plain.parts, part)}))
+    assert found["texture bias, final"] == 0.62
+
+
 def test_a_probe_that_is_not_installed_has_signatures_and_outcomes() -> None:
     def strange(number: int) -> Report:
         plain = run(number, 3.0, 0.4)

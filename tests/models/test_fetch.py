@@ -19,13 +19,14 @@ from tuiprobe.models.fetch import fetch
 from tuiprobe.models.offline import verified
 
 State = Callable[[str], dict[str, Tensor]]
+
+pytestmark = pytest.mark.slow
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 # Counts every use of a socket, also one that fails, from the first import on.
 GUARD = """
 import json, sys
-
-pytestmark = pytest.mark.slow
 opened = []
 def hook(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.bind"):

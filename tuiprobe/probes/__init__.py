@@ -6,6 +6,7 @@ its object the class. Nothing is imported before a run is answered.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ BUILT_IN = {
     "concepts": "tuiprobe.probes.concepts.probe:UniqueConcepts",
 }
 """Where each built-in probe is, in the order in which a report tells them."""
+
+_ID = re.compile(r"[a-z0-9_]{1,64}")  # what a report takes, and a file's name may hold
 
 PROBES = plugins.Registry(PROBE_GROUP, "probe", type, BUILT_IN)
 """Every probe by its id."""
@@ -72,6 +75,8 @@ def registry() -> Registry:
 
 
 def _made(name: str, kind: Any) -> Probe[Any, Any]:
+    if not _ID.fullmatch(name):
+        raise ValueError("a name of a probe is of lower-case letters, digits and underscores")
     probe: Probe[Any, Any] = kind()
     if probe.id != name:
         raise ValueError(f"it calls itself {probe.id!r}")
