@@ -31,7 +31,7 @@ def test_the_schema_of_results_is_printed() -> None:
     done = tuiprobe("report", "--schema")
     schema = json.loads(done.stdout)
     assert done.returncode == 0
-    assert {"title", "model", "data", "outliers", "verdict"} <= set(schema["properties"])
+    assert {"title", "model", "data", "parts"} <= set(schema["properties"])
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,8 @@ def test_the_default_goes_through_every_part(tmp_path: Path, run: Run) -> None:
     assert part(report, Concepts).tried > 0
     assert list((directory / "thumbs" / "concepts").glob("*.jpg"))
     assert [one.probe for one in report.parts] == list(BUILT_IN)
-    assert [one.not_run for one in report.parts if one.not_run is not None] == []
+    not_run = {one.probe: one.not_run for one in report.parts if one.result is None}
+    assert not_run == {"ablation": "no persistent channel"}  # which takes more images
     # the shipped model is right on its own world nearly always: far above the 1/40 of chance
     assert accuracies[0].top1.low > 0.5
     assert "never evidence about real models" in done.stdout
@@ -154,5 +155,5 @@ def test_several_models_are_compared_and_one_that_fails_stops_only_itself(
     rows = {row.split("|")[1].strip(): row for row in table.read_text().splitlines() if "|" in row}
     for name, report in reports.items():
         (final,) = part(report, OutlierResult).finals()
-        assert f"| {number(final.kurtosis.value)} [" in rows[name.replace("_", r"\_")]
+        assert f"| {number(final.kurtosis.value)} (" in rows[name.replace("_", r"\_")]
     assert str(table.name) in done.stderr

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
 from tuiprobe.results import DataSet, Model, NotRun, ProbeResult
 from tuiprobe.results.section import NamedFact, NamedFigure, NamedSet, Section
 
@@ -22,10 +20,13 @@ Found: TypeAlias = "Mapping[str, ProbeResult | NotRun]"
 """What the probes that this one asks for found, by id."""
 
 
-class Options(BaseModel):
-    """What a user may choose of a probe; a subclass has a field with a default for each choice."""
+@dataclass(frozen=True)
+class Options:
+    """What a user may choose of a probe.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    A subclass is a frozen dataclass, and each of its fields has a default and says what it is by
+    `tuiprobe.options.Option`.
+    """
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,147 @@
+"""The steps of every built-in probe, on the results of planted data."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.measure.fake_run import FakeSet, write_run
+from tuiprobe.probes import BUILT_IN, registry
+from tuiprobe.probes.protocol import Probe, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.results import NotRun, Part, ProbeResult
+from tuiprobe.results.preflight import PreflightCheck
+from tuiprobe.results.section import Chart, Section, Strip, Table
+from tuiprobe.run.arrays import write_arrays
+from tuiprobe.run.preflight_file import write_preflight
+
+IMAGES, CHANNELS = 300, 64
+
+Found = dict[str, ProbeResult | NotRun]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunReader:
+    """A run of the miniature's sets with a head, a persistent channel, concepts, a preflight."""
+    rng = np.random.default_rng(0)
+    weight = rng.standard_normal((4, CHANNELS)).astype("f4")
+    labels, presence = np.arange(IMAGES) % 4, rng.random((IMAGES, 3)) < 0.5
+
+    def planted(signal: np.ndarray) -> np.ndarray:
+        h = signal + 0.5 * rng.standard_normal((IMAGES, CHANNELS))
+        h[:, 4] += 60
+        return h.astype("f4")
+
+    sets = {
+        "val": FakeSet(planted(weight[labels]), labels, source="miniature:val"),
+        "r": FakeSet(planted(weight[labels]), labels, source="miniature:r"),
+        "concepts": FakeSet(planted(6 * presence @ np.eye(CHANNELS)[6:9]), None),
+    }
+    directory = write_run(tmp_path_factory.mktemp("steps") / "run", sets, weight)
+    plan = directory.plan_file.read_json()
+    directory.plan_file.write_json({**plan, "concept_set": "concepts"})
+    write_preflight(directory, [PreflightCheck(name="dtype", status="pass", detail="float32")])
+    write_arrays(
+        directory.concepts_file,
+        {
+            "ids": np.arange(IMAGES),
+            "indptr": np.concatenate([[0], presence.sum(1).cumsum()]).astype(np.int64),
+            "indices": np.nonzero(presence)[1].astype(np.int64),
+            "shares": np.full(int(presence.sum()), 0.5, np.float32),
+            "annotated": np.ones((IMAGES, 2), np.uint8),
+            "train": (np.arange(IMAGES) % 2).astype(np.uint8),
+            "category_of": np.array([0, 1, 1]),
+        },
+        {
+            "names": json.dumps(["red", "dog", "cat"]),
+            "categories": json.dumps(["color", "object"]),
+            "digest": "d" * 64,
+        },
+    )
+    return RunReader(directory)
+
+
+@pytest.fixture(scope="module")
+def found(run: RunReader) -> Found:
+    results: Found = {}
+    for probe in registry().in_order():
+        inputs = probe.inputs(run, probe.Options(), {id: results[id] for id in probe.after})
+        results[probe.id] = (
+            inputs if isinstance(inputs, NotRun) else probe.compute(inputs, probe.Options())
+        )
+    return results
+
+
+def probe_of(id: str) -> Probe[Any, Any]:
+    return next(one for one in registry().probes if one.id == id)
+
+
+def test_the_planted_run_gives_every_result(found: Found) -> None:
+    assert [id for id in BUILT_IN if isinstance(found[id], NotRun)] == []
+
+
+@pytest.mark.parametrize("id", BUILT_IN)
+def test_compute_opens_no_file(
+    id: str, run: RunReader, found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = probe_of(id)
+    inputs = probe.inputs(run, probe.Options(), {one: found[one] for one in probe.after})
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise AssertionError(f"{id} opens {arguments[0]}")
+
+    with monkeypatch.context() as patch:
+        for place, name in ((builtins, "open"), (io, "open"), (os, "open"), (Path, "open")):
+            patch.setattr(place, name, refuse)
+        again = probe.compute(inputs, probe.Options())
+    assert again == found[id]
+
+
+@pytest.mark.parametrize("id", BUILT_IN)
+def test_descriptions_and_names_are_made_of_the_result_alone(
+    id: str, run: RunReader, found: Found
+) -> None:
+    """And of a result that was read back from a file as well as of a fresh one."""
+    probe, result = probe_of(id), found[id]
+    assert isinstance(result, probe.Result)
+    assert probe.Result.probe == id
+    subject = Subject(run.plan.model, run.images, run.plan.concept_set)
+    kept = probe.Result.model_validate_json(json.dumps(result.model_dump(mode="json")))
+    section, named = probe.describe(kept, subject), probe.named(kept)
+    assert section == probe.describe(result, subject)
+    assert named == probe.named(result)
+    assert section.title
+    assert section.content
+    assert Section.model_validate_json(section.model_dump_json()) == section
+    ids = [(one.kind, one.id) for one in section.content if isinstance(one, Table | Chart | Strip)]
+    assert len(ids) == len(set(ids))
+    places = [(one.id, one.data, one.place) for one in named.figures]
+    assert len(places) == len(set(places))
+    assert all(one.name and one.data and one.place for one in named.figures)
+    part = Part(
+        probe=id, title=probe.title, result=result.model_dump(mode="json"), section=section,
+        figures=named.figures, facts=named.facts, sets=named.sets,
+    )  # fmt: skip
+    assert Part.model_validate_json(part.model_dump_json()) == part
+
+
+def test_names_are_those_that_programs_look_up(found: Found) -> None:
+    named = {id: probe_of(id).named(found[id]) for id in BUILT_IN}
+    figures = {id: {one.id for one in one_.figures} for id, one_ in named.items()}
+    assert {"kurtosis", "centred_kurtosis", "persistence.value", "persistent_channels"} <= figures[
+        "outliers"
+    ]
+    assert {"top1", "mean_shift", "confidence"} <= figures["robustness"]
+    assert {"top_share", "effective_rank", "gini", "pruned_80"} <= figures["directions"]
+    assert {"before", "after", "difference"} <= figures["ablation"]
+    assert {"excess", "excess_centred", "unique"} <= figures["concepts"]
+    assert [one.id for one in named["outliers"].facts] == ["verdict"]
+    assert {one.id for one in named["outliers"].sets} == {"channels"}
+    assert {one.id for one in named["concepts"].sets} == {"concepts"}
