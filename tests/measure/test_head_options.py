@@ -23,7 +23,7 @@ from tuiprobe.datasets import Suite
 from tuiprobe.datasets.base import Sample
 from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event
-from tuiprobe.measure.head_choice import HeadChoice, choose_head
+from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.head_progress import HeadProgress
 from tuiprobe.measure.heads import MAX_CPU_PROMPTS, write_head
@@ -112,9 +112,9 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     ]
     for one, said in cases:
         with pytest.raises(UsageError, match=said):
-            choose_head(one)
+            _ = one.head
     with pytest.raises(WeightsError, match="there is no checkpoint file"):
-        choose_head(plan(clip, data, head=str(tmp_path / "no.pt")))
+        _ = plan(clip, data, head=str(tmp_path / "no.pt")).head
 
 
 def test_names_find_their_classes_whatever_the_order() -> None:
@@ -204,7 +204,7 @@ def test_the_eta_counts_only_what_is_computed(
 def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> None:
     flat = SimpleNamespace(samples=[], classes=(), source="", notes=())
     clip = Clip(tmp_path / "heads")
-    assert "pass --classes FILE" in choose_head(plan(clip, flat)).reason
+    assert "pass --classes FILE" in plan(clip, flat).head.reason
     named = plan(clip, flat, classes=lines(tmp_path / "c", "cat", "dog"))
     run = RunDir(tmp_path / "run")
     write_head(named, run, lambda event: None)
@@ -215,7 +215,7 @@ def test_unlabelled_images_still_get_directions_from_names(tmp_path: Path) -> No
 
 def test_the_probe_says_at_once_that_nothing_is_left_to_fit_on() -> None:
     encoder = classifier(3)
-    assert choose_head(plan(encoder, images(["a", "b"]), head="probe")).kind == "probe"
+    assert plan(encoder, images(["a", "b"]), head="probe").head.kind == "probe"
     with pytest.raises(UsageError, match="0 are left for 2 classes, 2 of them without any"):
         probe_split(plan(encoder, images(["a", "b"]), measured=8, head="probe"))
 
@@ -239,7 +239,7 @@ def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: P
     options: dict[str, Any] = {"head": str(tmp_path / "h.safetensors")}
 
     def chosen(*folders: str, **more: Any) -> HeadChoice:
-        return choose_head(plan(classifier(2), images(folders), **options, **more))
+        return plan(classifier(2), images(folders), **options, **more).head
 
     equal = chosen("cat", "cow", "fire_truck")
     assert (equal.classes, equal.assumed) == (("cat", "cow", "fire truck"), True)
@@ -254,9 +254,9 @@ def test_a_head_of_other_peoples_thousand_classes_is_not_imagenets(tmp_path: Pat
     save_file({"weight": torch.eye(1000, WIDTH) + 1}, tmp_path / "h.safetensors")
     options: dict[str, Any] = {"head": str(tmp_path / "h.safetensors")}
     own = [f"class {i:04}" for i in range(1000)]
-    choice = choose_head(plan(classifier(2), images(own, each=1), **options))
+    choice = plan(classifier(2), images(own, each=1), **options).head
     assert (choice.classes, choice.assumed) == (tuple(own), True)
-    choice = choose_head(plan(classifier(2), images(imagenet_wnids(), each=1), **options))
+    choice = plan(classifier(2), images(imagenet_wnids(), each=1), **options).head
     assert (choice.classes[0], choice.assumed) == ("tench", False)
 
 

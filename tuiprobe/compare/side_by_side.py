@@ -38,7 +38,7 @@ def side_by_side(reports: Sequence[Report]) -> str:
     header = ["model", "representation", *facts.values(), *columns.values()]
     rows = [
         [
-            escaped(report.title.partition(" on ")[0] if _unlike(report) else report.model.name),
+            escaped(_called(report)),
             report.model.representation,
             *(escaped(report.fact(id) or "-") for id in facts),
             *(escaped(figure(report.figure(id))) for id in columns),
@@ -70,9 +70,11 @@ def _facts(reports: Sequence[Report]) -> dict[str, str]:
     return {one.id: one.name for report in reports for part in report.parts for one in part.facts}
 
 
-def _unlike(report: Report) -> bool:
-    """Whether the title says what the model's name does not: untrained, partial."""
-    return report.model.weights.kind == "untrained" or report.partial
+def _called(report: Report) -> str:
+    """The model's name, with what a reader must know of its figures."""
+    partial = "PARTIAL: " if report.partial else ""
+    untrained = "UNTRAINED network " if report.model.weights.kind == "untrained" else ""
+    return f"{partial}{untrained}{report.model.name}"
 
 
 def _notes(reports: Sequence[Report]) -> list[str]:

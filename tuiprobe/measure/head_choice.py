@@ -16,11 +16,13 @@ from tuiprobe.catalog.labels import (
     place_of_each,
     prompt_names,
 )
+from tuiprobe.datasets import Suite
 from tuiprobe.errors import UsageError
-from tuiprobe.measure.plan import Plan
+from tuiprobe.models import Encoder
 from tuiprobe.models.head_files import read_classes, read_head, read_templates
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import state_digest
+from tuiprobe.spec import RunSpec
 
 Kind = Literal["zero-shot", "classifier", "file", "probe", "none"]
 
@@ -69,15 +71,15 @@ class HeadChoice:
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
-def choose_head(plan: Plan) -> HeadChoice:
+def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
     """Returns the head that the options ask for, or the one the encoder brings.
 
     Raises:
         UsageError: If the options contradict each other, the encoder or the data.
         WeightsError: If the file with the head cannot be used.
     """
-    spec, text = plan.spec, plan.encoder.text
-    labels = next(iter(plan.suite.sets.values())).classes
+    text = encoder.text
+    labels = next(iter(suite.sets.values())).classes
     given = read_classes(Path(spec.classes)) if spec.classes is not None else ()
     if given and labels:
         place_of_each(labels, given)  # refuses names that do not fit
@@ -89,21 +91,23 @@ def choose_head(plan: Plan) -> HeadChoice:
             f"--head zero-shot: {spec.model} has no text tower; pass --head FILE or --head probe"
         )
     if prompted:
-        return _prompts(plan, labels, given)
+        return _prompts(spec, encoder, labels, given)
     if spec.head == "probe":
         return _probe(spec.model, labels, given)
     if spec.head is not None:
-        head = read_head(Path(spec.head), width=plan.encoder.width, classes=given)
+        head = read_head(Path(spec.head), width=encoder.width, classes=given)
         thousand = len(imagenet_names())
         others = len(labels) == thousand and imagenet_labels(labels) is None
         if not given and len(head.classes) == thousand and not others:
             given = imagenet_names()
         return _brought("file", head, given, labels)
-    return _classifier(plan, labels, given)
+    return _classifier(spec.model, encoder, labels, given)
 
 
-def _prompts(plan: Plan, labels: Sequence[str], given: tuple[str, ...]) -> HeadChoice:
-    text = plan.encoder.text
+def _prompts(
+    spec: RunSpec, encoder: Encoder, labels: Sequence[str], given: tuple[str, ...]
+) -> HeadChoice:
+    text = encoder.text
     assert text is not None
     if not labels and not given:
         reason = (
@@ -114,14 +118,14 @@ def _prompts(plan: Plan, labels: Sequence[str], given: tuple[str, ...]) -> HeadC
     of_imagenet = imagenet_labels(labels) is not None
     names = given or (imagenet_names() if of_imagenet else prompt_names(labels))
     templates = imagenet_templates() if of_imagenet else text.templates
-    if plan.spec.templates is not None:
-        templates = read_templates(Path(plan.spec.templates))
+    if spec.templates is not None:
+        templates = read_templates(Path(spec.templates))
     return HeadChoice(
         "zero-shot",
         names,
         templates,
         in_label_order=bool(given),
-        asked=plan.spec.head is not None,
+        asked=spec.head is not None,
     )
 
 
@@ -134,10 +138,12 @@ def _probe(model: str, labels: Sequence[str], given: tuple[str, ...]) -> HeadCho
     return HeadChoice("probe", names, asked=True)
 
 
-def _classifier(plan: Plan, labels: Sequence[str], given: tuple[str, ...]) -> HeadChoice:
-    head = plan.encoder.head()
+def _classifier(
+    model: str, encoder: Encoder, labels: Sequence[str], given: tuple[str, ...]
+) -> HeadChoice:
+    head = encoder.head()
     if head is None:
-        reason = f"{plan.spec.model} brings no head; pass --head FILE or --head probe"
+        reason = f"{model} brings no head; pass --head FILE or --head probe"
         return HeadChoice("none", reason=reason)
     if given and len(given) != len(head.classes):
         raise UsageError(f"--classes holds {len(given)} names for {head.source}")

@@ -14,7 +14,7 @@ from tuiprobe.catalog.labels import imagenet_labels, place_of_each, prompt_names
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
-from tuiprobe.measure.head_choice import HeadChoice, choose_head
+from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_probe import fit_probe, probe_split, split_digest
 from tuiprobe.measure.head_progress import HeadProgress
 from tuiprobe.measure.own_names import own_name_heads
@@ -53,7 +53,7 @@ def write_head(
         hurried: The run was interrupted: take a head only if nothing has to be computed for it.
         check: Called while it is built; raises to stop, and what is built is kept.
     """
-    choice = choose_head(plan)
+    choice = plan.head
     wanted = choice.digest() + (split_digest(plan) if choice.kind == "probe" else "")
     if _there(directory, wanted):
         return

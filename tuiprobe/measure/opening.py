@@ -16,7 +16,6 @@ from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.concepts import add_concepts
 from tuiprobe.measure.contents import refuse_other_images
 from tuiprobe.measure.device import available_cores, choose_device
-from tuiprobe.measure.head_choice import choose_head
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
@@ -99,6 +98,6 @@ def _plan(spec: RunSpec) -> Plan:
     for name, channels in parse_ablations(spec.ablate).items():
         encoder.ablate(name, channels)
     plan = make_plan(spec, encoder, suite)
-    if choose_head(plan).kind == "probe":  # what cannot be had is said now, not after hours
+    if plan.head.kind == "probe":  # what cannot be had is said now, not after hours
         probe_split(plan)
     return plan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -17,6 +18,7 @@ from tuiprobe.datasets.order import processing_order
 from tuiprobe.datasets.registry import safe_name
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.globs import matches
+from tuiprobe.measure.head_choice import HeadChoice, choose_head
 from tuiprobe.measure.shards import Shard, split_into_shards
 from tuiprobe.models.ablated import ablation_in_words
 from tuiprobe.models.encoder import Encoder
@@ -65,6 +67,16 @@ class Plan:
     stamps: dict[str, dict[int, Stamp]]
     key: str
     set_keys: dict[str, str]
+
+    @cached_property
+    def head(self) -> HeadChoice:
+        """Which head the run uses; decided once.
+
+        Raises:
+            UsageError: If the options contradict each other, the encoder or the data.
+            WeightsError: If the file with the head cannot be used.
+        """
+        return choose_head(self.spec, self.encoder, self.suite)
 
     @property
     def images(self) -> int:

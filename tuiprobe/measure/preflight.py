@@ -8,13 +8,13 @@ from pathlib import Path
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
-from tuiprobe.measure.head_choice import HeadChoice, choose_head
+from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_progress import HeadProgress
 from tuiprobe.measure.heads import too_long
 from tuiprobe.measure.plan import Plan
 from tuiprobe.models.doctor import check_answer, expected_answer
 from tuiprobe.models.preflight import Check, check_encoder
-from tuiprobe.models.preflight_data import CAUSES, check_labels
+from tuiprobe.models.preflight_data import check_labels
 from tuiprobe.results.preflight import PreflightCheck
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preflight_file import read_preflight, said, write_preflight
@@ -37,7 +37,7 @@ def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) ->
         WeightsError: If the encoder is not what it should be.
         DataError: If the labels are not.
     """
-    choice = choose_head(plan)
+    choice = plan.head
     found = [PreflightCheck(**asdict(check)) for check in _encoder(plan, choice)]
     for name, dataset in plan.suite.sets.items():
         checks = check_labels(
@@ -46,7 +46,9 @@ def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) ->
             named=plan.spec.classes is not None,
             imagenet=plan.suite.imagenet.get(name),
         )
-        found += [PreflightCheck(**asdict(check), data=name) for check in checks]
+        found += [
+            PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name) for check in checks
+        ]
     found += _rows(plan, choice)
     _refuse(found)
     if rank == 0:
@@ -98,9 +100,8 @@ def _rows(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
 def _refuse(found: list[PreflightCheck]) -> None:
     for check in found:
         if check.status == "fail":
-            of_labels = check.data is not None and check.name != ANSWER
-            of_data = of_labels or CAUSES["labels"] in check.fix
-            raise (DataError if of_data else WeightsError)(f"preflight, {said(check)}")
+            kind = DataError if check.cause == "labels" else WeightsError
+            raise kind(f"preflight, {said(check)}")
 
 
 def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> PreflightCheck:

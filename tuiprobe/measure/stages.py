@@ -148,9 +148,9 @@ class Stages:
         anew = new or compare_contents(plan, directory, published, self._listen)
         if anew or self._rank.number == 0:  # one rank may be done before another begins
             self._write_records(anew)
-        if self._rank.number == 0:
             keep_baseline(directory, record_of(plan).sets, plan.spec.baseline)
-            with self._clock.stage("concepts"):
+        if plan.suite.concept_set is not None:  # one rank reads the labels, the others find them
+            with self._clock.stage("concepts"), directory.locked("lock-labels", wait=True):
                 write_labels(plan, directory, self._listen)
         if plan.encoder.weights.kind == "untrained":
             self._say(
@@ -265,7 +265,6 @@ class Stages:
             for name, one in merged.items():
                 if name != plan.suite.concept_set:
                     self._thumbnails(name, one)
-            write_labels(plan, directory, self._listen)  # where the first rank has not yet
         with self._clock.stage("head"):
             self._head(hurried or self._interrupted)
         with self._clock.stage("probe"):

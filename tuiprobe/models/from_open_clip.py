@@ -137,6 +137,7 @@ def _preprocessing(source: Source, visual: Any) -> tuple[Any, PreprocessingInfo]
         std=tuple(config.std),
         interpolation=config.interpolation,
         source=f"{source.preprocess_source}; resize {config.resize_mode}",
+        assumed=not source.preprocess,
     )
     return image_transform_v2(config, is_train=False), info
 

@@ -266,17 +266,17 @@ def _preprocessing(request: Request, model: Any) -> tuple[Any, PreprocessingInfo
         if request.size != config["input_size"][1]:
             raise UsageError(f"{request.architecture} has no configuration for {request.size} px")
     named = "." in request.architecture or request.located
-    origin = (
-        f"timm {request.architecture}"
-        if named or request.checkpoint is None
-        else f"preprocessing assumed: timm's default for {request.architecture}"
-    )
+    assumed = not named and request.checkpoint is not None
+    origin = f"timm {request.architecture}"
+    if assumed:
+        origin = f"preprocessing assumed: timm's default for {request.architecture}"
     info = PreprocessingInfo(
         size=(config["input_size"][1], config["input_size"][2]),
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
         interpolation=config["interpolation"],
         source=f"{origin}; crop {config['crop_pct']} {config['crop_mode']}",
+        assumed=assumed,
     )
     return create_transform(**config, is_training=False), info
 

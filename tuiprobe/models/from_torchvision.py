@@ -161,6 +161,7 @@ def _preprocessing(request: Request, published: Any) -> tuple[Any, Preprocessing
         std=tuple(transform.std),
         interpolation=transform.interpolation.value,
         source=f"{origin}; resize {transform.resize_size[0]}",
+        assumed=published is None,
     )
     return transform, info
 

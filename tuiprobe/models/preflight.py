@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +16,7 @@ from tuiprobe.catalog.names import published
 from tuiprobe.catalog.presets import NORMALIZATIONS, presets
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.encoder import Encoder
-
-Status = Literal["pass", "warn", "fail", "skip"]
+from tuiprobe.results.preflight import Cause, Status
 
 
 @dataclass(frozen=True)
@@ -30,12 +28,14 @@ class Check:
         status: ``pass``, ``warn`` (nothing vouches for it), ``fail`` or ``skip``.
         detail: What was found.
         fix: What to do; empty where nothing is to be done.
+        cause: What is wrong where it failed: the encoder, or the labels of the images.
     """
 
     name: str
     status: Status
     detail: str
     fix: str = ""
+    cause: Cause = "encoder"
 
 
 def check_encoder(encoder: Encoder, *, prompts: bool = True) -> list[Check]:
@@ -158,7 +158,7 @@ def _own_configuration(encoder: Encoder) -> bool:
 
 def _preprocessing_source(encoder: Encoder) -> Check:
     source = encoder.preprocessing.source
-    if "assumed" in source:
+    if encoder.preprocessing.assumed:
         fix = "name the tag whose preprocessing these weights were trained with"
         return Check("preprocessing", "warn", source, fix)
     return Check("preprocessing", "pass", source)

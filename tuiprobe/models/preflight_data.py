@@ -159,7 +159,8 @@ class Answer:
             fix = "none of the parts that differ explains it; check weights and data"
             return Check("known answer", "fail", said, fix)
         fix = f"restoring the {' and the '.join(self.causes)} restores it"
-        return Check("known answer", "fail", said, fix)
+        labels = CAUSES["labels"] in self.causes
+        return Check("known answer", "fail", said, fix, "labels" if labels else "encoder")
 
 
 def sample_of(images: Dataset, seed: int = 0, count: int = SAMPLE) -> list[Sample]:

@@ -5,6 +5,7 @@ from typing import Literal
 from tuiprobe.results.base import Frozen
 
 Status = Literal["pass", "warn", "fail", "skip"]
+Cause = Literal["encoder", "labels"]
 
 
 class PreflightCheck(Frozen):
@@ -16,6 +17,7 @@ class PreflightCheck(Frozen):
         detail: what was found.
         fix: what to do; empty where nothing is to be done.
         data: the set it concerns; None for the encoder.
+        cause: what is wrong where it failed: the encoder, or the labels of the images.
     """
 
     name: str
@@ -23,3 +25,4 @@ class PreflightCheck(Frozen):
     detail: str
     fix: str = ""
     data: str | None = None
+    cause: Cause = "encoder"

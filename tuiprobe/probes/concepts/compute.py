@@ -26,7 +26,14 @@ from tuiprobe.probes.concepts.counts import (
     rarefied_excess,
 )
 from tuiprobe.probes.concepts.precision import Told, tell
-from tuiprobe.probes.concepts.result import Concepts, DirectionConcepts, EncodedConcept, Family
+from tuiprobe.probes.concepts.result import (
+    OF_CENTRED_HEAD,
+    OF_HEAD,
+    Concepts,
+    DirectionConcepts,
+    EncodedConcept,
+    Family,
+)
 from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.probes.directions.pruning import random_rotations, second_moment
 from tuiprobe.probes.inputs import Float32, Float64, Int64
@@ -38,8 +45,6 @@ __all__ = ["ConceptSet", "probe_concepts"]
 
 PREVALENCE = 0.5
 TOP_DIRECTIONS, TOP_CONCEPTS, EXEMPLARS = 64, 5, 4
-OF_HEAD: Family = "singular vectors of W"
-OF_CENTRED_HEAD: Family = "singular vectors of centred W"
 
 
 def probe_concepts(

@@ -16,6 +16,8 @@ Family = Literal[
     "random directions",
 ]
 
+OF_HEAD: Family = "singular vectors of W"
+OF_CENTRED_HEAD: Family = "singular vectors of centred W"
 RANDOM: Family = "random directions"
 
 

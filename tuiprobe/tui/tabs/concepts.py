@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Input, Static
 
-from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.probes.concepts.result import OF_CENTRED_HEAD, OF_HEAD, RANDOM, Concepts
 from tuiprobe.tui.figures import DIM, told
 from tuiprobe.tui.tabs.concept_rows import (
     COLUMNS,
@@ -179,9 +179,9 @@ class ConceptsTab(ResultTab):
         """The direction that tells the concept under the cursor."""
         found = self.found.concepts
         row = self.table.current if found is not None else None
-        if row is None or found is None or not found.top_of.endswith("W"):
+        if row is None or found is None or found.top_of not in (OF_HEAD, OF_CENTRED_HEAD):
             return None
-        centred = found.top_of == "singular vectors of centred W"
+        centred = found.top_of == OF_CENTRED_HEAD
         return Subject("direction", row.direction, found.data, centred=centred)
 
     def copied(self) -> str:
@@ -200,7 +200,7 @@ def counts_text(found: Concepts) -> Content:
         Content.assemble("excess over random directions  ", told(found.excess)),
         Content.assemble("  centred W  ", told(found.excess_centred)),
     ]
-    for family in ("singular vectors of W", "random directions"):
+    for family in (OF_HEAD, RANDOM):
         if family in by_family:
             one = by_family[family]
             parts.append(Content.assemble(f"{family} ({one.directions})  ", told(one.unique)))

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tuiprobe.probes.concepts.result import DirectionConcepts, EncodedConcept
+from tuiprobe.probes.concepts.result import (
+    OF_CENTRED_HEAD,
+    OF_HEAD,
+    DirectionConcepts,
+    EncodedConcept,
+)
 from tuiprobe.probes.directions.result import Basis, Direction
 from tuiprobe.probes.outliers.result import (
     ChannelImages,
@@ -114,9 +119,9 @@ def concepts_of(found: Found, subject: Subject) -> tuple[EncodedConcept, ...]:
     if found.concepts is None:
         return ()
     wanted = {subject.number} if subject.kind == "direction" else set()
-    family = f"singular vectors of {'centred ' if subject.centred else ''}W"
+    family = OF_CENTRED_HEAD if subject.centred else OF_HEAD
     if subject.kind == "channel" and subject.final:
-        family = "singular vectors of W"
+        family = OF_HEAD
         wanted = {one.index for basis, one in leaning(found, subject.number) if not basis.centred}
     if found.concepts.top_of != family:
         return ()
@@ -133,7 +138,7 @@ def images_of(found: Found, subject: Subject) -> list[tuple[str, str, tuple[TopI
         data = subject.data
     else:
         concepts = found.concepts
-        family = f"singular vectors of {'centred ' if subject.centred else ''}W"
+        family = OF_CENTRED_HEAD if subject.centred else OF_HEAD
         top = concepts.top if concepts is not None and concepts.top_of == family else ()
         ends = next((i for i in top if i.index == subject.number), None)
         data = concepts.data if concepts is not None else ""
