@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -27,6 +27,7 @@ from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.head_progress import HeadProgress
 from tuiprobe.measure.heads import MAX_CPU_PROMPTS, write_head
+from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.shards import split_into_shards
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models import Head
@@ -73,14 +74,20 @@ class Clip:
         return len(templates) * classes_left(classes, templates, digest="d", cache=self.folder)
 
 
-def plan(encoder: Any, data: Any, measured: int = 4, **options: Any) -> Any:
+def plan(encoder: Any, data: Any, measured: int = 4, **options: Any) -> Plan:
     shards = split_into_shards("val", np.arange(measured), 4, None)
-    return SimpleNamespace(
+    return Plan(
         spec=RunSpec(model="m", data="d", batch_size=4, **options),
         encoder=encoder,
         suite=Suite("s", "d", {"val": data}),
         shards={"val": shards},
         key="k",
+        set_keys={"val": "k"},
+        model=cast(Any, None),
+        taps=(),
+        blocks=(),
+        all_blocks=False,
+        stamps={},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -23,6 +23,7 @@ from tuiprobe.datasets import Suite
 from tuiprobe.datasets.base import Sample
 from tuiprobe.errors import DataError, TuiprobeError, WeightsError
 from tuiprobe.events import Event
+from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.preflight import preflight
 from tuiprobe.measure.shards import split_into_shards
 from tuiprobe.models.doctor import check_answer
@@ -82,13 +83,19 @@ def encoder() -> Encoder:
     )  # fmt: skip
 
 
-def plan(one: Encoder, data: Any, **options: Any) -> Any:
-    return SimpleNamespace(
+def plan(one: Encoder, data: Any, **options: Any) -> Plan:
+    return Plan(
         spec=RunSpec(model=NAME, data="d", **options),
         encoder=one,
         suite=Suite("s", "d", {"val": data}),
         shards={"val": split_into_shards("val", np.arange(4), 4, None)},
         key="k",
+        set_keys={"val": "k"},
+        model=cast(Any, None),
+        taps=(),
+        blocks=(),
+        all_blocks=False,
+        stamps={},
     )
 
 
@@ -192,9 +199,9 @@ def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(
     published: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where only restoring the label map restores the answer, the data are to blame."""
-    from tuiprobe.models.preflight import Check
+    from tuiprobe.models.preflight_data import Answer
 
-    said = Check("known answer", "fail", "accuracy .1", "restoring the label map restores it")
+    said = Answer(0.5, 50, 500, 0.08, 0.13, agrees=False, causes=("label map",)).check()
     monkeypatch.setattr("tuiprobe.measure.preflight.check_answer", lambda *a: said)
     with pytest.raises(DataError, match="restoring the label map") as error:
         preflight(plan(encoder(), ImageNet(published)), RunDir(tmp_path), lambda event: None)

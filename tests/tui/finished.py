@@ -183,4 +183,5 @@ def write_run(path: Path, found: Report | None = None, pictures: bool = True) ->
 
 def bare_report() -> Report:
     """A report without head, labels and concepts."""
-    return report(model=model(name="bare"))
+    no_head = NotRun(reason="no labels and no head", remedy="pass --classes FILE or --head FILE")
+    return report(model=model(name="bare"), directions=no_head, robustness=no_head)

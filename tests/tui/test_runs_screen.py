@@ -31,7 +31,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "runs"
     weak = report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),))
     for number, (name, found) in enumerate(
-        ((EVIL, full_report()), ("weak", weak), ("half", report(title="PARTIAL: half")))
+        ((EVIL, full_report()), ("weak", weak), ("half", report(partial=True)))
     ):
         write_run(root / name, found, pictures=False)
         os.utime(root / name / "results.json", (9000 - number, 9000 - number))
