@@ -1,1 +1,1 @@
-"""What a stranger adds to tuiprobe: a source of images and a loader of encoders."""
+"""What a stranger adds to tuiprobe: a source of images, a loader of encoders and a probe."""

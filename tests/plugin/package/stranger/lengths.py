@@ -1,0 +1,113 @@
+"""A probe: how long the representations are, and which images have the longest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+
+from tuiprobe.options import Option
+from tuiprobe.probes.intervals import bootstrap_mean
+from tuiprobe.probes.protocol import Found, Named, Probe, Subject
+from tuiprobe.probes.protocol import Options as NoOptions
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.telling import prose, table
+from tuiprobe.results import Estimate, NotRun, ProbeResult, TopImage
+from tuiprobe.results.section import (
+    Chart,
+    Code,
+    NamedFact,
+    NamedFigure,
+    NamedSet,
+    Section,
+    Series,
+    Strip,
+    StripEnd,
+)
+
+
+@dataclass(frozen=True)
+class LengthOptions(NoOptions):
+    longest: Annotated[int, Option("Images that are named.", ge=1)] = 3
+
+
+class LengthResult(ProbeResult):
+    probe: ClassVar[str] = "lengths"
+
+    data: str
+    mean: Estimate
+    longest: tuple[TopImage, ...]
+
+
+class Lengths(Probe[tuple[str, np.ndarray, np.ndarray, dict[int, str]], LengthResult]):
+    id = "lengths"
+    title = "Lengths"
+    Options = LengthOptions
+    Result = LengthResult
+
+    def inputs(self, run: RunReader, options: LengthOptions, found: Found):
+        name = run.images[0].name
+        arrays = run.features(name)
+        return name, arrays["features"], arrays["ids"], run.paths(name)
+
+    def compute(self, inputs, options: LengthOptions) -> LengthResult | NotRun:
+        name, features, ids, paths = inputs
+        length = np.linalg.norm(features.astype(np.float64), axis=1)
+        mean = bootstrap_mean(length, 0)
+        if isinstance(mean, NotRun):
+            return mean
+        order = np.argsort(-length)[: options.longest]
+        longest = tuple(
+            TopImage(sample_id=int(ids[i]), path=paths[int(ids[i])], value=length[i], position=0)
+            for i in order
+        )
+        return LengthResult(data=name, mean=mean, longest=longest)
+
+    def describe(self, result: LengthResult, subject: Subject) -> Section:
+        values = tuple(one.value for one in result.longest)
+        places = tuple(float(i) for i in range(len(values)))
+        series = Series(name="length", x=places, y=values, mark="bars")
+        return Section(
+            title=self.title,
+            headline=(
+                "Representations are ",
+                result.mean,
+                " long on ",
+                Code(code=result.data),
+                ".",
+            ),
+            summary=(("length ", result.mean),),
+            content=(
+                prose("Longer than most <b>say</b> little."),
+                table(
+                    "longest",
+                    [("image", "image"), ("length", "length")],
+                    [[Code(code=one.path or ""), one.value] for one in result.longest],
+                ),
+                Chart(id="lengths", title="Lengths", x_label="", y_label="", series=(series,)),
+                Strip(
+                    id="longest",
+                    title=("The longest",),
+                    data=result.data,
+                    ends=(StripEnd(label="largest", images=result.longest),),
+                ),
+            ),
+        )
+
+    def named(self, result: LengthResult) -> Named:
+        return Named(
+            figures=(
+                NamedFigure(
+                    id="mean_length", name="mean length", data=result.data, place="embedding",
+                    figure=result.mean, headline=90, role="signature",
+                ),
+            ),
+            facts=(NamedFact(id="reach", name="reach", value="short"),),
+            sets=(
+                NamedSet(
+                    id="longest", name="longest images", data=result.data,
+                    members=tuple(str(one.sample_id) for one in result.longest),
+                ),
+            ),
+        )  # fmt: skip

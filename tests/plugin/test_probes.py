@@ -1,0 +1,155 @@
+"""A stranger's probe is in every format, in compare, in a gate and on the screens, untouched."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.conftest import Typed
+from tests.plugin.test_sources_and_loaders import SMALL
+from tests.tui.conftest import until
+from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.screens.results import ResultsScreen
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def runs(stranger: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with two runs that the stranger's probe was asked of."""
+    root = tmp_path_factory.mktemp("runs")
+    for name, data, longest in (("a", "bands:36", "2"), ("b", "bands:45", "4")):
+        done = subprocess.run(
+            [sys.executable, "-m", "tuiprobe", "--headless", "--model", "toy:8", "--data", data,
+             "--probe", f"lengths.longest={longest}", "--output", name, *SMALL],
+            cwd=root, env={"PYTHONPATH": str(stranger), "PATH": ""}, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "length " in done.stdout
+    return root
+
+
+def part(runs: Path, name: str) -> dict:
+    report = json.loads((runs / name / "results.json").read_text())
+    return next(one for one in report["parts"] if one["probe"] == "lengths")
+
+
+def test_its_options_are_typed_and_refused_by_name(
+    runs: Path, stranger: Path, typed: Typed
+) -> None:
+    assert [len(part(runs, name)["result"]["longest"]) for name in "ab"] == [2, 4]
+    start = ("--headless", "--model", "toy:8", "--data", "bands:6", *SMALL)
+    for text, message in (
+        ("lengths.longest=0", "greater than or equal to 1"),
+        ("lengths.longst=3", "did you mean longest?"),
+        ("length.longest=3", "did you mean lengths?"),
+        ("lengths", "write ID.KEY=VALUE"),
+    ):
+        done = typed(stranger, *start, "--probe", text)
+        assert done.returncode == 2
+        assert message in done.stderr
+
+
+def test_every_format_shows_it_where_the_package_is_not_installed(
+    runs: Path, typed: Typed, tmp_path: Path
+) -> None:
+    run = str(runs / "a")
+    for one in ("html", "md", "csv", "tex", "svg", "json"):
+        done = typed(None, "report", run, "--format", one, "--to", "out")
+        assert done.returncode == 0, done.stderr
+    out = tmp_path / "out"
+    assert "Longer than most \\<b\\>say\\</b\\> little." in (out / "report.md").read_text()
+    html = (out / "report.html").read_text()
+    assert "Longer than most &lt;b&gt;say&lt;/b&gt; little." in html
+    assert "mean length" in (out / "report.tex").read_text()
+    assert (out / "figures" / "lengths.svg").exists()
+    rows = list(csv.DictReader(io.StringIO((out / "tables" / "longest.csv").read_text())))
+    assert [row["image"] for row in rows] == [
+        one["path"] for one in part(runs, "a")["result"]["longest"]
+    ]
+    named = list(csv.DictReader(io.StringIO((out / "tables" / "figures.csv").read_text())))
+    (figure,) = [row for row in named if row["figure"] == "mean_length"]
+    assert float(figure["value"]) == part(runs, "a")["result"]["mean"]["value"]
+
+
+def test_runs_are_compared_and_gated_by_it(runs: Path, typed: Typed) -> None:
+    told = typed(None, "compare", str(runs / "a"), str(runs / "b"))
+    assert told.returncode == 0, told.stderr
+    assert "| mean length | `mean_length` |" in told.stdout
+    assert "longest images on `bands`" in told.stdout
+    for gate, code in (
+        ("mean_length > 100", 0), ("mean_length < 100", 1), ("reach differs", 0),
+        ("longest differ", 1),
+    ):  # fmt: skip
+        done = typed(None, "compare", str(runs / "a"), str(runs / "b"), "--fail-if", gate)
+        assert done.returncode == code, (gate, done.stderr)
+
+
+def test_answering_again_without_the_package_leaves_the_part_out(
+    runs: Path, stranger: Path, typed: Typed, tmp_path: Path
+) -> None:
+    shutil.copytree(runs / "a", tmp_path / "copy")
+    assert typed(None, "reprobe", "copy").returncode == 0
+    report = json.loads((tmp_path / "copy" / "results.json").read_text())
+    assert "lengths" not in [one["probe"] for one in report["parts"]]
+    assert typed(stranger, "reprobe", "copy").returncode == 0
+    assert part(tmp_path, "copy") == part(runs, "a")
+
+
+@pytest.mark.asyncio
+async def test_the_screens_show_it(runs: Path) -> None:
+    app = TuiprobeApp(open_run=runs / "a")
+    async with app.run_test(size=(110, 40)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
+        screen = app.screen
+        assert isinstance(screen, ResultsScreen)
+        seen = []
+        for _ in range(12):
+            shown, tabs = screen.tab, screen._tabs
+            assert shown is not None
+            assert tabs is not None
+            seen.append(tabs.active)
+            if tabs.active == "lengths":
+                text = " ".join(str(one.render()) for one in shown.query("Static"))
+                assert "Representations are" in text
+                assert "<b>say</b>" in text
+            await pilot.press("tab")
+            await pilot.pause()
+        assert "lengths" in seen
+        assert {"outliers", "ablation", "population", "preflight"} <= set(seen)
+
+
+def test_no_tab_of_a_stranger_loads_torch(runs: Path, typed: Typed) -> None:
+    """In a process of its own, for this one has loaded torch for other tests."""
+    code = f"""
+import asyncio, sys
+from tuiprobe.tui.app import TuiprobeApp
+
+async def show():
+    app = TuiprobeApp(open_run={str(runs / "a")!r})
+    async with app.run_test(size=(110, 40)) as pilot:
+        for _ in range(400):
+            await pilot.pause(0.02)
+            if getattr(app.screen, "_tabs", None) is not None:
+                break
+        names = set()
+        for _ in range(12):
+            names.add(app.screen._tabs.active)
+            await pilot.press("tab")
+            await pilot.pause(0.05)
+        print(sorted(names), "torch" in sys.modules, "stranger" in sys.modules)
+
+asyncio.run(show())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "'lengths'" in done.stdout
+    assert done.stdout.strip().endswith("False False")
