@@ -1,7 +1,7 @@
-"""Runs every benchmark and renders ``benchmarks/RESULTS.md``; figures go to ``.benchmarks/``.
+"""Runs every benchmark and renders `benchmarks/RESULTS.md`; figures go to `.benchmarks/`.
 
-A subject is a file of this folder with a ``TITLE``, ``run(quick) -> figures`` (what JSON can hold)
-and ``table(figures) -> Markdown``, and ends with ``command(__doc__, run, table)``. Each runs in a
+A subject is a file of this folder with a `TITLE`, `run(quick) -> figures` (what JSON can hold)
+and `table(figures) -> Markdown`, and ends with `command(__doc__, run, table)`. Each runs in a
 process of its own, so that one that fails takes no other along.
 """
 

@@ -42,7 +42,7 @@ def reads(x: torch.Tensor) -> dict[str, Work]:
 
 
 def fastest_read(seconds: Mapping[str, float]) -> float:
-    """Seconds of the fastest of :func:`reads`."""
+    """Seconds of the fastest of `reads`."""
     return min(s for name, s in seconds.items() if name.startswith("read "))
 
 

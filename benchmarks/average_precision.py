@@ -1,6 +1,6 @@
 """Average precision of 1,024 directions for 1,197 concepts against sorting the scores in torch.
 
-Run with ``python -m benchmarks.average_precision``. torch.argsort gets the contiguous [D, N] copy
+Run with `python -m benchmarks.average_precision`. torch.argsort gets the contiguous [D, N] copy
 of the scores for free; ours starts from [N, D] and its conversion counts.
 """
 

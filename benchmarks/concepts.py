@@ -1,6 +1,6 @@
 """The concept probe at the full size of Broden, controls included, on synthetic data.
 
-Run with ``python -m benchmarks.concepts``. 63,305 images, 1,197 concepts in six categories, 1,024
+Run with `python -m benchmarks.concepts`. 63,305 images, 1,197 concepts in six categories, 1,024
 directions of every family and 20 draws of random ones, on both splits. It takes about 4 GB.
 """
 

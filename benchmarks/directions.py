@@ -1,6 +1,6 @@
 """The directions probe at full size: 50,000 images, 1,024 channels, 1,000 classes, all curves.
 
-Run with ``python -m benchmarks.directions``. Both matrices (W and W minus its mean row), six orders
+Run with `python -m benchmarks.directions`. Both matrices (W and W minus its mean row), six orders
 with 20 seeds of each random control, and the ablation of four persistent channels with its own.
 """
 

@@ -1,6 +1,6 @@
 """The embedded default run as a user starts it, and the same command again once it has finished.
 
-Run with ``python -m benchmarks.end_to_end``. Processes of their own, wall-clock time and images
+Run with `python -m benchmarks.end_to_end`. Processes of their own, wall-clock time and images
 a second; the second run of the same command finds every shard and only merges and reports.
 """
 

@@ -1,6 +1,6 @@
 """What measuring costs: the extraction loop with taps on every block against the same loop without.
 
-Run with ``python -m benchmarks.extraction``. Both loops encode the same batch in memory; decoding
+Run with `python -m benchmarks.extraction`. Both loops encode the same batch in memory; decoding
 is left out, so the overhead shown is the largest a run can have. Pairs are interleaved and their
 order alternates; the median of the pairwise ratios is given with a bootstrap interval.
 """

@@ -1,4 +1,4 @@
-"""Statistics on a GPU against a device-to-device copy and a forward pass; run by ``gpu_check.sh``.
+"""Statistics on a GPU against a device-to-device copy and a forward pass; run by `gpu_check.sh`.
 
 Buffers rotate, so that no cache serves the reads. The copy counts bytes read and written, ours
 bytes read. The forward pass is that of a ViT-B/16 with random weights at batch 256 in bfloat16.

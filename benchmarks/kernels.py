@@ -1,6 +1,6 @@
 """The native statistics against a plain read of the same memory and against their peers.
 
-Run with ``python -m benchmarks.kernels``. Everything is timed in turn within one run; figures are
+Run with `python -m benchmarks.kernels`. Everything is timed in turn within one run; figures are
 ratios of medians. The read is the fastest of three loops of the core's own, on the same threads.
 All of it is repeated on fresh memory, since the bandwidth itself may differ from one place in
 memory to another: the median of the repetitions is judged, and their range stands beside it.

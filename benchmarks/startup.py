@@ -1,6 +1,6 @@
 """How long a command takes before it does anything: version, help, imports.
 
-Run with ``python -m benchmarks.startup``. Each command is a process of its own; the best of
+Run with `python -m benchmarks.startup`. Each command is a process of its own; the best of
 several runs counts, because whatever disturbs one can only add to it.
 """
 

@@ -1,6 +1,6 @@
 """What the screens cost: first paint, keys during extraction, idling, memory, leaving, filtering.
 
-Run with ``python -m benchmarks.tui``. The program runs in a pseudo-terminal, as it does for a user;
+Run with `python -m benchmarks.tui`. The program runs in a pseudo-terminal, as it does for a user;
 a key's latency is the time until it draws. Load: an engine that measures the miniature.
 """
 

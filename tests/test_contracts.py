@@ -12,7 +12,7 @@ HEAVY = {"torch", "textual", "open_clip", "timm", "scipy", "matplotlib", "pydant
 
 
 def imported(code: str) -> set[str]:
-    """Returns the top-level packages a fresh interpreter holds after running ``code``."""
+    """Returns the top-level packages a fresh interpreter holds after running `code`."""
     show = "import json, sys; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{show}"], capture_output=True, text=True, check=True

@@ -15,14 +15,14 @@ def probe(model: str, data: str, *, output: str | None = None, **options: Any) -
     """Probes an encoder: the engine behind the command line, from Python.
 
     Args:
-        model: Encoder, for example ``open_clip:RN50-quickgelu/openai``.
-        data: Data source, for example ``imagefolder:/data/val`` or ``miniature``.
-        output: The run directory; None names it by content under ``runs/``.
-        options: Further fields of :class:`tuiprobe.spec.RunSpec`, such as ``checkpoint``,
-            ``layers`` or ``sample``.
+        model: Encoder, for example `open_clip:RN50-quickgelu/openai`.
+        data: Data source, for example `imagefolder:/data/val` or `miniature`.
+        output: The run directory; None names it by content under `runs/`.
+        options: Further fields of `tuiprobe.spec.RunSpec`, such as `checkpoint`,
+            `layers` or `sample`.
 
     Returns:
-        The report, also written to ``results.json`` in the run directory.
+        The report, also written to `results.json` in the run directory.
 
     Raises:
         TuiprobeError: Of the kind that names the exit code on the command line.

@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Runs ``tuiprobe`` and exits with its exit code."""
+    """Runs `tuiprobe` and exits with its exit code."""
     if sys.platform == "win32":
         sys.exit("tuiprobe runs on Linux and macOS; on Windows use it inside WSL")
     if sys.argv[1:] == ["--version"]:

@@ -2,7 +2,7 @@
 
 Content and checksum appear together or not at all. A JSON object holds the checksum as its last
 member; a file of lines ends with a line that is such an object. It is the SHA-256 of the file
-without the 64 digits. Arrays have theirs in :func:`tuiprobe.run.directory.write_arrays`.
+without the 64 digits. Arrays have theirs in `tuiprobe.run.directory.write_arrays`.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def write_json(entry: Entry, value: Mapping[str, Any]) -> None:
 def read_json(entry: Entry, like: Entry | None = None) -> tuple[Any, bool]:
     """Returns a JSON value without its checksum, and whether it had one.
 
-    Arguments and errors as :func:`read_checked`; also refuses what is no strict JSON.
+    Arguments and errors as `read_checked`; also refuses what is no strict JSON.
     """
     content, sealed = read_checked(entry, like)
     try:

@@ -16,9 +16,9 @@ class Event:
     """One thing that happened.
 
     Attributes:
-        kind: ``stage`` a part of the run began; ``progress`` images went through (never written
-            to disk); ``shard`` a shard was published; ``warning`` a reader should know;
-            ``skipped`` an image was left out; ``interrupted``, ``failed``, ``done`` the end.
+        kind: `stage` a part of the run began; `progress` images went through (never written
+            to disk); `shard` a shard was published; `warning` a reader should know;
+            `skipped` an image was left out; `interrupted`, `failed`, `done` the end.
         message: One sentence for a person. May quote file names: data, never markup.
         data: Figures and names behind the sentence.
         time: Seconds since the epoch.

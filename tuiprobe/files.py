@@ -43,14 +43,14 @@ def open_regular(path: str | Path, limit: int | None = None) -> IO[bytes]:
         limit: Largest size in bytes.
 
     Raises:
-        OSError: As :func:`open` raises it.
+        OSError: As `open` raises it.
         DamagedFileError: If it is a pipe, a device, a socket or a directory, or too large.
     """
     return _checked(os.open(path, _READ), path, limit)
 
 
 def read_regular(path: str | Path, limit: int = MAX_TEXT_BYTES) -> bytes:
-    """Returns the content of a regular file; arguments and errors as :func:`open_regular`."""
+    """Returns the content of a regular file; arguments and errors as `open_regular`."""
     with open_regular(path, limit) as file:
         return read_at_most(file, path, limit)
 
@@ -141,12 +141,12 @@ def writing(path: object) -> Iterator[None]:
 class Entry:
     """A file below a directory, reached without following a link below that directory.
 
-    Every folder on the way is opened relative to the one above it with ``O_NOFOLLOW``, so what is
+    Every folder on the way is opened relative to the one above it with `O_NOFOLLOW`, so what is
     read or written lies in the directory whatever somebody else put there.
 
     Attributes:
         root: The directory; may itself be reached through links.
-        name: Path of the file below it, with ``/`` between parts.
+        name: Path of the file below it, with `/` between parts.
     """
 
     root: Path
@@ -196,7 +196,7 @@ class Entry:
             return _checked(descriptor, self.path, limit)
 
     def read_bytes(self, limit: int = MAX_TEXT_BYTES) -> bytes:
-        """Returns its content; errors as :meth:`open`."""
+        """Returns its content; errors as `open`."""
         with self.open(limit) as file, reading(self.path):
             return read_at_most(file, self.path, limit)
 
@@ -217,7 +217,7 @@ class Entry:
             raise DamagedFileError(f"{self.path} is damaged: {error}") from error
 
     def write_bytes(self, content: bytes) -> None:
-        """Publishes ``content`` whole or not at all; afterwards it survives a loss of power.
+        """Publishes `content` whole or not at all; afterwards it survives a loss of power.
 
         Raises:
             RunError: If the operating system refuses, or a folder on the way is a link.
@@ -225,7 +225,7 @@ class Entry:
         self._publish(content, durable=True)
 
     def write_text(self, text: str) -> None:
-        """Publishes UTF-8 text; lone surrogates of undecodable file names become ``?``."""
+        """Publishes UTF-8 text; lone surrogates of undecodable file names become `?`."""
         self.write_bytes(text.encode("utf-8", "replace"))
 
     def write_json(self, value: Any) -> None:
@@ -247,12 +247,12 @@ class Entry:
                 os.close(descriptor)
 
     def descriptor(self, flags: int) -> int:
-        """Opens it with ``os.open``'s flags for a caller that keeps the descriptor.
+        """Opens it with `os.open`'s flags for a caller that keeps the descriptor.
 
-        Folders on the way are made where ``flags`` create the file.
+        Folders on the way are made where `flags` create the file.
 
         Raises:
-            OSError: As :func:`os.open` raises it; ``ELOOP`` for a link.
+            OSError: As `os.open` raises it; `ELOOP` for a link.
             DamagedFileError: If it is no regular file, or has a second name elsewhere.
         """
         with self._folder(make=bool(flags & os.O_CREAT)) as folder:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def signatures_file() -> Path:
-    """Returns the file of signatures that ``tuiprobe atlas add`` filed."""
+    """Returns the file of signatures that `tuiprobe atlas add` filed."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("tuiprobe")) / "signatures.jsonl"

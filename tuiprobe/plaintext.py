@@ -12,7 +12,7 @@ _INVISIBLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def plain(text: str) -> str:
-    r"""Returns ``text`` with every control, format and bidi character written as an escape.
+    r"""Returns `text` with every control, format and bidi character written as an escape.
 
     >>> plain("a\x1b[31mb\u202ec")
     'a\\x1b[31mb\\u202ec'
@@ -25,7 +25,7 @@ def plain(text: str) -> str:
 
 
 def encodable(text: str) -> str:
-    r"""Returns ``text`` with each undecodable byte of a file name written as an escape.
+    r"""Returns `text` with each undecodable byte of a file name written as an escape.
 
     >>> encodable("caf\udce9")
     'caf\\udce9'
@@ -34,7 +34,7 @@ def encodable(text: str) -> str:
 
 
 def json_text(value: Any) -> str:
-    r"""Returns a value as strict JSON; control and bidi characters stand as ``\u`` escapes.
+    r"""Returns a value as strict JSON; control and bidi characters stand as `\u` escapes.
 
     >>> print(json_text({"Löwe": "a\u202eb\x85"}))
     {

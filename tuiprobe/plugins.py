@@ -50,10 +50,10 @@ class Registry(Generic[Part]):
     """All parts of one kind by name.
 
     Args:
-        group: Entry point group of other packages, such as ``tuiprobe.datasets``.
+        group: Entry point group of other packages, such as `tuiprobe.datasets`.
         what: What a part is called in messages.
         kind: Class of the parts.
-        builtin: Import string ``module:ATTRIBUTE`` of each built-in part, by name.
+        builtin: Import string `module:ATTRIBUTE` of each built-in part, by name.
     """
 
     def __init__(self, group: str, what: str, kind: type[Part], builtin: Mapping[str, str]) -> None:

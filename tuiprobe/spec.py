@@ -54,7 +54,7 @@ MACHINE = "How it runs"
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """What to probe, on what, and how finely; :func:`make_spec` checks the values."""
+    """What to probe, on what, and how finely; `make_spec` checks the values."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
@@ -336,7 +336,7 @@ def make_spec(model: str, data: str | None, options: Mapping[str, Any]) -> RunSp
     Args:
         model: Encoder.
         data: Data source; None takes the miniature.
-        options: Further fields of :class:`RunSpec`. None is as good as left out: the run takes
+        options: Further fields of `RunSpec`. None is as good as left out: the run takes
             what is usual. `sample` and `concept_sample` take 0 for all.
 
     Raises:

@@ -1,4 +1,4 @@
-"""``reprobe RUN --ablate`` against plain algebra, its cache, its memory and bad input."""
+"""`reprobe RUN --ablate` against plain algebra, its cache, its memory and bad input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``tuiprobe models`` lists."""
+"""What `tuiprobe models` lists."""
 
 from itertools import islice
 

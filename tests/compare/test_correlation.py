@@ -1,4 +1,4 @@
-"""``runs --correlate``: which runs count, in which strata, and what is said where none does."""
+"""`runs --correlate`: which runs count, in which strata, and what is said where none does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--suite`` on the command line, and one whole run of a full-size encoder over all six sets."""
+"""`--suite` on the command line, and one whole run of a full-size encoder over all six sets."""
 
 from __future__ import annotations
 

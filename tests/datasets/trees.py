@@ -46,7 +46,7 @@ def write_folders(root: Path, folders: list[str], extension: str, seed: int = 0)
 
 
 def write_objectnet(root: Path, images: int = 4) -> None:
-    """Writes ``images/`` with framed PNGs, and ``mappings/``; one class is not ImageNet's."""
+    """Writes `images/` with framed PNGs, and `mappings/`; one class is not ImageNet's."""
     names = {folder: name for folder, (name, _) in OBJECTNET.items()}
     names["air_freshener"] = "Air freshener"
     for number, folder in enumerate(sorted(names)):

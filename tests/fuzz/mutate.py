@@ -1,6 +1,6 @@
 """Seeded mutations of bytes and of JSON trees: the same seed gives the same input everywhere.
 
-A reader is attacked by taking a valid file, ``mutated(content, draws)``, and asking that nothing
+A reader is attacked by taking a valid file, `mutated(content, draws)`, and asking that nothing
 but the package's own errors comes out.
 """
 
@@ -24,7 +24,7 @@ VALUES: tuple[Any, ...] = (
 
 
 def bit_flip(content: bytes, draws: random.Random) -> bytes:
-    """Returns ``content`` with one to eight bits turned."""
+    """Returns `content` with one to eight bits turned."""
     altered = bytearray(content)
     for _ in range(draws.choice((1, 1, 1, 2, 8))):
         altered[draws.randrange(len(altered))] ^= 1 << draws.randrange(8)
@@ -32,18 +32,18 @@ def bit_flip(content: bytes, draws: random.Random) -> bytes:
 
 
 def truncate(content: bytes, draws: random.Random) -> bytes:
-    """Returns the beginning of ``content``."""
+    """Returns the beginning of `content`."""
     return content[: draws.randrange(len(content))]
 
 
 def delete(content: bytes, draws: random.Random) -> bytes:
-    """Returns ``content`` without a piece."""
+    """Returns `content` without a piece."""
     start, length = _piece(content, draws)
     return content[:start] + content[start + length :]
 
 
 def duplicate(content: bytes, draws: random.Random) -> bytes:
-    """Returns ``content`` with a piece repeated somewhere."""
+    """Returns `content` with a piece repeated somewhere."""
     start, length = _piece(content, draws)
     place = draws.randrange(len(content) + 1)
     times = draws.choice((1, 1, 2, 50))
@@ -51,14 +51,14 @@ def duplicate(content: bytes, draws: random.Random) -> bytes:
 
 
 def overwrite(content: bytes, draws: random.Random) -> bytes:
-    """Returns ``content`` with a piece replaced by one from elsewhere in it."""
+    """Returns `content` with a piece replaced by one from elsewhere in it."""
     start, length = _piece(content, draws)
     place = draws.randrange(len(content))
     return content[:place] + content[start : start + length] + content[place + length :]
 
 
 def noise(content: bytes, draws: random.Random) -> bytes:
-    """Returns ``content`` with a piece replaced by random, equal or extreme bytes."""
+    """Returns `content` with a piece replaced by random, equal or extreme bytes."""
     start, length = _piece(content, draws)
     byte = draws.choice((None, 0, 255))
     piece = draws.randbytes(length) if byte is None else bytes([byte]) * length
@@ -66,7 +66,7 @@ def noise(content: bytes, draws: random.Random) -> bytes:
 
 
 def integer(content: bytes, draws: random.Random) -> bytes:
-    """Returns ``content`` with a binary integer replaced by one that matters, of either order."""
+    """Returns `content` with a binary integer replaced by one that matters, of either order."""
     code, width = draws.choice((("B", 1), ("H", 2), ("I", 4), ("Q", 8)))
     value = draws.choice(INTEGERS) % 2 ** (8 * width)
     place = draws.randrange(len(content))
@@ -75,7 +75,7 @@ def integer(content: bytes, draws: random.Random) -> bytes:
 
 
 def digits(content: bytes, draws: random.Random) -> bytes:
-    """Returns ``content`` with a decimal number replaced by one that matters."""
+    """Returns `content` with a decimal number replaced by one that matters."""
     starts = [i for i, byte in enumerate(content[:100_000]) if 48 <= byte <= 57]
     if not starts:
         return integer(content, draws)
@@ -92,7 +92,7 @@ BYTES: tuple[Callable[[bytes, random.Random], bytes], ...] = (
 
 
 def mutated(content: bytes, draws: random.Random) -> bytes:
-    """Returns ``content`` after one to four mutations of its bytes."""
+    """Returns `content` after one to four mutations of its bytes."""
     for _ in range(draws.choice((1, 1, 1, 2, 4))):
         content = draws.choice(BYTES)(content, draws) if content else draws.randbytes(16)
     return content

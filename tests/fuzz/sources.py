@@ -1,6 +1,6 @@
 """Attacks every source of images, and lists beside them, within bounded memory.
 
-``python -m tests.fuzz.sources SECONDS SEED FOLDER`` damages one file (or the spec) a case and opens
+`python -m tests.fuzz.sources SECONDS SEED FOLDER` damages one file (or the spec) a case and opens
 the source as a user would: it opens, or ends in one of our errors, in time and memory. The first
 find ends it with 1.
 """

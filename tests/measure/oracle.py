@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass
 class Figures:
-    """What :func:`figures_of` finds; names as in the report."""
+    """What `figures_of` finds; names as in the report."""
 
     kurtosis: float
     centred_kurtosis: float
@@ -25,7 +25,7 @@ def figures_of(images: list[np.ndarray]) -> Figures:
     """Returns the figures of a tap.
 
     Args:
-        images: float64 ``[positions, C]`` per image.
+        images: float64 `[positions, C]` per image.
     """
     share = np.array([np.mean([shares(row) for row in image], axis=0) for image in images])
     n, channels = share.shape

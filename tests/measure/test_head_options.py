@@ -1,4 +1,4 @@
-"""``--head``, ``--classes``, ``--templates``: what they choose, and what comes of it in a run."""
+"""`--head`, `--classes`, `--templates`: what they choose, and what comes of it in a run."""
 
 from __future__ import annotations
 

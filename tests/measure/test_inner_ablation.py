@@ -1,4 +1,4 @@
-"""``--ablate TAP:CHANNELS`` of a headless run: another key, and a title that says so."""
+"""`--ablate TAP:CHANNELS` of a headless run: another key, and a title that says so."""
 
 from __future__ import annotations
 

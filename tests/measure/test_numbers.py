@@ -59,7 +59,7 @@ def report(checkpoint: Path, photographs: Path, tmp_path_factory: pytest.TempPat
 
 @pytest.fixture(scope="module")
 def activations(clip: torch.nn.Module, photographs: Path) -> dict[str, list[np.ndarray]]:
-    """Returns float64 ``[positions, C]`` of every image in byte order of its path, by tap."""
+    """Returns float64 `[positions, C]` of every image in byte order of its path, by tap."""
     import open_clip
     from open_clip.transform import PreprocessCfg, image_transform_v2
     from PIL import Image

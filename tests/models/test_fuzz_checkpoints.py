@@ -1,6 +1,6 @@
 """Mutated checkpoints, heads and lists: nothing but the package's own errors comes out, in bounds.
 
-``python -m tests.models.test_fuzz_checkpoints SECONDS SEED`` goes on for longer, and keeps finds.
+`python -m tests.models.test_fuzz_checkpoints SECONDS SEED` goes on for longer, and keeps finds.
 """
 
 import io

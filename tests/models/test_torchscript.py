@@ -104,7 +104,7 @@ def test_code_in_the_pickle_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_module_class_cannot_be_called_into(tmp_path: Path) -> None:
-    """``__torch__`` names give a placeholder, whatever follows them."""
+    """`__torch__` names give a placeholder, whatever follows them."""
     save({"w": torch.zeros(3)}, tmp_path / "w.pt")
     code = io.BytesIO()
     code.write(b"\x80\x02c__torch__.os\nsystem\nX\x04\x00\x00\x00echo\x85R.")

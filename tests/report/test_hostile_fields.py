@@ -93,7 +93,7 @@ Planted = tuple[Any, set[str]]
 
 
 def planted(value: Any, text: str) -> Planted:
-    """Returns a result or report with ``text`` in every field that takes any, and their names."""
+    """Returns a result or report with `text` in every field that takes any, and their names."""
     places: set[str] = set()
 
     def plant(value: Any) -> Any:
@@ -121,7 +121,7 @@ def planted(value: Any, text: str) -> Planted:
 
 
 def in_results(text: str) -> Report:
-    """Returns the report as the probes tell it of results that hold ``text``."""
+    """Returns the report as the probes tell it of results that hold `text`."""
     whole = full_report()
     results = {id: planted(one, text)[0] for id in PROBES if (one := _result(whole, id))}
     about = whole.model_copy(update={"model": planted(whole.model, text)[0]})
@@ -140,7 +140,7 @@ def _result(found: Report, id: str) -> ProbeResult | None:
 
 
 def in_report(text: str) -> Report:
-    """Returns the report with ``text`` in every field of its own: sections, figures, sets."""
+    """Returns the report with `text` in every field of its own: sections, figures, sets."""
     found, _ = planted(full_report(), text)
     return Report.parse(found.to_json().encode(), "planted")
 

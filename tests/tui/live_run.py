@@ -14,7 +14,7 @@ LAYERS = ("layer1", "layer2", "layer3", "layer4", "embedding")
 
 
 def shares_of(loud: int, part: float, channels: int = CHANNELS) -> np.ndarray:
-    """Returns shares where one channel carries ``part`` and the others fall off evenly."""
+    """Returns shares where one channel carries `part` and the others fall off evenly."""
     rest = np.linspace(2.0, 0.1, channels)
     rest[loud] = 0.0
     shares = (1 - part) * rest / rest.sum()

@@ -1,4 +1,4 @@
-"""Writes the pictures of docs/tui.md: ``python -m tests.tui.screenshots``.
+"""Writes the pictures of docs/tui.md: `python -m tests.tui.screenshots`.
 
 Models, setup, and a real run of the embedded default as it goes on and when it is done.
 """

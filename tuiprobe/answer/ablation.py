@@ -1,4 +1,4 @@
-"""``tuiprobe reprobe RUN --ablate``: accuracies without named channels and directions.
+"""`tuiprobe reprobe RUN --ablate`: accuracies without named channels and directions.
 
 Reads the run's stored representations in blocks and keeps every answer in the run directory, under
 a name made from the question and from the files it was answered from.
@@ -50,7 +50,7 @@ class Question:
         channels: Numbers of channels of the final representation.
         directions: Numbers of right singular vectors of the head, by singular value, from 0.
         centred: Whether those are of W minus its mean row.
-        replaced_by: ``zero``, or ``mean`` over the images of a set.
+        replaced_by: `zero`, or `mean` over the images of a set.
     """
 
     channels: tuple[int, ...]
@@ -60,7 +60,7 @@ class Question:
 
 
 def parse_question(texts: Sequence[str], *, centred: bool = False, mean: bool = False) -> Question:
-    """Reads ``channel:17,direction:3``; several texts add up.
+    """Reads `channel:17,direction:3`; several texts add up.
 
     Raises:
         UsageError: If a part is neither.

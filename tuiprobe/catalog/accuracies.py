@@ -1,4 +1,4 @@
-"""Published top-1 accuracies on ImageNet and its shifts, from the tables in ``accuracy/``."""
+"""Published top-1 accuracies on ImageNet and its shifts, from the tables in `accuracy/`."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Row:
     """Accuracies of one model, as fractions; None where its table has no figure.
 
     Attributes:
-        table: ``open_clip``, ``timm`` or ``testbed``.
+        table: `open_clip`, `timm` or `testbed`.
         model: Architecture, for timm with the tag.
         tag: open_clip's pretrained tag; empty otherwise.
         spec: What loads the model; empty for the testbed's, which are of many libraries.
         size: Side of the input in pixels, where the table has it.
         parameters: In millions, where the table has it.
-        training: The testbed's kind of training; ``imagenet-1k`` or ``other`` for timm;
-            ``zero-shot`` for open_clip.
+        training: The testbed's kind of training; `imagenet-1k` or `other` for timm;
+            `zero-shot` for open_clip.
         baselines: Names of the baselines whose fit uses the row.
         imagenet: Accuracy on ImageNet's validation set.
         shifts: Accuracy by shift.

@@ -48,7 +48,7 @@ def entries(
 
     Args:
         words: Parts of model, tag or spec, whatever their case.
-        table: ``open_clip``, ``timm`` or ``testbed``; None for all.
+        table: `open_clip`, `timm` or `testbed`; None for all.
         baselines: Baselines to compute effective robustness by.
         target: Shifts to average over; None for all that a baseline has.
 

@@ -1,6 +1,6 @@
 """Effective robustness: accuracy under shift beyond what ImageNet accuracy lets expect.
 
-``ER = shift - beta(x)`` with ``beta(x) = sigmoid(a logit(x) + b)`` and x the accuracy on all of
+`ER = shift - beta(x)` with `beta(x) = sigmoid(a logit(x) + b)` and x the accuracy on all of
 ImageNet's validation set, fitted by least squares in logit space on models trained on ImageNet
 (Taori et al. 2020). Two intervals of 95 %:
 
@@ -136,7 +136,7 @@ def logit(p: float) -> float:
 
 
 def sigmoid(x: float) -> float:
-    """Returns the inverse of ``logit``, without overflow.
+    """Returns the inverse of `logit`, without overflow.
 
     >>> sigmoid(-1000.0)
     0.0
@@ -172,7 +172,7 @@ def default_target(baseline: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def bundled(baseline: str, target: tuple[str, ...] | None = None) -> Line:
-    """Returns a bundled baseline, fitted to the mean of ``target`` (default: all it has).
+    """Returns a bundled baseline, fitted to the mean of `target` (default: all it has).
 
     >>> line = bundled("standard")
     >>> f"{line.n} {line.a:.4f} {line.b:.4f} {line.r2:.3f}"
@@ -194,7 +194,7 @@ def fit(baseline: str, models: Sequence[Row], target: tuple[str, ...]) -> Line:
     """Fits a line by ordinary least squares in logit space.
 
     Raises:
-        ValueError: If fewer than ``FEWEST`` models have usable accuracies, or all the same x.
+        ValueError: If fewer than `FEWEST` models have usable accuracies, or all the same x.
     """
     points: list[tuple[float, float, str]] = []
     left_out = 0

@@ -1,7 +1,7 @@
 """Class names for the labels of a data set: what folder names mean in ImageNet and its kin.
 
-``imagenet.tsv`` and ``imagenet_templates.txt`` are generated from timm and open_clip
-(``python -m tuiprobe.models.names``), and a test compares them with those installed.
+`imagenet.tsv` and `imagenet_templates.txt` are generated from timm and open_clip
+(`python -m tuiprobe.models.names`), and a test compares them with those installed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def imagenet_names() -> tuple[str, ...]:
 
 
 def imagenet_templates() -> tuple[str, ...]:
-    """Returns the 80 prompt templates that OpenAI used for ImageNet, with ``{}`` for the name."""
+    """Returns the 80 prompt templates that OpenAI used for ImageNet, with `{}` for the name."""
     return tuple(TEMPLATES_FILE.read_text("utf-8").splitlines())
 
 

@@ -1,4 +1,4 @@
-"""What ``tuiprobe models`` lists: presets first, then every published model of the libraries."""
+"""What `tuiprobe models` lists: presets first, then every published model of the libraries."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Listed:
         name: What to type: a preset or a spec.
         spec: The explicit spec.
         preset: The preset, with what the catalog knows of it; None for the libraries' models.
-        cached: ``yes``, ``no``, or ``none`` where no public weights exist.
+        cached: `yes`, `no`, or `none` where no public weights exist.
         parameters: In millions; None where it is not known without loading the library.
         imagenet: Published accuracy on ImageNet; None where there is none.
-        robustness: Published effective robustness by the ``standard`` baseline.
+        robustness: Published effective robustness by the `standard` baseline.
         extrapolated: Whether that baseline has no model at this accuracy.
     """
 

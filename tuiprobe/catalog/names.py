@@ -1,8 +1,8 @@
 """Every model that open_clip and timm publish weights of, without importing either.
 
-``names.tsv`` is generated from the libraries (``python -m tuiprobe.models.names``) and a test
+`names.tsv` is generated from the libraries (`python -m tuiprobe.models.names`) and a test
 compares it with those installed. Where others are installed, a list of these versions is kept in
-the user's cache (``python -m tuiprobe.models.names --cache``) and takes its place.
+the user's cache (`python -m tuiprobe.models.names --cache`) and takes its place.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Published:
     """One model with published weights.
 
     Attributes:
-        loader: ``open_clip`` or ``timm``.
+        loader: `open_clip` or `timm`.
         architecture: Without the tag.
         tag: Of the weights; may be empty for timm.
         quickgelu: Whether the weights were trained with QuickGELU.

@@ -16,11 +16,11 @@ def read_own_baseline(text: str, source: str, id_set: str, shifts: Sequence[str]
     r"""Reads one model a line from a CSV with a header.
 
     Args:
-        text: Content of the file. Columns: ``model``, the in-distribution set, any of the shifts,
-            and ``imagenet_on_r_classes`` and the like for accuracies on a shift's own classes.
+        text: Content of the file. Columns: `model`, the in-distribution set, any of the shifts,
+            and `imagenet_on_r_classes` and the like for accuracies on a shift's own classes.
             Accuracies are fractions; empty cells are unknown, other columns are left alone.
         source: What names the file in errors.
-        id_set: Column of the in-distribution accuracy, such as ``imagenet``.
+        id_set: Column of the in-distribution accuracy, such as `imagenet`.
         shifts: Columns of the shifts.
 
     Raises:

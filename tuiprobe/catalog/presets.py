@@ -1,4 +1,4 @@
-"""Presets: the models of the study by short names, read from ``presets.toml``."""
+"""Presets: the models of the study by short names, read from `presets.toml`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ class Preset:
 
     Attributes:
         name: What the user types.
-        backbone: As in the paper, ``RN50`` or ``ViT-B/32``.
+        backbone: As in the paper, `RN50` or `ViT-B/32`.
         pretraining: Data set of the pretraining.
-        training: ``zero-shot``, ``captions``, ``finetuned`` or ``supervised``.
+        training: `zero-shot`, `captions`, `finetuned` or `supervised`.
         loader: Name of its loader, as `open_clip`.
         architecture: The library's name.
         tag: Of the published weights; None where no public checkpoint exists.
         width: Channels of the representation.
         parameters: Number of parameters of the vision tower.
-        activation: ``gelu``, ``quickgelu`` or ``relu``, that the weights were trained with.
-        normalization: Key of ``NORMALIZATIONS``.
+        activation: `gelu`, `quickgelu` or `relu`, that the weights were trained with.
+        normalization: Key of `NORMALIZATIONS`.
         size: Side of the input in pixels.
         interpolation: Of the resize.
         shipped: Whether the weights are part of the package.
@@ -82,7 +82,7 @@ def presets() -> dict[str, Preset]:
 
 
 def near_presets(name: str) -> list[str]:
-    """Returns up to three presets whose names resemble ``name``.
+    """Returns up to three presets whose names resemble `name`.
 
     >>> near_presets("vitb16openai")[0]
     'vitb16_openai'

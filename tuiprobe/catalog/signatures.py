@@ -32,9 +32,9 @@ class Signature:
     Attributes:
         model: As its run named it.
         architecture: The library's name.
-        weights: ``pretrained``, ``checkpoint`` or ``untrained``.
+        weights: `pretrained`, `checkpoint` or `untrained`.
         digest: SHA-256 of the weights.
-        representation: ``projected``, ``pooled`` or ``token``; compare within one kind only.
+        representation: `projected`, `pooled` or `token`; compare within one kind only.
         data: Where the images came from.
         n: Images measured.
         width: Channels.
@@ -43,7 +43,7 @@ class Signature:
         spec: What loads the model, which ties it to its row of published accuracies.
         robustness: Effective robustness as a fraction, with its precision interval.
         baseline: The baseline that it is measured by; empty without one.
-        robustness_from: ``run`` for accuracies that the run measured, ``published`` for those of
+        robustness_from: `run` for accuracies that the run measured, `published` for those of
             the shipped tables; empty without any.
     """
 
@@ -101,7 +101,7 @@ class Filed:
 
 
 def filed(path: Path) -> Filed:
-    """Reads a file that ``add`` wrote; a damaged line costs that line alone."""
+    """Reads a file that `add` wrote; a damaged line costs that line alone."""
     try:
         lines = _lines(path)
     except (OSError, DamagedFileError) as error:

@@ -1,4 +1,4 @@
-"""``tuiprobe atlas``: published accuracies and effective robustness; signatures of runs."""
+"""`tuiprobe atlas`: published accuracies and effective robustness; signatures of runs."""
 
 from __future__ import annotations
 

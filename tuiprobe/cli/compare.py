@@ -1,4 +1,4 @@
-"""``tuiprobe compare``: two or more runs side by side, with an exit code for gates."""
+"""`tuiprobe compare`: two or more runs side by side, with an exit code for gates."""
 
 from __future__ import annotations
 

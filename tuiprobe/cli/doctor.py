@@ -1,4 +1,4 @@
-"""``tuiprobe doctor``: is the installation sound, and is a model what its name says?"""
+"""`tuiprobe doctor`: is the installation sound, and is a model what its name says?"""
 
 from __future__ import annotations
 

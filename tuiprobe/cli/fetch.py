@@ -1,4 +1,4 @@
-"""``tuiprobe fetch``: cache and verify weights, configuration and tokenizer."""
+"""`tuiprobe fetch`: cache and verify weights, configuration and tokenizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tuiprobe grid``: many models on one suite, resumable, and the paper's tables at the end."""
+"""`tuiprobe grid`: many models on one suite, resumable, and the paper's tables at the end."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def _publish(output: Path, reports: dict[str, Report], gaps: list[Gap]) -> None:
 
 
 class _Record:
-    """Which directory holds the run of each model, and of which spec; kept in ``grid.json``."""
+    """Which directory holds the run of each model, and of which spec; kept in `grid.json`."""
 
     def __init__(self, output: Path) -> None:
         self._output = output

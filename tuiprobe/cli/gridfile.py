@@ -1,4 +1,4 @@
-"""The file of ``tuiprobe grid``: which models on which sets, with which options."""
+"""The file of `tuiprobe grid`: which models on which sets, with which options."""
 
 from __future__ import annotations
 

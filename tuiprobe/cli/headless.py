@@ -1,4 +1,4 @@
-"""``tuiprobe --headless``: one run a model, narrated at stderr, summarised at stdout."""
+"""`tuiprobe --headless`: one run a model, narrated at stderr, summarised at stdout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tuiprobe inspect``: load one encoder and show its taps, preprocessing and cost."""
+"""`tuiprobe inspect`: load one encoder and show its taps, preprocessing and cost."""
 
 from __future__ import annotations
 

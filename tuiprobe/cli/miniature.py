@@ -1,4 +1,4 @@
-"""``tuiprobe miniature export DIR``: the embedded world as ordinary files."""
+"""`tuiprobe miniature export DIR`: the embedded world as ordinary files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tuiprobe models``: presets and every model that open_clip and timm publish."""
+"""`tuiprobe models`: presets and every model that open_clip and timm publish."""
 
 from __future__ import annotations
 

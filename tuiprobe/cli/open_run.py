@@ -1,4 +1,4 @@
-"""``tuiprobe open``: the screens on a run that exists, finished or going on."""
+"""`tuiprobe open`: the screens on a run that exists, finished or going on."""
 
 from __future__ import annotations
 

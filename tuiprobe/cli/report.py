@@ -1,4 +1,4 @@
-"""``tuiprobe report``: write a run's reports again, or print the schema of results.json."""
+"""`tuiprobe report`: write a run's reports again, or print the schema of results.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tuiprobe reprobe``: all probes again from what a run measured, or one ablation."""
+"""`tuiprobe reprobe`: all probes again from what a run measured, or one ablation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tuiprobe runs``: all runs with what they found; deletes those that are named."""
+"""`tuiprobe runs`: all runs with what they found; deletes those that are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``tuiprobe verify``: what is whole of a run directory."""
+"""`tuiprobe verify`: what is whole of a run directory."""
 
 from __future__ import annotations
 

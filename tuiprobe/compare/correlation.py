@@ -1,4 +1,4 @@
-"""``tuiprobe runs --correlate``: do signatures go with effective robustness, over several runs?
+"""`tuiprobe runs --correlate`: do signatures go with effective robustness, over several runs?
 
 Reports in, rank correlations out. Runs of one encoder are no independent points, so each encoder
 counts once; encoders compare only within one kind of representation and one backbone.

@@ -1,9 +1,9 @@
-"""Gates of ``tuiprobe compare --fail-if``: a condition on the difference of two reports.
+"""Gates of `tuiprobe compare --fail-if`: a condition on the difference of two reports.
 
-``FIGURE differs``, ``FIGURE < NUMBER`` and the like; the number is compared with second less
-first. ``FIGURE.low`` and ``FIGURE.high`` are the ends of that difference's interval. A place in
-front, ``SET:`` or ``SET/LAYER:``, says where; without one the gate holds for all sets and for the
-final representation. ``verdict differs`` asks for a finding in a word, ``channels differ`` for a
+`FIGURE differs`, `FIGURE < NUMBER` and the like; the number is compared with second less
+first. `FIGURE.low` and `FIGURE.high` are the ends of that difference's interval. A place in
+front, `SET:` or `SET/LAYER:`, says where; without one the gate holds for all sets and for the
+final representation. `verdict differs` asks for a finding in a word, `channels differ` for a
 set of things that were found.
 """
 
@@ -45,8 +45,8 @@ class Gate:
         text: As the user wrote it.
         place: Set, or set and layer; empty for all sets.
         name: Of the figure.
-        end: ``value``, ``low`` or ``high`` of the difference.
-        sign: How it is compared; empty for ``differs``.
+        end: `value`, `low` or `high` of the difference.
+        sign: How it is compared; empty for `differs`.
         limit: What it is compared with.
     """
 

@@ -23,9 +23,9 @@ class Sample:
     """One image of a data set.
 
     Attributes:
-        id: Rank of ``path`` among all paths of its data set in byte order.
+        id: Rank of `path` among all paths of its data set in byte order.
         path: Path relative to the root of the data set, with forward slashes.
-        label: Index into the data set's ``classes``; None where the data carry no labels.
+        label: Index into the data set's `classes`; None where the data carry no labels.
     """
 
     id: int
@@ -49,8 +49,8 @@ class Stamp:
 class Dataset(Protocol):
     """A readable set of images.
 
-    ``samples[i].id == i``; ``source`` is what names it on a command line, for example
-    ``imagefolder:/data/val``.
+    `samples[i].id == i`; `source` is what names it on a command line, for example
+    `imagefolder:/data/val`.
     """
 
     @property
@@ -107,8 +107,8 @@ class Suite:
         name: Short name of the suite, used in the name of the run directory.
         source: What the user typed.
         sets: Set name to data set. Names are safe as file names.
-        published: Which published set each is, by set name: ``imagenet``, or a column of
-            ``tuiprobe.catalog.accuracies.SHIFTS``. Others have no entry.
+        published: Which published set each is, by set name: `imagenet`, or a column of
+            `tuiprobe.catalog.accuracies.SHIFTS`. Others have no entry.
         imagenet: By set name, the set's own label for each of ImageNet's 1,000 classes, -1 where
             it has none; only for sets whose class names do not say so themselves (ObjectNet).
         concepts: Source of the suite's concept set; None where it names none.

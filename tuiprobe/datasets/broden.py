@@ -1,8 +1,8 @@
 """Broden on disk (Bau et al. 2017): pictures with pixel maps and labels of the whole image.
 
-``index.csv`` has a row an image: image, split, ih, iw, sh, sw, then one column a category, each
-empty, or label numbers and names of maps, joined by ``;``. The label of a map's pixel is red + 256
-x green, 0 for none. ``label.csv`` names the labels. Pictures and maps lie below ``images/``.
+`index.csv` has a row an image: image, split, ih, iw, sh, sw, then one column a category, each
+empty, or label numbers and names of maps, joined by `;`. The label of a map's pixel is red + 256
+x green, 0 for none. `label.csv` names the labels. Pictures and maps lie below `images/`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Broden:
     its shares counts.
 
     Args:
-        root: The directory, such as ``broden1_224``.
+        root: The directory, such as `broden1_224`.
 
     Raises:
         DataError: If a table is missing, empty or inconsistent, naming file and line.
@@ -88,7 +88,7 @@ class Broden:
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
-        """All samples in byte order of their paths below ``images/``."""
+        """All samples in byte order of their paths below `images/`."""
         return tuple(Sample(i, row.image, None) for i, row in enumerate(self._rows))
 
     def stamp(self, sample: Sample) -> Stamp:
@@ -241,7 +241,7 @@ def _read_labels(table: Table, columns: list[str]) -> tuple[NDArray[np.int64], t
 
 
 def _main_category(text: str, columns: list[str], where: str) -> str:
-    """The category with most images of those that ``material(36);object(3)`` lists."""
+    """The category with most images of those that `material(36);object(3)` lists."""
     best, most = "", -1
     for entry in _entries(text):
         found = _CATEGORY.fullmatch(entry)

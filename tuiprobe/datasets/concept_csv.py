@@ -36,11 +36,11 @@ class _Row:
 
 
 class ConceptCsv:
-    """Images and a CSV: ``image``, if wanted ``split``, then one column a concept.
+    """Images and a CSV: `image`, if wanted `split`, then one column a concept.
 
-    A concept's column is headed ``category:name`` or ``name``. A cell holds 0, 1, or which part of
+    A concept's column is headed `category:name` or `name`. A cell holds 0, 1, or which part of
     the image shows the concept. The cells of one category are all filled, or all empty where the
-    image was not annotated for it. Paths are relative to the CSV. Without ``split`` (train or val)
+    image was not annotated for it. Paths are relative to the CSV. Without `split` (train or val)
     half of the images, by a fixed hash, choose and the others confirm.
 
     Args:

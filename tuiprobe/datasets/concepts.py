@@ -25,8 +25,8 @@ class Annotation:
     """What is in one image.
 
     Attributes:
-        concepts: int32 ``[p]``, places in the set's `concepts`, rising.
-        shares: float32 ``[p]``, which part of the image shows each, in (0, 1]; 1 where the label
+        concepts: int32 `[p]`, places in the set's `concepts`, rising.
+        shares: float32 `[p]`, which part of the image shows each, in (0, 1]; 1 where the label
             is for the whole image.
         annotated: places in the set's `categories` that this image was annotated for.
         train: whether it belongs to the split that chooses directions; the others confirm.

@@ -102,7 +102,7 @@ def read_file(path: str | Path) -> Content:
 
 
 def digest_of(dataset: Dataset, sample: Sample) -> bytes:
-    """Returns the digest of one image; :data:`UNREADABLE` if nothing of it can be read."""
+    """Returns the digest of one image; `UNREADABLE` if nothing of it can be read."""
     try:
         return dataset.read(sample).digest()
     except UnreadableImageError:

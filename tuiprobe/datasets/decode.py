@@ -1,6 +1,6 @@
 """Bytes to an RGB image: one rule for every data source.
 
-The conversions follow what open_clip and timm evaluate with (``convert("RGB")``), except where that
+The conversions follow what open_clip and timm evaluate with (`convert("RGB")`), except where that
 call silently damages the picture: 16-bit images are scaled instead of clipped, and EXIF
 orientation is honoured.
 """
@@ -82,7 +82,7 @@ def decode_image(file: IO[bytes]) -> Image.Image:
         file: Binary file object.
 
     Returns:
-        A loaded image of mode ``RGB``.
+        A loaded image of mode `RGB`.
 
     Raises:
         UnreadableImageError: With the cause, for anything that is not a whole, sane image.

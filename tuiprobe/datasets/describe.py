@@ -1,4 +1,4 @@
-"""What a data source holds, as JSON: ``python -m tuiprobe.datasets.describe SOURCE``."""
+"""What a data source holds, as JSON: `python -m tuiprobe.datasets.describe SOURCE`."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Found:
 
 
 def discover(root: Path) -> Found:
-    """Looks for the usual folders below ``root``, upper and lower case alike.
+    """Looks for the usual folders below `root`, upper and lower case alike.
 
     Raises:
         DataError: If the folder is not there, or holds no ImageNet.

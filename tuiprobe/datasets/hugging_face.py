@@ -25,12 +25,12 @@ _DIGITS = 9
 class HuggingFaceSet:
     """One split of a data set with an image column.
 
-    The image column is the first of the type Image. The label is the column named ``label``, else
+    The image column is the first of the type Image. The label is the column named `label`, else
     the first of the type ClassLabel. Code of a data set is never run: version 4 and later of the
     library cannot.
 
     Args:
-        text: What follows ``hf:``; see :data:`FORM`.
+        text: What follows `hf:`; see `FORM`.
         base: Folder that a relative path is below; None for the working folder.
 
     Raises:

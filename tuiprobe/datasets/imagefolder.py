@@ -31,7 +31,7 @@ class ImageFolder:
         root: Directory to read.
 
     Raises:
-        DataError: If ``root`` is not a readable directory or holds no image.
+        DataError: If `root` is not a readable directory or holds no image.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -93,7 +93,7 @@ class ImageFolder:
         return read_file(f"{self.root}/{sample.path}")
 
     def open(self, sample: Sample) -> Image:
-        """Decodes one sample; see :func:`tuiprobe.datasets.decode.decode_image`."""
+        """Decodes one sample; see `tuiprobe.datasets.decode.decode_image`."""
         return self.read(sample).image()
 
     def _walk(self) -> Iterator[str]:

@@ -24,10 +24,10 @@ _NEEDED_OF_CONCEPTS = (*_NEEDED, "concepts", "categories", "digest", "annotation
 
 
 def load_suite(source: str) -> Suite:
-    """Opens the data a user named, by ``--data`` or ``--suite``.
+    """Opens the data a user named, by `--data` or `--suite`.
 
     Args:
-        source: In one of the forms of :func:`tuiprobe.datasets.registry.data_forms`.
+        source: In one of the forms of `tuiprobe.datasets.registry.data_forms`.
 
     Raises:
         UsageError: If no such kind of source exists.
@@ -46,7 +46,7 @@ def load_dataset(source: str, base: Path | None = None) -> Dataset:
     """Opens one set of images.
 
     Args:
-        source: As for :func:`load_suite`, but one that names a single set.
+        source: As for `load_suite`, but one that names a single set.
         base: Folder that relative paths are below; None for the working folder.
 
     Raises:
@@ -66,7 +66,7 @@ def load_concepts(source: str) -> ConceptDataset:
     """Opens the concept set a user named.
 
     Args:
-        source: In one of the forms of :func:`tuiprobe.datasets.registry.concept_forms`, or of
+        source: In one of the forms of `tuiprobe.datasets.registry.concept_forms`, or of
             another package.
 
     Raises:
@@ -86,7 +86,7 @@ def load_concepts(source: str) -> ConceptDataset:
 
 
 def imagenet_maps(sets: dict[str, Dataset]) -> dict[str, tuple[int, ...]]:
-    """Returns what :attr:`tuiprobe.datasets.Suite.imagenet` holds for these sets."""
+    """Returns what `tuiprobe.datasets.Suite.imagenet` holds for these sets."""
     found = ((name, getattr(dataset, "imagenet", None)) for name, dataset in sets.items())
     return {name: answers for name, answers in found if answers is not None}
 

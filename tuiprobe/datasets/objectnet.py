@@ -1,4 +1,4 @@
-"""ObjectNet in its own layout: ``images/<folder>/*.png`` and ``mappings/``."""
+"""ObjectNet in its own layout: `images/<folder>/*.png` and `mappings/`."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ TORCH_ORDER = "pytorch_to_imagenet_2012_id.json"
 class ObjectNet:
     """The images of the 113 classes that ObjectNet shares with ImageNet.
 
-    ``classes`` are ObjectNet's own names in the byte order of its folders; which classes of
-    ImageNet answer for each is read from its own ``mappings/`` files.
+    `classes` are ObjectNet's own names in the byte order of its folders; which classes of
+    ImageNet answer for each is read from its own `mappings/` files.
 
     Args:
-        root: The folder that holds ``images`` and ``mappings``, or one above it
-            (``objectnet-1.0``).
+        root: The folder that holds `images` and `mappings`, or one above it
+            (`objectnet-1.0`).
 
     Raises:
         DataError: If either is missing or the mappings cannot be followed; names file and key.
@@ -69,7 +69,7 @@ class ObjectNet:
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
-        """The images of the shared classes, in byte order of their paths below ``images``."""
+        """The images of the shared classes, in byte order of their paths below `images`."""
         kept = [s.path for s in self._folder.samples if _first(s.path) in self._labels]
         return tuple(Sample(i, path, self._labels[_first(path)]) for i, path in enumerate(kept))
 

@@ -1,6 +1,6 @@
 """The processing order: seeded, class-interleaved, the same on every machine.
 
-Any prefix of the order is a stratified sample of the whole set, so that a live figure, ``--sample``
+Any prefix of the order is a stratified sample of the whole set, so that a live figure, `--sample`
 and an interrupted run are fair previews.
 """
 
@@ -23,11 +23,11 @@ def processing_order(samples: Sequence[Sample], seed: int) -> NDArray[np.int64]:
     random generator, whose stream may change between NumPy releases.
 
     Args:
-        samples: Samples with ``samples[i].id == i``.
+        samples: Samples with `samples[i].id == i`.
         seed: Any integer.
 
     Returns:
-        Permutation of ``range(len(samples))``.
+        Permutation of `range(len(samples))`.
 
     >>> from tuiprobe.datasets.base import Sample
     >>> order = processing_order([Sample(i, str(i), i // 50) for i in range(100)], seed=0)

@@ -1,7 +1,7 @@
 """Sources of images by name: the built-in ones are listed here, others come by entry point.
 
-A source is one file that ends in a :class:`DataSource`. A built-in one has a line in
-:data:`BUILTIN`; another package has an entry point in the group ``tuiprobe.datasets``.
+A source is one file that ends in a `DataSource`. A built-in one has a line in
+`BUILTIN`; another package has an entry point in the group `tuiprobe.datasets`.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataSource:
-    """What a user names as ``NAME:REST``, or as ``NAME`` alone.
+    """What a user names as `NAME:REST`, or as `NAME` alone.
 
     Attributes:
-        forms: Ways to write it as ``--data``, for messages: ``("imagefolder:DIR",)``. The name
+        forms: Ways to write it as `--data`, for messages: `("imagefolder:DIR",)`. The name
             without anything behind it is understood only if it is one of them.
         open: Opens one set of images, from REST and the folder that relative paths are below
             (None for the working folder).
         suite: Opens all sets that REST stands for (an empty text for the name alone); None for
             the one set of `open`.
-        concept_forms: Ways to write it as ``--concepts``.
+        concept_forms: Ways to write it as `--concepts`.
         concepts: Opens a concept set, from REST.
         is_path: Whether REST is a path or a pattern of paths, which may be relative to a file
             that names the source.
         family: What accuracies on its sets are compared with. Read for built-in sources only,
-            since a run directory may be another's; see ``--baseline`` for the others.
+            since a run directory may be another's; see `--baseline` for the others.
     """
 
     forms: tuple[str, ...] = ()
@@ -65,13 +65,13 @@ SOURCES = Registry(DATASETS, "data source", DataSource, BUILTIN)
 
 
 def data_forms() -> tuple[str, ...]:
-    """Returns every way to write ``--data``; the sources of other packages are not loaded."""
+    """Returns every way to write `--data`; the sources of other packages are not loaded."""
     own = (form for source in _builtin() for form in source.forms)
     return (*own, *(f"{one.name}:… ({one.package})" for one in SOURCES.foreign()))
 
 
 def concept_forms() -> tuple[str, ...]:
-    """Returns every way to write ``--concepts`` with a built-in source."""
+    """Returns every way to write `--concepts` with a built-in source."""
     return tuple(form for source in _builtin() for form in source.concept_forms)
 
 
@@ -87,7 +87,7 @@ def _builtin() -> tuple[DataSource, ...]:
 
 
 def below(base: Path | None, text: str) -> str:
-    """Returns a path or pattern as seen from ``base``; URLs and absolute paths stay.
+    """Returns a path or pattern as seen from `base`; URLs and absolute paths stay.
 
     >>> below(Path("/data"), "val"), below(Path("/data"), "/val"), below(Path("/data"), "s3://b/v")
     ('/data/val', '/val', 's3://b/v')
@@ -98,7 +98,7 @@ def below(base: Path | None, text: str) -> str:
 
 
 def safe_name(text: str) -> str:
-    """Returns ``text`` reduced to what is safe as a file name on every system.
+    """Returns `text` reduced to what is safe as a file name on every system.
 
     >>> safe_name("my val/set")
     'my-val-set'

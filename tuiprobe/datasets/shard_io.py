@@ -18,7 +18,7 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular
 
 SCHEMES = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "hf")
-"""URL schemes that are followed. ``pipe:`` is a shell; chains (``simplecache::``) hide another."""
+"""URL schemes that are followed. `pipe:` is a shell; chains (`simplecache::`) hide another."""
 
 MAX_PLACES = 100_000
 MAX_LETTERS = 64 * 2**20
@@ -42,7 +42,7 @@ class FileSearch:
     def find(self, root: Path, parts: Sequence[str]) -> list[str]:
         """Returns the files below a folder that the parts of a pattern match.
 
-        As in a shell, with ``**`` for any number of folders, none of them hidden or a link. Every
+        As in a shell, with `**` for any number of folders, none of them hidden or a link. Every
         folder is looked at once for each part of the pattern, however many ways lead to it.
 
         Raises:
@@ -106,11 +106,11 @@ class FileSearch:
 
 
 def expand(pattern: str) -> list[str]:
-    """Returns the places a pattern names, in byte order: braces, globs, or a folder of ``*.tar``.
+    """Returns the places a pattern names, in byte order: braces, globs, or a folder of `*.tar`.
 
     Args:
-        pattern: Path or URL; ``{000..146}`` and ``{a,b}`` expand everywhere, ``*``, ``?`` and
-            ``[…]`` in local paths.
+        pattern: Path or URL; `{000..146}` and `{a,b}` expand everywhere, `*`, `?` and
+            `[…]` in local paths.
 
     Raises:
         DataError: If a scheme is not allowed, or a local pattern matches no file.
@@ -161,7 +161,7 @@ def is_url(place: str) -> bool:
     """Whether a place is a URL that fsspec reads.
 
     Raises:
-        DataError: If its scheme is not in :data:`SCHEMES`.
+        DataError: If its scheme is not in `SCHEMES`.
 
     >>> is_url("s3://bucket/val.tar"), is_url("/data/val.tar")
     (True, False)
@@ -223,9 +223,9 @@ def opened(place: str) -> Iterator[IO[bytes]]:
 
 
 def read_range(place: str, offset: int, size: int) -> tuple[bytes, str | None]:
-    """Returns ``size`` bytes from ``offset`` on, fewer where the file has become shorter.
+    """Returns `size` bytes from `offset` on, fewer where the file has become shorter.
 
-    The second value is the :func:`stamp` of what was read; None for a URL, where asking for it
+    The second value is the `stamp` of what was read; None for a URL, where asking for it
     would take as long as reading.
 
     Raises:

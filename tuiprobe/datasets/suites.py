@@ -70,7 +70,7 @@ def auto_suite(environment: Mapping[str, str] = os.environ) -> Suite:
     """Finds ImageNet, its shifts and Broden by their usual folder names.
 
     Raises:
-        DataError: If ``TUIPROBE_DATA`` is not set, holds no ImageNet, or a set in it is unusable.
+        DataError: If `TUIPROBE_DATA` is not set, holds no ImageNet, or a set in it is unusable.
     """
     root = environment.get(ROOT_VARIABLE)
     if not root:

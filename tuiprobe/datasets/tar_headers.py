@@ -1,6 +1,6 @@
 """The headers of a tar file, one after another, in memory and time that its size bounds.
 
-``tarfile`` calls itself once for every extended header before a member, keeps them all, and
+`tarfile` calls itself once for every extended header before a member, keeps them all, and
 searches them with patterns that take quadratic time; here a header is read, used and forgotten.
 """
 
@@ -44,7 +44,7 @@ class Header:
 
     Attributes:
         name: As the tar has it.
-        kind: Its type, as in ``tarfile``.
+        kind: Its type, as in `tarfile`.
         sparse: Whether only parts of it are stored.
         offset: First byte of its content.
         size: Bytes of its content.
@@ -141,7 +141,7 @@ def _refuse_wrong_size(
 
 
 def _records(content: bytes, place: str) -> dict[str, str]:
-    """Returns the records ``LENGTH KEY=VALUE`` that say where and what a member is."""
+    """Returns the records `LENGTH KEY=VALUE` that say where and what a member is."""
     found: dict[str, str] = {}
     at = count = 0
     while at < len(content) and content[at]:
@@ -167,7 +167,7 @@ def _number(text: str, place: str) -> int:
 
 
 def _behind_map(file: IO[bytes], block: bytes, start: int) -> int:
-    """Returns where the content of a sparse member begins; the file stands at ``start``."""
+    """Returns where the content of a sparse member begins; the file stands at `start`."""
     more = block[_SPARSE_MORE]
     while more and len(block := file.read(_BLOCK)) == _BLOCK:
         more = block[_SPARSE_MORE_AGAIN]

@@ -2,7 +2,7 @@
 
 A tar is data from outside. It is never extracted: member names are labels for people, and no path
 of the machine is ever made from them. Links and special files are passed over, as are absolute
-names and names with ``..``; sizes are checked against the file before anything is read.
+names and names with `..`; sizes are checked against the file before anything is read.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _kind(header: Header) -> str:
 
 
 def _plain_name(name: str) -> str:
-    """Returns a name without ``./`` and doubled slashes.
+    """Returns a name without `./` and doubled slashes.
 
     >>> _plain_name("./val//a.png")
     'val/a.png'
@@ -166,7 +166,7 @@ def _label(file: IO[bytes], header: Header, place: str) -> str:
 
 
 def _without_companions(images: dict[str, Header]) -> dict[str, Header]:
-    """Leaves out ``00012.seg.png`` beside ``00012.jpg``: a picture about the image, not it."""
+    """Leaves out `00012.seg.png` beside `00012.jpg`: a picture about the image, not it."""
     plain = {_key(name) for name in images if PurePosixPath(name).name.count(".") == 1}
     return {
         name: header

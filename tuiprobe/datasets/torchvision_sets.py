@@ -25,7 +25,7 @@ _DIGITS = 7
 
 @dataclass(frozen=True)
 class _Reader:
-    """The splits torchvision's class takes, as ``split=`` or, with ``flag``, as ``train=``."""
+    """The splits torchvision's class takes, as `split=` or, with `flag`, as `train=`."""
 
     splits: tuple[str, ...] = ()
     flag: bool = False
@@ -68,10 +68,10 @@ _CLASSES = ("classes", "categories")
 
 
 class TorchvisionSet:
-    """One split of a data set of :data:`READERS`.
+    """One split of a data set of `READERS`.
 
     Args:
-        text: What follows ``torchvision:``, as ``CIFAR10:/data`` or ``CIFAR10:/data:train``.
+        text: What follows `torchvision:`, as `CIFAR10:/data` or `CIFAR10:/data:train`.
         base: Folder that a relative path is below; None for the working folder.
 
     Raises:
@@ -165,7 +165,7 @@ class TorchvisionSet:
         return Content(image, self._stamp)
 
     def open(self, sample: Sample) -> Image:
-        """Returns the pixels of :meth:`read`."""
+        """Returns the pixels of `read`."""
         return self.read(sample).image()
 
 

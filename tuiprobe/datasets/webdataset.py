@@ -30,12 +30,12 @@ MAX_NAMES_BYTES = 32 * 2**20
 class WebDataset:
     """Every image in a set of tar shards.
 
-    The class of an image is the ``.cls`` member of the same key, a number or a name; where no
+    The class of an image is the `.cls` member of the same key, a number or a name; where no
     image has one, it is the first folder that tells images apart. The path of a sample is
-    ``<shard>/<member>``.
+    `<shard>/<member>`.
 
     Args:
-        pattern: Shards; see :func:`tuiprobe.datasets.shard_io.expand`.
+        pattern: Shards; see `tuiprobe.datasets.shard_io.expand`.
 
     Raises:
         DataError: If a shard cannot be read, none holds an image, or labels and names disagree.

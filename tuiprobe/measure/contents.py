@@ -1,6 +1,6 @@
 """Whether a run directory rests on the images that are there now.
 
-Every shard stores the digests of its images, and ``samples.jsonl`` their stamps. While source and
+Every shard stores the digests of its images, and `samples.jsonl` their stamps. While source and
 stamp are as they were, an image is not read again. Where they differ, because a folder was moved,
 copied or touched, its content decides.
 """
@@ -41,7 +41,7 @@ def compare_contents(
         listen: Told if contents are read.
 
     Returns:
-        Whether ``plan.json`` and ``samples.jsonl`` must be written anew, since they tell of other
+        Whether `plan.json` and `samples.jsonl` must be written anew, since they tell of other
         places or times than the plan does.
 
     Raises:

@@ -30,8 +30,8 @@ class Batch:
     """The readable images of one fixed batch.
 
     Attributes:
-        images: float32 ``[B, 3, H, W]``, preprocessed.
-        ids: int64 ``[B]``, sample ids.
+        images: float32 `[B, 3, H, W]`, preprocessed.
+        ids: int64 `[B]`, sample ids.
         skipped: Sample id and reason of each image that could not be read.
         seen: Sample ids of all images of the batch, read or not.
         digests: SHA-256 of what is stored for each of these, 32 bytes each.
@@ -82,7 +82,7 @@ def decode_batches(
         shards: What to decode.
         datasets: Data set of each set name.
         stamps: What the images looked like when the run was planned.
-        preprocess: RGB image to float32 tensor ``[3, H, W]``.
+        preprocess: RGB image to float32 tensor `[3, H, W]`.
         workers: Worker processes; 0 for none.
     """
     with decode_together(shards, datasets, stamps, [preprocess], workers) as together:
@@ -99,8 +99,8 @@ def decode_together(
 ) -> Iterator[Iterator[tuple[Batch, ...]]]:
     """Yields an iterator over every batch of the shards, in order, once for each encoder.
 
-    Every image is decoded once. Arguments as in :func:`decode_batches`, with one preprocess an
-    encoder; errors as in :func:`tuiprobe.measure.workers.reading_ahead`.
+    Every image is decoded once. Arguments as in `decode_batches`, with one preprocess an
+    encoder; errors as in `tuiprobe.measure.workers.reading_ahead`.
     """
     places = [(s.set_name, int(i)) for s in shards for batch in s.batches for i in batch]
     source = Source(

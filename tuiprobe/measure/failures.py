@@ -11,7 +11,7 @@ from tuiprobe.measure.stopping import KEPT
 
 @contextmanager
 def explaining_failures() -> Iterator[None]:
-    """Turns every error of the block into a :class:`~tuiprobe.errors.TuiprobeError`.
+    """Turns every error of the block into a `tuiprobe.errors.TuiprobeError`.
 
     Libraries and a user's own model may raise anything, `SystemExit` included. A request to stop
     passes. torch reports a dead worker from a signal handler, so that error surfaces wherever this

@@ -19,7 +19,7 @@ from tuiprobe.spec import RunSpec
 
 
 class Opener(Protocol):
-    """What :func:`tuiprobe.measure.opening.open_run` is once places and locks are decided."""
+    """What `tuiprobe.measure.opening.open_run` is once places and locks are decided."""
 
     def __call__(self, spec: RunSpec, *, listen: Listener) -> Stages:
         """Returns the stages of a spec."""

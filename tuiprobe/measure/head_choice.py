@@ -32,11 +32,11 @@ class HeadChoice:
     """The head of a run, before it is built.
 
     Attributes:
-        kind: How it comes about; ``none`` where there is no head to be had.
+        kind: How it comes about; `none` where there is no head to be had.
         classes: Names of its rows.
-        templates: Prompt templates, for ``zero-shot``.
-        head: The head itself, for ``classifier`` and ``file``.
-        reason: Why there is none, for ``none``.
+        templates: Prompt templates, for `zero-shot`.
+        head: The head itself, for `classifier` and `file`.
+        reason: Why there is none, for `none`.
         in_label_order: Whether the user gave the names, so that rows may be matched to labels by
             place where the names are not those of the folders.
         asked: Whether the user asked for this kind of head, however long it takes.

@@ -1,4 +1,4 @@
-"""``--head probe``: a linear head fitted to labelled images that the run does not measure.
+"""`--head probe`: a linear head fitted to labelled images that the run does not measure.
 
 The images are the next ones of the processing order after those measured, so that the split is
 stratified, the same every time, and disjoint from what any figure rests on. Their representations

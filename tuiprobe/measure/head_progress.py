@@ -19,7 +19,7 @@ class HeadProgress:
     Args:
         directory: Its live view shows the stage.
         rank: Of this process.
-        what: What is counted, for example ``classes``.
+        what: What is counted, for example `classes`.
         listen: Told about progress.
         check: Called each time; raises to stop.
     """
@@ -41,7 +41,7 @@ class HeadProgress:
         self._shown = _shown_last(directory, rank)
 
     def __call__(self, done: int, total: int) -> None:
-        """Tells that ``done`` of ``total`` are there."""
+        """Tells that `done` of `total` are there."""
         now = time.monotonic()
         if self._what == "classes" and done - self._last > 1:
             # A cached shard: its speed says nothing of the rest.

@@ -40,7 +40,7 @@ def write_head(
     hurried: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Publishes ``head.safetensors``: the head, and which class each row answers for in each set.
+    """Publishes `head.safetensors`: the head, and which class each row answers for in each set.
 
     Where there is no head to be had, the file holds the reason alone. A head that is there already
     is kept if the options still ask for it.
@@ -204,7 +204,7 @@ def answers_for(
             may share one label. Used where the names do not match.
 
     Returns:
-        int64 ``[len(rows)]``, or None where the two do not belong together.
+        int64 `[len(rows)]`, or None where the two do not belong together.
 
     >>> answers_for(("cat", "dog"), ("cat", "dog")).tolist()
     [0, 1]

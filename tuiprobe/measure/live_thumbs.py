@@ -38,7 +38,7 @@ class RunningTop:
         """Returns the images of the channels with the largest shares.
 
         Args:
-            share_sum: float64 ``[C]``.
+            share_sum: float64 `[C]`.
             largest: Of the shard that is being measured; None between two shards.
         """
         channels = np.argsort(-share_sum, kind="stable")[:LEADING_CHANNELS]

@@ -47,10 +47,10 @@ class MergedSet:
     """One set after merging.
 
     Attributes:
-        arrays: ``<tap>/<field>``: the flattened ActivationSummary; ``row_sample`` of inner taps;
-            ``shard_...`` sums of each shard.
-        features: float32 ``[n, C]``, final representations in processing order.
-        ids: int64 ``[n]``, sample id of each.
+        arrays: `<tap>/<field>`: the flattened ActivationSummary; `row_sample` of inner taps;
+            `shard_...` sums of each shard.
+        features: float32 `[n, C]`, final representations in processing order.
+        ids: int64 `[n]`, sample id of each.
         skipped: Sample id and reason of each unreadable image.
         shards: Number of shards merged.
         fingerprints: The distinct fingerprints among them.
@@ -67,11 +67,11 @@ class MergedSet:
 
 
 def merge_tree(lo: int, hi: int, load: Callable[[int], States]) -> States:
-    """Merges ``load(lo) … load(hi - 1)`` along a binary tree that depends on ``hi - lo`` alone.
+    """Merges `load(lo) … load(hi - 1)` along a binary tree that depends on `hi - lo` alone.
 
     Args:
         lo: First leaf.
-        hi: One past the last leaf; at least ``lo + 1``.
+        hi: One past the last leaf; at least `lo + 1`.
         load: Leaf number to statistics by tap.
     """
     if hi - lo == 1:
@@ -146,7 +146,7 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
 
 
 def write_merged(directory: RunDir, key: str, merged: dict[str, MergedSet]) -> None:
-    """Publishes each set's ``features``, ``statistics.safetensors``, and what they rest on.
+    """Publishes each set's `features`, `statistics.safetensors`, and what they rest on.
 
     The last file names the checksums of the others, so that files of two merges are never taken
     for one.

@@ -38,12 +38,12 @@ def open_run(
     listen: Listener,
     answer: Answer,
 ) -> Stages:
-    """Returns the stages of a run whose directory stays locked until ``locks`` is closed.
+    """Returns the stages of a run whose directory stays locked until `locks` is closed.
 
     Args:
         spec: What to probe.
         locks: Takes the lock.
-        output: The run directory; None names it by content under ``runs``.
+        output: The run directory; None names it by content under `runs`.
         runs: Where run directories go.
         fresh: Delete what an earlier attempt left.
         listen: Told about everything that happens.

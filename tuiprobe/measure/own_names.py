@@ -25,7 +25,7 @@ def own_name_heads(
         most: Prompts that may be encoded; what is cached costs none. None for any number.
 
     Returns:
-        Arrays ``own_names/<set>`` with one row a label, and metadata: where each came from, or
+        Arrays `own_names/<set>` with one row a label, and metadata: where each came from, or
         why there is none.
     """
     arrays: Arrays = {}

@@ -30,7 +30,7 @@ KEYED_CONTENTS = 8
 """Images of each set whose content is part of the key, the first of the processing order.
 
 Folders of equal names and sizes, such as BMP files of two corruptions, get keys of their own. The
-contents of all images are compared when a run is resumed: :mod:`tuiprobe.measure.contents`.
+contents of all images are compared when a run is resumed: `tuiprobe.measure.contents`.
 """
 
 _BLOCK = re.compile(r"(?:^|\.)(?:resblocks|blocks)\.\d+$")
@@ -85,7 +85,7 @@ class Plan:
 
     @property
     def directory_name(self) -> str:
-        """``<model>-<data>-<key8>``."""
+        """`<model>-<data>-<key8>`."""
         return f"{safe_name(self.spec.model)}-{self.suite.name}-{self.key[:8]}"
 
 

@@ -57,7 +57,7 @@ def record_of(plan: Plan) -> PlanRecord:
 
 
 def write_plan(plan: Plan, directory: RunDir) -> None:
-    """Publishes ``spec.json``, ``plan.json`` and ``samples.jsonl``."""
+    """Publishes `spec.json`, `plan.json` and `samples.jsonl`."""
     write_spec(plan.spec, directory)
     lines = _sample_lines(plan)
     last = {"key": plan.key, "images": len(lines)}
@@ -67,7 +67,7 @@ def write_plan(plan: Plan, directory: RunDir) -> None:
 
 
 def records_are_whole(plan: Plan, directory: RunDir) -> bool:
-    """Whether ``plan.json`` and ``samples.jsonl`` are there, unaltered and of this run."""
+    """Whether `plan.json` and `samples.jsonl` are there, unaltered and of this run."""
     try:
         found = read_plan(directory)
         read_samples(directory)

@@ -25,7 +25,7 @@ ANSWER = "known answer"
 def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) -> None:
     """Checks encoder, labels and, with ImageNet at hand, the published accuracy.
 
-    All findings are kept in ``preflight.json``; a known answer that agreed is not asked again.
+    All findings are kept in `preflight.json`; a known answer that agreed is not asked again.
 
     Args:
         plan: The run.

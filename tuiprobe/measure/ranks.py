@@ -19,7 +19,7 @@ class Rank:
     """This process among those that share a run.
 
     Attributes:
-        number: 0 to ``world - 1``.
+        number: 0 to `world - 1`.
         world: Number of processes.
         local: Number of the process on its host; picks the GPU.
         local_world: Number of processes on this host, which share its cores.

@@ -36,7 +36,7 @@ class ShardReader:
         directory: The run directory.
         keys: By set name, the key that its shards must carry.
         fingerprint: Of this process.
-        states: The taps of the run, see :func:`tuiprobe.measure.merge.empty_states`.
+        states: The taps of the run, see `tuiprobe.measure.merge.empty_states`.
         mix: Accept shards made under another fingerprint.
     """
 
@@ -51,7 +51,7 @@ class ShardReader:
 
         Raises:
             UnusableShardError: If it is missing, damaged, or of another run or place.
-            DataError: If it was made under another fingerprint and ``mix`` was not asked for.
+            DataError: If it was made under another fingerprint and `mix` was not asked for.
         """
         file = self.directory.shard_file(shard.set_name, shard.number)
         try:

@@ -33,7 +33,7 @@ def run(
 
     Args:
         spec: What to probe.
-        output: The run directory; None names it by content under ``runs``.
+        output: The run directory; None names it by content under `runs`.
         runs: Where run directories go.
         fresh: Delete what an earlier attempt left.
         mix: Accept shards made with another fingerprint.
@@ -74,7 +74,7 @@ def run_several(
         answer: Asks every probe what the merged run shows.
 
     Returns:
-        How each ended, in the order of ``specs``; one that fails does not stop the others.
+        How each ended, in the order of `specs`; one that fails does not stop the others.
     """
     with listening(), ExitStack() as locks:
         opened = partial(open_run, locks=locks, output=None, runs=runs, fresh=fresh, answer=answer)

@@ -40,7 +40,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Signals:
-    """What SIGINT and SIGTERM have asked of this process; see :func:`listening`.
+    """What SIGINT and SIGTERM have asked of this process; see `listening`.
 
     Args:
         owner: The process ends with the run: a thread may end it at once.
@@ -56,7 +56,7 @@ class Signals:
         self._longest = 0.0  # time between two checks
 
     def check(self) -> None:
-        """Raises :class:`Interrupted` once a stop was asked for."""
+        """Raises `Interrupted` once a stop was asked for."""
         now = time.monotonic()
         if self._checked_at is not None:
             self._longest = max(self._longest, now - self._checked_at)
@@ -96,7 +96,7 @@ class Signals:
         """Reads signals as they come, whatever the main thread does, until a zero comes.
 
         Args:
-            pipe: What :func:`signal.set_wakeup_fd` writes to.
+            pipe: What `signal.set_wakeup_fd` writes to.
         """
         first: float | None = None
         while True:
@@ -204,7 +204,7 @@ class StopRequest:
         self._next_poll = 0.0
 
     def check(self) -> None:
-        """Raises :class:`Interrupted` once a stop was asked for."""
+        """Raises `Interrupted` once a stop was asked for."""
         current().check()
         if not self._cancelled and time.monotonic() >= self._next_poll:
             self._next_poll = time.monotonic() + _POLL_SECONDS

@@ -22,7 +22,7 @@ class TapMeasure:
 
     Args:
         tap: Where the activations come from.
-        tokens: Which tokens of a token tap count: ``all``, ``class`` or ``mean``.
+        tokens: Which tokens of a token tap count: `all`, `class` or `mean`.
         top_k: Images kept per channel and end.
         device: Where the activations are.
         rows_wanted: How many images of this shard leave one row each.
@@ -41,9 +41,9 @@ class TapMeasure:
         """Takes the activations of one batch.
 
         Args:
-            activations: ``[B, C]``, tokens ``[B, T, C]`` or a map with its channels where the tap
+            activations: `[B, C]`, tokens `[B, T, C]` or a map with its channels where the tap
                 says.
-            ids: int64 ``[B]``, sample ids.
+            ids: int64 `[B]`, sample ids.
         """
         x = select_tokens(activations, self.tap, self._tokens)
         self.stats.update(x, ids, channel_dim=self.tap.channel_dim)
@@ -64,9 +64,9 @@ def select_tokens(x: torch.Tensor, tap: Tap, tokens: str) -> torch.Tensor:
     """Returns the part of a token tap that counts; other kinds pass unchanged.
 
     Args:
-        x: Activations; ``[B, T, C]`` for a token tap.
+        x: Activations; `[B, T, C]` for a token tap.
         tap: Says the kind and how many prefix tokens (class, registers) come first.
-        tokens: ``all``, ``class`` (the first token) or ``mean`` over all.
+        tokens: `all`, `class` (the first token) or `mean` over all.
     """
     if tap.kind != "token" or tokens == "all":
         return x
@@ -81,12 +81,12 @@ def sampled_rows(x: torch.Tensor, ids: torch.Tensor, channel_dim: int, seed: int
 
     Args:
         x: Activations with the images along the first dimension.
-        ids: int64 ``[B]``, sample ids.
+        ids: int64 `[B]`, sample ids.
         channel_dim: Where the channels are.
         seed: Any integer.
 
     Returns:
-        ``[B, C]``.
+        `[B, C]`.
     """
     if x.ndim == 2:
         return x

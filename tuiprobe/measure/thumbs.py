@@ -18,8 +18,8 @@ def candidates(share_sum: np.ndarray, ends: list[np.ndarray]) -> list[int]:
     """Returns sample ids at both ends of the channels with the largest shares.
 
     Args:
-        share_sum: float64 ``[C]``.
-        ends: int64 ``[C, k]`` sample ids of each end, best first; -1 where unfilled.
+        share_sum: float64 `[C]`.
+        ends: int64 `[C, k]` sample ids of each end, best first; -1 where unfilled.
 
     >>> candidates(np.array([1.0, 9.0]), [np.array([[4], [5]]), np.array([[6], [-1]])])
     [4, 5, 6]

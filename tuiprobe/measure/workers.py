@@ -56,12 +56,12 @@ class Source(Generic[Item, Together]):
 def reading_ahead(source: Source[Item, Together], workers: int) -> Iterator[Iterator[Together]]:
     """Yields an iterator over the batches of a source, in order.
 
-    A request to stop waits in the block for the next batch; see :mod:`tuiprobe.measure.stopping`.
+    A request to stop waits in the block for the next batch; see `tuiprobe.measure.stopping`.
     The iterator raises:
 
     - `Interrupted` if a stop was asked for;
     - `DataError` if an item cannot be read for a reason of the operating system, or if no worker
-      has made progress for :data:`STALL_SECONDS`;
+      has made progress for `STALL_SECONDS`;
     - `RunError` if reading failed otherwise, or a worker died.
 
     Args:

@@ -1,4 +1,4 @@
-"""Signatures of untrained architectures, for the atlas: ``python -m tuiprobe.miniature.untrained``.
+"""Signatures of untrained architectures, for the atlas: `python -m tuiprobe.miniature.untrained`.
 
 Random weights are no zero of kurtosis or persistence; what they give belongs beside a verdict.
 """
@@ -21,11 +21,11 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.open_clip_source import Request
 
 IMAGES = 64
-"""Of ``miniature:val``, evenly spaced over its labels."""
+"""Of `miniature:val`, evenly spaced over its labels."""
 
 
 def kurtosis_and_persistence(h: Tensor) -> tuple[Tensor, float]:
-    """Returns the kurtosis of each image and P, from h ``[n, C]`` in float64.
+    """Returns the kurtosis of each image and P, from h `[n, C]` in float64.
 
     >>> constant = torch.zeros(4, 8, dtype=torch.float64)
     >>> constant[:, 3] = 1
@@ -90,7 +90,7 @@ def build(loader: str, architecture: str) -> Encoder:
 
 
 def main() -> None:
-    """Adds to ``untrained.json`` what it lacks, saved after each architecture."""
+    """Adds to `untrained.json` what it lacks, saved after each architecture."""
     note = f"random initialisation, seed 0, {IMAGES} rendered images of miniature:val"
     found = shipped()
     there = {one.model for one in found}

@@ -1,4 +1,4 @@
-"""An encoder without some channels of an inner layer: what ``--ablate TAP:CHANNELS`` runs."""
+"""An encoder without some channels of an inner layer: what `--ablate TAP:CHANNELS` runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CHANNELS = re.compile(r"[0-9]{1,9}(,[0-9]{1,9})*")
 
 
 def parse_ablations(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Reads ``TAP:CHANNELS``; channels of one tap named twice add up.
+    """Reads `TAP:CHANNELS`; channels of one tap named twice add up.
 
     Raises:
         UsageError: If a text is none, or names the final representation.

@@ -1,4 +1,4 @@
-"""All checks of ``tuiprobe doctor``, as data."""
+"""All checks of `tuiprobe doctor`, as data."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def examine(
     dtype: str = "float32",
     progress: Progress | None = None,
 ) -> list[Check]:
-    """Runs every check that the arguments allow; ``progress`` is told about the head it builds.
+    """Runs every check that the arguments allow; `progress` is told about the head it builds.
 
     Raises:
         UsageError: If data are named without a model.

@@ -27,28 +27,28 @@ __all__ = ["Encoder", "Head", "Tap"]
 class Encoder:
     """A vision encoder in eval mode, without gradients.
 
-    A function named by ``py:module:function`` returns one of these.
+    A function named by `py:module:function` returns one of these.
 
     Attributes:
         name: What the user typed.
         architecture: The library's name of the architecture.
-        representation: Kind of h: ``projected``, ``pooled`` or ``token``.
-        training: ``zero-shot``, ``captions``, ``finetuned``, ``supervised`` or ``unknown``; an
+        representation: Kind of h: `projected`, `pooled` or `token`.
+        training: `zero-shot`, `captions`, `finetuned`, `supervised` or `unknown`; an
             encoder with a text tower is zero-shot unless told otherwise.
         width: Channels of h.
         weights: Where the weights came from, with their digest.
-        preprocessing: What ``preprocess`` does, and where it came from.
+        preprocessing: What `preprocess` does, and where it came from.
         module: The whole model, with the text tower or the classifier where it has one.
         tower: The vision tower; names of taps are relative to it.
-        preprocess: PIL RGB image to float32 ``[3, H, W]``.
-        device: Where ``module`` lives.
+        preprocess: PIL RGB image to float32 `[3, H, W]`.
+        device: Where `module` lives.
         dtype: Floating point type it computes in.
         loader: Name of the loader, as `open_clip` or `py`.
         tag: Tag of the pretrained weights; None without.
         text: Text tower of a CLIP; None without.
         classifier: Head that the model brings; None without.
         accuracies: Known accuracy of exactly these weights, by source of the set.
-        ablated: Channels set to zero by ``ablate``, by tap.
+        ablated: Channels set to zero by `ablate`, by tap.
     """
 
     def __init__(
@@ -76,8 +76,8 @@ class Encoder:
     ) -> None:
         """Takes over the module: eval mode, no gradients, moved to device and dtype.
 
-        The arguments are the attributes, and ``forward``, from images ``[B, 3, H, W]`` to h
-        ``[B, width]``, and ``probes``, extra taps by name that no module's output gives.
+        The arguments are the attributes, and `forward`, from images `[B, 3, H, W]` to h
+        `[B, width]`, and `probes`, extra taps by name that no module's output gives.
         """
         self.name = name
         self.architecture = architecture
@@ -102,10 +102,10 @@ class Encoder:
         self._watchers: list[Callable[[Tensor], None]] = []
 
     def encode(self, images: Tensor) -> Tensor:
-        """Returns h, float32 ``[B, width]``; call it under ``torch.inference_mode()``.
+        """Returns h, float32 `[B, width]`; call it under `torch.inference_mode()`.
 
         Args:
-            images: Preprocessed images ``[B, 3, H, W]`` on any device.
+            images: Preprocessed images `[B, 3, H, W]` on any device.
         """
         h = self._forward(images.to(self.device, self.dtype, non_blocking=True)).float()
         for watcher in self._watchers:
@@ -133,12 +133,12 @@ class Encoder:
 
         Args:
             classes: Class names as they belong in a prompt.
-            templates: Prompt templates with ``{}`` for the name.
-            cache: Folder of zero-shot heads, see ``zero_shot_head``.
+            templates: Prompt templates with `{}` for the name.
+            cache: Folder of zero-shot heads, see `zero_shot_head`.
             progress: Called with classes done and in all.
 
         Raises:
-            UsageError: If a template lacks ``{}``.
+            UsageError: If a template lacks `{}`.
         """
         if self.text is None:
             return self.classifier
@@ -156,9 +156,9 @@ class Encoder:
     def prompts_left(
         self, classes: Sequence[str], templates: Sequence[str], *, cache: Path | None = None
     ) -> int:
-        """Returns how many prompts ``head`` would encode: none where it is cached.
+        """Returns how many prompts `head` would encode: none where it is cached.
 
-        The arguments are those of ``head``.
+        The arguments are those of `head`.
         """
         if self.text is None:
             return 0
@@ -191,7 +191,7 @@ class Encoder:
         """Sets channels of an inner layer to zero from here on, for everything after it.
 
         Args:
-            name: One of ``taps()``.
+            name: One of `taps()`.
             channels: Numbers of its channels.
 
         Raises:
@@ -205,14 +205,14 @@ class Encoder:
     def watch(
         self, taps: Iterable[Tap | str], callback: Callable[[Tap, Tensor], None]
     ) -> Iterator[None]:
-        """Calls ``callback(tap, tensor)`` for every tap in every ``encode`` inside the block.
+        """Calls `callback(tap, tensor)` for every tap in every `encode` inside the block.
 
-        A vector tap hands over ``[B, C]``, a token tap ``[B, T, C]`` (as a view where the model
-        keeps another order), a map tap the tensor as it is, with ``tap.channel_dim``. The tensor
+        A vector tap hands over `[B, C]`, a token tap `[B, T, C]` (as a view where the model
+        keeps another order), a map tap the tensor as it is, with `tap.channel_dim`. The tensor
         must be read before the callback returns, since the model may overwrite it.
 
         Raises:
-            UsageError: If a name is not among ``taps()``.
+            UsageError: If a name is not among `taps()`.
         """
         handles = []
         watchers = []

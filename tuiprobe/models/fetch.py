@@ -1,4 +1,4 @@
-"""``tuiprobe fetch``: all that a model needs, cached and checked, for use without a network."""
+"""`tuiprobe fetch`: all that a model needs, cached and checked, for use without a network."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def fetch(name: str) -> tuple[Fetched, ...]:
     """Caches weights, configuration and tokenizer of a model; what is cached is only checked.
 
     Args:
-        name: A preset, ``open_clip:ARCH/TAG``, ``timm:NAME``, ``torchvision:NAME/WEIGHTS``, or
-            ``hf-hub:OWNER/NAME`` of open_clip or timm.
+        name: A preset, `open_clip:ARCH/TAG`, `timm:NAME`, `torchvision:NAME/WEIGHTS`, or
+            `hf-hub:OWNER/NAME` of open_clip or timm.
 
     Raises:
         UsageError: If the name is not one of published weights.

@@ -1,4 +1,4 @@
-"""Encoders that a Python function of the user's builds: ``py:module:function``."""
+"""Encoders that a Python function of the user's builds: `py:module:function`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load(name: str, target: str, *, device: str, dtype: torch.dtype) -> Encoder:
 
     Args:
         name: What the user typed.
-        target: ``module:function``.
+        target: `module:function`.
         device: Where to move the encoder.
         dtype: Floating point type to move it to.
 

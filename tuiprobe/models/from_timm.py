@@ -39,9 +39,9 @@ class Request:
 
     Attributes:
         name: What the user typed.
-        architecture: timm's model name, with or without its tag, ``hf-hub:OWNER/NAME`` or
-            ``local-dir:FOLDER``.
-        activation: ``gelu`` where the user insists on it, else None.
+        architecture: timm's model name, with or without its tag, `hf-hub:OWNER/NAME` or
+            `local-dir:FOLDER`.
+        activation: `gelu` where the user insists on it, else None.
         size: Side of the input where the user wants the test size, else None.
         checkpoint: File with weights; None takes the tag's.
         untrained: Allow random weights, from a fixed seed.
@@ -61,7 +61,7 @@ class Request:
 
 
 def parse(spec: str, rest: str, checkpoint: Path | None) -> Request:
-    """Splits ``NAME[.TAG][@gelu|@SIZE]``, ``hf-hub:OWNER/NAME`` or ``local-dir:FOLDER``.
+    """Splits `NAME[.TAG][@gelu|@SIZE]`, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`.
 
     >>> parse("", "resnet50.a1_in1k@288", None).size
     288
@@ -296,7 +296,7 @@ class _Forward:
 def _representation(model: Any, size: tuple[int, int]) -> tuple[Representation, int]:
     """Returns kind and width of h, by what the model makes of an image.
 
-    Tokens in front of the head make a ``token`` representation, a feature map a ``pooled`` one.
+    Tokens in front of the head make a `token` representation, a feature map a `pooled` one.
     """
     model.eval()
     with torch.inference_mode():

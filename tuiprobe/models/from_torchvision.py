@@ -31,7 +31,7 @@ class Request:
     Attributes:
         name: What the user typed.
         architecture: torchvision's name of a classification model.
-        tag: Name of its weights, such as ``IMAGENET1K_V2``; None without.
+        tag: Name of its weights, such as `IMAGENET1K_V2`; None without.
         checkpoint: File with weights; None takes the tag's.
     """
 

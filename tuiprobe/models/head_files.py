@@ -42,17 +42,17 @@ def read_classes(path: Path) -> tuple[str, ...]:
 
 
 def read_templates(path: Path) -> tuple[str, ...]:
-    """Returns prompt templates, one a line, each with ``{}`` for the class name."""
+    """Returns prompt templates, one a line, each with `{}` for the class name."""
     templates = read_lines(path, "prompt templates")
     check_templates(templates)
     return templates
 
 
 def read_head(path: Path, *, width: int, classes: tuple[str, ...] = ()) -> Head:
-    """Returns the linear head in a checkpoint file, ``weight [K, width]`` and maybe ``bias [K]``.
+    """Returns the linear head in a checkpoint file, `weight [K, width]` and maybe `bias [K]`.
 
     Args:
-        path: safetensors, ``.pt``, ``.pth`` or ``.bin``.
+        path: safetensors, `.pt`, `.pth` or `.bin`.
         width: Channels of the representation.
         classes: Class names; their number where none are given.
 
@@ -98,8 +98,8 @@ def ridge_head(h: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Head:
     The penalty is chosen among powers of ten by generalised cross-validation (Golub et al. 1979).
 
     Args:
-        h: Representations ``[n, width]`` of a labelled split that nothing is measured on.
-        labels: Class indices int64 ``[n]``.
+        h: Representations `[n, width]` of a labelled split that nothing is measured on.
+        labels: Class indices int64 `[n]`.
         classes: Class names.
 
     Raises:

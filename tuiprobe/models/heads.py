@@ -2,7 +2,7 @@
 
 A zero-shot row is the mean of the normalised text embeddings of all templates, normalised again
 (Radford et al. 2021). 1,000 classes x 80 templates take hours on a CPU, so rows are computed one
-class at a time and kept in shards of ``CLASSES_PER_SHARD``; an interrupted build goes on from the
+class at a time and kept in shards of `CLASSES_PER_SHARD`; an interrupted build goes on from the
 last shard, and a finished head is kept by weights digest, templates and names.
 """
 
@@ -34,11 +34,11 @@ class Head:
     """A linear head over the representation h.
 
     Attributes:
-        weight: W, float32 ``[classes, width]``.
-        bias: float32 ``[classes]``, None where there is none.
+        weight: W, float32 `[classes, width]`.
+        bias: float32 `[classes]`, None where there is none.
         classes: Class names, in the order of the rows.
         templates: Prompt templates of a zero-shot head; empty otherwise.
-        normalize: Whether logits are ``W h / |h|`` (zero-shot) or ``W h + bias``.
+        normalize: Whether logits are `W h / |h|` (zero-shot) or `W h + bias`.
         source: How the head came about, for the report.
     """
 
@@ -50,7 +50,7 @@ class Head:
     source: str = ""
 
     def logits(self, h: Tensor) -> Tensor:
-        """Returns ``[B, classes]`` for h ``[B, width]``.
+        """Returns `[B, classes]` for h `[B, width]`.
 
         >>> head = Head(torch.eye(2), None, ("a", "b"), normalize=True)
         >>> head.logits(torch.tensor([[3.0, 4.0]]))
@@ -66,8 +66,8 @@ class TextTower:
     """The text side of a CLIP.
 
     Attributes:
-        tokenize: Prompts to token ids ``[n, context_length]``.
-        encode: Token ids to normalised embeddings, float32 ``[n, width]``.
+        tokenize: Prompts to token ids `[n, context_length]`.
+        encode: Token ids to normalised embeddings, float32 `[n, width]`.
         context_length: Tokens per prompt.
         tokenizer: What tokenises, for the report.
         templates: Prompt templates to use where the user names none.
@@ -94,13 +94,13 @@ def zero_shot_head(
     Args:
         text: Text tower of the model.
         classes: Class names.
-        templates: Prompt templates with ``{}`` for the class name.
+        templates: Prompt templates with `{}` for the class name.
         digest: Digest of the weights, part of the cache's key.
         cache: Folder of finished and unfinished heads; None takes the user's cache folder.
         progress: Called after every class.
 
     Raises:
-        UsageError: If there are no classes or templates, or a template lacks ``{}``.
+        UsageError: If there are no classes or templates, or a template lacks `{}`.
     """
     check_templates(templates)
     if not classes:
@@ -127,7 +127,7 @@ def classes_left(
     """Returns for how many classes a zero-shot head still has to encode prompts.
 
     Args:
-        classes: As for ``zero_shot_head``; so are the others.
+        classes: As for `zero_shot_head`; so are the others.
         templates: Prompt templates.
         digest: Digest of the weights.
         cache: Folder of heads.

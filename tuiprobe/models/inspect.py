@@ -1,4 +1,4 @@
-"""What ``tuiprobe inspect`` shows of an encoder: taps, widths, preprocessing, cost of a batch."""
+"""What `tuiprobe inspect` shows of an encoder: taps, widths, preprocessing, cost of a batch."""
 
 from __future__ import annotations
 

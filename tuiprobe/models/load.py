@@ -28,16 +28,16 @@ def load_encoder(
     """Loads a vision encoder: with exactly the weights asked for, or not at all.
 
     Only presets without a public checkpoint are built untrained, and then
-    ``weights.kind`` says so.
+    `weights.kind` says so.
 
     Args:
-        spec: A preset such as ``rn50_openai``, or ``open_clip:ARCH/TAG``, ``timm:NAME``,
-            ``torchvision:NAME/WEIGHTS``, ``py:MODULE:FUNCTION``; for open_clip and timm also
-            ``hf-hub:OWNER/NAME`` and ``local-dir:FOLDER``. An open_clip spec may end in ``@gelu``
-            or ``@quickgelu`` to insist on an activation, a timm one in ``@288`` for its test size.
+        spec: A preset such as `rn50_openai`, or `open_clip:ARCH/TAG`, `timm:NAME`,
+            `torchvision:NAME/WEIGHTS`, `py:MODULE:FUNCTION`; for open_clip and timm also
+            `hf-hub:OWNER/NAME` and `local-dir:FOLDER`. An open_clip spec may end in `@gelu`
+            or `@quickgelu` to insist on an activation, a timm one in `@288` for its test size.
         checkpoint: File whose weights replace the published ones.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
-        dtype: ``float32``, ``float16`` or ``bfloat16``.
+        device: `cpu`, `cuda` or `cuda:N`.
+        dtype: `float32`, `float16` or `bfloat16`.
 
     Raises:
         UsageError: If the spec cannot be understood.

@@ -1,7 +1,7 @@
-"""Writes what the catalog takes from the libraries: ``python -m tuiprobe.models.names``.
+"""Writes what the catalog takes from the libraries: `python -m tuiprobe.models.names`.
 
-These are the list of published models (``names.tsv``), and ImageNet's class names and prompt
-templates. With ``--cache`` it writes the list of models that takes the place of the shipped one on
+These are the list of published models (`names.tsv`), and ImageNet's class names and prompt
+templates. With `--cache` it writes the list of models that takes the place of the shipped one on
 this machine.
 """
 
@@ -53,7 +53,7 @@ def wants_quickgelu(notes: object) -> bool:
 
 
 def generate() -> str:
-    """Returns the content of ``names.tsv`` for the installed libraries."""
+    """Returns the content of `names.tsv` for the installed libraries."""
     import open_clip
     import timm
 
@@ -67,7 +67,7 @@ def generate() -> str:
 
 
 def generate_imagenet() -> str:
-    """Returns the content of ``imagenet.tsv``: WordNet id, open_clip's name, WordNet's names."""
+    """Returns the content of `imagenet.tsv`: WordNet id, open_clip's name, WordNet's names."""
     from open_clip import IMAGENET_CLASSNAMES
     from timm.data import ImageNetInfo
 
@@ -80,14 +80,14 @@ def generate_imagenet() -> str:
 
 
 def generate_templates() -> str:
-    """Returns the content of ``imagenet_templates.txt``."""
+    """Returns the content of `imagenet_templates.txt`."""
     from open_clip import OPENAI_IMAGENET_TEMPLATES
 
     return "".join(template("{}") + "\n" for template in OPENAI_IMAGENET_TEMPLATES)
 
 
 def main(arguments: list[str]) -> None:
-    """Writes the files into the package, or with ``--cache`` the list into the user's cache."""
+    """Writes the files into the package, or with `--cache` the list into the user's cache."""
     if arguments == ["--cache"]:
         _write(cached_list(), generate())
         return

@@ -1,6 +1,6 @@
 """Weights without a network: what is cached is checked and loaded, nothing else is reached for.
 
-The one switch is ``HF_HUB_OFFLINE``, which the Hugging Face library obeys as well; what libraries
+The one switch is `HF_HUB_OFFLINE`, which the Hugging Face library obeys as well; what libraries
 would download from plain URLs is refused here, before they open a socket.
 """
 

@@ -26,9 +26,9 @@ class Request:
 
     Attributes:
         name: What the user typed.
-        architecture: open_clip's model name, ``hf-hub:OWNER/NAME`` or ``local-dir:FOLDER``.
+        architecture: open_clip's model name, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`.
         tag: Pretrained tag; None without.
-        activation: ``gelu`` or ``quickgelu`` where the user insists on one, else None.
+        activation: `gelu` or `quickgelu` where the user insists on one, else None.
         checkpoint: File with weights; None takes the tag's.
         untrained: Allow random weights, from a fixed seed.
         preprocess_source: What vouches for the preprocessing where no tag does.
@@ -44,7 +44,7 @@ class Request:
 
 
 def parse(spec: str, rest: str, checkpoint: Path | None) -> Request:
-    """Splits ``ARCH[/TAG][@ACTIVATION]``, ``hf-hub:OWNER/NAME`` or ``local-dir:FOLDER``.
+    """Splits `ARCH[/TAG][@ACTIVATION]`, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`.
 
     >>> parse("", "ViT-B-16/openai@gelu", None).activation
     'gelu'
@@ -72,7 +72,7 @@ class Source:
         preprocess_source: Who says so.
         weights: Returns the file with the weights; None where there are none.
         weights_source: What to call the weights.
-        kind: ``pretrained``, or ``checkpoint`` for a folder of the user's.
+        kind: `pretrained`, or `checkpoint` for a folder of the user's.
     """
 
     model_name: str

@@ -25,7 +25,7 @@ class Check:
 
     Attributes:
         name: What was checked.
-        status: ``pass``, ``warn`` (nothing vouches for it), ``fail`` or ``skip``.
+        status: `pass`, `warn` (nothing vouches for it), `fail` or `skip`.
         detail: What was found.
         fix: What to do; empty where nothing is to be done.
         cause: What is wrong where it failed: the encoder, or the labels of the images.
@@ -104,7 +104,7 @@ def _finite(tensor: Tensor) -> bool:
 
 
 def expected_activation(encoder: Encoder) -> str | None:
-    """Returns ``gelu``, ``quickgelu`` or ``relu`` that the weights want; None if nothing says."""
+    """Returns `gelu`, `quickgelu` or `relu` that the weights want; None if nothing says."""
     preset = presets().get(encoder.name)
     if preset is not None and preset.public:
         return preset.activation
@@ -173,7 +173,7 @@ def expected_normalisation(encoder: Encoder) -> tuple[tuple[float, ...], tuple[f
 
 
 def measured_normalisation(encoder: Encoder) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Returns mean and deviation that ``preprocess`` applies, from a black and a white image."""
+    """Returns mean and deviation that `preprocess` applies, from a black and a white image."""
     from PIL import Image
 
     side = max(encoder.preprocessing.size)

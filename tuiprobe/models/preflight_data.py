@@ -100,7 +100,7 @@ class Setup:
 
     Attributes:
         preprocess: Image to tensor.
-        activation: ``gelu`` or ``quickgelu`` put in place of either, with a head that is not
+        activation: `gelu` or `quickgelu` put in place of either, with a head that is not
             cached; None leaves the model alone.
         labels: Class of each folder, by the data set's label.
         classes: Names in the order of the head's rows.
@@ -180,9 +180,9 @@ def known_answer(
     reference: Setup | None = None,
     batch: int = 50,
 ) -> Answer:
-    """Compares the accuracy under ``used`` with the published one, and looks for the cause.
+    """Compares the accuracy under `used` with the published one, and looks for the cause.
 
-    A cause is named only if restoring that part to ``reference`` restores the answer; where no
+    A cause is named only if restoring that part to `reference` restores the answer; where no
     single part does, all parts that differ are tried together.
 
     Args:
@@ -227,7 +227,7 @@ def known_answer(
 def _representations(
     encoder: Encoder, images: Dataset, samples: Sequence[Sample], setup: Setup, batch: int
 ) -> Tensor:
-    """Returns h ``[n, width]`` of the samples as the setup sees them."""
+    """Returns h `[n, width]` of the samples as the setup sees them."""
     rows = []
     with torch.inference_mode(), activation(encoder.module, setup.activation):
         for start in range(0, len(samples), batch):

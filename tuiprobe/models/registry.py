@@ -1,7 +1,7 @@
 """Loaders of encoders by name: the built-in ones are listed here, others come by entry point.
 
-A loader is one file that ends in a :class:`Loader`. A built-in one has a line in :data:`BUILTIN`;
-another package has an entry point in the group ``tuiprobe.models``.
+A loader is one file that ends in a `Loader`. A built-in one has a line in `BUILTIN`;
+another package has an entry point in the group `tuiprobe.models`.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def _no_models() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Loader:
-    """What a user names as ``NAME:REST``.
+    """What a user names as `NAME:REST`.
 
     Attributes:
-        forms: Ways to write it, for messages: ``("timm:NAME",)``.
+        forms: Ways to write it, for messages: `("timm:NAME",)`.
         load: Returns the encoder, with exactly the weights asked for, or raises.
-        takes_checkpoint: Whether ``--checkpoint`` can replace the weights.
-        models: Specs that ``tuiprobe models`` lists beside the catalog's. Called without need for
+        takes_checkpoint: Whether `--checkpoint` can replace the weights.
+        models: Specs that `tuiprobe models` lists beside the catalog's. Called without need for
             a model, so it should import nothing heavy.
         fetch: Caches all files of a spec, given with its REST, and returns them; None where there
             is nothing to fetch by name.

@@ -40,7 +40,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor that is not read yet; offset and stride count elements of ``dtype``."""
+    """A tensor that is not read yet; offset and stride count elements of `dtype`."""
 
     storage: Storage
     dtype: torch.dtype
@@ -51,7 +51,7 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class Unread:
-    """Something that a checkpoint may hold and that is not read; ``kind`` is for the message."""
+    """Something that a checkpoint may hold and that is not read; `kind` is for the message."""
 
     kind: str
     tensor: bool = False

@@ -44,8 +44,8 @@ class Tap:
     """A place in the encoder where activations are read.
 
     Attributes:
-        name: Module name relative to the vision tower, or ``embedding``.
-        kind: ``vector`` ``[B, C]``, ``token`` ``[B, T, C]`` or ``map`` (4-D).
+        name: Module name relative to the vision tower, or `embedding`.
+        kind: `vector` `[B, C]`, `token` `[B, T, C]` or `map` (4-D).
         channels: C.
         channel_dim: Dimension that holds the channels: 1 or -1 for maps, else -1.
         prefix_tokens: Class and register tokens in front of the patches.
@@ -64,7 +64,7 @@ class Probe:
 
     Attributes:
         module: The module to hook.
-        extract: From its output to the tensor ``[B, C]``.
+        extract: From its output to the tensor `[B, C]`.
     """
 
     module: nn.Module
@@ -89,7 +89,7 @@ def discover(
     images: Tensor,
     probes: Mapping[str, Probe],
 ) -> TapTable:
-    """Finds every tap of the tower by one forward pass over ``images`` ``[2, 3, H, W]``."""
+    """Finds every tap of the tower by one forward pass over `images` `[2, 3, H, W]`."""
     modules = {name: module for name, module in tower.named_modules() if name}
     probed = {name: probe.module for name, probe in probes.items()}
     outputs = _trial({**modules, **probed}, forward, images)
@@ -143,7 +143,7 @@ def _only_output(outputs: list[object]) -> Tensor:
 def first_tensor(output: object) -> Tensor | None:
     """Returns the one tensor of a module's output, None where it has several or none.
 
-    Attention layers return ``(tensor, None)``; several tensors are nobody's activation.
+    Attention layers return `(tensor, None)`; several tensors are nobody's activation.
     """
     if isinstance(output, Tensor):
         return output
@@ -269,7 +269,7 @@ def _widths(layer: nn.Module) -> tuple[int, ...]:
 
 
 def _token_counts(tower: nn.Module) -> tuple[int, int]:
-    """Returns patches and prefix tokens of a vision transformer, ``(0, 0)`` for anything else."""
+    """Returns patches and prefix tokens of a vision transformer, `(0, 0)` for anything else."""
     for module in (tower, getattr(tower, "trunk", None)):
         if module is None:
             continue

@@ -1,4 +1,4 @@
-"""The two containers that ``torch.save`` writes: a zip archive, and the older run of pickles.
+"""The two containers that `torch.save` writes: a zip archive, and the older run of pickles.
 
 Both give their pickle first, then the data of the tensors that are wanted, so that what a file
 claims is checked before anything is allocated.
@@ -32,7 +32,7 @@ _CHUNK_BYTES = 2**20
 
 
 class TorchFile(Protocol):
-    """A file of ``torch.save`` or ``torch.jit.save``.
+    """A file of `torch.save` or `torch.jit.save`.
 
     Attributes:
         content: What was saved, with tensors described.
@@ -171,7 +171,7 @@ def _is_tar(block: bytes) -> bool:
 
 
 def _read(stream: IO[bytes], size: int) -> Tensor:
-    """Returns the next bytes of a stream, uint8 ``[size]``."""
+    """Returns the next bytes of a stream, uint8 `[size]`."""
     data = torch.empty(size, dtype=torch.uint8)
     view = data.numpy()
     done = 0

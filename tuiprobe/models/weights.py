@@ -53,7 +53,7 @@ _BROKEN = (
 def read_checkpoint(path: Path) -> State:
     """Returns the tensors of a checkpoint file by name, wrappers and common prefixes removed.
 
-    Reads safetensors, and ``.pt``, ``.pth`` or ``.bin`` of ``torch.save`` without running anything
+    Reads safetensors, and `.pt`, `.pth` or `.bin` of `torch.save` without running anything
     in them; likewise the tensors of TorchScript archives such as OpenAI's. Checksums are compared
     where the format has them.
 
@@ -113,7 +113,7 @@ def _reason(error: Exception) -> str:
 
 
 def load_into(model: nn.Module, state: State, *, source: str, target: str) -> None:
-    """Loads every weight of ``state`` into ``model``, or nothing.
+    """Loads every weight of `state` into `model`, or nothing.
 
     Args:
         model: The built architecture.

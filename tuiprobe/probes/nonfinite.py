@@ -12,17 +12,17 @@ from tuiprobe.stats import ActivationStats
 
 
 def without_nonfinite(measured: Arrays) -> Arrays:
-    """Returns ``features`` and ``ids`` of the images with a finite representation.
+    """Returns `features` and `ids` of the images with a finite representation.
 
     Args:
-        measured: ``features`` and ``ids`` of one set.
+        measured: `features` and `ids` of one set.
     """
     finite = finite_images(measured["features"])
     return measured if finite.all() else {name: a[finite] for name, a in measured.items()}
 
 
 def nonfinite_ids(measured: Arrays) -> list[int]:
-    """Returns the sample ids of the images that :func:`without_nonfinite` takes out."""
+    """Returns the sample ids of the images that `without_nonfinite` takes out."""
     return [int(i) for i in measured["ids"][~finite_images(measured["features"])]]
 
 
@@ -30,11 +30,11 @@ def final_statistics(merged: Arrays, finite: Arrays) -> Arrays:
     """Returns the statistics of the final representation without the images taken out.
 
     Merged statistics leave out values that are not finite one by one; an image with such a value
-    is left out whole here. ``nonfinite`` keeps the count of the values.
+    is left out whole here. `nonfinite` keeps the count of the values.
 
     Args:
         merged: Fields of the final tap.
-        finite: What :func:`without_nonfinite` gave.
+        finite: What `without_nonfinite` gave.
     """
     if len(finite["ids"]) == len(merged["sample_ids"]):
         return merged

@@ -110,7 +110,7 @@ def named_figures(
     """Names every figure that has a human name.
 
     Args:
-        figures: Dotted id and figure, as :func:`tuiprobe.results.figures.figures_in` gives them.
+        figures: Dotted id and figure, as `tuiprobe.results.figures.figures_in` gives them.
         place: Data set and place.
         names: Human name by id; a figure that is not in it keeps its id.
     """

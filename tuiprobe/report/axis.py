@@ -6,7 +6,7 @@ from math import ceil, floor, log10
 
 
 def round_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """About ``wanted`` round values between ``low`` and ``high``.
+    """About `wanted` round values between `low` and `high`.
 
     >>> round_ticks(0.0, 1.0), round_ticks(-0.2, 7.6, 4)
     ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.0, 2.0, 4.0, 6.0])

@@ -10,7 +10,7 @@ Value = str | int | float
 
 
 def element(tag: str, text: str = "", /, **attributes: Value) -> Element:
-    """A new element; ``class_`` is written ``class``, ``stroke_width`` ``stroke-width``.
+    """A new element; `class_` is written `class`, `stroke_width` `stroke-width`.
 
     >>> from xml.etree.ElementTree import tostring
     >>> tostring(element("b", "<i>&", class_="x"), encoding="unicode")
@@ -22,7 +22,7 @@ def element(tag: str, text: str = "", /, **attributes: Value) -> Element:
 
 
 def inside(parent: Element, tag: str, text: str = "", /, **attributes: Value) -> Element:
-    """Appends a new element to ``parent`` and returns it."""
+    """Appends a new element to `parent` and returns it."""
     made = SubElement(parent, tag, _named(attributes))
     made.text = plain(text) or None
     return made

@@ -91,7 +91,7 @@ def files_of(report: Report, run: RunDir | None, formats: Sequence[str]) -> File
     Args:
         report: What was found.
         run: Where its pictures lie; None leaves them out.
-        formats: Names out of :data:`FORMATS`.
+        formats: Names out of `FORMATS`.
 
     Raises:
         UsageError: a format is unknown.
@@ -107,12 +107,12 @@ def files_of(report: Report, run: RunDir | None, formats: Sequence[str]) -> File
 def export(
     report: Report, run: RunDir, formats: Sequence[str], to: Path, with_pictures: bool = True
 ) -> list[Path]:
-    """Write a report in these formats below ``to``; files of the same names are replaced.
+    """Write a report in these formats below `to`; files of the same names are replaced.
 
     Args:
         report: What was found.
         run: Where its pictures lie.
-        formats: Names out of :data:`FORMATS`.
+        formats: Names out of `FORMATS`.
         to: A directory, made where it is missing.
         with_pictures: Whether formats that hold pictures show the run's small ones.
 

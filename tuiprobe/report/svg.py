@@ -69,7 +69,7 @@ def svg(chart: Chart) -> str:
 
 
 def figure(chart: Chart) -> Element:
-    """The chart as an element to put into a page that holds :data:`COLOURS`."""
+    """The chart as an element to put into a page that holds `COLOURS`."""
     root = element("svg", class_="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
     inside(root, "title", chart.title)
     inside(root, "text", _cut(chart.title, 92), class_="title", x=_LEFT, y=18)

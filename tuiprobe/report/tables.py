@@ -41,7 +41,7 @@ def _csv(header: list[str], rows: Iterable[Row]) -> str:
 
 
 def figure_cells(figure: Figure) -> Row:
-    """Returns a figure under the columns :data:`FIGURE`; empty where there is none."""
+    """Returns a figure under the columns `FIGURE`; empty where there is none."""
     if not given(figure):
         return [None, None, None, None, None, figure.reason]
     return [figure.value, figure.low, figure.high, figure.n, figure.method, None]

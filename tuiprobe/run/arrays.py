@@ -31,7 +31,7 @@ def write_arrays(entry: Entry, arrays: Mapping[str, NDArray[Any]], metadata: dic
 
 
 def read_arrays(entry: Entry, expected: str | None = None) -> tuple[Arrays, dict[str, str]]:
-    """Reads arrays written by :func:`write_arrays` and verifies their checksum.
+    """Reads arrays written by `write_arrays` and verifies their checksum.
 
     Args:
         entry: What to read.
@@ -73,7 +73,7 @@ def read_own_arrays(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[str, 
     """Reads arrays of a run, whose metadata may name the key of the run they belong to.
 
     Raises:
-        DamagedFileError: As :func:`read_arrays`; also if they belong to another run.
+        DamagedFileError: As `read_arrays`; also if they belong to another run.
     """
     arrays, metadata = read_arrays(entry)
     key = directory.read_key()

@@ -41,7 +41,7 @@ class BlockReader:
     The checksum is verified once, when the file is opened, in one pass of small memory.
 
     Args:
-        entry: File written by :func:`tuiprobe.run.arrays.write_arrays`.
+        entry: File written by `tuiprobe.run.arrays.write_arrays`.
 
     Attributes:
         checksum: SHA-256 of the content, hexadecimal.
@@ -81,7 +81,7 @@ class BlockReader:
         return np.frombuffer(content, found.dtype).reshape(found.shape)
 
     def blocks(self, name: str, rows: int) -> Iterator[NDArray[Any]]:
-        """Yields an array ``rows`` at a time along its first dimension."""
+        """Yields an array `rows` at a time along its first dimension."""
         found = self._find(name)
         width = found.dtype.itemsize * int(np.prod(found.shape[1:], dtype=np.int64))
         for first in range(0, found.shape[0], rows):

@@ -81,7 +81,7 @@ class CheckedArrays:
         return array
 
     def take(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
-        """Returns an array whose finite values are in range; otherwise as :meth:`shaped`."""
+        """Returns an array whose finite values are in range; otherwise as `shaped`."""
         array = self.shaped(name, kind, *shape)
         if array.dtype.kind == "f" and array.size and array.dtype.itemsize == 8:
             largest = np.abs(array, where=np.isfinite(array), out=np.zeros_like(array)).max()
@@ -90,14 +90,14 @@ class CheckedArrays:
         return array
 
     def finite(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
-        """Returns an array without NaN and infinities, and not empty; as :meth:`take`."""
+        """Returns an array without NaN and infinities, and not empty; as `take`."""
         array = self.take(name, kind, *shape)
         if not array.size or not np.isfinite(array).all():
             raise self.damaged(f"{name} is empty, or holds what is not finite")
         return array
 
     def counts(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
-        """Returns an array of numbers from 0; otherwise as :meth:`take`."""
+        """Returns an array of numbers from 0; otherwise as `take`."""
         array = self.take(name, kind, *shape)
         if array.size and not 0 <= int(array.min()) <= int(array.max()) <= _MOST:
             raise self.damaged(f"{name} holds a number that is no count")
@@ -157,7 +157,7 @@ def check_statistics(
 
     Args:
         file: Where they come from, for errors.
-        fields: By name, as :func:`tuiprobe.probes.inputs.flatten_summary` writes them.
+        fields: By name, as `tuiprobe.probes.inputs.flatten_summary` writes them.
         tap: Says how wide it is.
         samples: Of the set, by id.
         labelled: Whether every image must have a label.

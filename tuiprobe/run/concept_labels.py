@@ -1,4 +1,4 @@
-"""What is in each image of the concept set, as ``concepts.safetensors`` holds it."""
+"""What is in each image of the concept set, as `concepts.safetensors` holds it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tuiprobe.run.directory import RunDir
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What is in each image of the concept set, as ``concepts.safetensors`` holds it.
+    """What is in each image of the concept set, as `concepts.safetensors` holds it.
 
     Attributes:
-        ids: int64 ``[n]``, sample ids.
-        shares: sparse float32 ``[n, K]``, which part of an image shows a concept.
-        annotated: bool ``[n, G]``, images annotated for each category.
-        train: bool ``[n]``, the split that chooses directions.
-        category_of: int64 ``[K]``.
+        ids: int64 `[n]`, sample ids.
+        shares: sparse float32 `[n, K]`, which part of an image shows a concept.
+        annotated: bool `[n, G]`, images annotated for each category.
+        train: bool `[n]`, the split that chooses directions.
+        category_of: int64 `[K]`.
         names: K names.
         categories: G names.
         digest: Of the tables that the labels come from.
@@ -40,7 +40,7 @@ class Labels:
 
 
 def read_labels(directory: RunDir) -> Labels:
-    """Reads what :func:`write_labels` wrote.
+    """Reads what `write_labels` wrote.
 
     Raises:
         DamagedFileError: If it is missing or damaged, naming the array.

@@ -32,7 +32,7 @@ class RunDir:
     """Paths, atomic writes and checked reads of one run directory.
 
     Args:
-        path: The directory; made by :meth:`create`, not by the constructor.
+        path: The directory; made by `create`, not by the constructor.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -71,7 +71,7 @@ class RunDir:
 
     @property
     def statistics_file(self) -> Entry:
-        """Merged statistics, keyed ``<set>/<tap>/<field>``."""
+        """Merged statistics, keyed `<set>/<tap>/<field>`."""
         return self.at("statistics.safetensors")
 
     @property
@@ -130,7 +130,7 @@ class RunDir:
         return self.at(f"answers/ablation-{name}.json")
 
     def live_file(self, rank: int, suffix: str) -> Entry:
-        """State of a running rank; ``suffix`` is ``json`` or ``safetensors``."""
+        """State of a running rank; `suffix` is `json` or `safetensors`."""
         return self.at(f"live/{rank}.{suffix}")
 
     def live_ranks(self) -> list[int]:
@@ -218,7 +218,7 @@ class RunDir:
             wait: Wait for another process to release it.
 
         Raises:
-            RunError: If another process holds it and ``wait`` was not asked for.
+            RunError: If another process holds it and `wait` was not asked for.
         """
         with writing(self.path):
             lock = _take_lock(self.at(name), wait)
@@ -229,7 +229,7 @@ class RunDir:
             lock.release()
 
     def refuse_to_clear(self) -> None:
-        """Leaves alone what :meth:`clear` would have to refuse; takes no lock.
+        """Leaves alone what `clear` would have to refuse; takes no lock.
 
         Raises:
             DataError: If the directory is no run and not empty.

@@ -1,4 +1,4 @@
-"""Reading ``head.safetensors``; no torch, so that answers from a finished run come quickly."""
+"""Reading `head.safetensors`; no torch, so that answers from a finished run come quickly."""
 
 from __future__ import annotations
 

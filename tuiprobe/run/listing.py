@@ -43,8 +43,8 @@ class RunRow:
     Attributes:
         path: The run directory.
         name: Its path below the directory that was listed.
-        state: ``running`` by a process of this machine; ``complete``; ``partial`` where results
-            rest on a part of the images; ``unfinished`` without results; ``damaged``.
+        state: `running` by a process of this machine; `complete`; `partial` where results
+            rest on a part of the images; `unfinished` without results; `damaged`.
         title: Of the report; the reason where there is none.
         model: As the user typed it.
         data: The sets that were measured, or the source.
@@ -131,8 +131,8 @@ def list_runs(root: Path, words: Sequence[str] = (), most: int | None = None) ->
     """Returns all runs of a directory, the latest first.
 
     Args:
-        root: As for :func:`find_runs`.
-        words: As for :func:`read_runs`.
+        root: As for `find_runs`.
+        words: As for `read_runs`.
         most: Read the latest so many alone; None for all.
     """
     return list(read_runs(find_runs(root)[:most], words))
@@ -238,7 +238,7 @@ def _value(figure: Figure) -> float:
 
 
 def as_json(row: RunRow) -> dict[str, Any]:
-    """A run as plain data for ``tuiprobe runs --json``."""
+    """A run as plain data for `tuiprobe runs --json`."""
     figures = {name: getattr(row, name).model_dump(mode="json") for name in FIGURES}
     return {
         "path": plain(str(row.path)),

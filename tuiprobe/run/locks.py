@@ -36,7 +36,7 @@ def is_running(run: RunDir, held: frozenset[str] | None) -> bool:
 
 
 def is_held(lock: Entry, held: frozenset[str] | None) -> bool:
-    """Whether a process of this machine holds a lock; ``held`` as :func:`held_locks` gave it."""
+    """Whether a process of this machine holds a lock; `held` as `held_locks` gave it."""
     return _holder_lives(lock) if held is None else str(_inode(lock)) in held
 
 

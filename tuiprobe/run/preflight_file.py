@@ -1,4 +1,4 @@
-"""``preflight.json``: written before the first image, read by the report; no torch."""
+"""`preflight.json`: written before the first image, read by the report; no torch."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class SetRecord(BaseModel):
     """One set of images as planned.
 
     Attributes:
-        published: As in :class:`tuiprobe.datasets.Suite`.
+        published: As in `tuiprobe.datasets.Suite`.
         key: The key that its shards carry; None in runs of earlier versions, where it is the run's.
     """
 
@@ -62,7 +62,7 @@ class SetRecord(BaseModel):
 
 
 class PlanRecord(BaseModel):
-    """What ``plan.json`` holds.
+    """What `plan.json` holds.
 
     Attributes:
         key: The run's key.
@@ -97,7 +97,7 @@ class PlanRecord(BaseModel):
 
 
 class SampleRecord(BaseModel):
-    """One line of ``samples.jsonl``: id, path and label within a set, and the image's stamp."""
+    """One line of `samples.jsonl`: id, path and label within a set, and the image's stamp."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -130,7 +130,7 @@ class MeasuredRecord(BaseModel):
 
 
 class Measured(BaseModel):
-    """What ``measured.json`` holds; written last of a merge, it names what it belongs to.
+    """What `measured.json` holds; written last of a merge, it names what it belongs to.
 
     Attributes:
         key: The run's key; None in runs of earlier versions.
@@ -146,7 +146,7 @@ class Measured(BaseModel):
 
 
 def write_spec(spec: RunSpec, directory: RunDir) -> None:
-    """Publishes ``spec.json``."""
+    """Publishes `spec.json`."""
     write_json(directory.spec_file, spec.to_json())
 
 
@@ -171,7 +171,7 @@ def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
 
 
 def read_plan(directory: RunDir) -> PlanRecord:
-    """Returns ``plan.json`` of a run.
+    """Returns `plan.json` of a run.
 
     Raises:
         DamagedFileError: If it is missing, altered, of another version or another run.
@@ -182,7 +182,7 @@ def read_plan(directory: RunDir) -> PlanRecord:
 
 
 def read_measured(directory: RunDir) -> Measured:
-    """Returns ``measured.json`` of a run; errors as :func:`read_plan`."""
+    """Returns `measured.json` of a run; errors as `read_plan`."""
     value, sealed = read_json(directory.measured_file, directory.plan_file)
     found = _validated(Measured, directory, value if sealed else {"sets": value})
     _refuse_foreign(directory, directory.measured_file, found.key)
@@ -190,7 +190,7 @@ def read_measured(directory: RunDir) -> Measured:
 
 
 def read_spec(directory: RunDir) -> RunSpec:
-    """Returns ``spec.json`` of a run; errors as :func:`read_plan`."""
+    """Returns `spec.json` of a run; errors as `read_plan`."""
     value, _ = read_json(directory.spec_file, directory.plan_file)
     try:
         return validated(RunSpec, value)
@@ -199,7 +199,7 @@ def read_spec(directory: RunDir) -> RunSpec:
 
 
 def read_samples(directory: RunDir) -> dict[str, dict[int, SampleRecord]]:
-    """Returns the samples of every set by id; errors as :func:`read_plan`."""
+    """Returns the samples of every set by id; errors as `read_plan`."""
     file = directory.samples_file
     content, sealed = read_checked(file, directory.plan_file)
     lines = content.decode("utf-8", "replace").splitlines()

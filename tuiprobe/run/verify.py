@@ -50,7 +50,7 @@ class Finding:
 
     Attributes:
         file: Its path below the run directory.
-        state: ``not covered`` by a checksum, since an earlier version wrote it; ``unfinished``
+        state: `not covered` by a checksum, since an earlier version wrote it; `unfinished`
             where the same command goes on.
         detail: What is wrong, or how many there are.
     """

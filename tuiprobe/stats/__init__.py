@@ -1,14 +1,14 @@
 """Streaming statistics of activations, in one pass over memory and in bounded space.
 
-Four accumulators with the same verbs (``update``, ``merge``, ``compute``, ``state_dict``,
-``load_state_dict``): :class:`ChannelMoments`, :class:`ChannelTopK`, :class:`SampleMoments`, and
-:class:`ActivationStats`, which is all of them in one pass.
+Four accumulators with the same verbs (`update`, `merge`, `compute`, `state_dict`,
+`load_state_dict`): `ChannelMoments`, `ChannelTopK`, `SampleMoments`, and
+`ActivationStats`, which is all of them in one pass.
 
-Guarantee, against a float64 two-pass computation on the same (upcast) input, for ``|mean|/sigma``
+Guarantee, against a float64 two-pass computation on the same (upcast) input, for `|mean|/sigma`
 up to 1e4 and scales from 1e-12 to 1e12, under any split into batches and any merge order:
 
 - mean within 2e-6 sigma; variance and kurtosis within 2e-6 relative; skewness within
-  ``2e-6 * max(1, |skewness|)``, that of the parts where they cancel in a merge;
+  `2e-6 * max(1, |skewness|)`, that of the parts where they cancel in a merge;
 - the top k are exact, under the order value descending, sample id ascending, position ascending;
 - values that are not finite are counted and left out; they never spread to other figures.
 

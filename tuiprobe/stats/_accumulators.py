@@ -47,16 +47,16 @@ class _Accumulator:
 
         Args:
             x: float32, float16 or bfloat16 tensor, or float32 or float16 NumPy array, of any
-                strides: ``(N, C)``, tokens ``(B, T, C)``, or 4-D maps, whose ``channel_dim``
+                strides: `(N, C)`, tokens `(B, T, C)`, or 4-D maps, whose `channel_dim`
                 the caller names.
-            sample_ids: int64 ``[B]``, not negative; running numbers from 0 if left out.
+            sample_ids: int64 `[B]`, not negative; running numbers from 0 if left out.
             channel_dim: -1, or 1 for channels second.
 
         Raises:
             TypeError: For another dtype, layout or kind of tensor.
             ValueError: For another shape, channel count, device or number of ids.
             RuntimeError: In a process forked after this module was loaded, or if a graph is
-                captured and there is no room for its images (see :meth:`reserve`).
+                captured and there is no room for its images (see `reserve`).
         """
         rows = read_activations(x, self.channels, channel_dim, self.device)
         ids = read_sample_ids(sample_ids, rows.shape[0])
@@ -109,7 +109,7 @@ class _Accumulator:
         """Makes room on a CUDA device for the per-image figures of so many images.
 
         Updates make room as they need it, but the replays of a CUDA graph cannot: reserve, before
-        the capture, for all images between two calls of ``compute``. From the first update on there
+        the capture, for all images between two calls of `compute`. From the first update on there
         is room for 65,536. Elsewhere this does nothing.
         """
         if self._cuda is not None:
@@ -142,7 +142,7 @@ class _Accumulator:
         return flat
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Replaces the state by one that :meth:`state_dict` returned.
+        """Replaces the state by one that `state_dict` returned.
 
         Raises:
             KeyError: If a field is missing.
@@ -260,7 +260,7 @@ class SampleMoments(_Accumulator):
 
 
 class _SamplesOf:
-    """The per-image part of an :class:`ActivationStats`."""
+    """The per-image part of an `ActivationStats`."""
 
     def __init__(self, whole: ActivationStats) -> None:
         self._whole = whole

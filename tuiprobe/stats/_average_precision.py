@@ -25,22 +25,22 @@ def average_precision(
     """Average precision of every direction as a score for every concept, ties handled exactly.
 
     AP = sum_n (R_n - R_{n-1}) P_n over the distinct scores. The defaults equal
-    ``sklearn.metrics.average_precision_score``, 0 for a concept without positives included.
-    With ``prevalence`` p, precision is calibrated from all negatives:
+    `sklearn.metrics.average_precision_score`, 0 for a concept without positives included.
+    With `prevalence` p, precision is calibrated from all negatives:
     P = p TPR / (p TPR + (1 - p) FPR).
 
     Args:
-        scores: float32, float16 or bfloat16 ``[N, D]``, tensor or array on the CPU, any strides.
-        labels: ``[N, K]``, where concept k is present in image n: scipy sparse matrix, sparse or
+        scores: float32, float16 or bfloat16 `[N, D]`, tensor or array on the CPU, any strides.
+        labels: `[N, K]`, where concept k is present in image n: scipy sparse matrix, sparse or
             dense torch tensor, or NumPy array; whatever is not zero counts.
-        candidates: ``(mask, group)``: bool ``[N, G]``, the images annotated for each of at most 64
-            groups, and int ``[K]``, the group of each concept. Only candidates count for a concept,
+        candidates: `(mask, group)`: bool `[N, G]`, the images annotated for each of at most 64
+            groups, and int `[K]`, the group of each concept. Only candidates count for a concept,
             as positives and as negatives.
         prevalence: Between 0 and 1, both excluded; None takes the images as they are.
         both_signs: Take the larger of the APs of the score and of its negative.
 
     Returns:
-        float64 ``[D, K]``.
+        float64 `[D, K]`.
 
     Raises:
         TypeError: For scores of another dtype or kind.

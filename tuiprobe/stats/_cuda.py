@@ -20,12 +20,12 @@ _RECORDS, _CAPACITY = 3, 4
 class CudaStats:
     """State of one accumulator on a CUDA device.
 
-    ``update`` enqueues on torch's current stream and never waits; the others do. All of it runs in
+    `update` enqueues on torch's current stream and never waits; the others do. All of it runs in
     inference mode, so that tensors made in that mode can be changed outside it.
 
     Args:
         device: A CUDA device.
-        parts: ``channels``, ``moments``, ``largest``, ``smallest`` and ``samples``, as the native
+        parts: `channels`, `moments`, `largest`, `smallest` and `samples`, as the native
             accumulator takes them.
     """
 

@@ -32,8 +32,8 @@ def read_activations(x: Any, channels: int, channel_dim: int, device: torch.devi
     """Checks activations and describes them without a copy.
 
     Args:
-        x: Tensor or NumPy array ``(N, C)``, ``(B, T, C)`` or, with the channels where
-            ``channel_dim`` says, 4-D.
+        x: Tensor or NumPy array `(N, C)`, `(B, T, C)` or, with the channels where
+            `channel_dim` says, 4-D.
         channels: The C it must have.
         channel_dim: -1, or 1 for maps with channels second.
         device: Where the accumulator lives.

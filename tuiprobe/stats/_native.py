@@ -18,9 +18,9 @@ __all__ = [
 
 
 def instruction_set() -> str:
-    """Returns the set of loops in use: ``generic``, ``avx2`` or ``avx512``.
+    """Returns the set of loops in use: `generic`, `avx2` or `avx512`.
 
-    The environment variable ``TUIPROBE_ISA`` chooses another one that the machine can run.
+    The environment variable `TUIPROBE_ISA` chooses another one that the machine can run.
 
     >>> instruction_set() in supported_instruction_sets()
     True

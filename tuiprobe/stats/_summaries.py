@@ -96,7 +96,7 @@ class SampleSummary:
 
 @dataclass(frozen=True, eq=False)
 class ActivationSummary:
-    """Everything :class:`tuiprobe.stats.ActivationStats` knows."""
+    """Everything `tuiprobe.stats.ActivationStats` knows."""
 
     moments: Moments
     largest: TopK

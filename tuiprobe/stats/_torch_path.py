@@ -25,10 +25,10 @@ def partial_states(
     """Yields the state of each chunk of images, in the native core's layout.
 
     Args:
-        x: ``[B, P, C]`` on any device.
-        ids: int64 ``[B]`` on the CPU.
-        parts: Which statistics are wanted: ``moments``, ``largest`` and ``smallest`` (k),
-            ``samples``.
+        x: `[B, P, C]` on any device.
+        ids: int64 `[B]` on the CPU.
+        parts: Which statistics are wanted: `moments`, `largest` and `smallest` (k),
+            `samples`.
     """
     step = max(1, _CHUNK_ELEMENTS // max(1, x.shape[1] * x.shape[2]))
     for start in range(0, len(x), step):

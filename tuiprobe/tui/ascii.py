@@ -1,4 +1,4 @@
-"""``--ascii``: the one place where what is drawn becomes ASCII, cell by cell."""
+"""`--ascii`: the one place where what is drawn becomes ASCII, cell by cell."""
 
 # ruff: noqa: RUF001  (the table of look-alikes is made of ambiguous characters)
 
@@ -45,7 +45,7 @@ _ASCII = {character: ascii for group, ascii in _SAME.items() for character in gr
 
 @lru_cache(4096)
 def to_ascii(text: str) -> str:
-    """Returns ``text`` in ASCII with the same width in cells; what has no likeness becomes ``?``.
+    """Returns `text` in ASCII with the same width in cells; what has no likeness becomes `?`.
 
     >>> to_ascii("▲ 133 ███ ±.01 獅")
     '^ 133 ### ~.01 ??'

@@ -26,7 +26,7 @@ from tuiprobe.spec import RunSpec, arguments_of, run_options
 def command(arguments: Sequence[str]) -> list[str]:
     """Returns the command line of a tuiprobe process.
 
-    ``-P`` keeps the working directory off the import path.
+    `-P` keeps the working directory off the import path.
     """
     return [sys.executable, "-P", "-m", "tuiprobe", *arguments]
 
@@ -57,10 +57,10 @@ def command_of(spec: Mapping[str, Any]) -> str:
 
 
 class Engine:
-    """A run that goes on in a process of its own and writes to ``log.txt`` of its directory.
+    """A run that goes on in a process of its own and writes to `log.txt` of its directory.
 
     Args:
-        arguments: Of ``tuiprobe``, without the program's name.
+        arguments: Of `tuiprobe`, without the program's name.
         run: The run directory; what the engine says is appended to its log.
 
     Raises:
@@ -127,7 +127,7 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """The last line of standard error that says something, without ``error:``."""
+        """The last line of standard error that says something, without `error:`."""
         lines = [line.strip() for line in self.err.splitlines() if line.strip()]
         if not lines:
             return f"the process ended with code {self.code}"
@@ -139,7 +139,7 @@ async def ask(arguments: Sequence[str]) -> Answer:
     """Runs a short tuiprobe command and returns what it said; ends it when cancelled.
 
     Args:
-        arguments: Of ``tuiprobe``, without the program's name.
+        arguments: Of `tuiprobe`, without the program's name.
     """
     return await ask_python(command(arguments)[1:])
 

@@ -1,6 +1,6 @@
 """Reads a run directory while it is written: progress, figures, events and log.
 
-A reader is asked for a :class:`Snapshot`; a thread asks several times a second and keeps the last
+A reader is asked for a `Snapshot`; a thread asks several times a second and keeps the last
 one, so that a slow disk means fewer frames and never a screen that waits. Liveness is seen by the
 change of the heartbeat's sequence number, never by clocks of two machines. The directory may come
 from anywhere: sizes are capped, links are not followed, and live files that are not what an engine
@@ -47,8 +47,8 @@ class Snapshot:
     """A run as it stood when it was read.
 
     Attributes:
-        state: ``starting`` before the first live file; ``gone`` if the directory vanished;
-            ``unreadable`` if what is there cannot be read, see ``stage_message``.
+        state: `starting` before the first live file; `gone` if the directory vanished;
+            `unreadable` if what is there cannot be read, see `stage_message`.
         stage: What the engine does: load, extract, merge, probe.
         stage_message: The engine's own words for it.
         set: Set of images that is measured.

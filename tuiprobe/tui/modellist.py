@@ -33,14 +33,14 @@ class ModelRow:
     """One model as the list shows it.
 
     Attributes:
-        name: What to type after ``--model``.
+        name: What to type after `--model`.
         spec: The explicit spec.
         backbone: Architecture.
         pretraining: Data or tag of the weights.
         kind: Kind of training; empty where the catalog does not know.
         width: Channels of the representation; None where it is unknown.
         parameters: In millions; None where it is unknown.
-        cached: ``yes``, ``no``, ``none`` where no public weights exist; empty before it is known.
+        cached: `yes`, `no`, `none` where no public weights exist; empty before it is known.
         imagenet: Published accuracy, a fraction.
         robustness: Published effective robustness, a fraction.
         extrapolated: Whether its baseline has no model at this accuracy.
@@ -88,7 +88,7 @@ def row_of(listed: Listed) -> ModelRow:
 
 
 def rows_of_packages(answer: str) -> list[ModelRow]:
-    """Returns the models of other packages from what ``tuiprobe models --json`` printed."""
+    """Returns the models of other packages from what `tuiprobe models --json` printed."""
     from tuiprobe.catalog.listing import Listed
 
     found = (Listed(**one) for one in json.loads(answer) if one["preset"] is None)

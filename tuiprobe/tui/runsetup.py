@@ -54,7 +54,7 @@ class Setup:
         return ""
 
     def options(self) -> list[str]:
-        """Returns the arguments of ``tuiprobe`` that differ from its defaults."""
+        """Returns the arguments of `tuiprobe` that differ from its defaults."""
         models = words_of([run_option("model")], {"model": self.models})
         return ["--headless", *models, *self.words(*FIRST, *MORE)]
 
@@ -101,7 +101,7 @@ def _value(option: OptionField, text: str) -> Any:
 
 
 def _safe(text: str) -> str:
-    """Returns the end of ``text`` reduced to what is safe in a file name.
+    """Returns the end of `text` reduced to what is safe in a file name.
 
     >>> _safe("imagefolder:/data/my val"), _safe("timm:resnet50.a1_in1k")
     ('imagefolder-data-my-val', 'timm-resnet50.a1_in1k')
@@ -113,7 +113,7 @@ def matched_layers(taps: Sequence[dict[str, Any]], layers: str) -> list[str]:
     """Returns what a set of globs chooses: a line a pattern with its first names.
 
     Args:
-        taps: As ``tuiprobe inspect --json`` lists them.
+        taps: As `tuiprobe inspect --json` lists them.
         layers: Globs separated by blanks.
     """
     names = [str(tap["name"]) for tap in taps if tap["name"] != FINAL_TAP]
@@ -192,7 +192,7 @@ def estimate(
     """Estimates a run from trial batches.
 
     Args:
-        trials: What ``tuiprobe inspect --json`` says of each model.
+        trials: What `tuiprobe inspect --json` says of each model.
         sizes: Images in each set.
         sample: Images per set; 0 for all.
         layers: Globs over inner layers.

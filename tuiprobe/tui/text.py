@@ -36,7 +36,7 @@ def inert_lines(lines: Iterable[str]) -> Content:
 
 
 def fitted(text: str, width: int) -> str:
-    """Returns ``text`` cut or padded to ``width`` cells; what is cut ends in an ellipsis.
+    """Returns `text` cut or padded to `width` cells; what is cut ends in an ellipsis.
 
     >>> fitted("channel", 5), fitted("ab", 4)
     ('chan…', 'ab  ')

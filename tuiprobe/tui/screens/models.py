@@ -254,7 +254,7 @@ class ModelsScreen(FilteredScreen):
 
 
 def check_lines(checks: list[dict[str, str]]) -> list[str]:
-    """Returns the findings of ``tuiprobe doctor --json`` as lines, the count first.
+    """Returns the findings of `tuiprobe doctor --json` as lines, the count first.
 
     >>> check_lines([{"name": "weights", "status": "pass", "detail": "ok", "fix": ""}])
     ['', 'preflight 1 of 1 ✓', '✓ weights: ok']

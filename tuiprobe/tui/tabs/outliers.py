@@ -199,7 +199,7 @@ def layer_cells(one: Outliers) -> list[str]:
 
 
 def channel_cells(row: ChannelRow, first: ChannelRow, room: int) -> list[str]:
-    """One row of the channels; the bar takes the ``room`` that the first column has."""
+    """One row of the channels; the bar takes the `room` that the first column has."""
     mark = "▲" if row.persistent is not None else " "
     share, largest = _share(row), _share(first)
     head = f"{mark} {row.channel:>4} "

@@ -25,7 +25,7 @@ LEADS_MOST = 0.5
 
 
 def bar(value: float, width: int) -> str:
-    """Returns a horizontal bar of ``value`` (0 to 1) of ``width`` cells, in eighths of a cell.
+    """Returns a horizontal bar of `value` (0 to 1) of `width` cells, in eighths of a cell.
 
     >>> bar(0.5, 3), bar(0, 2), bar(1, 2)
     ('█▌', '', '██')
@@ -36,7 +36,7 @@ def bar(value: float, width: int) -> str:
 
 
 def column(value: float, height: int) -> list[str]:
-    """Returns a vertical bar of ``value`` (0 to 1) as ``height`` characters, the top first.
+    """Returns a vertical bar of `value` (0 to 1) as `height` characters, the top first.
 
     >>> column(0.5, 3), column(1.0, 2)
     ([' ', '▄', '█'], ['█', '█'])
@@ -46,7 +46,7 @@ def column(value: float, height: int) -> list[str]:
 
 
 def binned(values: Sequence[float], bins: int) -> list[float]:
-    """Returns the largest value of each of at most ``bins`` runs of equal length.
+    """Returns the largest value of each of at most `bins` runs of equal length.
 
     >>> binned([1, 5, 2, 2], 2)
     [5, 2]
@@ -72,7 +72,7 @@ HEADING = "  chan share leads"
 
 
 def spectrum(values: Sequence[float], width: int, height: int) -> list[str]:
-    """Returns all channels as columns over ``height`` lines, several channels a column if need be.
+    """Returns all channels as columns over `height` lines, several channels a column if need be.
 
     >>> spectrum([1.0, 0.0, 0.5], 3, 2)
     ['█  ', '█ █']
@@ -123,8 +123,8 @@ class ChannelBars(Widget, can_focus=True):
         """Shows other figures in place; the cursor stays on its line.
 
         Args:
-            shares: float64 ``[C]``.
-            leads: float64 ``[C]``, fraction of images each channel leads; None if unknown.
+            shares: float64 `[C]`.
+            leads: float64 `[C]`, fraction of images each channel leads; None if unknown.
         """
         self._shares = shares.tolist()
         self._leads = None if leads is None else leads.tolist()

@@ -39,7 +39,7 @@ class Column:
 
 
 def kept_columns(columns: Sequence[Column], width: int) -> list[int]:
-    """Returns the indices of the columns that fit into ``width`` cells.
+    """Returns the indices of the columns that fit into `width` cells.
 
     >>> two = [Column("name", 10), Column("note", 8, drop=1)]
     >>> kept_columns(two, 30), kept_columns(two, 12)
@@ -55,7 +55,7 @@ def kept_columns(columns: Sequence[Column], width: int) -> list[int]:
 
 
 def row_text(columns: Sequence[Column], cells: Sequence[str], width: int) -> str:
-    """Returns one row as text of exactly ``width`` cells; what comes from outside is made inert.
+    """Returns one row as text of exactly `width` cells; what comes from outside is made inert.
 
     >>> row_text([Column("name", 6), Column("n", 4, right=True)], ["abc", "12"], 14)
     'abc         12'
@@ -165,7 +165,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
         return self._rows[self._cursor] if self._rows else None
 
     def show_rows(self, rows: Sequence[T], cursor: int | None = None) -> None:
-        """Shows other rows; the cursor stays where it is, or goes to ``cursor``."""
+        """Shows other rows; the cursor stays where it is, or goes to `cursor`."""
         self._rows = rows
         self.virtual_size = Size(0, len(rows) + 1)
         self._go(self._cursor if cursor is None else cursor)

@@ -16,7 +16,7 @@ from tuiprobe.results.section import Chart, Drawn, Series
 from tuiprobe.tui.text import braille, dot_bit, fitted
 
 Kind = Drawn | str
-"""What a cell shows: the role of a series, ``axis``, ``text`` or ``blank``."""
+"""What a cell shows: the role of a series, `axis`, `text` or `blank`."""
 
 Line = list[tuple[str, str]]
 """Runs of text, each with its kind."""
@@ -70,7 +70,7 @@ def _runs(cells: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def plot(chart: Chart, width: int, height: int) -> list[Line]:
-    """Draws a chart into ``height`` lines of ``width`` cells; nothing below 16 x 5.
+    """Draws a chart into `height` lines of `width` cells; nothing below 16 x 5.
 
     Args:
         chart: What to draw.
@@ -263,7 +263,7 @@ def _x_places(chart: Chart, width: int) -> list[tuple[int, str]]:
 
 
 def _legend(chart: Chart, width: int, most: int) -> list[Line]:
-    """Which letter or mark is which series, in at most ``most`` lines."""
+    """Which letter or mark is which series, in at most `most` lines."""
     marks: dict[Drawn, str] = {"context": "⠂", "third": "+", "main": "◆"}
     parts = []
     for letter, one in reversed(_lettered(chart)):

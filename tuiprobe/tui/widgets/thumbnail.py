@@ -21,7 +21,7 @@ Rows = tuple[tuple[tuple[int, int, int], ...], ...]
 
 
 def read_pixels(file: Entry, width: int, height: int) -> Rows | None:
-    """Returns a picture scaled into ``width`` x ``height`` pixels, or None if it is none."""
+    """Returns a picture scaled into `width` x `height` pixels, or None if it is none."""
     from PIL import Image
 
     try:

@@ -1,4 +1,4 @@
-"""``bands:COUNT``: pictures of one colour each, labelled by it, with noise of their own."""
+"""`bands:COUNT`: pictures of one colour each, labelled by it, with noise of their own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``toy:WIDTH``: an encoder whose first three channels are the means of the colours."""
+"""`toy:WIDTH`: an encoder whose first three channels are the means of the colours."""
 
 from __future__ import annotations
 
