@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -192,6 +193,18 @@ async def test_sets_can_be_chosen_and_else_follow_the_run(tmp_path: Path) -> Non
         assert str(app.screen.query_one("#channels").border_title).startswith("r ·")
         await pilot.press("s")
         assert str(app.screen.query_one("#channels").border_title).startswith("val ·")
+
+
+async def test_a_run_that_is_first_seen_while_its_head_is_built_shows_what_it_measured(
+    tmp_path: Path,
+) -> None:
+    run = live_run(tmp_path)
+    state = run / "live" / "0.json"
+    state.write_text(json.dumps({**json.loads(state.read_text()), "set": "head", "stage": "head"}))
+    app = opened(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, shown(app))
+        assert "▲   13  .60  .97" in lines(app, ChannelBars)
 
 
 async def test_a_group_shows_one_model_at_a_time(tmp_path: Path) -> None:

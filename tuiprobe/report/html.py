@@ -15,6 +15,7 @@ from tuiprobe.report.common import (
     NAMED_IMAGES,
     computed_rows,
     data_rows,
+    headlines,
     image_name,
     nonfinite_rest,
     subject_rows,
@@ -139,9 +140,8 @@ class _Page:
                 inside(section, "p"), "strong", "The weights are random."
             ).tail = " Nothing here describes a trained model."
         points = inside(section, "ul")
-        for part in report.parts:
-            if part.section is not None and part.section.headline:
-                _text(inside(points, "li"), part.section.headline)
+        for one in headlines(report):
+            _text(inside(points, "li"), one)
 
     def _subject(self, report: Report) -> None:
         section = self._section("What was probed")

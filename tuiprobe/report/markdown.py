@@ -8,6 +8,7 @@ from tuiprobe.report.common import (
     NAMED_IMAGES,
     computed_rows,
     data_rows,
+    headlines,
     image_name,
     nonfinite_rest,
     subject_rows,
@@ -52,8 +53,7 @@ def _in_short(report: Report) -> list[str]:
     lines = ["## In short", ""]
     if report.model.weights.kind == "untrained":
         lines += ["**The weights are random.** Nothing here describes a trained model.", ""]
-    sections = [one.section for one in report.parts if one.section is not None]
-    lines += [f"- {_line(one.headline)}" for one in sections if one.headline]
+    lines += [f"- {_line(one)}" for one in headlines(report)]
     return [*lines, ""]
 
 

@@ -137,4 +137,4 @@ def _said(figure: Figure) -> str:
         return f"not run ({figure.reason})"
     if figure.low is None:
         return f"{figure.value:.3g} (no interval)"
-    return f"{figure.value:.3g} [{figure.low:.3g}, {figure.high:.3g}]"
+    return f"{figure.value:.3g} ({figure.low:.3g} to {figure.high:.3g})"

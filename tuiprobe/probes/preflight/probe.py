@@ -50,7 +50,8 @@ class PreflightChecks(Probe[tuple[PreflightCheck, ...], Preflight]):
             for one in result.checks
         ]
         columns = [("check", "check"), ("of", "of"), ("status", ""), ("found", "found")]
-        said = f"{counts['pass']} of {len(result.checks)} checks passed before the first image."
+        asked = len(result.checks) - counts["skip"]
+        said = f"{counts['pass']} of {asked} checks passed before the first image."
         return Section(
             title=self.title,
             block="how sure",

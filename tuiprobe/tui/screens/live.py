@@ -223,10 +223,11 @@ class LiveScreen(ProbeScreen):
         self._show_pictures()
 
     def _current_place(self, snapshot: Snapshot) -> Place | None:
-        sets = {place[0] for place in snapshot.taps}
+        sets = [place[0] for place in snapshot.taps]
         wanted = self._chosen_set if self._chosen_set in sets else snapshot.set
-        if wanted not in sets:
-            wanted = self._place[0] if self._place and self._place[0] in sets else ""
+        if wanted not in sets:  # a head is built: what was shown or measured last stays in sight
+            last = sets[-1] if sets else ""
+            wanted = self._place[0] if self._place and self._place[0] in sets else last
         taps = self._taps(snapshot, wanted)
         if not taps:
             return None
