@@ -27,7 +27,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.livewatch import Watch, has_results, runs_of
 from tuiprobe.tui.widgets.thumbnail import read_pixels
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = [pytest.mark.timeout(60), pytest.mark.slow]
 
 SECONDS = 10.0
 SECRET = "do not read me"

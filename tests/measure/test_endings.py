@@ -16,6 +16,8 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.measure import workers as reading
 from tuiprobe.run.directory import RunDir
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 30  # a bound for a machine that does other things too; it is done in two
 
 Probe = Callable[..., int]

@@ -20,6 +20,8 @@ from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.verify import Finding, verify
 
+pytestmark = pytest.mark.slow
+
 Harm = Callable[[RunDir, Path], None]
 Capture = pytest.CaptureFixture[str]
 
@@ -126,7 +128,6 @@ def a_pipe(run: RunDir, path: Path) -> None:
     os.mkfifo(path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("harm", [of_another_run, of_another_place, damaged, HOSTILE[0]])
 def test_a_rank_measures_again_what_another_ones_shard_should_have_held(
     harm: Callable[[RunDir, Path], None],

@@ -15,6 +15,8 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import state_digest
 from tuiprobe.models.load import load_encoder
 
+pytestmark = pytest.mark.slow
+
 State = Callable[[str], dict[str, torch.Tensor]]
 
 
@@ -23,7 +25,6 @@ def rn50(rn50_file: Path) -> Encoder:
     return load_encoder("open_clip:RN50-quickgelu", checkpoint=rn50_file)
 
 
-@pytest.mark.slow
 def test_resnet_from_a_file_is_the_clip_image_embedding(
     rn50: Encoder, rn50_file: Path, open_clip_state: State
 ) -> None:
@@ -63,7 +64,6 @@ def test_resnet_taps(rn50: Encoder) -> None:
     assert "pre_projection" not in taps
 
 
-@pytest.mark.slow
 def test_transformer_taps_and_the_tap_before_the_projection(
     tmp_path: Path, open_clip_state: State
 ) -> None:

@@ -22,6 +22,8 @@ from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import built_activations, measured_normalisation
 from tuiprobe.models.quiet import quiet
 
+pytestmark = pytest.mark.slow
+
 CLIP = [p for p in presets().values() if p.loader == "open_clip"]
 TIMM = [p for p in presets().values() if p.loader == "timm"]
 
@@ -224,7 +226,6 @@ def test_published_weights_of_a_preset_are_known_by_any_name(
     assert loaded("rn50_in1k", Path("mine.pt")) == "supervised"
 
 
-@pytest.mark.slow
 def test_a_full_size_file_arrives_whole(tmp_path: Path) -> None:
     of = shapes("open_clip", presets()["vitb32_laion400m"].architecture)
     state = {n: torch.full(t.shape, i / 512, dtype=t.dtype) for i, (n, t) in enumerate(of.items())}

@@ -21,6 +21,8 @@ from tuiprobe.plugins import PluginError, Registry
 from tuiprobe.probes.robustness.baselines import family_of
 from tuiprobe.run.records import SetRecord
 
+pytestmark = pytest.mark.slow
+
 SMALL = ("--batch-size", "12", "--threads", "1", "--workers", "0", "--offline")
 
 

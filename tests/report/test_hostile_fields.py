@@ -33,6 +33,8 @@ from tuiprobe.results.preflight import PreflightCheck
 from tuiprobe.results.section import Chart, Series, Strip, Table
 from tuiprobe.run.directory import RunDir
 
+pytestmark = pytest.mark.slow
+
 HARMLESS = "Harmless"  # no id, as the hostile ones
 HOSTILES = [
     "=1+1|<b>x</b>`*_y_*[a](http://e.example)\n# h\n\n- i",

@@ -30,7 +30,7 @@ from tuiprobe.tui.widgets.lines import Lines
 from tuiprobe.tui.widgets.plot import LinePlot
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
 
 def opened(run: Path) -> TuiprobeApp:
@@ -365,7 +365,6 @@ async def test_detaching_and_leaving_let_the_engine_go_on(
         await end(pilot, engine)
 
 
-@pytest.mark.slow
 async def test_a_real_run_of_the_miniature_is_watched_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

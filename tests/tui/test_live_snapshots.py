@@ -24,9 +24,12 @@ from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.setup import SetupScreen
 from tuiprobe.tui.widgets.bars import ChannelBars
 
-pytestmark = pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11), reason="pictures are compared on one version of Python"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        sys.version_info[:2] != (3, 11), reason="pictures are compared on one version of Python"
+    ),
+    pytest.mark.slow,
+]
 
 LIVE = {
     "live": ((120, 40), ()),

@@ -32,7 +32,7 @@ from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
 TOP = {"top1": 0.9, "low": 0.88, "high": 0.92}
 ABLATION = {
@@ -105,7 +105,6 @@ async def test_the_verdict_and_the_figures_stand_beside_their_references(run: Pa
         assert app.screen.query_one("#result-channels").has_focus
 
 
-@pytest.mark.slow
 async def test_tab_walks_through_all_parts_and_round(run: Path) -> None:
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -213,7 +212,6 @@ async def test_a_direction_is_ablated_in_its_own_basis(run, monkeypatch) -> None
         await until(pilot, lambda: "no head [b]here[/]" in said(app, "#said"))
 
 
-@pytest.mark.slow
 async def test_a_real_process_ablates_a_real_head(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((6, 16)).astype("f4")

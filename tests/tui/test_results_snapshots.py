@@ -21,6 +21,8 @@ from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 from tuiprobe.tui.widgets.pictures import PictureGrid
 
+pytestmark = pytest.mark.slow
+
 Act = Callable[[Pilot[None]], object]
 
 

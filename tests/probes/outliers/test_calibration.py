@@ -9,6 +9,8 @@ from tuiprobe.probes.intervals import bootstrap_mean, mean_interval, wilson
 from tuiprobe.probes.outliers import persistence
 from tuiprobe.probes.outliers.scan import scan
 
+pytestmark = pytest.mark.slow
+
 SEEDS, CHANNELS, IMAGES, SHARDS = 200, 16, 400, 20
 
 
