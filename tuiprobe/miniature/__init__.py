@@ -58,10 +58,10 @@ __all__ = [
 
 
 def class_names() -> tuple[str, ...]:
-    """Return the names of the forty classes, by label."""
+    """Returns the names of the forty classes, by label."""
     return CLASS_NAMES
 
 
 def templates() -> tuple[str, ...]:
-    """Return the prompt templates of the zero-shot head."""
+    """Returns the prompt templates of the zero-shot head."""
     return TEMPLATES

@@ -31,7 +31,7 @@ class BaselineRow:
 
 
 def baseline_rows(folder: Path = weights.FOLDER) -> tuple[BaselineRow, ...]:
-    """Return the shipped accuracies of the supervised runs.
+    """Returns the shipped accuracies of the supervised runs.
 
     Raises:
         WeightsError: The table is missing or damaged.
@@ -51,7 +51,7 @@ def _row(row: dict[str, str]) -> BaselineRow:
 
 
 def baseline_models() -> dict[str, list[Row]]:
-    """Return the supervised runs as the models of the baseline `miniature`."""
+    """Returns the supervised runs as the models of the baseline `miniature`."""
     return {
         "miniature": [
             Row(

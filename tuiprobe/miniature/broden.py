@@ -22,7 +22,7 @@ _FOLDER = "miniature"
 
 
 def write_broden(root: Path, numbers: list[int], tick: Callable[[int], None]) -> None:
-    """Write images, maps and tables of the given images of the set `concepts`.
+    """Writes images, maps and tables of the given images of the set `concepts`.
 
     A map without a label is written too: it says that nothing of its category is there.
     """
@@ -47,7 +47,7 @@ def write_broden(root: Path, numbers: list[int], tick: Callable[[int], None]) ->
 
 
 def image_path(index: int) -> str:
-    """Return the path of a picture below `images/`; byte order is index order."""
+    """Returns the path of a picture below `images/`; byte order is index order."""
     return f"{_FOLDER}/{index:05d}.png"
 
 

@@ -18,7 +18,7 @@ UNTRAINED_SEED = 20
 def build(
     name: str, *, weights: str = "shipped", checkpoint: Path | None = None
 ) -> tuple["nn.Module", WordTokenizer | None, dict[str, Any]]:
-    """Return a model in eval mode, its tokenizer and what a report should say about it.
+    """Returns a model in eval mode, its tokenizer and what a report should say about it.
 
     Zero-shot models are an `open_clip.CLIP`; the others have `visual`, `head` and `encode_image`
     (see `networks.Classifier`), and no tokenizer.

@@ -52,7 +52,7 @@ _NUMBER = {(concept.category, concept.name): concept.number for concept in CONCE
 
 
 def split(index: int) -> str:
-    """Return `train` or `val`, half of the images each, by a fixed hash of the number.
+    """Returns `train` or `val`, half of the images each, by a fixed hash of the number.
 
     An object is in about 120 of the 4,000 images, and a concept takes 30 in each split.
     """
@@ -61,7 +61,7 @@ def split(index: int) -> str:
 
 
 def image_labels(index: int, name: str = "concepts") -> dict[str, int]:
-    """Return the numbers of the scene and of the texture of the main object."""
+    """Returns the numbers of the scene and of the texture of the main object."""
     scene = world.scene(name, index)
     return {
         "scene": _NUMBER["scene", f"{scene.scene}-s"],
@@ -70,7 +70,7 @@ def image_labels(index: int, name: str = "concepts") -> dict[str, int]:
 
 
 def masks(index: int, name: str = "concepts") -> dict[str, NDArray[np.uint16]]:
-    """Return a mask of concept numbers `[32, 32]` for colour, object, part and material."""
+    """Returns a mask of concept numbers `[32, 32]` for colour, object, part and material."""
     canvas = draw_map(world.scene(name, index))
     step = len(canvas.ids) // MASK_SIZE
     ids = canvas.ids[step // 2 :: step, step // 2 :: step]
@@ -78,7 +78,7 @@ def masks(index: int, name: str = "concepts") -> dict[str, NDArray[np.uint16]]:
 
 
 def _table(canvas: Canvas, category: str) -> NDArray[np.uint16]:
-    """Return the concept number of every part number of a map."""
+    """Returns the concept number of every part number of a map."""
     numbers = [
         0 if figure is None or part is None else _number(category, figure, part)
         for figure, part in canvas.parts
@@ -99,7 +99,7 @@ def _number(category: str, figure: Figure, part: Part) -> int:
 
 
 def pixel_shares(indices: Sequence[int], name: str = "concepts") -> NDArray[np.float32]:
-    """Return how much of each image shows each concept, float32 `[images, concepts]`.
+    """Returns how much of each image shows each concept, float32 `[images, concepts]`.
 
     Scene and texture hold for the whole image: 1 or 0. Column k belongs to `CONCEPTS[k]`.
     """

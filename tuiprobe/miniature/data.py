@@ -57,15 +57,15 @@ class MiniatureSet:
         )
 
     def stamp(self, sample: Sample) -> Stamp:
-        """Return a constant of the world: what is rendered never changes."""
+        """Returns a constant of the world: what is rendered never changes."""
         return STAMP
 
     def read(self, sample: Sample) -> Content:
-        """Render a sample."""
+        """Renders a sample."""
         return Content(self.open(sample), STAMP)
 
     def open(self, sample: Sample) -> "Image":
-        """Return the image of a sample, 64 x 64 RGB.
+        """Returns the image of a sample, 64 x 64 RGB.
 
         Raises:
             UsageError: The sample's id is out of range.
@@ -95,21 +95,21 @@ class MiniatureConcepts:
         return tuple(Sample(i, image_path(i), None) for i in range(world.size(CONCEPT_SET)))
 
     def stamp(self, sample: Sample) -> Stamp:
-        """Return a constant of the world: what is rendered never changes."""
+        """Returns a constant of the world: what is rendered never changes."""
         return STAMP
 
     def read(self, sample: Sample) -> Content:
-        """Render a sample."""
+        """Renders a sample."""
         return Content(self.open(sample), STAMP)
 
     def open(self, sample: Sample) -> "Image":
-        """Return the picture of a sample, 64 x 64 RGB."""
+        """Returns the picture of a sample, 64 x 64 RGB."""
         from PIL import Image
 
         return Image.fromarray(world.render(CONCEPT_SET, sample.id))
 
     def annotation(self, sample: Sample) -> Annotation:
-        """Return what is in an image; all are annotated for every category."""
+        """Returns what is in an image; all are annotated for every category."""
         shares = concepts.pixel_shares([sample.id])[0]
         present = np.flatnonzero(shares)
         return Annotation(
@@ -121,7 +121,7 @@ class MiniatureConcepts:
 
 
 def dataset(name: str) -> MiniatureSet:
-    """Return a set by name.
+    """Returns a set by name.
 
     >>> dataset("v2").samples[0].path
     'airplane/00000.png'
@@ -136,7 +136,7 @@ def _concepts(rest: str) -> MiniatureConcepts:
 
 
 def suite(name: str = "") -> Suite:
-    """Return one set by name, or the canonical set and the five shifts, `val` first."""
+    """Returns one set by name, or the canonical set and the five shifts, `val` first."""
     if name:
         return Suite(f"miniature-{name}", f"miniature:{name}", {name: dataset(name)})
     names = ("val", *world.SHIFTS)

@@ -30,7 +30,7 @@ def export(
     images: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Write sets as files and return the directory.
+    """Writes sets as files and return the directory.
 
     Args:
         directory: Where to; must not exist, or be empty.
@@ -92,7 +92,7 @@ def _write(
 
 
 def numbers_of(name: str, images: int | None) -> list[int]:
-    """Return the image numbers of a set, or `images` of them evenly spread."""
+    """Returns the image numbers of a set, or `images` of them evenly spread."""
     total = world.size(name)
     count = total if images is None else min(images, total)
     return [i * total // count for i in range(count)]
@@ -107,7 +107,7 @@ def _lines(items: Sequence[str]) -> str:
 
 
 def png(name: str, index: int) -> bytes:
-    """Return an image as PNG; decoding gives the very pixels of `world.render`."""
+    """Returns an image as PNG; decoding gives the very pixels of `world.render`."""
     from PIL import Image
 
     buffer = io.BytesIO()
