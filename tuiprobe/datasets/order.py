@@ -18,9 +18,9 @@ def processing_order(samples: Sequence[Sample], seed: int) -> NDArray[np.int64]:
     """Returns sample ids in the order they are processed.
 
     Within each class the samples are shuffled; the j-th of n samples of a class is then placed at
-    (j + u) / n of the whole order, with one uniform u per class, so every prefix holds every class
-    in proportion, within one image. The shuffle hashes (seed, id) instead of drawing from a
-    random generator, whose stream may change between NumPy releases.
+    (j + u) / n of the whole order, where each sample has its own uniform u, so every prefix holds
+    every class in proportion, within one image. The shuffle hashes (seed, id) instead of drawing
+    from a random generator, whose stream may change between NumPy releases.
 
     Args:
         samples: Samples with `samples[i].id == i`.
