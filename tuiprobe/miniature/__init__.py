@@ -1,8 +1,8 @@
-"""The miniature: an embedded rendered world and small models really trained on it.
+"""The miniature: an embedded rendered world and small models trained on it.
 
-It lets the whole program run anywhere and is the tutorial and the test bed. It demonstrates the
-pipeline; it is no evidence about real models. Rendering needs NumPy only; torch is imported when a
-model is built.
+It lets the whole program run anywhere, and is used for the tutorial and the tests. It demonstrates
+the pipeline and is no evidence about real models. Rendering needs only NumPy; torch is imported
+when a model is built.
 
 >>> from tuiprobe import miniature
 >>> miniature.class_names()[:3]

@@ -24,7 +24,7 @@ _FOLDER = "miniature"
 def write_broden(root: Path, numbers: list[int], tick: Callable[[int], None]) -> None:
     """Writes images, maps and tables of the given images of the set `concepts`.
 
-    A map without a label is written too: it says that nothing of its category is there.
+    A map without labels is written too; it means that the image shows nothing of its category.
     """
     from PIL import Image as Pictures
 

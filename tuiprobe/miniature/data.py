@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 STAMP = Stamp(None, "miniature, version 1")
-"""Of every rendered image; another version of the world has another."""
+"""The stamp of every rendered image; changes with the version of the world."""
 
 NOTE = "rendered miniature world: a demonstration of the pipeline, never evidence about real models"
 
@@ -34,7 +34,7 @@ class MiniatureSet:
         name: One of `world.SETS`.
 
     Raises:
-        UsageError: Unknown set.
+        UsageError: If the set is unknown.
     """
 
     notes: tuple[str, ...] = (NOTE,)
@@ -57,7 +57,7 @@ class MiniatureSet:
         )
 
     def stamp(self, sample: Sample) -> Stamp:
-        """Returns a constant of the world: what is rendered never changes."""
+        """Returns a constant, because rendered images never change."""
         return STAMP
 
     def read(self, sample: Sample) -> Content:
@@ -68,7 +68,7 @@ class MiniatureSet:
         """Returns the image of a sample, 64 x 64 RGB.
 
         Raises:
-            UsageError: The sample's id is out of range.
+            UsageError: If the sample's id is out of range.
         """
         from PIL import Image
 
@@ -76,7 +76,7 @@ class MiniatureSet:
 
 
 class MiniatureConcepts:
-    """Pictures are rendered and masks drawn as they are read.
+    """The concept set; images and masks are rendered as they are read.
 
     Paths, order, concepts and shares are those of the exported Broden layout.
     """
@@ -95,7 +95,7 @@ class MiniatureConcepts:
         return tuple(Sample(i, image_path(i), None) for i in range(world.size(CONCEPT_SET)))
 
     def stamp(self, sample: Sample) -> Stamp:
-        """Returns a constant of the world: what is rendered never changes."""
+        """Returns a constant, because rendered images never change."""
         return STAMP
 
     def read(self, sample: Sample) -> Content:
@@ -109,7 +109,7 @@ class MiniatureConcepts:
         return Image.fromarray(world.render(CONCEPT_SET, sample.id))
 
     def annotation(self, sample: Sample) -> Annotation:
-        """Returns what is in an image; all are annotated for every category."""
+        """Returns the annotation of an image, which covers every category."""
         shares = concepts.pixel_shares([sample.id])[0]
         present = np.flatnonzero(shares)
         return Annotation(

@@ -91,7 +91,7 @@ def sample_scene(draws: Draws, profile: Profile, label: int | None) -> Scene:
 
 
 def _count(draws: Draws, chances: tuple[float, ...]) -> int:
-    """Returns how many extras: the i-th one comes with chance i if the ones before came."""
+    """Draws the number of extras: the i-th one appears with chance i if all earlier ones do."""
     number = 0
     for chance in chances:
         if not draws.chance(chance):

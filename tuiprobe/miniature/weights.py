@@ -30,8 +30,8 @@ def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     """Returns the card of a model: recipe, seed, digest, accuracies and outlier figures.
 
     Raises:
-        UsageError: No model of that name.
-        WeightsError: The card is missing or cannot be read.
+        UsageError: If there is no model of that name.
+        WeightsError: If the card is missing or cannot be read.
     """
     check_name(name)
     path = folder / f"{name}.json"
@@ -48,7 +48,7 @@ def load_state(name: str, folder: Path = FOLDER) -> dict[str, "Tensor"]:
     """Returns the tensors of a shipped weight file after checking its digest.
 
     Raises:
-        WeightsError: The file is missing, or is not the one its card describes.
+        WeightsError: If the file is missing, or is not the one its card describes.
     """
     from safetensors.torch import load
 
@@ -71,7 +71,7 @@ def load_file(path: Path) -> dict[str, "Tensor"]:
     """Returns the tensors of a weight file as they are.
 
     Raises:
-        WeightsError: The file cannot be read, or is no safetensors file.
+        WeightsError: If the file cannot be read, or is not a safetensors file.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -108,7 +108,7 @@ def restore(model: "nn.Module", state: dict[str, "Tensor"], name: str) -> "nn.Mo
     """Returns the model with a state of `load_state`, in eval mode.
 
     Raises:
-        WeightsError: The tensors do not fit the architecture.
+        WeightsError: If the tensors do not fit the architecture.
     """
     own = model.state_dict()
     missing = [k for k, v in own.items() if v.is_floating_point() and k not in state]

@@ -70,15 +70,15 @@ def render(name: str, index: int, stream: int = 0) -> NDArray[np.uint8]:
     Args:
         name: One of `SETS`.
         index: Number of the image in its set.
-        stream: Image seed. 0 is the published world; others serve tuning.
+        stream: Image seed. 0 is the published world; others are for tuning.
 
     Raises:
-        UsageError: Unknown set or index out of range.
+        UsageError: If the set is unknown or the index out of range.
     """
     what, draws = _start(name, index, stream)
     return render_scene(what, draws)
 
 
 def caption(name: str, index: int, stream: int = 0) -> str:
-    """Returns the caption of an image, drawn apart from its pixels."""
+    """Returns the caption of an image, drawn independently of its pixels."""
     return _caption(scene(name, index, stream), Draws(f"{name} captions", index, stream))
