@@ -12,12 +12,12 @@ __all__ = ["__version__", "probe"]
 
 
 def probe(model: str, data: str, *, output: str | None = None, **options: Any) -> Report:
-    """Probes an encoder: the engine behind the command line, from Python.
+    """Probes an encoder, as the command line does.
 
     Args:
         model: Encoder, for example `open_clip:RN50-quickgelu/openai`.
         data: Data source, for example `imagefolder:/data/val` or `miniature`.
-        output: The run directory; None names it by content under `runs/`.
+        output: The run directory; None makes one under `runs/`, named by content.
         options: Further fields of `tuiprobe.spec.RunSpec`, such as `checkpoint`,
             `layers` or `sample`.
 
@@ -25,7 +25,8 @@ def probe(model: str, data: str, *, output: str | None = None, **options: Any) -
         The report, also written to `results.json` in the run directory.
 
     Raises:
-        TuiprobeError: Of the kind that names the exit code on the command line.
+        TuiprobeError: If the run fails; the subclass says why, as the exit code does on the
+            command line.
     """
     from tuiprobe.api import run_probe
 

@@ -1,4 +1,4 @@
-"""Entry point: answers what needs no libraries at once, hands the rest to the command line."""
+"""Entry point: starts the screens without loading libraries, else the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def main() -> None:
 
         print(f"tuiprobe {__version__}")
         return
-    if sys.argv[1:] in ([], ["--ascii"]):  # no argument parser before the first paint
+    if sys.argv[1:] in ([], ["--ascii"]):  # no argument parser: paint sooner
         from tuiprobe.tui.start import start
 
         sys.exit(start(ascii="--ascii" in sys.argv))

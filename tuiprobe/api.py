@@ -1,4 +1,4 @@
-"""Runs from Python: measured, answered, written down."""
+"""Runs from Python: measures, asks the probes, writes the report."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def run_several(
 
 
 def run_probe(model: str, data: str, output: str | None, options: dict[str, Any]) -> Report:
-    """Runs to the end and returns the report; see `tuiprobe.probe`.
+    """Measures, probes and returns the report; see `tuiprobe.probe`.
 
     Raises:
-        KeyboardInterrupt: If it was interrupted; what is measured is kept.
+        KeyboardInterrupt: If the run was interrupted; finished shards are kept.
         RunError: If another rank will write the report.
     """
     outcome = run(make_spec(model, data, options), output=Path(output) if output else None)

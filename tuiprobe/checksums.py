@@ -1,8 +1,8 @@
-"""Checksums inside the files they cover: the one home of that rule for text.
+"""Checksums inside the text files they cover.
 
-Content and checksum appear together or not at all. A JSON object holds the checksum as its last
-member; a file of lines ends with a line that is such an object. It is the SHA-256 of the file
-without the 64 digits. Arrays have theirs in `tuiprobe.run.directory.write_arrays`.
+Content and checksum are written together. A JSON object holds the checksum as its last member; a
+file of lines ends with a line that is such an object. The checksum is the SHA-256 of the file
+without its 64 digits. For arrays see `tuiprobe.run.arrays`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LONGEST_SEAL = 256
 
 
 def seal(text: str) -> str:
-    """Returns a text that ends with a JSON object, with the checksum as the object's last member.
+    """Adds the checksum as last member of the JSON object that ends a text; returns the text.
 
     >>> seal('{"a": 1}')[:19]
     '{"a": 1, "sha256": '
@@ -37,10 +37,10 @@ def seal(text: str) -> str:
 
 
 def is_sealed(content: bytes, name: object) -> bool:
-    """Whether a content carries a checksum; one that was written by an earlier version does not.
+    """Says whether file content carries a checksum; files of earlier versions do not.
 
     Raises:
-        DamagedFileError: If it does not match the content.
+        DamagedFileError: If the checksum does not match the content.
     """
     found = _SEAL.search(content, max(len(content) - _LONGEST_SEAL, 0))
     if found is None:
@@ -57,10 +57,10 @@ def read_checked(entry: Entry, like: Entry | None = None) -> tuple[bytes, bool]:
 
     Args:
         entry: What to read.
-        like: An older file of the same run: where that one has a checksum, this one must.
+        like: An older file of the same run; if it has a checksum, this one must have one too.
 
     Raises:
-        DamagedFileError: If it is missing or altered.
+        DamagedFileError: If the file is missing or altered.
     """
     content = entry.read_bytes()
     sealed = is_sealed(content, entry)
@@ -70,10 +70,10 @@ def read_checked(entry: Entry, like: Entry | None = None) -> tuple[bytes, bool]:
 
 
 def refuse_lost_seal(entry: Entry, like: Entry) -> None:
-    """Refuses a file without a checksum where an older file of the same run has one.
+    """Refuses a file without a checksum if an older file of the same run has one.
 
     Raises:
-        DamagedFileError: If it must have had one.
+        DamagedFileError: If the older file has a checksum.
     """
     if like.exists() and is_sealed(like.read_bytes(), like):
         raise DamagedFileError(f"{entry} is damaged: its checksum is gone")
@@ -87,7 +87,7 @@ def write_json(entry: Entry, value: Mapping[str, Any]) -> None:
 def read_json(entry: Entry, like: Entry | None = None) -> tuple[Any, bool]:
     """Returns a JSON value without its checksum, and whether it had one.
 
-    Arguments and errors as `read_checked`; also refuses what is no strict JSON.
+    Arguments and errors as for `read_checked`; also refuses anything but strict JSON.
     """
     content, sealed = read_checked(entry, like)
     try:

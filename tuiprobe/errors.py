@@ -1,6 +1,6 @@
 """Errors a user can cause or must act on, each with the exit code it ends the program with.
 
-Exit codes are part of the interface: 0 done, 1 a gate tripped, 2 usage, 3 weights not to be had,
+Exit codes are part of the interface: 0 done, 1 a gate tripped, 2 usage, 3 weights not available,
 4 data unusable, 5 the run failed, 130 interrupted.
 """
 

@@ -1,4 +1,4 @@
-"""What a run says while it runs: one JSON line an event, read by narration, log and TUI."""
+"""Events of a run: one JSON line each, read by narration, log and TUI."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ class Event:
     """One thing that happened.
 
     Attributes:
-        kind: `stage` a part of the run began; `progress` images went through (never written
-            to disk); `shard` a shard was published; `warning` a reader should know;
-            `skipped` an image was left out; `interrupted`, `failed`, `done` the end.
-        message: One sentence for a person. May quote file names: data, never markup.
+        kind: `stage`: a part of the run began; `progress`: images were processed (never
+            written to disk); `shard`: a shard was published; `warning`: something a reader
+            should know; `skipped`: an image was left out; `interrupted`, `failed`, `done`: the
+            end.
+        message: One sentence for a person. May quote file names, so never treat it as markup.
         data: Figures and names behind the sentence.
         time: Seconds since the epoch.
     """
@@ -30,7 +31,7 @@ class Event:
     time: float = field(default_factory=time.time)
 
     def to_line(self) -> str:
-        r"""Returns the event as one line of JSON, control characters escaped.
+        r"""Returns the event as one line of JSON, with control characters escaped.
 
         >>> Event("warning", "a\nb", time=0.0).to_line()
         '{"kind": "warning", "message": "a\\nb", "data": {}, "time": 0.0}\n'

@@ -1,8 +1,8 @@
-"""Opening files safely: the one home of that rule.
+"""Opens, reads and writes files safely; all other code does so through this module.
 
-Whatever is read comes from outside: a checkpoint, an image, a suite, another's run directory. A
-named pipe must not hang the reader, a device must not be read, a huge file must not fill the
-memory, and inside a run directory no link may lead out of it.
+Every input is untrusted: a checkpoint, an image, a suite, someone else's run directory. A named
+pipe must not hang the reader, a device must not be read, a huge file must not fill the memory, and
+no link inside a run directory may lead out of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tuiprobe.errors import DataError, RunError
 MAX_TEXT_BYTES = 256 * 2**20
 """Largest text or JSON file that is read."""
 
-_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # not blocking: a pipe opens at once
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking, so a pipe cannot hang
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _CHUNK_BYTES = 2**20
 _STALE_SECONDS = 24 * 3600
@@ -44,13 +44,13 @@ def open_regular(path: str | Path, limit: int | None = None) -> IO[bytes]:
 
     Raises:
         OSError: As `open` raises it.
-        DamagedFileError: If it is a pipe, a device, a socket or a directory, or too large.
+        DamagedFileError: If it is too large, or a pipe, a device, a socket or a directory.
     """
     return _checked(os.open(path, _READ), path, limit)
 
 
 def read_regular(path: str | Path, limit: int = MAX_TEXT_BYTES) -> bytes:
-    """Returns the content of a regular file; arguments and errors as `open_regular`."""
+    """Returns the content of a regular file; arguments and errors as for `open_regular`."""
     with open_regular(path, limit) as file:
         return read_at_most(file, path, limit)
 
@@ -81,9 +81,9 @@ def _kind(mode: int) -> str:
 
 
 def read_at_most(file: IO[bytes], path: object, limit: int) -> bytes:
-    """Returns all that is left of an open file, which may grow while it is read.
+    """Returns the rest of an open file, which may grow while it is read.
 
-    Memory is asked for by the file's size, never by the limit.
+    Memory is allocated by the file's size, never by the limit.
 
     Raises:
         DamagedFileError: If it grew above the limit.
@@ -116,7 +116,7 @@ def _refuse_constant(name: str) -> Any:
 
 @contextmanager
 def reading(path: object) -> Iterator[None]:
-    """Turns the operating system's refusals to read into one sentence."""
+    """Turns the operating system's read errors into one sentence."""
     try:
         yield
     except OSError as error:
@@ -126,7 +126,7 @@ def reading(path: object) -> Iterator[None]:
 
 @contextmanager
 def writing(path: object) -> Iterator[None]:
-    """Turns the operating system's refusals to write into one sentence with a next step."""
+    """Turns the operating system's write errors into one sentence with a next step."""
     try:
         yield
     except OSError as error:
@@ -141,11 +141,11 @@ def writing(path: object) -> Iterator[None]:
 class Entry:
     """A file below a directory, reached without following a link below that directory.
 
-    Every folder on the way is opened relative to the one above it with `O_NOFOLLOW`, so what is
-    read or written lies in the directory whatever somebody else put there.
+    Every folder on the path is opened relative to its parent with `O_NOFOLLOW`, so reads and
+    writes stay inside the directory, whatever someone else put there.
 
     Attributes:
-        root: The directory; may itself be reached through links.
+        root: The directory; its own path may contain links.
         name: Path of the file below it, with `/` between parts.
     """
 
@@ -164,11 +164,11 @@ class Entry:
 
     @property
     def path(self) -> Path:
-        """Where it lies, for messages and for programs that the user trusts with it."""
+        """The path of the file, for messages and for programs that the user trusts."""
         return self.root / self.name
 
     def status(self) -> os.stat_result | None:
-        """Returns the status of a regular file; None if there is none or it is something else."""
+        """Returns the status of a regular file; None if it is missing or something else."""
         try:
             with self._folder() as folder:
                 status = os.stat(self._last, dir_fd=folder, follow_symlinks=False)
@@ -177,38 +177,38 @@ class Entry:
         return status if stat.S_ISREG(status.st_mode) else None
 
     def exists(self) -> bool:
-        """Whether a regular file is there."""
+        """Says whether the file exists and is a regular file."""
         return self.status() is not None
 
     def modified(self) -> int | None:
-        """Returns when its content changed last, in nanoseconds; None if there is none."""
+        """Returns its modification time in nanoseconds; None if there is no such file."""
         status = self.status()
         return None if status is None else status.st_mtime_ns
 
     def open(self, limit: int | None = None) -> IO[bytes]:
-        """Opens it for reading.
+        """Opens the file for reading.
 
         Raises:
-            DamagedFileError: If it is missing, no regular file, too large, or behind a link.
+            DamagedFileError: If it is missing, not a regular file, too large, or behind a link.
         """
         with reading(self.path), self._folder() as folder:
             descriptor = os.open(self._last, _READ | os.O_NOFOLLOW, dir_fd=folder)
             return _checked(descriptor, self.path, limit)
 
     def read_bytes(self, limit: int = MAX_TEXT_BYTES) -> bytes:
-        """Returns its content; errors as `open`."""
+        """Returns the content; errors as for `open`."""
         with self.open(limit) as file, reading(self.path):
             return read_at_most(file, self.path, limit)
 
     def read_text(self) -> str:
-        """Returns its content as UTF-8; bytes that are none become replacement characters."""
+        """Returns the content as UTF-8; invalid bytes become replacement characters."""
         return self.read_bytes().decode("utf-8", "replace")
 
     def read_json(self, limit: int = MAX_TEXT_BYTES) -> Any:
-        """Returns its content as JSON.
+        """Returns the content as JSON; further errors as for `open`.
 
         Raises:
-            DamagedFileError: Also if it is not strict JSON, or nested too deeply.
+            DamagedFileError: If it is not strict JSON, or nested too deeply.
         """
         content = self.read_bytes(limit)
         try:
@@ -217,10 +217,10 @@ class Entry:
             raise DamagedFileError(f"{self.path} is damaged: {error}") from error
 
     def write_bytes(self, content: bytes) -> None:
-        """Publishes `content` whole or not at all; afterwards it survives a loss of power.
+        """Publishes `content` atomically and durably, so it survives a power failure.
 
         Raises:
-            RunError: If the operating system refuses, or a folder on the way is a link.
+            RunError: If the operating system refuses, or a folder on the path is a link.
         """
         self._publish(content, durable=True)
 
@@ -233,11 +233,11 @@ class Entry:
         self.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
 
     def replace(self, content: bytes) -> None:
-        """Replaces it: whole for every reader, but without waiting for the disk."""
+        """Replaces the file atomically, without waiting for the disk."""
         self._publish(content, durable=False)
 
     def append(self, content: bytes) -> None:
-        """Adds to its end; it is made where it is missing."""
+        """Appends to the file; creates it if it is missing."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         with writing(self.path), self._folder(make=True) as folder:
             descriptor = self._open_to_write(flags, folder)
@@ -247,19 +247,19 @@ class Entry:
                 os.close(descriptor)
 
     def descriptor(self, flags: int) -> int:
-        """Opens it with `os.open`'s flags for a caller that keeps the descriptor.
+        """Opens the file with `os.open`'s flags; the caller closes the returned descriptor.
 
-        Folders on the way are made where `flags` create the file.
+        Folders on the path are created if `flags` create the file.
 
         Raises:
             OSError: As `os.open` raises it; `ELOOP` for a link.
-            DamagedFileError: If it is no regular file, or has a second name elsewhere.
+            DamagedFileError: If it is not a regular file, or has another hard link.
         """
         with self._folder(make=bool(flags & os.O_CREAT)) as folder:
             return self._open_to_write(flags, folder)
 
     def unlink(self) -> None:
-        """Deletes it if it is there; a link is deleted, never what it leads to."""
+        """Deletes the file if it exists; deletes a link itself, never its target."""
         with writing(self.path), suppress(FileNotFoundError), self._folder() as folder:
             os.unlink(self._last, dir_fd=folder)
 
@@ -271,7 +271,7 @@ class Entry:
         flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(self._last, flags, 0o666, dir_fd=folder)
         status = os.fstat(descriptor)
-        # Another name of the same file may lie anywhere: what is written here would appear there.
+        # A hard link elsewhere would receive what is written here.
         if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1:
             return descriptor
         os.close(descriptor)
@@ -280,7 +280,7 @@ class Entry:
 
     @contextmanager
     def _folder(self, make: bool = False) -> Iterator[int]:
-        """Opens the folder of the file, one part of the path after another."""
+        """Opens the folder of the file, one path component after another."""
         pin = _PINNED.get(self.root)
         if make and pin is None:
             _make_root(self.root)
@@ -302,7 +302,7 @@ class Entry:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         temporary = f".{self._last[:180]}.{_writer()}.tmp"
         with writing(self.path), self._folder(make=True) as folder:
-            with suppress(FileNotFoundError):  # of an earlier process with this one's number
+            with suppress(FileNotFoundError):  # left by an earlier process with the same number
                 os.unlink(temporary, dir_fd=folder)
             descriptor = os.open(temporary, flags, 0o666, dir_fd=folder)
             try:
@@ -323,14 +323,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class _Pin:
-    """A directory as it was when this process locked it."""
+    """The identity of a directory and its lock file when this process locked it."""
 
     directory: os.stat_result
     lock_name: str
     lock: os.stat_result
 
     def open(self, root: Path, to_write: bool) -> int:
-        """Opens the directory; refuses another one in its place."""
+        """Opens the directory; refuses it if it was replaced by another one."""
         try:
             folder = os.open(root, _FOLDER)
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -362,13 +362,13 @@ _PINNED: dict[Path, _Pin] = {}
 
 @contextmanager
 def pinned(lock: Entry, descriptor: int) -> Iterator[None]:
-    """Refuses, for the time of the block, any other directory in the place of a locked one.
+    """Makes sure, inside the block, that a locked directory was not replaced by another one.
 
     Args:
-        lock: The lock file; entries with the same root are meant.
-        descriptor: The lock file, open.
+        lock: The lock file; the check applies to entries with the same root.
+        descriptor: The open lock file.
     """
-    if lock.root in _PINNED:  # by an outer lock of the same directory
+    if lock.root in _PINNED:  # an outer lock of the same directory pinned it
         yield
         return
     with writing(lock.root):
@@ -404,12 +404,12 @@ def _writer() -> str:
 
 
 def sweep(root: Path) -> int:
-    """Deletes temporary files that writers left when they were killed.
+    """Deletes temporary files of killed writers.
 
-    Those of a process of this machine that lives on stay, and those of other machines for a day.
+    Files of a process that still runs on this machine stay; files of other machines stay for a day.
 
     Args:
-        root: The directory; folders below it are swept too, links are not followed.
+        root: The directory; its subfolders are swept too, links are not followed.
 
     Returns:
         How many were deleted.
@@ -437,7 +437,7 @@ def _abandoned(name: str, folder: int) -> bool:
 
 
 def process_lives(number: int) -> bool:
-    """Whether a process of this machine has this number."""
+    """Says whether a process with this number runs on this machine."""
     try:
         os.kill(number, 0)
     except (ProcessLookupError, OverflowError):

@@ -1,4 +1,4 @@
-"""Where the user's own files go; everything that can be made again has its place elsewhere."""
+"""Paths of the user's own files; files that can be rebuilt go into the cache folders instead."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def signatures_file() -> Path:
-    """Returns the file of signatures that `tuiprobe atlas add` filed."""
+    """Returns the path of the signatures that `tuiprobe atlas add` stores."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("tuiprobe")) / "signatures.jsonl"

@@ -6,7 +6,7 @@ import fnmatch
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Whether a layer's name matches a glob whose `*` stays between two dots; `**` crosses.
+    """Says whether a layer's name matches a glob: `*` stops at a dot, `**` does not.
 
     >>> matches("layer1", "layer*"), matches("layer1.0", "layer*"), matches("layer1.0", "layer*.*")
     (True, False, True)

@@ -1,6 +1,7 @@
-"""An option is a field with its help, group and default; everything that shows options reads it.
+"""Options: each is declared once, as a field with help, group and default.
 
-This module is imported before `--help` is printed, so it loads neither pydantic nor numpy.
+The command line, the screens and the reference are built from these declarations. This module is
+imported before `--help` is printed, so it loads neither pydantic nor numpy.
 """
 
 from __future__ import annotations
@@ -22,26 +23,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Changes = Literal["measurement", "bits", "answers", "nothing"]
-"""What another value changes: what is measured, its last bits, only the answers, or nothing."""
+"""What a different value changes: what is measured, its last bits, only the answers, or nothing."""
 
 PROBE_GROUP = "tuiprobe.probes"
-"""Entry point group in which installed packages name their probes."""
+"""Entry point group in which installed packages register their probes."""
 
 
 @dataclass(frozen=True)
 class Option:
-    """What a field's annotation says of it as an option: `Annotated[int, Option(...)] = 32`.
+    """Describes a field as an option, in its annotation: `Annotated[int, Option(...)] = 32`.
 
     Attributes:
-        help: For people; the first sentence is enough for a form.
+        help: Help text; forms show the first sentence only.
         group: Heading in `--help` and in the reference.
-        metavar: What stands for the value in `--help`; empty names its type.
-        unset: What the run takes where the value is None, in words.
-        typed_none: What a user types for None; None itself where leaving the option out does it.
-        several: Several values on one command line make several runs.
-        changes: What another value changes.
+        metavar: Placeholder of the value in `--help`; empty for the name of its type.
+        unset: What the run uses if the value is None, in words.
+        typed_none: What a user types for None; None if leaving the option out means None.
+        several: Whether several values on one command line start several runs.
+        changes: What a different value changes.
         ge, gt, le: Bounds of a number.
-        min_length: Of a text.
+        min_length: Least length of a text.
     """
 
     help: str
@@ -56,11 +57,11 @@ class Option:
     le: float | None = None
     min_length: int = 0
 
-    # pydantic reads the bounds by the protocol of annotated_types, which is imported only then.
+    # pydantic reads the bounds through the annotated_types protocol, imported only when needed.
     __is_annotated_types_grouped_metadata__ = True
 
     def __iter__(self) -> Iterator[object]:
-        """Yields the bounds as pydantic knows them."""
+        """Yields the bounds in the form pydantic expects."""
         import annotated_types as known
 
         for kind, bound in ((known.Ge, self.ge), (known.Gt, self.gt), (known.Le, self.le)):
@@ -75,11 +76,11 @@ class OptionField:
     """One field of a class of options.
 
     Attributes:
-        name: Of the field.
+        name: Name of the field.
         kind: Type of one value, without None: `bool`, `int`, `float` or `str`.
-        default: Value where nothing is asked for; `MISSING` if one must be given.
+        default: Value if the user gives none; `MISSING` if one is required.
         many: Whether the field holds a tuple of values; the option is then repeated.
-        choices: The values a text may have; empty if any.
+        choices: The allowed values of a text; empty if any is allowed.
         option: Help, group and bounds.
     """
 
@@ -107,17 +108,17 @@ class OptionField:
 
     @property
     def metavar(self) -> str:
-        """What stands for the value in help texts."""
+        """The placeholder of the value in help texts."""
         return self.option.metavar or "|".join(self.choices) or _METAVARS[self.kind]
 
     @property
     def repeatable(self) -> bool:
-        """Whether the command line takes it several times."""
+        """Whether the option may be given several times."""
         return self.many or self.option.several
 
     @property
     def help(self) -> str:
-        """What the option does, and that it may be given several times where it may."""
+        """The help text; says so if the option may be given several times."""
         return self.option.help + " Repeatable." * self.repeatable
 
     @property
@@ -128,14 +129,14 @@ class OptionField:
 
     @property
     def shown_default(self) -> str:
-        """The default in words; empty where there is none worth a word."""
+        """The default in words; empty if there is nothing to say about it."""
         if self.option.unset:
             return self.option.unset
         nothing = self.required or self.default is None or self.many or self.kind is bool
         return "" if nothing else str(self.default)
 
     def problem(self, text: str) -> str:
-        """Returns why `text` cannot be the value, in one sentence; empty if it can."""
+        """Returns why `text` is not a valid value, in one sentence; empty if it is valid."""
         if self.choices and text not in self.choices:
             return f"{self.label}: give one of {', '.join(self.choices)}"
         if self.kind not in (int, float) or text == str(self.option.typed_none):
@@ -167,9 +168,10 @@ def flag(name: str) -> str:
 
 
 def options_of(kind: type) -> tuple[OptionField, ...]:
-    """Returns the options that a dataclass or a pydantic model declares, in their order.
+    """Returns the options that a dataclass or a pydantic model declares, in order.
 
-    A field without an `Option` in its annotation is one without help, as a stranger's may be.
+    A field without an `Option` in its annotation becomes an option without help; this happens in
+    probes of other packages.
     """
     hints = typing.get_type_hints(kind, include_extras=True)
     return tuple(_field(name, hints[name], default) for name, default in _defaults(kind))
@@ -202,11 +204,11 @@ def _field(name: str, hint: Any, default: Any) -> OptionField:
 
 
 def words_of(options: Iterable[OptionField], values: Mapping[str, Any]) -> list[str]:
-    """Returns the arguments that set options to values; a value equal to its default is left out.
+    """Returns the command-line arguments for some values; values equal to the default are left out.
 
     Args:
-        options: In the order of the arguments.
-        values: By name of the field; one that is missing is left out.
+        options: The options, in the order of the arguments.
+        values: Values by field name; missing ones are left out.
 
     >>> seed = OptionField("seed", int, 0, False, (), Option("Seed."))
     >>> words_of([seed], {"seed": 7}), words_of([seed], {"seed": 0}), words_of([seed], {"seed": -1})
@@ -222,14 +224,14 @@ def words_of(options: Iterable[OptionField], values: Mapping[str, Any]) -> list[
         else:
             several = list(value) if isinstance(value, list | tuple) else [value]
             for text in map(str, several):
-                # What begins with a dash would be read as an option of its own.
+                # A value with a leading dash would be parsed as an option.
                 dashed = text.startswith("-")
                 words += [f"{option.flag}={text}"] if dashed else [option.flag, text]
     return words
 
 
 class OptionError(UsageError):
-    """An option has a value that it does not take.
+    """An option has an invalid value.
 
     Attributes:
         name: The field.
@@ -242,15 +244,15 @@ class OptionError(UsageError):
 
 
 def validated(kind: type[T], values: Any, called: Callable[[str], str] = flag) -> T:
-    """Returns an instance of a class of options, every value checked.
+    """Returns an instance of an options class, with every value checked.
 
     Args:
         kind: A dataclass or a pydantic model.
-        values: By name of the field.
-        called: What an error calls a field.
+        values: Values by field name.
+        called: Turns a field name into its name in errors.
 
     Raises:
-        OptionError: Naming the option and what is wrong with it.
+        OptionError: If a value is invalid; names the option and the problem.
     """
     from pydantic import ValidationError
 
@@ -271,15 +273,15 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
 
 
 def refuse_unknown(said: str, name: str, known: Iterable[str]) -> None:
-    """Refuses a name that is not known.
+    """Refuses an unknown name.
 
     Args:
-        said: How the sentence begins.
-        name: What was asked for.
-        known: What there is.
+        said: Beginning of the error message.
+        name: The name that was asked for.
+        known: All known names.
 
     Raises:
-        UsageError: With the nearest known name.
+        UsageError: Always; suggests the nearest known name.
     """
     from difflib import get_close_matches
 
@@ -291,7 +293,7 @@ def refuse_unknown(said: str, name: str, known: Iterable[str]) -> None:
 
 
 def installed_probes() -> dict[str, Callable[[], type]]:
-    """Returns what loads the options of each probe of other packages, by its id."""
+    """Returns, by probe id, a function that loads the options class of a foreign probe."""
     from tuiprobe.plugins import Foreign, Registry
 
     probes = Registry(PROBE_GROUP, "probe", type, {})
@@ -305,15 +307,15 @@ def installed_probes() -> dict[str, Callable[[], type]]:
 def probe_options(
     texts: Iterable[str], probes: Mapping[str, Callable[[], type]] | None = None
 ) -> dict[str, Any]:
-    """Returns the options of probes that `--probe ID.KEY=VALUE` names, checked, by probe.
+    """Parses and checks `--probe ID.KEY=VALUE`; returns the options by probe.
 
     Args:
-        texts: Such as `blur.radius=3`; a key that takes several values is repeated.
-        probes: What loads the class of options of each probe; None takes those that are installed.
-            A class is loaded only if its probe is named.
+        texts: Texts such as `blur.radius=3`; a key that takes several values is repeated.
+        probes: Loads the options class of each probe; None uses the installed probes. A class is
+            loaded only if its probe is named.
 
     Raises:
-        UsageError: Naming the text and what is wrong with it.
+        UsageError: If a text is invalid; names the text and the problem.
     """
     known = installed_probes() if probes is None else probes
     given: dict[str, dict[str, list[str]]] = {}

@@ -1,4 +1,4 @@
-"""Text for people: strings from outside made inert, durations, and the words of a filter."""
+"""Text for people: escapes untrusted strings, formats durations, matches filter words."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def encodable(text: str) -> str:
 
 
 def json_text(value: Any) -> str:
-    r"""Returns a value as strict JSON; control and bidi characters stand as `\u` escapes.
+    r"""Returns a value as strict JSON; control and bidi characters become `\u` escapes.
 
     >>> print(json_text({"Löwe": "a\u202eb\x85"}))
     {
@@ -42,14 +42,14 @@ def json_text(value: Any) -> str:
     }
     """
     text = json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False)
-    for letter in sorted(set(text) - {"\n"}):  # the line breaks are JSON's own
+    for letter in sorted(set(text) - {"\n"}):  # line breaks come from the JSON layout
         if unicodedata.category(letter) in _INVISIBLE:
             text = text.replace(letter, json.dumps(letter)[1:-1])
     return text
 
 
 def clock(seconds: float) -> str:
-    """Returns a duration as a person reads it.
+    """Formats a duration for people.
 
     >>> clock(13.4), clock(3661)
     ('0:13', '1:01:01')
@@ -60,7 +60,7 @@ def clock(seconds: float) -> str:
 
 
 def holds_all(text: str, words: Iterable[str]) -> bool:
-    """Returns whether a text holds every word of a filter, whatever the case.
+    """Says whether a text contains every word of a filter; case is ignored.
 
     >>> holds_all("ViT-B-16 openai", ["OPEN", "b-16"]), holds_all("cat", ["cat", "dog"])
     (True, False)

@@ -1,8 +1,8 @@
-"""Registries: what a name stands for, built in or brought by another package.
+"""Registries: parts by name, built in or from another package.
 
-Built-in parts are listed as import strings, and those of other packages are found by their entry
-points. Nothing is imported before it is named or needed. A part that cannot be loaded gives one
-sentence that names its package, and disturbs no other.
+Built-in parts are listed as import strings; parts of other packages are found by entry point.
+Nothing is imported before it is needed. A part that cannot be loaded is reported in one sentence
+that names its package, and does not affect other parts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Part = TypeVar("Part")
 
 
 class PluginError(RunError):
-    """What another package registered cannot be used."""
+    """A part that another package registered cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Foreign:
     Attributes:
         name: What a user types.
         package: Name and version of the package.
-        entry: Its entry point.
+        entry: Entry point of the part.
     """
 
     name: str
@@ -42,7 +42,7 @@ DATASETS, MODELS = "tuiprobe.datasets", "tuiprobe.models"
 
 
 def is_extended(group: str) -> bool:
-    """Whether any other package registers something in a group; loads none of it."""
+    """Says whether another package registers a part in a group; loads nothing."""
     return bool(entry_points(group=group))
 
 
@@ -51,7 +51,7 @@ class Registry(Generic[Part]):
 
     Args:
         group: Entry point group of other packages, such as `tuiprobe.datasets`.
-        what: What a part is called in messages.
+        what: Name of a part in messages.
         kind: Class of the parts.
         builtin: Import string `module:ATTRIBUTE` of each built-in part, by name.
     """
@@ -68,8 +68,8 @@ class Registry(Generic[Part]):
     def builtin(self, name: str) -> Part | None:
         """Returns a built-in part; None if there is none of that name.
 
-        The only way to look up a name that does not come from the user's own command line: it
-        never runs the code of another package.
+        Use only this for a name that does not come from the user's own command line: it never runs
+        code of another package.
         """
         target = self._builtin.get(name)
         if target is None:
@@ -80,7 +80,7 @@ class Registry(Generic[Part]):
         return part
 
     def get(self, name: str) -> Part | None:
-        """Returns the part of a name, a built-in one first; None if there is none.
+        """Returns the part with this name, built-in ones first; None if there is none.
 
         Raises:
             UsageError: If several packages register the name.
@@ -98,17 +98,17 @@ class Registry(Generic[Part]):
         return self.load(found[0]) if found else None
 
     def package_of(self, name: str) -> str | None:
-        """Returns the package that brings a name; None if it is built in or unknown."""
+        """Returns the package that provides a name; None if it is built in or unknown."""
         if name in self._builtin:
             return None
         return next((one.package for one in self.foreign() if one.name == name), None)
 
     def foreign(self) -> tuple[Foreign, ...]:
-        """Returns what other packages register and no built-in part hides; loads none of it."""
+        """Returns the parts of other packages that no built-in part hides; loads nothing."""
         return tuple(one for one in self._registered() if one.name not in self._builtin)
 
     def warnings(self, names: Collection[str]) -> tuple[str, ...]:
-        """Returns a sentence for each of these names that another package registers in vain."""
+        """Returns a warning for each of these names that a built-in part hides from a package."""
         return tuple(
             f"the {self._what} {one.name!r} of {one.package} is not used: tuiprobe has one of "
             "that name"
@@ -117,10 +117,10 @@ class Registry(Generic[Part]):
         )
 
     def load(self, one: Foreign) -> Part:
-        """Imports the part of another package.
+        """Imports a part of another package.
 
         Raises:
-            PluginError: If that fails, or gives something else.
+            PluginError: If the import fails, or the part is of the wrong kind.
         """
         try:
             part = one.entry.load()
@@ -147,7 +147,7 @@ class Registry(Generic[Part]):
 
 
 def in_words(error: BaseException) -> str:
-    """Returns an error of foreign code in one line.
+    """Describes an error of foreign code in one line.
 
     >>> in_words(KeyError("x"))
     "KeyError: 'x'"

@@ -1,7 +1,7 @@
-"""RunSpec: everything a user decides about one run, and the key of its content.
+"""RunSpec: everything a user decides about one run, and the key of a run's content.
 
-Each option is written once, here: its type, default, bounds, help and group. The command line,
-the form of the screens, copied commands and docs/options.md are made of it.
+Each option is declared once, here: its type, default, bounds, help and group. The command line,
+the form on the screens, copied commands and docs/options.md are generated from it.
 """
 
 from __future__ import annotations
@@ -31,17 +31,20 @@ FINAL_TAP = "embedding"
 
 DEFAULT_MODEL = "mini_clip"
 DEFAULT_DATA = "miniature"
-"""What a run probes where nothing else is asked for: the embedded world."""
+"""Data of a run without `--data`: the embedded miniature."""
 
 DEFAULT_SAMPLE = 5000
-"""Images of a set of real images: they give kappa a 5 % interval even for heavy tails."""
+"""Images per real set; enough for a 5 % interval of kappa even with heavy tails."""
 
 MINIATURE_CONCEPT_SAMPLE = 3000
-"""Images of the miniature's concept set: its rarest kind of concept, the object, is then in about
-45 images of each, and a concept takes 30 positives in each split."""
+"""Images of the miniature's concept set.
+
+Each object, the rarest kind of concept, is then in about 45 images per split. A concept needs 30
+positives in each split.
+"""
 
 NO_CONCEPTS = "none"
-"""What a user types to leave out the concept set that would be measured unasked."""
+"""What a user types to leave out the default concept set."""
 
 WHAT = "Model and images"
 MEASURED = "What is measured"
@@ -212,7 +215,7 @@ class RunSpec:
         Option(
             "Images of the concept set, 0 for all.",
             CONCEPTS,
-            unset=f"--sample if given, else all; {MINIATURE_CONCEPT_SAMPLE} of the miniature",
+            unset=f"--sample if given, else all; for miniature {MINIATURE_CONCEPT_SAMPLE}",
             typed_none=0,
             ge=1,
         ),
@@ -280,10 +283,10 @@ def run_option(name: str) -> OptionField:
 
 
 def default_sample(model: str, data: str) -> int:
-    """Returns how many images of a set are measured where the user does not say.
+    """Returns how many images per set are measured if the user does not say.
 
-    The miniature is a demonstration: its own models are done in under a minute, and a full-size
-    encoder sees fewer images.
+    The miniature is a demonstration: its own models take under a minute, and a full-size encoder
+    gets fewer images.
 
     >>> default_sample("rn101_cc12m", "miniature"), default_sample("mini_clip", "miniature:val")
     (64, 2000)
@@ -294,10 +297,10 @@ def default_sample(model: str, data: str) -> int:
 
 
 def default_concepts(model: str, data: str) -> str | None:
-    """Returns the concept set that is measured where the user names none.
+    """Returns the concept set that is measured if the user names none.
 
-    The whole miniature brings its own. A full-size encoder would need minutes for the thousands of
-    images that concepts take, so it is not asked unless the user does.
+    The miniature has its own concept set. Concepts take thousands of images, which a full-size
+    encoder needs minutes for, so it measures them only on request.
 
     >>> default_concepts("mini_clip", "miniature"), default_concepts("rn50_openai", "miniature")
     ('miniature', None)
@@ -306,9 +309,10 @@ def default_concepts(model: str, data: str) -> str | None:
 
 
 def default_concept_sample(concepts: str | None) -> int | None:
-    """Returns how many images of a concept set are measured where the user does not say.
+    """Returns how many images of a concept set are measured if the user does not say.
 
-    All of them, but of the miniature, for a concept takes 30 positives in each split.
+    All of them, because a concept needs 30 positives in each split; of the miniature, fewer are
+    enough.
 
     >>> default_concept_sample("miniature"), default_concept_sample("broden:/data/broden1_224")
     (3000, None)
@@ -335,12 +339,12 @@ def make_spec(model: str, data: str | None, options: Mapping[str, Any]) -> RunSp
 
     Args:
         model: Encoder.
-        data: Data source; None takes the miniature.
-        options: Further fields of `RunSpec`. None is as good as left out: the run takes
-            what is usual. `sample` and `concept_sample` take 0 for all.
+        data: Data source; None for the miniature.
+        options: Further fields of `RunSpec`. None means the default. In `sample` and
+            `concept_sample`, 0 means all images.
 
     Raises:
-        UsageError: Naming the option and what is wrong with it.
+        UsageError: If an option is unknown or invalid; names the option and the problem.
     """
     names = [option.name for option in run_options() if not option.required]
     for name in options:
@@ -353,12 +357,12 @@ def make_spec(model: str, data: str | None, options: Mapping[str, Any]) -> RunSp
 
 
 def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields whose default depends on others, from what a user gave or left None."""
+    """Returns the fields whose default depends on other fields, with defaults filled in."""
     model, data, sample = values["model"], values["data"], values.get("sample")
     concepts, concept_sample = values.get("concepts"), values.get("concept_sample")
     if concepts is None:
         concepts = default_concepts(model, data)
-    if concept_sample is None:  # a sample that was asked for holds for every set
+    if concept_sample is None:  # an explicit --sample applies to every set
         concept_sample = sample
     if concept_sample is None:
         concept_sample = default_concept_sample(concepts)
@@ -372,17 +376,17 @@ def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str]:
-    """Returns the arguments of `tuiprobe --headless` that give this spec, and no more than needed.
+    """Returns the fewest arguments of `tuiprobe --headless` that give this spec.
 
     Args:
-        spec: What a run was asked for.
-        names: The fields that it really holds, if an earlier version wrote it; None for all.
+        spec: The spec of a run.
+        names: The fields that the run's file holds, if an earlier version wrote it; None for all.
 
     >>> arguments_of(make_spec("mini_clip", "my photos", {"sample": 0, "layers": ("a*",)}))
     ['--model', 'mini_clip', '--data', 'my photos', '--sample', '0', '--layers', 'a*']
     """
     given = {**vars(spec), "sample": None, "concepts": None, "concept_sample": None}
-    for name in ("sample", "concepts", "concept_sample"):  # each depends on those before
+    for name in ("sample", "concepts", "concept_sample"):  # each default depends on the ones before
         wanted = getattr(spec, name)
         if _filled(given)[name] != wanted:
             given[name] = run_option(name).option.typed_none if wanted is None else wanted

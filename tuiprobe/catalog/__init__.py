@@ -1,1 +1,1 @@
-"""What is known of public models without loading any: standard library only."""
+"""Facts about public models that need no model loaded; uses the standard library only."""

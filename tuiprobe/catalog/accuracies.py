@@ -18,7 +18,7 @@ OWN_CLASSES = {
     "imagenet_a": "imagenet_on_a_classes",
     "objectnet": "imagenet_on_objectnet_classes",
 }
-"""Shifts of a part of ImageNet's classes, and the column of the accuracy on these classes alone."""
+"""Shifts that cover some of ImageNet's classes, with the column for accuracy on those classes."""
 
 _FOLDER = Path(__file__).with_name("accuracy")
 
@@ -37,7 +37,7 @@ class Row:
         table: `open_clip`, `timm` or `testbed`.
         model: Architecture, for timm with the tag.
         tag: open_clip's pretrained tag; empty otherwise.
-        spec: What loads the model; empty for the testbed's, which are of many libraries.
+        spec: Spec that loads the model; empty for the testbed's, which come from many libraries.
         size: Side of the input in pixels, where the table has it.
         parameters: In millions, where the table has it.
         training: The testbed's kind of training; `imagenet-1k` or `other` for timm;
@@ -45,8 +45,8 @@ class Row:
         baselines: Names of the baselines whose fit uses the row.
         imagenet: Accuracy on ImageNet's validation set.
         shifts: Accuracy by shift.
-        note: What to know about the row.
-        own_classes: Accuracy on those validation images whose class a shift has, by shift.
+        note: A remark about the row.
+        own_classes: By shift, accuracy on the validation images whose class that shift has.
     """
 
     table: str
@@ -74,7 +74,7 @@ def rows() -> tuple[Row, ...]:
 
 
 def published_row(spec: str, size: int | None = None) -> Row | None:
-    """Returns the row of a spec, that of the input size if there are several.
+    """Returns the row of a spec; if there are several, the one for the input size.
 
     >>> published_row("open_clip:ViT-B-16-quickgelu/openai").imagenet
     0.6834

@@ -44,12 +44,12 @@ def entries(
     baselines: Sequence[str] = BASELINES,
     target: tuple[str, ...] | None = None,
 ) -> list[Entry]:
-    """Returns the rows that hold all words, best by the first baseline first.
+    """Returns the rows that contain all words, sorted by effective robustness, best first.
 
     Args:
-        words: Parts of model, tag or spec, whatever their case.
+        words: Substrings of model, tag or spec; case is ignored.
         table: `open_clip`, `timm` or `testbed`; None for all.
-        baselines: Baselines to compute effective robustness by.
+        baselines: Baselines of the effective robustness; the first one sorts.
         target: Shifts to average over; None for all that a baseline has.
 
     >>> entries(["vit-b-16", "openai"])[0].row.spec
@@ -68,7 +68,7 @@ def entries(
 
 
 def for_spec(spec: str, baseline: str = "standard", size: int | None = None) -> Entry | None:
-    """Returns the entry of a model's explicit spec, None if nothing is published of it."""
+    """Returns the entry of a model's explicit spec; None if no accuracies are published."""
     from tuiprobe.catalog.accuracies import published_row
 
     row = published_row(spec, size)
@@ -79,7 +79,7 @@ def for_spec(spec: str, baseline: str = "standard", size: int | None = None) -> 
 
 
 def as_json(found: Iterable[Entry]) -> dict[str, object]:
-    """Returns entries as plain data, with the baselines that they were measured by."""
+    """Returns entries as plain data, together with the baselines they use."""
     listed = list(found)
     used: dict[str, Line] = {}
     for entry in listed:

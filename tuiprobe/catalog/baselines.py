@@ -1,14 +1,14 @@
-"""Effective robustness: accuracy under shift beyond what ImageNet accuracy lets expect.
+"""Effective robustness: accuracy under shift beyond what ImageNet accuracy predicts.
 
 `ER = shift - beta(x)` with `beta(x) = sigmoid(a logit(x) + b)` and x the accuracy on all of
 ImageNet's validation set, fitted by least squares in logit space on models trained on ImageNet
-(Taori et al. 2020). Two intervals of 95 %:
+(Taori et al. 2020). There are two 95 % intervals:
 
-- *precision*: how well this ER is known. Binomial error of the model's own accuracies, and the
-  uncertainty of the line, from a bootstrap over architecture families (models of one family are
-  no independent points).
-- *prediction*: where a new model of the baseline could lie; adds the scatter of the baseline
-  around its line. Only a model outside it is above the baseline.
+- *precision*: how well this ER is known. Combines the binomial error of the model's accuracies with
+  the uncertainty of the line, from a bootstrap over architecture families (models of one family
+  are not independent).
+- *prediction*: where a new model of the baseline could lie. Adds the scatter of the baseline's
+  models around the line. Only a model above this interval is above the baseline.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ IMAGES = {
     "objectnet": 18_574,
     "imagenet_a": 7_500,
 }
-"""Images in each set; of ObjectNet those of the 113 classes shared with ImageNet."""
+"""Images in each set; for ObjectNet, those of the 113 classes shared with ImageNet."""
 
 AXIS = "accuracy on all 50,000 validation images"
 
@@ -41,7 +41,7 @@ BASELINES = ("standard", "standard_and_low", "timm_imagenet1k")
 REPLICATES = 1000
 
 FEWEST = 7
-"""Models that a line needs: five degrees of freedom."""
+"""Fewest models for a line: five degrees of freedom remain."""
 
 _Z = NormalDist().inv_cdf(0.975)
 
@@ -56,7 +56,7 @@ class Line:
         baseline: Name of the set of models.
         target: Shifts whose mean is predicted.
         n: Models fitted.
-        left_out: Models left out since x or the target is 0 or 1, where the logit is infinite.
+        left_out: Models left out because x or the target is 0 or 1, where the logit is infinite.
         a: Slope in logit space.
         b: Intercept in logit space.
         r2: Share of the variance explained, in logit space.
@@ -83,7 +83,7 @@ class Line:
         return sigmoid(self.a * logit(imagenet) + self.b)
 
     def extrapolates(self, imagenet: float) -> bool:
-        """Whether no model of the baseline reaches this ImageNet accuracy, on either side."""
+        """Says whether this ImageNet accuracy lies outside the range of the baseline's models."""
         return not self.low <= imagenet <= self.high
 
 
@@ -93,8 +93,8 @@ class EffectiveRobustness:
 
     Attributes:
         value: ER.
-        precision: 95 % interval from binomial error and the line.
-        prediction: 95 % interval that further holds the scatter of single models.
+        precision: 95 % interval from binomial error and the uncertainty of the line.
+        prediction: 95 % interval that also includes the scatter of single models.
         extrapolated: Whether the baseline has no model at this ImageNet accuracy.
         line: The baseline.
     """
@@ -157,14 +157,14 @@ def family(model: str) -> str:
 
 
 def mean_of(target: Sequence[str], shifts: Mapping[str, float | None]) -> float | None:
-    """Returns the mean accuracy over the target; None if one of them is missing."""
+    """Returns the mean accuracy over the target shifts; None if one is missing."""
     values = [shifts.get(shift) for shift in target]
     known = [value for value in values if value is not None]
     return fmean(known) if len(known) == len(values) and known else None
 
 
 def default_target(baseline: str) -> tuple[str, ...]:
-    """Returns the shifts that a baseline has figures of: timm's has no ObjectNet."""
+    """Returns the shifts that a baseline has accuracies for; timm's lacks ObjectNet."""
     if baseline == "timm_imagenet1k":
         return tuple(shift for shift in SHIFTS if shift != "objectnet")
     return SHIFTS
@@ -172,7 +172,7 @@ def default_target(baseline: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def bundled(baseline: str, target: tuple[str, ...] | None = None) -> Line:
-    """Returns a bundled baseline, fitted to the mean of `target` (default: all it has).
+    """Returns a bundled baseline, fitted to the mean of `target` (default: all its shifts).
 
     >>> line = bundled("standard")
     >>> f"{line.n} {line.a:.4f} {line.b:.4f} {line.r2:.3f}"
@@ -185,7 +185,7 @@ def bundled(baseline: str, target: tuple[str, ...] | None = None) -> Line:
 
 
 def on_own_classes(models: Sequence[Row], shift: str) -> list[Row]:
-    """Returns the models that have it, with the accuracy on a shift's own classes as x."""
+    """Returns the models with an accuracy on a shift's own classes, which becomes their x."""
     moved = [replace(row, imagenet=row.own_classes.get(shift)) for row in models]
     return [row for row in moved if row.imagenet is not None]
 
@@ -194,7 +194,7 @@ def fit(baseline: str, models: Sequence[Row], target: tuple[str, ...]) -> Line:
     """Fits a line by ordinary least squares in logit space.
 
     Raises:
-        ValueError: If fewer than `FEWEST` models have usable accuracies, or all the same x.
+        ValueError: If fewer than `FEWEST` models have usable accuracies, or all have the same x.
     """
     points: list[tuple[float, float, str]] = []
     left_out = 0
@@ -238,12 +238,12 @@ def effective_robustness(
     shifts: Mapping[str, float | None],
     images: Mapping[str, int] = IMAGES,
 ) -> EffectiveRobustness | None:
-    """Returns ER of a model with its two intervals; None if an accuracy is missing.
+    """Returns the ER of a model with its two intervals; None if an accuracy is missing.
 
     Args:
         line: The baseline.
         imagenet: Accuracy on ImageNet.
-        shifts: Accuracy by shift; must hold the line's target.
+        shifts: Accuracy by shift; must contain the line's target.
         images: How many images each accuracy was measured on.
     """
     mean = mean_of(line.target, shifts)
@@ -275,10 +275,10 @@ def effective_robustness(
 def _interval(
     line: Line, imagenet: float, mean: float, reach: float, noise: float
 ) -> tuple[float, float]:
-    """Returns ER's interval from a reach in logits around the line and a noise in fractions.
+    """Combines a half-width in logits around the line with noise in fractions to an interval.
 
-    The reach is mapped back through the sigmoid, so that the interval is not symmetric; the two
-    are independent and add in squares on either side.
+    The half-width is mapped back through the sigmoid, so the interval is not symmetric. The two
+    terms are independent and add in quadrature on each side.
     """
     centre = line.a * logit(imagenet) + line.b
     beta = sigmoid(centre)
@@ -288,12 +288,12 @@ def _interval(
 
 @lru_cache(maxsize=64)
 def _covariance(line: Line) -> tuple[float, float, float]:
-    """Returns var(a), cov(a, b), var(b) over lines refitted on families drawn anew."""
+    """Returns var(a), cov(a, b), var(b) over lines refitted to resampled families."""
     generator = random.Random(0)
     fitted: list[tuple[float, float]] = []
     while len(fitted) < REPLICATES:
         total = _total(generator.choices(line.families, k=len(line.families)))
-        # A draw of one family over and over gives no line.
+        # A resample of a single family does not determine a line.
         if total[0] * total[3] - total[1] ** 2 > 1e-9 * total[0] * total[3]:
             fitted.append(_solve(total))
     slopes, intercepts = [a for a, _ in fitted], [b for _, b in fitted]
@@ -301,7 +301,7 @@ def _covariance(line: Line) -> tuple[float, float, float]:
 
 
 def _line_variance(line: Line, x: float) -> float:
-    """Returns the bootstrap's variance of the line at x, in squared logits."""
+    """Returns the bootstrap variance of the line at x, in squared logits."""
     aa, ab, bb = _covariance(line)
     return aa * x * x + 2 * ab * x + bb
 
@@ -325,7 +325,7 @@ def _solve(sums: Sums) -> tuple[float, float]:
 def _student(freedom: int) -> float:
     """Returns the 97.5 % quantile of Student's t, by its expansion around the normal one.
 
-    Right to 0.2 % from five degrees of freedom (Abramowitz and Stegun 26.7.5).
+    Accurate to 0.2 % from five degrees of freedom (Abramowitz and Stegun 26.7.5).
 
     >>> round(_student(78), 3)
     1.991

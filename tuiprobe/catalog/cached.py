@@ -1,4 +1,4 @@
-"""Whether published weights are on this machine already: looks for files, opens no socket."""
+"""Finds published weights that are already on this machine; opens no socket."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def hub_cache() -> Path:
 
 
 def cached_file(model: Published) -> Path | None:
-    """Returns the file with the weights of a model if it is cached, else None."""
+    """Returns the file with the weights of a model; None if it is not cached."""
     if model.repository:
         return _in_hub(model)
     name = PurePosixPath(urlsplit(model.url).path).name

@@ -1,4 +1,4 @@
-"""Class names for the labels of a data set: what folder names mean in ImageNet and its kin.
+"""Class names for the labels of a data set: what folder names mean in ImageNet and related sets.
 
 `imagenet.tsv` and `imagenet_templates.txt` are generated from timm and open_clip
 (`python -m tuiprobe.models.names`), and a test compares them with those installed.
@@ -42,10 +42,10 @@ def imagenet_templates() -> tuple[str, ...]:
 def imagenet_labels(classes: Sequence[str]) -> tuple[int, ...] | None:
     """Returns the ImageNet-1k label of each class of a data set; None if it is not ImageNet's.
 
-    Understands WordNet ids, a subset of them (ImageNet-A and -R), and the index folders of
-    ImageNet-V2 in any order, which a string sort leaves as 0, 1, 10, 100, 101. A list of 1,000
-    names in the order of the labels counts too ("tench", or "tench, Tinca tinca"), as tar shards
-    and Hugging Face sets have; a few names may differ, since every source words some its own way.
+    Accepts WordNet ids, a subset of them (ImageNet-A and -R), and the numbered folders of
+    ImageNet-V2 in any order (a string sort gives 0, 1, 10, 100, 101). Also accepts 1,000 names in
+    label order ("tench", or "tench, Tinca tinca"), as tar shards and Hugging Face sets have them;
+    a few names may differ, because sources spell some differently.
 
     >>> imagenet_labels(["n01443537", "n01440764"])
     (1, 0)
@@ -75,7 +75,7 @@ def _named_in_order(classes: Sequence[str]) -> bool:
 
 @lru_cache(maxsize=1)
 def _known_names() -> tuple[frozenset[str], ...]:
-    """Returns what each of ImageNet's classes is called: open_clip's name, and WordNet's."""
+    """Returns the names of each ImageNet class: open_clip's and WordNet's."""
     _, names, descriptions = _columns()
     return tuple(
         frozenset((_first_name(name), _first_name(words)))
@@ -88,7 +88,7 @@ def _first_name(name: str) -> str:
 
 
 def prompt_names(classes: Sequence[str]) -> tuple[str, ...]:
-    """Returns names fit for prompts: ImageNet's for its folders, else the folders' own.
+    """Returns names for prompts: ImageNet's for ImageNet folders, else the folder names.
 
     >>> prompt_names(["n01440764", "n01443537"])
     ('tench', 'goldfish')
@@ -103,14 +103,14 @@ def prompt_names(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def place_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ...]:
-    """Returns the place in a user's list of names that belongs to each class of a data set.
+    """Returns, for each class of a data set, its index in a user's list of names.
 
-    By ImageNet's labels, by the folders' own names, by the value of index folders (a string sort
-    leaves them as 0, 1, 10, 2), or else in the order of the folders.
+    Matches by ImageNet label, by folder name, by the number of numbered folders (a string sort
+    gives 0, 1, 10, 2), or else by the order of the folders.
 
     Args:
         classes: Class names of the data set, by label.
-        names: Names of the user's.
+        names: The user's list of names.
 
     Raises:
         UsageError: If the list does not fit the classes.

@@ -17,14 +17,14 @@ class Listed:
     """One model of the list.
 
     Attributes:
-        name: What to type: a preset or a spec.
+        name: What a user types: a preset or a spec.
         spec: The explicit spec.
         preset: The preset, with what the catalog knows of it; None for the libraries' models.
         cached: `yes`, `no`, or `none` where no public weights exist.
-        parameters: In millions; None where it is not known without loading the library.
+        parameters: In millions; None if unknown without loading the library.
         imagenet: Published accuracy on ImageNet; None where there is none.
         robustness: Published effective robustness by the `standard` baseline.
-        extrapolated: Whether that baseline has no model at this accuracy.
+        extrapolated: Whether this accuracy is outside the range of that baseline.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Listed:
 
 
 def listed(words: Sequence[str] = ()) -> Iterator[Listed]:
-    """Yields the models that hold all words in name, spec, backbone or pretraining.
+    """Yields the models whose name, spec, backbone or pretraining contains all words.
 
-    Models built with another activation than their weights want are left out: the list names
-    the right ones. Iterate lazily to paint the first rows at once.
+    Specs that build a model with the wrong activation for its weights are left out; the list has
+    the right ones. Iterate lazily to show the first rows at once.
 
     >>> next(listed(["rn50_openai"])).spec
     'open_clip:RN50-quickgelu/openai'
@@ -56,7 +56,7 @@ def listed(words: Sequence[str] = ()) -> Iterator[Listed]:
 
 
 def of_package(specs: Sequence[str], words: Sequence[str] = ()) -> Iterator[Listed]:
-    """Yields models that other packages bring, of which nothing is known here."""
+    """Yields models of other packages; the catalog knows only their specs."""
     for spec in specs:
         if _holds(spec, words):
             yield Listed(spec, spec, None, "", None, None, None, False)

@@ -1,7 +1,7 @@
 """Every model that open_clip and timm publish weights of, without importing either.
 
 `names.tsv` is generated from the libraries (`python -m tuiprobe.models.names`) and a test
-compares it with those installed. Where others are installed, a list of these versions is kept in
+compares it with those installed. If other versions are installed, a list for them is kept in
 the user's cache (`python -m tuiprobe.models.names --cache`) and takes its place.
 """
 
@@ -25,9 +25,9 @@ class Published:
         architecture: Without the tag.
         tag: Of the weights; may be empty for timm.
         quickgelu: Whether the weights were trained with QuickGELU.
-        repository: Hugging Face repository that holds them; empty if they are elsewhere.
+        repository: Hugging Face repository of the weights; empty if they are elsewhere.
         file: File within the repository; empty for the library's default.
-        url: Where else they are; empty if in a repository.
+        url: Download address; empty if the weights are in a repository.
     """
 
     loader: str
@@ -58,7 +58,7 @@ def all_published() -> dict[str, Published]:
 
 
 def published(spec: str) -> Published | None:
-    """Returns the model of a spec, or None; tells an open_clip activation suffix apart."""
+    """Returns the model of a spec, with or without an activation suffix; None if there is none."""
     return all_published().get(spec.partition("@")[0])
 
 
@@ -98,13 +98,13 @@ def installed() -> dict[str, str]:
 
 
 def cached_list() -> Path:
-    """Returns where a list of other versions is kept."""
+    """Returns the path of the cached list for other library versions."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "tuiprobe" / "names.tsv"
 
 
 def current_file() -> Path:
-    """Returns the list to read: the cached one if it is of the installed versions."""
+    """Returns the list to read: the cached one if it matches the installed versions."""
     cached = cached_list()
     try:
         return cached if generated_with(cached) == installed() else FILE
@@ -113,5 +113,5 @@ def current_file() -> Path:
 
 
 def is_stale() -> bool:
-    """Whether neither list is of the installed versions."""
+    """Says whether neither list matches the installed library versions."""
     return installed() != generated_with(current_file()) and bool(installed())

@@ -1,4 +1,4 @@
-"""A baseline of the user's: a CSV of models and their accuracies."""
+"""A baseline from the user's own CSV of models and their accuracies."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def read_own_baseline(text: str, source: str, id_set: str, shifts: Sequence[str]
     Args:
         text: Content of the file. Columns: `model`, the in-distribution set, any of the shifts,
             and `imagenet_on_r_classes` and the like for accuracies on a shift's own classes.
-            Accuracies are fractions; empty cells are unknown, other columns are left alone.
-        source: What names the file in errors.
+            Accuracies are fractions; empty cells are unknown; other columns are ignored.
+        source: Name of the file for errors.
         id_set: Column of the in-distribution accuracy, such as `imagenet`.
         shifts: Columns of the shifts.
 
     Raises:
-        UsageError: If a column is missing, or a cell is no fraction, naming line and column.
+        UsageError: If a column is missing or a cell is not a fraction; names line and column.
 
     >>> rows = read_own_baseline("model,val,v2\nmine,0.9,0.7\n", "x.csv", "val", ("v2", "r"))
     >>> rows[0].imagenet, rows[0].shifts
@@ -89,7 +89,7 @@ def _fraction(cells: Mapping[str, str], column: str, place: str) -> float | None
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value <= 1:  # refuses NaN too
+    if not 0 <= value <= 1:  # also rejects NaN
         raise UsageError(
             f"{place}, column {column!r}: {text!r} is no accuracy; give fractions, 0.761 for 76.1 %"
         )

@@ -27,7 +27,7 @@ class Preset:
         pretraining: Data set of the pretraining.
         training: `zero-shot`, `captions`, `finetuned` or `supervised`.
         loader: Name of its loader, as `open_clip`.
-        architecture: The library's name.
+        architecture: The library's name for it.
         tag: Of the published weights; None where no public checkpoint exists.
         width: Channels of the representation.
         parameters: Number of parameters of the vision tower.
@@ -36,7 +36,7 @@ class Preset:
         size: Side of the input in pixels.
         interpolation: Of the resize.
         shipped: Whether the weights are part of the package.
-        note: What else a user should know.
+        note: Anything else a user should know.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Preset:
 
     @property
     def public(self) -> bool:
-        """Whether weights can be had without a file of the user's."""
+        """Whether the weights are published or shipped."""
         return self.tag is not None or self.shipped
 
     @property

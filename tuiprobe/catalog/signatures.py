@@ -1,7 +1,7 @@
-"""Signatures of models: what runs found, filed beside the published accuracies.
+"""Signatures of models: key results of runs, stored beside the published accuracies.
 
-The package ships those of untrained architectures, since random weights are no zero: a verdict
-stands beside what the same architecture gives before it learnt anything.
+The package ships those of untrained architectures. Random weights do not give zero, so a verdict
+is shown beside the figures of the same architecture before training.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ class Signature:
         architecture: The library's name.
         weights: `pretrained`, `checkpoint` or `untrained`.
         digest: SHA-256 of the weights.
-        representation: `projected`, `pooled` or `token`; compare within one kind only.
+        representation: `projected`, `pooled` or `token`; figures compare within one kind only.
         data: Where the images came from.
         n: Images measured.
         width: Channels.
-        kurtosis: With its 95 % interval, as value, low, high; an end is None without interval.
+        kurtosis: With its 95 % interval, as value, low, high; low and high are None without one.
         persistence: The same.
-        spec: What loads the model, which ties it to its row of published accuracies.
+        spec: Spec that loads the model; finds its row of published accuracies.
         robustness: Effective robustness as a fraction, with its precision interval.
-        baseline: The baseline that it is measured by; empty without one.
+        baseline: Baseline of that effective robustness; empty without one.
         robustness_from: `run` for accuracies that the run measured, `published` for those of
             the shipped tables; empty without any.
     """
@@ -93,7 +93,7 @@ class Filed:
 
     Attributes:
         signatures: In the order they were filed.
-        damaged: What is wrong with each line that is no signature; these are left out.
+        damaged: One message per unreadable line; these lines are skipped.
     """
 
     signatures: tuple[Signature, ...] = ()
@@ -101,7 +101,7 @@ class Filed:
 
 
 def filed(path: Path) -> Filed:
-    """Reads a file that `add` wrote; a damaged line costs that line alone."""
+    """Reads a file that `add` wrote; skips damaged lines and reports them."""
     try:
         lines = _lines(path)
     except (OSError, DamagedFileError) as error:
@@ -123,15 +123,15 @@ def _lines(path: Path) -> list[str]:
 
 
 def add(report: Mapping[str, Any], path: Path) -> Signature:
-    """Files the signature of a run; the same weights on the same data replace an earlier one.
+    """Stores the signature of a run; replaces an earlier one of the same weights and data.
 
     Args:
         report: The run's report, already validated, as plain data.
-        path: File of signatures, one JSON object a line; lines that are none stay as they are.
+        path: File of signatures, one JSON object a line; unreadable lines are kept.
 
     Raises:
         ValueError: If the report has no figures of the final representation.
-        DamagedFileError: If the file is no regular file, or too large.
+        DamagedFileError: If the file is not a regular file, or too large.
         RunError: If the file cannot be written.
     """
     signature = signature_of(report)
@@ -142,7 +142,7 @@ def add(report: Mapping[str, Any], path: Path) -> Signature:
 
 
 def _same(line: str, signature: Signature) -> bool:
-    """Whether a line files the same weights on the same data."""
+    """Says whether a line holds a signature of the same weights on the same data."""
     try:
         one = _signature(parse_json(line))
     except (ValueError, TypeError):
@@ -184,7 +184,7 @@ def signature_of(report: Mapping[str, Any]) -> Signature:
 
 
 def _named(report: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Every figure of a report that has a name."""
+    """Yields every figure of a report that has a name."""
     return (figure for part in report["parts"] for figure in part["figures"])
 
 
@@ -194,7 +194,7 @@ def _spec(name: str) -> str:
 
 
 def _measured(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the first effective robustness of a report; none where its data had no shifts."""
+    """Returns the first effective robustness of a report; empty if its data had no shifts."""
     for one in _named(report):
         figure = _figure(one["figure"]) if one["role"] == "outcome" else None
         if figure is not None:

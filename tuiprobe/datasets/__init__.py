@@ -1,4 +1,4 @@
-"""Name to data set: folders of images and the other places images come from."""
+"""Data sets by name: image folders, tar shards, other libraries' sets and concept sets."""
 
 from tuiprobe.datasets.base import Dataset, Sample, Suite, UnreadableImageError
 

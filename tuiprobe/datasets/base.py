@@ -1,4 +1,4 @@
-"""What a data set is to the engine: named samples in a fixed order, and a way to open each."""
+"""The data set interface of the engine: named samples in a fixed order, each readable."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Sample:
     Attributes:
         id: Rank of `path` among all paths of its data set in byte order.
         path: Path relative to the root of the data set, with forward slashes.
-        label: Index into the data set's `classes`; None where the data carry no labels.
+        label: Index into the data set's `classes`; None if the data have no labels.
     """
 
     id: int
@@ -35,11 +35,12 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A cheap stand-in for the content of an image: it differs where the content may.
+    """A cheap substitute for the content of an image: if the content changed, the stamp differs.
 
     Attributes:
-        size: Bytes of the file or member; None where there is none. Part of a run's key.
-        changed: When it changed last, or what else tells; None if only reading it can.
+        size: Bytes of the file or member; None if there is no file. Part of a run's key.
+        changed: Time of the last change, or a digest; None if only reading the image can show a
+            change.
     """
 
     size: int | None
@@ -49,18 +50,18 @@ class Stamp:
 class Dataset(Protocol):
     """A readable set of images.
 
-    `samples[i].id == i`; `source` is what names it on a command line, for example
+    `samples[i].id == i`; `source` is its name on the command line, for example
     `imagefolder:/data/val`.
     """
 
     @property
     def name(self) -> str:
-        """Short name; what is safe of it in a file name becomes the name of the set."""
+        """Short name; its file-safe characters become the name of the set."""
         ...
 
     @property
     def source(self) -> str:
-        """What the user typed to name it."""
+        """The name that the user typed."""
         ...
 
     @property
@@ -70,12 +71,12 @@ class Dataset(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names by label; empty where there are none."""
+        """Class names by label; empty if there are none."""
         ...
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the report should know."""
+        """Remarks for readers of the report."""
         ...
 
     def stamp(self, sample: Sample) -> Stamp:
@@ -83,7 +84,7 @@ class Dataset(Protocol):
         ...
 
     def read(self, sample: Sample) -> Content:
-        """Reads what is stored for one sample.
+        """Reads the stored content of one sample.
 
         Raises:
             UnreadableImageError: If it cannot be read.
@@ -107,14 +108,14 @@ class Suite:
         name: Short name of the suite, used in the name of the run directory.
         source: What the user typed.
         sets: Set name to data set. Names are safe as file names.
-        published: Which published set each is, by set name: `imagenet`, or a column of
-            `tuiprobe.catalog.accuracies.SHIFTS`. Others have no entry.
-        imagenet: By set name, the set's own label for each of ImageNet's 1,000 classes, -1 where
-            it has none; only for sets whose class names do not say so themselves (ObjectNet).
-        concepts: Source of the suite's concept set; None where it names none.
-        notes: What a reader of the report should know, beyond the notes of each set.
-        concept_set: Which of `sets` carries concepts once that source is opened; it is measured
-            like the others, and only the concept probe reads it.
+        published: Set name to the published set that it is: `imagenet`, or a column of
+            `tuiprobe.catalog.accuracies.SHIFTS`. Other sets have no entry.
+        imagenet: By set name, the set's own label for each of ImageNet's 1,000 classes, -1 if it
+            has none. Only for sets whose class names do not show this (ObjectNet).
+        concepts: Source of the suite's concept set; None if it names none.
+        notes: Remarks for readers of the report, beyond the notes of each set.
+        concept_set: Name of the set in `sets` that has concepts, once that source is opened. It
+            is measured like the others, but only the concept probe reads it.
     """
 
     name: str

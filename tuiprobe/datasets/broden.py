@@ -1,8 +1,9 @@
-"""Broden on disk (Bau et al. 2017): pictures with pixel maps and labels of the whole image.
+"""Broden on disk (Bau et al. 2017): images with pixel maps and whole-image labels.
 
-`index.csv` has a row an image: image, split, ih, iw, sh, sw, then one column a category, each
-empty, or label numbers and names of maps, joined by `;`. The label of a map's pixel is red + 256
-x green, 0 for none. `label.csv` names the labels. Pictures and maps lie below `images/`.
+`index.csv` has one row per image: image, split, ih, iw, sh, sw, then one column per category. A
+category cell is empty, or holds label numbers and names of maps, joined by `;`. The label of a
+map's pixel is red + 256 x green, 0 for none. `label.csv` names the labels. Images and maps lie
+below `images/`.
 """
 
 from __future__ import annotations
@@ -38,21 +39,21 @@ class _Row:
     line: int
     image: str
     train: bool
-    cells: tuple[str, ...]  # one a category
+    cells: tuple[str, ...]  # one per category
 
 
 class Broden:
     """The images of a Broden directory.
 
-    A label that occurs in several categories counts for the one with most images. A cell that is
-    empty means: not annotated for that category. Where several maps show a label, the largest of
-    its shares counts.
+    A label that occurs in several categories belongs to the one with most images. An empty cell
+    means that the image is not annotated for that category. If several maps show a label, its
+    largest share counts.
 
     Args:
         root: The directory, such as `broden1_224`.
 
     Raises:
-        DataError: If a table is missing, empty or inconsistent, naming file and line.
+        DataError: If a table is missing, empty or inconsistent; names file and line.
     """
 
     notes: tuple[str, ...] = ()
@@ -78,7 +79,7 @@ class Broden:
 
     @property
     def source(self) -> str:
-        """What names this set on a command line."""
+        """The name of this set on the command line."""
         return f"broden:{self.root}"
 
     @property
@@ -92,12 +93,12 @@ class Broden:
         return tuple(Sample(i, row.image, None) for i, row in enumerate(self._rows))
 
     def stamp(self, sample: Sample) -> Stamp:
-        """Returns size and times of the picture, and those of its maps."""
+        """Returns sizes and times of the image and its maps."""
         stamp = stamp_file(self.root / "images" / sample.path)
         return _joined(stamp, [stamp_file(path) for path in self._map_files(sample)])
 
     def read(self, sample: Sample) -> Content:
-        """Reads the picture and its maps.
+        """Reads the image and its maps.
 
         Raises:
             UnreadableImageError: If one of them cannot be read.
@@ -111,7 +112,7 @@ class Broden:
         )
 
     def open(self, sample: Sample) -> Image:
-        """Decodes one picture."""
+        """Decodes one image."""
         return read_file(self.root / "images" / sample.path).image()
 
     def _map_files(self, sample: Sample) -> list[Path]:
@@ -145,7 +146,7 @@ class Broden:
     def _map(
         self, entry: str, row: _Row, category: str
     ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """Places of the concepts on one map, and which part of it shows each."""
+        """Returns the indices of the concepts on one map, and the share of each."""
         path = self.root / "images" / entry
         try:
             pixels = np.asarray(read_file(path).image())
@@ -223,7 +224,7 @@ def _is_number(entry: str) -> bool:
 
 
 def _read_labels(table: Table, columns: list[str]) -> tuple[NDArray[np.int64], tuple[Concept, ...]]:
-    """Numbers, and the concept of each; a row for 0, which means none, is passed over."""
+    """Returns the label numbers and the concept of each; skips the row for 0, which means none."""
     number, name, category = (table.column(n) for n in ("number", "name", "category"))
     numbers: list[int] = []
     concepts: list[Concept] = []
@@ -241,7 +242,7 @@ def _read_labels(table: Table, columns: list[str]) -> tuple[NDArray[np.int64], t
 
 
 def _main_category(text: str, columns: list[str], where: str) -> str:
-    """The category with most images of those that `material(36);object(3)` lists."""
+    """Returns the category with most images in a list such as `material(36);object(3)`."""
     best, most = "", -1
     for entry in _entries(text):
         found = _CATEGORY.fullmatch(entry)

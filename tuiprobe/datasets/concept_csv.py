@@ -1,4 +1,4 @@
-"""Any folder of images with a CSV file that says what is in each."""
+"""Concept sets from a folder of images and a CSV file that lists the concepts in each."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ class _Row:
 
 
 class ConceptCsv:
-    """Images and a CSV: `image`, if wanted `split`, then one column a concept.
+    """Images and a CSV with columns `image`, optionally `split`, then one per concept.
 
-    A concept's column is headed `category:name` or `name`. A cell holds 0, 1, or which part of
-    the image shows the concept. The cells of one category are all filled, or all empty where the
-    image was not annotated for it. Paths are relative to the CSV. Without `split` (train or val)
-    half of the images, by a fixed hash, choose and the others confirm.
+    The header of a concept's column is `category:name` or `name`. A cell holds 0, 1, or the share
+    of the image that shows the concept. For each image, the cells of one category are all filled,
+    or all empty if the image was not annotated for it. Paths are relative to the CSV. Without
+    `split` (train or val), a fixed hash assigns half of the images to train and half to val.
 
     Args:
         path: The CSV file.
 
     Raises:
-        DataError: If it cannot be used, naming file, line and column.
+        DataError: If it cannot be used; names file, line and column.
     """
 
     notes: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ class ConceptCsv:
 
     @property
     def source(self) -> str:
-        """What names this set on a command line."""
+        """The name of this set on the command line."""
         return f"csv:{self.path}"
 
     @property
@@ -93,19 +93,19 @@ class ConceptCsv:
         return np.asarray(hashed % np.uint64(2) == 0)
 
     def stamp(self, sample: Sample) -> Stamp:
-        """Returns size and times of a picture's file."""
+        """Returns size and times of an image file."""
         return stamp_file(self.path.parent / sample.path)
 
     def read(self, sample: Sample) -> Content:
-        """Reads the file of a picture."""
+        """Reads an image file."""
         return read_file(self.path.parent / sample.path)
 
     def open(self, sample: Sample) -> Image:
-        """Decodes one picture."""
+        """Decodes one image."""
         return self.read(sample).image()
 
     def annotation(self, sample: Sample) -> Annotation:
-        """Returns what the CSV says of one image."""
+        """Returns what the CSV says about one image."""
         row = self._sorted[sample.id]
         present = np.flatnonzero(row.shares)
         return Annotation(

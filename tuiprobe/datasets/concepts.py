@@ -1,4 +1,4 @@
-"""Images that say what is in them: the data of the concept probe."""
+"""Images annotated with concepts: the data of the concept probe."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ class Concept:
 
 @dataclass(frozen=True, eq=False)
 class Annotation:
-    """What is in one image.
+    """The concepts of one image.
 
     Attributes:
-        concepts: int32 `[p]`, places in the set's `concepts`, rising.
-        shares: float32 `[p]`, which part of the image shows each, in (0, 1]; 1 where the label
-            is for the whole image.
-        annotated: places in the set's `categories` that this image was annotated for.
-        train: whether it belongs to the split that chooses directions; the others confirm.
+        concepts: int32 `[p]`, indices into the set's `concepts`, ascending.
+        shares: float32 `[p]`, share of the image that shows each, in (0, 1]; 1 for labels of the
+            whole image.
+        annotated: Indices into the set's `categories` that this image was annotated for.
+        train: Whether the image is in the split that selects directions; the other split
+            confirms them.
     """
 
     concepts: NDArray[np.int32]
@@ -39,11 +40,11 @@ class Annotation:
 
 
 class ConceptDataset(Dataset, Protocol):
-    """A data set without classes whose images carry concepts."""
+    """A data set without classes whose images have concepts."""
 
     @property
     def concepts(self) -> tuple[Concept, ...]:
-        """All concepts, in the order that annotations count them."""
+        """All concepts; annotations refer to them by index."""
         ...
 
     @property
@@ -53,20 +54,20 @@ class ConceptDataset(Dataset, Protocol):
 
     @property
     def digest(self) -> str:
-        """Changes with the tables that annotations come from; part of a run's key."""
+        """Digest of the tables behind the annotations; part of a run's key."""
         ...
 
     def annotation(self, sample: Sample) -> Annotation:
-        """Reads what is in one image.
+        """Reads the annotation of one image.
 
         Raises:
-            DataError: Naming the file and the entry that cannot be used.
+            DataError: If an entry cannot be used; names the file and the entry.
         """
         ...
 
 
 def with_concepts(suite: Suite, dataset: ConceptDataset) -> Suite:
-    """Returns the suite with the concept set as its last set, under a name of its own."""
+    """Returns the suite with the concept set as its last set, under a unique name."""
     name = safe_name(dataset.name)
     while name in suite.sets:
         name += "-concepts"
@@ -74,7 +75,7 @@ def with_concepts(suite: Suite, dataset: ConceptDataset) -> Suite:
 
 
 def concept_dataset(suite: Suite) -> ConceptDataset | None:
-    """Returns the opened concept set of a suite, if it has one."""
+    """Returns the opened concept set of a suite; None if it has none."""
     if suite.concept_set is None:
         return None
     return cast(ConceptDataset, suite.sets[suite.concept_set])  # put there by with_concepts

@@ -1,4 +1,4 @@
-"""What is stored for an image: its bytes, their digest, and a cheap sign that they changed."""
+"""The stored content of an image: its bytes, their digest, and a cheap change detector."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_IMAGE_BYTES = 256 * 2**20
 DIGEST_BYTES = 32
 
 UNREADABLE = bytes(DIGEST_BYTES)
-"""Stands for the digest of an image of which nothing can be read."""
+"""Replaces the digest of an image that cannot be read at all."""
 
 
 def _decode(data: bytes) -> Image:
@@ -34,13 +34,13 @@ def _decode(data: bytes) -> Image:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """An image as it is stored, read once for digest and pixels alike.
+    """An image as it is stored, read once for both digest and pixels.
 
     Attributes:
-        data: The encoded bytes; pixels where the data set holds no encoded image.
-        stamp: Stamp of what was read, taken after the last byte.
-        beside: Further files that belong to the image, such as maps of what is in it.
-        decode: Encoded bytes to an RGB image.
+        data: The encoded bytes; pixels if the data set holds no encoded image.
+        stamp: Stamp of the file, taken after the last byte was read.
+        beside: Further files of the image, such as concept maps.
+        decode: Decodes the bytes to an RGB image.
     """
 
     data: bytes | Image
@@ -49,7 +49,7 @@ class Content:
     decode: Callable[[bytes], Image] = _decode
 
     def digest(self) -> bytes:
-        """Returns the SHA-256 of everything that is stored, 32 bytes."""
+        """Returns the SHA-256 of image and further files, 32 bytes."""
         if isinstance(self.data, bytes):
             digest = hashlib.sha256(self.data)
         else:
@@ -71,8 +71,8 @@ class Content:
 def stamp_of(status: os.stat_result) -> Stamp:
     """Returns the stamp of a file.
 
-    The time of its last change of status counts too: copying tools restore the time of
-    modification, but nothing restores this one.
+    It includes the status change time (ctime): copying tools restore the modification time, but
+    nothing restores this one.
     """
     return Stamp(status.st_size, f"{status.st_mtime_ns} {status.st_ctime_ns}")
 
@@ -80,7 +80,7 @@ def stamp_of(status: os.stat_result) -> Stamp:
 def stamp_file(path: str | Path) -> Stamp:
     """Returns the stamp of the file at a path, without opening it."""
     try:
-        status = os.stat(path)  # noqa: PTH116  (ten thousands of them before the first image)
+        status = os.stat(path)  # noqa: PTH116  (tens of thousands of calls before the first image)
     except (OSError, ValueError):
         return Stamp(None, "missing")
     return stamp_of(status) if stat.S_ISREG(status.st_mode) else Stamp(None, "no file")
@@ -90,7 +90,7 @@ def read_file(path: str | Path) -> Content:
     """Reads an image file.
 
     Raises:
-        UnreadableImageError: If it is missing, no regular file, or too large.
+        UnreadableImageError: If it is missing, not a regular file, or too large.
     """
     try:
         with open_regular(path, MAX_IMAGE_BYTES) as file:
@@ -102,7 +102,7 @@ def read_file(path: str | Path) -> Content:
 
 
 def digest_of(dataset: Dataset, sample: Sample) -> bytes:
-    """Returns the digest of one image; `UNREADABLE` if nothing of it can be read."""
+    """Returns the digest of one image; `UNREADABLE` if it cannot be read."""
     try:
         return dataset.read(sample).digest()
     except UnreadableImageError:

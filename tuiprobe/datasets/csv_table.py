@@ -25,9 +25,9 @@ class Table:
     """A CSV file with a header.
 
     Attributes:
-        path: Of the file.
+        path: Path of the file.
         header: Column names.
-        rows: Line number in the file, and the cells, of each row.
+        rows: Line number and cells of each row.
         digest: SHA-256 of the file, hexadecimal.
     """
 
@@ -37,7 +37,7 @@ class Table:
     digest: str
 
     def column(self, name: str) -> int:
-        """Returns the place of a column.
+        """Returns the index of a column.
 
         Raises:
             DataError: If there is no such column.
@@ -56,8 +56,8 @@ def read_table(path: Path, needed: Sequence[str]) -> Table:
         needed: Columns that must be there.
 
     Raises:
-        DataError: If it is missing, too large, not text, has no row, or rows and
-            header do not fit.
+        DataError: If the file is missing, too large, not text, has no row, or has rows that do not
+            fit the header.
     """
     try:
         content = read_regular(path, MAX_BYTES)
@@ -112,7 +112,7 @@ def _filled_rows(
 
 
 def inside(text: str) -> bool:
-    """Whether a relative path with forward slashes stays below where it starts.
+    """Says whether a relative path with forward slashes stays inside its start folder.
 
     >>> inside("ade20k/a.jpg"), inside("../a.jpg"), inside("/etc/a.jpg"), inside("")
     (True, False, False, False)

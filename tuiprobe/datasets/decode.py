@@ -1,8 +1,8 @@
-"""Bytes to an RGB image: one rule for every data source.
+"""Decodes bytes to an RGB image, by the same rules for every data source.
 
-The conversions follow what open_clip and timm evaluate with (`convert("RGB")`), except where that
-call silently damages the picture: 16-bit images are scaled instead of clipped, and EXIF
-orientation is honoured.
+The conversions follow the evaluation of open_clip and timm (`convert("RGB")`), except where that
+call silently damages the image: 16-bit images are scaled instead of clipped, and EXIF orientation
+is applied.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ from PIL.TiffImagePlugin import TiffImageFile
 from tuiprobe.datasets.base import UnreadableImageError
 
 MAX_DECODED_BYTES = 512 * 2**20
-"""Memory that decoding one image may take: 134 megapixels of RGB, 67 of what is converted to it."""
+"""Memory limit for decoding one image: 134 megapixels of RGB, or 67 of a mode to convert."""
 
 MAX_TAG_BYTES = 16 * 2**20
-"""Size of all values in a TIFF or EXIF directory: each number of 4 bytes becomes one of Python's,
-which take forty, and in older versions of Pillow tags may share the bytes they stand for.
+"""Largest size of all values in a TIFF or EXIF directory.
+
+Each number of 4 bytes becomes a Python number of forty, and in older versions of Pillow several
+tags may refer to the same bytes.
 """
 
 MAX_TAGS = 4096
 
-# Pillow keeps RGB in 4 bytes a pixel, and no mode takes more; a conversion holds both.
+# Pillow stores RGB in 4 bytes per pixel, and no mode needs more; a conversion holds two images.
 _RGB_BYTES, _CONVERTED_BYTES = 4, 8
-_CODEC_BYTES = {"JPEG2000": 16}  # it decodes to 32-bit integers first
+_CODEC_BYTES = {"JPEG2000": 16}  # decodes to 32-bit integers first
 
 # Formats that start another program (Ghostscript), that Pillow only identifies, or that it
 # unpacks without a limit (FITS).
@@ -50,11 +52,11 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes an image upright, by its EXIF orientation."""
+"""Operation that makes an image upright, by EXIF orientation."""
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _ROWS_AT_ONCE = 256
 _TYPE_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-"""Bytes of each type of a TIFF value; those left out take one."""
+"""Bytes of each TIFF value type; types that are not listed take one."""
 
 
 @cache
@@ -85,12 +87,12 @@ def decode_image(file: IO[bytes]) -> Image.Image:
         A loaded image of mode `RGB`.
 
     Raises:
-        UnreadableImageError: With the cause, for anything that is not a whole, sane image.
+        UnreadableImageError: If the file is not a complete, valid image; states the cause.
     """
     previous = Image.MAX_IMAGE_PIXELS
     try:
-        # Pillow's own check also sees a picture that is larger than the icon around it says. It
-        # warns from its limit on, and refuses from twice as many pixels on.
+        # Pillow's own check also covers an image inside an icon that is larger than the icon
+        # claims. It warns above its limit and refuses above twice the limit.
         Image.MAX_IMAGE_PIXELS = MAX_DECODED_BYTES // _RGB_BYTES // 2
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -98,8 +100,8 @@ def decode_image(file: IO[bytes]) -> Image.Image:
     except UnreadableImageError:
         raise
     except Exception as error:
-        # Pillow's plugins raise whatever their parser trips over (struct.error, SyntaxError,
-        # zlib.error, ...): a damaged file must never end the run.
+        # Pillow's plugins raise many kinds of error (struct.error, SyntaxError, zlib.error, ...),
+        # and a damaged file must never end the run.
         raise UnreadableImageError(_cause(error)) from error
     finally:
         Image.MAX_IMAGE_PIXELS = previous
@@ -130,7 +132,7 @@ def _refuse_huge(size: tuple[int, int], image: Image.Image) -> None:
 
 
 def refuse_many_tags(file: IO[bytes]) -> None:
-    """Looks through the first directory of a TIFF, or of EXIF data, which have one format.
+    """Checks the first directory of a TIFF file or of EXIF data, which share one format.
 
     Raises:
         UnreadableImageError: If it has too many tags, or their values take too many bytes.
@@ -169,12 +171,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         return _by_rows(image, _from_floats)
     if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # straight to RGB warns and treats the colour key as paint
+        image = image.convert("RGBA")  # direct RGB warns and keeps the colour key
     return image.convert("RGB")
 
 
 def _by_rows(image: Image.Image, convert: Callable[[np.ndarray], np.ndarray]) -> Image.Image:
-    """Converts a one-band image a few rows at a time, so that no second copy of it is needed."""
+    """Converts a one-band image a few rows at a time, to avoid a second full copy."""
     result = Image.new("RGB", image.size)
     for top in range(0, image.height, _ROWS_AT_ONCE):
         bottom = min(top + _ROWS_AT_ONCE, image.height)

@@ -1,4 +1,4 @@
-"""What a data source holds, as JSON: `python -m tuiprobe.datasets.describe SOURCE`."""
+"""Describes a data source as JSON: `python -m tuiprobe.datasets.describe SOURCE`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def describe(suite: Suite) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Prints what the source in the first argument holds; returns the exit code."""
+    """Prints the description of the source in the first argument; returns the exit code."""
     try:
         print(json.dumps(describe(load_suite(arguments[0]))))
     except TuiprobeError as error:

@@ -1,4 +1,4 @@
-"""The folder names under which people keep ImageNet, its shifts and Broden."""
+"""Finds ImageNet, its shifts and Broden by their usual folder names."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ USUAL = {
     "imagenet_a": ("imagenet-a", "imagenet_a", "imageneta"),
     "concepts": ("broden1_224", "broden1_227", "broden1_384", "broden", "broden/broden1_224"),
 }  # fmt: skip
-"""Folders below the root, in lower case, the first that fits is taken."""
+"""Folders below the root, in lower case; the first that fits is used."""
 
 _WNID = re.compile(r"n\d{8}")
 
 
 @dataclass(frozen=True)
 class Found:
-    """What lies below a root.
+    """The data sets found below a root folder.
 
     Attributes:
-        root: The folder looked through.
+        root: The folder that was searched.
         sources: Data source of each set found, by published name.
         concepts: Source of the concept set; None if there is none.
     """
@@ -48,10 +48,10 @@ class Found:
 
 
 def discover(root: Path) -> Found:
-    """Looks for the usual folders below `root`, upper and lower case alike.
+    """Looks for the usual folders below `root`; case is ignored.
 
     Raises:
-        DataError: If the folder is not there, or holds no ImageNet.
+        DataError: If the folder does not exist or holds no ImageNet.
     """
     if not root.is_dir():
         raise DataError(f"{ROOT_VARIABLE}: {root} is not a folder")
@@ -93,7 +93,7 @@ def _same(path: Path, name: str) -> bool:
 
 
 def _fits(name: str, folder: Path) -> bool:
-    """Whether a folder has the layout that its name promises."""
+    """Says whether a folder has the layout that its name suggests."""
     if name == "concepts":
         return (folder / "index.csv").is_file()
     if name == "objectnet":

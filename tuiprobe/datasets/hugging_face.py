@@ -19,23 +19,23 @@ INSTALL = "hf: needs the Hugging Face library: pip install 'tuiprobe[hf]'"
 FORM = "hf:OWNER/NAME:SPLIT, hf:OWNER/NAME:CONFIG:SPLIT, or hf:FOLDER[:SPLIT]"
 
 _DIGITS = 9
-"""Rows are numbered with so many digits, so that byte order is row order."""
+"""Digits of a row number, zero-padded so that byte order is row order."""
 
 
 class HuggingFaceSet:
     """One split of a data set with an image column.
 
     The image column is the first of the type Image. The label is the column named `label`, else
-    the first of the type ClassLabel. Code of a data set is never run: version 4 and later of the
-    library cannot.
+    the first of the type ClassLabel. A data set's own code is never run: version 4 and later of
+    the library cannot.
 
     Args:
-        text: What follows `hf:`; see `FORM`.
-        base: Folder that a relative path is below; None for the working folder.
+        text: The part after `hf:`; see `FORM`.
+        base: Folder that a relative path starts at; None for the working folder.
 
     Raises:
         UsageError: If the text cannot be understood.
-        DataError: If the library is missing or too old, or the data are not to be had, or have no
+        DataError: If the library is missing or too old, or the data are not available or have no
             image column.
     """
 
@@ -63,12 +63,12 @@ class HuggingFaceSet:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the ClassLabel column, or numbers of a column of numbers; empty if neither."""
+        """Class names of a ClassLabel column, numbers of a numeric column; else empty."""
         return self._labelling[0]
 
     @cached_property
     def samples(self) -> tuple[Sample, ...]:
-        """All rows in their order."""
+        """All rows, in order."""
         labels = self._labelling[1]
         return tuple(
             Sample(i, f"{self._split}/{i:0{_DIGITS}d}", labels[i] if labels else None)
@@ -81,7 +81,7 @@ class HuggingFaceSet:
             return (), None
         column = self._rows.select_columns([self._label]).with_format(None)[:][self._label]
         if any(value is None or value < 0 for value in column):
-            return (), None  # -1 is the library's mark of a label that is kept secret
+            return (), None  # the library uses -1 for a secret label
         labels = [int(value) for value in column]
         names = getattr(self._rows.features[self._label], "names", None)
         if names is None:
@@ -90,11 +90,11 @@ class HuggingFaceSet:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How the rows were read, where that is worth knowing."""
+        """Remarks on how the rows were read."""
         return () if self.classes else ("no column of known class labels: unlabelled",)
 
     def stamp(self, sample: Sample) -> Stamp:
-        """Returns the size of a row's image, and size and times of the files with the rows."""
+        """Returns the size of a row's image, with size and times of the files of the rows."""
         size, path = self._stored[0][sample.id], self._stored[1][sample.id]
         if size is None and path is not None:
             return stamp_file(path)
@@ -102,9 +102,9 @@ class HuggingFaceSet:
 
     @cached_property
     def _stored(self) -> tuple[list[int | None], list[str | None]]:
-        """Bytes of each row's image, and the file it lies in where the row does not hold it.
+        """Returns the image size of each row, and the image's file if it is outside the row.
 
-        Arrow knows the lengths without reading what is that long.
+        Arrow knows the lengths without reading the images.
         """
         import pyarrow.compute
 
@@ -119,7 +119,7 @@ class HuggingFaceSet:
         return self._times()
 
     def _times(self) -> str | None:
-        """Size and times of the files that hold the rows; None for rows that lie in memory."""
+        """Returns size and times of the files that hold the rows; None for rows in memory."""
         files = [stamp_file(one["filename"]) for one in self._rows.cache_files]
         return ", ".join(f"{one.size} {one.changed}" for one in files) or None
 
@@ -131,7 +131,7 @@ class HuggingFaceSet:
         """
         try:
             entry = self._encoded[sample.id][self._image]
-        except Exception as error:  # pyarrow has errors of its own for damaged files
+        except Exception as error:  # pyarrow has its own errors for damaged files
             raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
         if entry is None:
             raise UnreadableImageError("the row has no image")
@@ -203,7 +203,7 @@ def _loaded(library: Any, name: str, config: str | None, split: str | None) -> A
     try:
         return library.load_dataset(name, config, split=split)
     except Exception as error:
-        # Network, missing names, gated sets and damaged files each raise another library's error.
+        # Errors differ for network failures, missing names, gated sets and damaged files.
         raise DataError(f"hf:{name} could not be loaded: {_first_line(error)}") from error
 
 

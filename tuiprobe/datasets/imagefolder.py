@@ -1,4 +1,4 @@
-"""Images in folders: one folder a class (ImageNet's layout), or one flat folder."""
+"""Images in folders: one folder per class (ImageNet's layout), or one flat folder."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 class ImageFolder:
     """Every image below a directory.
 
-    The first folder of a path is the class. Folders whose names are all whole numbers take their
-    labels in numeric order ("1, 2, 10", not "1, 10, 2"): that is how ImageNet-V2 is laid out.
-    Images directly in the root make the whole set unlabelled. Names that start with a dot are
-    left out, links are followed, and a folder that links back to one above it is visited once.
+    The first folder of a path is the class. If all folder names are whole numbers, labels
+    follow numeric order ("1, 2, 10", not "1, 10, 2"), as ImageNet-V2 is laid out. Images directly
+    in the root make the whole set unlabelled. Names that start with a dot are skipped. Links are
+    followed; a folder that links back to one of its parents is visited once.
 
     Args:
         root: Directory to read.
@@ -46,12 +46,12 @@ class ImageFolder:
 
     @property
     def source(self) -> str:
-        """What names this data set on a command line."""
+        """The name of this data set on the command line."""
         return f"imagefolder:{self.root}"
 
     @property
     def name(self) -> str:
-        """Name of the folder, as the set's name."""
+        """The name of the folder."""
         return self.root.name or "root"
 
     @cached_property
@@ -75,7 +75,7 @@ class ImageFolder:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How the folder was read, where that is worth knowing."""
+        """Remarks on how the folder was read."""
         notes = []
         flat = sum("/" not in path for path in self._paths)
         if 0 < flat < len(self._paths):

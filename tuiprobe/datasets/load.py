@@ -1,4 +1,4 @@
-"""From what a user types to data: suites, single sets and concept sets."""
+"""Opens data by the name a user types: suites, single sets and concept sets."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _NEEDED_OF_CONCEPTS = (*_NEEDED, "concepts", "categories", "digest", "annotation
 
 
 def load_suite(source: str) -> Suite:
-    """Opens the data a user named, by `--data` or `--suite`.
+    """Opens the data named by `--data` or `--suite`.
 
     Args:
-        source: In one of the forms of `tuiprobe.datasets.registry.data_forms`.
+        source: A source in one of the forms of `tuiprobe.datasets.registry.data_forms`.
 
     Raises:
-        UsageError: If no such kind of source exists.
+        UsageError: If there is no such kind of source.
         DataError: If the source exists but cannot be used.
     """
     kind, rest, found = _named(source)
@@ -46,11 +46,11 @@ def load_dataset(source: str, base: Path | None = None) -> Dataset:
     """Opens one set of images.
 
     Args:
-        source: As for `load_suite`, but one that names a single set.
-        base: Folder that relative paths are below; None for the working folder.
+        source: A source as for `load_suite`, but of a single set.
+        base: Folder that relative paths start at; None for the working folder.
 
     Raises:
-        UsageError: If no such kind of source exists.
+        UsageError: If there is no such kind of source.
         DataError: If the source exists but cannot be used.
     """
     kind, rest, found = _named(source)
@@ -63,14 +63,14 @@ def load_dataset(source: str, base: Path | None = None) -> Dataset:
 
 
 def load_concepts(source: str) -> ConceptDataset:
-    """Opens the concept set a user named.
+    """Opens the concept set named by `--concepts`.
 
     Args:
-        source: In one of the forms of `tuiprobe.datasets.registry.concept_forms`, or of
+        source: A source in one of the forms of `tuiprobe.datasets.registry.concept_forms`, or of
             another package.
 
     Raises:
-        UsageError: If no such kind of source exists.
+        UsageError: If there is no such kind of source.
         DataError: If the source exists but cannot be used.
     """
     kind, _, rest = source.partition(":")
@@ -86,7 +86,7 @@ def load_concepts(source: str) -> ConceptDataset:
 
 
 def imagenet_maps(sets: dict[str, Dataset]) -> dict[str, tuple[int, ...]]:
-    """Returns what `tuiprobe.datasets.Suite.imagenet` holds for these sets."""
+    """Returns the value of `tuiprobe.datasets.Suite.imagenet` for these sets."""
     found = ((name, getattr(dataset, "imagenet", None)) for name, dataset in sets.items())
     return {name: answers for name, answers in found if answers is not None}
 
@@ -105,14 +105,14 @@ def _unknown(source: str) -> UsageError:
 
 @contextmanager
 def _naming(source: str, kind: str) -> Iterator[None]:
-    """Turns an impossible path, or any error of another package, into one sentence."""
+    """Turns an invalid path, or any error of another package, into one sentence."""
     try:
         yield
     except TuiprobeError:
         raise
     except OSError as error:
         raise DataError(f"{source!r} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RuntimeError) as error:  # a NUL in a path; the home of an unknown user
+    except (ValueError, RuntimeError) as error:  # NUL in a path; home of an unknown user
         raise DataError(f"{source!r} cannot be read: {error}") from error
     except Exception as error:
         package = SOURCES.package_of(kind)
@@ -122,7 +122,7 @@ def _naming(source: str, kind: str) -> Iterator[None]:
 
 
 def _refuse_incomplete(kind: str, dataset: object, needed: tuple[str, ...]) -> None:
-    """Refuses what another package returned in place of a data set."""
+    """Refuses an object of another package that is not a data set."""
     if kind in SOURCES.builtin_names:
         return
     missing = [name for name in needed if not hasattr(dataset, name)]

@@ -1,4 +1,4 @@
-"""ObjectNet in its own layout: `images/<folder>/*.png` and `mappings/`."""
+"""ObjectNet in its published layout: `images/<folder>/*.png` and `mappings/`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 BORDER = 2
-"""Pixels of red frame that are cropped on each side, as its authors ask for."""
+"""Pixels of the red frame that are cropped on each side, as the authors require."""
 
 IMAGENET_CLASSES = 1000
 MAX_MAPPING_BYTES = 4 * 2**20
@@ -34,15 +34,15 @@ TORCH_ORDER = "pytorch_to_imagenet_2012_id.json"
 class ObjectNet:
     """The images of the 113 classes that ObjectNet shares with ImageNet.
 
-    `classes` are ObjectNet's own names in the byte order of its folders; which classes of
-    ImageNet answer for each is read from its own `mappings/` files.
+    `classes` are ObjectNet's own names in the byte order of its folders. Its `mappings/` files say
+    which ImageNet classes correspond to each.
 
     Args:
-        root: The folder that holds `images` and `mappings`, or one above it
+        root: The folder with `images` and `mappings`, or its parent
             (`objectnet-1.0`).
 
     Raises:
-        DataError: If either is missing or the mappings cannot be followed; names file and key.
+        DataError: If either is missing or the mappings are inconsistent; names file and key.
     """
 
     name: str = "objectnet"
@@ -64,7 +64,7 @@ class ObjectNet:
 
     @property
     def source(self) -> str:
-        """What names this data set on a command line."""
+        """The name of this data set on the command line."""
         return f"objectnet:{self.root}"
 
     @cached_property
@@ -75,7 +75,7 @@ class ObjectNet:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How the folders were read, where that is worth knowing."""
+        """Remarks on how the folders were read."""
         notes = list(self._folder.notes)
         others = len(self._folder.classes) - len(self.classes)
         if others:
@@ -97,7 +97,7 @@ class ObjectNet:
         """Decodes one sample and crops its frame.
 
         Raises:
-            UnreadableImageError: If it cannot be read, or is nothing but frame.
+            UnreadableImageError: If it cannot be read, or has no pixels inside the frame.
         """
         return self.read(sample).image()
 
@@ -153,7 +153,7 @@ def _read_mappings(folder: Path) -> tuple[dict[str, str], dict[str, tuple[int, .
 
 
 def _imagenet_labels(folder: Path) -> dict[str, int]:
-    """Returns the label, in the usual order of ImageNet's classes, of each of its names."""
+    """Returns the ImageNet label of each of ImageNet's names, in the usual label order."""
     path = folder / IMAGENET_NAMES
     lines = [line.strip() for line in _read(path).splitlines()]
     labels: dict[str, int] = {}
@@ -182,7 +182,7 @@ def _read(path: Path) -> str:
 
 
 def _answers(labels: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """Returns the own class of each of ImageNet's, -1 for none; the first keeps a shared one."""
+    """Returns ObjectNet's class for each ImageNet label, -1 for none; the first one wins."""
     answers = [-1] * IMAGENET_CLASSES
     for own, several in enumerate(labels):
         for label in several:

@@ -1,7 +1,7 @@
-"""The processing order: seeded, class-interleaved, the same on every machine.
+"""The processing order: seeded, interleaved by class, the same on every machine.
 
-Any prefix of the order is a stratified sample of the whole set, so that a live figure, `--sample`
-and an interrupted run are fair previews.
+Any prefix of the order is a stratified sample of the whole set, so live figures, `--sample` and
+interrupted runs are representative.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ def processing_order(samples: Sequence[Sample], seed: int) -> NDArray[np.int64]:
     """Returns sample ids in the order they are processed.
 
     Within each class the samples are shuffled; the j-th of n samples of a class is then placed at
-    (j + u) / n of the whole order with a uniform u of its own, so every prefix holds every class
-    in proportion, within one image. The shuffle hashes (seed, id) instead of drawing from a
-    random generator, whose stream may change between NumPy releases.
+    (j + u) / n of the whole order, where each sample has its own uniform u, so every prefix holds
+    every class in proportion, within one image. The shuffle hashes (seed, id) instead of drawing
+    from a random generator, whose stream may change between NumPy releases.
 
     Args:
         samples: Samples with `samples[i].id == i`.
@@ -46,7 +46,7 @@ def processing_order(samples: Sequence[Sample], seed: int) -> NDArray[np.int64]:
 
 
 def hash_ids(values: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
-    """SplitMix64 (Steele, Lea, Flood 2014) of each value under a seed."""
+    """Hashes each value under a seed by SplitMix64 (Steele, Lea, Flood 2014)."""
     state = np.uint64((seed * 0xD1342543DE82EF95 + 1) % 2**64)
     with np.errstate(over="ignore"):
         z = values.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + state

@@ -1,7 +1,7 @@
-"""Sources of images by name: the built-in ones are listed here, others come by entry point.
+"""Sources of images by name: built-in ones are listed here, others are found by entry point.
 
-A source is one file that ends in a `DataSource`. A built-in one has a line in
-`BUILTIN`; another package has an entry point in the group `tuiprobe.datasets`.
+A source is one file that defines a `DataSource`. Built-in sources have a line in `BUILTIN`; other
+packages have an entry point in the group `tuiprobe.datasets`.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataSource:
-    """What a user names as `NAME:REST`, or as `NAME` alone.
+    """A kind of data source, named as `NAME:REST` or `NAME` alone.
 
     Attributes:
-        forms: Ways to write it as `--data`, for messages: `("imagefolder:DIR",)`. The name
-            without anything behind it is understood only if it is one of them.
-        open: Opens one set of images, from REST and the folder that relative paths are below
+        forms: Ways to write it as `--data`, for messages: `("imagefolder:DIR",)`. The name alone
+            is accepted only if it is one of them.
+        open: Opens one set of images, from REST and the folder that relative paths start at
             (None for the working folder).
-        suite: Opens all sets that REST stands for (an empty text for the name alone); None for
-            the one set of `open`.
+        suite: Opens all sets that REST names (empty for NAME alone); None if there is only the
+            one set of `open`.
         concept_forms: Ways to write it as `--concepts`.
         concepts: Opens a concept set, from REST.
-        is_path: Whether REST is a path or a pattern of paths, which may be relative to a file
+        is_path: Whether REST is a path or a pattern of paths; these may be relative to the file
             that names the source.
-        family: What accuracies on its sets are compared with. Read for built-in sources only,
-            since a run directory may be another's; see `--baseline` for the others.
+        family: Baseline models for accuracies on its sets. Used for built-in sources only, since a
+            run directory may come from someone else; other sources take `--baseline`.
     """
 
     forms: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ SOURCES = Registry(DATASETS, "data source", DataSource, BUILTIN)
 
 
 def data_forms() -> tuple[str, ...]:
-    """Returns every way to write `--data`; the sources of other packages are not loaded."""
+    """Returns every way to write `--data`; does not load the sources of other packages."""
     own = (form for source in _builtin() for form in source.forms)
     return (*own, *(f"{one.name}:… ({one.package})" for one in SOURCES.foreign()))
 
@@ -76,7 +76,7 @@ def concept_forms() -> tuple[str, ...]:
 
 
 def suite_kinds() -> tuple[str, ...]:
-    """Returns the sources that a suite file may name: those that run no foreign code."""
+    """Returns the kinds of source that a suite file may name, which run no foreign code."""
     kinds = zip(SOURCES.builtin_names, _builtin(), strict=True)
     return tuple(name for name, source in kinds if source.open is not None)
 
@@ -87,7 +87,7 @@ def _builtin() -> tuple[DataSource, ...]:
 
 
 def below(base: Path | None, text: str) -> str:
-    """Returns a path or pattern as seen from `base`; URLs and absolute paths stay.
+    """Returns a path or pattern relative to `base`; URLs and absolute paths are kept.
 
     >>> below(Path("/data"), "val"), below(Path("/data"), "/val"), below(Path("/data"), "s3://b/v")
     ('/data/val', '/val', 's3://b/v')
@@ -98,7 +98,7 @@ def below(base: Path | None, text: str) -> str:
 
 
 def safe_name(text: str) -> str:
-    """Returns `text` reduced to what is safe as a file name on every system.
+    """Returns `text` reduced to characters that are safe in file names on every system.
 
     >>> safe_name("my val/set")
     'my-val-set'

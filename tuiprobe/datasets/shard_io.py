@@ -1,7 +1,7 @@
-"""Which shards a pattern names, and reading them: local files, or URLs through fsspec.
+"""Expands shard patterns and reads shards: local files, or URLs through fsspec.
 
-Nothing here keeps a file open, so a data set can be used from forked and spawned processes alike,
-none of which moves another's place in a file.
+Nothing here keeps a file open, so forked and spawned processes can share a data set without sharing
+file positions.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular
 
 SCHEMES = ("http", "https", "s3", "gs", "gcs", "az", "abfs", "hf")
-"""URL schemes that are followed. `pipe:` is a shell; chains (`simplecache::`) hide another."""
+"""Allowed URL schemes. `pipe:` runs a shell; chains (`simplecache::`) hide a second scheme."""
 
 MAX_PLACES = 100_000
 MAX_LETTERS = 64 * 2**20
-"""Letters of all places together that a pattern with braces names."""
+"""Largest total length of the paths that a pattern with braces expands to."""
 
 MAX_LOOKED_AT = 1_000_000
-"""Files and folders that one search looks at, whatever the number of its patterns."""
+"""Largest number of files and folders that one search visits, over all its patterns."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _RANGE = re.compile(r"(\d{1,18})\.\.(\d{1,18})")
@@ -34,19 +34,19 @@ _WILD = re.compile(r"[*?[]")
 
 
 class FileSearch:
-    """Searches for files; all that one object looks at is counted together."""
+    """Searches for files; one object has one limit for all its searches."""
 
     def __init__(self) -> None:
         self._pattern, self._looked_at = Path(), 0
 
     def find(self, root: Path, parts: Sequence[str]) -> list[str]:
-        """Returns the files below a folder that the parts of a pattern match.
+        """Returns the files below a folder that match the parts of a pattern.
 
-        As in a shell, with `**` for any number of folders, none of them hidden or a link. Every
-        folder is looked at once for each part of the pattern, however many ways lead to it.
+        Globs work as in a shell; `**` matches any number of folders that are neither hidden nor
+        links. For each part of the pattern, every folder is visited once.
 
         Raises:
-            DataError: If there is too much to look at.
+            DataError: If the search would visit too many files.
         """
         self._pattern = root / "/".join(parts)
         folders = [str(root).rstrip("/")]
@@ -74,7 +74,7 @@ class FileSearch:
                         yield path
 
     def _all_below(self, folders: list[str]) -> Iterator[str]:
-        """Yields these folders and all below them, each once."""
+        """Yields these folders and all their subfolders, each once."""
         waiting, seen = list(folders), set(folders)
         while waiting:
             folder = waiting.pop()
@@ -93,7 +93,7 @@ class FileSearch:
                 for entry in entries:
                     self._count()
                     yield entry
-        except OSError:  # as in a shell, what may not be listed matches nothing
+        except OSError:  # as in a shell, an unreadable folder matches nothing
             return
 
     def _count(self) -> None:
@@ -106,7 +106,7 @@ class FileSearch:
 
 
 def expand(pattern: str) -> list[str]:
-    """Returns the places a pattern names, in byte order: braces, globs, or a folder of `*.tar`.
+    """Expands a pattern (braces, globs, or a folder of `*.tar`) to places in byte order.
 
     Args:
         pattern: Path or URL; `{000..146}` and `{a,b}` expand everywhere, `*`, `?` and
@@ -123,7 +123,7 @@ def expand(pattern: str) -> list[str]:
 
 
 def expand_braces(pattern: str) -> list[str]:
-    """Returns every text that the braces of a pattern stand for.
+    """Returns every text that the braces of a pattern expand to.
 
     >>> expand_braces("val-{08..11}.tar")
     ['val-08.tar', 'val-09.tar', 'val-10.tar', 'val-11.tar']
@@ -158,7 +158,7 @@ def _items(inside: str) -> list[str]:
 
 
 def is_url(place: str) -> bool:
-    """Whether a place is a URL that fsspec reads.
+    """Says whether a place is a URL for fsspec.
 
     Raises:
         DataError: If its scheme is not in `SCHEMES`.
@@ -196,7 +196,7 @@ def stamp(place: str) -> str:
     """Returns a text that changes when the file at a place does.
 
     Raises:
-        DataError: If it cannot be reached.
+        DataError: If the place cannot be reached.
     """
     with _explained(place):
         if not is_url(place):
@@ -212,7 +212,7 @@ def _stamp_of(status: os.stat_result) -> str:
 
 @contextmanager
 def opened(place: str) -> Iterator[IO[bytes]]:
-    """Opens a place for one pass over it."""
+    """Opens a place for one sequential read."""
     with _explained(place):
         if is_url(place):
             with _filesystem(place).open(place, "rb") as file:
@@ -223,10 +223,10 @@ def opened(place: str) -> Iterator[IO[bytes]]:
 
 
 def read_range(place: str, offset: int, size: int) -> tuple[bytes, str | None]:
-    """Returns `size` bytes from `offset` on, fewer where the file has become shorter.
+    """Reads `size` bytes from `offset` on, fewer if the file became shorter.
 
-    The second value is the `stamp` of what was read; None for a URL, where asking for it
-    would take as long as reading.
+    Also returns the `stamp` of the file; None for a URL, where getting it would take as long as
+    reading.
 
     Raises:
         DataError: If the place cannot be read.
@@ -242,7 +242,7 @@ def read_range(place: str, offset: int, size: int) -> tuple[bytes, str | None]:
 
 
 def _filesystem(place: str) -> Any:
-    """Returns fsspec's file system; it is made anew in every process."""
+    """Returns fsspec's file system, a new one in every process."""
     try:
         import fsspec
     except ImportError as error:
@@ -256,14 +256,14 @@ def _explained(place: str) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except ImportError as error:  # fsspec's own, for a scheme whose library is not installed
+    except ImportError as error:  # fsspec: the library of the scheme is not installed
         raise DataError(f"{place}: {error}; try pip install 'tuiprobe[remote]'") from error
     except FileNotFoundError as error:
         raise DataError(f"{place} does not exist") from error
     except OSError as error:
         raise DataError(f"cannot read {place}: {error.strerror or error}") from error
     except Exception as error:
-        # The libraries behind fsspec raise errors of their own for what a server answers.
+        # The libraries behind fsspec raise their own errors for server responses.
         if not is_url(place):
             raise
         raise DataError(f"cannot read {place}: {type(error).__name__}: {error}") from error

@@ -25,7 +25,7 @@ from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
 
 MAX_BYTES = 2**16
-"""Largest suite file: the parser takes time by the square of a key's length."""
+"""Largest suite file; the parser's time grows with the square of a key's length."""
 
 ID_NAME = "imagenet"
 KEYS = ("name", "id", "shifts", "concepts")
@@ -34,11 +34,11 @@ _IMAGENET_CLASSES = 1000
 
 
 def read_suite(path: Path) -> Suite:
-    """Reads a suite file (docs/data.md); relative paths in it start at its own folder.
+    """Reads a suite file (docs/data.md); its relative paths start at its own folder.
 
     Raises:
-        DataError: Naming file and key: not TOML, a wrong key, a source that cannot be used or runs
-            code, a shift whose classes are not those of the in-distribution set.
+        DataError: If the file is not TOML, has a wrong key or a source that cannot be used or runs
+            code, or a shift's classes differ from the in-distribution set; names file and key.
     """
     content = _read_toml(path)
     for key in content:
@@ -70,7 +70,7 @@ def auto_suite(environment: Mapping[str, str] = os.environ) -> Suite:
     """Finds ImageNet, its shifts and Broden by their usual folder names.
 
     Raises:
-        DataError: If `TUIPROBE_DATA` is not set, holds no ImageNet, or a set in it is unusable.
+        DataError: If `TUIPROBE_DATA` is not set or holds no ImageNet, or a set in it is unusable.
     """
     root = environment.get(ROOT_VARIABLE)
     if not root:
@@ -86,7 +86,7 @@ def auto_suite(environment: Mapping[str, str] = os.environ) -> Suite:
 
 
 def canonical(key: str) -> str:
-    """Returns the name a published set goes by here, for the ways people write it.
+    """Returns the canonical name of a published set, from any common spelling.
 
     >>> [canonical(key) for key in ("imagenetv2", "ImageNet-R", "imagenet_sketch", "mine")]
     ['imagenet_v2', 'imagenet_r', 'imagenet_sketch', 'mine']
@@ -122,7 +122,7 @@ def _is_imagenet(dataset: Dataset) -> bool:
 
 
 def _check_classes(where: str, first: Dataset, shift: Dataset) -> None:
-    """Refuses a labelled shift whose classes cannot be told in terms of the first set's."""
+    """Refuses a labelled shift whose classes cannot be mapped to those of the first set."""
     if not shift.classes or not first.classes or getattr(shift, "imagenet", None) is not None:
         return
     if imagenet_labels(first.classes) is not None:
@@ -145,7 +145,7 @@ def _opened(path: Path, key: str, source: Any, base: Path) -> Dataset:
 
 
 def _load(where: str, source: str, base: Path | None) -> Dataset:
-    if source.partition(":")[0] not in suite_kinds():  # the others may run foreign code
+    if source.partition(":")[0] not in suite_kinds():  # other kinds may run foreign code
         raise DataError(
             f"{where}: {source!r}: a suite names sources of the kinds {', '.join(suite_kinds())} "
             "only"
@@ -158,7 +158,7 @@ def _load(where: str, source: str, base: Path | None) -> Dataset:
 
 def _concepts(path: Path, source: str, base: Path) -> str:
     kind, _, rest = source.partition(":")
-    found = SOURCES.builtin(kind)  # a file never names the code of another package
+    found = SOURCES.builtin(kind)  # a file must not run another package's code
     if found is None or found.concepts is None or not (rest or source in found.concept_forms):
         raise DataError(
             f"{path}: concepts: {source!r} is no concept set; write one of: "

@@ -1,7 +1,7 @@
-"""The headers of a tar file, one after another, in memory and time that its size bounds.
+"""Reads the headers of a tar file one by one, in bounded time and memory.
 
-`tarfile` calls itself once for every extended header before a member, keeps them all, and
-searches them with patterns that take quadratic time; here a header is read, used and forgotten.
+`tarfile` recurses once per extended header before a member, keeps all headers, and searches them
+with regular expressions of quadratic time. Here each header is read, used and dropped.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import IO
 from tuiprobe.errors import DataError
 
 MAX_HEADER_BYTES = 2**20
-"""Longest extended header that is read."""
+"""Longest extended header that is accepted."""
 
 MAX_RECORDS = 1000
-"""Records of one extended header; there is one for each attribute of a file."""
+"""Most records in one extended header; a file has one per attribute."""
 
 MAX_CHAIN = 16
-"""Extended headers before one member: its name, its link, its attributes, those of the archive."""
+"""Most extended headers before one member: name, link, attributes, archive attributes."""
 
 SPARE_HEADER_BYTES = 16 * 2**20
 HEADER_BYTES_A_MEMBER = 4096
-"""Extended headers of a file: so much on average, and so much more at first."""
+"""Limit on extended headers of a file: an average per member, plus an initial allowance."""
 
 _BLOCK = tarfile.BLOCKSIZE
 _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
@@ -35,17 +35,17 @@ _WITHOUT_CONTENT = (
     tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.DIRTYPE,
     tarfile.FIFOTYPE,
 )  # fmt: skip
-_SPARSE_MORE, _SPARSE_MORE_AGAIN = 482, 504  # places of the marks that blocks of a map follow
+_SPARSE_MORE, _SPARSE_MORE_AGAIN = 482, 504  # offsets of the flags for further map blocks
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A member.
+    """The header of one member.
 
     Attributes:
-        name: As the tar has it.
-        kind: Its type, as in `tarfile`.
-        sparse: Whether only parts of it are stored.
+        name: Name as stored in the tar.
+        kind: Type, as in `tarfile`.
+        sparse: Whether the member is stored sparsely.
         offset: First byte of its content.
         size: Bytes of its content.
     """
@@ -58,15 +58,15 @@ class Header:
 
 
 def read_headers(file: IO[bytes], place: str) -> Iterator[Header | None]:
-    """Yields every member; at last None if the tar lacks its end mark.
+    """Yields the header of every member, then None if the end marker is missing.
 
     Args:
-        file: Seekable. It may be moved between two members.
-        place: What to call it in errors.
+        file: A seekable file; the caller may seek between two members.
+        place: Name of the file in errors.
 
     Raises:
-        DataError: If it is no tar file, is cut short or damaged, or spends more on extended
-            headers than any real one.
+        DataError: If it is not a tar file, is truncated or damaged, or has more extended headers
+            than any real one.
     """
     end = file.seek(0, io.SEEK_END)
     offset = members = spent = chain = 0
@@ -141,7 +141,7 @@ def _refuse_wrong_size(
 
 
 def _records(content: bytes, place: str) -> dict[str, str]:
-    """Returns the records `LENGTH KEY=VALUE` that say where and what a member is."""
+    """Returns the records `LENGTH KEY=VALUE` that locate and describe a member."""
     found: dict[str, str] = {}
     at = count = 0
     while at < len(content) and content[at]:

@@ -1,8 +1,8 @@
-"""Where each image lies in a tar file, and which class it is of: one pass, kept for the next run.
+"""Indexes tar files: where each image lies and its class. Indexes are cached for the next run.
 
-A tar is data from outside. It is never extracted: member names are labels for people, and no path
-of the machine is ever made from them. Links and special files are passed over, as are absolute
-names and names with `..`; sizes are checked against the file before anything is read.
+A tar is untrusted. It is never extracted: member names are only shown to people, and no path is
+ever built from them. Links, special files, absolute names and names with `..` are skipped. Sizes
+are checked against the file before anything is read.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import parse_json, read_regular
 
 LABEL_EXTENSIONS = (".cls", ".cls.txt")
-"""Members that hold the class of the image beside them: a number or a name."""
+"""Extensions of members that hold the class of an image, a number or a name."""
 
 MAX_LABEL_BYTES = 1024
 
-_VERSION = 2  # of the kept indexes
+_VERSION = 2  # of cached indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Member:
         name: Its name in the tar.
         offset: First byte of its content in the tar.
         size: Bytes.
-        label: Text of the class member beside it; None where there is none.
+        label: Text of the image's class member; None if there is none.
     """
 
     name: str
@@ -53,14 +53,14 @@ class Member:
 
 @dataclass
 class Index:
-    """What a tar file holds.
+    """The index of a tar file.
 
     Attributes:
-        members: Images in the order of the tar.
-        left_out: How many members of each kind are no images of ours.
-        ended: Whether the tar closes with its end mark; without, it may have been cut short
-            between two members.
-        stamp: Changes when the file does; set by who opened it.
+        members: Images, in the order of the tar.
+        left_out: Number of skipped members, by kind.
+        ended: Whether the tar has its end marker; without one, it may have been truncated between
+            two members.
+        stamp: Changes when the file does; set by the caller that opened it.
     """
 
     members: list[Member] = field(default_factory=list)
@@ -73,11 +73,11 @@ def read_index(file: IO[bytes], place: str) -> Index:
     """Reads the headers of a tar file.
 
     Args:
-        file: Seekable, at its start.
-        place: What to call it in errors.
+        file: A seekable file, at its start.
+        place: Name of the file in errors.
 
     Raises:
-        DataError: If it is no tar, is compressed, is cut short or damaged.
+        DataError: If it is not a tar, or is compressed, truncated or damaged.
     """
     _refuse_compressed(file, place)
     found = Index()
@@ -86,7 +86,7 @@ def read_index(file: IO[bytes], place: str) -> Index:
     for header in _members(file, place, found):
         kind = _kind(header)
         if kind == "image":
-            images[_plain_name(header.name)] = header  # as in tar, a later one replaces an earlier
+            images[_plain_name(header.name)] = header  # as in tar, a later member wins
         elif kind == "label":
             labels[_key(header.name)] = _label(file, header, place)
         else:
@@ -140,7 +140,7 @@ def _kind(header: Header) -> str:
 
 
 def _plain_name(name: str) -> str:
-    """Returns a name without `./` and doubled slashes.
+    """Returns a name without `./` and repeated slashes.
 
     >>> _plain_name("./val//a.png")
     'val/a.png'
@@ -149,7 +149,7 @@ def _plain_name(name: str) -> str:
 
 
 def _key(name: str) -> str:
-    """Returns what members of one sample share: all before the first dot of the file name.
+    """Returns the key that members of one sample share: all before the file name's first dot.
 
     >>> _key("./val/00012.seg.png")
     'val/00012'
@@ -166,7 +166,7 @@ def _label(file: IO[bytes], header: Header, place: str) -> str:
 
 
 def _without_companions(images: dict[str, Header]) -> dict[str, Header]:
-    """Leaves out `00012.seg.png` beside `00012.jpg`: a picture about the image, not it."""
+    """Drops images such as `00012.seg.png` that belong to `00012.jpg` and are not samples."""
     plain = {_key(name) for name in images if PurePosixPath(name).name.count(".") == 1}
     return {
         name: header
@@ -176,11 +176,11 @@ def _without_companions(images: dict[str, Header]) -> dict[str, Header]:
 
 
 def index_of(place: str, folder: Path | None = None) -> Index:
-    """Returns the index of a tar file: from the cache, or by one pass over its headers.
+    """Returns the index of a tar file from the cache, or else from one pass over its headers.
 
     Args:
         place: Local path or URL.
-        folder: Of the cache; the user's by default. Nothing is kept where it cannot be written.
+        folder: Cache folder; the user's by default. An unwritable folder disables the cache.
 
     Raises:
         DataError: If the tar cannot be read.
@@ -201,12 +201,12 @@ def index_of(place: str, folder: Path | None = None) -> Index:
 
 
 def cache_folder() -> Path:
-    """Returns where indexes are kept."""
+    """Returns the folder of cached indexes."""
     return Path(platformdirs.user_cache_dir("tuiprobe")) / "tar-indexes"
 
 
 def _read(path: Path) -> Index | None:
-    """Returns a kept index; anything unreadable is made again."""
+    """Returns a cached index; None if it cannot be read, so that it is rebuilt."""
     try:
         found = parse_json(read_regular(path))
         members = [
@@ -227,5 +227,5 @@ def _write(path: Path, index: Index) -> None:
     partial = path.with_suffix(f".{os.getpid()}.part")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(content))  # ASCII: odd bytes of names become escapes
+        partial.write_text(json.dumps(content))  # ASCII, so undecodable bytes become escapes
         partial.replace(path)

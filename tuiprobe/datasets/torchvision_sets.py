@@ -1,4 +1,4 @@
-"""Data sets that torchvision reads, from files that are there already; nothing is downloaded."""
+"""Data sets that torchvision reads from existing files; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DIGITS = 7
 
 @dataclass(frozen=True)
 class _Reader:
-    """The splits torchvision's class takes, as `split=` or, with `flag`, as `train=`."""
+    """The splits of a torchvision class, passed as `split=` or, with `flag`, as `train=`."""
 
     splits: tuple[str, ...] = ()
     flag: bool = False
@@ -60,7 +60,7 @@ READERS = {
     "StanfordCars": _Reader(("test", "train")),
     "USPS": _Reader(("test", "train"), flag=True),
 }
-"""Classification sets; the first split is the one taken where none is named."""
+"""Classification sets; the first split is the default."""
 
 _LABELS = ("targets", "labels", "_labels", "y")
 _PAIRS = ("_samples", "samples")
@@ -71,12 +71,12 @@ class TorchvisionSet:
     """One split of a data set of `READERS`.
 
     Args:
-        text: What follows `torchvision:`, as `CIFAR10:/data` or `CIFAR10:/data:train`.
-        base: Folder that a relative path is below; None for the working folder.
+        text: The part after `torchvision:`, such as `CIFAR10:/data` or `CIFAR10:/data:train`.
+        base: Folder that a relative path starts at; None for the working folder.
 
     Raises:
         UsageError: If name or split do not exist.
-        DataError: If the files are not there, or are damaged.
+        DataError: If the files are missing or damaged.
     """
 
     def __init__(self, text: str, base: Path | None = None) -> None:
@@ -113,7 +113,7 @@ class TorchvisionSet:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """Class names by label; numbers where torchvision knows no names."""
+        """Class names by label; numbers if torchvision has no names."""
         if self._labels is None or min(self._labels) < 0:
             return ()
         count = max(self._labels) + 1
@@ -134,14 +134,14 @@ class TorchvisionSet:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How the set was read, where that is worth knowing."""
+        """Remarks on how the set was read."""
         return () if self.classes else ("torchvision gives no labels: the images are unlabelled",)
 
     def stamp(self, sample: Sample) -> Stamp:
-        """Returns the digest of all pixels where the set lies in memory.
+        """Returns the digest of all pixels if the set is held in memory.
 
-        Of other sets it says nothing, since torchvision does not tell which file a row is read
-        from: only reading an image shows whether it changed.
+        For other sets the stamp is empty, because torchvision does not say which file a row is
+        read from. Then only reading an image shows whether it changed.
         """
         return self._stamp
 
@@ -160,7 +160,7 @@ class TorchvisionSet:
         """
         try:
             image: Image = self._rows[sample.id][0].convert("RGB")
-        except Exception as error:  # whatever Pillow's plugins and torchvision's readers raise
+        except Exception as error:  # Pillow and torchvision raise many kinds
             raise UnreadableImageError(f"{type(error).__name__}: {error}") from error
         return Content(image, self._stamp)
 
@@ -177,7 +177,7 @@ def _read(name: str, root: Path, arguments: dict[str, Any]) -> Any:
         raise DataError(f"this version of torchvision has no {name}")
     try:
         return kind(str(root), **arguments)
-    except Exception as error:  # each of its classes has errors of its own for missing files
+    except Exception as error:  # each class has its own errors for missing files
         text = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
             f"torchvision:{name}: {root} does not hold its files ({text}); nothing is downloaded: "

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 NAME_FILES = ("classnames.txt", "classes.txt")
-"""Class names by number, one a line, beside the shards or one folder above."""
+"""File of class names, one per line, in the folder of the shards or its parent."""
 
 MAX_CLASSES = 1_000_000
 MAX_NAMES_BYTES = 32 * 2**20
@@ -30,8 +30,8 @@ MAX_NAMES_BYTES = 32 * 2**20
 class WebDataset:
     """Every image in a set of tar shards.
 
-    The class of an image is the `.cls` member of the same key, a number or a name; where no
-    image has one, it is the first folder that tells images apart. The path of a sample is
+    The class of an image is the `.cls` member of the same key, a number or a name. If no image
+    has one, it is the first folder whose name differs between images. The path of a sample is
     `<shard>/<member>`.
 
     Args:
@@ -64,7 +64,7 @@ class WebDataset:
 
     @property
     def name(self) -> str:
-        """What the shards' names begin with, else the name of their folder."""
+        """The common prefix of the shards' names, else the name of their folder."""
         first, last = (PurePosixPath(place) for place in (min(self._places), max(self._places)))
         begin = first.name.removesuffix(".tar")[: _shared([first.name, last.name])]
         return begin.rstrip("0123456789-_.") or first.parent.name or "shards"
@@ -77,7 +77,7 @@ class WebDataset:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How the shards were read, where that is worth knowing."""
+        """Remarks on how the shards were read."""
         notes = []
         labelled = sum(member.label is not None for member in self._members)
         if 0 < labelled < len(self._members):
@@ -91,7 +91,7 @@ class WebDataset:
         return tuple(notes)
 
     def stamp(self, sample: Sample) -> Stamp:
-        """Returns the size of a member, and size and times of its shard when it was listed."""
+        """Returns the size of a member, and size and times of its shard when it was indexed."""
         return self._stamp(sample, self._stamps[self._places[sample.id]])
 
     def read(self, sample: Sample) -> Content:
@@ -167,7 +167,7 @@ def _names_beside(place: str) -> tuple[str, tuple[str, ...]] | None:
 
 
 def _folders(names: list[str]) -> list[str | None]:
-    """Returns the first folder of each name below those that all share; None for none.
+    """Returns each name's first folder below the common ones; None if there is none.
 
     >>> _folders(["r/n01/a.jpg", "r/n02/b.jpg"])
     ['n01', 'n02']
@@ -180,7 +180,7 @@ def _folders(names: list[str]) -> list[str | None]:
 
 
 def _short_names(places: list[str]) -> list[str]:
-    """Returns the places without the folders that all share."""
+    """Returns the places without their common folders."""
     parts = [place.rstrip("/").split("/") for place in places]
     shared = _shared([one[:-1] for one in parts])
     return ["/".join(one[shared:]) for one in parts]

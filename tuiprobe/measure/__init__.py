@@ -1,1 +1,1 @@
-"""The engine: shards, extraction, resume, merge, ranks. Writes run directories."""
+"""The engine: shards, extraction, resume, merge, ranks. It writes run directories."""

@@ -11,10 +11,10 @@ from tuiprobe.results.report import Timings
 
 
 class Clock:
-    """Starts with the run.
+    """A clock that starts with the run.
 
     Attributes:
-        images: Images that this process measured itself.
+        images: Number of images that this process measured.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Clock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Adds the time of the block to a stage."""
+        """Adds the time of the block to that of a stage."""
         begin = time.monotonic()
         try:
             yield
@@ -32,7 +32,7 @@ class Clock:
             self._seconds[name] = self._seconds.get(name, 0.0) + time.monotonic() - begin
 
     def timings(self) -> Timings:
-        """Returns what the report says about time."""
+        """Returns the timings for the report."""
         extract = self._seconds.get("extract", 0.0)
         return Timings(
             started=self._started,

@@ -1,4 +1,4 @@
-"""The concept set of a run: opened with the data, its labels kept sparsely, probed from files."""
+"""The concept set of a run: opened with the data; its labels are stored as sparse arrays."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from tuiprobe.spec import NO_CONCEPTS, RunSpec
 PART = "concepts"
 
 
-_TOGETHER = 64  # images whose labels one message of a worker process carries
+_TOGETHER = 64  # images per message of a worker process
 
 
 def add_concepts(suite: Suite, spec: RunSpec) -> Suite:
-    """Returns the suite with the concept set that the user, or else the suite, names.
+    """Returns the suite with the concept set that the user names, or else the suite.
 
     Raises:
         UsageError: If there is no such kind of source.
@@ -50,12 +50,12 @@ def add_concepts(suite: Suite, spec: RunSpec) -> Suite:
 
 
 def write_labels(plan: Plan, directory: RunDir, listen: Listener) -> None:
-    """Publishes the labels of the planned images; nothing where there is no concept set.
+    """Publishes the labels of the planned images; does nothing without a concept set.
 
-    They are read once, and again where the images or their maps may have changed since.
+    Labels are read once, and again if the images or their maps may have changed.
 
     Raises:
-        DataError: Naming the file and the entry that cannot be used.
+        DataError: If an entry cannot be used; names the file and the entry.
     """
     dataset = concept_dataset(plan.suite)
     if dataset is None or plan.suite.concept_set is None:
@@ -98,7 +98,7 @@ def _stamped(dataset: ConceptDataset, stamps: Mapping[int, Stamp]) -> str:
 
 
 def _there(directory: RunDir, images: str) -> bool:
-    """Whether the labels are there, whole, and of these very images."""
+    """Says whether intact labels of exactly these images are stored."""
     try:
         read_labels(directory)
         _, metadata = read_own_arrays(directory, directory.concepts_file)
@@ -108,7 +108,7 @@ def _there(directory: RunDir, images: str) -> bool:
 
 
 def unique_names(concepts: Sequence[Concept]) -> list[str]:
-    """Returns the name of each concept, with its category where two share one.
+    """Returns the name of each concept; adds the category if two share a name.
 
     >>> unique_names([Concept("orange", "color"), Concept("orange", "object"), Concept("dog", "o")])
     ['color:orange', 'object:orange', 'dog']

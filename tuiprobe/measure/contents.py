@@ -1,8 +1,8 @@
-"""Whether a run directory rests on the images that are there now.
+"""Checks that a run directory was measured on the images that exist now.
 
-Every shard stores the digests of its images, and `samples.jsonl` their stamps. While source and
-stamp are as they were, an image is not read again. Where they differ, because a folder was moved,
-copied or touched, its content decides.
+Every shard stores the digests of its images, and `samples.jsonl` their stamps. An image is not read
+again if source and stamp are unchanged. If they differ, because a folder was moved, copied or
+touched, the content decides.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_plan, read_samples
 
-_READERS = 8  # threads: reading waits for the disk or the network, and hashing holds no lock
-_TOGETHER = 256  # images handed to them at once: so many are read in vain where one differs
+_READERS = 8  # threads: reading waits for I/O, and hashing releases the GIL
+_TOGETHER = 256  # images per batch; at most this many are read in vain
 
 
 def compare_contents(
     plan: Plan, directory: RunDir, published: Sequence[Shard], listen: Listener
 ) -> bool:
-    """Makes sure that published shards rest on the images of the plan.
+    """Checks that published shards were measured on the images of the plan.
 
     Args:
-        plan: The run as planned now.
-        directory: Its directory.
-        published: The shards that are kept, in processing order.
+        plan: The current plan of the run.
+        directory: The run directory.
+        published: The published shards, in processing order.
         listen: Told if contents are read.
 
     Returns:
-        Whether `plan.json` and `samples.jsonl` must be written anew, since they tell of other
-        places or times than the plan does.
+        Whether `plan.json` and `samples.jsonl` must be rewritten, because their paths or stamps
+        differ from the plan's.
 
     Raises:
-        DataError: Naming the first image whose content is not what was measured.
+        DataError: If the content of an image has changed; names the first one.
     """
     recorded = _recorded(plan, directory)
     doubtful = {
@@ -70,12 +70,12 @@ def compare_contents(
 
 
 def refuse_other_images(plan: Plan, directory: RunDir) -> None:
-    """Names the image for which a directory has another key than the plan.
+    """Refuses a directory whose key differs from the plan's because an image changed.
 
-    Only what the key holds is looked at: sizes, and the contents of the first images of each set.
+    Compares only what is part of the key: sizes, and contents of the first images of each set.
 
     Raises:
-        DataError: If the directory was begun with the same list of images, but one of them differs.
+        DataError: If the list of images is the same but one of them differs; names that image.
     """
     try:
         if directory.read_key() in (None, plan.key):
@@ -102,12 +102,12 @@ def refuse_other_images(plan: Plan, directory: RunDir) -> None:
 
 
 def _recorded(plan: Plan, directory: RunDir) -> dict[str, dict[int, Stamp]]:
-    """Stamps of the sets that are still read from the same source."""
+    """Returns the recorded stamps of the sets whose source is unchanged."""
     try:
         sources = {one.name: one.source for one in read_plan(directory).sets}
         listed = read_samples(directory)
     except (DamagedFileError, ValueError, TypeError, AttributeError):
-        return {}  # without a record, the contents decide
+        return {}  # no record: compare the contents
     return {
         name: {i: Stamp(record.size, record.changed) for i, record in listed.get(name, {}).items()}
         for name, dataset in plan.suite.sets.items()
@@ -116,7 +116,7 @@ def _recorded(plan: Plan, directory: RunDir) -> dict[str, dict[int, Stamp]]:
 
 
 def _doubtful(plan: Plan, shard: Shard, recorded: Mapping[int, Stamp]) -> list[int]:
-    """Images of a shard that may have changed since they were measured."""
+    """Returns the images of a shard that may have changed since they were measured."""
     stamps = plan.stamps[shard.set_name]
     ids = (i for batch in shard.batches for i in batch.tolist())
     return [i for i in ids if stamps[i].changed is None or recorded.get(i) != stamps[i]]

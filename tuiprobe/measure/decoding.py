@@ -1,4 +1,4 @@
-"""Images to batches: decoding and preprocessing in worker processes, ahead of the encoder."""
+"""Decodes and preprocesses images in worker processes, ahead of the encoder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Stamps = Mapping[str, Mapping[int, Stamp]]
 """Planned stamps by set name and sample id."""
 
 MAX_WORKERS = 8
-_WORKERS_FROM = 512  # fewer images than this are decoded before worker processes have started
+_WORKERS_FROM = 512  # fewer images are decoded faster than workers start
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Batch:
     Attributes:
         images: float32 `[B, 3, H, W]`, preprocessed.
         ids: int64 `[B]`, sample ids.
-        skipped: Sample id and reason of each image that could not be read.
-        seen: Sample ids of all images of the batch, read or not.
-        digests: SHA-256 of what is stored for each of these, 32 bytes each.
-        changed: Sample ids of those whose stamp was no longer the planned one.
+        skipped: Sample id and reason of each unreadable image.
+        seen: Sample ids of all images of the batch, readable or not.
+        digests: SHA-256 of the stored content of each image in `seen`, 32 bytes each.
+        changed: Sample ids of the images whose stamp differs from the plan.
     """
 
     images: torch.Tensor
@@ -46,10 +46,10 @@ class Batch:
     changed: tuple[int, ...]
 
     def refuse_changed(self, dataset: Dataset) -> None:
-        """Ends a run whose images are altered while it reads them.
+        """Refuses a batch with an image that changed while the run was going.
 
         Raises:
-            DataError: Naming the first image that changed after the run was planned.
+            DataError: If an image changed after the run was planned; names the first one.
         """
         if self.changed:
             path = dataset.samples[self.changed[0]].path
@@ -60,7 +60,7 @@ class Batch:
 
 
 def choose_workers(requested: int | None, images: int) -> int:
-    """Returns how many processes decode; 0 decodes in this one."""
+    """Returns the number of decoding processes; 0 means that this process decodes."""
     if requested is not None:
         return requested
     if images < _WORKERS_FROM:
@@ -79,10 +79,10 @@ def decode_batches(
     """Yields an iterator over every batch of the shards, in order.
 
     Args:
-        shards: What to decode.
-        datasets: Data set of each set name.
-        stamps: What the images looked like when the run was planned.
-        preprocess: RGB image to float32 tensor `[3, H, W]`.
+        shards: The shards to decode.
+        datasets: Data set by set name.
+        stamps: Stamps of the images when the run was planned.
+        preprocess: Converts an RGB image to a float32 tensor `[3, H, W]`.
         workers: Worker processes; 0 for none.
     """
     with decode_together(shards, datasets, stamps, [preprocess], workers) as together:
@@ -97,10 +97,10 @@ def decode_together(
     preprocesses: Sequence[Any],
     workers: int,
 ) -> Iterator[Iterator[tuple[Batch, ...]]]:
-    """Yields an iterator over every batch of the shards, in order, once for each encoder.
+    """Yields an iterator over the batches of the shards, in order, one batch per encoder.
 
-    Every image is decoded once. Arguments as in `decode_batches`, with one preprocess an
-    encoder; errors as in `tuiprobe.measure.workers.reading_ahead`.
+    Every image is decoded once. Arguments are as for `decode_batches`, with one preprocess per
+    encoder; errors are as for `tuiprobe.measure.workers.reading_ahead`.
     """
     places = [(s.set_name, int(i)) for s in shards for batch in s.batches for i in batch]
     source = Source(
@@ -126,7 +126,7 @@ def _batches_of_places(shards: Sequence[Shard]) -> list[list[int]]:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One image: its tensors, or the reason why there are none."""
+    """One image: its tensors, or the reason why it cannot be read."""
 
     id: int
     digest: bytes

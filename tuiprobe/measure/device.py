@@ -1,4 +1,4 @@
-"""Which cores and which device this process may use."""
+"""The cores and the device of this process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def choose_device(device: str, rank: Rank) -> str:
     """Returns the torch device of this rank.
 
     Raises:
-        UsageError: If there is no such device here.
+        UsageError: If this machine has no such device.
     """
     if device == "cuda":
         device = f"cuda:{rank.local}"

@@ -1,4 +1,4 @@
-"""Images through the encoder, shard by shard, each published whole."""
+"""Runs images through the encoder shard by shard, and publishes each finished shard."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Extraction:
     """Measures shards and publishes them.
 
     Args:
-        plan: What to measure.
-        directory: Where shards go.
-        fingerprint: Stored in every shard.
-        live: Shown while it runs.
-        stop: Asked between batches.
-        limit: Told about unreadable images.
-        listen: Told about published shards and memory that ran out.
+        plan: The plan of the run.
+        directory: The run directory.
+        fingerprint: Fingerprint to store in every shard.
+        live: The live view to update.
+        stop: The stop request, checked between batches.
+        limit: The limit on unreadable images.
+        listen: Told about published shards and running out of memory.
     """
 
     def __init__(
@@ -54,19 +54,19 @@ class Extraction:
     ) -> None:
         self._plan, self._directory, self._fingerprint = plan, directory, fingerprint
         self._live, self._stop, self._limit, self._listen = live, stop, limit, listen
-        self._pieces = 1  # forward passes a batch is cut into; grows when memory runs out
+        self._pieces = 1  # forward passes per batch; grows when memory runs out
 
     @property
     def preprocess(self) -> Any:
-        """RGB image to the tensor that the encoder takes."""
+        """Function that converts an RGB image to the encoder's input."""
         return self._plan.encoder.preprocess
 
     def run(self, shards: Sequence[Shard]) -> None:
-        """Measures the shards in order; what is published stays whatever happens.
+        """Measures the shards in order; published shards are kept in any case.
 
         Raises:
-            Interrupted: If a stop was asked for.
-            RunError: If one image alone does not fit into memory, or nothing can be written.
+            Interrupted: If a stop was requested.
+            RunError: If a single image does not fit into memory, or writing fails.
         """
         pending = list(shards)
         while pending:
@@ -107,7 +107,7 @@ class Extraction:
                 yield shard
 
     def begin(self, shard: Shard) -> None:
-        """Starts a shard; what was measured of an unfinished one is dropped."""
+        """Starts a shard; drops the measurements of an unfinished one."""
         self._current = _Current(shard, self._new_measures(shard))
         self._live.begin_shard(shard, self._current.measures)
 
@@ -115,8 +115,8 @@ class Extraction:
         """Measures the next batch of the shard.
 
         Raises:
-            Interrupted: If a stop was asked for.
-            DataError: If an image changed since the run was planned, or too many cannot be read.
+            Interrupted: If a stop was requested.
+            DataError: If an image changed since the run was planned, or too many are unreadable.
         """
         self._stop.check()
         current = self._current
@@ -136,7 +136,7 @@ class Extraction:
         self._live.advance(len(batch.ids), len(batch.skipped))
 
     def publish(self) -> None:
-        """Writes the shard's file; from here on nothing can undo it."""
+        """Writes the shard's file; after this the shard is final."""
         current, shard = self._current, self._current.shard
         arrays: Arrays = {
             f"{name}/{field}": value
@@ -191,7 +191,7 @@ class Extraction:
 
 
 class _Current:
-    """The shard under way."""
+    """The shard that is being measured."""
 
     def __init__(self, shard: Shard, measures: dict[str, TapMeasure]) -> None:
         self.shard, self.measures = shard, measures
@@ -204,7 +204,7 @@ class _Current:
 
 
 def out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error says that memory ran out."""
+    """Says whether an error means that memory ran out."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        "DefaultCPUAllocator" in str(error)  # torch has no type of its own for this on a CPU
+        "DefaultCPUAllocator" in str(error)  # on CPU torch has no specific error type
     )

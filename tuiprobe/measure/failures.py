@@ -1,4 +1,4 @@
-"""Whatever goes wrong in a run becomes one sentence with a cause and a next step."""
+"""Turns every failure of a run into one sentence with a cause and a next step."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tuiprobe.measure.stopping import KEPT
 def explaining_failures() -> Iterator[None]:
     """Turns every error of the block into a `tuiprobe.errors.TuiprobeError`.
 
-    Libraries and a user's own model may raise anything, `SystemExit` included. A request to stop
-    passes. torch reports a dead worker from a signal handler, so that error surfaces wherever this
-    process happens to be: the block must span the whole run.
+    Libraries and a user's own model may raise anything, including `SystemExit`. Stop requests pass
+    unchanged. torch reports a dead worker from a signal handler, so that error can surface anywhere
+    in this process, and the block must span the whole run.
 
     Raises:
-        RunError: With the cause, and the error that was raised as its `__cause__`.
+        RunError: If the block fails; states the cause, and has the original error as `__cause__`.
     """
     try:
         yield
@@ -33,7 +33,7 @@ def explaining_failures() -> Iterator[None]:
 
 
 def worker_died(error: Exception) -> RunError:
-    """Returns what to say where torch reports that a worker is gone."""
+    """Returns the error for a worker that torch reports as dead."""
     return RunError(
         f"a process that decodes images died ({describe(error)}); most often the memory is full: "
         "try fewer --workers, or --workers 0; the same command resumes"
@@ -41,7 +41,7 @@ def worker_died(error: Exception) -> RunError:
 
 
 def describe(error: BaseException) -> str:
-    r"""Returns an error's type and the first line of its message; of our own the whole message.
+    r"""Returns an error's type and the first line of its message, or our own errors' message.
 
     >>> describe(ValueError("no such axis\nmore")), describe(SystemExit())
     ('ValueError: no such axis', 'SystemExit')

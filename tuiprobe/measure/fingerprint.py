@@ -1,4 +1,4 @@
-"""What bit-equality depends on: stored in every shard, compared before shards are mixed."""
+"""Fingerprints: what bit-equality depends on. Stored in every shard, compared in a merge."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tuiprobe.stats import instruction_set
 
 
 def current_fingerprint(device: str) -> Fingerprint:
-    """Returns library versions, hardware and flags that decide the last bits of a result.
+    """Returns the library versions, hardware and flags that affect the last bits of a result.
 
     Args:
-        device: torch device the encoder runs on.
+        device: Torch device of the encoder.
     """
     on_cuda = device.startswith("cuda")
     return Fingerprint(

@@ -1,4 +1,4 @@
-"""Several models in one command: opened one by one, measured together, finished one by one."""
+"""Runs several models in one command: opens each, measures them together, finishes each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tuiprobe.spec import RunSpec
 
 
 class Opener(Protocol):
-    """What `tuiprobe.measure.opening.open_run` is once places and locks are decided."""
+    """`tuiprobe.measure.opening.open_run` with folders and locks already bound."""
 
     def __call__(self, spec: RunSpec, *, listen: Listener) -> Stages:
         """Returns the stages of a spec."""
@@ -29,26 +29,26 @@ class Group:
     """The runs of one command.
 
     Args:
-        specs: What to probe.
+        specs: The specs of the runs.
         opener: Loads, plans and locks one run.
-        listen: Told about everything, with the model's name before each message; of the runs that
-            are measured together, progress comes once.
+        listen: Told about all events, with the model's name before each message. Runs that are
+            measured together report progress once.
     """
 
     def __init__(self, specs: Sequence[RunSpec], opener: Opener, listen: Listener) -> None:
         self._specs, self._opener, self._listen = specs, opener, listen
         self._ends: dict[int, Outcome | TuiprobeError | Interrupted] = {}
-        self._stopped: Interrupted | None = None  # before the first image, or after the last
-        self._through = -1  # images that progress was told of
+        self._stopped: Interrupted | None = None  # a stop before or after measuring
+        self._through = -1  # images reported as progress
 
     def go(self, mix: bool) -> list[Outcome | TuiprobeError | Interrupted]:
-        """Runs all of them.
+        """Executes all runs.
 
         Args:
-            mix: Accept shards made with another fingerprint.
+            mix: Whether to accept shards with another fingerprint.
 
         Returns:
-            How each ended, in the order of the specs.
+            The outcome of each run, in the order of the specs.
         """
         runs: dict[int, Stages] = {}
         for i, spec in enumerate(self._specs):
@@ -106,7 +106,7 @@ class Group:
                 for run in runs.values():
                     stack.enter_context(run.extracting())
                 measure_together(list(members.values()), shards, sets, plan.stamps, workers)
-        except (TuiprobeError, Interrupted) as reason:  # of what they share, or for all of them
+        except (TuiprobeError, Interrupted) as reason:  # affects all members
             for member in members.values():
                 if member.active or isinstance(reason, Interrupted):
                     member.ended = member.ended or reason
@@ -121,7 +121,7 @@ class Group:
 
 
 def _settle(run: Stages, member: Member) -> None:
-    """Tells a run how far it came beside the others."""
+    """Passes a member's result of the shared measurement to its run."""
     run.missing = [s for s in run.missing if (s.set_name, s.number) in member.missing]
     if isinstance(member.ended, Interrupted):
         run.interrupt(member.ended)

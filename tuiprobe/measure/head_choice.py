@@ -1,4 +1,4 @@
-"""Which head a run uses: what the user asked for, checked before any image is measured."""
+"""Chooses the head of a run and checks the options before any image is measured."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ class HeadChoice:
     """The head of a run, before it is built.
 
     Attributes:
-        kind: How it comes about; `none` where there is no head to be had.
-        classes: Names of its rows.
+        kind: Kind of head; `none` if no head is available.
+        classes: Names of the rows.
         templates: Prompt templates, for `zero-shot`.
         head: The head itself, for `classifier` and `file`.
-        reason: Why there is none, for `none`.
-        in_label_order: Whether the user gave the names, so that rows may be matched to labels by
-            place where the names are not those of the folders.
+        reason: Why there is no head, for `none`.
+        in_label_order: Whether the user gave the names. Rows may then be matched to labels by
+            position if the names differ from the folder names.
         asked: Whether the user asked for this kind of head, however long it takes.
-        assumed: Whether rows without names were taken in the order of the labels because there are
-            as many.
+        assumed: Whether rows without names are assumed to be in label order because their number
+            is that of the labels.
     """
 
     kind: Kind
@@ -55,11 +55,11 @@ class HeadChoice:
 
     @property
     def unnamed(self) -> bool:
-        """Whether nothing says what the rows stand for: they have numbers in place of names."""
+        """Whether the meaning of the rows is unknown, so that they have numbers as names."""
         return _are_numbers(self.classes)
 
     def digest(self) -> str:
-        """Returns what tells this choice from others of the same run."""
+        """Returns a digest that differs between the head choices of a run."""
         content: list[object] = [
             self.kind, self.classes, self.templates, self.reason, self.in_label_order
         ]  # fmt: skip
@@ -72,7 +72,7 @@ class HeadChoice:
 
 
 def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
-    """Returns the head that the options ask for, or the one the encoder brings.
+    """Returns the head that the options ask for, or else the encoder's own.
 
     Raises:
         UsageError: If the options contradict each other, the encoder or the data.
@@ -82,7 +82,7 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
     labels = next(iter(suite.sets.values())).classes
     given = read_classes(Path(spec.classes)) if spec.classes is not None else ()
     if given and labels:
-        place_of_each(labels, given)  # refuses names that do not fit
+        place_of_each(labels, given)  # raises if the names do not fit
     prompted = spec.head == "zero-shot" or (spec.head is None and text is not None)
     if spec.templates is not None and not prompted:
         raise UsageError("--templates belong to a zero-shot head; this run uses another one")
@@ -159,7 +159,7 @@ def _brought(
     asked = kind == "file"
     if given:
         return HeadChoice(kind, given, head=head, in_label_order=True, asked=asked)
-    numbered = set(labels) <= set(head.classes)  # folders that are named by the rows' numbers
+    numbered = set(labels) <= set(head.classes)  # folders named by row number
     if _are_numbers(head.classes) and len(labels) == len(head.classes) and not numbered:
         names = prompt_names(labels)
         return HeadChoice(kind, names, head=head, in_label_order=True, asked=asked, assumed=True)

@@ -1,8 +1,8 @@
 """`--head probe`: a linear head fitted to labelled images that the run does not measure.
 
-The images are the next ones of the processing order after those measured, so that the split is
-stratified, the same every time, and disjoint from what any figure rests on. Their representations
-are kept in the run directory, shard by shard, so that an interrupted fit goes on.
+The images follow the measured ones in the processing order, so the split is stratified, the same
+every time, and disjoint from the measured images. Their representations are stored in the run
+directory shard by shard, so an interrupted fit resumes.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 
 IMAGES_PER_CLASS = 10
-"""Images of the split, on average: 10,000 for ImageNet."""
+"""Average number of images per class: 10,000 images for ImageNet."""
 
 
 def probe_split(plan: Plan) -> tuple[Shard, ...]:
     """Returns the shards of the split.
 
     Raises:
-        UsageError: If too few labelled images are left over.
+        UsageError: If too few labelled images remain.
     """
     name, dataset = next(iter(plan.suite.sets.items()))
     measured = sum(shard.size for shard in plan.shards[name])
@@ -55,7 +55,7 @@ def probe_split(plan: Plan) -> tuple[Shard, ...]:
 
 
 def split_digest(plan: Plan) -> str:
-    """Returns what changes where the images of the split may have."""
+    """Returns a digest that changes if the images of the split may have changed."""
     shards = probe_split(plan)
     stamps = stamps_of(next(iter(plan.suite.sets.values())), shards)
     digests = [_digest(plan, shard, stamps) for shard in shards]
@@ -71,10 +71,10 @@ def fit_probe(
     """Encodes the split and fits the head by ridge regression.
 
     Args:
-        plan: The run.
-        directory: Where representations of the split are kept.
-        classes: Names of the rows, in the order of the labels.
-        progress: Called with images done and in all, of those not encoded yet.
+        plan: The plan of the run.
+        directory: The run directory, which stores the representations of the split.
+        classes: Names of the rows, in label order.
+        progress: Called with the number of encoded images and of all images to encode.
 
     Returns:
         The head, or the reason why there is none.
@@ -111,7 +111,7 @@ def fit_probe(
 
 
 def _in_imagenets_order(head: Head, labels: tuple[str, ...], source: str) -> Head:
-    """Sorts rows as ImageNet's labels are, so that its shifts find their classes."""
+    """Sorts rows in ImageNet's label order, so that its shifts find their classes."""
     rows = imagenet_labels(labels)
     if rows is None or len(rows) != len(imagenet_names()):
         return Head(head.weight, head.bias, head.classes, source=source)
@@ -121,7 +121,7 @@ def _in_imagenets_order(head: Head, labels: tuple[str, ...], source: str) -> Hea
 
 
 def _digest(plan: Plan, shard: Shard, stamps: Mapping[int, Stamp]) -> str:
-    """Changes where the images may have: their representations are then made anew."""
+    """Returns a digest that changes if the images may have, so that they are encoded again."""
     dataset = plan.suite.sets[shard.set_name]
     images = [
         (i, dataset.samples[i].path, stamps[i].size, stamps[i].changed)

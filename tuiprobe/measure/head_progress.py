@@ -1,4 +1,4 @@
-"""How far a head is, and how long it still takes: told while it is built."""
+"""Reports progress and remaining time while a head is built."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.live import Progress, RankState, read_state, write_state
 
-_SECONDS = 1.0  # between two looks of the live view
+_SECONDS = 1.0  # between two updates of the live view
 
 
 class HeadProgress:
-    """A callback of (done, total) that tells the listener and the live view, and may stop.
+    """A callback for (done, total) that updates the listener and the live view, and may stop.
 
     Args:
-        directory: Its live view shows the stage.
-        rank: Of this process.
-        what: What is counted, for example `classes`.
+        directory: The run directory, whose live view shows the stage.
+        rank: Number of this process.
+        what: The counted unit, for example `classes`.
         listen: Told about progress.
         check: Called each time; raises to stop.
     """
@@ -37,14 +37,14 @@ class HeadProgress:
         self._last = self._from = 0
         self._since = time.monotonic()
         self._next = 0.0
-        # What the extraction showed last stays: a fast run has no other moment to be seen.
+        # Keep the extraction's last figures: in a fast run they are shown only now.
         self._shown = _shown_last(directory, rank)
 
     def __call__(self, done: int, total: int) -> None:
-        """Tells that `done` of `total` are there."""
+        """Reports that `done` of `total` are finished."""
         now = time.monotonic()
         if self._what == "classes" and done - self._last > 1:
-            # A cached shard: its speed says nothing of the rest.
+            # A cached shard does not predict the speed of the rest.
             self._from, self._since = done, now
         self._last = done
         seconds = now - self._since
@@ -68,7 +68,7 @@ class HeadProgress:
 
 
 def _shown_last(directory: RunDir, rank: int) -> RankState:
-    """Returns what a rank showed last; a new beginning if that is damaged or missing."""
+    """Returns a rank's last state; an empty one if it is damaged or missing."""
     try:
         return read_state(directory, rank) or RankState()
     except DamagedFileError:

@@ -1,4 +1,4 @@
-"""The linear head of a run: built once, stored beside the statistics, read by every probe."""
+"""The linear head of a run: built once, stored with the statistics, read by every probe."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import UNMATCHED
 
 MAX_CPU_PROMPTS = 10_000
-"""Prompts that a CPU encodes unasked: 1,000 classes x 80 templates would take it hours."""
+"""Most prompts that a CPU encodes by default; 1,000 classes x 80 templates take hours."""
 
 IMAGENET_CLASSES = 1000
 
@@ -40,18 +40,19 @@ def write_head(
     hurried: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Publishes `head.safetensors`: the head, and which class each row answers for in each set.
+    """Publishes `head.safetensors`: the head, and the class of each row in each set.
 
-    Where there is no head to be had, the file holds the reason alone. A head that is there already
-    is kept if the options still ask for it.
+    If no head is available, the file holds only the reason. An existing head is kept if it matches
+    the options.
 
     Args:
-        plan: The run.
-        directory: Its directory.
-        listen: Told what is built, and how far it is.
-        rank: Of this process.
-        hurried: The run was interrupted: take a head only if nothing has to be computed for it.
-        check: Called while it is built; raises to stop, and what is built is kept.
+        plan: The plan of the run.
+        directory: The run directory.
+        listen: Told what is built, with progress.
+        rank: Number of this process.
+        hurried: Whether the run was interrupted; then only a head that needs no computation is
+            written.
+        check: Called while the head is built; raises to stop. Finished parts are kept.
     """
     choice = plan.head
     wanted = choice.digest() + (split_digest(plan) if choice.kind == "probe" else "")
@@ -98,7 +99,7 @@ def _there(directory: RunDir, digest: str) -> bool:
         _, metadata = read_own_arrays(directory, directory.head_file)
     except DamagedFileError:
         return False
-    return metadata.get("choice") == digest  # a reason names none: it may no longer hold
+    return metadata.get("choice") == digest  # a reason has no choice; check it again
 
 
 def _counted(choice: HeadChoice) -> str:
@@ -149,7 +150,7 @@ def _zero_shot(
 
 
 def too_long(prompts: int, device: str, choice: HeadChoice) -> bool:
-    """Whether so many prompts are not encoded unasked."""
+    """Says whether there are too many prompts to encode without being asked."""
     return device == "cpu" and prompts > MAX_CPU_PROMPTS and not choice.asked
 
 
@@ -167,13 +168,13 @@ def _answers(
     if choice.kind == "probe" and rows == choice.classes and dataset.classes == first.classes:
         return np.arange(len(rows), dtype=np.int64)
     if choice.in_label_order and choice.kind != "probe":
-        with suppress(UsageError):  # another set may have other classes
+        with suppress(UsageError):  # sets may have different classes
             return _inverted(place_of_each(dataset.classes, rows), len(rows))
     return answers_for(dataset.classes, rows, plan.suite.imagenet.get(name))
 
 
 def _unmatched(choice: HeadChoice, rows: Sequence[str], name: str, plan: Plan) -> str:
-    """Returns why no row of the head answers for a labelled set, and what would help."""
+    """Explains why no row of the head fits a labelled set, and what to do."""
     classes = len(plan.suite.sets[name].classes)
     if choice.unnamed:
         return (
@@ -195,16 +196,16 @@ def _inverted(places: Sequence[int], rows: int) -> NDArray[np.int64]:
 def answers_for(
     classes: Sequence[str], rows: Sequence[str], imagenet: Sequence[int] | None = None
 ) -> NDArray[np.int64] | None:
-    """Returns the class that each row of a head answers for, -1 for rows that may not answer.
+    """Returns the class that each row of a head predicts, -1 for rows that are not used.
 
     Args:
         classes: Class names of a data set, by label.
         rows: Class names of the head.
-        imagenet: The data set's label for each class of ImageNet, -1 where it has none; several
-            may share one label. Used where the names do not match.
+        imagenet: The data set's label for each class of ImageNet, -1 if it has none; several
+            classes may share a label. Used if the names do not match.
 
     Returns:
-        int64 `[len(rows)]`, or None where the two do not belong together.
+        int64 `[len(rows)]`; None if head and data set do not fit together.
 
     >>> answers_for(("cat", "dog"), ("cat", "dog")).tolist()
     [0, 1]

@@ -28,7 +28,7 @@ _MAX_COST = 0.01  # share of the run's time that the live view may take
 
 @dataclass
 class RunningTap:
-    """What the live view sums up of one set and tap."""
+    """Running sums of one set and tap for the live view."""
 
     share_sum: NDArray[np.float64]
     leading_count: NDArray[np.int64]
@@ -38,7 +38,7 @@ class RunningTap:
     share_square_sum: float = 0.0
 
     def plus(self, samples: SampleSummary) -> RunningTap:
-        """Returns the sums with the images of one more summary."""
+        """Returns the sums after adding the images of another summary."""
         kurtosis = np.asarray(samples.kurtosis)
         kurtosis = kurtosis[np.isfinite(kurtosis)]
         return RunningTap(
@@ -51,7 +51,7 @@ class RunningTap:
         )
 
     def shown(self) -> LiveTap:
-        """Returns the running figures; None where they need two images and have fewer."""
+        """Returns the running figures; those that need two images are None before that."""
         kurtosis = low = high = persistence = effective = None
         if self.images >= 2:
             kurtosis = self.kurtosis_sum / self.images
@@ -83,17 +83,17 @@ class RunningTap:
 
 
 class LiveView:
-    """Writes the live files of a rank and tells the listener about progress.
+    """Writes the live files of a rank and reports progress to the listener.
 
-    The files are replaced at most five times a second, and less often where writing them would
-    take more than one part in a hundred of the run's time.
+    The files are replaced at most five times per second, and less often if writing them would take
+    more than 1 % of the run's time.
 
     Args:
         directory: The run directory.
         rank: Number of this process.
         total: Images this rank has to measure.
         listen: Told about progress.
-        sets: Where the images are, by set name; pictures are taken of these.
+        sets: Data sets by set name, to make thumbnails from.
     """
 
     def __init__(
@@ -117,12 +117,12 @@ class LiveView:
         self._next = 0.0
 
     def begin_shard(self, shard: Shard, measures: dict[str, TapMeasure]) -> None:
-        """Names the shard that is measured from now on, perhaps not for the first time."""
+        """Starts a shard, perhaps not for the first time."""
         self._shard, self._measures = shard, measures
         self._done, self._skipped = self._before
 
     def advance(self, images: int, skipped: int) -> None:
-        """Counts images that went through and shows them if it is time."""
+        """Counts processed images and updates the view if it is due."""
         self._done += images
         self._skipped += skipped
         self._listen(Event("progress", "", self._progress().model_dump()))

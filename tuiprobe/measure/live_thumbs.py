@@ -1,4 +1,4 @@
-"""Pictures of the current candidates while images are still measured, a few at a time."""
+"""Writes thumbnails of the current top images while the run is still measuring."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tuiprobe.stats import TopK
 Top = dict[int, tuple[int, ...]]
 """Sample ids of the strongest images, best first, by channel."""
 
-_MAX_COST = 0.005  # share of the run's time that pictures may take before its end
+_MAX_COST = 0.005  # share of the run's time that thumbnails may take
 
 
 class RunningTop:
@@ -31,15 +31,15 @@ class RunningTop:
         self._ids = np.full((channels, 0), -1, np.int64)
 
     def add(self, largest: TopK) -> None:
-        """Keeps the best of a finished shard."""
+        """Merges the top images of a finished shard."""
         self._values, self._ids = self._with(largest)
 
     def leading(self, share_sum: NDArray[np.float64], largest: TopK | None) -> Top:
-        """Returns the images of the channels with the largest shares.
+        """Returns the top images of the channels with the largest shares.
 
         Args:
             share_sum: float64 `[C]`.
-            largest: Of the shard that is being measured; None between two shards.
+            largest: Top images of the current shard; None between two shards.
         """
         channels = np.argsort(-share_sum, kind="stable")[:LEADING_CHANNELS]
         ids = self._ids if largest is None else self._with(largest)[1]
@@ -48,17 +48,17 @@ class RunningTop:
     def _with(self, largest: TopK) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         values = np.concatenate([self._values, largest.values[:, :IMAGES_PER_END]], axis=1)
         ids = np.concatenate([self._ids, largest.sample_ids[:, :IMAGES_PER_END]], axis=1)
-        # The order of the accumulators: by value, then by id; unfilled entries are NaN, so last.
+        # Order as in the accumulators: by value, then by id; unfilled entries are NaN, hence last.
         best = np.lexsort((ids, -values), axis=1)[:, :IMAGES_PER_END]
         return np.take_along_axis(values, best, 1), np.take_along_axis(ids, best, 1)
 
 
 class LiveThumbs:
-    """Writes one picture at a time, the best of each leading channel first, within its budget.
+    """Writes one thumbnail at a time within a time budget, the best image of each channel first.
 
     Args:
         directory: The run directory.
-        sets: Where the images are, by set name.
+        sets: Data sets by set name.
     """
 
     def __init__(self, directory: RunDir, sets: Mapping[str, Dataset]) -> None:
@@ -67,7 +67,7 @@ class LiveThumbs:
         self._next = 0.0
 
     def write(self, set_name: str, top: Top) -> None:
-        """Writes the most wanted picture that is not there yet, if it is time."""
+        """Writes the next missing thumbnail, if the time budget allows."""
         begin = time.monotonic()
         if begin < self._next or set_name not in self._sets:
             return

@@ -1,4 +1,4 @@
-"""Shards to one set's statistics, along a fixed binary tree, so that the last bit is fixed too."""
+"""Merges a set's shards along a fixed binary tree, so results are the same to the last bit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SHARD_FIELDS = ("share_sum", "share_square_sum", "images", "kurtosis_sum")
 
 @dataclass
 class _Collected:
-    """What is taken from each shard beside the mergeable state."""
+    """Values collected from each shard in addition to the mergeable state."""
 
     features: list[NDArray[np.float32]] = field(default_factory=list)
     ids: list[NDArray[np.int64]] = field(default_factory=list)
@@ -47,14 +47,14 @@ class MergedSet:
     """One set after merging.
 
     Attributes:
-        arrays: `<tap>/<field>`: the flattened ActivationSummary; `row_sample` of inner taps;
-            `shard_...` sums of each shard.
+        arrays: Arrays `<tap>/<field>`: the flattened ActivationSummary, `row_sample` of inner taps,
+            and the `shard_...` sums of each shard.
         features: float32 `[n, C]`, final representations in processing order.
-        ids: int64 `[n]`, sample id of each.
+        ids: int64 `[n]`, their sample ids.
         skipped: Sample id and reason of each unreadable image.
         shards: Number of shards merged.
         fingerprints: The distinct fingerprints among them.
-        pieces: Into how many forward passes a batch was cut at most.
+        pieces: Largest number of forward passes per batch.
     """
 
     arrays: Arrays
@@ -67,12 +67,12 @@ class MergedSet:
 
 
 def merge_tree(lo: int, hi: int, load: Callable[[int], States]) -> States:
-    """Merges `load(lo) … load(hi - 1)` along a binary tree that depends on `hi - lo` alone.
+    """Merges `load(lo) … load(hi - 1)` along a binary tree that depends only on `hi - lo`.
 
     Args:
         lo: First leaf.
         hi: One past the last leaf; at least `lo + 1`.
-        load: Leaf number to statistics by tap.
+        load: Returns the statistics of a leaf, by tap.
     """
     if hi - lo == 1:
         return load(lo)
@@ -85,7 +85,7 @@ def merge_tree(lo: int, hi: int, load: Callable[[int], States]) -> States:
 
 
 def empty_states(plan: Plan) -> dict[str, Arrays]:
-    """Returns the state of each tap before the first image, by tap and field."""
+    """Returns the empty state of each tap, by tap and field."""
     return {
         tap: {name: field.numpy() for name, field in stats.state_dict().items()}
         for tap, stats in _accumulators(plan).items()
@@ -98,7 +98,7 @@ def _accumulators(plan: Plan) -> States:
 
 
 def published_shards(plan: Plan, directory: RunDir) -> list[Shard]:
-    """Returns the shards whose files are there, in the order of the plan; none of them is read."""
+    """Returns the shards whose files exist, in the order of the plan, without reading them."""
     return [
         shard
         for shards in plan.shards.values()
@@ -108,11 +108,11 @@ def published_shards(plan: Plan, directory: RunDir) -> list[Shard]:
 
 
 def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
-    """Merges shards of one set, at least one, each checked as it is read.
+    """Merges one or more shards of a set; checks each as it is read.
 
     Raises:
-        UnusableShardError: If one must be measured again.
-        DataError: If one was made under another fingerprint and may not be mixed.
+        UnusableShardError: If a shard must be measured again.
+        DataError: If a shard has another fingerprint and mixing is not allowed.
     """
     collected = _Collected()
 
@@ -146,10 +146,10 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
 
 
 def write_merged(directory: RunDir, key: str, merged: dict[str, MergedSet]) -> None:
-    """Publishes each set's `features`, `statistics.safetensors`, and what they rest on.
+    """Publishes each set's `features`, then `statistics.safetensors` and `measured.json`.
 
-    The last file names the checksums of the others, so that files of two merges are never taken
-    for one.
+    The last file records the checksums of the others, so files of different merges cannot be mixed
+    up.
     """
     features: dict[str, str] = {}
     for name, one in merged.items():

@@ -1,4 +1,4 @@
-"""Spec to stages: the encoder loaded, the run planned, its directory locked."""
+"""Opens a run from its spec: loads the encoder, plans the run and locks its directory."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ def open_run(
     listen: Listener,
     answer: Answer,
 ) -> Stages:
-    """Returns the stages of a run whose directory stays locked until `locks` is closed.
+    """Returns the stages of a run, whose directory is locked until `locks` is closed.
 
     Args:
-        spec: What to probe.
-        locks: Takes the lock.
-        output: The run directory; None names it by content under `runs`.
-        runs: Where run directories go.
-        fresh: Delete what an earlier attempt left.
-        listen: Told about everything that happens.
-        answer: Asks every probe what the merged run shows.
+        spec: The spec of the run.
+        locks: Holds the lock.
+        output: The run directory; None makes one under `runs`, named by content.
+        runs: Folder of run directories.
+        fresh: Whether to delete what an earlier attempt left.
+        listen: Told about all events.
+        answer: Runs the probes on the merged run.
 
     Raises:
-        TuiprobeError: If encoder, data or directory cannot be had.
+        TuiprobeError: If encoder, data or directory cannot be used.
     """
     clock, rank = Clock(), current_rank()
     if spec.offline:
@@ -81,7 +81,7 @@ def _refuse_ranks(rank: Rank) -> None:
 
 
 def _hidden(spec: RunSpec) -> tuple[str, ...]:
-    """Returns what to say where another package claims a name that this run uses."""
+    """Returns warnings if another package registers a built-in name that this run uses."""
     sources = [text.partition(":")[0] for text in (spec.data, spec.concepts or "")]
     return (*SOURCES.warnings(sources), *LOADERS.warnings([spec.model.partition(":")[0]]))
 
@@ -98,6 +98,6 @@ def _plan(spec: RunSpec) -> Plan:
     for name, channels in parse_ablations(spec.ablate).items():
         encoder.ablate(name, channels)
     plan = make_plan(spec, encoder, suite)
-    if plan.head.kind == "probe":  # what cannot be had is said now, not after hours
+    if plan.head.kind == "probe":  # fail now, not after hours
         probe_split(plan)
     return plan

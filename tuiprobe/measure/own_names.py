@@ -1,6 +1,6 @@
-"""ObjectNet by its own 113 names: zero-shot heads of a shift's class names alone.
+"""Zero-shot heads from a shift's own class names, such as ObjectNet's 113.
 
-A named alternative to the usual protocol, in which the rows of ImageNet's classes answer for it.
+An alternative to the usual protocol, which uses the rows of ImageNet's classes.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from tuiprobe.run.head_file import OWN_NAMES, OWN_REASON
 def own_name_heads(
     plan: Plan, choice: HeadChoice, progress: HeadProgress, most: int | None
 ) -> tuple[Arrays, dict[str, str]]:
-    """Builds the head of each published set whose classes have names of their own.
+    """Builds a head for each published set whose classes have their own names.
 
     Args:
-        plan: The run.
-        choice: The head of the run; only a zero-shot one has the alternative.
-        progress: Told how far it is.
-        most: Prompts that may be encoded; what is cached costs none. None for any number.
+        plan: The plan of the run.
+        choice: The head of the run; only a zero-shot head has this alternative.
+        progress: Called with progress.
+        most: Most prompts that may be encoded; cached prompts do not count. None for no limit.
 
     Returns:
-        Arrays `own_names/<set>` with one row a label, and metadata: where each came from, or
-        why there is none.
+        Arrays `own_names/<set>` with one row per label, and metadata with the source of each
+        head, or the reason why it is missing.
     """
     arrays: Arrays = {}
     said: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Spec to plan: what will be measured, in which order and pieces, under which key."""
+"""Plans a run: what is measured, in which order and shards, under which key."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ from tuiprobe.results import Model
 from tuiprobe.spec import FINAL_TAP, RunSpec, content_key
 
 KEYED_CONTENTS = 8
-"""Images of each set whose content is part of the key, the first of the processing order.
+"""Number of first images of each set whose content is part of the key.
 
-Folders of equal names and sizes, such as BMP files of two corruptions, get keys of their own. The
-contents of all images are compared when a run is resumed: `tuiprobe.measure.contents`.
+Folders with equal names and sizes, such as BMP files of two corruptions, thus get different keys.
+The contents of all images are compared when a run is resumed; see `tuiprobe.measure.contents`.
 """
 
 _BLOCK = re.compile(r"(?:^|\.)(?:resblocks|blocks)\.\d+$")
-"""What open_clip and timm call the blocks of a transformer."""
+"""Names of transformer blocks in open_clip and timm."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A run, decided down to the last sample.
+    """The complete plan of a run, down to the last sample.
 
     Attributes:
-        spec: What the user asked for.
+        spec: The user's spec.
         encoder: The loaded encoder.
-        model: What the report says about it.
-        taps: Inner taps to measure; the final representation comes on top.
-        blocks: Which of them are blocks of a transformer's residual stream.
+        model: Description of the encoder for the report.
+        taps: Inner taps to measure, in addition to the final representation.
+        blocks: The taps that are blocks of a transformer's residual stream.
         all_blocks: Whether these are all of its blocks.
         suite: The sets of images.
         shards: All shards of each set.
-        stamps: By set name and sample id, what each image looked like before the first was read.
-        key: SHA-256 of everything that decides the numbers of all sets but the concept set.
-        set_keys: By set name, the key that its shards carry: the run's, or for the concept set one
-            of its own, so that another concept set measures nothing else anew.
+        stamps: Stamp of each image before the first one was read, by set name and sample id.
+        key: SHA-256 of everything that determines the numbers of all sets except the concept set.
+        set_keys: The key in the shards of each set: the run's key, except for the concept set. A
+            separate key lets the concept set change without measuring the others again.
     """
 
     spec: RunSpec
@@ -70,7 +70,7 @@ class Plan:
 
     @cached_property
     def head(self) -> HeadChoice:
-        """Which head the run uses; decided once.
+        """The head choice of the run; decided once.
 
         Raises:
             UsageError: If the options contradict each other, the encoder or the data.
@@ -80,20 +80,20 @@ class Plan:
 
     @property
     def images(self) -> int:
-        """Images to measure over all sets."""
+        """Number of images to measure over all sets."""
         return sum(shard.size for shards in self.shards.values() for shard in shards)
 
     @property
     def directory_name(self) -> str:
-        """`<model>-<data>-<key8>`."""
+        """Name of the run directory, `<model>-<data>-<key8>`."""
         return f"{safe_name(self.spec.model)}-{self.suite.name}-{self.key[:8]}"
 
 
 def make_plan(spec: RunSpec, encoder: Encoder, suite: Suite) -> Plan:
-    """Decides order, shards, taps and key.
+    """Determines order, shards, taps and key.
 
     Raises:
-        UsageError: If a layer pattern matches no tap, or a token rule cannot be met.
+        UsageError: If a layer pattern matches no tap, or a token rule does not apply.
         DataError: If a set holds no image.
     """
     available = tuple(tap for tap in encoder.taps() if tap.name != FINAL_TAP) if spec.layers else ()
@@ -131,7 +131,7 @@ def _batches(shards: tuple[Shard, ...]) -> list[int]:
 
 
 def stamps_of(dataset: Dataset, shards: tuple[Shard, ...]) -> dict[int, Stamp]:
-    """Returns the stamps of all images of some shards, in processing order."""
+    """Returns the stamps of all images in some shards, in processing order."""
     ids = np.concatenate([batch for shard in shards for batch in shard.batches]).tolist()
     return {i: dataset.stamp(dataset.samples[i]) for i in ids}
 
@@ -148,7 +148,7 @@ def choose_taps(taps: tuple[Tap, ...], spec: RunSpec) -> tuple[Tap, ...]:
     """Returns the taps that match a pattern, in the encoder's order.
 
     Raises:
-        UsageError: If a pattern matches none, or the class token is wanted where there is none.
+        UsageError: If a pattern matches no tap, or there is no class token but it is requested.
     """
     for pattern in spec.layers:
         if not any(matches(tap.name, pattern) for tap in taps):
@@ -165,7 +165,7 @@ def choose_taps(taps: tuple[Tap, ...], spec: RunSpec) -> tuple[Tap, ...]:
 
 
 def describe_model(spec: RunSpec, encoder: Encoder) -> Model:
-    """Returns what the report says about the encoder."""
+    """Describes the encoder for the report."""
     return Model(
         name=spec.model,
         loader=encoder.loader,
@@ -182,7 +182,7 @@ def describe_model(spec: RunSpec, encoder: Encoder) -> Model:
 
 
 def _content(spec: RunSpec, model: Model, taps: tuple[Tap, ...]) -> dict[str, Any]:
-    """What decides a number beside the images; paths of weights and data do not."""
+    """Returns what determines the numbers besides the images, without paths of weights or data."""
     preprocessing = model.preprocessing.model_dump(mode="json", exclude={"source", "assumed"})
     return {
         "architecture": [model.loader, model.architecture, model.representation],
@@ -199,7 +199,7 @@ def _content(spec: RunSpec, model: Model, taps: tuple[Tap, ...]) -> dict[str, An
 
 
 def _images(dataset: Dataset, stamps: dict[int, Stamp]) -> dict[str, Any]:
-    """Path, label and size of each image in processing order, and what the first of them hold."""
+    """Returns path, label and size of each image in order, and digests of the first ones."""
     samples = dataset.samples
     first = islice(stamps, KEYED_CONTENTS)
     return {

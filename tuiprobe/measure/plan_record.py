@@ -1,4 +1,4 @@
-"""The plan, written down: what readers need so that they never load the model or open the data."""
+"""Writes the records of a plan, so readers need neither the model nor the data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tuiprobe.spec import FINAL_TAP
 
 
 def record_of(plan: Plan) -> PlanRecord:
-    """Returns what is written down of a plan."""
+    """Returns the record of a plan."""
     final = TapRecord(name=FINAL_TAP, kind="vector", tokens=None, channels=plan.encoder.width)
     inner = (
         TapRecord(
@@ -61,13 +61,13 @@ def write_plan(plan: Plan, directory: RunDir) -> None:
     write_spec(plan.spec, directory)
     lines = _sample_lines(plan)
     last = {"key": plan.key, "images": len(lines)}
-    # Before the plan: a source that is written down vouches for the stamps.
+    # Written before the plan: a recorded source implies that the stamps are recorded.
     directory.samples_file.write_text(seal("".join(lines) + json.dumps(last)))
     write_json(directory.plan_file, record_of(plan).model_dump(mode="json"))
 
 
 def records_are_whole(plan: Plan, directory: RunDir) -> bool:
-    """Whether `plan.json` and `samples.jsonl` are there, unaltered and of this run."""
+    """Says whether `plan.json` and `samples.jsonl` exist, are intact and belong to this run."""
     try:
         found = read_plan(directory)
         read_samples(directory)

@@ -1,4 +1,4 @@
-"""The preflight of a run: what would make its figures wrong ends it before the first image."""
+"""The preflight of a run: stops it before the first image if its figures would be wrong."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ ANSWER = "known answer"
 
 
 def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) -> None:
-    """Checks encoder, labels and, with ImageNet at hand, the published accuracy.
+    """Checks encoder, labels and, if ImageNet is available, the published accuracy.
 
-    All findings are kept in `preflight.json`; a known answer that agreed is not asked again.
+    All checks are stored in `preflight.json`. A known-answer check that passed is not repeated.
 
     Args:
-        plan: The run.
-        directory: Its directory.
+        plan: The plan of the run.
+        directory: The run directory.
         listen: Told about warnings.
-        rank: Of this process; the first alone writes, and asks for the known answer.
+        rank: Number of this process; only rank 0 writes and runs the known-answer check.
 
     Raises:
-        WeightsError: If the encoder is not what it should be.
-        DataError: If the labels are not.
+        WeightsError: If a check of the encoder fails.
+        DataError: If a check of the labels fails.
     """
     choice = plan.head
     found = [PreflightCheck(**asdict(check)) for check in _encoder(plan, choice)]
@@ -66,7 +66,7 @@ def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) ->
 
 
 def _earlier(directory: RunDir) -> tuple[PreflightCheck, ...]:
-    """What an earlier attempt found; nothing where the file is damaged, for it is written anew."""
+    """Returns the checks of an earlier attempt; empty if the file is damaged."""
     try:
         return read_preflight(directory)
     except DamagedFileError:
@@ -78,7 +78,7 @@ def _encoder(plan: Plan, choice: HeadChoice) -> list[Check]:
 
 
 def _rows(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
-    """Warns of a head whose rows have no names; nothing where they have."""
+    """Returns a warning if the rows of the head have no names."""
     name, dataset = next(iter(plan.suite.sets.items()))
     rows, classes = len(choice.classes), len(dataset.classes)
     fix = "name the rows by --classes FILE, one name a line, in the order of the rows"
@@ -105,7 +105,7 @@ def _refuse(found: list[PreflightCheck]) -> None:
 
 
 def _answer(plan: Plan, choice: HeadChoice, progress: HeadProgress) -> PreflightCheck:
-    """Asks for the known answer on real images, if the head is there in reasonable time."""
+    """Runs the known-answer check on real images, if the head does not take too long."""
     name, dataset = next(iter(plan.suite.sets.items()))
     skipped = PreflightCheck(name=ANSWER, status="skip", detail="", data=name)
     if plan.encoder.accuracies:

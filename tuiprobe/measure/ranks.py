@@ -1,4 +1,4 @@
-"""Several processes, one run: torchrun's environment says who does which shards."""
+"""Divides the shards of a run between processes, as set in torchrun's environment."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from tuiprobe.errors import UsageError
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks, is_held
 
-_NAMED = 8  # ranks that a sentence names
+_NAMED = 8  # most ranks listed in a message
 
 
 @dataclass(frozen=True)
 class Rank:
-    """This process among those that share a run.
+    """The position of this process among those that share a run.
 
     Attributes:
-        number: 0 to `world - 1`.
+        number: Rank of the process, 0 to `world - 1`.
         world: Number of processes.
-        local: Number of the process on its host; picks the GPU.
+        local: Rank of the process on its host; selects the GPU.
         local_world: Number of processes on this host, which share its cores.
     """
 
@@ -31,7 +31,7 @@ class Rank:
     local_world: int = 1
 
     def owns(self, shard_index: int) -> bool:
-        """Rank r takes shards r, r + W, r + 2 W, ...
+        """Says whether this rank measures a shard: rank r measures r, r + W, r + 2 W, ...
 
         >>> [Rank(1, 3).owns(i) for i in range(5)]
         [False, True, False, False, True]
@@ -39,12 +39,12 @@ class Rank:
         return self.owner(shard_index) == self.number
 
     def owner(self, shard_index: int) -> int:
-        """Returns the rank that takes a shard."""
+        """Returns the rank that measures a shard."""
         return shard_index % self.world
 
     @property
     def lock_name(self) -> str:
-        """Name of the lock file: each rank of one launch has its own."""
+        """Name of the lock file, a different one for each rank."""
         return _lock_name(self.number)
 
 
@@ -57,8 +57,8 @@ def who_is_missing(directory: RunDir, rank: Rank, absent: Sequence[int]) -> str:
 
     Args:
         directory: The run directory.
-        rank: This process, which is done.
-        absent: Place in the plan of each shard that is not there.
+        rank: Rank of this process, which is done.
+        absent: Index in the plan of each missing shard.
     """
     held = held_locks()
     shards = Counter(rank.owner(i) for i in absent)

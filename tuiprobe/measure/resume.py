@@ -1,6 +1,7 @@
-"""What is published of a run: which shards can be used and which must be measured.
+"""Determines which published shards can be used and which must be measured.
 
-A shard is checked by the same rule when a run is resumed and when it is merged, whoever wrote it.
+The same check applies to a shard when a run is resumed and when it is merged, whichever process
+wrote it.
 """
 
 from __future__ import annotations
@@ -25,19 +26,19 @@ _MOST_PIECES = 2**20
 
 
 class UnusableShardError(DamagedFileError):
-    """A published shard is damaged, or is not what its name says; it must be measured again."""
+    """A published shard is damaged or does not match its name; it must be measured again."""
 
 
 @dataclass(frozen=True)
 class ShardReader:
-    """Reads the shards of one run, each checked.
+    """Reads and checks the shards of one run.
 
     Attributes:
         directory: The run directory.
-        keys: By set name, the key that its shards must carry.
-        fingerprint: Of this process.
-        states: The taps of the run, see `tuiprobe.measure.merge.empty_states`.
-        mix: Accept shards made under another fingerprint.
+        keys: The required key of a set's shards, by set name.
+        fingerprint: Fingerprint of this process.
+        states: Empty states of the run's taps; see `tuiprobe.measure.merge.empty_states`.
+        mix: Whether to accept shards with another fingerprint.
     """
 
     directory: RunDir
@@ -50,8 +51,8 @@ class ShardReader:
         """Returns the arrays and metadata of a published shard.
 
         Raises:
-            UnusableShardError: If it is missing, damaged, or of another run or place.
-            DataError: If it was made under another fingerprint and `mix` was not asked for.
+            UnusableShardError: If it is missing, damaged, or of another run or position.
+            DataError: If it has another fingerprint and `mix` is false.
         """
         file = self.directory.shard_file(shard.set_name, shard.number)
         try:
@@ -99,12 +100,12 @@ def _skipped(text: str, planned: NDArray[np.int64]) -> list[int]:
 
 @dataclass(frozen=True)
 class Inventory:
-    """The shards of a run, sorted by whether they are done.
+    """The state of a run's shards.
 
     Attributes:
         missing: Shards to measure, in order.
-        done: Images in published shards, readable or not.
-        unreadable: Unreadable images among them.
+        done: Number of images in published shards, readable or not.
+        unreadable: Number of unreadable images among them.
     """
 
     missing: tuple[Shard, ...]
@@ -121,7 +122,7 @@ def take_inventory(reader: ShardReader, shards: Sequence[Shard], listen: Listene
         listen: Told about shards that cannot be used.
 
     Raises:
-        DataError: If shards of another fingerprint are there and may not be mixed.
+        DataError: If a shard has another fingerprint and mixing is not allowed.
     """
     missing, done, unreadable = [], 0, 0
     for shard in shards:

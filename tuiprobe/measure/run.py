@@ -1,4 +1,4 @@
-"""Specs to finished run directories: one model, or several over the same images."""
+"""Executes runs from specs: one model, or several over the same images."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def run(
     listen: Listener = lambda event: None,
     answer: Answer,
 ) -> Outcome:
-    """Measures, merges and probes; resumes what an earlier attempt left.
+    """Measures, merges and probes; resumes an earlier attempt.
 
     Args:
-        spec: What to probe.
-        output: The run directory; None names it by content under `runs`.
-        runs: Where run directories go.
-        fresh: Delete what an earlier attempt left.
-        mix: Accept shards made with another fingerprint.
-        listen: Told about everything that happens.
-        answer: Asks every probe what the merged run shows.
+        spec: The spec of the run.
+        output: The run directory; None makes one under `runs`, named by content.
+        runs: Folder of run directories.
+        fresh: Whether to delete what an earlier attempt left.
+        mix: Whether to accept shards with another fingerprint.
+        listen: Told about all events.
+        answer: Runs the probes on the merged run.
 
     Raises:
-        TuiprobeError: With the exit code, the cause and the next step, whatever went wrong.
-        Interrupted: If a stop was asked for before the first image, or after the last.
+        TuiprobeError: If anything fails; states the cause and the next step, and has the exit code.
+        Interrupted: If a stop was requested before the first image or after the last.
     """
     with listening(), explaining_failures(), ExitStack() as locks:
         one = open_run(
@@ -63,18 +63,18 @@ def run_several(
     listen: Listener = lambda event: None,
     answer: Answer,
 ) -> list[Outcome | TuiprobeError | Interrupted]:
-    """Runs several models; an image is decoded once for all that see it.
+    """Runs several models; decodes each image once for all models that use it.
 
     Args:
-        specs: What to probe.
-        runs: Where run directories go, each named by its content.
-        fresh: Delete what earlier attempts left.
-        mix: Accept shards made with another fingerprint.
-        listen: Told about everything that happens.
-        answer: Asks every probe what the merged run shows.
+        specs: The specs of the runs.
+        runs: Folder of run directories, each named by its content.
+        fresh: Whether to delete what earlier attempts left.
+        mix: Whether to accept shards with another fingerprint.
+        listen: Told about all events.
+        answer: Runs the probes on a merged run.
 
     Returns:
-        How each ended, in the order of `specs`; one that fails does not stop the others.
+        The outcome of each run, in the order of `specs`. A failed run does not stop the others.
     """
     with listening(), ExitStack() as locks:
         opened = partial(open_run, locks=locks, output=None, runs=runs, fresh=fresh, answer=answer)

@@ -1,7 +1,7 @@
-"""What the arrays of a shard must look like, so that one that does not is measured again.
+"""Checks the arrays of a shard, so that an invalid shard is measured again.
 
-A checksum says that a shard is as it was written, not that an engine wrote it. What passes here can
-be loaded and merged.
+A checksum shows that a shard is unchanged, not that an engine wrote it. A shard that passes these
+checks can be loaded and merged.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.spec import FINAL_TAP
 
 States = Mapping[str, Arrays]
-"""By tap, the state of a tap that saw no image: the names, types and shapes of its fields."""
+"""Empty state by tap: names, types and shapes of its fields."""
 
 _PER_IMAGE = {"samples.kurtosis", "samples.self_share", "samples.leading"}
 
 
 def check_shard(file: Entry, arrays: Arrays, planned: NDArray[np.int64], states: States) -> None:
-    """Checks all arrays of a shard but which images it holds.
+    """Checks all arrays of a shard, but not whether its images are the planned ones.
 
     Args:
-        file: Where they come from, for errors.
-        arrays: By name.
-        planned: Ids of its images, unreadable ones included.
-        states: The taps of the run.
+        file: File of the shard, for errors.
+        arrays: Arrays by name.
+        planned: Ids of its images, including unreadable ones.
+        states: Empty states of the run's taps.
 
     Raises:
-        DamagedFileError: If they are not what an engine writes.
+        DamagedFileError: If an array is invalid.
     """
     checked, known = CheckedArrays(file, arrays), set(planned.tolist())
     images = len(checked.shaped("ids", "i8", None))
@@ -83,7 +83,7 @@ def _within(checked: CheckedArrays, name: str, kind: str, shape: tuple[int, ...]
 
 
 def _check_ends(checked: CheckedArrays, name: str, known: set[int], shape: tuple[int, ...]) -> None:
-    """Checks the strongest images of each channel: of this shard, with values that are finite."""
+    """Checks that the top images of each channel are of this shard and have finite values."""
     ids = checked.ids(name, known, *shape)
     values = checked.shaped(name.replace(".sample_ids", ".values"), "f4", *shape)
     if not np.isfinite(values[ids >= 0]).all():

@@ -16,10 +16,10 @@ class Shard:
     """A fixed piece of one set's processing order.
 
     Attributes:
-        set_name: The set it belongs to.
-        number: Place among the set's shards, from 0.
+        set_name: Name of the set.
+        number: Index among the set's shards, from 0.
         batches: Sample ids of each batch, in processing order.
-        start: Place of the first sample in the set's processing order.
+        start: Index of the first sample in the set's processing order.
     """
 
     set_name: str
@@ -42,7 +42,7 @@ def split_into_shards(
         set_name: Name of the set.
         order: Sample ids in processing order.
         batch_size: Samples per batch.
-        shard_batches: Batches per shard; None takes as many, up to 8, as leave about 20 shards.
+        shard_batches: Batches per shard; None for up to 8, so that there are about 20 shards.
 
     >>> shards = split_into_shards("val", np.arange(10), batch_size=2, shard_batches=2)
     >>> [shard.size for shard in shards]

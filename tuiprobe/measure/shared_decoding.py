@@ -1,6 +1,6 @@
-"""Several encoders over the same images: each image is decoded once, each encoder measures its own.
+"""Measures several encoders over the same images; each image is decoded once.
 
-Every encoder publishes into its own run directory, so each of these runs can be resumed alone.
+Every encoder publishes to its own run directory, so each run can be resumed separately.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tuiprobe.measure.stopping import Interrupted
 
 @dataclass
 class Member:
-    """One encoder among those that share the decoding.
+    """One of the encoders that share the decoding.
 
     Attributes:
-        extraction: Measures its shards.
-        missing: Set name and number of the shards that it has to measure; published ones leave.
-        ended: Why it takes no further part, if it failed or was cancelled.
-        crowded: Whether it ran out of memory beside the others; alone it may have enough.
+        extraction: Measures the encoder's shards.
+        missing: Set name and number of its shards that are not published yet.
+        ended: The error that ended it, if it failed or was cancelled.
+        crowded: Whether it ran out of memory next to the others; alone it may have enough.
     """
 
     extraction: Extraction
@@ -37,15 +37,15 @@ class Member:
 
     @property
     def active(self) -> bool:
-        """Whether it still takes part."""
+        """Whether the encoder is still measuring."""
         return bool(self.missing) and self.ended is None and not self.crowded
 
     def needs(self, shard: Shard) -> bool:
-        """Whether it takes part in measuring a shard."""
+        """Says whether the encoder still has to measure a shard."""
         return self.active and (shard.set_name, shard.number) in self.missing
 
     def attempt(self, step: Callable[[], None]) -> bool:
-        """Takes a step; where it fails, this member ends and the others go on."""
+        """Executes a step; a failure ends this member only. Returns whether it is still active."""
         try:
             with explaining_failures():
                 step()
@@ -63,18 +63,18 @@ def measure_together(
     stamps: Stamps,
     requested_workers: int | None,
 ) -> None:
-    """Measures what the members miss; one that fails or is cancelled does not stop the others.
+    """Measures the members' missing shards; a failed or cancelled member does not stop others.
 
     Args:
-        members: Encoders with the same shards. Afterwards they say how far each one came.
+        members: Encoders with the same shards. Their fields hold the result afterwards.
         shards: All shards, in the order of the plan.
-        datasets: Data set of each set name.
-        stamps: What the images looked like when the runs were planned.
-        requested_workers: Worker processes that decode; None picks.
+        datasets: Data set by set name.
+        stamps: Stamps of the images when the runs were planned.
+        requested_workers: Number of decoding processes; None to choose it.
 
     Raises:
-        TuiprobeError: If no image can be decoded any more, for any of them.
-        Interrupted: If the process was asked to stop.
+        TuiprobeError: If decoding fails for all members.
+        Interrupted: If a stop was requested.
     """
     wanted = [shard for shard in shards if any(member.needs(shard) for member in members)]
     workers = choose_workers(requested_workers, sum(shard.size for shard in wanted))
@@ -87,7 +87,7 @@ def measure_together(
 
 
 def _measure(members: Sequence[Member], shard: Shard, batches: Iterator[tuple[Batch, ...]]) -> None:
-    """Hands the batches of a shard to the members that need it, and publishes what is whole."""
+    """Passes the batches of a shard to the members that need it, and publishes the shard."""
     taking = [i for i, member in enumerate(members) if member.needs(shard)]
     for i in taking:
         members[i].extraction.begin(shard)

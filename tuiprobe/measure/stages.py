@@ -42,7 +42,7 @@ from tuiprobe.run.records import write_spec
 from tuiprobe.spec import FINAL_TAP
 
 Answer: TypeAlias = Callable[[RunDir], Report]
-"""Asks every probe what a merged run shows."""
+"""Runs the probes on a merged run and returns the report."""
 
 _AGAIN = "something deletes files of the run: stop it and run the same command again"
 
@@ -55,7 +55,7 @@ class Outcome:
         directory: The run directory.
         complete: Whether every image was measured.
         merged: Whether this process wrote the results; False where another rank will.
-        resumed: Images that an earlier attempt had already measured.
+        resumed: Number of images that an earlier attempt had measured.
         untrained: Whether the encoder has random weights.
     """
 
@@ -67,24 +67,24 @@ class Outcome:
 
 
 def _record(directory: RunDir, rank: Rank, event: Event) -> None:
-    """Appends a milestone to the run's event file."""
+    """Appends an event to the run's event file."""
     directory.events_file(rank.number).append(event.to_line().encode())
 
 
 class Stages:
-    """What happens to a planned run in its locked directory, in this order.
+    """The stages of a planned run in its locked directory, in the order of execution.
 
     Args:
-        plan: What to measure.
+        plan: The plan of the run.
         directory: The run directory, locked by the caller.
-        rank: This process among those that share the run.
-        clock: Started with the run.
-        listen: Told about everything that happens.
-        answer: Asks every probe what the merged run shows.
+        rank: Rank of this process.
+        clock: The clock, started with the run.
+        listen: Told about all events.
+        answer: Runs the probes on the merged run.
 
     Attributes:
-        plan: As given.
-        missing: This rank's shards that are still to be measured.
+        plan: The plan of the run.
+        missing: This rank's shards that have to be measured.
     """
 
     def __init__(
@@ -104,15 +104,15 @@ class Stages:
         self.missing: list[Shard] = []
         self._inventory = Inventory((), 0, 0)
         self._interrupted = False  # before every image was measured
-        self._headless = False  # while the head was built, after all images were measured
+        self._headless = False  # stopped after measuring, in the head's build
 
     @contextmanager
     def noting_failure(self) -> Iterator[None]:
-        """Writes how the block ended early into the run's events too.
+        """Records in the run's events if the block fails or is interrupted.
 
         Raises:
-            TuiprobeError: For every error of the block.
-            Interrupted: If a stop was asked for where nothing is measured yet, or all is.
+            TuiprobeError: If the block fails.
+            Interrupted: If a stop was requested before or after measuring.
         """
         try:
             with explaining_failures():
@@ -131,10 +131,10 @@ class Stages:
         self._outside(event)
 
     def prepare(self, mix: bool) -> None:
-        """Makes or takes over the directory and sees what is left to do.
+        """Creates or resumes the directory and determines the missing shards.
 
         Args:
-            mix: Accept shards made with another fingerprint.
+            mix: Whether to accept shards with another fingerprint.
         """
         plan, directory = self.plan, self._directory
         self._reader = replace(self._reader, mix=mix)
@@ -146,10 +146,10 @@ class Stages:
         missing = {(s.set_name, s.number) for s in inventory.missing}
         published = [s for s in shards if (s.set_name, s.number) not in missing]
         anew = new or compare_contents(plan, directory, published, self._listen)
-        if anew or self._rank.number == 0:  # one rank may be done before another begins
+        if anew or self._rank.number == 0:  # a rank may finish before another starts
             self._write_records(anew)
             keep_baseline(directory, record_of(plan).sets, plan.spec.baseline)
-        if plan.suite.concept_set is not None:  # one rank reads the labels, the others find them
+        if plan.suite.concept_set is not None:  # one rank reads the labels for all
             with self._clock.stage("concepts"), directory.locked("lock-labels", wait=True):
                 write_labels(plan, directory, self._listen)
         if plan.encoder.weights.kind == "untrained":
@@ -173,7 +173,7 @@ class Stages:
         self._clock.images = sum(shard.size for shard in self.missing)
 
     def _write_records(self, anew: bool) -> None:
-        """Writes down the plan, or only the options that decide no measured number."""
+        """Writes the plan, or only the options that do not affect measured numbers."""
         plan, directory = self.plan, self._directory
         if not anew:
             write_spec(plan.spec, directory)
@@ -183,7 +183,7 @@ class Stages:
         write_plan(plan, directory)
 
     def extraction(self) -> Extraction:
-        """Returns what measures the missing shards."""
+        """Returns the extraction of the missing shards."""
         plan, images = self.plan, sum(shard.size for shard in self.missing)
         self._say("stage", f"measuring {images} images", stage="extract")
         live = LiveView(
@@ -198,7 +198,7 @@ class Stages:
 
     @contextmanager
     def extracting(self) -> Iterator[None]:
-        """Lets requests to stop wait for the next batch, and takes the time."""
+        """Defers stop requests to the next batch, and measures the time."""
         with current().deferred(), self._clock.stage("extract"):
             yield
 
@@ -214,12 +214,12 @@ class Stages:
             self.interrupt(reason)
 
     def interrupt(self, reason: Interrupted) -> None:
-        """Notes that shards were left out because a stop was asked for."""
+        """Records that shards are missing because a stop was requested."""
         self._interrupted = True
         self._say("interrupted", f"stopped by {reason}; {KEPT}")
 
     def finish(self) -> Outcome:
-        """Merges and probes, if this process is the one to do it."""
+        """Merges and probes, unless another rank will do it."""
         complete = not self._interrupted
         self._refuse_gutted()
         absent = self._absent()
@@ -227,7 +227,7 @@ class Stages:
         if merged:
             before = self._directory.results_file.modified()
             with self._directory.locked("lock-merge", wait=True):
-                # Where two ranks finish together, the second finds the results already written.
+                # If two ranks finish together, the second finds the results already written.
                 if not complete or self._directory.results_file.modified() == before:
                     merged = self._merge_and_probe(hurried=not complete)
             if merged and not self._directory.results_file.exists():
@@ -247,13 +247,13 @@ class Stages:
                 raise RunError(f"{file} is gone; {_AGAIN}")
 
     def _absent(self) -> list[int]:
-        """Returns the place in the plan of each shard that is not published."""
+        """Returns the index in the plan of each shard that is not published."""
         shards = [shard for pieces in self.plan.shards.values() for shard in pieces]
         there = {(s.set_name, s.number) for s in published_shards(self.plan, self._directory)}
         return [i for i, s in enumerate(shards) if (s.set_name, s.number) not in there]
 
     def _merge_and_probe(self, hurried: bool) -> bool:
-        """Publishes the results of what is measured; returns False where nothing is."""
+        """Publishes the results of the measured images; returns False if there are none."""
         plan, directory = self.plan, self._directory
         with self._clock.stage("merge"):
             merged = self._merged(hurried)
@@ -277,9 +277,9 @@ class Stages:
         return True
 
     def _merged(self, hurried: bool) -> dict[str, MergedSet]:
-        """Merges what is published, whichever rank it is of.
+        """Merges the published shards of all ranks.
 
-        A shard that cannot be used is measured again, or left out where there is no time for it.
+        An unusable shard is measured again, or left out if the run was interrupted.
         """
         self._say("stage", "merging", stage="merge")
         shards = published_shards(self.plan, self._directory)
@@ -328,7 +328,7 @@ class Stages:
         write_thumbnails(self._directory, name, self.plan.suite.sets[name], wanted)
 
     def _exemplars(self, report: Report) -> None:
-        """Pictures of the images of the concept set that a section shows."""
+        """Writes thumbnails of the concept images that the report shows."""
         name = self.plan.suite.concept_set
         if name is not None:
             wanted = sorted(pictured(report, name))

@@ -1,9 +1,9 @@
-"""How a run is asked to stop: Ctrl-C, SIGTERM, or a `cancel` file from another host.
+"""Stop requests to a run: Ctrl-C, SIGTERM, or a `cancel` file from another host.
 
-While images are measured and while a head is built, a request waits for the border of the next
-batch, so that what is measured can be reported. Everywhere else it raises at once: files are
-published by rename, so there is nothing to wait for. Where the program owns its process, a thread
-ends a process that does not come to such a border, or that is asked a second time.
+While images are measured or a head is built, a request waits for the end of the current batch, so
+that the measured images can be reported. Everywhere else it raises at once: files are published by
+rename, so there is nothing to wait for. If the program owns its process, a thread ends the process
+if it does not reach the end of a batch in time, or at a second request.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 10.0
 _SAME_REQUEST_SECONDS = 0.5
-"""`timeout` and torchrun pass on a signal that the process group has had already."""
+"""Repeats within this time are ignored: `timeout` and torchrun forward a signal twice."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop; what is published stays.
+    """The run was asked to stop; published files are kept.
 
-    No `Exception`: it may be raised anywhere, and nobody's `except Exception` shall swallow it.
+    Not an `Exception`: it may be raised anywhere, and no `except Exception` may catch it.
     """
 
 
 class Signals:
-    """What SIGINT and SIGTERM have asked of this process; see `listening`.
+    """The stop requests to this process by SIGINT and SIGTERM; see `listening`.
 
     Args:
-        owner: The process ends with the run: a thread may end it at once.
+        owner: Whether the process ends with the run, so that a thread may end it at once.
     """
 
     def __init__(self, owner: bool = False) -> None:
@@ -56,7 +56,7 @@ class Signals:
         self._longest = 0.0  # time between two checks
 
     def check(self) -> None:
-        """Raises `Interrupted` once a stop was asked for."""
+        """Raises `Interrupted` if a stop was requested."""
         now = time.monotonic()
         if self._checked_at is not None:
             self._longest = max(self._longest, now - self._checked_at)
@@ -67,10 +67,10 @@ class Signals:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Lets requests wait for the next check, or for the end of the block.
+        """Defers requests to the next check, or to the end of the block.
 
         Raises:
-            Interrupted: At the end, if a request has come that no check has noticed.
+            Interrupted: If there is an unhandled request at the end of the block.
         """
         self._deferred += 1
         try:
@@ -93,10 +93,10 @@ class Signals:
             raise Interrupted(self._reason)
 
     def watch(self, pipe: int) -> None:
-        """Reads signals as they come, whatever the main thread does, until a zero comes.
+        """Reads signals as they arrive, whatever the main thread does, until it reads a zero.
 
         Args:
-            pipe: What `signal.set_wakeup_fd` writes to.
+            pipe: The descriptor that `signal.set_wakeup_fd` writes to.
         """
         first: float | None = None
         while True:
@@ -119,13 +119,13 @@ class Signals:
     def _patience(self, first: float | None) -> float | None:
         if first is None or self._noticed:
             return None
-        # A process that is slow and not hung needs as long as it has needed before.
+        # A slow process that is not hung needs about as long as before.
         grace = max(_GRACE_SECONDS, 2 * self._longest)
         return max(first + grace - time.monotonic(), 0.0)
 
 
 def end_process(reason: str) -> None:
-    """Ends the process without a word from anything else in it."""
+    """Ends the process at once, without any cleanup or further output."""
     shown = "\r\x1b[K\x1b[?25h" if sys.stderr.isatty() else ""  # a progress bar hides the cursor
     os.write(2, f"{shown}{reason}; {KEPT}\n".encode())
     os._exit(INTERRUPTED)
@@ -136,23 +136,23 @@ _NOBODY = Signals()
 
 
 def current() -> Signals:
-    """Returns what the process was asked so far; nothing where nobody listens."""
+    """Returns the active stop requests; an empty object outside `listening`."""
     return _NOBODY if _current is None else _current
 
 
 @contextmanager
 def listening(owner: bool = False) -> Iterator[Signals]:
-    """Takes SIGINT and SIGTERM as requests to stop; inside another such block, its requests count.
+    """Handles SIGINT and SIGTERM as stop requests; a nested block shares the outer one's.
 
     Args:
-        owner: The process ends with the block, so a process that hangs may be ended in it.
+        owner: Whether the process ends with the block, so that it may be ended if it hangs.
     """
     global _current
     if _current is not None:
         yield _current
         return
     if threading.current_thread() is not threading.main_thread():
-        yield _NOBODY  # only the main thread may install handlers; the cancel file still works
+        yield _NOBODY  # handlers need the main thread; the cancel file still works
         return
     signals = Signals(owner)
     previous = {number: signal.getsignal(number) for number in SIGNALS}
@@ -175,7 +175,7 @@ def _unwatched() -> Iterator[None]:
 
 @contextmanager
 def _watched(signals: Signals) -> Iterator[None]:
-    """Runs the thread that sees signals even where the main thread hangs outside Python."""
+    """Runs a thread that sees signals even if the main thread hangs outside Python."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     before = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -192,10 +192,10 @@ def _watched(signals: Signals) -> Iterator[None]:
 
 
 class StopRequest:
-    """What asks one run to stop; the engine asks it between batches.
+    """The stop requests to one run; the engine checks them between batches.
 
     Args:
-        cancel_file: Its appearance counts as a request, as signals to the process do.
+        cancel_file: Creating this file is a stop request, as is a signal to the process.
     """
 
     def __init__(self, cancel_file: Entry) -> None:
@@ -204,7 +204,7 @@ class StopRequest:
         self._next_poll = 0.0
 
     def check(self) -> None:
-        """Raises `Interrupted` once a stop was asked for."""
+        """Raises `Interrupted` if a stop was requested."""
         current().check()
         if not self._cancelled and time.monotonic() >= self._next_poll:
             self._next_poll = time.monotonic() + _POLL_SECONDS

@@ -1,4 +1,4 @@
-"""Taps to statistics: what is measured at each place of the encoder while a shard runs."""
+"""Measures statistics at each tap of the encoder while a shard runs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tuiprobe.stats import ActivationStats
 
 INNER_TOP_K = 8
 MAX_ROWS = 4096
-"""Rows kept per set and inner tap: one seeded position of each of the first images."""
+"""Rows stored per set and inner tap: one seeded position of each of the first images."""
 
 
 class TapMeasure:
     """Statistics and sampled rows of one tap over one shard.
 
     Args:
-        tap: Where the activations come from.
-        tokens: Which tokens of a token tap count: `all`, `class` or `mean`.
-        top_k: Images kept per channel and end.
-        device: Where the activations are.
-        rows_wanted: How many images of this shard leave one row each.
-        seed: Seed of the position a row is taken from.
+        tap: The measured tap.
+        tokens: Tokens of a token tap to use: `all`, `class` or `mean`.
+        top_k: Images stored per channel and end.
+        device: Device of the activations.
+        rows_wanted: Number of images of this shard that contribute one row each.
+        seed: Seed of the position of a row.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class TapMeasure:
         self._rows: list[torch.Tensor] = []
 
     def update(self, activations: torch.Tensor, ids: torch.Tensor) -> None:
-        """Takes the activations of one batch.
+        """Adds the activations of one batch.
 
         Args:
-            activations: `[B, C]`, tokens `[B, T, C]` or a map with its channels where the tap
-                says.
+            activations: `[B, C]`, tokens `[B, T, C]`, or a map with channels at the tap's
+                `channel_dim`.
             ids: int64 `[B]`, sample ids.
         """
         x = select_tokens(activations, self.tap, self._tokens)
@@ -61,11 +61,11 @@ class TapMeasure:
 
 
 def select_tokens(x: torch.Tensor, tap: Tap, tokens: str) -> torch.Tensor:
-    """Returns the part of a token tap that counts; other kinds pass unchanged.
+    """Selects the tokens of a token tap to use; returns other kinds unchanged.
 
     Args:
         x: Activations; `[B, T, C]` for a token tap.
-        tap: Says the kind and how many prefix tokens (class, registers) come first.
+        tap: The tap; gives the kind and the number of prefix tokens (class, registers).
         tokens: `all`, `class` (the first token) or `mean` over all.
     """
     if tap.kind != "token" or tokens == "all":
@@ -76,13 +76,13 @@ def select_tokens(x: torch.Tensor, tap: Tap, tokens: str) -> torch.Tensor:
 def sampled_rows(x: torch.Tensor, ids: torch.Tensor, channel_dim: int, seed: int) -> torch.Tensor:
     """Returns the channels at one seeded position of every image.
 
-    The position depends on the seed and the sample id alone, so it is the same however the run
-    is cut into batches, processes and attempts.
+    The position depends only on the seed and the sample id, so it does not change with batches,
+    processes or attempts.
 
     Args:
         x: Activations with the images along the first dimension.
         ids: int64 `[B]`, sample ids.
-        channel_dim: Where the channels are.
+        channel_dim: Dimension of the channels.
         seed: Any integer.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Small pictures of the images that excite the leading channels most."""
+"""Thumbnails of the images that activate the leading channels most."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IMAGES_PER_END = 8
 
 
 def candidates(share_sum: np.ndarray, ends: list[np.ndarray]) -> list[int]:
-    """Returns sample ids at both ends of the channels with the largest shares.
+    """Returns the sample ids at both ends of the channels with the largest shares.
 
     Args:
         share_sum: float64 `[C]`.
@@ -32,7 +32,7 @@ def candidates(share_sum: np.ndarray, ends: list[np.ndarray]) -> list[int]:
 def write_thumbnails(
     directory: RunDir, set_name: str, dataset: Dataset, sample_ids: list[int]
 ) -> None:
-    """Writes those pictures that are not there yet, at most 96 pixels wide and high."""
+    """Writes the missing thumbnails, at most 96 pixels wide and high."""
     for sample_id in sample_ids:
         kept = directory.thumbnail_file(set_name, sample_id)
         if kept.exists():
@@ -40,7 +40,7 @@ def write_thumbnails(
         try:
             image = dataset.open(dataset.samples[sample_id])
         except UnreadableImageError:
-            continue  # readable a moment ago; the figures do not need the picture
+            continue  # readable a moment ago; a thumbnail is optional
         image.thumbnail((SIZE, SIZE))
         content = io.BytesIO()
         image.save(content, "JPEG", quality=85)

@@ -1,4 +1,4 @@
-"""How many unreadable images a run puts up with."""
+"""Stops a run with too many unreadable images."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class UnreadableLimit:
     """Counts unreadable images and stops the run once they are too many.
 
     Args:
-        total: Images of the whole run.
+        total: Number of images of the whole run.
         share: Largest share of them that may be unreadable.
-        before: Unreadable images in shards measured by an earlier attempt.
-        listen: Told about each.
+        before: Number of unreadable images in shards of earlier attempts.
+        listen: Told about each unreadable image.
     """
 
     def __init__(self, total: int, share: float, before: int, listen: Listener) -> None:
@@ -24,10 +24,10 @@ class UnreadableLimit:
         self._seen: dict[tuple[str, int], str] = {}
 
     def add(self, set_name: str, sample: Sample, reason: str) -> None:
-        """Counts one unreadable image, once however often it is tried.
+        """Counts an unreadable image, once however often it is tried.
 
         Raises:
-            DataError: If more than the allowed share of all images cannot be read.
+            DataError: If more than the allowed share of all images is unreadable.
         """
         if (set_name, sample.id) in self._seen:
             return

@@ -1,4 +1,4 @@
-"""Processes that read ahead of the engine: none outlives it, and none keeps it waiting for ever."""
+"""Worker processes that read ahead; none outlives the engine or blocks it forever."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tuiprobe.measure import stopping
 from tuiprobe.measure.failures import describe, worker_died
 
 STALL_SECONDS = 300.0
-"""Without any image read in this time, the processes that read count as hung."""
+"""If no image is read within this time, the workers count as hung."""
 
-_POLL_SECONDS = 1.0  # between two looks at signals while there is nothing to take
+_POLL_SECONDS = 1.0  # between two signal checks while waiting
 _WATCH_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
 _NAMED = 3
@@ -37,13 +37,13 @@ Together = TypeVar("Together")
 
 @dataclass(frozen=True)
 class Source(Generic[Item, Together]):
-    """What is read: items by place, put together batch by batch.
+    """A source of items that are read one by one and collated to batches.
 
     Attributes:
-        batches: Places of each batch.
-        read: Place to item; an error that it raises ends the reading.
-        collate: Items of a batch to what is yielded.
-        name: Place to what a message calls it.
+        batches: Indices of the items in each batch.
+        read: Reads an item by index; an error ends the reading.
+        collate: Combines the items of a batch into the yielded object.
+        name: Returns the name of an item in messages, by index.
     """
 
     batches: Sequence[Sequence[int]]
@@ -56,17 +56,17 @@ class Source(Generic[Item, Together]):
 def reading_ahead(source: Source[Item, Together], workers: int) -> Iterator[Iterator[Together]]:
     """Yields an iterator over the batches of a source, in order.
 
-    A request to stop waits in the block for the next batch; see `tuiprobe.measure.stopping`.
+    Inside the block a stop request waits for the next batch; see `tuiprobe.measure.stopping`.
     The iterator raises:
 
-    - `Interrupted` if a stop was asked for;
-    - `DataError` if an item cannot be read for a reason of the operating system, or if no worker
-      has made progress for `STALL_SECONDS`;
+    - `Interrupted` if a stop was requested;
+    - `DataError` if the operating system cannot read an item, or if no worker has made progress
+      for `STALL_SECONDS`;
     - `RunError` if reading failed otherwise, or a worker died.
 
     Args:
-        source: What to read.
-        workers: Processes that read; 0 reads in this one.
+        source: The source to read.
+        workers: Number of worker processes; 0 to read in this process.
     """
     progress = _Progress(max(workers, 1))
     loader: DataLoader[Together] = DataLoader(
@@ -90,7 +90,7 @@ def reading_ahead(source: Source[Item, Together], workers: int) -> Iterator[Iter
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Keeps signals from workers that do not ignore them yet; they inherit what is blocked."""
+    """Blocks signals while workers start, until they ignore them; workers inherit the mask."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, stopping.SIGNALS)
     try:
         yield
@@ -106,7 +106,7 @@ def _taken(
         try:
             found = next(batches, None)
         except (EOFError, ConnectionError, FileNotFoundError) as error:
-            # A tensor on its way here lost its sender before torch noticed that it is gone.
+            # The worker died while sending a tensor, before torch noticed.
             raise worker_died(error) from error
         except RuntimeError as error:
             if not workers or "DataLoader timed out" not in str(error):
@@ -122,11 +122,11 @@ def _taken(
 
 
 def _end(batches: Any) -> None:
-    """Ends the workers of a loader at once: one may hang, or wait for a lock of a dead one.
+    """Kills the workers of a loader: one may hang, or wait for a lock of a dead one.
 
-    They ignore what torch and the interpreter's exit send, and wait for: SIGTERM.
+    torch and the interpreter's exit would send SIGTERM, which the workers ignore, and then wait.
     """
-    if batches._worker_pids_set:  # else torch raises about workers that are ended on purpose
+    if batches._worker_pids_set:  # else torch reports the killed workers
         torch._C._remove_worker_pids(id(batches))
         batches._worker_pids_set = False
     for worker in batches._workers:
@@ -135,35 +135,35 @@ def _end(batches: Any) -> None:
 
 
 class _Progress:
-    """Which place each worker is reading, in memory that the processes share.
+    """The index that each worker is reading, in shared memory.
 
     Args:
         workers: Number of processes that read.
     """
 
     def __init__(self, workers: int) -> None:
-        # A place, or -1 minus the place once it is read: every step changes it.
+        # An index, or -1 minus the index once it is read: every step changes the value.
         self._at = np.frombuffer(mmap.mmap(-1, 8 * workers), dtype=np.int64)
         self._at[:] = np.iinfo(np.int64).min
         self.moved()
 
     def begin(self, place: int) -> None:
-        """Notes in a worker that it reads a place from now on."""
+        """Records, in a worker, that it starts to read an index."""
         self._at[self._worker()] = place
 
     def end(self, place: int) -> None:
-        """Notes in a worker that it has read a place."""
+        """Records, in a worker, that it has read an index."""
         self._at[self._worker()] = -1 - place
 
     def moved(self) -> None:
-        """Notes in the engine that the workers have made progress."""
+        """Records, in the engine, that the workers have made progress."""
         self._seen, self._since = self._at.copy(), time.monotonic()
 
     def look(self, source: Source[Any, Any]) -> None:
-        """Looks in the engine whether the workers make progress.
+        """Checks, in the engine, that the workers make progress.
 
         Raises:
-            DataError: If they have made none for too long.
+            DataError: If there was no progress for too long.
         """
         if not np.array_equal(self._at, self._seen):
             self.moved()
@@ -182,13 +182,13 @@ class _Progress:
 
 @dataclass(frozen=True)
 class _Failure:
-    """An error while reading, for torch rewords exceptions on their way.
+    """An error while reading, as data, because torch rewords exceptions of workers.
 
     Attributes:
         name: What was being read.
         cause: Type and message of the error.
-        of_system: Whether the operating system refused.
-        ours: Whether the message is meant for the user as it is.
+        of_system: Whether the operating system raised the error.
+        ours: Whether the message can be shown to the user unchanged.
     """
 
     name: str
@@ -230,12 +230,12 @@ def _collate(source: Source[Item, Together], items: list[Item | _Failure]) -> To
         return failure
     try:
         return source.collate(items)  # type: ignore[arg-type]
-    except Exception as error:  # images of different shapes, memory
+    except Exception as error:  # different shapes, or out of memory
         return _Failure("a batch of images", describe(error), of_system=False, ours=False)
 
 
 def _start_worker(parent: int, _number: int) -> None:
-    """Ends with the engine, and leaves stopping to it: signals may go to the process group."""
+    """Ties a worker to the engine's life; ignores signals, which the engine handles."""
     signal.set_wakeup_fd(-1)
     for number in stopping.SIGNALS:
         signal.signal(number, signal.SIG_IGN)
@@ -245,10 +245,10 @@ def _start_worker(parent: int, _number: int) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Lets the kernel end this process with its parent; elsewhere a thread looks for it."""
+    """Makes the kernel end this process with its parent; without that, a thread checks."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died before
+        if os.getppid() != parent:  # the parent is already dead
             os._exit(1)
     else:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()

@@ -1,8 +1,8 @@
-"""The miniature: an embedded rendered world and small models really trained on it.
+"""The miniature: an embedded rendered world and small models trained on it.
 
-It lets the whole program run anywhere and is the tutorial and the test bed. It demonstrates the
-pipeline; it is no evidence about real models. Rendering needs NumPy only; torch is imported when a
-model is built.
+It lets the whole program run anywhere, and is used for the tutorial and the tests. It demonstrates
+the pipeline and is no evidence about real models. Rendering needs only NumPy; torch is imported
+when a model is built.
 
 >>> from tuiprobe import miniature
 >>> miniature.class_names()[:3]
@@ -58,10 +58,10 @@ __all__ = [
 
 
 def class_names() -> tuple[str, ...]:
-    """Return the names of the forty classes, by label."""
+    """Returns the names of the forty classes, by label."""
     return CLASS_NAMES
 
 
 def templates() -> tuple[str, ...]:
-    """Return the prompt templates of the zero-shot head."""
+    """Returns the prompt templates of the zero-shot head."""
     return TEMPLATES

@@ -108,5 +108,5 @@ SCENES: tuple[str, ...] = tuple(BACKGROUNDS)
 
 
 def background(scene: str, draws: Draws) -> NDArray[np.float32]:
-    """Return one random picture of a scene, float32 `[64, 64, 3]`."""
+    """Returns one random picture of a scene, float32 `[64, 64, 3]`."""
     return BACKGROUNDS[scene](draws).astype(np.float32, copy=False)

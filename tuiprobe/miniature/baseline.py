@@ -1,4 +1,4 @@
-"""The supervised runs that effective robustness is measured from, in the miniature.
+"""The supervised runs that are the miniature's baseline of effective robustness.
 
 Runs of several sizes on the canonical set give accuracy on `val` and on each shift; in logit space
 they lie near a line, which `catalog/baselines.py` fits.
@@ -20,7 +20,7 @@ COLUMNS = ("model", "seed", "images", "steps", "val", *SHIFTS)
 
 @dataclass(frozen=True)
 class BaselineRow:
-    """Accuracies of one supervised run; `shifts` by the names of the shift sets."""
+    """Accuracies of one supervised run; `shifts` is keyed by set name."""
 
     model: str
     seed: int
@@ -31,10 +31,10 @@ class BaselineRow:
 
 
 def baseline_rows(folder: Path = weights.FOLDER) -> tuple[BaselineRow, ...]:
-    """Return the shipped accuracies of the supervised runs.
+    """Returns the shipped accuracies of the supervised runs.
 
     Raises:
-        WeightsError: The table is missing or damaged.
+        WeightsError: If the table is missing or damaged.
     """
     path = folder / FILE
     try:
@@ -51,7 +51,7 @@ def _row(row: dict[str, str]) -> BaselineRow:
 
 
 def baseline_models() -> dict[str, list[Row]]:
-    """Return the supervised runs as the models of the baseline `miniature`."""
+    """Returns the supervised runs as the models of the baseline `miniature`."""
     return {
         "miniature": [
             Row(

@@ -22,9 +22,9 @@ _FOLDER = "miniature"
 
 
 def write_broden(root: Path, numbers: list[int], tick: Callable[[int], None]) -> None:
-    """Write images, maps and tables of the given images of the set `concepts`.
+    """Writes images, maps and tables of the given images of the set `concepts`.
 
-    A map without a label is written too: it says that nothing of its category is there.
+    A map without labels is written too; it means that the image shows nothing of its category.
     """
     from PIL import Image as Pictures
 
@@ -47,7 +47,7 @@ def write_broden(root: Path, numbers: list[int], tick: Callable[[int], None]) ->
 
 
 def image_path(index: int) -> str:
-    """Return the path of a picture below `images/`; byte order is index order."""
+    """Returns the path of a picture below `images/`; byte order is index order."""
     return f"{_FOLDER}/{index:05d}.png"
 
 

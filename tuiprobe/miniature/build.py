@@ -18,7 +18,7 @@ UNTRAINED_SEED = 20
 def build(
     name: str, *, weights: str = "shipped", checkpoint: Path | None = None
 ) -> tuple["nn.Module", WordTokenizer | None, dict[str, Any]]:
-    """Return a model in eval mode, its tokenizer and what a report should say about it.
+    """Returns a model in eval mode, its tokenizer and its description for a report.
 
     Zero-shot models are an `open_clip.CLIP`; the others have `visual`, `head` and `encode_image`
     (see `networks.Classifier`), and no tokenizer.
@@ -29,8 +29,8 @@ def build(
         checkpoint: A `.safetensors` file to load instead of the shipped weights.
 
     Raises:
-        UsageError: No such model.
-        WeightsError: Weights missing, damaged, or of another architecture.
+        UsageError: If there is no such model.
+        WeightsError: If the weights are missing, damaged, or of another architecture.
     """
     import torch
 

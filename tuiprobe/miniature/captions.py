@@ -114,7 +114,7 @@ def _thing(figure: Figure, draws: Draws) -> str:
 
 
 def caption(scene: Scene, draws: Draws) -> str:
-    """Returns one sentence about a scene, now and then a wrong or an empty one."""
+    """Returns a sentence about a scene; occasionally a wrong or empty one."""
     if draws.chance(JUNK):
         return draws.pick(_JUNK)
     main = scene.figures[0]
@@ -135,7 +135,7 @@ def caption(scene: Scene, draws: Draws) -> str:
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Returns every word that a caption, a class name or a template can hold, in byte order."""
+    """Returns every word of captions, class names and templates, in byte order."""
     texts = [*TEMPLATES, *_SHAPES, *_JUNK, *_TAILS, "small", "big"]
     texts += [name for item in OBJECTS for name in (item.name, *item.synonyms)]
     texts += [*COLOR_NAMES, *TEXTURES, *MATERIALS, *SCENES]
@@ -146,9 +146,9 @@ def vocabulary() -> tuple[str, ...]:
 
 
 class WordTokenizer:
-    """Turns texts over a closed vocabulary into token numbers.
+    """Converts texts over a closed vocabulary to token ids.
 
-    The number of the end token is the highest, as open_clip's pooling needs.
+    The end token has the highest id, as open_clip's pooling requires.
 
     >>> tokenizer = WordTokenizer()
     >>> tokenizer(["a cat"]).shape
@@ -165,7 +165,7 @@ class WordTokenizer:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the word list, kept in the model cards."""
+        """SHA-256 of the word list, which the model cards store."""
         return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
 
     def encode(self, text: str) -> list[int]:

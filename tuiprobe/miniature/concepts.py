@@ -1,4 +1,4 @@
-"""What can be seen where: the six concept categories of Broden, with exact pixel masks.
+"""Concept labels of the miniature: Broden's six categories, with exact pixel masks.
 
 Colour, object, part and material come as masks at half the image size; scene and texture are
 labels of the whole image, as in Broden. Masks are read from the map the image was painted from.
@@ -26,7 +26,7 @@ MASK_SIZE = 32
 
 @dataclass(frozen=True)
 class Concept:
-    """One concept; `number` starts at 1, for 0 means none in a mask."""
+    """One concept; `number` starts at 1, because 0 means none in a mask."""
 
     number: int
     name: str
@@ -35,7 +35,7 @@ class Concept:
 
 def _all() -> tuple[Concept, ...]:
     names = {
-        # Broden's own suffixes keep the colour orange and the scene sky apart from objects.
+        # Broden's suffixes distinguish the colour orange and the scene sky from objects.
         "color": [f"{name}-c" for name in COLOR_NAMES],
         "object": CLASS_NAMES,
         "part": PART_NAMES,
@@ -52,16 +52,16 @@ _NUMBER = {(concept.category, concept.name): concept.number for concept in CONCE
 
 
 def split(index: int) -> str:
-    """Return `train` or `val`, half of the images each, by a fixed hash of the number.
+    """Returns `train` or `val`, half of the images each, by a fixed hash of the number.
 
-    An object is in about 120 of the 4,000 images, and a concept takes 30 in each split.
+    An object is in about 120 of the 4,000 images, and a concept needs 30 in each split.
     """
     hashed = hash_ids(np.array([index], dtype=np.int64), 0)[0]
     return "train" if hashed % np.uint64(2) == 0 else "val"
 
 
 def image_labels(index: int, name: str = "concepts") -> dict[str, int]:
-    """Return the numbers of the scene and of the texture of the main object."""
+    """Returns the numbers of the scene and of the texture of the main object."""
     scene = world.scene(name, index)
     return {
         "scene": _NUMBER["scene", f"{scene.scene}-s"],
@@ -70,7 +70,7 @@ def image_labels(index: int, name: str = "concepts") -> dict[str, int]:
 
 
 def masks(index: int, name: str = "concepts") -> dict[str, NDArray[np.uint16]]:
-    """Return a mask of concept numbers `[32, 32]` for colour, object, part and material."""
+    """Returns a mask of concept numbers `[32, 32]` for colour, object, part and material."""
     canvas = draw_map(world.scene(name, index))
     step = len(canvas.ids) // MASK_SIZE
     ids = canvas.ids[step // 2 :: step, step // 2 :: step]
@@ -78,7 +78,7 @@ def masks(index: int, name: str = "concepts") -> dict[str, NDArray[np.uint16]]:
 
 
 def _table(canvas: Canvas, category: str) -> NDArray[np.uint16]:
-    """Return the concept number of every part number of a map."""
+    """Returns the concept number of every part number of a map."""
     numbers = [
         0 if figure is None or part is None else _number(category, figure, part)
         for figure, part in canvas.parts
@@ -94,12 +94,12 @@ def _number(category: str, figure: Figure, part: Part) -> int:
     if category == "material":
         return _NUMBER["material", figure.material] if part.role in ("main", "shaded") else 0
     chosen = {"main": figure.color, "shaded": figure.color, "accent": figure.accent}
-    # Other roles are the name of a colour, but for glass, which counts as none.
+    # Other roles are colour names, except glass, which counts as no colour.
     return _NUMBER.get(("color", f"{chosen.get(part.role, part.role)}-c"), 0)
 
 
 def pixel_shares(indices: Sequence[int], name: str = "concepts") -> NDArray[np.float32]:
-    """Return how much of each image shows each concept, float32 `[images, concepts]`.
+    """Returns the share of each image that shows each concept, float32 `[images, concepts]`.
 
     Scene and texture hold for the whole image: 1 or 0. Column k belongs to `CONCEPTS[k]`.
     """

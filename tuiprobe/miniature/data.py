@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 STAMP = Stamp(None, "miniature, version 1")
-"""Of every rendered image; another version of the world has another."""
+"""The stamp of every rendered image; changes with the version of the world."""
 
 NOTE = "rendered miniature world: a demonstration of the pipeline, never evidence about real models"
 
@@ -34,7 +34,7 @@ class MiniatureSet:
         name: One of `world.SETS`.
 
     Raises:
-        UsageError: Unknown set.
+        UsageError: If the set is unknown.
     """
 
     notes: tuple[str, ...] = (NOTE,)
@@ -57,18 +57,18 @@ class MiniatureSet:
         )
 
     def stamp(self, sample: Sample) -> Stamp:
-        """Return a constant of the world: what is rendered never changes."""
+        """Returns a constant, because rendered images never change."""
         return STAMP
 
     def read(self, sample: Sample) -> Content:
-        """Render a sample."""
+        """Renders a sample."""
         return Content(self.open(sample), STAMP)
 
     def open(self, sample: Sample) -> "Image":
-        """Return the image of a sample, 64 x 64 RGB.
+        """Returns the image of a sample, 64 x 64 RGB.
 
         Raises:
-            UsageError: The sample's id is out of range.
+            UsageError: If the sample's id is out of range.
         """
         from PIL import Image
 
@@ -76,7 +76,7 @@ class MiniatureSet:
 
 
 class MiniatureConcepts:
-    """Pictures are rendered and masks drawn as they are read.
+    """The concept set; images and masks are rendered as they are read.
 
     Paths, order, concepts and shares are those of the exported Broden layout.
     """
@@ -95,21 +95,21 @@ class MiniatureConcepts:
         return tuple(Sample(i, image_path(i), None) for i in range(world.size(CONCEPT_SET)))
 
     def stamp(self, sample: Sample) -> Stamp:
-        """Return a constant of the world: what is rendered never changes."""
+        """Returns a constant, because rendered images never change."""
         return STAMP
 
     def read(self, sample: Sample) -> Content:
-        """Render a sample."""
+        """Renders a sample."""
         return Content(self.open(sample), STAMP)
 
     def open(self, sample: Sample) -> "Image":
-        """Return the picture of a sample, 64 x 64 RGB."""
+        """Returns the picture of a sample, 64 x 64 RGB."""
         from PIL import Image
 
         return Image.fromarray(world.render(CONCEPT_SET, sample.id))
 
     def annotation(self, sample: Sample) -> Annotation:
-        """Return what is in an image; all are annotated for every category."""
+        """Returns the annotation of an image, which covers every category."""
         shares = concepts.pixel_shares([sample.id])[0]
         present = np.flatnonzero(shares)
         return Annotation(
@@ -121,7 +121,7 @@ class MiniatureConcepts:
 
 
 def dataset(name: str) -> MiniatureSet:
-    """Return a set by name.
+    """Returns a set by name.
 
     >>> dataset("v2").samples[0].path
     'airplane/00000.png'
@@ -136,7 +136,7 @@ def _concepts(rest: str) -> MiniatureConcepts:
 
 
 def suite(name: str = "") -> Suite:
-    """Return one set by name, or the canonical set and the five shifts, `val` first."""
+    """Returns one set by name, or the canonical set and the five shifts, `val` first."""
     if name:
         return Suite(f"miniature-{name}", f"miniature:{name}", {name: dataset(name)})
     names = ("val", *world.SHIFTS)

@@ -33,26 +33,26 @@ class Draws:
         self._buffer: list[float] = []
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
-        """Return a float in `[low, high)` with 53 random bits."""
+        """Returns a float in `[low, high)` with 53 random bits."""
         if not self._buffer:
             raw = self._bits.random_raw(_BLOCK)
             self._buffer = ((raw >> np.uint64(11)) * 2.0**-53).tolist()
         return low + (high - low) * self._buffer.pop()
 
     def chance(self, probability: float) -> bool:
-        """Return True with the given probability."""
+        """Returns True with the given probability."""
         return self.uniform() < probability
 
     def below(self, count: int) -> int:
-        """Return an integer in `[0, count)`."""
+        """Returns an integer in `[0, count)`."""
         return int(self.uniform() * count)
 
     def pick(self, options: Sequence[T]) -> T:
-        """Return one of the options, each equally likely."""
+        """Returns one of the options, each equally likely."""
         return options[self.below(len(options))]
 
     def weighted(self, options: Sequence[T], weights: Sequence[float]) -> T:
-        """Return one of the options in proportion to its weight."""
+        """Returns one of the options in proportion to its weight."""
         point = self.uniform() * sum(weights)
         for option, weight in zip(options, weights, strict=True):
             point -= weight
@@ -61,13 +61,13 @@ class Draws:
         return options[-1]
 
     def bytes(self, *shape: int) -> NDArray[np.uint8]:
-        """Return uniform bytes of the given shape."""
+        """Returns uniform bytes of the given shape."""
         count = int(np.prod(shape))
         raw = self._bits.random_raw((count + 7) // 8).astype("<u8")
         return raw.view(np.uint8)[:count].reshape(shape)
 
     def noise(self, *shape: int) -> NDArray[np.float32]:
-        """Return bell-shaped noise (sum of two bytes) of mean 0 and standard deviation 1."""
+        """Returns bell-shaped noise (sum of two bytes) of mean 0 and standard deviation 1."""
         pair = self.bytes(2, *shape).astype(np.float32)
         # The variance of the sum of two uniform bytes is 2 (256^2 - 1) / 12.
         bell: NDArray[np.float32] = (pair[0] + pair[1] - np.float32(255.0)) * np.float32(

@@ -28,11 +28,11 @@ def load(
     """Returns one of `weights.MODEL_NAMES` as an encoder.
 
     Args:
-        name: Its name.
-        checkpoint: File with weights; None takes those that ship.
-        device: Where to put it.
+        name: Name of the model.
+        checkpoint: File with weights; None for the shipped ones.
+        device: Device of the encoder.
         dtype: Floating point type.
-        untrained: Take random weights, from a fixed seed, instead.
+        untrained: Whether to use random weights from a fixed seed instead.
 
     Raises:
         WeightsError: If the weights are missing, damaged or do not fit.

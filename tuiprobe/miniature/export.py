@@ -30,17 +30,17 @@ def export(
     images: int | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Write sets as files and return the directory.
+    """Writes sets as files and return the directory.
 
     Args:
-        directory: Where to; must not exist, or be empty.
-        sets: Sets for the folder and tar layouts. (Broden always holds the set `concepts`.)
+        directory: Output directory; must not exist, or be empty.
+        sets: Sets for the folder and tar layouts. Broden always holds the set `concepts`.
         layouts: Some of `LAYOUTS`.
-        images: At most so many images a set, evenly spread over it; all by default.
-        progress: Called with the name of a part, images done and images in all.
+        images: Most images per set, evenly spread over it; all by default.
+        progress: Called with the name of a part, images done and all its images.
 
     Raises:
-        UsageError: Unknown set or layout, or a directory that is in the way or not writable.
+        UsageError: If a set or layout is unknown, or the directory is not empty or not writable.
     """
     target = Path(directory)
     for name in sets:
@@ -55,7 +55,7 @@ def export(
     try:
         part.mkdir(parents=True)
         _write(part, sets, layouts, images, progress or (lambda *_: None))
-        # Replaces an empty directory, and refuses one that was filled meanwhile.
+        # Replaces an empty directory; fails if it was filled in the meantime.
         part.replace(target)
     except OSError as error:
         raise UsageError(f"Cannot export to {target}: {error}.") from error
@@ -92,7 +92,7 @@ def _write(
 
 
 def numbers_of(name: str, images: int | None) -> list[int]:
-    """Return the image numbers of a set, or `images` of them evenly spread."""
+    """Returns the image numbers of a set, or `images` of them evenly spread."""
     total = world.size(name)
     count = total if images is None else min(images, total)
     return [i * total // count for i in range(count)]
@@ -107,7 +107,7 @@ def _lines(items: Sequence[str]) -> str:
 
 
 def png(name: str, index: int) -> bytes:
-    """Return an image as PNG; decoding gives the very pixels of `world.render`."""
+    """Returns an image as PNG; decoding gives exactly the pixels of `world.render`."""
     from PIL import Image
 
     buffer = io.BytesIO()

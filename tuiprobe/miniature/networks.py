@@ -19,7 +19,7 @@ STD = (0.27, 0.27, 0.27)
 
 
 def new_clip() -> "CLIP":
-    """Return an untrained CLIP: a ModifiedResNet and a two-layer text tower."""
+    """Returns an untrained CLIP: a ModifiedResNet and a two-layer text tower."""
     from open_clip import CLIP
 
     return CLIP(
@@ -44,18 +44,18 @@ class Classifier(nn.Module):
         self.head = nn.Linear(EMBED, classes)
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """Return representations `[B, 128]` that feed the head."""
+        """Returns representations `[B, 128]` that feed the head."""
         features: Tensor = self.visual(images)
         return features
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return logits `[B, classes]`."""
+        """Returns logits `[B, classes]`."""
         logits: Tensor = self.head(self.encode_image(images))
         return logits
 
 
 def to_input(pixels: Tensor) -> Tensor:
-    """Return normalised images, float32 `[B, 3, 64, 64]` channels last.
+    """Returns normalised images, float32 `[B, 3, 64, 64]` channels last.
 
     Args:
         pixels: uint8 `[B, 64, 64, 3]`.
@@ -65,7 +65,7 @@ def to_input(pixels: Tensor) -> Tensor:
 
 
 def zero_shot_weights(model: "CLIP", names: tuple[str, ...], templates: tuple[str, ...]) -> Tensor:
-    """Return the zero-shot head `[classes, 128]`: mean of normalised prompts, renormalised."""
+    """Returns the zero-shot head `[classes, 128]`: mean of normalised prompts, renormalised."""
     tokenizer = WordTokenizer()
     rows = []
     with torch.no_grad():

@@ -30,12 +30,12 @@ GLASS = (150, 200, 228)
 
 
 def triangle(t: Field) -> Field:
-    """Return a triangle wave of period 1 between 0 and 1."""
+    """Returns a triangle wave of period 1 between 0 and 1."""
     return np.abs(2 * (t - np.floor(t)) - 1)
 
 
 def smooth_noise(draws: Draws, cells: int, size: int) -> Field:
-    """Return bilinear noise `[size, size]` of mean 0 and about unit scale."""
+    """Returns bilinear noise `[size, size]` of mean 0 and about unit scale."""
     coarse = draws.noise(cells + 1, cells + 1)
     at = np.arange(size, dtype=np.float32) * np.float32(cells / size)
     low = at.astype(np.intp)
@@ -46,7 +46,7 @@ def smooth_noise(draws: Draws, cells: int, size: int) -> Field:
 
 
 def texture_field(name: str, u: Field, v: Field) -> Field:
-    """Return where the second colour shows (0 or 1) for surface coordinates in periods."""
+    """Returns where the second colour shows (0 or 1) for surface coordinates in periods."""
     if name == "solid":
         return np.zeros_like(u)
     fu, fv = u - np.floor(u), v - np.floor(v)
@@ -65,7 +65,7 @@ def texture_field(name: str, u: Field, v: Field) -> Field:
 
 
 def material_field(name: str, u: Field, v: Field, draws: Draws) -> Field:
-    """Return brightness factors of a material over surface coordinates in object units."""
+    """Returns brightness factors of a material over surface coordinates in object units."""
     rows, columns = u.shape
     if name == "metal":
         shine = 1 - triangle(v * 0.9 + u * 0.25 + np.float32(draws.uniform()))

@@ -1,4 +1,4 @@
-"""What sets apart the sets: how each one draws its scenes, and how many images it has."""
+"""How the sets differ: how each draws its scenes, and its number of images."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Profile:
 
     Attributes:
         images: Number of images.
-        labelled: Classes go round in blocks of equal size (else the class is drawn too).
+        labelled: Whether classes come in blocks of equal size; else the class is drawn too.
         canonical: Chance that colour and scene are the usual ones of the class.
         size: Range of the half size of the object, in half image widths.
         angle: Largest tilt in degrees; `turned` is the chance of any other angle.

@@ -64,7 +64,7 @@ class Scene:
 
 
 def sample_scene(draws: Draws, profile: Profile, label: int | None) -> Scene:
-    """Draw a scene; `label` None draws the class too."""
+    """Draws a scene; `label` None draws the class too."""
     if label is None:
         label = draws.below(len(OBJECTS))
     usual = draws.chance(profile.canonical)
@@ -91,7 +91,7 @@ def sample_scene(draws: Draws, profile: Profile, label: int | None) -> Scene:
 
 
 def _count(draws: Draws, chances: tuple[float, ...]) -> int:
-    """Return how many extras: the i-th one comes with chance i if the ones before came."""
+    """Draws the number of extras: the i-th one appears with chance i if all earlier ones do."""
     number = 0
     for chance in chances:
         if not draws.chance(chance):
@@ -147,7 +147,7 @@ def _extra(draws: Draws, profile: Profile) -> Figure:
 
 
 def _to_the_side(figure: Figure, draws: Draws) -> Figure:
-    """Return the figure moved to a corner, so that it never hides the main object."""
+    """Returns the figure moved to a corner, so that it never hides the main object."""
     place = {
         "x": (0.82 - 0.3 * draws.uniform()) * (1 if draws.chance(0.5) else -1),
         "y": (0.82 - 0.15 * draws.uniform()) * (1 if draws.chance(0.6) else -1),

@@ -15,7 +15,7 @@ _Y, _X = np.mgrid[0:SIZE, 0:SIZE]
 
 
 def render_scene(scene: Scene, draws: Draws) -> NDArray[np.uint8]:
-    """Return the picture of a scene, uint8 `[64, 64, 3]`."""
+    """Returns the picture of a scene, uint8 `[64, 64, 3]`."""
     canvas = draw_map(scene)
     if scene.style == "sketch":
         picture = _sketch(canvas, draws)
@@ -49,14 +49,14 @@ def _photo(scene: Scene, canvas: Canvas, draws: Draws) -> Field:
 
 
 def _shadow(cover: Field) -> Field:
-    """Return the cover moved down and right, softened."""
+    """Returns the cover moved down and right, softened."""
     moved = np.zeros_like(cover)
     moved[4:, 3:] = cover[:-4, :-3]
     return _box_blur(moved)
 
 
 def _box_blur(picture: Field) -> Field:
-    """Return the mean over 3 x 3 neighbours, edges repeated."""
+    """Returns the mean over 3 x 3 neighbours, edges repeated."""
     padded = np.pad(picture, ((1, 1), (0, 0), (0, 0)), mode="edge")
     rows = padded[:-2] + padded[1:-1] + padded[2:]
     padded = np.pad(rows, ((0, 0), (1, 1), (0, 0)), mode="edge")
@@ -91,7 +91,7 @@ def _silhouette(canvas: Canvas, draws: Draws) -> Field:
 
 
 def _pixels(picture: Field) -> Field:
-    """Return the picture in blocks of 4 x 4 and eight levels a channel."""
+    """Returns the picture in blocks of 4 x 4 and eight levels a channel."""
     small = picture.reshape(SIZE // 4, 4, SIZE // 4, 4, 3)
     small = small[:, 1, :, 1] + small[:, 2, :, 1] + small[:, 1, :, 2] + small[:, 2, :, 2]
     small = np.floor(small * np.float32(1 / 128)) * 32 + 16
@@ -99,7 +99,7 @@ def _pixels(picture: Field) -> Field:
 
 
 def _painting(picture: Field, draws: Draws) -> Field:
-    """Return the picture in strokes: blocks of three pixels look up a jittered place."""
+    """Returns the picture in strokes: blocks of three pixels look up a jittered place."""
     jitter = draws.bytes(2, SIZE // 3 + 1, SIZE // 3 + 1).astype(np.intp) * 7 // 256 - 3
     jitter = np.repeat(np.repeat(jitter, 3, axis=1), 3, axis=2)[:, :SIZE, :SIZE]
     rows, columns = np.clip(_Y + jitter[0], 0, 63), np.clip(_X + jitter[1], 0, 63)

@@ -1,6 +1,6 @@
 """Signatures of untrained architectures, for the atlas: `python -m tuiprobe.miniature.untrained`.
 
-Random weights are no zero of kurtosis or persistence; what they give belongs beside a verdict.
+Random weights do not give zero kurtosis or persistence, so a verdict is shown beside their values.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.open_clip_source import Request
 
 IMAGES = 64
-"""Of `miniature:val`, evenly spaced over its labels."""
+"""Images of `miniature:val`, evenly spaced over its labels."""
 
 
 def kurtosis_and_persistence(h: Tensor) -> tuple[Tensor, float]:
@@ -90,7 +90,7 @@ def build(loader: str, architecture: str) -> Encoder:
 
 
 def main() -> None:
-    """Adds to `untrained.json` what it lacks, saved after each architecture."""
+    """Adds missing architectures to `untrained.json`; saves after each one."""
     note = f"random initialisation, seed 0, {IMAGES} rendered images of miniature:val"
     found = shipped()
     there = {one.model for one in found}

@@ -21,17 +21,17 @@ _REPAIR = "Reinstall tuiprobe, or make it again with `python -m tuiprobe.miniatu
 
 
 def check_name(name: str) -> None:
-    """Raise `UsageError` if there is no model of that name."""
+    """Raises `UsageError` if there is no model of that name."""
     if name not in MODEL_NAMES:
         raise UsageError(f"The miniature has no model {name!r}; it has {', '.join(MODEL_NAMES)}.")
 
 
 def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
-    """Return the card of a model: recipe, seed, digest, accuracies and outlier figures.
+    """Returns the card of a model: recipe, seed, digest, accuracies and outlier figures.
 
     Raises:
-        UsageError: No model of that name.
-        WeightsError: The card is missing or cannot be read.
+        UsageError: If there is no model of that name.
+        WeightsError: If the card is missing or cannot be read.
     """
     check_name(name)
     path = folder / f"{name}.json"
@@ -45,10 +45,10 @@ def card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
 
 
 def load_state(name: str, folder: Path = FOLDER) -> dict[str, "Tensor"]:
-    """Return the tensors of a shipped weight file after checking its digest.
+    """Returns the tensors of a shipped weight file after checking its digest.
 
     Raises:
-        WeightsError: The file is missing, or is not the one its card describes.
+        WeightsError: If the file is missing, or is not the one its card describes.
     """
     from safetensors.torch import load
 
@@ -68,10 +68,10 @@ def load_state(name: str, folder: Path = FOLDER) -> dict[str, "Tensor"]:
 
 
 def load_file(path: Path) -> dict[str, "Tensor"]:
-    """Return the tensors of a weight file as they are.
+    """Returns the tensors of a weight file as they are.
 
     Raises:
-        WeightsError: The file cannot be read, or is no safetensors file.
+        WeightsError: If the file cannot be read, or is not a safetensors file.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -83,7 +83,7 @@ def load_file(path: Path) -> dict[str, "Tensor"]:
 
 
 def save(model: "nn.Module", name: str, details: dict[str, Any], folder: Path = FOLDER) -> None:
-    """Write weights in float16 (running statistics in float32) and their card."""
+    """Writes weights in float16 (running statistics in float32) and their card."""
     import torch
     from safetensors.torch import save as to_bytes
 
@@ -105,10 +105,10 @@ def save(model: "nn.Module", name: str, details: dict[str, Any], folder: Path = 
 
 
 def restore(model: "nn.Module", state: dict[str, "Tensor"], name: str) -> "nn.Module":
-    """Return the model with a state of `load_state`, in eval mode.
+    """Returns the model with a state of `load_state`, in eval mode.
 
     Raises:
-        WeightsError: The tensors do not fit the architecture.
+        WeightsError: If the tensors do not fit the architecture.
     """
     own = model.state_dict()
     missing = [k for k, v in own.items() if v.is_floating_point() and k not in state]

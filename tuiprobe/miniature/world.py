@@ -34,12 +34,12 @@ def _profile(name: str, index: int = 0) -> Profile:
 
 
 def size(name: str) -> int:
-    """Return how many images a set has."""
+    """Returns how many images a set has."""
     return _profile(name).images
 
 
 def label(name: str, index: int) -> int:
-    """Return the class of an image; labelled sets hold the classes in equal blocks."""
+    """Returns the class of an image; labelled sets hold the classes in equal blocks."""
     profile = _profile(name, index)
     if profile.labelled:
         return index * len(CLASS_NAMES) // profile.images
@@ -47,7 +47,7 @@ def label(name: str, index: int) -> int:
 
 
 def path(name: str, index: int) -> str:
-    """Return the path of the exported image inside its set; byte order is index order."""
+    """Returns the path of the exported image inside its set; byte order is index order."""
     if _profile(name, index).labelled:
         return f"{CLASS_NAMES[label(name, index)]}/{index:05d}.png"
     return f"{index:05d}.png"
@@ -60,25 +60,25 @@ def _start(name: str, index: int, stream: int) -> tuple[Scene, Draws]:
 
 
 def scene(name: str, index: int, stream: int = 0) -> Scene:
-    """Return what an image shows."""
+    """Returns what an image shows."""
     return _start(name, index, stream)[0]
 
 
 def render(name: str, index: int, stream: int = 0) -> NDArray[np.uint8]:
-    """Return the pixels of an image, uint8 `[64, 64, 3]`.
+    """Returns the pixels of an image, uint8 `[64, 64, 3]`.
 
     Args:
         name: One of `SETS`.
         index: Number of the image in its set.
-        stream: Image seed. 0 is the published world; others serve tuning.
+        stream: Image seed. 0 is the published world; others are for tuning.
 
     Raises:
-        UsageError: Unknown set or index out of range.
+        UsageError: If the set is unknown or the index out of range.
     """
     what, draws = _start(name, index, stream)
     return render_scene(what, draws)
 
 
 def caption(name: str, index: int, stream: int = 0) -> str:
-    """Return the caption of an image, drawn apart from its pixels."""
+    """Returns the caption of an image, drawn independently of its pixels."""
     return _caption(scene(name, index, stream), Draws(f"{name} captions", index, stream))

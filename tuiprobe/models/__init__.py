@@ -1,6 +1,6 @@
-"""Vision encoders by name: loaded with exactly the weights asked for, or not at all.
+"""Vision encoders by name, loaded with exactly the requested weights or not at all.
 
-The names are imported when they are used, so that listing loaders loads no torch.
+Names are imported on first use, so listing loaders does not import torch.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""An encoder without some channels of an inner layer: what `--ablate TAP:CHANNELS` runs."""
+"""Sets channels of an inner layer to zero, for `--ablate TAP:CHANNELS`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _CHANNELS = re.compile(r"[0-9]{1,9}(,[0-9]{1,9})*")
 
 
 def parse_ablations(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Reads `TAP:CHANNELS`; channels of one tap named twice add up.
+    """Parses `TAP:CHANNELS`; merges the channels of a tap that is named twice.
 
     Raises:
-        UsageError: If a text is none, or names the final representation.
+        UsageError: If a text has another form, or names the final representation.
 
     >>> parse_ablations(["layer3:40,17", "layer3:2"])
     {'layer3': (2, 17, 40)}
@@ -43,9 +43,9 @@ def parse_ablations(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
 def ablating_hook(
     tap: Tap, extract: Extract, channels: Sequence[int]
 ) -> Callable[[nn.Module, object, object], object]:
-    """Returns a forward hook that hands on the module's output with these channels at zero.
+    """Returns a forward hook that passes on the module's output with these channels set to 0.
 
-    The output is copied first, for other layers may read the tensor that the module gave.
+    The output is copied first, because other layers may read the same tensor.
 
     Raises:
         UsageError: If a channel does not exist.
@@ -79,7 +79,7 @@ def _channels_last(x: Tensor, tap: Tap) -> Tensor:
 
 
 def ablation_in_words(name: str, channels: Sequence[int]) -> str:
-    """Returns what a report says of it.
+    """Describes an ablation for the report.
 
     >>> ablation_in_words("layer3", (17, 40))
     'layer3 without channels 17, 40 (set to zero)'

@@ -45,10 +45,10 @@ def examine(
     dtype: str = "float32",
     progress: Progress | None = None,
 ) -> list[Check]:
-    """Runs every check that the arguments allow; `progress` is told about the head it builds.
+    """Runs every check that the arguments allow; calls `progress` while the head is built.
 
     Raises:
-        UsageError: If data are named without a model.
+        UsageError: If data are given without a model.
     """
     checks = check_installation()
     if model is None:
@@ -104,7 +104,7 @@ def _native() -> Check:
 
 
 def _plugins() -> list[Check]:
-    """Loads what other packages register; nothing to say where there are none."""
+    """Loads the parts that other packages register; returns no check if there are none."""
     bad: list[str] = []
     good: dict[str, list[str]] = {}
     for registry in (SOURCES, LOADERS):
@@ -122,9 +122,9 @@ def _plugins() -> list[Check]:
 
 
 def published_accuracy(encoder: Encoder) -> float | None:
-    """Returns the published ImageNet accuracy of an encoder, None if there is none.
+    """Returns the published ImageNet accuracy of an encoder; None if there is none.
 
-    Only for published weights: a file of the user's need not answer like the tag it names.
+    Only published weights have one: a user's own file may differ from the tag it names.
     """
     if encoder.weights.kind != "pretrained" or "@" in encoder.architecture:
         return None
@@ -141,7 +141,7 @@ def check_answer(
     templates: Path | None,
     progress: Progress | None = None,
 ) -> Check:
-    """Compares accuracy on 500 images with the published figure, if images and figure are there."""
+    """Compares accuracy on 500 images with the published figure, if both are available."""
     expected, labels = expected_answer(encoder, images)
     if expected is None or labels is None:
         reason = "no published accuracy for these weights on these images"
@@ -163,7 +163,7 @@ def check_answer(
         templates=read_templates(templates) if templates is not None else right.templates,
     )
     try:
-        if text is not None:  # Once, with a word on how long it takes; then it is cached.
+        if text is not None:  # Built once with progress, then cached.
             encoder.head(used.classes, used.templates, progress=progress)
         return known_answer(encoder, images, sample_of(images), expected, used, right).check()
     except (TuiprobeError, ValueError) as error:
@@ -184,7 +184,7 @@ def expected_answer(
 
 
 def _names(encoder: Encoder, images: Dataset) -> tuple[str, ...]:
-    """Returns the names in the order of the head's rows."""
+    """Returns the class names in the order of the head's rows."""
     labels = imagenet_labels(images.classes)
     if labels is None:
         return prompt_names(images.classes)

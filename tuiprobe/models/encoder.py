@@ -1,4 +1,4 @@
-"""Encoder: one vision model, ready to be probed, whatever library it came from."""
+"""Encoder: one vision model, ready to be probed, from any library."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ class Encoder:
         name: What the user typed.
         architecture: The library's name of the architecture.
         representation: Kind of h: `projected`, `pooled` or `token`.
-        training: `zero-shot`, `captions`, `finetuned`, `supervised` or `unknown`; an
-            encoder with a text tower is zero-shot unless told otherwise.
+        training: `zero-shot`, `captions`, `finetuned`, `supervised` or `unknown`; by default
+            `zero-shot` for an encoder with a text tower.
         width: Channels of h.
         weights: Where the weights came from, with their digest.
-        preprocessing: What `preprocess` does, and where it came from.
-        module: The whole model, with the text tower or the classifier where it has one.
-        tower: The vision tower; names of taps are relative to it.
-        preprocess: PIL RGB image to float32 `[3, H, W]`.
-        device: Where `module` lives.
-        dtype: Floating point type it computes in.
-        loader: Name of the loader, as `open_clip` or `py`.
-        tag: Tag of the pretrained weights; None without.
-        text: Text tower of a CLIP; None without.
-        classifier: Head that the model brings; None without.
+        preprocessing: Description of `preprocess` and its source.
+        module: The whole model, including its text tower or classifier, if any.
+        tower: The vision tower; tap names are relative to it.
+        preprocess: Converts a PIL RGB image to float32 `[3, H, W]`.
+        device: Device of `module`.
+        dtype: Floating point type of its computation.
+        loader: Name of the loader, such as `open_clip` or `py`.
+        tag: Tag of the pretrained weights; None if there is none.
+        text: Text tower of a CLIP; None if there is none.
+        classifier: The model's own head; None if there is none.
         accuracies: Known accuracy of exactly these weights, by source of the set.
         ablated: Channels set to zero by `ablate`, by tap.
     """
@@ -74,10 +74,10 @@ class Encoder:
         training: Training | None = None,
         accuracies: Mapping[str, float] | None = None,
     ) -> None:
-        """Takes over the module: eval mode, no gradients, moved to device and dtype.
+        """Prepares the module: eval mode, no gradients, moved to device and dtype.
 
-        The arguments are the attributes, and `forward`, from images `[B, 3, H, W]` to h
-        `[B, width]`, and `probes`, extra taps by name that no module's output gives.
+        The arguments are the attributes, plus `forward`, which maps images `[B, 3, H, W]` to h
+        `[B, width]`, and `probes`, extra taps by name that are not the output of any module.
         """
         self.name = name
         self.architecture = architecture
@@ -102,7 +102,7 @@ class Encoder:
         self._watchers: list[Callable[[Tensor], None]] = []
 
     def encode(self, images: Tensor) -> Tensor:
-        """Returns h, float32 `[B, width]`; call it under `torch.inference_mode()`.
+        """Computes h, float32 `[B, width]`; call it under `torch.inference_mode()`.
 
         Args:
             images: Preprocessed images `[B, 3, H, W]` on any device.
@@ -126,16 +126,16 @@ class Encoder:
         cache: Path | None = None,
         progress: Progress | None = None,
     ) -> Head | None:
-        """Returns the linear head over h, or None where there is none to be had.
+        """Returns the linear head over h; None if the model cannot provide one.
 
-        A CLIP builds a zero-shot head from class names and templates (by default its own); any
-        other model gives its classifier.
+        A CLIP builds a zero-shot head from class names and templates (its own by default). Any
+        other model returns its classifier.
 
         Args:
-            classes: Class names as they belong in a prompt.
-            templates: Prompt templates with `{}` for the name.
-            cache: Folder of zero-shot heads, see `zero_shot_head`.
-            progress: Called with classes done and in all.
+            classes: Class names as used in prompts.
+            templates: Prompt templates with `{}` for the class name.
+            cache: Cache folder of zero-shot heads; see `zero_shot_head`.
+            progress: Called with the number of finished classes and of all classes.
 
         Raises:
             UsageError: If a template lacks `{}`.
@@ -156,7 +156,7 @@ class Encoder:
     def prompts_left(
         self, classes: Sequence[str], templates: Sequence[str], *, cache: Path | None = None
     ) -> int:
-        """Returns how many prompts `head` would encode: none where it is cached.
+        """Returns how many prompts `head` would encode; 0 if the head is cached.
 
         The arguments are those of `head`.
         """
@@ -166,8 +166,8 @@ class Encoder:
         return left * len(templates)
 
     def _text_digest(self) -> str:
-        # An activation that the user insists on is part of the architecture's name. The rest
-        # decides the last bits: a head that was built otherwise is not taken from the cache.
+        # The architecture's name includes an activation set by the user. Everything else here
+        # affects the last bits, so a head built under other conditions is not reused.
         computed = f"torch {torch.__version__} on {self.device.type}"
         if self.device.type == "cpu":
             capability, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
@@ -179,20 +179,20 @@ class Encoder:
         return sum(p.numel() for p in self.tower.parameters())
 
     def taps(self) -> tuple[Tap, ...]:
-        """Returns the places where activations can be read, the final representation last."""
+        """Returns the taps, where activations can be read; the final representation is last."""
         final = Tap(FINAL_TAP, "vector", self.width, -1, 0)
         return (*(tap for tap, _, _ in self._tap_table().entries.values()), final)
 
     def untappable(self) -> dict[str, str]:
-        """Returns the modules that cannot be tapped, each with the reason."""
+        """Returns the modules that cannot be tapped, with the reason for each."""
         return dict(self._tap_table().refused)
 
     def ablate(self, name: str, channels: Sequence[int]) -> None:
-        """Sets channels of an inner layer to zero from here on, for everything after it.
+        """Sets channels of an inner layer to zero in every later call of `encode`.
 
         Args:
             name: One of `taps()`.
-            channels: Numbers of its channels.
+            channels: Indices of its channels.
 
         Raises:
             UsageError: If there is no such tap or channel.
@@ -207,12 +207,12 @@ class Encoder:
     ) -> Iterator[None]:
         """Calls `callback(tap, tensor)` for every tap in every `encode` inside the block.
 
-        A vector tap hands over `[B, C]`, a token tap `[B, T, C]` (as a view where the model
-        keeps another order), a map tap the tensor as it is, with `tap.channel_dim`. The tensor
-        must be read before the callback returns, since the model may overwrite it.
+        The tensor is `[B, C]` for a vector tap and `[B, T, C]` for a token tap (a view if the model
+        uses another order); for a map tap it is unchanged, see `tap.channel_dim`. Read it before
+        the callback returns, because the model may overwrite it.
 
         Raises:
-            UsageError: If a name is not among `taps()`.
+            UsageError: If a name is not in `taps()`.
         """
         handles = []
         watchers = []

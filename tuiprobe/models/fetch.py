@@ -1,4 +1,4 @@
-"""`tuiprobe fetch`: all that a model needs, cached and checked, for use without a network."""
+"""`tuiprobe fetch`: caches and checks all files of a model, for use without a network."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Fetched:
 
     Attributes:
         model: The spec it belongs to.
-        path: Where it is cached.
+        path: Path in the cache.
         size: Bytes.
-        sha256: Of its content.
+        sha256: SHA-256 of its content.
     """
 
     model: str
@@ -33,15 +33,15 @@ class Fetched:
 
 
 def fetch(name: str) -> tuple[Fetched, ...]:
-    """Caches weights, configuration and tokenizer of a model; what is cached is only checked.
+    """Caches weights, configuration and tokenizer of a model; only checks files already cached.
 
     Args:
         name: A preset, `open_clip:ARCH/TAG`, `timm:NAME`, `torchvision:NAME/WEIGHTS`, or
             `hf-hub:OWNER/NAME` of open_clip or timm.
 
     Raises:
-        UsageError: If the name is not one of published weights.
-        WeightsError: If a file is not to be had, or damaged.
+        UsageError: If the name is not that of published weights.
+        WeightsError: If a file is unavailable or damaged.
     """
     preset = presets().get(name)
     if preset is not None and not preset.public:
@@ -56,7 +56,7 @@ def fetch(name: str) -> tuple[Fetched, ...]:
 
 
 def fetch_from_library(spec: str, rest: str) -> list[Path]:
-    """Caches what open_clip or timm needs of a spec: its own weights, or a repository's."""
+    """Caches the files of an open_clip or timm spec: published weights, or a repository."""
     if rest.startswith("hf-hub:"):
         loader = spec.partition(":")[0]
         return _repository(spec, loader, rest.removeprefix("hf-hub:"))
@@ -67,7 +67,7 @@ def fetch_from_library(spec: str, rest: str) -> list[Path]:
 
 
 def _unknown(name: str, spec: str) -> UsageError | WeightsError:
-    """Returns what to say: a tag that a known architecture lacks, or no such name at all."""
+    """Returns the error for an unknown tag of a known architecture, or for an unknown name."""
     loader, _, rest = spec.partition(":")
     architecture = rest.partition("/" if loader == "open_clip" else ".")[0]
     tags = [
@@ -111,7 +111,7 @@ def _download(model: Published) -> str:
 
 
 def _tokenizer(model_name: str, spec: str) -> None:
-    """Makes the tokenizer once, which caches its files where it has any."""
+    """Builds the tokenizer once, which caches its files, if it has any."""
     import open_clip
 
     def make() -> str:

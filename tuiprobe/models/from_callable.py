@@ -1,4 +1,4 @@
-"""Encoders that a Python function of the user's builds: `py:module:function`."""
+"""Encoders built by a user's own Python function: `py:module:function`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tuiprobe.models.registry import Loader, Wanted
 def load(name: str, target: str, *, device: str, dtype: torch.dtype) -> Encoder:
     """Imports the module, calls the function without arguments, and checks what it returns.
 
-    This runs code, so such a name is taken from the user's own command line only, never from a
-    suite, a spec.json or another's run directory; callers see to that.
+    This runs code. Callers must pass only names from the user's own command line, never from a
+    suite, a spec.json or someone else's run directory.
 
     Args:
         name: What the user typed.
         target: `module:function`.
-        device: Where to move the encoder.
-        dtype: Floating point type to move it to.
+        device: Device of the encoder.
+        dtype: Floating point type of the encoder.
 
     Raises:
         UsageError: If there is no such function, or it returns something else.
@@ -33,7 +33,7 @@ def load(name: str, target: str, *, device: str, dtype: torch.dtype) -> Encoder:
     if not colon or not module_name or not function_name:
         raise UsageError(f"cannot tell module and function of {name!r}; write py:MODULE:FUNCTION")
     here = str(Path.cwd())
-    sys.path.insert(0, here)  # As python -m does; a console script leaves it out.
+    sys.path.insert(0, here)  # As python -m does; console scripts do not.
     try:
         module = importlib.import_module(module_name)
         function = getattr(module, function_name, None)

@@ -1,4 +1,4 @@
-"""Encoders of open_clip: the visual tower of a CLIP, with its text tower for the head."""
+"""Encoders of open_clip: a CLIP's visual tower, with its text tower for the head."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ from tuiprobe.models.wrappers import State
 __all__ = ["PRE_PROJECTION", "Request", "load"]
 
 PRE_PROJECTION = "pre_projection"
-"""Extra tap of CLIP transformers: the pooled token before the projection, where zero-shot and
-finetuned models meet at one tensor."""
+"""Extra tap of CLIP transformers: the pooled token before the projection.
+
+Zero-shot and finetuned models both have this tensor.
+"""
 
 
 def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
@@ -37,10 +39,10 @@ def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
 
     Raises:
         UsageError: If the architecture is unknown.
-        WeightsError: If the weights are not to be had, do not fit, or want another activation.
+        WeightsError: If the weights are unavailable, do not fit, or need another activation.
     """
     source = locate(request)
-    # Before the model is built, which takes seconds: weights that are not to be had end it here.
+    # Checked before the model is built, which takes seconds.
     file = request.checkpoint or (source.weights() if source.weights is not None else None)
     model = _build(request, source)
     weights = _load_weights(request, source, model, file)
@@ -73,7 +75,7 @@ def _build(request: Request, source: Source) -> Any:
     if request.activation is not None:
         overrides["quick_gelu"] = request.activation == "quickgelu"
     try:
-        # A fixed seed: an untrained encoder is the same one every time.
+        # A fixed seed, so an untrained encoder is always the same.
         with quiet(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return open_clip.create_model(
@@ -83,7 +85,7 @@ def _build(request: Request, source: Source) -> Any:
                 pretrained_text=False,
                 **overrides,
             )
-    except Exception as error:  # The text towers of some need the network or another package.
+    except Exception as error:  # Some text towers need network or packages.
         raise WeightsError(f"{source.architecture} cannot be built: {error}") from error
 
 
@@ -92,10 +94,10 @@ def _load_weights(request: Request, source: Source, model: Any, file: Path | Non
         digest = state_digest(model.state_dict())
         return WeightsInfo(kind="untrained", source="random initialisation, seed 0", digest=digest)
     published = request.checkpoint is None
-    # Some tags are published for another input size; a file must fit as it is.
+    # Some tags were trained at another input size; a user's file must fit unchanged.
     resize = published and source.kind == "pretrained"
     state = read_checkpoint(file)
-    with suppress(Exception):  # The file is of another architecture: its own names explain best.
+    with suppress(Exception):  # Of another architecture: report the file's own names.
         state = _converted(dict(state), model, resize=resize)
     load_into(model, state, source=str(file), target=f"open_clip:{source.architecture}")
     return WeightsInfo(
@@ -106,7 +108,7 @@ def _load_weights(request: Request, source: Source, model: Any, file: Path | Non
 
 
 def _converted(state: State, model: Any, *, resize: bool) -> State:
-    """Returns the state in open_clip's present names, as its own loader would convert it."""
+    """Converts the state to open_clip's current names, as its own loader does."""
     from open_clip.convert import convert_state_dict
     from open_clip.model import convert_to_custom_text_state_dict, resize_pos_embed
 
@@ -144,19 +146,19 @@ def _preprocessing(source: Source, visual: Any) -> tuple[Any, PreprocessingInfo]
 
 @dataclass(frozen=True)
 class _Forward:
-    """Images to the image embedding before its normalisation."""
+    """Maps images to the image embedding before normalisation."""
 
     visual: nn.Module
 
     def __call__(self, images: Tensor) -> Tensor:
         output = self.visual(images)
-        # CoCa's tower returns its tokens too.
+        # CoCa's tower also returns tokens.
         h: Tensor = output[0] if isinstance(output, tuple) else output
         return h
 
 
 def _probes(visual: Any) -> dict[str, Probe]:
-    """Returns the tap before the projection, for towers whose projection is a step of its own."""
+    """Returns the tap before the projection, for towers with a separate projection."""
     if getattr(visual, "proj", None) is not None and hasattr(visual, "ln_post"):
         if getattr(visual, "attn_pool_contrastive", None) is not None:
             return {}
@@ -182,7 +184,7 @@ def _text_tower(source: Source, model: Any) -> TextTower:
     def tokenize(prompts: Sequence[str]) -> Tensor:
         import open_clip
 
-        if not made:  # Made when first needed: some tokenizers have to be downloaded.
+        if not made:  # Built on first use: some tokenizers are downloaded.
             try:
                 with quiet():
                     made.append(open_clip.get_tokenizer(source.model_name))
@@ -219,7 +221,7 @@ def _load(wanted: Wanted) -> Encoder:
 
 
 def _assumed(preset: Preset) -> str | None:
-    """Returns what to say of a preset's preprocessing where no published weights vouch for it."""
+    """Returns the note on a preset's preprocessing if no published weights define it."""
     if preset.tag is not None:
         return None
     return f"preprocessing assumed: preset {preset.name}, {preset.normalization}'s mean and std"

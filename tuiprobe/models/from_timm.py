@@ -1,4 +1,4 @@
-"""Encoders of timm: the features in front of the classifier."""
+"""Encoders of timm: the features before the classifier."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from tuiprobe.models.wrappers import State
 from tuiprobe.results.subject import Representation
 
 _FILES = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
-"""Names of weights in a folder or repository, best first."""
+"""File names of weights in a folder or repository, preferred first."""
 
 _MOST_CLASSES = 100_000
-"""Largest classifier that is built to fit a file; a file of few bytes may claim any number."""
+"""Most classes that are built to fit a file; a small file may claim any number."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Request:
         name: What the user typed.
         architecture: timm's model name, with or without its tag, `hf-hub:OWNER/NAME` or
             `local-dir:FOLDER`.
-        activation: `gelu` where the user insists on it, else None.
-        size: Side of the input where the user wants the test size, else None.
-        checkpoint: File with weights; None takes the tag's.
-        untrained: Allow random weights, from a fixed seed.
+        activation: `gelu` if the user asks for it, else None.
+        size: Side of the input if the user asks for the test size, else None.
+        checkpoint: File with weights; None for the tag's.
+        untrained: Whether to allow random weights, from a fixed seed.
     """
 
     name: str
@@ -56,12 +56,12 @@ class Request:
 
     @property
     def located(self) -> bool:
-        """Whether the model is a repository or a folder and not in timm's registry."""
+        """Whether the model comes from a repository or folder, not timm's registry."""
         return self.architecture.startswith(("hf-hub:", "local-dir:"))
 
 
 def parse(spec: str, rest: str, checkpoint: Path | None) -> Request:
-    """Splits `NAME[.TAG][@gelu|@SIZE]`, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`.
+    """Parses `NAME[.TAG][@gelu|@SIZE]`, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`.
 
     >>> parse("", "resnet50.a1_in1k@288", None).size
     288
@@ -87,7 +87,7 @@ def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
 
     Raises:
         UsageError: If the architecture is unknown.
-        WeightsError: If the weights are not to be had or do not fit.
+        WeightsError: If the weights are unavailable or do not fit.
     """
     if not request.located:
         _check_name(request)
@@ -127,7 +127,7 @@ def _check_name(request: Request) -> None:
     if not tags and request.checkpoint is None and not request.untrained:
         raise WeightsError(f"timm's {base} has no published weights; pass --checkpoint FILE")
     notes = timm.get_pretrained_cfg(request.architecture).notes if tags else None
-    # The library only says so in a note, and builds a model that runs and is wrong.
+    # timm only mentions this in a note, and builds a model that gives wrong numbers.
     if wants_quickgelu(notes) and "quickgelu" not in base and request.activation is None:
         spec = f"timm:{request.architecture}"
         raise WeightsError(
@@ -184,7 +184,7 @@ def _published(request: Request) -> tuple[Any, WeightsInfo]:
 def _build(request: Request, num_classes: int | None = None, pretrained: bool = False) -> Any:
     import timm
 
-    # A fixed seed: an untrained encoder is the same one every time.
+    # A fixed seed, so an untrained encoder is always the same.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         if not request.located:
@@ -195,7 +195,7 @@ def _build(request: Request, num_classes: int | None = None, pretrained: bool = 
         try:
             with quiet():
                 return timm.create_model(request.architecture, num_classes=num_classes)
-        except Exception as error:  # A configuration of someone else's: anything may be wrong.
+        except Exception as error:  # A third-party configuration can fail in any way.
             raise WeightsError(f"{request.name} cannot be built: {error}") from error
 
 
@@ -210,7 +210,7 @@ def _in_folder(folder: Path) -> Path:
 
 
 def in_repository(repository: str) -> Path:
-    """Returns the file with the weights in a Hugging Face repository, downloaded if need be."""
+    """Returns the weights file of a Hugging Face repository; downloads it if necessary."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -229,7 +229,7 @@ def in_repository(repository: str) -> Path:
 
 
 def _classes_in(request: Request, state: State) -> int | None:
-    """Returns the number of classes of the classifier in the file; None where it has none."""
+    """Returns the number of classes of the file's classifier; None if it has none."""
     import timm
 
     if request.located:
@@ -243,7 +243,7 @@ def _classes_in(request: Request, state: State) -> int | None:
 
 
 def _converted(state: State, model: Any) -> State:
-    """Returns the state in timm's names, through the model's own filter where names differ."""
+    """Converts the state to timm's names, by the model's own filter if names differ."""
     if set(state) == set(model.state_dict()):
         return state
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
@@ -252,7 +252,7 @@ def _converted(state: State, model: Any) -> State:
     try:
         with quiet():
             converted: State = convert(dict(state), model)
-    except Exception:  # The file is of another architecture: its own names explain best.
+    except Exception:  # Of another architecture: report the file's own names.
         return state
     return converted
 
@@ -283,7 +283,7 @@ def _preprocessing(request: Request, model: Any) -> tuple[Any, PreprocessingInfo
 
 @dataclass(frozen=True)
 class _Forward:
-    """Images to the pooled features that feed the classifier."""
+    """Maps images to the pooled features before the classifier."""
 
     model: Any
 
@@ -294,9 +294,9 @@ class _Forward:
 
 
 def _representation(model: Any, size: tuple[int, int]) -> tuple[Representation, int]:
-    """Returns kind and width of h, by what the model makes of an image.
+    """Returns kind and width of h, from a trial forward pass.
 
-    Tokens in front of the head make a `token` representation, a feature map a `pooled` one.
+    If the head reads a token, the representation is `token`; if it reads a feature map, `pooled`.
     """
     model.eval()
     with torch.inference_mode():

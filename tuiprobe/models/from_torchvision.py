@@ -1,4 +1,4 @@
-"""Encoders of torchvision: the features in front of the last linear layer."""
+"""Encoders of torchvision: the features before the last linear layer."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Request:
     Attributes:
         name: What the user typed.
         architecture: torchvision's name of a classification model.
-        tag: Name of its weights, such as `IMAGENET1K_V2`; None without.
-        checkpoint: File with weights; None takes the tag's.
+        tag: Name of its weights, such as `IMAGENET1K_V2`; None if there is none.
+        checkpoint: File with weights; None for the tag's.
     """
 
     name: str
@@ -45,8 +45,8 @@ def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
     """Builds and loads one encoder.
 
     Raises:
-        UsageError: If the architecture is unknown or ends in no linear layer.
-        WeightsError: If the weights are not to be had or do not fit.
+        UsageError: If the architecture is unknown or does not end in a linear layer.
+        WeightsError: If the weights are unavailable or do not fit.
     """
     published = published_weights(request)
     model = _build(request)
@@ -79,7 +79,7 @@ def load(request: Request, *, device: str, dtype: torch.dtype) -> Encoder:
 
 
 def published_weights(request: Request) -> Any:
-    """Returns the entry of the weights in torchvision's registry; None with a file alone."""
+    """Returns the weights' entry in torchvision's registry; None if only a file is given."""
     from torchvision import models
 
     names = models.list_models(module=models)
@@ -106,7 +106,7 @@ def published_weights(request: Request) -> Any:
 def _build(request: Request) -> Any:
     from torchvision import models
 
-    # GoogLeNet and Inception carry auxiliary classifiers that published weights hold too.
+    # The published weights of GoogLeNet and Inception include auxiliary classifiers.
     options = {"init_weights": False} if request.architecture in _AUXILIARY else {}
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -117,7 +117,7 @@ _AUXILIARY = ("googlenet", "inception_v3")
 
 
 def _last_linear(request: Request, model: nn.Module) -> nn.Linear:
-    """Returns the classifier: the last linear layer, if it is the model's last layer at all."""
+    """Returns the classifier: the model's last layer, which must be linear."""
     for name in ("fc", "classifier", "heads", "head"):
         layer = getattr(model, name, None)
         if layer is not None:
@@ -167,7 +167,7 @@ def _preprocessing(request: Request, published: Any) -> tuple[Any, Preprocessing
 
 
 class _Forward:
-    """Images to the input of the classifier, caught on its way in."""
+    """Maps images to the input of the classifier, captured by a hook."""
 
     def __init__(self, model: nn.Module, linear: nn.Linear) -> None:
         self._model = model
@@ -195,7 +195,7 @@ def _fetch(spec: str, rest: str) -> list[Path]:
 
     if not (is_offline() and file.is_file()):
         resolve(download, what=spec)
-    # torchvision names a file by the first digits of its digest.
+    # torchvision's file names end in the first digits of the digest.
     wanted = file.stem.rpartition("-")[2]
     if not sha256(file).startswith(wanted):
         raise WeightsError(

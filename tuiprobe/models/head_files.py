@@ -1,4 +1,4 @@
-"""Heads, class names and templates from files of the user's."""
+"""Reads heads, class names and templates from the user's files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tuiprobe.models.heads import Head, check_templates
 from tuiprobe.models.weights import converts, read_checkpoint
 
 _WEIGHTS = ("weight", "W", "fc.weight", "head.weight", "classifier.weight")
-"""What the weight is called: alone, or as the last layer of a whole model."""
+"""Names of the weight tensor, alone or as the last layer of a whole model."""
 
 _MOST_TEXT_BYTES = 4 * 2**20
 """Largest file of names or templates: room for every name of WordNet."""
@@ -23,8 +23,8 @@ def read_lines(path: Path, what: str) -> tuple[str, ...]:
     """Returns the non-empty lines of a UTF-8 text file.
 
     Args:
-        path: One entry a line.
-        what: What the lines are, for the message.
+        path: A file with one entry per line.
+        what: Description of the lines, for messages.
     """
     try:
         text = read_regular(path, _MOST_TEXT_BYTES).decode("utf-8")
@@ -37,27 +37,27 @@ def read_lines(path: Path, what: str) -> tuple[str, ...]:
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
-    """Returns class names, one a line, in the order of the labels."""
+    """Reads class names, one per line, in label order."""
     return read_lines(path, "class names")
 
 
 def read_templates(path: Path) -> tuple[str, ...]:
-    """Returns prompt templates, one a line, each with `{}` for the class name."""
+    """Reads prompt templates, one per line, each with `{}` for the class name."""
     templates = read_lines(path, "prompt templates")
     check_templates(templates)
     return templates
 
 
 def read_head(path: Path, *, width: int, classes: tuple[str, ...] = ()) -> Head:
-    """Returns the linear head in a checkpoint file, `weight [K, width]` and maybe `bias [K]`.
+    """Reads a linear head from a checkpoint: `weight [K, width]` and optionally `bias [K]`.
 
     Args:
-        path: safetensors, `.pt`, `.pth` or `.bin`.
+        path: A safetensors, `.pt`, `.pth` or `.bin` file.
         width: Channels of the representation.
-        classes: Class names; their number where none are given.
+        classes: Class names; by default the row numbers.
 
     Raises:
-        WeightsError: If the file holds no such tensors, or their values are none of a head.
+        WeightsError: If the file has no such tensors, or their values are invalid.
     """
     state = read_checkpoint(path)
     name = next((n for n in _WEIGHTS if n in state), None)
@@ -98,7 +98,7 @@ def ridge_head(h: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Head:
     The penalty is chosen among powers of ten by generalised cross-validation (Golub et al. 1979).
 
     Args:
-        h: Representations `[n, width]` of a labelled split that nothing is measured on.
+        h: Representations `[n, width]` of a labelled split that the run does not measure.
         labels: Class indices int64 `[n]`.
         classes: Class names.
 
@@ -121,8 +121,9 @@ def ridge_head(h: Tensor, labels: Tensor, classes: tuple[str, ...]) -> Head:
     u, s, vt = u[:, kept], s[kept], vt[kept]
     projected = u.T @ (y - offset)
     fitted = projected.square().sum(1)
-    # What no direction reaches. Written as sums of what is left, not as differences: with fewer
-    # images than channels both vanish with the penalty, and only their ratio tells.
+    # The part of y outside the span. Residuals are summed directly, not as differences: with fewer
+    # images than channels, numerator and denominator both vanish with the penalty, and only their
+    # ratio is informative.
     beyond = max(float((y - offset).square().sum() - fitted.sum()), 0.0)
     free = len(x) - 1 - len(s)
     beyond = beyond if free > 0 else 0.0

@@ -1,9 +1,9 @@
-"""Linear heads: zero-shot from prompts, from a file, or the classifier a model brings.
+"""Linear heads: zero-shot from prompts, from a file, or a model's own classifier.
 
 A zero-shot row is the mean of the normalised text embeddings of all templates, normalised again
 (Radford et al. 2021). 1,000 classes x 80 templates take hours on a CPU, so rows are computed one
-class at a time and kept in shards of `CLASSES_PER_SHARD`; an interrupted build goes on from the
-last shard, and a finished head is kept by weights digest, templates and names.
+class at a time and stored in shards of `CLASSES_PER_SHARD`. An interrupted build resumes after the
+last shard. A finished head is cached by weights digest, templates and names.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CLASSES_PER_SHARD = 25
 _MOST_SHARD_BYTES = 16 * 2**20
 
 Progress = Callable[[int, int], None]
-"""Called with classes done and classes in all."""
+"""Called with the number of finished classes and of all classes."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Head:
 
     Attributes:
         weight: W, float32 `[classes, width]`.
-        bias: float32 `[classes]`, None where there is none.
+        bias: float32 `[classes]`; None if there is none.
         classes: Class names, in the order of the rows.
         templates: Prompt templates of a zero-shot head; empty otherwise.
         normalize: Whether logits are `W h / |h|` (zero-shot) or `W h + bias`.
-        source: How the head came about, for the report.
+        source: Where the head comes from, for the report.
     """
 
     weight: Tensor
@@ -50,7 +50,7 @@ class Head:
     source: str = ""
 
     def logits(self, h: Tensor) -> Tensor:
-        """Returns `[B, classes]` for h `[B, width]`.
+        """Computes logits `[B, classes]` from h `[B, width]`.
 
         >>> head = Head(torch.eye(2), None, ("a", "b"), normalize=True)
         >>> head.logits(torch.tensor([[3.0, 4.0]]))
@@ -66,11 +66,11 @@ class TextTower:
     """The text side of a CLIP.
 
     Attributes:
-        tokenize: Prompts to token ids `[n, context_length]`.
-        encode: Token ids to normalised embeddings, float32 `[n, width]`.
+        tokenize: Maps prompts to token ids `[n, context_length]`.
+        encode: Maps token ids to normalised embeddings, float32 `[n, width]`.
         context_length: Tokens per prompt.
-        tokenizer: What tokenises, for the report.
-        templates: Prompt templates to use where the user names none.
+        tokenizer: Name of the tokenizer, for the report.
+        templates: Default prompt templates.
     """
 
     tokenize: Callable[[Sequence[str]], Tensor]
@@ -89,14 +89,14 @@ def zero_shot_head(
     cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Head:
-    """Builds a zero-shot head, or what is left of it to build.
+    """Builds a zero-shot head; resumes an unfinished build from the cache.
 
     Args:
         text: Text tower of the model.
         classes: Class names.
         templates: Prompt templates with `{}` for the class name.
         digest: Digest of the weights, part of the cache's key.
-        cache: Folder of finished and unfinished heads; None takes the user's cache folder.
+        cache: Folder of finished and unfinished heads; None for the user's cache folder.
         progress: Called after every class.
 
     Raises:
@@ -124,10 +124,10 @@ def zero_shot_head(
 def classes_left(
     classes: Sequence[str], templates: Sequence[str], *, digest: str, cache: Path | None = None
 ) -> int:
-    """Returns for how many classes a zero-shot head still has to encode prompts.
+    """Returns the number of classes whose prompts a zero-shot head still has to encode.
 
     Args:
-        classes: As for `zero_shot_head`; so are the others.
+        classes: Class names; this and the others are as for `zero_shot_head`.
         templates: Prompt templates.
         digest: Digest of the weights.
         cache: Folder of heads.
@@ -142,7 +142,7 @@ def classes_left(
 
 
 def check_templates(templates: Sequence[str]) -> None:
-    """Refuses templates that do not hold the class name exactly once.
+    """Refuses templates that do not contain `{}` exactly once.
 
     >>> check_templates(["a photo of a {}."])
     """
@@ -154,7 +154,7 @@ def check_templates(templates: Sequence[str]) -> None:
 
 
 def cache_folder() -> Path:
-    """Returns the folder where zero-shot heads are kept."""
+    """Returns the cache folder of zero-shot heads."""
     return Path(platformdirs.user_cache_dir("tuiprobe")) / "heads"
 
 
@@ -196,13 +196,13 @@ def _row(text: TextTower, name: str, templates: Sequence[str]) -> Tensor:
 
 
 def _read_shard(path: Path, rows: int) -> Tensor | None:
-    """Returns a finished shard; anything else is built again."""
+    """Returns a finished shard; None if it has to be built again."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
         weight = load(_entry(path).read_bytes(_MOST_SHARD_BYTES)).get("weight")
-    except (DamagedFileError, SafetensorError, KeyError):  # KeyError: a dtype torch has not
+    except (DamagedFileError, SafetensorError, KeyError):  # KeyError: a dtype unknown to torch
         return None
     if weight is None or weight.dtype != torch.float32 or weight.ndim != 2:
         return None

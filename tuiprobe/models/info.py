@@ -1,4 +1,4 @@
-"""What an encoder says about its weights and preprocessing; the report keeps both as they are."""
+"""Digests of an encoder's weights, and the weights and preprocessing info of the report."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ __all__ = ["PreprocessingInfo", "Representation", "Training", "WeightsInfo", "st
 
 
 def state_digest(state: Mapping[str, torch.Tensor]) -> str:
-    """Returns the SHA-256 over name, dtype, shape and bytes of every tensor, sorted by name.
+    """Computes the SHA-256 over name, dtype, shape and bytes of every tensor, sorted by name.
 
-    Taken on the loaded state and not on the file, so that the same weights in another container
+    The digest is of the loaded state, not of the file, so the same weights in another file format
     have the same digest.
 
     >>> a = {"w": torch.zeros(2), "b": torch.ones(1)}
@@ -28,6 +28,6 @@ def state_digest(state: Mapping[str, torch.Tensor]) -> str:
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
         digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        # Flattened first: a scalar has no bytes view of its own.
+        # Flattened first, because a scalar has no byte view.
         digest.update(tensor.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

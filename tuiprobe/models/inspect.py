@@ -1,4 +1,4 @@
-"""What `tuiprobe inspect` shows of an encoder: taps, widths, preprocessing, cost of a batch."""
+"""Data of `tuiprobe inspect`: an encoder's taps, widths, preprocessing and time per batch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPEATS = 3
 
 
 def describe(encoder: Encoder, *, cost: bool = True) -> dict[str, Any]:
-    """Returns everything known of an encoder as plain data.
+    """Describes an encoder as plain data.
 
     Args:
         encoder: The encoder.
@@ -50,7 +50,7 @@ def describe(encoder: Encoder, *, cost: bool = True) -> dict[str, Any]:
 
 
 def trial_cost(encoder: Encoder) -> dict[str, Any]:
-    """Returns the time of one batch: the median of three after one to warm up."""
+    """Times one batch: the median of three, after one warm-up batch."""
     height, width = encoder.preprocessing.size
     images = torch.zeros(TRIAL_BATCH, 3, height, width)
     seconds = []
@@ -58,7 +58,7 @@ def trial_cost(encoder: Encoder) -> dict[str, Any]:
         encoder.encode(images)
         for _ in range(REPEATS):
             start = time.perf_counter()
-            encoder.encode(images).cpu()  # The copy waits for a device to finish.
+            encoder.encode(images).cpu()  # The copy waits for the device.
             seconds.append(time.perf_counter() - start)
     middle = median(seconds)
     return {

@@ -1,4 +1,4 @@
-"""From what a user types to an encoder."""
+"""Loads the encoder that a user names."""
 
 from __future__ import annotations
 
@@ -25,22 +25,21 @@ def load_encoder(
     device: str = "cpu",
     dtype: str = "float32",
 ) -> Encoder:
-    """Loads a vision encoder: with exactly the weights asked for, or not at all.
+    """Loads a vision encoder, with exactly the requested weights or not at all.
 
-    Only presets without a public checkpoint are built untrained, and then
-    `weights.kind` says so.
+    Only presets without a public checkpoint are built untrained; `weights.kind` then says so.
 
     Args:
         spec: A preset such as `rn50_openai`, or `open_clip:ARCH/TAG`, `timm:NAME`,
             `torchvision:NAME/WEIGHTS`, `py:MODULE:FUNCTION`; for open_clip and timm also
             `hf-hub:OWNER/NAME` and `local-dir:FOLDER`. An open_clip spec may end in `@gelu`
-            or `@quickgelu` to insist on an activation, a timm one in `@288` for its test size.
+            or `@quickgelu` to force an activation, a timm spec in `@288` for its test size.
         checkpoint: File whose weights replace the published ones.
         device: `cpu`, `cuda` or `cuda:N`.
         dtype: `float32`, `float16` or `bfloat16`.
 
     Raises:
-        UsageError: If the spec cannot be understood.
+        UsageError: If the spec is invalid.
         WeightsError: If weights are missing, damaged or of another architecture.
     """
     if dtype not in _DTYPES:
@@ -71,7 +70,7 @@ def _load(spec: str, path: Path | None, device: str, kind: torch.dtype) -> Encod
 
 
 def _foreign(loader: Loader, wanted: Wanted, package: str) -> Encoder:
-    """Loads with the loader of another package; whatever it does becomes one sentence."""
+    """Loads with the loader of another package; turns its errors into one sentence."""
     try:
         encoder = loader.load(wanted)
     except TuiprobeError:
@@ -98,7 +97,7 @@ def _preset(name: str) -> Preset:
 
 
 def _training(encoder: Encoder) -> Training:
-    """Returns how an encoder was trained, as its preset has it, also if it is spelt otherwise."""
+    """Returns how an encoder was trained, from the preset of the same weights, if there is one."""
     asked = (encoder.loader, encoder.architecture, encoder.tag)
     for one in presets().values():
         spelt = encoder.weights.kind == "pretrained" and one.tag is not None
@@ -108,7 +107,7 @@ def _training(encoder: Encoder) -> Training:
 
 
 def _specs_of(architecture: str) -> list[str]:
-    """Returns some specs of a library's architecture that was named without its library.
+    """Suggests specs for an architecture that was named without its library.
 
     >>> _specs_of("ViT-B-16")[0]
     'open_clip:ViT-B-16-quickgelu/openai'

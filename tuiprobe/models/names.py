@@ -1,8 +1,8 @@
-"""Writes what the catalog takes from the libraries: `python -m tuiprobe.models.names`.
+"""Generates the catalog's lists from the libraries: `python -m tuiprobe.models.names`.
 
 These are the list of published models (`names.tsv`), and ImageNet's class names and prompt
-templates. With `--cache` it writes the list of models that takes the place of the shipped one on
-this machine.
+templates. With `--cache` it writes a list of models that replaces the shipped one on this
+machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def open_clip_models() -> list[Published]:
 
 
 def timm_models() -> list[Published]:
-    """Returns every model that timm has weights of."""
+    """Returns every model that timm has weights for."""
     import timm
 
     models = []
@@ -48,7 +48,7 @@ def timm_models() -> list[Published]:
 
 
 def wants_quickgelu(notes: object) -> bool:
-    """Whether timm's notes say that the weights were trained with QuickGELU."""
+    """Says whether timm's notes mention that the weights were trained with QuickGELU."""
     return "natively QuickGELU" in str(notes or "")
 
 

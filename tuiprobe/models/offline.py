@@ -1,7 +1,7 @@
-"""Weights without a network: what is cached is checked and loaded, nothing else is reached for.
+"""Offline mode: loads and checks cached weights only.
 
-The one switch is `HF_HUB_OFFLINE`, which the Hugging Face library obeys as well; what libraries
-would download from plain URLs is refused here, before they open a socket.
+The only switch is `HF_HUB_OFFLINE`, which the Hugging Face library also obeys. Downloads from plain
+URLs are refused here, before a library opens a socket.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def go_offline() -> None:
-    """Makes this process and its children load cached weights only, and open no socket."""
+    """Restricts this process and its children to cached weights, without opening a socket."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     constants = sys.modules.get("huggingface_hub.constants")
-    if constants is not None:  # It reads the environment only once, when imported.
+    if constants is not None:  # The environment is read only on import.
         constants.HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
 
 
 def is_offline() -> bool:
-    """Whether downloads are switched off."""
+    """Says whether downloads are switched off."""
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
 
 
 def check_reachable(spec: str) -> None:
-    """Refuses published weights that are not cached, if offline; checks those that are.
+    """Refuses uncached published weights if offline; checks the cached ones.
 
     Raises:
         WeightsError: If they are missing, or damaged.
@@ -49,7 +49,7 @@ def check_reachable(spec: str) -> None:
 
 
 def check_url(url: str, spec: str) -> None:
-    """Refuses a file that is not in torch's cache, if offline."""
+    """Refuses a file outside torch's cache if offline."""
     name = PurePosixPath(urlsplit(url).path).name
     if is_offline() and not (url_folder("torchvision") / name).is_file():
         raise _not_cached(spec)
@@ -63,12 +63,12 @@ def _not_cached(spec: str) -> WeightsError:
 
 
 def verified(file: Path) -> Path:
-    """Returns a file of the hub's cache after comparing it with its SHA-256.
+    """Returns a file of the hub's cache after checking its SHA-256.
 
-    The cache keeps large files under their own digest, so that damage shows without a network.
+    The cache names large files by their digest, so damage can be detected without a network.
 
     Raises:
-        WeightsError: If the content is another than the name says.
+        WeightsError: If the content does not match the digest in the name.
     """
     name = file.resolve().name
     if file.is_symlink() and _SHA256.fullmatch(name):
@@ -82,7 +82,7 @@ def verified(file: Path) -> Path:
 
 
 def sha256(file: Path) -> str:
-    """Returns the SHA-256 of a file, read in pieces."""
+    """Computes the SHA-256 of a file, reading it in chunks."""
     digest = hashlib.sha256()
     with open_regular(file) as stream:
         while chunk := stream.read(2**20):

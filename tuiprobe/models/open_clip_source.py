@@ -1,4 +1,4 @@
-"""Where an open_clip model comes from: its registry, a Hugging Face repository, or a folder."""
+"""Finds open_clip models: in its registry, a Hugging Face repository, or a folder."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Request:
     Attributes:
         name: What the user typed.
         architecture: open_clip's model name, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`.
-        tag: Pretrained tag; None without.
-        activation: `gelu` or `quickgelu` where the user insists on one, else None.
-        checkpoint: File with weights; None takes the tag's.
-        untrained: Allow random weights, from a fixed seed.
-        preprocess_source: What vouches for the preprocessing where no tag does.
+        tag: Pretrained tag; None if there is none.
+        activation: `gelu` or `quickgelu` if the user asks for one, else None.
+        checkpoint: File with weights; None for the tag's.
+        untrained: Whether to allow random weights, from a fixed seed.
+        preprocess_source: What defines the preprocessing if no tag does.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Request:
 
 
 def parse(spec: str, rest: str, checkpoint: Path | None) -> Request:
-    """Splits `ARCH[/TAG][@ACTIVATION]`, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`.
+    """Parses `ARCH[/TAG][@ACTIVATION]`, `hf-hub:OWNER/NAME` or `local-dir:FOLDER`.
 
     >>> parse("", "ViT-B-16/openai@gelu", None).activation
     'gelu'
@@ -62,17 +62,17 @@ def parse(spec: str, rest: str, checkpoint: Path | None) -> Request:
 
 @dataclass(frozen=True)
 class Source:
-    """What was found.
+    """Configuration, preprocessing and weights of a requested model.
 
     Attributes:
-        model_name: What open_clip's factory builds.
-        architecture: What to call the architecture.
+        model_name: Model name for open_clip's factory.
+        architecture: Display name of the architecture.
         config: open_clip's model configuration.
-        preprocess: Preprocessing that belongs to the weights; empty where nothing says.
-        preprocess_source: Who says so.
-        weights: Returns the file with the weights; None where there are none.
-        weights_source: What to call the weights.
-        kind: `pretrained`, or `checkpoint` for a folder of the user's.
+        preprocess: Preprocessing of the weights; empty if unknown.
+        preprocess_source: Source of the preprocessing.
+        weights: Returns the file with the weights; None if there are none.
+        weights_source: Display name of the weights.
+        kind: `pretrained`, or `checkpoint` for a user's folder.
     """
 
     model_name: str
@@ -86,11 +86,11 @@ class Source:
 
 
 def locate(request: Request) -> Source:
-    """Finds configuration, preprocessing and weights of what was asked for.
+    """Finds configuration, preprocessing and weights of the requested model.
 
     Raises:
         UsageError: If the architecture is unknown.
-        WeightsError: If no weights are named, or they want another activation.
+        WeightsError: If no weights are named, or they need another activation.
     """
     if request.architecture.startswith("local-dir:"):
         return _from_folder(request, Path(request.architecture.removeprefix("local-dir:")))
@@ -133,7 +133,7 @@ def _from_registry(request: Request) -> Source:
 
 
 def _named(request: Request, config: dict[str, Any]) -> str:
-    """Returns the architecture's name; an activation that is not its own is part of it."""
+    """Returns the architecture's name, including a non-default activation."""
     own = "quickgelu" if config.get("quick_gelu", False) else "gelu"
     if request.activation in (None, own):
         return request.architecture
@@ -163,7 +163,7 @@ def _tag_config(request: Request) -> dict[str, Any]:
 def _check_activation(request: Request, config: dict[str, Any], tag: dict[str, Any]) -> None:
     """Refuses a tag whose weights were trained with another activation than the model has.
 
-    open_clip only warns, and builds a model that runs and is wrong.
+    open_clip only warns, and builds a model that gives wrong numbers.
     """
     if not tag or request.activation is not None:
         return
@@ -217,7 +217,7 @@ def _from_hub(request: Request, repository: str) -> Source:
 def _configured(
     request: Request, config_file: Path, weights: Callable[[], Path], name: str, kind: Kind
 ) -> Source:
-    """Reads a configuration file as open_clip writes it beside weights."""
+    """Reads a configuration file as open_clip saves it with the weights."""
     try:
         content = parse_json(read_regular(config_file))
         config, preprocess = content["model_cfg"], content.get("preprocess_cfg") or {}

@@ -1,8 +1,8 @@
-"""A checkpoint's pickle as data: containers, scalars and descriptions of tensors.
+"""Reads a checkpoint's pickle as data: containers, scalars and descriptions of tensors.
 
-Nothing of a pickle is ever called. Each instruction is carried out on plain Python values, tensors
-stay descriptions of where their data lie, and a name outside the known ones ends the reading. So
-neither time nor memory can exceed a multiple of the pickle's own size.
+Nothing in a pickle is ever called. Each instruction is executed on plain Python values, tensors
+remain descriptions of where their data lie, and an unknown name ends the reading. Time and memory
+are therefore bounded by a multiple of the pickle's own size.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import IO, Any
 from tuiprobe.models.stored import Module, Storage, Unread, called, known, storage
 
 MOST_BYTES = 64 * 2**20
-"""Largest pickle that is read; tensors' data lie outside it."""
+"""Largest pickle that is read; tensor data are stored outside it."""
 
 _MOST_STEPS = 1_000_000
 
@@ -22,7 +22,7 @@ class PickleReader:
     """Reads the pickles of one file.
 
     Attributes:
-        storages: Every storage that was referred to, by key.
+        storages: All referenced storages, by key.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class PickleReader:
         self._steps = 0
 
     def read(self, stream: IO[bytes]) -> object:
-        """Returns the value of the next pickle of a stream, which is left behind its end.
+        """Reads the next pickle of a stream, up to its end, and returns its value.
 
         Raises:
             UnsafePickleError: If it refers to anything but tensors and containers.
@@ -141,7 +141,7 @@ class PickleReader:
         if not isinstance(target, dict) or len(items) % 2:
             raise ValueError("its pickle is damaged")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # No weight has a key of another kind, and hashing a nested one may never end.
+            # Weights have no other kind of key, and hashing a nested one may never end.
             if isinstance(key, str | int):
                 target[key] = value
 

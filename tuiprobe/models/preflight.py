@@ -1,7 +1,7 @@
-"""Preflight: is this encoder the one its name says, and does it see images as it should?
+"""Preflight: checks that an encoder has the right weights, activation and preprocessing.
 
-Each check compares what is there with what the catalog or the library says of the weights. What
-nothing vouches for is a warning, never a pass.
+Each check compares the encoder with what the catalog or the library says about the weights. If
+neither says anything, the check warns; it never passes.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from tuiprobe.results.preflight import Cause, Status
 
 @dataclass(frozen=True)
 class Check:
-    """One finding.
+    """The outcome of one check.
 
     Attributes:
         name: What was checked.
-        status: `pass`, `warn` (nothing vouches for it), `fail` or `skip`.
+        status: `pass`, `warn` (could not be verified), `fail` or `skip`.
         detail: What was found.
-        fix: What to do; empty where nothing is to be done.
-        cause: What is wrong where it failed: the encoder, or the labels of the images.
+        fix: What to do; empty if nothing.
+        cause: What is wrong if the check failed: the encoder, or the labels of the images.
     """
 
     name: str
@@ -43,8 +43,8 @@ def check_encoder(encoder: Encoder, *, prompts: bool = True) -> list[Check]:
 
     Args:
         encoder: The encoder.
-        prompts: Whether prompts will be encoded; else the tokenizer is not looked at, which some
-            models have to download.
+        prompts: Whether prompts will be encoded; else the tokenizer is not checked, since some
+            models would have to download it.
     """
     checks: list[tuple[str, Callable[[Encoder], Check]]] = [
         ("weights", _weights),
@@ -66,7 +66,7 @@ def check_encoder(encoder: Encoder, *, prompts: bool = True) -> list[Check]:
             found.append(check(encoder))
         except TuiprobeError as error:
             found.append(Check(name, "fail", str(error)))
-        except Exception as error:  # A model or a preprocessing of the user's may raise anything.
+        except Exception as error:  # A user's model or preprocessing may raise anything.
             said = f"{type(error).__name__}: {error}"
             found.append(Check(name, "fail", said, f"the check calls {encoder.name} itself"))
     return found
@@ -91,11 +91,11 @@ def _weights(encoder: Encoder) -> Check:
 
 
 _FEW_ZEROS = 0.1
-"""Share of matrices that may be zero: a layer that starts at zero, such as a residual's last."""
+"""Share of matrices that may be zero; some layers, such as a residual's last, start at zero."""
 
 
 def _is_matrix(tensor: Tensor) -> bool:
-    # Vectors may well be zero: biases, LayerScale, the last normalisation of a residual.
+    # Vectors may be zero: biases, LayerScale, the last normalisation of a residual.
     return tensor.is_floating_point() and sum(n > 1 for n in tensor.shape) >= 2
 
 
@@ -104,7 +104,7 @@ def _finite(tensor: Tensor) -> bool:
 
 
 def expected_activation(encoder: Encoder) -> str | None:
-    """Returns `gelu`, `quickgelu` or `relu` that the weights want; None if nothing says."""
+    """Returns the activation of the weights (`gelu`, `quickgelu`, `relu`); None if unknown."""
     preset = presets().get(encoder.name)
     if preset is not None and preset.public:
         return preset.activation
@@ -117,7 +117,7 @@ def expected_activation(encoder: Encoder) -> str | None:
 
 
 def built_activations(encoder: Encoder) -> set[str]:
-    """Returns the kinds of activation that the model is built with, GELU's kin only."""
+    """Returns the GELU variants that the model is built with."""
     return {
         "quickgelu" if type(m).__name__.lower() == "quickgelu" else "gelu"
         for m in encoder.module.modules()
@@ -147,7 +147,7 @@ def _activation(encoder: Encoder) -> Check:
 
 
 def _own_configuration(encoder: Encoder) -> bool:
-    """Whether the library's or the folder's configuration of these weights fixes the activation."""
+    """Says whether the configuration of the library or the folder defines the activation."""
     located = any(part in encoder.name for part in (":hf-hub:", ":local-dir:"))
     return (
         located
@@ -165,7 +165,7 @@ def _preprocessing_source(encoder: Encoder) -> Check:
 
 
 def expected_normalisation(encoder: Encoder) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Returns mean and standard deviation that belong to the weights."""
+    """Returns mean and standard deviation that the weights were trained with."""
     preset = presets().get(encoder.name)
     if preset is not None:
         return NORMALIZATIONS[preset.normalization]
@@ -173,7 +173,7 @@ def expected_normalisation(encoder: Encoder) -> tuple[tuple[float, ...], tuple[f
 
 
 def measured_normalisation(encoder: Encoder) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Returns mean and deviation that `preprocess` applies, from a black and a white image."""
+    """Measures mean and deviation of `preprocess`, from a black and a white image."""
     from PIL import Image
 
     side = max(encoder.preprocessing.size)

@@ -1,4 +1,4 @@
-"""Preflight with images: labels, class mask, counts, and an accuracy whose answer is known."""
+"""Preflight with images: labels, class mask, counts, and a known accuracy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tuiprobe.datasets.base import Dataset, Sample
 
 SAMPLE = 500
-"""Images of the known-answer check."""
+"""Number of images of the known-answer check."""
 
 KNOWN_COUNTS = {
     (1000, 50_000): "ImageNet validation",
@@ -40,13 +40,13 @@ def check_labels(
     named: bool = False,
     imagenet: Sequence[int] | None = None,
 ) -> list[Check]:
-    """Checks what the class folders mean, and whether a well-known set is complete.
+    """Checks the meaning of the class folders, and whether a well-known set is complete.
 
     Args:
         classes: Names of the class folders, by label.
-        images: Images there.
-        named: Whether the user gave the names by --classes.
-        imagenet: The label of each ImageNet class, -1 for none, where a suite says so (ObjectNet).
+        images: Number of images.
+        named: Whether the user gave the names with --classes.
+        imagenet: The label of each ImageNet class, -1 for none, if a suite gives it (ObjectNet).
     """
     if not classes:
         return [Check("label map", "skip", "no labels")]
@@ -96,13 +96,13 @@ def _jumbled(labels: Sequence[int]) -> bool:
 
 @dataclass(frozen=True)
 class Setup:
-    """All that turns an image and a label into a hit or a miss.
+    """All settings that decide whether an image is classified correctly.
 
     Attributes:
-        preprocess: Image to tensor.
-        activation: `gelu` or `quickgelu` put in place of either, with a head that is not
-            cached; None leaves the model alone.
-        labels: Class of each folder, by the data set's label.
+        preprocess: Converts an image to a tensor.
+        activation: `gelu` or `quickgelu` to replace the model's activation, with an uncached
+            head; None to keep it.
+        labels: Class of each folder, indexed by the data set's label.
         classes: Names in the order of the head's rows.
         templates: Prompt templates; empty for a classifier.
     """
@@ -121,22 +121,22 @@ CAUSES = {
     "classes": "class order",
     "templates": "prompt templates",
 }
-"""What to call each part of a setup."""
+"""Display name of each part of a setup."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the known-answer check found.
+    """The result of the known-answer check.
 
     Attributes:
         expected: Published accuracy.
-        hits: Images right.
-        n: Images seen.
-        low: Lower end of the 95 % interval (Wilson) around the accuracy seen.
-        high: Upper end.
+        hits: Images classified correctly.
+        n: Images classified.
+        low: Lower end of the 95 % interval (Wilson) of the measured accuracy.
+        high: Upper end of that interval.
         agrees: Whether the published figure lies in the 99.9 % interval.
-        causes: Parts whose restoring, alone, restores the answer; all differing parts together
-            where only that does.
+        causes: Parts each of which, restored alone, restores the accuracy; all differing parts if
+            only restoring them together does.
     """
 
     expected: float
@@ -148,7 +148,7 @@ class Answer:
     causes: tuple[str, ...] = ()
 
     def check(self) -> Check:
-        """Returns the answer as a finding."""
+        """Returns the result as a check."""
         said = (
             f"accuracy {self.hits / self.n:.3f} ({self.low:.3f} to {self.high:.3f}) on {self.n} "
             f"images, published {self.expected:.3f}"
@@ -164,7 +164,7 @@ class Answer:
 
 
 def sample_of(images: Dataset, seed: int = 0, count: int = SAMPLE) -> list[Sample]:
-    """Returns a seeded sample of the labelled images."""
+    """Draws a seeded sample of the labelled images."""
     labelled = [sample for sample in images.samples if sample.label is not None]
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(labelled), generator=generator)[:count]
@@ -180,24 +180,24 @@ def known_answer(
     reference: Setup | None = None,
     batch: int = 50,
 ) -> Answer:
-    """Compares the accuracy under `used` with the published one, and looks for the cause.
+    """Compares the accuracy under `used` with the published one, and searches for the cause.
 
-    A cause is named only if restoring that part to `reference` restores the answer; where no
-    single part does, all parts that differ are tried together.
+    A part is a cause only if restoring it to `reference` restores the accuracy. If no single part
+    does, all differing parts are tried together.
 
     Args:
         encoder: The encoder.
         images: Data set that opens samples.
         samples: Labelled images.
         expected: Published accuracy, a fraction.
-        used: What the run would do.
-        reference: What catalog and libraries say is right; None looks for no cause.
+        used: The settings of the run.
+        reference: The right settings by catalog and libraries; None to skip the search.
         batch: Images per forward pass.
     """
     seen: dict[tuple[int, str | None], Tensor] = {}
 
     def answer(setup: Setup, causes: tuple[str, ...] = ()) -> Answer:
-        # Names, labels and prompts change what is made of h, not h itself.
+        # Names, labels and prompts do not change h.
         view = (id(setup.preprocess), setup.activation)
         if view not in seen:
             seen[view] = _representations(encoder, images, samples, setup, batch)
@@ -227,7 +227,7 @@ def known_answer(
 def _representations(
     encoder: Encoder, images: Dataset, samples: Sequence[Sample], setup: Setup, batch: int
 ) -> Tensor:
-    """Returns h `[n, width]` of the samples as the setup sees them."""
+    """Computes h `[n, width]` of the samples under a setup."""
     rows = []
     with torch.inference_mode(), activation(encoder.module, setup.activation):
         for start in range(0, len(samples), batch):
@@ -238,12 +238,12 @@ def _representations(
 
 
 def _hits(encoder: Encoder, samples: Sequence[Sample], setup: Setup, h: Tensor) -> int:
-    # Before an activation is swapped: a cached head must be that of the model as it is.
+    # Before the activation is replaced: a cached head must belong to the unchanged model.
     head = encoder.head(setup.classes, setup.templates) if setup.activation is None else None
     with torch.inference_mode(), activation(encoder.module, setup.activation):
         head = head if head is not None else _head(encoder, setup)
         guesses = head.logits(h).argmax(dim=1)
-        guesses[~h.isfinite().all(dim=1)] = -1  # no answer: argmax of NaN is any class
+        guesses[~h.isfinite().all(dim=1)] = -1  # no prediction: argmax of NaN is arbitrary
     truth = [setup.labels[s.label] for s in samples if s.label is not None]
     return sum(g == t for g, t in zip(guesses.tolist(), truth, strict=True))
 
@@ -254,7 +254,7 @@ def _head(encoder: Encoder, setup: Setup) -> Head:
             raise ValueError(f"{encoder.name} has no head to answer with")
         return encoder.classifier
     rows = []
-    for name in setup.classes:  # Uncached: an activation swapped on purpose must leave no trace.
+    for name in setup.classes:  # Not cached: its activation is not the model's.
         prompts = [template.replace("{}", name) for template in setup.templates]
         mean = encoder.text.encode(encoder.text.tokenize(prompts)).float().mean(dim=0).cpu()
         rows.append(nn.functional.normalize(mean, dim=0))
@@ -263,7 +263,7 @@ def _head(encoder: Encoder, setup: Setup) -> Head:
 
 @contextmanager
 def activation(module: nn.Module, kind: str | None) -> Iterator[None]:
-    """Puts GELU or QuickGELU in place of either within the block; None changes nothing."""
+    """Replaces GELU or QuickGELU by one of them inside the block; None changes nothing."""
     from open_clip.transformer import QuickGELU
 
     if kind is None:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silences logging and warnings; what they would say is said by our own errors and reports."""
-    # open_clip logs through the root logger, which would install a handler for good.
+    """Silences logging and warnings; our own errors and reports cover what matters."""
+    # open_clip logs through the root logger, which would install a permanent handler.
     handler = logging.NullHandler()
     before = logging.root.manager.disable
     logging.root.addHandler(handler)

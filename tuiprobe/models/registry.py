@@ -1,7 +1,7 @@
-"""Loaders of encoders by name: the built-in ones are listed here, others come by entry point.
+"""Loaders of encoders by name: built-in ones are listed here, others are found by entry point.
 
-A loader is one file that ends in a `Loader`. A built-in one has a line in `BUILTIN`;
-another package has an entry point in the group `tuiprobe.models`.
+A loader is one file that defines a `Loader`. Built-in loaders have a line in `BUILTIN`; other
+packages have an entry point in the group `tuiprobe.models`.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A model as a user asked for it.
+    """A model as the user requested it.
 
     Attributes:
         name: What the user typed.
-        rest: What stands behind the loader's name and the colon; for a preset, that of its spec.
-        preset: The preset that was named; None for a spec.
+        rest: The part after the loader's name and the colon; for a preset, that of its spec.
+        preset: The requested preset; None for a spec.
         checkpoint: File whose weights replace the published ones.
-        device: Where the encoder goes.
-        dtype: Floating point type that it computes in.
+        device: Device of the encoder.
+        dtype: Floating point type of the encoder.
     """
 
     name: str
@@ -47,16 +47,16 @@ def _no_models() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Loader:
-    """What a user names as `NAME:REST`.
+    """A kind of model, named as `NAME:REST`.
 
     Attributes:
         forms: Ways to write it, for messages: `("timm:NAME",)`.
-        load: Returns the encoder, with exactly the weights asked for, or raises.
+        load: Returns the encoder with exactly the requested weights, or raises.
         takes_checkpoint: Whether `--checkpoint` can replace the weights.
-        models: Specs that `tuiprobe models` lists beside the catalog's. Called without need for
-            a model, so it should import nothing heavy.
-        fetch: Caches all files of a spec, given with its REST, and returns them; None where there
-            is nothing to fetch by name.
+        models: Specs that `tuiprobe models` lists in addition to the catalog. Should import nothing
+            heavy, because it is called even if no model is needed.
+        fetch: Caches all files of a spec, given with its REST, and returns them; None if there is
+            nothing to fetch by name.
     """
 
     forms: tuple[str, ...]
@@ -76,19 +76,19 @@ BUILTIN = {
 """All built-in loaders, in the order that messages list them."""
 
 RUNS_CODE = "py"
-"""The built-in loader that runs code of the user's: no file may name it."""
+"""The built-in loader that runs the user's code; no file may name it."""
 
 LOADERS = Registry(MODELS, "loader", Loader, BUILTIN)
 
 
 def runs_foreign_code(spec: str) -> bool:
-    """Whether a spec may only come from the user's own command line."""
+    """Says whether a spec runs foreign code; then accept it only from the command line."""
     scheme, colon, _ = spec.partition(":")
     return bool(colon) and (scheme == RUNS_CODE or LOADERS.package_of(scheme) is not None)
 
 
 def model_forms() -> str:
-    """Returns every way to name a model; the loaders of other packages are not loaded."""
+    """Returns every way to name a model; does not load the loaders of other packages."""
     loaders = (LOADERS.builtin(name) for name in LOADERS.builtin_names)
     own = (form for loader in loaders if loader is not None for form in loader.forms)
     others = (f"{one.name}:… ({one.package})" for one in LOADERS.foreign())
@@ -96,7 +96,7 @@ def model_forms() -> str:
 
 
 def foreign_models() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the models that loaders of other packages list, and what is wrong with others."""
+    """Returns the models listed by other packages' loaders, and messages on broken ones."""
     models: list[str] = []
     problems: list[str] = []
     for one in LOADERS.foreign():

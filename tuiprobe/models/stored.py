@@ -1,6 +1,6 @@
-"""What the pickle of a checkpoint may name: tensors, containers, and what is passed over.
+"""The names that a checkpoint's pickle may use: tensors, containers, and skipped objects.
 
-Functions are known by name and never called; what they would return is described instead.
+Functions are recognised by name and never called; their result is described instead.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ _MOST_DIMENSIONS = 64
 
 
 class UnsafePickleError(ValueError):
-    """A pickle refers to something that is no part of a checkpoint and could run code."""
+    """A pickle refers to something that does not belong in a checkpoint and could run code."""
 
 
 @dataclass(frozen=True)
 class Storage:
-    """The data that one or several tensors share.
+    """A block of data that one or several tensors share.
 
     Attributes:
-        key: Its name in the file.
+        key: Name in the file.
         dtype: Type of its elements; None for kinds that are not read, such as quantised ones.
         count: Number of elements.
     """
@@ -40,7 +40,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor that is not read yet; offset and stride count elements of `dtype`."""
+    """A tensor whose data are not read yet; offset and stride count elements of `dtype`."""
 
     storage: Storage
     dtype: torch.dtype
@@ -51,7 +51,7 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class Unread:
-    """Something that a checkpoint may hold and that is not read; `kind` is for the message."""
+    """Something that a checkpoint may hold but that is not read; `kind` is for messages."""
 
     kind: str
     tensor: bool = False
@@ -59,7 +59,7 @@ class Unread:
 
 @dataclass
 class Module:
-    """An object of a module class of a TorchScript archive."""
+    """A module object of a TorchScript archive."""
 
     attributes: dict[object, object] = field(default_factory=dict)
 
@@ -78,7 +78,7 @@ class Global:
 
     @property
     def dtype(self) -> torch.dtype | None:
-        """The type of numbers that it names; None for anything else."""
+        """The torch dtype that it names; None for anything else."""
         found = getattr(torch, self.name, None) if self.module == "torch" else None
         return found if isinstance(found, torch.dtype) else None
 
@@ -142,7 +142,7 @@ _TYPED_LISTS = (
     "build_boollist",
     "restore_type_tag",
 )
-"""Functions with which TorchScript gives a list its type; the list itself is all that is needed."""
+"""TorchScript functions that set a list's type; only the list itself is used."""
 
 
 def storage(reference: Any) -> Storage:
@@ -159,7 +159,7 @@ def storage(reference: Any) -> Storage:
 
 
 def known(module: Any, name: Any) -> Global:
-    """Returns a name that a checkpoint may refer to, or refuses it."""
+    """Returns a name that a checkpoint may refer to; refuses any other."""
     if not isinstance(module, str) or not isinstance(name, str):
         raise ValueError("its pickle is damaged")
     found = Global(module, name)
@@ -177,7 +177,7 @@ def known(module: Any, name: Any) -> Global:
 
 
 def called(function: Any, arguments: Any) -> object:
-    """Returns what a known function would give, without calling it."""
+    """Returns what a known function would return, without calling it."""
     if not isinstance(function, Global) or not isinstance(arguments, tuple):
         raise ValueError("its pickle is damaged")
     if function.module.partition(".")[0] == "__torch__":
@@ -206,7 +206,7 @@ def _mapping(arguments: tuple[Any, ...]) -> dict[Any, Any]:
 
 
 def _tensor(function: str, arguments: Any) -> object:
-    """Returns a tensor's description once its data are known to hold all of its values."""
+    """Describes a tensor after checking that its data hold all of its values."""
     if not isinstance(arguments, tuple) or len(arguments) < 4:
         raise ValueError("its pickle is damaged")
     storage, offset, size, stride = arguments[:4]

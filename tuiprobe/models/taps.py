@@ -1,12 +1,11 @@
-"""Where activations can be read: found by one trial forward pass, with the layout of each tensor.
+"""Finds where activations can be read, and each tensor's layout, by one trial forward pass.
 
-The layout is deduced, never guessed. Convolutions and pooling layers hold their channels in
+The layout is deduced, never guessed. Convolutions and pooling layers have their channels in
 dimension 1, linear layers in the last. For any other module the channel dimension is the one whose
 size is the output width of a layer inside it (or inside the nearest module around it); of a 4-D
-tensor the other two dimensions must further have the aspect ratio of the input. Where that leaves
-two candidates, the layers decide if they are convolutions throughout, or, for tokens, if the module
-holds a LayerNorm of that width, which normalises the last dimension. Otherwise the module cannot
-be tapped.
+tensor the other two dimensions must also have the aspect ratio of the input. If two candidates
+remain, the layers decide if all of them are convolutions, or, for tokens, if the module has a
+LayerNorm of that width, which normalises the last dimension. Otherwise the module cannot be tapped.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from tuiprobe.spec import FINAL_TAP
 __all__ = ["FINAL_TAP", "Extract", "Probe", "Tap", "TapTable", "discover"]
 
 Extract = Callable[[object], Tensor]
-"""Turns what a module returned into the tensor of a tap."""
+"""Converts a module's output to the tensor of a tap."""
 
 BATCH = 2
-"""Images of the trial pass: one cannot show which dimension is the batch."""
+"""Images of the trial pass; with only one, the batch dimension would be ambiguous."""
 
 _CONVOLUTIONS = (nn.modules.conv._ConvNd, nn.modules.batchnorm._BatchNorm, nn.GroupNorm)
 _POOLS = (
@@ -48,7 +47,7 @@ class Tap:
         kind: `vector` `[B, C]`, `token` `[B, T, C]` or `map` (4-D).
         channels: C.
         channel_dim: Dimension that holds the channels: 1 or -1 for maps, else -1.
-        prefix_tokens: Class and register tokens in front of the patches.
+        prefix_tokens: Number of class and register tokens before the patches.
     """
 
     name: str
@@ -64,7 +63,7 @@ class Probe:
 
     Attributes:
         module: The module to hook.
-        extract: From its output to the tensor `[B, C]`.
+        extract: Converts its output to the tensor `[B, C]`.
     """
 
     module: nn.Module
@@ -73,7 +72,7 @@ class Probe:
 
 @dataclass
 class TapTable:
-    """Taps with the module to hook and how to read it, and the modules that are none."""
+    """Taps, each with the module to hook and how to read it, and the refused modules."""
 
     entries: dict[str, tuple[Tap, nn.Module, Extract]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
@@ -141,9 +140,9 @@ def _only_output(outputs: list[object]) -> Tensor:
 
 
 def first_tensor(output: object) -> Tensor | None:
-    """Returns the one tensor of a module's output, None where it has several or none.
+    """Returns the only tensor of a module's output; None if it has several or none.
 
-    Attention layers return `(tensor, None)`; several tensors are nobody's activation.
+    Attention layers return `(tensor, None)`. Several tensors do not make one activation.
     """
     if isinstance(output, Tensor):
         return output
@@ -172,7 +171,7 @@ def _layout(
         raise _NotTappableError(f"its output is {tensor.dtype}")
     shape = tuple(tensor.shape)
     if tensor.ndim == 3 and shape[0] != BATCH and shape[1] == BATCH:
-        # Sequence first: handed on as a batch-first view.
+        # Sequence first: passed on as a batch-first view.
         dim = _channel_dim(module, (shape[1], shape[0], shape[2]), layers, [-1], None)
         return _token_tap(name, shape[0], shape[dim], tokens), lambda o: _read(o).transpose(0, 1)
     if tensor.ndim not in (2, 3, 4) or shape[0] != BATCH:
@@ -201,7 +200,7 @@ def _channel_dim(
     candidates: list[int],
     image: tuple[int, int] | None,
 ) -> int:
-    """Returns the dimension of the channels, 1 or -1, or refuses."""
+    """Returns the channel dimension, 1 or -1; refuses an ambiguous layout."""
     if image is not None:
         candidates = [dim for dim in candidates if _is_grid(shape, dim, image)]
         if not candidates:
@@ -224,17 +223,17 @@ def _channel_dim(
 
 
 def _decided(shape: tuple[int, ...], layers: list[nn.Module], module: nn.Module) -> list[int]:
-    """Decides between two dimensions of layer width, if the layers can."""
+    """Decides by the layers between two dimensions of layer width, if possible."""
     if all(isinstance(layer, _CONVOLUTIONS) for layer in layers):
         return [1]
-    # Only exact LayerNorms count, since subclasses like LayerNorm2d permute; and only for tokens,
-    # since a map is permuted around them in ConvNeXt.
+    # Only exact LayerNorms count, because subclasses such as LayerNorm2d permute; and only for
+    # tokens, because ConvNeXt permutes maps around them.
     norms = [layer for layer in module.modules() if type(layer) is nn.LayerNorm]
     return [-1] if len(shape) == 3 and (shape[-1],) in [_widths(n) for n in norms] else []
 
 
 def _is_grid(shape: tuple[int, ...], dim: int, image: tuple[int, int]) -> bool:
-    """Whether the two dimensions beside the channels have the image's aspect ratio."""
+    """Says whether the two spatial dimensions have the image's aspect ratio."""
     rows, columns = (shape[2], shape[3]) if dim == 1 else (shape[1], shape[2])
     return rows * image[1] == columns * image[0] or rows == columns == 1
 
@@ -242,7 +241,7 @@ def _is_grid(shape: tuple[int, ...], dim: int, image: tuple[int, int]) -> bool:
 def _surrounding(
     name: str, module: nn.Module, modules: Mapping[str, nn.Module], tower: nn.Module
 ) -> list[nn.Module]:
-    """Returns the layers of the module, or of the nearest module around it that has any."""
+    """Returns the layers of the module, or of its nearest parent that has any."""
     while True:
         layers = [layer for layer in module.modules() if _widths(layer)]
         if layers or not name:
@@ -252,7 +251,7 @@ def _surrounding(
 
 
 def _widths(layer: nn.Module) -> tuple[int, ...]:
-    """Returns the output width of a layer that has channels, else nothing."""
+    """Returns the output width of a layer with channels; else an empty tuple."""
     if isinstance(layer, nn.Linear):
         return (layer.out_features,)
     if isinstance(layer, nn.LayerNorm):
@@ -269,7 +268,7 @@ def _widths(layer: nn.Module) -> tuple[int, ...]:
 
 
 def _token_counts(tower: nn.Module) -> tuple[int, int]:
-    """Returns patches and prefix tokens of a vision transformer, `(0, 0)` for anything else."""
+    """Returns the numbers of patches and prefix tokens of a vision transformer, else `(0, 0)`."""
     for module in (tower, getattr(tower, "trunk", None)):
         if module is None:
             continue

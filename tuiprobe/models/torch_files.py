@@ -1,7 +1,7 @@
-"""The two containers that `torch.save` writes: a zip archive, and the older run of pickles.
+"""The two file formats of `torch.save`: a zip archive, and the older sequence of pickles.
 
-Both give their pickle first, then the data of the tensors that are wanted, so that what a file
-claims is checked before anything is allocated.
+Both readers return the pickle first and then the data of the requested tensors, so a file's claims
+are checked before anything is allocated.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
 
 _MOST_ENTRIES_BYTES = 8 * 2**20
-"""Largest list of entries of an archive: room for some 80,000 tensors."""
+"""Largest directory of an archive, enough for about 80,000 tensors."""
 
 _MOST_CODE_BYTES = 64 * 2**20
-"""How much larger than the file its entries may be: TorchScript compresses its code."""
+"""Largest ratio of entries to file size; TorchScript compresses its code."""
 
 _CHUNK_BYTES = 2**20
 
@@ -35,20 +35,20 @@ class TorchFile(Protocol):
     """A file of `torch.save` or `torch.jit.save`.
 
     Attributes:
-        content: What was saved, with tensors described.
+        content: The saved object, with descriptions in place of tensors.
     """
 
     content: object
 
     def tensors(self, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
-        """Reads tensors; those that share data in the file share memory."""
+        """Reads tensors; tensors that share data in the file share memory."""
 
 
 def open_torch_file(file: IO[bytes]) -> TorchFile:
-    """Opens either container.
+    """Opens a file of either format.
 
     Args:
-        file: At its beginning; must stay open while tensors are read.
+        file: A file at its beginning; must stay open while tensors are read.
 
     Raises:
         UnsafePickleError: If the pickle could run code.
@@ -69,7 +69,7 @@ class _ZipFile:
             raise ValueError("two entries of the archive have one name")
         if sum(entry.file_size for entry in entries) > size + _MOST_CODE_BYTES:
             raise ValueError("the archive claims to hold more than the file's size")
-        if not any(entry.CRC for entry in entries):  # torch writes none where the user says so
+        if not any(entry.CRC for entry in entries):  # saved without checksums
             for entry in entries:
                 entry.CRC = None  # type: ignore[assignment]
         pickles = [n for n in self._entries if n.endswith("/data.pkl") and n.count("/") == 1]
@@ -82,7 +82,7 @@ class _ZipFile:
         self.content = reader.read(io.BytesIO(self._small("data.pkl")))
 
     def tensors(self, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
-        """Reads tensors, and verifies the checksum of every entry of the archive."""
+        """Reads tensors and verifies the checksum of every archive entry."""
         state = _built(wanted, self._data)
         read = {f"{self._root}data/{one.storage.key}" for one in wanted.values()}
         for name in self._entries.keys() - read:
@@ -109,12 +109,12 @@ class _ZipFile:
             raise ValueError(f"entry {name} of the archive is compressed, which torch never does")
         if entry.file_size > most:
             raise ValueError(f"entry {name} of the archive is larger than it may be")
-        with self._archive.open(entry) as stream:  # which compares the checksum at the end
+        with self._archive.open(entry) as stream:  # verifies the checksum at the end
             return _read(stream, entry.file_size)
 
 
 class _ShortReads:
-    """Refuses the one read whose size a hostile archive decides: that of its list of entries."""
+    """Limits the only read whose size the archive decides: that of its directory."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -166,7 +166,7 @@ class _LegacyFile:
 
 
 def _is_tar(block: bytes) -> bool:
-    """Whether a block is the first one of a tar archive."""
+    """Says whether a block is the first one of a tar archive."""
     return block[257:262] == b"ustar"
 
 

@@ -1,4 +1,4 @@
-"""Checkpoint files: read without running code, unwrapped, and loaded completely or not at all."""
+"""Checkpoint files: reads them without running code, and loads all weights or none."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tuiprobe.models.wrappers import State, check_names, listed, unwrap, without
 from tuiprobe.plaintext import plain
 
 _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index", "attn_mask")
-"""Buffers that libraries add and drop between versions; they hold nothing learned."""
+"""Buffers that libraries add and remove between versions; they hold no learned values."""
 
 _LONGEST = 200
 
 _MOST_HEADER_BYTES = 8 * 2**20
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-"""Types of weights; everything else needs more than a conversion, such as the scales of float8."""
+"""Dtypes of weights; others need more than a conversion, such as the scales of float8."""
 
 _BROKEN = (
     ValueError,
@@ -47,15 +47,15 @@ _BROKEN = (
     zipfile.BadZipFile,
     SafetensorError,
 )
-"""What the readers raise for damaged and hostile files."""
+"""Errors that the readers raise for damaged and hostile files."""
 
 
 def read_checkpoint(path: Path) -> State:
     """Returns the tensors of a checkpoint file by name, wrappers and common prefixes removed.
 
-    Reads safetensors, and `.pt`, `.pth` or `.bin` of `torch.save` without running anything
-    in them; likewise the tensors of TorchScript archives such as OpenAI's. Checksums are compared
-    where the format has them.
+    Reads safetensors files, `.pt`, `.pth` or `.bin` files of `torch.save`, and TorchScript
+    archives such as OpenAI's, without running any code in them. Checksums are verified if the
+    format has them.
 
     Raises:
         WeightsError: If the file is missing, damaged, would run code, or holds no weights.
@@ -107,22 +107,22 @@ def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if re.search("[A-Za-z]", line)]
     if not lines:
         return type(error).__name__
-    # Whole sentences, as far as they fit.
+    # As many whole sentences as fit.
     cut = lines[0][:_LONGEST].rpartition(". ")[0] if len(lines[0]) > _LONGEST else lines[0]
     return plain(cut or lines[0][:_LONGEST]).rstrip(".")
 
 
 def load_into(model: nn.Module, state: State, *, source: str, target: str) -> None:
-    """Loads every weight of `state` into `model`, or nothing.
+    """Loads all weights of `state` into `model`, or none.
 
     Args:
         model: The built architecture.
-        state: Names and tensors as the model calls them.
-        source: What the weights are called in a message.
-        target: What the architecture is called in a message.
+        state: Tensors by the model's names.
+        source: Name of the weights in messages.
+        target: Name of the architecture in messages.
 
     Raises:
-        WeightsError: If names are missing or left over, or shapes differ, naming them.
+        WeightsError: If names are missing or left over, or shapes differ; lists them.
     """
     wanted = model.state_dict()
     state = _without_own_prefix(state, wanted)
@@ -158,7 +158,7 @@ def load_into(model: nn.Module, state: State, *, source: str, target: str) -> No
 
 
 def _without_own_prefix(state: State, wanted: Mapping[str, Tensor]) -> State:
-    """Takes off what training code put before every name, if all that remains are the model's.
+    """Removes a prefix common to all names if the remaining names are the model's.
 
     >>> one = torch.zeros(1)
     >>> list(_without_own_prefix({"net.enc.w": one, "net.enc.b": one}, {"w": one, "b": one}))
@@ -178,11 +178,11 @@ def _without_own_prefix(state: State, wanted: Mapping[str, Tensor]) -> State:
 
 
 def converts(tensor: Tensor, dtype: torch.dtype) -> bool:
-    """Whether a tensor of a file may become one of the model's.
+    """Says whether a tensor can be converted to the model's dtype without losing meaning.
 
-    Floating-point weights may change their precision; whole numbers and flags must keep their
-    values. Nothing else is a weight: whole numbers are truncated weights, an imaginary part would
-    be dropped, and 8-bit types have scales that are stored elsewhere.
+    Floating-point weights may change precision; integers and booleans must keep their values.
+    Everything else is refused: integers as weights are truncated, an imaginary part would be lost,
+    and 8-bit types have scales that are stored elsewhere.
 
     >>> converts(torch.zeros(1).half(), torch.float32), converts(torch.zeros(1).int(), torch.half)
     (True, False)
@@ -211,11 +211,11 @@ def resolve(fetch: Callable[[], str | Path], *, what: str) -> Path:
     """Calls a library's download function and turns its failures into one message.
 
     Raises:
-        WeightsError: If the weights are neither cached nor to be had.
+        WeightsError: If the weights are neither cached nor available for download.
     """
     try:
         return Path(fetch())
-    except Exception as error:  # Libraries raise whatever their HTTP client raises.
+    except Exception as error:  # Libraries pass on their HTTP client's errors.
         raise WeightsError(
             f"the weights of {what} could not be had ({_reason(error)}). Fetch them where there is "
             f"a network (tuiprobe fetch {what}), or pass --checkpoint FILE"

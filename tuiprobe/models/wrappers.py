@@ -1,4 +1,4 @@
-"""From what a checkpoint holds to named weights: wrappers, prefixes, and how much is too much."""
+"""Extracts named weights from a checkpoint: removes wrappers and prefixes, enforces limits."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tuiprobe.plaintext import plain
 State = dict[str, Tensor]
 
 _WRAPPERS = ("state_dict_ema", "model_ema", "ema_state_dict", "state_dict", "model", "module")
-"""Keys under which training code keeps the weights; averaged weights are preferred."""
+"""Keys under which training code stores the weights; averaged weights come first."""
 
 _PREFIXES = ("module.", "_orig_mod.", "model.")
-"""Added to every name by DataParallel, torch.compile and training modules."""
+"""Prefixes that DataParallel, torch.compile and training modules add to every name."""
 
 _MOST_NAMES = 100_000
 _LONGEST_NAME = 1_000
 _MOST_WRAPPERS = 16
 _MOST_ATTRIBUTES = 500_000
-"""Budgets of a checkpoint, each far above any real one's and small in memory and time."""
+"""Limits for checkpoints; far above any real one, yet small in memory and time."""
 
 _SHOWN = 4
 _LONGEST = 200
 
 
 def check_names(names: Collection[str], path: Path) -> None:
-    """Refuses more or longer names than any model has."""
+    """Refuses names that are more or longer than any model's."""
     if len(names) > _MOST_NAMES:
         raise WeightsError(f"{path} holds {len(names):,} tensors, above {_MOST_NAMES:,}")
     longest = max(map(len, names), default=0)
@@ -42,7 +42,7 @@ def check_names(names: Collection[str], path: Path) -> None:
 
 
 def unwrap(loaded: object, path: Path) -> dict[str, StoredTensor]:
-    """Returns the described tensors of the innermost wrapper."""
+    """Returns the tensor descriptions of the innermost wrapper."""
     for _ in range(_MOST_WRAPPERS):
         if not isinstance(loaded, dict):
             break
@@ -80,9 +80,10 @@ def _kind(loaded: object) -> str:
 
 
 def _attributes(module: Module, path: Path) -> dict[str, object]:
-    """Returns the tensors below a module of TorchScript, named by the way to them.
+    """Returns the tensors below a TorchScript module, named by their path.
 
-    Modules may be shared, so that a small file has more ways than could ever be walked.
+    The number of paths is limited: modules may be shared, so a small file can have too many paths
+    to visit.
     """
     found: dict[str, object] = {}
     left, waiting = _MOST_ATTRIBUTES, [("", module)]
@@ -103,7 +104,7 @@ def _attributes(module: Module, path: Path) -> dict[str, object]:
 
 
 def without_prefix(state: State) -> State:
-    """Takes off what training code put before every name, however often.
+    """Removes known prefixes that are common to all names, repeatedly.
 
     >>> one = Tensor([0])
     >>> list(without_prefix({"module._orig_mod.w": one, "module._orig_mod.b": one}))
@@ -116,6 +117,6 @@ def without_prefix(state: State) -> State:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Returns the first of some names, shortened, for a message."""
+    """Lists the first few names, shortened, for a message."""
     items = [plain(n if len(n) <= _LONGEST else f"{n[:_LONGEST]}…") for n in names]
     return ", ".join(items[:_SHOWN]) + (", …" if len(items) > _SHOWN else "")

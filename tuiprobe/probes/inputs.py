@@ -41,7 +41,7 @@ class TapArrays:
 
     Attributes:
         set: name of the data set.
-        tap: name of the layer; `final` for the final representation.
+        tap: name of the layer; `embedding` (`FINAL_TAP`) for the final representation.
         kind: `vector` (one row an image), `token` or `map` (many rows an image).
         tokens: which token rows were counted; None where there are no tokens.
         channels: width C.

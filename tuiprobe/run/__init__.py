@@ -1,1 +1,1 @@
-"""The run directory: layout, safe opening, records, arrays, locks, listing. No torch, no screen."""
+"""The run directory: layout, safe opening, records, arrays, locks, listing. Loads no torch."""

@@ -1,4 +1,4 @@
-"""Arrays of a run: safetensors whose checksum is inside, read whole and verified."""
+"""Arrays of a run: safetensors files with their checksum inside, read whole and verified."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.run.directory import RunDir
 
-if TYPE_CHECKING:  # the screens look at directories before they need an array
+if TYPE_CHECKING:  # the screens list directories without numpy
     from numpy.typing import NDArray
 
 Arrays: TypeAlias = "dict[str, NDArray[Any]]"
@@ -20,7 +20,7 @@ _HEADER_LENGTH_BYTES = 8
 
 
 def write_arrays(entry: Entry, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> str:
-    """Publishes named arrays as safetensors with a checksum of their content, and returns that."""
+    """Publishes named arrays as safetensors with a checksum; returns the checksum."""
     import numpy as np
     from safetensors.numpy import save as encode_tensors
 
@@ -35,13 +35,13 @@ def read_arrays(entry: Entry, expected: str | None = None) -> tuple[Arrays, dict
 
     Args:
         entry: What to read.
-        expected: The checksum that another file of the run names; None where none does.
+        expected: The checksum recorded in another file of the run; None if there is none.
 
     Returns:
-        Arrays by name, and the metadata without the checksum, which covers both.
+        Arrays by name, and the metadata without the checksum. The checksum covers both.
 
     Raises:
-        DamagedFileError: If the file is cut short, altered, too large, behind a link, or not the
+        DamagedFileError: If the file is truncated, altered, too large, behind a link, or not the
             expected one.
     """
     content = entry.read_bytes(MAX_TENSOR_BYTES)
@@ -58,7 +58,7 @@ def decode_arrays(entry: Entry, content: bytes) -> Arrays:
     """Returns the arrays of a safetensors file.
 
     Raises:
-        DamagedFileError: If the content is none, or an array of a kind that no run holds.
+        DamagedFileError: If the content is invalid, or has an array of an unsupported kind.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load as decode_tensors
@@ -70,10 +70,10 @@ def decode_arrays(entry: Entry, content: bytes) -> Arrays:
 
 
 def read_own_arrays(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[str, str]]:
-    """Reads arrays of a run, whose metadata may name the key of the run they belong to.
+    """Reads arrays of a run and checks the run key in their metadata, if there is one.
 
     Raises:
-        DamagedFileError: As `read_arrays`; also if they belong to another run.
+        DamagedFileError: As for `read_arrays`; also if the arrays belong to another run.
     """
     arrays, metadata = read_arrays(entry)
     key = directory.read_key()
@@ -83,7 +83,7 @@ def read_own_arrays(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[str, 
 
 
 def refuse_other(entry: Entry, checksum: str, expected: str | None) -> None:
-    """Refuses whole arrays that are not those which the run's other files were written with.
+    """Refuses intact arrays that do not belong to the run's other files.
 
     Raises:
         DamagedFileError: If the checksums differ.
@@ -96,7 +96,7 @@ def refuse_other(entry: Entry, checksum: str, expected: str | None) -> None:
 
 
 def _metadata(entry: Entry, content: bytes) -> dict[str, str]:
-    """The metadata of a file whose arrays were decoded, so that its header is JSON."""
+    """Returns the metadata of a file; its arrays were decoded, so its header is valid JSON."""
     length = int.from_bytes(content[:_HEADER_LENGTH_BYTES], "little")
     try:
         header = parse_json(content[_HEADER_LENGTH_BYTES : _HEADER_LENGTH_BYTES + length])

@@ -1,4 +1,4 @@
-"""Large arrays of a run directory, a block of rows at a time, so that memory stays bounded."""
+"""Reads large arrays of a run directory in blocks of rows, so memory stays bounded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
 
 @dataclass(frozen=True)
 class _Stored:
-    """Where one array lies in its file."""
+    """Type, shape and position of one array in its file."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -38,7 +38,7 @@ class _Stored:
 class BlockReader:
     """An array file of a run directory, opened for reading in blocks.
 
-    The checksum is verified once, when the file is opened, in one pass of small memory.
+    The checksum is verified once, in small pieces, when the file is opened.
 
     Args:
         entry: File written by `tuiprobe.run.arrays.write_arrays`.
@@ -47,7 +47,7 @@ class BlockReader:
         checksum: SHA-256 of the content, hexadecimal.
 
     Raises:
-        DamagedFileError: If the file is missing, cut short, altered, too large or behind a link.
+        DamagedFileError: If the file is missing, truncated, altered, too large or behind a link.
     """
 
     def __init__(self, entry: Entry) -> None:
@@ -117,7 +117,7 @@ class BlockReader:
         return arrays, metadata
 
     def _verify(self, metadata: dict[str, str]) -> str:
-        """Compares and returns the checksum that is stored in the file."""
+        """Verifies the checksum that is stored in the file and returns it."""
         stored = metadata.pop("checksum", None)
         digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
         for name in sorted(self._arrays):

@@ -1,7 +1,7 @@
-"""What the arrays of a run must look like, checked once when they are read.
+"""Checks the arrays of a run once, when they are read.
 
-A checksum says that a file is as it was written, not that an engine wrote it. Behind this
-door every array has the type, the lengths and the range that the probes rely on.
+A checksum shows that a file is unchanged, not that an engine wrote it. Arrays that pass these
+checks have the type, shape and range that the probes rely on.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class HeadArrays:
 
     Attributes:
         weight: float32 [K, C], W.
-        bias: float32 [K]; None without.
-        normalize: whether logits are W h / |h| (zero-shot) or W h + bias.
-        source: where it came from, for the report.
+        bias: float32 [K]; None if there is none.
+        normalize: Whether logits are W h / |h| (zero-shot) or W h + bias.
+        source: Where the head comes from, for the report.
     """
 
     weight: NDArray[np.float32]
@@ -47,26 +47,26 @@ class HeadArrays:
 
 
 class CheckedArrays:
-    """Arrays of one file, taken out one by one.
+    """The arrays of one file, each checked when it is taken.
 
     Args:
-        file: Where they come from, for errors.
-        arrays: By name.
+        file: File of the arrays, for errors.
+        arrays: Arrays by name.
     """
 
     def __init__(self, file: Entry, arrays: Arrays) -> None:
         self._file, self._arrays = file, arrays
 
     def shaped(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
-        """Returns an array, whatever its values are.
+        """Returns an array after checking its type and shape, but not its values.
 
         Args:
-            name: Of the array.
-            kind: Its type as NumPy writes it.
+            name: Name of the array.
+            kind: NumPy type code.
             shape: Length along each axis; None for any.
 
         Raises:
-            DamagedFileError: It is missing, or of another type or shape.
+            DamagedFileError: If it is missing, or of another type or shape.
         """
         array = self._arrays.get(name)
         if array is None:
@@ -81,7 +81,7 @@ class CheckedArrays:
         return array
 
     def take(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
-        """Returns an array whose finite values are in range; otherwise as `shaped`."""
+        """Returns an array as `shaped` does; also checks that its finite values are in range."""
         array = self.shaped(name, kind, *shape)
         if array.dtype.kind == "f" and array.size and array.dtype.itemsize == 8:
             largest = np.abs(array, where=np.isfinite(array), out=np.zeros_like(array)).max()
@@ -90,21 +90,21 @@ class CheckedArrays:
         return array
 
     def finite(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
-        """Returns an array without NaN and infinities, and not empty; as `take`."""
+        """Returns an array as `take` does; also checks that it is finite and not empty."""
         array = self.take(name, kind, *shape)
         if not array.size or not np.isfinite(array).all():
             raise self.damaged(f"{name} is empty, or holds what is not finite")
         return array
 
     def counts(self, name: str, kind: str, *shape: int | None) -> NDArray[Any]:
-        """Returns an array of numbers from 0; otherwise as `take`."""
+        """Returns an array as `take` does; also checks that the values are valid counts."""
         array = self.take(name, kind, *shape)
         if array.size and not 0 <= int(array.min()) <= int(array.max()) <= _MOST:
             raise self.damaged(f"{name} holds a number that is no count")
         return array
 
     def ids(self, name: str, known: Container[int], *shape: int | None) -> NDArray[Any]:
-        """Returns an array of sample ids, all of them of the set; -1 where there is no image."""
+        """Returns an array of sample ids of the set; -1 stands for no image."""
         array = self.take(name, "i8", *shape)
         lost = [one for one in np.unique(array).tolist() if one != -1 and one not in known]
         if lost:
@@ -112,17 +112,17 @@ class CheckedArrays:
         return array
 
     def damaged(self, why: str) -> DamagedFileError:
-        """What is said of the file."""
+        """Returns the error for a damaged file."""
         return DamagedFileError(f"{self._file} is damaged: {why}")
 
 
 def check_features(
     file: Entry, arrays: Arrays, channels: int, samples: Mapping[int, SampleRecord], labelled: bool
 ) -> Arrays:
-    """Returns representations and ids of one set, each image once and in the sample list.
+    """Checks and returns representations and ids of one set.
 
     Raises:
-        DamagedFileError: If they are not what they should be.
+        DamagedFileError: If an image is repeated or not in the sample list, or an array is invalid.
     """
     checked = CheckedArrays(file, arrays)
     features = checked.take("features", "f4", None, channels)
@@ -153,18 +153,18 @@ def check_statistics(
     labelled: bool,
     images: int | None,
 ) -> Arrays:
-    """Returns the statistics of one set at one tap.
+    """Checks and returns the statistics of one set at one tap.
 
     Args:
-        file: Where they come from, for errors.
-        fields: By name, as `tuiprobe.probes.inputs.flatten_summary` writes them.
-        tap: Says how wide it is.
-        samples: Of the set, by id.
+        file: File of the arrays, for errors.
+        fields: Arrays by name, as `tuiprobe.probes.inputs.flatten_summary` writes them.
+        tap: The tap; gives the width.
+        samples: Samples of the set, by id.
         labelled: Whether every image must have a label.
-        images: How many representations the set has; None at inner taps.
+        images: Number of representations of the set; None at inner taps.
 
     Raises:
-        DamagedFileError: If they are not what they should be.
+        DamagedFileError: If an array is missing or invalid.
     """
     checked, width = CheckedArrays(file, fields), tap.channels
     ids = _own_ids(checked, "sample_ids", samples, labelled, images)
@@ -193,11 +193,10 @@ def check_statistics(
 
 
 def check_head(file: Entry, arrays: Arrays, metadata: Mapping[str, str]) -> HeadArrays:
-    """Returns the head.
+    """Checks and returns the head.
 
     Raises:
-        DamagedFileError: If weight, bias, answers or what is said of them are not what they should
-            be.
+        DamagedFileError: If weight, bias, answers or their metadata are invalid.
     """
     checked = CheckedArrays(file, arrays)
     weight = checked.finite("weight", "f4", None, None)

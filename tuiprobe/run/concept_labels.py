@@ -1,4 +1,4 @@
-"""What is in each image of the concept set, as `concepts.safetensors` holds it."""
+"""Reads `concepts.safetensors`: the labels of the concept set."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from tuiprobe.run.directory import RunDir
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What is in each image of the concept set, as `concepts.safetensors` holds it.
+    """The labels of all images of the concept set.
 
     Attributes:
         ids: int64 `[n]`, sample ids.
-        shares: sparse float32 `[n, K]`, which part of an image shows a concept.
+        shares: sparse float32 `[n, K]`, share of an image that shows a concept.
         annotated: bool `[n, G]`, images annotated for each category.
-        train: bool `[n]`, the split that chooses directions.
-        category_of: int64 `[K]`.
-        names: K names.
-        categories: G names.
-        digest: Of the tables that the labels come from.
+        train: bool `[n]`, images of the split that selects directions.
+        category_of: int64 `[K]`, category index of each concept.
+        names: Names of the K concepts.
+        categories: Names of the G categories.
+        digest: Digest of the tables behind the labels.
     """
 
     ids: NDArray[np.int64]
@@ -40,10 +40,10 @@ class Labels:
 
 
 def read_labels(directory: RunDir) -> Labels:
-    """Reads what `write_labels` wrote.
+    """Reads the labels that `write_labels` wrote.
 
     Raises:
-        DamagedFileError: If it is missing or damaged, naming the array.
+        DamagedFileError: If the file is missing or damaged; names the array.
     """
     path = directory.concepts_file
     arrays, metadata = read_own_arrays(directory, path)

@@ -1,7 +1,8 @@
-"""The run directory: the one thing the engine writes and everything else reads.
+"""The run directory, which the engine writes and everything else reads.
 
-Files appear whole or not at all: each is written beside its place, flushed to the disk and renamed.
-Readers treat a directory as hostile: sizes are capped, and nothing below it is reached by a link.
+Files appear whole or not at all: each is written under a temporary name, flushed to disk and
+renamed. Readers treat a directory as untrusted: sizes are limited, and links below it are not
+followed.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ from tuiprobe.files import DamagedFileError, Entry, pinned, reading, writing
 
 _MOST_RANKS = 256
 _KEY = re.compile(r"[0-9a-f]{64}")
-_BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # the log is there before the engine that writes it
+_BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # log.txt exists before the engine starts
 _BEFORE_THE_SPEC = (*_BEFORE_THE_KEY, "key", "events-", ".spec.json.")
 _KEPT_BY_FRESH = ("lock", "log.txt")
-_DELETED_LAST = ("key", "spec.json")  # say that this is a run, should deleting be cut short
+_DELETED_LAST = ("key", "spec.json")  # they mark a run if deleting is interrupted
 
 
 class RunDir:
     """Paths, atomic writes and checked reads of one run directory.
 
     Args:
-        path: The directory; made by `create`, not by the constructor.
+        path: The directory; `create` makes it, not the constructor.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -41,7 +42,7 @@ class RunDir:
     # Layout.
 
     def at(self, name: str) -> Entry:
-        """Returns a file of the directory by its path below it."""
+        """Returns a file by its path below the directory."""
         return Entry(self.path, name)
 
     @property
@@ -56,17 +57,17 @@ class RunDir:
 
     @property
     def plan_file(self) -> Entry:
-        """What the engine found when it planned the run: model, data, taps, as JSON."""
+        """The plan of the run: model, data and taps, as JSON."""
         return self.at("plan.json")
 
     @property
     def samples_file(self) -> Entry:
-        """One JSON line an image: id, set, path, label, place in the order."""
+        """One JSON line per image: id, set, path, label, and its stamp (size and change mark)."""
         return self.at("samples.jsonl")
 
     @property
     def preflight_file(self) -> Entry:
-        """What was checked of encoder and labels before the first image, as JSON."""
+        """The checks of encoder and labels before the first image, as JSON."""
         return self.at("preflight.json")
 
     @property
@@ -76,26 +77,26 @@ class RunDir:
 
     @property
     def head_file(self) -> Entry:
-        """The linear head: weight, bias, and which class each row answers for in each set."""
+        """The linear head: weight, bias, and the class of each row in each set."""
         return self.at("head.safetensors")
 
     def head_probe_file(self, number: int) -> Entry:
-        """Representations of the images that a head is fitted to, a shard of them."""
+        """Returns the file of one shard of representations that a head is fitted to."""
         return self.at(f"head-probe/{number:05d}.safetensors")
 
     @property
     def concepts_file(self) -> Entry:
-        """What is in each image of the concept set: sparse pixel shares, splits, names."""
+        """The labels of the concept set: sparse pixel shares, splits, names."""
         return self.at("concepts.safetensors")
 
     @property
     def baseline_file(self) -> Entry:
-        """The user's CSV of baseline models, where one was given."""
+        """The user's CSV of baseline models, if one was given."""
         return self.at("baseline.csv")
 
     @property
     def measured_file(self) -> Entry:
-        """What the merged statistics rest on: shards, skipped images, fingerprints, as JSON."""
+        """The inputs of the merged statistics: shards, skipped images, fingerprints, as JSON."""
         return self.at("measured.json")
 
     @property
@@ -105,36 +106,36 @@ class RunDir:
 
     @property
     def log_file(self) -> Entry:
-        """What an engine that a screen started has said."""
+        """The output of an engine that a screen started."""
         return self.at("log.txt")
 
     @property
     def cancel_file(self) -> Entry:
-        """Made by a reader that wants the run to stop."""
+        """Created by a reader to ask the run to stop."""
         return self.at("cancel")
 
     def shard_file(self, set_name: str, number: int) -> Entry:
-        """Partial statistics of one shard."""
+        """Returns the file of one shard's partial statistics."""
         return self.at(f"shards/{set_name}-{number:05d}.safetensors")
 
     def features_file(self, set_name: str) -> Entry:
-        """Final representations and per-image values of one set."""
+        """Returns the file of one set's final representations and per-image values."""
         return self.at(f"features/{set_name}/images.safetensors")
 
     def thumbnail_file(self, set_name: str, sample_id: int) -> Entry:
-        """96-pixel picture of one image."""
+        """Returns the file of one image's 96-pixel thumbnail."""
         return self.at(f"thumbs/{set_name}/{sample_id}.jpg")
 
     def answer_file(self, name: str) -> Entry:
-        """A kept answer of an ablation."""
+        """Returns the file of a cached answer of an ablation."""
         return self.at(f"answers/ablation-{name}.json")
 
     def live_file(self, rank: int, suffix: str) -> Entry:
-        """State of a running rank; `suffix` is `json` or `safetensors`."""
+        """Returns a live file of a running rank; `suffix` is `json` or `safetensors`."""
         return self.at(f"live/{rank}.{suffix}")
 
     def live_ranks(self) -> list[int]:
-        """Numbers of the ranks that left a live file, rising."""
+        """Lists the ranks that have a live file, in ascending order."""
         with suppress(OSError):
             names = [one.stem for one in (self.path / "live").glob("*.json")]
             numbers = (int(one) for one in names if one.isdecimal() and one.isascii())
@@ -142,13 +143,13 @@ class RunDir:
         return []
 
     def events_file(self, rank: int) -> Entry:
-        """Milestones, warnings and skipped images of one rank, a JSON line each."""
+        """Returns one rank's file of milestones, warnings and skipped images, a JSON line each."""
         return self.at(f"events-{rank}.jsonl")
 
     # Life.
 
     def read_key(self) -> str | None:
-        """Returns the key; None where there is none, or something else is in its place."""
+        """Returns the key; None if it is missing or invalid."""
         try:
             key = self.key_file.read_bytes(limit=1024).decode("ascii").strip()
         except (DamagedFileError, UnicodeDecodeError):
@@ -156,16 +157,16 @@ class RunDir:
         return key if _KEY.fullmatch(key) else None
 
     def refuse_foreign(self, key: str) -> None:
-        """Leaves alone what is not this run.
+        """Refuses a directory that does not belong to this run.
 
         Raises:
-            DataError: If the directory holds another run, or files that are no run.
+            DataError: If the directory holds another run, or files that are not a run.
         """
         with reading(self.path):
             entries = list(self.path.iterdir()) if self.path.exists() else []
         others = [entry for entry in entries if not entry.name.startswith(_BEFORE_THE_KEY)]
-        # Looked at after the listing: a rank that starts beside this one writes the key before
-        # anything else, so files without a key are nobody's run.
+        # Read after the listing: a rank that starts at the same time writes the key before
+        # anything else, so files without a key do not belong to a run.
         found = self.read_key()
         if found is not None:
             if found != key:
@@ -193,7 +194,7 @@ class RunDir:
             True if the run is new, False if it is resumed.
 
         Raises:
-            DataError: If the directory holds another run, or files that are no run.
+            DataError: If the directory holds another run, or files that are not a run.
             RunError: If it cannot be written.
         """
         self.refuse_foreign(key)
@@ -206,19 +207,19 @@ class RunDir:
     def locked(self, name: str = "lock", wait: bool = False) -> Iterator[None]:
         """Holds the directory's lock, so that one process writes at a time.
 
-        While it is held, files of the directory are reached only in the directory that was locked,
-        and written only while its lock file is there: one that is deleted, moved or replaced ends
-        the run and is not made anew.
+        While it is held, files are opened only in the directory that was locked, and written only
+        while its lock file exists. If the directory is deleted, moved or replaced, the run ends and
+        does not create it again.
 
-        The lock belongs to this process alone: forked processes let go of it at once, so it is
-        free again as soon as this process ends, however it ends.
+        The lock belongs to this process alone: forked processes release it at once, so it is free
+        as soon as this process ends, for whatever reason.
 
         Args:
-            name: Which of the directory's locks.
-            wait: Wait for another process to release it.
+            name: Name of the lock file.
+            wait: Whether to wait for another process to release it.
 
         Raises:
-            RunError: If another process holds it and `wait` was not asked for.
+            RunError: If another process holds it and `wait` is false.
         """
         with writing(self.path):
             lock = _take_lock(self.at(name), wait)
@@ -229,10 +230,10 @@ class RunDir:
             lock.release()
 
     def refuse_to_clear(self) -> None:
-        """Leaves alone what `clear` would have to refuse; takes no lock.
+        """Refuses a directory that `clear` would refuse; takes no lock.
 
         Raises:
-            DataError: If the directory is no run and not empty.
+            DataError: If the directory is not a run and not empty.
         """
         if self.read_key() is None:
             self.refuse_foreign("")
@@ -243,11 +244,11 @@ class RunDir:
         """Deletes what an earlier attempt left, under the locks that the caller holds.
 
         Raises:
-            DataError: If the directory is no run and not empty.
+            DataError: If the directory is not a run and not empty.
             RunError: If a rank of the run is still writing, or the system refuses.
         """
         if self.read_key() is None:
-            return  # nothing of a run is here; what else is here is refused by `refuse_foreign`
+            return  # no run is here; `refuse_foreign` refuses any other files
         self._refuse_other_than_run()
         with self._other_locks(), writing(self.path):
             names = [one.name for one in self.path.iterdir()]
@@ -263,10 +264,10 @@ class RunDir:
             )
 
     def is_run(self) -> bool:
-        """Whether the directory holds a key of 64 hexadecimal digits and a spec of a run."""
+        """Says whether the directory holds a valid key and the spec of a run."""
         if self.read_key() is None:
             return False
-        if not self.spec_file.exists():  # one that was stopped before it wrote anything else
+        if not self.spec_file.exists():  # stopped before it wrote anything else
             return all(one.name.startswith(_BEFORE_THE_SPEC) for one in self.path.iterdir())
         try:
             spec = self.spec_file.read_json()
@@ -278,7 +279,7 @@ class RunDir:
 
     @contextmanager
     def _other_locks(self) -> Iterator[None]:
-        """Holds every lock of the directory that this process does not hold yet."""
+        """Takes every lock of the directory that this process does not hold yet."""
         with ExitStack() as stack:
             for path in sorted(self.path.glob("lock*")):
                 if not any(held.entry == self.at(path.name) for held in _HELD):
@@ -287,11 +288,11 @@ class RunDir:
 
 
 def delete_run(directory: RunDir) -> None:
-    """Deletes a run directory, and nothing that is not one.
+    """Deletes a run directory; refuses anything else.
 
     Raises:
-        DataError: If the path holds no run or is a link.
-        RunError: If a process is writing it.
+        DataError: If the path is not a run or is a link.
+        RunError: If a process is writing to it.
     """
     path = directory.path
     if not path.exists() and not path.is_symlink():
@@ -319,14 +320,14 @@ class _Lock:
         _HELD.append(self)
 
     def release(self) -> None:
-        """Lets go; does nothing in a process that never had it."""
+        """Releases the lock; does nothing in a process that does not hold it."""
         with suppress(ValueError):
             _HELD.remove(self)
             os.close(self.descriptor)
 
 
 _HELD: list[_Lock] = []
-"""The locks of this process. A forked one would share them and outlive us with them."""
+"""The locks of this process. A forked process would share them, and might outlive this one."""
 
 
 def _forget_locks() -> None:
@@ -343,7 +344,7 @@ def _take_lock(entry: Entry, wait: bool) -> _Lock:
         try:
             _flock(entry, descriptor, wait)
             status = entry.status()
-            # The file may have been deleted with its run since it was opened.
+            # The file may have been deleted together with its run since it was opened.
             if status is not None and os.path.samestat(status, os.fstat(descriptor)):
                 os.ftruncate(descriptor, 0)
                 os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())

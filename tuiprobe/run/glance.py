@@ -1,4 +1,4 @@
-"""The few figures that a list of runs shows, read without building the whole report."""
+"""Reads the few figures that a list of runs shows, without building the whole report."""
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,7 +15,7 @@ from tuiprobe.results.subject import Representation
 
 
 class _Piece(BaseModel):
-    """A piece of a report; what is not named here is skipped, not checked."""
+    """A part of a report; fields that are not declared here are neither read nor checked."""
 
     model_config = ConfigDict(
         frozen=True, extra="ignore", allow_inf_nan=False, str_max_length=LONGEST_TEXT
@@ -49,7 +49,7 @@ class _Part(_Piece):
 
 
 class Glance(_Piece):
-    """What a list of runs shows of a report; the fields are those of `Report`."""
+    """The part of a report that a list of runs shows; the fields are those of `Report`."""
 
     schema_version: SchemaVersion
     title: str
@@ -59,22 +59,22 @@ class Glance(_Piece):
     parts: Many[_Part]
 
     def figure(self, id: str) -> Figure:
-        """Returns the first figure of a name that is not of an inner layer."""
+        """Returns the first figure with this id that is not of an inner layer."""
         figures = (one for part in self.parts for one in part.figures)
         found = next((one.figure for one in figures if one.id == id and not one.inner), ABSENT)
         return NotRun(reason="not measured") if found is ABSENT else found
 
     def fact(self, id: str) -> str:
-        """Returns a finding by its name; empty where it is not in the report."""
+        """Returns a finding by its id; empty if the report does not have it."""
         facts = (one for part in self.parts for one in part.facts)
         return next((one.value for one in facts if one.id == id), "")
 
 
 def read_glance(file: Entry) -> Glance:
-    """Reads what a list shows of a run's `results.json`.
+    """Reads the part of a run's `results.json` that a list shows.
 
     Raises:
-        DamagedFileError: It is missing, altered, no regular file, too large, or no report.
+        DamagedFileError: If it is missing, altered, not a regular file, too large, or not a report.
     """
     content = file.read_bytes(MAX_REPORT_BYTES)
     refuse_altered(content, file)

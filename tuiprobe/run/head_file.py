@@ -1,4 +1,4 @@
-"""Reading `head.safetensors`; no torch, so that answers from a finished run come quickly."""
+"""Reads `head.safetensors` without torch, so answers from a finished run come quickly."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays, check_head
 from tuiprobe.run.directory import RunDir
 
 UNMATCHED = "unmatched/"
-"""Begins the metadata key of why no row of the head answers for a labelled set."""
+"""Prefix of metadata keys for the reason why no row of the head fits a labelled set."""
 
 OWN_NAMES = "own_names/"
 OWN_REASON = "own_names_reason/"
 
 
 def head_digest(directory: RunDir) -> str:
-    """Returns the SHA-256 of a run's head, its names and templates, or of the reason for none."""
+    """Computes the SHA-256 of a run's head with names and templates, or of why there is none."""
     arrays, metadata = read_own_arrays(directory, directory.head_file)
-    # The same head of another run is the same head, whatever set it does not answer for.
+    # The run and the sets that the head does not fit are not part of the head's identity.
     metadata = {k: v for k, v in metadata.items() if k != "key" and not k.startswith(UNMATCHED)}
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(arrays):
@@ -31,7 +31,7 @@ def head_digest(directory: RunDir) -> str:
 
 
 def read_head(directory: RunDir) -> tuple[HeadArrays, dict[str, NDArray[np.int64]]] | str:
-    """Returns the head and each set's answers, or the reason why there is none.
+    """Returns the head and the class of each row in each set, or the reason for no head.
 
     Raises:
         DamagedFileError: If the file is missing or damaged.
@@ -46,7 +46,7 @@ def read_head(directory: RunDir) -> tuple[HeadArrays, dict[str, NDArray[np.int64
 
 
 def read_unmatched(directory: RunDir) -> dict[str, str]:
-    """Returns why no row of the head answers for a labelled set, by set name.
+    """Returns, by set name, why no row of the head fits a labelled set.
 
     Raises:
         DamagedFileError: If the file is missing or damaged.
@@ -58,7 +58,7 @@ def read_unmatched(directory: RunDir) -> dict[str, str]:
 
 
 def read_own_names(directory: RunDir) -> dict[str, HeadArrays | str]:
-    """Returns the heads of a shift's own class names by set name, or why one is missing.
+    """Returns, by set name, the head of a shift's own class names, or why it is missing.
 
     Raises:
         DamagedFileError: If the file is missing or damaged.

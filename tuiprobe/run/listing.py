@@ -1,6 +1,6 @@
-"""All runs below a directory: what each was about, how far it got, what it found.
+"""Lists all runs below a directory: model and data, state, and key figures.
 
-A run directory may come from anywhere, so a run that cannot be read is listed as damaged.
+A run directory may be untrusted, so a run that cannot be read is listed as damaged.
 """
 
 from __future__ import annotations
@@ -33,29 +33,30 @@ FIGURES: Final = {
     "accuracy": "top1",
     "shifts": "mean_shift",
 }
-"""The figures that a list shows: field of a row, and id of the figure."""
+"""The figures of a row: field name and figure id."""
 
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run.
+    """One row of the list of runs.
 
     Attributes:
         path: The run directory.
-        name: Its path below the directory that was listed.
-        state: `running` by a process of this machine; `complete`; `partial` where results
-            rest on a part of the images; `unfinished` without results; `damaged`.
-        title: Of the report; the reason where there is none.
-        model: As the user typed it.
-        data: The sets that were measured, or the source.
-        kind: Of the representation; empty before there are results.
-        images: Measured, over all sets.
-        outcome: Of the verdict; empty before there are results.
-        kurtosis: Of the final representation on the first set.
-        persistence: Likewise.
-        accuracy: Top-1 on the first set.
-        shifts: Mean top-1 over the shifted sets.
-        changed: When results were last written, or the run begun, nanoseconds since the epoch.
+        name: Path below the listed directory.
+        state: `running` in a process of this machine; `complete`; `partial` if the results cover
+            only some of the images; `unfinished` if there are no results; or `damaged`.
+        title: Title of the report; if there is no report, the reason.
+        model: Model, as the user typed it.
+        data: The measured sets, or the source.
+        kind: Kind of the representation; empty without results.
+        images: Number of measured images, over all sets.
+        outcome: Outcome of the verdict; empty without results.
+        kurtosis: Kurtosis of the final representation on the first set.
+        persistence: Persistence, likewise.
+        accuracy: Top-1 accuracy on the first set.
+        shifts: Mean top-1 accuracy over the shifted sets.
+        changed: Time when results were last written, or when the run began, in nanoseconds since
+            the epoch.
         beat: Grows while the run is being written.
     """
 
@@ -77,18 +78,19 @@ class RunRow:
 
     @property
     def deletable(self) -> bool:
-        """Whether no process of this machine writes it."""
+        """Whether no process of this machine writes the run."""
         return self.state != "running"
 
 
 @dataclass(frozen=True)
 class FoundRun:
-    """A run directory that was found and not read yet.
+    """A run directory that was found but not read yet.
 
     Attributes:
         path: The run directory.
-        name: Its path below the directory that was listed.
-        changed: When results were last written, or the run begun, nanoseconds since the epoch.
+        name: Path below the listed directory.
+        changed: Time when results were last written, or when the run began, in nanoseconds since
+            the epoch.
     """
 
     path: Path
@@ -97,12 +99,12 @@ class FoundRun:
 
 
 def find_runs(root: Path) -> list[FoundRun]:
-    """Returns the runs directly below a directory and below its groups, the latest first.
+    """Finds the runs directly below a directory and below its groups, latest first.
 
-    Only names and times are looked at, so this takes milliseconds for hundreds of runs.
+    Reads only names and times, so it takes milliseconds for hundreds of runs.
 
     Args:
-        root: Where run directories are kept; may be a run itself.
+        root: Folder of run directories; may itself be a run.
     """
     found = []
     for path in _directories(root):
@@ -114,11 +116,12 @@ def find_runs(root: Path) -> list[FoundRun]:
 
 
 def read_runs(found: Iterable[FoundRun], words: Sequence[str] = ()) -> Iterator[RunRow]:
-    """Yields runs in the order in which they are given, each as soon as it is read.
+    """Yields runs in the given order, each as soon as it is read.
 
     Args:
         found: The runs to read.
-        words: Parts of name, model, data, state or verdict that a run must hold, in any case.
+        words: Substrings of name, model, data, state or verdict that a run must have; case is
+            ignored.
     """
     held = held_locks()
     for one in found:
@@ -128,18 +131,18 @@ def read_runs(found: Iterable[FoundRun], words: Sequence[str] = ()) -> Iterator[
 
 
 def list_runs(root: Path, words: Sequence[str] = (), most: int | None = None) -> list[RunRow]:
-    """Returns all runs of a directory, the latest first.
+    """Returns the runs of a directory, latest first.
 
     Args:
-        root: As for `find_runs`.
-        words: As for `read_runs`.
-        most: Read the latest so many alone; None for all.
+        root: Folder, as for `find_runs`.
+        words: Filter words, as for `read_runs`.
+        most: Number of latest runs to read; None for all.
     """
     return list(read_runs(find_runs(root)[:most], words))
 
 
 def matches(row: RunRow, words: Sequence[str]) -> bool:
-    """Whether a run holds all words."""
+    """Says whether a run contains all filter words."""
     text = f"{row.name} {row.model} {row.data} {row.state} {row.outcome} {row.kind}"
     return holds_all(text, words)
 
@@ -189,12 +192,12 @@ def _row(one: FoundRun, held: frozenset[str] | None) -> RunRow:
 
 @lru_cache(maxsize=_MOST)
 def _summary(file: Entry, modified: int) -> dict[str, Any]:
-    """What a row shows of a report, read again when its file changes; the rest is let go."""
+    """Returns a row's fields of a report, cached until the file changes; drops the rest."""
     return _found(read_glance(file))
 
 
 def _planned(run: RunDir) -> dict[str, Any]:
-    """What is known of a run without results: its spec."""
+    """Returns a row's fields of a run without results, from its spec."""
     try:
         spec = run.spec_file.read_json()
         return {
@@ -230,7 +233,7 @@ SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {
     "accuracy": lambda row: _value(row.accuracy),
     "shifts": lambda row: _value(row.shifts),
 }
-"""What runs are sorted by; a figure that is not there sorts below all others."""
+"""Sort keys of runs; missing figures sort below all others."""
 
 
 def _value(figure: Figure) -> float:
@@ -238,7 +241,7 @@ def _value(figure: Figure) -> float:
 
 
 def as_json(row: RunRow) -> dict[str, Any]:
-    """A run as plain data for `tuiprobe runs --json`."""
+    """Returns a run as plain data for `tuiprobe runs --json`."""
     figures = {name: getattr(row, name).model_dump(mode="json") for name in FIGURES}
     return {
         "path": plain(str(row.path)),

@@ -1,9 +1,9 @@
-"""The live view of a running rank: its files, their fields and bounds, for the writer and readers.
+"""The live view of a running rank: its files, fields and bounds, for writer and readers.
 
 A rank replaces `live/<rank>.json` (progress, running figures, strongest images) and
 `live/<rank>.safetensors` (shares of the channels) while it runs. A run directory may come from
-anywhere. What passes the readers here has the types, signs and ranges that an engine writes, so the
-screens check nothing again; anything else makes the live state unreadable.
+anywhere. The readers here accept only types, signs and ranges that an engine writes, so the screens
+check nothing again; anything else makes the live state unreadable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_STATE_BYTES = 8 * 2**20
-"""Several times the state of a rank that measures every layer of a large encoder."""
+"""Size limit; several times the state of a rank that measures all layers of a large encoder."""
 MAX_ARRAY_BYTES = 64 * 2**20
 _LARGEST = 1e15
 _MOST_TAPS = 10_000
@@ -39,7 +39,7 @@ _Ids = Annotated[tuple[_Count, ...], Field(max_length=64)]
 
 
 class _Part(BaseModel):
-    """A part of a live file; fields of other versions are skipped."""
+    """A part of a live file; unknown fields of other versions are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
 
@@ -48,12 +48,12 @@ class TapFigures(_Part):
     """Running figures of one set and tap.
 
     Attributes:
-        kurtosis: Mean over images; None before two images.
-        low: Lower end of its 95 % interval; None together with it.
-        high: Upper end; likewise.
-        persistence: None before two images.
-        effective_channels: Over how many channels the fourth moment spreads; likewise.
-        n: Images.
+        kurtosis: Mean kurtosis over images; None before two images.
+        low: Lower end of its 95 % interval; None if `kurtosis` is.
+        high: Upper end of that interval, likewise.
+        persistence: Persistence; None before two images.
+        effective_channels: Number of channels that share the fourth moment, likewise.
+        n: Number of images.
     """
 
     kurtosis: _Number | None = None
@@ -71,10 +71,10 @@ class TapFigures(_Part):
 
 
 class Beat(_Part):
-    """What tells that a rank is alive.
+    """Shows that a rank is alive.
 
     Attributes:
-        sequence: Grows with every writing.
+        sequence: Grows with every write.
     """
 
     sequence: _Count = 0
@@ -84,13 +84,13 @@ class Progress(_Part):
     """How far a rank is.
 
     Attributes:
-        stage: What the rank does.
-        set: Set of images that is measured.
+        stage: Current stage of the rank.
+        set: Set of images being measured.
         unit: What is counted.
         done: Images measured.
-        skipped: Images left out.
+        skipped: Images skipped.
         total: Images to measure.
-        rate: Images a second.
+        rate: Images per second.
         eta: Seconds left; None if unknown.
     """
 
@@ -139,7 +139,7 @@ _AnyPart = TypeVar("_AnyPart", bound=_Part)
 
 
 def bounded(value: float) -> float | None:
-    """Returns a figure if it is one that readers accept, else None."""
+    """Returns a figure if readers accept it, else None."""
     return value if math.isfinite(value) and abs(value) <= _LARGEST else None
 
 
@@ -156,8 +156,8 @@ def write_rank(
     Args:
         run: The run directory.
         rank: Number of the process.
-        state: The rank's state without figures of taps, which come from `taps`.
-        taps: By set and tap.
+        state: The rank's state, without the tap figures, which come from `taps`.
+        taps: Figures and channels by set and tap.
     """
     from safetensors.numpy import save as encode_tensors
 
@@ -175,7 +175,7 @@ def write_rank(
 
 
 def read_state(run: RunDir, rank: int) -> RankState | None:
-    """Returns what a rank says of its progress; None if it has no file any more.
+    """Returns the state of a rank; None if it has no file any more.
 
     Raises:
         DamagedFileError: If the file holds anything else.
@@ -189,7 +189,7 @@ def read_taps(
     """Yields the taps of a rank that have both figures and shares, by set and tap.
 
     Raises:
-        DamagedFileError: If the arrays are none, or not those of channels.
+        DamagedFileError: If the arrays are invalid, or not one value per channel.
     """
     file = run.live_file(rank, "safetensors")
     content = _content(file, MAX_ARRAY_BYTES)
@@ -260,6 +260,6 @@ def _channels(file: Entry, arrays: Arrays, name: str) -> NDArray[np.float64] | N
             f"{file} is damaged: {name} is {array.dtype} of shape {array.shape}, not one number "
             "a channel"
         )
-    if not ((array >= 0) & (array <= 1 + 1e-9)).all():  # NaN too
+    if not ((array >= 0) & (array <= 1 + 1e-9)).all():  # also rejects NaN
         raise DamagedFileError(f"{file} is damaged: {name} holds what is no share")
     return array

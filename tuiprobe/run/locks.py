@@ -1,4 +1,4 @@
-"""Whether a process of this machine is writing a run, seen without taking a lock."""
+"""Detects without taking a lock whether a process of this machine is writing a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOCKS = Path("/proc/locks")
 
 
 def held_locks(path: Path = _LOCKS) -> frozenset[str] | None:
-    """Inodes of all files that a process of this machine holds a lock on; None if unknown."""
+    """Returns the inodes of all locked files of this machine; None if unknown."""
     try:
         lines = path.read_text().splitlines()
         return frozenset(line.split()[5].rpartition(":")[2] for line in lines if "->" not in line)
@@ -24,11 +24,11 @@ def held_locks(path: Path = _LOCKS) -> frozenset[str] | None:
 
 
 def is_running(run: RunDir, held: frozenset[str] | None) -> bool:
-    """Whether a process of this machine holds one of the run's locks.
+    """Says whether a process of this machine holds one of the run's locks.
 
-    Looks at the kernel's list of locks and takes none: a reader that took one, however briefly,
-    could stop an engine from starting. Where there is no such list, asks whether the process that
-    took the lock last is still there.
+    Reads the kernel's list of locks and takes none: a reader that took one, however briefly, could
+    keep an engine from starting. Without such a list, checks whether the process that last took the
+    lock still runs.
     """
     names = [one.name for one in run.path.glob("lock*") if one.name != "lock-merge"]
     files = [run.at(name) for name in names]
@@ -36,7 +36,7 @@ def is_running(run: RunDir, held: frozenset[str] | None) -> bool:
 
 
 def is_held(lock: Entry, held: frozenset[str] | None) -> bool:
-    """Whether a process of this machine holds a lock; `held` as `held_locks` gave it."""
+    """Says whether a process of this machine holds a lock; `held` comes from `held_locks`."""
     return _holder_lives(lock) if held is None else str(_inode(lock)) in held
 
 

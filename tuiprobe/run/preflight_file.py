@@ -1,4 +1,4 @@
-"""`preflight.json`: written before the first image, read by the report; no torch."""
+"""Reads and writes `preflight.json` without torch; it precedes the first image."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tuiprobe.run.directory import RunDir
 _CHECKS = TypeAdapter(tuple[PreflightCheck, ...])
 
 _SAID_ELSEWHERE = ("weights", "preprocessing")
-"""The title says that weights are random, a warning of its own that preprocessing is assumed."""
+"""Checks that the report covers elsewhere: random weights in the title, assumed preprocessing."""
 
 
 def write_preflight(directory: RunDir, found: list[PreflightCheck]) -> None:
-    """Publishes what was found."""
+    """Publishes the checks of a preflight."""
     write_json(directory.preflight_file, {"checks": _CHECKS.dump_python(tuple(found))})
 
 
 def read_preflight(directory: RunDir) -> tuple[PreflightCheck, ...]:
-    """Returns what the preflight of a run found; nothing for a run without one.
+    """Returns the checks of a run's preflight; empty if there was none.
 
     Raises:
-        DamagedFileError: If the file is not what it should be.
+        DamagedFileError: If the file is damaged.
     """
     kept = directory.preflight_file
     if not kept.exists():
@@ -37,7 +37,7 @@ def read_preflight(directory: RunDir) -> tuple[PreflightCheck, ...]:
 
 
 def said(check: PreflightCheck) -> str:
-    """Returns a finding as one sentence.
+    """Formats a check as one sentence.
 
     >>> said(PreflightCheck(name="dtype", status="warn", detail="float16", fix="use float32"))
     'dtype: float16: use float32'
@@ -48,7 +48,7 @@ def said(check: PreflightCheck) -> str:
 
 
 def warnings_of(found: tuple[PreflightCheck, ...]) -> tuple[str, ...]:
-    """Returns the warnings that the report does not give anyway."""
+    """Returns the warnings that the report does not give elsewhere."""
     return tuple(
         f"preflight, {said(check)}"
         for check in found

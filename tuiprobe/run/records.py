@@ -1,4 +1,4 @@
-"""The plan, written down: what readers need so that they never load the model or open the data."""
+"""Records of a run: plan, samples and spec, so readers need neither model nor data."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _Record = TypeVar("_Record", bound=BaseModel)
 ROW_SAMPLE = "row_sample"
 """Field of the statistics that holds sampled rows of an inner tap, float32 `[m, C]`."""
 
-_SEALED_BY = "\n# "  # before the checksum, which the reader of the table never sees
+_SEALED_BY = "\n# "  # precedes the checksum; not part of the table
 
 _FOREIGN = "{} is no run of this version of tuiprobe: {}"
 
 _SAMPLE_FIELDS = {"id", "set", "path", "label"}
-"""What a line of `samples.jsonl` holds at least; earlier versions wrote no more."""
+"""Required fields of a line of `samples.jsonl`; earlier versions wrote only these."""
 
 
 class TapRecord(BaseModel):
-    """One measured tap: name, kind of its activations, token rule and width."""
+    """One measured tap: name, kind of activations, token rule and width."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,8 +44,8 @@ class SetRecord(BaseModel):
     """One set of images as planned.
 
     Attributes:
-        published: As in `tuiprobe.datasets.Suite`.
-        key: The key that its shards carry; None in runs of earlier versions, where it is the run's.
+        published: Published set that it is, as in `tuiprobe.datasets.Suite`.
+        key: The key in its shards; None in runs of earlier versions, which use the run's key.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,16 +62,16 @@ class SetRecord(BaseModel):
 
 
 class PlanRecord(BaseModel):
-    """What `plan.json` holds.
+    """The content of `plan.json`.
 
     Attributes:
         key: The run's key.
         model: The encoder.
         taps: All measured taps, the final representation first.
-        blocks: Which of them are blocks of a transformer's residual stream.
+        blocks: The taps that are blocks of a transformer's residual stream.
         all_blocks: Whether these are all of its blocks.
         sets: The sets of images, the in-distribution one first.
-        concept_set: Which of them carries concepts.
+        concept_set: Name of the set with concepts; None if there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -110,13 +110,13 @@ class SampleRecord(BaseModel):
 
 
 class MeasuredRecord(BaseModel):
-    """What the merged statistics of one set rest on.
+    """The inputs of one set's merged statistics.
 
     Attributes:
         shards: Number of shards merged; fewer than planned in an interrupted run.
         skipped: Sample id and reason of each unreadable image.
         fingerprints: Distinct fingerprints of the shards.
-        pieces: Into how many forward passes a batch was cut for lack of memory; 1 for none.
+        pieces: Forward passes per batch; above 1 if memory was short.
         features: Checksum of the set's representations; None in runs of earlier versions.
     """
 
@@ -130,12 +130,12 @@ class MeasuredRecord(BaseModel):
 
 
 class Measured(BaseModel):
-    """What `measured.json` holds; written last of a merge, it names what it belongs to.
+    """The content of `measured.json`, written last in a merge; identifies the merged files.
 
     Attributes:
         key: The run's key; None in runs of earlier versions.
-        statistics: Checksum of the merged statistics; None likewise.
-        sets: What the statistics of each measured set rest on.
+        statistics: Checksum of the merged statistics, likewise.
+        sets: Inputs of the statistics, by measured set.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -151,10 +151,10 @@ def write_spec(spec: RunSpec, directory: RunDir) -> None:
 
 
 def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
-    """Changes options of a run that decide no measured number.
+    """Changes options of a run that do not affect measured numbers.
 
     Raises:
-        UsageError: If a value is none that the option takes.
+        UsageError: If a value is invalid for its option.
         DamagedFileError: If the run's specification is missing or damaged.
     """
     found, _ = read_json(directory.spec_file, directory.plan_file)
@@ -182,7 +182,7 @@ def read_plan(directory: RunDir) -> PlanRecord:
 
 
 def read_measured(directory: RunDir) -> Measured:
-    """Returns `measured.json` of a run; errors as `read_plan`."""
+    """Returns `measured.json` of a run; errors as for `read_plan`."""
     value, sealed = read_json(directory.measured_file, directory.plan_file)
     found = _validated(Measured, directory, value if sealed else {"sets": value})
     _refuse_foreign(directory, directory.measured_file, found.key)
@@ -190,7 +190,7 @@ def read_measured(directory: RunDir) -> Measured:
 
 
 def read_spec(directory: RunDir) -> RunSpec:
-    """Returns `spec.json` of a run; errors as `read_plan`."""
+    """Returns `spec.json` of a run; errors as for `read_plan`."""
     value, _ = read_json(directory.spec_file, directory.plan_file)
     try:
         return validated(RunSpec, value)
@@ -199,7 +199,7 @@ def read_spec(directory: RunDir) -> RunSpec:
 
 
 def read_samples(directory: RunDir) -> dict[str, dict[int, SampleRecord]]:
-    """Returns the samples of every set by id; errors as `read_plan`."""
+    """Returns the samples of every set by id; errors as for `read_plan`."""
     file = directory.samples_file
     content, sealed = read_checked(file, directory.plan_file)
     lines = content.decode("utf-8", "replace").splitlines()
@@ -229,7 +229,7 @@ def _key_in(file: Entry, last_line: str) -> str | None:
 
 
 def _sample(directory: RunDir, line: str) -> SampleRecord:
-    """Reads a line; by hand, for pydantic refuses the surrogates of undecodable file names."""
+    """Parses a line without pydantic, which refuses surrogates in undecodable file names."""
     try:
         found = parse_json(line)
         record = SampleRecord.model_construct(**found)
@@ -255,7 +255,7 @@ def _is_count(value: object) -> bool:
 
 
 def _refuse_foreign(directory: RunDir, file: Entry, key: str | None) -> None:
-    """Refuses a whole file of another run."""
+    """Refuses an intact file that belongs to another run."""
     own = directory.read_key()
     if key is not None and own is not None and key != own:
         raise DamagedFileError(f"{file} belongs to another run (key {key[:8]}, here {own[:8]})")
@@ -267,7 +267,7 @@ def write_baseline(directory: RunDir, text: str) -> None:
 
 
 def kept_baseline(directory: RunDir) -> str | None:
-    """Returns the text of the user's CSV that a run holds; None without."""
+    """Returns the text of the user's CSV in a run; None if there is none."""
     kept = directory.baseline_file
     if not kept.exists():
         return None

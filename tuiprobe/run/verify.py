@@ -1,7 +1,7 @@
-"""What is whole of a run directory: every file that numbers rest on, read and compared.
+"""Verifies a run directory: reads and checks every file that its numbers depend on.
 
-The directory may come from anywhere: nothing is written, no link is followed, and no number that
-it names decides how much is read.
+The directory may be untrusted: nothing is written, no link is followed, and no number in it decides
+how much is read.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """One file, or one kind of files.
+    """The result for one file, or for one kind of files.
 
     Attributes:
-        file: Its path below the run directory.
-        state: `not covered` by a checksum, since an earlier version wrote it; `unfinished`
-            where the same command goes on.
-        detail: What is wrong, or how many there are.
+        file: Path below the run directory.
+        state: Among others `not covered`, if an earlier version wrote the file without a checksum,
+            and `unfinished`, if the same command would resume.
+        detail: What is wrong, or the number of files.
     """
 
     file: str
@@ -61,17 +61,17 @@ class Finding:
 
     @property
     def sound(self) -> bool:
-        """Whether nothing is lost."""
+        """Whether no data are lost."""
         return self.state not in ("missing", "damaged")
 
 
 def verify(directory: RunDir) -> list[Finding]:
-    """Reads every file of a run that numbers rest on."""
+    """Reads and checks every file that a run's numbers depend on."""
     return list(_Verification(directory).findings())
 
 
 class _Verification:
-    """One run directory, its records read once."""
+    """The verification of one run directory, whose records are read once."""
 
     def __init__(self, directory: RunDir) -> None:
         self._directory = directory
@@ -127,14 +127,14 @@ class _Verification:
         read_json(entry, self._directory.plan_file)
 
     def _text(self, entry: Entry, read: Callable[[], object]) -> Finding:
-        """Reads a file that carries its checksum in its last line."""
+        """Checks a file with a checksum in its last line."""
         found = self._arrays(entry, read)
         if found.state != "whole" or is_sealed(entry.read_bytes(), entry):
             return found
         return Finding(entry.name, "not covered", "written by an earlier version")
 
     def _arrays(self, entry: Entry, read: Callable[[], object]) -> Finding:
-        """Reads a file, and says how that went."""
+        """Reads a file and returns the result."""
         if not entry.exists() and not os.path.lexists(entry.path):
             return Finding(entry.name, "missing")
         try:
@@ -149,7 +149,7 @@ class _Verification:
             yield self._text(entry, read)
 
     def _folder(self, name: str, read: Callable[[Entry], object]) -> Iterator[Finding]:
-        """Reads every file of a folder; one finding where all are whole."""
+        """Reads every file of a folder; yields a single finding if all are intact."""
         entries = [self._directory.at(f"{name}/{one}") for one in self._names(name)]
         found = [self._arrays(entry, lambda entry=entry: read(entry)) for entry in entries]  # type: ignore[misc]
         wrong = [one for one in found if one.state != "whole"]
@@ -167,7 +167,7 @@ class _Verification:
             return sorted(name for _, name in zip(range(_MOST_FILES), names, strict=False))
 
     def _shards(self, one: SetRecord) -> Finding:
-        """Reads the shards of a set: each whole, of this run and place, no image twice or lost."""
+        """Checks a set's shards: each is intact and in place, and no image is repeated or lost."""
         name = re.compile(rf"{re.escape(one.name)}-([0-9]{{5,12}})\.safetensors")
         numbers = [int(m[1]) for n in self._names("shards") if (m := name.fullmatch(n))]
         numbers = sorted(number for number in numbers if number < one.shards)
@@ -212,7 +212,7 @@ class _Verification:
         return not whole or len(distinct) == len(planned) == one.planned
 
     def _merged(self) -> Iterator[Finding]:
-        """Statistics, representations and head, each whole and of the same merge."""
+        """Checks that statistics, representations and head are intact and of the same merge."""
         run, measured = self._directory, self._measured
         expected = measured.statistics if measured is not None else None
         statistics = run.statistics_file

@@ -1,4 +1,4 @@
-"""The four accumulators: thin faces of one native class."""
+"""The four accumulators: thin wrappers of one native class."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tuiprobe.stats._torch_path import partial_states
 
 
 class _Accumulator:
-    """What all accumulators share: input checks, merging, and state as tensors."""
+    """Base of all accumulators: input checks, merging, and state as tensors."""
 
     def __init__(self, channels: int, device: str | torch.device, **parts: Any) -> None:
         if isinstance(channels, bool) or not isinstance(channels, int):
@@ -39,24 +39,24 @@ class _Accumulator:
             self._cuda = CudaStats(self.device, channels=channels, **_NOTHING | parts)
 
     def update(self, x: Any, sample_ids: Any = None, *, channel_dim: int = -1) -> None:
-        """Takes the activations of whole images; an empty batch changes nothing.
+        """Adds the activations of whole images; an empty batch changes nothing.
 
-        Tensors that require grad are read as if detached. Nothing is copied. On CUDA the work is
+        Tensors that require grad are read as if detached, without a copy. On CUDA the work is
         enqueued on torch's current stream, after earlier updates, and may be captured in a graph:
-        each replay then counts as an update, with running numbers for ids.
+        each replay then counts as an update, with consecutive numbers as ids.
 
         Args:
             x: float32, float16 or bfloat16 tensor, or float32 or float16 NumPy array, of any
-                strides: `(N, C)`, tokens `(B, T, C)`, or 4-D maps, whose `channel_dim`
-                the caller names.
-            sample_ids: int64 `[B]`, not negative; running numbers from 0 if left out.
+                strides: `(N, C)`, tokens `(B, T, C)`, or 4-D maps, which need
+                `channel_dim`.
+            sample_ids: int64 `[B]`, not negative; consecutive numbers from 0 by default.
             channel_dim: -1, or 1 for channels second.
 
         Raises:
-            TypeError: For another dtype, layout or kind of tensor.
-            ValueError: For another shape, channel count, device or number of ids.
-            RuntimeError: In a process forked after this module was loaded, or if a graph is
-                captured and there is no room for its images (see `reserve`).
+            TypeError: If dtype, layout or kind of tensor is not supported.
+            ValueError: If shape, channel count, device or number of ids is wrong.
+            RuntimeError: If the process was forked after this module was loaded, or a graph is
+                captured without room for its images (see `reserve`).
         """
         rows = read_activations(x, self.channels, channel_dim, self.device)
         ids = read_sample_ids(sample_ids, rows.shape[0])
@@ -72,7 +72,7 @@ class _Accumulator:
             self._update_in_torch(x, ids, channel_dim)
 
     def _settle(self) -> Any:
-        """Brings what a device holds into the native core, and returns the core."""
+        """Merges the state of the device into the native core, and returns the core."""
         if self._cuda is not None:
             with self._lock:
                 held = self._cuda.read()
@@ -84,7 +84,7 @@ class _Accumulator:
         return self._core
 
     def _restart(self) -> None:
-        """After the core has changed: what a device counts goes on from there."""
+        """Continues the device's consecutive numbers after the core has changed."""
         if self._cuda is not None:
             with self._lock:
                 self._cuda.restart(self._core.images())
@@ -93,12 +93,12 @@ class _Accumulator:
         return native.Accumulator(channels=self.channels, **_NOTHING | self._parts)
 
     def _update_in_torch(self, x: torch.Tensor, ids: Any, channel_dim: int) -> None:
-        """Plain torch in float64, where the extension has no kernels for the device."""
+        """Updates by plain torch in float64, if the extension has no kernels for the device."""
         rows = x.movedim(channel_dim, -1).reshape(len(x), -1, self.channels)
         with self._lock:
             if ids is None:
                 ids = np.arange(len(x)) + self._core.images()
-            whole = self._new_core()  # so that an error leaves everything as it was
+            whole = self._new_core()  # so that an error changes nothing
             for state in partial_states(rows, torch.from_numpy(ids), self._parts):
                 part = self._new_core()
                 part.load(state)
@@ -106,22 +106,22 @@ class _Accumulator:
             self._core.merge(whole)
 
     def reserve(self, images: int) -> None:
-        """Makes room on a CUDA device for the per-image figures of so many images.
+        """Allocates room on a CUDA device for the per-image figures of this many images.
 
-        Updates make room as they need it, but the replays of a CUDA graph cannot: reserve, before
-        the capture, for all images between two calls of `compute`. From the first update on there
-        is room for 65,536. Elsewhere this does nothing.
+        Updates allocate as needed, but replays of a CUDA graph cannot. Before the capture, reserve
+        room for all images between two calls of `compute`. The first update allocates room for
+        65,536 images. On other devices this does nothing.
         """
         if self._cuda is not None:
             with self._lock:
                 self._cuda.reserve(images)
 
     def merge(self, other: Self) -> Self:
-        """Adds what another accumulator of the same kind has seen; returns self.
+        """Adds the state of another accumulator of the same kind; returns self.
 
         Raises:
             TypeError: If the other one is of another kind.
-            ValueError: If channels or k differ, or if it is this very one.
+            ValueError: If channels or k differ, or if it is this accumulator itself.
         """
         if type(other) is not type(self):
             raise TypeError(f"cannot merge {type(other).__name__} into {type(self).__name__}")
@@ -132,7 +132,7 @@ class _Accumulator:
         return self
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """Returns the whole state as CPU tensors; loading it again gives the same bits."""
+        """Returns the complete state as CPU tensors; loading it restores the same bits."""
         flat: dict[str, torch.Tensor] = {}
         for name, value in self._settle().state().items():
             if isinstance(value, dict):
@@ -142,7 +142,7 @@ class _Accumulator:
         return flat
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Replaces the state by one that `state_dict` returned.
+        """Replaces the state by one from `state_dict`.
 
         Raises:
             KeyError: If a field is missing.
@@ -186,7 +186,7 @@ class ChannelMoments(_Accumulator):
 
     Args:
         channels: Width C.
-        device: Where the activations will be.
+        device: Device of the activations.
 
     >>> import numpy as np
     >>> stats = ChannelMoments(2)
@@ -205,13 +205,13 @@ class ChannelMoments(_Accumulator):
 
 
 class ChannelTopK(_Accumulator):
-    """The k largest (or smallest) values of each channel, at most one an image.
+    """The k largest (or smallest) values of each channel, at most one per image.
 
     Args:
         channels: Width C.
-        k: Entries a channel.
-        largest: False for the smallest values.
-        device: Where the activations will be.
+        k: Entries per channel.
+        largest: Whether to keep the largest values, else the smallest.
+        device: Device of the activations.
 
     >>> import numpy as np
     >>> top = ChannelTopK(1, k=2)
@@ -237,11 +237,11 @@ class ChannelTopK(_Accumulator):
 
 
 class SampleMoments(_Accumulator):
-    """Per-image kurtosis over the channels, fourth-moment shares and neighbouring criteria.
+    """Per-image kurtosis over the channels, fourth-moment shares and related criteria.
 
     Args:
         channels: Width C.
-        device: Where the activations will be.
+        device: Device of the activations.
 
     >>> import numpy as np
     >>> samples = SampleMoments(4)
@@ -275,8 +275,8 @@ class ActivationStats(_Accumulator):
 
     Args:
         channels: Width C.
-        k: Entries a channel and end.
-        device: Where the activations will be.
+        k: Entries per channel and end.
+        device: Device of the activations.
 
     >>> import torch
     >>> stats = ActivationStats(8, k=2)

@@ -22,29 +22,29 @@ def average_precision(
     prevalence: float | None = None,
     both_signs: bool = False,
 ) -> npt.NDArray[np.float64]:
-    """Average precision of every direction as a score for every concept, ties handled exactly.
+    """Computes the average precision of every direction for every concept, with exact ties.
 
-    AP = sum_n (R_n - R_{n-1}) P_n over the distinct scores. The defaults equal
-    `sklearn.metrics.average_precision_score`, 0 for a concept without positives included.
+    AP = sum_n (R_n - R_{n-1}) P_n over the distinct scores. The defaults agree with
+    `sklearn.metrics.average_precision_score`, which gives 0 for a concept without positives.
     With `prevalence` p, precision is calibrated from all negatives:
     P = p TPR / (p TPR + (1 - p) FPR).
 
     Args:
         scores: float32, float16 or bfloat16 `[N, D]`, tensor or array on the CPU, any strides.
-        labels: `[N, K]`, where concept k is present in image n: scipy sparse matrix, sparse or
-            dense torch tensor, or NumPy array; whatever is not zero counts.
+        labels: `[N, K]`, non-zero if concept k is present in image n: a scipy sparse matrix, a sparse
+            or dense torch tensor, or a NumPy array.
         candidates: `(mask, group)`: bool `[N, G]`, the images annotated for each of at most 64
-            groups, and int `[K]`, the group of each concept. Only candidates count for a concept,
-            as positives and as negatives.
-        prevalence: Between 0 and 1, both excluded; None takes the images as they are.
-        both_signs: Take the larger of the APs of the score and of its negative.
+            groups, and int `[K]`, the group of each concept. Only candidates count as positives and
+            negatives of a concept.
+        prevalence: Between 0 and 1, both excluded; None to use the prevalence of the images.
+        both_signs: Whether to take the larger AP of the score and its negative.
 
     Returns:
         float64 `[D, K]`.
 
     Raises:
-        TypeError: For scores of another dtype or kind.
-        ValueError: For shapes that do not fit, a prevalence out of range, or NaN scores.
+        TypeError: If dtype or kind of the scores is not supported.
+        ValueError: If shapes do not fit, prevalence is out of range, or a score is NaN.
 
     >>> scores = np.array([[0.9], [0.8], [0.1]], dtype=np.float32)
     >>> average_precision(scores, np.array([[1], [0], [1]]))
@@ -88,7 +88,7 @@ def average_precision(
 
 
 def _compressed_rows(labels: Any) -> Any:
-    """Returns [N, K] labels as a canonical CSR matrix of ones."""
+    """Returns `[N, K]` labels as a canonical CSR matrix of ones."""
     if isinstance(labels, torch.Tensor):
         if labels.layout != torch.strided:
             coo = labels.detach().cpu().to_sparse(layout=torch.sparse_coo).coalesce()
@@ -122,7 +122,7 @@ def _groups(
 
 
 def _restrict(rows: Any, mask: npt.NDArray[np.bool_], group_of: npt.NDArray[np.int32]) -> Any:
-    """Drops the positives that are no candidates of their concept."""
+    """Drops positives that are not candidates of their concept."""
     coo = rows.tocoo()
     kept = mask[coo.row, group_of[coo.col]]
     where = (coo.row[kept], coo.col[kept])
@@ -134,7 +134,7 @@ def _false_weight(
     negatives: npt.NDArray[np.float64],
     prevalence: float | None,
 ) -> npt.NDArray[np.float64]:
-    """What a false positive weighs against a true one so that positives make up `prevalence`."""
+    """Returns the weight of a false positive that makes positives a share of `prevalence`."""
     if prevalence is None:
         return np.ones_like(positives)
     return (1 - prevalence) / prevalence * positives / np.maximum(negatives, 1)

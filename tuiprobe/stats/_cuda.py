@@ -1,4 +1,4 @@
-"""Statistics of CUDA tensors by the native kernels; all device memory is that of torch tensors."""
+"""Statistics of CUDA tensors by native kernels; all device memory belongs to torch tensors."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from tuiprobe.stats._input import Rows
 from tuiprobe.stats._native import native
 
 _FIRST_ROOM = 65536
-"""Images there is room for from the first update on: 2 MiB of records."""
+"""Images that the first allocation has room for: 2 MiB of records."""
 
 _RECORDS, _CAPACITY = 3, 4
-"""Where the state holds the address of the records and their number, in int64."""
+"""Offsets in the state, in int64, of the address and the number of records."""
 
 
 class CudaStats:
     """State of one accumulator on a CUDA device.
 
-    `update` enqueues on torch's current stream and never waits; the others do. All of it runs in
-    inference mode, so that tensors made in that mode can be changed outside it.
+    `update` enqueues on torch's current stream and never waits; the other methods do. All of them
+    run in inference mode, so that tensors created in that mode can be changed outside it.
 
     Args:
         device: A CUDA device.
-        parts: `channels`, `moments`, `largest`, `smallest` and `samples`, as the native
-            accumulator takes them.
+        parts: Arguments `channels`, `moments`, `largest`, `smallest` and `samples` of the native
+            accumulator.
     """
 
     @torch.inference_mode()
@@ -36,7 +36,7 @@ class CudaStats:
         self._samples = bool(parts["samples"])
         self._records = torch.empty(0, dtype=torch.uint8, device=device)
         self._room = 0
-        self._images = 0  # since the last restart, those of a graph's replays not counted
+        self._images = 0  # since the last restart, without graph replays
         self._captured = False
         self._stream: torch.cuda.Stream | None = None
         self._state = self._empty(0).to(device)
@@ -46,7 +46,7 @@ class CudaStats:
         """Enqueues one batch; the memory of `x` stays valid until the kernels have read it.
 
         Raises:
-            ValueError: For sample ids while a graph is captured.
+            ValueError: If sample ids are given while a graph is captured.
             RuntimeError: If a graph is captured and there is no room for its images.
         """
         with torch.cuda.device(self._device):
@@ -73,10 +73,10 @@ class CudaStats:
     ) -> None:
         on_device = None
         if ids is not None:
-            # From pinned memory the copy is enqueued as well.
+            # From pinned memory, the copy is asynchronous too.
             on_device = torch.from_numpy(ids).pin_memory().to(self._device, non_blocking=True)
         size = self._native.scratch_bytes(rows.dtype, rows.shape, rows.strides)
-        # Of torch's pool, in the order of the stream; under capture of the graph's own.
+        # From torch's pool, ordered by the stream; during capture from the graph's own pool.
         scratch = torch.empty(size, dtype=torch.uint8, device=self._device)
         self._native.update(
             data=rows.data,
@@ -95,7 +95,7 @@ class CudaStats:
                 used.record_stream(stream)
 
     def _follow(self, stream: torch.cuda.Stream) -> None:
-        """Orders this update after the last one, where that went to another stream."""
+        """Orders this update after the last one, if that ran on another stream."""
         if self._stream is not None and self._stream != stream:
             stream.wait_stream(self._stream)
         self._stream = stream
@@ -120,14 +120,14 @@ class CudaStats:
 
     @torch.inference_mode()
     def reserve(self, images: int) -> None:
-        """Makes room for the figures of so many images since the last restart."""
+        """Allocates room for the figures of this many images since the last restart."""
         with torch.cuda.device(self._device):
             self._follow(torch.cuda.current_stream())
             self._make_room(images, torch.cuda.is_current_stream_capturing())
 
     @torch.inference_mode()
     def read(self) -> dict[str, Any] | None:
-        """Waits for the device and returns what it holds; None if that is nothing.
+        """Waits for the device and returns its state; None if it is empty.
 
         Raises:
             RuntimeError: If the replays of a graph brought more images than there was room for.
@@ -150,7 +150,7 @@ class CudaStats:
 
     @torch.inference_mode()
     def restart(self, base: int) -> None:
-        """Waits for the device and empties the state; running numbers go on at `base`."""
+        """Waits for the device and clears the state; consecutive numbers continue at `base`."""
         torch.cuda.synchronize(self._device)
         self._state.copy_(self._empty(base))
         torch.cuda.synchronize(self._device)

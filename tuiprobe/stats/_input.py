@@ -1,4 +1,4 @@
-"""From a tensor or an array to pointer, shape and strides; every refusal names value and fix."""
+"""Checks tensors and arrays and describes them by pointer, shape and strides."""
 
 from __future__ import annotations
 
@@ -32,15 +32,14 @@ def read_activations(x: Any, channels: int, channel_dim: int, device: torch.devi
     """Checks activations and describes them without a copy.
 
     Args:
-        x: Tensor or NumPy array `(N, C)`, `(B, T, C)` or, with the channels where
-            `channel_dim` says, 4-D.
-        channels: The C it must have.
+        x: Tensor or NumPy array `(N, C)`, `(B, T, C)`, or 4-D with channels at `channel_dim`.
+        channels: Required C.
         channel_dim: -1, or 1 for maps with channels second.
-        device: Where the accumulator lives.
+        device: Device of the accumulator.
 
     Raises:
-        TypeError: For anything but a dense real tensor of a supported dtype.
-        ValueError: For a wrong shape, channel count, channel_dim or device.
+        TypeError: If it is not a dense real tensor of a supported dtype.
+        ValueError: If shape, channel count, channel_dim or device is wrong.
     """
     owner, data, dtype, shape_, strides_ = describe(x, device, "activations")
     shape, strides = _four_d(shape_, strides_, channel_dim)
@@ -59,16 +58,17 @@ def describe(
 ) -> tuple[Memory, int, int, tuple[int, ...], tuple[int, ...]]:
     """Returns memory, address, dtype code, shape, strides in elements of a real tensor or array.
 
-    The caller keeps the memory alive, which a tensor does not that another thread gives another.
+    The caller must keep the memory alive; the tensor alone does not, because another thread may
+    give it other memory.
 
     Args:
         x: The tensor or array.
-        device: Where it must be.
-        what: Its name in messages.
+        device: Required device.
+        what: Name in messages.
 
     Raises:
-        TypeError: For anything but a dense real tensor of a supported dtype.
-        ValueError: For another device, or memory that is not aligned or was freed.
+        TypeError: If it is not a dense real tensor of a supported dtype.
+        ValueError: If it is on another device, or its memory is not aligned or was freed.
     """
     if isinstance(x, torch.Tensor):
         _check_tensor(x, device, what)
@@ -153,11 +153,11 @@ def _four_d(
 
 
 def read_sample_ids(ids: Any, images: int) -> np.ndarray[Any, Any] | None:
-    """Checks sample ids and returns them as a contiguous int64 array, None for running numbers.
+    """Checks sample ids; returns a contiguous int64 array, or None for consecutive numbers.
 
     Raises:
         TypeError: If they are not integers.
-        ValueError: If there is not one for each image, or one is negative.
+        ValueError: If their number is not that of the images, or one is negative.
     """
     if ids is None:
         return None

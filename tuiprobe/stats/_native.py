@@ -1,7 +1,7 @@
-"""The one place that loads the native module.
+"""Loads the native module; all other code imports it from here.
 
-torch comes first: the native loops run on the OpenMP runtime that torch has loaded, and must not
-bring a second one into the process.
+torch is imported first: the native loops use the OpenMP runtime that torch has loaded, and must not
+load a second one into the process.
 """
 
 import torch  # noqa: F401
@@ -18,9 +18,9 @@ __all__ = [
 
 
 def instruction_set() -> str:
-    """Returns the set of loops in use: `generic`, `avx2` or `avx512`.
+    """Returns the instruction set in use: `generic`, `avx2` or `avx512`.
 
-    The environment variable `TUIPROBE_ISA` chooses another one that the machine can run.
+    The environment variable `TUIPROBE_ISA` selects another one that the machine supports.
 
     >>> instruction_set() in supported_instruction_sets()
     True
@@ -29,18 +29,18 @@ def instruction_set() -> str:
 
 
 def supported_instruction_sets() -> tuple[str, ...]:
-    """Returns the sets that this machine can run and this build contains."""
+    """Returns the instruction sets that both this machine and this build support."""
     return tuple(native.isas())
 
 
 def openmp_runtime() -> str:
-    """Returns the file of the OpenMP runtime in use; empty if loops run on one thread."""
+    """Returns the file of the OpenMP runtime in use; empty if loops use a single thread."""
     return native.openmp_runtime()
 
 
 def cuda_reason() -> str:
-    """Returns why CUDA tensors take the plain torch path; empty where native kernels serve them.
+    """Returns why CUDA tensors use plain torch; empty if native kernels handle them.
 
-    Native kernels serve every accumulator whose k is at most 1,024.
+    Native kernels handle every accumulator whose k is at most 1,024.
     """
     return native.cuda_reason()

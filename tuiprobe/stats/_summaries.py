@@ -1,4 +1,4 @@
-"""What the accumulators return: frozen records of NumPy arrays on the CPU."""
+"""Results of the accumulators: frozen records of NumPy arrays on the CPU."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Moments:
         kurtosis: float64 [C], Pearson's: m4 / m2^2, 3 for a Gaussian.
         min: float64 [C], over the finite values.
         max: float64 [C], likewise.
-        nonfinite: int64 [C], NaN and infinities, in no other figure.
+        nonfinite: int64 [C], NaN and infinities; these are in no other figure.
     """
 
     count: Int64
@@ -44,7 +44,7 @@ class Moments:
 
 @dataclass(frozen=True, eq=False)
 class TopK:
-    """The most extreme entries of each channel, at most one an image, best first.
+    """The most extreme entries of each channel, at most one per image, best first.
 
     Attributes:
         values: float32 [C, k]; NaN where fewer than k images were seen.
@@ -59,12 +59,12 @@ class TopK:
 
 @dataclass(frozen=True, eq=False)
 class SampleSummary:
-    """Per-image figures, one entry an image in order of arrival, and sums over the images.
+    """Per-image figures, one entry per image in order of arrival, and sums over the images.
 
     With z_nc = (h_nc - mean_n) / sigma_n over the C channels of a row, s_nc = z_nc^4 / sum_c
     z_nc^4 is the share of channel c in the row's fourth moment. Kurtosis and shares are averaged
-    over the positions of an image first. Images with a row that has no variance or holds a value
-    that is not finite are degenerate: NaN (leading: -1), and in none of the share and leading sums.
+    over the positions of an image first. An image is degenerate if a row has no variance or a value
+    that is not finite: its figures are NaN (leading: -1), and the sums leave it out.
 
     Attributes:
         sample_ids: int64 [n].
@@ -72,13 +72,13 @@ class SampleSummary:
         self_share: float64 [n], sum_c s_nc^2.
         leading: int32 [n], channel of the largest s_nc.
         share_sum: float64 [C], S_c = sum_n s_nc.
-        share_square_sum: q = sum_nc s_nc^2.
+        share_square_sum: Scalar q = sum_nc s_nc^2.
         leading_count: int64 [C], images a channel leads.
         exceed_count: int64 [C], positions with |x| >= 6, x finite.
-        rows: positions seen.
+        rows: Number of positions seen.
         norm_histogram: int64 [96], L2 norms of the finite rows; bin floor(4 log2(norm)) + 32,
             clamped to [0, 95].
-        degenerate: number of degenerate images.
+        degenerate: Number of degenerate images.
     """
 
     sample_ids: Int64
@@ -96,7 +96,7 @@ class SampleSummary:
 
 @dataclass(frozen=True, eq=False)
 class ActivationSummary:
-    """Everything `tuiprobe.stats.ActivationStats` knows."""
+    """The complete result of `tuiprobe.stats.ActivationStats`."""
 
     moments: Moments
     largest: TopK

@@ -1,6 +1,7 @@
-"""The same statistics in plain torch and float64, for CUDA tensors that no native kernels serve.
+"""The same statistics in plain torch and float64, for CUDA tensors without native kernels.
 
-Correct, not fast: it copies chunks of the activations, and waits for the device in every update.
+This path is correct but slow: it copies chunks of the activations and waits for the device in every
+update.
 """
 
 from __future__ import annotations
@@ -27,8 +28,7 @@ def partial_states(
     Args:
         x: `[B, P, C]` on any device.
         ids: int64 `[B]` on the CPU.
-        parts: Which statistics are wanted: `moments`, `largest` and `smallest` (k),
-            `samples`.
+        parts: The requested statistics: `moments`, `largest` and `smallest` (k), `samples`.
     """
     step = max(1, _CHUNK_ELEMENTS // max(1, x.shape[1] * x.shape[2]))
     for start in range(0, len(x), step):
@@ -75,7 +75,7 @@ def _topk(rows: torch.Tensor, ids: torch.Tensor, k: int, smallest: bool) -> Arra
     key = torch.where(rows.isfinite(), -rows if smallest else rows, -torch.inf) + 0.0
     ids, order = ids.sort(stable=True)
     best = key.amax(1)[order]
-    # The first of equal positions, which max() does not promise.
+    # Take the first of equal positions; max() does not guarantee that.
     places_along = torch.arange(key.shape[1], device=key.device)[None, :, None]
     is_best = key == key.amax(1, keepdim=True)
     positions = torch.where(is_best, places_along, key.shape[1]).amin(1)[order]
@@ -132,7 +132,7 @@ def _samples(rows: torch.Tensor, ids: torch.Tensor) -> Arrays:
 
 
 def _first_largest(shares: torch.Tensor) -> torch.Tensor:
-    """Index of the first largest entry along the last dimension (argmax promises no order)."""
+    """Returns the index of the first largest entry in the last dimension, unlike argmax."""
     places = torch.arange(shares.shape[-1], device=shares.device)
     is_best = shares == shares.amax(-1, keepdim=True)
     return torch.where(is_best, places, shares.shape[-1]).amin(-1)

@@ -1,1 +1,1 @@
-"""Training of the models that ship, by `python -m tuiprobe.miniature.train`; it imports torch."""
+"""Trains the shipped models, by `python -m tuiprobe.miniature.train`; imports torch."""

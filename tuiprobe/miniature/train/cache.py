@@ -1,4 +1,4 @@
-"""What trainings read: pixels and tokens of whole sets, kept in files outside the package."""
+"""Training inputs: pixels and tokens of whole sets, cached in files outside the package."""
 
 import os
 import zlib
@@ -27,7 +27,7 @@ def pixels(folder: Path, name: str, count: int, stream: int = 0) -> NDArray[np.u
     Labelled sets are taken in even strides, so that a part holds every class equally often.
     The file is renamed into place when complete.
     """
-    # Named by the profile too, so that pixels of an older world are never taken for today's.
+    # The name includes the profile, so pixels of an older world are never reused.
     world_of = zlib.crc32(repr(PROFILES[name]).encode())
     target = folder / f"{name}-{stream}-{count}-{world_of:08x}.npy"
     if not target.exists():
@@ -61,9 +61,9 @@ def token_table(folder: Path, recipe: Recipe) -> NDArray[np.int16]:
 
 
 def training_set(folder: Path, recipe: Recipe) -> tuple[NDArray[np.uint8], Tensor]:
-    """Returns pixels and what they are trained towards: tokens `[images, 16]` or labels `[images]`.
+    """Returns pixels and their targets: tokens `[images, 16]` or labels `[images]`.
 
-    They are rendered into `folder` where they are not there yet.
+    Missing ones are rendered into `folder`.
     """
     images = pixels(folder, recipe.data, recipe.images)
     if recipe.contrastive:
@@ -88,7 +88,7 @@ def _render_all(name: str, chunks: list[list[int]], stream: int) -> Iterator[NDA
     if len(chunks) == 1:
         yield _render(name, chunks[0], stream)
         return
-    # Spawned, not forked: a fork of a process that runs torch's threads may hang.
+    # Spawned, not forked: forking a process with torch threads may hang.
     with ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(_render, name, chunk, stream) for chunk in chunks]
         for job in jobs:

@@ -63,12 +63,12 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def render(jobs: Iterable[Job], folder: Path, images: int | None = None) -> None:
-    """Renders all that trainings read, before they begin; what is there is not rendered again.
+    """Renders the missing inputs of trainings before they begin.
 
     Args:
         jobs: The trainings.
-        folder: The cache.
-        images: Images a set that models are evaluated on, by default all published ones.
+        folder: Cache folder.
+        images: Images per set for evaluation; by default all published ones.
     """
     for job in jobs:
         for recipe in (job.recipe, *([job.start] if job.start else [])):
@@ -79,15 +79,15 @@ def render(jobs: Iterable[Job], folder: Path, images: int | None = None) -> None
 
 
 def make(job: Job, folder: Path, images: int | None = None) -> Card:
-    """Trains one model, evaluates it on the published images as it would ship, returns its card.
+    """Trains one model, evaluates its shipped form on the published images, returns its card.
 
-    Weights and card lie in `MODEL-SEED` in the cache; where they are there already and by the same
+    Weights and card are stored in `MODEL-SEED` in the cache. If they exist and have the same
     recipe, nothing is trained.
 
     Args:
         job: The training.
-        folder: The cache.
-        images: Images a set, by default all published ones.
+        folder: Cache folder.
+        images: Images per set; by default all published ones.
     """
     trial, name = trial_folder(job, folder), job.recipe.name
     if (card := _finished(job, folder)) is not None:
@@ -111,7 +111,7 @@ def _prepare(threads: int) -> None:
 
 
 def trial_folder(job: Job, folder: Path) -> Path:
-    """Returns where weights and card of a training lie in the cache."""
+    """Returns the folder of a training's weights and card in the cache."""
     return folder / f"{job.recipe.name}-{job.seed}"
 
 
@@ -147,11 +147,11 @@ def write_baseline(cards: Iterable[Card], path: Path) -> None:
 
 
 def next_job(waiting: Sequence[Job], unfinished: Sequence[Job]) -> Job | None:
-    """Returns the first job in the order given whose start is not still to be trained.
+    """Returns the first waiting job whose start model is already trained.
 
     Args:
-        waiting: Jobs that did not begin.
-        unfinished: These and the running ones.
+        waiting: Jobs that have not begun.
+        unfinished: Waiting and running jobs.
     """
     ahead = {(job.recipe.name, job.seed) for job in unfinished}
     for job in waiting:
@@ -163,9 +163,9 @@ def next_job(waiting: Sequence[Job], unfinished: Sequence[Job]) -> Job | None:
 def run_jobs(
     jobs: Sequence[Job], work: Callable[[Job], Result], pool: Executor, limit: int
 ) -> Iterator[tuple[Job, Result]]:
-    """Runs jobs side by side, as many as `limit` at a time, and yields each as it ends.
+    """Runs up to `limit` jobs at a time, and yields each as it ends.
 
-    The first that fails raises here; no other begins after it.
+    Raises the first failure; no further job starts after it.
     """
     waiting, running = list(jobs), dict[Future[Result], Job]()
     while waiting or running:
@@ -194,11 +194,11 @@ def train_all(
     Args:
         models: Trainings whose files go to `output`.
         others: Trainings that begin when no model is waiting for a process.
-        folder: The cache.
+        folder: Cache folder.
         output: Where files go; None leaves them in the cache.
         jobs: Processes.
         threads: Of each.
-        images: Images a set that models are evaluated on, by default all published ones.
+        images: Images per set for evaluation; by default all published ones.
     """
     wanted = list(dict.fromkeys([*models, *others]))
     render(wanted, folder, images)
@@ -214,7 +214,7 @@ def train_all(
                     publish(job, folder, output)
                 print(json.dumps(card), flush=True)
         except BaseException as error:
-            for child in active_children():  # or the others would train to their end first
+            for child in active_children():  # else the others would train to their end first
                 child.terminate()
             if isinstance(error, BrokenProcessPool):
                 raise RunError(

@@ -105,7 +105,7 @@ def train(
         report: Called on the model in eval mode now and then; its figures go into the log.
 
     Raises:
-        UsageError: The state saved there is of another recipe.
+        UsageError: If the saved state is of another recipe.
     """
     torch.manual_seed(1000 + seed)
     model = new_model(recipe, start)
@@ -153,7 +153,7 @@ def train(
 
 
 def checkpoint(folder: Path, name: str, seed: int) -> Path:
-    """Returns where the last state of a training is saved."""
+    """Returns the path of a training's last saved state."""
     return folder / f"{name}-{seed}.ckpt"
 
 

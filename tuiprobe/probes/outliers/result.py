@@ -132,7 +132,7 @@ class Outliers(Frozen):
 
     Attributes:
         data: name of the data set.
-        tap: name of the layer; the final representation is `final`.
+        tap: name of the layer; the final representation is `embedding` (`FINAL_TAP`).
         kind: `vector` (one row an image), `token` or `map` (many).
         tokens: which token rows count (`class`, `all`, `mean`); None where there are none.
         final: whether this is the final representation.
