@@ -1,4 +1,4 @@
-"""What the live screen says in words: the line of progress, the stage, how a run ended."""
+"""Texts of the live screen: the line of progress, the stage, how a run ended."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def progress_line(snapshot: Snapshot, width: int) -> str:
 
 
 def state_line(snapshot: Snapshot, name: str, elapsed: float | None, paused: bool) -> str:
-    """Returns what the run does now, with a sign that is told without colour.
+    """Returns the state of the run, with a sign that does not depend on colour.
 
     Args:
         snapshot: The run.
-        name: Of the run.
+        name: Name of the run.
         elapsed: Seconds since this screen started it; None if it did not.
         paused: Whether the view is held.
     """
@@ -107,7 +107,7 @@ def _signal_name(number: int) -> str:
 
 
 def figures(snapshot: Snapshot, place: tuple[str, str] | None) -> list[str]:
-    """Returns the running figures of one set and tap, a line each.
+    """Returns the running figures of one set and tap, one line each.
 
     >>> figures(Snapshot(), None)
     ['no image measured yet']

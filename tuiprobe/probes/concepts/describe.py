@@ -1,4 +1,4 @@
-"""What the concept probe tells people."""
+"""The description of the concept probe."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ROLES: dict[str, Drawn] = {
 
 
 def describe(found: Concepts) -> Section:
-    """Tells unique concepts beside random directions, and what the leading directions encode."""
+    """Describes unique concepts, random directions, and what the leading directions encode."""
     return Section(
         title="Concepts",
         block="inside",
@@ -198,7 +198,7 @@ def _told(one: DirectionConcepts) -> str:
 
 
 def _files(found: Concepts) -> Iterator[Content]:
-    """What only files hold."""
+    """Yields the tables that only files hold."""
     yield table(
         "concepts",
         [("family", "family"), ("directions", "directions"), ("count", "count"),

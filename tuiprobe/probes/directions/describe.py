@@ -1,4 +1,4 @@
-"""What privileged directions tell people."""
+"""The description of privileged directions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROLES: dict[str, Drawn] = {
 
 
 def describe(result: Directions) -> Section:
-    """Tells importances, the leading directions, and pruning with its controls."""
+    """Describes importances, the leading directions, and pruning with its controls."""
     first = result.bases[0] if result.bases else None
     return Section(
         title="Privileged directions",

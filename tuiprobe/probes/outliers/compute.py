@@ -33,12 +33,12 @@ SAMPLED = "sample of one position an image"
 def probe_outliers(
     tap: TapArrays, *, paths: Mapping[int, str] | None = None, seed: int = 0
 ) -> Outliers:
-    """All outlier figures of one set at one tap.
+    """Computes all outlier figures of one set at one tap.
 
     Args:
-        tap: the arrays.
-        paths: relative path by sample id, for the top images; ids it lacks get None.
-        seed: of the bootstrap.
+        tap: The arrays.
+        paths: Relative path by sample id, for the top images; ids it lacks get None.
+        seed: Seed of the bootstrap.
     """
     stats, channels = tap.statistics, tap.channels
     final = tap.features is not None
@@ -191,7 +191,7 @@ def _rms_kurtosis(tap: TapArrays, rows: RowScan | None) -> Figure:
     counted = _counted(tap)
     if rows is None or not given(rows.rms_kurtosis) or rows.rms_kurtosis.low is None:
         return exact(value, counted, "no interval: no rows were kept")
-    # All positions of all images vary less than one position of a sample: a wide interval.
+    # All positions vary less than one sampled position per image, so the interval is too wide.
     return _around(value, rows.rms_kurtosis, counted)
 
 

@@ -1,4 +1,4 @@
-"""What the outlier probe tells people."""
+"""The description of the outlier probe."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ LIMITS = (
 
 
 def describe(result: OutlierResult) -> Section:
-    """Tells the outcome, the channels and their images, the layers, and related criteria."""
+    """Describes the outcome, the channels and their images, the layers, and related criteria."""
     verdict, finals = result.verdict, result.finals()
     withheld = verdict.outcome == "withheld"
     told = "no verdict on outlier features: withheld" if withheld else (
@@ -115,7 +115,7 @@ def _content(result: OutlierResult, finals: list[Outliers]) -> Iterator[Content]
 
 
 def _finals(finals: list[Outliers]) -> Table:
-    """The figures of the final representation, one column a set."""
+    """Returns the table of the final representation's figures, one column per set."""
     rows: dict[str, list[Value]] = {
         "images that count": [_counted(one) for one in finals],
         "kurtosis": [one.kurtosis for one in finals],
@@ -202,7 +202,7 @@ def _channels(one: Outliers) -> Iterator[Content]:
 
 
 def _shares(one: Outliers) -> Iterator[Chart]:
-    """The leading channels by their share of the fourth moment, beside an even share."""
+    """Yields the leading channels by their share of the fourth moment, beside an even share."""
     places, figures = known([share.share for share in one.shares])
     if not figures:
         return
@@ -280,7 +280,7 @@ def _layers(taps: tuple[Outliers, ...], first: str) -> Iterator[Content]:
 
 
 def _by_layer(taps: list[Outliers], data: str) -> Iterator[Chart]:
-    """Kurtosis by layer on one set."""
+    """Yields table and chart of the kurtosis by layer on one set."""
     taps = [one for one in taps if not one.final] + [one for one in taps if one.final]
     places, kurtosis = known([one.kurtosis for one in taps])
     centred_places, centred = known([one.centred_kurtosis for one in taps])
@@ -351,7 +351,7 @@ def _met(one: Criterion) -> str:
 
 
 def _files(result: OutlierResult) -> Iterator[Content]:
-    """What only files hold: every channel figure, curve and image of every set and tap."""
+    """Yields the tables that only files hold: all channels, curves and images of every tap."""
     yield table(
         "channels",
         [("data", "data"), ("tap", "tap"), ("channel", "channel"), ("mean", "mean"),

@@ -14,12 +14,12 @@ from tuiprobe.results import Figure, NotRun
 
 
 def ratio(cross: Float64 | float, own: Float64 | float, channels: int) -> Float64:
-    """P from cross and self, elementwise."""
+    """Returns P from cross and self, elementwise."""
     return np.asarray((np.asarray(cross) - 1 / channels) / (np.asarray(own) - 1 / channels))
 
 
 def null_high(images: int, channels: int) -> Figure:
-    """Upper 97.5 % point of P when channels are permuted within each image, in closed form.
+    """Returns the 97.5 % point of P with channels permuted within each image, in closed form.
 
     Permuting leaves v_n = sum_c s_nc^2 - 1/C and makes E[cross] = 1/C exactly; then
     sum_c (S_c - n/C)^2 is about sum_n v_n chi2(C - 1) / (C - 1), so that
@@ -40,12 +40,12 @@ def null_high(images: int, channels: int) -> Figure:
 
 
 def missing(images: int, channels: int, own: float) -> NotRun | None:
-    """Why P does not exist for these images, or None where it does.
+    """Returns why P does not exist for these images; None where it does.
 
     Args:
         images: n that count.
         channels: C.
-        own: mean over the images of sum_c s_nc^2.
+        own: Mean over the images of sum_c s_nc^2.
     """
     if images < 2:
         return NotRun(reason=f"takes two images that count; there are {images}")
@@ -55,7 +55,7 @@ def missing(images: int, channels: int, own: float) -> NotRun | None:
 
 
 def from_images(share_sum: Float64, own: Float64, dots: Float64) -> Persistence:
-    """P with delete-one-image jackknife intervals.
+    """Returns P with delete-one-image jackknife intervals.
 
     Args:
         share_sum: [C], S_c.
@@ -83,13 +83,13 @@ def from_images(share_sum: Float64, own: Float64, dots: Float64) -> Persistence:
 
 
 def from_shards(share_sum: Float64, square_sum: float, n: int, shards: ShardSums) -> Persistence:
-    """P from sums alone, with delete-one-shard jackknife intervals.
+    """Returns P from sums alone, with delete-one-shard jackknife intervals.
 
     Args:
         share_sum: [C], S_c.
         square_sum: q.
-        n: images in the sums.
-        shards: their parts; shards without a usable image are passed over.
+        n: Images in the sums.
+        shards: The sums per shard; shards without a usable image are skipped.
     """
     channels = share_sum.size
     reason = missing(n, channels, square_sum / n if n else 0.0)
@@ -124,7 +124,7 @@ def _effective(cross: float, without: Float64, images: Int64 | None) -> Figure:
 
 
 def without_interval(share_sum: Float64, square_sum: float, n: int) -> Persistence:
-    """P from sums alone where neither features nor shards are at hand."""
+    """Returns P from sums alone, without an interval, where features and shards are missing."""
     none = ShardSums(
         share_sum=np.zeros((0, share_sum.size)),
         share_square_sum=np.zeros(0),

@@ -1,4 +1,4 @@
-"""The population on the registry: other models' figures that a run's own stand beside."""
+"""The population probe: the figures of other models, for comparison."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PopulationOfModels(Probe[Inputs, Population]):
         outliers = found["outliers"]
         if not isinstance(outliers, OutlierResult):
             return NotRun(reason="there are no outlier figures to compare")
-        # A damaged line is no reason to lose a run; `tuiprobe atlas signatures` names it.
+        # A damaged line must not fail the run; `tuiprobe atlas signatures` names it.
         others = filed(signatures_file()).signatures
         return Inputs(outliers.finals()[0], run.plan.model, shipped(), others)
 
@@ -51,7 +51,7 @@ class PopulationOfModels(Probe[Inputs, Population]):
         return population(inputs.final, inputs.model, inputs.shipped, inputs.filed)
 
     def describe(self, result: Population, subject: Subject) -> Section:
-        """Tells the same architecture untrained, and where the figures lie among filed models."""
+        """Describes the untrained architecture, and where the figures lie among filed models."""
         content = (*_untrained(result, subject.model), *_filed(result, subject.model))
         return Section(title=self.title, content=content)
 

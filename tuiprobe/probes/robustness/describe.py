@@ -1,4 +1,4 @@
-"""What accuracy under shift tells people."""
+"""The description of accuracy under shift."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOTE = (
 
 
 def describe(result: Robustness, subject: Subject) -> Section:
-    """Tells accuracy of every set, then effective robustness by every baseline."""
+    """Describes accuracy of every set, then effective robustness by every baseline."""
     return Section(
         title="Accuracy under shift",
         block="shifts",

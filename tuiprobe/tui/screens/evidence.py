@@ -47,11 +47,11 @@ _INNER = (
 
 
 class AblationTable(RowTable[SetAblation]):
-    """Accuracy on each set without what is looked at."""
+    """Accuracy on each set without the channel or direction."""
 
 
 class EvidenceScreen(ProbeScreen):
-    """The images and concepts behind one channel or direction; a takes it away and measures.
+    """The images and concepts behind one channel or direction; a ablates it.
 
     Args:
         found: The run.
@@ -161,7 +161,7 @@ class EvidenceScreen(ProbeScreen):
 
 
 def about(found: Found, subject: Subject) -> Content:
-    """What is known of a channel or a direction, and what stands behind it."""
+    """Returns the figures of a channel or direction, and the evidence behind it."""
     entries: list[Entry] = []
     lines: list[str] = []
     if subject.kind == "channel":
@@ -219,7 +219,7 @@ def _of_channel(found: Found, subject: Subject) -> tuple[list[Entry], list[str]]
 
 
 def ablation_cells(one: SetAblation) -> list[str]:
-    """One set before and after."""
+    """Returns the cells of one set, before and after."""
     change = one.difference
     sign = "▼" if change.high < 0 else "▲" if change.low > 0 else " "
     return [

@@ -28,7 +28,7 @@ PICTURES = "pictures"
 
 @dataclass(frozen=True)
 class Choice:
-    """Something that can be chosen: a format, or pictures within formats."""
+    """A choice: a format, or pictures within formats."""
 
     name: str
     about: str
@@ -109,7 +109,7 @@ class ExportScreen(ProbeScreen):
         return [name for name in FORMATS if name in self.chosen]
 
     def action_pick(self) -> None:
-        """Chooses what is under the cursor, or leaves it out."""
+        """Selects or deselects what is under the cursor."""
         row = self.query_one("#formats", ExportTable).current
         if row is not None:
             self.chosen ^= {row.name}

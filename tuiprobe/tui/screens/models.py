@@ -58,7 +58,7 @@ class ModelsScreen(FilteredScreen):
         self._checks: dict[str, list[str]] = {}
         self._order: tuple[int, bool] | None = None
         self._refreshed = False
-        self._others: list[ModelRow] | None = None  # of other packages; None before they are asked
+        self._others: list[ModelRow] | None = None  # of other packages; None until listed
 
     def compose_body(self) -> ComposeResult:
         """Lays out the filter, the list and the details."""
@@ -167,7 +167,7 @@ class ModelsScreen(FilteredScreen):
         self._show()
 
     def action_sort(self) -> None:
-        """Sorts by the next column; after the last one by nothing."""
+        """Sorts by the next column; after the last one, restores the original order."""
         column = -1 if self._order is None else self._order[0]
         column += 1
         self._order = (column, column >= 4) if column < len(modellist.COLUMNS) else None

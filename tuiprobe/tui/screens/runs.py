@@ -39,7 +39,7 @@ _FIRST = 50
 
 
 def run_cells(row: RunRow, marked: bool) -> list[str]:
-    """One row of the table; state by sign and word, never by colour alone."""
+    """Returns the cells of one row; state by sign and word, never by colour alone."""
     return [
         f"{'☑' if marked else '☐'} {row.name}",
         f"{_SIGNS[row.state]} {row.state}",
@@ -109,7 +109,7 @@ class RunsScreen(FilteredScreen):
         body.border_title = inert(f"runs in {self.root}")
 
     def on_mount(self) -> None:
-        """Reads the directories in a thread, again and again: a slow disk holds nothing up."""
+        """Starts a thread that rereads the directories, so that a slow disk blocks nothing."""
         self.table.empty = "reading…"
         threading.Thread(target=self._watch, daemon=True, name="runs").start()
 
@@ -123,7 +123,7 @@ class RunsScreen(FilteredScreen):
         return self.query_one("#runs", RunTable)
 
     def _watch(self) -> None:
-        self._look(_FIRST)  # the rest of hundreds of runs comes a moment later
+        self._look(_FIRST)  # with hundreds of runs, the rest follows a moment later
         while not self._stop.is_set():
             if not self._all or self.is_current:
                 self._look()
@@ -135,7 +135,7 @@ class RunsScreen(FilteredScreen):
             self.app.call_later(self._arrived, rows)
 
     def _arrived(self, rows: list[RunRow]) -> None:
-        """Takes a listing; a heartbeat that moved means running, on whatever machine."""
+        """Shows a new listing; a changed heartbeat means that the run goes on, on any machine."""
         if not self.alive:
             return
         rows = [self._alive(row) for row in rows]
@@ -242,11 +242,11 @@ class RunsScreen(FilteredScreen):
             self.app.copy(str(row.path.absolute()), "path")  # type: ignore[attr-defined]
 
     def action_refresh_runs(self) -> None:
-        """Looks at the disk at once."""
+        """Reads the disk again at once."""
         self._arrived(list_runs(self.root))
 
     def action_delete(self) -> None:
-        """Asks, then deletes the marked runs, or the one under the cursor."""
+        """Asks for confirmation, then deletes the marked runs, or the one under the cursor."""
         current = self.table.current
         chosen = [row for row in self._all if row.path in self._marked]
         chosen = chosen or ([current] if current is not None else [])

@@ -1,4 +1,4 @@
-"""Run setup: data, layers and the rest, with what they mean and cost before anything starts."""
+"""Run setup: data, layers and other options, with their meaning and cost before the start."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class SetupScreen(ProbeScreen):
                     yield Input(text, placeholder=option.hint, id=option.name, compact=True)
 
     def on_mount(self) -> None:
-        """Looks at data and model while the user reads."""
+        """Starts to inspect data and model in the background."""
         self.query_one("#form").border_title = "run"
         self.query_one("#meaning").border_title = "what this means"
         self._show()
