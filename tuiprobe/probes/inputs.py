@@ -47,7 +47,7 @@ class TapArrays:
         channels: Width C.
         statistics: The fields of `ActivationSummary` as `flatten_summary` names them.
         features: float32 [n, C], the final representations; None at inner taps.
-        rows: float32 [m, C], a seeded sample of one position an image, at most 4,096 images;
+        rows: float32 [m, C], a seeded sample of one position per image, at most 4,096 images;
             None at the final representation, where `features` holds everything.
         shards: Per-shard sums; None where they are not kept.
         labels: int64 [n], class of each image; None if unlabelled.

@@ -143,7 +143,7 @@ def probes(setup: Setup, trial: dict[str, Any] | None, found: dict[str, Any] | N
     """Returns which probes will run, and what the others need."""
     lines = ["✓ outliers"]
     if trial is None and not setup["head"]:
-        return [*lines, "… the others are known after the trial"]
+        return [*lines, "… the others are known after the trial batch"]
     labelled = found is not None and any(one["classes"] for one in found["sets"])
     if setup["head"] or (trial is not None and trial["head"] is not None):
         head = True

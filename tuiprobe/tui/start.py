@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 NO_TERMINAL = (
-    "tuiprobe shows its screens in a terminal, and standard input, output or error is none: run "
+    "the screens need a terminal, and standard input, output or error is not one: run "
     "it in a terminal, or use tuiprobe --headless (tuiprobe --help lists all commands)"
 )
 

@@ -23,8 +23,8 @@ from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.spec import RunSpec
 
 NAMES = {
-    "excess": "concepts beyond random directions, W",
-    "excess_centred": "concepts beyond random directions, centred W",
+    "excess": "excess concepts over random directions, W",
+    "excess_centred": "excess concepts over random directions, centred W",
 }
 
 

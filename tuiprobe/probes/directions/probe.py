@@ -22,8 +22,8 @@ NAMES = {
     "top_share": "share of the most important direction",
     "effective_rank": "effective rank of the importances",
     "gini": "Gini of the importances",
-    "persistent_share": "part on the persistent channels",
-    "persistent_expected": "part on the persistent channels of a random direction",
+    "persistent_share": "share on the persistent channels",
+    "persistent_expected": "share on the persistent channels of a random direction",
 }
 PRUNED = 0.8
 """The part of the directions that the paper prunes without harm."""

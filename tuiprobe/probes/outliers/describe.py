@@ -39,10 +39,10 @@ MEANING = {
     "heavy-tailed, not persistent": "Single channels dominate each image, but not the same ones "
     "from image to image. Sparse features of an ordinary network look like this; it is not the "
     "paper's signature.",
-    "absent": "No channel stands out of the representation. This says nothing against the "
+    "absent": "No channel stands out in the representation. This is no evidence against the "
     "encoder's robustness.",
-    "undetermined": "The figures lie between the clauses of the rule; it gives no answer.",
-    "withheld": "The rule may not be applied here. The figures below still hold as measured.",
+    "undetermined": "The figures meet no condition of the rule, so it gives no answer.",
+    "withheld": "The rule does not apply here. The figures below are valid as measured.",
 }
 
 LIMITS = (
@@ -117,7 +117,7 @@ def _content(result: OutlierResult, finals: list[Outliers]) -> Iterator[Content]
 def _finals(finals: list[Outliers]) -> Table:
     """Returns the table of the final representation's figures, one column per set."""
     rows: dict[str, list[Value]] = {
-        "images that count": [_counted(one) for one in finals],
+        "images counted": [_counted(one) for one in finals],
         "kurtosis": [one.kurtosis for one in finals],
         "expected after a random rotation": [one.basis_reference for one in finals],
         "kurtosis / (C - 1)": [one.relative_kurtosis for one in finals],
@@ -245,7 +245,7 @@ def _layers(taps: tuple[Outliers, ...], first: str) -> Iterator[Content]:
     yield heading("Layers")
     yield prose(
         "At inner taps persistent channels and kurtosis after centring come from a seeded sample "
-        "of one position an image."
+        "of one position per image."
     )
     yield table(
         "layers",
@@ -312,7 +312,7 @@ def _criteria(result: OutlierResult) -> Iterator[Content]:
     if not cases:
         return
     yield heading("Related criteria")
-    yield prose("Criteria of other authors side by side, each by its own rule:")
+    yield prose("Criteria of other authors, each by its own rule:")
     rules = {criterion.name: criterion for _, _, criterion in cases}
     yield points(f"{one.name} ({one.source}): {one.rule}" for one in rules.values())
     yield table(

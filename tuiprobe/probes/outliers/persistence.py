@@ -33,7 +33,7 @@ def null_high(images: int, channels: int) -> Figure:
     0.000177
     """
     if images < 2 or channels < 2:
-        return NotRun(reason="takes two images and two channels")
+        return NotRun(reason="needs two images and two channels")
     chi2 = float(stats.chi2.ppf((1 + LEVEL) / 2, channels - 1))
     value = (chi2 / (channels - 1) - 1) / (images - 1)
     return exact(value, images, "closed form: channels permuted within each image")
@@ -48,7 +48,7 @@ def missing(images: int, channels: int, own: float) -> NotRun | None:
         own: Mean over the images of sum_c s_nc^2.
     """
     if images < 2:
-        return NotRun(reason=f"takes two images that count; there are {images}")
+        return NotRun(reason=f"needs two images that count; there are {images}")
     if channels < 3 or own - 1 / channels < 1e-12:
         return NotRun(reason="every channel carries the same share in each image")
     return None
@@ -66,7 +66,7 @@ def from_images(share_sum: Float64, own: Float64, dots: Float64) -> Persistence:
     square, q = float((share_sum**2).sum()), float(own.sum())
     reason = missing(n, channels, q / n if n else 0.0)
     if reason is not None or n < 3:
-        return _not_run(reason or NotRun(reason="takes three images"), n, channels)
+        return _not_run(reason or NotRun(reason="needs three images"), n, channels)
     cross = (square - q) / (n * (n - 1))
     # Without image i: |S - s_i|^2 = |S|^2 - 2 S.s_i + |s_i|^2.
     cross_i = (square - 2 * dots + 2 * own - q) / ((n - 1) * (n - 2))

@@ -27,7 +27,7 @@ def persistent_channels(
     if hits.size < MIN_CHANNELS:
         return NotRun(reason=f"takes {MIN_CHANNELS} channels; there are {hits.size}")
     if images < MIN_IMAGES:
-        return NotRun(reason=f"takes {MIN_IMAGES} images that count; there are {images}")
+        return NotRun(reason=f"needs {MIN_IMAGES} images that count; there are {images}")
     low, _ = wilson_bounds(hits, images)
     order = np.lexsort((np.arange(hits.size), -hits))
     chosen = [

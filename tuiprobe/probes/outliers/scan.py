@@ -124,7 +124,7 @@ def _rms_kurtosis(squares: Float64, second: Float64, mixed: Float64, fourth: Flo
         fourth: [n], sum_c x_nc^4.
     """
     if second.size < 3:
-        return NotRun(reason="takes three images")
+        return NotRun(reason="needs three images")
     channels = squares.size
     square, total = float((squares**2).sum()), float(squares.sum())
     without = channels * (square - 2 * mixed + fourth) / (total - second) ** 2
@@ -140,7 +140,7 @@ def _mean_cosine(units: Float64, cosines: Float64) -> Figure:
     """
     n = cosines.size
     if n < 3:
-        return NotRun(reason="takes three images")
+        return NotRun(reason="needs three images")
     square = float((units**2).sum())
     without = (square - 2 * cosines + 1 - (n - 1)) / ((n - 1) * (n - 2))
     return delete_one((square - n) / (n * (n - 1)), without, low=-1, high=1)

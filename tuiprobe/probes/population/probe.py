@@ -58,11 +58,11 @@ class PopulationOfModels(Probe[Inputs, Population]):
 
 def _untrained(found: Population, model: Model) -> Iterator[Content]:
     if found.untrained is None:
-        yield prose("No untrained reference ships for ", Code(code=model.architecture), ".")
+        yield prose("No untrained reference is available for ", Code(code=model.architecture), ".")
         return
     yield prose(
-        "Random weights are no zero: the same architecture before it learnt anything, on other "
-        "images, stands beside the figures (persistence without interval)."
+        "For comparison: the same architecture with random weights, on other images (persistence "
+        "without interval). Its figures are not zero."
     )
     yield _references("untrained", (found.untrained,))
 
@@ -70,14 +70,14 @@ def _untrained(found: Population, model: Model) -> Iterator[Content]:
 def _filed(found: Population, model: Model) -> Iterator[Content]:
     if not found.filed:
         yield prose(
-            f"No other model of kind {model.representation} is filed on this machine; ",
+            f"No other model of kind {model.representation} is filed on this machine. ",
             Code(code="tuiprobe atlas add RUN"),
-            " files one, and the next report places it here.",
+            " adds one, and the next report shows it here.",
         )
         return
     yield prose(
         f"Among {several(len(found.filed), 'filed model')} of kind {model.representation}: "
-        f"{found.lower_kurtosis} lower in kurtosis / (C - 1), {found.lower_persistence} lower in "
+        f"{found.lower_kurtosis} lower in kurtosis / (C - 1), {found.lower_persistence} in "
         "persistence."
     )
     yield _references("filed", found.filed)

@@ -83,7 +83,7 @@ def baselines_for(
                 f"--baseline: {sets[0].source} is not ImageNet's validation set and brings no "
                 "shifts of its own, so there is nothing to compare; name the sets in a --suite"
             )
-        return {}, Baselines(reason=f"no baseline belongs to {sets[0].source}")
+        return {}, Baselines(reason=f"no baseline applies to {sets[0].source}")
     if not family.measured:
         return {}, Baselines(reason="no shift that a baseline has was measured")
     fitted = _Fitted(family)

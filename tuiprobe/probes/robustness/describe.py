@@ -18,9 +18,9 @@ AXES = {
 }
 
 NOTE = (
-    "Effective robustness is shift accuracy less what the baseline expects at this in-distribution "
-    "accuracy, sigmoid(a logit(x) + b). The precision interval says how well the figure is "
-    "known; only a model outside the wider prediction interval is above the baseline."
+    "Effective robustness is shift accuracy minus the baseline's prediction at the in-distribution "
+    "accuracy, sigmoid(a logit(x) + b). The precision interval shows how well the figure is "
+    "known. Only a model outside the wider prediction interval is above the baseline."
 )
 
 

@@ -25,7 +25,7 @@ class ConfirmScreen(ModalScreen[bool]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "yes", tooltip="Do it"),
-        Binding("n,escape,q", "answer(False)", "no", tooltip="Leave everything as it is"),
+        Binding("n,escape,q", "answer(False)", "no", tooltip="Change nothing"),
         Binding("left,right", "app.focus_next", "other", show=False),
     ]
     DEFAULT_CSS = """

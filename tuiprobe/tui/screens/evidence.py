@@ -41,8 +41,7 @@ ABLATION = (
     Column("interval", 16, right=True, drop=3),
 )
 _INNER = (
-    "only channels of the final representation are ablated at once; for this layer start a run "
-    "of its own"
+    "only channels of the final representation can be ablated here; for this layer start a new run"
 )
 
 
@@ -107,7 +106,7 @@ class EvidenceScreen(ProbeScreen):
         ]
         grid = self.query_one(PictureGrid)
         grid.border_title = "images at both ends"
-        await grid.show(groups or [("the run kept no images of it", [])])
+        await grid.show(groups or [("No images were kept for it.", [])])
         self.query_one("#about-scroll").focus()
         if self._at_once:
             self.action_ablate()
@@ -125,9 +124,9 @@ class EvidenceScreen(ProbeScreen):
             self._say(_INNER)
             return
         if self.found.directions is None and self.found.robustness is None:
-            self._say("nothing to ablate: the run has no head; pass --classes or --head")
+            self._say("cannot ablate: the run has no head; pass --classes or --head")
             return
-        self._say("ablating: a moment, in a process of its own")
+        self._say("ablating in a separate process")
         self._measure(more)
 
     @work(exclusive=True, group="ablation")

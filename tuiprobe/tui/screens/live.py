@@ -272,14 +272,16 @@ class LiveScreen(ProbeScreen):
             return "image " + ", ".join(str(i) for i in ids[:THUMBNAILS])
         if self._place is not None and self._place[1] != "embedding":
             return "inner layers have no pictures: → goes to the embedding"
-        return "pictures come for the eight channels of largest share"
+        return "only the eight channels of largest share have pictures"
 
     # Actions of the keys.
 
     def action_results(self) -> None:
         """Goes to the results."""
         if not has_results(self.run_path):
-            self.notify("no results yet: they come at the end, or after x", timeout=3)
+            self.notify(
+                "No results yet. They appear at the end, or after x stops the run.", timeout=3
+            )
             return
         from tuiprobe.tui.screens.results import ResultsScreen
 
@@ -348,8 +350,8 @@ class LiveScreen(ProbeScreen):
         except (OSError, RunError) as error:
             self.notify(f"cannot stop it: {error}", severity="error", markup=False)
             return
-        hint = "; X ends it at once" if self.engine is not None else ""
-        self.notify(f"asked to stop; a report of what is measured follows{hint}", timeout=5)
+        hint = "; X kills it at once" if self.engine is not None else ""
+        self.notify(f"stop requested; a report of the measured images follows{hint}", timeout=5)
 
     def action_kill(self) -> None:
         """Ends the engine without a report."""
@@ -359,13 +361,13 @@ class LiveScreen(ProbeScreen):
     async def action_detach(self) -> None:
         """Detaches from the run, which goes on."""
         if self._active():
-            self.app.notify(f"it goes on: tuiprobe open {self.root}", timeout=6, markup=False)
+            self.app.notify(f"the run goes on: tuiprobe open {self.root}", timeout=6, markup=False)
         await self.app.run_action("back")
 
     def action_again(self) -> None:
         """Starts the engine again with the same options; it resumes."""
         if self.engine is None or self.engine.ended() is None:
-            self.notify("r starts a run of this screen again after it ended", timeout=3)
+            self.notify("r restarts a run of this screen after it has ended", timeout=3)
             return
         try:
             self.engine = Engine(self.engine.arguments, self.root)

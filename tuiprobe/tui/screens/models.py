@@ -72,7 +72,7 @@ class ModelsScreen(FilteredScreen):
                 yield ModelTable(
                     modellist.COLUMNS,
                     lambda row: modellist.cells(row, row.name in self._marked),
-                    empty="no model holds all these words: esc clears the filter",
+                    empty="No model matches. esc clears the filter.",
                     id="models",
                 )
                 yield Static("", id="count", classes="dim")
@@ -119,7 +119,9 @@ class ModelsScreen(FilteredScreen):
             names.all_published.cache_clear()
             threading.Thread(target=self._load, daemon=True, name="catalog").start()
         else:
-            self.notify(f"the list of models is of other versions: {answer.reason}", markup=False)
+            self.notify(
+                f"the list of models is from other library versions: {answer.reason}", markup=False
+            )
 
     @work(group="others")
     async def _ask_others(self) -> None:

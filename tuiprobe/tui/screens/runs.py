@@ -79,7 +79,7 @@ class RunsScreen(FilteredScreen):
         Binding("x", "delete", "delete", tooltip="Delete the marked runs, or this one"),
         Binding("e", "export", "export", tooltip="Write reports of this run"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy the path of this run"),
-        Binding("r", "refresh_runs", "refresh", show=False, tooltip="Look at the disk again"),
+        Binding("r", "refresh_runs", "refresh", show=False, tooltip="Read the disk again"),
         Binding("escape", "clear", "back", show=False, tooltip="Clear the filter, or go back"),
     ]
     DEFAULT_CSS = """
@@ -162,7 +162,7 @@ class RunsScreen(FilteredScreen):
             rows.sort(key=lambda row: row.outcome, reverse=self._order[1])
         self.table.sorted_by = self._order
         self.table.empty = (
-            "no run holds all these words: esc clears the filter"
+            "No run matches. esc clears the filter."
             if self._all
             else f"no runs in {self.root} yet: 1 goes to the models, Enter there starts one"
         )
@@ -261,7 +261,7 @@ class RunsScreen(FilteredScreen):
 
         count = "this run" if len(chosen) == 1 else f"these {len(chosen)} runs"
         lines = [str(row.path) for row in chosen]
-        question = f"delete {count}? This cannot be taken back"
+        question = f"delete {count}? This cannot be undone"
         self.app.push_screen(
             ConfirmScreen(question, lines, "Delete"),
             lambda yes: self._delete(chosen) if yes else None,

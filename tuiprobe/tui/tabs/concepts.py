@@ -75,7 +75,7 @@ class ConceptsTab(ResultTab):
             yield ConceptTable(
                 COLUMNS,
                 cells,
-                empty="no concept passes: t lowers the threshold, esc clears the filter",
+                empty="No concept matches. t changes the threshold, esc clears the filter.",
                 id="concepts",
             )
         with Vertical(classes="aside"):
@@ -204,6 +204,8 @@ def counts_text(found: Concepts) -> Content:
         if family in by_family:
             one = by_family[family]
             parts.append(Content.assemble(f"{family} ({one.directions})  ", told(one.unique)))
-    note = f"{found.tried} concepts tried on {found.data}, {found.left_out} had too few images"
+    note = (
+        f"{found.tried} concepts tested on {found.data}, {found.left_out} left out (too few images)"
+    )
     parts.append(inert(note, DIM))
     return Content("\n").join(part for part in parts if isinstance(part, Content))

@@ -53,7 +53,7 @@ class ImagesTab(ResultTab):
     def compose(self) -> ComposeResult:
         """Lays out channels on the left, their images on the right."""
         if self.shown is None:
-            yield Static("images: the run kept none", classes="none", id="no-images")
+            yield Static("No images were kept in this run.", classes="none", id="no-images")
             return
         with Vertical(classes="main panel"):
             yield ImageTable(COLUMNS, self._cells, id="imaged")
