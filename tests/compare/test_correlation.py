@@ -162,7 +162,7 @@ def test_signatures_of_a_head_are_named_by_their_matrix() -> None:
     assert found["effective rank of the importances, W"] == plain.effective_rank.value
     assert found["Gini of the importances, centred W"] == centred.gini.value
     excess = results["concepts"].excess
-    assert found["concepts beyond random directions, W, concepts"] == excess.value
+    assert found["excess concepts over random directions, W, concepts"] == excess.value
 
 
 def test_signatures_leave_out_what_was_not_measured() -> None:

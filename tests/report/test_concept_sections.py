@@ -58,7 +58,7 @@ def test_the_section_says_what_was_done(with_head: Report) -> None:
     assert "on at least 0.02 of its area" in text
     assert "calibrated to prevalence 0.5" in text
     assert "Images left out because their representation is not finite: 1." in text
-    assert "Concepts tried: 3; left out for too few images: 0." in text
+    assert "Concepts tested: 3; left out for too few images: 0." in text
     assert "| color (of 1) | object (of 2) |" in text
     assert r"=red\| (+, " in text
     assert r"- Direction 0 **=red\|, " in text
@@ -71,7 +71,7 @@ def test_without_a_head_the_channels_lead(with_head: Report) -> None:
     assert "not run: nothing named a head" in text
     assert "The concepts that the leading principal components separate best:" in text
     assert "concepts on toy: 3 of 3 in 6 channels" in summary(filled(None))
-    assert "  beyond random directions " in summary(with_head)
+    assert "  excess over random directions " in summary(with_head)
 
 
 def test_alternatives_are_named() -> None:

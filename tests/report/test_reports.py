@@ -21,7 +21,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def layered():
-    nothing = NotRun(reason="takes two images that count; there are 1")
+    nothing = NotRun(reason="needs two images that count; there are 1")
     inner = outliers(
         tap="blocks.3", kind="token", tokens="all", final=False, top_images=(),
         persistence=Persistence(value=nothing, null_high=nothing, self_share=nothing,
@@ -123,7 +123,7 @@ def test_few_images_leave_a_reason_in_every_place():
     """Everything rests on persistent channels, which one image does not give."""
     found = layered()
     figures = {(one.place, one.id): one.figure for one in found.part_of("outliers").figures}
-    reason = "takes two images that count; there are 1"
+    reason = "needs two images that count; there are 1"
     assert figures["blocks.3", "persistent_channels"] == NotRun(reason=reason)
     assert figures["final", "persistent_channels"].value == 1
     assert f"not run: {reason}" in markdown(found)

@@ -266,7 +266,7 @@ async def test_enter_waits_for_the_results(tmp_path: Path) -> None:
         await until(pilot, shown(app))
         await pilot.press("enter")
         assert isinstance(app.screen, LiveScreen)
-        assert any("no results yet" in note.message for note in app._notifications)
+        assert any("No results yet" in note.message for note in app._notifications)
 
 
 # A run that this program started.

@@ -1,4 +1,4 @@
-"""A run directory to answers: every probe is asked, from files alone."""
+"""From a run directory to answers: every probe is asked, from files only."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ __all__ = ["answer"]
 
 def answer(directory: RunDir) -> Report:
     """Asks every probe; see `tuiprobe.answer.report.answer`."""
-    from tuiprobe.answer import report  # loads torch, which `tuiprobe.answer.ablation` never does
+    from tuiprobe.answer import report  # imports torch, which `tuiprobe.answer.ablation` must not
 
     return report.answer(directory)

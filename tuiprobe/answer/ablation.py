@@ -97,13 +97,13 @@ def ablate(directory: RunDir, question: Question) -> tuple[TargetedAblation, boo
             value, _ = read_json(kept, directory.plan_file)
             return TargetedAblation.model_validate(value), True
     answer = _answer(directory, question)
-    with suppress(RunError):  # another's run may not be ours to write to
+    with suppress(RunError):  # the run may belong to another user and be read-only
         write_json(kept, answer.model_dump(mode="json"))
     return answer, False
 
 
 def _name(directory: RunDir, question: Question) -> str:
-    """Changes with the question and with the files of the run; a merge rewrites the second."""
+    """Returns the name of the answer's file, made from the question and the run's files."""
     digest = hashlib.sha256(repr(question).encode())
     for file in (directory.measured_file, directory.plan_file):
         digest.update(file.read_bytes())
@@ -152,7 +152,7 @@ def _reason(
     one: SetRecord,
     answers: Mapping[str, NDArray[np.int64]],
 ) -> str | None:
-    """Why a set has no accuracy; None where it has one."""
+    """Returns why a set has no accuracy; None where it has one."""
     if one.name not in measured:
         return "no image was measured yet"
     if not one.classes:

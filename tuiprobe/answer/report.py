@@ -1,4 +1,4 @@
-"""A run directory to its Report: every probe, from files alone."""
+"""From a run directory to its report: every probe is asked, from files only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMED_NONFINITE = 3
 
 @fixed_threads()
 def answer(directory: RunDir) -> Report:
-    """Asks every probe; the same bits whatever the number of threads.
+    """Asks every probe; results do not depend on the number of threads, to the last bit.
 
     Args:
         directory: A run whose shards are merged.
@@ -122,7 +122,7 @@ def _probe_key(run: RunReader) -> str:
 def title(
     model: Model, data: tuple[DataSet, ...], parts: tuple[Part, ...], *, partial: bool = False
 ) -> str:
-    """Returns what was probed, on what, and what a reader must know first."""
+    """Returns the title: what was probed, on what data, and what a reader must know first."""
     said = _subject(model, data)
     clauses = [one.section.clause for one in parts if one.section and one.section.clause]
     if model.weights.kind == "untrained":
@@ -145,7 +145,7 @@ def _complete(plan: PlanRecord, measured: Mapping[str, MeasuredRecord]) -> bool:
 
 
 def _notes(plan: PlanRecord) -> list[str]:
-    """What is to be known of each set; said once where it holds for all but the concept set."""
+    """Returns notes on each set, merged where one holds for all sets but the concept set."""
     images = [one for one in plan.sets if one.name != plan.concept_set]
     common = [note for note in images[0].notes if all(note in one.notes for one in images)]
     others = [(one.name, note) for one in plan.sets for note in one.notes if note not in common]

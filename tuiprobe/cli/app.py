@@ -1,6 +1,6 @@
 """The command line: options in, exit code out.
 
-stdout carries data, stderr narration. Every import that costs time happens inside a command.
+stdout carries data, stderr messages. Slow imports happen inside the commands.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ app.add_typer(miniature.app, name="miniature")
 
 @dataclass(frozen=True)
 class Invocation:
-    """What the command line says besides the spec of the run."""
+    """The options of the command line besides the spec of the run."""
 
     suite: Annotated[
         str | None,
@@ -140,7 +140,7 @@ def probe(context: typer.Context, **values: Any) -> None:
 
 @dataclass
 class _Settings:
-    """What holds for every command."""
+    """Settings of every command."""
 
     debug: bool = False
 

@@ -1,4 +1,4 @@
-"""`tuiprobe doctor`: is the installation sound, and is a model what its name says?"""
+"""`tuiprobe doctor`: checks the installation, and whether a model is what its name says."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def doctor(
 
 
 def _told() -> Callable[[int, int], None]:
-    """Returns a callback that says at stderr how far a head is, every few seconds."""
+    """Returns a callback that reports a head's progress on stderr every few seconds."""
     start = last = time.monotonic()
 
     def told(done: int, total: int) -> None:
@@ -77,7 +77,7 @@ def _told() -> Callable[[int, int], None]:
 
 
 def lines(checks: list[Check]) -> list[str]:
-    """Returns one line a check, and one for what to do about it."""
+    """Returns one line per check, and one for its remedy."""
     from tuiprobe.plaintext import plain
 
     printed = []

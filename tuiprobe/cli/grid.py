@@ -117,14 +117,14 @@ def run_grid(asked: Grid, *, fetch: bool, again: bool) -> int:
 
 
 def _check_data(source: str) -> None:
-    """Says what is wrong with the data once, and not once a model."""
+    """Checks the data once, so that a fault is not reported once per model."""
     from tuiprobe.datasets.load import load_suite
 
     load_suite(source)
 
 
 def _refuse_without_weights(name: str, spec: RunSpec) -> None:
-    """Saves building a network that no weights exist for."""
+    """Refuses a model without weights before its network is built."""
     from tuiprobe.catalog.presets import presets
 
     preset = presets().get(name)
@@ -133,7 +133,7 @@ def _refuse_without_weights(name: str, spec: RunSpec) -> None:
 
 
 def _run(name: str, spec: RunSpec, runs: Path, record: _Record, listen: Listener) -> bool:
-    """Runs one model; whatever goes wrong is one of our errors.
+    """Runs one model; any failure is raised as a `TuiprobeError`.
 
     Returns:
         False if it was interrupted.
@@ -154,7 +154,7 @@ def _run(name: str, spec: RunSpec, runs: Path, record: _Record, listen: Listener
     except TuiprobeError:
         raise
     except Exception as error:
-        # The others must not suffer from what a library does with one model.
+        # A library's failure with one model must not affect the others.
         raise RunError(f"{type(error).__name__}: {error}") from error
     return outcome.complete
 
@@ -171,7 +171,7 @@ def _publish(output: Path, reports: dict[str, Report], gaps: list[Gap]) -> None:
 
 
 class _Record:
-    """Which directory holds the run of each model, and of which spec; kept in `grid.json`."""
+    """The run directory and spec of each model; stored in `grid.json`."""
 
     def __init__(self, output: Path) -> None:
         self._output = output
@@ -183,7 +183,7 @@ class _Record:
         try:
             found = Entry(self._output, RECORD).read_json()
         except DataError:
-            return {}  # not there yet, or damaged: then every run is opened again
+            return {}  # missing or damaged: every run is opened again
         return {
             name: entry
             for name, entry in (found.items() if isinstance(found, dict) else ())
@@ -191,7 +191,7 @@ class _Record:
         }
 
     def finished(self, name: str, spec: RunSpec) -> bool:
-        """Whether this very spec was run to the end, and its report is there."""
+        """Returns whether exactly this spec was run to the end and its report exists."""
         entry = self._runs.get(name, {})
         return (
             entry.get("complete") is True
@@ -200,7 +200,7 @@ class _Record:
         )
 
     def report(self, name: str) -> Report | None:
-        """The report of a model's run; None if there is none that can be read."""
+        """Returns the report of a model's run; None if none can be read."""
         from tuiprobe.report import read_report
         from tuiprobe.run.directory import RunDir
 
@@ -213,12 +213,12 @@ class _Record:
             return None
 
     def forget(self, name: str) -> None:
-        """Takes a run for unfinished until it is kept again."""
+        """Marks a run as unfinished until it is kept again."""
         if self._runs.pop(name, None) is not None:
             self._write()
 
     def keep(self, name: str, spec: RunSpec, directory: Path, *, complete: bool) -> None:
-        """Notes where a run lies."""
+        """Records where a run lies."""
         self._runs[name] = {
             "directory": directory.name,
             "complete": complete,

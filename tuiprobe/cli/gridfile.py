@@ -28,7 +28,7 @@ _FILES = ("classes", "templates", "baseline")
 
 @dataclass(frozen=True)
 class Grid:
-    """What a grid file asks for.
+    """The content of a grid file.
 
     Attributes:
         path: The file.
@@ -110,7 +110,7 @@ def _options(path: Path, base: Path, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _source(path: Path, key: str, base: Path, source: str) -> str:
-    """Returns a source as seen from the working folder; a file never names foreign code."""
+    """Returns a source relative to the working folder; a file may not name other packages' code."""
     kind, colon, rest = source.partition(":")
     if SOURCES.package_of(kind) is not None:
         raise UsageError(
@@ -125,7 +125,7 @@ def _source(path: Path, key: str, base: Path, source: str) -> str:
 def _below(base: Path, text: str) -> str:
     try:
         return str(base / Path(text).expanduser())
-    except RuntimeError as error:  # the home of an unknown user
+    except RuntimeError as error:  # home folder of an unknown user
         raise UsageError(f"{text!r}: {error}") from error
 
 

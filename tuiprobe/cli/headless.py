@@ -1,4 +1,4 @@
-"""`tuiprobe --headless`: one run a model, narrated at stderr, summarised at stdout."""
+"""`tuiprobe --headless`: one run per model, progress on stderr, summary on stdout."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def run_models(
     options: dict[str, Any],
     debug: bool = False,
 ) -> int:
-    """Runs every model; one that fails does not stop the others.
+    """Runs every model; a failure does not stop the others.
 
     Args:
         models: Specs of encoders; the embedded default if empty.
         data: Data source; the miniature if None.
         output: The run directory; with several models, the directory of their run directories.
-        fresh: Start anew.
+        fresh: Start from the beginning.
         mix: Accept shards of another fingerprint.
         options: Further fields of the RunSpec.
         debug: Print the traceback of what failed.
@@ -52,7 +52,7 @@ def run_models(
             if len(specs) > 1:
                 return _run_several(specs, output or Path("runs"), fresh, mix, listen, debug)
             return _run_one(specs[0], output, fresh, mix, listen)
-        except KeyboardInterrupt as reason:  # before or after the images: nothing can be lost
+        except KeyboardInterrupt as reason:  # before or after measuring: nothing is lost
             listen(Event("interrupted", f"stopped by {reason or 'SIGINT'}; {KEPT}"))
             return INTERRUPTED
         except TuiprobeError as error:
@@ -80,7 +80,7 @@ def _run_several(
         if isinstance(end, Interrupted):
             listen(Event("interrupted", f"{spec.model}: stopped by {end}; {KEPT}"))
             codes.append(INTERRUPTED)
-        elif isinstance(end, TuiprobeError):  # it was told of when it happened
+        elif isinstance(end, TuiprobeError):  # it was reported when it happened
             if debug:
                 traceback.print_exception(end)
             codes.append(end.exit_code)
@@ -93,7 +93,7 @@ def _run_several(
 
 
 def _report(outcome: Outcome) -> int:
-    """Writes the reports of a run that has ended and says where; returns its exit code."""
+    """Writes the reports of a finished run, prints where they are, and returns the exit code."""
     from tuiprobe.report import write_reports
 
     if outcome.merged:

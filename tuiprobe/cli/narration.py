@@ -1,4 +1,4 @@
-"""Events to stderr: a progress bar on a terminal, plain lines elsewhere."""
+"""Events on stderr: a progress bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SKIPPED_SHOWN = 10
 
 @contextmanager
 def narrated() -> Iterator[Listener]:
-    """Yields a listener that tells a person at stderr what happens."""
+    """Yields a listener that writes events to stderr as plain text."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if not console.is_terminal:
         yield _Lines()
@@ -61,7 +61,7 @@ def progress_line(data: dict[str, Any]) -> str:
 
 
 class _Skips:
-    """Shows the first unreadable images and then only counts: the report lists all."""
+    """Shows the first unreadable images, then only counts them; the report lists all."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -74,7 +74,7 @@ class _Skips:
 
 
 class _Lines:
-    """One line an event, progress every few seconds."""
+    """Writes one line per event, and progress every few seconds."""
 
     def __init__(self) -> None:
         self._skips = _Skips()

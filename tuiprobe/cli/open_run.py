@@ -1,4 +1,4 @@
-"""`tuiprobe open`: the screens on a run that exists, finished or going on."""
+"""`tuiprobe open`: shows an existing run on the screens, finished or running."""
 
 from __future__ import annotations
 

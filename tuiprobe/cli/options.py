@@ -20,7 +20,7 @@ LAST = "Program"
 
 
 def option_info(field: OptionField, default: str) -> OptionInfo:
-    """Returns what typer knows of an option, with its default in words."""
+    """Returns the typer declaration of an option, with its default in words."""
     info = typer.Option(
         field.flag,
         help=f"{field.help}  [default: {default}]" if default else field.help,
@@ -36,8 +36,8 @@ def of_run(name: str, *, change: bool = False) -> OptionInfo:
     """Returns an option of a run for another command that takes the same one.
 
     Args:
-        name: Of the field.
-        change: Whether leaving the option out keeps what the run has, not the default.
+        name: Name of the field.
+        change: Whether a missing option keeps the run's value instead of the default.
     """
     field = run_option(name)
     return option_info(field, "as in the run" if change else field.shown_default)
@@ -77,7 +77,7 @@ class GroupedHelp(TyperGroup):
     """A command whose help lists options under the headings of their groups."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Writes a section a group, in the order in which groups first appear."""
+        """Writes one section per group, in the order in which groups first appear."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)

@@ -26,7 +26,7 @@ CHANGES: dict[Changes, str] = {
 
 
 def reference() -> str:
-    """Returns the page of all options, a table a group."""
+    """Returns the page of all options, one table per group."""
     groups: dict[str, list[OptionField]] = {}
     for option in all_options():
         groups.setdefault(option.option.group, []).append(option)

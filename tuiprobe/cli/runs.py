@@ -1,4 +1,4 @@
-"""`tuiprobe runs`: all runs with what they found; deletes those that are named."""
+"""`tuiprobe runs`: lists runs and their figures; deletes runs by name."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def runs(
         return
     shown = False
     for line in table(rows, [one.name for one in found]):
-        print(line, flush=True)  # a row stands as soon as its run is read
+        print(line, flush=True)  # prints a row as soon as its run is read
         shown = True
     if not shown:
         print("no run matches" if words else f"no runs in {root}", file=sys.stderr)
@@ -102,11 +102,11 @@ def _correlate(rows: Iterable[RunRow], by: str | None, as_json: bool) -> None:
 def table(rows: Iterable[RunRow], names: Iterable[str]) -> Iterator[str]:
     """Yields headings and rows as lines of aligned columns; nothing if there are no rows.
 
-    No row waits for another one, so the width of a column is that of what usually stands in it.
+    Rows are printed as they come, so column widths are those of typical content.
 
     Args:
         rows: What to show.
-        names: Of all runs that there may be a row of.
+        names: Names of all runs that may get a row.
 
     >>> list(table([], ["name"]))
     []

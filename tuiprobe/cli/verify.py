@@ -1,4 +1,4 @@
-"""`tuiprobe verify`: what is whole of a run directory."""
+"""`tuiprobe verify`: checks which files of a run directory are intact."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`tuiprobe runs --correlate`: do signatures go with effective robustness, over several runs?
+"""`tuiprobe runs --correlate`: do signatures correlate with effective robustness over runs?
 
-Reports in, rank correlations out. Runs of one encoder are no independent points, so each encoder
+Takes reports, returns rank correlations. Runs of one encoder are not independent, so each encoder
 counts once; encoders compare only within one kind of representation and one backbone.
 """
 
@@ -22,7 +22,7 @@ Question = tuple[str, tuple[str, ...], str]
 
 @dataclass(frozen=True)
 class Outcome:
-    """An effective robustness, and what it answers."""
+    """An effective robustness, and what it belongs to."""
 
     question: Question
     value: float
@@ -52,9 +52,9 @@ def correlate(
     """Correlates every signature with effective robustness, within strata.
 
     Args:
-        reports: name of each run with its report, or with the reason why it cannot be read; each
+        reports: Name of each run with its report, or with the reason why it cannot be read; each
             is let go before the next. Of two runs of one encoder the one with more images counts.
-        baseline: by which effective robustness is taken; None for the one most runs have.
+        baseline: Baseline of effective robustness; None for the one that most runs have.
     """
     left_out: list[RunLeftOut] = []
     usable: dict[str, _Usable] = {}
@@ -91,7 +91,7 @@ class _Usable:
 
 
 def _usable(report: Report, baseline: str | None) -> _Usable | str:
-    """What is kept of a report, or the reason why it does not count."""
+    """Returns what is kept of a report, or the reason why it does not count."""
     reason = _unusable(report, baseline)
     if reason is not None:
         return reason
@@ -117,7 +117,7 @@ def _unusable(report: Report, baseline: str | None) -> str | None:
 
 
 def _headlines(report: Report, baseline: str | None) -> list[Outcome]:
-    """Effective robustness by each baseline, as the probes name it."""
+    """Returns effective robustness by each baseline, as the probes name it."""
     return [
         Outcome((one.about[0], one.about[2:], one.about[1]), one.figure.value)
         for part in report.parts
@@ -130,7 +130,7 @@ def _headlines(report: Report, baseline: str | None) -> list[Outcome]:
 
 
 def _most_common(reports: Mapping[str, _Usable], baseline: str | None) -> Question:
-    """What most runs have an answer to; the report's first baseline among equals."""
+    """Returns the outcome that most runs have; among equals the report's first baseline."""
     counts = Counter(
         one.question
         for report in reports.values()
@@ -186,7 +186,7 @@ def signatures_of(report: Report) -> dict[str, float]:
 
 
 def _predictors(report: Report) -> dict[str, float]:
-    """Returns what a practitioner has anyway."""
+    """Returns the predictors that need no probe, such as in-distribution accuracy."""
     found = _values(report, "predictor")
     if report.model.training != "unknown":
         found["training: zero-shot or not"] = float(report.model.training == "zero-shot")
@@ -198,6 +198,6 @@ def _values(report: Report, role: str) -> dict[str, float]:
     for part in report.parts:
         for one in part.figures:
             if one.role == role and given(one.figure):
-                # of several sets the first counts: the in-distribution one
+                # of several sets the first one counts: the in-distribution set
                 found.setdefault(f"{one.name}, {one.place}", one.figure.value)
     return found

@@ -14,7 +14,7 @@ NOTE = (
 
 
 def correlation_text(found: Correlations) -> str:
-    """Signatures, then what one has anyway, then the strata and the runs left out."""
+    """Returns signatures, then other predictors, then the strata and the runs left out."""
     lines = ["no run can be correlated"]
     if found.runs:
         lines = [

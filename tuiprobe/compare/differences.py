@@ -1,7 +1,7 @@
 """Two reports side by side: what differs, with intervals.
 
 Figures compare only within one representation kind. Differences get Newcombe's interval from the
-two separate ones (MOVER); on the same images it is conservative, for the two then move together.
+two separate ones (MOVER). On the same images it is conservative, because both vary together.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ Place = tuple[str, str, str, str]
 
 
 class IncomparableError(UsageError):
-    """The two reports are about different kinds of representation."""
+    """Raised when two reports are about different kinds of representation."""
 
 
 class Difference(Frozen):
     """One figure in both reports.
 
     Attributes:
-        probe: id of the probe that gave it.
-        data: data set, in both reports.
-        place: layer, or what else it is of.
-        id: of the figure, for gates.
-        name: of the figure, for people.
-        first: in the first report.
-        second: in the second.
-        difference: second less first; `NotRun` where one of them is missing.
-        differs: whether the interval excludes zero; None without an interval.
-        inner: whether this is a layer before the final representation.
-        headline: rank among the figures that a reader sees first; None for the others.
+        probe: Id of the probe that gave it.
+        data: Data set, in both reports.
+        place: Layer, or what else it is of.
+        id: Id of the figure, for gates.
+        name: Name of the figure, for people.
+        first: The figure in the first report.
+        second: The figure in the second report.
+        difference: Second minus first; `NotRun` where one of them is missing.
+        differs: Whether the interval excludes zero; None without an interval.
+        inner: Whether this is a layer before the final representation.
+        headline: Rank among the figures that a reader sees first; None for the others.
     """
 
     probe: str
@@ -55,7 +55,7 @@ class Difference(Frozen):
 
 
 class FactPair(Frozen):
-    """A finding in a word, in both reports; empty where a report has none."""
+    """A finding of one word in both reports; empty where a report has none."""
 
     id: str
     name: str
@@ -67,12 +67,12 @@ class Comparison(Frozen):
     """Two reports side by side.
 
     Attributes:
-        titles: of the two reports.
-        facts: findings in a word.
-        differences: figures that both have.
-        overlaps: things that both found, by set of images.
-        notes: what makes the comparison weaker: other images, widths, preprocessing, untrained.
-        unmatched: sets and places that only one of them has figures of.
+        titles: Titles of the two reports.
+        facts: Findings of one word each.
+        differences: Figures that both have.
+        overlaps: Things that both found, by set of images.
+        notes: What makes the comparison weaker: other images, widths, preprocessing, untrained.
+        unmatched: Sets and places that only one of them has figures of.
     """
 
     titles: tuple[str, str]
@@ -91,7 +91,7 @@ def compare(first: Report, second: Report) -> Comparison:
     """Compares two reports figure by figure.
 
     Raises:
-        IncomparableError: they are about different representation kinds.
+        IncomparableError: They are about different representation kinds.
     """
     kinds = first.model.representation, second.model.representation
     if kinds[0] != kinds[1]:
@@ -118,7 +118,7 @@ def compare(first: Report, second: Report) -> Comparison:
 
 
 def difference(first: Figure, second: Figure) -> Figure:
-    """Returns second less first, with Newcombe's square-and-add interval (Zou and Donner 2008).
+    """Returns second minus first, with Newcombe's square-and-add interval (Zou and Donner 2008).
 
     >>> one = Estimate(value=3.0, low=2.7, high=3.3, n=9, method="m")
     >>> two = Estimate(value=5.0, low=4.6, high=5.4, n=8, method="m")

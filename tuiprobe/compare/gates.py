@@ -44,7 +44,7 @@ class Gate:
     Attributes:
         text: As the user wrote it.
         place: Set, or set and layer; empty for all sets.
-        name: Of the figure.
+        name: Name of the figure.
         end: `value`, `low` or `high` of the difference.
         sign: How it is compared; empty for `differs`.
         limit: What it is compared with.
@@ -62,7 +62,7 @@ def parse_gate(text: str) -> Gate:
     """Reads a condition.
 
     Raises:
-        UsageError: it is none.
+        UsageError: If it is not a condition.
 
     >>> parse_gate("val: kurtosis.high < -0.5").limit, parse_gate("verdict differs").name
     (-0.5, 'verdict')
@@ -86,12 +86,12 @@ def parse_gate(text: str) -> Gate:
 
 
 def tripped(gate: Gate, found: Comparison) -> list[str]:
-    """Why a gate trips, one sentence each; empty where it does not.
+    """Returns the reasons why a gate trips, one sentence each; empty where it does not.
 
     A figure that one of the reports lacks trips the gate: what cannot be answered is no pass.
 
     Raises:
-        UsageError: no figure has this name, or none at this place.
+        UsageError: No figure has this name, or none at this place.
     """
     if not gate.sign and (fact := found.fact(gate.name)) is not None:
         if fact.first == fact.second:
@@ -117,7 +117,7 @@ def _sets(gate: Gate, found: Comparison) -> Iterator[str]:
 
 
 def _matches(gate: Gate, one: Difference) -> bool:
-    """Whether a gate speaks of this figure; a short name also means the end of a dotted one."""
+    """Returns whether a gate names this figure; a short name matches the end of a dotted one."""
     if gate.name not in (one.id, one.id.rpartition(".")[0]):
         return False
     if gate.name != one.id and not one.id.endswith(".value"):

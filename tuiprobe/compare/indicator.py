@@ -1,7 +1,7 @@
 """Rank correlation of signatures with effective robustness, within strata of models.
 
-Pooled correlations mislead: two clusters of models, unrelated within, correlate strongly when they
-differ in both figures. So ranks are taken within strata (representation kind and backbone), and the
+Pooled correlations mislead: two clusters of models, each uncorrelated, correlate strongly if they
+differ in both figures. So ranks are computed within strata (representation kind and backbone); the
 null is permutation within strata.
 """
 
@@ -27,9 +27,9 @@ class ModelPoint:
     Attributes:
         representation: kind.
         backbone: name.
-        zero_shot: whether it is a zero-shot encoder.
-        robustness: effective robustness.
-        signatures: by name; a signature the model lacks is left out.
+        zero_shot: Whether it is a zero-shot encoder.
+        robustness: Effective robustness.
+        signatures: By name; a signature the model lacks is left out.
     """
 
     representation: str
@@ -40,11 +40,11 @@ class ModelPoint:
 
 
 def probe_indicators(models: Sequence[ModelPoint], *, seed: int = 0) -> tuple[Indicator, ...]:
-    """One indicator a signature, by name.
+    """Returns one indicator per signature, by name.
 
     Args:
-        models: the runs.
-        seed: of the permutations.
+        models: The runs.
+        seed: Seed of the permutations.
     """
     names = sorted({name for model in models for name in model.signatures})
     return tuple(_indicator(name, models, seed) for name in names)
@@ -86,7 +86,7 @@ def _indicator(name: str, models: Sequence[ModelPoint], seed: int) -> Indicator:
 
 
 def spearman(x: Float64, y: Float64) -> Figure:
-    """Spearman's correlation; its interval by Fisher's z, variance 1.06 / (n - 3) (Fieller 1957).
+    """Returns Spearman's correlation; interval by Fisher's z, variance 1.06/(n - 3) (Fieller 1957).
 
     Args:
         x: [n].
@@ -103,7 +103,7 @@ def spearman(x: Float64, y: Float64) -> Figure:
 
 
 def _fisher(rho: float, n: int, freedom: int, method: str) -> Figure:
-    # A perfect correlation has no z; it is taken for one just short of it.
+    # A perfect correlation has no z; the largest value below 1 replaces it.
     z, half = np.arctanh(np.clip(rho, -1 + 1e-6, 1 - 1e-6)), Z * np.sqrt(1.06 / freedom)
     low, high = float(np.tanh(z - half)), float(np.tanh(z + half))
     return Estimate(value=rho, low=min(low, rho), high=max(high, rho), n=n, method=method)
@@ -117,7 +117,7 @@ def _centred_ranks(values: Float64) -> Float64:
 def _within(pairs: list[tuple[Float64, Float64]], seed: int) -> tuple[Figure, float | None]:
     if not pairs:
         return NotRun(reason=f"no stratum of {FEWEST} models in which both vary"), None
-    # Ranks are scaled by stratum size, so that a large stratum does not outweigh by its ranks.
+    # Ranks are scaled by stratum size, so that large strata do not dominate.
     scaled = [(a / a.size, b / b.size) for a, b in pairs]
     scale = np.sqrt(sum(a @ a for a, _ in scaled) * sum(b @ b for _, b in scaled))
     value = float(np.clip(sum(a @ b for a, b in scaled) / scale, -1, 1))

@@ -1,4 +1,4 @@
-"""Result types of the indicator: does a signature go with effective robustness across models?"""
+"""Result types of the indicator: does a signature correlate with effective robustness?"""
 
 from typing import Final, Literal
 
@@ -13,7 +13,7 @@ class Stratum(Frozen):
     Attributes:
         representation: kind.
         backbone: name.
-        models: in the stratum.
+        models: Number of models in the stratum.
         correlation: Spearman's, interval by Fisher's z with Fieller's correction.
     """
 
@@ -28,12 +28,12 @@ class Indicator(Frozen):
 
     Attributes:
         signature: name.
-        strata: one by one.
-        within: correlation of ranks within strata, over all strata large enough.
-        p_value: two-sided, by permutation within strata; None where `within` is not run.
+        strata: One entry per stratum.
+        within: Correlation of ranks within strata, over all strata large enough.
+        p_value: Two-sided p-value, by permutation within strata; None where `within` is not run.
         permutations: drawn.
         pooled: Spearman's over all models; misleading alone.
-        pooled_trivial: the same for the predictor "zero-shot or not".
+        pooled_trivial: The same for the predictor "zero-shot or not".
     """
 
     signature: str
@@ -49,12 +49,12 @@ class CorrelatedRun(Frozen):
     """One run among those that are correlated.
 
     Attributes:
-        run: name of its directory.
-        model: as its user typed it.
+        run: Name of its directory.
+        model: The model as the user typed it.
         representation: kind.
-        backbone: as the presets name it, else the library's architecture.
+        backbone: The presets' name for it, or the library's architecture.
         training: `zero-shot`, `captions`, `finetuned`, `supervised`, or `unknown`.
-        robustness: effective robustness.
+        robustness: Effective robustness.
     """
 
     run: str
@@ -66,7 +66,7 @@ class CorrelatedRun(Frozen):
 
 
 class RunLeftOut(Frozen):
-    """A run that is not correlated, and why."""
+    """A run that was left out, and the reason."""
 
     run: str
     reason: str
@@ -76,14 +76,14 @@ class Correlations(Frozen):
     """The answer to `tuiprobe runs --correlate`.
 
     Attributes:
-        schema_version: of this schema.
-        baseline: by which effective robustness was taken; empty where no run has any.
+        schema_version: Version of this schema.
+        baseline: Baseline of effective robustness; empty where no run has any.
         target: shifts.
-        axis: of the baseline.
-        runs: one for each encoder.
-        left_out: the others.
-        signatures: each against effective robustness.
-        predictors: what a practitioner has anyway, against effective robustness, in the same way.
+        axis: The x axis of the baseline.
+        runs: One run for each encoder.
+        left_out: What was left out.
+        signatures: Each against effective robustness.
+        predictors: Predictors that need no probe, against effective robustness in the same way.
     """
 
     schema_version: Literal[1] = CORRELATIONS_VERSION

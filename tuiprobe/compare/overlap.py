@@ -1,4 +1,4 @@
-"""What two runs found in common: channels, concepts, or whatever a probe names as a set."""
+"""What two runs have in common: channels, concepts, or any set that a probe names."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ class Overlap(Frozen):
     """Things found by both runs, and by one of them alone.
 
     Attributes:
-        id: of the kind of things, for gates.
-        name: of it, for people.
-        data: set of images.
-        place: what else they are of.
-        not_comparable: why members of the two runs do not mean the same; empty where they do.
-        shared: found by both.
-        first_only: only by the first.
-        second_only: only by the second.
-        jaccard: shared part of all that was found; `NotRun` where nothing was.
-        by_chance: number shared if each run drew as many at random; the range holds 95 % of such
+        id: Id of the kind of things, for gates.
+        name: Name of the kind, for people.
+        data: Set of images.
+        place: What else they are of.
+        not_comparable: Why members of the two runs do not mean the same; empty where they do.
+        shared: Found by both runs.
+        first_only: Found by the first run only.
+        second_only: Found by the second run only.
+        jaccard: Shared part of all that was found; `NotRun` where nothing was.
+        by_chance: Number shared if each run drew as many at random; the range holds 95 % of such
             draws. None where it is not known out of how many they were found. Easy concepts are
             found by most models, so an overlap beyond it is no sign of a common mechanism.
     """
@@ -82,7 +82,7 @@ def _overlap(one: NamedSet | None, other: NamedSet | None) -> Overlap:
 
 
 def _differing(first: Mapping[str, str | None], second: Mapping[str, str | None]) -> str:
-    """Why members of two sets do not mean the same; empty where they do."""
+    """Returns why members of two sets are not comparable; empty where they are."""
     for what in dict.fromkeys((*first, *second)):
         if first.get(what) is None or second.get(what) is None:
             return f"a report does not say its {what}"
@@ -92,7 +92,7 @@ def _differing(first: Mapping[str, str | None], second: Mapping[str, str | None]
 
 
 def _sorted(members: set[str]) -> tuple[str, ...]:
-    """Numbers by their value, then names."""
+    """Sorts numbers by their value, then names."""
     return tuple(sorted(members, key=lambda one: (not _is_number(one), _number(one), one)))
 
 

@@ -31,7 +31,7 @@ def side_by_side(reports: Sequence[Report]) -> str:
     """Returns Markdown: a row a model, a column a headline figure, each with its interval.
 
     Args:
-        reports: Of runs over the same data, in the order of the command.
+        reports: Reports of runs over the same data, in the order of the command.
     """
     images = ", ".join(f"{one.measured} of {one.name}" for one in reports[0].data)
     columns, facts = _columns(reports), _facts(reports)
@@ -71,7 +71,7 @@ def _facts(reports: Sequence[Report]) -> dict[str, str]:
 
 
 def _called(report: Report) -> str:
-    """The model's name, with what a reader must know of its figures."""
+    """Returns the model's name, with what a reader must know about its figures."""
     partial = "PARTIAL: " if report.partial else ""
     untrained = "UNTRAINED network " if report.model.weights.kind == "untrained" else ""
     return f"{partial}{untrained}{report.model.name}"

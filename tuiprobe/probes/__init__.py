@@ -29,7 +29,7 @@ BUILT_IN = {
 }
 """Where each built-in probe is, in the order in which a report tells them."""
 
-_ID = re.compile(r"[a-z0-9_]{1,64}")  # what a report takes, and a file's name may hold
+_ID = re.compile(r"[a-z0-9_]{1,64}")  # what a report and a file name allow
 
 PROBES = plugins.Registry(PROBE_GROUP, "probe", type, BUILT_IN)
 """Every probe by its id."""
@@ -37,24 +37,24 @@ PROBES = plugins.Registry(PROBE_GROUP, "probe", type, BUILT_IN)
 
 @dataclass(frozen=True)
 class Registry:
-    """Every probe that is installed.
+    """Every installed probe.
 
     Attributes:
         probes: In the order of a report: built-in ones, then those of other packages by name.
-        faults: What is wrong with probes of other packages, a sentence each; they are left out.
+        faults: Why probes of other packages were left out, one sentence each.
     """
 
     probes: tuple[Probe[Any, Any], ...]
     faults: tuple[str, ...]
 
     def in_order(self) -> list[Probe[Any, Any]]:
-        """Returns the probes so that each comes after those it asks for."""
+        """Returns the probes in dependency order: each one after those that it names in `after`."""
         return _ordered(list(self.probes))[0]
 
 
 @cache
 def registry() -> Registry:
-    """Returns every probe that is installed, each imported once."""
+    """Returns every installed probe; each is imported once."""
     found = {name: _made(name, PROBES.builtin(name)) for name in PROBES.builtin_names}
     faults = list(PROBES.warnings(PROBES.builtin_names))
     for one in PROBES.foreign():
@@ -65,7 +65,7 @@ def registry() -> Registry:
             found[one.name] = _made(one.name, PROBES.load(one))
         except PluginError as error:
             faults.append(f"{error}; it is left out")
-        except Exception as error:  # whatever a stranger's class does when it is made
+        except Exception as error:  # code of another package may raise anything
             said = in_words(error)
             faults.append(f"the probe {one.name!r} of {one.package} is left out: {said}")
     ordered, stuck = _ordered(list(found.values()))
@@ -86,7 +86,7 @@ def _made(name: str, kind: Any) -> Probe[Any, Any]:
 def _ordered(
     probes: list[Probe[Any, Any]],
 ) -> tuple[list[Probe[Any, Any]], list[tuple[Probe[Any, Any], str]]]:
-    """The probes so that each comes after those it asks for, and those that cannot."""
+    """Returns the probes in dependency order, and those that cannot be ordered."""
     waiting = list(probes)
     ordered: list[Probe[Any, Any]] = []
     while True:

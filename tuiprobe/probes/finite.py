@@ -8,7 +8,7 @@ ROWS = 4096
 
 
 def finite_images(features: Float32) -> Bool:
-    """Returns whether each representation is finite: every value, and its length in float32.
+    """Returns whether each representation is finite: every value, and its norm in float32.
 
     An image that fails this counts in no figure of the final representation. A representation of
     zeros is finite.

@@ -18,14 +18,14 @@ class SetFeatures:
     """Final representations of one set.
 
     Attributes:
-        name: of the set.
+        name: Name of the set.
         features: float32 [n, C].
         labels: int64 [n], the class of each image: a row of the head, or where `answers` says
             otherwise one of its numbers; None if unlabelled.
         answers: int64 [K], the class that each row of the head answers for, -1 for rows that may
             not answer: ImageNet-A and -R leave most rows out, ObjectNet has several rows a class.
             None where row and class are the same.
-        unmatched: why no row answers for the classes of a labelled set; its labels are None then.
+        unmatched: Why no row answers for the classes of a labelled set; its labels are None then.
     """
 
     name: str
@@ -36,7 +36,7 @@ class SetFeatures:
 
 
 def usable_images(one: SetFeatures) -> SetFeatures:
-    """The set without images whose representation is not finite or zero."""
+    """Returns the set without images whose representation is zero or not finite."""
     norms = np.linalg.norm(one.features, axis=1)
     keep = np.isfinite(norms) & (norms > 0)
     if keep.all():
@@ -46,7 +46,7 @@ def usable_images(one: SetFeatures) -> SetFeatures:
 
 
 def first_images(one: SetFeatures, count: int, seed: int) -> SetFeatures:
-    """A seeded subsample of at most `count` images."""
+    """Returns a seeded subsample of at most `count` images."""
     n = one.features.shape[0]
     if n <= count:
         return one
@@ -56,14 +56,14 @@ def first_images(one: SetFeatures, count: int, seed: int) -> SetFeatures:
 
 
 def answers_of(one: SetFeatures, rows: int) -> Int64:
-    """[K'], the class of each row that may answer, after checking them and the labels.
+    """Checks classes and labels; returns the class of each row that may answer, [K'].
 
     Args:
-        one: the set.
+        one: The set.
         rows: K, rows of the head.
 
     Raises:
-        DataError: no labels; a class list of another length; a label that no row answers for.
+        DataError: If labels are missing, the class list has another size, or a label has no row.
     """
     if one.labels is None:
         raise DataError(one.unmatched or f"{one.name} has no labels")
@@ -81,7 +81,7 @@ def answers_of(one: SetFeatures, rows: int) -> Int64:
 
 
 def allowed_rows(matrix: Float32, one: SetFeatures) -> Float32:
-    """Rows of a [K, ...] array that may answer."""
+    """Returns the rows of a [K, ...] array that may answer."""
     return matrix if one.answers is None else matrix[np.asarray(one.answers) >= 0]
 
 
@@ -93,7 +93,7 @@ def nested_hits(
     kept: Sequence[int],
     rows: int,
 ) -> Int64:
-    """Right answers from the first k components, for each k of a rising list.
+    """Counts the correct answers from the first k components, for each k of a rising list.
 
     Logits are constant + left[:, :k] @ right[:k], summed up from k to k, so that the whole curve
     costs one product and memory for 2,048 rows.
@@ -102,8 +102,8 @@ def nested_hits(
         left: [n, r], coordinates of the images.
         right: [r, K'], what each coordinate adds to the logits.
         constant: [K'].
-        one: labels and answers.
-        kept: numbers of components, rising.
+        one: Labels and answers.
+        kept: Numbers of components, rising.
         rows: K, rows of the head.
 
     Returns:
@@ -118,7 +118,7 @@ def nested_hits(
         done = 0
         for place, k in enumerate(kept):
             if k > done:
-                # logits += block[:, done:k] @ right[done:k], without a temporary as large as they.
+                # logits += block[:, done:k] @ right[done:k], without a temporary of the same size.
                 sgemm(
                     1,
                     right[done:k].T,
@@ -135,12 +135,12 @@ def nested_hits(
 def logit_blocks(
     features: Float32, head: HeadArrays, one: SetFeatures
 ) -> Iterator[tuple[slice, Float32]]:
-    """Logits of the rows that may answer, in blocks of images.
+    """Yields the logits of the rows that may answer, in blocks of images.
 
     Args:
         features: [n, C].
-        head: the head.
-        one: which rows may answer.
+        head: The head.
+        one: Which rows may answer.
     """
     weight = np.ascontiguousarray(allowed_rows(head.weight, one).T)
     bias = None if head.bias is None else allowed_rows(head.bias, one)
@@ -156,12 +156,12 @@ def logit_blocks(
 
 
 def answered_right(features: Float32, head: HeadArrays, one: SetFeatures) -> Bool:
-    """[n], whether the head answers each image right.
+    """Returns whether the head answers each image correctly, as bool [n].
 
     Args:
         features: [n, C], in place of the set's own.
-        head: the head.
-        one: labels and answers.
+        head: The head.
+        one: Labels and answers.
     """
     answers, labels = answers_of(one, head.weight.shape[0]), np.asarray(one.labels)
     right = np.zeros(features.shape[0], dtype=bool)
@@ -171,12 +171,12 @@ def answered_right(features: Float32, head: HeadArrays, one: SetFeatures) -> Boo
 
 
 def hits(features: Float32, head: HeadArrays, one: SetFeatures) -> int:
-    """Images that the head answers right; arguments as for `answered_right`."""
+    """Counts the images that the head answers correctly; arguments as for `answered_right`."""
     return int(answered_right(features, head, one).sum())
 
 
 def top_hits(head: HeadArrays, one: SetFeatures, k: int) -> int:
-    """Images whose class is among the answers of the k highest rows."""
+    """Counts the images whose class is among the answers of the k highest rows."""
     answers, labels = answers_of(one, head.weight.shape[0]), np.asarray(one.labels)
     right = 0
     for place, logits in logit_blocks(one.features, head, one):

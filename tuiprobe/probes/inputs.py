@@ -1,4 +1,4 @@
-"""What a probe is given: arrays of one set at one tap, no files and no model."""
+"""The input of the outlier probe: arrays of one set at one tap, without files or a model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -40,16 +40,16 @@ class TapArrays:
     the same order, that of `statistics["sample_ids"]`.
 
     Attributes:
-        set: name of the data set.
-        tap: name of the layer; `embedding` (`FINAL_TAP`) for the final representation.
+        set: Name of the data set.
+        tap: Name of the layer; `embedding` (`FINAL_TAP`) for the final representation.
         kind: `vector` (one row an image), `token` or `map` (many rows an image).
-        tokens: which token rows were counted; None where there are no tokens.
-        channels: width C.
-        statistics: the fields of `ActivationSummary` as `flatten_summary` names them.
+        tokens: Which token rows were counted; None where there are no tokens.
+        channels: Width C.
+        statistics: The fields of `ActivationSummary` as `flatten_summary` names them.
         features: float32 [n, C], the final representations; None at inner taps.
-        rows: float32 [m, C], a seeded sample of one position an image, at most 4,096 images;
+        rows: float32 [m, C], a seeded sample of one position per image, at most 4,096 images;
             None at the final representation, where `features` holds everything.
-        shards: per-shard sums; None where they are not kept.
+        shards: Per-shard sums; None where they are not kept.
         labels: int64 [n], class of each image; None if unlabelled.
     """
 
@@ -66,10 +66,10 @@ class TapArrays:
 
 
 def flatten_summary(summary: Any) -> dict[str, npt.NDArray[Any]]:
-    """The fields of an `ActivationSummary` under one flat set of names.
+    """Returns the fields of an `ActivationSummary` under one flat set of names.
 
     Args:
-        summary: what `ActivationStats.compute()` returns.
+        summary: What `ActivationStats.compute()` returns.
 
     Returns:
         `count`, `mean`, `var`, `skewness`, `kurtosis`, `min`, `max`, `nonfinite` [C] of the

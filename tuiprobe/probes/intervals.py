@@ -15,21 +15,21 @@ from tuiprobe.results.base import NORMAL_95
 
 LEVEL = 0.95
 RESAMPLES = 2000
-# Above this many values the bootstrap distribution of a mean is taken from its exact cumulants:
+# Above this many values the bootstrap distribution of a mean comes from its exact cumulants:
 # the Cornish-Fisher error is then far below the noise of 2,000 resamples.
 SIMULATE_BELOW = 10_000
 MIN_SHARDS = 16
 
 
 def bootstrap_mean(values: npt.ArrayLike, seed: int = 0) -> Figure:
-    """Mean of per-image values with its bias-corrected accelerated bootstrap interval.
+    """Returns the mean of per-image values with its bias-corrected accelerated bootstrap interval.
 
     For a mean, bias correction and acceleration both equal skewness / (6 sqrt n)
     (Efron 1987, section 4), so only the quantiles need resampling.
 
     Args:
         values: [n] per-image values; values that are not finite are left out.
-        seed: of the resampling.
+        seed: Seed of the resampling.
 
     >>> figure = bootstrap_mean([1.0, 2.0, 3.0, 4.0] * 25)
     >>> figure.value, round(figure.low, 1), round(figure.high, 1)
@@ -71,7 +71,7 @@ def _resampled_means(values: Float64, seed: int) -> Float64:
 
 
 def _cornish_fisher(z: Float64, skew: float, excess: float, n: int) -> Float64:
-    """Quantiles of a standardised mean of n draws from data with these cumulants."""
+    """Returns quantiles of the standardised mean of n draws from data with these cumulants."""
     g, k = skew / np.sqrt(n), excess / n
     bent = z + (z**2 - 1) * g / 6 + (z**3 - 3 * z) * k / 24 - (2 * z**3 - 5 * z) * g**2 / 36
     return np.asarray(bent, dtype=np.float64)
@@ -84,15 +84,15 @@ def delete_one(
     low: float = -np.inf,
     high: float = np.inf,
 ) -> Figure:
-    """Delete-one-image jackknife: t interval with n - 1 degrees of freedom.
+    """Returns the delete-one-image jackknife: t interval with n - 1 degrees of freedom.
 
     The interval is around the bias-corrected estimate, and stretched to hold `value`.
 
     Args:
-        value: the estimate from all n images.
+        value: The estimate from all n images.
         without: [n], the estimate with image i left out.
-        low: smallest value possible, where the interval is cut.
-        high: largest value possible.
+        low: Smallest value possible, where the interval is cut.
+        high: Largest value possible.
     """
     left_out = np.asarray(without, dtype=np.float64)
     n = left_out.size
@@ -105,14 +105,14 @@ def delete_one(
 def mean_interval(
     total: float, squares: float, n: int, *, low: float = -np.inf, high: float = np.inf
 ) -> Figure:
-    """A mean from its sums: what `delete_one` gives, without the n values at hand.
+    """Returns the mean and interval that `delete_one` gives, from sums instead of the n values.
 
     Args:
-        total: sum of the values.
-        squares: sum of their squares.
-        n: number of values.
-        low: smallest value possible.
-        high: largest value possible.
+        total: Sum of the values.
+        squares: Sum of their squares.
+        n: Number of values.
+        low: Smallest value possible.
+        high: Largest value possible.
 
     >>> round(mean_interval(6.0, 14.0, 3).high, 6) == round(delete_one(2.0, [2.5, 2, 1.5]).high, 6)
     True
@@ -134,14 +134,14 @@ def delete_shard(
     low: float = -np.inf,
     high: float = np.inf,
 ) -> Figure:
-    """Delete-one-shard jackknife for shards of unequal size (Busing et al. 1999).
+    """Returns the delete-one-shard jackknife for shards of unequal size (Busing et al. 1999).
 
     Args:
-        value: the estimate from all shards.
+        value: The estimate from all shards.
         without: [J], the estimate with shard j left out.
         images: [J], images in each shard, all positive.
-        low: smallest value possible.
-        high: largest value possible.
+        low: Smallest value possible.
+        high: Largest value possible.
 
     Returns:
         The estimate; without interval below 16 shards, where t intervals are not to be trusted.
@@ -168,7 +168,7 @@ def _interval(
 
 
 def wilson_bounds(hits: npt.ArrayLike, n: int) -> tuple[Float64, Float64]:
-    """Wilson's interval for proportions hits / n, vectorised (equals scipy's `proportion_ci`).
+    """Returns Wilson's interval for hits / n, vectorised (equals scipy's `proportion_ci`).
 
     >>> low, high = wilson_bounds([0, 35], 35)
     >>> [round(float(x), 3) for x in (*low, *high)]
@@ -183,7 +183,7 @@ def wilson_bounds(hits: npt.ArrayLike, n: int) -> tuple[Float64, Float64]:
 
 
 def wilson(hits: int, n: int) -> Figure:
-    """A proportion with Wilson's interval; `NotRun` for n = 0."""
+    """Returns a proportion with Wilson's interval; `NotRun` for n = 0."""
     if n == 0:
         return NotRun(reason="no images")
     low, high = wilson_bounds(hits, n)
@@ -191,7 +191,7 @@ def wilson(hits: int, n: int) -> Figure:
 
 
 def paired_difference(gained: int, lost: int, n: int) -> Estimate:
-    """Difference of two proportions on the same images, (gained - lost) / n.
+    """Returns the difference of two proportions on the same images, (gained - lost) / n.
 
     Wald's interval with one image added to either kind of change (Bonett and Price 2012), which
     covers well down to small samples; stretched to hold the difference itself.
@@ -210,5 +210,5 @@ def paired_difference(gained: int, lost: int, n: int) -> Estimate:
 
 
 def exact(value: float, n: int, method: str) -> Estimate:
-    """A figure without sampling error, or one whose `method` says why it has no interval."""
+    """Returns a figure without an interval: it is exact, or `method` gives the reason."""
     return Estimate(value=float(value), low=None, high=None, n=n, method=method)

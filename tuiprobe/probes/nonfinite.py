@@ -22,12 +22,12 @@ def without_nonfinite(measured: Arrays) -> Arrays:
 
 
 def nonfinite_ids(measured: Arrays) -> list[int]:
-    """Returns the sample ids of the images that `without_nonfinite` takes out."""
+    """Returns the sample ids of the images that `without_nonfinite` removes."""
     return [int(i) for i in measured["ids"][~finite_images(measured["features"])]]
 
 
 def final_statistics(merged: Arrays, finite: Arrays) -> Arrays:
-    """Returns the statistics of the final representation without the images taken out.
+    """Returns the statistics of the final representation without the removed images.
 
     Merged statistics leave out values that are not finite one by one; an image with such a value
     is left out whole here. `nonfinite` keeps the count of the values.

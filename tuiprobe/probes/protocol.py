@@ -1,6 +1,6 @@
-"""What a probe is: five steps from a run directory to what people and programs read.
+"""The protocol of a probe: the steps from a run directory to a result.
 
-`inputs` reads the run directory, `compute` turns arrays into a result, `describe` tells it to
+`inputs` reads the run directory, `compute` turns arrays into a result, `describe` presents it to
 people, `named` names its numbers for programs, and `Options` says what a user may choose.
 """
 
@@ -22,9 +22,9 @@ Found: TypeAlias = "Mapping[str, ProbeResult | NotRun]"
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may choose of a probe.
+    """The options of a probe.
 
-    A subclass is a frozen dataclass, and each of its fields has a default and says what it is by
+    A subclass is a frozen dataclass. Each field has a default and is documented by its
     `tuiprobe.options.Option`.
     """
 
@@ -36,7 +36,7 @@ class Subject:
     Attributes:
         model: The encoder.
         data: Sets of images, the in-distribution one first.
-        concept_set: Name of the one that carries concepts; None without.
+        concept_set: Name of the set with concepts; None without.
     """
 
     model: Model
@@ -46,12 +46,12 @@ class Subject:
 
 @dataclass(frozen=True)
 class Named:
-    """Everything of a result that has a name.
+    """Everything in a result that has a name.
 
     Attributes:
         figures: Numbers.
-        facts: Findings in a word.
-        sets: Things found, for comparing two runs.
+        facts: Findings of one word each.
+        sets: Sets of things found, for comparing two runs.
     """
 
     figures: tuple[NamedFigure, ...] = ()
@@ -64,9 +64,9 @@ _Result = TypeVar("_Result", bound=ProbeResult)
 
 
 class Probe(Generic[_Inputs, _Result]):
-    """One question that is asked of a run.
+    """One question about a run.
 
-    A probe is computed after those it names in `after`, whose results `inputs` is given.
+    A probe is computed after those named in `after`; `inputs` receives their results.
     """
 
     id: ClassVar[str]
@@ -82,7 +82,7 @@ class Probe(Generic[_Inputs, _Result]):
 
         Args:
             run: The run directory, read with checks.
-            options: Of the type `Options`.
+            options: Options of the type `Options`.
             found: Results of the probes named in `after`.
         """
         raise NotImplementedError
@@ -91,12 +91,12 @@ class Probe(Generic[_Inputs, _Result]):
         """Turns arrays into a result: no file, no clock, seeded.
 
         Raises:
-            DataError: The inputs cannot be used; the reason is told in place of a result.
+            DataError: If the inputs cannot be used; the reason replaces the result.
         """
         raise NotImplementedError
 
     def describe(self, result: _Result, subject: Subject) -> Section:
-        """Tells a result to people."""
+        """Describes a result to people."""
         raise NotImplementedError
 
     def named(self, result: _Result) -> Named:
@@ -110,7 +110,7 @@ def named_figures(
     """Names every figure that has a human name.
 
     Args:
-        figures: Dotted id and figure, as `tuiprobe.results.figures.figures_in` gives them.
+        figures: Dotted id and figure, as `tuiprobe.results.figures.figures_in` yields them.
         place: Data set and place.
         names: Human name by id; a figure that is not in it keeps its id.
     """

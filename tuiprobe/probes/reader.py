@@ -1,6 +1,6 @@
-"""What a probe is given of a run directory: records and arrays, read once and checked.
+"""What a probe reads from a run directory: records and arrays, read once and checked.
 
-The directory may come from anywhere: every array has the type, the lengths and the range that the
+The directory is not trusted: every array has the type, the lengths and the range that the
 probes rely on, or reading it raises an error that names the file.
 """
 
@@ -83,7 +83,7 @@ class RunReader:
 
     @cached_property
     def data(self) -> tuple[DataSet, ...]:
-        """The measured sets as a report tells of them."""
+        """The measured sets as a report describes them."""
         return tuple(self._data_set(one) for one in self.sets)
 
     @cached_property
@@ -98,7 +98,7 @@ class RunReader:
         return self._finite[name]
 
     def all_features(self, name: str) -> Arrays:
-        """Returns the same of all its images, finite or not."""
+        """Returns the same for all images of the set, finite or not."""
         return self._features[name]
 
     @cached_property

@@ -15,11 +15,11 @@ Bool = npt.NDArray[np.bool_]
 
 BLOCK_VALUES = 1 << 18  # 2 MiB of float64: stays in a core's cache
 OUTLIER_SIGMAS = 6.0
-MIN_CHANNELS = 20  # below, "95 % of the channels" leaves none out
+MIN_CHANNELS = 20  # with fewer, "95 % of the channels" leaves none out
 
 
 def blocks(rows: Float32) -> Iterator[tuple[slice, Float64]]:
-    """Blocks of rows in float64, with their place.
+    """Yields blocks of rows in float64, with the index of their first row.
 
     Args:
         rows: [n, C].
@@ -31,7 +31,7 @@ def blocks(rows: Float32) -> Iterator[tuple[slice, Float64]]:
 
 
 def usable(rows: Float32) -> Bool:
-    """[n], rows whose values are finite and not all equal: the others have no kurtosis."""
+    """Returns whether each row has kurtosis, as bool [n]: values are finite and not all equal."""
     found = np.zeros(rows.shape[0], dtype=np.bool_)
     for place, block in blocks(rows):
         finite = np.isfinite(block).all(axis=1)
@@ -40,13 +40,13 @@ def usable(rows: Float32) -> Bool:
 
 
 def shares_and_kurtosis(block: Float64) -> tuple[Float64, Float64]:
-    """Share s_nc of each channel in its row's fourth moment, and the row's Pearson kurtosis.
+    """Returns each channel's share s_nc of its row's fourth moment, and the row's kurtosis.
 
     Args:
         block: [b, C], usable rows.
 
     Returns:
-        shares [b, C], each row summing to 1; kurtosis [b].
+        Shares [b, C], each row summing to 1; kurtosis [b].
 
     >>> shares, kurtosis = shares_and_kurtosis(np.array([[1.0, 0.0, 0.0, 0.0]]))
     >>> np.round(shares, 3).tolist(), round(float(kurtosis[0]), 4)  # bound: C - 2 + 1/(C - 1)
@@ -63,13 +63,13 @@ def shares_and_kurtosis(block: Float64) -> tuple[Float64, Float64]:
 
 
 def kurtosis_and_slope(block: Float64) -> tuple[Float64, Float64]:
-    """Pearson kurtosis of each row, and the sum over rows of its gradient in the row's values.
+    """Returns the kurtosis of each row, and the sum over rows of its gradient in the values.
 
     Args:
         block: [b, C], finite.
 
     Returns:
-        kurtosis [b], NaN where a row is constant; gradient [C] over the other rows.
+        Kurtosis [b], NaN where a row is constant; gradient [C] over the other rows.
     """
     spread = block.max(axis=1) > block.min(axis=1)
     kurtosis = np.full(block.shape[0], np.nan)
@@ -78,14 +78,14 @@ def kurtosis_and_slope(block: Float64) -> tuple[Float64, Float64]:
     square = row * row
     second = square.mean(axis=1, keepdims=True)
     kurtosis[spread] = (square * square).mean(axis=1) / second[:, 0] ** 2
-    # d kappa / d row, less its mean over channels, for a row's mean is removed first.
+    # d kappa / d row, minus its mean over channels, because a row's mean is removed first.
     cube = row * (square / second - kurtosis[spread][:, None]) / second
     cube -= cube.mean(axis=1, keepdims=True)
     return kurtosis, 4 / max(1, block.shape[1]) * cube.sum(axis=0)
 
 
 def outliers_in(block: Float64) -> Bool:
-    """Which channels are outliers within their own row.
+    """Returns which channels are outliers within their own row.
 
     abs(h_nc - m) > 6 s, with m and s over the 95 % of channels nearest the row's median: plain mean
     and sigma mask each other, since k equal outliers cannot exceed sqrt(C / k) sigma. Channels tied
@@ -113,14 +113,14 @@ def outliers_in(block: Float64) -> Bool:
 
 
 def _median(block: Float64) -> Float64:
-    """[b, 1], as np.median, which takes three times as long as the vectorised sort."""
+    """Returns the row medians [b, 1]; the vectorised sort takes a third of `np.median`'s time."""
     ranked, half = np.sort(block, axis=1), block.shape[1] // 2
     below = ranked[:, (block.shape[1] - 1) // 2]
     return np.asarray(below + (ranked[:, half] - below) / 2)[:, None]
 
 
 def mean_rows(rows: Float32, keep: Bool) -> Float64:
-    """[C], mean of the kept rows in float64; zeros where none is kept."""
+    """Returns the mean [C] of the kept rows in float64; zeros where none is kept."""
     total = np.zeros(rows.shape[1])
     for place, block in blocks(rows):
         total += block[keep[place]].sum(axis=0)

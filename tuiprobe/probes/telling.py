@@ -1,4 +1,4 @@
-"""Shorthands for writing a section: what a probe's `describe` is made of."""
+"""Shorthands for writing a section: used by each probe's `describe`."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def table(
     """Returns a table.
 
     Args:
-        id: Names its file.
+        id: Identifies it; also the name of its file.
         columns: Id and title of each.
-        rows: One value a column.
+        rows: One value per column.
         title: The line above it.
         shown: See `tuiprobe.results.section.Table`.
         folded: Likewise.
@@ -71,7 +71,7 @@ def table(
 
 
 def known(figures: Sequence[Figure]) -> tuple[tuple[float, ...], list[Estimate]]:
-    """Returns the figures that are there, and the place of each from 0."""
+    """Returns the figures that exist, and the index of each."""
     pairs = [(float(i), one) for i, one in enumerate(figures) if given(one)]
     return tuple(place for place, _ in pairs), [one for _, one in pairs]
 

@@ -5,7 +5,7 @@ from tuiprobe.probes.ablation.targeted_result import SetAblation, TargetedAblati
 
 
 def ablation_text(answer: TargetedAblation) -> str:
-    """What was ablated, then one line a set."""
+    """Returns what was ablated, then one line per set."""
     parts = [f"channel {channel}" for channel in answer.channels]
     parts += [f"direction {direction} of {answer.matrix}" for direction in answer.directions]
     lines = [f"without {', '.join(parts)} (set to {answer.replaced_by}), top-1:"]

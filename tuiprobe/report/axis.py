@@ -1,4 +1,4 @@
-"""Round numbers for an axis, and how they are written."""
+"""Round numbers for an axis, and their text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from math import ceil, floor, log10
 
 
 def round_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
-    """About `wanted` round values between `low` and `high`.
+    """Returns about `wanted` round values between `low` and `high`.
 
     >>> round_ticks(0.0, 1.0), round_ticks(-0.2, 7.6, 4)
     ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.0, 2.0, 4.0, 6.0])
@@ -22,7 +22,7 @@ def round_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 
 
 def tick_text(value: float) -> str:
-    """A value on an axis.
+    """Returns a value on an axis as text.
 
     >>> tick_text(0.2), tick_text(1500.0), tick_text(-0.0)
     ('0.2', '1500', '0')

@@ -1,4 +1,4 @@
-"""What every format tells of a run beside its probes: model, data, software."""
+"""What every format shows besides the probes: model, data, software."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DATA = ("data", "source", "images", "measured", "skipped", "not finite", "classe
 
 
 def subject_rows(report: Report) -> Iterator[tuple[str, Text]]:
-    """Yields what was probed, as names and values."""
+    """Yields the subject of the report as names and values."""
     model, weights = report.model, report.model.weights
     pre = model.preprocessing
     yield "model", (Code(code=model.name),)
@@ -67,7 +67,7 @@ def data_rows(report: Report) -> tuple[tuple[str, ...], list[tuple[Value, ...]]]
 
 
 def computed_rows(report: Report) -> Iterator[tuple[str, Text]]:
-    """Yields how it was computed, as names and values."""
+    """Yields how the report was computed, as names and values."""
     made = report.fingerprint
     yield "tuiprobe", (Code(code=report.tuiprobe),)
     yield "torch", (Code(code=made.torch),)
@@ -88,7 +88,7 @@ def free_name(id: str, probe: str, taken: Callable[[str], bool]) -> str:
     """Returns a name that no other table or chart of the report has.
 
     Args:
-        id: Of the table or chart; probes of several packages may use the same.
+        id: Id of the table or chart; probes of several packages may use the same.
         probe: Whose it is.
         taken: Whether a name is taken.
 
@@ -103,10 +103,10 @@ def free_name(id: str, probe: str, taken: Callable[[str], bool]) -> str:
 
 
 def image_name(image: TopImage) -> str:
-    """Returns what an image is called: its path, or its id where none is known."""
+    """Returns the display name of an image: its path, or its id where none is known."""
     return image.path if image.path is not None else f"id {image.sample_id}"
 
 
 def nonfinite_rest(one: DataSet, listed: int) -> int:
-    """Returns how many images that are not finite stay unnamed where so many are listed."""
+    """Returns how many non-finite images are not listed by name."""
     return one.nonfinite - min(listed, len(one.nonfinite_images))

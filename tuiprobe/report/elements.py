@@ -1,4 +1,4 @@
-"""Markup built as a tree: foreign text goes in as text and can be nothing else."""
+"""Markup built as a tree: outside text can only become text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Value = str | int | float
 
 
 def element(tag: str, text: str = "", /, **attributes: Value) -> Element:
-    """A new element; `class_` is written `class`, `stroke_width` `stroke-width`.
+    """Returns a new element; `class_` becomes `class`, `stroke_width` becomes `stroke-width`.
 
     >>> from xml.etree.ElementTree import tostring
     >>> tostring(element("b", "<i>&", class_="x"), encoding="unicode")

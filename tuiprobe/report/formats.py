@@ -1,4 +1,4 @@
-"""Which formats a report can be written in, and which files each of them makes."""
+"""The formats of a report, and the files of each format."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Files = dict[str, str]
 
 @dataclass(frozen=True)
 class Format:
-    """One format: its name, what it is good for, and how its files are made."""
+    """One format: its name, its purpose, and how its files are made."""
 
     name: str
     about: str
@@ -86,7 +86,7 @@ WRITTEN: Final = ("html", "md", "csv", "svg")
 
 
 def files_of(report: Report, run: RunDir | None, formats: Sequence[str]) -> Files:
-    """The files of these formats.
+    """Returns the files of these formats.
 
     Args:
         report: What was found.
@@ -94,7 +94,7 @@ def files_of(report: Report, run: RunDir | None, formats: Sequence[str]) -> File
         formats: Names out of `FORMATS`.
 
     Raises:
-        UsageError: a format is unknown.
+        UsageError: A format is unknown.
     """
     found: Files = {}
     for name in formats:
@@ -107,7 +107,7 @@ def files_of(report: Report, run: RunDir | None, formats: Sequence[str]) -> File
 def export(
     report: Report, run: RunDir, formats: Sequence[str], to: Path, with_pictures: bool = True
 ) -> list[Path]:
-    """Write a report in these formats below `to`; files of the same names are replaced.
+    """Writes a report in these formats below `to`; replaces files of the same names.
 
     Args:
         report: What was found.
@@ -120,8 +120,8 @@ def export(
         The files written.
 
     Raises:
-        UsageError: a format is unknown.
-        RunError: the destination cannot be written.
+        UsageError: A format is unknown.
+        RunError: The destination cannot be written.
     """
     written = []
     here = to.exists() and to.samefile(run.path)

@@ -1,6 +1,6 @@
 """report.html: the whole report with figures and pictures, in one file that loads nothing.
 
-The page is built as a tree of elements, so that a foreign string can be nothing but text. A content
+The page is built as a tree of elements, so that an outside string can only be text. A content
 security policy forbids scripts and requests besides.
 """
 
@@ -88,7 +88,7 @@ def html(report: Report, pictures: Pictures | None = None) -> str:
 
     Args:
         report: What was found.
-        pictures: Small JPEG files to show; what is no JPEG is left out.
+        pictures: Small JPEG files to show; other files are left out.
     """
     page = element("html", lang="en")
     head = inside(page, "head")
@@ -230,7 +230,7 @@ def _text(place: Element, text: Text) -> None:
 
 
 def _append(parent: Element, text: str) -> None:
-    """Appends text after what `parent` holds already."""
+    """Appends text after the existing content of `parent`."""
     clean = plain(text)
     if len(parent):
         parent[-1].tail = (parent[-1].tail or "") + clean
@@ -268,7 +268,7 @@ def _table(place: Element, one: Table) -> None:
 
 
 def _lost(place: Element, one: DataSet) -> None:
-    """Images that could not be used."""
+    """Adds the lists of images that could not be used."""
     if one.skipped:
         _text(inside(place, "p"), ("Skipped images of ", Code(code=one.name), ":"))
         points = inside(place, "ul")

@@ -16,7 +16,7 @@ _SPECIAL = {
 
 
 def tex(text: str) -> str:
-    r"""Foreign text as LaTeX text: nothing in it is a command, a ligature or a comment.
+    r"""Escapes outside text for LaTeX: nothing in it is a command, a ligature or a comment.
 
     >>> print(tex(r"\input{x}_1%"))
     \textbackslash{}input\{x\}\_1\%

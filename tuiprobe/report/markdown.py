@@ -1,4 +1,4 @@
-"""report.md: the answers first, then what was probed, then what each probe tells."""
+"""report.md: the answers first, then the subject, then the section of each probe."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ LARGEST = 64 * 1024
 
 
 def picture_file(run: RunDir, set_name: str, sample_id: int) -> Entry | None:
-    """Returns where a picture lies; None where the set's name would lead out of the run.
+    """Returns the path of a picture; None if the set's name would lead out of the run.
 
     >>> picture_file(RunDir("r"), "val", 3) is not None, picture_file(RunDir("r"), "../x", 3)
     (True, None)

@@ -1,6 +1,6 @@
 """A chart as SVG: one file, no script, light and dark by the reader's own setting.
 
-Nothing is told by colour alone: roles differ in dash, marker or fill too.
+Colour never carries meaning alone: roles also differ in dash, marker or fill.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class _Frame:
 
 
 def svg(chart: Chart) -> str:
-    """The chart as a file of its own."""
+    """Returns the chart as a complete SVG file."""
     root = figure(chart)
     root.set("xmlns", "http://www.w3.org/2000/svg")
     style = element("style")
@@ -69,7 +69,7 @@ def svg(chart: Chart) -> str:
 
 
 def figure(chart: Chart) -> Element:
-    """The chart as an element to put into a page that holds `COLOURS`."""
+    """Returns the chart as an element for a page that holds `COLOURS`."""
     root = element("svg", class_="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
     inside(root, "title", chart.title)
     inside(root, "text", _cut(chart.title, 92), class_="title", x=_LEFT, y=18)
@@ -197,6 +197,6 @@ def _legend(root: Element, chart: Chart) -> None:
 
 
 def _cut(text: str, letters: int) -> str:
-    """Inert text of at most this many letters, so that a long name stays in the picture."""
+    """Returns inert text of at most this many letters, so that a long name fits the picture."""
     clean = plain(text)
     return clean if len(clean) <= letters else clean[: letters - 1] + "…"

@@ -48,7 +48,7 @@ def figure_cells(figure: Figure) -> Row:
 
 
 def _table(one: Table) -> str:
-    """A row a figure where there are figures; several in one row are told apart by their column."""
+    """Returns a table as CSV, one row per figure; a row with several gets a `column` column."""
     places = [
         i
         for i in range(len(one.columns))
@@ -72,7 +72,7 @@ def _long(one: Table, others: list[int], places: list[int]) -> Iterator[Row]:
 
 
 def _figure_cells(value: Value) -> Row | None:
-    """Cells of what stands in a column of figures; None where nothing is to be said."""
+    """Returns the cells of a value in a column of figures; None where there is nothing to write."""
     if isinstance(value, Estimate | NotRun):
         return figure_cells(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -109,7 +109,7 @@ def _skipped(report: Report) -> Iterator[Row]:
 
 
 def _nonfinite(report: Report) -> Iterator[Row]:
-    """The images that are listed; `data` has the full count."""
+    """Yields the listed images that are not finite; the table `data` has the full count."""
     for data in report.data:
         for path in data.nonfinite_images:
             yield [data.name, path]

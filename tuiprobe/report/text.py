@@ -1,4 +1,4 @@
-"""How figures and foreign strings are put into a report."""
+"""How figures and outside strings are written in a report."""
 
 import re
 
@@ -43,12 +43,12 @@ def markdown_text(text: Text) -> str:
 
 
 def markdown_cell(text: Text) -> str:
-    """Returns the pieces of a cell of a table likewise."""
+    """Returns the pieces of a table cell as Markdown, as `markdown_text` does for a line."""
     return "".join(code_cell(one.code) if isinstance(one, Code) else _markdown(one) for one in text)
 
 
 def opening(text: str) -> str:
-    r"""Returns Markdown text that may start a line or an item, where no list, rule or code starts.
+    r"""Returns Markdown text escaped so that it starts no list, rule or code block.
 
     >>> opening("- a"), opening("12. a"), opening("    a"), opening("a - b")
     ('\\- a', '12\\. a', 'a', 'a - b')
@@ -65,7 +65,7 @@ def _markdown(value: Value) -> str:
 
 
 def escaped(text: str) -> str:
-    r"""Foreign text as Markdown text: nothing in it formats, links or breaks a table.
+    r"""Escapes outside text for Markdown: nothing in it formats, links or breaks a table.
 
     >>> print(escaped("*a*|<b> www.x"))
     \*a\*\|\<b\> www\.x
@@ -74,7 +74,7 @@ def escaped(text: str) -> str:
 
 
 def code(text: str) -> str:
-    r"""Foreign text as a Markdown code span.
+    r"""Returns outside text as a Markdown code span.
 
     >>> print(code("a`b|c"))
     ``a`b|c``
@@ -87,7 +87,7 @@ def code(text: str) -> str:
 
 
 def code_cell(text: str) -> str:
-    r"""Foreign text as a Markdown code span within a table, where a bar ends a cell.
+    r"""Returns outside text as a Markdown code span in a table, where a bar ends a cell.
 
     >>> print(code_cell("a|b"))
     `a\|b`
@@ -96,7 +96,7 @@ def code_cell(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Foreign text as a CSV cell that no spreadsheet takes for a formula.
+    """Returns outside text as a CSV cell that no spreadsheet takes for a formula.
 
     >>> cell("=1+1"), cell("cat.jpg")
     ("'=1+1", 'cat.jpg')
@@ -106,7 +106,7 @@ def cell(text: str) -> str:
 
 
 def table(header: list[str], rows: list[list[str]]) -> list[str]:
-    """Lines of a Markdown table; cells are already safe."""
+    """Returns the lines of a Markdown table; cells must be escaped already."""
     return [
         "| " + " | ".join(header) + " |",
         "|" + "---|" * len(header),

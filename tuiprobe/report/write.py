@@ -8,11 +8,11 @@ from tuiprobe.run.directory import RunDir
 
 
 def read_report(directory: RunDir) -> Report:
-    """The report of a run directory, which is treated as hostile.
+    """Reads the report of a run directory, which is not trusted.
 
     Raises:
         DamagedFileError: results.json is altered, or no report of this schema version.
-        DamagedFileError: it is missing, too large, no regular file or a link.
+        DamagedFileError: results.json is missing, too large, no regular file or a link.
     """
     file = directory.results_file
     content = file.read_bytes(MAX_REPORT_BYTES)
@@ -23,7 +23,7 @@ def read_report(directory: RunDir) -> Report:
 
 
 def write_reports(directory: RunDir) -> str:
-    """Write report.html, report.md, tables/*.csv and figures/*.svg of a run beside its results.
+    """Writes report.html, report.md, tables/*.csv and figures/*.svg of a run beside its results.
 
     Returns:
         A summary of a few lines for standard output.

@@ -1,4 +1,4 @@
-"""What a run found: the versioned schema of `results.json`.
+"""The results of a run: the versioned schema of `results.json`.
 
 Frozen pydantic models that refuse unknown fields, NaN and infinity. `Report` is on top; every
 figure is an `Estimate` with n and a 95 % interval, or a `NotRun` with the reason, never a zero

@@ -1,6 +1,6 @@
-"""The two shapes a figure can have, the base of every result, and what a number may be.
+"""The two forms of a figure, the base class of results, and the bounds of numbers.
 
-A report may come from anywhere, so its schema bounds every size, length and magnitude: what reads a
+Reports are not trusted, so the schema bounds every size, length and magnitude: what reads a
 report that passed needs no checks of its own.
 """
 
@@ -60,11 +60,11 @@ class Estimate(Frozen):
     """A figure with its 95 % interval.
 
     Attributes:
-        value: the estimate, in the unit the field that holds it names.
-        low: lower end of the 95 % interval; None where `method` says why there is none.
-        high: upper end; None together with `low`.
-        n: how many units (images unless `method` says otherwise) the estimate rests on.
-        method: how value and interval were obtained.
+        value: The estimate, in the unit the field that holds it names.
+        low: Lower end of the 95 % interval; None where `method` says why there is none.
+        high: Upper end; None together with `low`.
+        n: How many units (images unless `method` says otherwise) the estimate rests on.
+        method: How value and interval were obtained.
 
     >>> Estimate(value=3.5, low=3.1, high=3.9, n=500, method="bootstrap over images").n
     500
@@ -86,11 +86,11 @@ class Estimate(Frozen):
 
 
 class NotRun(Frozen):
-    """A figure that could not be given.
+    """A figure that could not be computed.
 
     Attributes:
         reason: why.
-        remedy: what would give it; empty where nothing would.
+        remedy: What would make it available; empty if nothing would.
 
     >>> NotRun(reason="one channel only").reason
     'one channel only'
@@ -104,5 +104,5 @@ Figure = Estimate | NotRun
 
 
 def given(figure: Figure) -> TypeIs[Estimate]:
-    """Whether the figure is there, so that its value may be read."""
+    """Returns whether the figure is an `Estimate`, so that its value may be read."""
     return isinstance(figure, Estimate)

@@ -7,10 +7,10 @@ class TopImage(Frozen):
     """One image at an end of a channel.
 
     Attributes:
-        sample_id: id in the run's sample list.
-        path: relative path in the data set; None where the caller knew none.
-        value: of the channel.
-        position: row within the image (0 where an image has one row).
+        sample_id: Id in the run's sample list.
+        path: Relative path in the data set; None where the caller knew none.
+        value: Value of the channel.
+        position: Row within the image (0 where an image has one row).
     """
 
     sample_id: Count

@@ -12,12 +12,12 @@ class PreflightCheck(Frozen):
     """One finding of the preflight (docs/models.md).
 
     Attributes:
-        name: what was checked.
-        status: `pass`, `warn` (nothing vouches for it), `fail` or `skip`.
-        detail: what was found.
-        fix: what to do; empty where nothing is to be done.
-        data: the set it concerns; None for the encoder.
-        cause: what is wrong where it failed: the encoder, or the labels of the images.
+        name: What was checked.
+        status: `pass`, `warn` (cannot be confirmed), `fail` or `skip`.
+        detail: What was found.
+        fix: What to do; empty if nothing.
+        data: The set it concerns; None for the encoder.
+        cause: What is wrong if it failed: the encoder, or the labels of the images.
     """
 
     name: str

@@ -20,10 +20,10 @@ MAX_REPORT_BYTES: Final = 128 * 2**20
 
 
 class ProbeResult(Frozen):
-    """What a probe computed; its class says which probe's part it is.
+    """The result of a probe; its class identifies the probe.
 
     Attributes:
-        probe: id of the probe.
+        probe: Id of the probe.
     """
 
     probe: ClassVar[str]
@@ -41,8 +41,8 @@ class Timings(Frozen):
     Attributes:
         started: ISO 8601, UTC.
         finished: ISO 8601, UTC.
-        seconds: by stage.
-        images_per_second: of the extraction.
+        seconds: Duration by stage.
+        images_per_second: Images per second of the extraction.
     """
 
     started: str | None = None
@@ -55,15 +55,15 @@ class Part(Frozen):
     """What one probe found.
 
     Attributes:
-        probe: id of the probe.
-        title: of the probe, for people.
-        not_run: why there is no result; None where there is one.
-        remedy: what would make it run; empty where nothing would.
-        result: as plain data; `Report.part` gives it its type.
-        section: what it tells.
-        figures: by name.
-        facts: by name.
-        sets: by name.
+        probe: Id of the probe.
+        title: Title of the probe, for people.
+        not_run: Why there is no result; None where there is one.
+        remedy: What would make it run; empty if nothing would.
+        result: As plain data; `Report.part` gives it its type.
+        section: The description of the result.
+        figures: Figures by name.
+        facts: Findings by name.
+        sets: Sets by name.
     """
 
     probe: Id
@@ -81,21 +81,21 @@ class Report(Frozen):
     """What a run found.
 
     Attributes:
-        schema_version: of this schema.
-        title: one line; says so where the network is untrained or ablated, or the run partial.
-        tuiprobe: version of the program.
-        key: of the run directory.
-        spec: the run's specification, as plain data.
-        model: the encoder.
-        data: sets, the in-distribution one first.
-        partial: whether images are missing.
-        fingerprint: software and hardware that numbers depend on.
-        parts: what each probe found, in the order in which they are read.
-        probe_key: what the probes were answered with beyond `key`: head, names, templates, seed.
-        warnings: for the reader.
-        timings: see `without_timings`.
-        sha256: of the file without these 64 digits; None in memory, where the file was verified
-            when it was read.
+        schema_version: Version of this schema.
+        title: One line; says so where the network is untrained or ablated, or the run partial.
+        tuiprobe: Version of the program.
+        key: Key of the run directory.
+        spec: The run's specification, as plain data.
+        model: The encoder.
+        data: Sets, the in-distribution one first.
+        partial: Whether images are missing.
+        fingerprint: Software and hardware that numbers depend on.
+        parts: The part of each probe, in reading order.
+        probe_key: What the probes were answered with beyond `key`: head, names, templates, seed.
+        warnings: Warnings for the reader.
+        timings: See `without_timings`.
+        sha256: SHA-256 of the file without these 64 digits; None in memory, because the
+            file was verified when it was read.
     """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
@@ -124,7 +124,7 @@ class Report(Frozen):
             kind: The probe's result type.
 
         Raises:
-            DamagedFileError: The part is none of this version of the probe.
+            DamagedFileError: If the part does not fit this version of the probe.
         """
         found = self.part_of(kind.probe)
         if found is None or found.result is None:
@@ -142,8 +142,8 @@ class Report(Frozen):
         """Returns the first figure of a name that is not of an inner layer.
 
         Args:
-            id: Of the figure.
-            data: Of the set; None for the first that has it.
+            id: Id of the figure.
+            data: Name of the set; None for the first that has the figure.
         """
         for part in self.parts:
             for one in part.figures:
@@ -169,8 +169,8 @@ class Report(Frozen):
         """Reads a `results.json`.
 
         Raises:
-            DamagedFileError: altered, not a report of this schema version, or no regular file.
-            OSError: unreadable.
+            DamagedFileError: If it was altered, or is not a regular report file.
+            OSError: If it is unreadable.
         """
         if isinstance(file, Entry):
             return cls.parse(file.read_bytes(MAX_REPORT_BYTES), file)
@@ -185,7 +185,7 @@ class Report(Frozen):
             source: What names the file in errors.
 
         Raises:
-            DamagedFileError: altered, or not a report of this schema version.
+            DamagedFileError: If it was altered or is not a report of this schema version.
         """
         refuse_altered(content, source)
         try:
@@ -210,7 +210,7 @@ def refuse_altered(content: bytes, source: object) -> None:
     """Compares the checksum of a `results.json`, where it has one.
 
     Raises:
-        DamagedFileError: altered.
+        DamagedFileError: If it was altered.
     """
     try:
         is_sealed(content, source)
@@ -219,7 +219,7 @@ def refuse_altered(content: bytes, source: object) -> None:
 
 
 def no_report(content: bytes, source: object, error: ValidationError) -> DamagedFileError:
-    """Returns what is said of a file whose content is no report of this schema version."""
+    """Returns the error for a file whose content is not a report of this schema version."""
     version = _version(content)
     if version is not None and version != SCHEMA_VERSION:
         return DamagedFileError(

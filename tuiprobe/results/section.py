@@ -1,8 +1,8 @@
-"""What a probe tells people, as plain data: prose, tables, charts, strips of images, figures.
+"""The description of a result as plain data: prose, tables, charts, strips of images, figures.
 
 A probe describes its result once; Markdown, HTML, LaTeX, CSV, the terminal and the screens render
-the description and know no probe. Every string may come from outside: it is shown as it is and
-never obeyed.
+the description and know no probe. Strings are not trusted: they are shown as they are and
+never interpreted.
 """
 
 from typing import Annotated, Literal
@@ -25,7 +25,7 @@ _BACK_TO_FRONT = ("context", "reference", "control", "third", "second", "main")
 
 
 class Code(Frozen):
-    """A name or path, shown in the type of code."""
+    """A name or path, shown as code."""
 
     code: str
 
@@ -68,8 +68,8 @@ class Column(Frozen):
     """A column of a table.
 
     Attributes:
-        id: names the column in CSV.
-        title: heads it.
+        id: Name of the column in CSV.
+        title: Heading of the column.
     """
 
     id: str
@@ -80,14 +80,14 @@ class Table(Frozen):
     """A table.
 
     Attributes:
-        id: names its file.
-        title: one line above it; empty without.
-        columns: of every row.
-        rows: one value a column.
-        shown: rows that a page shows; None for all. Files hold all of them.
-        folded: whether a page may hide it until it is asked for.
-        reading: whether people read it; False for tables that only files hold.
-        file: whether it has a file of its own; False for an arrangement of what files hold anyway.
+        id: Identifies it; also the name of its file.
+        title: One line above it; empty without.
+        columns: Columns of every row.
+        rows: One value per column.
+        shown: Rows that a page shows; None for all. Files hold all of them.
+        folded: Whether a page may hide it until it is asked for.
+        reading: Whether people read it; False for tables that only files hold.
+        file: Whether it has a file of its own; False for an arrangement of what files hold anyway.
     """
 
     kind: Literal["table"] = "table"
@@ -111,13 +111,13 @@ class Series(Frozen):
     """One series of a chart.
 
     Attributes:
-        name: for the legend.
-        x: one value a point, ascending for lines; for bars the place from 0.
-        y: one value a point.
-        low: lower ends of the 95 % intervals; empty without.
-        high: upper ends.
-        mark: how it is drawn.
-        role: what it stands for: the thing itself, up to two companions, a control, a reference
+        name: For the legend.
+        x: One value per point, ascending for lines; for bars the index.
+        y: One value per point.
+        low: Lower ends of the 95 % intervals; empty without.
+        high: Upper ends.
+        mark: How it is drawn.
+        role: What it stands for: the thing itself, up to two companions, a control, a reference
             line, or the context behind it.
     """
 
@@ -153,14 +153,14 @@ class Chart(Frozen):
     """A picture of figures.
 
     Attributes:
-        id: names its file.
-        title: one line.
-        x_label: what x is.
-        y_label: what y is.
-        series: what is drawn.
-        ticks: names of the places along x; empty where x is a number.
-        note: what a reader must know to read it.
-        folded: whether a page may hide it until it is asked for.
+        id: Identifies it; also the name of its file.
+        title: One line.
+        x_label: What x is.
+        y_label: What y is.
+        series: What is drawn.
+        ticks: Names of the places along x; empty where x is a number.
+        note: What a reader must know to read it.
+        folded: Whether a page may hide it until it is asked for.
     """
 
     kind: Literal["chart"] = "chart"
@@ -174,11 +174,11 @@ class Chart(Frozen):
     folded: bool = False
 
     def back_to_front(self) -> list[Series]:
-        """Returns the series as they are drawn, what matters most last."""
+        """Returns the series in drawing order, the most important last."""
         return sorted(self.series, key=lambda one: _BACK_TO_FRONT.index(one.role))
 
     def x_range(self) -> tuple[float, float]:
-        """Returns the least and largest x; bars get half a place on either side.
+        """Returns the smallest and largest x; bars get half a place on either side.
 
         >>> points = Series(name="s", x=(0, 4), y=(1, 2))
         >>> Chart(id="c", title="", x_label="", y_label="", series=(points,)).x_range()
@@ -190,7 +190,7 @@ class Chart(Frozen):
         return (low - 0.5, high + 0.5) if bars else _apart(low, high)
 
     def y_range(self) -> tuple[float, float]:
-        """Returns the least and largest y, intervals included; bars start at zero.
+        """Returns the smallest and largest y, intervals included; bars start at zero.
 
         >>> points = Series(name="s", x=(0,), y=(1,), low=(0.5,), high=(3.0,))
         >>> Chart(id="c", title="", x_label="", y_label="", series=(points,)).y_range()
@@ -218,11 +218,11 @@ class Strip(Frozen):
     """Images that show what a channel or direction responds to.
 
     Attributes:
-        id: names it within the section.
-        title: one line above it.
-        data: the set that the images are of.
-        ends: the images at each end.
-        folded: whether a page leaves the pictures out.
+        id: Identifies it within the section.
+        title: One line above it.
+        data: The set that the images are of.
+        ends: The images at each end.
+        folded: Whether a page leaves the pictures out.
     """
 
     kind: Literal["strip"] = "strip"
@@ -237,16 +237,16 @@ Content = Annotated[Heading | Prose | Points | Table | Chart | Strip, Field(disc
 
 
 class Section(Frozen):
-    """What one probe tells.
+    """The description of one probe's result.
 
     Attributes:
-        title: heads the section and the tab.
-        block: of the card that the headline belongs to; None for none.
-        headline: the answer in one line; empty where there is none.
-        clause: what the title of the whole report says of it; empty for nothing.
-        summary: lines for a terminal.
-        warnings: what a reader must know before any figure.
-        content: in order.
+        title: Heading of the section and the tab.
+        block: Block of the card that the headline belongs to; None for none.
+        headline: The answer in one line; empty if there is none.
+        clause: What the title of the whole report says about it; may be empty.
+        summary: Lines for a terminal.
+        warnings: What a reader must know before any figure.
+        content: In order.
     """
 
     title: str
@@ -262,15 +262,15 @@ class NamedFigure(Frozen):
     """A figure under names by which comparisons, gates, correlations and tables find it.
 
     Attributes:
-        id: for programs, dotted: `kurtosis`, `persistence.value`, `top1`.
-        name: for people.
-        data: set of images that it was computed on.
-        place: layer, or what else it is of: `embedding`, `accuracy`, `centred W`.
+        id: For programs, dotted: `kurtosis`, `persistence.value`, `top1`.
+        name: For people.
+        data: Set of images that it was computed on.
+        place: Layer, or what else it is of: `embedding`, `accuracy`, `centred W`.
         figure: itself.
-        headline: its rank among those that a reader sees first; None for the others.
+        headline: Its rank among those that a reader sees first; None for the others.
         role: `signature` or `predictor` of effective robustness, or `outcome` where it is that.
-        about: of an outcome, what it answers: baseline, axis, then the shifts.
-        inner: whether it is of a layer before the final representation.
+        about: For an outcome, what it belongs to: baseline, axis, then the shifts.
+        inner: Whether it is of a layer before the final representation.
     """
 
     id: str
@@ -285,7 +285,7 @@ class NamedFigure(Frozen):
 
 
 class NamedFact(Frozen):
-    """A finding in a word, such as the outcome of a rule."""
+    """A finding of one word, such as the outcome of a rule."""
 
     id: str
     name: str
@@ -296,14 +296,14 @@ class NamedSet(Frozen):
     """Things that a probe found, for comparing two runs.
 
     Attributes:
-        id: for programs: `channels`, `concepts`.
-        name: for people.
-        data: set of images.
-        place: what else it is of.
-        members: what was found.
-        universe: out of how many; None where the sets of two runs have no overlap by chance to
-            compare with.
-        basis: what must be equal in two runs for their members to mean the same, by name.
+        id: For programs: `channels`, `concepts`.
+        name: For people.
+        data: Set of images.
+        place: What else it is of.
+        members: What was found.
+        universe: Number of possible members; None where the overlap of two runs cannot be
+            compared with chance.
+        basis: What must be equal in two runs to make their members comparable, by name.
     """
 
     id: str

@@ -16,7 +16,7 @@ class Weights(Frozen):
     Attributes:
         kind: `pretrained` (published, by tag), `checkpoint` (a file of the user's) or `untrained`
             (random initialisation: no verdict is given).
-        source: tag, URL or path as the user or the library named it.
+        source: Tag, URL or path as the user or the library named it.
         digest: SHA-256 over the parameters, hexadecimal.
     """
 
@@ -29,12 +29,12 @@ class Preprocessing(Frozen):
     """How an image becomes the encoder's input.
 
     Attributes:
-        size: height and width in pixels.
-        mean: subtracted from each of the three channels, in units of [0, 1].
-        std: divides each of the three channels.
-        interpolation: of the resize.
-        source: where these came from.
-        assumed: whether nothing vouches for them.
+        size: Height and width in pixels.
+        mean: Value subtracted from each of the three channels, in units of [0, 1].
+        std: Divisor of each of the three channels.
+        interpolation: Interpolation of the resize.
+        source: Where these came from.
+        assumed: Whether nothing confirms them.
     """
 
     size: tuple[Count, Count]
@@ -57,19 +57,19 @@ class Model(Frozen):
     """The encoder.
 
     Attributes:
-        name: as the user typed it, such as `open_clip:RN50-quickgelu/openai`.
+        name: The name that the user typed, such as `open_clip:RN50-quickgelu/openai`.
         loader: `open_clip`, `timm`, ...
-        architecture: the library's name of the architecture.
-        tag: of the pretrained weights; None without.
+        architecture: The library's name of the architecture.
+        tag: Tag of the pretrained weights; None without.
         representation: `projected` (after a CLIP's visual projection), `pooled` (before a
             classifier, post-activation) or `token`. Figures compare only within one kind.
         training: `zero-shot` or `captions` (a CLIP, of web images or of ImageNet with captions),
             `finetuned` or `supervised` (a classifier); `unknown` where nothing tells.
-        width: channels of the representation.
-        parameters: number of parameters of the visual tower.
-        weights: where they came from.
-        preprocessing: what images go through first.
-        ablated: inner channels that were set to zero, in words; empty for the model as it is.
+        width: Channels of the representation.
+        parameters: Number of parameters of the visual tower.
+        weights: Where they came from.
+        preprocessing: What images go through first.
+        ablated: The inner channels that were set to zero, as text; empty for the model as it is.
     """
 
     name: str
@@ -96,16 +96,16 @@ class DataSet(Frozen):
     """One set of images.
 
     Attributes:
-        name: under which its figures are filed.
-        source: as the user typed it.
-        images: found there, or in the sample that was asked for.
-        measured: images that went through the encoder.
-        skipped: images that could not be read.
-        nonfinite: measured images whose final representation is not finite; they are left out of
+        name: Name of the set in the report.
+        source: As the user typed it.
+        images: Number of images in the source, or in the requested sample.
+        measured: Images that went through the encoder.
+        skipped: Images that could not be read.
+        nonfinite: Measured images whose final representation is not finite; they are left out of
             every figure of the final representation.
-        nonfinite_images: paths of the first 100 of them.
-        classes: number of classes that the source names; 0 if unlabelled.
-        labelled: whether images carry labels.
+        nonfinite_images: Paths of the first 100 of them.
+        classes: Number of classes that the source names; 0 if unlabelled.
+        labelled: Whether images carry labels.
     """
 
     name: str
@@ -124,10 +124,10 @@ class Fingerprint(Frozen):
 
     Attributes:
         torch: version.
-        device: such as `cpu` or the GPU's name.
-        isa: instruction set that the native core chose.
+        device: Such as `cpu` or the GPU's name.
+        isa: Instruction set that the native core chose.
         threads: CPU threads used.
-        flags: numerical switches (TF32, cuDNN benchmark, ...), by name.
+        flags: Numerical switches (TF32, cuDNN benchmark, ...), by name.
     """
 
     torch: str

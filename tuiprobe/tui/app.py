@@ -1,4 +1,4 @@
-"""The program: themes, the keys that work everywhere, and which screen comes first."""
+"""The application: themes, global keys, and the first screen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tuiprobe.tui.ascii import AsciiFilter
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.commands import working_keys
 
-# Quiet grounds, one accent, colours that survive colour blindness.
+# Muted backgrounds, one accent, colours for colour-blind readers.
 DARK = Theme(
     name="tuiprobe-dark",
     primary="#5aa9e6",
@@ -57,7 +57,7 @@ class TuiprobeApp(App[None]):
 
     TITLE = "tuiprobe"
     CSS_PATH = Path(__file__).with_name("styles.tcss")
-    ALLOW_SELECT = False  # a press on a widget that was just replaced must not end the program
+    ALLOW_SELECT = False  # a press on a widget that was just replaced must not crash
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012  (Textual declares them on the instance)
         (0, "-slim"),
         (60, "-narrow"),

@@ -1,6 +1,6 @@
-"""Other processes of tuiprobe: the engine, which outlives the screens, and short questions.
+"""Other processes of tuiprobe: the engine, which outlives the screens, and short queries.
 
-Each has a process group of its own and no standard input, so that neither Ctrl-C at the terminal
+Each has its own process group and no standard input, so that neither Ctrl-C at the terminal
 nor its closing reaches it.
 """
 
@@ -44,10 +44,10 @@ def command_of(spec: Mapping[str, Any]) -> str:
     r"""Returns the command line that does what a run did.
 
     Args:
-        spec: As `results.json` holds it; may come from anywhere.
+        spec: The spec as in `results.json`; not trusted.
 
     Raises:
-        UsageError: If it is no specification of this version.
+        UsageError: If it is not a spec of this version.
 
     >>> command_of({"model": "mini_clip", "data": "my photos", "sample": None, "layers": ["a*"]})
     "tuiprobe --headless --model mini_clip --data 'my photos' --sample 0 --layers 'a*'"
@@ -60,12 +60,12 @@ class Engine:
     """A run that goes on in a process of its own and writes to `log.txt` of its directory.
 
     Args:
-        arguments: Of `tuiprobe`, without the program's name.
-        run: The run directory; what the engine says is appended to its log.
+        arguments: Arguments of `tuiprobe`, without the program's name.
+        run: The run directory; the engine's output is appended to its log.
 
     Raises:
         OSError: If the log cannot be opened or the process not started.
-        RunError: If something else is in the log's place.
+        RunError: If the log is not a regular file.
     """
 
     def __init__(self, arguments: Sequence[str], run: Path) -> None:
@@ -98,11 +98,11 @@ class Engine:
         return self._process.poll()
 
     def cancel(self) -> None:
-        """Asks for the end; what is measured is kept and reported."""
+        """Asks the engine to stop; it keeps and reports what it has measured."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Ends it at once; published shards are kept."""
+        """Kills the process at once; published shards are kept."""
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
@@ -113,7 +113,7 @@ class Engine:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a short process said.
+    """The output of a short process.
 
     Attributes:
         code: Exit code; negative for a signal.
@@ -139,13 +139,13 @@ async def ask(arguments: Sequence[str]) -> Answer:
     """Runs a short tuiprobe command and returns what it said; ends it when cancelled.
 
     Args:
-        arguments: Of `tuiprobe`, without the program's name.
+        arguments: Arguments of `tuiprobe`, without the program's name.
     """
     return await ask_python(command(arguments)[1:])
 
 
 async def ask_python(arguments: Sequence[str]) -> Answer:
-    """Runs the interpreter likewise, with other arguments."""
+    """Runs the interpreter like `ask`, with these arguments."""
     process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
         [sys.executable, *arguments],
         stdin=subprocess.DEVNULL,
@@ -158,7 +158,7 @@ async def ask_python(arguments: Sequence[str]) -> Answer:
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()  # here, since the loop may be closing: nothing of the child stays behind
+        process.wait()  # no await, since the loop may be closing; the child must not outlive it
         raise
     return Answer(
         process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Several runs side by side as plain data: one row a figure, each run against the first."""
+"""Several runs side by side as plain data: one row per figure, each run against the first."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class CompareRow:
 
 
 def compare_rows(found: Sequence[Comparison]) -> list[CompareRow]:
-    """The figures of all comparisons with one first run, in their order."""
+    """Returns the figures of all comparisons with one first run, in their order."""
     tables = [{(d.data, d.place, d.id): d for d in one.differences} for one in found]
     places = dict.fromkeys(place for table in tables for place in table)
     rows = []
@@ -56,7 +56,7 @@ def compare_rows(found: Sequence[Comparison]) -> list[CompareRow]:
 
 
 def columns(runs: int) -> tuple[Column, ...]:
-    """Figure, place and the first run; then each run with its difference."""
+    """Returns the columns: figure, place and the first run, then each run with its difference."""
     found = [Column("figure", 20), Column("set", 10, drop=2), Column("layer", 10, drop=3)]
     found.append(Column("A", 12, right=True, drop=1))
     for i in range(1, runs):
@@ -66,7 +66,7 @@ def columns(runs: int) -> tuple[Column, ...]:
 
 
 def cells(row: CompareRow) -> list[str]:
-    """One row of the table."""
+    """Returns the cells of one row of the table."""
     texts = [row.name, row.data, row.tap, short(row.first)]
     for one in row.others:
         texts += ["-", "-"] if one is None else [short(one.second), difference_text(one)]
@@ -74,7 +74,7 @@ def cells(row: CompareRow) -> list[str]:
 
 
 def difference_text(one: Difference) -> str:
-    """Sign, difference and its interval; the sign says whether the interval excludes zero.
+    """Returns sign, difference and interval; the sign shows whether the interval excludes zero.
 
     >>> from tuiprobe.results import Estimate
     >>> e = Estimate(value=-2.0, low=-2.5, high=-1.5, n=9, method="MOVER")
@@ -92,7 +92,7 @@ def difference_text(one: Difference) -> str:
 
 
 def filtered(rows: Sequence[CompareRow], query: str, only_different: bool) -> list[CompareRow]:
-    """The rows that hold all words, perhaps only those that differ."""
+    """Returns the rows that contain all words; on request only those that differ."""
     return [
         row
         for row in rows

@@ -17,7 +17,7 @@ Entry = tuple[str, Figure | str]
 
 
 def told(figure: Figure) -> Content:
-    """Value and, dimmed, interval and n; or why there is none.
+    """Returns the value and, dimmed, interval and n; or why there is none.
 
     >>> from tuiprobe.results import Estimate
     >>> told(Estimate(value=3.896, low=3.829, high=3.964, n=96, method="m")).plain
@@ -30,7 +30,7 @@ def told(figure: Figure) -> Content:
 
 
 def listed(entries: Iterable[Entry], width: int = 18) -> Content:
-    """One line an entry: the name, then the figure; remarks stand dimmed."""
+    """Returns one line per entry: the name, then the figure, then a dimmed remark."""
     lines = []
     for name, value in entries:
         shown = Content.styled(plain(value), DIM) if isinstance(value, str) else told(value)

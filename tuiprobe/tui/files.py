@@ -1,4 +1,4 @@
-"""New lines of a file that somebody else writes."""
+"""New lines of a file that another process writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Tail:
     """New lines of a file that grows; a file longer than a chunk is entered near its end.
 
     Args:
-        file: It may not exist yet, vanish, or be no file at all: then it has no lines.
+        file: The file. If it is missing or not a regular file, there are no lines.
     """
 
     def __init__(self, file: Entry) -> None:
@@ -30,7 +30,7 @@ class Tail:
             size = os.fstat(file.fileno()).st_size
             if self._offset < 0:
                 self._offset = max(size - _CHUNK, 0)
-            if size < self._offset:  # written anew
+            if size < self._offset:  # the file was rewritten
                 self._offset, self._rest = 0, b""
             if size == self._offset:
                 return []

@@ -1,10 +1,10 @@
-"""Reads a run directory while it is written: progress, figures, events and log.
+"""Reads a run directory while it is being written: progress, figures, events and log.
 
-A reader is asked for a `Snapshot`; a thread asks several times a second and keeps the last
+`Watch` returns a `Snapshot`; a thread polls it several times a second and keeps the last
 one, so that a slow disk means fewer frames and never a screen that waits. Liveness is seen by the
-change of the heartbeat's sequence number, never by clocks of two machines. The directory may come
-from anywhere: sizes are capped, links are not followed, and live files that are not what an engine
-writes make the state unreadable until they are whole again.
+change of the heartbeat's sequence number, never by the clocks of two machines. The directory is
+not trusted: sizes are capped, links are not followed, and live files that an engine could not have
+written make the state unreadable until they are valid again.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Snapshot:
     Attributes:
         state: `starting` before the first live file; `gone` if the directory vanished;
             `unreadable` if what is there cannot be read, see `stage_message`.
-        stage: What the engine does: load, extract, merge, probe.
+        stage: Stage of the engine: load, extract, merge, probe.
         stage_message: The engine's own words for it.
         set: Set of images that is measured.
         done: Images measured.
@@ -86,7 +86,7 @@ class Snapshot:
 
 
 def has_results(run: Path) -> bool:
-    """Whether a run holds results that nothing newer is on its way to replace."""
+    """Returns whether a run holds results that no newer attempt is about to replace."""
     directory = RunDir(run)
     written = directory.results_file.modified()
     beats = (directory.live_file(n, "json").modified() for n in directory.live_ranks())
@@ -106,7 +106,7 @@ class Watch:
 
     Args:
         run: The run directory.
-        log: What the engine says; None for the directory's own log.
+        log: The engine's output; None for the directory's own log.
         now: The reader's own clock; only differences count.
     """
 
@@ -154,7 +154,7 @@ class Watch:
             if beat != self._beat:
                 self._beat, self._seen = beat, self._now()
             self._ranks, self._taps = list(ranks.values()), taps
-            # What builds the head beats too, but says nothing of channels.
+            # While the head is built there are heartbeats without channels.
             self._top = _merged_top(self._ranks) or self._top
         self._damage = ""
 
@@ -210,7 +210,7 @@ class Watch:
             if isinstance(data, dict) and isinstance(data.get("stage"), str):
                 self._stage = _text(data["stage"])
         if kind in ("done", "interrupted", "failed"):
-            # A stopped run is merged and probed after the stop: only then is it at its end.
+            # A stopped run is still merged and probed; it ends only after that.
             self._outcome = kind if kind != "interrupted" else ""
         if kind in ("stage", "warning", "skipped", "interrupted", "failed", "done"):
             self._events.append(Said(kind, message))
@@ -239,7 +239,7 @@ class WatchThread:
             try:
                 self.latest = self._watch.poll()
             except Exception as error:
-                # A view that froze at the last good figures would look like a run that hangs.
+                # A view frozen at the last good figures would look like a hanging run.
                 message = f"{type(error).__name__}: {error}"[:_MOST_TEXT]
                 self.latest = replace(self.latest, state="unreadable", stage_message=message)
             self._stop.wait(self._seconds)

@@ -1,4 +1,4 @@
-"""The list of models as plain data: rows, columns, filter, order, and the words of the details."""
+"""The list of models as plain data: rows, columns, filter, order, and details."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ModelRow:
     """One model as the list shows it.
 
     Attributes:
-        name: What to type after `--model`.
+        name: The value for `--model`.
         spec: The explicit spec.
         backbone: Architecture.
         pretraining: Data or tag of the weights.
@@ -44,7 +44,7 @@ class ModelRow:
         imagenet: Published accuracy, a fraction.
         robustness: Published effective robustness, a fraction.
         extrapolated: Whether its baseline has no model at this accuracy.
-        text: What the filter looks through.
+        text: The text that the filter searches.
     """
 
     name: str
@@ -173,7 +173,7 @@ def _millions(parameters: float | None) -> str:
 
 
 def details(row: ModelRow) -> list[str]:
-    """Returns what is known of a model, a line each, outside strings as they are."""
+    """Returns the details of a model, one line each; outside strings are not escaped."""
     preset = presets().get(row.name)
     lines = [row.spec]
     if preset is not None:

@@ -1,4 +1,4 @@
-"""What the live screen says in words: the line of progress, the stage, how a run ended."""
+"""Texts of the live screen: the line of progress, the stage, how a run ended."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ def progress_line(snapshot: Snapshot, width: int) -> str:
 
 
 def state_line(snapshot: Snapshot, name: str, elapsed: float | None, paused: bool) -> str:
-    """Returns what the run does now, with a sign that is told without colour.
+    """Returns the state of the run, with a sign that does not depend on colour.
 
     Args:
         snapshot: The run.
-        name: Of the run.
+        name: Name of the run.
         elapsed: Seconds since this screen started it; None if it did not.
         paused: Whether the view is held.
     """
     held = " · view paused, the run goes on" if paused else ""
     if snapshot.state == "gone":
-        return f"✗ {name}: the run directory is gone; what was shown stays here"
+        return f"✗ {name}: the run directory is gone; this view shows its last state"
     if snapshot.state == "unreadable":
-        return f"✗ {name}: the live state is unreadable: {snapshot.stage_message}{held}"
+        return f"✗ {name}: cannot read the live state: {snapshot.stage_message}{held}"
     if snapshot.state == "starting":
         since = f" ({clock(elapsed)})" if elapsed is not None else ""
         return f"○ {name}: starting: libraries load, the model is built{since}{held}"
@@ -79,11 +79,11 @@ def ending(code: int, log: tuple[str, ...]) -> tuple[str, str]:
     if code == 0:
         return "the run is done", "enter shows the results"
     if code == 130:
-        return "the run was stopped; what is measured is kept", "r goes on with it"
+        return "the run was stopped; measured images are kept", "r resumes it"
     if code < 0:
         name = _signal_name(-code)
         memory = ": memory may have run out" if name == "SIGKILL" else ""
-        return f"the engine was ended by {name}{memory}", "r goes on with what is published"
+        return f"the engine was killed by {name}{memory}", "r resumes from the last shard"
     if said:
         return said, "l shows the log, r tries again"
     last = next((line for line in reversed(log) if line.strip()), "")
@@ -107,7 +107,7 @@ def _signal_name(number: int) -> str:
 
 
 def figures(snapshot: Snapshot, place: tuple[str, str] | None) -> list[str]:
-    """Returns the running figures of one set and tap, a line each.
+    """Returns the running figures of one set and tap, one line each.
 
     >>> figures(Snapshot(), None)
     ['no image measured yet']

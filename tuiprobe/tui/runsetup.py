@@ -26,18 +26,18 @@ MEGABYTE = 2**20
 
 @dataclass(frozen=True)
 class Setup:
-    """What the form holds, as typed.
+    """The content of the form, as typed.
 
     Attributes:
         models: Presets or specs.
-        texts: By option; one that is missing is as the form shows it at first.
+        texts: Texts by option; a missing one has its initial text.
     """
 
     models: tuple[str, ...]
     texts: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> str:
-        """Returns what is typed for an option, or else what the form shows at first."""
+        """Returns the text of an option, or else its initial text in the form."""
         return self.texts.get(name, first_text(run_option(name))).strip()
 
     def problem(self) -> str:
@@ -75,7 +75,7 @@ class Setup:
 
 
 def first_text(option: OptionField) -> str:
-    """Returns what the form shows in a field at first; empty means the default."""
+    """Returns the initial text of a field; empty means the default."""
     if option.kind is bool:
         return YES if option.default else NO
     if option.required:
@@ -89,7 +89,7 @@ def choices(option: OptionField) -> tuple[str, ...]:
 
 
 def _value(option: OptionField, text: str) -> Any:
-    """Returns the value that a text means; the text itself where it means none, None if empty."""
+    """Returns the value of a text; the text itself where it is invalid, None if empty."""
     if option.kind is bool:
         return text == YES
     if option.many:
@@ -101,7 +101,7 @@ def _value(option: OptionField, text: str) -> Any:
 
 
 def _safe(text: str) -> str:
-    """Returns the end of `text` reduced to what is safe in a file name.
+    """Returns the end of `text`, reduced to characters that are safe in a file name.
 
     >>> _safe("imagefolder:/data/my val"), _safe("timm:resnet50.a1_in1k")
     ('imagefolder-data-my-val', 'timm-resnet50.a1_in1k')
@@ -110,7 +110,7 @@ def _safe(text: str) -> str:
 
 
 def matched_layers(taps: Sequence[dict[str, Any]], layers: str) -> list[str]:
-    """Returns what a set of globs chooses: a line a pattern with its first names.
+    """Returns the layers that a set of globs matches: a line per pattern with its first names.
 
     Args:
         taps: As `tuiprobe inspect --json` lists them.
@@ -128,7 +128,7 @@ def matched_layers(taps: Sequence[dict[str, Any]], layers: str) -> list[str]:
 
 
 def recognised(found: dict[str, Any], limit: int = 8) -> list[str]:
-    """Returns what a data source was recognised as, a line a set."""
+    """Returns what a data source was recognised as, one line per set."""
     lines, notes = [], dict[str, None]()
     for one in found["sets"][:limit]:
         classes = f"{one['classes']:,} classes" if one["classes"] else "no labels"
@@ -140,10 +140,10 @@ def recognised(found: dict[str, Any], limit: int = 8) -> list[str]:
 
 
 def probes(setup: Setup, trial: dict[str, Any] | None, found: dict[str, Any] | None) -> list[str]:
-    """Returns which probes will run, and what those that will not run need."""
+    """Returns which probes will run, and what the others need."""
     lines = ["✓ outliers"]
     if trial is None and not setup["head"]:
-        return [*lines, "… the others are known after the trial"]
+        return [*lines, "… the others are known after the trial batch"]
     labelled = found is not None and any(one["classes"] for one in found["sets"])
     if setup["head"] or (trial is not None and trial["head"] is not None):
         head = True
@@ -163,7 +163,7 @@ def probes(setup: Setup, trial: dict[str, Any] | None, found: dict[str, Any] | N
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run will cost, from the trial and the data.
+    """The cost of a run, from the trial and the data.
 
     Attributes:
         images: To measure, over sets and models.
@@ -192,7 +192,7 @@ def estimate(
     """Estimates a run from trial batches.
 
     Args:
-        trials: What `tuiprobe inspect --json` says of each model.
+        trials: The output of `tuiprobe inspect --json` for each model.
         sizes: Images in each set.
         sample: Images per set; 0 for all.
         layers: Globs over inner layers.
@@ -216,12 +216,12 @@ def estimate(
 
 
 def usual_sample(models: Sequence[str], data: str) -> int:
-    """Returns how many images of a set are measured where the form does not say."""
+    """Returns how many images of a set are measured by default."""
     return min(default_sample(model, data) for model in models)
 
 
 def source_of(path: Path) -> str:
-    """Returns the data source that a picked file or folder means.
+    """Returns the data source for a picked file or folder.
 
     >>> source_of(Path("/data/sets.toml"))
     'suite:/data/sets.toml'

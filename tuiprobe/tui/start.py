@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 NO_TERMINAL = (
-    "tuiprobe shows its screens in a terminal, and standard input, output or error is none: run "
+    "the screens need a terminal, and standard input, output or error is not one: run "
     "it in a terminal, or use tuiprobe --headless (tuiprobe --help lists all commands)"
 )
 
@@ -22,7 +22,7 @@ def start(open_run: Path | None = None, ascii: bool = False) -> int:
     Returns:
         The exit code: 2 without a terminal.
     """
-    # Textual draws on standard error.
+    # Textual writes to standard error.
     terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
     if not terminal or os.environ.get("TERM") == "dumb":
         print(f"error: {NO_TERMINAL}", file=sys.stderr)

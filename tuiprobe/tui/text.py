@@ -1,4 +1,4 @@
-"""Text on the screen: outside strings made safe, cut to width; shares; braille dots."""
+"""Text on the screen: makes outside strings safe, cuts to width; shares; braille dots."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def inert(text: str, style: str = "") -> Content:
 
     Args:
         text: Anything: file names, class names, messages.
-        style: Of the whole text; ours, never from outside.
+        style: Style of the whole text; never from outside.
 
     >>> inert("[red]a\x1b[31m").plain
     '[red]a\\x1b[31m'

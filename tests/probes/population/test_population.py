@@ -112,7 +112,7 @@ def test_a_section_tells_both_references(store: Path) -> None:
     )
     said = [text for one in section.content if isinstance(one, Prose) for text in one.text]
     assert (
-        "Among 1 filed model of kind projected: 1 lower in kurtosis / (C - 1), 1 lower in "
+        "Among 1 filed model of kind projected: 1 lower in kurtosis / (C - 1), 1 in "
         "persistence." in said
     )
 
@@ -124,6 +124,6 @@ def test_a_section_says_where_there_is_no_reference(store: Path) -> None:
         population(final, other, shipped(), filed(store).signatures), Subject(other, ())
     )
     said = [text for one in section.content if isinstance(one, Prose) for text in one.text]
-    assert "No untrained reference ships for " in said
+    assert "No untrained reference is available for " in said
     assert Code(code="nobody's") in said
     assert Code(code="tuiprobe atlas add RUN") in said

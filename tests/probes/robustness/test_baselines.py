@@ -83,7 +83,7 @@ def test_worlds_are_never_mixed(monkeypatch: pytest.MonkeyPatch) -> None:
     other = [*imagenet("imagenet_r"), *miniature("r")]
     assert dict(family_of(other).measured) == {"my-imagenet_r": "imagenet_r"}  # type: ignore[union-attr]
     reason = baselines_for([record("photos")], None)[1].reason
-    assert reason == "no baseline belongs to imagefolder:/photos"
+    assert reason == "no baseline applies to imagefolder:/photos"
     assert "no shift" in baselines_for(imagenet(), None)[1].reason
     with pytest.raises(UsageError, match="nothing to compare"):
         baselines_for([record("photos")], OWN)

@@ -28,13 +28,13 @@ MODES: tuple[Mode, ...] = ("zero", "mean")
 def ablations(
     head: HeadArrays, sets: Sequence[SetFeatures], persistent: Sequence[int], seed: int
 ) -> tuple[Ablation, ...] | NotRun:
-    """Zero or mean-replace the persistent channels; random and matched channels as controls.
+    """Ablates the persistent channels (to zero and to their mean), with two controls.
 
     Args:
-        head: the head.
-        sets: labelled sets.
-        persistent: channels to ablate.
-        seed: of the random channels and of the subsample they are tried on.
+        head: The head.
+        sets: Labelled sets.
+        persistent: Channels to ablate.
+        seed: Seed of the random channels and of their subsample of images.
     """
     channels = sets[0].features.shape[1] if sets else 0
     if not persistent:
@@ -52,7 +52,7 @@ def ablations(
 
 
 def ablated(features: Float32, channels: Sequence[int], mode: Mode) -> Float32:
-    """A copy with these channels set to zero, or to their mean over the images."""
+    """Returns a copy with these channels set to zero, or to their mean over the images."""
     copy = features.copy()
     chosen = list(channels)
     copy[:, chosen] = 0 if mode == "zero" else features[:, chosen].mean(axis=0, dtype=np.float64)
@@ -60,7 +60,7 @@ def ablated(features: Float32, channels: Sequence[int], mode: Mode) -> Float32:
 
 
 def matched_channels(features: Float32, channels: Sequence[int]) -> list[int]:
-    """Other channels of nearest mean square, each taken once, largest matched first."""
+    """Returns other channels of the nearest mean square, each used once, largest matched first."""
     square = np.einsum("ij,ij->j", features, features, dtype=np.float64) / features.shape[0]
     free = [c for c in range(features.shape[1]) if c not in set(channels)]
     found = []
@@ -99,7 +99,7 @@ def _random_rates(
         np.random.default_rng([seed, number]).choice(others, len(channels), replace=False).tolist()
         for number in range(SEEDS)
     ]
-    if head.normalize and head.bias is not None:  # the length of what is left counts
+    if head.normalize and head.bias is not None:  # the norm of what is left counts
         found = [hits(ablated(few.features, chosen, mode), head, few) for chosen in drawn]
     else:
         found = hits_without(few, head, drawn, mode).tolist()
@@ -110,16 +110,16 @@ def _random_rates(
 def hits_without(
     one: SetFeatures, head: HeadArrays, drawn: Sequence[Sequence[int]], mode: Mode
 ) -> Int64:
-    """Images answered right without each of several groups of channels.
+    """Counts the images answered correctly without each of several groups of channels.
 
-    A group takes h_c W_c away from logits that are computed once, so that twenty groups of a few
+    Each group subtracts h_c W_c from logits that are computed once, so that twenty groups of a few
     channels cost little more than one pass. For heads whose logits are linear in h.
 
     Args:
-        one: representations, labels and answers.
-        head: the head.
-        drawn: groups of channels.
-        mode: replace by zero, or by the mean over the images.
+        one: Representations, labels and answers.
+        head: The head.
+        drawn: Groups of channels.
+        mode: Whether they are replaced by zero, or by the mean over the images.
     """
     answers, labels = answers_of(one, head.weight.shape[0]), np.asarray(one.labels)
     weight = allowed_rows(head.weight, one)

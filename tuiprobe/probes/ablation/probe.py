@@ -1,4 +1,4 @@
-"""Channel ablation on the registry: accuracy without the persistent channels, beside controls."""
+"""Channel ablation: accuracy without the persistent channels, beside controls."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ChannelAblation(Probe[Inputs, ChannelAblations]):
         return answer if isinstance(answer, NotRun) else ChannelAblations(ablations=answer)
 
     def describe(self, result: ChannelAblations, subject: Subject) -> Section:
-        """Tells the change of accuracy on every set."""
+        """Describes the change of accuracy on every set."""
         first = result.ablations[0] if result.ablations else None
         columns = [
             ("data", "data"), ("mode", "channels are set to"), ("channels", "persistent channels"),

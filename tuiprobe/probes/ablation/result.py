@@ -10,14 +10,14 @@ class Ablation(Frozen):
     """Accuracy without the persistent channels, beside two controls.
 
     Attributes:
-        data: data set.
-        mode: channels set to zero, or to their mean over the images.
-        channels: those ablated.
-        before: accuracy with all channels.
-        after: accuracy without them.
-        random: without as many random channels; mean and band over seeds.
-        matched: without as many other channels of nearest mean square.
-        difference: after less before, paired over the images.
+        data: Data set.
+        mode: Whether the channels are set to zero, or to their mean over the images.
+        channels: The ablated channels.
+        before: Accuracy with all channels.
+        after: Accuracy without them.
+        random: Accuracy without as many random channels; mean and band over seeds.
+        matched: Accuracy without as many other channels of nearest mean square.
+        difference: After minus before, paired over the images.
     """
 
     data: str
@@ -34,7 +34,7 @@ class ChannelAblations(ProbeResult):
     """The ablation probe.
 
     Attributes:
-        ablations: of the persistent channels, one entry a set and mode.
+        ablations: Ablations of the persistent channels, one entry per set and mode.
     """
 
     probe: ClassVar[str] = "ablation"

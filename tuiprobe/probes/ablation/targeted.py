@@ -21,11 +21,11 @@ class BlockedSet:
     """Final representations of one labelled set that need not fit into memory.
 
     Attributes:
-        name: of the set.
-        blocks: gives the representations from the start, float32 [b, C] at a time; images that are
+        name: Name of the set.
+        blocks: Yields the representations from the start, float32 [b, C] at a time; images that are
             not finite are left out.
         labels: int64 [n].
-        answers: see `SetFeatures`.
+        answers: See `SetFeatures`.
     """
 
     name: str
@@ -37,16 +37,16 @@ class BlockedSet:
 def ablation_span(
     head: HeadArrays, channels: Sequence[int], directions: Sequence[int], *, centred: bool
 ) -> Float32:
-    """[C, m], an orthonormal basis of what the named channels and directions span.
+    """Returns an orthonormal basis [C, m] of the span of the named channels and directions.
 
     Args:
-        head: the linear head.
-        channels: numbers of channels.
-        directions: numbers of right singular vectors of W, by singular value, from 0.
-        centred: take those of W minus its mean row.
+        head: The linear head.
+        channels: Numbers of channels.
+        directions: Numbers of right singular vectors of W, by singular value, from 0.
+        centred: Take those of W minus its mean row.
 
     Raises:
-        UsageError: a number that does not exist.
+        UsageError: If a channel or direction does not exist.
     """
     width = head.weight.shape[1]
     _check("channel", channels, width)
@@ -58,7 +58,7 @@ def ablation_span(
     v = decompose(weight - weight.mean(axis=0) if centred else weight)[2]
     _check("direction", directions, v.shape[1])
     rest = v[:, list(directions)]
-    rest[list(channels)] = 0  # the channels are gone already, exactly
+    rest[list(channels)] = 0  # the channels are removed exactly already
     u, s, _ = np.linalg.svd(rest, full_matrices=False)
     return np.hstack([units, u[:, s > 1e-6]]).astype(np.float32)
 
@@ -72,16 +72,16 @@ def _check(kind: str, numbers: Sequence[int], count: int) -> None:
 def ablate_set(
     head: HeadArrays, one: BlockedSet, span: Float32, mode: Literal["zero", "mean"]
 ) -> SetAblation | SetNotRun:
-    """Accuracy of one set before and after ablation, over the images that are finite.
+    """Computes the accuracy of one set before and after ablation, over the finite images.
 
     Args:
-        head: the linear head.
-        one: representations and labels.
+        head: The linear head.
+        one: Representations and labels.
         span: [C, m], from `ablation_span`.
-        mode: sets the part of h in the span to zero, or to its mean over the images.
+        mode: Whether the part of h in the span is set to zero, or to its mean over the images.
 
     Raises:
-        DataError: a label that no row of the head answers for.
+        DataError: If no row of the head answers for a label.
     """
     centre = _mean_in(span, one) if mode == "mean" else np.zeros(span.shape[1], dtype=np.float32)
     n = lost = gained = before = 0
@@ -108,7 +108,7 @@ def ablate_set(
 
 
 def _finite(one: BlockedSet) -> Iterator[tuple[Float32, Int64]]:
-    """Representations and labels of the images that `finite_images` lets through."""
+    """Yields representations and labels of the images that `finite_images` accepts."""
     start = 0
     for block in one.blocks():
         labels = one.labels[start : start + block.shape[0]]
@@ -122,7 +122,7 @@ def _not_zero(block: Float32) -> Bool:
 
 
 def _mean_in(span: Float32, one: BlockedSet) -> Float32:
-    """[m], mean over the images of their coordinates in the span."""
+    """Returns the mean [m] of the images' coordinates in the span."""
     total, count = np.zeros(span.shape[1]), 0
     for block, _ in _finite(one):
         kept = block[_not_zero(block)]
@@ -132,10 +132,10 @@ def _mean_in(span: Float32, one: BlockedSet) -> Float32:
 
 
 def _right(head: HeadArrays, block: Float32, labels: Int64, one: BlockedSet) -> Bool:
-    """[b], whether each image is answered right; one whose representation is zero is not."""
+    """Returns [b], whether each image is answered correctly; a zero representation never is."""
     some = SetFeatures(one.name, block, labels, one.answers)
     keep = _not_zero(block)
-    # Ones in place of what has no direction: the answer is discarded.
+    # Ones replace a zero representation; its answer is discarded.
     filled = block if keep.all() else np.where(keep[:, None], block, np.float32(1))
     return answered_right(filled, head, some) & keep
 

@@ -16,7 +16,7 @@ class Top1(Frozen):
 
 
 class Change(Frozen):
-    """After less before, on the same images, with the paired 95 % interval of Bonett and Price."""
+    """After minus before on the same images, with the paired 95 % interval of Bonett and Price."""
 
     value: Real
     low: Real
@@ -24,17 +24,17 @@ class Change(Frozen):
 
 
 class SetAblation(Frozen):
-    """One set before and after.
+    """Returns the cells of one set, before and after.
 
     Attributes:
-        name: of the set.
-        n: labelled images with a finite representation.
-        nonfinite: labelled images without one, which are left out.
-        before: accuracy with everything.
-        after: accuracy without what was ablated.
-        difference: after less before.
-        lost: images that were right before and are wrong after.
-        gained: images that were wrong before and are right after.
+        name: Name of the set.
+        n: Labelled images with a finite representation.
+        nonfinite: Labelled images without one, which are left out.
+        before: Accuracy with everything.
+        after: Accuracy without what was ablated.
+        difference: After minus before.
+        lost: Images that were right before and are wrong after.
+        gained: Images that were wrong before and are right after.
     """
 
     name: str
@@ -48,7 +48,7 @@ class SetAblation(Frozen):
 
 
 class SetNotRun(Frozen):
-    """A set that has no accuracy, and why."""
+    """A set without an accuracy, and the reason."""
 
     name: str
     reason: str
@@ -58,14 +58,14 @@ class TargetedAblation(Frozen):
     """The answer to `tuiprobe reprobe RUN --ablate ...` (schema: docs/ablation.md).
 
     Attributes:
-        schema_version: of this schema.
-        key: of the run.
-        channels: ablated, numbers in the final representation.
-        directions: ablated, right singular vectors by singular value, from 0.
-        matrix: whose singular vectors: `W`, or `W minus its mean row`.
-        replaced_by: what the part of h in the span of all of them was set to.
-        sets: by set, in the order of the run.
-        not_run: sets without an answer.
+        schema_version: Version of this schema.
+        key: Key of the run.
+        channels: Ablated channels of the final representation.
+        directions: Ablated right singular vectors, by singular value, from 0.
+        matrix: Whose singular vectors: `W`, or `W minus its mean row`.
+        replaced_by: What the part of h in the span of all of them was set to.
+        sets: One entry per set, in the order of the run.
+        not_run: Sets without an answer.
     """
 
     schema_version: Literal[2] = ABLATION_VERSION

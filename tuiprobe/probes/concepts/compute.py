@@ -57,25 +57,25 @@ def probe_concepts(
     prevalence: float | None = PREVALENCE,
     seed: int = 0,
 ) -> Concepts | NotRun:
-    """Unique concepts of every family of directions, beside random directions.
+    """Counts the unique concepts of every family of directions, and of random directions.
 
     Args:
-        head: whose singular vectors are probed, and whose row space random directions come from;
+        head: Whose singular vectors are probed, and whose row space random directions come from;
             without one, random directions come from the whole space of the representation.
-        concepts: images, what is in them, and their representations; images whose representation
+        concepts: Images, what is in them, and their representations; images whose representation
             is not finite are left out.
-        no_head: why there is none.
-        negatives: which images without the concept count.
+        no_head: Why there is none.
+        negatives: Which images without the concept count.
         balance: `calibrated` brings AP to `prevalence` from all negatives; `sample` draws as many
             negatives as positives instead, once for each concept and split.
-        prevalence: share of positives that AP is calibrated to; None for images as they are.
-        seed: of random directions and draws.
+        prevalence: Share of positives that AP is calibrated to; None for images as they are.
+        seed: Seed of random directions and draws.
 
     Returns:
         `NotRun` where no concept has 30 positives and 30 negatives in both splits.
 
     Raises:
-        DataError: shapes that do not fit together.
+        DataError: If shapes do not fit together.
     """
     if head is not None and not (np.isfinite(head.weight).all() and head.weight.any()):
         head, no_head = None, "the head holds values that are not finite, or is all zero"
@@ -162,7 +162,7 @@ def _why_none(concepts: ConceptSet, splits: tuple[Split, Split]) -> str:
 
 
 def _bases(head: HeadArrays | None, train: Float32) -> tuple[list[tuple[Family, Float32]], Float32]:
-    """Directions [C, D] of every family but random ones, and the space those come from."""
+    """Returns the directions [C, D] of all but the random family, and the space of the latter."""
     channels = np.eye(train.shape[1], dtype=np.float32)
     if head is None:
         space = channels
@@ -178,10 +178,10 @@ def _bases(head: HeadArrays | None, train: Float32) -> tuple[list[tuple[Family, 
 
 
 def _principal_axes(x: Float32) -> Float64:
-    """Principal directions of the rows as columns, largest first, as many as they span."""
+    """Returns the principal directions of the rows as columns, largest variance first."""
     mean = x.mean(axis=0, dtype=np.float64)
     values, vectors = np.linalg.eigh(second_moment(x) - np.outer(mean, mean))
-    # The moment is summed from float32 products: what is below their rounding is no direction.
+    # The moment is a sum of float32 products: what is below their rounding is not a direction.
     floor = np.finfo(np.float32).eps * (values[-1] + float(mean @ mean))
     spanned = min(int((values > floor).sum()), x.shape[0] - 1)
     return np.asarray(vectors[:, ::-1][:, :spanned])
@@ -196,7 +196,7 @@ Ends = tuple[tuple[TopImage, ...], tuple[TopImage, ...]]
 
 
 def _exemplars(concepts: ConceptSet, basis: Float32) -> list[Ends]:
-    """Images at both ends of the leading directions, most extreme first; none without ids."""
+    """Returns the images at both ends of the leading directions, most extreme first."""
     if concepts.ids is None:
         return []
     rows = np.flatnonzero(concepts.finite)

@@ -1,4 +1,4 @@
-"""Images with concepts as arrays, and their two splits cut down to what can be tried."""
+"""Images with concepts as arrays, and their two splits reduced to the testable concepts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class ConceptSet:
     """Images with concepts, and their final representations.
 
     Attributes:
-        name: of the set.
+        name: Name of the set.
         features: float32 [n, C].
         presence: [n, K], sparse or dense; which concept is in which image.
         names: K names.
@@ -38,9 +38,9 @@ class ConceptSet:
         train: bool [n], the split that chooses; the others confirm.
         ids: int64 [n], sample ids; None where they do not matter.
         paths: n paths within the set; empty where they do not matter.
-        share: part of an image from which a concept counts as present; None where the caller
+        share: Part of an image from which a concept counts as present; None where the caller
             decided otherwise.
-        digest: of images, splits and labels: two results with the same one saw the same.
+        digest: Digest of images, splits and labels: equal digests mean equal contents.
     """
 
     name: str
@@ -67,9 +67,9 @@ class Batch:
     """Concepts whose average precision one call computes.
 
     Attributes:
-        concepts: places among the concepts tried, [k].
-        rows: the split's images that matter here; None for all.
-        presence: sparse [rows, k].
+        concepts: Indices among the tested concepts, [k].
+        rows: The split's images that matter here; None for all.
+        presence: Sparse [rows, k].
         mask: bool [rows, groups], candidates of each group.
         group_of: int [k].
     """
@@ -90,7 +90,7 @@ class Split:
 
 
 def check(concepts: ConceptSet, channels: int) -> None:
-    """Refuses shapes that do not fit together.
+    """Checks that all shapes fit together.
 
     Raises:
         DataError: Naming set, array and both shapes.
@@ -111,13 +111,13 @@ def check(concepts: ConceptSet, channels: int) -> None:
 def split_up(
     concepts: ConceptSet, negatives: Negatives, balance: Balance, seed: int
 ) -> tuple[tuple[Split, Split], Int64]:
-    """Both splits, reduced to the concepts that can be tried, and which those are.
+    """Returns both splits, reduced to the testable concepts, and the indices of these.
 
     Args:
-        concepts: the whole set.
-        negatives: which images without a concept count.
+        concepts: The whole set.
+        negatives: Which images without a concept count.
         balance: `sample` draws as many negatives as positives for each concept and split.
-        seed: of that draw.
+        seed: Seed of that draw.
     """
     presence = scipy.sparse.csr_array(concepts.presence != 0)
     annotated = concepts.annotated
@@ -149,7 +149,7 @@ def split_up(
 
 
 def _by_category(presence: Any, annotated: Bool, group_of: Int64) -> list[Batch]:
-    """All candidates of each concept, at most 64 categories a batch."""
+    """Returns batches with all candidates of each concept, at most 64 categories per batch."""
     batches = []
     for first in range(0, annotated.shape[1], MOST_GROUPS):
         concepts = np.flatnonzero((group_of >= first) & (group_of < first + MOST_GROUPS))
@@ -167,9 +167,9 @@ def _by_category(presence: Any, annotated: Bool, group_of: Int64) -> list[Batch]
 
 
 def _drawn(presence: Any, annotated: Bool, group_of: Int64, seed: list[int]) -> list[Batch]:
-    """Equal numbers of positives and negatives of each concept, at most 64 concepts a batch."""
+    """Returns batches with as many negatives as positives, at most 64 concepts per batch."""
     columns = scipy.sparse.csc_array(presence)
-    # Concepts of like frequency together: a batch reads no more rows than its own draws.
+    # Groups concepts of similar frequency: a batch then reads no more rows than it draws.
     by_frequency = np.argsort(np.diff(columns.indptr), kind="stable")
     batches = []
     for first in range(0, group_of.size, MOST_GROUPS):

@@ -23,8 +23,8 @@ class Counts:
 
     Attributes:
         curve: [len(CURVE)], unique concepts by threshold.
-        unique: concepts at AP >= 0.9.
-        rarefied: that, rarefied.
+        unique: Number of concepts at AP >= 0.9.
+        rarefied: The rarefied number of unique concepts.
         per_direction: [D], concepts each direction encodes.
         categories: [G], unique concepts by category.
     """
@@ -58,7 +58,7 @@ def count(confirmed: Float64, groups: Int64, categories: int, rarefied_to: int) 
 
 
 def rarefy(encoders: npt.NDArray[Any], directions: int, drawn: int) -> float:
-    """Unique concepts expected among `drawn` of the directions: sum_c 1 - C(D-k_c, m) / C(D, m).
+    """Returns the unique concepts expected in m of D directions: sum_c 1 - C(D-k_c, m) / C(D, m).
 
     Args:
         encoders: [K], k_c, directions that encode each concept.
@@ -103,17 +103,17 @@ def family_of(
     encoded: tuple[str, ...],
     over_random: Figure | None = None,
 ) -> DirectionFamily:
-    """The result of one family, from one count or from one a seed.
+    """Builds the result of one family from one count, or from one count per seed.
 
     Args:
         family: which.
         directions: D.
-        counts: one, or one a seed.
-        categories: names of the G categories.
+        counts: One count, or one per seed.
+        categories: Names of the G categories.
         groups: [K], category of each concept tried.
-        rarefied_to: directions of the smallest family.
-        encoded: names of the concepts encoded.
-        over_random: excess over random directions; None for these themselves.
+        rarefied_to: Directions of the smallest family.
+        encoded: Names of the concepts encoded.
+        over_random: Excess over random directions; None for these themselves.
     """
     tried, per = groups.size, np.concatenate([one.per_direction for one in counts])
     return DirectionFamily(
@@ -150,12 +150,12 @@ def _per_direction(per: Float64) -> Figure:
 
 
 def excess(counts: Counts, random: Sequence[Counts], tried: int) -> Figure:
-    """Unique concepts less those of random directions; the range is that of the random ones."""
+    """Returns unique concepts minus those of random directions, with the range over the draws."""
     return _excess(counts.unique, [one.unique for one in random], tried, "")
 
 
 def rarefied_excess(counts: Counts, random: Sequence[Counts], tried: int) -> Figure:
-    """The same with both rarefied to the directions of the smallest family."""
+    """Returns the excess with both counts rarefied to the size of the smallest family."""
     others = [one.rarefied for one in random]
     return _excess(counts.rarefied, others, tried, ", both rarefied")
 

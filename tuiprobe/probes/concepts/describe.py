@@ -1,4 +1,4 @@
-"""What the concept probe tells people."""
+"""The description of the concept probe."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ROLES: dict[str, Drawn] = {
 
 
 def describe(found: Concepts) -> Section:
-    """Tells unique concepts beside random directions, and what the leading directions encode."""
+    """Describes unique concepts, random directions, and what the leading directions encode."""
     return Section(
         title="Concepts",
         block="inside",
@@ -50,7 +50,7 @@ def _headline(found: Concepts) -> Text:
     if given(found.excess):
         return (
             found.excess,
-            " more unique concepts than as many random directions of the head's row space encode "
+            " more unique concepts than as many random directions of the head's row space "
             "(W minus its mean row: ", found.excess_centred, ").",
         )  # fmt: skip
     said: Text = ("Directions of a head: ", found.excess, ".")
@@ -74,16 +74,16 @@ def _summary(found: Concepts) -> Iterator[Text]:
         f" of {found.tried} in {lead.directions} {lead.family}",
     )  # fmt: skip
     if over is not None:
-        yield ("  beyond random directions ", over)
+        yield ("  excess over random directions ", over)
 
 
 def _content(found: Concepts) -> Iterator[Content]:
     yield prose("Concept set: ", Code(code=found.data), ". ", _protocol(found))
     yield table(
         "families",
-        [("family", "directions"), ("directions", "how many"), ("unique", "unique concepts"),
-         ("rarefied", "rarefied"), ("rarefied_to", "to"), ("excess", "beyond random, rarefied"),
-         ("polysemanticity", "concepts a direction")],
+        [("family", "directions"), ("directions", "number"), ("unique", "unique concepts"),
+         ("rarefied", "rarefied"), ("rarefied_to", "to"), ("excess", "excess, rarefied"),
+         ("polysemanticity", "concepts per direction")],
         [
             [one.family, one.directions, one.unique, one.rarefied, one.rarefied_to,
              "-" if one.excess is None else one.excess, one.polysemanticity]
@@ -123,9 +123,9 @@ def _protocol(found: Concepts) -> str:
     )
     return (
         f"A direction encodes a concept at average precision >= {found.threshold:.4g} on the "
-        f"{found.train} images that choose its sign and on the {found.val} that confirm, "
+        f"{found.train} images that choose its sign and on the {found.val} that confirm it, "
         f"{_prevalence(found)}, against the images {_against(found)}. An image shows a concept"
-        f"{share or ' as its labels say'}. Concepts tried: {found.tried:,}; "
+        f"{share or ' as its labels say'}. Concepts tested: {found.tried:,}; "
         f"left out for too few images: {found.left_out:,}.{lost} "
         "The number of unique concepts is no indicator of robustness."
     )
@@ -198,7 +198,7 @@ def _told(one: DirectionConcepts) -> str:
 
 
 def _files(found: Concepts) -> Iterator[Content]:
-    """What only files hold."""
+    """Yields the tables that only files hold."""
     yield table(
         "concepts",
         [("family", "family"), ("directions", "directions"), ("count", "count"),

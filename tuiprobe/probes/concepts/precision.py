@@ -25,12 +25,12 @@ class Told:
 
 
 def tell(basis: Float32, splits: tuple[Split, Split], prevalence: float | None) -> Told:
-    """AP of every direction for every concept.
+    """Computes the AP of every direction for every concept.
 
     Args:
         basis: [C, D].
-        splits: train and val.
-        prevalence: see `average_precision`.
+        splits: Train and val.
+        prevalence: See `average_precision`.
     """
     both = []
     for split in splits:

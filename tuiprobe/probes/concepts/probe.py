@@ -1,4 +1,4 @@
-"""The concept probe on the registry."""
+"""The concept probe."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.spec import RunSpec
 
 NAMES = {
-    "excess": "concepts beyond random directions, W",
-    "excess_centred": "concepts beyond random directions, centred W",
+    "excess": "excess concepts over random directions, W",
+    "excess_centred": "excess concepts over random directions, centred W",
 }
 
 
@@ -72,7 +72,7 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
         )
 
     def describe(self, result: Concepts, subject: Subject) -> Section:
-        """Tells counts by family, category and threshold, and what leading directions encode."""
+        """Describes counts by family, category and threshold, and the leading directions."""
         return describe(result)
 
     def named(self, result: Concepts) -> Named:
@@ -125,7 +125,7 @@ def _sets(result: Concepts) -> Iterator[NamedSet]:
 
 
 def _concept_set(run: RunReader, name: str) -> ConceptSet:
-    """Labels and representations of the measured images, in one order."""
+    """Returns labels and representations of the measured images in the same order."""
     labels, measured = run.concept_labels, run.all_features(name)
     share, samples = run.spec.concept_share, run.samples[name]
     place = {int(i): row for row, i in enumerate(labels.ids)}

@@ -29,7 +29,7 @@ class ConceptPoint(Frozen):
 
 
 class CategoryCount(Frozen):
-    """Unique concepts of one category at AP >= 0.9, out of those that could be tried."""
+    """Unique concepts of one category at AP >= 0.9, out of those tested."""
 
     category: str
     concepts: Figure
@@ -40,16 +40,16 @@ class DirectionFamily(Frozen):
     """What one family of directions encodes.
 
     Attributes:
-        family: which directions.
-        directions: how many.
-        unique: concepts encoded by at least one direction, at AP >= 0.9.
-        rarefied: that number expected for `rarefied_to` directions drawn at random from these.
-        rarefied_to: directions of the smallest family.
-        polysemanticity: mean number of concepts a direction encodes.
-        curve: unique concepts over thresholds.
-        categories: unique concepts by category.
-        encoded: names of the concepts encoded; empty for random directions.
-        excess: over random directions, both rarefied to `rarefied_to`; None for these themselves.
+        family: Which directions.
+        directions: Number of directions.
+        unique: Concepts encoded by at least one direction, at AP >= 0.9.
+        rarefied: Unique concepts expected for `rarefied_to` directions drawn at random from these.
+        rarefied_to: Directions of the smallest family.
+        polysemanticity: Mean number of concepts a direction encodes.
+        curve: Unique concepts over thresholds.
+        categories: Unique concepts by category.
+        encoded: Names of the concepts encoded; empty for random directions.
+        excess: Excess over random directions, both rarefied; None for random directions.
     """
 
     family: Family
@@ -65,13 +65,13 @@ class DirectionFamily(Frozen):
 
 
 class EncodedConcept(Frozen):
-    """How well one direction tells one concept.
+    """How well one direction encodes one concept.
 
     Attributes:
-        name: of the concept.
-        category: of the concept.
-        train: average precision on the split that chose the sign.
-        val: average precision on the other split, with that sign.
+        name: Name of the concept.
+        category: Category of the concept.
+        train: Average precision on the split that chose the sign.
+        val: Average precision on the other split, with that sign.
         sign: 1 or -1.
     """
 
@@ -83,13 +83,13 @@ class EncodedConcept(Frozen):
 
 
 class DirectionConcepts(Frozen):
-    """The concepts that a leading direction tells best.
+    """The concepts that a leading direction separates best.
 
     Attributes:
-        index: its place by singular value, or by variance for principal components.
-        concepts: best first.
-        largest: images with the largest projection on it, largest first.
-        smallest: images with the smallest projection on it, smallest first.
+        index: Its place by singular value, or by variance for principal components.
+        concepts: Best first.
+        largest: Images with the largest projection on it, largest first.
+        smallest: Images with the smallest projection on it, smallest first.
     """
 
     index: Count
@@ -102,25 +102,25 @@ class Concepts(ProbeResult):
     """The concept probe.
 
     Attributes:
-        data: concept set.
-        train: images of the split that chooses signs.
-        val: images of the split that confirms.
-        tried: concepts with enough positives and negatives in both splits.
-        left_out: the others.
-        threshold: of average precision.
+        data: Concept set.
+        train: Images of the split that chooses signs.
+        val: Images of the split that confirms.
+        tried: Tested concepts: those with enough positives and negatives in both splits.
+        left_out: What was left out.
+        threshold: Threshold of average precision.
         prevalence: AP is given for; None for the images as they are.
         negatives: `annotated` for the concept's category, or `all`.
-        excess: unique concepts of W less those of random directions of its row space: the
+        excess: Unique concepts of W minus those of random directions of its row space: the
             headline; without a head, see `excess` of the channels.
-        excess_centred: the same for W minus its mean row.
-        families: of directions.
-        top: what the leading directions of `top_of` tell best.
-        top_of: the family of `top`: principal components where there is no head.
-        not_finite: images left out because their representation is not finite.
+        excess_centred: The same for W minus its mean row.
+        families: Families of directions.
+        top: The concepts that the leading directions of `top_of` separate best.
+        top_of: The family of `top`: principal components where there is no head.
+        not_finite: Images left out because their representation is not finite.
         balance: `calibrated` to `prevalence` from all negatives, or negatives drawn by `sample`.
-        share: part of an image from which a concept counts as present.
-        digest: of images, splits and labels; concept sets of two models compare where it is equal.
-        random_space: where random directions come from.
+        share: Part of an image from which a concept counts as present.
+        digest: Digest of images, splits and labels; two models are comparable if it is equal.
+        random_space: Where random directions come from.
     """
 
     probe: ClassVar[str] = "concepts"

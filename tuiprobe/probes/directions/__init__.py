@@ -1,1 +1,1 @@
-"""Privileged directions: right singular vectors of the head, and what hangs on them."""
+"""Privileged directions: right singular vectors of the head, and what depends on them."""

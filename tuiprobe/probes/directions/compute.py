@@ -1,4 +1,4 @@
-"""Privileged directions: right singular vectors of the head, and what hangs on them."""
+"""Privileged directions: right singular vectors of the head, and what depends on them."""
 
 from collections.abc import Sequence
 
@@ -25,17 +25,17 @@ def probe_directions(
     *,
     seed: int = 0,
 ) -> Directions:
-    """Directions of W and of W minus its mean row, pruning curves, channel ablation.
+    """Computes the directions of W and of W minus its mean row, and their pruning curves.
 
     Args:
-        head: the linear head.
-        sets: the in-distribution set first, on which importances rest; sets without labels get no
+        head: The linear head.
+        sets: The in-distribution set first, on which importances rest; sets without labels get no
             curves.
-        persistent: persistent channels of the representation.
-        seed: of subsamples and random controls.
+        persistent: Persistent channels of the representation.
+        seed: Seed of subsamples and random controls.
 
     Raises:
-        DataError: no image with a finite representation, widths differ, a head that is not finite
+        DataError: No image with a finite representation, widths differ, a head that is not finite
             or zero, or a label that is no row of the head.
     """
     kept = [usable_images(one) for one in sets]
@@ -66,7 +66,7 @@ def _check(head: HeadArrays, sets: Sequence[SetFeatures]) -> None:
 
 
 def decompose(weight: Float64) -> tuple[Float64, Float64, Float64]:
-    """Thin SVD up to the rank; the largest entry of each v_i is positive.
+    """Returns the thin SVD up to the rank; the largest entry of each v_i is positive.
 
     Args:
         weight: [K, C].
@@ -94,7 +94,7 @@ def _basis(
     if centred:
         weight = weight - mean_row
         if np.linalg.norm(weight) <= 1e-6 * np.linalg.norm(head.weight):
-            return None  # all rows alike: nothing is left
+            return None  # all rows are equal: nothing is left
     u, s, v = decompose(weight)
     cosines = mean_cosines(one.features, v)
     scale = s / s.sum()
@@ -149,7 +149,7 @@ def _mean_row_cosine(first: Float64, mean_row: Float64, classes: int) -> Figure:
 
 
 def _expected(count: int, channels: int) -> Figure:
-    """Part of a uniformly random unit vector on `count` of the channels: a Beta variable."""
+    """Returns a random unit vector's expected squared length on `count` channels (a Beta law)."""
     if count == 0:
         return NotRun(reason="no persistent channel")
     if count == channels:
@@ -165,7 +165,7 @@ def _expected(count: int, channels: int) -> Figure:
 
 
 def mean_cosines(features: Float32, v: Float64) -> Float64:
-    """[r], mean over images of abs(cos(v_i, h)).
+    """Returns the mean over images of abs(cos(v_i, h)), as [r].
 
     Args:
         features: [n, C], finite and not zero.
@@ -192,7 +192,7 @@ def _unit(size: int, place: int) -> Float64:
 def _influences(
     features: Float32, v: Float64, scale: Float64, cosines: Float64, gradients: list[Float64]
 ) -> Float64:
-    """[n, m], what each image adds to figures with these gradients in the importances, times n."""
+    """Returns [n, m], n times each image's influence on figures with these gradients."""
     slopes = np.stack([scale * gradient for gradient in gradients], axis=1)
     centre, basis = cosines @ slopes, v.astype(np.float32)
     return np.concatenate(
@@ -204,7 +204,7 @@ def _influences(
 
 
 def _linear(value: float, influence: Float64) -> Figure:
-    """Infinitesimal jackknife: the t interval of a mean, moved to the figure's value."""
+    """Returns the infinitesimal jackknife estimate: a mean's t interval, moved to the value."""
     n = influence.size
     found = mean_interval(0.0, float((influence**2).sum()), n)
     if not isinstance(found, Estimate) or found.low is None or found.high is None:
@@ -215,7 +215,7 @@ def _linear(value: float, influence: Float64) -> Figure:
 
 
 def _concentration(importance: Float64, shares: Float64 | None) -> list[tuple[float, Float64]]:
-    """Top share, effective rank, Gini and part on persistent channels, with their gradients."""
+    """Returns top share, effective rank, Gini and persistent share, with their gradients."""
     total, size = float(importance.sum()), importance.size
     p = importance / total
     top = float(p.max())

@@ -1,4 +1,4 @@
-"""What privileged directions tell people."""
+"""The description of privileged directions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROLES: dict[str, Drawn] = {
 
 
 def describe(result: Directions) -> Section:
-    """Tells importances, the leading directions, and pruning with its controls."""
+    """Describes importances, the leading directions, and pruning with its controls."""
     first = result.bases[0] if result.bases else None
     return Section(
         title="Privileged directions",
@@ -29,7 +29,7 @@ def describe(result: Directions) -> Section:
         headline=()
         if first is None
         else ("The most important direction of the head has ", first.top_share,
-              " of all importance."),
+              " of the total importance."),
         content=tuple(_content(result)),
     )  # fmt: skip
 
@@ -37,8 +37,8 @@ def describe(result: Directions) -> Section:
 def _content(result: Directions) -> Iterator[Content]:
     yield prose(
         "Right singular vectors of the head (", Code(code=result.head),
-        f", {result.classes} classes), and of the head without its mean row, which changes no "
-        "prediction; on ", Code(code=result.data), ".",
+        f", {result.classes} classes), and of the head without its mean row, whose removal changes "
+        "no prediction. Data: ", Code(code=result.data), ".",
     )  # fmt: skip
     yield _bases(result.bases)
     for basis in result.bases:
@@ -49,7 +49,7 @@ def _content(result: Directions) -> Iterator[Content]:
     if not curves:
         return
     yield heading("Pruning")
-    yield prose("Top-1 with directions pruned; random orders with their 95 % band.")
+    yield prose("Top-1 accuracy with directions pruned. Random orders show their 95 % band.")
     for basis in result.bases:
         yield from prunings(basis)
     columns = [("fraction", "pruned"), ("kept", "kept"), ("accuracy", "top-1")]
@@ -81,8 +81,8 @@ def _bases(bases: tuple[Basis, ...]) -> Table:
         "effective rank of the importances": [basis.effective_rank for basis in bases],
         "Gini of the importances": [basis.gini for basis in bases],
         "abs(cos(first direction, mean row))": [basis.mean_row_cosine for basis in bases],
-        "part on the persistent channels": [basis.persistent_share for basis in bases],
-        "the same for a random direction": [basis.persistent_expected for basis in bases],
+        "share on the persistent channels": [basis.persistent_share for basis in bases],
+        "expected for a random direction": [basis.persistent_expected for basis in bases],
     }
     columns = [("figure", ""), *((f"matrix_{i}", one.matrix) for i, one in enumerate(bases))]
     return table("bases", columns, ([n, *values] for n, values in figures.items()), file=False)
@@ -91,8 +91,8 @@ def _bases(bases: tuple[Basis, ...]) -> Table:
 def _leading(basis: Basis) -> Table:
     columns = [
         ("direction", "direction"), ("singular_value", "singular value"),
-        ("importance", "importance"), ("on_persistent", "part on the persistent channels"),
-        ("channels", "channels it leans on"),
+        ("importance", "importance"), ("on_persistent", "share on the persistent channels"),
+        ("channels", "channels of largest weight"),
     ]  # fmt: skip
     rows: list[list[Value]] = [
         [

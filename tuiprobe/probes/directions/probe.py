@@ -1,4 +1,4 @@
-"""Privileged directions on the registry."""
+"""The probe of privileged directions."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ NAMES = {
     "top_share": "share of the most important direction",
     "effective_rank": "effective rank of the importances",
     "gini": "Gini of the importances",
-    "persistent_share": "part on the persistent channels",
-    "persistent_expected": "part on the persistent channels of a random direction",
+    "persistent_share": "share on the persistent channels",
+    "persistent_expected": "share on the persistent channels of a random direction",
 }
 PRUNED = 0.8
 """The part of the directions that the paper prunes without harm."""
@@ -38,7 +38,7 @@ class Inputs:
         head: The linear head.
         sets: Sets of images, the in-distribution one first.
         persistent: Persistent channels on that set.
-        seed: Of subsamples and random controls.
+        seed: Seed of subsamples and random controls.
     """
 
     head: HeadArrays
@@ -48,7 +48,7 @@ class Inputs:
 
 
 def read_inputs(run: RunReader, outliers: ProbeResult | NotRun) -> Inputs | NotRun:
-    """Returns what probes of a head compute from, or why there is none."""
+    """Returns the inputs of probes that need a head, or why there is no head."""
     if isinstance(run.head, str):
         return NotRun(reason=run.head)
     channels: list[int] = []
@@ -60,7 +60,7 @@ def read_inputs(run: RunReader, outliers: ProbeResult | NotRun) -> Inputs | NotR
 
 
 class PrivilegedDirections(Probe[Inputs, Directions]):
-    """Right singular vectors of the head, and what hangs on them."""
+    """Right singular vectors of the head, and what depends on them."""
 
     id = "directions"
     title = "Privileged directions"
@@ -76,7 +76,7 @@ class PrivilegedDirections(Probe[Inputs, Directions]):
         return probe_directions(inputs.head, inputs.sets, inputs.persistent, seed=inputs.seed)
 
     def describe(self, result: Directions, subject: Subject) -> Section:
-        """Tells importances, the leading directions, and pruning."""
+        """Describes importances, the leading directions, and pruning."""
         return describe(result)
 
     def named(self, result: Directions) -> Named:
@@ -100,7 +100,7 @@ def _figures(result: Directions) -> Iterator[NamedFigure]:
 
 
 def _pruned(basis: Basis) -> Iterator[NamedFigure]:
-    """Accuracy of each set with most of the directions pruned by importance."""
+    """Yields the accuracy of each set with most of the directions pruned by importance."""
     for curve in basis.curves:
         if curve.order == "importance":
             near = min(curve.points, key=lambda point: abs(point.fraction - PRUNED))

@@ -48,30 +48,30 @@ class _Coordinates:
 
 
 def unit_rows(features: Float32, head: HeadArrays) -> Float32:
-    """h, or h / |h| where the head takes it so."""
+    """Returns h, or h / |h| where the head normalises its input."""
     if not head.normalize:
         return features
     return np.asarray(features / np.linalg.norm(features, axis=1, keepdims=True), dtype=np.float32)
 
 
 def kept_numbers(rank: int) -> list[int]:
-    """Directions kept at each fraction pruned; at least one."""
+    """Returns the number of directions kept at each pruned fraction, at least one."""
     return [max(1, round((1 - fraction) * rank)) for fraction in FRACTIONS]
 
 
 def pruning_curves(
     parts: Decomposed, head: HeadArrays, one: SetFeatures, seed: int
 ) -> tuple[PruningCurve, ...]:
-    """All curves of one labelled set.
+    """Computes all pruning curves of one labelled set.
 
     Args:
-        parts: the decomposed head (centred or not; predictions are the same).
-        head: the head, for bias and normalisation.
-        one: features and labels.
-        seed: of the random controls.
+        parts: The decomposed head (centred or not; predictions are the same).
+        head: The head, for bias and normalisation.
+        one: Features and labels.
+        seed: Seed of the random controls.
     """
     rows, n = head.weight.shape[0], one.features.shape[0]
-    answers_of(one, rows)  # refuses wrong labels before any work
+    answers_of(one, rows)  # refuses wrong labels first
     if n == 0:
         return ()
     kept = kept_numbers(parts.s.size)
@@ -96,7 +96,7 @@ def pruning_curves(
 
 
 def band(rates: Float64, images: int) -> Figure:
-    """Mean over seeds with the range of the middle 95 %."""
+    """Returns the mean over seeds with the middle 95 % of them."""
     if images == 0:
         return NotRun(reason="no images")
     low, high = np.quantile(rates, [0.025, 0.975])
@@ -128,7 +128,7 @@ def _bias(head: HeadArrays, one: SetFeatures) -> Float32:
 
 
 def _scaled(parts: Decomposed, one: SetFeatures) -> Float32:
-    """[r, K'], what one unit along each v_i adds to the logits."""
+    """Returns [r, K'], the change of the logits per unit along each v_i."""
     u = parts.u.astype(np.float32)
     return np.asarray((allowed_rows(u, one) * parts.s.astype(np.float32)).T)
 
@@ -173,14 +173,14 @@ def _random(
         for turn in random_rotations(rank, seed):
             yield _Coordinates(along @ turn, turn.T @ scaled, bias)
         return
-    by_direction = np.ascontiguousarray(along.T)  # whole rows are shuffled faster than columns
+    by_direction = np.ascontiguousarray(along.T)  # shuffling whole rows is faster than columns
     for number in range(SEEDS):
         shuffled = np.random.default_rng([seed, number]).permutation(rank)
         yield _Coordinates(by_direction[shuffled].T, scaled[shuffled], bias)
 
 
 def random_rotations(size: int, seed: int) -> Iterator[Float32]:
-    """Uniformly random orthogonal matrices, one a seed, float32 [size, size].
+    """Yields uniformly random orthogonal matrices, one per seed, float32 [size, size].
 
     Q1 P Q2 with Q1, Q2 uniform and P a random permutation with signs is uniform for each seed, at
     the price of two QR decompositions for all of them.
@@ -193,13 +193,13 @@ def random_rotations(size: int, seed: int) -> Iterator[Float32]:
 
 
 def _random_rotation(size: int, rng: np.random.Generator) -> Float32:
-    """A uniformly random orthogonal matrix (Mezzadri 2007)."""
+    """Returns a uniformly random orthogonal matrix (Mezzadri 2007)."""
     q, r = np.linalg.qr(rng.standard_normal((size, size), dtype=np.float32))
     return np.asarray(q * np.sign(np.diag(r)), dtype=np.float32)
 
 
 def second_moment(x: Float32) -> Float64:
-    """[C, C], mean of x x^T over the rows; blocks summed in float64."""
+    """Returns the mean [C, C] of x x^T over the rows; blocks are summed in float64."""
     total = np.zeros((x.shape[1], x.shape[1]))
     for start in range(0, x.shape[0], ROWS):
         block = x[start : start + ROWS]
@@ -208,5 +208,5 @@ def second_moment(x: Float32) -> Float64:
 
 
 def falling_eigenvectors(symmetric: Float64) -> Float64:
-    """Eigenvectors as columns, that of the largest eigenvalue first."""
+    """Returns the eigenvectors as columns, largest eigenvalue first."""
     return np.asarray(np.linalg.eigh(symmetric)[1][:, ::-1])

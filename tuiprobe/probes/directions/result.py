@@ -30,12 +30,12 @@ class Direction(Frozen):
     """One privileged direction: a right singular vector of the head.
 
     Attributes:
-        index: place by singular value, from 0.
+        index: Place by singular value, from 0.
         singular_value: s_i.
         importance: s_i / sum s times the mean over images of abs(cos(v_i, h)).
-        persistent_share: part of the direction's squared length on the persistent channels; None
+        persistent_share: Part of the direction's squared length on the persistent channels; None
             where there are none.
-        channels: the four channels it leans on most.
+        channels: The four channels with the largest weight.
     """
 
     index: Count
@@ -49,9 +49,9 @@ class PruningPoint(Frozen):
     """Accuracy with this many directions kept.
 
     Attributes:
-        fraction: of rank(W) pruned.
-        kept: directions kept.
-        accuracy: top-1; for random orders the mean and the 95 % band over seeds.
+        fraction: Fraction of rank(W) pruned.
+        kept: Directions kept.
+        accuracy: Top-1; for random orders the mean and the 95 % band over seeds.
     """
 
     fraction: Real
@@ -63,10 +63,10 @@ class PruningCurve(Frozen):
     """Accuracy against the fraction of rank(W) pruned.
 
     Attributes:
-        data: data set.
-        order: what is kept longest.
-        control: whether this is a control for the order by importance.
-        points: by fraction.
+        data: Data set.
+        order: What is kept longest.
+        control: Whether this is a control for the order by importance.
+        points: By fraction.
     """
 
     data: str
@@ -79,21 +79,21 @@ class Basis(Frozen):
     """Privileged directions of the head, or of the head minus its mean row.
 
     Attributes:
-        centred: whether the mean row was removed, which changes no prediction.
-        rank: of the matrix.
-        singular_values: all of them, largest first.
-        importances: of every direction, in the order of singular values.
+        centred: Whether the mean row was removed, which changes no prediction.
+        rank: Rank of the matrix.
+        singular_values: All of them, largest first.
+        importances: Importances of every direction, in the order of singular values.
         mean_row_cosine: abs(cos(v_1, mean row of W)).
-        top_share: the largest importance over their sum.
-        effective_rank: exp of the entropy of the importances.
-        gini: of the importances, 0 for all alike.
-        persistent_share: importance-weighted part of the directions on the persistent channels.
-        persistent_expected: that part for random directions, k / C, with its 95 % range for one
+        top_share: The largest importance over their sum.
+        effective_rank: Exponential of the entropy of the importances.
+        gini: Gini coefficient of the importances, 0 if all are equal.
+        persistent_share: Importance-weighted part of the directions on the persistent channels.
+        persistent_expected: That part for random directions, k / C, with its 95 % range for one
             random direction.
-        persistent_shares: part of every direction's squared length on the persistent channels, in
+        persistent_shares: Part of every direction's squared length on the persistent channels, in
             the order of singular values; empty where there are none.
-        directions: the 16 most important.
-        curves: pruning curves and their controls.
+        directions: The 16 most important.
+        curves: Pruning curves and their controls.
     """
 
     centred: bool
@@ -127,10 +127,10 @@ class Directions(ProbeResult):
     """The directions probe of one head.
 
     Attributes:
-        data: set the importances rest on.
-        head: where the head came from.
-        classes: rows of W.
-        bases: for W and for W minus its mean row.
+        data: Set the importances rest on.
+        head: Where the head came from.
+        classes: Rows of W.
+        bases: For W and for W minus its mean row.
     """
 
     probe: ClassVar[str] = "directions"

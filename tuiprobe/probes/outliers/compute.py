@@ -27,18 +27,18 @@ from tuiprobe.results.images import TopImage
 
 TOP_SHARES = 16
 TOP_IMAGE_CHANNELS = 8
-SAMPLED = "sample of one position an image"
+SAMPLED = "sample of one position per image"
 
 
 def probe_outliers(
     tap: TapArrays, *, paths: Mapping[int, str] | None = None, seed: int = 0
 ) -> Outliers:
-    """All outlier figures of one set at one tap.
+    """Computes all outlier figures of one set at one tap.
 
     Args:
-        tap: the arrays.
-        paths: relative path by sample id, for the top images; ids it lacks get None.
-        seed: of the bootstrap.
+        tap: The arrays.
+        paths: Relative path by sample id, for the top images; ids it lacks get None.
+        seed: Seed of the bootstrap.
     """
     stats, channels = tap.statistics, tap.channels
     final = tap.features is not None
@@ -84,13 +84,13 @@ def probe_outliers(
 
 def _bound(channels: int) -> Figure:
     if channels < 2:
-        return NotRun(reason="takes two channels")
+        return NotRun(reason="needs two channels")
     return exact(channels - 2 + 1 / (channels - 1), 0, "closed form: one channel carries all")
 
 
 def _relative(kurtosis: Figure, channels: int) -> Figure:
     if not given(kurtosis) or channels < 2:
-        return kurtosis if not given(kurtosis) else NotRun(reason="takes two channels")
+        return kurtosis if not given(kurtosis) else NotRun(reason="needs two channels")
     width = channels - 1
     changes = {
         name: None if end is None else end / width
@@ -107,7 +107,7 @@ def _centred(rows: RowScan | None, final: bool, seed: int) -> Figure:
     if rows is None:
         return NotRun(reason="no rows were kept at this tap")
     if rows.images < 2:
-        return NotRun(reason="takes two images that count")
+        return NotRun(reason="needs two images that count")
     if not np.isfinite(rows.centred_kurtosis).any():
         return NotRun(reason="nothing is left after centring: all images are alike")
     figure = bootstrap_mean(rows.centred_kurtosis + rows.centred_influence, seed)
@@ -191,7 +191,7 @@ def _rms_kurtosis(tap: TapArrays, rows: RowScan | None) -> Figure:
     counted = _counted(tap)
     if rows is None or not given(rows.rms_kurtosis) or rows.rms_kurtosis.low is None:
         return exact(value, counted, "no interval: no rows were kept")
-    # All positions of all images vary less than one position of a sample: a wide interval.
+    # All positions vary less than one sampled position per image, so the interval is too wide.
     return _around(value, rows.rms_kurtosis, counted)
 
 

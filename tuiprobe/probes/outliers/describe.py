@@ -1,4 +1,4 @@
-"""What the outlier probe tells people."""
+"""The description of the outlier probe."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ MEANING = {
     "heavy-tailed, not persistent": "Single channels dominate each image, but not the same ones "
     "from image to image. Sparse features of an ordinary network look like this; it is not the "
     "paper's signature.",
-    "absent": "No channel stands out of the representation. This says nothing against the "
+    "absent": "No channel stands out in the representation. This is no evidence against the "
     "encoder's robustness.",
-    "undetermined": "The figures lie between the clauses of the rule; it gives no answer.",
-    "withheld": "The rule may not be applied here. The figures below still hold as measured.",
+    "undetermined": "The figures meet no condition of the rule, so it gives no answer.",
+    "withheld": "The rule does not apply here. The figures below are valid as measured.",
 }
 
 LIMITS = (
@@ -56,7 +56,7 @@ LIMITS = (
 
 
 def describe(result: OutlierResult) -> Section:
-    """Tells the outcome, the channels and their images, the layers, and related criteria."""
+    """Describes the outcome, the channels and their images, the layers, and related criteria."""
     verdict, finals = result.verdict, result.finals()
     withheld = verdict.outcome == "withheld"
     told = "no verdict on outlier features: withheld" if withheld else (
@@ -115,9 +115,9 @@ def _content(result: OutlierResult, finals: list[Outliers]) -> Iterator[Content]
 
 
 def _finals(finals: list[Outliers]) -> Table:
-    """The figures of the final representation, one column a set."""
+    """Returns the table of the final representation's figures, one column per set."""
     rows: dict[str, list[Value]] = {
-        "images that count": [_counted(one) for one in finals],
+        "images counted": [_counted(one) for one in finals],
         "kurtosis": [one.kurtosis for one in finals],
         "expected after a random rotation": [one.basis_reference for one in finals],
         "kurtosis / (C - 1)": [one.relative_kurtosis for one in finals],
@@ -202,7 +202,7 @@ def _channels(one: Outliers) -> Iterator[Content]:
 
 
 def _shares(one: Outliers) -> Iterator[Chart]:
-    """The leading channels by their share of the fourth moment, beside an even share."""
+    """Yields the leading channels by their share of the fourth moment, beside an even share."""
     places, figures = known([share.share for share in one.shares])
     if not figures:
         return
@@ -245,7 +245,7 @@ def _layers(taps: tuple[Outliers, ...], first: str) -> Iterator[Content]:
     yield heading("Layers")
     yield prose(
         "At inner taps persistent channels and kurtosis after centring come from a seeded sample "
-        "of one position an image."
+        "of one position per image."
     )
     yield table(
         "layers",
@@ -280,7 +280,7 @@ def _layers(taps: tuple[Outliers, ...], first: str) -> Iterator[Content]:
 
 
 def _by_layer(taps: list[Outliers], data: str) -> Iterator[Chart]:
-    """Kurtosis by layer on one set."""
+    """Yields table and chart of the kurtosis by layer on one set."""
     taps = [one for one in taps if not one.final] + [one for one in taps if one.final]
     places, kurtosis = known([one.kurtosis for one in taps])
     centred_places, centred = known([one.centred_kurtosis for one in taps])
@@ -312,7 +312,7 @@ def _criteria(result: OutlierResult) -> Iterator[Content]:
     if not cases:
         return
     yield heading("Related criteria")
-    yield prose("Criteria of other authors side by side, each by its own rule:")
+    yield prose("Criteria of other authors, each by its own rule:")
     rules = {criterion.name: criterion for _, _, criterion in cases}
     yield points(f"{one.name} ({one.source}): {one.rule}" for one in rules.values())
     yield table(
@@ -351,7 +351,7 @@ def _met(one: Criterion) -> str:
 
 
 def _files(result: OutlierResult) -> Iterator[Content]:
-    """What only files hold: every channel figure, curve and image of every set and tap."""
+    """Yields the tables that only files hold: all channels, curves and images of every tap."""
     yield table(
         "channels",
         [("data", "data"), ("tap", "tap"), ("channel", "channel"), ("mean", "mean"),

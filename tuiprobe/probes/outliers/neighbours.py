@@ -1,4 +1,4 @@
-"""Neighbouring criteria, side by side with ours, each as its own authors put it.
+"""Related criteria beside ours, each as its authors define it.
 
 Magnitude rules are about a transformer's residual stream: elsewhere they read "not run" with the
 reason.
@@ -21,12 +21,12 @@ NO_STREAM = "magnitude rules need a transformer's residual stream; this tap is n
 
 
 def neighbouring(tap: TapArrays, kurtosis: Figure, reference: float) -> tuple[Criterion, ...]:
-    """The criteria that one tap can answer.
+    """Returns the related criteria that one tap can answer.
 
     Args:
-        tap: statistics and sampled rows.
-        kurtosis: kappa of this tap.
-        reference: expected kappa after a random rotation.
+        tap: Statistics and sampled rows.
+        kurtosis: Kappa of this tap.
+        reference: Expected kappa after a random rotation.
     """
     return (
         massive_activations(tap),
@@ -43,7 +43,7 @@ def _largest_magnitude(tap: TapArrays) -> Float64:
 
 
 def _rows(tap: TapArrays) -> int:
-    """Rows that a channel gave a finite value for, in the channel that has most."""
+    """Returns the number of finite values of the channel that has most of them."""
     return int(np.asarray(tap.statistics["count"]).max(initial=0))
 
 
@@ -52,7 +52,7 @@ def _listed(mask: np.ndarray) -> tuple[int, ...]:
 
 
 def massive_activations(tap: TapArrays) -> Criterion:
-    """Sun et al. 2024: magnitude above 100 and about 1,000 times the median magnitude."""
+    """Tests for magnitudes above 100 and about 1,000 times the median (Sun et al. 2024)."""
     note, met = "", None
     channels: tuple[int, ...] = ()
     figure: Figure
@@ -85,7 +85,7 @@ def massive_activations(tap: TapArrays) -> Criterion:
 
 
 def registers(tap: TapArrays) -> Criterion:
-    """Darcet et al. 2024: a second mode of large token norms."""
+    """Looks for a second mode of large token norms (Darcet et al. 2024)."""
     met, note = None, ""
     figure: Figure
     if tap.kind != "token":
@@ -116,7 +116,7 @@ def registers(tap: TapArrays) -> Criterion:
 
 
 def second_mode(histogram: Int64) -> int | None:
-    """First bin above the valley before a second mode, or None where there is one mode only.
+    """Returns the first bin above the valley before a second mode; None for a single mode.
 
     Bins are quarter octaves of the norm. A second mode lies at least an octave above the main one,
     holds at least 0.1 % of the tokens, and stands at least twice as high as the valley between.
@@ -141,7 +141,7 @@ def second_mode(histogram: Int64) -> int | None:
 
 
 def six_sigma(tap: TapArrays) -> Criterion:
-    """Bondarenko et al.: values farther than six standard deviations from the tensor's mean."""
+    """Looks for values farther than six sigma from the tensor's mean (Bondarenko et al. 2023)."""
     count = np.asarray(tap.statistics["count"], dtype=np.float64)
     total = float(count.sum())
     met, note = None, ""
@@ -173,7 +173,7 @@ def six_sigma(tap: TapArrays) -> Criterion:
 
 
 def privileged_basis(kurtosis: Figure, reference: float) -> Criterion:
-    """Elhage et al. 2023: kurtosis over channels far above what a random rotation leaves."""
+    """Compares the kurtosis with that after a random rotation (Elhage et al. 2023)."""
     figure: Figure = kurtosis
     if given(kurtosis):
         ends = (None if end is None else end / reference for end in (kurtosis.low, kurtosis.high))
@@ -192,11 +192,11 @@ def privileged_basis(kurtosis: Figure, reference: float) -> Criterion:
 
 
 def llm_int8(taps: Sequence[TapArrays], *, all_blocks: bool) -> Criterion:
-    """Dettmers et al. 2022: magnitude >= 6 in >= 25 % of layers and >= 6 % of positions.
+    """Tests for magnitude >= 6 in >= 25 % of layers and >= 6 % of positions (Dettmers et al. 2022).
 
     Args:
-        taps: token taps of one set, one a block.
-        all_blocks: whether these are all the model's blocks.
+        taps: Token taps of one set, one per block.
+        all_blocks: Whether these are all the model's blocks.
     """
     met = None
     channels: tuple[int, ...] = ()

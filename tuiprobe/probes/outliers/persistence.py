@@ -14,12 +14,12 @@ from tuiprobe.results import Figure, NotRun
 
 
 def ratio(cross: Float64 | float, own: Float64 | float, channels: int) -> Float64:
-    """P from cross and self, elementwise."""
+    """Returns P from cross and self, elementwise."""
     return np.asarray((np.asarray(cross) - 1 / channels) / (np.asarray(own) - 1 / channels))
 
 
 def null_high(images: int, channels: int) -> Figure:
-    """Upper 97.5 % point of P when channels are permuted within each image, in closed form.
+    """Returns the 97.5 % point of P with channels permuted within each image, in closed form.
 
     Permuting leaves v_n = sum_c s_nc^2 - 1/C and makes E[cross] = 1/C exactly; then
     sum_c (S_c - n/C)^2 is about sum_n v_n chi2(C - 1) / (C - 1), so that
@@ -33,29 +33,29 @@ def null_high(images: int, channels: int) -> Figure:
     0.000177
     """
     if images < 2 or channels < 2:
-        return NotRun(reason="takes two images and two channels")
+        return NotRun(reason="needs two images and two channels")
     chi2 = float(stats.chi2.ppf((1 + LEVEL) / 2, channels - 1))
     value = (chi2 / (channels - 1) - 1) / (images - 1)
     return exact(value, images, "closed form: channels permuted within each image")
 
 
 def missing(images: int, channels: int, own: float) -> NotRun | None:
-    """Why P does not exist for these images, or None where it does.
+    """Returns why P does not exist for these images; None where it does.
 
     Args:
         images: n that count.
         channels: C.
-        own: mean over the images of sum_c s_nc^2.
+        own: Mean over the images of sum_c s_nc^2.
     """
     if images < 2:
-        return NotRun(reason=f"takes two images that count; there are {images}")
+        return NotRun(reason=f"needs two images that count; there are {images}")
     if channels < 3 or own - 1 / channels < 1e-12:
         return NotRun(reason="every channel carries the same share in each image")
     return None
 
 
 def from_images(share_sum: Float64, own: Float64, dots: Float64) -> Persistence:
-    """P with delete-one-image jackknife intervals.
+    """Returns P with delete-one-image jackknife intervals.
 
     Args:
         share_sum: [C], S_c.
@@ -66,7 +66,7 @@ def from_images(share_sum: Float64, own: Float64, dots: Float64) -> Persistence:
     square, q = float((share_sum**2).sum()), float(own.sum())
     reason = missing(n, channels, q / n if n else 0.0)
     if reason is not None or n < 3:
-        return _not_run(reason or NotRun(reason="takes three images"), n, channels)
+        return _not_run(reason or NotRun(reason="needs three images"), n, channels)
     cross = (square - q) / (n * (n - 1))
     # Without image i: |S - s_i|^2 = |S|^2 - 2 S.s_i + |s_i|^2.
     cross_i = (square - 2 * dots + 2 * own - q) / ((n - 1) * (n - 2))
@@ -83,13 +83,13 @@ def from_images(share_sum: Float64, own: Float64, dots: Float64) -> Persistence:
 
 
 def from_shards(share_sum: Float64, square_sum: float, n: int, shards: ShardSums) -> Persistence:
-    """P from sums alone, with delete-one-shard jackknife intervals.
+    """Returns P from sums alone, with delete-one-shard jackknife intervals.
 
     Args:
         share_sum: [C], S_c.
         square_sum: q.
-        n: images in the sums.
-        shards: their parts; shards without a usable image are passed over.
+        n: Images in the sums.
+        shards: The sums per shard; shards without a usable image are skipped.
     """
     channels = share_sum.size
     reason = missing(n, channels, square_sum / n if n else 0.0)
@@ -124,7 +124,7 @@ def _effective(cross: float, without: Float64, images: Int64 | None) -> Figure:
 
 
 def without_interval(share_sum: Float64, square_sum: float, n: int) -> Persistence:
-    """P from sums alone where neither features nor shards are at hand."""
+    """Returns P from sums alone, without an interval, where features and shards are missing."""
     none = ShardSums(
         share_sum=np.zeros((0, share_sum.size)),
         share_square_sum=np.zeros(0),

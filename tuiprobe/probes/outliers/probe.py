@@ -1,4 +1,4 @@
-"""The outlier probe on the registry: what it reads, what it calls its figures."""
+"""The outlier probe: what it reads, and the names of its figures."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Inputs:
         all_blocks: Whether these are all of its blocks.
         model: The encoder.
         data: The sets.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
     """
 
     taps: tuple[TapArrays, ...]
@@ -101,7 +101,7 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
         )
 
     def describe(self, result: OutlierResult, subject: Subject) -> Section:
-        """Tells the outcome, the channels, and the layers."""
+        """Describes the outcome, the channels, and the layers."""
         return describe(result)
 
     def named(self, result: OutlierResult) -> Named:
@@ -128,7 +128,7 @@ def _figures(taps: tuple[Outliers, ...], first: str) -> Iterator[NamedFigure]:
     for one in taps:
         leading = one.final and one.data == first
         for id, figure in figures_in(one):
-            if id != "persistent":  # the reason why there are none; the last figure has it too
+            if id != "persistent":  # only holds the reason here, which the last figure has too
                 yield _named(one, id, NAMES[id], figure, leading)
         yield _named(one, "persistent_channels", "persistent channels", _count(one), leading)
 

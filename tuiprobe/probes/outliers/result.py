@@ -27,9 +27,9 @@ class Persistence(Frozen):
 
     Attributes:
         value: P; 1 for always the same channels, 0 for a tail that moves.
-        null_high: upper 97.5 % point of P with channels permuted within each image.
-        self_share: mean over images of sum_c s_nc^2 (what P would divide by).
-        cross_share: mean over pairs of images of sum_c s_nc s_mc.
+        null_high: The 97.5 % point of P with channels permuted within each image.
+        self_share: Mean over images of sum_c s_nc^2 (what P would divide by).
+        cross_share: Mean over pairs of images of sum_c s_nc s_mc.
         effective_channels: 1 / cross_share.
     """
 
@@ -44,9 +44,9 @@ class PersistentChannel(Frozen):
     """A channel that is an outlier in most images.
 
     Attributes:
-        channel: index in the representation.
-        fraction: of images in which it is an outlier, Wilson interval.
-        mean: of the channel over the images (rows), which shows its sign.
+        channel: Index in the representation.
+        fraction: Fraction of images in which it is an outlier, Wilson interval.
+        mean: Mean of the channel over the images (rows), which shows its sign.
     """
 
     channel: Channel
@@ -65,10 +65,10 @@ class PersistentChannels(Frozen):
     """Channels whose image fraction has a Wilson lower bound of at least .9, and the whole curve.
 
     Attributes:
-        channels: those at or above the threshold, by fraction, largest first.
-        curve: number of channels over thresholds of the image fraction.
-        rows: images (one row each) the fractions rest on.
-        sampled: whether those are a sample of one position an image (inner taps).
+        channels: Those at or above the threshold, by fraction, largest first.
+        curve: Number of channels over thresholds of the image fraction.
+        rows: Number of images (one row each) behind the fractions.
+        sampled: Whether these are a sample of one position per image (inner taps).
     """
 
     channels: PerChannel[PersistentChannel]
@@ -83,9 +83,9 @@ class ChannelShare(Frozen):
     Attributes:
         channel: index.
         share: S_c / n.
-        leading: fraction of images in which the channel has the largest share.
-        mean: of the channel over all positions.
-        std: of the channel over all positions.
+        leading: Fraction of images in which the channel has the largest share.
+        mean: Mean of the channel over all positions.
+        std: Standard deviation of the channel over all positions.
     """
 
     channel: Channel
@@ -96,17 +96,17 @@ class ChannelShare(Frozen):
 
 
 class Criterion(Frozen):
-    """One neighbouring criterion, as its own authors put it.
+    """One related criterion, as its authors define it.
 
     Attributes:
-        name: short name.
-        source: authors and year.
-        rule: the criterion in words, thresholds included.
-        figure: what it measures here; `NotRun` with the reason where it does not apply.
-        unit: what `figure` counts.
-        met: whether the criterion is met; None where it does not apply or sets no threshold.
-        channels: channels that meet it, at most 32.
-        note: what else the reader needs.
+        name: Short name.
+        source: Authors and year.
+        rule: The criterion in words, thresholds included.
+        figure: What it measures here; `NotRun` with the reason where it does not apply.
+        unit: What `figure` counts.
+        met: Whether the criterion is met; None where it does not apply or sets no threshold.
+        channels: Channels that meet it, at most 32.
+        note: What else the reader needs.
     """
 
     name: str
@@ -131,29 +131,29 @@ class Outliers(Frozen):
     """All outlier figures of one set at one tap.
 
     Attributes:
-        data: name of the data set.
-        tap: name of the layer; the final representation is `embedding` (`FINAL_TAP`).
+        data: Name of the data set.
+        tap: Name of the layer; `embedding` (`FINAL_TAP`) for the final representation.
         kind: `vector` (one row an image), `token` or `map` (many).
-        tokens: which token rows count (`class`, `all`, `mean`); None where there are none.
-        final: whether this is the final representation.
-        channels: width C.
-        images: images seen; of the final representation, those that `DataSet.nonfinite` leaves.
-        degenerate: images left out: a row of zero variance or a value that is not finite.
-        nonfinite: values that are not finite, of all images.
-        rows: rows (image x position) seen.
-        classes: distinct labels among the images; None if unlabelled.
-        kurtosis: kappa, mean over images.
+        tokens: Which token rows count (`class`, `all`, `mean`); None where there are none.
+        final: Whether this is the final representation.
+        channels: Width C.
+        images: Images seen; of the final representation, those that `DataSet.nonfinite` leaves.
+        degenerate: Images left out: a row of zero variance or a value that is not finite.
+        nonfinite: Values that are not finite, of all images.
+        rows: Rows (image x position) seen.
+        classes: Distinct labels among the images; None if unlabelled.
+        kurtosis: Kappa, mean over images.
         basis_reference: 3 (C-1)/(C+1), expected after a random rotation; not a test.
         bound: C - 2 + 1/(C-1), the largest kappa possible.
-        relative_kurtosis: kappa / (C-1), for comparing widths.
-        centred_kurtosis: kappa after removing each channel's mean over the images.
+        relative_kurtosis: `kappa / (C - 1)`, comparable between widths.
+        centred_kurtosis: Kappa after removing each channel's mean over the images.
         persistence: P, its null and effective channels.
-        persistent: channels that are outliers in most images.
-        shares: the channels of largest share, first 16.
-        rms_kurtosis: kurtosis of channel RMS (He et al. 2024), a different figure, 1 to C.
-        mean_cosine: mean cosine between two images' representations.
-        criteria: neighbouring criteria side by side.
-        top_images: images at both ends of the leading and persistent channels.
+        persistent: Channels that are outliers in most images.
+        shares: The channels of largest share, first 16.
+        rms_kurtosis: Kurtosis of channel RMS (He et al. 2024), a different figure, 1 to C.
+        mean_cosine: Mean cosine between two images' representations.
+        criteria: Related criteria.
+        top_images: Images at both ends of the leading and persistent channels.
     """
 
     data: str
@@ -195,16 +195,16 @@ class Outliers(Frozen):
 
 
 class Verdict(Frozen):
-    """What Rule v1 says about the final representation.
+    """The outcome of Rule v1 for the final representation.
 
     Attributes:
-        rule: name of the rule, printed with every verdict.
+        rule: Name of the rule, shown with every verdict.
         outcome: `withheld` means that the rule may not be applied here; see `reasons`.
         calibrated: False: thresholds were set on synthetic cases.
-        in_grid: whether the backbone is one of the paper's five; None where withheld for kind.
-        data: set the verdict rests on.
-        channels: persistent channels, named beside `present`.
-        reasons: why this outcome, one sentence each.
+        in_grid: Whether the backbone is one of the paper's five; None where withheld for kind.
+        data: Set the verdict rests on.
+        channels: Persistent channels, named beside `present`.
+        reasons: Why this outcome, one sentence each.
     """
 
     rule: Literal["v1"] = "v1"
@@ -220,9 +220,9 @@ class OutlierResult(ProbeResult):
     """The outlier probe.
 
     Attributes:
-        verdict: by Rule v1, on the final representation of the first set.
-        taps: figures, one entry a set and tap.
-        cross_layer: criteria that need all blocks at once (LLM.int8).
+        verdict: The verdict of Rule v1 on the final representation of the first set.
+        taps: Figures, one entry per set and tap.
+        cross_layer: Criteria that need all blocks at once (LLM.int8).
     """
 
     probe: ClassVar[str] = "outliers"

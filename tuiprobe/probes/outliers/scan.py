@@ -36,8 +36,8 @@ class RowScan:
             part in the channels' means, times n (infinitesimal jackknife); sums to zero.
         outlier_hits: int64 [C], rows in which the channel is an outlier.
         mean: float64 [C].
-        rms_kurtosis: kurtosis over channels of their RMS over rows.
-        mean_cosine: mean cosine over pairs of rows.
+        rms_kurtosis: Kurtosis over channels of their RMS over rows.
+        mean_cosine: Mean cosine over pairs of rows.
     """
 
     images: int
@@ -56,7 +56,7 @@ class RowScan:
 
 
 def scan(rows: Float32) -> RowScan:
-    """Two passes over the rows, extra memory O(n + C).
+    """Scans the rows in two passes, with O(n + C) extra memory.
 
     Args:
         rows: [m, C]; rows that are constant or not finite are left out.
@@ -64,7 +64,7 @@ def scan(rows: Float32) -> RowScan:
     keep = usable(rows)
     n, channels = int(keep.sum()), rows.shape[1]
     mean = mean_rows(rows, keep)
-    places = np.cumsum(keep) - 1  # where a kept row's results go
+    places = np.cumsum(keep) - 1  # index of a kept row's results
     share_sum, share_squares = np.zeros(channels), np.zeros(channels)
     squares, units = np.zeros(channels), np.zeros(channels)
     leading, hits = np.zeros(channels, dtype=np.int64), np.zeros(channels, dtype=np.int64)
@@ -115,7 +115,7 @@ def scan(rows: Float32) -> RowScan:
 
 
 def _rms_kurtosis(squares: Float64, second: Float64, mixed: Float64, fourth: Float64) -> Figure:
-    """m4 / m2^2 over channels of their RMS (He et al. 2024): C sum M_c^2 / (sum M_c)^2.
+    """Returns m4 / m2^2 of the channels' RMS (He et al. 2024): C sum M_c^2 / (sum M_c)^2.
 
     Args:
         squares: [C], T_c, sums of squares over the rows (M_c = T_c / n).
@@ -124,7 +124,7 @@ def _rms_kurtosis(squares: Float64, second: Float64, mixed: Float64, fourth: Flo
         fourth: [n], sum_c x_nc^4.
     """
     if second.size < 3:
-        return NotRun(reason="takes three images")
+        return NotRun(reason="needs three images")
     channels = squares.size
     square, total = float((squares**2).sum()), float(squares.sum())
     without = channels * (square - 2 * mixed + fourth) / (total - second) ** 2
@@ -132,7 +132,7 @@ def _rms_kurtosis(squares: Float64, second: Float64, mixed: Float64, fourth: Flo
 
 
 def _mean_cosine(units: Float64, cosines: Float64) -> Figure:
-    """Mean cosine over pairs of rows.
+    """Returns the mean cosine over pairs of rows.
 
     Args:
         units: [C], U, the sum of all rows at unit length.
@@ -140,7 +140,7 @@ def _mean_cosine(units: Float64, cosines: Float64) -> Figure:
     """
     n = cosines.size
     if n < 3:
-        return NotRun(reason="takes three images")
+        return NotRun(reason="needs three images")
     square = float((units**2).sum())
     without = (square - 2 * cosines + 1 - (n - 1)) / ((n - 1) * (n - 2))
     return delete_one((square - n) / (n * (n - 1)), without, low=-1, high=1)

@@ -16,7 +16,7 @@ GRID = ("RN50", "RN101", "ViT-B-32", "ViT-B-16", "ViT-L-14")
 
 
 def in_grid(architecture: str) -> bool:
-    """Whether the backbone is one of the paper's five.
+    """Returns whether the backbone is one of the paper's five.
 
     >>> in_grid("ViT-B-16-quickgelu"), in_grid("ViT-H-14"), in_grid("RN50")
     (True, False, True)
@@ -26,12 +26,12 @@ def in_grid(architecture: str) -> bool:
 
 
 def judge(outliers: Outliers, model: Model, data: DataSet) -> Verdict:
-    """Apply Rule v1 to the final representation of one set.
+    """Applies Rule v1 to the final representation of one set.
 
     Args:
-        outliers: figures of the final representation.
-        model: the encoder they belong to.
-        data: the set they were measured on.
+        outliers: Figures of the final representation.
+        model: The encoder they belong to.
+        data: The set they were measured on.
     """
     withheld = _withheld(outliers, model, data)
     judged = model.representation == "projected" and model.training in ZERO_SHOT
@@ -41,7 +41,7 @@ def judge(outliers: Outliers, model: Model, data: DataSet) -> Verdict:
             outcome="withheld", in_grid=grid, data=outliers.data, reasons=tuple(withheld)
         )
     kurtosis = outliers.kurtosis
-    assert isinstance(kurtosis, Estimate)  # _withheld saw to it
+    assert isinstance(kurtosis, Estimate)  # checked by _withheld
     assert kurtosis.low is not None
     assert kurtosis.high is not None
     reasons = [f"kurtosis {_said(kurtosis)} against {KURTOSIS:g}"]
@@ -110,7 +110,7 @@ def _withheld(outliers: Outliers, model: Model, data: DataSet) -> list[str]:
 
 
 def _other_kind(model: Model) -> str | None:
-    """Why the encoder is none that the rule is made for; None where it is one."""
+    """Returns why the rule does not apply to the encoder; None where it does."""
     if model.training in ("supervised", "finetuned"):
         return f"this one is {model.training}"
     if model.representation != "projected":

@@ -1,4 +1,4 @@
-"""Where a run's model stands: the same architecture untrained, and models filed in the atlas."""
+"""Where a model stands: the untrained architecture, and models filed in the atlas."""
 
 from __future__ import annotations
 

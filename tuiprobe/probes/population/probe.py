@@ -1,4 +1,4 @@
-"""The population on the registry: other models' figures that a run's own stand beside."""
+"""The population probe: the figures of other models, for comparison."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PopulationOfModels(Probe[Inputs, Population]):
         outliers = found["outliers"]
         if not isinstance(outliers, OutlierResult):
             return NotRun(reason="there are no outlier figures to compare")
-        # A damaged line is no reason to lose a run; `tuiprobe atlas signatures` names it.
+        # A damaged line must not fail the run; `tuiprobe atlas signatures` names it.
         others = filed(signatures_file()).signatures
         return Inputs(outliers.finals()[0], run.plan.model, shipped(), others)
 
@@ -51,18 +51,18 @@ class PopulationOfModels(Probe[Inputs, Population]):
         return population(inputs.final, inputs.model, inputs.shipped, inputs.filed)
 
     def describe(self, result: Population, subject: Subject) -> Section:
-        """Tells the same architecture untrained, and where the figures lie among filed models."""
+        """Describes the untrained architecture, and where the figures lie among filed models."""
         content = (*_untrained(result, subject.model), *_filed(result, subject.model))
         return Section(title=self.title, content=content)
 
 
 def _untrained(found: Population, model: Model) -> Iterator[Content]:
     if found.untrained is None:
-        yield prose("No untrained reference ships for ", Code(code=model.architecture), ".")
+        yield prose("No untrained reference is available for ", Code(code=model.architecture), ".")
         return
     yield prose(
-        "Random weights are no zero: the same architecture before it learnt anything, on other "
-        "images, stands beside the figures (persistence without interval)."
+        "For comparison: the same architecture with random weights, on other images (persistence "
+        "without interval). Its figures are not zero."
     )
     yield _references("untrained", (found.untrained,))
 
@@ -70,14 +70,14 @@ def _untrained(found: Population, model: Model) -> Iterator[Content]:
 def _filed(found: Population, model: Model) -> Iterator[Content]:
     if not found.filed:
         yield prose(
-            f"No other model of kind {model.representation} is filed on this machine; ",
+            f"No other model of kind {model.representation} is filed on this machine. ",
             Code(code="tuiprobe atlas add RUN"),
-            " files one, and the next report places it here.",
+            " adds one, and the next report shows it here.",
         )
         return
     yield prose(
         f"Among {several(len(found.filed), 'filed model')} of kind {model.representation}: "
-        f"{found.lower_kurtosis} lower in kurtosis / (C - 1), {found.lower_persistence} lower in "
+        f"{found.lower_kurtosis} lower in kurtosis / (C - 1), {found.lower_persistence} in "
         "persistence."
     )
     yield _references("filed", found.filed)

@@ -1,4 +1,4 @@
-"""Other models' figures that a run's own stand beside."""
+"""Figures of other models, for comparison with a run's own."""
 
 from typing import ClassVar, Literal
 
@@ -10,12 +10,12 @@ class Reference(Frozen):
     """The signature of another model, or of the same architecture untrained.
 
     Attributes:
-        model: as its run named it.
-        architecture: the library's name.
+        model: Name of the model in its run.
+        architecture: The library's name.
         weights: `untrained` for random weights.
-        data: what it was measured on.
+        data: What it was measured on.
         n: images.
-        width: channels of the representation.
+        width: Channels of the representation.
         kurtosis: kappa.
         persistence: P; without interval where none was kept.
     """
@@ -34,10 +34,10 @@ class Population(ProbeResult):
     """Where a model stands among others of its representation kind.
 
     Attributes:
-        untrained: the same architecture with random weights; None where none ships.
-        filed: trained models that `tuiprobe atlas add` filed on this machine, without this one.
-        lower_kurtosis: how many of them have a lower kappa / (C - 1), which compares across widths.
-        lower_persistence: how many of them have a lower P.
+        untrained: The same architecture with random weights; None if no reference is shipped.
+        filed: Trained models that `tuiprobe atlas add` filed on this machine, without this one.
+        lower_kurtosis: How many of them have a lower kappa / (C - 1), which compares across widths.
+        lower_persistence: How many of them have a lower P.
     """
 
     probe: ClassVar[str] = "population"

@@ -1,4 +1,4 @@
-"""The preflight on the registry: read from its file, told first."""
+"""The preflight as a probe: read from its file, shown first."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PreflightChecks(Probe[tuple[PreflightCheck, ...], Preflight]):
     def inputs(
         self, run: RunReader, options: Options, found: Found
     ) -> tuple[PreflightCheck, ...] | NotRun:
-        """Reads what was found before the first image."""
+        """Reads the findings of the preflight."""
         checks = read_preflight(run.directory)
         return checks or NotRun(reason="an earlier version measured this run without a preflight")
 
@@ -38,7 +38,7 @@ class PreflightChecks(Probe[tuple[PreflightCheck, ...], Preflight]):
         return Preflight(checks=inputs)
 
     def describe(self, result: Preflight, subject: Subject) -> Section:
-        """Tells every check, and how many passed."""
+        """Describes every check, and how many passed."""
         counts = Counter(one.status for one in result.checks)
         rows = [
             [

@@ -11,7 +11,7 @@ class Preflight(ProbeResult):
     """The preflight of a run.
 
     Attributes:
-        checks: in the order in which they were made.
+        checks: In the order in which they were made.
     """
 
     probe: ClassVar[str] = "preflight"

@@ -38,7 +38,7 @@ class Family:
         id_set: What the in-distribution accuracy is called in tables.
         shifts: All its shifts, as tables call them.
         measured: Table name of each measured shift, by set name.
-        own: What the source of the sets brings; None for ImageNet.
+        own: The shift family that the source provides; None for ImageNet.
     """
 
     id_set: Axis
@@ -54,7 +54,7 @@ def family_of(sets: Sequence[SetRecord]) -> Family | None:
         measured = {s.name: s.published for s in others if s.published in SHIFTS}
         return Family("imagenet", SHIFTS, {n: p for n, p in measured.items() if p is not None})
     kind, _, rest = first.source.partition(":")
-    source = SOURCES.builtin(kind)  # never that of another package: the run may be another's
+    source = SOURCES.builtin(kind)  # never of another package: the run may come from someone else
     own = source.family if source is not None else None
     if own is None or rest != own.id_set:
         return None
@@ -83,7 +83,7 @@ def baselines_for(
                 f"--baseline: {sets[0].source} is not ImageNet's validation set and brings no "
                 "shifts of its own, so there is nothing to compare; name the sets in a --suite"
             )
-        return {}, Baselines(reason=f"no baseline belongs to {sets[0].source}")
+        return {}, Baselines(reason=f"no baseline applies to {sets[0].source}")
     if not family.measured:
         return {}, Baselines(reason="no shift that a baseline has was measured")
     fitted = _Fitted(family)
@@ -99,7 +99,7 @@ def baselines_for(
 
 
 def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None) -> None:
-    """Copies the user's CSV into the run directory, or removes that of an earlier attempt.
+    """Copies the user's CSV into the run directory, or removes one from an earlier attempt.
 
     Raises:
         UsageError: If it cannot be read or does not fit the sets.
@@ -111,12 +111,12 @@ def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None
         text = read_regular(path, MAX_BASELINE_BYTES).decode("utf-8")
     except (OSError, DamagedFileError, UnicodeDecodeError) as error:
         raise UsageError(f"--baseline: cannot read {path}: {error}") from error
-    baselines_for(sets, text, path)  # refuses what is wrong before any image is measured
+    baselines_for(sets, text, path)  # refuses a wrong file before any image is measured
     write_baseline(directory, text)
 
 
 def _models(family: Family) -> list[tuple[str, Sequence[Row], tuple[str, ...]]]:
-    """The shipped baselines: name, models, and the shifts that their tables have."""
+    """Returns the shipped baselines: name, models, and the shifts that their tables have."""
     if family.own is not None:
         return [(name, models, family.shifts) for name, models in family.own.models().items()]
     return [

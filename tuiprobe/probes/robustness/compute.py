@@ -33,9 +33,9 @@ class Baseline:
     """A fitted line and the models it was fitted to.
 
     Attributes:
-        line: the fit.
-        models: rows of the fit, for the percentile; their `imagenet` is x on this axis.
-        axis: what x is.
+        line: The fit.
+        models: Rows of the fit, for the percentile; their `imagenet` is x on this axis.
+        axis: What x is.
     """
 
     line: Line
@@ -48,9 +48,9 @@ class Baselines:
     """All lines to compare with.
 
     Attributes:
-        lines: in the order of the report.
-        not_run: lines that could not be fitted.
-        reason: why there is none at all.
+        lines: In the order of the report.
+        not_run: Lines that could not be fitted.
+        reason: Why there is none at all.
     """
 
     lines: Sequence[Baseline] = ()
@@ -65,19 +65,19 @@ def probe_robustness(
     baselines: Baselines,
     own_names: Mapping[str, HeadArrays | str] | None = None,
 ) -> Robustness:
-    """Accuracies of all labelled sets, and effective robustness by every baseline.
+    """Computes accuracies of all labelled sets, and effective robustness by every baseline.
 
     Args:
-        head: the linear head.
-        sets: the in-distribution set first, of images with a finite representation; one that is
+        head: The linear head.
+        sets: The in-distribution set first, of images with a finite representation; one that is
             zero counts as wrong.
-        shifts: published name (`imagenet_r`) by set name, for sets that are one.
-        baselines: to compare with; which ones belong to the sets is the caller's to know.
-        own_names: head of a shift's own class names, row by label, or why there is none, by set
+        shifts: Published name (`imagenet_r`) by set name, for sets that are one.
+        baselines: Baselines to compare with; the caller chooses those that belong to the sets.
+        own_names: The head of a shift's own class names, row by label, or why there is none, by set
             name.
 
     Raises:
-        DataError: the first set has no labels, or a label no row of the head answers for.
+        DataError: The first set has no labels, or a label no row of the head answers for.
     """
     if not sets:
         raise DataError("robustness takes an in-distribution set")
@@ -141,7 +141,7 @@ def _accuracy(
 
 
 def _on_own_classes(head: HeadArrays, first: SetFeatures, one: SetFeatures) -> Figure:
-    """In-distribution accuracy on the classes of a shift, with the answers it allows."""
+    """Computes in-distribution accuracy on the classes of a shift, with the answers it allows."""
     if one is first:
         return NotRun(reason="this is the in-distribution set")
     rows = head.weight.shape[0]
@@ -163,12 +163,12 @@ def _on_own_classes(head: HeadArrays, first: SetFeatures, one: SetFeatures) -> F
 
 
 def _mean_shift(accuracies: Sequence[Accuracy]) -> Figure:
-    """Mean of top-1 over shifts, with the binomial error of each (delta method)."""
+    """Returns the mean top-1 over shifts, with the binomial error of each (delta method)."""
     tops = [one.top1 for one in accuracies if given(one.top1)]
     if not tops:
         return NotRun(reason="no labelled shift was measured")
     mean = float(np.mean([top.value for top in tops]))
-    # p is pulled towards 1/2, so that an accuracy of 0 or 1 is not taken for certain.
+    # p is shrunk towards 1/2, so that an accuracy of 0 or 1 does not count as certain.
     pulled = [(top.value * top.n + 2) / (top.n + 4) for top in tops]
     variance = sum(p * (1 - p) / top.n for p, top in zip(pulled, tops, strict=True))
     half = Z * variance**0.5 / len(tops)
@@ -245,7 +245,7 @@ def _nothing(reason: str) -> _Measured:
 
 
 def _percentile(baseline: Baseline, x: float, mean: float | None) -> Figure:
-    """Share of the baseline's models whose residual in logits is lower than this one's."""
+    """Returns the share of the baseline's models whose logit residual is lower than this one's."""
     if mean is None or not 0 < mean < 1:
         return NotRun(reason="a mean accuracy of 0 or 1 has no logit")
     line = baseline.line

@@ -1,4 +1,4 @@
-"""Mean confidence: what a practitioner has anyway from the same representations and head."""
+"""Mean confidence: a predictor that needs only the representations and the head."""
 
 import numpy as np
 
@@ -12,11 +12,11 @@ SCALE = 100.0
 
 
 def mean_confidence(head: HeadArrays, one: SetFeatures) -> Figure:
-    """Mean over the images of the largest softmax probability.
+    """Returns the mean over the images of the largest softmax probability.
 
     Args:
-        head: the linear head; logits of a zero-shot head are cosines times `SCALE`.
-        one: representations; labels are not looked at.
+        head: The linear head; logits of a zero-shot head are cosines times `SCALE`.
+        one: Representations; labels are not looked at.
     """
     usable = usable_images(one)
     if usable.features.shape[0] == 0:
@@ -24,7 +24,7 @@ def mean_confidence(head: HeadArrays, one: SetFeatures) -> Figure:
     values = []
     for place, logits in logit_blocks(usable.features, head, usable):
         if head.normalize:
-            if head.bias is None:  # without a bias the blocks leave out |h|, which orders nothing
+            if head.bias is None:  # without a bias the blocks skip |h|, which changes no order
                 logits /= np.linalg.norm(usable.features[place], axis=1, keepdims=True)
             logits *= SCALE
         logits -= logits.max(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""What accuracy under shift tells people."""
+"""The description of accuracy under shift."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ AXES = {
 }
 
 NOTE = (
-    "Effective robustness is shift accuracy less what the baseline expects at this in-distribution "
-    "accuracy, sigmoid(a logit(x) + b). The precision interval says how well the figure is "
-    "known; only a model outside the wider prediction interval is above the baseline."
+    "Effective robustness is shift accuracy minus the baseline's prediction at the in-distribution "
+    "accuracy, sigmoid(a logit(x) + b). The precision interval shows how well the figure is "
+    "known. Only a model outside the wider prediction interval is above the baseline."
 )
 
 
 def describe(result: Robustness, subject: Subject) -> Section:
-    """Tells accuracy of every set, then effective robustness by every baseline."""
+    """Describes accuracy of every set, then effective robustness by every baseline."""
     return Section(
         title="Accuracy under shift",
         block="shifts",

@@ -1,4 +1,4 @@
-"""Accuracy under shift on the registry."""
+"""The probe of accuracy under shift."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         )
 
     def describe(self, result: Robustness, subject: Subject) -> Section:
-        """Tells every accuracy, and effective robustness by every baseline."""
+        """Describes every accuracy, and effective robustness by every baseline."""
         return describe(result, subject)
 
     def named(self, result: Robustness) -> Named:

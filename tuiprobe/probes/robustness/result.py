@@ -10,13 +10,13 @@ class Accuracy(Frozen):
     """Accuracy on one set.
 
     Attributes:
-        data: name of the set.
-        shift: which of the published shifts it is (`imagenet_r`, ...); None for others.
+        data: Name of the set.
+        shift: Which of the published shifts it is (`imagenet_r`, ...); None for others.
         images: measured.
-        classes: that an answer may be of.
+        classes: Number of classes that an answer may have.
         top1: Wilson interval.
         top5: Wilson interval.
-        id_own_classes: accuracy on those in-distribution images whose class this set has too, with
+        id_own_classes: Accuracy on those in-distribution images whose class this set has too, with
             the answers this set allows: the other x axis.
     """
 
@@ -30,23 +30,23 @@ class Accuracy(Frozen):
 
 
 class EffectiveRobustness(Frozen):
-    """Shift accuracy less what a baseline expects at this in-distribution accuracy.
+    """Shift accuracy minus what a baseline predicts at this in-distribution accuracy.
 
     Attributes:
-        baseline: name of the set of models that the line was fitted to.
-        target: the shifts whose mean is predicted.
-        axis: what x is: `imagenet` (full validation set), `val` (the miniature's), or `own classes`
+        baseline: Name of the set of models that the line was fitted to.
+        target: The shifts whose mean is predicted.
+        axis: What x is: `imagenet` (full validation set), `val` (the miniature's), or `own classes`
             of the shift.
         models: fitted.
-        left_out: models left out for an accuracy of 0 or 1.
-        slope: a of sigmoid(a logit(x) + b).
-        intercept: b.
-        r2: of the fit, in logit space.
+        left_out: Models left out for an accuracy of 0 or 1.
+        slope: The factor a of sigmoid(a logit(x) + b).
+        intercept: The constant b.
+        r2: Coefficient of determination of the fit, in logit space.
         value: ER with its precision interval: binomial error and the line's.
         prediction: ER with the prediction interval, which adds the scatter of single models.
-        above: whether the model is above the baseline, that is outside the prediction interval.
-        percentile: share of baseline models that lie lower against the line, 0 to 1.
-        extrapolated: whether no baseline model reaches this in-distribution accuracy.
+        above: Whether the model is above the baseline, that is outside the prediction interval.
+        percentile: Share of baseline models that lie lower relative to the line, 0 to 1.
+        extrapolated: Whether no baseline model reaches this in-distribution accuracy.
     """
 
     baseline: str
@@ -65,7 +65,7 @@ class EffectiveRobustness(Frozen):
 
 
 class BaselineNotRun(Frozen):
-    """A baseline that gives no line for a target, and why."""
+    """A baseline without a line for a target, and the reason."""
 
     baseline: str
     target: Many[str]
@@ -74,12 +74,12 @@ class BaselineNotRun(Frozen):
 
 
 class OwnNames(Frozen):
-    """A shift answered by a zero-shot head of its own class names alone: a named alternative.
+    """A shift answered by a zero-shot head of its own class names only, as an alternative.
 
     Attributes:
-        data: name of the set.
-        head: where the head came from.
-        accuracy: with it; the in-distribution set has no counterpart.
+        data: Name of the set.
+        head: Where the head came from.
+        accuracy: Accuracy with it; the in-distribution set has no counterpart.
     """
 
     data: str
@@ -91,13 +91,13 @@ class Robustness(ProbeResult):
     """Accuracies and effective robustness.
 
     Attributes:
-        data: the in-distribution set.
-        accuracies: in-distribution first.
-        mean_shift: mean top-1 over the shifts measured.
-        effective: one entry a baseline, target and axis; the reason where there is no baseline.
-        not_run: baselines without a line for a target.
-        own_names: shifts answered by their own class names.
-        confidence: mean largest softmax probability on the in-distribution set.
+        data: The in-distribution set.
+        accuracies: In-distribution first.
+        mean_shift: Mean top-1 over the shifts measured.
+        effective: One entry per baseline, target and axis; the reason where there is no baseline.
+        not_run: Baselines without a line for a target.
+        own_names: Shifts answered by their own class names.
+        confidence: Mean largest softmax probability on the in-distribution set.
     """
 
     probe: ClassVar[str] = "robustness"
@@ -111,7 +111,7 @@ class Robustness(ProbeResult):
     confidence: Figure = NotRun(reason="not measured")
 
     def headlines(self) -> tuple[EffectiveRobustness, ...]:
-        """The first entry of each baseline: the mean over shifts, where there are several."""
+        """Returns the first entry of each baseline: the mean over shifts if there are several."""
         if isinstance(self.effective, NotRun):
             return ()
         first: dict[str, EffectiveRobustness] = {}

@@ -14,11 +14,11 @@ _ZERO_SHOT = "open_clip, zero-shot"
 
 
 def scatter(found: Robustness, name: str) -> list[Chart]:
-    """The charts of a run's accuracies under shift; none where nothing but the first set is known.
+    """Returns the charts of a run's accuracies under shift; none if only the first set is known.
 
     Args:
         found: Accuracies and effective robustness.
-        name: Of the model.
+        name: Name of the model.
     """
     first, *shifts = found.accuracies
     if not given(first.top1) or not shifts:
@@ -34,7 +34,7 @@ def scatter(found: Robustness, name: str) -> list[Chart]:
 
 
 def _on_axis(one: EffectiveRobustness, found: Robustness) -> Figure:
-    """This model's accuracy without shift, on the axis of the baseline."""
+    """Returns this model's in-distribution accuracy, on the axis of the baseline."""
     if one.axis != "own classes":
         return found.accuracies[0].top1
     same = [accuracy for accuracy in found.accuracies if accuracy.shift in one.target]
@@ -44,7 +44,7 @@ def _on_axis(one: EffectiveRobustness, found: Robustness) -> Figure:
 
 
 def _sets(first: Estimate, shifts: list[Accuracy], name: str) -> Chart:
-    """Without a baseline: each shifted set of this run against the first one."""
+    """Returns the chart without a baseline: each shifted set of this run against the first one."""
     points = tuple(_point(one.data, first.value, one.top1) for one in shifts if given(one.top1))
     low = min([first.value, *(y for point in points for y in point.y)])
     equal = Series(name="no loss", x=(low, 1.0), y=(low, 1.0), role="reference")
@@ -94,7 +94,7 @@ def _line(
 
 
 def _own_point(one: EffectiveRobustness, x: float, name: str) -> tuple[Series, ...]:
-    """This model, with the precision interval of its effective robustness around the line."""
+    """Returns this model's point, with the precision interval of its effective robustness."""
     if not given(one.value):
         return ()
     expected = sigmoid(one.slope * logit(x) + one.intercept)
@@ -113,7 +113,7 @@ def _own_point(one: EffectiveRobustness, x: float, name: str) -> tuple[Series, .
 
 
 def _published(one: EffectiveRobustness) -> tuple[Series, ...]:
-    """Models of the atlas that have the same shifts; none behind a baseline of other data."""
+    """Returns the atlas models with the same shifts; none for a baseline of other data."""
     if one.baseline not in BASELINES or one.axis != "imagenet":
         return ()
     found: dict[str, list[tuple[float, float]]] = {_OTHERS: [], _ZERO_SHOT: []}

@@ -1,4 +1,4 @@
-"""What every screen shares: the line at the top, the footer, the keys, and too small a window."""
+"""What every screen shares: the top line, the footer, the keys, and a notice for small windows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ProbeScreen(Screen[None]):
 
     @property
     def alive(self) -> bool:
-        """Whether the widgets are still there; what comes from a thread may come too late."""
+        """Whether the widgets still exist; a result from a thread may arrive too late."""
         return self.is_attached and bool(self.query("#body"))
 
     def place(self, text: str) -> None:
@@ -85,7 +85,7 @@ class FilteredScreen(ProbeScreen):
 
     def action_filter(self) -> None:
         """Puts the cursor into the filter."""
-        self.set_focus(self.query_one(".filter"))  # at once: the next key is typed into it
+        self.set_focus(self.query_one(".filter"))  # at once, so that it gets the next key
 
     def action_clear(self) -> None:
         """Clears the filter; goes back where there is none."""

@@ -46,7 +46,7 @@ class CompareScreen(FilteredScreen):
         Binding("n", "swap", "next as A", tooltip="Compare with the next run instead"),
         Binding("y", "copy", "copy", tooltip="Copy the row"),
         Binding("Y", "copy_all", "copy all", tooltip="Copy the whole comparison as Markdown"),
-        Binding("c", "command", "command", show=False, tooltip="Copy the command of it"),
+        Binding("c", "command", "command", show=False, tooltip="Copy the command that prints this"),
         Binding("escape", "clear", "back", tooltip="Clear the filter, or go back"),
     ]
     DEFAULT_CSS = """
@@ -107,7 +107,7 @@ class CompareScreen(FilteredScreen):
         else:
             self._found, self._rows = found, compare_rows(found)
             self.query_one("#compare-head", Static).update(head(self.runs, found))
-            self.table.empty = "no figure is left: esc clears the filter, d shows all"
+            self.table.empty = "No figure matches. esc clears the filter, d shows all."
         self._show()
 
     def _show(self) -> None:
@@ -151,7 +151,7 @@ class CompareScreen(FilteredScreen):
 
 
 def head(runs: list[Path], found: list[Comparison]) -> Content:
-    """Which letter is which run, how the verdicts compare, and what weakens the comparison."""
+    """Returns each run's letter, how the verdicts compare, and what weakens the comparison."""
     titles = [found[0].titles[0], *(one.titles[1] for one in found)]
     lines = []
     for letter, run, title in zip(LETTERS, runs, titles, strict=False):

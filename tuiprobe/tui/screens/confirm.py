@@ -1,4 +1,4 @@
-"""A question that is answered by yes or no; no is where the cursor is."""
+"""A question with the answers Yes and No; the default is No."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tuiprobe.tui.text import inert_lines
 
 
 class ConfirmScreen(ModalScreen[bool]):
-    """Asks before something that cannot be taken back.
+    """Asks for confirmation of an action that cannot be undone.
 
     Args:
         question: What will happen, in one line.
-        lines: What it will happen to; may come from outside.
-        yes: What the button says that does it.
+        lines: What is affected; not trusted.
+        yes: Label of the button that confirms.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "yes", tooltip="Do it"),
-        Binding("n,escape,q", "answer(False)", "no", tooltip="Leave everything as it is"),
+        Binding("n,escape,q", "answer(False)", "no", tooltip="Change nothing"),
         Binding("left,right", "app.focus_next", "other", show=False),
     ]
     DEFAULT_CSS = """
@@ -55,7 +55,7 @@ class ConfirmScreen(ModalScreen[bool]):
         box.border_title = self._question
 
     def on_mount(self) -> None:
-        """Puts the cursor on no."""
+        """Puts the cursor on "No"."""
         self.query_one("#no", Button).focus()
 
     @on(Button.Pressed)
@@ -63,5 +63,5 @@ class ConfirmScreen(ModalScreen[bool]):
         self.dismiss(event.button.id == "yes")
 
     def action_answer(self, answer: bool) -> None:
-        """Answers."""
+        """Closes the dialog with this answer."""
         self.dismiss(answer)

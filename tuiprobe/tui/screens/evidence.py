@@ -41,17 +41,16 @@ ABLATION = (
     Column("interval", 16, right=True, drop=3),
 )
 _INNER = (
-    "only channels of the final representation are ablated at once; for this layer start a run "
-    "of its own"
+    "only channels of the final representation can be ablated here; for this layer start a new run"
 )
 
 
 class AblationTable(RowTable[SetAblation]):
-    """Accuracy on each set without what is looked at."""
+    """Accuracy on each set without the channel or direction."""
 
 
 class EvidenceScreen(ProbeScreen):
-    """The images and concepts behind one channel or direction; a takes it away and measures.
+    """The images and concepts behind one channel or direction; a ablates it.
 
     Args:
         found: The run.
@@ -107,7 +106,7 @@ class EvidenceScreen(ProbeScreen):
         ]
         grid = self.query_one(PictureGrid)
         grid.border_title = "images at both ends"
-        await grid.show(groups or [("the run kept no images of it", [])])
+        await grid.show(groups or [("No images were kept for it.", [])])
         self.query_one("#about-scroll").focus()
         if self._at_once:
             self.action_ablate()
@@ -125,9 +124,9 @@ class EvidenceScreen(ProbeScreen):
             self._say(_INNER)
             return
         if self.found.directions is None and self.found.robustness is None:
-            self._say("nothing to ablate: the run has no head; pass --classes or --head")
+            self._say("cannot ablate: the run has no head; pass --classes or --head")
             return
-        self._say("ablating: a moment, in a process of its own")
+        self._say("ablating in a separate process")
         self._measure(more)
 
     @work(exclusive=True, group="ablation")
@@ -161,7 +160,7 @@ class EvidenceScreen(ProbeScreen):
 
 
 def about(found: Found, subject: Subject) -> Content:
-    """What is known of a channel or a direction, and what stands behind it."""
+    """Returns the figures of a channel or direction, and the evidence behind it."""
     entries: list[Entry] = []
     lines: list[str] = []
     if subject.kind == "channel":
@@ -219,7 +218,7 @@ def _of_channel(found: Found, subject: Subject) -> tuple[list[Entry], list[str]]
 
 
 def ablation_cells(one: SetAblation) -> list[str]:
-    """One set before and after."""
+    """Returns the cells of one set, before and after."""
     change = one.difference
     sign = "▼" if change.high < 0 else "▲" if change.low > 0 else " "
     return [

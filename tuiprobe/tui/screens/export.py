@@ -28,7 +28,7 @@ PICTURES = "pictures"
 
 @dataclass(frozen=True)
 class Choice:
-    """Something that can be chosen: a format, or pictures within formats."""
+    """A choice: a format, or pictures within formats."""
 
     name: str
     about: str
@@ -62,7 +62,7 @@ class ExportScreen(ProbeScreen):
         Binding("a", "all", "all", tooltip="All formats, or none"),
         Binding("t", "destination", "where to", tooltip="Change the directory"),
         Binding("y", "copy", "copy path", tooltip="Copy the path of what was written"),
-        Binding("c", "command", "command", show=False, tooltip="Copy the command that does it"),
+        Binding("c", "command", "command", show=False, tooltip="Copy the command that does this"),
         Binding("escape", "leave", "back", tooltip="Back to where you came from"),
     ]
     DEFAULT_CSS = """
@@ -109,7 +109,7 @@ class ExportScreen(ProbeScreen):
         return [name for name in FORMATS if name in self.chosen]
 
     def action_pick(self) -> None:
-        """Chooses what is under the cursor, or leaves it out."""
+        """Selects or deselects what is under the cursor."""
         row = self.query_one("#formats", ExportTable).current
         if row is not None:
             self.chosen ^= {row.name}
@@ -137,7 +137,7 @@ class ExportScreen(ProbeScreen):
     @on(Input.Submitted, "#to")
     def _write(self) -> None:
         if not self.formats:
-            self._say(["nothing is chosen: space chooses the format under the cursor"])
+            self._say(["no format is selected: space selects the one under the cursor"])
             return
         to = Path(self.query_one("#to", Input).value).expanduser()
         self._say(["writing…"])
@@ -174,7 +174,7 @@ class ExportScreen(ProbeScreen):
         if self.written:
             self.app.copy(str(self.written[0].absolute()), "path")  # type: ignore[attr-defined]
         else:
-            self.notify("nothing is written yet: Enter writes", markup=False)
+            self.notify("Nothing written yet. Enter writes the files.", markup=False)
 
     def action_command(self) -> None:
         """Copies the command that writes the same."""

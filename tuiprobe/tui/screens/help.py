@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 
 def help_text(keys: Iterable[tuple[str, str]], width: int = 12) -> str:
-    """Returns one line a key: the key and what it does.
+    """Returns one line per key: the key and what it does.
 
     >>> print(help_text([("space", "Mark this model")]))
     space        Mark this model
@@ -26,7 +26,7 @@ class HelpScreen(ModalScreen[None]):
 
     Args:
         keys: Key and meaning, in the order to show.
-        topic: What the screen below is for.
+        topic: The purpose of the screen below.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [

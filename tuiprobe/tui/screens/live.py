@@ -105,7 +105,7 @@ class LiveScreen(ProbeScreen):
             yield Lines()
 
     def on_mount(self) -> None:
-        """Begins to look."""
+        """Starts to watch the run."""
         self.query_one("#channels").border_title = "channels by share of the fourth moment"
         self.query_one("#kurtosis").border_title = "kurtosis"
         self.query_one("#log").border_title = "log"
@@ -116,14 +116,14 @@ class LiveScreen(ProbeScreen):
         self._tick()
 
     def on_unmount(self) -> None:
-        """Stops looking; the run goes on."""
+        """Stops watching; the run goes on."""
         self._watch.stop()
 
     def _engines(self) -> list[Engine]:
         engines: list[Engine] = getattr(self.app, "engines", [])
         return engines
 
-    # What is shown.
+    # The view.
 
     def _tick(self) -> None:
         self._find_members()
@@ -139,7 +139,7 @@ class LiveScreen(ProbeScreen):
             self._shown = snapshot
             self._show_figures()
         elif (snapshot.stage, snapshot.outcome) != (self._shown.stage, self._shown.outcome):
-            self._show_pictures()  # the last ones are written after the last heartbeat
+            self._show_pictures()  # the last events follow the last heartbeat
         self._shown = snapshot
 
     def _find_members(self) -> None:
@@ -165,7 +165,7 @@ class LiveScreen(ProbeScreen):
         return progress.state_line(snapshot, self.run_path.name, elapsed, self._paused)
 
     def _note_end(self, snapshot: Snapshot) -> None:
-        """Tells once how the engine ended."""
+        """Shows once how the engine ended."""
         code = self.engine.ended() if self.engine is not None else None
         if code is None or self._told is not None:
             return
@@ -225,7 +225,7 @@ class LiveScreen(ProbeScreen):
     def _current_place(self, snapshot: Snapshot) -> Place | None:
         sets = [place[0] for place in snapshot.taps]
         wanted = self._chosen_set if self._chosen_set in sets else snapshot.set
-        if wanted not in sets:  # a head is built: what was shown or measured last stays in sight
+        if wanted not in sets:  # a head is being built: keeps the last set and figures visible
             last = sets[-1] if sets else ""
             wanted = self._place[0] if self._place and self._place[0] in sets else last
         taps = self._taps(snapshot, wanted)
@@ -272,14 +272,16 @@ class LiveScreen(ProbeScreen):
             return "image " + ", ".join(str(i) for i in ids[:THUMBNAILS])
         if self._place is not None and self._place[1] != "embedding":
             return "inner layers have no pictures: → goes to the embedding"
-        return "pictures come for the eight channels of largest share"
+        return "only the eight channels of largest share have pictures"
 
-    # What the keys do.
+    # Actions of the keys.
 
     def action_results(self) -> None:
         """Goes to the results."""
         if not has_results(self.run_path):
-            self.notify("no results yet: they come at the end, or after x", timeout=3)
+            self.notify(
+                "No results yet. They appear at the end, or after x stops the run.", timeout=3
+            )
             return
         from tuiprobe.tui.screens.results import ResultsScreen
 
@@ -319,7 +321,7 @@ class LiveScreen(ProbeScreen):
         self._watch = self._new_watch()
 
     def action_pause(self) -> None:
-        """Holds the view, or goes on with what has come since."""
+        """Pauses the view, or catches up with the run."""
         self._paused = not self._paused
         self._tick()
 
@@ -336,7 +338,7 @@ class LiveScreen(ProbeScreen):
         return self._watch.latest.state in ("starting", "running", "unreadable")
 
     def action_cancel(self) -> None:
-        """Asks the engine to stop: by a signal, or for another host by a file."""
+        """Asks the engine to stop, by a signal or, on another host, by a file."""
         if not self._active():
             self.notify("the run has ended already", timeout=3)
             return
@@ -348,8 +350,8 @@ class LiveScreen(ProbeScreen):
         except (OSError, RunError) as error:
             self.notify(f"cannot stop it: {error}", severity="error", markup=False)
             return
-        hint = "; X ends it at once" if self.engine is not None else ""
-        self.notify(f"asked to stop; a report of what is measured follows{hint}", timeout=5)
+        hint = "; X kills it at once" if self.engine is not None else ""
+        self.notify(f"stop requested; a report of the measured images follows{hint}", timeout=5)
 
     def action_kill(self) -> None:
         """Ends the engine without a report."""
@@ -357,15 +359,15 @@ class LiveScreen(ProbeScreen):
             self.engine.kill()
 
     async def action_detach(self) -> None:
-        """Leaves the run to itself."""
+        """Detaches from the run, which goes on."""
         if self._active():
-            self.app.notify(f"it goes on: tuiprobe open {self.root}", timeout=6, markup=False)
+            self.app.notify(f"the run goes on: tuiprobe open {self.root}", timeout=6, markup=False)
         await self.app.run_action("back")
 
     def action_again(self) -> None:
         """Starts the engine again with the same options; it resumes."""
         if self.engine is None or self.engine.ended() is None:
-            self.notify("r starts a run of this screen again after it ended", timeout=3)
+            self.notify("r restarts a run of this screen after it has ended", timeout=3)
             return
         try:
             self.engine = Engine(self.engine.arguments, self.root)

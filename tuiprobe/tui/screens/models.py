@@ -58,7 +58,7 @@ class ModelsScreen(FilteredScreen):
         self._checks: dict[str, list[str]] = {}
         self._order: tuple[int, bool] | None = None
         self._refreshed = False
-        self._others: list[ModelRow] | None = None  # of other packages; None before they are asked
+        self._others: list[ModelRow] | None = None  # of other packages; None until listed
 
     def compose_body(self) -> ComposeResult:
         """Lays out the filter, the list and the details."""
@@ -72,7 +72,7 @@ class ModelsScreen(FilteredScreen):
                 yield ModelTable(
                     modellist.COLUMNS,
                     lambda row: modellist.cells(row, row.name in self._marked),
-                    empty="no model holds all these words: esc clears the filter",
+                    empty="No model matches. esc clears the filter.",
                     id="models",
                 )
                 yield Static("", id="count", classes="dim")
@@ -119,7 +119,9 @@ class ModelsScreen(FilteredScreen):
             names.all_published.cache_clear()
             threading.Thread(target=self._load, daemon=True, name="catalog").start()
         else:
-            self.notify(f"the list of models is of other versions: {answer.reason}", markup=False)
+            self.notify(
+                f"the list of models is from other library versions: {answer.reason}", markup=False
+            )
 
     @work(group="others")
     async def _ask_others(self) -> None:
@@ -167,7 +169,7 @@ class ModelsScreen(FilteredScreen):
         self._show()
 
     def action_sort(self) -> None:
-        """Sorts by the next column; after the last one by nothing."""
+        """Sorts by the next column; after the last one, restores the original order."""
         column = -1 if self._order is None else self._order[0]
         column += 1
         self._order = (column, column >= 4) if column < len(modellist.COLUMNS) else None

@@ -86,7 +86,7 @@ class PickerScreen(ModalScreen[Path | None]):
         self.dismiss(event.path.absolute())
 
     def action_take(self) -> None:
-        """Takes the folder or file under the cursor."""
+        """Chooses the folder or file under the cursor."""
         node = self.query_one(Folders).cursor_node
         if node is not None and node.data is not None:
             self.dismiss(node.data.path.absolute())

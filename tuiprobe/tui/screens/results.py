@@ -79,7 +79,7 @@ class ResultsScreen(ProbeScreen):
             yield Static("reading results…", id="reading", markup=False)
 
     def on_mount(self) -> None:
-        """Reads in a thread, so that a slow disk holds nothing up."""
+        """Starts reading in a thread, so that a slow disk does not block the screen."""
         threading.Thread(target=self._read, daemon=True, name="results").start()
 
     def _read(self) -> None:
@@ -141,7 +141,7 @@ class ResultsScreen(ProbeScreen):
         self._open(ablate=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only the keys that do something in the part that is shown are offered."""
+        """Returns whether a key does something in the part that is shown."""
         if action in _TABBED:
             tab = self.tab
             return tab is not None and tab.first() is not None and action in tab.ANSWERS
@@ -248,7 +248,7 @@ OWN_TABS = {
 
 
 def _parts(found: Found) -> dict[str, ResultTab]:
-    """The parts of the results by title, in order: tabs of their own, then those of every probe."""
+    """Returns the parts by title: first those with a tab of their own, then the other probes'."""
     own = {name.capitalize(): _own_tab(where)(found) for name, where in OWN_TABS.items()}
     others: dict[str, ResultTab] = {
         part.probe.replace("_", " ").capitalize(): SectionTab(found, part)

@@ -39,7 +39,7 @@ _FIRST = 50
 
 
 def run_cells(row: RunRow, marked: bool) -> list[str]:
-    """One row of the table; state by sign and word, never by colour alone."""
+    """Returns the cells of one row; state by sign and word, never by colour alone."""
     return [
         f"{'☑' if marked else '☐'} {row.name}",
         f"{_SIGNS[row.state]} {row.state}",
@@ -79,7 +79,7 @@ class RunsScreen(FilteredScreen):
         Binding("x", "delete", "delete", tooltip="Delete the marked runs, or this one"),
         Binding("e", "export", "export", tooltip="Write reports of this run"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy the path of this run"),
-        Binding("r", "refresh_runs", "refresh", show=False, tooltip="Look at the disk again"),
+        Binding("r", "refresh_runs", "refresh", show=False, tooltip="Read the disk again"),
         Binding("escape", "clear", "back", show=False, tooltip="Clear the filter, or go back"),
     ]
     DEFAULT_CSS = """
@@ -109,7 +109,7 @@ class RunsScreen(FilteredScreen):
         body.border_title = inert(f"runs in {self.root}")
 
     def on_mount(self) -> None:
-        """Reads the directories in a thread, again and again: a slow disk holds nothing up."""
+        """Starts a thread that rereads the directories, so that a slow disk blocks nothing."""
         self.table.empty = "reading…"
         threading.Thread(target=self._watch, daemon=True, name="runs").start()
 
@@ -123,7 +123,7 @@ class RunsScreen(FilteredScreen):
         return self.query_one("#runs", RunTable)
 
     def _watch(self) -> None:
-        self._look(_FIRST)  # the rest of hundreds of runs comes a moment later
+        self._look(_FIRST)  # with hundreds of runs, the rest follows a moment later
         while not self._stop.is_set():
             if not self._all or self.is_current:
                 self._look()
@@ -135,7 +135,7 @@ class RunsScreen(FilteredScreen):
             self.app.call_later(self._arrived, rows)
 
     def _arrived(self, rows: list[RunRow]) -> None:
-        """Takes a listing; a heartbeat that moved means running, on whatever machine."""
+        """Shows a new listing; a changed heartbeat means that the run goes on, on any machine."""
         if not self.alive:
             return
         rows = [self._alive(row) for row in rows]
@@ -162,7 +162,7 @@ class RunsScreen(FilteredScreen):
             rows.sort(key=lambda row: row.outcome, reverse=self._order[1])
         self.table.sorted_by = self._order
         self.table.empty = (
-            "no run holds all these words: esc clears the filter"
+            "No run matches. esc clears the filter."
             if self._all
             else f"no runs in {self.root} yet: 1 goes to the models, Enter there starts one"
         )
@@ -242,11 +242,11 @@ class RunsScreen(FilteredScreen):
             self.app.copy(str(row.path.absolute()), "path")  # type: ignore[attr-defined]
 
     def action_refresh_runs(self) -> None:
-        """Looks at the disk at once."""
+        """Reads the disk again at once."""
         self._arrived(list_runs(self.root))
 
     def action_delete(self) -> None:
-        """Asks, then deletes the marked runs, or the one under the cursor."""
+        """Asks for confirmation, then deletes the marked runs, or the one under the cursor."""
         current = self.table.current
         chosen = [row for row in self._all if row.path in self._marked]
         chosen = chosen or ([current] if current is not None else [])
@@ -261,7 +261,7 @@ class RunsScreen(FilteredScreen):
 
         count = "this run" if len(chosen) == 1 else f"these {len(chosen)} runs"
         lines = [str(row.path) for row in chosen]
-        question = f"delete {count}? This cannot be taken back"
+        question = f"delete {count}? This cannot be undone"
         self.app.push_screen(
             ConfirmScreen(question, lines, "Delete"),
             lambda yes: self._delete(chosen) if yes else None,

@@ -1,4 +1,4 @@
-"""Run setup: data, layers and the rest, with what they mean and cost before anything starts."""
+"""Run setup: data, layers and other options, with their meaning and cost before the start."""
 
 from __future__ import annotations
 
@@ -42,8 +42,10 @@ class SetupScreen(ProbeScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "run", "run", tooltip="Start the run"),
         Binding("o", "pick", "pick data", tooltip="Pick a folder or file of images"),
-        Binding("t", "trial", "trial", tooltip="Load the model, weights fetched, and time a batch"),
-        Binding("c,y", "copy", "copy command", tooltip="Copy the equal command line"),
+        Binding(
+            "t", "trial", "trial", tooltip="Load the model (downloads weights) and time a batch"
+        ),
+        Binding("c,y", "copy", "copy command", tooltip="Copy this command line"),
     ]
 
     def __init__(self, models: list[str]) -> None:
@@ -84,7 +86,7 @@ class SetupScreen(ProbeScreen):
                     yield Input(text, placeholder=option.hint, id=option.name, compact=True)
 
     def on_mount(self) -> None:
-        """Looks at data and model while the user reads."""
+        """Starts to inspect data and model in the background."""
         self.query_one("#form").border_title = "run"
         self.query_one("#meaning").border_title = "what this means"
         self._show()
@@ -151,7 +153,7 @@ class SetupScreen(ProbeScreen):
         self._looked_at, self._found, self._found_note = source, None, "looking at the data"
         self._show()
         if source.startswith("hf:"):
-            self._found_note = "looked up when the run starts"
+            self._found_note = "checked when the run starts"
         elif source:
             answer = await ask_python(["-P", "-m", "tuiprobe.datasets.describe", source])
             try:

@@ -1,1 +1,1 @@
-"""Tabs of the results: one for every probe, generic unless there is a file of its own here."""
+"""Tabs of the results: one per probe, generic unless it has its own file here."""

@@ -1,4 +1,4 @@
-"""The concepts that directions tell, as rows: one a concept, with the direction that tells it."""
+"""The encoded concepts as rows: one per concept, with the direction that separates it best."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ConceptRow:
     """One concept.
 
     Attributes:
-        concept: By the direction that tells it best.
+        concept: The concept, by the direction that separates it best.
         direction: Place of that direction by singular value.
         with_: Other concepts that the same direction encodes.
         encoded: Whether it passes the threshold of the report.
@@ -43,12 +43,12 @@ class ConceptRow:
 
     @property
     def sign(self) -> str:
-        """Which end of the direction tells it."""
+        """The end of the direction that shows the concept."""
         return "+" if self.concept.sign > 0 else "-"
 
 
 def concept_rows(found: Concepts) -> list[ConceptRow]:
-    """One row a concept among those that the leading directions tell best, best first."""
+    """Returns one row per concept that the leading directions encode, best first."""
     best: dict[tuple[str, str], tuple[int, EncodedConcept]] = {}
     for one in found.top:
         for concept in one.concepts:
@@ -77,7 +77,7 @@ def _precision(concept: EncodedConcept) -> float:
 
 
 def cells(row: ConceptRow) -> list[str]:
-    """One row of the table."""
+    """Returns the cells of one row of the table."""
     return [
         row.concept.name,
         row.concept.category,
@@ -89,7 +89,7 @@ def cells(row: ConceptRow) -> list[str]:
 
 
 def filtered(rows: Sequence[ConceptRow], query: str, least: float) -> list[ConceptRow]:
-    """The rows that hold all words in name or category, from an average precision on."""
+    """Returns the rows with all words in name or category, and at least this average precision."""
     return [
         row
         for row in rows
@@ -99,7 +99,7 @@ def filtered(rows: Sequence[ConceptRow], query: str, least: float) -> list[Conce
 
 
 def ordered(rows: Sequence[ConceptRow], column: int, down: bool) -> list[ConceptRow]:
-    """The rows sorted by a column, numbers by their value."""
+    """Returns the rows sorted by a column, numbers by their value."""
     keys = (
         lambda row: row.concept.name.lower(),
         lambda row: row.concept.category.lower(),

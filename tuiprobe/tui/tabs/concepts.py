@@ -36,7 +36,7 @@ class ConceptTable(RowTable[ConceptRow]):
 
 
 class ConceptsTab(ResultTab):
-    """Which concepts single directions tell, and how many random directions would."""
+    """Which concepts single directions encode, and how many random directions would."""
 
     ANSWERS = frozenset({"ablate", "filter", "sort", "threshold", "copy", "maximise"})
     SCOPED_CSS = False
@@ -75,7 +75,7 @@ class ConceptsTab(ResultTab):
             yield ConceptTable(
                 COLUMNS,
                 cells,
-                empty="no concept passes: t lowers the threshold, esc clears the filter",
+                empty="No concept matches. t changes the threshold, esc clears the filter.",
                 id="concepts",
             )
         with Vertical(classes="aside"):
@@ -91,7 +91,7 @@ class ConceptsTab(ResultTab):
             self._show()
 
     def first(self) -> Widget | None:
-        """The table of concepts."""
+        """Returns the table of concepts."""
         return self.query_one("#concepts") if self.found.concepts is not None else None
 
     @property
@@ -176,7 +176,7 @@ class ConceptsTab(ResultTab):
         self._show()
 
     def subject(self) -> Subject | None:
-        """The direction that tells the concept under the cursor."""
+        """Returns the direction that separates the concept under the cursor."""
         found = self.found.concepts
         row = self.table.current if found is not None else None
         if row is None or found is None or found.top_of not in (OF_HEAD, OF_CENTRED_HEAD):
@@ -185,7 +185,7 @@ class ConceptsTab(ResultTab):
         return Subject("direction", row.direction, found.data, centred=centred)
 
     def copied(self) -> str:
-        """The concept under the cursor."""
+        """Returns the concept under the cursor."""
         row = self.table.current if self.found.concepts is not None else None
         if row is None:
             return ""
@@ -194,7 +194,7 @@ class ConceptsTab(ResultTab):
 
 
 def counts_text(found: Concepts) -> Content:
-    """Unique concepts of W, of random directions, and the excess: the headline."""
+    """Returns the unique concepts of W, of random directions, and the excess: the headline."""
     by_family = {one.family: one for one in found.families}
     parts: list[Content | tuple[str, str]] = [
         Content.assemble("excess over random directions  ", told(found.excess)),
@@ -204,6 +204,8 @@ def counts_text(found: Concepts) -> Content:
         if family in by_family:
             one = by_family[family]
             parts.append(Content.assemble(f"{family} ({one.directions})  ", told(one.unique)))
-    note = f"{found.tried} concepts tried on {found.data}, {found.left_out} had too few images"
+    note = (
+        f"{found.tried} concepts tested on {found.data}, {found.left_out} left out (too few images)"
+    )
     parts.append(inert(note, DIM))
     return Content("\n").join(part for part in parts if isinstance(part, Content))

@@ -48,7 +48,7 @@ class DirectionsTab(ResultTab):
         super().__init__(found)
         directions = found.directions
         self._bases = directions.bases if directions is not None else ()
-        self._basis = len(self._bases) - 1  # the centred one, which holds no mean class embedding
+        self._basis = len(self._bases) - 1  # the centred one, without the mean class embedding
         self._set = 0
 
     @property
@@ -74,7 +74,7 @@ class DirectionsTab(ResultTab):
         self._show()
 
     def first(self) -> Widget | None:
-        """The table of directions."""
+        """Returns the table of directions."""
         return self.query_one("#directions") if self.basis is not None else None
 
     def _show(self) -> None:
@@ -109,7 +109,7 @@ class DirectionsTab(ResultTab):
         self.query_one("#directions").refresh()
 
     def subject(self) -> Subject | None:
-        """The direction under the cursor."""
+        """Returns the direction under the cursor."""
         found, basis = self.found.directions, self.basis
         if found is None or basis is None:
             return None
@@ -119,7 +119,7 @@ class DirectionsTab(ResultTab):
         return Subject("direction", row.index, found.data, centred=basis.centred)
 
     def copied(self) -> str:
-        """The direction under the cursor."""
+        """Returns the direction under the cursor."""
         basis = self.basis
         row = self.query_one("#directions", DirectionTable).current if basis is not None else None
         if row is None or basis is None:
@@ -130,7 +130,7 @@ class DirectionsTab(ResultTab):
 
 
 def direction_cells(row: Direction) -> list[str]:
-    """One row of the directions."""
+    """Returns the cells of one row of the directions."""
     return [
         f"v{row.index}",
         short(row.importance),
@@ -141,7 +141,7 @@ def direction_cells(row: Direction) -> list[str]:
 
 
 def basis_text(basis: Basis, about: Found) -> Content:
-    """The figures of a basis, and the accuracy without the persistent channels."""
+    """Returns the figures of a basis, and the accuracy without the persistent channels."""
     entries: list[Entry] = [
         ("effective rank", basis.effective_rank),
         ("Gini", basis.gini),

@@ -1,4 +1,4 @@
-"""What stands behind a channel or a direction, as plain data."""
+"""The evidence behind a channel or a direction, as plain data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tuiprobe.tui.tabs.tab import Found
 
 @dataclass(frozen=True)
 class Subject:
-    """What is looked at.
+    """A channel or direction to examine.
 
     Attributes:
         kind: A channel of a layer, or a direction of the head.
@@ -60,7 +60,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class ChannelRow:
-    """One channel of a layer, with what is known of it."""
+    """One channel of a layer, with its figures."""
 
     channel: int
     share: ChannelShare | None
@@ -74,7 +74,7 @@ class ChannelRow:
 
 
 def channel_rows(one: Outliers) -> list[ChannelRow]:
-    """The channels of largest share, then the persistent ones that are not among them."""
+    """Returns the channels of largest share, then the persistent ones that are not among them."""
     persistent: dict[int, PersistentChannel] = {}
     if isinstance(one.persistent, PersistentChannels):
         persistent = {found.channel: found for found in one.persistent.channels}
@@ -83,19 +83,19 @@ def channel_rows(one: Outliers) -> list[ChannelRow]:
 
 
 def outliers_at(found: Found, data: str, tap: str) -> Outliers | None:
-    """The figures of one set at one layer."""
+    """Returns the figures of one set at one layer."""
     return next((one for one in found.taps if (one.data, one.tap) == (data, tap)), None)
 
 
 def basis_of(found: Found, centred: bool) -> Basis | None:
-    """The directions of the head, or of the head minus its mean row."""
+    """Returns the directions of the head, or of the head minus its mean row."""
     if found.directions is None:
         return None
     return next((one for one in found.directions.bases if one.centred == centred), None)
 
 
 def direction_of(found: Found, subject: Subject) -> Direction | None:
-    """A direction's figures where it is among the most important ones."""
+    """Returns a direction's figures where it is among the most important ones."""
     basis = basis_of(found, subject.centred)
     if basis is None:
         return None
@@ -103,7 +103,7 @@ def direction_of(found: Found, subject: Subject) -> Direction | None:
 
 
 def leaning(found: Found, channel: int) -> list[tuple[Basis, Direction]]:
-    """The important directions that lean on a channel of the final representation."""
+    """Returns the important directions with weight on a channel of the final representation."""
     if found.directions is None:
         return []
     return [
@@ -115,7 +115,7 @@ def leaning(found: Found, channel: int) -> list[tuple[Basis, Direction]]:
 
 
 def concepts_of(found: Found, subject: Subject) -> tuple[EncodedConcept, ...]:
-    """What a direction tells best; for a channel, what the directions of W that lean on it tell."""
+    """Returns a direction's best concepts; for a channel, those of W's directions that use it."""
     if found.concepts is None:
         return ()
     wanted = {subject.number} if subject.kind == "direction" else set()
@@ -129,7 +129,7 @@ def concepts_of(found: Found, subject: Subject) -> tuple[EncodedConcept, ...]:
 
 
 def images_of(found: Found, subject: Subject) -> list[tuple[str, str, tuple[TopImage, ...]]]:
-    """Heading, set and images at both ends of a channel or a direction."""
+    """Returns heading, set and images of both ends of a channel or a direction."""
     ends: ChannelImages | DirectionConcepts | None
     if subject.kind == "channel":
         one = outliers_at(found, subject.data, subject.tap)

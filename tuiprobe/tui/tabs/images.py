@@ -53,7 +53,7 @@ class ImagesTab(ResultTab):
     def compose(self) -> ComposeResult:
         """Lays out channels on the left, their images on the right."""
         if self.shown is None:
-            yield Static("images: the run kept none", classes="none", id="no-images")
+            yield Static("No images were kept in this run.", classes="none", id="no-images")
             return
         with Vertical(classes="main panel"):
             yield ImageTable(COLUMNS, self._cells, id="imaged")
@@ -64,7 +64,7 @@ class ImagesTab(ResultTab):
         self._show()
 
     def first(self) -> Widget | None:
-        """The table of channels."""
+        """Returns the table of channels."""
         return self.query_one("#imaged") if self.shown is not None else None
 
     def _show(self) -> None:
@@ -114,7 +114,7 @@ class ImagesTab(ResultTab):
         self._show()
 
     def subject(self) -> Subject | None:
-        """The channel under the cursor."""
+        """Returns the channel under the cursor."""
         one = self.shown
         row = self.query_one("#imaged", ImageTable).current if one is not None else None
         return (
@@ -124,7 +124,7 @@ class ImagesTab(ResultTab):
         )
 
     def copied(self) -> str:
-        """The channel under the cursor with the paths of its images."""
+        """Returns the channel under the cursor with the paths of its images."""
         one = self.shown
         row = self.query_one("#imaged", ImageTable).current if one is not None else None
         if row is None:

@@ -98,7 +98,7 @@ class OutliersTab(ResultTab):
         return self.query_one("#result-channels", ChannelTable)
 
     def first(self) -> Widget | None:
-        """The table of channels."""
+        """Returns the table of channels."""
         return self.channels
 
     def _show(self) -> None:
@@ -130,7 +130,7 @@ class OutliersTab(ResultTab):
 
     @on(RowTable.Chosen, "#result-layers")
     def _layer_chosen(self, event: RowTable.Chosen) -> None:
-        event.stop()  # a layer leads to its channels, only a channel to its evidence
+        event.stop()  # Enter on a layer goes to its channels, on a channel to its evidence
         self.channels.focus()
 
     def switch_layer(self, by: int) -> None:
@@ -147,14 +147,14 @@ class OutliersTab(ResultTab):
         self._show()
 
     def subject(self) -> Subject | None:
-        """The channel under the cursor."""
+        """Returns the channel under the cursor."""
         row, one = self.channels.current, self.shown
         if row is None or one is None:
             return None
         return Subject("channel", row.channel, one.data, one.tap, one.final)
 
     def copied(self) -> str:
-        """The channel under the cursor with its figures."""
+        """Returns the channel under the cursor with its figures."""
         row = self.channels.current
         if row is None:
             return ""
@@ -168,7 +168,7 @@ class ChannelTable(RowTable[ChannelRow]):
 
 
 def verdict(about: Found) -> Content:
-    """The verdict, the rule it rests on, and why."""
+    """Returns the verdict, the rule it rests on, and why."""
     if about.outliers is None:
         return inert(about.why_not("outliers"))
     found = about.outliers.verdict
@@ -184,7 +184,7 @@ def verdict(about: Found) -> Content:
 
 
 def layer_cells(one: Outliers) -> list[str]:
-    """One row of the layers."""
+    """Returns the cells of one row of the layers."""
     persistent = "-" if isinstance(one.persistent, NotRun) else str(len(one.persistent.channels))
     kind = one.kind if one.tokens is None else one.tokens
     return [
@@ -199,7 +199,7 @@ def layer_cells(one: Outliers) -> list[str]:
 
 
 def channel_cells(row: ChannelRow, first: ChannelRow, room: int) -> list[str]:
-    """One row of the channels; the bar takes the `room` that the first column has."""
+    """Returns the cells of one row of the channels; the bar takes the first column's `room`."""
     mark = "▲" if row.persistent is not None else " "
     share, largest = _share(row), _share(first)
     head = f"{mark} {row.channel:>4} "
@@ -219,7 +219,7 @@ def _share(row: ChannelRow) -> float:
 
 
 def figures_of(one: Outliers, about: Found) -> Content:
-    """The figures of a layer, each with what it is to be compared with."""
+    """Returns the figures of a layer, each with its reference."""
     entries: list[Entry] = [
         ("kurtosis", one.kurtosis),
         ("  after rotation", few(one.basis_reference)),
@@ -256,7 +256,7 @@ def _persistent(one: Outliers) -> str:
 
 
 def _images(one: Outliers, report: Report) -> str:
-    """Images seen, and how many of the set's are in no figure here."""
+    """Returns the number of images, and how many of the set are in no figure here."""
     apart = sum(data.nonfinite for data in report.data if one.final and data.name == one.data)
     said = [f"{one.images:,}"]
     said += [f"{apart:,} not finite"] if apart else []
@@ -265,7 +265,7 @@ def _images(one: Outliers, report: Report) -> str:
 
 
 def _untrained(one: Outliers, about: Found) -> list[Entry]:
-    """The same architecture before it learnt anything: random weights are no zero."""
+    """Returns the figures of the same architecture with random weights, which are not zero."""
     known = about.population.untrained if about.population is not None else None
     if not one.final or known is None:
         return []

@@ -70,7 +70,7 @@ class RobustnessTab(ResultTab):
             self._show()
 
     def first(self) -> Widget | None:
-        """The table of accuracies."""
+        """Returns the table of accuracies."""
         return self.query_one("#accuracies") if self.found.robustness is not None else None
 
     def _show(self) -> None:
@@ -84,7 +84,7 @@ class RobustnessTab(ResultTab):
             self._show()
 
     def copied(self) -> str:
-        """The accuracy under the cursor."""
+        """Returns the accuracy under the cursor."""
         if self.found.robustness is None:
             return ""
         row = self.query_one("#accuracies", AccuracyTable).current
@@ -95,7 +95,7 @@ class RobustnessTab(ResultTab):
 
 
 def accuracy_cells(row: Accuracy) -> list[str]:
-    """One row of the accuracies."""
+    """Returns the cells of one row of the accuracies."""
     return [
         row.data,
         short(row.top1),
@@ -107,7 +107,7 @@ def accuracy_cells(row: Accuracy) -> list[str]:
 
 
 def effective_text(found: Robustness) -> Content:
-    """Mean of the shifts, and effective robustness by each baseline with both intervals."""
+    """Returns the mean of the shifts, and effective robustness by each baseline."""
     lines = [Content.assemble("mean of shifts  ", told(found.mean_shift))]
     if isinstance(found.effective, NotRun):
         reason = f"effective robustness: not run, because {found.effective.reason}"

@@ -1,4 +1,4 @@
-"""The tab of a probe without a tab of its own: its section, rendered as it describes itself."""
+"""The generic tab of a probe: renders its section."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ LISTED_ROWS = 100
 
 
 class SectionTab(ResultTab):
-    """What a probe tells, from top to bottom.
+    """The section of a probe, from top to bottom.
 
     Args:
         found: The run.
-        part: What the probe found.
+        part: The part of the probe.
     """
 
     ANSWERS = frozenset({"copy"})
@@ -81,11 +81,11 @@ class SectionTab(ResultTab):
             )
 
     def first(self) -> Widget | None:
-        """The section, which scrolls."""
+        """Returns the section, which scrolls."""
         return next(iter(self.query(VerticalScroll)), None)
 
     def copied(self) -> str:
-        """The headline, or why there is none."""
+        """Returns the headline, or why there is none."""
         section = self._part.section
         return line(section.headline) if section is not None else self._part.not_run or ""
 

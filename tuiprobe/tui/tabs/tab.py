@@ -28,7 +28,7 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Found:
-    """A run that is shown: where it lies and what it found.
+    """The run that is shown: its directory and its report.
 
     Attributes:
         run: Its directory.
@@ -55,7 +55,7 @@ class Found:
         """Reads the parts that tabs of their own show.
 
         Raises:
-            DamagedFileError: If one of them is none of this version of its probe.
+            DamagedFileError: If one of them does not fit this version of its probe.
         """
         return cls(
             run,
@@ -84,20 +84,20 @@ class Found:
         return f"{probe}: not run: {self.report.why_not(probe)}"
 
     def picture(self, data: str, image: TopImage) -> Picture:
-        """An image at an end of a channel, with its value."""
+        """Returns an image at an end of a channel, with its value."""
         name = image.path if image.path is not None else f"id {image.sample_id}"
         return Picture(picture_file(self.run, data, image.sample_id), name, few(image.value))
 
 
 class ResultTab(Container):
-    """One tab: a table on the left or above, what belongs to its row beside or below.
+    """One tab: a table on the left or above, details of its row beside or below.
 
     Args:
         found: The run.
     """
 
     ALLOW_SELECT = False
-    SCOPED_CSS = False  # the screen's classes for narrow and low windows stand above the tab
+    SCOPED_CSS = False  # the screen has the classes for narrow and low windows
     ANSWERS: ClassVar[frozenset[str]] = frozenset()
     """Which of the screen's actions this tab answers."""
     DEFAULT_CSS = """
@@ -119,9 +119,9 @@ class ResultTab(Container):
         self.found = found
 
     def first(self) -> Widget | None:
-        """What takes the focus when the tab is shown."""
+        """Returns the widget that takes the focus when the tab is shown."""
         return None
 
     def copied(self) -> str:
-        """The row under the cursor as text; empty where there is none."""
+        """Returns the row under the cursor as text; empty where there is none."""
         return ""

@@ -1,4 +1,4 @@
-"""A chart as a widget: redrawn when the chart or the size changes, never while nothing moves."""
+"""A chart as a widget: redrawn only when the chart or the size changes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _KINDS = ("main", "second", "third", "control", "reference", "context", "axis", 
 
 
 class ChartView(Widget):
-    """Shows one chart; without a chart, why there is none.
+    """Shows one chart, or the reason why there is none.
 
     Args:
-        empty: What to say where there is no chart.
-        id: Of the widget.
+        empty: Text if there is no chart.
+        id: Id of the widget.
         classes: CSS classes.
     """
 

@@ -60,7 +60,7 @@ class LayerStrip(Widget):
         """A layer was clicked.
 
         Args:
-            index: Of the layer.
+            index: Index of the layer.
         """
 
         def __init__(self, index: int) -> None:

@@ -40,5 +40,5 @@ class Lines(ScrollView, can_focus=True):
         row = self.scroll_offset.y + y
         text = plain(self._lines[row]) if row < len(self._lines) else ""
         if not self._lines and y == 0:
-            text = "nothing was said yet"
+            text = "No log output yet."
         return Strip([Segment(fitted(text, width), self.rich_style)], width)

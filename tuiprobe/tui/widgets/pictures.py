@@ -18,7 +18,7 @@ WIDTH, HEIGHT = 16, 8
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture: where it lies, and the two lines below it; both may come from outside."""
+    """One picture: its file and the two lines below it; both may come from outside."""
 
     file: Entry | None
     name: str
@@ -50,7 +50,7 @@ class PictureGrid(VerticalScroll):
     """Rows of pictures under a heading each, as many a row as fit.
 
     Args:
-        id: Of the widget.
+        id: Id of the widget.
         classes: CSS classes.
     """
 
@@ -76,7 +76,7 @@ class PictureGrid(VerticalScroll):
         """Shows other pictures."""
         if groups == self._groups:
             return
-        self._groups = ()  # until all are there: this may be cancelled by the next one to show
+        self._groups = ()  # all at once: the next call may cancel this one
         async with self.batch():
             await self.remove_children()
             for heading, pictures in groups:

@@ -14,7 +14,7 @@ from tuiprobe.tui.text import braille, dot_bit, fitted
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a line: where, how much, and between which bounds."""
+    """One point of a line: position, value and interval."""
 
     x: float
     value: float

@@ -1,4 +1,4 @@
-"""A table that formats only the rows it draws, so that five thousand cost as much as fifty."""
+"""A table that formats only visible rows, so that 5,000 rows cost as much as 50."""
 
 from __future__ import annotations
 
@@ -78,13 +78,13 @@ def _to_the_right(cell: str, width: int) -> str:
 class RowTable(ScrollView, Generic[T], can_focus=True):
     """Rows under a fixed heading, with a cursor.
 
-    The owner filters and sorts: it hands over a new sequence, which costs nothing.
+    The owner filters and sorts, and passes a new sequence, which costs nothing.
 
     Args:
         columns: The columns; the first takes the width that is left.
-        cells: Turns a row into one text a column; called for drawn rows only.
-        empty: What to say where there are no rows, and what to do about it.
-        id: Of the widget.
+        cells: Turns a row into one text per column; called for visible rows only.
+        empty: Text if there are no rows, with the remedy.
+        id: Id of the widget.
         classes: CSS classes.
     """
 

@@ -1,6 +1,6 @@
-"""Charts in characters: braille lines, block bars, shaded bands; plain functions of plain data.
+"""Charts in characters: braille lines, block bars, shaded bands; pure functions.
 
-Nothing is told by colour alone: bars and bands differ by shape, and each of several lines carries
+Colour never carries meaning alone: bars and bands differ by shape, and each of several lines has
 its letter from the legend.
 """
 
@@ -47,7 +47,7 @@ class _Canvas:
             self.dots[column, row] = (before | dot_bit(x, y), kind)
 
     def row(self, y: int) -> Line:
-        """The cells of one row as runs of one kind."""
+        """Returns the cells of one row as runs of one kind."""
         return list(_runs(self._cell(x, y) for x in range(self.width)))
 
     def _cell(self, x: int, y: int) -> tuple[str, str]:
@@ -97,7 +97,7 @@ def plot(chart: Chart, width: int, height: int) -> list[Line]:
 
 
 def _y_range(chart: Chart) -> tuple[float, float]:
-    """Of what is drawn: companions show no intervals here."""
+    """Returns the range of what is drawn; companions show no intervals here."""
     values = [y for one in chart.series for y in one.y]
     values += [
         y for one in chart.series if one.banded or one.labelled for y in (*one.low, *one.high)
@@ -122,7 +122,7 @@ def _column(chart: Chart, x: float, columns: int) -> int:
 
 
 def _lettered(chart: Chart) -> list[tuple[str, Series]]:
-    """The series back to front, lines with a letter where there are several."""
+    """Returns the series back to front, lines with a letter where there are several."""
     lines = [one for one in reversed(chart.back_to_front()) if one.mark == "line"]
     letters = {id(one): _LETTERS[i % 16] for i, one in enumerate(lines)} if len(lines) > 1 else {}
     return [(letters.get(id(one), ""), one) for one in chart.back_to_front()]
@@ -138,7 +138,7 @@ def _draw(canvas: _Canvas, chart: Chart, one: Series, letter: str) -> None:
 
 
 def _bars(canvas: _Canvas, chart: Chart, one: Series) -> None:
-    """Bars over the whole width; where there are more bars than columns, the tallest of each."""
+    """Draws bars over the whole width; with more bars than columns, the tallest in each column."""
     low, high = _y_range(chart)
     count = len(one.y)
     step = max(canvas.width // count, 1)
@@ -157,7 +157,7 @@ def _bars(canvas: _Canvas, chart: Chart, one: Series) -> None:
 
 
 def _stems(canvas: _Canvas, chart: Chart, one: Series) -> None:
-    """The intervals of points, drawn before any point so that they hide none."""
+    """Draws the intervals of points before any point, so that they hide none."""
     if one.mark != "points":
         return
     for x, low, high in zip(one.x, one.low, one.high, strict=False):
@@ -180,7 +180,7 @@ def _points(canvas: _Canvas, chart: Chart, one: Series) -> None:
 
 
 def _label(canvas: _Canvas, chart: Chart, one: Series) -> None:
-    """The name beside its only point, on the side that has room."""
+    """Writes the name beside its only point, on the side that has room."""
     column = _column(chart, one.x[0], canvas.width)
     row = _row(chart, one.y[0], canvas.height)
     name = plain(one.name)[: max(canvas.width // 2, 1)]
@@ -201,7 +201,7 @@ def _line(canvas: _Canvas, chart: Chart, one: Series, letter: str) -> None:
         for i in range(steps + 1):
             canvas.dot(x0 + (x1 - x0) * i // steps, y0 + (y1 - y0) * i // steps, one.role)
     if letter and places:
-        # Letters of several lines stand at different points, so that none hides another.
+        # Letters of several lines are at different points, so that none hides another.
         at = (1 + 2 * _LETTERS.index(letter)) % len(places)
         canvas.put(places[at][0] // 2, places[at][1] // 4, letter, one.role)
 
@@ -218,7 +218,7 @@ def _band(canvas: _Canvas, chart: Chart, one: Series) -> None:
                 canvas.put(column, row, "░", one.role)
 
 
-# Around the plot.
+# Axes and legend.
 
 
 def _with_axis(canvas: _Canvas, chart: Chart, ticks: list[float], margin: int) -> list[Line]:
@@ -263,7 +263,7 @@ def _x_places(chart: Chart, width: int) -> list[tuple[int, str]]:
 
 
 def _legend(chart: Chart, width: int, most: int) -> list[Line]:
-    """Which letter or mark is which series, in at most `most` lines."""
+    """Returns the legend: the letter or mark of each series, in at most `most` lines."""
     marks: dict[Drawn, str] = {"context": "⠂", "third": "+", "main": "◆"}
     parts = []
     for letter, one in reversed(_lettered(chart)):

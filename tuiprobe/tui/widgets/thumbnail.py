@@ -1,4 +1,4 @@
-"""Small pictures in a plain terminal: two pixels a cell by half blocks, one by shades in ASCII."""
+"""Small pictures in a plain terminal: half blocks with two pixels per cell, or ASCII shades."""
 
 from __future__ import annotations
 
@@ -73,13 +73,13 @@ def _style(upper: tuple[int, int, int], lower: tuple[int, int, int]) -> Style:
 
 
 class Thumbnail(Widget):
-    """Shows one JPEG of a run directory; a file that is None or no picture shows a frame.
+    """Shows one JPEG of a run directory, or an empty frame if there is no picture.
 
     The picture is read when the path or the size changes, never while drawing.
 
     Args:
         file: The picture.
-        id: Of the widget.
+        id: Id of the widget.
         classes: CSS classes.
     """
 
