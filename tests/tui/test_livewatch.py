@@ -284,7 +284,7 @@ def test_a_thread_that_cannot_read_says_so_and_goes_on(
     monkeypatch.setattr(watch, "poll", fail)
     thread = WatchThread(watch, seconds=0.005)
     shot = seen(thread, lambda shot: shot.state == "unreadable")
-    assert "unreadable" in state_line(shot, "run", None, False)
+    assert "cannot read the live state" in state_line(shot, "run", None, False)
     monkeypatch.undo()
     seen(thread, lambda shot: shot.state == "running")
     thread.stop()

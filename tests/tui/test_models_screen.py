@@ -73,7 +73,7 @@ async def test_typing_filters_and_escape_clears(app: TuiprobeApp) -> None:
         assert table(app).has_focus
         await pilot.press("slash", *" nonesuch")
         await until(pilot, lambda: not table(app).rows)
-        assert "no model holds" in table(app).render_line(1).text
+        assert "No model matches" in table(app).render_line(1).text
         await pilot.press("enter")  # nothing to go on with, nothing breaks
         await pilot.press("escape")
         await until(pilot, lambda: len(table(app).rows) == everything)

@@ -154,7 +154,7 @@ def test_progress_is_told_in_words() -> None:
     ("code", "log", "cause"),
     [
         (0, (), "done"),
-        (130, (), "what is measured is kept"),
+        (130, (), "measured images are kept"),
         (-9, (), "SIGKILL: memory may have run out"),
         (-11, (), "SIGSEGV"),
         (3, ("loading", "error: no weights", "tail"), "no weights"),

@@ -31,8 +31,8 @@ def average_precision(
 
     Args:
         scores: float32, float16 or bfloat16 `[N, D]`, tensor or array on the CPU, any strides.
-        labels: `[N, K]`, non-zero if concept k is present in image n: a scipy sparse matrix, a sparse
-            or dense torch tensor, or a NumPy array.
+        labels: `[N, K]`, non-zero if concept k is present in image n: a scipy sparse matrix, a
+            sparse or dense torch tensor, or a NumPy array.
         candidates: `(mask, group)`: bool `[N, G]`, the images annotated for each of at most 64
             groups, and int `[K]`, the group of each concept. Only candidates count as positives and
             negatives of a concept.

@@ -24,7 +24,7 @@ class Change(Frozen):
 
 
 class SetAblation(Frozen):
-    """Returns the cells of one set, before and after.
+    """The cells of one set, before and after.
 
     Attributes:
         name: Name of the set.
