@@ -63,7 +63,7 @@ def test_a_head_of_equal_rows_and_zero_accuracy(tmp_path: Path) -> None:
     assert zero.value == 0 == zero.low
     assert zero.high > 0  # type: ignore[operator]
     assert isinstance(robustness.effective, NotRun)
-    assert "no baseline belongs" in robustness.effective.reason
+    assert "no baseline applies" in robustness.effective.reason
 
 
 @pytest.mark.parametrize(("value", "n", "top1"), [(np.nan, 90, 1.0), (0.0, 120, 0.75)])

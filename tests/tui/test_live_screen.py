@@ -78,7 +78,7 @@ async def test_a_live_state_that_cannot_be_read_is_told_until_it_is_whole(tmp_pa
         path = tmp_path / "live" / "0.json"
         path.write_text(path.read_text().replace('"low": 52.5', '"low": 1e308'))
         path.write_text(path.read_text().replace('"sequence": 1', '"sequence": 2'))
-        await until(pilot, lambda: "the live state is unreadable" in content(app, "#place"))
+        await until(pilot, lambda: "cannot read the live state" in content(app, "#place"))
         assert "54.00" in content(app, "#figures")
         write_live(tmp_path, 3, done=1000)
         await until(pilot, lambda: "measuring" in content(app, "#place"))
@@ -313,7 +313,7 @@ async def test_an_engine_that_is_killed_leaves_the_screen_alive(
         live_run(run)
         await until(pilot, shown(app))
         os.kill(app.engines[0].pid, 9)
-        await until(pilot, lambda: "ended by SIGKILL: memory may have" in content(app, "#place"))
+        await until(pilot, lambda: "killed by SIGKILL: memory may have" in content(app, "#place"))
         assert "▲   13" in lines(app, ChannelBars)
         await pilot.press("down", "w")
         await pilot.press("r")
