@@ -42,10 +42,9 @@ def stranger(
     image = TopImage(sample_id=7, path="cat.jpg", value=1.5, position=0)
     section = Section(
         title="Edges",
-        block="inside",
         headline=("Texture bias ", texture, " on ", Code(code="val"), "."),
         clause="leans on texture",
-        summary=(("texture bias ", texture),),
+        card=(("texture bias ", texture),),
         warnings=("edges: few images",),
         content=(
             Heading(text=("How it leans",)),

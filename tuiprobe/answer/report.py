@@ -94,11 +94,18 @@ def _result(
 def part(probe: Probe[Any, Any], result: ProbeResult | NotRun, subject: Subject) -> Part:
     """Returns what a report keeps of a result: itself, its description, and everything named."""
     if isinstance(result, NotRun):
-        return Part(probe=probe.id, title=probe.title, not_run=result.reason, remedy=result.remedy)
+        return Part(
+            probe=probe.id,
+            title=probe.title,
+            block=probe.block,
+            not_run=result.reason,
+            remedy=result.remedy,
+        )
     named = probe.named(result)
     return Part(
         probe=probe.id,
         title=probe.title,
+        block=probe.block,
         result=result.model_dump(mode="json"),
         section=probe.describe(result, subject),
         figures=named.figures,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from tuiprobe.results import DataSet, Model, NotRun, ProbeResult
-from tuiprobe.results.section import NamedFact, NamedFigure, NamedSet, Section
+from tuiprobe.results.section import Block, NamedFact, NamedFigure, NamedSet, Section
 
 if TYPE_CHECKING:
     from tuiprobe.probes.reader import RunReader
@@ -73,6 +73,8 @@ class Probe(Generic[_Inputs, _Result]):
     """The key of its part in a report: lower-case letters, digits and underscores."""
     title: ClassVar[str]
     """Heads its section and its tab."""
+    block: ClassVar[Block | None] = None
+    """The block of the card that its lines belong to; None for none."""
     Options: ClassVar[type[Options]] = Options
     Result: ClassVar[type[ProbeResult]]
     after: ClassVar[tuple[str, ...]] = ()

@@ -88,8 +88,15 @@ class RunReader:
 
     @cached_property
     def images(self) -> tuple[DataSet, ...]:
-        """The measured sets without the one that carries concepts."""
-        return tuple(one for one in self.data if one.name != self.plan.concept_set)
+        """The measured sets without the one that carries concepts and without target sets."""
+        return tuple(
+            one for one in self.data if not one.target and one.name != self.plan.concept_set
+        )
+
+    @cached_property
+    def targets(self) -> tuple[DataSet, ...]:
+        """The measured target sets, without labels."""
+        return tuple(one for one in self.data if one.target)
 
     # Arrays.
 
@@ -184,6 +191,20 @@ class RunReader:
         ]
 
     @cached_property
+    def target_sets(self) -> list[SetFeatures]:
+        """The target sets, without labels; `answers` says which rows of the head may answer."""
+        found = read_head(self.directory)
+        answers: Mapping[str, NDArray[np.int64]] = {} if isinstance(found, str) else found[1]
+        return [
+            SetFeatures(
+                name=one.name,
+                features=self._finite[one.name]["features"],
+                answers=answers.get(one.name),
+            )
+            for one in self.targets
+        ]
+
+    @cached_property
     def concept_labels(self) -> Labels:
         """What is in each image of the concept set."""
         return read_labels(self.directory)
@@ -234,4 +255,5 @@ class RunReader:
             nonfinite_images=tuple(samples[i].path for i in nonfinite[:LISTED_NONFINITE]),
             classes=len(one.classes),
             labelled=bool(one.classes),
+            target=one.target,
         )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import chain, count
-from typing import get_args
 
 from tuiprobe.report.numbers import number
 from tuiprobe.results import DataSet, Report, TopImage
-from tuiprobe.results.section import Block, Code, Strong, Text, Value
+from tuiprobe.results.section import Code, Strong, Text, Value
 
 NAMED_IMAGES = 5
 """Images at one end of a channel or direction that a page names."""
@@ -39,14 +38,6 @@ def subject_rows(report: Report) -> Iterator[tuple[str, Text]]:
 
 def _channels(values: tuple[float, ...]) -> str:
     return ", ".join(number(value) for value in values)
-
-
-def headlines(report: Report) -> list[Text]:
-    """Returns the headline of every section, in the order of the blocks of the card."""
-    order = get_args(Block)
-    told = [one.section for one in report.parts if one.section is not None and one.section.headline]
-    told.sort(key=lambda one: len(order) if one.block is None else order.index(one.block))
-    return [one.headline for one in told]
 
 
 def data_rows(report: Report) -> tuple[tuple[str, ...], list[tuple[Value, ...]]]:

@@ -15,7 +15,6 @@ from tuiprobe.report.common import (
     NAMED_IMAGES,
     computed_rows,
     data_rows,
-    headlines,
     image_name,
     nonfinite_rest,
     subject_rows,
@@ -26,6 +25,7 @@ from tuiprobe.report.svg import COLOURS
 from tuiprobe.report.svg import figure as drawing
 from tuiprobe.report.text import said
 from tuiprobe.results import DataSet, Report, TopImage
+from tuiprobe.results.card import card
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -117,7 +117,7 @@ class _Page:
             warnings = inside(inside(self._body, "blockquote"), "ul")
             for warning in report.warnings:
                 inside(warnings, "li", f"Warning: {warning}")
-        self._in_short(report)
+        self._card(report)
         self._subject(report)
         for part in report.parts:
             if part.section is not None:
@@ -133,15 +133,17 @@ class _Page:
         inside(self._navigation, "a", title, href=f"#{name}").tail = " "
         return section
 
-    def _in_short(self, report: Report) -> None:
-        section = self._section("In short")
+    def _card(self, report: Report) -> None:
+        section = self._section("The answer")
         if report.model.weights.kind == "untrained":
             inside(
                 inside(section, "p"), "strong", "The weights are random."
             ).tail = " Nothing here describes a trained model."
-        points = inside(section, "ul")
-        for one in headlines(report):
-            _text(inside(points, "li"), one)
+        for block in card(report):
+            inside(section, "h3", block.title)
+            points = inside(section, "ul")
+            for one in block.lines:
+                _text(inside(points, "li"), one)
 
     def _subject(self, report: Report) -> None:
         section = self._section("What was probed")

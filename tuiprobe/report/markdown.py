@@ -8,7 +8,6 @@ from tuiprobe.report.common import (
     NAMED_IMAGES,
     computed_rows,
     data_rows,
-    headlines,
     image_name,
     nonfinite_rest,
     subject_rows,
@@ -16,6 +15,7 @@ from tuiprobe.report.common import (
 from tuiprobe.report.numbers import number
 from tuiprobe.report.text import code, escaped, markdown_cell, markdown_text, opening, table
 from tuiprobe.results import DataSet, Report
+from tuiprobe.results.card import card
 from tuiprobe.results.section import (
     Chart,
     Content,
@@ -39,7 +39,7 @@ def markdown(report: Report) -> str:
     lines = [f"# {escaped(report.title)}", ""]
     lines += [f"> - **Warning:** {escaped(warning)}" for warning in report.warnings]
     lines += [""] if report.warnings else []
-    lines += _in_short(report)
+    lines += _card(report)
     lines += _subject(report)
     for part in report.parts:
         if part.section is not None:
@@ -49,12 +49,13 @@ def markdown(report: Report) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _in_short(report: Report) -> list[str]:
-    lines = ["## In short", ""]
+def _card(report: Report) -> list[str]:
+    lines: list[str] = []
     if report.model.weights.kind == "untrained":
         lines += ["**The weights are random.** Nothing here describes a trained model.", ""]
-    lines += [f"- {_line(one)}" for one in headlines(report)]
-    return [*lines, ""]
+    for block in card(report):
+        lines += [f"## {block.title}", "", *(f"- {_line(one)}" for one in block.lines), ""]
+    return lines
 
 
 def _subject(report: Report) -> list[str]:

@@ -1,20 +1,16 @@
-"""The few lines of a report that go to standard output."""
+"""The card of a report as plain text, for standard output."""
 
 from tuiprobe.plaintext import plain
 from tuiprobe.report.text import line
+from tuiprobe.results.card import card
 from tuiprobe.results.report import Report
 
 
 def summary(report: Report) -> str:
-    """Returns the title, the lines of every probe, warnings, and what could not be run."""
+    """Returns the title, the warnings and the blocks of the card."""
     lines = [plain(report.title)]
-    for part in report.parts:
-        if part.section is not None:
-            lines += [line(one) for one in part.section.summary]
     lines += [plain(f"warning: {warning}") for warning in report.warnings]
-    lines += [
-        plain(f"not run: {one.title.lower()}: {report.why_not(one.probe)}")
-        for one in report.parts
-        if one.not_run is not None
-    ]
+    for block in card(report):
+        lines.append(f"{block.title}:")
+        lines += [f"  {line(one)}" for one in block.lines]
     return "\n".join(lines) + "\n"

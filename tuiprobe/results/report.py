@@ -9,7 +9,7 @@ from tuiprobe.checksums import MEMBER, is_sealed, seal
 from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular
 from tuiprobe.plaintext import json_text
 from tuiprobe.results.base import Figure, Frozen, Many, NotRun, Plain, Real
-from tuiprobe.results.section import Id, NamedFact, NamedFigure, NamedSet, Section
+from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
 SchemaVersion = Literal[2]
@@ -57,6 +57,7 @@ class Part(Frozen):
     Attributes:
         probe: Id of the probe.
         title: Title of the probe, for people.
+        block: Block of the card that it belongs to; None for none.
         not_run: Why there is no result; None where there is one.
         remedy: What would make it run; empty if nothing would.
         result: As plain data; `Report.part` gives it its type.
@@ -68,6 +69,7 @@ class Part(Frozen):
 
     probe: Id
     title: str
+    block: Block | None = None
     not_run: str | None = None
     remedy: str = ""
     result: Plain = None

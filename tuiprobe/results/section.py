@@ -241,19 +241,17 @@ class Section(Frozen):
 
     Attributes:
         title: Heading of the section and the tab.
-        block: Block of the card that the headline belongs to; None for none.
         headline: The answer in one line; empty if there is none.
         clause: What the title of the whole report says about it; may be empty.
-        summary: Lines for a terminal.
+        card: Lines of the card; where empty, the headline stands there.
         warnings: What a reader must know before any figure.
         content: In order.
     """
 
     title: str
-    block: Block | None = None
     headline: Text = ()
     clause: str = ""
-    summary: Many[Text] = ()
+    card: Many[Text] = ()
     warnings: Many[str] = ()
     content: Many[Content] = ()
 

@@ -106,6 +106,7 @@ class DataSet(Frozen):
         nonfinite_images: Paths of the first 100 of them.
         classes: Number of classes that the source names; 0 if unlabelled.
         labelled: Whether images carry labels.
+        target: Whether it is a target set, whose accuracy is estimated without labels.
     """
 
     name: str
@@ -117,6 +118,7 @@ class DataSet(Frozen):
     nonfinite_images: Many[str] = ()
     classes: Count = 0
     labelled: bool = False
+    target: bool = False
 
 
 class Fingerprint(Frozen):

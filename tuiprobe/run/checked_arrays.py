@@ -38,12 +38,17 @@ class HeadArrays:
         bias: float32 [K]; None if there is none.
         normalize: Whether logits are W h / |h| (zero-shot) or W h + bias.
         source: Where the head comes from, for the report.
+        logit_scale: What logits are multiplied by before the softmax (exp of a CLIP's trained
+            temperature); None where it is not known, and for classifiers, whose scale is 1.
+        logit_bias: What is added after that (SigLIP); 0 without.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32] | None = None
     normalize: bool = False
     source: str = ""
+    logit_scale: float | None = None
+    logit_bias: float = 0.0
 
 
 class CheckedArrays:

@@ -46,6 +46,8 @@ class SetRecord(BaseModel):
     Attributes:
         published: Published set that it is, as in `tuiprobe.datasets.Suite`.
         key: The key in its shards; None in runs of earlier versions, which use the run's key.
+        target: Whether it is a target set: images whose accuracy is to be estimated, without
+            labels.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +61,7 @@ class SetRecord(BaseModel):
     notes: tuple[str, ...]
     published: str | None = None
     key: str | None = None
+    target: bool = False
 
 
 class PlanRecord(BaseModel):
@@ -89,8 +92,10 @@ class PlanRecord(BaseModel):
         taps, sets = [tap.name for tap in self.taps], [one.name for one in self.sets]
         if taps[:1] != [FINAL_TAP] or len(set(taps)) != len(taps):
             raise ValueError(f"the taps are not {FINAL_TAP} and others, each once")
-        if sets[:1] in ([], [self.concept_set]) or len(set(sets)) != len(sets):
-            raise ValueError("the sets are not one of images and others, each once")
+        if not self.sets or self.sets[0].target or sets[0] == self.concept_set:
+            raise ValueError("the sets do not begin with one of images")
+        if len(set(sets)) != len(sets):
+            raise ValueError("a set is there twice")
         if self.concept_set is not None and self.concept_set not in sets:
             raise ValueError("the concept set is none of the sets")
         return self

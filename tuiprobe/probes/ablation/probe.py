@@ -28,6 +28,7 @@ class ChannelAblation(Probe[Inputs, ChannelAblations]):
 
     id = "ablation"
     title = "Channel ablation"
+    block = "inside"
     Result = ChannelAblations
     after = ("outliers",)
 
@@ -51,7 +52,6 @@ class ChannelAblation(Probe[Inputs, ChannelAblations]):
         ]  # fmt: skip
         return Section(
             title=self.title,
-            block="inside",
             headline=() if first is None else tuple(_headline(first)),
             content=(table("ablation", columns, [_row(one) for one in result.ablations]),),
         )

@@ -39,9 +39,8 @@ def describe(found: Concepts) -> Section:
     """Describes unique concepts, random directions, and what the leading directions encode."""
     return Section(
         title="Concepts",
-        block="inside",
         headline=_headline(found),
-        summary=tuple(_summary(found)),
+        card=tuple(_card(found)),
         content=tuple(_content(found)),
     )
 
@@ -65,7 +64,7 @@ def _headline(found: Concepts) -> Text:
     )
 
 
-def _summary(found: Concepts) -> Iterator[Text]:
+def _card(found: Concepts) -> Iterator[Text]:
     lead = found.families[0]
     over = found.excess if given(found.excess) else lead.excess
     unique: Value = lead.unique.value if given(lead.unique) else "no figure"

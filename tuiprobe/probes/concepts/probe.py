@@ -48,6 +48,7 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
 
     id = "concepts"
     title = "Concepts"
+    block = "inside"
     Result = Concepts
 
     def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:

@@ -25,7 +25,6 @@ def describe(result: Directions) -> Section:
     first = result.bases[0] if result.bases else None
     return Section(
         title="Privileged directions",
-        block="inside",
         headline=()
         if first is None
         else ("The most important direction of the head has ", first.top_share,

@@ -64,6 +64,7 @@ class PrivilegedDirections(Probe[Inputs, Directions]):
 
     id = "directions"
     title = "Privileged directions"
+    block = "inside"
     Result = Directions
     after = ("outliers",)
 

@@ -64,10 +64,9 @@ def describe(result: OutlierResult) -> Section:
     )  # fmt: skip
     return Section(
         title="Outlier features",
-        block="inside",
         headline=_headline(result),
         clause="verdict withheld" if withheld else told,
-        summary=tuple(_summary(result)),
+        card=tuple(_card(result)),
         content=tuple(_content(result, finals)),
     )
 
@@ -84,7 +83,7 @@ def _headline(result: OutlierResult) -> Text:
     return (Strong(strong=said), f"{grid}{rule}", Code(code=verdict.data), ".")
 
 
-def _summary(result: OutlierResult) -> Iterator[Text]:
+def _card(result: OutlierResult) -> Iterator[Text]:
     verdict = result.verdict
     yield (f"verdict (rule {verdict.rule}, uncalibrated): {verdict.outcome}",)
     for reason in verdict.reasons:

@@ -70,6 +70,7 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
 
     id = "outliers"
     title = "Outlier features"
+    block = "inside"
     Result = OutlierResult
 
     def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs:

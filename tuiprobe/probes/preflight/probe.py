@@ -24,6 +24,7 @@ class PreflightChecks(Probe[tuple[PreflightCheck, ...], Preflight]):
 
     id = "preflight"
     title = "Preflight"
+    block = "how sure"
     Result = Preflight
 
     def inputs(
@@ -54,7 +55,6 @@ class PreflightChecks(Probe[tuple[PreflightCheck, ...], Preflight]):
         said = f"{counts['pass']} of {asked} checks passed before the first image."
         return Section(
             title=self.title,
-            block="how sure",
             headline=(said,),
             warnings=warnings_of(result.checks),
             content=(table("preflight", columns, rows, folded=True),),

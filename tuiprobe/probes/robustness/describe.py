@@ -28,9 +28,8 @@ def describe(result: Robustness, subject: Subject) -> Section:
     """Describes accuracy of every set, then effective robustness by every baseline."""
     return Section(
         title="Accuracy under shift",
-        block="shifts",
         headline=tuple(_headline(result)),
-        summary=tuple(_summary(result)),
+        card=tuple(_card(result)),
         content=(
             *_accuracies(result),
             *_effective(result),
@@ -49,21 +48,26 @@ def _headline(result: Robustness) -> Iterator[Value]:
     yield "."
 
 
-def _summary(result: Robustness) -> Iterator[Text]:
-    for one in result.accuracies:
-        yield (f"accuracy (top-1) on {one.data}: ", one.top1)
-    if len(result.accuracies) == 1:
+def _card(result: Robustness) -> Iterator[Text]:
+    first, *shifts = result.accuracies
+    if not shifts:
+        yield ("Top-1 ", first.top1, f" on {first.data}.")
         return
-    yield ("mean of the shifts: ", result.mean_shift)
+    each: list[Value] = []
+    for one in shifts:
+        value = one.top1.value if given(one.top1) else "no figure"
+        each += [", " if each else "", f"{one.data} ", value]
+    yield ("Measured: top-1 ", first.top1, f" on {first.data}, mean ", result.mean_shift,
+           f" over {several(len(shifts), 'shift')} (", *each, ").")  # fmt: skip
     if isinstance(result.effective, NotRun):
-        yield ("effective robustness: ", result.effective)
+        yield ("Effective robustness: ", result.effective)
         return
     for er in result.headlines():
         above = {True: ", above the baseline", False: ", within the baseline", None: ""}[er.above]
         extrapolated = ", extrapolated" if er.extrapolated else ""
         yield (
-            f"effective robustness by {er.baseline} ({several(len(er.target), 'shift')}): ",
-            er.value, "; prediction interval ", er.prediction, f"{above}{extrapolated}",
+            f"Effective robustness by {er.baseline} ({several(len(er.target), 'shift')}): ",
+            er.value, "; prediction interval ", er.prediction, f"{above}{extrapolated}.",
         )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
 
     id = "robustness"
     title = "Accuracy under shift"
+    block = "shifts"
     Result = Robustness
 
     def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:

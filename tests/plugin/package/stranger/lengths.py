@@ -77,7 +77,7 @@ class Lengths(Probe[tuple[str, np.ndarray, np.ndarray, dict[int, str]], LengthRe
                 Code(code=result.data),
                 ".",
             ),
-            summary=(("length ", result.mean),),
+            card=(("length ", result.mean),),
             content=(
                 prose("Longer than most <b>say</b> little."),
                 table(

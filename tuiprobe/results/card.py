@@ -1,0 +1,91 @@
+"""The card: the answers of all probes as one description, in fixed order.
+
+Every format and the screens show the same lines. Each probe says by its `block` where its answer
+belongs and by `Section.card` what it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, get_args
+
+from tuiprobe.results.base import Frozen, Many
+from tuiprobe.results.report import Part, Report
+from tuiprobe.results.section import Block, Id, Text
+
+TITLES: Final[dict[Block, str]] = {
+    "your images": "On your images",
+    "shifts": "Under shifts",
+    "inside": "Inside",
+    "deploy": "To deploy",
+    "how sure": "How sure",
+}
+"""Title of each block."""
+
+_NEEDED: Final[tuple[Block, ...]] = ("your images", "shifts")
+"""Blocks that say for themselves why they have no answer; for the others the last block does."""
+
+
+class CardBlock(Frozen):
+    """One block of the card.
+
+    Attributes:
+        block: Which one it is.
+        title: For people.
+        lines: The answer, one line each.
+        probes: Ids of the probes that hold the evidence, in the order of the lines.
+    """
+
+    block: Block
+    title: str
+    lines: Many[Text]
+    probes: Many[Id] = ()
+
+
+def card(report: Report) -> tuple[CardBlock, ...]:
+    """Returns the blocks of the card, in order; blocks with nothing to say are left out."""
+    blocks = []
+    for block in get_args(Block):
+        parts = [one for one in report.parts if one.block == block]
+        lines = [line for one in parts for line in _lines(one)]
+        if block in _NEEDED and not lines:
+            lines = [_not_run(one) for one in parts if one.not_run is not None][:1]
+        if block == "how sure":
+            lines = [*_measured(report), *lines, *_unknown(report)]
+        if lines:
+            ids = tuple(one.probe for one in parts)
+            blocks.append(
+                CardBlock(block=block, title=TITLES[block], lines=tuple(lines), probes=ids)
+            )
+    return tuple(blocks)
+
+
+def _lines(part: Part) -> tuple[Text, ...]:
+    if part.section is None:
+        return ()
+    if part.section.card:
+        return part.section.card
+    return (part.section.headline,) if part.section.headline else ()
+
+
+def _not_run(part: Part) -> Text:
+    remedy = f" {part.remedy}" if part.remedy else ""
+    return (f"{part.title}: {part.not_run}{remedy}",)
+
+
+def _measured(report: Report) -> Iterator[Text]:
+    """Yields how many images every figure rests on."""
+    if not report.data:
+        return
+    counts = sorted({one.measured for one in report.data})
+    sets = f"{len(report.data)} sets" if len(report.data) > 1 else "1 set"
+    images = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
+    yield (f"{sets} of {images} images; {report.model.training} training, "
+           f"{report.model.weights.kind} weights",)  # fmt: skip
+
+
+def _unknown(report: Report) -> Iterator[Text]:
+    """Yields what is not known: the probes that did not run, with the shortest reasons first."""
+    lost = [one for one in report.parts if one.not_run is not None and one.block not in _NEEDED]
+    for one in lost:
+        yield ("Not known: ", *_not_run(one))
