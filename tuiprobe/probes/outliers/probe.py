@@ -129,7 +129,7 @@ def _figures(taps: tuple[Outliers, ...], first: str) -> Iterator[NamedFigure]:
     for one in taps:
         leading = one.final and one.data == first
         for id, figure in figures_in(one):
-            if id != "persistent":  # only holds the reason here, which the last figure has too
+            if id in NAMES:
                 yield _named(one, id, NAMES[id], figure, leading)
         yield _named(one, "persistent_channels", "persistent channels", _count(one), leading)
 

@@ -5,6 +5,16 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from tuiprobe.probes.outliers.channel_result import (
+    Finding,
+    Heights,
+    Offset,
+    OutlierChannel,
+    Residual,
+)
+from tuiprobe.probes.outliers.channel_result import (
+    Outcome as RowOutcome,
+)
 from tuiprobe.results.base import (
     MOST_CHANNELS,
     Channel,
@@ -179,6 +189,16 @@ class Outliers(Frozen):
     mean_cosine: Figure
     criteria: Many[Criterion]
     top_images: PerChannel[ChannelImages]
+    heights: Heights | NotRun = NotRun(reason="not measured")
+    outlier_channels: PerChannel[OutlierChannel] = ()
+    offset: Offset | NotRun = NotRun(reason="not measured")
+    residual: Residual | NotRun = NotRun(reason="not measured")
+    finding: Finding = Finding(outcome=RowOutcome.UNDETERMINED)
+
+    @property
+    def outcome(self) -> RowOutcome:
+        """The outcome of rule v2."""
+        return self.finding.outcome
 
     @model_validator(mode="after")
     def _channels_exist(self) -> "Outliers":
