@@ -26,6 +26,7 @@ BUILT_IN = {
     "directions": "tuiprobe.probes.directions.probe:PrivilegedDirections",
     "ablation": "tuiprobe.probes.ablation.probe:ChannelAblation",
     "concepts": "tuiprobe.probes.concepts.probe:UniqueConcepts",
+    "quantisation": "tuiprobe.probes.quantisation.probe:QuantisationRisk",
 }
 """Where each built-in probe is, in the order in which a report tells them."""
 
