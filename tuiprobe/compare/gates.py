@@ -26,7 +26,6 @@ RENAMED: Final = {
     "persistent_channels": "outlier_channels",
     "verdict": "outcome",
     "centred_kurtosis": "residual.kurtosis",
-    "relative_kurtosis": "height",
     "effective": "value",
     "precision": "value",
 }

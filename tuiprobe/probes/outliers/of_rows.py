@@ -266,6 +266,6 @@ def _nearest(rows: Float32, keep: Bool, mean: Float64, seed: int) -> Figure:
 
 def _unit(rest: Float32) -> Float32:
     largest = np.abs(rest).max(axis=1, keepdims=True)  # squares of float32 overflow early
-    rest = rest / np.where(largest > 0, largest, 1)
-    norm = np.linalg.norm(rest, axis=1, keepdims=True)
-    return np.asarray(rest / np.where(norm > 0, norm, 1), dtype=np.float32)
+    scaled = rest / np.where(largest > 0, largest, 1)
+    norm = np.linalg.norm(scaled, axis=1, keepdims=True)
+    return np.asarray(scaled / np.where(norm > 0, norm, 1), dtype=np.float32)

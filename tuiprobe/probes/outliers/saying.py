@@ -37,7 +37,7 @@ def clause(figures: RowFigures) -> str:
     """Returns the outcome as a title says it."""
     outcome = figures.outcome
     if outcome is Outcome.WITHHELD:
-        return "outcome on outlier features withheld"
+        return "outlier outcome withheld"
     said = {
         Outcome.CHANNELS: _channels(figures.outlier_channels),
         Outcome.OFFSET: f"concentrated offset{_highest(figures)}",
