@@ -35,7 +35,7 @@ def test_exit_code_and_reason(runs, capsys):
     capsys.readouterr()
     assert run_cli(["compare", *runs, "--fail-if", "persistent differs"]) == 2
     err = capsys.readouterr().err
-    assert "persistent is called persistent_channels now" in err
+    assert "persistent is called outlier_channels now" in err
 
 
 def test_json_holds_one_comparison_a_run(runs, capsys):

@@ -13,8 +13,12 @@ from tuiprobe.results import NotRun, given
 
 def test_a_report_does_not_differ_from_itself():
     found = compare(report(), report())
-    fact = found.fact("verdict")
-    assert (fact.name, fact.first, fact.second) == ("outlier features", "present", "present")
+    fact = found.fact("outcome")
+    assert (fact.name, fact.first, fact.second) == (
+        "outlier features",
+        "outlier channels",
+        "outlier channels",
+    )
     assert found.notes == found.unmatched == ()
     assert all(one.differs is not True for one in found.differences)
     assert all(one.difference.value == 0 for one in found.differences if given(one.difference))
@@ -47,7 +51,7 @@ def test_what_weakens_a_comparison_is_noted():
     assert "1024 and 512" in notes
     assert "untrained" in notes
     assert "400" in notes
-    assert "- persistent channels on `val`: they differ in their width" in comparison_markdown(
+    assert "- outlier channels on `val`: they differ in their width" in comparison_markdown(
         compare(report(), small)
     )
 
@@ -81,7 +85,7 @@ def test_markdown_names_both_and_stays_inert():
         "0 (-0.5657 to 0.5657) | no |" in text
     )
     assert "- outlier features: present, then present" in text
-    assert "- persistent channels on `val`: shared 133; only in the first none; " in text
+    assert "- outlier channels on `val`: shared 133; only in the first none; " in text
 
 
 def test_a_probe_that_is_not_installed_is_compared():

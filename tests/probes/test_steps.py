@@ -29,7 +29,7 @@ Found = dict[str, ProbeResult | NotRun]
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunReader:
-    """A run of the miniature's sets with a head, a persistent channel, concepts, a preflight."""
+    """A run of the miniature's sets with a head, an outlier channel, concepts, a preflight."""
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((4, CHANNELS)).astype("f4")
     labels, presence = np.arange(IMAGES) % 4, rng.random((IMAGES, 3)) < 0.5
@@ -135,13 +135,17 @@ def test_descriptions_and_names_are_made_of_the_result_alone(
 def test_names_are_those_that_programs_look_up(found: Found) -> None:
     named = {id: probe_of(id).named(found[id]) for id in BUILT_IN}
     figures = {id: {one.id for one in one_.figures} for id, one_ in named.items()}
-    assert {"kurtosis", "centred_kurtosis", "persistence.value", "persistent_channels"} <= figures[
-        "outliers"
-    ]
+    assert {
+        "height",
+        "offset.share",
+        "kurtosis",
+        "persistence.value",
+        "outlier_channels",
+    } <= figures["outliers"]
     assert {"top1", "mean_shift", "confidence"} <= figures["robustness"]
     assert {"top_share", "effective_rank", "gini", "pruned_80"} <= figures["directions"]
     assert {"before", "after", "difference"} <= figures["ablation"]
     assert {"excess", "excess_centred", "unique"} <= figures["concepts"]
-    assert [one.id for one in named["outliers"].facts] == ["verdict"]
+    assert [one.id for one in named["outliers"].facts] == ["outcome"]
     assert {one.id for one in named["outliers"].sets} == {"channels"}
     assert {one.id for one in named["concepts"].sets} == {"concepts"}

@@ -52,7 +52,7 @@ async def test_differences_stand_with_their_intervals(runs: list[Path]) -> None:
     async with app.run_test(size=(160, 40)) as pilot:
         await opened(pilot, app, runs)
         assert head(app).splitlines()[0].startswith("A a [red]sky[/]\\x1b[31m\\u202e")
-        assert "persistent channels on val: A and B 133, only A none, only B none" in head(app)
+        assert "outlier channels on val: A and B 133, only A none, only B none" in head(app)
         line = table(app).render_line(1).text
         assert line.startswith("kurtosis")
         assert "23.5 ±.4" in line

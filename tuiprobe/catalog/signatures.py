@@ -1,6 +1,6 @@
 """Signatures of models: key results of runs, stored beside the published accuracies.
 
-The package ships those of untrained architectures. Random weights do not give zero, so a verdict
+The package ships those of untrained architectures. Random weights do not give zero, so an outcome
 is shown beside the figures of the same architecture before training.
 """
 

@@ -21,7 +21,7 @@ def compare(
         list[str] | None,
         typer.Option(
             help="Exit 1 if this holds, e.g. 'kurtosis.high < -0.5', 'val: top1 < -0.01', "
-            "'verdict differs'; repeats."
+            "'outcome differs'; repeats."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -180,8 +180,8 @@ def _notes(first: Report, second: Report) -> Iterator[str]:
     widths = first.model.width, second.model.width
     if widths[0] != widths[1]:
         yield (
-            f"widths differ, {widths[0]} and {widths[1]} channels: compare relative_kurtosis, "
-            "not kurtosis"
+            f"widths differ, {widths[0]} and {widths[1]} channels: compare height, in "
+            "sigmas, not kurtosis"
         )
     for one in (first, second):
         if one.model.weights.kind == "untrained":

@@ -3,7 +3,7 @@
 `FIGURE differs`, `FIGURE < NUMBER` and the like; the number is compared with second less
 first. `FIGURE.low` and `FIGURE.high` are the ends of that difference's interval. A place in
 front, `SET:` or `SET/LAYER:`, says where; without one the gate holds for all sets and for the
-final representation. `verdict differs` asks for a finding in a word, `channels differ` for a
+final representation. `outcome differs` asks for a finding in a word, `channels differ` for a
 set of things that were found.
 """
 
@@ -22,11 +22,14 @@ from tuiprobe.report.numbers import number
 from tuiprobe.results import given
 
 RENAMED: Final = {
-    "persistent": "persistent_channels",
+    "persistent": "outlier_channels",
+    "persistent_channels": "outlier_channels",
+    "verdict": "outcome",
+    "centred_kurtosis": "residual.kurtosis",
     "effective": "value",
     "precision": "value",
 }
-"""What figures of schema 1 are called now."""
+"""What figures of earlier versions are called now, or which one replaced them."""
 
 _GATE = re.compile(
     r"\s*(?:(?P<place>.+):)?\s*(?P<name>[A-Za-z_][\w.]*)\s*"
@@ -64,8 +67,8 @@ def parse_gate(text: str) -> Gate:
     Raises:
         UsageError: If it is not a condition.
 
-    >>> parse_gate("val: kurtosis.high < -0.5").limit, parse_gate("verdict differs").name
-    (-0.5, 'verdict')
+    >>> parse_gate("val: kurtosis.high < -0.5").limit, parse_gate("outcome differs").name
+    (-0.5, 'outcome')
     """
     match = _GATE.fullmatch(text)
     try:

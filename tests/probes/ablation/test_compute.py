@@ -148,6 +148,7 @@ def test_the_card_names_the_channels_and_the_set_that_loses_most():
     head, one = signal()
     shift = SetFeatures("shift", one.features[::-1].copy(), one.labels[::-1].copy())
     found = ablate_channels(head, [one, shift], Chosen((5,), "offset"), 0)
+    assert isinstance(found, ChannelAblations)
     zero, mean = describe(found).card
     assert zero[0] == "Without channel 5 (half of the offset): "
     assert "points on " in zero[2]

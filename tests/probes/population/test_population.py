@@ -111,10 +111,7 @@ def test_a_section_tells_both_references(store: Path) -> None:
         Code(code="imagefolder:/val"),
     )
     said = [text for one in section.content if isinstance(one, Prose) for text in one.text]
-    assert (
-        "Among 1 filed model of kind projected: 1 lower in kurtosis / (C - 1), 1 in "
-        "persistence." in said
-    )
+    assert "Among 1 filed model of kind projected: 1 lower in kurtosis, 1 in persistence." in said
 
 
 def test_a_section_says_where_there_is_no_reference(store: Path) -> None:

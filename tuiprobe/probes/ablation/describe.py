@@ -44,13 +44,14 @@ def describe(found: ChannelAblations) -> Section:
         card=(_changes(found, "zero"), _changes(found, "mean")),
         content=(
             points(_reading(found)),
-            table("ablation", short, [_row(one, shown) for one in found.ablations], file=False),
             table(
-                "channel_ablation",
+                "ablation_short", short, [_row(one, shown) for one in found.ablations], file=False
+            ),
+            table(
+                "ablation",
                 columns,
                 [_row(one, tuple(NAMES)) for one in found.ablations],
-                "Accuracy, calibration error and spread of logits",
-                folded=True,
+                reading=False,
             ),
         ),
     )

@@ -127,6 +127,24 @@ class Heights(Frozen):
     sampled: bool = False
 
 
+class Persistence(Frozen):
+    """Whether the same channels carry the fourth moment in every image.
+
+    Attributes:
+        value: P; 1 for always the same channels, 0 for a tail that moves.
+        null_high: The 97.5 % point of P with channels permuted within each image.
+        self_share: Mean over images of sum_c s_nc^2 (what P would divide by).
+        cross_share: Mean over pairs of images of sum_c s_nc s_mc.
+        effective_channels: 1 / cross_share.
+    """
+
+    value: Figure
+    null_high: Figure
+    self_share: Figure
+    cross_share: Figure
+    effective_channels: Figure
+
+
 class Offset(Frozen):
     """The constant part of rows that were standardised over their channels.
 
@@ -168,26 +186,28 @@ class RowFigures(Frozen):
         channels: Width C.
         kurtosis: Kappa, mean over rows.
         basis_reference: 3 (C-1)/(C+1), expected after a random rotation.
-        persistence: P.
+        persistence: P, its null and effective channels.
         heights: Heights of the channels.
         outlier_channels: Those of height above 6 in at least 90 % of rows by Wilson's lower bound,
             highest first.
         offset: The constant part.
         residual: What is left without it.
-        likeness: How much rows repeat each other: median over rows of the cosine of the nearest
-            other row, centred.
+        nearest_cosine: How much rows repeat each other: median over rows of the cosine with the
+            nearest other row, after centring; only of images without labels.
+        centred_cosine: Mean cosine over pairs of centred rows.
         finding: The outcome of rule v2.
     """
 
     channels: Annotated[int, Field(ge=0, le=MOST_CHANNELS)]
     kurtosis: Figure
     basis_reference: Real
-    persistence: Figure
+    persistence: Persistence
     heights: Heights | NotRun
     outlier_channels: PerChannel[OutlierChannel] = ()
-    offset: Offset | NotRun
-    residual: Residual | NotRun
-    likeness: Figure
+    offset: Offset
+    residual: Residual
+    nearest_cosine: Figure
+    centred_cosine: Figure
     finding: Finding
 
     @property
@@ -200,8 +220,7 @@ class RowFigures(Frozen):
         named = [one.channel for one in self.outlier_channels]
         if isinstance(self.heights, Heights):
             named += [one.channel for one in self.heights.leading]
-        if isinstance(self.offset, Offset):
-            named += self.offset.half
+        named += self.offset.half
         if max(named, default=-1) >= self.channels:
             raise ValueError(f"a channel is named that {self.channels} channels do not have")
         return self

@@ -29,13 +29,13 @@ def population(
         and one.digest != model.weights.digest
     ]
     untrained = reference_of(model.architecture, model.representation, shipped)
-    own_kurtosis = _value(final.kurtosis, model.width)
+    own_kurtosis = _value(final.kurtosis)
     own_persistence = _value(final.persistence.value)
     return Population(
         untrained=None if untrained is None else _reference(untrained),
         filed=tuple(_reference(one) for one in trained),
-        lower_kurtosis=_lower(trained, own_kurtosis, lambda s: _scaled(s.kurtosis, s.width)),
-        lower_persistence=_lower(trained, own_persistence, lambda s: _scaled(s.persistence)),
+        lower_kurtosis=_lower(trained, own_kurtosis, lambda s: _filed(s.kurtosis)),
+        lower_persistence=_lower(trained, own_persistence, lambda s: _filed(s.persistence)),
     )
 
 
@@ -46,18 +46,12 @@ def _lower(
     return sum(own is not None and value is not None and value < own for value in values)
 
 
-def _value(figure: Figure, width: int | None = None) -> float | None:
-    if not given(figure):
-        return None
-    return figure.value / (width - 1) if width is not None and width > 1 else figure.value
+def _value(figure: Figure) -> float | None:
+    return figure.value if given(figure) else None
 
 
-def _scaled(
-    figure: tuple[float, float | None, float | None] | None, width: int | None = None
-) -> float | None:
-    if figure is None:
-        return None
-    return figure[0] / (width - 1) if width is not None and width > 1 else figure[0]
+def _filed(figure: tuple[float, float | None, float | None] | None) -> float | None:
+    return None if figure is None else figure[0]
 
 
 def _reference(one: Signature) -> Reference:

@@ -13,7 +13,7 @@ from tuiprobe.probes.population.result import Population, Reference
 from tuiprobe.probes.protocol import Found, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.telling import prose, several, table
-from tuiprobe.results import Model, NotRun, given
+from tuiprobe.results import Model, NotRun
 from tuiprobe.results.section import Code, Content, Section, Strong, Table, Value
 
 LISTED = 20
@@ -77,7 +77,7 @@ def _filed(found: Population, model: Model) -> Iterator[Content]:
         return
     yield prose(
         f"Among {several(len(found.filed), 'filed model')} of kind {model.representation}: "
-        f"{found.lower_kurtosis} lower in kurtosis / (C - 1), {found.lower_persistence} in "
+        f"{found.lower_kurtosis} lower in kurtosis, {found.lower_persistence} in "
         "persistence."
     )
     yield _references("filed", found.filed)
@@ -86,20 +86,14 @@ def _filed(found: Population, model: Model) -> Iterator[Content]:
 def _references(id: str, references: tuple[Reference, ...]) -> Table:
     columns = [
         ("model", "model"), ("weights", "weights"), ("data", "data"), ("n", "n"), ("width", "C"),
-        ("kurtosis", "kurtosis"), ("relative_kurtosis", "kurtosis / (C - 1)"), ("persistence", "P"),
+        ("kurtosis", "kurtosis"), ("persistence", "P"),
     ]  # fmt: skip
     rows: list[list[Value]] = [
         [
             Code(code=one.model),
             Strong(strong="untrained") if one.weights == "untrained" else one.weights,
-            Code(code=one.data), one.n, one.width, one.kurtosis, _relative(one), one.persistence,
+            Code(code=one.data), one.n, one.width, one.kurtosis, one.persistence,
         ]
         for one in references
     ]  # fmt: skip
     return table(id, columns, rows, shown=LISTED)
-
-
-def _relative(one: Reference) -> float | str:
-    if not given(one.kurtosis) or one.width < 2:
-        return "-"
-    return one.kurtosis.value / (one.width - 1)

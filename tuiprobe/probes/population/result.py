@@ -36,7 +36,7 @@ class Population(ProbeResult):
     Attributes:
         untrained: The same architecture with random weights; None if no reference is shipped.
         filed: Trained models that `tuiprobe atlas add` filed on this machine, without this one.
-        lower_kurtosis: How many of them have a lower kappa / (C - 1), which compares across widths.
+        lower_kurtosis: How many of them have a lower kappa.
         lower_persistence: How many of them have a lower P.
     """
 

@@ -151,7 +151,7 @@ class CompareScreen(FilteredScreen):
 
 
 def head(runs: list[Path], found: list[Comparison]) -> Content:
-    """Returns each run's letter, how the verdicts compare, and what weakens the comparison."""
+    """Returns each run's letter, how the outcomes compare, and what weakens the comparison."""
     titles = [found[0].titles[0], *(one.titles[1] for one in found)]
     lines = []
     for letter, run, title in zip(LETTERS, runs, titles, strict=False):
