@@ -44,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunReader:
         "r": FakeSet(planted(weight[labels]), labels, source="miniature:r"),
         "concepts": FakeSet(planted(6 * presence @ np.eye(CHANNELS)[6:9]), None),
     }
-    directory = write_run(tmp_path_factory.mktemp("steps") / "run", sets, weight)
+    directory = write_run(tmp_path_factory.mktemp("steps") / "run", sets, weight, normalize=True)
     plan = directory.plan_file.read_json()
     directory.plan_file.write_json({**plan, "concept_set": "concepts"})
     write_preflight(directory, [PreflightCheck(name="dtype", status="pass", detail="float32")])

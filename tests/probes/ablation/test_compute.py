@@ -151,7 +151,7 @@ def test_the_card_names_the_channels_and_the_set_that_loses_most():
     assert isinstance(found, ChannelAblations)
     zero, mean = describe(found).card
     assert zero[0] == "Without channel 5 (half of the offset): "
-    assert "points on " in zero[2]
+    assert "points on " in zero[1]
     assert mean[0] == "Set to their mean instead: "
 
 

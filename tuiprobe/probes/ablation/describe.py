@@ -60,30 +60,28 @@ def describe(found: ChannelAblations) -> Section:
 def _changes(found: ChannelAblations, mode: str) -> Text:
     """Returns what the first set and the one that loses most lose, beside random channels."""
     told = [one for one in found.ablations if one.mode == mode]
-    worst = min(
-        (one for one in found.ablations if one.mode == "zero"),
-        key=lambda one: one.difference.value if given(one.difference) else 0.0,
-    )
-    shown = [told[0], *(one for one in told[1:] if one.data == worst.data)]
-    pieces: list[Value] = []
-    for one in shown:
-        pieces += [
-            ", " if pieces else "",
-            f"{_signed(one.difference)} points on ",
-            Code(code=one.data),
-        ]
-    random = f"; as many random channels: {_signed(told[0].random_difference)}."
+    worst = min(told, key=lambda one: one.difference.value if given(one.difference) else 0.0)
+    pieces: list[Value] = [f"{_signed(told[0].difference)} points on ", Code(code=told[0].data)]
+    if worst is not told[0]:
+        pieces += [f", {_signed(worst.difference)} on ", Code(code=worst.data)]
+    random = f" (random channels: {_signed(told[0].random_difference)})."
     if mode == "mean":
         return ("Set to their mean instead: ", *pieces, random)
-    named = channels_in_words(found.channels)
+    named = channels_in_words(found.channels, 3)
     return (f"Without {named} ({WHY[found.why]}): ", *pieces, random)
 
 
 def _signed(change: Figure) -> str:
-    """Returns a change of accuracy in points, with its sign."""
+    """Returns a change of accuracy in points, with its sign.
+
+    >>> from tuiprobe.results import Estimate
+    >>> _signed(Estimate(value=-0.00021, low=None, high=None, n=9, method=""))
+    '0.0'
+    """
     if not given(change):
         return "unknown"
-    return f"{100 * change.value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    points = round(100 * change.value, 1)
+    return f"{points:+.1f}".replace("-", "\N{MINUS SIGN}") if points else "0.0"
 
 
 def _reading(found: ChannelAblations) -> Iterator[Value | tuple[Value, ...]]:

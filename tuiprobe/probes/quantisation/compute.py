@@ -7,12 +7,12 @@ a calibration pass would find them; the noise is measured by rounding the rows t
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from tuiprobe.probes.inputs import Float32, Float64
 from tuiprobe.probes.quantisation.result import Apart, Quantised, Sqnr
+from tuiprobe.probes.resampling import draws
 from tuiprobe.probes.rows import blocks
 from tuiprobe.results import Estimate, Figure, NotRun
 
@@ -20,7 +20,6 @@ LEVELS = 127
 """Steps of INT8 on either side of zero."""
 ROWS = 4096
 """Rows that are rounded at most; inner taps keep no more."""
-RESAMPLES = 1000
 METHOD = "bootstrap over rows"
 
 SILENT = NotRun(reason="rounding changes nothing")
@@ -162,15 +161,3 @@ def decibels(signal: Float64, noise: Float64, drawn: Float32) -> Figure:
     return Estimate(
         value=value, low=min(float(low), value), high=max(float(high), value), n=n, method=METHOD
     )
-
-
-@lru_cache(maxsize=4)
-def draws(rows: int, seed: int) -> Float32:
-    """Returns how often each row is in each bootstrap draw, float32 [RESAMPLES, rows]."""
-    if rows == 0:
-        return np.zeros((RESAMPLES, 0), dtype=np.float32)
-    rng = np.random.default_rng(seed)
-    found = np.empty((RESAMPLES, rows), dtype=np.float32)
-    for number in range(RESAMPLES):
-        found[number] = np.bincount(rng.integers(0, rows, rows), minlength=rows)
-    return found

@@ -51,7 +51,7 @@ def _headline(final: Quantised) -> Text:
 def _card(final: Quantised) -> Iterator[Text]:
     yield _headline(final)
     if given(final.gain) and given(final.apart.energy):
-        named = channels_in_words(final.apart_channels)
+        named = channels_in_words(final.apart_channels, 3)
         yield (f"Kept apart, {named} ({WHY[final.apart_why]}) would give back ", final.gain, " dB.")
 
 
