@@ -122,11 +122,19 @@ class RunSpec:
     ablate: Annotated[
         tuple[str, ...],
         Option(
-            "Channels of inner layers to set to 0, such as layer3:17,40.",
+            "Channels of inner layers to replace, such as layer3:17,40.",
             MEASURED,
             metavar="TAP:CHANNELS",
         ),
     ] = ()
+    ablate_mode: Annotated[
+        AblateMode,
+        Option(
+            "What replaces ablated channels: their mean over in-distribution images, zero, or the "
+            "values of another image.",
+            MEASURED,
+        ),
+    ] = "mean"
     device: Annotated[
         str, Option("cpu, cuda or cuda:N.", MACHINE, metavar="DEVICE", changes="bits")
     ] = "cpu"

@@ -24,7 +24,7 @@ from tuiprobe.run.checked_arrays import HeadArrays
 IMAGES = 4096
 """Images of a set, at most, that intervals of means are resampled from."""
 BINS = 40
-METHOD = "bootstrap over images; rows of the head fixed"
+METHOD = "pivotal bootstrap over images; rows of the head fixed"
 NO_CHANNEL = NotRun(reason="no channel stands out")
 
 
@@ -114,7 +114,7 @@ def _compared(
         on_channels = _figure(_part(apart, channels), _part(drawn_apart, channels), n)
     return Conformity(
         data=one.name,
-        gap=_figure(np.linalg.norm(apart), np.linalg.norm(drawn_apart, axis=-1), n),
+        gap=_figure(np.linalg.norm(apart), np.linalg.norm(drawn_apart, axis=-1), n, most=2.0),
         on_channels=on_channels,
         leading_cosine=_figure(_cosine(mean, leading), _cosine(means, leading), n),
         conformity=bootstrap_mean(conformity(one.features), seed),
@@ -130,16 +130,24 @@ def _cosine(mean: Float64, direction: Float64) -> Float64:
     return np.asarray(np.abs(mean @ direction) / np.linalg.norm(mean, axis=-1))
 
 
-def _figure(value: Any, drawn: Float64, n: int) -> Figure:
-    """Returns a function of the mean with the percentile interval of its draws."""
+def _figure(value: Any, drawn: Float64, n: int, most: float = 1.0) -> Figure:
+    """Returns a function of the mean with its pivotal bootstrap interval.
+
+    A resampled mean is noisier than the mean, which lengthens a distance; reflecting the quantiles
+    about the value takes that bias out, where percentiles would double it.
+
+    Args:
+        value: The figure of the mean.
+        drawn: The figure of every resampled mean.
+        n: Images.
+        most: The largest value possible.
+    """
+    value = float(value)
     if not np.isfinite(value):
         return NotRun(reason="the mean of the images is zero")
     if n < 2:
-        return Estimate(
-            value=float(value), low=None, high=None, n=n, method="no interval: one image"
-        )
-    low, high = np.nanquantile(drawn, [0.025, 0.975])
+        return Estimate(value=value, low=None, high=None, n=n, method="no interval: one image")
+    low, high = (2 * value - np.nanquantile(drawn, [0.975, 0.025])).clip(0, most)
     return Estimate(
-        value=float(value), low=min(float(low), float(value)), high=max(float(high), float(value)),
-        n=n, method=METHOD,
-    )  # fmt: skip
+        value=value, low=min(float(low), value), high=max(float(high), value), n=n, method=METHOD
+    )
