@@ -11,7 +11,7 @@ import json
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from tuiprobe.options import (
     Option,
@@ -53,6 +53,10 @@ ROBUSTNESS = "Robustness"
 CONCEPTS = "Concepts"
 PROBES = "Probes of other packages"
 MACHINE = "How it runs"
+
+
+AblateMode: TypeAlias = Literal["mean", "zero", "shuffle"]
+"""What replaces ablated channels: their mean, zero, or the values of another image."""
 
 
 @dataclass(frozen=True, kw_only=True)

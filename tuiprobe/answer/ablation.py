@@ -20,7 +20,8 @@ from pydantic import ValidationError
 from tuiprobe.checksums import read_json, write_json
 from tuiprobe.errors import DataError, RunError, UsageError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.probes.ablation.targeted import BlockedSet, ablate_set, ablation_span
+from tuiprobe.options import validated
+from tuiprobe.probes.ablation.targeted import BlockedSet, ablate_set, ablation_span, mean_in
 from tuiprobe.probes.ablation.targeted_result import SetAblation, SetNotRun, TargetedAblation
 from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.run.arrays import refuse_other
@@ -60,12 +61,12 @@ class Question:
 
 
 def parse_question(
-    texts: Sequence[str], *, centred: bool = False, mode: AblateMode = RunSpec.ablate_mode
+    texts: Sequence[str], *, centred: bool = False, mode: str | None = None
 ) -> Question:
     """Reads `channel:17,direction:3`; several texts add up.
 
     Raises:
-        UsageError: If a part is neither.
+        UsageError: If a part is neither, or there is no such mode.
 
     >>> parse_question(["channel:17,direction:3", "channel:2"]).channels
     (2, 17)
@@ -80,7 +81,9 @@ def parse_question(
             )
         found[match.group(1)].add(int(match.group(2)))
     channels, directions = (tuple(sorted(found[kind])) for kind in ("channel", "direction"))
-    return Question(channels, directions, centred, mode)
+    given = {} if mode is None else {"replaced_by": mode}
+    values = {"channels": channels, "directions": directions, "centred": centred, **given}
+    return validated(Question, values, called=lambda _: "--ablate-mode")
 
 
 def ablate(directory: RunDir, question: Question) -> tuple[TargetedAblation, bool]:

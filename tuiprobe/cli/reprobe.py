@@ -71,8 +71,7 @@ def _ablate(
     from tuiprobe.plaintext import json_text
     from tuiprobe.report.ablation import ablation_text
 
-    spec = make_spec("", None, {"ablate_mode": mode})
-    question = parse_question(texts, centred=centred, mode=spec.ablate_mode)
+    question = parse_question(texts, centred=centred, mode=mode)
     answer, cached = ablate(directory, question)
     if cached:
         print("answered before: read from the run directory", file=sys.stderr)

@@ -14,7 +14,6 @@ from tuiprobe.probes.inputs import Bool, Float32, Int64
 from tuiprobe.probes.intervals import paired_difference, wilson_bounds
 from tuiprobe.run.checked_arrays import HeadArrays
 
-
 SHUFFLE_SEED = 0
 
 
