@@ -40,10 +40,12 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
     Result = Quantisation
     after = ("outliers",)
 
-    def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs:
+    def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
         """Reads the rows that the run keeps, and the largest values of all positions."""
         taps = (run.tap(data, tap) for data in run.images for tap in run.plan.taps)
         rows = tuple(one for tap in taps if (one := _rows(tap, found["outliers"])) is not None)
+        if not any(one.final for one in rows):
+            return NotRun(reason="no image has a finite representation")
         return Inputs(rows, run.spec.seed)
 
     def compute(self, inputs: Inputs, options: Options) -> Quantisation:
@@ -90,7 +92,7 @@ def _apart(tap: TapArrays, outliers: ProbeResult | NotRun) -> tuple[tuple[int, .
 
 
 def _figures(result: Quantisation) -> Iterator[NamedFigure]:
-    first = result.taps[0].data
+    first = result.final().data
     for one in result.taps:
         for id, figure in figures_in(one):
             headline = id == "tensor.energy" and one.final

@@ -79,5 +79,6 @@ class Quantisation(ProbeResult):
 
     def profile(self) -> list[Quantised]:
         """Returns the figures of the first set, the final representation last."""
-        first = [one for one in self.taps if one.data == self.taps[0].data]
+        name = self.final().data
+        first = [one for one in self.taps if one.data == name]
         return sorted(first, key=lambda one: one.final)
