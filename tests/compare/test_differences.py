@@ -84,7 +84,7 @@ def test_markdown_names_both_and_stays_inert():
         "| `val` | `final` | kurtosis | `kurtosis` | 23.5 (23.1 to 23.9) | 23.5 (23.1 to 23.9) | "
         "0 (-0.5657 to 0.5657) | no |" in text
     )
-    assert "- outlier features: present, then present" in text
+    assert "- outlier features: outlier channels, then outlier channels" in text
     assert "- outlier channels on `val`: shared 133; only in the first none; " in text
 
 

@@ -24,7 +24,7 @@ def lower():
     ("text", "trips"),
     [
         ("kurtosis differs", True),
-        ("centred_kurtosis differs", False),
+        ("residual.kurtosis differs", False),
         ("kurtosis < -1", True),
         ("kurtosis < -3", False),
         ("kurtosis.high < -1", True),

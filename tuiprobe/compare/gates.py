@@ -153,7 +153,7 @@ def _unknown(gate: Gate, found: Comparison) -> str:
     names = sorted({one.id for one in found.differences})
     places = sorted({one.data for one in found.differences})
     renamed = RENAMED.get(gate.name)
-    now = f"; {gate.name} is called {renamed} now" if renamed in names else ""
+    now = f"; {gate.name} is called {renamed} now" if renamed in {*names, *(one.id for one in found.facts)} else ""
     return plain(
         f"--fail-if {gate.text!r}: no such figure in both reports{now}; figures are "
         f"{', '.join(names)}; sets are {', '.join(places)}"
