@@ -146,25 +146,21 @@ def forest(rows: Sequence[Difference]) -> Chart | None:
 def _common(found: Comparison) -> Iterator[Content]:
     if found.overlaps:
         yield heading("In common")
-        yield points(line for one in found.overlaps for line in overlap_lines(one))
+        yield points(overlap_line(one) for one in found.overlaps)
 
 
-def overlap_lines(one: Overlap) -> Iterator[Text]:
-    """Yields what two runs have in common, and how much would be by chance."""
-    where: list[Value] = [one.name, " on ", Code(code=one.data)]
-    where += [f", {one.place}"] if one.place else []
+def overlap_line(one: Overlap) -> Text:
+    """Returns what two runs have in common, and how much would be by chance."""
+    text: list[Value] = [one.name, " on ", Code(code=one.data)]
+    text += [f", {one.place}"] if one.place else []
     if one.not_comparable:
-        yield (*where, f": {one.not_comparable}")
-        return
-    yield (
-        *where,
-        f": shared {_listed(one.shared)}; only in the first {_listed(one.first_only)}; only in "
-        f"the second {_listed(one.second_only)}",
-    )
+        return (*text, f": {one.not_comparable}")
+    text += [f": shared {_listed(one.shared)}; only in the first {_listed(one.first_only)}"]
+    text += [f"; only in the second {_listed(one.second_only)}"]
     if one.by_chance is not None:
-        yield (
-            f"{len(one.shared)} shared; by chance ", one.by_chance, "; Jaccard ", one.jaccard,
-        )  # fmt: skip
+        text += [f"; {len(one.shared)} shared, by chance ", one.by_chance]
+        text += ["; Jaccard ", one.jaccard]
+    return tuple(text)
 
 
 def _listed(members: tuple[str, ...]) -> str:

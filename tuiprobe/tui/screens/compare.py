@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from tuiprobe.compare.describe import describe, overlap_lines, sentence
+from tuiprobe.compare.describe import describe, overlap_line, sentence
 from tuiprobe.compare.differences import Comparison, compare_runs, read_run
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
@@ -171,5 +171,5 @@ def head(runs: list[Path], found: list[Comparison]) -> Content:
     notes = dict.fromkeys(note for one in found for note in one.notes)
     lines += [Content.styled(f"! {plain(note)}", "$warning") for note in notes]
     for one in found:
-        lines += [inert(line(told)) for overlap in one.overlaps for told in overlap_lines(overlap)]
+        lines += [inert(line(overlap_line(overlap))) for overlap in one.overlaps]
     return Content("\n").join(lines)
