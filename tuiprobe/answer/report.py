@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuiprobe import __version__
+from tuiprobe.answer.per_image import keep_per_image
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.options import probe_options
@@ -27,8 +28,10 @@ NAMED_NONFINITE = 3
 def answer(directory: RunDir) -> Report:
     """Asks every probe; results do not depend on the number of threads, to the last bit.
 
+    Beside the report, the values of single images are written to `per_image.safetensors`.
+
     Args:
-        directory: A run whose shards are merged.
+        directory: A run whose shards are merged, locked by the caller.
 
     Raises:
         DataError: If a file of the run is missing or damaged.
@@ -47,6 +50,7 @@ def answer(directory: RunDir) -> Report:
             reason = f"the probe failed with {type(error).__name__}: {error}"
             results[probe.id] = NotRun(reason=reason)
             parts[probe.id] = part(probe, results[probe.id], subject)
+    keep_per_image(run)
     ordered = tuple(parts[one.id] for one in known.probes)
     measured = run.measured.sets
     partial = not _complete(run.plan, measured)
