@@ -69,7 +69,7 @@ async def test_all_runs_with_state_and_figures(root: Path) -> None:
         assert "\u202e" not in "".join(lines)
         for line, parts in zip(
             lines[1:],
-            (("✓ complete", "23.5 ±.4", "present"), ("✓ complete", "4.00 ±.20"), ("◐ partial",),
+            (("✓ complete", "23.5 ±.4", "outlier chan"), ("✓ complete", "4.00 ±.20"), ("◐ partial",),
              ("○ unfinished", "-")),
             strict=True,
         ):  # fmt: skip
