@@ -92,7 +92,9 @@ def test_models_without_accuracies_are_not_ranked() -> None:
     assert found.by == ""
     text = section_markdown(describe_ranking(found))
     assert "Not ranked: no two models have accuracies on the same set." in text
-    assert "| outlier features | shape of edges | kurtosis |" in text
+    assert (
+        "| outlier features | shape of edges | highest channel | offset share | kurtosis |" in text
+    )
     assert text.count(": concepts: not run: no concept set (pass --concepts broden:DIR)") == 3
 
 
