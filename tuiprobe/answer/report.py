@@ -156,8 +156,8 @@ def _complete(plan: PlanRecord, measured: Mapping[str, MeasuredRecord]) -> bool:
 
 
 def _notes(plan: PlanRecord) -> list[str]:
-    """Returns notes on each set, merged where one holds for all sets but the concept set."""
-    images = [one for one in plan.sets if one.name != plan.concept_set]
+    """Returns notes on each set, merged where one holds for all labelled sets and shifts."""
+    images = [one for one in plan.sets if not one.target and one.name != plan.concept_set]
     common = [note for note in images[0].notes if all(note in one.notes for one in images)]
     others = [(one.name, note) for one in plan.sets for note in one.notes if note not in common]
     return common + [f"{name}: {note}" for name, note in others]
