@@ -3,11 +3,20 @@
 import numpy as np
 import pytest
 
+from tests.measure.fake_run import FakeSet, write_run
 from tests.report.samples import estimate, model, outliers, report, retold
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
+from tuiprobe.answer import answer
 from tuiprobe.compare.describe import describe
-from tuiprobe.compare.differences import Comparison, IncomparableError, compare, difference
+from tuiprobe.compare.differences import (
+    Comparison,
+    IncomparableError,
+    compare,
+    compare_runs,
+    difference,
+    read_run,
+)
 from tuiprobe.errors import UsageError
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.html import sections_html
@@ -154,3 +163,42 @@ def test_a_page_draws_the_headline_figures():
     assert page.count("<svg") == 1
     assert "Differences of the headline figures" in page
     assert "effective robustness" in page
+
+
+def planted(path, seed=0, moved=False):
+    """Returns a run of a linear head whose images lie in one of two folders."""
+    rng = np.random.default_rng(seed)
+    labels = np.random.default_rng(5).integers(0, 3, 200)
+    features = np.eye(3, 8)[labels] + rng.normal(0, 0.6, (200, 8))
+    source = "imagefolder:/moved" if moved else "imagefolder:/data"
+    sets = {"val": FakeSet(features.astype(np.float32), labels, source=source)}
+    run = write_run(path, sets, np.eye(3, 8))
+    run.results_file.write_text(answer(run).to_json())
+    return run
+
+
+def test_runs_on_the_same_images_are_compared_in_pairs(tmp_path):
+    first, second = planted(tmp_path / "a"), planted(tmp_path / "b", seed=1, moved=True)
+    found = compare_runs(read_run(first), read_run(second))
+    top1, kurtosis = found.headlines()
+    assert (top1.id, kurtosis.id) == ("top1", "kurtosis")
+    assert top1.paired
+    assert kurtosis.paired
+    assert found.notes == ()  # a moved folder holds the same images
+    assert "| paired | no |" in told(found)
+    second.per_image_file.unlink()
+    earlier = compare_runs(read_run(first), read_run(second))
+    assert not any(one.paired for one in earlier.differences)
+    assert any("`tuiprobe reprobe RUN` writes them" in note for note in earlier.notes)
+    assert earlier.headlines()[0].difference.value == top1.difference.value
+
+
+def test_other_images_are_compared_by_separate_intervals(tmp_path):
+    first, second = planted(tmp_path / "a"), planted(tmp_path / "b", seed=1)
+    lines = second.samples_file.path.read_text().replace("17.png", "seventeen.png")
+    second.samples_file.write_text(lines)
+    second.results_file.write_text(answer(second).to_json())
+    found = compare_runs(read_run(first), read_run(second))
+    assert not any(one.paired for one in found.differences)
+    assert found.notes == ("val: differences are not paired: other images",)
+    assert "| separate |" in told(found)

@@ -19,6 +19,7 @@ from tuiprobe.run.per_image import Images, SetValues
 
 DRAWS: Final = 2000
 METHOD: Final = "paired bootstrap over images"
+KEEPS_NONE: Final = "no values of single images are kept (`tuiprobe reprobe RUN` writes them)"
 
 _SEED = 0
 _TAILS = (0.025, 0.975)
@@ -57,8 +58,7 @@ class Pairing:
         """Returns why a set cannot be paired; empty where it can."""
         ours, theirs = self.first.get(name), self.second.get(name)
         if ours is None or theirs is None:
-            which = "both runs keep" if ours is theirs else "a run keeps"
-            return f"{which} no values of single images; `tuiprobe reprobe RUN` writes them"
+            return KEEPS_NONE
         return ours.differs_from(theirs)
 
     def difference(self, ours: NamedFigure, theirs: NamedFigure) -> Estimate | None:

@@ -205,6 +205,7 @@ def _content(found: Ranking) -> Iterator[Content]:
         *((id, name) for id, name in found.facts.items()),
         *((id, _NAMES.get(id, "error of the estimate on labelled shifts")) for id in ids),
         ("from_first", "first minus this one"),
+        ("interval", "interval"),
     ]
     rows: list[list[Value]] = []
     for one in found.models:
@@ -213,9 +214,11 @@ def _content(found: Ranking) -> Iterator[Content]:
         row += ["-" if speed is None else round(speed)]
         row += [one.facts.get(id) or "-" for id in found.facts]
         row += [one.figures.get(id, ABSENT) if id in one.figures else "-" for id in ids]
-        rows.append([*row, one.from_first.difference if one.from_first is not None else "-"])
+        against = one.from_first
+        row += ["-", "-"] if against is None else [against.difference, kind(against)]
+        rows.append(row)
     yield table("models", columns, rows, shown=len(rows), file=False)
-    yield points(found.notes or ("Parentheses are 95 % intervals.",))
+    yield points(found.notes)
 
 
 def _notes(reports: Sequence[Report]) -> Iterator[str]:
