@@ -216,6 +216,7 @@ def _signature_line(signature: Signature) -> str:
     from tuiprobe.plaintext import plain
 
     kurtosis, persistence = _figure(signature.kurtosis), _figure(signature.persistence)
+    height, offset = _figure(signature.height), _figure(signature.offset)
     robustness = ""
     if signature.robustness is not None:
         value, low, high = (None if v is None else 100 * v for v in signature.robustness)
@@ -224,7 +225,8 @@ def _signature_line(signature: Signature) -> str:
         robustness = f"  ER {value:+.1f}{ends} points [{origin}]"
     return plain(
         f"{signature.model}  {signature.weights}  {signature.representation}  n {signature.n}  "
-        f"kurtosis {kurtosis}  persistence {persistence}{robustness}  on {signature.data}"
+        f"height {height}  offset share {offset}  kurtosis {kurtosis}  persistence {persistence}"
+        f"{robustness}  on {signature.data}"
     )
 
 
