@@ -121,16 +121,16 @@ def kind_of(training: str, row: Row | None) -> Kind:
     """
     if training == "zero-shot":
         return "zero-shot"
-    if row is not None and row.training == "other" and training in ("supervised", "unknown"):
-        raise ValueError(
-            "it was trained on more than ImageNet-1k, and the published supervised models of the "
-            "forecast were not"
-        )
     if training == "supervised" or (row is not None and row.training == "imagenet-1k"):
         return "supervised"
+    if row is not None and row.training == "other":
+        raise ValueError(
+            "its published accuracies are not marked as those of a model trained on ImageNet-1k "
+            "alone, as the supervised models of the forecast were"
+        )
     raise ValueError(
-        f"the accuracies of published models are known for zero-shot and supervised training, "
-        f"and this model's is {training}"
+        "accuracies of published models are known for zero-shot and supervised training, and this "
+        f"model's is {training}"
     )
 
 

@@ -128,10 +128,7 @@ def test_only_models_on_the_same_images_are_placed_and_graded() -> None:
 
 
 @pytest.mark.parametrize(("slope", "said"), [(0.1, "reduces the error"), (0.0, "no better than")])
-def test_a_report_says_it_in_words(
-    slope: float, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+def test_a_report_says_it_in_words(slope: float, said: str) -> None:
     own, subject = of(20, height=11.0)
     found = population(own, subject, OWN, [], planted(slope))
     text = markdown(report(population=found))
