@@ -62,7 +62,7 @@ def test_the_default_goes_through_every_part(tmp_path: Path, run: Run) -> None:
     # the shipped model is right on its own world nearly always: far above the 1/40 of chance
     assert accuracies[0].top1.low > 0.5
     assert "never evidence about real models" in done.stdout
-    assert "accuracy (top-1) on val" in done.stdout
+    assert "Measured: top-1 " in done.stdout
     assert (directory / "report.md").read_text().startswith("# ")
     assert list((directory / "tables").glob("*.csv"))
     assert list((directory / "thumbs" / "val").glob("*.jpg"))
