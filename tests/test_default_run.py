@@ -156,3 +156,4 @@ def test_several_models_are_compared_and_one_that_fails_stops_only_itself(
         (final,) = part(report, OutlierResult).finals()
         assert f"| {number(final.kurtosis.value)} (" in rows[name.replace("_", r"\_")]
     assert str(table.name) in done.stderr
+    assert done.stdout.endswith(table.read_text())
