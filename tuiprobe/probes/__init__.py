@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BUILT_IN = {
     "preflight": "tuiprobe.probes.preflight.probe:PreflightChecks",
     "robustness": "tuiprobe.probes.robustness.probe:AccuracyUnderShift",
+    "forecast": "tuiprobe.probes.forecast.probe:ForecastFromPeers",
     "outliers": "tuiprobe.probes.outliers.probe:OutlierFeatures",
     "population": "tuiprobe.probes.population.probe:PopulationOfModels",
     "ablation": "tuiprobe.probes.ablation.probe:ChannelAblation",

@@ -98,6 +98,8 @@ class PlanRecord(BaseModel):
             raise ValueError("a set is there twice")
         if self.concept_set is not None and self.concept_set not in sets:
             raise ValueError("the concept set is none of the sets")
+        if any(one.target and (one.classes or one.name == self.concept_set) for one in self.sets):
+            raise ValueError("a target set has classes or concepts")
         return self
 
 
@@ -123,6 +125,7 @@ class MeasuredRecord(BaseModel):
         fingerprints: Distinct fingerprints of the shards.
         pieces: Forward passes per batch; above 1 if memory was short.
         features: Checksum of the set's representations; None in runs of earlier versions.
+        contents: Digest of the contents of all images read; None in runs of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -132,6 +135,7 @@ class MeasuredRecord(BaseModel):
     fingerprints: tuple[Fingerprint, ...]
     pieces: Count
     features: str | None = None
+    contents: str | None = None
 
 
 class Measured(BaseModel):

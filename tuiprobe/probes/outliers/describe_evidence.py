@@ -182,7 +182,7 @@ def _files(result: OutlierResult) -> Iterator[Content]:
         reading=False,
     )  # fmt: skip
     yield table(
-        "shares",
+        "fourth_moment",
         [("data", "data"), ("tap", "tap"), ("channel", "channel"), ("mean", "mean"),
          ("std", "std"), ("share", "share"), ("leading", "leading")],
         [

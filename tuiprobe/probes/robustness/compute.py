@@ -7,7 +7,13 @@ from typing import Literal
 import numpy as np
 
 from tuiprobe.catalog.accuracies import Row
-from tuiprobe.catalog.baselines import Line, effective_robustness, logit, mean_of
+from tuiprobe.catalog.baselines import (
+    Line,
+    effective_robustness,
+    line_covariance,
+    logit,
+    mean_of,
+)
 from tuiprobe.errors import DataError
 from tuiprobe.probes.heads import SetFeatures, answers_of, hits, top_hits, usable_images
 from tuiprobe.probes.intervals import wilson
@@ -91,7 +97,7 @@ def probe_robustness(
     return Robustness(
         data=first.name,
         accuracies=accuracies,
-        mean_shift=_mean_shift(accuracies[1:]),
+        mean_shift=mean_accuracy(accuracies[1:]),
         effective=entries,
         not_run=tuple(baselines.not_run),
         confidence=mean_confidence(head, first),
@@ -162,7 +168,7 @@ def _on_own_classes(head: HeadArrays, first: SetFeatures, one: SetFeatures) -> F
     return wilson(hits(usable.features, head, usable), int(keep.sum()))
 
 
-def _mean_shift(accuracies: Sequence[Accuracy]) -> Figure:
+def mean_accuracy(accuracies: Sequence[Accuracy]) -> Figure:
     """Returns the mean top-1 over shifts, with the binomial error of each (delta method)."""
     tops = [one.top1 for one in accuracies if given(one.top1)]
     if not tops:
@@ -193,6 +199,7 @@ def _entry(baseline: Baseline, accuracies: Sequence[Accuracy]) -> EffectiveRobus
         slope=line.a,
         intercept=line.b,
         r2=line.r2,
+        covariance=line_covariance(line),
         value=value,
         prediction=prediction,
         above=above,

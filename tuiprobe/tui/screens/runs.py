@@ -30,7 +30,7 @@ COLUMNS = (
     Column("P", 10, right=True, drop=3),
     Column("top-1", 10, right=True, drop=5),
     Column("shifts", 10, right=True, drop=6),
-    Column("outcome", 14, drop=2),
+    Column("outcome", 19, drop=2),
 )
 _SORTS = ("name", "state", "images", "kurtosis", "persistence", "accuracy", "shifts")
 _SIGNS = {"running": "●", "complete": "✓", "partial": "◐", "unfinished": "○", "damaged": "✗"}
