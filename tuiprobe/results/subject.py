@@ -69,7 +69,7 @@ class Model(Frozen):
         parameters: Number of parameters of the visual tower.
         weights: Where they came from.
         preprocessing: What images go through first.
-        ablated: The inner channels that were set to zero, as text; empty for the model as it is.
+        ablated: The inner channels that were replaced, as text; empty for the model as it is.
     """
 
     name: str

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +70,25 @@ def test_equals_fake_quantisation_of_torch(name: str, scheme: str) -> None:
         assert figure.value == pytest.approx(decibels(rows, scheme, centred=centred), abs=0.02)
         assert figure.low is not None
         assert figure.low <= figure.value <= figure.high  # type: ignore[operator]
+
+
+REAL = os.environ.get("TUIPROBE_REAL_ARRAYS", "")
+
+
+@pytest.mark.skipif(not REAL, reason="TUIPROBE_REAL_ARRAYS is not set")
+@pytest.mark.parametrize(
+    ("name", "channels", "gain"),
+    [("vitl14_openai__things", (644, 413), 7.3), ("vitb32_openai__posters", (92,), 7.3)],
+)
+def test_outlier_channels_of_published_encoders(
+    name: str, channels: tuple[int, ...], gain: float
+) -> None:
+    rows = np.load(Path(REAL) / f"{name}.npy")
+    found = quantised(rows, apart=channels)
+    assert value(found.gain) == pytest.approx(gain, abs=0.1)
+    for scheme in ("tensor", "token", "channel"):
+        expected = decibels(rows, scheme, centred=False)
+        assert value(getattr(found, scheme).energy) == pytest.approx(expected, abs=0.02)
 
 
 def test_the_usual_formula_of_the_noise_is_far_off_on_sparse_rows() -> None:

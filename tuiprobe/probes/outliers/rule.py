@@ -42,7 +42,7 @@ class Circumstances:
     Attributes:
         head: Whether the rows are a head's, which are exempt from all that is withheld.
         untrained: Whether the weights are random.
-        ablated: Whether inner channels were set to zero.
+        ablated: Whether inner channels were replaced.
         classes: Distinct labels among the images; None if unlabelled.
     """
 
@@ -136,7 +136,7 @@ def _withheld(figures: RowFigures, about: Circumstances) -> Iterator[str]:
     if about.untrained:
         yield "the network is untrained: its weights are random"
     if about.ablated:
-        yield "inner channels were set to zero: this is no longer the model"
+        yield "inner channels were replaced: this is no longer the model"
     if _rows(figures) < MIN_IMAGES:
         yield f"{_rows(figures)} images count; at least {MIN_IMAGES} are needed"
     if about.classes is not None and about.classes < MIN_CLASSES:
