@@ -1,5 +1,6 @@
 """Results that rest on a head, computed by the probes themselves on small planted data."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,12 @@ from tuiprobe.probes.forecast.compute import Start
 from tuiprobe.probes.forecast.compute import forecast as forecast_from
 from tuiprobe.probes.forecast.result import Forecast
 from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.quantisation.compute import TapRows, quantise
+from tuiprobe.probes.quantisation.result import Quantisation
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
 from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.towers.compute import compare_towers
+from tuiprobe.probes.towers.result import Towers
 from tuiprobe.results import Report, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
@@ -52,6 +57,24 @@ def ablation() -> ChannelAblations:
     head, one = one_hot()
     found = ablate_channels(head, [one], Chosen((3,), "outlier"), 0)
     assert isinstance(found, ChannelAblations)
+    return found
+
+
+def quantisation() -> Quantisation:
+    """Returns the figures of two layers, one with channels apart."""
+    rows = one_hot()[1].features
+    largest = np.abs(rows).max(axis=0).astype(np.float64)
+    taps = (
+        TapRows("val", "layer1", False, rows * np.float32(0.3), largest),
+        TapRows("val", "embedding", True, rows * np.float32(0.7), largest, (3,), "outlier"),
+    )
+    return Quantisation(taps=tuple(quantise(tap, 0) for tap in taps))
+
+
+def towers() -> Towers:
+    head, one = one_hot()
+    found = compare_towers(replace(head, normalize=True), [one], Chosen((3,), "offset"), 0)
+    assert isinstance(found, Towers)
     return found
 
 
