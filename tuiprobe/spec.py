@@ -46,6 +46,12 @@ positives in each split.
 NO_CONCEPTS = "none"
 """What a user types to leave out the default concept set."""
 
+MINIATURE_TARGET = "miniature:street"
+"""The target set that the miniature brings."""
+
+NO_TARGET = "none"
+"""What a user types to leave out the default target set."""
+
 WHAT = "Model and images"
 MEASURED = "What is measured"
 HEAD = "Classification head"
@@ -96,6 +102,17 @@ class RunSpec:
             ge=1,
         ),
     ] = None
+    target: Annotated[
+        tuple[str, ...],
+        Option(
+            "Images without labels whose accuracy is to be estimated: a source as for --data, or "
+            "none. Labels are ignored; --sample applies.",
+            WHAT,
+            metavar="SOURCE",
+            unset="none; the miniature brings its own",
+            typed_none=NO_TARGET,
+        ),
+    ] = ()
     seed: Annotated[int, Option("Seed of the processing order and of sampled rows.", WHAT)] = 0
     layers: Annotated[
         tuple[str, ...],
@@ -305,7 +322,21 @@ def default_concepts(model: str, data: str) -> str | None:
     >>> default_concepts("mini_clip", "miniature"), default_concepts("rn50_openai", "miniature")
     ('miniature', None)
     """
-    return "miniature" if data == DEFAULT_DATA and model.startswith("mini_") else None
+    return "miniature" if _is_demonstration(model, data) else None
+
+
+def default_targets(model: str, data: str) -> tuple[str, ...]:
+    """Returns the target sets that are measured if the user names none.
+
+    >>> default_targets("mini_clip", "miniature"), default_targets("mini_clip", "miniature:val")
+    (('miniature:street',), ())
+    """
+    return (MINIATURE_TARGET,) if _is_demonstration(model, data) else ()
+
+
+def _is_demonstration(model: str, data: str) -> bool:
+    """Says whether one of the miniature's own models measures the whole miniature."""
+    return data == DEFAULT_DATA and model.startswith("mini_")
 
 
 def default_concept_sample(concepts: str | None) -> int | None:
@@ -372,6 +403,7 @@ def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
         "sample": sample or None,
         "concepts": concepts,
         "concept_sample": concept_sample or None,
+        "target": tuple(values.get("target") or default_targets(model, data)),
     }
 
 
@@ -385,10 +417,12 @@ def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str
     >>> arguments_of(make_spec("mini_clip", "my photos", {"sample": 0, "layers": ("a*",)}))
     ['--model', 'mini_clip', '--data', 'my photos', '--sample', '0', '--layers', 'a*']
     """
-    given = {**vars(spec), "sample": None, "concepts": None, "concept_sample": None}
-    for name in ("sample", "concepts", "concept_sample"):  # each default depends on the ones before
+    # Each default depends on the ones before.
+    unset = {"sample": None, "concepts": None, "concept_sample": None, "target": ()}
+    given = {**vars(spec), **unset}
+    for name, nothing in unset.items():
         wanted = getattr(spec, name)
         if _filled(given)[name] != wanted:
-            given[name] = run_option(name).option.typed_none if wanted is None else wanted
+            given[name] = run_option(name).option.typed_none if wanted == nothing else wanted
     known = [option for option in run_options() if names is None or option.name in names]
     return words_of(known, given)

@@ -287,7 +287,7 @@ def _interval(
 
 
 @lru_cache(maxsize=64)
-def _covariance(line: Line) -> tuple[float, float, float]:
+def line_covariance(line: Line) -> tuple[float, float, float]:
     """Returns var(a), cov(a, b), var(b) over lines refitted to resampled families."""
     generator = random.Random(0)
     fitted: list[tuple[float, float]] = []
@@ -302,7 +302,7 @@ def _covariance(line: Line) -> tuple[float, float, float]:
 
 def _line_variance(line: Line, x: float) -> float:
     """Returns the bootstrap variance of the line at x, in squared logits."""
-    aa, ab, bb = _covariance(line)
+    aa, ab, bb = line_covariance(line)
     return aa * x * x + 2 * ab * x + bb
 
 

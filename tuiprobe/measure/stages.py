@@ -257,7 +257,7 @@ class Stages:
         plan, directory = self.plan, self._directory
         with self._clock.stage("merge"):
             merged = self._merged(hurried)
-            if not set(merged) - {plan.suite.concept_set}:
+            if not merged.keys() - plan.suite.own_keys:
                 said = "stopped before the first shard was finished: nothing to report"
                 self._say("warning", said)
                 return False

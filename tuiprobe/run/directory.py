@@ -100,6 +100,11 @@ class RunDir:
         return self.at("measured.json")
 
     @property
+    def per_image_file(self) -> Entry:
+        """Values of single images, by which runs on the same images are compared in pairs."""
+        return self.at("per_image.safetensors")
+
+    @property
     def results_file(self) -> Entry:
         """The Report, as JSON."""
         return self.at("results.json")

@@ -123,6 +123,7 @@ class MeasuredRecord(BaseModel):
         fingerprints: Distinct fingerprints of the shards.
         pieces: Forward passes per batch; above 1 if memory was short.
         features: Checksum of the set's representations; None in runs of earlier versions.
+        contents: Digest of the contents of all images read; None in runs of earlier versions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -132,6 +133,7 @@ class MeasuredRecord(BaseModel):
     fingerprints: tuple[Fingerprint, ...]
     pieces: Count
     features: str | None = None
+    contents: str | None = None
 
 
 class Measured(BaseModel):

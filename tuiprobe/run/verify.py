@@ -24,6 +24,7 @@ from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.concept_labels import read_labels
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head, read_own_names
+from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.preflight_file import read_preflight
 from tuiprobe.run.records import (
     Measured,
@@ -99,6 +100,8 @@ class _Verification:
             for one in self._plan.sets:
                 yield self._shards(one)
         yield from self._merged() if done else ()
+        if os.path.lexists(run.per_image_file.path):
+            yield self._arrays(run.per_image_file, lambda: read_per_image(run) and None)
         yield from self._folder("answers", self._answer)
         yield from self._folder("head-probe", lambda entry: read_arrays(entry))
         if os.path.lexists(run.results_file.path):

@@ -15,7 +15,7 @@ from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import DataSet, Estimate, Figure, Model, NotRun
 from tuiprobe.results.figures import figures_in
-from tuiprobe.results.section import NamedFact, NamedFigure, NamedSet, Section
+from tuiprobe.results.section import MeanOf, NamedFact, NamedFigure, NamedSet, Section
 
 NAMES = {
     "kurtosis": "kurtosis",
@@ -145,7 +145,12 @@ def _named(one: Outliers, id: str, name: str, figure: Figure, leading: bool) -> 
         headline=30 + HEADLINES.index(id) if one.final and id in HEADLINES else None,
         role="signature" if signature else None,
         inner=not one.final,
+        mean_of=_mean_of(one) if id == "kurtosis" else None,
     )
+
+
+def _mean_of(one: Outliers) -> MeanOf | None:
+    return MeanOf(values="kurtosis", sets=(one.data,)) if one.final else None
 
 
 def _count(one: Outliers) -> Figure:

@@ -49,7 +49,7 @@ class Family:
 
 def family_of(sets: Sequence[SetRecord]) -> Family | None:
     """Returns the family that the sets of a run belong to, by the first of them."""
-    first, others = sets[0], sets[1:]
+    first, others = sets[0], [one for one in sets[1:] if not one.target]
     if first.published == IMAGENET:
         measured = {s.name: s.published for s in others if s.published in SHIFTS}
         return Family("imagenet", SHIFTS, {n: p for n, p in measured.items() if p is not None})

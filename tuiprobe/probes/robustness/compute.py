@@ -7,7 +7,13 @@ from typing import Literal
 import numpy as np
 
 from tuiprobe.catalog.accuracies import Row
-from tuiprobe.catalog.baselines import Line, effective_robustness, logit, mean_of
+from tuiprobe.catalog.baselines import (
+    Line,
+    effective_robustness,
+    line_covariance,
+    logit,
+    mean_of,
+)
 from tuiprobe.errors import DataError
 from tuiprobe.probes.heads import SetFeatures, answers_of, hits, top_hits, usable_images
 from tuiprobe.probes.intervals import wilson
@@ -193,6 +199,7 @@ def _entry(baseline: Baseline, accuracies: Sequence[Accuracy]) -> EffectiveRobus
         slope=line.a,
         intercept=line.b,
         r2=line.r2,
+        covariance=line_covariance(line),
         value=value,
         prediction=prediction,
         above=above,
