@@ -48,7 +48,7 @@ def test_the_default_goes_through_every_part(tmp_path: Path, run: Run) -> None:
     report = Report.read(directory / "results.json")
     assert report.model.name == "mini_clip"
     assert {data.name: data.measured for data in report.data} == {
-        **dict.fromkeys(SETS, 60),
+        **dict.fromkeys((*SETS, "street"), 60),
         "concepts": 320,
     }
     assert {one.data for one in part(report, OutlierResult).taps} == set(SETS)
