@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 BUILT_IN = {
     "preflight": "tuiprobe.probes.preflight.probe:PreflightChecks",
+    "targets": "tuiprobe.probes.targets.probe:ExpectedAccuracy",
+    "robustness": "tuiprobe.probes.robustness.probe:AccuracyUnderShift",
     "outliers": "tuiprobe.probes.outliers.probe:OutlierFeatures",
     "population": "tuiprobe.probes.population.probe:PopulationOfModels",
-    "robustness": "tuiprobe.probes.robustness.probe:AccuracyUnderShift",
-    "directions": "tuiprobe.probes.directions.probe:PrivilegedDirections",
     "ablation": "tuiprobe.probes.ablation.probe:ChannelAblation",
+    "directions": "tuiprobe.probes.directions.probe:PrivilegedDirections",
     "concepts": "tuiprobe.probes.concepts.probe:UniqueConcepts",
 }
 """Where each built-in probe is, in the order in which a report tells them."""
