@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BUILT_IN = {
     "preflight": "tuiprobe.probes.preflight.probe:PreflightChecks",
     "targets": "tuiprobe.probes.targets.probe:ExpectedAccuracy",
+    "calibration": "tuiprobe.probes.calibration.probe:CalibrationOfTheHead",
     "robustness": "tuiprobe.probes.robustness.probe:AccuracyUnderShift",
     "outliers": "tuiprobe.probes.outliers.probe:OutlierFeatures",
     "population": "tuiprobe.probes.population.probe:PopulationOfModels",

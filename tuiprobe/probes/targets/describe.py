@@ -140,8 +140,7 @@ def _errors(result: Targets) -> Iterator[Content]:
     yield heading("How wrong these estimates are on labelled shifts")
     error = result.error()
     if not given(error.mean_absolute):
-        yield prose("Error of the estimate: ", f"{error.mean_absolute.reason}"
-                    if isinstance(error.mean_absolute, NotRun) else "", ".")  # fmt: skip
+        yield prose("Error of the estimate: ", f"{error.mean_absolute.reason}.")
         return
     yield prose(NO_BOUND)
     yield table(
@@ -196,7 +195,7 @@ def _answers(one: TargetSet) -> Iterator[Content]:
         [
             f"Most predicted: {', '.join(f'{each.name} ({each.images:,})' for each in most)}.",
             f"Least predicted: {', '.join(f'{each.name} ({each.images:,})' for each in least)}.",
-            f"{several(never, 'class', 'classes')} of {len(one.predicted):,} never.",
+            f"Classes never predicted: {never:,} of {len(one.predicted):,}.",
         ]
     )
     shown = one.predicted[:BARS]
