@@ -16,8 +16,9 @@ from tuiprobe.run.checked_arrays import HeadArrays
 
 
 def expected(first, target, by=None):
-    found, _ = estimates(cross_fit(by or head(), first, target), Logits(by or head(), target))
-    return found
+    source = cross_fit(by or head(), first, target)
+    assert not isinstance(source, NotRun)
+    return estimates(source, Logits(by or head(), target))[0]
 
 
 @pytest.mark.parametrize("seed", range(20))
