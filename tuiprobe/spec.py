@@ -105,8 +105,8 @@ class RunSpec:
     target: Annotated[
         tuple[str, ...],
         Option(
-            "Unlabelled images to estimate accuracy on: a source as for --data, or none. Labels are "
-            "ignored; --sample applies.",
+            "Unlabelled images to estimate accuracy on: a source as for --data, or none. Labels "
+            "are ignored; --sample applies.",
             WHAT,
             metavar="SOURCE",
             unset="none; the miniature brings its own",

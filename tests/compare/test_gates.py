@@ -24,6 +24,10 @@ def lower():
     ("text", "trips"),
     [
         ("kurtosis differs", True),
+        ('"Kurtosis" differs', True),
+        ('"kurtosis".high < -1.5', False),
+        ('"kurtosis" < -9', False),
+        ('val/blocks.1: "kurtosis" < -9', True),
         ("centred_kurtosis differs", False),
         ("kurtosis < -1", True),
         ("kurtosis < -3", False),
@@ -144,3 +148,14 @@ def test_a_probe_that_is_not_installed_has_gates():
     assert tripped(parse_gate("edges differ"), found) == [
         "strong edges on val, stem: gone ['a'], new ['c']"
     ]
+
+
+def test_headline_figures_have_human_names():
+    found = compare(head_report(), head_report())
+    for name in ("top-1", "mean of shifts", "effective robustness", "kurtosis"):
+        assert not tripped(parse_gate(f'"{name}" < -0.01'), found)
+        assert len(tripped(parse_gate(f'"{name}" < 1'), found)) == 1  # of one set alone
+    with pytest.raises(UsageError, match='no headline figure has that name; "top-1", "mean of'):
+        parse_gate('"beauty" < 1')
+    with pytest.raises(UsageError, match="no such figure in both reports"):
+        tripped(parse_gate('"INT8 noise" < 1'), found)

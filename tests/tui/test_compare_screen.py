@@ -52,11 +52,11 @@ async def test_differences_stand_with_their_intervals(runs: list[Path]) -> None:
     async with app.run_test(size=(160, 40)) as pilot:
         await opened(pilot, app, runs)
         assert head(app).splitlines()[0].startswith("A a [red]sky[/]\\x1b[31m\\u202e")
-        assert "persistent channels on val: A and B 133, only A none, only B none" in head(app)
+        assert "persistent channels on val: shared 133; only in the first none; only " in head(app)
         line = table(app).render_line(1).text
         assert line.startswith("kurtosis")
         assert "23.5 ±.4" in line
-        assert "▼ -19.5 (-20.1 to -18.9)" in line
+        assert "* -19.5 (-20.1 to -18.9)" in line
         assert "  -.100 (-.666 to +.466)" in line
         title = str(app.screen.query_one("#compare-panel").border_title)
         assert "1 differ" in title
@@ -66,7 +66,11 @@ async def test_only_what_differs_and_filters(runs: list[Path]) -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app, runs[:2])
+        assert names(app) == ["kurtosis"]
+        await pilot.press("f")
         everything = names(app)
+        assert len(everything) > 8
+        assert everything[0] == "kurtosis"
         await pilot.press("d")
         assert names(app) == ["kurtosis"]
         await pilot.press("d")
@@ -86,7 +90,7 @@ async def test_the_next_run_can_be_the_first(runs: list[Path]) -> None:
         await opened(pilot, app, runs[:2])
         await pilot.press("n")
         await until(pilot, lambda: head(app).startswith("A b "))
-        assert "▲ +19.5" in table(app).render_line(1).text
+        assert "* +19.5" in table(app).render_line(1).text
 
 
 async def test_what_can_be_copied(runs: list[Path], copied: list[str]) -> None:
@@ -123,4 +127,24 @@ async def test_every_size_shows_rows(runs: list[Path], size: tuple[int, int]) ->
     async with app.run_test(size=size) as pilot:
         await opened(pilot, app, runs)
         assert table(app).size.height >= 4
-        assert "▼ -19.5" in table(app).render_line(1).text
+        assert "* -19.5" in table(app).render_line(1).text
+
+
+async def test_headline_figures_first_and_f_shows_all(tmp_path: Path) -> None:
+    pair = [write_run(tmp_path / name, pictures=False) for name in ("a", "b")]
+    app = TuiprobeApp()
+    async with app.run_test(size=(160, 40)) as pilot:
+        await opened(pilot, app, pair)
+        few = ["top-1", "mean of shifts", "effective robustness", "kurtosis"]
+        assert names(app) == few
+        panel = app.screen.query_one("#compare-panel")
+        total = str(panel.border_subtitle).split()[2]
+        assert str(panel.border_subtitle) == f"f: all {total} figures"
+        await pilot.press("f")
+        assert len(names(app)) == int(total) > 40
+        assert names(app)[:4] == few
+        assert str(panel.border_subtitle) == "f: the 4 headline figures"
+        await pilot.press("f")
+        assert names(app) == few
+        assert "separate" in table(app).render_line(1).text
+        assert "not told apart by top-1, mean of shifts" in head(app)

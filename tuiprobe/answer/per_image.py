@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
+from tuiprobe.probes.confidence import Logits, allowed, scale_known
 from tuiprobe.probes.heads import SetFeatures, answered_right, usable_images
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.rows import blocks, shares_and_kurtosis, usable
@@ -54,13 +56,18 @@ def _kurtosis(features: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _answers(head: HeadArrays, one: SetFeatures) -> Values:
-    """Returns correct answers, if labelled; an image whose representation is zero is wrong."""
+    """Returns correct answers, if labelled, and confidence, if the scale of the logits is known.
+
+    An image whose representation is zero is wrong, and has no confidence.
+    """
     found: Values = {}
     kept = usable_images(one)  # as accuracies do, so that every bit of the logits is theirs
-    try:
+    pointing = np.any(one.features != 0, axis=1)
+    with suppress(DataError):  # no labels, or one that no row answers for: no accuracy either
         right = answered_right(kept.features, head, kept)
-    except DataError:
-        return found  # no labels, or one that no row answers for: accuracies are missing too
-    found["correct"] = np.zeros(len(one.features), dtype=bool)
-    found["correct"][np.any(one.features != 0, axis=1)] = right
+        found["correct"] = np.zeros(len(pointing), dtype=bool)
+        found["correct"][pointing] = right
+    if scale_known(head) and len(allowed(head, one)):
+        found["confidence"] = np.full(len(pointing), np.nan)
+        found["confidence"][pointing] = Logits(head, kept).confidences().confidence
     return found

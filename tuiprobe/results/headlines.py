@@ -42,3 +42,6 @@ HEADLINES: Final = (
 )
 """In the order of their ranks. Of several sets, the figure of the first one counts: top-1 of the
 in-distribution set, estimated accuracy of the first target set."""
+
+TARGET_ERROR: Final = "target_error"
+"""Id of the figure that goes with every estimate: its mean absolute error on labelled shifts."""
