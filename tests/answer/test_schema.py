@@ -83,8 +83,8 @@ def test_a_report_fits(make) -> None:
         (("parts", 0, "probe"), "../x"),
         (("parts", 0, "section", "content", 0, "kind"), "script"),
         (("parts", 0, "result"), 3),
-        (("parts", 0, "result", "verdict", "outcome"), "splendid"),
-        (("parts", 0, "result", "taps", 0, "kurtosis"), {"value": "x"}),
+        (("parts", 1, "result", "verdict", "outcome"), "splendid"),
+        (("parts", 1, "result", "taps", 0, "kurtosis"), {"value": "x"}),
         (("parts", 1, "result"), {"data": "val"}),
     ],
 )

@@ -49,12 +49,12 @@ def _card(result: Calibration) -> Iterator[Text]:
     first, *shifts = result.sets
     known = [one.after.value for one in shifts if given(one.after)]
     if given(first.after):
-        more = f", by {100 * float(np.mean(known)):.0f} on average over "
-        more += several(len(known), "shift")
-        yield (
-            f"Confidence is off by {100 * first.after.value:.0f} points on {first.data} after "
-            f"temperature scaling{more if known else ''}.",
-        )
+        said = f"Confidence is off by {100 * first.after.value:.0f} points on {first.data} after "
+        said += "temperature scaling"
+        if known:
+            mean = 100 * float(np.mean(known))
+            said += f", by {mean:.0f} on average over {several(len(known), 'shift')}"
+        yield (f"{said}.",)
     fallen = [one for one in result.classes if one.worst and one.fell]
     if fallen:
         shift = min(fallen, key=lambda one: _upper(one.worst[0].change))
