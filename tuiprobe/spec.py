@@ -11,7 +11,7 @@ import json
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from tuiprobe.options import (
     Option,
@@ -59,6 +59,10 @@ ROBUSTNESS = "Robustness"
 CONCEPTS = "Concepts"
 PROBES = "Probes of other packages"
 MACHINE = "How it runs"
+
+
+AblateMode: TypeAlias = Literal["mean", "zero", "shuffle"]
+"""What replaces ablated channels: their mean, zero, or the values of another image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,11 +143,19 @@ class RunSpec:
     ablate: Annotated[
         tuple[str, ...],
         Option(
-            "Channels of inner layers to set to 0, such as layer3:17,40.",
+            "Channels of inner layers to replace, such as layer3:17,40.",
             MEASURED,
             metavar="TAP:CHANNELS",
         ),
     ] = ()
+    ablate_mode: Annotated[
+        AblateMode,
+        Option(
+            "What replaces ablated channels: their mean over in-distribution images, zero, or the "
+            "values of another image.",
+            MEASURED,
+        ),
+    ] = "mean"
     device: Annotated[
         str, Option("cpu, cuda or cuda:N.", MACHINE, metavar="DEVICE", changes="bits")
     ] = "cpu"

@@ -119,7 +119,7 @@ def _plan(spec: RunSpec) -> Plan:
             "weights with --checkpoint FILE"
         )
     for name, channels in parse_ablations(spec.ablate).items():
-        encoder.ablate(name, channels)
+        encoder.ablate(name, channels, spec.ablate_mode)
     plan = make_plan(spec, encoder, suite)
     if plan.head.kind == "probe":  # fail now, not after hours
         probe_split(plan)

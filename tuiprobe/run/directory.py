@@ -76,6 +76,11 @@ class RunDir:
         return self.at("statistics.safetensors")
 
     @property
+    def ablation_file(self) -> Entry:
+        """What channels of inner layers are set to, by layer, where they are set to their mean."""
+        return self.at("ablation.safetensors")
+
+    @property
     def head_file(self) -> Entry:
         """The linear head: weight, bias, and the class of each row in each set."""
         return self.at("head.safetensors")

@@ -91,6 +91,7 @@ class _Verification:
         yield self._text(run.samples_file, self._read_samples)
         yield from self._optional(run.preflight_file, lambda: read_preflight(run))
         yield from self._optional(run.baseline_file, lambda: kept_baseline(run))
+        yield from self._optional(run.ablation_file, lambda: read_arrays(run.ablation_file))
         if self._plan is not None and self._plan.concept_set is not None:
             yield self._arrays(run.concepts_file, lambda: read_labels(run))
         done = run.measured_file.exists() or run.results_file.exists()
