@@ -166,7 +166,7 @@ def _blocked(
     file: BlockReader,
     name: str,
     head: HeadArrays,
-    samples: dict[int, SampleRecord],
+    samples: Mapping[int, SampleRecord],
     answers: NDArray[np.int64],
 ) -> BlockedSet:
     shape = file.shape("features")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
@@ -38,7 +38,7 @@ from tuiprobe.run.records import (
 )
 
 State = Literal["whole", "not covered", "unfinished", "missing", "damaged"]
-Samples = dict[str, dict[int, SampleRecord]]
+Samples = dict[str, Mapping[int, SampleRecord]]
 
 _MOST_FILES = 1_000_000
 _NAMED = 3
