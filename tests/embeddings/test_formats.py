@@ -126,7 +126,7 @@ def test_every_format_gives_the_same_run(tmp_path: Path, measure: Run, write: Wr
         assert all(one[name].tobytes() == two[name].tobytes() for name in one)
     features = [read_arrays(run.features_file("rows"))[0]["features"] for run in (first, second)]
     assert np.array_equal(features[0], x.astype(np.float32))
-    assert np.array_equal(*features)
+    assert np.array_equal(features[0], features[1])
 
 
 def test_bfloat16_is_widened(tmp_path: Path) -> None:
