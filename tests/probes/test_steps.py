@@ -44,11 +44,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunReader:
     sets = {
         "val": FakeSet(planted(weight[shown]), labels, more={"published": "imagenet"}),
         "r": FakeSet(planted(weight[shown]), labels, more={"published": "imagenet_r"}),
+        "street": FakeSet(planted(weight[shown]), None, more={"target": True}),
         "concepts": FakeSet(planted(6 * presence @ np.eye(CHANNELS)[6:9]), None),
     }
     directory = write_run(
-        tmp_path_factory.mktemp("steps") / "run", sets, weight, about=ABOUT, normalize=True
-    )
+        tmp_path_factory.mktemp("steps") / "run", sets, weight, about=ABOUT, normalize=True,
+        extra_head={"answers/street": np.arange(4)},
+    )  # fmt: skip
     plan = directory.plan_file.read_json()
     directory.plan_file.write_json({**plan, "concept_set": "concepts"})
     write_preflight(directory, [PreflightCheck(name="dtype", status="pass", detail="float32")])
@@ -148,6 +150,8 @@ def test_names_are_those_that_programs_look_up(found: Found) -> None:
     } <= figures["outliers"]
     assert {"top1", "mean_shift", "confidence"} <= figures["robustness"]
     assert {"forecast", "forecast.beyond"} <= figures["forecast"]
+    assert {"target", "target_error", "target.dispersion"} <= figures["targets"]
+    assert {"temperature", "ece", "ece.before"} <= figures["calibration"]
     assert {"top_share", "effective_rank", "gini", "pruned_80"} <= figures["directions"]
     assert {"before", "after", "difference"} <= figures["ablation"]
     assert {"excess", "excess_centred", "unique"} <= figures["concepts"]

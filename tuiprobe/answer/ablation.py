@@ -192,7 +192,7 @@ def _blocked(
     file: BlockReader,
     name: str,
     head: HeadArrays,
-    samples: dict[int, SampleRecord],
+    samples: Mapping[int, SampleRecord],
     answers: NDArray[np.int64],
 ) -> BlockedSet:
     shape = _checked_shape(file, head.weight.shape[1])

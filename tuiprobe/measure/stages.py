@@ -264,7 +264,7 @@ class Stages:
                 said = "stopped before the first shard was finished: nothing to report"
                 self._say("warning", said)
                 return False
-            write_merged(directory, plan.key, merged)
+            self._write_merged(merged)
             for name, one in merged.items():
                 if name != plan.suite.concept_set:
                     self._thumbnails(name, one)
@@ -278,6 +278,9 @@ class Stages:
         directory.results_file.write_text(report.to_json())
         self._say("done", report.title)
         return True
+
+    def _write_merged(self, merged: dict[str, MergedSet]) -> None:
+        write_merged(self._directory, self.plan.key, merged)
 
     def _merged(self, hurried: bool) -> dict[str, MergedSet]:
         """Merges the published shards of all ranks.

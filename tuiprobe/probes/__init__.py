@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 BUILT_IN = {
     "preflight": "tuiprobe.probes.preflight.probe:PreflightChecks",
+    "targets": "tuiprobe.probes.targets.probe:ExpectedAccuracy",
+    "calibration": "tuiprobe.probes.calibration.probe:CalibrationOfTheHead",
     "robustness": "tuiprobe.probes.robustness.probe:AccuracyUnderShift",
     "forecast": "tuiprobe.probes.forecast.probe:ForecastFromPeers",
     "outliers": "tuiprobe.probes.outliers.probe:OutlierFeatures",

@@ -132,6 +132,10 @@ class RunDir:
         """Returns the file of one set's final representations and per-image values."""
         return self.at(f"features/{set_name}/images.safetensors")
 
+    def rows_file(self, set_name: str) -> Entry:
+        """Returns the file of names and labels of the shown rows, where vectors were given."""
+        return self.at(f"rows/{set_name}.safetensors")
+
     def thumbnail_file(self, set_name: str, sample_id: int) -> Entry:
         """Returns the file of one image's 96-pixel thumbnail."""
         return self.at(f"thumbs/{set_name}/{sample_id}.jpg")
