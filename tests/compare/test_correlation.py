@@ -208,13 +208,13 @@ def test_confidence_is_the_largest_softmax() -> None:
     logits = one.features.astype("f8") @ head.weight.T + head.bias
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     assert mean_confidence(head, one).value == pytest.approx(p.max(1).mean(), rel=1e-5)
-    cosine = HeadArrays(head.weight, normalize=True)
+    assert "scale unknown" in mean_confidence(HeadArrays(head.weight, normalize=True), one).reason
+    cosine = HeadArrays(head.weight, normalize=True, logit_scale=30.0)
     logits = logits - head.bias
-    logits = 100 * logits / np.linalg.norm(one.features.astype("f8"), axis=1, keepdims=True)
+    logits = 30 * logits / np.linalg.norm(one.features.astype("f8"), axis=1, keepdims=True)
     p = np.exp(logits - logits.max(1, keepdims=True))
     found = mean_confidence(cosine, one)
     assert found.value == pytest.approx((1 / p.sum(1)).mean(), rel=1e-4)
-    assert "logit scale 100 assumed" in found.method
     nothing = SetFeatures("val", one.features * np.nan)
     assert "no image" in mean_confidence(head, nothing).reason
 

@@ -129,6 +129,22 @@ def test_effective_robustness_is_that_of_a_plain_bootstrap() -> None:
     assert width(wider) > width(found)
 
 
+def test_a_line_that_no_baseline_has_is_not_used() -> None:
+    val = answers(2)
+    first, second = ({"val": values("correct", v)} for v in val)
+    for changes in ({"slope": 1e99}, {"covariance": (-1.0, 5.0, 1e100)}):
+        line = LINE.model_copy(update=changes)
+        about = MeanOf(values="correct", sets=("val",), line=line)
+        x = [v.mean() for v in val]
+        with np.errstate(over="ignore"):
+            exponents = [line.slope * np.log(one / (1 - one)) + line.intercept for one in x]
+            figures = [one - 1 / (1 + np.exp(-e)) for one, e in zip(x, exponents, strict=True)]
+        found = Pairing(first, second).difference(
+            named(figures[0], about), named(figures[1], about)
+        )
+        assert found is None or np.isfinite(width(found))
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -8,6 +8,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.run.arrays import read_own_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays, check_head, logit_scale
 from tuiprobe.run.directory import RunDir
@@ -85,3 +86,19 @@ def read_own_names(directory: RunDir) -> dict[str, HeadArrays | str]:
                 logit_bias=shift,
             )
     return found
+
+
+def read_class_names(directory: RunDir) -> tuple[str, ...]:
+    """Returns the class name of each row of the head; empty where the file has none.
+
+    Raises:
+        DamagedFileError: If the file is missing or damaged.
+    """
+    _, metadata = read_own_arrays(directory, directory.head_file)
+    try:
+        names = parse_json(metadata.get("classes", "[]"))
+    except ValueError as error:
+        raise DamagedFileError(f"{directory.head_file} is damaged: {error}") from error
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        raise DamagedFileError(f"{directory.head_file} is damaged: its classes are no names")
+    return tuple(names)
