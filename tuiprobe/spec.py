@@ -68,8 +68,8 @@ EMBEDDED = "embeddings"
 
 OF_IMAGES = (
     "checkpoint", "sample", "target", "layers", "tokens", "ablate", "ablate_mode", "dtype",
-    "batch_size", "shard_batches",
-    "workers", "max_unreadable", "templates", "concepts", "concept_sample", "require_weights",
+    "batch_size", "shard_batches", "workers", "max_unreadable", "templates", "concepts",
+    "concept_sample", "require_weights",
 )  # fmt: skip
 """Options that stored vectors have no use for."""
 

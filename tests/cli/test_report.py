@@ -19,7 +19,7 @@ def run(tmp_path):
 
 def test_by_default_all_reports_are_written_beside_the_results(run, capsys):
     assert run_cli(["report", str(run)]) == 0
-    assert "kurtosis" in capsys.readouterr().out
+    assert "Kurtosis" in capsys.readouterr().out
     for name in ("report.html", "report.md", "tables/figures.csv", "figures/shares.svg"):
         assert (run / name).is_file()
 

@@ -7,6 +7,7 @@ from tests.probes.planted import shares
 from tuiprobe.probes.inputs import ShardSums
 from tuiprobe.probes.intervals import bootstrap_mean, mean_interval, wilson
 from tuiprobe.probes.outliers import persistence
+from tuiprobe.probes.outliers.of_rows import figures_of_rows
 from tuiprobe.probes.outliers.scan import scan
 
 pytestmark = pytest.mark.slow
@@ -14,9 +15,9 @@ pytestmark = pytest.mark.slow
 SEEDS, CHANNELS, IMAGES, SHARDS = 200, 16, 400, 20
 
 
-def draw(case, n, seed):
+def draw(case, n, seed, channels=CHANNELS):
     rng = np.random.default_rng(seed)
-    h = rng.standard_normal((n, CHANNELS))
+    h = rng.standard_normal((n, channels))
     if case == "jittered":
         h[:, 3] += rng.normal(5, 2, n)
     elif case == "sometimes":
@@ -59,11 +60,27 @@ def figures(h):
     }
 
 
-def coverage(case):
-    truth = {name: figure.value for name, figure in figures(draw(case, 100_000, 10**6)).items()}
+def figures_of_channels(h):
+    found = figures_of_rows(h, columns=False)
+    channel = next(one for one in found.heights.leading if one.channel == 3)
+    return {
+        "height": channel.height,
+        "energy": channel.energy,
+        "constant part": channel.offset,
+        "offset": found.offset.share,
+        "predicted": found.offset.predicted,
+        "uneven": found.offset.predicted_uneven,
+        "explained": found.offset.explained,
+        "P, centred": found.residual.persistence,
+    }
+
+
+def coverage(case, compute=figures, channels=CHANNELS):
+    large = draw(case, 100_000, 10**6, channels)
+    truth = {name: figure.value for name, figure in compute(large).items()}
     hits = dict.fromkeys(truth, 0)
     for seed in range(SEEDS):
-        for name, figure in figures(draw(case, IMAGES, seed)).items():
+        for name, figure in compute(draw(case, IMAGES, seed, channels)).items():
             hits[name] += figure.low <= truth[name] <= figure.high
     return {name: hit / SEEDS for name, hit in hits.items()}
 
@@ -71,4 +88,10 @@ def coverage(case):
 @pytest.mark.parametrize("case", ["jittered", "sometimes", "skewed"])
 def test_every_interval_covers_the_truth_in_90_to_99_percent(case):
     found = coverage(case)
+    assert all(0.90 <= rate <= 0.99 for rate in found.values()), found
+
+
+@pytest.mark.parametrize("case", ["jittered", "sometimes", "skewed"])
+def test_intervals_of_channels_and_offset_cover_likewise(case):
+    found = coverage(case, figures_of_channels, channels=32)
     assert all(0.90 <= rate <= 0.99 for rate in found.values()), found

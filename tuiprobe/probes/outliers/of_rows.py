@@ -8,6 +8,7 @@ import numpy as np
 from tuiprobe.probes.inputs import Float32, Float64
 from tuiprobe.probes.intervals import bootstrap_mean, delete_one, mean_interval, wilson
 from tuiprobe.probes.outliers import persistence
+from tuiprobe.probes.outliers.centred import centred_persistence
 from tuiprobe.probes.outliers.channel_result import (
     CurveRow,
     Finding,
@@ -69,7 +70,7 @@ def figures_of_rows(
         heights=heights,
         outlier_channels=outliers,
         offset=offset(rows, keep, kurtosis, one.kurtosis),
-        residual=_residual(one, seed),
+        residual=_residual(rows, keep, one, seed),
         nearest_cosine=_nearest(rows, keep, one.mean, seed)
         if about.unlabelled
         else NotRun(reason="looked for in images without labels only"),
@@ -187,7 +188,7 @@ def _columns(one: RowScan, found: HeightScan) -> HeightColumns:
     )
 
 
-def _residual(one: RowScan, seed: int) -> Residual:
+def _residual(rows: Float32, keep: Bool, one: RowScan, seed: int) -> Residual:
     if one.images < 2:
         return no_residual("needs two images that count")
     if not np.isfinite(one.centred_kurtosis).any():
@@ -196,8 +197,7 @@ def _residual(one: RowScan, seed: int) -> Residual:
     if given(figure):
         value = float(np.nanmean(one.centred_kurtosis))
         figure = figure.model_copy(update={"value": value})
-    left = persistence.from_images(one.centred_share_sum, one.centred_own, one.centred_dots)
-    return Residual(kurtosis=figure, persistence=left.value)
+    return Residual(kurtosis=figure, persistence=centred_persistence(rows, keep, one))
 
 
 def no_residual(reason: str) -> Residual:

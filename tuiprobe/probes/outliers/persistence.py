@@ -54,13 +54,22 @@ def missing(images: int, channels: int, own: float) -> NotRun | None:
     return None
 
 
-def from_images(share_sum: Float64, own: Float64, dots: Float64) -> Persistence:
+def from_images(
+    share_sum: Float64,
+    own: Float64,
+    dots: Float64,
+    *,
+    own_shift: Float64 | float = 0.0,
+    shift: Float64 | float = 0.0,
+) -> Persistence:
     """Returns P with delete-one-image jackknife intervals.
 
     Args:
         share_sum: [C], S_c.
         own: [n], sum_c s_nc^2 of each image.
         dots: [n], sum_c S_c s_nc of each image.
+        own_shift: [n], what leaving an image out adds to the sum of `own` by changing the others.
+        shift: [n], what it adds to sum_c S_c^2 likewise.
     """
     n, channels = own.size, share_sum.size
     square, q = float((share_sum**2).sum()), float(own.sum())
@@ -69,8 +78,8 @@ def from_images(share_sum: Float64, own: Float64, dots: Float64) -> Persistence:
         return _not_run(reason or NotRun(reason="needs three images"), n, channels)
     cross = (square - q) / (n * (n - 1))
     # Without image i: |S - s_i|^2 = |S|^2 - 2 S.s_i + |s_i|^2.
-    cross_i = (square - 2 * dots + 2 * own - q) / ((n - 1) * (n - 2))
-    own_i = (q - own) / (n - 1)
+    cross_i = (square + shift - 2 * dots + 2 * own - q - own_shift) / ((n - 1) * (n - 2))
+    own_i = (q + own_shift - own) / (n - 1)
     return Persistence(
         value=delete_one(
             float(ratio(cross, q / n, channels)), ratio(cross_i, own_i, channels), high=1
