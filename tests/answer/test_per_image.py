@@ -14,7 +14,8 @@ from tuiprobe.answer import answer
 from tuiprobe.checksums import write_json
 from tuiprobe.files import DamagedFileError
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.per_image import read_per_image
+from tuiprobe.run.per_image import list_digest, read_per_image
+from tuiprobe.run.records import SampleRecord
 from tuiprobe.run.verify import verify
 
 N, C, K = 60, 8, 5
@@ -64,7 +65,7 @@ def test_what_is_not_known_is_not_kept(tmp_path: Path) -> None:
 def test_images_are_known_by_their_list_not_by_their_folder(tmp_path: Path) -> None:
     first, moved = read_per_image(a_run(tmp_path / "a")), read_per_image(a_run(tmp_path / "b"))
     assert first["val"].differs_from(moved["val"]) == ""
-    assert first["val"].differs_from(first["plain"]) == "other images"
+    assert first["val"].differs_from(first["plain"]) == "the runs count different images"
 
 
 @pytest.mark.parametrize(("field", "value"), [("path", "else.png"), ("label", 4), ("size", 9)])
@@ -92,6 +93,14 @@ def test_other_contents_are_other_images(tmp_path: Path) -> None:
         after = read_per_image(run)["val"]
         assert after.differs_from(before) == said
         before = after
+
+
+def test_samples_without_sizes_and_contents_are_known_by_their_source() -> None:
+    rows = [SampleRecord(id=i, set="val", path=f"row {i}", label=None) for i in range(3)]
+    assert list_digest(rows, "", "a.npy") != list_digest(rows, "", "b.npy")
+    assert list_digest(rows, "digest", "a.npy") == list_digest(rows, "digest", "b.npy")
+    files = [one.model_copy(update={"size": 9}) for one in rows]
+    assert list_digest(files, "", "/a") == list_digest(files, "", "/b")
 
 
 def test_damage_is_noticed_and_earlier_runs_have_none(tmp_path: Path) -> None:

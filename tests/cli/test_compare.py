@@ -35,7 +35,7 @@ def test_exit_code_and_reason(runs, capsys):
     capsys.readouterr()
     assert run_cli(["compare", *runs, "--fail-if", "persistent differs"]) == 2
     err = capsys.readouterr().err
-    assert "persistent is called persistent_channels now" in err
+    assert "persistent is called outlier_channels now" in err
 
 
 def test_json_holds_one_comparison_a_run(runs, capsys):
@@ -55,8 +55,8 @@ def test_forms_of_a_comparison(runs, capsys):
     few = capsys.readouterr().out
     assert run_cli(["compare", *runs[:2], "--all"]) == 0
     everything = capsys.readouterr().out
-    assert "centred_kurtosis" in everything
-    assert "centred_kurtosis" not in few
+    assert "residual.kurtosis" in everything
+    assert "residual.kurtosis" not in few
     assert "# Models" not in few
     assert run_cli(["compare", *runs, "--html"]) == 0
     page = capsys.readouterr().out

@@ -3,11 +3,20 @@
 import numpy as np
 import pytest
 
+from tests.measure.fake_run import FakeSet, write_run
 from tests.report.samples import estimate, model, outliers, report, retold
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
+from tuiprobe.answer import answer
 from tuiprobe.compare.describe import describe
-from tuiprobe.compare.differences import Comparison, IncomparableError, compare, difference
+from tuiprobe.compare.differences import (
+    Comparison,
+    IncomparableError,
+    compare,
+    compare_runs,
+    difference,
+    read_run,
+)
 from tuiprobe.errors import UsageError
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.html import sections_html
@@ -21,8 +30,12 @@ def told(found: Comparison) -> str:
 
 def test_a_report_does_not_differ_from_itself():
     found = compare(report(), report())
-    fact = found.fact("verdict")
-    assert (fact.name, fact.first, fact.second) == ("outlier features", "present", "present")
+    fact = found.fact("outcome")
+    assert (fact.name, fact.first, fact.second) == (
+        "outlier features",
+        "outlier channels",
+        "outlier channels",
+    )
     assert found.notes == found.unmatched == ()
     assert all(one.differs is not True for one in found.differences)
     assert all(one.difference.value == 0 for one in found.differences if given(one.difference))
@@ -55,7 +68,7 @@ def test_what_weakens_a_comparison_is_noted():
     assert "1024 and 512" in notes
     assert "untrained" in notes
     assert "400" in notes
-    assert "- persistent channels on `val`: they differ in their width" in told(
+    assert "- outlier channels on `val`: they differ in their width" in told(
         compare(report(), small)
     )
 
@@ -88,8 +101,8 @@ def test_markdown_names_both_and_stays_inert():
         "| kurtosis | `val` | 23.5 (23.1 to 23.9) | 23.5 (23.1 to 23.9) | "
         "0 (-0.5657 to 0.5657) | separate | no |" in text
     )
-    assert "- outlier features: present, then present" in text
-    assert "- persistent channels on `val`: shared 133; only in the first none; " in text
+    assert "- outlier features: outlier channels, then outlier channels" in text
+    assert "- outlier channels on `val`: shared 133; only in the first none; " in text
 
 
 def test_a_probe_that_is_not_installed_is_compared():
@@ -110,12 +123,14 @@ def test_a_probe_that_is_not_installed_is_compared():
 def test_headline_figures_come_first_and_the_rest_on_request():
     found = compare(head_report(), head_report())
     names = [one.name for one in found.headlines()]
-    assert names == ["top-1", "mean of shifts", "effective robustness", "kurtosis"]
+    answers, inside = names[:3], names[3:]
+    assert answers == ["top-1", "mean of shifts", "effective robustness"]
+    assert inside == ["highest channel", "offset share", "kurtosis"]
     first = section_markdown(describe(found))
     assert "| top-1 | `val` |" in first
     assert "more figures: --all shows them." in first
-    assert "centred_kurtosis" not in first
-    assert "| kurtosis after centring | `centred_kurtosis` | `val` |" in told(found)
+    assert "residual.kurtosis" not in first
+    assert "| kurtosis after centring | `residual.kurtosis` | `val` |" in told(found)
     assert len([one for one in found.differences if one.headline is None]) == told(found).count(
         "| separate | no |"
     ) + told(found).count("| - | - |") - len(names)
@@ -123,11 +138,11 @@ def test_headline_figures_come_first_and_the_rest_on_request():
 
 def test_headline_figures_differ_after_correction_for_all_of_them():
     low = robustness(0.68, 0.5)
-    near = robustness(0.68 - 0.0295, 0.5)  # p about .04 alone, above .05 beside three others
+    near = robustness(0.68 - 0.0295, 0.5)  # p about .04 alone, above .05 beside five others
     pair = [retold(head_report(), robustness=one) for one in (low, near)]
     found = compare(pair[0], pair[1])
     top1 = found.headlines()[0]
-    assert 0.01 < top1.p / 4 < 0.05 < top1.p
+    assert 0.01 < top1.p / 6 < 0.05 < top1.p
     assert top1.differs is False
     other = next(one for one in found.differences if one.id == "top1" and one.headline is None)
     assert other.p is None
@@ -148,3 +163,42 @@ def test_a_page_draws_the_headline_figures():
     assert page.count("<svg") == 1
     assert "Differences of the headline figures" in page
     assert "effective robustness" in page
+
+
+def planted(path, seed=0, moved=False):
+    """Returns a run of a linear head whose images lie in one of two folders."""
+    rng = np.random.default_rng(seed)
+    labels = np.random.default_rng(5).integers(0, 3, 200)
+    features = np.eye(3, 8)[labels] + rng.normal(0, 0.6, (200, 8))
+    source = "imagefolder:/moved" if moved else "imagefolder:/data"
+    sets = {"val": FakeSet(features.astype(np.float32), labels, source=source)}
+    run = write_run(path, sets, np.eye(3, 8))
+    run.results_file.write_text(answer(run).to_json())
+    return run
+
+
+def test_runs_on_the_same_images_are_compared_in_pairs(tmp_path):
+    first, second = planted(tmp_path / "a"), planted(tmp_path / "b", seed=1, moved=True)
+    found = compare_runs(read_run(first), read_run(second))
+    top1, kurtosis = found.headlines()
+    assert (top1.id, kurtosis.id) == ("top1", "kurtosis")
+    assert top1.paired
+    assert kurtosis.paired
+    assert found.notes == ()  # a moved folder holds the same images
+    assert "| paired | no |" in told(found)
+    second.per_image_file.unlink()
+    earlier = compare_runs(read_run(first), read_run(second))
+    assert not any(one.paired for one in earlier.differences)
+    assert any("`tuiprobe reprobe RUN` writes them" in note for note in earlier.notes)
+    assert earlier.headlines()[0].difference.value == top1.difference.value
+
+
+def test_other_images_are_compared_by_separate_intervals(tmp_path):
+    first, second = planted(tmp_path / "a"), planted(tmp_path / "b", seed=1)
+    lines = second.samples_file.path.read_text().replace("17.png", "seventeen.png")
+    second.samples_file.write_text(lines)
+    second.results_file.write_text(answer(second).to_json())
+    found = compare_runs(read_run(first), read_run(second))
+    assert not any(one.paired for one in found.differences)
+    assert found.notes == ("val: differences are not paired: other images",)
+    assert "| separate |" in told(found)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.report.samples import outliers, report
+from tests.report.samples import outlier_channel, outliers, report
 from tests.report.test_concept_sections import concept_set
 from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Comparison, compare
@@ -123,10 +123,8 @@ def test_channels_compare_within_one_width() -> None:
 
 def test_channels_stand_in_the_order_of_numbers() -> None:
     def channels(*numbers: int) -> Overlap:
-        one = outliers().persistent.channels[0]
-        several = tuple(one.model_copy(update={"channel": number}) for number in numbers)
-        persistent = outliers().persistent.model_copy(update={"channels": several})
-        found = report(outliers=(outliers(persistent=persistent),))
+        several = tuple(outlier_channel(channel=number) for number in numbers)
+        found = report(outliers=(outliers(outlier_channels=several),))
         [overlap] = overlaps(found, found)
         return overlap
 

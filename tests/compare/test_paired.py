@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,8 +33,8 @@ def answers(seed: int, rates: tuple[float, float] = (0.7, 0.6)) -> tuple[np.ndar
     return tuple((hard + rng.normal(0, 0.05, N) < rate).astype(np.uint8) for rate in rates)  # type: ignore[return-value]
 
 
-def named(value: float, mean_of: MeanOf | None, half: float = 0.02) -> NamedFigure:
-    figure = estimate(value, half)
+def named(value: float | np.floating[Any], mean_of: MeanOf | None) -> NamedFigure:
+    figure = estimate(float(value), 0.02)
     return NamedFigure(id="x", name="x", data="val", place="p", figure=figure, mean_of=mean_of)
 
 
@@ -87,18 +88,12 @@ def test_kurtosis_has_the_standard_error_of_the_paired_mean(n: int) -> None:
     a[5] = b[5] = np.nan  # an image without kurtosis in both runs
     about = MeanOf(values="kurtosis", sets=("val",))
     pairing = Pairing({"val": values("kurtosis", a)}, {"val": values("kurtosis", b)})
-    found = pairing.difference(
-        named(float(np.nanmean(a)), about), named(float(np.nanmean(b)), about)
-    )
+    found = pairing.difference(named(np.nanmean(a), about), named(np.nanmean(b), about))
     error = np.nanstd(b - a) / np.sqrt(n - 1)
     assert width(found) == pytest.approx(1.96 * error, rel=NOISE)
     b[6] = np.nan  # of one run alone: these are no longer the same images
-    assert pairing._drawn
     other = Pairing({"val": values("kurtosis", a)}, {"val": values("kurtosis", b)})
-    assert (
-        other.difference(named(float(np.nanmean(a)), about), named(float(np.nanmean(b)), about))
-        is None
-    )
+    assert other.difference(named(np.nanmean(a), about), named(np.nanmean(b), about)) is None
 
 
 def robustness(val: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -112,12 +107,11 @@ def robustness(val: np.ndarray, shift: np.ndarray) -> np.ndarray:
 def test_effective_robustness_is_that_of_a_plain_bootstrap() -> None:
     val, shift = answers(2, (0.9, 0.85)), answers(3, (0.5, 0.6))
     about = MeanOf(values="correct", sets=("r",), line=LINE)
-    pairing = Pairing(
-        *(
-            {"val": values("correct", v), "r": values("correct", s)}
-            for v, s in zip(val, shift, strict=True)
-        )
+    first, second = (
+        {"val": values("correct", v), "r": values("correct", s)}
+        for v, s in zip(val, shift, strict=True)
     )
+    pairing = Pairing(first, second)
     a, b = (float(robustness(v, s)) for v, s in zip(val, shift, strict=True))
     found = pairing.difference(named(a, about), named(b, about))
     rng = np.random.default_rng(9)
@@ -133,6 +127,22 @@ def test_effective_robustness_is_that_of_a_plain_bootstrap() -> None:
     unsure = about.model_copy(update={"line": line})
     wider = pairing.difference(named(a, unsure), named(b, unsure))
     assert width(wider) > width(found)
+
+
+def test_a_line_that_no_baseline_has_is_not_used() -> None:
+    val = answers(2)
+    first, second = ({"val": values("correct", v)} for v in val)
+    for changes in ({"slope": 1e99}, {"covariance": (-1.0, 5.0, 1e100)}):
+        line = LINE.model_copy(update=changes)
+        about = MeanOf(values="correct", sets=("val",), line=line)
+        x = [v.mean() for v in val]
+        with np.errstate(over="ignore"):
+            exponents = [line.slope * np.log(one / (1 - one)) + line.intercept for one in x]
+            figures = [one - 1 / (1 + np.exp(-e)) for one, e in zip(x, exponents, strict=True)]
+        found = Pairing(first, second).difference(
+            named(figures[0], about), named(figures[1], about)
+        )
+        assert found is None or np.isfinite(width(found))
 
 
 @pytest.mark.parametrize(

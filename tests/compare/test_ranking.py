@@ -53,21 +53,24 @@ def test_the_mean_of_shifts_ranks_without_a_target() -> None:
 
 
 def test_an_estimate_on_the_target_comes_first_with_its_error() -> None:
-    def model_of(name: str, value: float, mean: float) -> Run:
+    def model_of(name: str, value: float, mean: float, checked: bool = True) -> Run:
         return run(
             name,
             figure("target", estimate(value, 0.02), "photos", TARGET, role="estimate"),
-            figure(TARGET_ERROR, estimate(0.09, 0.02), "photos"),
+            *([figure(TARGET_ERROR, estimate(0.09, 0.02), "val")] if checked else []),
             figure("mean_shift", estimate(mean, 0.02), "val", MEAN_SHIFT),
         )
 
     found = rank([model_of("a", 0.6, 0.9), model_of("b", 0.8, 0.5), shifted("lost", 0.99)])
     assert [one.model for one in found.models] == ["b", "a", "lost"]
     text = section_markdown(describe_ranking(found))
-    assert "Ranked by estimated accuracy on photos, estimated without its labels. b is told" in text
+    assert "Ranked by estimated accuracy on photos, estimated without labels. b is told" in text
     assert "| estimated accuracy | error of the estimate on labelled shifts |" in text
     assert "| 0.8 (0.78 to 0.82) | 0.09 (0.07 to 0.11) |" in text
     assert "memory" not in text
+    unchecked = rank([model_of("a", 0.6, 0.9, False), model_of("b", 0.8, 0.5, False)])
+    said = line(describe_ranking(unchecked).headline)
+    assert "; how wrong that is was not checked on any labelled shift. b is told" in said
 
 
 def test_the_same_images_are_compared_in_pairs() -> None:
@@ -92,7 +95,9 @@ def test_models_without_accuracies_are_not_ranked() -> None:
     assert found.by == ""
     text = section_markdown(describe_ranking(found))
     assert "Not ranked: no two models have accuracies on the same set." in text
-    assert "| outlier features | shape of edges | kurtosis |" in text
+    assert (
+        "| outlier features | shape of edges | highest channel | offset share | kurtosis |" in text
+    )
     assert text.count(": concepts: not run: no concept set (pass --concepts broden:DIR)") == 3
 
 

@@ -30,7 +30,9 @@ def test_an_ablated_layer_makes_another_run(
     report = Report.read(run.results_file)
     assert report.model.ablated == ("layer2 without channels 0, 3 (set to zero)",)
     assert "ABLATED (layer2 without channels 0, 3 (set to zero))" in report.title
-    assert "no longer the model" in " ".join(part(report, OutlierResult).verdict.reasons)
+    assert "no longer the model" in " ".join(
+        part(report, OutlierResult).finals()[0].finding.reasons
+    )
     assert "layer2 without channels 0, 3" in (run.path / "report.md").read_text()
     statistics, _ = read_arrays(run.statistics_file)
     name = next(iter(read_measured(run).sets))
@@ -55,7 +57,7 @@ def answered(path: Path, **about: object) -> Report:
 
 def test_titles_of_ablated_models_say_so(tmp_path: Path) -> None:
     title = f"fake, ABLATED ({SAID}), on val"
-    assert answered(tmp_path / "a", ablated=(SAID,)).title == f"{title}: verdict withheld"
+    assert answered(tmp_path / "a", ablated=(SAID,)).title == f"{title}: outlier outcome withheld"
     random = Weights(kind="untrained", source="x", digest="0" * 64)
     untrained = answered(tmp_path / "b", ablated=(SAID,), weights=random)
     assert untrained.title == f"UNTRAINED network {title}: random weights"

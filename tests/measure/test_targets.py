@@ -27,7 +27,7 @@ from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import head_digest
-from tuiprobe.run.records import read_plan, read_samples
+from tuiprobe.run.records import PlanRecord, read_plan, read_samples
 from tuiprobe.run.verify import verify
 from tuiprobe.spec import make_spec
 
@@ -85,6 +85,24 @@ def test_no_probe_takes_a_target_for_a_labelled_set_or_a_shift(default: Path) ->
     assert [one.name for one in run.images] == labelled
     assert [one.name for one in run.head_sets] == labelled
     assert [one.name for one in run.targets] == ["street"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sets": {0: {"target": True}}}, "do not begin with one of images"),
+        ({"sets": {-1: {"classes": ["cat"]}}}, "has classes or concepts"),
+        ({"concept_set": "street"}, "has classes or concepts"),
+    ],
+)
+def test_a_plan_that_no_engine_writes_is_refused(
+    default: Path, changes: dict[str, Any], said: str
+) -> None:
+    plan = read_plan(RunDir(default)).model_dump(mode="json")
+    for place, more in changes.pop("sets", {}).items():
+        plan["sets"][place] |= more
+    with pytest.raises(ValueError, match=said):
+        PlanRecord.model_validate(plan | changes)
 
 
 def test_a_target_answers_by_the_rows_of_the_first_set(default: Path) -> None:

@@ -13,10 +13,13 @@ from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.directions.compute import probe_directions
 from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.forecast.compute import Start
+from tuiprobe.probes.forecast.compute import forecast as forecast_from
+from tuiprobe.probes.forecast.result import Forecast
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
 from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.results import Report
+from tuiprobe.results import Report, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
@@ -33,6 +36,7 @@ def head_results() -> dict[str, Any]:
     """Returns the result of every probe that asks for a head, by id."""
     return {
         "robustness": robustness(),
+        "forecast": forecast(),
         "directions": directions(),
         "ablation": ablation(),
         "concepts": concepts(),
@@ -66,6 +70,15 @@ def robustness() -> Robustness:
         {"r": "imagenet_r"},
         Baselines([Baseline(line, ()), Baseline(other, ())]),
     )
+
+
+def forecast() -> Forecast:
+    found = robustness().accuracies
+    x = found[0].top1
+    assert given(x)
+    told = forecast_from(Start("zero-shot", x, "open_clip:A/b", "openai", found[1:]))
+    assert isinstance(told, Forecast)
+    return told
 
 
 def concepts() -> Concepts:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.samples import estimate, model, outliers, report, verdict
+from tests.report.samples import estimate, model, outliers, report, without_outliers
 from tuiprobe.errors import DataError
-from tuiprobe.probes.outliers.result import Persistence
+from tuiprobe.probes.outliers.channel_result import Outcome, Persistence
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.summary import summary
@@ -26,15 +26,15 @@ def layered():
     inner = outliers(
         tap="blocks.3", kind="token", tokens="all", final=False, top_images=(),
         persistence=Persistence(value=nothing, null_high=nothing, self_share=nothing,
-        cross_share=nothing, effective_channels=nothing), persistent=nothing,
+        cross_share=nothing, effective_channels=nothing), heights=nothing,
     )  # fmt: skip
     return report(outliers=(inner, outliers()))
 
 
 def untrained():
     weights = model().weights.model_copy(update={"kind": "untrained", "source": "random"})
-    withheld = verdict(outcome="withheld", channels=(), reasons=("the network is untrained",))
-    return report(model=model(weights=weights), verdict=withheld)
+    withheld = outliers(**without_outliers(Outcome.WITHHELD, "the network is untrained"))
+    return report(model=model(weights=weights), outliers=(withheld,))
 
 
 @pytest.mark.parametrize("make", [report, layered, untrained])
@@ -115,18 +115,16 @@ def test_many_skipped_images_are_cut_in_the_report_only():
 
 def test_figures_without_interval_show_none():
     one = outliers(kurtosis=estimate(5, 0).model_copy(update={"low": None, "high": None}))
-    assert "  kurtosis              5; 2.994 after a random rotation\n" in summary(
-        report(outliers=(one,))
-    )
+    assert "  Kurtosis 5; the offset explains" in summary(report(outliers=(one,)))
 
 
 def test_few_images_leave_a_reason_in_every_place():
-    """Everything rests on persistent channels, which one image does not give."""
+    """Everything rests on heights, which one image does not give."""
     found = layered()
     figures = {(one.place, one.id): one.figure for one in found.part_of("outliers").figures}
     reason = "needs two images that count; there are 1"
-    assert figures["blocks.3", "persistent_channels"] == NotRun(reason=reason)
-    assert figures["final", "persistent_channels"].value == 1
+    assert figures["blocks.3", "outlier_channels"] == NotRun(reason=reason)
+    assert figures["final", "outlier_channels"].value == 1
     assert f"not run: {reason}" in markdown(found)
 
 

@@ -92,7 +92,7 @@ def test_tables_lose_no_row_and_no_file(files: dict[str, str]) -> None:
 
 
 def test_charts_of_one_id_are_files_of_their_own(files: dict[str, str]) -> None:
-    assert "Leading channels on val" in files["figures/shares.svg"]
+    assert "Fourth moment by channel on val" in files["figures/shares.svg"]
     assert "Own shares" in files["figures/edges_shares.svg"]
     assert "Texture bias" in files["figures/edges.svg"]
 

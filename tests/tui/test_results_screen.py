@@ -98,12 +98,12 @@ def answering(monkeypatch, answer: Answer) -> list[list[str]]:
     return asked
 
 
-async def test_the_verdict_and_the_figures_stand_beside_their_references(run: Path) -> None:
+async def test_the_outcome_and_the_figures_stand_beside_their_references(run: Path) -> None:
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)
-        assert "outlier features present" in said(app, "#verdict")
-        assert "uncalibrated" in said(app, "#verdict")
+        assert "▲ 1 outlier channel (133: 14 sigma, 22 % of the energy)" in said(app, "#outcome")
+        assert "1 channel above a height of 6" in said(app, "#outcome")
         figures = said(app, "#figures")
         for part in ("23.5 (23.1 to 23.9)  n 500", "2.99", "3.10 (3.00 to 3.20)", "at most"):
             assert part in figures
@@ -397,7 +397,7 @@ async def test_pictures_that_were_cut_off_are_shown_the_next_time(run: Path) -> 
 @pytest.mark.parametrize(
     ("tab", "expected"),
     [
-        ("outliers", "channel ▲  133, share .600 ±.010"),
+        ("outliers", "channel ▲  133, height 14.0 ±.2"),
         ("directions", "direction v0, importance .500"),
         ("concepts", "concept "),
         ("robustness", "set val, top-1 .680 ±.020"),
@@ -528,7 +528,7 @@ async def test_no_markup_of_the_run_is_obeyed(tmp_path: Path) -> None:
     app = TuiprobeApp(open_run=write_run(tmp_path / "run", hostile))
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)
-        assert "[bold][red]sky[/]\\x1b[31m\\u202e" in said(app, "#verdict")
+        assert "[bold][red]sky[/]\\x1b[31m\\u202e" in said(app, "#outcome")
         svg: Callable[[], str] = app.export_screenshot
         assert "file:///" not in svg().replace("link=file:///]", "")
 

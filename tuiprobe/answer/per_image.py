@@ -13,6 +13,7 @@ from tuiprobe.probes.confidence import Logits, allowed, scale_known
 from tuiprobe.probes.heads import SetFeatures, answered_right, usable_images
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.rows import blocks, shares_and_kurtosis, usable
+from tuiprobe.results import DataSet
 from tuiprobe.results.section import PerImage
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.per_image import SetValues, list_digest, write_per_image
@@ -27,19 +28,23 @@ def keep_per_image(run: RunReader) -> None:
     of images. Images whose representation is not finite are not among them.
     """
     answered = {one.name: one for one in (*run.head_sets, *run.target_sets)}
-    images = {one.name: _of_set(run, answered[one.name]) for one in (*run.images, *run.targets)}
+    images = {
+        one.name: _of_set(run, one, answered[one.name]) for one in (*run.images, *run.targets)
+    }
     write_per_image(run.directory, run.plan.key, images)
 
 
-def _of_set(run: RunReader, one: SetFeatures) -> SetValues:
+def _of_set(run: RunReader, data: DataSet, one: SetFeatures) -> SetValues:
     ids = run.features(one.name)["ids"]
-    order = np.argsort(ids)
+    order, samples = np.argsort(ids), run.samples[one.name]
     values: Values = {"kurtosis": _kurtosis(one.features)}
     if isinstance(run.head, HeadArrays):
         values |= _answers(run.head, one)
+    contents = run.measured.sets[one.name].contents or ""
+    listed = [samples[i] for i in ids[order].tolist()]
     return SetValues(
-        samples=list_digest(run.samples.get(one.name, {}).values()),
-        contents=run.measured.sets[one.name].contents or "",
+        samples=list_digest(listed, contents, data.source),
+        contents=contents,
         ids=ids[order],
         values={kind: array[order] for kind, array in values.items()},
     )

@@ -75,7 +75,9 @@ def _answers(read: Sequence[RunReader], paths: Sequence[Path], name: str) -> Ans
         if not found:
             raise UsageError(f"{path} has no set {name}")
         samples = run.samples[name]
-        lists.add(list_digest(samples[i] for i in sorted(samples)))
+        contents = run.measured.sets[name].contents or ""
+        source = next(one.source for one in run.sets if one.name == name)
+        lists.add(list_digest([samples[i] for i in sorted(samples)], contents, source))
         logits = Logits(run.head, found[0])
         classes.add((np.unique(logits.classes).tobytes(), run.plan.sets[0].classes))
         said.append(logits.confidences())

@@ -26,7 +26,7 @@ def compare(
         list[str] | None,
         typer.Option(
             help="Exit 1 if this holds, e.g. 'kurtosis.high < -0.5', 'val: top1 < -0.01', "
-            "'\"mean of shifts\" < -0.01', 'verdict differs'; repeats."
+            "'\"mean of shifts\" < -0.01', 'outcome differs'; repeats."
         ),
     ] = None,
     everything: Annotated[

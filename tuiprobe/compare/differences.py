@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tuiprobe.compare.holm import LEVEL, holm, p_value
 from tuiprobe.compare.overlap import Overlap, overlaps
-from tuiprobe.compare.paired import Pairing
+from tuiprobe.compare.paired import KEEPS_NONE, Pairing
 from tuiprobe.errors import UsageError
 from tuiprobe.report import read_report
 from tuiprobe.results import Estimate, Figure, Frozen, NotRun, Report, given
@@ -228,7 +228,7 @@ def _corrected(found: list[Difference]) -> tuple[Difference, ...]:
     """Keeps the ranks of the headline figures alone, and corrects which of them differ."""
     chosen: dict[int, float | None] = {}
     for one in HEADLINES:
-        wanted = [i for i, d in enumerate(found) if d.id == one.id and d.headline and not d.inner]
+        wanted = [i for i, d in enumerate(found) if d.id == one.id and _leads(d)]
         for i in wanted[:1]:
             told = found[i].difference
             chosen[i] = p_value(told) if given(told) else None
@@ -242,6 +242,11 @@ def _corrected(found: list[Difference]) -> tuple[Difference, ...]:
     )
 
 
+def _leads(one: Difference) -> bool:
+    known = given(one.first) or given(one.second)
+    return known and one.headline is not None and not one.inner
+
+
 def _facts(first: Report, second: Report) -> Iterator[FactPair]:
     named = [one for report in (first, second) for part in report.parts for one in part.facts]
     for id, name in dict.fromkeys((one.id, one.name) for one in named):
@@ -252,8 +257,8 @@ def _notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
     widths = first.model.width, second.model.width
     if widths[0] != widths[1]:
         yield (
-            f"widths differ, {widths[0]} and {widths[1]} channels: compare relative_kurtosis, "
-            "not kurtosis"
+            f"widths differ, {widths[0]} and {widths[1]} channels: compare height, in "
+            "sigmas, not kurtosis"
         )
     for one in (first, second):
         if one.model.weights.kind == "untrained":
@@ -262,13 +267,16 @@ def _notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
             yield f"{one.model.name} is ablated: {ablation}"
     if first.model.preprocessing != second.model.preprocessing:
         yield "preprocessing differs"
+    for one, images in ((first, pairing.first), (second, pairing.second)):
+        if not images and (pairing.first or pairing.second):
+            yield f"{one.model.name}: {KEEPS_NONE}, so differences are not paired"
     theirs = {data.name: data for data in second.data}
     for data in first.data:
         other = theirs.get(data.name)
         if other is None:
             continue
         why = pairing.why_not(data.name)
-        if why and (pairing.first or pairing.second):
+        if why and data.name in pairing.first and data.name in pairing.second:
             yield f"{data.name}: differences are not paired: {why}"
         if why and (data.source, data.measured) != (other.source, other.measured):
             yield (

@@ -3,7 +3,7 @@
 `FIGURE differs`, `FIGURE < NUMBER` and the like; the number is compared with second less
 first. `FIGURE.low` and `FIGURE.high` are the ends of that difference's interval. A place in
 front, `SET:` or `SET/LAYER:`, says where; without one the gate holds for all sets and for the
-final representation. `verdict differs` asks for a finding in a word, `channels differ` for a
+final representation. `outcome differs` asks for a finding in a word, `channels differ` for a
 set of things that were found. Headline figures may be named by their human names in quotes:
 `"mean of shifts" < -0.01`.
 """
@@ -24,11 +24,14 @@ from tuiprobe.results import given
 from tuiprobe.results.headlines import HEADLINES
 
 RENAMED: Final = {
-    "persistent": "persistent_channels",
+    "persistent": "outlier_channels",
+    "persistent_channels": "outlier_channels",
+    "verdict": "outcome",
+    "centred_kurtosis": "residual.kurtosis",
     "effective": "value",
     "precision": "value",
 }
-"""What figures of schema 1 are called now."""
+"""What figures of earlier versions are called now, or which one replaced them."""
 
 _GATE = re.compile(
     r"\s*(?:(?P<place>[^\"]+):)?\s*"
@@ -69,8 +72,8 @@ def parse_gate(text: str) -> Gate:
     Raises:
         UsageError: If it is not a condition.
 
-    >>> parse_gate("val: kurtosis.high < -0.5").limit, parse_gate("verdict differs").name
-    (-0.5, 'verdict')
+    >>> parse_gate("val: kurtosis.high < -0.5").limit, parse_gate("outcome differs").name
+    (-0.5, 'outcome')
     """
     match = _GATE.fullmatch(text)
     try:
@@ -170,7 +173,11 @@ def _unknown(gate: Gate, found: Comparison) -> str:
     names = sorted({one.id for one in found.differences})
     places = sorted({one.data for one in found.differences})
     renamed = RENAMED.get(gate.name)
-    now = f"; {gate.name} is called {renamed} now" if renamed in names else ""
+    now = (
+        f"; {gate.name} is called {renamed} now"
+        if renamed in {*names, *(one.id for one in found.facts)}
+        else ""
+    )
     return plain(
         f"--fail-if {gate.text!r}: no such figure in both reports{now}; figures are "
         f"{', '.join(names)}; sets are {', '.join(places)}"

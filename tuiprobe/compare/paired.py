@@ -19,6 +19,7 @@ from tuiprobe.run.per_image import Images, SetValues
 
 DRAWS: Final = 2000
 METHOD: Final = "paired bootstrap over images"
+KEEPS_NONE: Final = "no values of single images are kept (`tuiprobe reprobe RUN` writes them)"
 
 _SEED = 0
 _TAILS = (0.025, 0.975)
@@ -57,8 +58,7 @@ class Pairing:
         """Returns why a set cannot be paired; empty where it can."""
         ours, theirs = self.first.get(name), self.second.get(name)
         if ours is None or theirs is None:
-            which = "both runs keep" if ours is theirs else "a run keeps"
-            return f"{which} no values of single images; `tuiprobe reprobe RUN` writes them"
+            return KEEPS_NONE
         return ours.differs_from(theirs)
 
     def difference(self, ours: NamedFigure, theirs: NamedFigure) -> Estimate | None:
@@ -77,6 +77,8 @@ class Pairing:
         if not np.allclose(values, (ours.figure.value, theirs.figure.value), _AGREES, _AGREES):
             return None  # the figures are of another head than the values
         drawn = _figure(about, [one.drawn for one in known], _lines(about.line))
+        if not np.isfinite(drawn).all():
+            return None  # a line that no baseline has
         value = theirs.figure.value - ours.figure.value
         moved = drawn[1] - drawn[0]
         ends = value + np.quantile(moved - moved.mean(), _TAILS)
@@ -150,8 +152,9 @@ def _figure(about: MeanOf, sets: Sequence[Float64], lines: Float64) -> Float64:
     if about.line is None:
         return mean
     x = np.clip(sets[-1], 1e-6, 1 - 1e-6)
-    exponent: Any = lines[0] * np.log(x / (1 - x)) + lines[1]
-    return np.asarray(mean - 1 / (1 + np.exp(-exponent)), dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        exponent: Any = lines[0] * np.log(x / (1 - x)) + lines[1]
+        return np.asarray(mean - 1 / (1 + np.exp(-exponent)), dtype=np.float64)
 
 
 def _fixed(line: BaselineLine | None) -> Float64:
@@ -168,4 +171,5 @@ def _lines(line: BaselineLine | None) -> Float64:
     slope, both, intercept = line.covariance
     rng = np.random.default_rng(_SEED)
     covariance = [[slope, both], [both, intercept]]
-    return rng.multivariate_normal((line.slope, line.intercept), covariance, DRAWS).T
+    centre = line.slope, line.intercept
+    return rng.multivariate_normal(centre, covariance, DRAWS, check_valid="ignore").T

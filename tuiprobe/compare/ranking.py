@@ -153,7 +153,7 @@ def _row(run: Run, against: Difference | None) -> RankedModel:
     found = {id: _headline(report, id) for id in _NAMES}
     figures = {id: one.figure for id, one in found.items() if one is not None}
     target = found["target"]
-    error = report.figure(TARGET_ERROR, target.data) if target is not None else ABSENT
+    error = report.figure(TARGET_ERROR) if target is not None else ABSENT
     if given(error):
         figures[TARGET_ERROR] = error
     return RankedModel(
@@ -183,7 +183,11 @@ def _sentence(found: Ranking) -> Text:
         return ("Not ranked: no two models have accuracies on the same set.",)
     first, *others = found.models
     text: list[Value] = [f"Ranked by {_NAMES[found.by]} on {found.data}"]
-    text.append(", estimated without its labels. " if found.by == "target" else ". ")
+    if found.by == "target":
+        text.append(", estimated without labels")
+        if not any(TARGET_ERROR in one.figures for one in found.models):
+            text.append("; how wrong that is was not checked on any labelled shift")
+    text.append(". ")
     told = [one for one in others if one.from_first is not None]
     alike = [one for one in told if not (one.from_first and one.from_first.differs)]
     if not alike:
@@ -205,6 +209,7 @@ def _content(found: Ranking) -> Iterator[Content]:
         *((id, name) for id, name in found.facts.items()),
         *((id, _NAMES.get(id, "error of the estimate on labelled shifts")) for id in ids),
         ("from_first", "first minus this one"),
+        ("interval", "interval"),
     ]
     rows: list[list[Value]] = []
     for one in found.models:
@@ -213,9 +218,11 @@ def _content(found: Ranking) -> Iterator[Content]:
         row += ["-" if speed is None else round(speed)]
         row += [one.facts.get(id) or "-" for id in found.facts]
         row += [one.figures.get(id, ABSENT) if id in one.figures else "-" for id in ids]
-        rows.append([*row, one.from_first.difference if one.from_first is not None else "-"])
+        against = one.from_first
+        row += ["-", "-"] if against is None else [against.difference, kind(against)]
+        rows.append(row)
     yield table("models", columns, rows, shown=len(rows), file=False)
-    yield points(found.notes or ("Parentheses are 95 % intervals.",))
+    yield points(found.notes)
 
 
 def _notes(reports: Sequence[Report]) -> Iterator[str]:

@@ -23,6 +23,7 @@ BUILT_IN = {
     "targets": "tuiprobe.probes.targets.probe:ExpectedAccuracy",
     "calibration": "tuiprobe.probes.calibration.probe:CalibrationOfTheHead",
     "robustness": "tuiprobe.probes.robustness.probe:AccuracyUnderShift",
+    "forecast": "tuiprobe.probes.forecast.probe:ForecastFromPeers",
     "outliers": "tuiprobe.probes.outliers.probe:OutlierFeatures",
     "population": "tuiprobe.probes.population.probe:PopulationOfModels",
     "ablation": "tuiprobe.probes.ablation.probe:ChannelAblation",

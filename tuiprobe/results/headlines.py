@@ -38,7 +38,7 @@ HEADLINES: Final = (
     Headline("height", HEIGHT, "highest channel"),
     Headline("offset.share", OFFSET, "offset share"),
     Headline("kurtosis", KURTOSIS, "kurtosis"),
-    Headline("int8", INT8, "INT8 noise"),
+    Headline("int8", INT8, "INT8 signal to noise"),
 )
 """In the order of their ranks. Of several sets, the figure of the first one counts: top-1 of the
 in-distribution set, estimated accuracy of the first target set."""

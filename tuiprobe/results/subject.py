@@ -15,7 +15,7 @@ class Weights(Frozen):
 
     Attributes:
         kind: `pretrained` (published, by tag), `checkpoint` (a file of the user's) or `untrained`
-            (random initialisation: no verdict is given).
+            (random initialisation: the outcome on outlier features is withheld).
         source: Tag, URL or path as the user or the library named it.
         digest: SHA-256 over the parameters, hexadecimal.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
@@ -32,7 +32,7 @@ class SetValues:
     """The images of one set.
 
     Attributes:
-        samples: Digest of the list of all its samples.
+        samples: Digest of the list of the images that `ids` names.
         contents: Digest of their contents; empty where the run does not know it.
         ids: int64 [n], the images with a finite representation, ascending.
         values: Values [n] by kind; NaN for an image that has none.
@@ -45,12 +45,12 @@ class SetValues:
 
     def differs_from(self, other: SetValues) -> str:
         """Returns why the images of two runs are not the same; empty where they are."""
+        if not np.array_equal(self.ids, other.ids):
+            return "the runs count different images"
         if self.samples != other.samples:
             return "other images"
         if self.contents and other.contents and self.contents != other.contents:
             return "images of other contents"
-        if not np.array_equal(self.ids, other.ids):
-            return "the runs left out different images"
         return ""
 
 
@@ -58,10 +58,18 @@ Images = Mapping[str, SetValues]
 """What a run knows of single images, by set."""
 
 
-def list_digest(samples: Iterable[SampleRecord]) -> str:
-    """Returns the digest of a list of samples: id, path, label and size, in the order of ids."""
-    digest = hashlib.sha256()
-    for one in sorted(samples, key=lambda sample: sample.id):
+def list_digest(samples: Sequence[SampleRecord], contents: str, source: str) -> str:
+    """Returns the digest of a list of samples: id, path, label and size, in this order.
+
+    Args:
+        samples: The samples.
+        contents: Digest of their contents; empty where it is not known.
+        source: Where they come from. It counts only where neither contents nor sizes are known,
+            since a name such as "row 5" says nothing about what it is of.
+    """
+    identified = contents or any(one.size is not None for one in samples)
+    digest = hashlib.sha256(b"" if identified else json.dumps(source).encode())
+    for one in samples:
         digest.update(json.dumps([one.id, one.path, one.label, one.size]).encode())
     return digest.hexdigest()
 

@@ -98,6 +98,8 @@ class PlanRecord(BaseModel):
             raise ValueError("a set is there twice")
         if self.concept_set is not None and self.concept_set not in sets:
             raise ValueError("the concept set is none of the sets")
+        if any(one.target and (one.classes or one.name == self.concept_set) for one in self.sets):
+            raise ValueError("a target set has classes or concepts")
         return self
 
 

@@ -68,9 +68,9 @@ def test_ablation_is_paired():
         )
 
 
-def test_without_persistent_channels_labels_or_others_to_compare_with():
+def test_without_channels_labels_or_others_to_compare_with():
     head, one = planted()
-    assert ablations(head, [one], [], 0) == NotRun(reason="no persistent channel")
+    assert ablations(head, [one], [], 0) == NotRun(reason="no outlier channel")
     assert ablations(head, [], [3], 0) == NotRun(reason="no labelled set")
     most = list(range(CHANNELS // 2 + 1))
     assert ablations(head, [one], most, 0) == NotRun(

@@ -1,4 +1,4 @@
-"""Channel ablation: what accuracy loses without the persistent channels, beside two controls."""
+"""Channel ablation: what accuracy loses without the outlier channels, beside two controls."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -26,25 +26,25 @@ MODES: tuple[Mode, ...] = ("zero", "mean")
 
 
 def ablations(
-    head: HeadArrays, sets: Sequence[SetFeatures], persistent: Sequence[int], seed: int
+    head: HeadArrays, sets: Sequence[SetFeatures], outlying: Sequence[int], seed: int
 ) -> tuple[Ablation, ...] | NotRun:
-    """Ablates the persistent channels (to zero and to their mean), with two controls.
+    """Ablates the outlier channels (to zero and to their mean), with two controls.
 
     Args:
         head: The head.
         sets: Labelled sets.
-        persistent: Channels to ablate.
+        outlying: Channels to ablate.
         seed: Seed of the random channels and of their subsample of images.
     """
     channels = sets[0].features.shape[1] if sets else 0
-    if not persistent:
-        return NotRun(reason="no persistent channel")
+    if not outlying:
+        return NotRun(reason="no outlier channel")
     if not sets:
         return NotRun(reason="no labelled set")
-    if 2 * len(persistent) > channels:
+    if 2 * len(outlying) > channels:
         return NotRun(reason="too few other channels to compare with")
     return tuple(
-        _ablation(head, one, list(persistent), mode, seed)
+        _ablation(head, one, list(outlying), mode, seed)
         for one in sets
         if one.features.shape[0]
         for mode in MODES

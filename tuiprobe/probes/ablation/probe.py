@@ -1,4 +1,4 @@
-"""Channel ablation: accuracy without the persistent channels, beside controls."""
+"""Channel ablation: accuracy without the outlier channels, beside controls."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMES = {
 
 
 class ChannelAblation(Probe[Inputs, ChannelAblations]):
-    """What accuracy loses without the persistent channels."""
+    """What accuracy loses without the outlier channels."""
 
     id = "ablation"
     title = "Channel ablation"
@@ -33,21 +33,21 @@ class ChannelAblation(Probe[Inputs, ChannelAblations]):
     after = ("outliers",)
 
     def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
-        """Reads head and representations; takes the persistent channels of the outlier probe."""
+        """Reads head and representations; takes the outlier channels of the outlier probe."""
         return read_inputs(run, found["outliers"])
 
     def compute(self, inputs: Inputs, options: Options) -> ChannelAblations | NotRun:
         """Sets the channels to zero and to their mean, beside two controls."""
         kept = [usable_images(one) for one in inputs.sets]
         labelled = [one for one in kept if one.labels is not None]
-        answer = ablations(inputs.head, labelled, inputs.persistent, inputs.seed)
+        answer = ablations(inputs.head, labelled, inputs.outlying, inputs.seed)
         return answer if isinstance(answer, NotRun) else ChannelAblations(ablations=answer)
 
     def describe(self, result: ChannelAblations, subject: Subject) -> Section:
         """Describes the change of accuracy on every set."""
         first = result.ablations[0] if result.ablations else None
         columns = [
-            ("data", "data"), ("mode", "channels are set to"), ("channels", "persistent channels"),
+            ("data", "data"), ("mode", "channels are set to"), ("channels", "outlier channels"),
             *((id, name) for id, name in NAMES.items()),
         ]  # fmt: skip
         return Section(
@@ -62,7 +62,7 @@ class ChannelAblation(Probe[Inputs, ChannelAblations]):
 
 
 def _headline(one: Ablation) -> Iterator[Value]:
-    channels = several(len(one.channels), "persistent channel")
+    channels = several(len(one.channels), "outlier channel")
     yield f"Without its {channels} (set to {one.mode}), top-1 on "
     yield Code(code=one.data)
     yield " changes by "

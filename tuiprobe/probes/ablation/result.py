@@ -7,7 +7,7 @@ from tuiprobe.results.report import ProbeResult
 
 
 class Ablation(Frozen):
-    """Accuracy without the persistent channels, beside two controls.
+    """Accuracy without the outlier channels, beside two controls.
 
     Attributes:
         data: Data set.
@@ -34,7 +34,7 @@ class ChannelAblations(ProbeResult):
     """The ablation probe.
 
     Attributes:
-        ablations: Ablations of the persistent channels, one entry per set and mode.
+        ablations: Ablations of the outlier channels, one entry per set and mode.
     """
 
     probe: ClassVar[str] = "ablation"

@@ -98,7 +98,7 @@ def probe_robustness(
     return Robustness(
         data=first.name,
         accuracies=accuracies,
-        mean_shift=_mean_shift(accuracies[1:]),
+        mean_shift=mean_accuracy(accuracies[1:]),
         effective=entries,
         not_run=tuple(baselines.not_run),
         confidence=mean_confidence(head, first),
@@ -162,7 +162,7 @@ def _on_own_classes(head: HeadArrays, first: SetFeatures, one: SetFeatures) -> F
     return wilson(hits(usable.features, head, usable), own.features.shape[0])
 
 
-def _mean_shift(accuracies: Sequence[Accuracy]) -> Figure:
+def mean_accuracy(accuracies: Sequence[Accuracy]) -> Figure:
     """Returns the mean top-1 over shifts, with the binomial error of each (delta method)."""
     tops = [one.top1 for one in accuracies if given(one.top1)]
     if not tops:

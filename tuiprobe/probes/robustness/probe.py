@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.robustness.baselines import baselines_for
+from tuiprobe.probes.robustness.baselines import baselines_for, published_of
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.probes.robustness.describe import describe
 from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness
@@ -54,7 +54,12 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         """Reads head, labels, and the baselines that belong to the sets."""
         if isinstance(run.head, str):
             return NotRun(reason=run.head)
-        shifts, baselines = baselines_for(run.sets, kept_baseline(run.directory))
+        row = published_of(run.plan.model)
+        shifts, baselines = baselines_for(
+            run.sets,
+            kept_baseline(run.directory),
+            pretraining="" if row is None else row.pretraining,
+        )
         return Inputs(run.head, run.head_sets, shifts, baselines, run.own_names)
 
     def compute(self, inputs: Inputs, options: Options) -> Robustness:

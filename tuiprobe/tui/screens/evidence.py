@@ -173,7 +173,7 @@ def about(found: Found, subject: Subject) -> Content:
                 ("singular value", few(one.singular_value)),
                 (
                     "on ▲ channels",
-                    "-" if one.persistent_share is None else few(one.persistent_share),
+                    "-" if one.outlier_share is None else few(one.outlier_share),
                 ),
                 ("leans on", ", ".join(str(channel) for channel in one.channels)),
             ]
@@ -206,12 +206,14 @@ def _of_channel(found: Found, subject: Subject) -> tuple[list[Entry], list[str]]
         known: list[tuple[str, Figure | None]] = [
             ("share", row.share.share if row.share else None),
             ("leads in", row.share.leading if row.share else None),
-            ("outlier in", row.persistent.fraction if row.persistent else None),
+            ("height", row.height.height if row.height else None),
+            ("above 6 in", row.height.above if row.height else None),
+            ("energy", row.height.energy if row.height else None),
+            ("constant part", row.height.offset if row.height else None),
         ]
         entries += [(name, "-" if figure is None else figure) for name, figure in known]
         entries.append(("mean", few(row.mean)))
-        if row.share is not None:
-            entries.append(("std", few(row.share.std)))
+        entries.append(("std", few(row.sd)))
     lean = leaning(found, subject.number) if subject.final else []
     lines = [f"v{d.index} of {basis.matrix}  importance {short(d.importance)}" for basis, d in lean]
     return entries, lines
