@@ -29,7 +29,15 @@ from tuiprobe.options import (
     words_of,
 )
 from tuiprobe.plugins import PluginError
-from tuiprobe.spec import RunSpec, arguments_of, make_spec, run_option, run_options
+from tuiprobe.spec import (
+    OF_EMBEDDINGS,
+    OF_IMAGES,
+    RunSpec,
+    arguments_of,
+    make_spec,
+    run_option,
+    run_options,
+)
 from tuiprobe.tui.child import command_of
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
@@ -47,8 +55,8 @@ def parsed(words: list[str]) -> list[RunSpec]:
     """Returns the specs that the program would run."""
     asked: list[RunSpec] = []
 
-    def run_models(models: list[str], *, data: str | None, options: dict, **_: Any) -> int:
-        asked.extend(make_spec(model, data, options) for model in models)
+    def run_models(models: list, *, data: str | None, options: dict, **_: Any) -> int:
+        asked.extend(make_spec(model, data, options) for model in models or [None])
         return 0
 
     with pytest.MonkeyPatch.context() as patch:
@@ -115,11 +123,22 @@ def drawn(option: OptionField) -> st.SearchStrategy[Any]:
     return values_of(option)
 
 
-GIVEN = st.fixed_dictionaries({option.name: drawn(option) for option in run_options()})
+OF_VECTORS = ("embeddings", *OF_EMBEDDINGS)
+GIVEN = st.fixed_dictionaries(
+    {one.name: drawn(one) for one in run_options() if one.name not in OF_VECTORS}
+)
+VECTORS = st.fixed_dictionaries(
+    {
+        one.name: st.none() if one.name in ("model", "data", "head") else drawn(one)
+        for one in run_options()
+        if one.name not in (*OF_IMAGES, "embeddings")
+    }
+    | {"embeddings": st.sampled_from(["rows.npy", "-x.npy", "a/img_emb_*.npy", "s.npz::train"])}
+)
 
 
 @settings(deadline=None)
-@given(GIVEN)
+@given(GIVEN | VECTORS)
 def test_a_spec_becomes_a_command_line_and_the_same_spec(values: dict[str, Any]) -> None:
     model, data = values.pop("model"), values.pop("data")
     spec = make_spec(model, data, values)
@@ -137,10 +156,14 @@ def test_a_spec_becomes_a_command_line_and_the_same_spec(values: dict[str, Any])
 )
 def test_every_field_can_be_set_on_the_command_line(option: OptionField) -> None:
     plain = make_spec("mini_clip", "miniature", {})
+    if option.name in OF_VECTORS:
+        plain = make_spec(None, None, {"embeddings": "x"})
     other: Any = {int: 7, float: 0.5, bool: True, str: "x"}[option.kind]
     other = next((one for one in option.choices if one != option.default), other)
     given: dict[str, Any] = {option.name: (other,) if option.many else other}
     changed = replace(plain, **given)
+    if option.name == "embeddings":
+        changed = make_spec(None, None, given)
     if option.name == "data":
         changed = replace(changed, sample=5000, concepts=None, concept_sample=None, target=())
     if option.name == "model":
@@ -148,6 +171,23 @@ def test_every_field_can_be_set_on_the_command_line(option: OptionField) -> None
     words = arguments_of(changed)
     assert option.flag in words
     assert parsed(words) == [changed]
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "given"),
+    [
+        ("mini_clip", None, {"embeddings": "x.npy"}),
+        (None, "miniature", {"embeddings": "x.npy"}),
+        (None, None, {"embeddings": "x.npy", "layers": ("a",)}),
+        (None, None, {"embeddings": "x.npy", "batch_size": 7}),
+        (None, None, {"embeddings": "x.npy", "head": "probe"}),
+        (None, None, {"labels": "x.npy"}),
+        ("mini_clip", None, {"target_embeddings": ["x.npy"]}),
+    ],
+)
+def test_vectors_and_images_exclude_each_other(model: Any, data: Any, given: dict) -> None:
+    with pytest.raises(UsageError, match="--"):
+        make_spec(model, data, given)
 
 
 def test_no_more_words_than_needed() -> None:

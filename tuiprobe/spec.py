@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal
+from pathlib import PurePosixPath
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
+from tuiprobe.errors import UsageError
 from tuiprobe.options import (
     Option,
     OptionField,
@@ -58,7 +60,24 @@ HEAD = "Classification head"
 ROBUSTNESS = "Robustness"
 CONCEPTS = "Concepts"
 PROBES = "Probes of other packages"
+EMBEDDINGS = "Embeddings instead of images"
 MACHINE = "How it runs"
+
+EMBEDDED = "embeddings"
+"""The data of a run of stored vectors."""
+
+OF_IMAGES = (
+    "checkpoint", "sample", "target", "layers", "tokens", "ablate", "ablate_mode", "dtype", "batch_size", "shard_batches",
+    "workers", "max_unreadable", "templates", "concepts", "concept_sample", "require_weights",
+)  # fmt: skip
+"""Options that stored vectors have no use for."""
+
+OF_EMBEDDINGS = ("labels", "training", "representation", "target_embeddings", "id_column")
+"""Options that only stored vectors have a use for."""
+
+
+AblateMode: TypeAlias = Literal["mean", "zero", "shuffle"]
+"""What replaces ablated channels: their mean, zero, or the values of another image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,11 +158,19 @@ class RunSpec:
     ablate: Annotated[
         tuple[str, ...],
         Option(
-            "Channels of inner layers to set to 0, such as layer3:17,40.",
+            "Channels of inner layers to replace, such as layer3:17,40.",
             MEASURED,
             metavar="TAP:CHANNELS",
         ),
     ] = ()
+    ablate_mode: Annotated[
+        AblateMode,
+        Option(
+            "What replaces ablated channels: their mean over in-distribution images, zero, or the "
+            "values of another image.",
+            MEASURED,
+        ),
+    ] = "mean"
     device: Annotated[
         str, Option("cpu, cuda or cuda:N.", MACHINE, metavar="DEVICE", changes="bits")
     ] = "cpu"
@@ -206,6 +233,52 @@ class RunSpec:
             HEAD,
             metavar="FILE",
             changes="answers",
+        ),
+    ] = None
+    embeddings: Annotated[
+        str | None,
+        Option(
+            "Vectors in place of --model and --data: a file, a pattern or a folder of "
+            "docs/embeddings.md.",
+            EMBEDDINGS,
+            metavar="FILE",
+            min_length=1,
+        ),
+    ] = None
+    labels: Annotated[
+        str | None,
+        Option(
+            "Labels of the vectors, one a row: .npy, .txt, .csv or .json. --classes names them.",
+            EMBEDDINGS,
+            metavar="FILE",
+        ),
+    ] = None
+    training: Annotated[
+        Literal["zero-shot", "supervised", "finetuned", "unknown"],
+        Option("How the encoder of the vectors was trained.", EMBEDDINGS),
+    ] = "unknown"
+    representation: Annotated[
+        Literal["projected", "pooled", "token"],
+        Option(
+            "What the vectors are: after a CLIP's projection, before a classifier, or of a token.",
+            EMBEDDINGS,
+        ),
+    ] = "projected"
+    target_embeddings: Annotated[
+        tuple[str, ...],
+        Option(
+            "Vectors of images without labels, by the same encoder: a target set.",
+            EMBEDDINGS,
+            metavar="FILE",
+        ),
+    ] = ()
+    id_column: Annotated[
+        str | None,
+        Option(
+            "Column of a Parquet file that names the rows.",
+            EMBEDDINGS,
+            metavar="NAME",
+            unset="rows go by their index",
         ),
     ] = None
     baseline: Annotated[
@@ -365,11 +438,27 @@ def content_key(content: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def make_spec(model: str, data: str | None, options: Mapping[str, Any]) -> RunSpec:
+def rows_name(source: str) -> str:
+    """Returns a name for stored vectors: the last part of their path that is no pattern.
+
+    >>> rows_name("/data/clip/vitb32.npy"), rows_name("laion/img_emb/img_emb_*.npy")
+    ('vitb32', 'img_emb')
+    >>> rows_name("store.npz::train")
+    'store-train'
+    """
+    file, colons, member = source.rpartition("::")
+    path = PurePosixPath(file if colons else source)
+    while path.name and any(letter in path.name for letter in "*?["):
+        path = path.parent
+    stem = path.stem or EMBEDDED
+    return f"{stem}-{member}" if colons else stem
+
+
+def make_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -> RunSpec:
     """Returns the spec that the options describe.
 
     Args:
-        model: Encoder.
+        model: Encoder; None for the embedded one, or with `embeddings`.
         data: Data source; None for the miniature.
         options: Further fields of `RunSpec`. None means the default. In `sample` and
             `concept_sample`, 0 means all images.
@@ -381,14 +470,43 @@ def make_spec(model: str, data: str | None, options: Mapping[str, Any]) -> RunSp
     for name in options:
         refuse_unknown("there is no option", name, names)
     values = {name: value for name, value in options.items() if value is not None}
-    values |= {"model": model, "data": data or DEFAULT_DATA}
+    if values.get("embeddings") is not None:
+        values |= _embedded(model, data, values)
+    else:
+        _refuse_options(values, OF_EMBEDDINGS, "{} belongs to --embeddings FILE")
+        values |= {"model": model or DEFAULT_MODEL, "data": data or DEFAULT_DATA}
     spec = validated(RunSpec, {**values, **_filled(values)})
     probe_options(spec.probe)
     return spec
 
 
+def _embedded(model: str | None, data: str | None, values: Mapping[str, Any]) -> dict[str, str]:
+    """Returns what stands for model and data where vectors are given.
+
+    Raises:
+        UsageError: If an option is about images or a model.
+    """
+    if model is not None or data is not None:
+        raise UsageError("--embeddings takes the place of --model, --data and --suite: choose one")
+    _refuse_options(values, OF_IMAGES, "{} is about images; --embeddings has none")
+    if values.get("head") in ("probe", "zero-shot"):
+        raise UsageError(f"--head {values['head']} needs an encoder: pass --head FILE")
+    return {"model": rows_name(values["embeddings"]), "data": EMBEDDED}
+
+
+def _refuse_options(values: Mapping[str, Any], names: Iterable[str], said: str) -> None:
+    """Refuses options that a run has no use for, unless they have their default."""
+    for name in names:
+        default = run_option(name).default
+        value = values.get(name, default)
+        if value not in (default, list(default) if isinstance(default, tuple) else default):
+            raise UsageError(said.format(run_option(name).flag))
+
+
 def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the fields whose default depends on other fields, with defaults filled in."""
+    if values.get("embeddings") is not None:
+        return {"sample": None, "concepts": None, "concept_sample": None}
     model, data, sample = values["model"], values["data"], values.get("sample")
     concepts, concept_sample = values.get("concepts"), values.get("concept_sample")
     if concepts is None:
@@ -420,9 +538,11 @@ def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str
     # Each default depends on the ones before.
     unset = {"sample": None, "concepts": None, "concept_sample": None, "target": ()}
     given = {**vars(spec), **unset}
+    if spec.embeddings is not None:
+        given |= {"model": None, "data": None}
     for name, nothing in unset.items():
         wanted = getattr(spec, name)
-        if _filled(given)[name] != wanted:
+        if spec.embeddings is None and _filled(given)[name] != wanted:
             given[name] = run_option(name).option.typed_none if wanted == nothing else wanted
     known = [option for option in run_options() if names is None or option.name in names]
     return words_of(known, given)

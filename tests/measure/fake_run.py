@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tuiprobe.measure.merge import MergedSet, _flatten, _shard_sums, write_merged
+from tuiprobe.measure.merge import MergedSet, _flatten, shard_sums, write_merged
 from tuiprobe.measure.merge import _Collected as Collected
 from tuiprobe.results import Fingerprint, Model, Preprocessing, Weights
 from tuiprobe.run.arrays import write_arrays
@@ -115,7 +115,7 @@ def _merged(features: np.ndarray) -> MergedSet:
     ids = np.arange(len(features))
     h = torch.from_numpy(features.astype(np.float32))
     stats.update(h, torch.from_numpy(ids))
-    collected = Collected(sums={FINAL_TAP: [_shard_sums(stats)]})
+    collected = Collected(sums={FINAL_TAP: [shard_sums(stats.samples.compute())]})
     return MergedSet(
         arrays=_flatten({FINAL_TAP: stats}, collected),
         features=h.numpy(), ids=ids, skipped=[], shards=1, fingerprints=[PRINT], pieces=1,

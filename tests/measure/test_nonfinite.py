@@ -117,7 +117,7 @@ def test_every_format_says_how_many_and_which(runs: tuple[Path, Path]) -> None:
 def test_ablation_counts_the_finite_images(
     runs: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for mean in ([], ["--mean"]):
+    for mean in ([], ["--ablate-mode", "zero"]):
         answers = []
         for path in runs:
             question = ["--ablate", "channel:5,direction:1", *mean]

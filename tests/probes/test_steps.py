@@ -48,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunReader:
         "concepts": FakeSet(planted(6 * presence @ np.eye(CHANNELS)[6:9]), None),
     }
     directory = write_run(
-        tmp_path_factory.mktemp("steps") / "run", sets, weight, about=ABOUT,
+        tmp_path_factory.mktemp("steps") / "run", sets, weight, about=ABOUT, normalize=True,
         extra_head={"answers/street": np.arange(4)},
     )  # fmt: skip
     plan = directory.plan_file.read_json()

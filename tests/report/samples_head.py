@@ -6,8 +6,9 @@ import numpy as np
 
 from tests.report.samples import report
 from tuiprobe.catalog.baselines import bundled
-from tuiprobe.probes.ablation.compute import ablations
+from tuiprobe.probes.ablation.compute import ablate_channels
 from tuiprobe.probes.ablation.result import ChannelAblations
+from tuiprobe.probes.channels import Chosen
 from tuiprobe.probes.concepts.compute import probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.concepts.result import Concepts
@@ -49,9 +50,9 @@ def head_report() -> Report:
 
 def ablation() -> ChannelAblations:
     head, one = one_hot()
-    found = ablations(head, [one], [3], 0)
-    assert isinstance(found, tuple)
-    return ChannelAblations(ablations=found)
+    found = ablate_channels(head, [one], Chosen((3,), "outlier"), 0)
+    assert isinstance(found, ChannelAblations)
+    return found
 
 
 def directions() -> Directions:

@@ -235,7 +235,7 @@ async def test_ablation_is_asked_of_a_process_and_told_with_intervals(run, monke
         assert "unlabelled not run: no labels" in said(app, "#said")
         await pilot.press("n")
         await until(pilot, lambda: len(asked) == 2)
-        assert asked[1][4:] == ["--mean", "--json"]
+        assert asked[1][4:] == ["--ablate-mode", "zero", "--json"]
 
 
 async def test_a_direction_is_ablated_in_its_own_basis(run, monkeypatch) -> None:

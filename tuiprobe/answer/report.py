@@ -14,6 +14,7 @@ from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.vectors import vector_notes
 from tuiprobe.results import DataSet, Model, NotRun, Part, ProbeResult, Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import head_digest
@@ -67,6 +68,7 @@ def answer(directory: RunDir) -> Report:
         probe_key=_probe_key(run),
         warnings=(
             *_warnings(run.plan, measured, run.data),
+            *vector_notes(run),
             *(one for part in ordered if part.section for one in part.section.warnings),
             *known.faults,
         ),

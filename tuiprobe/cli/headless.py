@@ -12,11 +12,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, listening
 from tuiprobe.plaintext import plain
-from tuiprobe.spec import (
-    DEFAULT_MODEL,
-    RunSpec,
-    make_spec,
-)
+from tuiprobe.spec import RunSpec, make_spec
 
 if TYPE_CHECKING:
     from tuiprobe.measure.stages import Outcome
@@ -46,7 +42,8 @@ def run_models(
     Returns:
         The exit code: the first that is not 0.
     """
-    specs = [make_spec(model, data, options) for model in models or [DEFAULT_MODEL]]
+    asked: list[str | None] = [*models] or [None]
+    specs = [make_spec(model, data, options) for model in asked]
     with listening(owner=True), narrated() as listen:
         try:
             if len(specs) > 1:

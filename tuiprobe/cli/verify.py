@@ -35,6 +35,6 @@ def verify(
             detail = f": {one.detail}" if one.detail else ""
             print(plain(f"{one.state.ljust(width)}  {one.file}{detail}"))
         uncovered = sum(one.state == "not covered" for one in found)
-        end = f", as far as can be told: {uncovered} files carry no checksum" if uncovered else ""
+        end = f", as far as can be told: {uncovered} files are not covered" if uncovered else ""
         print(plain(f"{run} is damaged" if wrong else f"{run} is whole{end}"))
     raise typer.Exit(DataError.exit_code if wrong else 0)

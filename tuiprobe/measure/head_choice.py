@@ -19,6 +19,7 @@ from tuiprobe.catalog.labels import (
 from tuiprobe.datasets import Suite
 from tuiprobe.errors import UsageError
 from tuiprobe.models import Encoder
+from tuiprobe.models.embeddings.encoder import LOADER
 from tuiprobe.models.head_files import read_classes, read_head, read_templates
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import state_digest
@@ -150,7 +151,8 @@ def _classifier(
 ) -> HeadChoice:
     head = encoder.head()
     if head is None:
-        reason = f"{model} brings no head; pass --head FILE or --head probe"
+        more = "" if encoder.loader == LOADER else " or --head probe"
+        reason = f"{model} brings no head; pass --head FILE{more}"
         return HeadChoice("none", reason=reason)
     if given and len(given) != len(head.classes):
         raise UsageError(f"--classes holds {len(given)} names for {head.source}")

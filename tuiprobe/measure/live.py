@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,16 +15,25 @@ from tuiprobe.datasets import Dataset
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.live_thumbs import LiveThumbs, RunningTop, Top
 from tuiprobe.measure.shards import Shard
-from tuiprobe.measure.tap_statistics import TapMeasure
+from tuiprobe.models.taps import Tap
 from tuiprobe.probes.outliers.persistence import missing, ratio
 from tuiprobe.results.base import NORMAL_95
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.live import LiveTap, Progress, RankState, bounded, write_rank
 from tuiprobe.spec import FINAL_TAP
-from tuiprobe.stats import SampleSummary
+from tuiprobe.stats import ActivationStats, SampleSummary
 
 _INTERVAL_SECONDS = 0.2
 _MAX_COST = 0.01  # share of the run's time that the live view may take
+
+
+class Shown(Protocol):
+    """What is read of a tap while its shard runs."""
+
+    @property
+    def tap(self) -> Tap: ...  # noqa: D102
+    @property
+    def stats(self) -> ActivationStats: ...  # noqa: D102
 
 
 @dataclass
@@ -112,11 +122,11 @@ class LiveView:
         self._top_of: dict[str, Top] = {}
         self._thumbs = LiveThumbs(directory, sets or {})
         self._shard: Shard | None = None
-        self._measures: dict[str, TapMeasure] = {}
+        self._measures: Mapping[str, Shown] = {}
         self._started = time.monotonic()
         self._next = 0.0
 
-    def begin_shard(self, shard: Shard, measures: dict[str, TapMeasure]) -> None:
+    def begin_shard(self, shard: Shard, measures: Mapping[str, Shown]) -> None:
         """Starts a shard, perhaps not for the first time."""
         self._shard, self._measures = shard, measures
         self._done, self._skipped = self._before

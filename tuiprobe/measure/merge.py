@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -22,12 +22,13 @@ from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import ROW_SAMPLE, Measured, MeasuredRecord
+from tuiprobe.run.row_records import RowsMeasured
 from tuiprobe.spec import FINAL_TAP
-from tuiprobe.stats import ActivationStats
+from tuiprobe.stats import ActivationStats, SampleSummary
 
 States = dict[str, ActivationStats]
 
-_SHARD_FIELDS = ("share_sum", "share_square_sum", "images", "kurtosis_sum")
+SHARD_FIELDS: Final = ("share_sum", "share_square_sum", "images", "kurtosis_sum")
 
 
 @dataclass
@@ -70,7 +71,7 @@ class MergedSet:
     contents: str | None = None
 
 
-def merge_tree(lo: int, hi: int, load: Callable[[int], States]) -> States:
+def merge_tree(lo: int, hi: int, load: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
     """Merges `load(lo) … load(hi - 1)` along a binary tree that depends only on `hi - lo`.
 
     Args:
@@ -133,7 +134,7 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
         states = _accumulators(plan)
         for tap, stats in states.items():
             stats.load_state_dict(_state(arrays, tap))
-            collected.sums.setdefault(tap, []).append(_shard_sums(stats))
+            collected.sums.setdefault(tap, []).append(shard_sums(stats.samples.compute()))
             if f"{tap}/rows" in arrays:
                 collected.rows.setdefault(tap, []).append(arrays[f"{tap}/rows"])
         return states
@@ -157,8 +158,19 @@ def _contents(collected: _Collected) -> str:
     return hashlib.sha256(ids[order].tobytes() + digests[order].tobytes()).hexdigest()
 
 
-def write_merged(directory: RunDir, key: str, merged: dict[str, MergedSet]) -> None:
+def write_merged(
+    directory: RunDir,
+    key: str,
+    merged: Mapping[str, MergedSet],
+    rows: Mapping[str, RowsMeasured] | None = None,
+) -> None:
     """Publishes each set's `features`, then `statistics.safetensors` and `measured.json`.
+
+    Args:
+        directory: The run directory.
+        key: Key of the run.
+        merged: The merged sets, by name.
+        rows: What was measured of stored vectors, by set.
 
     The last file records the checksums of the others, so files of different merges cannot be mixed
     up.
@@ -179,6 +191,7 @@ def write_merged(directory: RunDir, key: str, merged: dict[str, MergedSet]) -> N
                 pieces=one.pieces,
                 features=features[name],
                 contents=one.contents,
+                rows=(rows or {}).get(name),
             )
             for name, one in merged.items()
         },
@@ -195,8 +208,8 @@ def _state(arrays: Arrays, tap: str) -> dict[str, torch.Tensor]:
     }
 
 
-def _shard_sums(stats: ActivationStats) -> tuple[Any, ...]:
-    samples = stats.samples.compute()
+def shard_sums(samples: SampleSummary) -> tuple[Any, ...]:
+    """Returns the sums of one shard for the jackknife, in the order of `SHARD_FIELDS`."""
     kurtosis = np.asarray(samples.kurtosis)
     counted = np.isfinite(kurtosis)
     return (
@@ -213,7 +226,7 @@ def _flatten(merged: States, collected: _Collected) -> Arrays:
         for name, array in flatten_summary(stats.compute()).items():
             arrays[f"{tap}/{name}"] = array
         columns = zip(*collected.sums[tap], strict=True)
-        for name, column in zip(_SHARD_FIELDS, columns, strict=True):
+        for name, column in zip(SHARD_FIELDS, columns, strict=True):
             arrays[f"{tap}/shard_{name}"] = np.array(column)
         if tap in collected.rows:
             arrays[f"{tap}/{ROW_SAMPLE}"] = np.concatenate(collected.rows[tap])

@@ -18,6 +18,7 @@ from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.concepts import add_concepts
 from tuiprobe.measure.contents import refuse_other_images
 from tuiprobe.measure.device import available_cores, choose_device
+from tuiprobe.measure.embeddings import RowStages, plan_vectors
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
@@ -62,19 +63,22 @@ def open_run(
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     for said in _hidden(spec):
         listen(Event("warning", said))
+    vectors = spec.embeddings is not None
     with clock.stage("load"):
-        plan = _plan(spec)
+        plan = plan_vectors(spec) if vectors else _plan(spec)
     directory = RunDir(output if output is not None else runs / plan.directory_name)
     if fresh:
         _refuse_ranks(rank)
         directory.refuse_to_clear()
     else:
-        refuse_other_images(plan, directory)
+        if not vectors:
+            refuse_other_images(plan, directory)
         directory.refuse_foreign(plan.key)
     locks.enter_context(directory.locked(rank.lock_name))
     if fresh:
         directory.clear()
-    return Stages(plan, directory, rank, clock, listen, answer)
+    stages = RowStages if vectors else Stages
+    return stages(plan, directory, rank, clock, listen, answer)
 
 
 def _refuse_ranks(rank: Rank) -> None:
@@ -84,6 +88,8 @@ def _refuse_ranks(rank: Rank) -> None:
 
 def _hidden(spec: RunSpec) -> tuple[str, ...]:
     """Returns warnings if another package registers a built-in name that this run uses."""
+    if spec.embeddings is not None:
+        return ()
     named = (spec.data, spec.concepts or "", *spec.target)
     sources = [text.partition(":")[0] for text in named]
     return (*SOURCES.warnings(sources), *LOADERS.warnings([spec.model.partition(":")[0]]))
@@ -119,7 +125,7 @@ def _plan(spec: RunSpec) -> Plan:
             "weights with --checkpoint FILE"
         )
     for name, channels in parse_ablations(spec.ablate).items():
-        encoder.ablate(name, channels)
+        encoder.ablate(name, channels, spec.ablate_mode)
     plan = make_plan(spec, encoder, suite)
     if plan.head.kind == "probe":  # fail now, not after hours
         probe_split(plan)

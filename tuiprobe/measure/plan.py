@@ -180,7 +180,9 @@ def describe_model(spec: RunSpec, encoder: Encoder) -> Model:
         parameters=encoder.parameters(),
         weights=encoder.weights,
         preprocessing=encoder.preprocessing,
-        ablated=tuple(ablation_in_words(*one) for one in encoder.ablated.items()),
+        ablated=tuple(
+            ablation_in_words(name, one.channels, one.mode) for name, one in encoder.ablated.items()
+        ),
     )
 
 

@@ -51,7 +51,7 @@ def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) ->
         found += [
             PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name) for check in checks
         ]
-    found += _rows(plan, choice)
+    found += head_row_checks(plan, choice)
     _refuse(found)
     if rank == 0:
         earlier = [c for c in _earlier(directory) if c.name == ANSWER and c.status == "pass"]
@@ -79,7 +79,7 @@ def _encoder(plan: Plan, choice: HeadChoice) -> list[Check]:
     return check_encoder(plan.encoder, prompts=choice.kind == "zero-shot")
 
 
-def _rows(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
+def head_row_checks(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
     """Returns a warning if the rows of the head have no names."""
     name, dataset = next(iter(plan.suite.sets.items()))
     rows, classes = len(choice.classes), len(dataset.classes)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
-from tuiprobe.files import DamagedFileError, parse_json
+from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.measure.shard_check import States, check_shard
 from tuiprobe.measure.shards import Shard
 from tuiprobe.results import Fingerprint
@@ -80,12 +80,7 @@ class ShardReader:
         except DamagedFileError as error:
             raise UnusableShardError(str(error)) from error
         if found != self.fingerprint and not self.mix:
-            raise DataError(
-                f"{file} was measured under other conditions "
-                f"({_difference(found, self.fingerprint)}), so the figures would not be bit-equal "
-                "to one undisturbed run: --mix accepts that and says so in the report, --fresh "
-                "starts anew"
-            )
+            raise DataError(other_conditions(file, found, self.fingerprint))
         return arrays, metadata
 
 
@@ -140,10 +135,16 @@ def take_inventory(reader: ShardReader, shards: Sequence[Shard], listen: Listene
     return Inventory(tuple(missing), done, unreadable)
 
 
-def _difference(found: Fingerprint, current: Fingerprint) -> str:
+def other_conditions(file: Entry, found: Fingerprint, current: Fingerprint) -> str:
+    """Says that a shard was measured under other conditions, which, and what to do."""
     before, now = found.model_dump(), current.model_dump()
-    return ", ".join(
+    differences = ", ".join(
         f"{name} {before[name]} then, {now[name]} now"
         for name in before
         if before[name] != now[name]
+    )
+    return (
+        f"{file} was measured under other conditions ({differences}), so the figures would not be "
+        "bit-equal to one undisturbed run: --mix accepts that and says so in the report, --fresh "
+        "starts anew"
     )

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.events import Event, Kind, Listener
 from tuiprobe.files import sweep
+from tuiprobe.measure.ablation import set_means
 from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.concepts import write_labels
 from tuiprobe.measure.contents import compare_contents
@@ -152,6 +153,8 @@ class Stages:
         if plan.suite.concept_set is not None:  # one rank reads the labels for all
             with self._clock.stage("concepts"), directory.locked("lock-labels", wait=True):
                 write_labels(plan, directory, self._listen)
+        with self._clock.stage("ablation"):
+            set_means(plan, directory, self._listen)
         if plan.encoder.weights.kind == "untrained":
             self._say(
                 "warning",
@@ -261,7 +264,7 @@ class Stages:
                 said = "stopped before the first shard was finished: nothing to report"
                 self._say("warning", said)
                 return False
-            write_merged(directory, plan.key, merged)
+            self._write_merged(merged)
             for name, one in merged.items():
                 if name != plan.suite.concept_set:
                     self._thumbnails(name, one)
@@ -275,6 +278,9 @@ class Stages:
         directory.results_file.write_text(report.to_json())
         self._say("done", report.title)
         return True
+
+    def _write_merged(self, merged: dict[str, MergedSet]) -> None:
+        write_merged(self._directory, self.plan.key, merged)
 
     def _merged(self, hurried: bool) -> dict[str, MergedSet]:
         """Merges the published shards of all ranks.

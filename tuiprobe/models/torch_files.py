@@ -29,6 +29,7 @@ _MOST_CODE_BYTES = 64 * 2**20
 """Largest ratio of entries to file size; TorchScript compresses its code."""
 
 _CHUNK_BYTES = 2**20
+_LOCAL_HEADER_BYTES = 30
 
 
 class TorchFile(Protocol):
@@ -42,6 +43,9 @@ class TorchFile(Protocol):
 
     def tensors(self, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
         """Reads tensors; tensors that share data in the file share memory."""
+
+    def offset(self, storage: Storage) -> int:
+        """Returns where the data of a storage begin in the file, without reading them."""
 
 
 def open_torch_file(file: IO[bytes]) -> TorchFile:
@@ -59,9 +63,24 @@ def open_torch_file(file: IO[bytes]) -> TorchFile:
     return _ZipFile(file) if start == b"PK\x03\x04" else _LegacyFile(file)
 
 
+def content_offset(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
+    """Returns where the content of a stored entry begins, which its local header tells.
+
+    Raises:
+        ValueError: If there is no such header.
+    """
+    file.seek(entry.header_offset)
+    header = file.read(_LOCAL_HEADER_BYTES)
+    if len(header) != _LOCAL_HEADER_BYTES or header[:4] != b"PK\x03\x04":
+        raise ValueError("the archive's directory and entries contradict each other")
+    name, extra = struct.unpack("<HH", header[-4:])
+    return entry.header_offset + _LOCAL_HEADER_BYTES + int(name) + int(extra)
+
+
 class _ZipFile:
     def __init__(self, file: IO[bytes]) -> None:
         size = file.seek(0, io.SEEK_END)
+        self._file = file
         self._archive = zipfile.ZipFile(_ShortReads(file))
         self._entries = {entry.filename: entry for entry in self._archive.infolist()}
         entries = self._archive.infolist()
@@ -90,6 +109,13 @@ class _ZipFile:
                 while stream.read(_CHUNK_BYTES):
                     pass
         return state
+
+    def offset(self, storage: Storage) -> int:
+        """Returns the place of an entry's content, which its local header tells."""
+        entry = self._archive.getinfo(f"{self._root}data/{storage.key}")
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != storage.nbytes:
+            raise ValueError(f"tensor data {storage.key} of the archive are cut short")
+        return content_offset(self._file, entry)
 
     def _small(self, name: str, default: bytes | None = None) -> bytes:
         entry = self._entries.get(self._root + name)
@@ -156,6 +182,10 @@ class _LegacyFile:
     def tensors(self, wanted: Mapping[str, StoredTensor]) -> dict[str, Tensor]:
         """Reads tensors; this format has no checksums."""
         return _built(wanted, self._data)
+
+    def offset(self, storage: Storage) -> int:
+        """Returns the place that the order of the data gives."""
+        return self._places[storage.key]
 
     def _data(self, storage: Storage) -> Tensor:
         self._file.seek(self._places[storage.key] - 8)

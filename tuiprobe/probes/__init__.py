@@ -27,8 +27,10 @@ BUILT_IN = {
     "outliers": "tuiprobe.probes.outliers.probe:OutlierFeatures",
     "population": "tuiprobe.probes.population.probe:PopulationOfModels",
     "ablation": "tuiprobe.probes.ablation.probe:ChannelAblation",
+    "towers": "tuiprobe.probes.towers.probe:BothTowers",
     "directions": "tuiprobe.probes.directions.probe:PrivilegedDirections",
     "concepts": "tuiprobe.probes.concepts.probe:UniqueConcepts",
+    "quantisation": "tuiprobe.probes.quantisation.probe:QuantisationRisk",
 }
 """Where each built-in probe is, in the order in which a report tells them."""
 

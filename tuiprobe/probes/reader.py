@@ -35,6 +35,7 @@ from tuiprobe.run.records import (
     read_samples,
     read_spec,
 )
+from tuiprobe.run.row_samples import RowPaths
 from tuiprobe.spec import FINAL_TAP, RunSpec
 
 LISTED_NONFINITE = 100
@@ -72,7 +73,7 @@ class RunReader:
         return read_measured(self.directory)
 
     @cached_property
-    def samples(self) -> dict[str, dict[int, SampleRecord]]:
+    def samples(self) -> dict[str, Mapping[int, SampleRecord]]:
         """Samples of every set by id."""
         return read_samples(self.directory)
 
@@ -134,7 +135,7 @@ class RunReader:
             if name.startswith(prefix)
         }
         final = tap.name == FINAL_TAP
-        images = data.measured if final else None
+        images = len(self._features[data.name]["ids"]) if final else None
         samples = self.samples[data.name]
         fields = check_statistics(
             self.directory.statistics_file, fields, tap, samples, data.labelled, images
@@ -209,9 +210,9 @@ class RunReader:
         """What is in each image of the concept set."""
         return read_labels(self.directory)
 
-    def paths(self, name: str) -> dict[int, str]:
+    def paths(self, name: str) -> Mapping[int, str]:
         """Returns the path of each sample of a set by id."""
-        return {id: sample.path for id, sample in self.samples[name].items()}
+        return RowPaths(self.samples[name])
 
     def _refuse_width(self, weight: NDArray[np.float32]) -> None:
         width = self.plan.model.width
@@ -245,13 +246,19 @@ class RunReader:
             raise DamagedFileError(
                 f"{self.directory.measured_file} names an image that is not of {one.name}"
             )
+        rows, count = measured.rows, len(nonfinite)
+        if rows is not None:  # rows that are not finite are left out of the sample
+            nonfinite, count = [*rows.nonfinite_rows, *nonfinite], rows.nonfinite + count
+        kept = len(features["ids"])
+        read = kept if rows is None else rows.rows
         return DataSet(
             name=one.name,
             source=one.source,
             images=one.planned,
-            measured=len(features["ids"]),
+            measured=read,
+            sampled=None if rows is None or kept == rows.rows - rows.nonfinite else kept,
             skipped=tuple(Skipped(path=samples[i].path, reason=why) for i, why in measured.skipped),
-            nonfinite=len(nonfinite),
+            nonfinite=count,
             nonfinite_images=tuple(samples[i].path for i in nonfinite[:LISTED_NONFINITE]),
             classes=len(one.classes),
             labelled=bool(one.classes),

@@ -21,12 +21,19 @@ def subject_rows(report: Report) -> Iterator[tuple[str, Text]]:
     pre = model.preprocessing
     yield "model", (Code(code=model.name),)
     yield "architecture", (Code(code=model.architecture), f" ({model.loader})")
-    yield "weights", (Strong(strong=weights.kind), ", ", Code(code=weights.source))
-    yield "weights SHA-256", (Code(code=weights.digest),)
+    if weights.kind == "unknown":
+        yield "vectors", (Code(code=weights.source),)
+    else:
+        yield "weights", (Strong(strong=weights.kind), ", ", Code(code=weights.source))
+        yield "weights SHA-256", (Code(code=weights.digest),)
     if model.ablated:
         yield "ablated", (Strong(strong="; ".join(model.ablated)),)
     yield "representation", (f"{model.representation}, {model.width} channels",)
-    yield "parameters", (model.parameters,)
+    if weights.kind != "unknown":
+        yield "parameters", (model.parameters,)
+    if not pre.known:
+        yield "preprocessing", ("not known",)
+        return
     yield (
         "preprocessing",
         (

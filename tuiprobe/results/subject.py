@@ -14,13 +14,14 @@ class Weights(Frozen):
     """Where the weights came from.
 
     Attributes:
-        kind: `pretrained` (published, by tag), `checkpoint` (a file of the user's) or `untrained`
-            (random initialisation: the outcome on outlier features is withheld).
+        kind: `pretrained` (published, by tag), `checkpoint` (a file of the user's), `untrained`
+            (random initialisation: the outcome on outlier features is withheld) or `unknown`
+            (vectors were given).
         source: Tag, URL or path as the user or the library named it.
-        digest: SHA-256 over the parameters, hexadecimal.
+        digest: SHA-256 over the parameters, hexadecimal; over samples of the vectors if `unknown`.
     """
 
-    kind: Literal["pretrained", "checkpoint", "untrained"]
+    kind: Literal["pretrained", "checkpoint", "untrained", "unknown"]
     source: str
     digest: str
 
@@ -35,6 +36,7 @@ class Preprocessing(Frozen):
         interpolation: Interpolation of the resize.
         source: Where these came from.
         assumed: Whether nothing confirms them.
+        known: Whether there are any; False if vectors were given in place of images.
     """
 
     size: tuple[Count, Count]
@@ -43,6 +45,7 @@ class Preprocessing(Frozen):
     interpolation: str
     source: str
     assumed: bool = False
+    known: bool = True
 
     @model_validator(mode="before")
     @classmethod
@@ -100,6 +103,8 @@ class DataSet(Frozen):
         source: As the user typed it.
         images: Number of images in the source, or in the requested sample.
         measured: Images that went through the encoder.
+        sampled: Images whose representations are kept, a seeded sample of those measured; None if
+            all are. Figures that need representations say this n.
         skipped: Images that could not be read.
         nonfinite: Measured images whose final representation is not finite; they are left out of
             every figure of the final representation.
@@ -113,6 +118,7 @@ class DataSet(Frozen):
     source: str
     images: Count
     measured: Count
+    sampled: Count | None = None
     skipped: Many[Skipped] = ()
     nonfinite: Count = 0
     nonfinite_images: Many[str] = ()

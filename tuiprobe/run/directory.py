@@ -76,6 +76,11 @@ class RunDir:
         return self.at("statistics.safetensors")
 
     @property
+    def ablation_file(self) -> Entry:
+        """What channels of inner layers are set to, by layer, where they are set to their mean."""
+        return self.at("ablation.safetensors")
+
+    @property
     def head_file(self) -> Entry:
         """The linear head: weight, bias, and the class of each row in each set."""
         return self.at("head.safetensors")
@@ -126,6 +131,10 @@ class RunDir:
     def features_file(self, set_name: str) -> Entry:
         """Returns the file of one set's final representations and per-image values."""
         return self.at(f"features/{set_name}/images.safetensors")
+
+    def rows_file(self, set_name: str) -> Entry:
+        """Returns the file of names and labels of the shown rows, where vectors were given."""
+        return self.at(f"rows/{set_name}.safetensors")
 
     def thumbnail_file(self, set_name: str, sample_id: int) -> Entry:
         """Returns the file of one image's 96-pixel thumbnail."""

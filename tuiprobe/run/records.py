@@ -14,6 +14,8 @@ from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.results.base import Count
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.row_records import RowsMeasured, RowsRecord
+from tuiprobe.run.row_samples import read_row_samples
 from tuiprobe.spec import FINAL_TAP, RunSpec
 
 _Record = TypeVar("_Record", bound=BaseModel)
@@ -48,6 +50,7 @@ class SetRecord(BaseModel):
         key: The key in its shards; None in runs of earlier versions, which use the run's key.
         target: Whether it is a target set: images whose accuracy is to be estimated, without
             labels.
+        rows: Where its vectors are, if vectors were given in place of images.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +65,7 @@ class SetRecord(BaseModel):
     published: str | None = None
     key: str | None = None
     target: bool = False
+    rows: RowsRecord | None = None
 
 
 class PlanRecord(BaseModel):
@@ -126,6 +130,7 @@ class MeasuredRecord(BaseModel):
         pieces: Forward passes per batch; above 1 if memory was short.
         features: Checksum of the set's representations; None in runs of earlier versions.
         contents: Digest of the contents of all images read; None in runs of earlier versions.
+        rows: What was measured of stored vectors; None for images.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -136,6 +141,7 @@ class MeasuredRecord(BaseModel):
     pieces: Count
     features: str | None = None
     contents: str | None = None
+    rows: RowsMeasured | None = None
 
 
 class Measured(BaseModel):
@@ -207,8 +213,19 @@ def read_spec(directory: RunDir) -> RunSpec:
         raise DamagedFileError(_FOREIGN.format(directory.path, error.cause)) from error
 
 
-def read_samples(directory: RunDir) -> dict[str, dict[int, SampleRecord]]:
-    """Returns the samples of every set by id; errors as for `read_plan`."""
+def read_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
+    """Returns the samples of every set by id; errors as for `read_plan`.
+
+    Stored vectors have no lines: their sets are made from `plan.json` and the file of their names.
+    """
+    listed = _listed_samples(directory)
+    for one in read_plan(directory).sets if directory.plan_file.exists() else ():
+        if one.rows is not None:
+            listed[one.name] = read_row_samples(directory, one.name, one.found)
+    return listed
+
+
+def _listed_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
     file = directory.samples_file
     content, sealed = read_checked(file, directory.plan_file)
     lines = content.decode("utf-8", "replace").splitlines()
@@ -218,7 +235,7 @@ def read_samples(directory: RunDir) -> dict[str, dict[int, SampleRecord]]:
     for line in lines:
         record = _sample(directory, line)
         samples.setdefault(record.set, {})[record.id] = record
-    return samples
+    return dict(samples)
 
 
 def _validated(kind: type[_Record], directory: RunDir, value: Any) -> _Record:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -38,11 +39,12 @@ from tuiprobe.run.records import (
     read_spec,
 )
 
-State = Literal["whole", "not covered", "unfinished", "missing", "damaged"]
-Samples = dict[str, dict[int, SampleRecord]]
+State = Literal["whole", "not covered", "unfinished", "missing", "damaged", "moved", "changed"]
+Samples = dict[str, Mapping[int, SampleRecord]]
 
 _MOST_FILES = 1_000_000
 _NAMED = 3
+_ROW_PLACE = r"(.+) ([0-9]{1,9}) rows ([0-9]{1,15}) to ([0-9]{1,15})"
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Finding:
     Attributes:
         file: Path below the run directory.
         state: Among others `not covered`, if an earlier version wrote the file without a checksum,
-            and `unfinished`, if the same command would resume.
+            and `unfinished`, if the same command would resume. A file of vectors outside the run
+            is `moved` if it is not where it was, and `changed` if it has another size.
         detail: What is wrong, or the number of files.
     """
 
@@ -63,7 +66,7 @@ class Finding:
     @property
     def sound(self) -> bool:
         """Whether no data are lost."""
-        return self.state not in ("missing", "damaged")
+        return self.state not in ("missing", "damaged", "changed")
 
 
 def verify(directory: RunDir) -> list[Finding]:
@@ -91,6 +94,7 @@ class _Verification:
         yield self._text(run.samples_file, self._read_samples)
         yield from self._optional(run.preflight_file, lambda: read_preflight(run))
         yield from self._optional(run.baseline_file, lambda: kept_baseline(run))
+        yield from self._optional(run.ablation_file, lambda: read_arrays(run.ablation_file))
         if self._plan is not None and self._plan.concept_set is not None:
             yield self._arrays(run.concepts_file, lambda: read_labels(run))
         done = run.measured_file.exists() or run.results_file.exists()
@@ -98,7 +102,8 @@ class _Verification:
             yield self._text(run.measured_file, self._read_measured)
         if self._plan is not None:
             for one in self._plan.sets:
-                yield self._shards(one)
+                yield self._shards(one) if one.rows is None else self._row_shards(one)
+                yield from self._vectors(one)
         yield from self._merged() if done else ()
         if os.path.lexists(run.per_image_file.path):
             yield self._arrays(run.per_image_file, lambda: read_per_image(run) and None)
@@ -207,6 +212,57 @@ class _Verification:
         skipped = [int(i) for i, _ in parse_json(metadata["skipped"])]
         return np.concatenate([arrays["ids"], np.array(skipped, dtype=np.int64)])
 
+    def _row_shards(self, one: SetRecord) -> Finding:
+        """Checks a set's shards of stored vectors: each is intact and in place."""
+        file, ends = f"shards/{one.name}-*", [0]
+        there = 0
+        for number in range(one.shards):
+            entry = self._directory.shard_file(one.name, number)
+            if not os.path.lexists(entry.path):
+                ends.append(-1)
+                continue
+            try:
+                _, metadata = read_arrays(entry)
+                place = re.fullmatch(_ROW_PLACE, metadata.get("place", ""))
+                own = metadata["key"] == one.key and place is not None
+                if not own or (place[1], int(place[2])) != (one.name, number):  # type: ignore[index]
+                    raise DamagedFileError(f"{entry} belongs to another run or place")
+                if ends[-1] not in (-1, int(place[3])):  # type: ignore[index]
+                    raise DamagedFileError(f"{entry} does not begin where the one before it ends")
+                ends.append(int(place[4]))  # type: ignore[index]
+            except (TuiprobeError, ValueError, KeyError, TypeError) as error:
+                return Finding(file, "damaged", str(error))
+            there += 1
+        said = f"{there:,} of {one.shards:,}"
+        merged = self._measured.sets.get(one.name) if self._measured is not None else None
+        if there < (merged.shards if merged is not None else 0):
+            return Finding(file, "missing", f"{said}, and {merged.shards:,} were merged")  # type: ignore[union-attr]
+        if there == one.shards and ends[-1] != one.planned:
+            return Finding(file, "damaged", f"{said}: rows are missing")
+        return Finding(file, "whole" if there == one.shards else "unfinished", said)
+
+    def _vectors(self, one: SetRecord) -> Iterator[Finding]:
+        """Checks whether the files of vectors are where and what they were; reads none of them."""
+        if one.rows is None:
+            return
+        for file in one.rows.files:
+            try:
+                status = Path(file.path).stat()
+            except (OSError, ValueError):
+                again = "the figures stand; to resume, name its new place by --embeddings"
+                yield Finding(file.path, "moved", f"it is not there any more; {again}")
+                continue
+            if status.st_size != file.size:
+                said = (
+                    f"it held {file.size:,} bytes when it was measured, and {status.st_size:,} now"
+                )
+                yield Finding(file.path, "changed", said)
+            elif str(status.st_mtime_ns) != file.changed:
+                said = "touched since it was measured; the same command compares its rows"
+                yield Finding(file.path, "not covered", said)
+            else:
+                yield Finding(file.path, "whole", f"{file.rows:,} rows, size and time as measured")
+
     def _fits(self, one: SetRecord, ids: NDArray[np.int64], whole: bool) -> bool:
         planned = self._samples.get(one.name, {})
         distinct = set(ids.tolist())
@@ -222,6 +278,9 @@ class _Verification:
         yield self._arrays(statistics, lambda: read_arrays(statistics, expected) and None)
         for name, one in measured.sets.items() if measured is not None else ():
             yield self._features(name, one.features)
+            if one.rows is not None:
+                names, checksum = run.rows_file(name), one.rows.names
+                yield self._arrays(names, lambda e=names, c=checksum: read_arrays(e, c) and None)  # type: ignore[misc]
         if os.path.lexists(run.head_file.path) or run.results_file.exists():
             yield self._arrays(run.head_file, lambda: (read_head(run), read_own_names(run)))
         else:

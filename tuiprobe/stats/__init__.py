@@ -1,8 +1,8 @@
 """Streaming statistics of activations, in one pass over memory and in bounded space.
 
-Four accumulators with the same verbs (`update`, `merge`, `compute`, `state_dict`,
-`load_state_dict`): `ChannelMoments`, `ChannelTopK`, `SampleMoments`, and
-`ActivationStats`, which is all of them in one pass.
+Five accumulators with the same verbs (`update`, `merge`, `compute`, `state_dict`,
+`load_state_dict`): `ChannelMoments`, `ChannelTopK`, `SampleMoments`, `ActivationStats`, which is
+all of them in one pass, and `ChannelStats`, which leaves out the per-image figures.
 
 Guarantee, against a float64 two-pass computation on the same (upcast) input, for `|mean|/sigma`
 up to 1e4 and scales from 1e-12 to 1e12, under any split into batches and any merge order:
@@ -19,6 +19,7 @@ threads (one mutex each), but not with a forked child, which is refused.
 from tuiprobe.stats._accumulators import (
     ActivationStats,
     ChannelMoments,
+    ChannelStats,
     ChannelTopK,
     SampleMoments,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "ActivationStats",
     "ActivationSummary",
     "ChannelMoments",
+    "ChannelStats",
     "ChannelTopK",
     "Moments",
     "SampleMoments",

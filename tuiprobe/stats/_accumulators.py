@@ -236,6 +236,33 @@ class ChannelTopK(_Accumulator):
         return TopK(**self._settle().summary(self._end)[self._end])
 
 
+class ChannelStats(_Accumulator):
+    """Channel moments and both ends' top k without per-image figures: memory does not grow.
+
+    Args:
+        channels: Width C.
+        k: Entries per channel and end.
+        device: Device of the activations.
+
+    >>> import numpy as np
+    >>> stats = ChannelStats(2, k=1)
+    >>> stats.update(np.array([[1, 5], [3, 5]], dtype=np.float32))
+    >>> moments, largest, smallest = stats.compute()
+    >>> moments.mean, largest.sample_ids[:, 0]
+    (array([2., 5.]), array([1, 0]))
+    """
+
+    def __init__(self, channels: int, k: int = 32, device: str | torch.device = "cpu") -> None:
+        _check_k(k)
+        self.k = k
+        super().__init__(channels, device, moments=True, largest=k, smallest=k)
+
+    def compute(self) -> tuple[Moments, TopK, TopK]:
+        """Returns the moments, the largest and the smallest entries."""
+        parts = self._settle().summary()
+        return Moments(**parts["moments"]), TopK(**parts["largest"]), TopK(**parts["smallest"])
+
+
 class SampleMoments(_Accumulator):
     """Per-image kurtosis over the channels, fourth-moment shares and related criteria.
 

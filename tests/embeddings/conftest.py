@@ -1,0 +1,39 @@
+"""Small matrices of vectors, and runs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tuiprobe.api import run
+from tuiprobe.measure.stages import Outcome
+from tuiprobe.spec import make_spec
+
+Run = Callable[..., Outcome]
+
+
+def planted(rows: int, channels: int, seed: int = 0, dtype: str = "float32") -> NDArray[Any]:
+    """Returns rows with a common offset and two outlier channels."""
+    draws = np.random.default_rng(seed)
+    x = draws.normal(size=(rows, channels)) + draws.normal(size=channels) * 0.5
+    x[:, 3] += 12.0
+    x[:, 5] -= 9.0
+    return x.astype(dtype)
+
+
+@pytest.fixture
+def measure(tmp_path: Path) -> Run:
+    """Runs vectors by the options of the command line, below the test's folder."""
+
+    def go(source: object, output: str = "run", **options: Any) -> Outcome:
+        fresh = options.pop("fresh", False)
+        listen = options.pop("listen", lambda event: None)
+        spec = make_spec(None, None, {"embeddings": str(source), **options})
+        return run(spec, output=tmp_path / output, fresh=fresh, listen=listen)
+
+    return go

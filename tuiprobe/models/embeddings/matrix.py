@@ -1,0 +1,212 @@
+"""A matrix of vectors that stays in its file and is read in blocks of rows.
+
+Blocks are read at their offset instead of through a memory map: memory is bounded by one block,
+and a file that is cut short while it is read gives an error, where a map would end the process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.errors import DataError
+from tuiprobe.files import DamagedFileError, open_regular, reading
+
+MOST_CHANNELS = 65_536
+"""Widest vectors; the widest known encoders have 8,192 channels."""
+
+FLOATS: dict[str, np.dtype[Any]] = {
+    "float16": np.dtype("<f2"),
+    "float32": np.dtype("<f4"),
+    "float64": np.dtype("<f8"),
+    "bfloat16": np.dtype("<u2"),
+}
+"""Types of values by name, as they lie in a file; NumPy has no bfloat16, so its bits are read."""
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Size and time of change of a file, as in `tuiprobe.datasets.base.Stamp`."""
+
+    size: int
+    changed: str
+
+
+class Matrix(Protocol):
+    """Vectors of one file.
+
+    Attributes:
+        path: The file.
+        stamp: Its stamp when it was opened.
+        kind: Name of the format, such as `npy`.
+        dtype: Name of the type of the values, a key of `FLOATS`.
+        rows: Number of vectors.
+        channels: Width.
+    """
+
+    @property
+    def path(self) -> Path: ...  # noqa: D102
+    @property
+    def stamp(self) -> Stamp: ...  # noqa: D102
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def dtype(self) -> str: ...  # noqa: D102
+    @property
+    def rows(self) -> int: ...  # noqa: D102
+    @property
+    def channels(self) -> int: ...  # noqa: D102
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Returns rows as float16 or float32 `[stop - start, C]`.
+
+        float64 is rounded to float32, and bfloat16 is widened to it.
+
+        Raises:
+            DataError: If the file cannot be read, or changed since it was opened.
+        """
+        ...
+
+
+def stamp_of(file: IO[bytes]) -> Stamp:
+    """Returns the stamp of an open file."""
+    status = os.fstat(file.fileno())
+    return Stamp(status.st_size, str(status.st_mtime_ns))
+
+
+def as_floats(values: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Returns stored values as float16 or float32."""
+    if dtype == "bfloat16":
+        return (values.astype("<u4") << np.uint32(16)).view("<f4")
+    if dtype == "float64":
+        with np.errstate(over="ignore"):  # becomes infinite, and its row is counted as such
+            return values.astype(np.float32)
+    return values
+
+
+@dataclass(frozen=True)
+class StoredMatrix:
+    """Vectors that lie row after row in a file: npy, and members of npz, safetensors and torch.
+
+    Attributes:
+        offset: Position of the first value in the file.
+    """
+
+    path: Path
+    stamp: Stamp
+    kind: str
+    dtype: str
+    rows: int
+    channels: int
+    offset: int
+
+    def __post_init__(self) -> None:
+        end = self.offset + self.rows * self.channels * FLOATS[self.dtype].itemsize
+        if end > self.stamp.size:
+            raise DamagedFileError(
+                f"{self.path} is cut short: it holds {self.stamp.size:,} bytes, and "
+                f"{self.rows:,} rows of {self.channels:,} channels end at {end:,}"
+            )
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Returns rows as `Matrix.read` says."""
+        block = np.empty((stop - start, self.channels), FLOATS[self.dtype])
+        with reading(self.path), open_regular(self.path) as file:
+            refuse_changed(self.path, self.stamp, stamp_of(file))
+            file.seek(self.offset + start * self.channels * block.dtype.itemsize)
+            view = block.reshape(-1).view(np.uint8).data
+            while view:
+                count = file.readinto(view)  # type: ignore[attr-defined]
+                if not count:
+                    raise DamagedFileError(f"{self.path} was cut short while it was read")
+                view = view[count:]
+        return as_floats(block, self.dtype)
+
+
+def refuse_changed(path: Path, before: Stamp, now: Stamp) -> None:
+    """Refuses a file that was written to since it was opened.
+
+    Raises:
+        DataError: If the stamps differ.
+    """
+    if before != now:
+        raise DataError(
+            f"{path} changed while it was measured; run the same command again when it is complete"
+        )
+
+
+def refuse_shape(path: Path, shape: Sequence[int], what: str = "") -> tuple[int, int]:
+    """Returns rows and channels of a matrix of vectors.
+
+    Args:
+        path: The file, for messages.
+        shape: Shape of the array.
+        what: Its name in the file; empty where the file holds one array.
+
+    Raises:
+        DataError: If it is no matrix, or is empty or too wide.
+    """
+    name = f"{path} ({what})" if what else str(path)
+    if len(shape) != 2:
+        raise DataError(
+            f"{name} has shape {tuple(shape)}; vectors are a matrix with one row an image"
+        )
+    rows, channels = int(shape[0]), int(shape[1])
+    if rows < 1 or channels < 1:
+        raise DataError(f"{name} is empty: its shape is {rows} x {channels}")
+    if channels > MOST_CHANNELS:
+        raise DataError(f"{name} has {channels:,} channels, above the limit of {MOST_CHANNELS:,}")
+    return rows, channels
+
+
+class Pieces:
+    """The vectors of one or several files, one after the other.
+
+    Args:
+        source: What the user typed.
+        matrices: At least one.
+
+    Raises:
+        DataError: If the files differ in width.
+    """
+
+    def __init__(self, source: str, matrices: Sequence[Matrix]) -> None:
+        self.source, self.matrices = source, tuple(matrices)
+        first = matrices[0]
+        self.channels = first.channels
+        for one in matrices:
+            if one.channels != first.channels:
+                raise DataError(
+                    f"{one.path} has {one.channels:,} channels and {first.path} has "
+                    f"{first.channels:,}: the files are not of one encoder"
+                )
+        self._ends = np.cumsum([one.rows for one in matrices])
+        self.rows = int(self._ends[-1])
+
+    @property
+    def dtype(self) -> str:
+        """Types of the values, in words."""
+        return ", ".join(dict.fromkeys(one.dtype for one in self.matrices))
+
+    @property
+    def kind(self) -> str:
+        """Formats of the files, in words."""
+        return ", ".join(dict.fromkeys(one.kind for one in self.matrices))
+
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Returns rows as `Matrix.read` does, whichever files they lie in."""
+        found = []
+        number = int(np.searchsorted(self._ends, start, side="right"))
+        while start < stop:
+            one = self.matrices[number]
+            begin = int(self._ends[number]) - one.rows
+            last = min(stop, begin + one.rows)
+            found.append(one.read(start - begin, last - begin))
+            start, number = last, number + 1
+        return found[0] if len(found) == 1 else np.concatenate(found)

@@ -1,0 +1,150 @@
+"""Names and labels of stored vectors: looked up by row, kept only for the rows that are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tuiprobe.files import DamagedFileError
+from tuiprobe.plaintext import encodable
+from tuiprobe.run.arrays import read_own_arrays, write_arrays
+from tuiprobe.run.directory import RunDir
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tuiprobe.run.records import SampleRecord
+
+_MOST_NAME_BYTES = 4096
+
+
+class RowSamples(Mapping[int, "SampleRecord"]):
+    """The rows of a set as samples, by index, without an entry for each.
+
+    Args:
+        name: Name of the set.
+        rows: Number of rows.
+        names: Names of some rows; the others go by their index.
+        labels: Labels of some rows.
+    """
+
+    def __init__(
+        self, name: str, rows: int, names: Mapping[int, str], labels: Mapping[int, int]
+    ) -> None:
+        self._name, self._rows, self._names, self._labels = name, rows, names, labels
+
+    def __getitem__(self, row: int) -> SampleRecord:
+        from tuiprobe.run.records import SampleRecord
+
+        if row not in self:
+            raise KeyError(row)
+        path = self._names.get(row) or row_name(row)
+        label = self._labels.get(row)
+        return SampleRecord.model_construct(
+            id=int(row), set=self._name, path=path, label=label, size=None, changed=None
+        )
+
+    def __contains__(self, row: object) -> bool:
+        return isinstance(row, int) and 0 <= row < self._rows
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self._rows))
+
+    def __len__(self) -> int:
+        return self._rows
+
+
+class RowPaths(Mapping[int, str]):
+    """The names of all samples of a set, made when they are asked for."""
+
+    def __init__(self, samples: Mapping[int, SampleRecord]) -> None:
+        self._samples = samples
+
+    def __getitem__(self, row: int) -> str:
+        return self._samples[row].path
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._samples)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+
+def row_name(row: int) -> str:
+    """Returns the name of a row without an id."""
+    return f"row {row}"
+
+
+def write_row_samples(
+    directory: RunDir,
+    name: str,
+    key: str,
+    rows: Sequence[int],
+    names: Mapping[int, str],
+    labels: NDArray[Any] | None,
+) -> str:
+    """Publishes names and labels of the rows that are shown; returns the checksum.
+
+    Args:
+        directory: The run directory.
+        name: Name of the set.
+        key: Key of the run.
+        rows: The rows, ascending.
+        names: Names by row; empty where rows go by their index.
+        labels: Labels of all rows; None without.
+    """
+    import numpy as np
+
+    arrays = {"rows": np.array(rows, dtype=np.int64)}
+    if names:
+        texts = [encodable(names[i]).encode()[:_MOST_NAME_BYTES] for i in rows]
+        arrays["names"] = np.frombuffer(b"".join(texts), dtype=np.uint8)
+        arrays["ends"] = np.cumsum([len(one) for one in texts]).astype(np.int64)
+    if labels is not None:
+        arrays["labels"] = labels[arrays["rows"]].astype(np.int64)
+    return write_arrays(directory.rows_file(name), arrays, {"key": key})
+
+
+def read_row_samples(directory: RunDir, name: str, rows: int) -> RowSamples:
+    """Returns the samples of a set of vectors; without names before the shards are merged.
+
+    Args:
+        directory: The run directory.
+        name: Name of the set.
+        rows: Number of rows.
+
+    Raises:
+        DamagedFileError: If the file is damaged.
+    """
+    import numpy as np
+
+    file = directory.rows_file(name)
+    if not file.exists():
+        return RowSamples(name, rows, {}, {})
+    arrays, _ = read_own_arrays(directory, file)
+    try:
+        shown = arrays["rows"]
+        if shown.dtype != np.int64 or shown.ndim != 1:
+            raise ValueError("its rows are no list of numbers")
+        if shown.size and not (shown[0] >= 0 and shown[-1] < rows and (np.diff(shown) > 0).all()):
+            raise ValueError("its rows are not in order")
+        ids = shown.tolist()
+        names = dict(zip(ids, _texts(arrays, len(ids)), strict=True)) if "names" in arrays else {}
+        labels = arrays.get("labels", np.empty(0, np.int64))
+        if "labels" in arrays and (
+            labels.dtype != np.int64 or labels.shape != shown.shape or labels.min(initial=0) < 0
+        ):
+            raise ValueError("its labels are not one a row")
+        return RowSamples(name, rows, names, dict(zip(ids, labels.tolist(), strict=False)))
+    except (KeyError, ValueError, TypeError) as error:
+        raise DamagedFileError(f"{file} is damaged: {error}") from error
+
+
+def _texts(arrays: Mapping[str, NDArray[Any]], count: int) -> list[str]:
+    content, ends = arrays["names"].tobytes(), arrays["ends"].tolist()
+    starts = [0, *ends[:-1]]
+    fits = len(ends) == count and all(0 <= a <= b for a, b in zip(starts, ends, strict=True))
+    if not fits or (ends and ends[-1] != len(content)):
+        raise ValueError("its names are not one a row")
+    pairs = zip(starts, ends, strict=True)
+    return [content[a:b].decode("utf-8", "replace") for a, b in pairs]
