@@ -23,6 +23,7 @@ from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robust
 from tuiprobe.probes.robustness.confidence import mean_confidence
 from tuiprobe.results import Estimate, NotRun, given
 from tuiprobe.results.report import Report
+from tuiprobe.results.section import NamedFigure
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 
@@ -199,6 +200,22 @@ def test_a_probe_that_is_not_installed_has_signatures_and_outcomes() -> None:
     texture = signature(found, "texture bias, final")
     assert texture.within.value == pytest.approx(1)
     assert "both vary" in signature(found).within.reason
+
+
+def test_estimates_are_neither_signatures_nor_predictors() -> None:
+    def estimated(report: Report) -> Report:
+        part = report.parts[0]
+        figure = NamedFigure(
+            id="target", name="estimated accuracy", data="val", place="estimate",
+            figure=Estimate(value=0.5, low=None, high=None, n=9, method="planted"),
+            role="estimate",
+        )  # fmt: skip
+        part = part.model_copy(update={"figures": (figure, *part.figures)})
+        return report.model_copy(update={"parts": (part, *report.parts[1:])})
+
+    plain = rising(9)
+    told = {name: estimated(report) for name, report in plain.items()}
+    assert correlated(told) == correlated(plain)
 
 
 def test_confidence_is_the_largest_softmax() -> None:

@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp, softmax
 
+from tuiprobe.errors import DataError
 from tuiprobe.probes.confidence import (
     Logits,
     allowed,
@@ -201,3 +202,9 @@ def test_too_few_images_have_no_calibration_error():
     found = ece(np.full(29, 0.5), np.ones(29, dtype=bool))
     assert isinstance(found, NotRun)
     assert given(ece(np.full(30, 0.5), np.ones(30, dtype=bool)))
+
+
+def test_a_mask_without_rows_is_refused():
+    one = SetFeatures("street", np.eye(3, dtype=np.float32), answers=np.full(3, -1))
+    with pytest.raises(DataError, match="no row of the head may answer in street"):
+        Logits(HeadArrays(np.eye(3, dtype=np.float32)), one)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+from tuiprobe.errors import DataError
 from tuiprobe.probes.heads import ROWS, SetFeatures
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.temperature import fit_temperature, from_highest, spread, temperature
@@ -146,11 +147,16 @@ class Logits:
     Args:
         head: The head.
         one: The set; images with a finite representation.
+
+    Raises:
+        DataError: If no row may answer.
     """
 
     def __init__(self, head: HeadArrays, one: SetFeatures) -> None:
         self.set = one
         self.rows = allowed(head, one)
+        if not self.rows.size:
+            raise DataError(f"no row of the head may answer in {one.name}")
         self.classes = classes_of(head, one)
         self._head = head
         small = one.features.shape[0] * len(self.rows) <= KEPT_VALUES

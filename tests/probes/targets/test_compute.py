@@ -75,6 +75,12 @@ def test_without_labels_the_average_confidence_is_not_validated():
     )
 
 
+def test_what_is_not_validated_ranks_no_models():
+    figures = ExpectedAccuracy().named(found(first=unlabelled("val"))).figures
+    assert figures[0].id == "target.uncalibrated"
+    assert all(one.headline is None for one in figures)
+
+
 def test_without_labels_and_scale_there_is_no_estimate():
     by = HeadArrays(np.eye(10, dtype=np.float32), normalize=True)
     result = found(first=unlabelled("val"), by=by)

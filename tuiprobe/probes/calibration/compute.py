@@ -50,50 +50,44 @@ def probe_calibration(
     shifts = [one for one in others if one.labels is not None]
     source = cross_fit(head, first, first)
     temperature: Figure = source if isinstance(source, NotRun) else source.temperature
-    own = None if isinstance(source, NotRun) else source.scores
-    whole = None if isinstance(source, NotRun) else source.whole
+    calibrated = []
+    for one in (first, *shifts):
+        found = Logits(head, one)
+        scaled: Confidences | NotRun = source if isinstance(source, NotRun) else source.scores
+        if one is not first and not isinstance(source, NotRun):
+            scaled = found.confidences(source.whole)
+        calibrated.append(_calibration(head, found, scaled))
     return Calibration(
         data=first.name,
         temperature=temperature,
         scale_known=scale_known(head),
-        sets=(
-            _calibration(head, first, own, temperature),
-            *(_on_shift(head, one, whole, temperature) for one in shifts),
-        ),
+        sets=tuple(calibrated),
         classes=tuple(_by_class(head, first, one, names) for one in shifts),
     )
 
 
-def _on_shift(
-    head: HeadArrays, one: SetFeatures, whole: float | None, temperature: Figure
-) -> SetCalibration:
-    scaled = None if whole is None else Logits(head, one).confidences(whole)
-    return _calibration(head, one, scaled, temperature)
-
-
-def _calibration(
-    head: HeadArrays, one: SetFeatures, scaled: Confidences | None, temperature: Figure
-) -> SetCalibration:
-    found = Logits(head, one)
-    plain = found.confidences() if scale_known(head) else None
-    missing = NotRun(reason="" if given(temperature) else temperature.reason)
+def _calibration(head: HeadArrays, found: Logits, scaled: Confidences | NotRun) -> SetCalibration:
+    plain: Confidences | NotRun = found.confidences() if scale_known(head) else UNKNOWN_SCALE
     return SetCalibration(
-        data=one.name,
-        before=UNKNOWN_SCALE if plain is None else _error(plain),
-        after=missing if scaled is None else _error(scaled),
+        data=found.set.name,
+        before=_error(plain),
+        after=_error(scaled),
         bins=_bins(scaled),
         bins_before=_bins(plain),
         spread=found.mean_spread(),
     )
 
 
-def _error(said: Confidences) -> Figure:
-    assert said.right is not None  # labelled sets only
+def _error(said: Confidences | NotRun) -> Figure:
+    if isinstance(said, NotRun):
+        return said
+    if said.right is None:
+        return NotRun(reason="no labels")
     return ece(said.confidence, said.right)
 
 
-def _bins(said: Confidences | None) -> tuple[Bin, ...]:
-    if said is None or said.right is None or not said.right.size:
+def _bins(said: Confidences | NotRun) -> tuple[Bin, ...]:
+    if isinstance(said, NotRun) or said.right is None or not said.right.size:
         return ()
     found = equal_mass_bins(said.confidence, said.right)
     return tuple(

@@ -11,7 +11,7 @@ from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.probes.targets.describe import ESTIMATORS, describe
 from tuiprobe.probes.targets.result import HEADLINE, Targets
 from tuiprobe.results import NotRun
-from tuiprobe.results.headlines import TARGET
+from tuiprobe.results.headlines import TARGET, TARGET_ERROR
 from tuiprobe.results.section import NamedFigure, Section
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.head_file import read_class_names
@@ -60,14 +60,15 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
 
 def _of_targets(result: Targets) -> Iterator[NamedFigure]:
     for one in result.targets:
+        # What nothing validates ranks no models: it has another id and no rank.
         place = "estimate" if one.expected else "not validated"
         yield NamedFigure(
-            id="target",
-            name="estimated accuracy",
+            id="target" if one.expected else "target.uncalibrated",
+            name="estimated accuracy" if one.expected else "average confidence, not calibrated",
             data=one.data,
             place=place,
             figure=one.headline,
-            headline=TARGET,
+            headline=TARGET if one.expected else None,
             role="estimate",
         )
         others = [
@@ -86,7 +87,7 @@ def _errors(result: Targets) -> Iterator[NamedFigure]:
     for one in result.errors:
         headline = one.estimator == HEADLINE
         yield NamedFigure(
-            id="target_error" if headline else f"target_error.{one.estimator}",
+            id=TARGET_ERROR if headline else f"{TARGET_ERROR}.{one.estimator}",
             name=f"mean absolute error of {ESTIMATORS[one.estimator]}",
             data=result.data,
             place="labelled shifts",
