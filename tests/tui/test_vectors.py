@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,10 @@ from tuiprobe.tui.screens.results import ResultsScreen
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
 
+def shows(app: TuiprobeApp, tab: str) -> bool:
+    return app.screen.tab.id == f"part-{tab}"
+
+
 async def test_every_tab_of_a_run_of_vectors_opens(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", planted(300, 24))
     np.save(tmp_path / "y.npy", planted(200, 24, seed=5))
@@ -30,9 +35,9 @@ async def test_every_tab_of_a_run_of_vectors_opens(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
         await pilot.pause()
-        for tab in list(app.screen.query_one(Tabs).query("Tab")):
-            app.screen.query_one(Tabs).active = tab.id
-            await until(pilot, lambda name=tab.id: app.screen.tab.id == f"part-{name}")
+        for tab in [str(one.id) for one in app.screen.query_one(Tabs).query("Tab")]:
+            app.screen.query_one(Tabs).active = tab
+            await until(pilot, partial(shows, app, tab))
             await pilot.press("down", "enter")
             await pilot.pause()
             if not isinstance(app.screen, ResultsScreen):  # the images of a channel, by name
