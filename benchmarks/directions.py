@@ -1,7 +1,7 @@
 """The directions probe at full size: 50,000 images, 1,024 channels, 1,000 classes, all curves.
 
 Run with `python -m benchmarks.directions`. Both matrices (W and W minus its mean row), six orders
-with 20 seeds of each random control, and the ablation of four persistent channels with its own.
+with 20 seeds of each random control, and the ablation of four channels with its own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tuiprobe.run.checked_arrays import HeadArrays
 TITLE = "Directions probe"
 IMAGES, CHANNELS, CLASSES = 50_000, 1024, 1000
 QUICK = 5000
-PERSISTENT = (3, 77, 500, 1000)
+OUTLYING = (3, 77, 500, 1000)
 SECONDS, GIGABYTES = 90.0, 2.0
 
 
@@ -34,7 +34,7 @@ def planted(images: int) -> tuple[HeadArrays, SetFeatures]:
     h = rng.standard_normal((images, CHANNELS), dtype=np.float32)
     for start in range(0, images, 5000):
         h[start : start + 5000] += 20 * weight[labels[start : start + 5000]]
-    h[:, list(PERSISTENT)] += 15
+    h[:, list(OUTLYING)] += 15
     return HeadArrays(weight, normalize=True, source="planted"), SetFeatures("val", h, labels)
 
 
@@ -43,7 +43,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     head, one = planted(QUICK if quick else IMAGES)
     about = machine()
     start, busy = time.perf_counter(), time.process_time()
-    found = probe_directions(head, [one], PERSISTENT)
+    found = probe_directions(head, [one], OUTLYING)
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
     curves = sum(len(basis.curves) for basis in found.bases)
     points = sum(len(curve.points) for basis in found.bases for curve in basis.curves)

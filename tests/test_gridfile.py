@@ -47,6 +47,7 @@ def test_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
         classes = "names.txt"
         head = "head.safetensors"
         concepts = "broden:b"
+        target = ["imagefolder:mine", "miniature:street"]
         """,
     )
     found = read_grid(path)
@@ -58,6 +59,7 @@ def test_paths_start_at_the_folder_of_the_file(tmp_path: Path) -> None:
         "classes": f"{tmp_path}/names.txt",
         "head": f"{tmp_path}/head.safetensors",
         "concepts": f"broden:{tmp_path}/b",
+        "target": (f"imagefolder:{tmp_path}/mine", "miniature:street"),
     }
     assert read_grid(written(tmp_path, 'data = "imagefolder:val"')).data == (
         f"imagefolder:{tmp_path}/val"

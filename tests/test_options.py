@@ -165,9 +165,9 @@ def test_every_field_can_be_set_on_the_command_line(option: OptionField) -> None
     if option.name == "embeddings":
         changed = make_spec(None, None, given)
     if option.name == "data":
-        changed = replace(changed, sample=5000, concepts=None, concept_sample=None)
+        changed = replace(changed, sample=5000, concepts=None, concept_sample=None, target=())
     if option.name == "model":
-        changed = replace(changed, sample=64, concepts=None, concept_sample=None)
+        changed = replace(changed, sample=64, concepts=None, concept_sample=None, target=())
     words = arguments_of(changed)
     assert option.flag in words
     assert parsed(words) == [changed]
@@ -198,8 +198,9 @@ def test_no_more_words_than_needed() -> None:
         "--sample",
         "60",
     ]
-    silent = replace(make_spec("mini_clip", "miniature", {}), concepts=None, concept_sample=None)
-    assert arguments_of(silent)[4:] == ["--concepts", "none"]
+    plain = make_spec("mini_clip", "miniature", {})
+    silent = replace(plain, concepts=None, concept_sample=None, target=())
+    assert arguments_of(silent)[4:] == ["--target", "none", "--concepts", "none"]
 
 
 def test_a_spec_of_another_version_gives_no_command() -> None:

@@ -64,7 +64,8 @@ FILES = [
     "features/val/images.safetensors", "head.safetensors", "results.json", "preflight.json",
     "baseline.csv", "concepts.safetensors", "events-0.jsonl", "live/0.json", "live/0.safetensors",
     "log.txt", "lock", "lock-merge", "thumbs/val/5.jpg", "shards/val-00000.safetensors",
-    "features", "live", "thumbs", "answers", "tables", "figures", "report.md",
+    "per_image.safetensors", "features", "live", "thumbs", "answers", "tables", "figures",
+    "report.md",
 ]  # fmt: skip
 COMMANDS = [
     "runs --root {root}", "runs --root {root} --json", "runs --root {root} --correlate",

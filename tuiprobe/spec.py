@@ -12,7 +12,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from tuiprobe.errors import UsageError
 from tuiprobe.options import (
@@ -48,6 +48,12 @@ positives in each split.
 NO_CONCEPTS = "none"
 """What a user types to leave out the default concept set."""
 
+MINIATURE_TARGET = "miniature:street"
+"""The target set that the miniature brings."""
+
+NO_TARGET = "none"
+"""What a user types to leave out the default target set."""
+
 WHAT = "Model and images"
 MEASURED = "What is measured"
 HEAD = "Classification head"
@@ -61,13 +67,17 @@ EMBEDDED = "embeddings"
 """The data of a run of stored vectors."""
 
 OF_IMAGES = (
-    "checkpoint", "sample", "layers", "tokens", "ablate", "dtype", "batch_size", "shard_batches",
+    "checkpoint", "sample", "target", "layers", "tokens", "ablate", "ablate_mode", "dtype", "batch_size", "shard_batches",
     "workers", "max_unreadable", "templates", "concepts", "concept_sample", "require_weights",
 )  # fmt: skip
 """Options that stored vectors have no use for."""
 
 OF_EMBEDDINGS = ("labels", "training", "representation", "target_embeddings", "id_column")
 """Options that only stored vectors have a use for."""
+
+
+AblateMode: TypeAlias = Literal["mean", "zero", "shuffle"]
+"""What replaces ablated channels: their mean, zero, or the values of another image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +121,17 @@ class RunSpec:
             ge=1,
         ),
     ] = None
+    target: Annotated[
+        tuple[str, ...],
+        Option(
+            "Unlabelled images to estimate accuracy on: a source as for --data, or none. Labels "
+            "are ignored; --sample applies.",
+            WHAT,
+            metavar="SOURCE",
+            unset="none; the miniature brings its own",
+            typed_none=NO_TARGET,
+        ),
+    ] = ()
     seed: Annotated[int, Option("Seed of the processing order and of sampled rows.", WHAT)] = 0
     layers: Annotated[
         tuple[str, ...],
@@ -137,11 +158,19 @@ class RunSpec:
     ablate: Annotated[
         tuple[str, ...],
         Option(
-            "Channels of inner layers to set to 0, such as layer3:17,40.",
+            "Channels of inner layers to replace, such as layer3:17,40.",
             MEASURED,
             metavar="TAP:CHANNELS",
         ),
     ] = ()
+    ablate_mode: Annotated[
+        AblateMode,
+        Option(
+            "What replaces ablated channels: their mean over in-distribution images, zero, or the "
+            "values of another image.",
+            MEASURED,
+        ),
+    ] = "mean"
     device: Annotated[
         str, Option("cpu, cuda or cuda:N.", MACHINE, metavar="DEVICE", changes="bits")
     ] = "cpu"
@@ -366,7 +395,21 @@ def default_concepts(model: str, data: str) -> str | None:
     >>> default_concepts("mini_clip", "miniature"), default_concepts("rn50_openai", "miniature")
     ('miniature', None)
     """
-    return "miniature" if data == DEFAULT_DATA and model.startswith("mini_") else None
+    return "miniature" if _is_demonstration(model, data) else None
+
+
+def default_targets(model: str, data: str) -> tuple[str, ...]:
+    """Returns the target sets that are measured if the user names none.
+
+    >>> default_targets("mini_clip", "miniature"), default_targets("mini_clip", "miniature:val")
+    (('miniature:street',), ())
+    """
+    return (MINIATURE_TARGET,) if _is_demonstration(model, data) else ()
+
+
+def _is_demonstration(model: str, data: str) -> bool:
+    """Says whether one of the miniature's own models measures the whole miniature."""
+    return data == DEFAULT_DATA and model.startswith("mini_")
 
 
 def default_concept_sample(concepts: str | None) -> int | None:
@@ -478,6 +521,7 @@ def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
         "sample": sample or None,
         "concepts": concepts,
         "concept_sample": concept_sample or None,
+        "target": tuple(values.get("target") or default_targets(model, data)),
     }
 
 
@@ -491,12 +535,14 @@ def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str
     >>> arguments_of(make_spec("mini_clip", "my photos", {"sample": 0, "layers": ("a*",)}))
     ['--model', 'mini_clip', '--data', 'my photos', '--sample', '0', '--layers', 'a*']
     """
-    given = {**vars(spec), "sample": None, "concepts": None, "concept_sample": None}
+    # Each default depends on the ones before.
+    unset = {"sample": None, "concepts": None, "concept_sample": None, "target": ()}
+    given = {**vars(spec), **unset}
     if spec.embeddings is not None:
         given |= {"model": None, "data": None}
-    for name in ("sample", "concepts", "concept_sample"):  # each default depends on the ones before
+    for name, nothing in unset.items():
         wanted = getattr(spec, name)
         if spec.embeddings is None and _filled(given)[name] != wanted:
-            given[name] = run_option(name).option.typed_none if wanted is None else wanted
+            given[name] = run_option(name).option.typed_none if wanted == nothing else wanted
     known = [option for option in run_options() if names is None or option.name in names]
     return words_of(known, given)

@@ -45,9 +45,9 @@ def planted(tmp_path: Path) -> RunDir:
     return write_run(tmp_path / "run", sets, weight, bias=bias)
 
 
-def naive(h: np.ndarray, span: np.ndarray, mode: str) -> np.ndarray:
+def naive(h: np.ndarray, span: np.ndarray, mode: str, first: np.ndarray) -> np.ndarray:
     h, q = h.astype("f8"), np.linalg.qr(span)[0]
-    centre = h.mean(0) if mode == "mean" else 0
+    centre = first.mean(0, dtype="f8") if mode == "mean" else 0
     return h - (h - centre) @ q @ q.T
 
 
@@ -66,7 +66,7 @@ def test_accuracies_are_those_of_plain_algebra(planted: RunDir, mode: str, centr
     ):
         allowed = np.where(groups >= 0, 0, -np.inf)
         before = groups[(some @ weight.T + bias + allowed).argmax(1)] == truth
-        logits = naive(some, span, mode) @ weight.T + bias + allowed
+        logits = naive(some, span, mode, h) @ weight.T + bias + allowed
         after = groups[logits.argmax(1)] == truth
         assert one.n == len(some)
         assert one.before.top1 == pytest.approx(before.mean(), abs=1.5 / one.n)
@@ -76,6 +76,28 @@ def test_accuracies_are_those_of_plain_algebra(planted: RunDir, mode: str, centr
         assert one.before.low < one.before.top1 < one.before.high
     assert [one.name for one in answer.not_run] == ["bare"]
     assert "no labels" in answer.not_run[0].reason
+
+
+def test_shuffled_parts_are_those_of_other_images(tmp_path: Path) -> None:
+    """Accuracy falls to that of a channel which tells nothing, and the answer is repeatable."""
+    labels = np.arange(3000) % 2
+    h = np.zeros((3000, 4))
+    h[:, 1] = np.where(labels == 0, 1, -1)
+    weight = np.array([[0, 1, 0, 0], [0, -1, 0, 0]])
+    run = write_run(tmp_path / "run", {"val": FakeSet(h.astype("f4"), labels)}, weight)
+    (one,) = ablate(run, Question((1,), (), replaced_by="shuffle"))[0].sets
+    assert one.before.top1 == 1
+    assert one.after.top1 == pytest.approx(0.5, abs=0.04)  # 4 sigma of 3,000 images
+    (run.path / "answers").rename(run.path / "answers-before")
+    again, cached = ablate(run, Question((1,), (), replaced_by="shuffle"))
+    assert (again.sets, cached) == ((one,), False)
+
+
+def test_modes_are_read_from_text() -> None:
+    assert parse_question(["channel:1"]).replaced_by == "mean"
+    assert parse_question(["channel:1"], mode="zero").replaced_by == "zero"
+    with pytest.raises(UsageError, match="--ablate-mode"):
+        parse_question(["channel:1"], mode="median")
 
 
 def test_channels_are_removed_exactly_and_spans_are_orthonormal() -> None:
@@ -111,8 +133,8 @@ def test_the_answer_is_kept_until_the_run_changes(planted: RunDir) -> None:
     first, cached = ablate(planted, Question((3,), ()))
     assert not cached
     assert ablate(planted, Question((3,), ())) == (first, True)
-    assert ablate(planted, Question((3,), (), replaced_by="mean"))[1] is False
-    (kept,) = [p for p in (planted.path / "answers").iterdir() if "zero" in p.read_text()]
+    assert ablate(planted, Question((3,), (), replaced_by="zero"))[1] is False
+    (kept,) = [p for p in (planted.path / "answers").iterdir() if '"mean"' in p.read_text()]
     kept.write_text("{}")  # damaged: answered again
     assert ablate(planted, Question((3,), ())) == (first, False)
     content, metadata = read_arrays(planted.head_file)
@@ -214,7 +236,7 @@ def test_the_command_prints_lines_or_json_and_needs_no_torch(planted: RunDir) ->
     done = run("--ablate", "channel:3,direction:1", "--json")
     assert done.returncode == 0, done.stderr
     answer = TargetedAblation.model_validate_json(done.stdout)
-    assert (answer.channels, answer.directions, answer.replaced_by) == ((3,), (1,), "zero")
+    assert (answer.channels, answer.directions, answer.replaced_by) == ((3,), (1,), "mean")
     plain = run("--ablate", "channel:3", "--ablate", "direction:1")
     assert plain.stdout == ablation_text(answer)
     assert "answered before" in plain.stderr

@@ -92,7 +92,7 @@ def test_a_shift_without_any_representation(tmp_path: Path) -> None:
 def test_an_encoder_that_gives_nothing_but_nan(tmp_path: Path) -> None:
     report = probed(tmp_path, WEIGHT, val=FakeSet(np.full_like(H, np.nan), LABELS))
     assert "finite representation" in report.why_not("directions")
-    assert part(report, OutlierResult).verdict.outcome == "withheld"
+    assert part(report, OutlierResult).finals()[0].outcome == "withheld"
     assert not given(part(report, Robustness).confidence)
 
 

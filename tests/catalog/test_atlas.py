@@ -44,3 +44,32 @@ def test_by_spec() -> None:
     assert entry is not None
     assert entry.robustness["standard"] is not None
     assert for_spec("open_clip:ViT-M-16/none") is None
+
+
+def test_a_zero_shot_row_has_both_baselines_and_a_forecast() -> None:
+    data = json.loads(json.dumps(as_json(entries(["vit-b-16", "openai"])), allow_nan=False))
+    row = next(r for r in data["rows"] if r["spec"] == "open_clip:ViT-B-16-quickgelu/openai")
+    both = row["effective_robustness"]
+    assert both["standard"]["value"] == pytest.approx(0.334, abs=1e-3)
+    assert both["zero_shot"]["value"] == pytest.approx(-0.016, abs=1e-3)
+    assert both["zero_shot"]["above_baseline"] is False
+    assert (both["zero_shot"]["without_family"], both["standard"]["without_family"]) == (
+        "openai", None
+    )  # fmt: skip
+    assert row["forecast"]["value"] == pytest.approx(0.603, abs=1e-3)
+    assert row["forecast"]["prediction_95"] == pytest.approx([0.474, 0.719], abs=1e-3)
+    assert data["baselines"]["zero_shot"]["n"] == 110  # as it is for a model of no family
+    assert data["forecasts"]["zero-shot"]["error_mean_over_families"] == pytest.approx(
+        0.041, abs=1e-3
+    )
+    assert data["forecasts"]["supervised"]["models"] == 80
+
+
+def test_rows_without_peers_have_no_forecast() -> None:
+    found = {(one.row.table, one.row.model): one for one in entries()}
+    assert found["testbed", "resnet50_swsl"].forecast is None  # trained on more data
+    assert found["testbed", "resnet50"].forecast is not None
+    assert found["open_clip", "ViT-H-14-378-quickgelu"].forecast is None  # nobody is as accurate
+    two = entries(["vit-b-16", "openai"], target=("imagenet_v2", "imagenet_r"))[0].forecast
+    assert two is not None
+    assert two.target == ("imagenet_v2", "imagenet_r")

@@ -23,7 +23,7 @@ def runs(tmp_path):
 def test_exit_code_and_reason(runs, capsys):
     assert run_cli(["compare", *runs[:2]]) == 0
     assert (
-        "| `val` | `final` | kurtosis | `kurtosis` | 23.5 (23.1 to 23.9) | 4 (3.6 to 4.4) | -19.5"
+        "| kurtosis | `val` | 23.5 (23.1 to 23.9) | 4 (3.6 to 4.4) | -19.5"
         in capsys.readouterr().out
     )
     assert run_cli(["compare", *runs, "--fail-if", "kurtosis differs"]) == 1
@@ -35,13 +35,33 @@ def test_exit_code_and_reason(runs, capsys):
     capsys.readouterr()
     assert run_cli(["compare", *runs, "--fail-if", "persistent differs"]) == 2
     err = capsys.readouterr().err
-    assert "persistent is called persistent_channels now" in err
+    assert "persistent is called outlier_channels now" in err
 
 
 def test_json_holds_one_comparison_a_run(runs, capsys):
     assert run_cli(["compare", *runs, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [one["second"] for one in found] == runs[1:]
-    kurtosis = next(one for one in found[0]["differences"] if one["id"] == "kurtosis")
+    pairs = found["comparisons"]
+    assert found["schema_version"] == 2
+    assert [one["second"] for one in pairs] == runs[1:]
+    assert [one["representation"] for one in found["ranking"]["models"]] == ["projected"] * 3
+    kurtosis = next(one for one in pairs[0]["differences"] if one["id"] == "kurtosis")
     assert kurtosis["difference"]["value"] == pytest.approx(-19.5)
     assert kurtosis["differs"] is True
+
+
+def test_forms_of_a_comparison(runs, capsys):
+    assert run_cli(["compare", *runs[:2]]) == 0
+    few = capsys.readouterr().out
+    assert run_cli(["compare", *runs[:2], "--all"]) == 0
+    everything = capsys.readouterr().out
+    assert "residual.kurtosis" in everything
+    assert "residual.kurtosis" not in few
+    assert "# Models" not in few
+    assert run_cli(["compare", *runs, "--html"]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith("<!DOCTYPE html>")
+    assert page.count("<svg") == 2
+    assert run_cli(["compare", *runs]) == 0
+    assert "# Models" in capsys.readouterr().out
+    assert run_cli(["compare", *runs, "--html", "--json"]) == 2

@@ -146,7 +146,7 @@ def test_the_table_names_every_run_and_is_inert(root, capsys):
         "P",
         "top-1",
         "shifts",
-        "verdict",
+        "outcome",
     ]
     assert [line.split()[0] for line in lines[1:]] == [
         "first", "group/second", "half", "[red]a\\u202eb",
@@ -223,6 +223,10 @@ def test_other_kinds_of_weights_do_not_matter(root):
 def test_a_part_of_an_unknown_probe_disturbs_no_list(root, capsys):
     make(root, "strange", strange_report())
     row = by_name(root)["strange"]
-    assert (row.state, row.outcome, row.kurtosis) == ("complete", "present", outliers().kurtosis)
+    assert (row.state, row.outcome, row.kurtosis) == (
+        "complete",
+        "outlier channels",
+        outliers().kurtosis,
+    )
     assert run_cli(["runs", "strange", "--root", str(root), "--correlate"]) == 0
     assert "by textures on sketches (x: val)" in capsys.readouterr().out

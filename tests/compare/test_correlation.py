@@ -144,14 +144,17 @@ def test_signatures_are_those_of_the_first_set_at_the_end() -> None:
     second = outliers(data="r", kurtosis=estimate(70, 1))
     found = signatures_of(sample(outliers=(inner, outliers(), second)))
     assert found == {
+        "highest channel, sigma, final": 14.0,
         "kurtosis, final": 23.5,
-        "kurtosis / (C - 1), final": 0.023,
+        "offset share, final": 0.55,
+        "kurtosis of the offset, final": 210.0,
+        "part of the kurtosis that the offset explains, final": 0.93,
         "kurtosis after centring, final": 3.1,
         "persistence, final": 0.93,
         "effective channels, final": 2.2,
         "channel RMS kurtosis, final": 7.0,
         "mean cosine between images, final": 0.4,
-        "persistent channels, final": 1.0,
+        "outlier channels, final": 1.0,
     }
 
 
@@ -167,9 +170,9 @@ def test_signatures_of_a_head_are_named_by_their_matrix() -> None:
 
 def test_signatures_leave_out_what_was_not_measured() -> None:
     nothing = NotRun(reason="too few images")
-    found = signatures_of(sample(outliers=(outliers(kurtosis=nothing, persistent=nothing),)))
+    found = signatures_of(sample(outliers=(outliers(kurtosis=nothing, heights=nothing),)))
     assert "kurtosis, final" not in found
-    assert "persistent channels, final" not in found
+    assert "outlier channels, final" not in found
     assert "persistence, final" in found
     assert not any("importance" in name for name in found)
 
@@ -205,13 +208,13 @@ def test_confidence_is_the_largest_softmax() -> None:
     logits = one.features.astype("f8") @ head.weight.T + head.bias
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     assert mean_confidence(head, one).value == pytest.approx(p.max(1).mean(), rel=1e-5)
-    cosine = HeadArrays(head.weight, normalize=True)
+    assert "scale unknown" in mean_confidence(HeadArrays(head.weight, normalize=True), one).reason
+    cosine = HeadArrays(head.weight, normalize=True, logit_scale=30.0)
     logits = logits - head.bias
-    logits = 100 * logits / np.linalg.norm(one.features.astype("f8"), axis=1, keepdims=True)
+    logits = 30 * logits / np.linalg.norm(one.features.astype("f8"), axis=1, keepdims=True)
     p = np.exp(logits - logits.max(1, keepdims=True))
     found = mean_confidence(cosine, one)
     assert found.value == pytest.approx((1 / p.sum(1)).mean(), rel=1e-4)
-    assert "logit scale 100 assumed" in found.method
     nothing = SetFeatures("val", one.features * np.nan)
     assert "no image" in mean_confidence(head, nothing).reason
 

@@ -3,18 +3,39 @@
 import numpy as np
 import pytest
 
-from tests.report.samples import estimate, model, outliers, report
+from tests.measure.fake_run import FakeSet, write_run
+from tests.report.samples import estimate, model, outliers, report, retold
+from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
-from tuiprobe.compare.differences import IncomparableError, compare, comparison_markdown, difference
-from tuiprobe.compare.side_by_side import side_by_side
+from tuiprobe.answer import answer
+from tuiprobe.compare.describe import describe
+from tuiprobe.compare.differences import (
+    Comparison,
+    IncomparableError,
+    compare,
+    compare_runs,
+    difference,
+    read_run,
+)
 from tuiprobe.errors import UsageError
+from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.report.html import sections_html
+from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import NotRun, given
+
+
+def told(found: Comparison) -> str:
+    return section_markdown(describe(found, everything=True))
 
 
 def test_a_report_does_not_differ_from_itself():
     found = compare(report(), report())
-    fact = found.fact("verdict")
-    assert (fact.name, fact.first, fact.second) == ("outlier features", "present", "present")
+    fact = found.fact("outcome")
+    assert (fact.name, fact.first, fact.second) == (
+        "outlier features",
+        "outlier channels",
+        "outlier channels",
+    )
     assert found.notes == found.unmatched == ()
     assert all(one.differs is not True for one in found.differences)
     assert all(one.difference.value == 0 for one in found.differences if given(one.difference))
@@ -47,7 +68,7 @@ def test_what_weakens_a_comparison_is_noted():
     assert "1024 and 512" in notes
     assert "untrained" in notes
     assert "400" in notes
-    assert "- persistent channels on `val`: they differ in their width" in comparison_markdown(
+    assert "- outlier channels on `val`: they differ in their width" in told(
         compare(report(), small)
     )
 
@@ -74,39 +95,110 @@ def test_interval_of_a_difference_is_calibrated():
 
 
 def test_markdown_names_both_and_stays_inert():
-    text = comparison_markdown(compare(report(title="<b>"), report()))
+    text = told(compare(report(title="<b>"), report()))
     assert r"\<b\>" in text
     assert (
-        "| `val` | `final` | kurtosis | `kurtosis` | 23.5 (23.1 to 23.9) | 23.5 (23.1 to 23.9) | "
-        "0 (-0.5657 to 0.5657) | no |" in text
+        "| kurtosis | `val` | 23.5 (23.1 to 23.9) | 23.5 (23.1 to 23.9) | "
+        "0 (-0.5657 to 0.5657) | separate | no |" in text
     )
-    assert "- outlier features: present, then present" in text
-    assert "- persistent channels on `val`: shared 133; only in the first none; " in text
+    assert "- outlier features: outlier channels, then outlier channels" in text
+    assert "- outlier channels on `val`: shared 133; only in the first none; " in text
 
 
 def test_a_probe_that_is_not_installed_is_compared():
     other = strange_report(value=0.3, found="square", members=("b", "c"))
-    text = comparison_markdown(compare(strange_report(), other))
+    text = told(compare(strange_report(), other))
     assert "- shape of edges: round, then square" in text
     assert "- strong edges on `val`, stem: shared b; only in the first a; only in the" in text
     assert (
-        "| `val` | `final` | texture bias | `texture` | 0.62 (0.57 to 0.67) | 0.3 (0.25 to 0.35) | "
-        "-0.32 (-0.3907 to -0.2493) | yes |" in text
+        "| texture bias | `texture` | `val` | `final` | 0.62 (0.57 to 0.67) | 0.3 (0.25 to 0.35) | "
+        "-0.32 (-0.3907 to -0.2493) | separate | yes |" in text
     )
     alone = compare(report(), other)
     assert alone.unmatched == ("val/stem", "val/textures")
-    assert "strong edges on `val`, stem: not in the first report" in comparison_markdown(alone)
-    assert "- shape of edges: -, then square" in comparison_markdown(alone)
+    assert "strong edges on `val`, stem: not in the first report" in told(alone)
+    assert "- shape of edges: -, then square" in told(alone)
 
 
-def test_models_of_one_command_stand_side_by_side():
-    text = side_by_side([report(), strange_report()])
-    assert (
-        "| model | representation | outlier features | shape of edges | kurtosis | kurtosis after "
-        "centring | persistence | texture bias |" in text
-    )
-    figures = "23.5 (23.1 to 23.9) | 3.1 (3 to 3.2) | 0.93 (0.91 to 0.95)"
-    name = r"| open\_clip:RN50-quickgelu | projected | present"
-    assert f"{name} | - | {figures} | not run: not in this report |" in text
-    assert f"{name} | round | {figures} | 0.62 (0.57 to 0.67) |" in text
-    assert text.count(r": concepts: not run: no concept set (pass --concepts broden:DIR)") == 2
+def test_headline_figures_come_first_and_the_rest_on_request():
+    found = compare(head_report(), head_report())
+    names = [one.name for one in found.headlines()]
+    answers, inside = names[:3], names[3:]
+    assert answers == ["top-1", "mean of shifts", "effective robustness"]
+    assert inside == ["highest channel", "offset share", "kurtosis"]
+    first = section_markdown(describe(found))
+    assert "| top-1 | `val` |" in first
+    assert "more figures: --all shows them." in first
+    assert "residual.kurtosis" not in first
+    assert "| kurtosis after centring | `residual.kurtosis` | `val` |" in told(found)
+    assert len([one for one in found.differences if one.headline is None]) == told(found).count(
+        "| separate | no |"
+    ) + told(found).count("| - | - |") - len(names)
+
+
+def test_headline_figures_differ_after_correction_for_all_of_them():
+    low = robustness(0.68, 0.5)
+    near = robustness(0.68 - 0.0295, 0.5)  # p about .04 alone, above .05 beside five others
+    pair = [retold(head_report(), robustness=one) for one in (low, near)]
+    found = compare(pair[0], pair[1])
+    top1 = found.headlines()[0]
+    assert 0.01 < top1.p / 6 < 0.05 < top1.p
+    assert top1.differs is False
+    other = next(one for one in found.differences if one.id == "top1" and one.headline is None)
+    assert other.p is None
+    far = retold(head_report(), robustness=robustness(0.6, 0.5))
+    assert compare(pair[0], far).headlines()[0].differs is True
+
+
+def robustness(top1: float, mean: float) -> Robustness:
+    found = head_report().part(Robustness)
+    first, *shifts = found.accuracies
+    first = first.model_copy(update={"top1": estimate(top1, 0.02)})
+    changes = {"accuracies": (first, *shifts), "mean_shift": estimate(mean, 0.02)}
+    return found.model_copy(update=changes)
+
+
+def test_a_page_draws_the_headline_figures():
+    page = sections_html("Comparison", [describe(compare(head_report(), head_report()))])
+    assert page.count("<svg") == 1
+    assert "Differences of the headline figures" in page
+    assert "effective robustness" in page
+
+
+def planted(path, seed=0, moved=False):
+    """Returns a run of a linear head whose images lie in one of two folders."""
+    rng = np.random.default_rng(seed)
+    labels = np.random.default_rng(5).integers(0, 3, 200)
+    features = np.eye(3, 8)[labels] + rng.normal(0, 0.6, (200, 8))
+    source = "imagefolder:/moved" if moved else "imagefolder:/data"
+    sets = {"val": FakeSet(features.astype(np.float32), labels, source=source)}
+    run = write_run(path, sets, np.eye(3, 8))
+    run.results_file.write_text(answer(run).to_json())
+    return run
+
+
+def test_runs_on_the_same_images_are_compared_in_pairs(tmp_path):
+    first, second = planted(tmp_path / "a"), planted(tmp_path / "b", seed=1, moved=True)
+    found = compare_runs(read_run(first), read_run(second))
+    top1, kurtosis = found.headlines()
+    assert (top1.id, kurtosis.id) == ("top1", "kurtosis")
+    assert top1.paired
+    assert kurtosis.paired
+    assert found.notes == ()  # a moved folder holds the same images
+    assert "| paired | no |" in told(found)
+    second.per_image_file.unlink()
+    earlier = compare_runs(read_run(first), read_run(second))
+    assert not any(one.paired for one in earlier.differences)
+    assert any("`tuiprobe reprobe RUN` writes them" in note for note in earlier.notes)
+    assert earlier.headlines()[0].difference.value == top1.difference.value
+
+
+def test_other_images_are_compared_by_separate_intervals(tmp_path):
+    first, second = planted(tmp_path / "a"), planted(tmp_path / "b", seed=1)
+    lines = second.samples_file.path.read_text().replace("17.png", "seventeen.png")
+    second.samples_file.write_text(lines)
+    second.results_file.write_text(answer(second).to_json())
+    found = compare_runs(read_run(first), read_run(second))
+    assert not any(one.paired for one in found.differences)
+    assert found.notes == ("val: differences are not paired: other images",)
+    assert "| separate |" in told(found)

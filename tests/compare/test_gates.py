@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.report.samples import estimate, outliers, report, retold, verdict
+from tests.report.samples import estimate, outliers, report, retold, without_outliers
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
 from tuiprobe.compare.differences import compare
@@ -24,7 +24,11 @@ def lower():
     ("text", "trips"),
     [
         ("kurtosis differs", True),
-        ("centred_kurtosis differs", False),
+        ('"Kurtosis" differs', True),
+        ('"kurtosis".high < -1.5', False),
+        ('"kurtosis" < -9', False),
+        ('val/blocks.1: "kurtosis" < -9', True),
+        ("residual.kurtosis differs", False),
         ("kurtosis < -1", True),
         ("kurtosis < -3", False),
         ("kurtosis.high < -1", True),
@@ -37,8 +41,8 @@ def lower():
         ("kurtosis < -9", False),
         ("persistence differs", False),
         ("persistence.value differs", False),
-        ("persistent_channels < 0", False),
-        ("verdict differs", False),
+        ("outlier_channels < 0", False),
+        ("outcome differs", False),
         ("channels differ", False),
         ("val: channels differ", False),
     ],
@@ -51,53 +55,49 @@ def test_the_reason_names_place_figure_and_interval():
     assert tripped(parse_gate("kurtosis differs"), lower()) == [
         "val/final: kurtosis changed by -2 (-2.566 to -1.434)"
     ]
-    assert tripped(parse_gate("persistent_channels differs"), lower()) == [
-        "val/final: persistent_channels has no interval, so whether it differs is unknown"
+    assert tripped(parse_gate("outlier_channels differs"), lower()) == [
+        "val/final: outlier_channels has no interval, so whether it differs is unknown"
     ]
-    assert tripped(parse_gate("persistent_channels.high < 1"), lower()) == [
-        "val/final: persistent_channels has no interval"
+    assert tripped(parse_gate("outlier_channels.high < 1"), lower()) == [
+        "val/final: outlier_channels has no interval"
     ]
 
 
-def test_a_changed_verdict_and_changed_channels_trip():
-    persistent = outliers().persistent.model_copy(update={"channels": ()})
-    absent = report(
-        verdict=verdict(outcome="absent", channels=()),
-        outliers=(outliers(persistent=persistent),),
-    )
+def test_a_changed_outcome_and_changed_channels_trip():
+    absent = report(outliers=(outliers(**without_outliers()),))
     found = compare(report(), absent)
-    assert tripped(parse_gate("verdict differs"), found) == [
-        "outlier features went from present to absent"
+    assert tripped(parse_gate("outcome differs"), found) == [
+        "outlier features went from outlier channels to none"
     ]
     assert tripped(parse_gate("channels differ"), found) == [
-        "persistent channels on val: gone ['133'], new []"
+        "outlier channels on val: gone ['133'], new []"
     ]
     assert tripped(parse_gate("other: channels differ"), found) == []
 
 
 def test_what_cannot_be_answered_is_no_pass():
     nothing = NotRun(reason="too few images")
-    bare = report(outliers=(outliers(kurtosis=nothing, persistent=nothing),))
+    bare = report(outliers=(outliers(kurtosis=nothing, heights=nothing),))
     found = compare(report(), bare)
     said = "val/final: kurtosis cannot be compared: second: too few images"
     assert tripped(parse_gate("kurtosis < -100"), found) == [said]
     assert tripped(parse_gate("kurtosis differs"), found) == [said]
     assert tripped(parse_gate("channels differ"), found) == [
-        "persistent channels on val cannot be compared: not in the second report"
+        "outlier channels on val cannot be compared: not in the second report"
     ]
     gone = compare(report(), retold(report(), outliers=NotRun(reason="damaged")))
-    assert tripped(parse_gate("verdict differs"), gone) == [
-        "outlier features went from present to -"
+    assert tripped(parse_gate("outcome differs"), gone) == [
+        "outlier features went from outlier channels to -"
     ]
 
 
-@pytest.mark.parametrize("text", ["", "kurtosis", "kurtosis < much", "< 3", "verdict < 3 4", "a b"])
+@pytest.mark.parametrize("text", ["", "kurtosis", "kurtosis < much", "< 3", "outcome < 3 4", "a b"])
 def test_a_condition_that_is_none_is_refused(text):
     with pytest.raises(UsageError, match="no condition"):
         parse_gate(text)
 
 
-@pytest.mark.parametrize("text", ["curtosis differs", "nowhere: kurtosis < 1", "verdict < 3"])
+@pytest.mark.parametrize("text", ["curtosis differs", "nowhere: kurtosis < 1", "outcome < 3"])
 def test_an_unknown_figure_is_no_pass_either(text):
     with pytest.raises(UsageError, match="figures are") as refused:
         tripped(parse_gate(text), lower())
@@ -109,7 +109,8 @@ def test_a_figure_of_schema_1_is_answered_with_its_new_name(old, new):
     found = compare(head_report(), head_report())
     with pytest.raises(UsageError, match=f"; {old} is called {new} now; figures are "):
         tripped(parse_gate(f"{old} differs"), found)
-    tripped(parse_gate(f"{new} < 0"), found)  # there is such a figure
+    if old != "verdict":
+        tripped(parse_gate(f"{new} < 0"), found)  # there is such a figure
 
 
 def test_what_rests_on_a_head_is_compared_too():
@@ -144,3 +145,14 @@ def test_a_probe_that_is_not_installed_has_gates():
     assert tripped(parse_gate("edges differ"), found) == [
         "strong edges on val, stem: gone ['a'], new ['c']"
     ]
+
+
+def test_headline_figures_have_human_names():
+    found = compare(head_report(), head_report())
+    for name in ("top-1", "mean of shifts", "effective robustness", "kurtosis"):
+        assert not tripped(parse_gate(f'"{name}" < -0.01'), found)
+        assert len(tripped(parse_gate(f'"{name}" < 1'), found)) == 1  # of one set alone
+    with pytest.raises(UsageError, match='no headline figure has that name; "top-1", "mean of'):
+        parse_gate('"beauty" < 1')
+    with pytest.raises(UsageError, match="no such figure in both reports"):
+        tripped(parse_gate('"INT8 signal to noise" < 1'), found)

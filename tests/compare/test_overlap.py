@@ -6,16 +6,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tests.report.samples import outliers, report
+from tests.report.samples import outlier_channel, outliers, report
 from tests.report.test_concept_sections import concept_set
-from tuiprobe.compare.differences import compare, comparison_markdown
+from tuiprobe.compare.describe import describe
+from tuiprobe.compare.differences import Comparison, compare
 from tuiprobe.compare.overlap import Overlap, by_chance, overlaps
 from tuiprobe.probes.concepts.compute import probe_concepts
 from tuiprobe.probes.concepts.result import RANDOM, Concepts
+from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
 
 HEAD = HeadArrays(np.diag([4, 3, 2, 1]).astype(np.float32) @ np.eye(4, 6, dtype=np.float32))
+
+
+def told(found: Comparison) -> str:
+    return section_markdown(describe(found))
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +123,8 @@ def test_channels_compare_within_one_width() -> None:
 
 def test_channels_stand_in_the_order_of_numbers() -> None:
     def channels(*numbers: int) -> Overlap:
-        one = outliers().persistent.channels[0]
-        several = tuple(one.model_copy(update={"channel": number}) for number in numbers)
-        persistent = outliers().persistent.model_copy(update={"channels": several})
-        found = report(outliers=(outliers(persistent=persistent),))
+        several = tuple(outlier_channel(channel=number) for number in numbers)
+        found = report(outliers=(outliers(outlier_channels=several),))
         [overlap] = overlaps(found, found)
         return overlap
 
@@ -130,14 +134,14 @@ def test_channels_stand_in_the_order_of_numbers() -> None:
 def test_the_comparison_has_a_section(first: Concepts) -> None:
     one = report(concepts=encoding(first, "dog", "sky"))
     other = report(concepts=encoding(first, "=red|", "sky"))
-    text = comparison_markdown(compare(one, other))
+    text = told(compare(one, other))
     assert "## In common" in text
     assert (
         "- encoded concepts on `toy`, channels: shared sky; only in the first dog; only in the "
         r"second =red\|" in text
     )
-    assert "  - 1 shared; by chance 1.333 (1 to 2); Jaccard 0.3333" in text
-    assert "- encoded concepts on `toy`, channels: not in the second report" in comparison_markdown(
+    assert "; 1 shared, by chance 1.333 (1 to 2); Jaccard 0.3333" in text
+    assert "- encoded concepts on `toy`, channels: not in the second report" in told(
         compare(one, report())
     )
-    assert "encoded concepts" not in comparison_markdown(compare(report(), report()))
+    assert "encoded concepts" not in told(compare(report(), report()))

@@ -42,6 +42,22 @@ def test_what_is_measured_unasked(
     assert (spec.concepts, spec.concept_sample) == expected
 
 
+@pytest.mark.parametrize(
+    ("model", "data", "options", "expected"),
+    [
+        ("mini_clip", None, {}, ("miniature:street",)),
+        ("mini_clip", None, {"target": ("none",)}, ("none",)),
+        ("mini_clip", None, {"target": ("imagefolder:x",)}, ("imagefolder:x",)),
+        ("mini_clip", "miniature:val", {}, ()),
+        ("rn50_openai", None, {}, ()),
+    ],
+)
+def test_which_target_is_measured_unasked(
+    model: str, data: str | None, options: dict, expected: tuple
+) -> None:
+    assert make_spec(model, data, options).target == expected
+
+
 def test_the_user_comes_before_the_suite(tmp_path: Path) -> None:
     tree = write_tree(tmp_path / "broden1_224")
     suite = replace(load_suite("miniature:val"), concepts=f"broden:{tree}")

@@ -43,6 +43,7 @@ READERS = {
     "features/val/images.safetensors": ["reprobe", "ablate", "verify"],
     "head.safetensors": ["reprobe", "ablate", "verify"],
     "concepts.safetensors": ["reprobe", "verify"],
+    "per_image.safetensors": ["compare", "verify"],
     "baseline.csv": ["reprobe", "csv", "verify"],
     "live/0.json": ["runs", "screens"],
     "live/0.safetensors": ["screens"],

@@ -119,4 +119,5 @@ def _merged(features: np.ndarray) -> MergedSet:
     return MergedSet(
         arrays=_flatten({FINAL_TAP: stats}, collected),
         features=h.numpy(), ids=ids, skipped=[], shards=1, fingerprints=[PRINT], pieces=1,
+        contents="0" * 64,
     )  # fmt: skip

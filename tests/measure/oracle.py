@@ -18,7 +18,7 @@ class Figures:
     shares: np.ndarray
     leading: np.ndarray
     rms_kurtosis: float
-    outlier_fraction: np.ndarray
+    height: np.ndarray
 
 
 def figures_of(images: list[np.ndarray]) -> Figures:
@@ -44,7 +44,7 @@ def figures_of(images: list[np.ndarray]) -> Figures:
         shares=share.mean(0),
         leading=np.bincount(share.argmax(1), minlength=channels) / n,
         rms_kurtosis=float((square**2).mean() / square.mean() ** 2),
-        outlier_fraction=np.mean([outliers(image[0]) for image in images], axis=0),
+        height=np.median([heights(image[0]) for image in images], axis=0),
     )
 
 
@@ -60,8 +60,8 @@ def shares(row: np.ndarray) -> np.ndarray:
     return z**4 / (z**4).sum()
 
 
-def outliers(row: np.ndarray) -> np.ndarray:
-    """Channels farther than six deviations, measured on the 95 % nearest the median."""
-    distance = np.abs(row - np.median(row))
-    nearest = row[np.argsort(distance, kind="stable")[: int(np.ceil(0.95 * len(row)))]]
-    return np.abs(row - nearest.mean()) > 6 * nearest.std()
+def heights(row: np.ndarray) -> np.ndarray:
+    """Distance of each channel from the median, in sigmas of the 95 % nearest to it."""
+    kept = len(row) - len(row) // 20
+    near = row[np.argsort(np.abs(row - np.median(row)), kind="stable")[:kept]]
+    return np.abs(row - np.median(near)) / (near.std() / 0.8711)

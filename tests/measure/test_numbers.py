@@ -12,6 +12,7 @@ import torch
 from tests.measure.oracle import Figures, figures_of
 from tests.parts import part
 from tuiprobe.cli.headless import run_models
+from tuiprobe.probes.outliers.channel_result import Heights, Outcome
 from tuiprobe.probes.outliers.result import ChannelShare, OutlierResult, Outliers
 from tuiprobe.results import Estimate, Figure
 from tuiprobe.results.report import Report
@@ -120,9 +121,6 @@ def test_every_figure_equals_its_recomputation(
     assert (found.channels, found.images) == (channels, IMAGES)
     assert found.rows == sum(len(image) for image in images)
     assert value(found.kurtosis) == pytest.approx(truth.kurtosis, rel=CLOSE)
-    assert value(found.relative_kurtosis) == pytest.approx(
-        truth.kurtosis / (channels - 1), rel=CLOSE
-    )
     assert found.basis_reference == pytest.approx(3 * (channels - 1) / (channels + 1))
     assert value(found.bound) == pytest.approx(channels - 2 + 1 / (channels - 1))
     assert value(found.persistence.value) == pytest.approx(truth.persistence, rel=CLOSE)
@@ -131,16 +129,18 @@ def test_every_figure_equals_its_recomputation(
     assert value(found.rms_kurtosis) == pytest.approx(truth.rms_kurtosis, rel=CLOSE)
     check_shares(found.shares, truth)
     if tap == "embedding":  # inner taps take these two from one sampled position an image
-        assert value(found.centred_kurtosis) == pytest.approx(truth.centred_kurtosis, rel=CLOSE)
+        assert value(found.residual.kurtosis) == pytest.approx(truth.centred_kurtosis, rel=CLOSE)
         assert found.mean_cosine is not None
-        check_persistent(found, truth)
+        check_heights(found, truth)
 
 
-def check_persistent(found: Outliers, truth: Figures) -> None:
-    curve = {point.fraction: point.channels for point in found.persistent.curve}
-    assert curve
-    for channel in found.persistent.channels:
-        assert value(channel.fraction) == truth.outlier_fraction[channel.channel]
+def check_heights(found: Outliers, truth: Figures) -> None:
+    assert isinstance(found.heights, Heights)
+    columns = found.heights.columns
+    assert columns is not None
+    assert columns.median == pytest.approx(truth.height, rel=CLOSE, abs=1e-3)
+    for one in found.heights.leading:
+        assert value(one.height) == pytest.approx(truth.height[one.channel], rel=CLOSE, abs=1e-3)
 
 
 @pytest.mark.parametrize("tap", ["embedding", *LAYERS])
@@ -168,7 +168,7 @@ def test_figures_carry_their_interval_and_n(report: Report) -> None:
         kurtosis = outliers.kurtosis
         assert kurtosis.low < kurtosis.value < kurtosis.high
         assert kurtosis.n == IMAGES
-    assert found.verdict.outcome == "withheld"  # few images of two classes
+    assert found.finals()[0].outcome is Outcome.WITHHELD  # few images of two classes
 
 
 def test_planted_channels_are_found_and_no_others(
@@ -185,8 +185,8 @@ def test_planted_channels_are_found_and_no_others(
         f"open_clip:{ARCHITECTURE}", tmp_path / "planted.pt", photographs, tmp_path / "run"
     )
     (found,) = part(report, OutlierResult).taps
-    assert {c.channel for c in found.persistent.channels} == set(PLANTED)
-    assert {c.channel: np.sign(c.mean) for c in found.persistent.channels} == {
+    assert {c.channel for c in found.outlier_channels} == set(PLANTED)
+    assert {c.channel: np.sign(c.mean) for c in found.outlier_channels} == {
         channel: np.sign(offset) for channel, offset in PLANTED.items()
     }
     assert [share.channel for share in found.shares[:3]] == list(PLANTED)

@@ -54,7 +54,7 @@ def test_objectnet_is_answered_by_imagenets_rows_and_by_its_own_names(
     # every published baseline, on both axes, for all five shifts
     assert not isinstance(found.effective, NotRun)
     assert {one.baseline for one in found.effective} == {
-        "standard", "standard_and_low", "timm_imagenet1k"
+        "standard", "standard_and_low", "timm_imagenet1k", "zero_shot"
     }  # fmt: skip
     assert found.effective[0].target == SHIFTS
     axes = {(one.target[0], one.axis) for one in found.effective if len(one.target) == 1}

@@ -1,4 +1,4 @@
-"""The concept set has a key of its own: adding or changing one measures no other image again."""
+"""Concept set and targets have keys of their own: changing one measures no other image again."""
 
 from __future__ import annotations
 
@@ -50,8 +50,18 @@ def write_concepts(root: Path, count: int, concept: str = "bright") -> str:
     return f"csv:{root / 'what.csv'}"
 
 
-def run(photos: Path, output: Path, concepts: str | None) -> Report:
-    options = {"workers": 0, "threads": 1, "batch_size": 4, "concepts": concepts}
+def write_target(root: Path, count: int, shade: int) -> str:
+    for number in range(count):
+        folder = root / f"class{number % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (shade, number, 40)).save(folder / f"{number:03d}.png")
+    return f"imagefolder:{root}"
+
+
+def run(photos: Path, output: Path, concepts: str | None, *targets: str) -> Report:
+    options = {
+        "workers": 0, "threads": 1, "batch_size": 4, "concepts": concepts, "target": targets
+    }  # fmt: skip
     return probe(MODEL, f"imagefolder:{photos}", output=str(output), **options)
 
 
@@ -87,3 +97,41 @@ def test_leaving_the_concept_set_out_again_gives_the_first_report(
     run(photos, output, write_concepts(tmp_path / "few", 8))
     again = run(photos, output, None)
     assert again.without_timings() == first.without_timings()
+
+
+def test_adding_changing_and_removing_a_target_opens_no_image_of_other_sets(
+    photos: Path, decoded: Counter[bytes], tmp_path: Path
+) -> None:
+    output, concepts = tmp_path / "run", write_concepts(tmp_path / "few", 8)
+    one, other = write_target(tmp_path / "one", 6, 90), write_target(tmp_path / "other", 10, 170)
+    first = run(photos, output, concepts)
+    before = Counter(decoded)
+    shards = {path.name: path.stat().st_mtime_ns for path in (output / "shards").iterdir()}
+
+    run(photos, output, concepts, one)
+    assert len(decoded - before) == 6
+    run(photos, output, concepts, other)
+    both = run(photos, output, concepts, other, one)
+
+    assert {content: decoded[content] for content in before} == before
+    assert len(decoded) == len(before) + 6 + 10
+    plan = read_plan(RunDir(output))
+    assert [(s.name, s.target) for s in plan.sets][2:] == [("other", True), ("one", True)]
+    assert [s.planned for s in plan.sets] == [24, 8, 10, 6]
+    keys = {s.name: s.key for s in plan.sets}
+    assert len(set(keys.values())) == 4
+    assert keys["photos"] == first.key == both.key
+    assert all(s.sound for s in verify(RunDir(output)))
+
+    measured = Counter(decoded)
+    (tmp_path / "other" / "class0" / "000.png").unlink()
+    run(photos, output, concepts, other, one)
+    changed = decoded - measured
+    assert len(changed) == 9
+    assert not changed.keys() & before.keys()
+
+    again = run(photos, output, concepts)
+    assert again.without_timings() == first.without_timings()
+    assert all(s.sound for s in verify(RunDir(output)))
+    after = {path.name: path.stat().st_mtime_ns for path in (output / "shards").iterdir()}
+    assert {name: after[name] for name in shards} == shards

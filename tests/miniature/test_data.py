@@ -20,8 +20,9 @@ def test_opening_renders() -> None:
     assert (np.array(image) == render("objectnet", 17)).all()
 
 
-def test_the_web_has_no_labels() -> None:
-    found = dataset("web")
+@pytest.mark.parametrize("name", ["web", "street"])
+def test_the_web_and_the_target_set_have_no_labels(name: str) -> None:
+    found = dataset(name)
     assert found.classes == ()
     assert found.samples[5].label is None
 

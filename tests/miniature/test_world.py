@@ -1,6 +1,7 @@
 import hashlib
 import subprocess
 import sys
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ GOLDEN = {
     "objectnet": "1e22676b9927148d",
     "concepts": "ddbbcf02b5395880",
     "web": "ca8be5b8326cb24b",
+    "street": "6de97291a1528920",
     "train": "5c3cfc26b3491a2a",
 }
 SCRIPT = """
@@ -65,7 +67,7 @@ def test_streams_and_indices_give_other_images() -> None:
     assert len(seen) == 6
 
 
-@pytest.mark.parametrize("name", [n for n in world.SETS if n != "web"])
+@pytest.mark.parametrize("name", [n for n in world.SETS if n not in ("web", "street")])
 def test_labels_come_in_equal_blocks(name: str) -> None:
     labels = [world.label(name, i) for i in range(world.size(name))]
     assert labels == sorted(labels)
@@ -77,6 +79,35 @@ def test_index_order_is_the_byte_order_of_paths(name: str) -> None:
     paths = [world.path(name, i).encode() for i in range(0, world.size(name), 7)]
     assert paths == sorted(paths)
     assert len(set(paths)) == len(paths)
+
+
+def test_the_target_set_is_mixed_of_the_shifts_and_overlaps_no_other_set() -> None:
+    def scenes(name: str) -> list[Any]:
+        return [world.scene(name, i) for i in range(world.size(name))]
+
+    street = scenes("street")
+    styles = Counter(scene.style for scene in street)
+    # Binomial counts: .1 of the images are sketches, .7 photographs; five standard deviations.
+    assert abs(styles["sketch"] - 50) < 5 * (500 * 0.1 * 0.9) ** 0.5
+    assert abs(styles["photo"] - 350) < 5 * (500 * 0.7 * 0.3) ** 0.5
+    assert set(styles) == {scene.style for name in world.SHIFTS for scene in scenes(name)}
+    others = {scene for name in ("val", *world.SHIFTS, "concepts") for scene in scenes(name)}
+    assert len(set(street)) == 500
+    assert not others & set(street)
+    digests = {
+        hashlib.sha256(world.render(name, i).tobytes()).digest()
+        for name in ("val", *world.SHIFTS)
+        for i in range(0, world.size(name), 10)
+    }
+    own = {hashlib.sha256(world.render("street", i).tobytes()).digest() for i in range(500)}
+    assert len(own) == 500
+    assert not own & digests
+
+
+def test_the_labels_of_the_target_set_are_those_of_its_scenes() -> None:
+    labels = [world.label("street", i) for i in range(500)]
+    assert labels == [world.scene("street", i).figures[0].label for i in range(500)]
+    assert set(labels) == set(range(40))
 
 
 def test_class_names_are_in_byte_order_and_safe_as_folders() -> None:

@@ -64,7 +64,7 @@ def seen(one: Encoder, *names: str) -> tuple[Tensor, dict[str, Tensor]]:
 )
 def test_the_encoder_goes_on_from_the_zeros(name: str, change: Callable[..., Tensor]) -> None:
     one, plain = encoder(), encoder()
-    one.ablate(name, (1, 4))
+    one.ablate(name, (1, 4), "zero")
     h, found = seen(one, name, "last")
     before, _ = seen(plain, name)
     tower = plain.tower
@@ -81,12 +81,54 @@ def test_the_encoder_goes_on_from_the_zeros(name: str, change: Callable[..., Ten
     zeros = found[name].movedim(1, -1) if name == "stem" else found[name]
     assert not zeros[..., [1, 4]].any()
     assert zeros[..., [0, 2, 3, 5]].any()
-    assert one.ablated == {name: (1, 4)}
+    assert {n: each.channels for n, each in one.ablated.items()} == {name: (1, 4)}
+
+
+def test_the_mean_is_collected_from_the_plain_encoder_and_then_set() -> None:
+    one, plain = encoder(), encoder()
+    one.ablate("stem", (1, 4), "mean")
+    with pytest.raises(UsageError, match="not known yet"):
+        seen(one, "stem")
+    with one.ablated["stem"].collecting():
+        h, _ = seen(one, "stem")
+    expected, found = seen(plain, "stem")
+    assert torch.equal(h, expected)  # collecting changes nothing
+    means = found["stem"].movedim(1, -1).reshape(-1, 6).double().mean(0).float()[[1, 4]]
+    assert one.ablated["stem"].values is not None
+    torch.testing.assert_close(one.ablated["stem"].values, means)
+    _, after = seen(one, "stem")
+    torch.testing.assert_close(after["stem"][:, [1, 4]], means.view(1, 2, 1, 1).expand(3, 2, 4, 4))
+    assert torch.equal(after["stem"][:, [0, 2, 3, 5]], found["stem"][:, [0, 2, 3, 5]])
+
+
+def test_shuffled_channels_are_those_of_another_image_by_sample_ids() -> None:
+    one, plain = encoder(), encoder()
+    one.ablate("stem", (1, 4), "shuffle")
+    images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+    def stem(encoder: Encoder, ids: Tensor | None) -> Tensor:
+        found: list[Tensor] = []
+        with torch.inference_mode(), encoder.watch(["stem"], lambda t, x: found.append(x.clone())):
+            encoder.encode(images, ids)
+        return found[0]
+
+    before, ids = stem(plain, None), torch.arange(8) + 5
+    after = stem(one, ids)
+    assert torch.equal(after, stem(one, ids))
+    assert not torch.equal(after, stem(one, ids + 1))
+    assert torch.equal(stem(one, None), before)  # no ids: a check of the encoder
+    assert torch.equal(after[:, [0, 2, 3, 5]], before[:, [0, 2, 3, 5]])
+    donors = [
+        next(j for j in range(8) if torch.equal(after[i][[1, 4]], before[j][[1, 4]]))
+        for i in range(8)
+    ]
+    assert sorted(donors) == list(range(8))
+    assert donors != list(range(8))
 
 
 def test_a_tensor_that_others_read_is_not_changed() -> None:
     one, plain = encoder(), encoder()
-    one.ablate("block.0", (2,))  # a ReLU on the input of a skip connection
+    one.ablate("block.0", (2,), "zero")  # a ReLU on the input of a skip connection
     _, found = seen(one, "stem")
     _, untouched = seen(plain, "stem")
     assert torch.equal(found["stem"], untouched["stem"])
@@ -96,16 +138,16 @@ def test_a_derived_tap_cannot_be_ablated_and_says_so() -> None:
     holder = encoder()
     derived = Probe(holder.tower.last, lambda out: out * 2)  # type: ignore[arg-type, return-value]
     holder._probes = {"doubled": derived}
-    holder.ablate("doubled", (0,))
+    holder.ablate("doubled", (0,), "zero")
     with pytest.raises(UsageError, match="ablate the layer before it"):
         seen(holder)
 
 
 def test_what_does_not_exist_is_named() -> None:
     with pytest.raises(UsageError, match="stem has no channel 6: there are 0 to 5"):
-        encoder().ablate("stem", (6,))
+        encoder().ablate("stem", (6,), "zero")
     with pytest.raises(UsageError, match="no such module"):
-        encoder().ablate("layer9", (0,))
+        encoder().ablate("layer9", (0,), "zero")
 
 
 @pytest.mark.parametrize("text", ["", "layer3", "layer3:", ":3", "layer3:a", "layer3:1,", "a:-1"])
@@ -117,4 +159,4 @@ def test_texts_that_are_none_are_refused(text: str) -> None:
 def test_the_final_representation_is_for_reprobe() -> None:
     with pytest.raises(UsageError, match="reprobe RUN --ablate channel:17"):
         parse_ablations(["embedding:17"])
-    assert ablation_in_words("a", (1,)) == "a without channel 1 (set to zero)"
+    assert ablation_in_words("a", (1,), "zero") == "a without channel 1 (set to zero)"

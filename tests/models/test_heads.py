@@ -1,6 +1,7 @@
 """Heads: the zero-shot head against open_clip's own, resuming, files, the ridge probe."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.head_files import read_classes, read_head, read_templates, ridge_head
-from tuiprobe.models.heads import CLASSES_PER_SHARD, Head, TextTower, zero_shot_head
+from tuiprobe.models.heads import CLASSES_PER_SHARD, Head, TextTower, trained_scale, zero_shot_head
 from tuiprobe.models.load import load_encoder
 
 CLASSES = ("cat", "fire truck", "tench")
@@ -43,6 +44,64 @@ def test_zero_shot_head_is_open_clips_and_an_independent_one(clip: Encoder, tmp_
             assert np.allclose(row, mean / np.linalg.norm(mean), atol=1e-6)
     assert head.classes == CLASSES
     assert head.normalize
+
+
+def test_the_logit_scale_is_open_clips(clip: Encoder) -> None:
+    assert clip.text is not None
+    scale = float(clip.module.logit_scale.exp())
+    assert clip.text.logit_scale == pytest.approx(scale, rel=1e-6)
+    assert clip.text.logit_bias == 0
+
+
+class Scaled(torch.nn.Module):
+    def __init__(self, scale: float | None, bias: float | None) -> None:
+        super().__init__()
+        for name, value in (("logit_scale", scale), ("logit_bias", bias)):
+            found = None if value is None else torch.nn.Parameter(torch.full((1,), value))
+            self.register_parameter(name, found)
+
+
+@pytest.mark.parametrize(
+    ("scale", "bias", "expected"),
+    [
+        (np.log(112.5), -12.5, (112.5, -12.5)),  # SigLIP has a bias
+        (np.log(100.0), None, (100.0, 0.0)),
+        (None, None, (None, 0.0)),
+        (float("nan"), None, (None, 0.0)),
+        (200.0, None, (None, 0.0)),  # exp overflows float32
+    ],
+)
+def test_the_trained_scale_is_the_exponential(
+    scale: float | None, bias: float | None, expected: tuple[float | None, float]
+) -> None:
+    found = trained_scale(Scaled(scale, bias))
+    assert found == (expected[0] and pytest.approx(expected[0], rel=1e-6), expected[1])
+
+
+def test_a_head_of_prompts_has_the_scale_of_its_tower(tmp_path: Path) -> None:
+    tower = replace(counting_tower()[0], logit_scale=50.0, logit_bias=-3.0)
+    head = zero_shot_head(tower, CLASSES, TEMPLATES, digest="d", cache=tmp_path)
+    assert (head.logit_scale, head.logit_bias) == (50.0, -3.0)
+
+
+def test_a_file_with_a_logit_scale_holds_a_zero_shot_head(tmp_path: Path) -> None:
+    weight = torch.eye(3, 6)
+    save_file({"weight": weight}, tmp_path / "plain.safetensors")
+    plain = read_head(tmp_path / "plain.safetensors", width=6)
+    assert (plain.normalize, plain.logit_scale, plain.logit_bias) == (False, None, 0.0)
+    scaled = {"logit_scale": torch.tensor(100.0), "logit_bias": torch.tensor([-2.0])}
+    save_file({"weight": weight, **scaled}, tmp_path / "scaled.safetensors")
+    found = read_head(tmp_path / "scaled.safetensors", width=6)
+    assert (found.normalize, found.logit_scale, found.logit_bias) == (True, 100.0, -2.0)
+    for value in (0.0, -1.0, float("nan")):
+        save_file(
+            {"weight": weight, "logit_scale": torch.tensor(value)}, tmp_path / "bad.safetensors"
+        )
+        with pytest.raises(WeightsError, match="logit_scale in"):
+            read_head(tmp_path / "bad.safetensors", width=6)
+    save_file({"weight": weight, "logit_scale": torch.ones(2)}, tmp_path / "two.safetensors")
+    with pytest.raises(WeightsError, match="not one finite number"):
+        read_head(tmp_path / "two.safetensors", width=6)
 
 
 def test_own_templates_are_the_eighty_of_imagenet(clip: Encoder) -> None:

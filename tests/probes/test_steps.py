@@ -23,13 +23,14 @@ from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.preflight_file import write_preflight
 
 IMAGES, CHANNELS = 300, 64
+ABOUT = {"training": "zero-shot"}
 
 Found = dict[str, ProbeResult | NotRun]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunReader:
-    """A run of the miniature's sets with a head, a persistent channel, concepts, a preflight."""
+    """A run of ImageNet's sets with a head, an outlier channel, concepts, a preflight."""
     rng = np.random.default_rng(0)
     weight = rng.standard_normal((4, CHANNELS)).astype("f4")
     labels, presence = np.arange(IMAGES) % 4, rng.random((IMAGES, 3)) < 0.5
@@ -39,12 +40,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunReader:
         h[:, 4] += 60
         return h.astype("f4")
 
+    shown = np.where(np.arange(IMAGES) % 5, labels, (labels + 1) % 4)  # four of five are right
     sets = {
-        "val": FakeSet(planted(weight[labels]), labels, source="miniature:val"),
-        "r": FakeSet(planted(weight[labels]), labels, source="miniature:r"),
+        "val": FakeSet(planted(weight[shown]), labels, more={"published": "imagenet"}),
+        "r": FakeSet(planted(weight[shown]), labels, more={"published": "imagenet_r"}),
+        "street": FakeSet(planted(weight[shown]), None, more={"target": True}),
         "concepts": FakeSet(planted(6 * presence @ np.eye(CHANNELS)[6:9]), None),
     }
-    directory = write_run(tmp_path_factory.mktemp("steps") / "run", sets, weight)
+    directory = write_run(
+        tmp_path_factory.mktemp("steps") / "run", sets, weight, about=ABOUT, normalize=True,
+        extra_head={"answers/street": np.arange(4)},
+    )  # fmt: skip
     plan = directory.plan_file.read_json()
     directory.plan_file.write_json({**plan, "concept_set": "concepts"})
     write_preflight(directory, [PreflightCheck(name="dtype", status="pass", detail="float32")])
@@ -135,13 +141,20 @@ def test_descriptions_and_names_are_made_of_the_result_alone(
 def test_names_are_those_that_programs_look_up(found: Found) -> None:
     named = {id: probe_of(id).named(found[id]) for id in BUILT_IN}
     figures = {id: {one.id for one in one_.figures} for id, one_ in named.items()}
-    assert {"kurtosis", "centred_kurtosis", "persistence.value", "persistent_channels"} <= figures[
-        "outliers"
-    ]
+    assert {
+        "height",
+        "offset.share",
+        "kurtosis",
+        "persistence.value",
+        "outlier_channels",
+    } <= figures["outliers"]
     assert {"top1", "mean_shift", "confidence"} <= figures["robustness"]
+    assert {"forecast", "forecast.beyond"} <= figures["forecast"]
+    assert {"target", "target_error", "target.dispersion"} <= figures["targets"]
+    assert {"temperature", "ece", "ece.before"} <= figures["calibration"]
     assert {"top_share", "effective_rank", "gini", "pruned_80"} <= figures["directions"]
     assert {"before", "after", "difference"} <= figures["ablation"]
     assert {"excess", "excess_centred", "unique"} <= figures["concepts"]
-    assert [one.id for one in named["outliers"].facts] == ["verdict"]
+    assert [one.id for one in named["outliers"].facts] == ["outcome"]
     assert {one.id for one in named["outliers"].sets} == {"channels"}
     assert {one.id for one in named["concepts"].sets} == {"concepts"}

@@ -8,17 +8,22 @@ from typing import Any
 from tuiprobe.answer.report import part, title
 from tuiprobe.probes import registry
 from tuiprobe.probes.concepts.result import Concepts
+from tuiprobe.probes.outliers.channel_result import (
+    CurveRow,
+    Finding,
+    Heights,
+    Offset,
+    Outcome,
+    OutlierChannel,
+    Persistence,
+    Residual,
+)
 from tuiprobe.probes.outliers.result import (
     ChannelImages,
     ChannelShare,
     Criterion,
-    CurvePoint,
     OutlierResult,
     Outliers,
-    Persistence,
-    PersistentChannel,
-    PersistentChannels,
-    Verdict,
 )
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import (
@@ -75,17 +80,28 @@ def outliers(**changes: object) -> Outliers:
         self_share=estimate(0.5, 0.1), cross_share=estimate(0.45, 0.1),
         effective_channels=estimate(2.2, 0.1),
     )  # fmt: skip
-    persistent = PersistentChannels(
-        channels=(PersistentChannel(channel=133, fraction=estimate(0.99, 0.005), mean=-4.2),),
-        curve=(CurvePoint(fraction=0.5, channels=2), CurvePoint(fraction=0.9, channels=1)),
-        rows=500, sampled=False,
+    channel = outlier_channel()
+    heights = Heights(
+        n=500, without=0, skewed=False, highest=channel.height, leading=(channel,),
+        curve=(CurveRow(cut=6, in_50=2, in_90=1, in_99=1), CurveRow(cut=12, in_50=1, in_90=1,
+        in_99=0)),
+    )  # fmt: skip
+    offset = Offset(
+        share=estimate(0.55, 0.01), kurtosis=estimate(210.0, 4.0),
+        null_999=Estimate(value=3.58, low=None, high=None, n=500, method="Monte Carlo"),
+        predicted=estimate(22.0, 0.5), predicted_uneven=estimate(23.0, 0.5),
+        explained=estimate(0.93, 0.01), half=(133,),
     )  # fmt: skip
     plain = Outliers(
         data="val", tap="final", kind="vector", final=True, channels=1024, images=500,
         degenerate=1, nonfinite=3, rows=500, classes=10, kurtosis=estimate(23.5, 0.4),
         basis_reference=2.994, bound=Estimate(value=1022.001, low=None, high=None, n=0,
-        method="closed form"), relative_kurtosis=estimate(0.023, 0.001),
-        centred_kurtosis=estimate(3.1, 0.1), persistence=persistence, persistent=persistent,
+        method="closed form"), persistence=persistence, heights=heights,
+        outlier_channels=(channel,), offset=offset,
+        residual=Residual(kurtosis=estimate(3.1, 0.1), persistence=estimate(0.02, 0.01)),
+        nearest_cosine=NotRun(reason="looked for in images without labels only"),
+        centred_cosine=estimate(-0.001, 0.001),
+        finding=Finding(outcome=Outcome.CHANNELS, reasons=("1 channel above a height of 6",)),
         shares=(ChannelShare(channel=133, share=estimate(0.6, 0.1), leading=estimate(0.9, 0.05),
         mean=-4.2, std=0.3),), rms_kurtosis=estimate(7.0, 0.1), mean_cosine=estimate(0.4, 0.05),
         criteria=(Criterion(name="massive activations", source="Sun et al. 2024",
@@ -98,17 +114,22 @@ def outliers(**changes: object) -> Outliers:
     return plain.model_copy(update=changes)
 
 
-def verdict(**changes: object) -> Verdict:
-    plain = Verdict(
-        outcome="present", in_grid=True, data="val", channels=(133,), reasons=("kappa > 6",)
-    )
+def outlier_channel(**changes: object) -> OutlierChannel:
+    """Returns an outlier channel."""
+    plain = OutlierChannel(
+        channel=133, height=estimate(14.0, 0.2), above=estimate(0.99, 0.005),
+        energy=estimate(0.22, 0.01), sign=-1, mean=-4.2, sd=0.3, offset=estimate(0.995, 0.001),
+    )  # fmt: skip
     return plain.model_copy(update=changes)
 
 
-def outlier_result(
-    taps: tuple[Outliers, ...] = (), verdict_: Verdict | None = None, **changes: Any
-) -> OutlierResult:
-    return OutlierResult(verdict=verdict_ or verdict(), taps=taps or (outliers(),), **changes)
+def without_outliers(outcome: Outcome = Outcome.NONE, *reasons: str) -> dict[str, object]:
+    """Returns the fields of a tap with another outcome and no outlier channel."""
+    return {"outlier_channels": (), "finding": Finding(outcome=outcome, reasons=reasons)}
+
+
+def outlier_result(taps: tuple[Outliers, ...] = (), **changes: Any) -> OutlierResult:
+    return OutlierResult(taps=taps or (outliers(),), **changes)
 
 
 def parts(
@@ -127,11 +148,10 @@ def report(**changes: Any) -> Report:
 
     Args:
         changes: Fields of the report; or by the id of a probe its result, a reason why there is
-            none, or None for a report without it. `outliers` may be figures of taps, which then
-            stand beside `verdict`.
+            none, or None for a report without it. `outliers` may be figures of taps.
     """
-    taps, said = changes.pop("outliers", ()), changes.pop("verdict", None)
-    found = taps if isinstance(taps, ProbeResult | NotRun) else outlier_result(taps, said)
+    taps = changes.pop("outliers", ())
+    found = taps if isinstance(taps, ProbeResult | NotRun) else outlier_result(taps)
     results = {"outliers": found, "concepts": NO_CONCEPTS}
     results |= {id: changes.pop(id) for id in PROBES if id in changes}
     fields: dict[str, Any] = {

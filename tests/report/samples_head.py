@@ -6,17 +6,21 @@ import numpy as np
 
 from tests.report.samples import report
 from tuiprobe.catalog.baselines import bundled
-from tuiprobe.probes.ablation.compute import ablations
+from tuiprobe.probes.ablation.compute import ablate_channels
 from tuiprobe.probes.ablation.result import ChannelAblations
+from tuiprobe.probes.channels import Chosen
 from tuiprobe.probes.concepts.compute import probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.directions.compute import probe_directions
 from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.forecast.compute import Start
+from tuiprobe.probes.forecast.compute import forecast as forecast_from
+from tuiprobe.probes.forecast.result import Forecast
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
 from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.results import Report
+from tuiprobe.results import Report, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
@@ -33,6 +37,7 @@ def head_results() -> dict[str, Any]:
     """Returns the result of every probe that asks for a head, by id."""
     return {
         "robustness": robustness(),
+        "forecast": forecast(),
         "directions": directions(),
         "ablation": ablation(),
         "concepts": concepts(),
@@ -45,9 +50,9 @@ def head_report() -> Report:
 
 def ablation() -> ChannelAblations:
     head, one = one_hot()
-    found = ablations(head, [one], [3], 0)
-    assert isinstance(found, tuple)
-    return ChannelAblations(ablations=found)
+    found = ablate_channels(head, [one], Chosen((3,), "outlier"), 0)
+    assert isinstance(found, ChannelAblations)
+    return found
 
 
 def directions() -> Directions:
@@ -66,6 +71,15 @@ def robustness() -> Robustness:
         {"r": "imagenet_r"},
         Baselines([Baseline(line, ()), Baseline(other, ())]),
     )
+
+
+def forecast() -> Forecast:
+    found = robustness().accuracies
+    x = found[0].top1
+    assert given(x)
+    told = forecast_from(Start("zero-shot", x, "open_clip:A/b", "openai", found[1:]))
+    assert isinstance(told, Forecast)
+    return told
 
 
 def concepts() -> Concepts:

@@ -62,6 +62,7 @@ def stranger(
     return Part(
         probe="edges",
         title="Edges",
+        block="inside",
         result={"texture": value, "layers": [{"name": "stem"}]},
         section=section,
         figures=(

@@ -59,7 +59,7 @@ def test_csv_tables_hold_every_point(full):
     exact = full.part(Directions).bases[0].curves[0].points[0].accuracy.value
     assert float(pruning[0]["value"]) == exact
     assert len(rows(full, "accuracies")) == 3 * len(full.part(Robustness).accuracies) - 2
-    assert len(rows(full, "ablation")) == 10
+    assert len(rows(full, "ablation")) == 2 * 17
     assert any(row["not_run_because"] for row in rows(full, "effective_robustness"))
     assert {row["family"] for row in rows(full, "concepts")} == {
         one.family for one in full.part(Concepts).families

@@ -20,13 +20,16 @@ from tests.report.samples import PROBES, data_sets, estimate, model, outliers, r
 from tests.report.samples_head import head_results
 from tests.report.strangers import stranger
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.differences import compare, comparison_markdown
-from tuiprobe.compare.side_by_side import side_by_side
+from tuiprobe.compare.describe import describe
+from tuiprobe.compare.differences import Run, compare
+from tuiprobe.compare.ranking import describe_ranking, rank
 from tuiprobe.probes.population.result import Population, Reference
 from tuiprobe.probes.preflight.result import Preflight
 from tuiprobe.probes.robustness.result import Accuracy, BaselineNotRun, OwnNames
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.grid import Gap, paper_tables
+from tuiprobe.report.html import sections_html
+from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.results import NotRun, Part, ProbeResult, Report
 from tuiprobe.results.preflight import PreflightCheck
@@ -155,9 +158,10 @@ def everything(report: Report) -> dict[str, str]:
     return {
         **files_of(report, None, list(FORMATS)),
         "summary": summary(report),
-        "comparison.md": comparison_markdown(compare(report, report)),
-        "other.md": comparison_markdown(compare(report, other)),
-        "side_by_side.md": side_by_side([report, other]),
+        "comparison.md": section_markdown(describe(compare(report, report), everything=True)),
+        "other.md": section_markdown(describe(compare(report, other), everything=True)),
+        "compare.html": sections_html("Comparison", [describe(compare(report, other), True)]),
+        "ranking.md": section_markdown(describe_ranking(rank([Run(report, {}), Run(other, {})]))),
         "grid.md": paper_tables({report.title: report}, (Gap(report.title, report.title),)),
     }
 
@@ -201,7 +205,7 @@ def test_text_is_planted_in_every_kind_of_field() -> None:
     assert places >= {
         "Report.title", "Report.spec", "Report.warnings", "Part.title", "Part.not_run",
         "Part.remedy", "Part.result", "Section.title", "Section.clause", "Section.warnings",
-        "Section.headline", "Section.summary", "Heading.text", "Prose.text", "Points.items",
+        "Section.headline", "Section.card", "Heading.text", "Prose.text", "Points.items",
         "Code.code", "Strong.strong", "Table.title", "Table.rows", "Column.id", "Column.title",
         "Chart.title", "Chart.x_label", "Chart.y_label", "Chart.ticks", "Chart.note",
         "Series.name", "Strip.title", "Strip.data", "StripEnd.label", "TopImage.path",

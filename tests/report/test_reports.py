@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.samples import estimate, model, outliers, report, verdict
+from tests.report.samples import estimate, model, outliers, report, without_outliers
 from tuiprobe.errors import DataError
-from tuiprobe.probes.outliers.result import Persistence
+from tuiprobe.probes.outliers.channel_result import Outcome, Persistence
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
 from tuiprobe.results import DataSet, NotRun, Skipped
+from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -25,15 +26,15 @@ def layered():
     inner = outliers(
         tap="blocks.3", kind="token", tokens="all", final=False, top_images=(),
         persistence=Persistence(value=nothing, null_high=nothing, self_share=nothing,
-        cross_share=nothing, effective_channels=nothing), persistent=nothing,
+        cross_share=nothing, effective_channels=nothing), heights=nothing,
     )  # fmt: skip
     return report(outliers=(inner, outliers()))
 
 
 def untrained():
     weights = model().weights.model_copy(update={"kind": "untrained", "source": "random"})
-    withheld = verdict(outcome="withheld", channels=(), reasons=("the network is untrained",))
-    return report(model=model(weights=weights), verdict=withheld)
+    withheld = outliers(**without_outliers(Outcome.WITHHELD, "the network is untrained"))
+    return report(model=model(weights=weights), outliers=(withheld,))
 
 
 @pytest.mark.parametrize("make", [report, layered, untrained])
@@ -114,31 +115,27 @@ def test_many_skipped_images_are_cut_in_the_report_only():
 
 def test_figures_without_interval_show_none():
     one = outliers(kurtosis=estimate(5, 0).model_copy(update={"low": None, "high": None}))
-    assert "  kurtosis              5; 2.994 after a random rotation\n" in summary(
-        report(outliers=(one,))
-    )
+    assert "  Kurtosis 5; the offset explains" in summary(report(outliers=(one,)))
 
 
 def test_few_images_leave_a_reason_in_every_place():
-    """Everything rests on persistent channels, which one image does not give."""
+    """Everything rests on heights, which one image does not give."""
     found = layered()
     figures = {(one.place, one.id): one.figure for one in found.part_of("outliers").figures}
     reason = "needs two images that count; there are 1"
-    assert figures["blocks.3", "persistent_channels"] == NotRun(reason=reason)
-    assert figures["final", "persistent_channels"].value == 1
+    assert figures["blocks.3", "outlier_channels"] == NotRun(reason=reason)
+    assert figures["final", "outlier_channels"].value == 1
     assert f"not run: {reason}" in markdown(found)
 
 
-def test_the_summary_is_what_each_probe_says():
-    lines = summary(report()).splitlines()
-    assert lines[1:] == [
-        "verdict (rule v1, uncalibrated): present",
-        "  kappa > 6",
-        "val: 500 images, 1024 channels",
-        "  kurtosis              23.5 (23.1 to 23.9); 2.994 after a random rotation",
-        "  after centring        3.1 (3 to 3.2)",
-        "  persistence           0.93 (0.91 to 0.95)",
-        "  persistent channels   1: 133",
-        "warning: 1 image skipped",
-        "not run: concepts: no concept set (pass --concepts broden:DIR)",
-    ]
+def test_the_summary_is_the_card():
+    found = report()
+    lines = summary(found).splitlines()
+    assert lines[0] == found.title
+    assert lines[1] == "warning: 1 image skipped"
+    blocks = card(found)
+    assert [one.block for one in blocks] == ["inside", "how sure"]
+    told = [line for line in lines[2:] if not line.startswith(" ")]
+    assert told == ["Inside:", "How sure:"]
+    assert "  Not known: Concepts: no concept set (pass --concepts broden:DIR)" in lines
+    assert len(lines) == 2 + sum(1 + len(one.lines) for one in blocks)

@@ -14,12 +14,13 @@ from tests.report.samples import (
     outliers,
     report,
     retold,
-    verdict,
+    without_outliers,
 )
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.outliers.channel_result import Outcome
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.results import Estimate, NotRun, Report, Timings, given
 from tuiprobe.results.report import ABSENT
@@ -81,9 +82,10 @@ def test_the_title_says_untrained_and_withheld_first():
     assert report(model=model(weights=weights)).title == (
         "UNTRAINED network open_clip:RN50-quickgelu on val: random weights"
     )
-    withheld = report(verdict=verdict(outcome="withheld"))
-    assert withheld.title == "open_clip:RN50-quickgelu on val: verdict withheld"
-    assert report().title == "open_clip:RN50-quickgelu on val: outlier features present"
+    withheld = report(outliers=(outliers(**without_outliers(Outcome.WITHHELD, "few images")),))
+    assert withheld.title == "open_clip:RN50-quickgelu on val: outlier outcome withheld"
+    said = "1 outlier channel (133: 14 sigma, 22 % of the energy)"
+    assert report().title == f"open_clip:RN50-quickgelu on val: {said}"
     assert report(partial=True).title == f"PARTIAL: {report().title}"
     ablated = report(model=model(ablated=("channel 3", "channel 5")))
     assert ablated.title.startswith("open_clip:RN50-quickgelu, ABLATED (channel 3; channel 5), on")
@@ -117,11 +119,11 @@ def test_a_part_that_is_not_there_is_none_with_a_reason():
 @pytest.mark.parametrize(
     ("result", "cause"),
     [
-        ({"verdict": 3}, "verdict"),
-        ({}, "verdict: Field required"),
+        ({"taps": 3}, "taps"),
+        ({}, "taps: Field required"),
         ([], "none of this version of tuiprobe: its result: Input should be a valid dictionary"),
         ("text", "Input should be a valid dictionary"),
-        ({"surprise": "\u202e" * 9000}, "verdict"),
+        ({"surprise": "\u202e" * 9000}, "taps"),
     ],
 )
 def test_a_damaged_part_is_one_sentence(result, cause):
@@ -146,7 +148,7 @@ def test_figures_are_found_by_name_and_never_of_an_inner_layer():
     assert found.figure("kurtosis", "r").value == 70
     assert found.figure("kurtosis", "none") is ABSENT
     assert found.figure("beauty") is ABSENT
-    assert found.fact("verdict") == "present"
+    assert found.fact("outcome") == "outlier channels"
     assert found.fact("beauty") == ""
 
 
@@ -198,8 +200,8 @@ ABSURD = [
     (("parts", 0, "section", "content", 0, "kind"), "script"),
     (("parts", 0, "section", "content", 2, "id"), "../x"),
     (("parts", 0, "section", "content", 2, "rows"), [["one"]]),
-    (("parts", 0, "sets", 0, "members"), ["x"] * (2**20 + 1)),
-    (("parts", 0, "sets", 0, "universe"), 1.5),
+    (("parts", 2, "sets", 0, "members"), ["x"] * (2**20 + 1)),
+    (("parts", 2, "sets", 0, "universe"), 1.5),
     (("title",), "x" * 10**5),
     (("warnings",), ["x"] * (2**20 + 1)),
 ]
@@ -210,7 +212,8 @@ ABSURD_RESULTS = [
     (("outliers", "taps", 0, "shares", 0, "channel"), 10**4),
     (("outliers", "taps", 0, "kurtosis", "value"), 1e308),
     (("outliers", "taps", 0, "basis_reference"), -1e200),
-    (("outliers", "verdict", "outcome"), "splendid"),
+    (("outliers", "taps", 0, "finding", "outcome"), "splendid"),
+    (("outliers", "taps", 0, "offset", "half"), [10**4]),
     (("concepts", "top", 0, "concepts", 0, "sign"), 7),
 ]
 

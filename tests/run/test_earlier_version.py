@@ -7,10 +7,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tuiprobe.cli.app import run_cli
+from tuiprobe.files import DamagedFileError
+from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Report
+from tuiprobe.run.arrays import read_arrays, write_arrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.head_file import read_head
 
 EARLIER = Path(__file__).with_name("earlier_version")
 
@@ -42,6 +48,38 @@ def test_it_is_listed_with_the_command_that_brings_it_up_to_date(
     assert "tuiprobe reprobe" in row["title"]
 
 
+def test_its_head_has_no_logit_scale_and_its_sets_are_no_targets(run: Path) -> None:
+    reader = RunReader(RunDir(run))
+    assert not isinstance(reader.head, str)
+    assert reader.head.normalize
+    assert (reader.head.logit_scale, reader.head.logit_bias) == (None, 0.0)
+    assert (reader.targets, reader.target_sets) == ((), [])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("logit_scale", np.array([0], np.float32)),
+        ("logit_scale", np.array([np.nan], np.float32)),
+        ("logit_scale", np.array([1, 2], np.float32)),
+        ("logit_scale", np.array([1], np.float64)),
+        ("logit_bias", np.array([np.inf], np.float32)),
+    ],
+)
+def test_a_logit_scale_that_no_engine_writes_is_refused(
+    name: str, value: np.ndarray, run: Path
+) -> None:
+    file = RunDir(run).head_file
+    arrays, metadata = read_arrays(file)
+    write_arrays(file, {**arrays, name: value}, metadata)
+    with pytest.raises(DamagedFileError, match=name):
+        read_head(RunDir(run))
+    write_arrays(file, {**arrays, "logit_scale": np.array([2], np.float32)}, metadata)
+    found = read_head(RunDir(run))
+    assert not isinstance(found, str)
+    assert found[0].logit_scale == 2.0
+
+
 def same(found: Any, earlier: Any) -> None:
     """Everything that the earlier version found is there; figures to rounding elsewhere."""
     if isinstance(earlier, dict):
@@ -58,18 +96,31 @@ def same(found: Any, earlier: Any) -> None:
         assert found == earlier
 
 
+def renamed(tree: Any) -> Any:
+    """Returns the figures on the channels of an earlier rule under their new names."""
+    if isinstance(tree, dict):
+        return {k.replace("persistent_", "outlier_"): renamed(v) for k, v in tree.items()}
+    return [renamed(one) for one in tree] if isinstance(tree, list) else tree
+
+
 def test_reprobe_answers_with_the_figures_it_had(run: Path) -> None:
     assert run_cli(["reprobe", str(run)]) == 0
     report = Report.read(run / "results.json")
     earlier = json.loads((EARLIER / "results.json").read_text())
     found: dict[str, Any] = {one.probe: one.result for one in report.parts}
-    same(found["outliers"]["taps"], earlier["outliers"])
-    same(found["outliers"]["verdict"], earlier["verdict"])
+    for one, other in zip(found["outliers"]["taps"], earlier["outliers"], strict=True):
+        for gone in ("persistent", "relative_kurtosis"):
+            del other[gone]
+        same(one["residual"]["kurtosis"], other.pop("centred_kurtosis"))
+        other["top_images"] = []  # of the channels that stand out, by another rule
+        one["top_images"] = []
+        same(one, other)
     same(found["outliers"]["cross_layer"], earlier["cross_layer"])
     same(found["robustness"], earlier["robustness"])
     same(found["preflight"]["checks"], earlier["preflight"])
-    same(report.why_not("ablation"), earlier["directions"].pop("ablations")["reason"])
-    same(found["directions"], earlier["directions"])
+    earlier["directions"].pop("ablations")  # of the channels that stand out, by another rule
+    assert {one["mode"] for one in found["ablation"]["ablations"]} == {"zero", "mean"}
+    same(found["directions"], renamed(earlier["directions"]))
     assert report.key == earlier["key"]
     assert report.probe_key == earlier["probe_key"]
     assert run_cli(["report", str(run)]) == 0

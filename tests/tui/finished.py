@@ -90,11 +90,11 @@ def basis(centred: bool) -> Basis:
         centred=centred, rank=8, singular_values=values, importances=values,
         mean_row_cosine=estimate(0.1, 0.01), top_share=estimate(0.3, 0.01),
         effective_rank=estimate(5.0 + centred, 0.2), gini=estimate(0.4, 0.02),
-        persistent_share=estimate(0.2, 0.02), persistent_expected=estimate(0.01, 0.005),
+        outlier_share=estimate(0.2, 0.02), outlier_expected=estimate(0.01, 0.005),
         directions=tuple(
             Direction(
                 index=i, singular_value=values[i], importance=estimate(values[i], 0.01),
-                persistent_share=0.25, channels=(133, i),
+                outlier_share=0.25, channels=(133, i),
             )
             for i in range(4)
         ),

@@ -55,7 +55,7 @@ async def test_bars_layers_line_and_figures_follow_the_run(tmp_path: Path) -> No
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
         assert isinstance(app.screen, LiveScreen)
-        assert "▲   13  .60  .97 ███" in lines(app, ChannelBars)
+        assert "    13  .60  .97 ███" in lines(app, ChannelBars)
         assert "[█]" in lines(app, LayerStrip)
         assert "embedding · kurtosis 54.0 · 5 of 5" in lines(app, LayerStrip)
         assert "54.00  (52.50 to 55.50)  n 640" in content(app, "#figures")
@@ -64,7 +64,7 @@ async def test_bars_layers_line_and_figures_follow_the_run(tmp_path: Path) -> No
         before = lines(app, LinePlot)
         bars = app.screen.query_one(ChannelBars)
         write_live(tmp_path, 2, done=1000, loud=20, kurtosis=40.0)
-        await until(pilot, lambda: "▲   20  .60" in lines(app, ChannelBars))
+        await until(pilot, lambda: "    20  .60" in lines(app, ChannelBars))
         assert app.screen.query_one(ChannelBars) is bars  # updated in place, not replaced
         assert "1,000 of 2,000" in content(app, "#progress")
         assert lines(app, LinePlot) != before
@@ -204,7 +204,7 @@ async def test_a_run_that_is_first_seen_while_its_head_is_built_shows_what_it_me
     app = opened(run)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
-        assert "▲   13  .60  .97" in lines(app, ChannelBars)
+        assert "    13  .60  .97" in lines(app, ChannelBars)
 
 
 async def test_a_group_shows_one_model_at_a_time(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ async def test_a_directory_that_vanishes_is_said_and_nothing_breaks(tmp_path: Pa
         shutil.rmtree(run)
         await until(pilot, lambda: "the run directory is gone" in content(app, "#place"))
         await pilot.press("down", "w", "left", "l", "x", "space", "enter", "y")
-        assert "▲   13" in lines(app, ChannelBars) or "█" in lines(app, ChannelBars)
+        assert "    13" in lines(app, ChannelBars) or "█" in lines(app, ChannelBars)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
 
@@ -314,7 +314,7 @@ async def test_an_engine_that_is_killed_leaves_the_screen_alive(
         await until(pilot, shown(app))
         os.kill(app.engines[0].pid, 9)
         await until(pilot, lambda: "killed by SIGKILL: memory may have" in content(app, "#place"))
-        assert "▲   13" in lines(app, ChannelBars)
+        assert "    13" in lines(app, ChannelBars)
         await pilot.press("down", "w")
         await pilot.press("r")
         await until(pilot, lambda: len(app.engines) == 2)

@@ -61,7 +61,7 @@ def test_bars_grow_with_the_share() -> None:
     loud = bar_line(133, 0.61, 0.98, 0.61, 60)
     quiet = bar_line(7, 0.01, 0.0, 0.61, 60)
     assert (len(loud), len(quiet)) == (60, 60)
-    assert loud.startswith("▲  133  .61  .98 ████")
+    assert loud.startswith("   133  .61  .98 ████")
     assert quiet.startswith("     7  .01  .00 ")
     assert loud.count("█") > 40 * quiet.count("█")
 

@@ -18,6 +18,8 @@ from tests.measure.fake_run import write_run as engine_run
 from tests.tui.conftest import until
 from tests.tui.finished import EVIL, bare_report, full_report, write_run
 from tuiprobe.plaintext import plain
+from tuiprobe.report.text import line
+from tuiprobe.results.card import card
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Answer
@@ -27,6 +29,7 @@ from tuiprobe.tui.screens.evidence import EvidenceScreen
 from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.tabs.outliers import figures_of
+from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.tab import Found
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid
@@ -53,14 +56,19 @@ def run(tmp_path: Path) -> Path:
     return write_run(tmp_path / "run")
 
 
-async def opened(pilot, app) -> ResultsScreen:
+async def at_overview(pilot, app) -> ResultsScreen:
     await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
     await pilot.pause()
     return app.screen
 
 
+async def opened(pilot, app) -> ResultsScreen:
+    await to_tab(pilot, app, "outliers")
+    return app.screen
+
+
 async def to_tab(pilot, app, name: str) -> None:
-    await opened(pilot, app)
+    await at_overview(pilot, app)
     app.screen.query_one(Tabs).active = name
     await until(pilot, lambda: app.screen.tab.id == f"part-{name}")
     await pilot.pause()
@@ -90,12 +98,12 @@ def answering(monkeypatch, answer: Answer) -> list[list[str]]:
     return asked
 
 
-async def test_the_verdict_and_the_figures_stand_beside_their_references(run: Path) -> None:
+async def test_the_outcome_and_the_figures_stand_beside_their_references(run: Path) -> None:
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)
-        assert "outlier features present" in said(app, "#verdict")
-        assert "uncalibrated" in said(app, "#verdict")
+        assert "▲ 1 outlier channel (133: 14 sigma, 22 % of the energy)" in said(app, "#outcome")
+        assert "1 channel above a height of 6" in said(app, "#outcome")
         figures = said(app, "#figures")
         for part in ("23.5 (23.1 to 23.9)  n 500", "2.99", "3.10 (3.00 to 3.20)", "at most"):
             assert part in figures
@@ -105,18 +113,47 @@ async def test_the_verdict_and_the_figures_stand_beside_their_references(run: Pa
         assert app.screen.query_one("#result-channels").has_focus
 
 
+async def test_the_overview_is_the_card_and_leads_to_the_evidence(run: Path) -> None:
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await at_overview(pilot, app)
+        blocks = list(screen.tab.query(BlockView))
+        assert [one.block for one in blocks] == list(card(screen.found.report))
+        assert app.focused is blocks[0]
+        for one in blocks:
+            told = str(one.query_one(".full", Static).content)
+            assert told == "\n".join(line(text) for text in one.block.lines)
+        inside = next(one for one in blocks if one.block.block == "inside")
+        inside.focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.tab.id == "part-outliers")
+
+
+async def test_the_overview_has_one_line_a_block_in_a_low_window(run: Path) -> None:
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await at_overview(pilot, app)
+        blocks = list(screen.tab.query(BlockView))
+        assert [one.outer_size.height for one in blocks] == [1] * len(blocks)
+        await pilot.press("down")
+        assert app.focused is blocks[1]
+
+
 async def test_tab_walks_through_all_parts_and_round(run: Path) -> None:
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
-        screen = await opened(pilot, app)
+        screen = await at_overview(pilot, app)
         seen = []
-        for _ in range(5):
+        for _ in range(6):
             seen.append(type(screen.tab).__name__)
             assert app.focused is screen.tab.first()
             await pilot.press("tab")
             await pilot.pause()
-        assert seen == ["OutliersTab", "DirectionsTab", "ConceptsTab", "RobustnessTab", "ImagesTab"]
-        assert type(screen.tab).__name__ == "OutliersTab"
+        assert seen == [
+            "OverviewTab", "OutliersTab", "DirectionsTab", "ConceptsTab", "RobustnessTab",
+            "ImagesTab",
+        ]  # fmt: skip
+        assert type(screen.tab).__name__ == "OverviewTab"
         await pilot.press("shift+tab")
         await pilot.pause()
         assert type(screen.tab).__name__ == "ImagesTab"
@@ -198,7 +235,7 @@ async def test_ablation_is_asked_of_a_process_and_told_with_intervals(run, monke
         assert "unlabelled not run: no labels" in said(app, "#said")
         await pilot.press("n")
         await until(pilot, lambda: len(asked) == 2)
-        assert asked[1][4:] == ["--mean", "--json"]
+        assert asked[1][4:] == ["--ablate-mode", "zero", "--json"]
 
 
 async def test_a_direction_is_ablated_in_its_own_basis(run, monkeypatch) -> None:
@@ -360,7 +397,7 @@ async def test_pictures_that_were_cut_off_are_shown_the_next_time(run: Path) -> 
 @pytest.mark.parametrize(
     ("tab", "expected"),
     [
-        ("outliers", "channel ▲  133, share .600 ±.010"),
+        ("outliers", "channel ▲  133, height 14.0 ±.2"),
         ("directions", "direction v0, importance .500"),
         ("concepts", "concept "),
         ("robustness", "set val, top-1 .680 ±.020"),
@@ -491,7 +528,7 @@ async def test_no_markup_of_the_run_is_obeyed(tmp_path: Path) -> None:
     app = TuiprobeApp(open_run=write_run(tmp_path / "run", hostile))
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)
-        assert "[bold][red]sky[/]\\x1b[31m\\u202e" in said(app, "#verdict")
+        assert "[bold][red]sky[/]\\x1b[31m\\u202e" in said(app, "#outcome")
         svg: Callable[[], str] = app.export_screenshot
         assert "file:///" not in svg().replace("link=file:///]", "")
 

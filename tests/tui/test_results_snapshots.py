@@ -50,15 +50,17 @@ def results(*keys: str, light: bool = False) -> Act:
 
 
 CASES = {
-    "outliers": ((120, 40), results()),
-    "outliers_small": ((60, 20), results()),
-    "outliers_light": ((80, 24), results(light=True)),
-    "directions": ((120, 40), results("tab")),
-    "directions_small": ((80, 24), results("tab")),
-    "concepts_wide": ((200, 50), results("tab", "tab")),
-    "concepts_small": ((60, 20), results("tab", "tab")),
-    "robustness_light": ((120, 40), results("tab", "tab", "tab", light=True)),
-    "evidence": ((120, 40), results("enter")),
+    "overview": ((120, 40), results()),
+    "overview_small": ((80, 24), results()),
+    "outliers": ((120, 40), results("tab")),
+    "outliers_small": ((60, 20), results("tab")),
+    "outliers_light": ((80, 24), results("tab", light=True)),
+    "directions": ((120, 40), results("tab", "tab")),
+    "directions_small": ((80, 24), results("tab", "tab")),
+    "concepts_wide": ((200, 50), results("tab", "tab", "tab")),
+    "concepts_small": ((60, 20), results("tab", "tab", "tab")),
+    "robustness_light": ((120, 40), results(*["tab"] * 4, light=True)),
+    "evidence": ((120, 40), results("tab", "enter")),
 }
 
 
@@ -74,20 +76,20 @@ def test_without_colour(snap_compare, place: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("NO_COLOR", "1")
     write_run(place, full_report(), pictures=False)
     app = TuiprobeApp(open_run=place)
-    assert snap_compare(app, terminal_size=(120, 40), run_before=results("tab"))
+    assert snap_compare(app, terminal_size=(120, 40), run_before=results("tab", "tab"))
 
 
 def test_in_ascii(snap_compare, place: Path) -> None:
     write_run(place, full_report(), pictures=False)
     app = TuiprobeApp(open_run=place, ascii=True)
-    act = results("tab", "tab", "tab")
+    act = results(*["tab"] * 4)
     assert snap_compare(app, terminal_size=(80, 24), run_before=act)
 
 
 def test_what_was_not_run(snap_compare, place: Path) -> None:
     write_run(place, bare_report(), pictures=False)
     app = TuiprobeApp(open_run=place)
-    assert snap_compare(app, terminal_size=(80, 24), run_before=results("tab", "tab"))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=results("tab", "tab", "tab"))
 
 
 def two_runs(root: Path) -> list[Path]:

@@ -69,14 +69,14 @@ async def test_all_runs_with_state_and_figures(root: Path) -> None:
         assert "\u202e" not in "".join(lines)
         for line, parts in zip(
             lines[1:],
-            (("✓ complete", "23.5 ±.4", "present"), ("✓ complete", "4.00 ±.20"), ("◐ partial",),
-             ("○ unfinished", "-")),
+            (("✓ complete", "23.5 ±.4", "outlier chan"), ("✓ complete", "4.00 ±.20"),
+             ("◐ partial",), ("○ unfinished", "-")),
             strict=True,
         ):  # fmt: skip
             assert all(part in line for part in parts), line
         await until(
             pilot,
-            lambda: "present" in str(app.screen.query_one("#runs-title", Static).content),
+            lambda: "outlier channel" in str(app.screen.query_one("#runs-title", Static).content),
         )
 
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,8 @@ from pydantic import ValidationError
 from tuiprobe.checksums import read_json, write_json
 from tuiprobe.errors import DataError, RunError, UsageError
 from tuiprobe.files import DamagedFileError
-from tuiprobe.probes.ablation.targeted import BlockedSet, ablate_set, ablation_span
+from tuiprobe.options import validated
+from tuiprobe.probes.ablation.targeted import BlockedSet, ablate_set, ablation_span, mean_in
 from tuiprobe.probes.ablation.targeted_result import SetAblation, SetNotRun, TargetedAblation
 from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.run.arrays import refuse_other
@@ -37,6 +37,7 @@ from tuiprobe.run.records import (
     read_plan,
     read_samples,
 )
+from tuiprobe.spec import AblateMode, RunSpec
 
 ROWS = 2048
 _PART = re.compile(r"(channel|direction):([0-9]{1,9})")
@@ -50,20 +51,22 @@ class Question:
         channels: Numbers of channels of the final representation.
         directions: Numbers of right singular vectors of the head, by singular value, from 0.
         centred: Whether those are of W minus its mean row.
-        replaced_by: `zero`, or `mean` over the images of a set.
+        replaced_by: `mean` over the images of the first set, `zero`, or `shuffle`.
     """
 
     channels: tuple[int, ...]
     directions: tuple[int, ...]
     centred: bool = False
-    replaced_by: Literal["zero", "mean"] = "zero"
+    replaced_by: AblateMode = RunSpec.ablate_mode
 
 
-def parse_question(texts: Sequence[str], *, centred: bool = False, mean: bool = False) -> Question:
+def parse_question(
+    texts: Sequence[str], *, centred: bool = False, mode: str | None = None
+) -> Question:
     """Reads `channel:17,direction:3`; several texts add up.
 
     Raises:
-        UsageError: If a part is neither.
+        UsageError: If a part is neither, or there is no such mode.
 
     >>> parse_question(["channel:17,direction:3", "channel:2"]).channels
     (2, 17)
@@ -78,7 +81,9 @@ def parse_question(texts: Sequence[str], *, centred: bool = False, mean: bool = 
             )
         found[match.group(1)].add(int(match.group(2)))
     channels, directions = (tuple(sorted(found[kind])) for kind in ("channel", "direction"))
-    return Question(channels, directions, centred, "mean" if mean else "zero")
+    given = {} if mode is None else {"replaced_by": mode}
+    values = {"channels": channels, "directions": directions, "centred": centred, **given}
+    return validated(Question, values, called=lambda _: "--ablate-mode")
 
 
 def ablate(directory: RunDir, question: Question) -> tuple[TargetedAblation, bool]:
@@ -121,6 +126,7 @@ def _answer(directory: RunDir, question: Question) -> TargetedAblation:
     span = ablation_span(head, question.channels, question.directions, centred=question.centred)
     plan, samples = read_plan(directory), read_samples(directory)
     measured = read_measured(directory).sets
+    centre = _centre(directory, measured, plan.sets[0].name, span, question.replaced_by)
     sets: list[SetAblation] = []
     not_run: list[SetNotRun] = []
     for one in plan.sets:
@@ -131,7 +137,7 @@ def _answer(directory: RunDir, question: Question) -> TargetedAblation:
         with BlockReader(directory.features_file(one.name)) as file:
             refuse_other(file.entry, file.checksum, measured[one.name].features)
             blocked = _blocked(file, one.name, head, samples[one.name], answers[one.name])
-            answer = ablate_set(head, blocked, span, question.replaced_by)
+            answer = ablate_set(head, blocked, span, centre)
         if isinstance(answer, SetNotRun):
             not_run.append(answer)
         else:
@@ -145,6 +151,26 @@ def _answer(directory: RunDir, question: Question) -> TargetedAblation:
         sets=tuple(sets),
         not_run=tuple(not_run),
     )
+
+
+def _centre(
+    directory: RunDir,
+    measured: Mapping[str, MeasuredRecord],
+    first: str,
+    span: NDArray[np.float32],
+    mode: AblateMode,
+) -> NDArray[np.float32] | None:
+    """Returns the coordinates that replace those of every image; None for another image's."""
+    if mode == "shuffle":
+        return None
+    if mode == "zero":
+        return np.zeros(span.shape[1], dtype=np.float32)
+    if first not in measured:
+        raise DataError(f"no image of {first} was measured yet, so there is no mean to set to")
+    with BlockReader(directory.features_file(first)) as file:
+        refuse_other(file.entry, file.checksum, measured[first].features)
+        _checked_shape(file, span.shape[0])
+        return mean_in(span, file.blocks("features", ROWS))
 
 
 def _reason(
@@ -169,12 +195,7 @@ def _blocked(
     samples: Mapping[int, SampleRecord],
     answers: NDArray[np.int64],
 ) -> BlockedSet:
-    shape = file.shape("features")
-    if len(shape) != 2 or shape[1] != head.weight.shape[1] or shape[0] == 0:
-        raise DamagedFileError(
-            f"{file.entry}: representations of shape {shape} do not fit a head of "
-            f"{head.weight.shape[1]} channels"
-        )
+    shape = _checked_shape(file, head.weight.shape[1])
     try:
         labels = np.array([samples[i].label for i in file.read("ids").tolist()], dtype=np.int64)
     except (KeyError, TypeError) as error:
@@ -182,3 +203,12 @@ def _blocked(
     if labels.shape != shape[:1]:
         raise DamagedFileError(f"{file.entry}: {labels.size} ids for {shape[0]} images")
     return BlockedSet(name, partial(file.blocks, "features", ROWS), labels, answers)
+
+
+def _checked_shape(file: BlockReader, width: int) -> tuple[int, ...]:
+    shape = file.shape("features")
+    if len(shape) != 2 or shape[1] != width or shape[0] == 0:
+        raise DamagedFileError(
+            f"{file.entry}: representations of shape {shape} do not fit a head of {width} channels"
+        )
+    return shape

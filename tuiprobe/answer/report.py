@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuiprobe import __version__
+from tuiprobe.answer.per_image import keep_per_image
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.options import probe_options
@@ -28,8 +29,10 @@ NAMED_NONFINITE = 3
 def answer(directory: RunDir) -> Report:
     """Asks every probe; results do not depend on the number of threads, to the last bit.
 
+    Beside the report, the values of single images are written to `per_image.safetensors`.
+
     Args:
-        directory: A run whose shards are merged.
+        directory: A run whose shards are merged, locked by the caller.
 
     Raises:
         DataError: If a file of the run is missing or damaged.
@@ -48,6 +51,7 @@ def answer(directory: RunDir) -> Report:
             reason = f"the probe failed with {type(error).__name__}: {error}"
             results[probe.id] = NotRun(reason=reason)
             parts[probe.id] = part(probe, results[probe.id], subject)
+    keep_per_image(run)
     ordered = tuple(parts[one.id] for one in known.probes)
     measured = run.measured.sets
     partial = not _complete(run.plan, measured)
@@ -154,8 +158,8 @@ def _complete(plan: PlanRecord, measured: Mapping[str, MeasuredRecord]) -> bool:
 
 
 def _notes(plan: PlanRecord) -> list[str]:
-    """Returns notes on each set, merged where one holds for all sets but the concept set."""
-    images = [one for one in plan.sets if one.name != plan.concept_set]
+    """Returns notes on each set, merged where one holds for all labelled sets and shifts."""
+    images = [one for one in plan.sets if not one.target and one.name != plan.concept_set]
     common = [note for note in images[0].notes if all(note in one.notes for one in images)]
     others = [(one.name, note) for one in plan.sets for note in one.notes if note not in common]
     return common + [f"{name}: {note}" for name, note in others]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,6 +20,9 @@ OWN_CLASSES = {
 }
 """Shifts that cover some of ImageNet's classes, with the column for accuracy on those classes."""
 
+ZERO_SHOT = "zero_shot"
+"""The baseline of published zero-shot models."""
+
 _FOLDER = Path(__file__).with_name("accuracy")
 
 _WRONG_ACTIVATION = {
@@ -27,6 +30,12 @@ _WRONG_ACTIVATION = {
     *(("ViT-B-32", tag) for tag in ("laion400m_e31", "laion400m_e32")),
 }
 """Rows of open_clip's table that were measured with GELU on weights trained with QuickGELU."""
+
+_PRETRAININGS = (
+    "openai", "webli", "datacomp", "commonpool", "dfn", "metaclip", "merged2b", "laion400m",
+    "yfcc15m", "cc12m",
+)  # fmt: skip
+"""Pretraining sets that open_clip's tags start with; LAION-2B is told by `_pretraining`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,8 @@ class Row:
         shifts: Accuracy by shift.
         note: A remark about the row.
         own_classes: By shift, accuracy on the validation images whose class that shift has.
+        pretraining: Pretraining set of a zero-shot model, whose models are not independent; empty
+            for the others.
     """
 
     table: str
@@ -61,13 +72,14 @@ class Row:
     shifts: dict[str, float | None]
     note: str = ""
     own_classes: dict[str, float | None] = field(default_factory=dict)
+    pretraining: str = ""
 
 
 @lru_cache(maxsize=1)
 def rows() -> tuple[Row, ...]:
     """Returns all rows: open_clip's, timm's, the testbed's, each in the order of its table."""
     return (
-        *(_open_clip_row(r) for r in _read("open_clip")),
+        *_zero_shot(_open_clip_row(r) for r in _read("open_clip")),
         *(_timm_row(r) for r in _read("timm")),
         *(_testbed_row(r) for r in _read("imagenet_testbed")),
     )
@@ -130,8 +142,50 @@ def _open_clip_row(row: dict[str, str]) -> Row:
         baselines=frozenset(),
         imagenet=_number(row["imagenet"]),
         shifts=_shifts(row),
-        note="measured with the wrong activation function" if wrong else "",
+        note=_note(wrong, tag),
+        pretraining=_pretraining(model, tag),
     )
+
+
+def _zero_shot(found: Iterable[Row]) -> Iterator[Row]:
+    """Marks the rows of the baseline `zero_shot`: each set of weights once, without noted rows.
+
+    Two rows with the same six accuracies are of the same weights under two names.
+    """
+    first: dict[tuple[float | None, ...], Row] = {}
+    for row in found:
+        key = (row.imagenet, *row.shifts.values())
+        if row.note or None in key:
+            yield row
+        elif key in first:
+            yield replace(row, pretraining=first[key].pretraining, note=_same_weights(first[key]))
+        else:
+            first[key] = row
+            yield replace(row, baselines=frozenset({ZERO_SHOT}))
+
+
+def _note(wrong: bool, tag: str) -> str:
+    if wrong:
+        return "measured with the wrong activation function"
+    captioner = tag.startswith("mscoco_finetuned")
+    return "fine-tuned to write captions after pretraining" if captioner else ""
+
+
+def _same_weights(row: Row) -> str:
+    return f"the same accuracies as {row.model} {row.tag}: the same weights"
+
+
+def _pretraining(model: str, tag: str) -> str:
+    """Returns the pretraining set of a row of open_clip's table, from its tag.
+
+    LAION-5B, its aesthetic subset and models fine-tuned after it count as LAION-2B.
+
+    >>> _pretraining("ViT-B-32", "datacomp_xl_s13b_b90k"), _pretraining("nllb-clip-base", "v1")
+    ('datacomp', 'nllb')
+    """
+    if model.startswith("nllb"):
+        return "nllb"
+    return next((name for name in _PRETRAININGS if tag.startswith(name)), "laion2b")
 
 
 def _timm_row(row: dict[str, str]) -> Row:

@@ -1,11 +1,12 @@
-"""The atlas: published accuracies of public models and their effective robustness."""
+"""The atlas: published accuracies of public models, effective robustness, and forecasts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-from tuiprobe.catalog.accuracies import SHIFTS, Row, rows
+from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, Row, rows
 from tuiprobe.catalog.baselines import (
     AXIS,
     BASELINES,
@@ -13,6 +14,16 @@ from tuiprobe.catalog.baselines import (
     Line,
     bundled,
     effective_robustness,
+)
+from tuiprobe.catalog.forecast import (
+    BASELINE_OF,
+    Expected,
+    FamilyError,
+    Kind,
+    errors,
+    kind_of,
+    own_family,
+    peers,
 )
 
 SCHEMA_VERSION = 1
@@ -30,11 +41,14 @@ class Entry:
 
     Attributes:
         row: Published accuracies.
-        robustness: Effective robustness by baseline; None where an accuracy is missing.
+        robustness: Effective robustness by baseline; None where an accuracy is missing. By
+            `zero_shot` without the models of the row's own pretraining set.
+        forecast: Accuracy under shift expected of its peers; None where there are none.
     """
 
     row: Row
     robustness: dict[str, EffectiveRobustness | None]
+    forecast: Expected | None = None
 
 
 def entries(
@@ -55,12 +69,12 @@ def entries(
     >>> entries(["vit-b-16", "openai"])[0].row.spec
     'open_clip:ViT-B-16-quickgelu/openai'
     """
-    lines = {name: bundled(name, target) for name in baselines}
     chosen = [row for row in rows() if (table in (None, row.table)) and _matches(row, words)]
     found = [
         Entry(
             row,
-            {n: effective_robustness(line, row.imagenet, row.shifts) for n, line in lines.items()},
+            {name: robustness_of(row, name, target) for name in baselines},
+            forecast_of(row, target or SHIFTS),
         )
         for row in chosen
     ]
@@ -74,12 +88,47 @@ def for_spec(spec: str, baseline: str = "standard", size: int | None = None) -> 
     row = published_row(spec, size)
     if row is None:
         return None
-    line = bundled(baseline)
-    return Entry(row, {baseline: effective_robustness(line, row.imagenet, row.shifts)})
+    return Entry(row, {baseline: robustness_of(row, baseline)})
 
 
-def as_json(found: Iterable[Entry]) -> dict[str, object]:
-    """Returns entries as plain data, together with the baselines they use."""
+def robustness_of(
+    row: Row, baseline: str, target: tuple[str, ...] | None = None
+) -> EffectiveRobustness | None:
+    """Returns the effective robustness of a row; None if an accuracy is missing."""
+    line = bundled(baseline, target, row.pretraining if baseline == ZERO_SHOT else "")
+    return effective_robustness(line, row.imagenet, row.shifts)
+
+
+def forecast_of(row: Row, target: tuple[str, ...] = SHIFTS) -> Expected | None:
+    """Returns what the peers of a row lead one to expect; None if it has none at its accuracy.
+
+    >>> found = forecast_of(rows()[0])
+    >>> found is None  # no model of another pretraining set has its accuracy
+    True
+    """
+    if row.imagenet is None:
+        return None
+    try:
+        kind = _kind(row)
+        return peers(kind, target, own_family(kind, row, row.model)).expected(row.imagenet)
+    except ValueError:
+        return None
+
+
+def _kind(row: Row) -> Kind:
+    """Returns the kind of training of a row; the testbed has words of its own for it."""
+    if row.table == "testbed":
+        return kind_of("supervised" if row.training == "standard" else "other", None)
+    return kind_of("zero-shot" if row.table == "open_clip" else "unknown", row)
+
+
+def as_json(found: Iterable[Entry], target: tuple[str, ...] | None = None) -> dict[str, object]:
+    """Returns entries as plain data, together with the baselines they use.
+
+    Args:
+        found: Entries.
+        target: The shifts that they were asked for.
+    """
     listed = list(found)
     used: dict[str, Line] = {}
     for entry in listed:
@@ -88,8 +137,19 @@ def as_json(found: Iterable[Entry]) -> dict[str, object]:
         "schema_version": SCHEMA_VERSION,
         "axis": AXIS,
         "sources": SOURCES,
-        "baselines": {name: _line(line) for name, line in used.items()},
+        "baselines": {name: _line(bundled(name, line.target)) for name, line in used.items()},
+        "forecasts": {kind: _error(kind, target or SHIFTS) for kind in BASELINE_OF},
         "rows": [_entry(entry) for entry in listed],
+    }
+
+
+def _error(kind: Kind, target: tuple[str, ...]) -> dict[str, object]:
+    found: tuple[FamilyError, ...] = errors(kind, target)
+    return {
+        "target": list(target),
+        "models": sum(one.models for one in found),
+        "error_mean_over_families": fmean(one.error for one in found),
+        "error_by_family": {one.family: one.error for one in found},
     }
 
 
@@ -121,7 +181,13 @@ def _entry(entry: Entry) -> dict[str, object]:
         "effective_robustness": {
             name: None if er is None else _robustness(er) for name, er in entry.robustness.items()
         },
+        "forecast": None if entry.forecast is None else _forecast(entry.forecast),
     }
+
+
+def _forecast(found: Expected) -> dict[str, object]:
+    ends = {f"prediction_{100 * level:.0f}": list(ends) for level, ends in found.intervals.items()}
+    return {"target": list(found.target), "value": found.value, **ends}
 
 
 def _robustness(er: EffectiveRobustness) -> dict[str, object]:
@@ -131,6 +197,7 @@ def _robustness(er: EffectiveRobustness) -> dict[str, object]:
         "prediction_95": list(er.prediction),
         "extrapolated": er.extrapolated,
         "above_baseline": er.above,
+        "without_family": er.line.without or None,
     }
 
 

@@ -8,7 +8,8 @@ ImageNet's validation set, fitted by least squares in logit space on models trai
   the uncertainty of the line, from a bootstrap over architecture families (models of one family
   are not independent).
 - *prediction*: where a new model of the baseline could lie. Adds the scatter of the baseline's
-  models around the line. Only a model above this interval is above the baseline.
+  models around the line, for the baseline `zero_shot` the reach of families left out (`left_out`).
+  Only a model above this interval is above the baseline.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from functools import lru_cache
 from math import exp, log, sqrt
 from statistics import NormalDist, covariance, fmean, variance
 
-from tuiprobe.catalog.accuracies import SHIFTS, Row, rows
+from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, Row, rows
+from tuiprobe.catalog.left_out import Point, Sums, reach, residuals, solve, sums_of, total
 
 IMAGES = {
     "imagenet": 50_000,
@@ -35,8 +37,11 @@ IMAGES = {
 
 AXIS = "accuracy on all 50,000 validation images"
 
-BASELINES = ("standard", "standard_and_low", "timm_imagenet1k")
-"""Names of the bundled baselines: testbed, testbed with low accuracies, timm on ImageNet-1k."""
+SUPERVISED = ("standard", "standard_and_low", "timm_imagenet1k")
+"""Baselines of supervised models: testbed, testbed with low accuracies, timm on ImageNet-1k."""
+
+BASELINES = (*SUPERVISED, ZERO_SHOT)
+"""Names of the bundled baselines."""
 
 REPLICATES = 1000
 
@@ -44,8 +49,6 @@ FEWEST = 7
 """Fewest models for a line: five degrees of freedom remain."""
 
 _Z = NormalDist().inv_cdf(0.975)
-
-Sums = tuple[float, float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,10 @@ class Line:
         scatter: Standard deviation of the residuals in logit space, n - 2 degrees of freedom.
         low: Lowest ImageNet accuracy among the models.
         high: Highest.
-        families: Sums (n, x, y, xx, xy) of each architecture family, for the bootstrap.
+        families: Sums (n, x, y, xx, xy) of each family, for the bootstrap.
+        reach: Half-width in logits of the 95 % prediction interval from families left out; None
+            where the interval comes from the scatter.
+        without: Family that was left out, because it is that of the model to compare.
     """
 
     baseline: str
@@ -77,6 +83,12 @@ class Line:
     low: float
     high: float
     families: tuple[Sums, ...]
+    reach: float | None = None
+    without: str = ""
+
+    def reaching(self, reach: float) -> Line:
+        """Returns the same line with this half-width of its prediction interval."""
+        return replace(self, reach=reach)
 
     def expected(self, imagenet: float) -> float:
         """Returns beta(x), the shift accuracy expected at this ImageNet accuracy."""
@@ -156,6 +168,11 @@ def family(model: str) -> str:
     return letters.group() if letters else name
 
 
+def family_of_row(row: Row) -> str:
+    """Returns the family of a model: its pretraining set if that is told, else its architecture."""
+    return row.pretraining or family(row.model)
+
+
 def mean_of(target: Sequence[str], shifts: Mapping[str, float | None]) -> float | None:
     """Returns the mean accuracy over the target shifts; None if one is missing."""
     values = [shifts.get(shift) for shift in target]
@@ -170,18 +187,36 @@ def default_target(baseline: str) -> tuple[str, ...]:
     return SHIFTS
 
 
-@lru_cache(maxsize=64)
-def bundled(baseline: str, target: tuple[str, ...] | None = None) -> Line:
+@lru_cache(maxsize=256)
+def bundled(baseline: str, target: tuple[str, ...] | None = None, without: str = "") -> Line:
     """Returns a bundled baseline, fitted to the mean of `target` (default: all its shifts).
+
+    Args:
+        baseline: One of `BASELINES`.
+        target: Shifts.
+        without: Family whose models are left out.
 
     >>> line = bundled("standard")
     >>> f"{line.n} {line.a:.4f} {line.b:.4f} {line.r2:.3f}"
     '80 1.0439 -1.8918 0.948'
     """
+    models = bundled_models(baseline, without)
+    return fit(baseline, models, target or default_target(baseline), without)
+
+
+def bundled_models(baseline: str, without: str = "") -> list[Row]:
+    """Returns the published models of a baseline.
+
+    >>> len(bundled_models("zero_shot")), len(bundled_models("zero_shot", "openai"))
+    (110, 101)
+    """
     if baseline not in BASELINES:
         raise ValueError(f"unknown baseline {baseline!r}; one of {', '.join(BASELINES)}")
-    chosen = [row for row in rows() if baseline in row.baselines]
-    return fit(baseline, chosen, target or default_target(baseline))
+    return [
+        row
+        for row in rows()
+        if baseline in row.baselines and not (without and family_of_row(row) == without)
+    ]
 
 
 def on_own_classes(models: Sequence[Row], shift: str) -> list[Row]:
@@ -190,45 +225,59 @@ def on_own_classes(models: Sequence[Row], shift: str) -> list[Row]:
     return [row for row in moved if row.imagenet is not None]
 
 
-def fit(baseline: str, models: Sequence[Row], target: tuple[str, ...]) -> Line:
-    """Fits a line by ordinary least squares in logit space.
+def points_of(models: Sequence[Row], target: Sequence[str]) -> tuple[list[Point], int]:
+    """Returns the models in logit space, and how many have an accuracy whose logit is infinite.
 
-    Raises:
-        ValueError: If fewer than `FEWEST` models have usable accuracies, or all have the same x.
+    Models without one of the accuracies are in neither.
     """
-    points: list[tuple[float, float, str]] = []
-    left_out = 0
+    points: list[Point] = []
+    infinite = 0
     for row in models:
         mean = mean_of(target, row.shifts)
         if mean is None or row.imagenet is None:
             continue
         if not (0 < mean < 1 and 0 < row.imagenet < 1):
-            left_out += 1
+            infinite += 1
             continue
-        points.append((logit(row.imagenet), logit(mean), family(row.model)))
+        points.append(Point(logit(row.imagenet), logit(mean), family_of_row(row)))
+    return points, infinite
+
+
+def fit(baseline: str, models: Sequence[Row], target: tuple[str, ...], without: str = "") -> Line:
+    """Fits a line by ordinary least squares in logit space.
+
+    Args:
+        baseline: Name of the set of models; `zero_shot` gets its reach from families left out.
+        models: Published models.
+        target: Shifts whose mean is y.
+        without: Family that the models do not hold, for the record.
+
+    Raises:
+        ValueError: If fewer than `FEWEST` models have usable accuracies, or all have the same x.
+    """
+    points, infinite = points_of(models, target)
     if len(points) < FEWEST:
         raise ValueError(f"{len(points)} models have the accuracies; a line needs {FEWEST}")
-    if len({x for x, _, _ in points}) == 1:
+    if len({one.x for one in points}) == 1:
         raise ValueError("all models have the same in-distribution accuracy")
-    sums = {name: (0.0,) * 5 for _, _, name in points}
-    for x, y, name in points:
-        sums[name] = _plus(sums[name], (1.0, x, y, x * x, x * y))
-    a, b = _solve(_total(list(sums.values())))
-    residuals = [y - a * x - b for x, y, _ in points]
-    scatter = sqrt(sum(r * r for r in residuals) / (len(points) - 2))
-    spread = variance([y for _, y, _ in points]) * (len(points) - 1)
+    sums = sums_of(points)
+    a, b = solve(total(list(sums.values())))
+    off = [one.y - a * one.x - b for one in points]
+    spread = variance([one.y for one in points]) * (len(points) - 1)
     return Line(
         baseline=baseline,
         target=target,
         n=len(points),
-        left_out=left_out,
+        left_out=infinite,
         a=a,
         b=b,
-        r2=1 - sum(r * r for r in residuals) / spread,
-        scatter=scatter,
-        low=sigmoid(min(x for x, _, _ in points)),
-        high=sigmoid(max(x for x, _, _ in points)),
+        r2=1 - sum(r * r for r in off) / spread,
+        scatter=sqrt(sum(r * r for r in off) / (len(points) - 2)),
+        low=sigmoid(min(one.x for one in points)),
+        high=sigmoid(max(one.x for one in points)),
         families=tuple(sums.values()),
+        reach=reach(residuals(points), 0.95) if baseline == ZERO_SHOT else None,
+        without=without,
     )
 
 
@@ -261,19 +310,19 @@ def effective_robustness(
     binomial += slope**2 * imagenet * (1 - imagenet) / images["imagenet"]
     line_variance = _line_variance(line, logit(imagenet))
     noise = _Z * sqrt(binomial)
-    reach = _Z * sqrt(line_variance)
-    wider = _student(line.n - 2) * sqrt(line.scatter**2 + line_variance)
+    narrow = _Z * sqrt(line_variance)
+    wide = _student(line.n - 2) * sqrt(line.scatter**2 + line_variance)
     return EffectiveRobustness(
         value=value,
-        precision=_interval(line, imagenet, mean, reach, noise),
-        prediction=_interval(line, imagenet, mean, wider, noise),
+        precision=_interval(line, imagenet, mean, narrow, noise),
+        prediction=_interval(line, imagenet, mean, line.reach or wide, noise),
         extrapolated=line.extrapolates(imagenet),
         line=line,
     )
 
 
 def _interval(
-    line: Line, imagenet: float, mean: float, reach: float, noise: float
+    line: Line, imagenet: float, mean: float, half: float, noise: float
 ) -> tuple[float, float]:
     """Combines a half-width in logits around the line with noise in fractions to an interval.
 
@@ -282,44 +331,28 @@ def _interval(
     """
     centre = line.a * logit(imagenet) + line.b
     beta = sigmoid(centre)
-    up, down = sigmoid(centre + reach) - beta, beta - sigmoid(centre - reach)
+    up, down = sigmoid(centre + half) - beta, beta - sigmoid(centre - half)
     return mean - beta - sqrt(up**2 + noise**2), mean - beta + sqrt(down**2 + noise**2)
 
 
 @lru_cache(maxsize=64)
-def _covariance(line: Line) -> tuple[float, float, float]:
+def line_covariance(line: Line) -> tuple[float, float, float]:
     """Returns var(a), cov(a, b), var(b) over lines refitted to resampled families."""
     generator = random.Random(0)
     fitted: list[tuple[float, float]] = []
     while len(fitted) < REPLICATES:
-        total = _total(generator.choices(line.families, k=len(line.families)))
+        drawn = total(generator.choices(line.families, k=len(line.families)))
         # A resample of a single family does not determine a line.
-        if total[0] * total[3] - total[1] ** 2 > 1e-9 * total[0] * total[3]:
-            fitted.append(_solve(total))
+        if drawn[0] * drawn[3] - drawn[1] ** 2 > 1e-9 * drawn[0] * drawn[3]:
+            fitted.append(solve(drawn))
     slopes, intercepts = [a for a, _ in fitted], [b for _, b in fitted]
     return variance(slopes), covariance(slopes, intercepts), variance(intercepts)
 
 
 def _line_variance(line: Line, x: float) -> float:
     """Returns the bootstrap variance of the line at x, in squared logits."""
-    aa, ab, bb = _covariance(line)
+    aa, ab, bb = line_covariance(line)
     return aa * x * x + 2 * ab * x + bb
-
-
-def _plus(left: Sums | tuple[float, ...], right: Sums) -> Sums:
-    a, b, c, d, e = (p + q for p, q in zip(left, right, strict=True))
-    return a, b, c, d, e
-
-
-def _total(parts: Sequence[Sums | tuple[float, ...]]) -> Sums:
-    a, b, c, d, e = (sum(column) for column in zip(*parts, strict=True))
-    return a, b, c, d, e
-
-
-def _solve(sums: Sums) -> tuple[float, float]:
-    n, x, y, xx, xy = sums
-    a = (n * xy - x * y) / (n * xx - x * x)
-    return a, (y - a * x) / n
 
 
 def _student(freedom: int) -> float:

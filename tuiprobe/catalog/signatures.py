@@ -1,6 +1,6 @@
 """Signatures of models: key results of runs, stored beside the published accuracies.
 
-The package ships those of untrained architectures. Random weights do not give zero, so a verdict
+The package ships those of untrained architectures. Random weights do not give zero, so an outcome
 is shown beside the figures of the same architecture before training.
 """
 
@@ -12,12 +12,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.atlas import for_spec
 from tuiprobe.catalog.baselines import BASELINES
 from tuiprobe.catalog.presets import presets
 from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular
 
 SHIPPED = Path(__file__).with_name("untrained.json")
+
+FIGURES = {
+    "kurtosis": "kurtosis",
+    "persistence": "persistence.value",
+    "height": "height",
+    "offset": "offset.share",
+}
+"""Figures of the final representation that a signature keeps, with their ids in a report."""
 
 _LARGEST = 64 * 2**20
 _LARGEST_FIGURE = 1e100
@@ -45,6 +54,11 @@ class Signature:
         baseline: Baseline of that effective robustness; empty without one.
         robustness_from: `run` for accuracies that the run measured, `published` for those of
             the shipped tables; empty without any.
+        height: Height of the highest channel in sigmas; None in signatures of earlier versions.
+        offset: Share of the offset; likewise.
+        shifts: The shifts of the effective robustness, by name; empty without one.
+        imagenet: ImageNet accuracy that belongs to the effective robustness, as a fraction.
+        pretraining: Pretraining set; empty if it is not known.
     """
 
     model: str
@@ -61,6 +75,11 @@ class Signature:
     robustness: tuple[float, float | None, float | None] | None = None
     baseline: str = ""
     robustness_from: str = ""
+    height: tuple[float, float | None, float | None] | None = None
+    offset: tuple[float, float | None, float | None] | None = None
+    shifts: str = ""
+    imagenet: float | None = None
+    pretraining: str = ""
 
 
 def reference_of(
@@ -166,7 +185,8 @@ def signature_of(report: Mapping[str, Any]) -> Signature:
     if data is None or "kurtosis" not in figures:
         raise ValueError("the report has no figures of the final representation")
     spec = _spec(model["name"])
-    robustness = _measured(report) or _published(spec, model)
+    kept = {name: _figure(figures.get(id, {})) for name, id in FIGURES.items()}
+    robustness = _measured(report, figures) or _published(spec, model)
     return Signature(
         model=model["name"],
         architecture=model["architecture"],
@@ -176,9 +196,12 @@ def signature_of(report: Mapping[str, Any]) -> Signature:
         data=data["source"],
         n=data["measured"],
         width=model["width"],
-        kurtosis=_figure(figures["kurtosis"]),
-        persistence=_figure(figures["persistence.value"]),
         spec=spec,
+        kurtosis=kept["kurtosis"],
+        persistence=kept["persistence"],
+        height=kept["height"],
+        offset=kept["offset"],
+        pretraining=_pretraining(spec, model),
         **robustness,
     )
 
@@ -193,13 +216,34 @@ def _spec(name: str) -> str:
     return preset.spec if preset is not None else name
 
 
-def _measured(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the first effective robustness of a report; empty if its data had no shifts."""
+def _pretraining(spec: str, model: Mapping[str, Any]) -> str:
+    """Returns the pretraining set of published weights, as the table of accuracies names it."""
+    if model["weights"]["kind"] != "pretrained":
+        return ""
+    row = published_row(spec, int(model["preprocessing"]["size"][0]))
+    if row is not None and row.pretraining:
+        return row.pretraining
+    preset = presets().get(model["name"])
+    return preset.pretraining if preset is not None else ""
+
+
+def _measured(report: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the first effective robustness of a report; empty if its data had no shifts.
+
+    Its accuracy is kept where that is ImageNet's.
+    """
     for one in _named(report):
         figure = _figure(one["figure"]) if one["role"] == "outcome" else None
         if figure is not None:
-            baseline = str(one["about"][0])
-            return {"robustness": figure, "baseline": baseline, "robustness_from": "run"}
+            baseline, axis = str(one["about"][0]), str(one["about"][1])
+            found = _figure(figures.get("top1", {}))
+            return {
+                "robustness": figure,
+                "baseline": baseline,
+                "robustness_from": "run",
+                "shifts": ", ".join(one["about"][2:]),
+                "imagenet": found[0] if found is not None and axis == "imagenet" else None,
+            }
     return {}
 
 
@@ -209,12 +253,14 @@ def _published(spec: str, model: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     entry = for_spec(spec, BASELINES[0], int(model["preprocessing"]["size"][0]))
     er = None if entry is None else entry.robustness[BASELINES[0]]
-    if er is None:
+    if entry is None or er is None:
         return {}
     return {
         "robustness": (er.value, *er.precision),
         "baseline": BASELINES[0],
         "robustness_from": "published",
+        "shifts": ", ".join(er.line.target),
+        "imagenet": entry.row.imagenet,
     }
 
 
@@ -230,8 +276,11 @@ def _signature(row: Any) -> Signature:
     if not isinstance(row, dict):
         raise ValueError("it is no object")
     fields = dict(row)
-    for name in ("kurtosis", "persistence", "robustness"):
+    for name in (*FIGURES, "robustness"):
         fields[name] = _checked_figure(name, fields.get(name))
+    accuracy = fields.get("imagenet")
+    if accuracy is not None and not (isinstance(accuracy, float) and 0 <= accuracy <= 1):
+        raise ValueError("imagenet holds what is no accuracy")
     signature = Signature(**fields)
     for name in ("n", "width"):
         value = getattr(signature, name)

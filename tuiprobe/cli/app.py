@@ -15,6 +15,7 @@ import typer
 
 from tuiprobe import __version__
 from tuiprobe.cli import (
+    agreement,
     atlas,
     compare,
     doctor,
@@ -55,6 +56,7 @@ for command in (
     reprobe.reprobe,
     verify.verify,
     compare.compare,
+    agreement.agreement,
     runs.runs,
     grid.grid,
 ):

@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuiprobe.errors import UsageError
+
 if TYPE_CHECKING:
-    from tuiprobe.compare.differences import Comparison
+    from tuiprobe.compare.differences import Comparison, Run
     from tuiprobe.compare.gates import Gate
+
+RANKED = 3
+"""From so many runs on, a ranked table of the models follows."""
 
 
 def compare(
@@ -21,26 +26,35 @@ def compare(
         list[str] | None,
         typer.Option(
             help="Exit 1 if this holds, e.g. 'kurtosis.high < -0.5', 'val: top1 < -0.01', "
-            "'verdict differs'; repeats."
+            "'\"mean of shifts\" < -0.01', 'outcome differs'; repeats."
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All figures, not the headline figures alone.")
+    ] = False,
+    as_html: Annotated[
+        bool, typer.Option("--html", help="Print a page with a forest plot.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
-    """Compare runs figure by figure: differences with intervals, as Markdown or JSON."""
-    from tuiprobe.compare.differences import compare as compared
-    from tuiprobe.compare.differences import comparison_markdown
+    """Compare runs: headline figures and their differences, paired where the images are the same.
+
+    Three or more runs end with a ranked table of the models.
+    """
+    from tuiprobe.compare.differences import compare_runs, read_run
     from tuiprobe.compare.gates import parse_gate
-    from tuiprobe.report import read_report
     from tuiprobe.run.directory import RunDir
 
+    if as_html and as_json:
+        raise UsageError("--html and --json are two forms; choose one")
     gates = [parse_gate(text) for text in fail_if or ()]
-    start = read_report(RunDir(first))
-    found = [(path, compared(start, read_report(RunDir(path)))) for path in others]
-    reasons = [(path, _reasons(gates, one)) for path, one in found]
+    runs = [read_run(RunDir(path)) for path in (first, *others)]
+    found = [compare_runs(runs[0], run) for run in runs[1:]]
+    reasons = [(path, _reasons(gates, one)) for path, one in zip(others, found, strict=True)]
     if as_json:
-        print(json.dumps([_plain(first, path, one) for path, one in found], indent=1))
+        print(_json((first, *others), runs, found))
     else:
-        print("\n".join(comparison_markdown(one) for _, one in found), end="")
+        print(_text(runs, found, everything, as_html), end="")
     for path, why in reasons:
         for reason in why:
             print(f"gate tripped by {_named(path)}: {reason}", file=sys.stderr)
@@ -53,13 +67,29 @@ def _reasons(gates: list[Gate], found: Comparison) -> list[str]:
     return [f"{gate.text}: {reason}" for gate in gates for reason in tripped(gate, found)]
 
 
-def _plain(first: Path, second: Path, found: Comparison) -> dict[str, object]:
-    return {
-        "schema_version": 1,
-        "first": str(first),
-        "second": str(second),
-        **found.model_dump(mode="json"),
-    }
+def _text(runs: list[Run], found: list[Comparison], everything: bool, as_html: bool) -> str:
+    from tuiprobe.compare.describe import describe
+    from tuiprobe.compare.ranking import describe_ranking, rank
+    from tuiprobe.report.html import sections_html
+    from tuiprobe.report.markdown import section_markdown
+
+    sections = [describe(one, everything) for one in found]
+    if len(runs) >= RANKED:
+        sections.append(describe_ranking(rank(runs)))
+    if as_html:
+        return sections_html("Comparison", sections)
+    return "\n".join(section_markdown(one) for one in sections)
+
+
+def _json(paths: tuple[Path, ...], runs: list[Run], found: list[Comparison]) -> str:
+    from tuiprobe.compare.ranking import rank
+
+    pairs = [
+        {"first": str(paths[0]), "second": str(path), **one.model_dump(mode="json")}
+        for path, one in zip(paths[1:], found, strict=True)
+    ]
+    ranking = rank(runs).model_dump(mode="json") if len(runs) >= RANKED else None
+    return json.dumps({"schema_version": 2, "comparisons": pairs, "ranking": ranking}, indent=1)
 
 
 def _named(path: Path) -> str:

@@ -106,6 +106,11 @@ def _options(path: Path, base: Path, options: dict[str, Any]) -> dict[str, Any]:
         options["concepts"] = _source(path, "options.concepts", base, options["concepts"])
     if isinstance(options.get("layers"), list):
         options["layers"] = tuple(options["layers"])
+    if isinstance(options.get("target"), list):
+        options["target"] = tuple(
+            _source(path, "options.target", base, _text(path, "options.target", one))
+            for one in options["target"]
+        )
     return options
 
 

@@ -69,7 +69,7 @@ def _run_several(
     specs: list[RunSpec], runs: Path, fresh: bool, mix: bool, listen: Listener, debug: bool
 ) -> int:
     from tuiprobe.api import run_several
-    from tuiprobe.compare.side_by_side import write_side_by_side
+    from tuiprobe.compare.ranking import write_ranking
 
     ends = run_several(specs, runs=runs, fresh=fresh, mix=mix, listen=listen)
     codes, merged = [], []
@@ -85,7 +85,10 @@ def _run_several(
             codes.append(_report(end))
             merged += [end.directory] if end.merged else []
     if len(merged) > 1:
-        print(plain(f"comparison: {write_side_by_side(merged, runs)}"), file=sys.stderr)
+        path, text = write_ranking(merged, runs)
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        print(plain(f"comparison: {path}"), file=sys.stderr)
     return next((code for code in codes if code), 0)
 
 

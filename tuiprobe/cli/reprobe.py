@@ -21,9 +21,7 @@ def reprobe(
         list[str] | None,
         typer.Option(help="Accuracies without these, e.g. channel:17,direction:3."),
     ] = None,
-    mean: Annotated[
-        bool, typer.Option("--mean", help="Ablate to the mean over the images, not to zero.")
-    ] = False,
+    ablate_mode: Annotated[str | None, of_run("ablate_mode")] = None,
     centred: Annotated[
         bool, typer.Option("--centred", help="Directions are those of W minus its mean row.")
     ] = False,
@@ -48,10 +46,10 @@ def reprobe(
             raise UsageError("--ablate answers about accuracies; ask for concepts apart from it")
         if baseline is not None:
             raise UsageError("--baseline is about effective robustness; --ablate does not use it")
-        _ablate(directory, ablate, mean, centred, as_json)
+        _ablate(directory, ablate, ablate_mode, centred, as_json)
         return
-    if mean or centred or as_json:
-        raise UsageError("--mean, --centred and --json belong to --ablate")
+    if ablate_mode is not None or centred or as_json:
+        raise UsageError("--ablate-mode, --centred and --json belong to --ablate")
     from tuiprobe.answer import answer
     from tuiprobe.probes.robustness.baselines import keep_baseline
     from tuiprobe.report import write_reports
@@ -66,12 +64,15 @@ def reprobe(
         print(write_reports(directory), end="")
 
 
-def _ablate(directory: RunDir, texts: list[str], mean: bool, centred: bool, as_json: bool) -> None:
+def _ablate(
+    directory: RunDir, texts: list[str], mode: str | None, centred: bool, as_json: bool
+) -> None:
     from tuiprobe.answer.ablation import ablate, parse_question
     from tuiprobe.plaintext import json_text
     from tuiprobe.report.ablation import ablation_text
 
-    answer, cached = ablate(directory, parse_question(texts, centred=centred, mean=mean))
+    question = parse_question(texts, centred=centred, mode=mode)
+    answer, cached = ablate(directory, question)
     if cached:
         print("answered before: read from the run directory", file=sys.stderr)
     if as_json:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tuiprobe.results.report import Report
     from tuiprobe.run.listing import RunRow
 
-HEADINGS = ("run", "state", "images", "kurtosis", "P", "top-1", "shifts", "verdict")
+HEADINGS = ("run", "state", "images", "kurtosis", "P", "top-1", "shifts", "outcome")
 _USUAL = ("1281167", "1200 ±300", "-.011 ±.012", ".750 ±.012", ".750 ±.012", "withheld")
 """What stands in the columns from the third on, at its usual length."""
 
@@ -25,7 +25,7 @@ _USUAL = ("1281167", "1200 ±300", "-.011 ±.012", ".750 ±.012", ".750 ±.012",
 def runs(
     words: Annotated[
         list[str] | None,
-        typer.Argument(help="Parts of name, model, data, state or verdict; all must be there."),
+        typer.Argument(help="Parts of name, model, data, state or outcome; all must be there."),
     ] = None,
     root: Annotated[Path, typer.Option(help="Where run directories are kept.")] = Path("runs"),
     sort: Annotated[
@@ -44,7 +44,7 @@ def runs(
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List runs, the latest first: state, figures with half their interval, verdict."""
+    """List runs, the latest first: state, figures with half their interval, outcome."""
     from tuiprobe.run.listing import SORTS, find_runs, read_runs
     from tuiprobe.run.listing import as_json as plain_row
 

@@ -97,7 +97,7 @@ def _usable(report: Report, baseline: str | None) -> _Usable | str:
         return reason
     return _Usable(
         model=report.model,
-        images=sum(one.measured for one in report.data),
+        images=sum(one.measured for one in report.data if not one.target),
         headlines=tuple(_headlines(report, None)),
         signatures=signatures_of(report),
         predictors=_predictors(report),

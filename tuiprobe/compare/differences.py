@@ -1,20 +1,26 @@
 """Two reports side by side: what differs, with intervals.
 
-Figures compare only within one representation kind. Differences get Newcombe's interval from the
-two separate ones (MOVER). On the same images it is conservative, because both vary together.
+Figures compare only within one representation kind. Where both runs measured the same images,
+differences of means over images are paired. All others get Newcombe's interval from the two
+separate ones (MOVER), which is too wide where both vary together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import hypot
+from typing import NamedTuple
 
+from tuiprobe.compare.holm import LEVEL, holm, p_value
 from tuiprobe.compare.overlap import Overlap, overlaps
+from tuiprobe.compare.paired import KEEPS_NONE, Pairing
 from tuiprobe.errors import UsageError
-from tuiprobe.report.numbers import figure
-from tuiprobe.report.text import code, code_cell, escaped, opening, table
+from tuiprobe.report import read_report
 from tuiprobe.results import Estimate, Figure, Frozen, NotRun, Report, given
+from tuiprobe.results.headlines import HEADLINES
 from tuiprobe.results.section import NamedFigure
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.per_image import Images, read_per_image
 
 Place = tuple[str, str, str, str]
 """Probe, set, place and id of a figure."""
@@ -36,9 +42,12 @@ class Difference(Frozen):
         first: The figure in the first report.
         second: The figure in the second report.
         difference: Second minus first; `NotRun` where one of them is missing.
-        differs: Whether the interval excludes zero; None without an interval.
+        paired: Whether its interval comes from the same images in both runs.
+        differs: Whether the interval excludes zero; None without an interval. For headline figures
+            after Holm's correction over all of them.
+        p: Of a headline figure, adjusted by Holm; None for the others and without an interval.
         inner: Whether this is a layer before the final representation.
-        headline: Rank among the figures that a reader sees first; None for the others.
+        headline: Rank of a headline figure; None for the others.
     """
 
     probe: str
@@ -49,7 +58,9 @@ class Difference(Frozen):
     first: Figure
     second: Figure
     difference: Figure
+    paired: bool = False
     differs: bool | None
+    p: float | None = None
     inner: bool = False
     headline: int | None = None
 
@@ -68,6 +79,7 @@ class Comparison(Frozen):
 
     Attributes:
         titles: Titles of the two reports.
+        models: Names of the two models.
         facts: Findings of one word each.
         differences: Figures that both have.
         overlaps: Things that both found, by set of images.
@@ -76,6 +88,7 @@ class Comparison(Frozen):
     """
 
     titles: tuple[str, str]
+    models: tuple[str, str]
     facts: tuple[FactPair, ...]
     differences: tuple[Difference, ...]
     overlaps: tuple[Overlap, ...]
@@ -86,13 +99,49 @@ class Comparison(Frozen):
         """Returns a finding by its id; None where neither report has it."""
         return next((one for one in self.facts if one.id == id), None)
 
+    def headlines(self) -> tuple[Difference, ...]:
+        """Returns the headline figures that both have, in order."""
+        found = [one for one in self.differences if one.headline is not None]
+        return tuple(sorted(found, key=lambda one: one.headline or 0))
 
-def compare(first: Report, second: Report) -> Comparison:
-    """Compares two reports figure by figure.
+
+class Run(NamedTuple):
+    """A run to compare: its report, and what it knows of single images."""
+
+    report: Report
+    images: Images
+
+
+def read_run(directory: RunDir) -> Run:
+    """Reads a run directory, which is not trusted.
+
+    Raises:
+        DamagedFileError: If its report is missing or damaged, or its per-image values are damaged.
+    """
+    return Run(read_report(directory), read_per_image(directory))
+
+
+def compare_runs(first: Run, second: Run) -> Comparison:
+    """Compares two runs figure by figure, in pairs where they measured the same images.
 
     Raises:
         IncomparableError: They are about different representation kinds.
     """
+    return compare(first.report, second.report, Pairing(first.images, second.images))
+
+
+def compare(first: Report, second: Report, pairing: Pairing | None = None) -> Comparison:
+    """Compares two reports figure by figure.
+
+    Args:
+        first: The report that the other one is compared with.
+        second: The other report.
+        pairing: What the runs know of single images; None for nothing.
+
+    Raises:
+        IncomparableError: They are about different representation kinds.
+    """
+    pairing = pairing or Pairing({}, {})
     kinds = first.model.representation, second.model.representation
     if kinds[0] != kinds[1]:
         raise IncomparableError(
@@ -103,14 +152,17 @@ def compare(first: Report, second: Report) -> Comparison:
     ours, theirs = _by_place(first), _by_place(second)
     return Comparison(
         titles=(first.title, second.title),
+        models=(first.model.name, second.model.name),
         facts=tuple(_facts(first, second)),
-        differences=tuple(
-            _difference(place[0], one, theirs[place])
-            for place, one in ours.items()
-            if place in theirs
+        differences=_corrected(
+            [
+                _difference(place[0], one, theirs[place], pairing)
+                for place, one in ours.items()
+                if place in theirs
+            ]
         ),
         overlaps=tuple(overlaps(first, second)),
-        notes=tuple(_notes(first, second)),
+        notes=tuple(_notes(first, second, pairing)),
         unmatched=tuple(
             f"{data}/{place}" for data, place in sorted(_places(ours) ^ _places(theirs))
         ),
@@ -150,8 +202,9 @@ def _places(figures: Mapping[Place, NamedFigure]) -> set[tuple[str, str]]:
     return {(data, place) for _, data, place, _ in figures}
 
 
-def _difference(probe: str, ours: NamedFigure, theirs: NamedFigure) -> Difference:
-    found = difference(ours.figure, theirs.figure)
+def _difference(probe: str, ours: NamedFigure, theirs: NamedFigure, pairing: Pairing) -> Difference:
+    paired = pairing.difference(ours, theirs)
+    found = paired or difference(ours.figure, theirs.figure)
     differs = None
     if given(found) and found.low is not None and found.high is not None:
         differs = found.low > 0 or found.high < 0
@@ -164,10 +217,34 @@ def _difference(probe: str, ours: NamedFigure, theirs: NamedFigure) -> Differenc
         first=ours.figure,
         second=theirs.figure,
         difference=found,
+        paired=paired is not None,
         differs=differs,
         inner=ours.inner,
         headline=ours.headline,
     )
+
+
+def _corrected(found: list[Difference]) -> tuple[Difference, ...]:
+    """Keeps the ranks of the headline figures alone, and corrects which of them differ."""
+    chosen: dict[int, float | None] = {}
+    for one in HEADLINES:
+        wanted = [i for i, d in enumerate(found) if d.id == one.id and _leads(d)]
+        for i in wanted[:1]:
+            told = found[i].difference
+            chosen[i] = p_value(told) if given(told) else None
+            found[i] = found[i].model_copy(update={"name": one.name, "headline": one.rank})
+    tested = {i: p for i, p in chosen.items() if p is not None}
+    for i, p in zip(tested, holm(list(tested.values())), strict=True):
+        found[i] = found[i].model_copy(update={"p": p, "differs": p < LEVEL})
+    return tuple(
+        one if i in chosen else one.model_copy(update={"headline": None})
+        for i, one in enumerate(found)
+    )
+
+
+def _leads(one: Difference) -> bool:
+    known = given(one.first) or given(one.second)
+    return known and one.headline is not None and not one.inner
 
 
 def _facts(first: Report, second: Report) -> Iterator[FactPair]:
@@ -176,12 +253,12 @@ def _facts(first: Report, second: Report) -> Iterator[FactPair]:
         yield FactPair(id=id, name=name, first=first.fact(id), second=second.fact(id))
 
 
-def _notes(first: Report, second: Report) -> Iterator[str]:
+def _notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
     widths = first.model.width, second.model.width
     if widths[0] != widths[1]:
         yield (
-            f"widths differ, {widths[0]} and {widths[1]} channels: compare relative_kurtosis, "
-            "not kurtosis"
+            f"widths differ, {widths[0]} and {widths[1]} channels: compare height, in "
+            "sigmas, not kurtosis"
         )
     for one in (first, second):
         if one.model.weights.kind == "untrained":
@@ -190,12 +267,18 @@ def _notes(first: Report, second: Report) -> Iterator[str]:
             yield f"{one.model.name} is ablated: {ablation}"
     if first.model.preprocessing != second.model.preprocessing:
         yield "preprocessing differs"
+    for one, images in ((first, pairing.first), (second, pairing.second)):
+        if not images and (pairing.first or pairing.second):
+            yield f"{one.model.name}: {KEEPS_NONE}, so differences are not paired"
     theirs = {data.name: data for data in second.data}
     for data in first.data:
         other = theirs.get(data.name)
         if other is None:
             continue
-        if (data.source, data.measured) != (other.source, other.measured):
+        why = pairing.why_not(data.name)
+        if why and data.name in pairing.first and data.name in pairing.second:
+            yield f"{data.name}: differences are not paired: {why}"
+        if why and (data.source, data.measured) != (other.source, other.measured):
             yield (
                 f"{data.name} differs: {data.measured} images of {data.source} against "
                 f"{other.measured} of {other.source}"
@@ -205,65 +288,3 @@ def _notes(first: Report, second: Report) -> Iterator[str]:
                 f"{data.name}: images left out because their representation is not finite: "
                 f"{data.nonfinite} against {other.nonfinite}"
             )
-
-
-def comparison_markdown(found: Comparison) -> str:
-    """Returns the comparison as Markdown."""
-    lines = [
-        "# Comparison",
-        "",
-        f"- first: {escaped(found.titles[0])}",
-        f"- second: {escaped(found.titles[1])}",
-        *(
-            f"- {opening(escaped(one.name))}: {escaped(one.first or '-')}, then "
-            f"{escaped(one.second or '-')}"
-            for one in found.facts
-        ),
-        *(f"- **note**: {escaped(note)}" for note in found.notes),
-        *(f"- only in one of them: {code(place)}" for place in found.unmatched),
-        "",
-    ]  # fmt: skip
-    lines += _overlap_lines(found.overlaps)
-    marks = {True: "yes", False: "no", None: "-"}
-    rows = [
-        [
-            code_cell(one.data),
-            code_cell(one.place),
-            escaped(one.name),
-            code_cell(one.id),
-            *(escaped(figure(each)) for each in (one.first, one.second, one.difference)),
-            marks[one.differs],
-        ]
-        for one in found.differences
-    ]
-    header = ["data", "of", "figure", "id", "first", "second", "second - first", "differs"]
-    return "\n".join([*lines, *table(header, rows)]).rstrip("\n") + "\n"
-
-
-def _overlap_lines(found: tuple[Overlap, ...]) -> list[str]:
-    if not found:
-        return []
-    lines = ["## In common", ""]
-    for one in found:
-        place = f", {escaped(one.place)}" if one.place else ""
-        where = f"{opening(escaped(one.name))} on {code(one.data)}{place}"
-        if one.not_comparable:
-            lines.append(f"- {where}: {escaped(one.not_comparable)}")
-            continue
-        lines.append(
-            f"- {where}: shared {_listed(one.shared)}; only in the first "
-            f"{_listed(one.first_only)}; only in the second {_listed(one.second_only)}"
-        )
-        if one.by_chance is not None:
-            lines.append(
-                f"  - {len(one.shared)} shared; by chance {escaped(figure(one.by_chance))}; "
-                f"Jaccard {escaped(figure(one.jaccard))}"
-            )
-    return [*lines, ""]
-
-
-def _listed(members: tuple[str, ...], most: int = 24) -> str:
-    if not members:
-        return "none"
-    more = f" and {len(members) - most} more" if len(members) > most else ""
-    return escaped(", ".join(members[:most]) + more)

@@ -3,8 +3,9 @@
 `FIGURE differs`, `FIGURE < NUMBER` and the like; the number is compared with second less
 first. `FIGURE.low` and `FIGURE.high` are the ends of that difference's interval. A place in
 front, `SET:` or `SET/LAYER:`, says where; without one the gate holds for all sets and for the
-final representation. `verdict differs` asks for a finding in a word, `channels differ` for a
-set of things that were found.
+final representation. `outcome differs` asks for a finding in a word, `channels differ` for a
+set of things that were found. Headline figures may be named by their human names in quotes:
+`"mean of shifts" < -0.01`.
 """
 
 from __future__ import annotations
@@ -20,16 +21,21 @@ from tuiprobe.errors import UsageError
 from tuiprobe.plaintext import plain
 from tuiprobe.report.numbers import number
 from tuiprobe.results import given
+from tuiprobe.results.headlines import HEADLINES
 
 RENAMED: Final = {
-    "persistent": "persistent_channels",
+    "persistent": "outlier_channels",
+    "persistent_channels": "outlier_channels",
+    "verdict": "outcome",
+    "centred_kurtosis": "residual.kurtosis",
     "effective": "value",
     "precision": "value",
 }
-"""What figures of schema 1 are called now."""
+"""What figures of earlier versions are called now, or which one replaced them."""
 
 _GATE = re.compile(
-    r"\s*(?:(?P<place>.+):)?\s*(?P<name>[A-Za-z_][\w.]*)\s*"
+    r"\s*(?:(?P<place>[^\"]+):)?\s*"
+    r"(?:(?P<name>[A-Za-z_][\w.]*)|\"(?P<quoted>[^\"]+)\"(?P<end>\.low|\.high)?)\s*"
     r"(?:(?P<differs>differs?)|(?P<sign><=|>=|<|>)\s*(?P<value>[-+0-9.eE]+))\s*"
 )
 _SIGNS: Final[dict[str, Callable[[float, float], bool]]] = {
@@ -48,6 +54,7 @@ class Gate:
         end: `value`, `low` or `high` of the difference.
         sign: How it is compared; empty for `differs`.
         limit: What it is compared with.
+        headline: Whether it was named as a headline figure, which is of one set.
     """
 
     text: str
@@ -56,6 +63,7 @@ class Gate:
     end: str
     sign: str
     limit: float
+    headline: bool = False
 
 
 def parse_gate(text: str) -> Gate:
@@ -64,8 +72,8 @@ def parse_gate(text: str) -> Gate:
     Raises:
         UsageError: If it is not a condition.
 
-    >>> parse_gate("val: kurtosis.high < -0.5").limit, parse_gate("verdict differs").name
-    (-0.5, 'verdict')
+    >>> parse_gate("val: kurtosis.high < -0.5").limit, parse_gate("outcome differs").name
+    (-0.5, 'outcome')
     """
     match = _GATE.fullmatch(text)
     try:
@@ -78,11 +86,24 @@ def parse_gate(text: str) -> Gate:
             "'FIGURE < NUMBER', for example 'kurtosis.high < -0.5' or 'val: top1 < -0.01'"
         ) from error
     name, end = match["name"], "value"
-    if match["sign"]:
+    if match["quoted"]:
+        name, end = _id_of(text, match["quoted"]), (match["end"] or ".value")[1:]
+    elif match["sign"]:
         stem, _, last = name.rpartition(".")
         if last in ("low", "high") and stem:
             name, end = stem, last
-    return Gate(text.strip(), (match["place"] or "").strip(), name, end, match["sign"] or "", limit)
+    place, sign = (match["place"] or "").strip(), match["sign"] or ""
+    return Gate(text.strip(), place, name, end, sign, limit, headline=bool(match["quoted"]))
+
+
+def _id_of(text: str, name: str) -> str:
+    """Returns the id of a headline figure by its human name."""
+    known = {one.name.casefold(): one.id for one in HEADLINES}
+    found = known.get(" ".join(name.split()).casefold())
+    if found is None:
+        names = ", ".join(f'"{one.name}"' for one in HEADLINES)
+        raise UsageError(f"--fail-if {plain(text)!r}: no headline figure has that name; {names}")
+    return found
 
 
 def tripped(gate: Gate, found: Comparison) -> list[str]:
@@ -100,6 +121,8 @@ def tripped(gate: Gate, found: Comparison) -> list[str]:
     if not gate.sign and any(one.id == gate.name for one in found.overlaps):
         return list(_sets(gate, found))
     chosen = [one for one in found.differences if _matches(gate, one)]
+    if gate.headline and not gate.place:
+        chosen = [one for one in chosen if one.headline is not None]
     if not chosen:
         raise UsageError(_unknown(gate, found))
     return [reason for one in chosen if (reason := _reason(gate, one))]
@@ -150,7 +173,11 @@ def _unknown(gate: Gate, found: Comparison) -> str:
     names = sorted({one.id for one in found.differences})
     places = sorted({one.data for one in found.differences})
     renamed = RENAMED.get(gate.name)
-    now = f"; {gate.name} is called {renamed} now" if renamed in names else ""
+    now = (
+        f"; {gate.name} is called {renamed} now"
+        if renamed in {*names, *(one.id for one in found.facts)}
+        else ""
+    )
     return plain(
         f"--fail-if {gate.text!r}: no such figure in both reports{now}; figures are "
         f"{', '.join(names)}; sets are {', '.join(places)}"

@@ -116,6 +116,8 @@ class Suite:
         notes: Remarks for readers of the report, beyond the notes of each set.
         concept_set: Name of the set in `sets` that has concepts, once that source is opened. It
             is measured like the others, but only the concept probe reads it.
+        targets: Names of the target sets in `sets`: images without labels whose accuracy is to be
+            estimated.
     """
 
     name: str
@@ -126,3 +128,9 @@ class Suite:
     concepts: str | None = None
     notes: tuple[str, ...] = ()
     concept_set: str | None = None
+    targets: tuple[str, ...] = ()
+
+    @property
+    def own_keys(self) -> tuple[str, ...]:
+        """Names of the sets that are not part of a run's key, as each has a key of its own."""
+        return (*((self.concept_set,) if self.concept_set is not None else ()), *self.targets)

@@ -185,7 +185,7 @@ class Extraction:
         spec, encoder = self._plan.spec, self._plan.encoder
         images = images.to(spec.device, getattr(torch, spec.dtype), non_blocking=True)
         with encoder.watch(self._plan.taps, lambda tap, x: measures[tap.name].update(x, ids)):
-            h = encoder.encode(images)
+            h = encoder.encode(images, ids)
         measures[FINAL_TAP].update(h, ids)
         return h
 

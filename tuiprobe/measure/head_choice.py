@@ -53,6 +53,8 @@ class HeadChoice:
     in_label_order: bool = False
     asked: bool = False
     assumed: bool = False
+    logit_scale: float | None = None
+    logit_bias: float = 0.0
 
     @property
     def unnamed(self) -> bool:
@@ -69,6 +71,9 @@ class HeadChoice:
             if self.head.bias is not None:
                 state["bias"] = self.head.bias
             content.append(state_digest(state))
+        scaled = self.head or self
+        if scaled.logit_scale is not None or scaled.logit_bias:
+            content.append([scaled.logit_scale, scaled.logit_bias])
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
@@ -127,6 +132,8 @@ def _prompts(
         templates,
         in_label_order=bool(given),
         asked=spec.head is not None,
+        logit_scale=text.logit_scale,
+        logit_bias=text.logit_bias,
     )
 
 

@@ -159,7 +159,7 @@ def _encode(
         for batch in batches:
             batch.refuse_changed(plan.suite.sets[shard.set_name])
             if len(batch.ids):
-                features.append(plan.encoder.encode(batch.images).float().cpu())
+                features.append(plan.encoder.encode(batch.images, batch.ids).float().cpu())
                 ids.append(batch.ids)
             done += len(batch.ids) + len(batch.skipped)
             progress(done)

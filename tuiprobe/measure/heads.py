@@ -23,7 +23,7 @@ from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models.heads import Head
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.head_file import UNMATCHED
+from tuiprobe.run.head_file import ANSWERS, UNMATCHED
 
 MAX_CPU_PROMPTS = 10_000
 """Most prompts that a CPU encodes by default; 1,000 classes x 80 templates take hours."""
@@ -43,7 +43,7 @@ def write_head(
     """Publishes `head.safetensors`: the head, and the class of each row in each set.
 
     If no head is available, the file holds only the reason. An existing head is kept if it matches
-    the options.
+    the options; only what it says of target sets is renewed.
 
     Args:
         plan: The plan of the run.
@@ -56,7 +56,9 @@ def write_head(
     """
     choice = plan.head
     wanted = choice.digest() + (split_digest(plan) if choice.kind == "probe" else "")
-    if _there(directory, wanted):
+    kept = _kept(directory, wanted)
+    if kept is not None:
+        _renew_targets(plan, directory, *kept)
         return
     progress = HeadProgress(directory, rank, _counted(choice), listen, check)
     try:
@@ -74,12 +76,16 @@ def write_head(
     arrays: Arrays = {"weight": found.weight.float().cpu().numpy(), **own}
     if found.bias is not None:
         arrays["bias"] = found.bias.float().cpu().numpy()
+    if found.logit_scale is not None:
+        arrays["logit_scale"] = np.array([found.logit_scale], dtype=np.float32)
+        arrays["logit_bias"] = np.array([found.logit_bias], dtype=np.float32)
     for name in plan.suite.sets:
         answers = _answers(plan, choice, found.classes, name)
         if answers is not None:
-            arrays[f"answers/{name}"] = answers
+            arrays[ANSWERS + name] = answers
         elif plan.suite.sets[name].classes:
             said[UNMATCHED + name] = _unmatched(choice, found.classes, name, plan)
+    arrays |= _of_targets(plan, arrays)
     metadata = {
         "source": found.source,
         "normalize": json.dumps(found.normalize),
@@ -92,14 +98,39 @@ def write_head(
     write_arrays(directory.head_file, arrays, metadata)
 
 
-def _there(directory: RunDir, digest: str) -> bool:
+def _kept(directory: RunDir, digest: str) -> tuple[Arrays, dict[str, str]] | None:
+    """Returns arrays and metadata of an existing head of this choice."""
     if not directory.head_file.exists():
-        return False
+        return None
     try:
-        _, metadata = read_own_arrays(directory, directory.head_file)
+        arrays, metadata = read_own_arrays(directory, directory.head_file)
     except DamagedFileError:
-        return False
-    return metadata.get("choice") == digest  # a reason has no choice; check it again
+        return None
+    # A reason has no choice; check it again.
+    return (arrays, metadata) if metadata.get("choice") == digest else None
+
+
+def _renew_targets(plan: Plan, directory: RunDir, arrays: Arrays, metadata: dict[str, str]) -> None:
+    """Publishes a kept head again if other target sets were measured with it."""
+    labelled = {ANSWERS + name for name in plan.suite.sets if name not in plan.suite.own_keys}
+    kept = {n: a for n, a in arrays.items() if not n.startswith(ANSWERS) or n in labelled}
+    renewed = kept | _of_targets(plan, kept)
+    same = renewed.keys() == arrays.keys()
+    if not same or any(not np.array_equal(array, arrays[n]) for n, array in renewed.items()):
+        write_arrays(directory.head_file, renewed, metadata)
+
+
+def _of_targets(plan: Plan, arrays: Arrays) -> Arrays:
+    """Returns which rows of a head may answer in the target sets.
+
+    These are the rows that may answer in the in-distribution set, with the same classes. If no row
+    answers there, or the user named the classes and some of them are not in that set, all rows may
+    answer, each for itself.
+    """
+    first = arrays.get(ANSWERS + next(iter(plan.suite.sets)))
+    if first is None or (plan.spec.classes is not None and bool((first < 0).any())):
+        first = np.arange(len(arrays["weight"]), dtype=np.int64)
+    return {ANSWERS + name: first for name in plan.suite.targets}
 
 
 def _counted(choice: HeadChoice) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ class _Collected:
 
     features: list[NDArray[np.float32]] = field(default_factory=list)
     ids: list[NDArray[np.int64]] = field(default_factory=list)
+    contents: list[tuple[NDArray[np.int64], NDArray[np.uint8]]] = field(default_factory=list)
     rows: dict[str, list[NDArray[np.float32]]] = field(default_factory=dict)
     sums: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
     skipped: list[tuple[int, str]] = field(default_factory=list)
@@ -56,6 +58,7 @@ class MergedSet:
         shards: Number of shards merged.
         fingerprints: The distinct fingerprints among them.
         pieces: Largest number of forward passes per batch.
+        contents: SHA-256 over ids and digests of all images read, in the order of their ids.
     """
 
     arrays: Arrays
@@ -65,6 +68,7 @@ class MergedSet:
     shards: int
     fingerprints: list[Fingerprint]
     pieces: int
+    contents: str | None = None
 
 
 def merge_tree(lo: int, hi: int, load: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
@@ -121,6 +125,7 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
         arrays, metadata = reader.read(shards[leaf])
         collected.features.append(arrays["features"])
         collected.ids.append(arrays["ids"])
+        collected.contents.append((arrays["images"], arrays["digests"]))
         collected.skipped += [(int(i), str(r)) for i, r in json.loads(metadata["skipped"])]
         fingerprint = Fingerprint.model_validate_json(metadata["fingerprint"])
         if fingerprint not in collected.fingerprints:
@@ -143,7 +148,14 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
         shards=len(shards),
         fingerprints=collected.fingerprints,
         pieces=collected.pieces,
+        contents=_contents(collected),
     )
+
+
+def _contents(collected: _Collected) -> str:
+    ids, digests = (np.concatenate(column) for column in zip(*collected.contents, strict=True))
+    order = np.argsort(ids)
+    return hashlib.sha256(ids[order].tobytes() + digests[order].tobytes()).hexdigest()
 
 
 def write_merged(
@@ -178,6 +190,7 @@ def write_merged(
                 fingerprints=tuple(one.fingerprints),
                 pieces=one.pieces,
                 features=features[name],
+                contents=one.contents,
                 rows=(rows or {}).get(name),
             )
             for name, one in merged.items()

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 
+from tuiprobe.datasets import Suite
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.registry import SOURCES
+from tuiprobe.datasets.targets import load_target, with_targets
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.clock import Clock
@@ -26,7 +28,7 @@ from tuiprobe.models.load import load_encoder
 from tuiprobe.models.offline import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.run.directory import RunDir
-from tuiprobe.spec import RunSpec
+from tuiprobe.spec import NO_TARGET, RunSpec
 
 
 def open_run(
@@ -88,12 +90,33 @@ def _hidden(spec: RunSpec) -> tuple[str, ...]:
     """Returns warnings if another package registers a built-in name that this run uses."""
     if spec.embeddings is not None:
         return ()
-    sources = [text.partition(":")[0] for text in (spec.data, spec.concepts or "")]
+    named = (spec.data, spec.concepts or "", *spec.target)
+    sources = [text.partition(":")[0] for text in named]
     return (*SOURCES.warnings(sources), *LOADERS.warnings([spec.model.partition(":")[0]]))
 
 
+def _suite(spec: RunSpec) -> Suite:
+    """Opens all sets of images of a run."""
+    return add_targets(add_concepts(load_suite(spec.data), spec), spec)
+
+
+def add_targets(suite: Suite, spec: RunSpec) -> Suite:
+    """Returns the suite with the target sets that the user names.
+
+    Raises:
+        UsageError: If `none` is not the only one.
+        DataError: If a source cannot be used.
+    """
+    sources = tuple(dict.fromkeys(spec.target))
+    if NO_TARGET in sources:
+        if len(sources) > 1:
+            raise UsageError(f"--target {NO_TARGET} leaves out every target; give no other one")
+        return suite
+    return with_targets(suite, [load_target(source) for source in sources])
+
+
 def _plan(spec: RunSpec) -> Plan:
-    suite = add_concepts(load_suite(spec.data), spec)
+    suite = _suite(spec)
     checkpoint = Path(spec.checkpoint) if spec.checkpoint else None
     encoder = load_encoder(spec.model, checkpoint=checkpoint, device=spec.device, dtype=spec.dtype)
     if spec.require_weights and encoder.weights.kind == "untrained":
@@ -102,7 +125,7 @@ def _plan(spec: RunSpec) -> Plan:
             "weights with --checkpoint FILE"
         )
     for name, channels in parse_ablations(spec.ablate).items():
-        encoder.ablate(name, channels)
+        encoder.ablate(name, channels, spec.ablate_mode)
     plan = make_plan(spec, encoder, suite)
     if plan.head.kind == "probe":  # fail now, not after hours
         probe_split(plan)

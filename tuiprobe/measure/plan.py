@@ -51,9 +51,11 @@ class Plan:
         suite: The sets of images.
         shards: All shards of each set.
         stamps: Stamp of each image before the first one was read, by set name and sample id.
-        key: SHA-256 of everything that determines the numbers of all sets except the concept set.
-        set_keys: The key in the shards of each set: the run's key, except for the concept set. A
-            separate key lets the concept set change without measuring the others again.
+        key: SHA-256 of everything that determines the numbers of all sets except the concept set
+            and the target sets.
+        set_keys: The key in the shards of each set: the run's key, except for the concept set and
+            the target sets. A separate key lets each of them change without measuring the others
+            again.
     """
 
     spec: RunSpec
@@ -108,7 +110,7 @@ def make_plan(spec: RunSpec, encoder: Encoder, suite: Suite) -> Plan:
         stamps[name] = stamps_of(dataset, shards[name])
     model = describe_model(spec, encoder)
     images = {name: _images(suite.sets[name], stamps[name]) for name in suite.sets}
-    sets = [name for name in suite.sets if name != suite.concept_set]
+    sets = [name for name in suite.sets if name not in suite.own_keys]
     key = content_key(
         {
             **_content(spec, model, taps),
@@ -118,10 +120,11 @@ def make_plan(spec: RunSpec, encoder: Encoder, suite: Suite) -> Plan:
     )
     keys = dict.fromkeys(sets, key)
     concepts = concept_dataset(suite)
-    if concepts is not None and suite.concept_set is not None:
-        name = suite.concept_set
-        own = {"shards": _batches(shards[name]), "images": images[name]}
-        keys[name] = content_key({"run": key, "concepts": concepts.digest, **own})
+    for name in suite.own_keys:
+        own: dict[str, Any] = {"shards": _batches(shards[name]), "images": images[name]}
+        if name == suite.concept_set and concepts is not None:
+            own["concepts"] = concepts.digest
+        keys[name] = content_key({"run": key, **own})
     blocks, all_blocks = _tapped_blocks(available, taps)
     return Plan(spec, encoder, model, taps, blocks, all_blocks, suite, shards, stamps, key, keys)
 
@@ -177,7 +180,9 @@ def describe_model(spec: RunSpec, encoder: Encoder) -> Model:
         parameters=encoder.parameters(),
         weights=encoder.weights,
         preprocessing=encoder.preprocessing,
-        ablated=tuple(ablation_in_words(*one) for one in encoder.ablated.items()),
+        ablated=tuple(
+            ablation_in_words(name, one.channels, one.mode) for name, one in encoder.ablated.items()
+        ),
     )
 
 

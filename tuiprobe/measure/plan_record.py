@@ -42,6 +42,7 @@ def record_of(plan: Plan) -> PlanRecord:
             notes=dataset.notes if i else (*dataset.notes, *plan.suite.notes),
             published=plan.suite.published.get(name),
             key=plan.set_keys[name],
+            target=name in plan.suite.targets,
         )
         for i, (name, dataset) in enumerate(plan.suite.sets.items())
     )

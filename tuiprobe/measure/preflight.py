@@ -40,6 +40,8 @@ def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) ->
     choice = plan.head
     found = [PreflightCheck(**asdict(check)) for check in _encoder(plan, choice)]
     for name, dataset in plan.suite.sets.items():
+        if name in plan.suite.targets:
+            continue
         checks = check_labels(
             dataset.classes,
             len(dataset.samples),

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.events import Event, Kind, Listener
 from tuiprobe.files import sweep
+from tuiprobe.measure.ablation import set_means
 from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.concepts import write_labels
 from tuiprobe.measure.contents import compare_contents
@@ -152,6 +153,8 @@ class Stages:
         if plan.suite.concept_set is not None:  # one rank reads the labels for all
             with self._clock.stage("concepts"), directory.locked("lock-labels", wait=True):
                 write_labels(plan, directory, self._listen)
+        with self._clock.stage("ablation"):
+            set_means(plan, directory, self._listen)
         if plan.encoder.weights.kind == "untrained":
             self._say(
                 "warning",
@@ -257,7 +260,7 @@ class Stages:
         plan, directory = self.plan, self._directory
         with self._clock.stage("merge"):
             merged = self._merged(hurried)
-            if not set(merged) - {plan.suite.concept_set}:
+            if not merged.keys() - plan.suite.own_keys:
                 said = "stopped before the first shard was finished: nothing to report"
                 self._say("warning", said)
                 return False

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tuiprobe.miniature.build import build
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.heads import Head, TextTower
+from tuiprobe.models.heads import Head, TextTower, trained_scale
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.models.registry import Loader, Wanted
 from tuiprobe.models.weights import load_into, read_checkpoint
@@ -91,12 +91,15 @@ def _text_tower(model: Any, tokenizer: Any, card: dict[str, Any]) -> TextTower:
         embeddings: Tensor = model.encode_text(tokens.to(device), normalize=True)
         return embeddings.float()
 
+    scale, bias = trained_scale(model)
     return TextTower(
         tokenize=tokenize,
         encode=encode,
         context_length=int(tokenizer.context_length),
         tokenizer="the miniature's word tokenizer",
         templates=tuple(card["templates"]),
+        logit_scale=scale,
+        logit_bias=bias,
     )
 
 

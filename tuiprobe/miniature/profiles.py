@@ -38,6 +38,8 @@ class Profile:
         blur: Chance of a blurred image.
         noise: Range of the pixel noise, in grey levels.
         tone: Range of contrast and brightness.
+        mixture: Sets with their weights; each image is drawn as one of them draws, and what is
+            above counts for nothing but the number of images.
     """
 
     images: int
@@ -53,6 +55,11 @@ class Profile:
     blur: float = 0.08
     noise: tuple[float, float] = (2.0, 9.0)
     tone: float = 0.12
+    mixture: tuple[tuple[str, float], ...] = ()
+
+
+STREET = (("v2", 0.4), ("objectnet", 0.2), ("r", 0.2), ("a", 0.1), ("sketch", 0.1))
+"""What the target set is mixed of: mostly photographs, some renditions."""
 
 
 PROFILES: dict[str, Profile] = {
@@ -118,6 +125,7 @@ PROFILES: dict[str, Profile] = {
         noise=(1, 10),
         tone=0.2,
     ),
+    "street": Profile(500, labelled=False, mixture=STREET),
     "train": Profile(20000),
 }
 SHIFTS: tuple[str, ...] = ("v2", "r", "sketch", "a", "objectnet")

@@ -1,6 +1,6 @@
 """Signatures of untrained architectures, for the atlas: `python -m tuiprobe.miniature.untrained`.
 
-Random weights do not give zero kurtosis or persistence, so a verdict is shown beside their values.
+Random weights do not give zero kurtosis or persistence, so an outcome is shown beside their values.
 """
 
 from __future__ import annotations

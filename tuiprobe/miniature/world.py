@@ -39,7 +39,11 @@ def size(name: str) -> int:
 
 
 def label(name: str, index: int) -> int:
-    """Returns the class of an image; labelled sets hold the classes in equal blocks."""
+    """Returns the class of an image; labelled sets hold the classes in equal blocks.
+
+    Unlabelled sets have classes too, which no data set of the program tells: the target set
+    `street` is measured without them, and tests compare its estimates with them.
+    """
     profile = _profile(name, index)
     if profile.labelled:
         return index * len(CLASS_NAMES) // profile.images
@@ -56,7 +60,11 @@ def path(name: str, index: int) -> str:
 def _start(name: str, index: int, stream: int) -> tuple[Scene, Draws]:
     profile = _profile(name, index)
     draws = Draws(name, index, stream)
-    return sample_scene(draws, profile, label(name, index) if profile.labelled else None), draws
+    shown = label(name, index) if profile.labelled else None
+    if profile.mixture:
+        names, weights = zip(*profile.mixture, strict=True)
+        profile = PROFILES[draws.weighted(names, weights)]
+    return sample_scene(draws, profile, shown), draws
 
 
 def scene(name: str, index: int, stream: int = 0) -> Scene:

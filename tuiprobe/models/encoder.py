@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from tuiprobe.errors import UsageError
-from tuiprobe.models.ablated import ablating_hook
+from tuiprobe.models.ablated import LayerAblation
 from tuiprobe.models.heads import Head, Progress, TextTower, classes_left, zero_shot_head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.models.taps import Extract, Probe, Tap, TapTable, discover
 from tuiprobe.results.subject import Representation, Training
-from tuiprobe.spec import FINAL_TAP
+from tuiprobe.spec import FINAL_TAP, AblateMode
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -48,7 +48,7 @@ class Encoder:
         text: Text tower of a CLIP; None if there is none.
         classifier: The model's own head; None if there is none.
         accuracies: Known accuracy of exactly these weights, by source of the set.
-        ablated: Channels set to zero by `ablate`, by tap.
+        ablated: Ablations by `ablate`, by tap.
     """
 
     def __init__(
@@ -95,18 +95,21 @@ class Encoder:
         self.classifier = classifier
         self.training: Training = training or ("unknown" if text is None else "zero-shot")
         self.accuracies = dict(accuracies or {})
-        self.ablated: dict[str, tuple[int, ...]] = {}
+        self.ablated: dict[str, LayerAblation] = {}
         self._forward = forward
         self._probes = dict(probes or {})
         self._table: TapTable | None = None
         self._watchers: list[Callable[[Tensor], None]] = []
 
-    def encode(self, images: Tensor) -> Tensor:
+    def encode(self, images: Tensor, ids: Tensor | None = None) -> Tensor:
         """Computes h, float32 `[B, width]`; call it under `torch.inference_mode()`.
 
         Args:
             images: Preprocessed images `[B, 3, H, W]` on any device.
+            ids: Sample ids `[B]`, which an ablation by shuffling depends on.
         """
+        for ablation in self.ablated.values():
+            ablation.ids = ids
         h = self._forward(images.to(self.device, self.dtype, non_blocking=True)).float()
         for watcher in self._watchers:
             watcher(h)
@@ -187,19 +190,21 @@ class Encoder:
         """Returns the modules that cannot be tapped, with the reason for each."""
         return dict(self._tap_table().refused)
 
-    def ablate(self, name: str, channels: Sequence[int]) -> None:
-        """Sets channels of an inner layer to zero in every later call of `encode`.
+    def ablate(self, name: str, channels: Sequence[int], mode: AblateMode) -> None:
+        """Replaces channels of an inner layer in every later call of `encode`.
 
         Args:
             name: One of `taps()`.
             channels: Indices of its channels.
+            mode: What replaces them; see `LayerAblation`.
 
         Raises:
             UsageError: If there is no such tap or channel.
         """
         tap, module, extract = self._entry(name)
-        module.register_forward_hook(ablating_hook(tap, extract, channels))
-        self.ablated[name] = tuple(channels)
+        ablation = LayerAblation(tap, extract, channels, mode)
+        module.register_forward_hook(ablation)
+        self.ablated[name] = ablation
 
     @contextmanager
     def watch(

@@ -16,7 +16,7 @@ from tuiprobe.catalog.presets import Preset
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.fetch import fetch_from_library
-from tuiprobe.models.heads import TextTower
+from tuiprobe.models.heads import TextTower, trained_scale
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.models.open_clip_source import Request, Source, locate, parse
 from tuiprobe.models.quiet import quiet
@@ -202,12 +202,15 @@ def _text_tower(source: Source, model: Any) -> TextTower:
         return embeddings.float()
 
     text = source.config.get("text_cfg", {})
+    scale, bias = trained_scale(model)
     return TextTower(
         tokenize=tokenize,
         encode=encode,
         context_length=int(text.get("context_length", 77)),
         tokenizer=str(text.get("hf_tokenizer_name") or "open_clip's byte-pair tokenizer"),
         templates=imagenet_templates(),
+        logit_scale=scale,
+        logit_bias=bias,
     )
 
 

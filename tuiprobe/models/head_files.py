@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -51,6 +52,10 @@ def read_templates(path: Path) -> tuple[str, ...]:
 def read_head(path: Path, *, width: int, classes: tuple[str, ...] = ()) -> Head:
     """Reads a linear head from a checkpoint: `weight [K, width]` and optionally `bias [K]`.
 
+    A file with `logit_scale`, one number, holds a zero-shot head: its logits are
+    `logit_scale * W h / |h| + logit_bias`. The number is the factor itself, such as 100, not its
+    logarithm.
+
     Args:
         path: A safetensors, `.pt`, `.pth` or `.bin` file.
         width: Channels of the representation.
@@ -80,7 +85,28 @@ def read_head(path: Path, *, width: int, classes: tuple[str, ...] = ()) -> Head:
     if not bool(weight.any()):
         raise WeightsError(f"the head in {path} holds nothing but zeros; pass a trained one")
     names = classes or tuple(str(i) for i in range(count))
-    return Head(weight, bias, names, source=str(path))
+    scale, shift = (_number(state, one, path) for one in ("logit_scale", "logit_bias"))
+    if scale is not None and scale <= 0:
+        raise WeightsError(f"logit_scale in {path} is {scale:g}; it is a factor above 0")
+    return Head(
+        weight,
+        bias,
+        names,
+        normalize=scale is not None,
+        source=str(path),
+        logit_scale=scale,
+        logit_bias=shift or 0.0,
+    )
+
+
+def _number(state: Mapping[str, Tensor], name: str, path: Path) -> float | None:
+    """Returns a tensor of one finite number; None if the file has none of that name."""
+    if name not in state:
+        return None
+    found = _float32(state[name], name, path)
+    if found.numel() != 1 or not bool(found.isfinite().all()):
+        raise WeightsError(f"{name} in {path} is not one finite number")
+    return float(found)
 
 
 def _float32(tensor: Tensor, name: str, path: Path) -> Tensor:

@@ -40,6 +40,9 @@ class Head:
         templates: Prompt templates of a zero-shot head; empty otherwise.
         normalize: Whether logits are `W h / |h|` (zero-shot) or `W h + bias`.
         source: Where the head comes from, for the report.
+        logit_scale: What logits are multiplied by before the softmax: exp of a CLIP's trained
+            parameter. None if unknown, and for classifiers.
+        logit_bias: What is added after that (SigLIP).
     """
 
     weight: Tensor
@@ -48,6 +51,8 @@ class Head:
     templates: tuple[str, ...] = ()
     normalize: bool = False
     source: str = ""
+    logit_scale: float | None = None
+    logit_bias: float = 0.0
 
     def logits(self, h: Tensor) -> Tensor:
         """Computes logits `[B, classes]` from h `[B, width]`.
@@ -71,6 +76,8 @@ class TextTower:
         context_length: Tokens per prompt.
         tokenizer: Name of the tokenizer, for the report.
         templates: Default prompt templates.
+        logit_scale: exp of the trained logit scale; None if the model has none.
+        logit_bias: The trained logit bias (SigLIP); 0 if the model has none.
     """
 
     tokenize: Callable[[Sequence[str]], Tensor]
@@ -78,6 +85,20 @@ class TextTower:
     context_length: int
     tokenizer: str
     templates: tuple[str, ...]
+    logit_scale: float | None = None
+    logit_bias: float = 0.0
+
+
+def trained_scale(model: nn.Module) -> tuple[float | None, float]:
+    """Returns logit scale and logit bias of a CLIP, from its parameters of these names.
+
+    The parameter `logit_scale` is the logarithm. If the scale is missing or not a finite positive
+    number, it is None.
+    """
+    scale, bias = (getattr(model, name, None) for name in ("logit_scale", "logit_bias"))
+    found = None if scale is None else float(scale.detach().float().exp())
+    usable = found is not None and 0 < found < float("inf")
+    return found if usable else None, 0.0 if bias is None else float(bias.detach().float())
 
 
 def zero_shot_head(
@@ -118,6 +139,8 @@ def zero_shot_head(
         templates=tuple(templates),
         normalize=True,
         source=f"zero-shot, {len(templates)} templates, {text.tokenizer}",
+        logit_scale=text.logit_scale,
+        logit_bias=text.logit_bias,
     )
 
 

@@ -86,7 +86,12 @@ def _weights(encoder: Encoder) -> Check:
         fix = "the file is damaged or was never trained; use another"
         return Check("zero weights", "warn", said, fix)
     if weights.kind == "untrained":
-        return Check("weights", "warn", said, "pass --checkpoint FILE; no verdict is given")
+        return Check(
+            "weights",
+            "warn",
+            said,
+            "pass --checkpoint FILE; the outlier outcome is withheld",
+        )
     return Check("weights", "pass", said)
 
 

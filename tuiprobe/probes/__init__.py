@@ -20,12 +20,17 @@ if TYPE_CHECKING:
 
 BUILT_IN = {
     "preflight": "tuiprobe.probes.preflight.probe:PreflightChecks",
+    "targets": "tuiprobe.probes.targets.probe:ExpectedAccuracy",
+    "calibration": "tuiprobe.probes.calibration.probe:CalibrationOfTheHead",
+    "robustness": "tuiprobe.probes.robustness.probe:AccuracyUnderShift",
+    "forecast": "tuiprobe.probes.forecast.probe:ForecastFromPeers",
     "outliers": "tuiprobe.probes.outliers.probe:OutlierFeatures",
     "population": "tuiprobe.probes.population.probe:PopulationOfModels",
-    "robustness": "tuiprobe.probes.robustness.probe:AccuracyUnderShift",
-    "directions": "tuiprobe.probes.directions.probe:PrivilegedDirections",
     "ablation": "tuiprobe.probes.ablation.probe:ChannelAblation",
+    "towers": "tuiprobe.probes.towers.probe:BothTowers",
+    "directions": "tuiprobe.probes.directions.probe:PrivilegedDirections",
     "concepts": "tuiprobe.probes.concepts.probe:UniqueConcepts",
+    "quantisation": "tuiprobe.probes.quantisation.probe:QuantisationRisk",
 }
 """Where each built-in probe is, in the order in which a report tells them."""
 

@@ -190,6 +190,32 @@ def wilson(hits: int, n: int) -> Figure:
     return Estimate(value=hits / n, low=float(low), high=float(high), n=n, method="Wilson")
 
 
+def newcombe(first: tuple[int, int], second: tuple[int, int]) -> Estimate:
+    """Returns the difference of two independent proportions, second minus first (Newcombe 1998).
+
+    Args:
+        first: Hits and images, at least one image.
+        second: Likewise.
+
+    >>> change = newcombe((56, 70), (48, 80))
+    >>> round(change.value, 3), round(change.low, 4), round(change.high, 4)
+    (-0.2, -0.3339, -0.0524)
+    """
+    (hits, n), (others, m) = first, second
+    p, q = hits / n, others / m
+    ends, theirs = wilson_bounds([hits], n), wilson_bounds([others], m)
+    low, high = (float(end[0]) for end in ends)
+    their_low, their_high = (float(end[0]) for end in theirs)
+    value = q - p
+    return Estimate(
+        value=value,
+        low=max(-1.0, value - float(np.hypot(q - their_low, high - p))),
+        high=min(1.0, value + float(np.hypot(their_high - q, p - low))),
+        n=n + m,
+        method=f"Newcombe, {n:,} and {m:,} images",
+    )
+
+
 def paired_difference(gained: int, lost: int, n: int) -> Estimate:
     """Returns the difference of two proportions on the same images, (gained - lost) / n.
 

@@ -1,4 +1,4 @@
-"""One image at a time: fourth-moment shares, kurtosis, and outliers within a row.
+"""One image at a time: fourth-moment shares and kurtosis.
 
 Everything here is computed in float64 and in blocks, so that extra memory does not grow with the
 number of images.
@@ -14,7 +14,6 @@ from tuiprobe.probes.inputs import Float32, Float64
 Bool = npt.NDArray[np.bool_]
 
 BLOCK_VALUES = 1 << 18  # 2 MiB of float64: stays in a core's cache
-OUTLIER_SIGMAS = 6.0
 MIN_CHANNELS = 20  # with fewer, "95 % of the channels" leaves none out
 
 
@@ -82,41 +81,6 @@ def kurtosis_and_slope(block: Float64) -> tuple[Float64, Float64]:
     cube = row * (square / second - kurtosis[spread][:, None]) / second
     cube -= cube.mean(axis=1, keepdims=True)
     return kurtosis, 4 / max(1, block.shape[1]) * cube.sum(axis=0)
-
-
-def outliers_in(block: Float64) -> Bool:
-    """Returns which channels are outliers within their own row.
-
-    abs(h_nc - m) > 6 s, with m and s over the 95 % of channels nearest the row's median: plain mean
-    and sigma mask each other, since k equal outliers cannot exceed sqrt(C / k) sigma. Channels tied
-    at the edge of the 95 % all count as near, so the answer does not depend on their order.
-
-    Args:
-        block: [b, C], finite.
-
-    Returns:
-        [b, C].
-    """
-    channels = block.shape[1]
-    nearest = channels - channels // 20
-    # Subtracting the median first keeps a constant bulk exactly zero.
-    offset = block - _median(block)
-    distance = np.abs(offset)
-    edge = np.partition(distance, nearest - 1, axis=1)[:, nearest - 1 : nearest]
-    near = distance <= edge
-    count = near.sum(axis=1, keepdims=True)
-    bulk = np.where(near, offset, 0.0)
-    mean = bulk.sum(axis=1, keepdims=True) / count
-    deviation = np.where(near, offset - mean, 0.0)
-    sigma = np.sqrt((deviation * deviation).sum(axis=1, keepdims=True) / count)
-    return np.asarray(np.abs(offset - mean) > OUTLIER_SIGMAS * sigma)
-
-
-def _median(block: Float64) -> Float64:
-    """Returns the row medians [b, 1]; the vectorised sort takes a third of `np.median`'s time."""
-    ranked, half = np.sort(block, axis=1), block.shape[1] // 2
-    below = ranked[:, (block.shape[1] - 1) // 2]
-    return np.asarray(below + (ranked[:, half] - below) / 2)[:, None]
 
 
 def mean_rows(rows: Float32, keep: Bool) -> Float64:

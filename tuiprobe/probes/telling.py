@@ -102,3 +102,19 @@ def several(count: int, one: str, more: str | None = None) -> str:
     ('1 channel', '2,000 images')
     """
     return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
+def channels_in_words(channels: Sequence[int], most: int = 4) -> str:
+    """Returns the numbers of channels as a phrase; of many, the first and a count.
+
+    >>> channels_in_words([12]), channels_in_words([12, 11, 3])
+    ('channel 12', 'channels 12, 11 and 3')
+    >>> channels_in_words(range(9))
+    'channels 0, 1, 2, 3 and 5 more'
+    """
+    named = [str(channel) for channel in channels[:most]]
+    if len(channels) > most:
+        named.append(f"{len(channels) - most:,} more")
+    if len(named) < 2:
+        return f"channel {', '.join(named)}"
+    return f"channels {', '.join(named[:-1])} and {named[-1]}"

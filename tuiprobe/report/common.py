@@ -57,7 +57,7 @@ def data_rows(report: Report) -> tuple[tuple[str, ...], list[tuple[Value, ...]]]
             one.measured,
             len(one.skipped),
             one.nonfinite,
-            one.classes if one.labelled else "unlabelled",
+            one.classes if one.labelled else "target" if one.target else "unlabelled",
         )
         for one in report.data
     ]

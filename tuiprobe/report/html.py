@@ -7,7 +7,7 @@ security policy forbids scripts and requests besides.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from xml.etree.ElementTree import Element, tostring
 
 from tuiprobe.plaintext import plain
@@ -90,17 +90,36 @@ def html(report: Report, pictures: Pictures | None = None) -> str:
         report: What was found.
         pictures: Small JPEG files to show; other files are left out.
     """
+    page, body = _shell(report.title)
+    inside(body, "h1", report.title)
+    navigation = inside(body, "nav")
+    _Page(body, navigation, pictures or {}).write(report)
+    return _written(page)
+
+
+def sections_html(title: str, sections: Sequence[Section]) -> str:
+    """Returns sections that are of no single report as one HTML file, a comparison for example."""
+    page, body = _shell(title)
+    inside(body, "h1", title)
+    written = _Page(body, inside(body, "nav"), {})
+    for one in sections:
+        written.told(one)
+    return _written(page)
+
+
+def _shell(title: str) -> tuple[Element, Element]:
+    """Returns an empty page and its body."""
     page = element("html", lang="en")
     head = inside(page, "head")
     inside(head, "meta", charset="utf-8")
     inside(head, "meta", http_equiv="Content-Security-Policy", content=_POLICY)
     inside(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
-    inside(head, "title", report.title)
+    inside(head, "title", title)
     inside(head, "style").text = _STYLE + COLOURS
-    body = inside(page, "body")
-    inside(body, "h1", report.title)
-    navigation = inside(body, "nav")
-    _Page(body, navigation, pictures or {}).write(report)
+    return page, inside(page, "body")
+
+
+def _written(page: Element) -> str:
     return "<!DOCTYPE html>\n" + tostring(page, encoding="unicode", method="html")
 
 
@@ -121,7 +140,7 @@ class _Page:
         self._subject(report)
         for part in report.parts:
             if part.section is not None:
-                self._told(part.section)
+                self.told(part.section)
         self._not_run(report)
         self._computed(report)
 
@@ -153,7 +172,8 @@ class _Page:
         for one in report.data:
             _lost(section, one)
 
-    def _told(self, told: Section) -> None:
+    def told(self, told: Section) -> None:
+        """Writes one section."""
         section = self._section(told.title)
         if told.headline:
             _text(inside(section, "p", class_="headline"), told.headline)
@@ -262,7 +282,7 @@ def _table(place: Element, one: Table) -> None:
         _text(inside(place, "summary"), one.title or (f"Table of {counted}",))
     elif one.title:
         _text(inside(place, "p"), one.title)
-    shown = one.rows[: min(LISTED_ROWS, len(one.rows) if one.shown is None else one.shown)]
+    shown = one.rows[: LISTED_ROWS if one.shown is None else one.shown]
     _rows(place, tuple(column.title for column in one.columns), shown)
     rest = len(one.rows) - len(shown)
     if rest > 0:

@@ -49,6 +49,12 @@ def markdown(report: Report) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
+def section_markdown(section: Section) -> str:
+    """Returns one section alone, its title as the first heading."""
+    lines = [f"# {escaped(section.title)}", "", *_section(section)[2:]]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
 def _card(report: Report) -> list[str]:
     lines: list[str] = []
     if report.model.weights.kind == "untrained":
@@ -123,7 +129,7 @@ def _content(one: Content) -> list[str]:
 def _table(one: Table) -> list[str]:
     if not one.rows:
         return []
-    shown = one.rows[: min(LISTED_ROWS, len(one.rows) if one.shown is None else one.shown)]
+    shown = one.rows[: LISTED_ROWS if one.shown is None else one.shown]
     lines = [_line(one.title), ""] if one.title else []
     header = [markdown_cell(column.title) for column in one.columns]
     lines += table(header, [[markdown_cell((cell,)) for cell in row] for row in shown])

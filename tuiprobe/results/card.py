@@ -69,7 +69,7 @@ def _lines(part: Part) -> tuple[Text, ...]:
 
 
 def _not_run(part: Part) -> Text:
-    remedy = f" {part.remedy}" if part.remedy else ""
+    remedy = f" ({part.remedy})" if part.remedy else ""
     return (f"{part.title}: {part.not_run}{remedy}",)
 
 
@@ -85,7 +85,11 @@ def _measured(report: Report) -> Iterator[Text]:
 
 
 def _unknown(report: Report) -> Iterator[Text]:
-    """Yields what is not known: the probes that did not run, with the shortest reasons first."""
-    lost = [one for one in report.parts if one.not_run is not None and one.block not in _NEEDED]
-    for one in lost:
-        yield ("Not known: ", *_not_run(one))
+    """Yields what is not known: the probes that did not run, once for each reason."""
+    lost: dict[str, list[str]] = {}
+    for one in report.parts:
+        if one.not_run is not None and one.block not in _NEEDED:
+            remedy = f" ({one.remedy})" if one.remedy else ""
+            lost.setdefault(f"{one.not_run}{remedy}", []).append(one.title)
+    for reason, titles in lost.items():
+        yield (f"Not known: {', '.join(titles)}: {reason}",)

@@ -256,6 +256,44 @@ class Section(Frozen):
     content: Many[Content] = ()
 
 
+PerImage = Literal["correct", "kurtosis", "confidence"]
+"""The values that a run keeps of each image: whether the head is right, kurtosis of the final
+representation, largest softmax probability."""
+
+
+class BaselineLine(Frozen):
+    """What a baseline predicts, sigmoid(slope logit(x) + intercept).
+
+    Attributes:
+        set: The set whose mean is x.
+        slope: Of the fit in logit space.
+        intercept: Likewise.
+        covariance: Variance of the slope, covariance, variance of the intercept.
+    """
+
+    set: str
+    slope: Real
+    intercept: Real
+    covariance: tuple[Real, Real, Real]
+
+
+class MeanOf(Frozen):
+    """How a figure follows from the values of single images.
+
+    It is the mean over `sets` of the mean over the images of each, less the prediction of `line`
+    where there is one. Two runs on the same images are compared in pairs by it.
+
+    Attributes:
+        values: Which of the per-image values.
+        sets: Names of the sets.
+        line: What is subtracted; None for nothing.
+    """
+
+    values: PerImage
+    sets: Many[str]
+    line: BaselineLine | None = None
+
+
 class NamedFigure(Frozen):
     """A figure under names by which comparisons, gates, correlations and tables find it.
 
@@ -266,9 +304,12 @@ class NamedFigure(Frozen):
         place: Layer, or what else it is of: `embedding`, `accuracy`, `centred W`.
         figure: itself.
         headline: Its rank among those that a reader sees first; None for the others.
-        role: `signature` or `predictor` of effective robustness, or `outcome` where it is that.
+        role: `signature` or `predictor` of effective robustness, `outcome` where it is that, or
+            `estimate` of an accuracy that no label confirms.
         about: For an outcome, what it belongs to: baseline, axis, then the shifts.
         inner: Whether it is of a layer before the final representation.
+        mean_of: The values of single images that it is the mean of; None if of none that a run
+            keeps.
     """
 
     id: str
@@ -277,9 +318,10 @@ class NamedFigure(Frozen):
     place: str
     figure: Figure
     headline: Count | None = None
-    role: Literal["signature", "predictor", "outcome"] | None = None
+    role: Literal["signature", "predictor", "outcome", "estimate"] | None = None
     about: Many[str] = ()
     inner: bool = False
+    mean_of: MeanOf | None = None
 
 
 class NamedFact(Frozen):

@@ -15,7 +15,8 @@ class Weights(Frozen):
 
     Attributes:
         kind: `pretrained` (published, by tag), `checkpoint` (a file of the user's), `untrained`
-            (random initialisation: no verdict is given) or `unknown` (vectors were given).
+            (random initialisation: the outcome on outlier features is withheld) or `unknown`
+            (vectors were given).
         source: Tag, URL or path as the user or the library named it.
         digest: SHA-256 over the parameters, hexadecimal; over samples of the vectors if `unknown`.
     """

@@ -212,4 +212,23 @@ def check_head(file: Entry, arrays: Arrays, metadata: Mapping[str, str]) -> Head
             raise checked.damaged(f"{name} holds what is no class")
     if metadata.get("normalize") not in ("true", "false") or "source" not in metadata:
         raise checked.damaged("its metadata does not say how to use it")
-    return HeadArrays(weight, bias, metadata["normalize"] == "true", metadata["source"])
+    scale, shift = logit_scale(checked, arrays)
+    return HeadArrays(
+        weight, bias, metadata["normalize"] == "true", metadata["source"], scale, shift
+    )
+
+
+def logit_scale(checked: CheckedArrays, arrays: Arrays) -> tuple[float | None, float]:
+    """Checks and returns logit scale and logit bias; runs of earlier versions have neither.
+
+    Raises:
+        DamagedFileError: If one is not a finite number, or the scale is not above 0.
+    """
+    scale = shift = None
+    if "logit_scale" in arrays:
+        scale = float(checked.finite("logit_scale", "f4", 1)[0])
+        if scale <= 0:
+            raise checked.damaged(f"logit_scale holds {scale:g}, which is not above 0")
+    if "logit_bias" in arrays:
+        shift = float(checked.finite("logit_bias", "f4", 1)[0])
+    return scale, shift or 0.0

@@ -76,6 +76,11 @@ class RunDir:
         return self.at("statistics.safetensors")
 
     @property
+    def ablation_file(self) -> Entry:
+        """What channels of inner layers are set to, by layer, where they are set to their mean."""
+        return self.at("ablation.safetensors")
+
+    @property
     def head_file(self) -> Entry:
         """The linear head: weight, bias, and the class of each row in each set."""
         return self.at("head.safetensors")
@@ -98,6 +103,11 @@ class RunDir:
     def measured_file(self) -> Entry:
         """The inputs of the merged statistics: shards, skipped images, fingerprints, as JSON."""
         return self.at("measured.json")
+
+    @property
+    def per_image_file(self) -> Entry:
+        """Values of single images, by which runs on the same images are compared in pairs."""
+        return self.at("per_image.safetensors")
 
     @property
     def results_file(self) -> Entry:

@@ -8,9 +8,13 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.files import DamagedFileError, parse_json
 from tuiprobe.run.arrays import read_own_arrays
-from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays, check_head
+from tuiprobe.run.checked_arrays import CheckedArrays, HeadArrays, check_head, logit_scale
 from tuiprobe.run.directory import RunDir
+
+ANSWERS = "answers/"
+"""Prefix of the arrays that say which class each row answers for in a set."""
 
 UNMATCHED = "unmatched/"
 """Prefix of metadata keys for the reason why no row of the head fits a labelled set."""
@@ -40,8 +44,7 @@ def read_head(directory: RunDir) -> tuple[HeadArrays, dict[str, NDArray[np.int64
     if "reason" in metadata:
         return metadata["reason"]
     head = check_head(directory.head_file, arrays, metadata)
-    prefix = "answers/"
-    answers = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+    answers = {n.removeprefix(ANSWERS): a for n, a in arrays.items() if n.startswith(ANSWERS)}
     return head, answers
 
 
@@ -69,9 +72,33 @@ def read_own_names(directory: RunDir) -> dict[str, HeadArrays | str]:
         for name, reason in metadata.items()
         if name.startswith(OWN_REASON)
     }
+    checked = CheckedArrays(directory.head_file, arrays)
+    scale, shift = logit_scale(checked, arrays)
     for name, weight in arrays.items():
         if name.startswith(OWN_NAMES):
-            CheckedArrays(directory.head_file, arrays).finite(name, "f4", None, None)
+            checked.finite(name, "f4", None, None)
             source = metadata.get(name, "")
-            found[name.removeprefix(OWN_NAMES)] = HeadArrays(weight, normalize=True, source=source)
+            found[name.removeprefix(OWN_NAMES)] = HeadArrays(
+                weight,
+                normalize=True,
+                source=source,
+                logit_scale=scale,
+                logit_bias=shift,
+            )
     return found
+
+
+def read_class_names(directory: RunDir) -> tuple[str, ...]:
+    """Returns the class name of each row of the head; empty where the file has none.
+
+    Raises:
+        DamagedFileError: If the file is missing or damaged.
+    """
+    _, metadata = read_own_arrays(directory, directory.head_file)
+    try:
+        names = parse_json(metadata.get("classes", "[]"))
+    except ValueError as error:
+        raise DamagedFileError(f"{directory.head_file} is damaged: {error}") from error
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        raise DamagedFileError(f"{directory.head_file} is damaged: its classes are no names")
+    return tuple(names)

@@ -50,7 +50,7 @@ class RunRow:
         data: The measured sets, or the source.
         kind: Kind of the representation; empty without results.
         images: Number of measured images, over all sets.
-        outcome: Outcome of the verdict; empty without results.
+        outcome: Outcome on outlier features; empty without results.
         kurtosis: Kurtosis of the final representation on the first set.
         persistence: Persistence, likewise.
         accuracy: Top-1 accuracy on the first set.
@@ -120,7 +120,7 @@ def read_runs(found: Iterable[FoundRun], words: Sequence[str] = ()) -> Iterator[
 
     Args:
         found: The runs to read.
-        words: Substrings of name, model, data, state or verdict that a run must have; case is
+        words: Substrings of name, model, data, state or outcome that a run must have; case is
             ignored.
     """
     held = held_locks()
@@ -217,7 +217,7 @@ def _found(report: Glance) -> dict[str, Any]:
         "data": ", ".join(one.name for one in report.data),
         "kind": report.model.representation,
         "images": sum(one.measured for one in report.data),
-        "outcome": report.fact("verdict"),
+        "outcome": report.fact("outcome"),
         **{field: report.figure(id) for field, id in FIGURES.items()},
     }
 
@@ -252,6 +252,6 @@ def as_json(row: RunRow) -> dict[str, Any]:
         "data": row.data,
         "representation": row.kind or None,
         "images": row.images,
-        "verdict": row.outcome or None,
+        "outcome": row.outcome or None,
         **figures,
     }

@@ -102,6 +102,8 @@ class PlanRecord(BaseModel):
             raise ValueError("a set is there twice")
         if self.concept_set is not None and self.concept_set not in sets:
             raise ValueError("the concept set is none of the sets")
+        if any(one.target and (one.classes or one.name == self.concept_set) for one in self.sets):
+            raise ValueError("a target set has classes or concepts")
         return self
 
 
@@ -127,6 +129,7 @@ class MeasuredRecord(BaseModel):
         fingerprints: Distinct fingerprints of the shards.
         pieces: Forward passes per batch; above 1 if memory was short.
         features: Checksum of the set's representations; None in runs of earlier versions.
+        contents: Digest of the contents of all images read; None in runs of earlier versions.
         rows: What was measured of stored vectors; None for images.
     """
 
@@ -137,6 +140,7 @@ class MeasuredRecord(BaseModel):
     fingerprints: tuple[Fingerprint, ...]
     pieces: Count
     features: str | None = None
+    contents: str | None = None
     rows: RowsMeasured | None = None
 
 

@@ -25,6 +25,7 @@ from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.concept_labels import read_labels
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head, read_own_names
+from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.preflight_file import read_preflight
 from tuiprobe.run.records import (
     Measured,
@@ -93,6 +94,7 @@ class _Verification:
         yield self._text(run.samples_file, self._read_samples)
         yield from self._optional(run.preflight_file, lambda: read_preflight(run))
         yield from self._optional(run.baseline_file, lambda: kept_baseline(run))
+        yield from self._optional(run.ablation_file, lambda: read_arrays(run.ablation_file))
         if self._plan is not None and self._plan.concept_set is not None:
             yield self._arrays(run.concepts_file, lambda: read_labels(run))
         done = run.measured_file.exists() or run.results_file.exists()
@@ -103,6 +105,8 @@ class _Verification:
                 yield self._shards(one) if one.rows is None else self._row_shards(one)
                 yield from self._vectors(one)
         yield from self._merged() if done else ()
+        if os.path.lexists(run.per_image_file.path):
+            yield self._arrays(run.per_image_file, lambda: read_per_image(run) and None)
         yield from self._folder("answers", self._answer)
         yield from self._folder("head-probe", lambda entry: read_arrays(entry))
         if os.path.lexists(run.results_file.path):

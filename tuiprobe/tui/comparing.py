@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tuiprobe.compare.describe import kind
 from tuiprobe.compare.differences import Comparison, Difference
 from tuiprobe.plaintext import holds_all
 from tuiprobe.report.numbers import change, short
@@ -21,9 +22,10 @@ class CompareRow:
     Attributes:
         data: Set of images.
         tap: Layer, or what the figure is about.
-        name: Dotted name of the figure.
+        name: Name of the figure, for people.
         first: In the first run.
         others: In each further run; None where it lacks the figure.
+        headline: Rank of a headline figure; None for the others.
     """
 
     data: str
@@ -31,10 +33,11 @@ class CompareRow:
     name: str
     first: Figure
     others: tuple[Difference | None, ...]
+    headline: int | None = None
 
     @property
     def differs(self) -> bool:
-        """Whether one of the differences has an interval that excludes zero."""
+        """Whether the figure differs in one of the runs."""
         return any(one is not None and one.differs is True for one in self.others)
 
     @property
@@ -44,15 +47,17 @@ class CompareRow:
 
 
 def compare_rows(found: Sequence[Comparison]) -> list[CompareRow]:
-    """Returns the figures of all comparisons with one first run, in their order."""
+    """Returns the figures of all comparisons with one first run, the headline figures first."""
     tables = [{(d.data, d.place, d.id): d for d in one.differences} for one in found]
     places = dict.fromkeys(place for table in tables for place in table)
     rows = []
     for place in places:
         others = tuple(table.get(place) for table in tables)
-        first = next(one.first for one in others if one is not None)
-        rows.append(CompareRow(*place, first, others))
-    return [row for row in rows if row.known]
+        either = next(one for one in others if one is not None)
+        name = either.id if either.headline is None else either.name
+        rows.append(CompareRow(*place[:2], name, either.first, others, either.headline))
+    known = [row for row in rows if row.known]
+    return sorted(known, key=lambda row: (row.headline is None, row.headline or 0))
 
 
 def columns(runs: int) -> tuple[Column, ...]:
@@ -62,6 +67,7 @@ def columns(runs: int) -> tuple[Column, ...]:
     for i in range(1, runs):
         found.append(Column(LETTERS[i % 26], 12, right=True, drop=4 + i))
         found.append(Column(f"{LETTERS[i % 26]} - A", 24, right=True, drop=0 if i == 1 else 4 + i))
+        found.append(Column("interval", 8, drop=30 + i))
     return tuple(found)
 
 
@@ -69,33 +75,44 @@ def cells(row: CompareRow) -> list[str]:
     """Returns the cells of one row of the table."""
     texts = [row.name, row.data, row.tap, short(row.first)]
     for one in row.others:
-        texts += ["-", "-"] if one is None else [short(one.second), difference_text(one)]
+        told = [] if one is None else [short(one.second), difference_text(one), kind(one)]
+        texts += told or ["-", "-", "-"]
     return texts
 
 
 def difference_text(one: Difference) -> str:
-    """Returns sign, difference and interval; the sign shows whether the interval excludes zero.
+    """Returns the difference and its interval, with a star where the figure differs.
 
     >>> from tuiprobe.results import Estimate
     >>> e = Estimate(value=-2.0, low=-2.5, high=-1.5, n=9, method="MOVER")
     >>> difference_text(Difference(probe="", data="", place="", id="", name="", first=e, second=e,
     ...                            difference=e, differs=True))
-    '▼ -2.00 (-2.50 to -1.50)'
+    '* -2.00 (-2.50 to -1.50)'
     """
     if not given(one.difference):
         return "-"
     found = one.difference
-    sign = " "
-    if one.differs:
-        sign = "▲" if found.value > 0 else "▼"
-    return f"{sign} {change(found.value, found.low, found.high)}"
+    return f"{'*' if one.differs else ' '} {change(found.value, found.low, found.high)}"
 
 
-def filtered(rows: Sequence[CompareRow], query: str, only_different: bool) -> list[CompareRow]:
-    """Returns the rows that contain all words; on request only those that differ."""
+def filtered(
+    rows: Sequence[CompareRow], query: str, only_different: bool, everything: bool
+) -> list[CompareRow]:
+    """Returns the rows that contain all words; on request only those that differ.
+
+    A filter looks through all figures, and so does a comparison without headline figures.
+
+    Args:
+        rows: The rows to choose from.
+        query: Words.
+        only_different: Whether to leave out what does not differ.
+        everything: Whether to show more than the headline figures.
+    """
+    few = not everything and not query.strip() and any(row.headline is not None for row in rows)
     return [
         row
         for row in rows
-        if (row.differs or not only_different)
+        if (row.headline is not None or not few)
+        and (row.differs or not only_different)
         and holds_all(f"{row.name} {row.data} {row.tap}", query.split())
     ]

@@ -14,7 +14,7 @@ from tuiprobe.options import OptionField, words_of
 from tuiprobe.plaintext import clock
 from tuiprobe.spec import FINAL_TAP, RunSpec, default_sample, run_option, run_options
 
-FIRST = ("data", "sample", "layers", "head", "device")
+FIRST = ("data", "target", "sample", "layers", "head", "device")
 MORE = ("classes", "templates", "checkpoint", "batch_size", "tokens", "dtype", "offline")
 """The options that the form asks for; the rest are for the command line."""
 

@@ -1,17 +1,33 @@
 import json
+from time import perf_counter
 
 import numpy as np
 import pytest
 
 from tests.probes.planted_head import CHANNELS, CLASSES, planted
-from tuiprobe.probes.ablation.compute import ablated, ablations, hits_without, matched_channels
+from tuiprobe.probes.ablation.compute import ablate_channels, matched_channels
+from tuiprobe.probes.ablation.describe import describe
 from tuiprobe.probes.ablation.result import ChannelAblations
-from tuiprobe.probes.heads import SetFeatures, hits
-from tuiprobe.results import NotRun
+from tuiprobe.probes.ablation.without import Removal, told_without
+from tuiprobe.probes.channels import Chosen
+from tuiprobe.probes.confidence import Logits, allowed, logits
+from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.results import NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
-def test_ablation_of_an_offset_costs_nothing_and_of_a_signal_does():
+def outlier(*channels):
+    return Chosen(channels, "outlier")
+
+
+def ablations(head, sets, channels, seed=0):
+    found = ablate_channels(head, sets, outlier(*channels), seed)
+    assert isinstance(found, ChannelAblations)
+    return found.ablations
+
+
+def signal():
+    """A head that reads channel 5, and an offset in channel 9 that it does not read."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 4, 800)
     weight = np.zeros((4, 40), dtype=np.float32)
@@ -19,44 +35,77 @@ def test_ablation_of_an_offset_costs_nothing_and_of_a_signal_does():
     weight[:, 5] = [-3, -1, 1, 3]
     h = rng.standard_normal((800, 40)) * 0.05
     h += weight[labels]
-    h[:, 9] += 30  # an offset that the head does not read
+    h[:, 9] += 30
     bias = -0.5 * (weight**2).sum(1)  # nearest class mean
-    head, one = HeadArrays(weight, bias), SetFeatures("val", h.astype(np.float32), labels)
-    offset = ablations(head, [one], [9], 0)
+    return HeadArrays(weight, bias), SetFeatures("val", h.astype(np.float32), labels)
+
+
+def test_ablation_of_an_offset_costs_nothing_and_of_a_signal_does():
+    head, one = signal()
+    offset = ablations(head, [one], [9])
     assert [a.mode for a in offset] == ["zero", "mean"]
     assert all(a.after.value == a.before.value for a in offset)
-    signal = ablations(head, [one], [5], 0)[0]
-    assert signal.after.value < signal.before.value - 0.1
-    assert signal.random.value > signal.after.value
-    assert signal.random.low <= signal.random.value <= signal.random.high
+    lost = ablations(head, [one], [5])[0]
+    assert lost.difference.high < -0.1
+    for control in (lost.random, lost.matched, lost.directions):
+        assert control.value > lost.after.value
+    assert lost.random.low <= lost.random.value <= lost.random.high
+    assert lost.spread.after.high < lost.spread.before.low
 
 
-def test_ablated_and_matched_channels():
-    h = np.arange(12, dtype=np.float32).reshape(3, 4)
-    assert ablated(h, [1], "zero")[:, 1].tolist() == [0, 0, 0]
-    assert ablated(h, [1], "mean")[:, 1].tolist() == [5, 5, 5]
-    assert h[0, 1] == 1
-    assert matched_channels(h, [3]) == [2]
-    assert matched_channels(h, [3, 2]) == [1, 0]
+def test_the_mean_is_that_of_the_in_distribution_set():
+    """A shift whose offset differs is set to the mean of the first set, not to its own."""
+    head, one = signal()
+    moved = SetFeatures("shift", one.features + 2 * np.eye(40, dtype="f4")[5], one.labels)
+    found = {(a.data, a.mode): a for a in ablations(head, [one, moved], [5])}
+    assert found["shift", "mean"].after.value == found["val", "mean"].after.value
+    assert found["shift", "mean"].before.value < found["val", "mean"].before.value
 
 
+@pytest.mark.parametrize("zero_shot", [True, False])
 @pytest.mark.parametrize("mode", ["zero", "mean"])
-def test_groups_of_channels_taken_from_the_logits_equal_ablation(mode):
-    bias = np.linspace(-1, 1, CLASSES, dtype=np.float32)
-    head, one = planted(n=3000, bias=bias)
-    allowed = np.where(np.arange(CLASSES) % 3 == 1, -1, np.arange(CLASSES))
-    keep = allowed[one.labels] >= 0
-    one = SetFeatures("x", one.features[keep], one.labels[keep], allowed)
-    drawn = [[0, 7], [3], [3, 4, 5, 9]]
-    direct = [hits(ablated(one.features, chosen, mode), head, one) for chosen in drawn]
-    assert hits_without(one, head, drawn, mode).tolist() == pytest.approx(direct, abs=1)
-    assert len(set(direct)) > 1
+def test_low_rank_changes_equal_ablated_rows(mode, zero_shot):
+    """Against float64 algebra on rows with the part replaced, under a mask with equal classes."""
+    about = {"normalize": True, "logit_scale": 20.0, "logit_bias": -2.0} if zero_shot else {}
+    head, one = planted(n=3000, bias=np.linspace(-1, 1, CLASSES, dtype=np.float32), **about)
+    answers = np.where(np.arange(CLASSES) % 3 == 1, -1, np.arange(CLASSES) // 2)
+    keep = np.isin(one.labels // 2, answers)
+    one = SetFeatures("x", one.features[keep], one.labels[keep] // 2, answers)
+    basis = np.linalg.qr(np.random.default_rng(1).standard_normal((CHANNELS, 3)))[0].astype("f4")
+    mean = one.features.mean(0) if mode == "mean" else np.zeros(CHANNELS, np.float32)
+    removals = [Removal(mean[[3, 7]], [3, 7]), Removal(mean @ basis, basis=basis)]
+    for removal, q in zip(removals, (np.eye(CHANNELS)[:, [3, 7]], basis.astype("f8")), strict=True):
+        x = one.features.astype("f8")
+        x = x - (x @ q - mean.astype("f8") @ q) @ q.T
+        changed = SetFeatures("x", x.astype("f4"), one.labels, answers)
+        plain = Logits(head, changed).confidences()
+        found = told_without(head, one, [None, removal])[1]
+        assert (found.right == plain.right).mean() > 0.999
+        np.testing.assert_allclose(found.confidence, plain.confidence, atol=2e-4)
+        spread = logits(changed.features, head, allowed(head, one)).astype("f8").std(1)
+        np.testing.assert_allclose(found.spread, spread, rtol=1e-4)
+
+
+def test_matched_channels():
+    energy = np.array([1.0, 4.0, 9.0, 10.0])
+    assert matched_channels(energy, [3]) == [2]
+    assert matched_channels(energy, [3, 2]) == [1, 0]
+
+
+def test_the_energy_that_is_attained_is_told():
+    head, one = planted()
+    found = ablate_channels(head, [one], outlier(3), 0)
+    energy = (one.features.astype("f8") ** 2).sum(0)
+    assert found.matched == (int(np.argsort(energy)[-2]),)
+    assert found.matched_energy == pytest.approx(np.sort(energy)[-2] / energy[3])
+    assert found.matched_energy < 0.2
 
 
 def test_ablation_is_paired():
     head, one = planted()
-    for ablation in ablations(head, [one], [3, 4], 0):
-        h = ablated(one.features, [3, 4], ablation.mode)
+    for ablation in ablations(head, [one], [3, 4]):
+        h = one.features.astype("f8")
+        h[:, [3, 4]] = 0 if ablation.mode == "zero" else h[:, [3, 4]].mean(0)
         right = [
             (x.astype("f8") @ head.weight.T).argmax(1) == one.labels for x in (one.features, h)
         ]
@@ -68,22 +117,47 @@ def test_ablation_is_paired():
         )
 
 
-def test_without_persistent_channels_labels_or_others_to_compare_with():
+def test_calibration_takes_a_known_scale():
+    head, one = planted(normalize=True)
+    assert ablations(head, [one], [4])[0].ece.before == NotRun(reason="logit scale unknown")
+    head, one = planted(normalize=True, logit_scale=30.0)
+    assert all(given(figure) for _, figure in ablations(head, [one], [4])[0].ece)
+
+
+def test_without_channels_labels_or_others_to_compare_with():
     head, one = planted()
-    assert ablations(head, [one], [], 0) == NotRun(reason="no persistent channel")
-    assert ablations(head, [], [3], 0) == NotRun(reason="no labelled set")
-    most = list(range(CHANNELS // 2 + 1))
-    assert ablations(head, [one], most, 0) == NotRun(
+    bare = SetFeatures("bare", one.features)
+    assert ablate_channels(head, [one], outlier(), 0) == NotRun(reason="no channel stands out")
+    assert ablate_channels(head, [bare], outlier(3), 0) == NotRun(reason="no labelled set")
+    most = outlier(*range(CHANNELS // 2 + 1))
+    assert ablate_channels(head, [one], most, 0) == NotRun(
         reason="too few other channels to compare with"
     )
 
 
 def test_random_channels_are_seeded_and_the_result_survives_strict_json():
     head, one = planted(noise=1.0)
-    found, again, other = (ablations(head, [one], [3, 4], seed) for seed in (3, 3, 4))
+    found, again, other = (ablate_channels(head, [one], outlier(3, 4), s) for s in (3, 3, 4))
     assert found == again
     assert found != other
-    assert not isinstance(found, NotRun)
-    result = ChannelAblations(ablations=found)
-    text = json.dumps(result.model_dump(), allow_nan=False)
-    assert ChannelAblations.model_validate_json(text) == result
+    text = json.dumps(found.model_dump(), allow_nan=False)
+    assert ChannelAblations.model_validate_json(text) == found
+
+
+def test_the_card_names_the_channels_and_the_set_that_loses_most():
+    head, one = signal()
+    shift = SetFeatures("shift", one.features[::-1].copy(), one.labels[::-1].copy())
+    found = ablate_channels(head, [one, shift], Chosen((5,), "offset"), 0)
+    assert isinstance(found, ChannelAblations)
+    zero, mean = describe(found).card
+    assert zero[0] == "Without channel 5 (half of the offset): "
+    assert "points on " in zero[1]
+    assert mean[0] == "Set to their mean instead: "
+
+
+@pytest.mark.slow
+def test_the_default_run_is_quick():
+    head, one = planted(n=2000, classes=40, channels=128)
+    start = perf_counter()
+    ablations(head, [one] * 6, [3, 4, 5])
+    assert perf_counter() - start < 4  # 2 s on an idle machine

@@ -152,19 +152,19 @@ def test_random_subspaces_are_uniform_over_the_row_space():
     assert np.mean(kept) == pytest.approx(0.25, abs=4 * np.std(kept) / len(kept) ** 0.5)
 
 
-def test_a_planted_direction_on_a_persistent_channel_is_found():
+def test_a_planted_direction_on_an_outlier_channel_is_found():
     head, one = planted()
     weight = head.weight.copy()
     weight[:, 3] += 40  # the same for every class: the mean row, and the channel that is constant
     found = probe_directions(HeadArrays(weight), [one], [3])
     plain, centred = found.bases
     assert plain.directions[0].channels[0] == 3
-    assert plain.directions[0].persistent_share > 0.95
+    assert plain.directions[0].outlier_share > 0.95
     assert plain.mean_row_cosine.value > 0.99
-    assert plain.persistent_share.value > 10 * plain.persistent_expected.value
-    assert plain.persistent_expected.value == 1 / CHANNELS
+    assert plain.outlier_share.value > 10 * plain.outlier_expected.value
+    assert plain.outlier_expected.value == 1 / CHANNELS
     assert centred.rank == CLASSES - 1
-    assert centred.directions[0].persistent_share < 0.5
+    assert centred.directions[0].outlier_share < 0.5
 
 
 def test_gradients_of_the_concentration_figures():
@@ -182,7 +182,7 @@ def test_gradients_of_the_concentration_figures():
 
 def test_intervals_of_concentration_are_calibrated():
     head, big = planted(n=40_000)
-    names = ("top_share", "effective_rank", "gini", "persistent_share")
+    names = ("top_share", "effective_rank", "gini", "outlier_share")
 
     def figures(n, seed):
         rng = np.random.default_rng(seed)
@@ -292,8 +292,8 @@ def test_shares_are_given_for_every_direction():
     head, one = planted()
     found = probe_directions(head, [one], [3, 4])
     for basis in found.bases:
-        assert len(basis.persistent_shares) == basis.rank
+        assert len(basis.outlier_shares) == basis.rank
         weight = head.weight.astype("f8")
         v = decompose(weight - weight.mean(0) if basis.centred else weight)[2]
-        assert basis.persistent_shares == pytest.approx((v[[3, 4]] ** 2).sum(0))
-    assert probe_directions(head, [one], []).bases[0].persistent_shares == ()
+        assert basis.outlier_shares == pytest.approx((v[[3, 4]] ** 2).sum(0))
+    assert probe_directions(head, [one], []).bases[0].outlier_shares == ()

@@ -6,13 +6,10 @@ import pytest
 
 from tests.probes import planted
 from tests.probes.planted import final, inner
-from tests.probes.subject import model
+from tuiprobe.probes.outliers.channel_result import Outcome
 from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.result import Outliers
-from tuiprobe.probes.outliers.verdict import judge
-from tuiprobe.results import DataSet, NotRun, given
-
-DATA = DataSet(name="val", source="x", images=0, measured=0)
+from tuiprobe.results import NotRun, given
 
 
 def test_inner_taps_follow_the_definitions():
@@ -27,9 +24,10 @@ def test_inner_taps_follow_the_definitions():
     p = (cross - 1 / 64) / (np.trace(pairs) / n - 1 / 64)
     assert found.persistence.value.value == pytest.approx(p)
     assert "20 shards" in found.persistence.value.method
-    assert [c.channel for c in found.persistent.channels] == [9]
-    assert found.persistent.sampled
-    assert "sample" in found.centred_kurtosis.method
+    assert [c.channel for c in found.outlier_channels] == [9]
+    assert found.heights.sampled
+    assert found.heights.columns is None
+    assert "sample" in found.residual.kurtosis.method
     assert found.shares[0].channel == 9
     assert found.shares[0].share.low < s[:, 9].mean() < found.shares[0].share.high
     square = (x.astype("f8") ** 2).mean((0, 1))
@@ -77,7 +75,7 @@ def test_degenerate_input_gives_reasons_and_no_warnings(case, inside):
         warnings.simplefilter("error")
         found = probe_outliers(tap)
     json.dumps(found.model_dump(), allow_nan=False)
-    assert judge(found, model(), DATA).outcome == "withheld"
+    assert found.outcome is Outcome.WITHHELD
 
 
 def test_nan_images_are_left_out_and_counted():
@@ -90,7 +88,7 @@ def test_nan_images_are_left_out_and_counted():
     assert found.nonfinite == 2
     assert found.kurtosis == clean.kurtosis
     assert found.persistence == clean.persistence
-    assert found.persistent == clean.persistent
+    assert found.heights == clean.heights
 
 
 def test_constant_rows_are_not_run():
@@ -99,5 +97,5 @@ def test_constant_rows_are_not_run():
     assert found.degenerate == 40
     assert found.shares == ()
     equal = probe_outliers(final(DEGENERATE["equal images"]))
-    assert "alike" in equal.centred_kurtosis.reason
+    assert "alike" in equal.residual.kurtosis.reason
     assert given(equal.kurtosis)

@@ -72,7 +72,7 @@ def test_six_sigma_equals_the_direct_count_and_masks():
     assert found.channels == (4,)
     many = planted.persistent(16, channels=256)  # sixteen equal outliers hide each other
     assert six_sigma(final(many)).figure.value == 0
-    assert len(probe_outliers(final(planted.persistent(12))).persistent.channels) == 12
+    assert len(probe_outliers(final(planted.persistent(12))).outlier_channels) == 12
 
 
 def test_privileged_basis_is_kurtosis_over_reference():

@@ -12,12 +12,9 @@ import pytest
 
 from tests.measure.fake_run import FakeSet, write_run
 from tests.parts import part
-from tests.probes.planted import final as planted
-from tests.probes.planted import persistent
 from tests.probes.subject import model
 from tuiprobe.answer import answer
 from tuiprobe.catalog.signatures import Signature, filed, shipped
-from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.population.compute import population
 from tuiprobe.probes.population.probe import PopulationOfModels
 from tuiprobe.probes.population.result import Population
@@ -44,15 +41,18 @@ def write(path: Path, *signatures: Signature) -> None:
     path.write_text("".join(json.dumps(asdict(one)) + "\n" for one in signatures))
 
 
-def of(kappa: float, p: float) -> tuple[Any, Any]:
-    one = probe_outliers(planted(persistent(1, n=40)))
-    persistence = one.persistence.model_copy(update={"value": estimate(p)})
-    final = one.model_copy(update={"kurtosis": estimate(kappa), "persistence": persistence})
+OWN = "imagefolder:/val"
+
+
+def of(kappa: float, height: float | None = None) -> tuple[dict[str, Any], Any]:
+    figures = {"kurtosis": estimate(kappa)}
+    if height is not None:
+        figures |= {"height": estimate(height), "offset.share": estimate(0.4)}
     subject = model(
         architecture="ViT-B-16", width=512,
         weights=Weights(kind="pretrained", source="x", digest="own"),
     )  # fmt: skip
-    return final, subject
+    return figures, subject
 
 
 def estimate(value: float) -> Estimate:
@@ -60,8 +60,8 @@ def estimate(value: float) -> Estimate:
 
 
 def test_the_same_architecture_untrained_is_found_by_name_and_kind(store: Path) -> None:
-    final, subject = of(20, 0.9)
-    found = population(final, subject, shipped(), filed(store).signatures)
+    own, subject = of(20)
+    found = population(own, subject, OWN, shipped(), filed(store).signatures)
     wanted = next(one for one in shipped() if one.architecture == "ViT-B-16")
     assert found.untrained is not None
     assert found.untrained.n == wanted.n == 64
@@ -69,23 +69,25 @@ def test_the_same_architecture_untrained_is_found_by_name_and_kind(store: Path) 
     assert found.untrained.persistence.low is None  # type: ignore[union-attr]
     assert found.filed == ()
     other = subject.model_copy(update={"representation": "token"})
-    assert population(final, other, shipped(), filed(store).signatures).untrained is None
+    assert population(own, other, OWN, shipped(), filed(store).signatures).untrained is None
 
 
 def test_only_other_trained_models_of_the_kind_are_its_population(store: Path) -> None:
     write(
         store,
         signature("low", 10, 0.2),
-        signature("wide", 30, 0.95, width=1024),  # higher kappa, lower kappa / (C - 1)
+        signature("wide", 30, 0.95, width=1024),
         signature("high", 40, 0.99),
         signature("own name", 1, 0.1, digest="own"),
         signature("pooled", 1, 0.1, representation="pooled"),
         signature("random", 1, 0.1, weights="untrained"),
     )
-    final, subject = of(20, 0.9)
-    found = population(final, subject, shipped(), filed(store).signatures)
+    own, subject = of(20)
+    found = population(own, subject, OWN, shipped(), filed(store).signatures)
     assert [one.model for one in found.filed] == ["low", "wide", "high"]
-    assert (found.lower_kurtosis, found.lower_persistence) == (2, 1)
+    reasons = [one.below.reason for one in found.places]  # type: ignore[union-attr]
+    assert reasons[:2] == ["not given in this run"] * 2
+    assert reasons[2] == "3 filed models have it on the same images; 20 are needed"
 
 
 def test_a_damaged_store_costs_no_run(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,30 +100,28 @@ def test_a_damaged_store_costs_no_run(store: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_section_tells_both_references(store: Path) -> None:
     write(store, signature("evil|`name`", 10, 0.2))
-    final, subject = of(20, 0.9)
+    own, subject = of(20)
     section = PopulationOfModels().describe(
-        population(final, subject, shipped(), filed(store).signatures), Subject(subject, ())
+        population(own, subject, OWN, shipped(), filed(store).signatures), Subject(subject, ())
     )
-    untrained, others = [one for one in section.content if isinstance(one, Table)]
+    untrained, places, others = [one for one in section.content if isinstance(one, Table)]
     assert [column.id for column in untrained.columns] == [column.id for column in others.columns]
     assert untrained.rows[0][1] == Strong(strong="untrained")
+    assert [row[0] for row in places.rows][-1] == "kurtosis"
     assert others.rows[0][:3] == (
         Code(code="evil|`name`"),
         "pretrained",
         Code(code="imagefolder:/val"),
     )
     said = [text for one in section.content if isinstance(one, Prose) for text in one.text]
-    assert (
-        "Among 1 filed model of kind projected: 1 lower in kurtosis / (C - 1), 1 in "
-        "persistence." in said
-    )
+    assert any(str(text).startswith("1 other model of kind projected is filed.") for text in said)
 
 
 def test_a_section_says_where_there_is_no_reference(store: Path) -> None:
-    final, subject = of(20, 0.9)
+    own, subject = of(20)
     other = subject.model_copy(update={"architecture": "nobody's"})
     section = PopulationOfModels().describe(
-        population(final, other, shipped(), filed(store).signatures), Subject(other, ())
+        population(own, other, OWN, shipped(), filed(store).signatures), Subject(other, ())
     )
     said = [text for one in section.content if isinstance(one, Prose) for text in one.text]
     assert "No untrained reference is available for " in said

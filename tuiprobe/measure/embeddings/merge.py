@@ -24,7 +24,7 @@ from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationSummary
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MergedRows(MergedSet):
     """One set of vectors after merging.
 

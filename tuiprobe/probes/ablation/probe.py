@@ -1,30 +1,36 @@
-"""Channel ablation: accuracy without the persistent channels, beside controls."""
+"""Channel ablation: what a head loses without the channels that stand out, beside controls."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from tuiprobe.probes.ablation.compute import ablations
-from tuiprobe.probes.ablation.result import Ablation, ChannelAblations
-from tuiprobe.probes.directions.probe import Inputs, read_inputs
-from tuiprobe.probes.heads import usable_images
+from tuiprobe.probes.ablation.compute import ablate_channels
+from tuiprobe.probes.ablation.describe import NAMES, describe
+from tuiprobe.probes.ablation.result import ChannelAblations
+from tuiprobe.probes.channels import Chosen, acted_on
+from tuiprobe.probes.heads import SetFeatures, usable_images
+from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.telling import several, table
 from tuiprobe.results import NotRun
-from tuiprobe.results.section import Code, NamedFigure, Section, Value
+from tuiprobe.results.figures import figures_in
+from tuiprobe.results.section import NamedFigure, Section
+from tuiprobe.run.checked_arrays import HeadArrays
 
-NAMES = {
-    "before": "top-1 before",
-    "after": "top-1 after",
-    "difference": "change of top-1",
-    "random": "top-1 without as many random channels",
-    "matched": "top-1 without as many channels of nearest mean square",
-}
+
+@dataclass(frozen=True)
+class Inputs:
+    """Head, representations of all sets, the channels, and the seed of the controls."""
+
+    head: HeadArrays
+    sets: list[SetFeatures]
+    chosen: Chosen
+    seed: int
 
 
 class ChannelAblation(Probe[Inputs, ChannelAblations]):
-    """What accuracy loses without the persistent channels."""
+    """What a head loses without the channels that stand out."""
 
     id = "ablation"
     title = "Channel ablation"
@@ -33,55 +39,35 @@ class ChannelAblation(Probe[Inputs, ChannelAblations]):
     after = ("outliers",)
 
     def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
-        """Reads head and representations; takes the persistent channels of the outlier probe."""
-        return read_inputs(run, found["outliers"])
+        """Reads head and representations; takes the channels of the outlier probe."""
+        if isinstance(run.head, str):
+            return NotRun(reason=run.head)
+        outliers = found["outliers"]
+        if not isinstance(outliers, OutlierResult):
+            return NotRun(reason="there are no outlier figures")
+        return Inputs(run.head, run.head_sets, acted_on(outliers), run.spec.seed)
 
     def compute(self, inputs: Inputs, options: Options) -> ChannelAblations | NotRun:
-        """Sets the channels to zero and to their mean, beside two controls."""
+        """Sets the channels to zero and to their mean, beside three controls."""
         kept = [usable_images(one) for one in inputs.sets]
-        labelled = [one for one in kept if one.labels is not None]
-        answer = ablations(inputs.head, labelled, inputs.persistent, inputs.seed)
-        return answer if isinstance(answer, NotRun) else ChannelAblations(ablations=answer)
+        return ablate_channels(inputs.head, kept, inputs.chosen, inputs.seed)
 
     def describe(self, result: ChannelAblations, subject: Subject) -> Section:
-        """Describes the change of accuracy on every set."""
-        first = result.ablations[0] if result.ablations else None
-        columns = [
-            ("data", "data"), ("mode", "channels are set to"), ("channels", "persistent channels"),
-            *((id, name) for id, name in NAMES.items()),
-        ]  # fmt: skip
-        return Section(
-            title=self.title,
-            headline=() if first is None else tuple(_headline(first)),
-            content=(table("ablation", columns, [_row(one) for one in result.ablations]),),
-        )
+        """Describes the changes on every set."""
+        return describe(result)
 
     def named(self, result: ChannelAblations) -> Named:
         """Names the figures of every set and mode."""
         return Named(figures=tuple(_figures(result)))
 
 
-def _headline(one: Ablation) -> Iterator[Value]:
-    channels = several(len(one.channels), "persistent channel")
-    yield f"Without its {channels} (set to {one.mode}), top-1 on "
-    yield Code(code=one.data)
-    yield " changes by "
-    yield one.difference
-    yield "."
-
-
-def _row(one: Ablation) -> list[Value]:
-    channels = ", ".join(str(channel) for channel in one.channels)
-    return [Code(code=one.data), one.mode, channels, *(getattr(one, id) for id in NAMES)]
-
-
 def _figures(result: ChannelAblations) -> Iterator[NamedFigure]:
     for one in result.ablations:
-        for id, name in NAMES.items():
+        for id, figure in figures_in(one):
             yield NamedFigure(
                 id=id,
-                name=name,
+                name=NAMES[id],
                 data=one.data,
                 place=f"channels set to {one.mode}",
-                figure=getattr(one, id),
+                figure=figure,
             )

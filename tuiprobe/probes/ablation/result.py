@@ -2,41 +2,80 @@
 
 from typing import ClassVar, Literal
 
-from tuiprobe.results.base import Channel, Figure, Frozen, Many, NotRun, PerChannel
+from tuiprobe.results.base import Channel, Figure, Frozen, Many, PerChannel, Real
 from tuiprobe.results.report import ProbeResult
 
+Mode = Literal["zero", "mean"]
+Why = Literal["outlier", "offset"]
 
-class Ablation(Frozen):
-    """Accuracy without the persistent channels, beside two controls.
+
+class Sides(Frozen):
+    """A figure of the logits with everything, without the channels, and under the controls.
 
     Attributes:
-        data: Data set.
-        mode: Whether the channels are set to zero, or to their mean over the images.
-        channels: The ablated channels.
-        before: Accuracy with all channels.
-        after: Accuracy without them.
-        random: Accuracy without as many random channels; mean and band over seeds.
-        matched: Accuracy without as many other channels of nearest mean square.
-        difference: After minus before, paired over the images.
+        before: With everything; mean over the images.
+        after: Without the channels.
+        random: Without random channels; mean and band over draws.
+        directions: Without random directions; mean and band over draws.
     """
 
-    data: str
-    mode: Literal["zero", "mean"]
-    channels: PerChannel[Channel]
     before: Figure
     after: Figure
     random: Figure
+    directions: Figure
+
+
+class Ablation(Frozen):
+    """What one set loses without the channels, beside three controls.
+
+    Attributes:
+        data: Data set.
+        mode: Whether the channels are set to zero, or to their mean over the in-distribution set.
+        before: Accuracy with all channels.
+        after: Accuracy without them.
+        difference: After minus before, paired over the images.
+        random: Accuracy without as many random channels; mean and band over draws.
+        random_difference: That minus the accuracy of the same images with everything.
+        matched: Accuracy without as many other channels of nearest energy.
+        matched_difference: That minus before, paired.
+        directions: Accuracy without as many random orthonormal directions; mean and band.
+        directions_difference: That minus the accuracy of the same images with everything.
+        ece: Expected calibration error.
+        spread: Standard deviation of an image's logits over the classes.
+    """
+
+    data: str
+    mode: Mode
+    before: Figure
+    after: Figure
+    difference: Figure
+    random: Figure
+    random_difference: Figure
     matched: Figure
-    difference: Figure = NotRun(reason="not measured")
+    matched_difference: Figure
+    directions: Figure
+    directions_difference: Figure
+    ece: Sides
+    spread: Sides
 
 
 class ChannelAblations(ProbeResult):
     """The ablation probe.
 
     Attributes:
-        ablations: Ablations of the persistent channels, one entry per set and mode.
+        channels: The ablated channels.
+        why: Whether they are outlier channels, or the fewest that carry half of the offset.
+        mean_of: Set whose means replace the channels.
+        matched: Other channels whose energy on that set is as near as attainable.
+        matched_energy: Their energy there as a fraction of the ablated channels'.
+        ablations: One entry per labelled set and mode.
     """
 
     probe: ClassVar[str] = "ablation"
 
+    channels: PerChannel[Channel]
+    why: Why
+    mean_of: str
+    matched: PerChannel[Channel]
+    matched_energy: Real
     ablations: Many[Ablation]

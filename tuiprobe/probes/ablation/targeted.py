@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -14,6 +13,8 @@ from tuiprobe.probes.heads import SetFeatures, answered_right
 from tuiprobe.probes.inputs import Bool, Float32, Int64
 from tuiprobe.probes.intervals import paired_difference, wilson_bounds
 from tuiprobe.run.checked_arrays import HeadArrays
+
+SHUFFLE_SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ def _check(kind: str, numbers: Sequence[int], count: int) -> None:
 
 
 def ablate_set(
-    head: HeadArrays, one: BlockedSet, span: Float32, mode: Literal["zero", "mean"]
+    head: HeadArrays, one: BlockedSet, span: Float32, centre: Float32 | None
 ) -> SetAblation | SetNotRun:
     """Computes the accuracy of one set before and after ablation, over the finite images.
 
@@ -78,16 +79,18 @@ def ablate_set(
         head: The linear head.
         one: Representations and labels.
         span: [C, m], from `ablation_span`.
-        mode: Whether the part of h in the span is set to zero, or to its mean over the images.
+        centre: float32 [m], the coordinates in the span that replace those of every image; None
+            gives each image the coordinates of another one of its block.
 
     Raises:
         DataError: If no row of the head answers for a label.
     """
-    centre = _mean_in(span, one) if mode == "mean" else np.zeros(span.shape[1], dtype=np.float32)
     n = lost = gained = before = 0
-    for block, labels in _finite(one):
+    for number, (block, labels) in enumerate(_finite(one)):
         right = _right(head, block, labels, one)
-        removed = (block - (block @ span - centre) @ span.T).astype(np.float32, copy=False)
+        inside = block @ span
+        wanted = _shuffled(inside, number) if centre is None else centre
+        removed = (block - (inside - wanted) @ span.T).astype(np.float32, copy=False)
         left = _right(head, removed, labels, one)
         n += block.shape[0]
         before += int(right.sum())
@@ -121,11 +124,22 @@ def _not_zero(block: Float32) -> Bool:
     return np.asarray(np.linalg.norm(block, axis=1) > 0)
 
 
-def _mean_in(span: Float32, one: BlockedSet) -> Float32:
-    """Returns the mean [m] of the images' coordinates in the span."""
+def _shuffled(inside: Float32, number: int) -> Float32:
+    """Returns the rows in a random order that depends on the number of the block alone."""
+    return inside[np.random.default_rng([SHUFFLE_SEED, number]).permutation(len(inside))]
+
+
+def mean_in(span: Float32, blocks: Iterable[Float32]) -> Float32:
+    """Returns the mean [m] of the images' coordinates in the span.
+
+    Args:
+        span: [C, m].
+        blocks: Representations; those that are zero or not finite do not count.
+    """
     total, count = np.zeros(span.shape[1]), 0
-    for block, _ in _finite(one):
-        kept = block[_not_zero(block)]
+    for block in blocks:
+        kept = block[finite_images(block)]
+        kept = kept[_not_zero(kept)]
         total += (kept @ span).sum(axis=0, dtype=np.float64)
         count += kept.shape[0]
     return np.asarray(total / max(count, 1), dtype=np.float32)

@@ -3,8 +3,9 @@
 from typing import Final, Literal
 
 from tuiprobe.results.base import Channel, Count, Frozen, Many, PerChannel, Real
+from tuiprobe.spec import AblateMode
 
-ABLATION_VERSION: Final = 2
+ABLATION_VERSION: Final = 3
 
 
 class Top1(Frozen):
@@ -63,16 +64,17 @@ class TargetedAblation(Frozen):
         channels: Ablated channels of the final representation.
         directions: Ablated right singular vectors, by singular value, from 0.
         matrix: Whose singular vectors: `W`, or `W minus its mean row`.
-        replaced_by: What the part of h in the span of all of them was set to.
+        replaced_by: What the part of h in the span of all of them was set to: `mean` of the first
+            set, `zero`, or `shuffle`, the part of another image of the set.
         sets: One entry per set, in the order of the run.
         not_run: Sets without an answer.
     """
 
-    schema_version: Literal[2] = ABLATION_VERSION
+    schema_version: Literal[3] = ABLATION_VERSION
     key: str
     channels: PerChannel[Channel]
     directions: PerChannel[Channel]
     matrix: Literal["W", "W minus its mean row"]
-    replaced_by: Literal["zero", "mean"]
+    replaced_by: AblateMode
     sets: Many[SetAblation]
     not_run: Many[SetNotRun] = ()

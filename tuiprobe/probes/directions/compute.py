@@ -21,7 +21,7 @@ ROWS = 4096
 def probe_directions(
     head: HeadArrays,
     sets: Sequence[SetFeatures],
-    persistent: Sequence[int],
+    outlying: Sequence[int],
     *,
     seed: int = 0,
 ) -> Directions:
@@ -31,7 +31,7 @@ def probe_directions(
         head: The linear head.
         sets: The in-distribution set first, on which importances rest; sets without labels get no
             curves.
-        persistent: Persistent channels of the representation.
+        outlying: Outlier channels of the representation.
         seed: Seed of subsamples and random controls.
 
     Raises:
@@ -42,7 +42,7 @@ def probe_directions(
     _check(head, kept)
     labelled = [one for one in kept if one.labels is not None]
     bases = tuple(
-        _basis(head, kept[0], labelled, persistent, centred, seed) for centred in (False, True)
+        _basis(head, kept[0], labelled, outlying, centred, seed) for centred in (False, True)
     )
     return Directions(
         data=kept[0].name,
@@ -85,7 +85,7 @@ def _basis(
     head: HeadArrays,
     one: SetFeatures,
     labelled: Sequence[SetFeatures],
-    persistent: Sequence[int],
+    outlying: Sequence[int],
     centred: bool,
     seed: int,
 ) -> Basis | None:
@@ -101,13 +101,13 @@ def _basis(
     importance = scale * cosines
     order = np.argsort(-importance, kind="stable")
     parts = Decomposed(u=u, s=s, v=v, order=order)
-    shares = (v[list(persistent)] ** 2).sum(axis=0) if persistent else None
+    shares = (v[list(outlying)] ** 2).sum(axis=0) if outlying else None
     figures = _concentration(importance, shares)
     listed = order[:LISTED]
     gradients = [g for _, g in figures] + [_unit(s.size, i) for i in listed]
     influences = _influences(one.features, v, scale, cosines, gradients)
     each = influences[:, len(figures) :]
-    top_share, effective_rank, gini, on_persistent = (
+    top_share, effective_rank, gini, on_outlier = (
         _linear(value, influences[:, j]) for j, (value, _) in enumerate(figures)
     )
     channels = weight.shape[1]
@@ -120,17 +120,15 @@ def _basis(
         top_share=top_share,
         effective_rank=effective_rank,
         gini=gini,
-        persistent_share=on_persistent
-        if shares is not None
-        else NotRun(reason="no persistent channel"),
-        persistent_expected=_expected(len(persistent), channels),
-        persistent_shares=() if shares is None else tuple(float(x) for x in shares),
+        outlier_share=on_outlier if shares is not None else NotRun(reason="no outlier channel"),
+        outlier_expected=_expected(len(outlying), channels),
+        outlier_shares=() if shares is None else tuple(float(x) for x in shares),
         directions=tuple(
             Direction(
                 index=int(i),
                 singular_value=float(s[i]),
                 importance=_linear(float(importance[i]), each[:, j]),
-                persistent_share=None if shares is None else float(shares[i]),
+                outlier_share=None if shares is None else float(shares[i]),
                 channels=tuple(int(c) for c in np.argsort(-np.abs(v[:, i]), kind="stable")[:4]),
             )
             for j, i in enumerate(listed)
@@ -151,7 +149,7 @@ def _mean_row_cosine(first: Float64, mean_row: Float64, classes: int) -> Figure:
 def _expected(count: int, channels: int) -> Figure:
     """Returns a random unit vector's expected squared length on `count` channels (a Beta law)."""
     if count == 0:
-        return NotRun(reason="no persistent channel")
+        return NotRun(reason="no outlier channel")
     if count == channels:
         return exact(1.0, channels, "all channels")
     low, high = stats.beta.ppf([0.025, 0.975], count / 2, (channels - count) / 2)
@@ -215,7 +213,7 @@ def _linear(value: float, influence: Float64) -> Figure:
 
 
 def _concentration(importance: Float64, shares: Float64 | None) -> list[tuple[float, Float64]]:
-    """Returns top share, effective rank, Gini and persistent share, with their gradients."""
+    """Returns top share, effective rank, Gini and outlying share, with their gradients."""
     total, size = float(importance.sum()), importance.size
     p = importance / total
     top = float(p.max())

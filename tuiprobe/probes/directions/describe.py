@@ -80,8 +80,8 @@ def _bases(bases: tuple[Basis, ...]) -> Table:
         "effective rank of the importances": [basis.effective_rank for basis in bases],
         "Gini of the importances": [basis.gini for basis in bases],
         "abs(cos(first direction, mean row))": [basis.mean_row_cosine for basis in bases],
-        "share on the persistent channels": [basis.persistent_share for basis in bases],
-        "expected for a random direction": [basis.persistent_expected for basis in bases],
+        "share on the outlier channels": [basis.outlier_share for basis in bases],
+        "expected for a random direction": [basis.outlier_expected for basis in bases],
     }
     columns = [("figure", ""), *((f"matrix_{i}", one.matrix) for i, one in enumerate(bases))]
     return table("bases", columns, ([n, *values] for n, values in figures.items()), file=False)
@@ -90,13 +90,13 @@ def _bases(bases: tuple[Basis, ...]) -> Table:
 def _leading(basis: Basis) -> Table:
     columns = [
         ("direction", "direction"), ("singular_value", "singular value"),
-        ("importance", "importance"), ("on_persistent", "share on the persistent channels"),
+        ("importance", "importance"), ("on_outlier", "share on the outlier channels"),
         ("channels", "channels of largest weight"),
     ]  # fmt: skip
     rows: list[list[Value]] = [
         [
             one.index, one.singular_value, one.importance,
-            "-" if one.persistent_share is None else one.persistent_share,
+            "-" if one.outlier_share is None else one.outlier_share,
             ", ".join(str(channel) for channel in one.channels),
         ]
         for one in basis.directions
@@ -108,11 +108,11 @@ def _leading(basis: Basis) -> Table:
 def _all_directions(bases: tuple[Basis, ...]) -> Iterator[Table]:
     columns = [
         ("matrix", "matrix"), ("direction", "direction"), ("singular_value", "singular value"),
-        ("importance", "importance"), ("on_persistent_channels", "on persistent channels"),
+        ("importance", "importance"), ("on_outlier_channels", "on outlier channels"),
     ]  # fmt: skip
     rows: list[list[Value]] = []
     for basis in bases:
-        shares = basis.persistent_shares or (None,) * basis.rank
+        shares = basis.outlier_shares or (None,) * basis.rank
         each = zip(basis.singular_values, basis.importances, shares, strict=True)
         rows += [[basis.matrix, i, *values] for i, values in enumerate(each)]
     yield table("directions", columns, rows, reading=False)

@@ -9,7 +9,7 @@ from tuiprobe.probes.directions.compute import probe_directions
 from tuiprobe.probes.directions.describe import describe
 from tuiprobe.probes.directions.result import Basis, Directions
 from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.outliers.result import OutlierResult, PersistentChannels
+from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, ProbeResult
@@ -22,8 +22,8 @@ NAMES = {
     "top_share": "share of the most important direction",
     "effective_rank": "effective rank of the importances",
     "gini": "Gini of the importances",
-    "persistent_share": "share on the persistent channels",
-    "persistent_expected": "share on the persistent channels of a random direction",
+    "outlier_share": "share on the outlier channels",
+    "outlier_expected": "share on the outlier channels of a random direction",
 }
 PRUNED = 0.8
 """The part of the directions that the paper prunes without harm."""
@@ -32,18 +32,18 @@ SIGNATURES = ("top_share", "effective_rank", "gini")
 
 @dataclass(frozen=True)
 class Inputs:
-    """Head, representations, and the persistent channels.
+    """Head, representations, and the outlier channels.
 
     Attributes:
         head: The linear head.
         sets: Sets of images, the in-distribution one first.
-        persistent: Persistent channels on that set.
+        outlying: Outlier channels on that set.
         seed: Seed of subsamples and random controls.
     """
 
     head: HeadArrays
     sets: list[SetFeatures]
-    persistent: list[int]
+    outlying: list[int]
     seed: int
 
 
@@ -53,9 +53,7 @@ def read_inputs(run: RunReader, outliers: ProbeResult | NotRun) -> Inputs | NotR
         return NotRun(reason=run.head)
     channels: list[int] = []
     if isinstance(outliers, OutlierResult):
-        persistent = outliers.finals()[0].persistent
-        if isinstance(persistent, PersistentChannels):
-            channels = [one.channel for one in persistent.channels]
+        channels = [one.channel for one in outliers.finals()[0].outlier_channels]
     return Inputs(run.head, run.head_sets, channels, run.spec.seed)
 
 
@@ -69,12 +67,12 @@ class PrivilegedDirections(Probe[Inputs, Directions]):
     after = ("outliers",)
 
     def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
-        """Reads head and representations; takes the persistent channels of the outlier probe."""
+        """Reads head and representations; takes the outlier channels of the outlier probe."""
         return read_inputs(run, found["outliers"])
 
     def compute(self, inputs: Inputs, options: Options) -> Directions:
         """Computes both bases with their pruning curves."""
-        return probe_directions(inputs.head, inputs.sets, inputs.persistent, seed=inputs.seed)
+        return probe_directions(inputs.head, inputs.sets, inputs.outlying, seed=inputs.seed)
 
     def describe(self, result: Directions, subject: Subject) -> Section:
         """Describes importances, the leading directions, and pruning."""

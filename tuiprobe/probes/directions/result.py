@@ -33,7 +33,7 @@ class Direction(Frozen):
         index: Place by singular value, from 0.
         singular_value: s_i.
         importance: s_i / sum s times the mean over images of abs(cos(v_i, h)).
-        persistent_share: Part of the direction's squared length on the persistent channels; None
+        outlier_share: Part of the direction's squared length on the outlier channels; None
             where there are none.
         channels: The four channels with the largest weight.
     """
@@ -41,7 +41,7 @@ class Direction(Frozen):
     index: Count
     singular_value: Real
     importance: Figure
-    persistent_share: Real | None
+    outlier_share: Real | None
     channels: PerChannel[Channel]
 
 
@@ -87,10 +87,10 @@ class Basis(Frozen):
         top_share: The largest importance over their sum.
         effective_rank: Exponential of the entropy of the importances.
         gini: Gini coefficient of the importances, 0 if all are equal.
-        persistent_share: Importance-weighted part of the directions on the persistent channels.
-        persistent_expected: That part for random directions, k / C, with its 95 % range for one
+        outlier_share: Importance-weighted part of the directions on the outlier channels.
+        outlier_expected: That part for random directions, k / C, with its 95 % range for one
             random direction.
-        persistent_shares: Part of every direction's squared length on the persistent channels, in
+        outlier_shares: Part of every direction's squared length on the outlier channels, in
             the order of singular values; empty where there are none.
         directions: The 16 most important.
         curves: Pruning curves and their controls.
@@ -104,11 +104,11 @@ class Basis(Frozen):
     top_share: Figure
     effective_rank: Figure
     gini: Figure
-    persistent_share: Figure
-    persistent_expected: Figure
+    outlier_share: Figure
+    outlier_expected: Figure
     directions: Many[Direction]
     curves: Many[PruningCurve]
-    persistent_shares: PerChannel[Real] = ()
+    outlier_shares: PerChannel[Real] = ()
 
     @property
     def matrix(self) -> str:
@@ -118,7 +118,7 @@ class Basis(Frozen):
     @model_validator(mode="after")
     def _one_entry_a_direction(self) -> "Basis":
         lengths = {len(self.singular_values), len(self.importances)}
-        if lengths != {self.rank} or len(self.persistent_shares) not in (0, self.rank):
+        if lengths != {self.rank} or len(self.outlier_shares) not in (0, self.rank):
             raise ValueError(f"a rank of {self.rank} needs as many values of every direction")
         return self
 

@@ -1,37 +1,38 @@
 """The outlier probe: every outlier figure of one set at one tap.
 
 The final representation is computed exactly from its features. Inner taps take kurtosis from the
-per-image values, shares and persistence from sums and shards, and persistent channels and centred
-kurtosis from a seeded sample of rows, named as sampled.
+per-image values, shares and persistence from sums and shards, and heights, offset and residual from
+a seeded sample of rows, named as sampled.
 """
 
 from collections.abc import Mapping
 
 import numpy as np
 
-from tuiprobe.probes.inputs import Float64, TapArrays
+from tuiprobe.probes.inputs import Float32, Float64, TapArrays
 from tuiprobe.probes.intervals import bootstrap_mean, delete_shard, exact, mean_interval, wilson
 from tuiprobe.probes.outliers import persistence
+from tuiprobe.probes.outliers.channel_result import Heights, Persistence, Residual, RowFigures
 from tuiprobe.probes.outliers.neighbours import neighbouring
-from tuiprobe.probes.outliers.persistent import persistent_channels
-from tuiprobe.probes.outliers.result import (
-    ChannelImages,
-    ChannelShare,
-    Outliers,
-    Persistence,
-    PersistentChannels,
-)
+from tuiprobe.probes.outliers.of_rows import figures_of_rows, without_rows
+from tuiprobe.probes.outliers.result import ChannelImages, ChannelShare, Outliers
+from tuiprobe.probes.outliers.rule import Circumstances, finding
 from tuiprobe.probes.outliers.scan import RowScan, scan
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.images import TopImage
 
 TOP_SHARES = 16
 TOP_IMAGE_CHANNELS = 8
+TOP_IMAGE_HEIGHTS = 4
 SAMPLED = "sample of one position per image"
 
 
 def probe_outliers(
-    tap: TapArrays, *, paths: Mapping[int, str] | None = None, seed: int = 0
+    tap: TapArrays,
+    *,
+    paths: Mapping[int, str] | None = None,
+    seed: int = 0,
+    about: Circumstances | None = None,
 ) -> Outliers:
     """Computes all outlier figures of one set at one tap.
 
@@ -39,47 +40,67 @@ def probe_outliers(
         tap: The arrays.
         paths: Relative path by sample id, for the top images; ids it lacks get None.
         seed: Seed of the bootstrap.
+        about: What else the outcome rests on; without it, the labels alone.
     """
-    stats, channels = tap.statistics, tap.channels
-    final = tap.features is not None
-    exact_scan = scan(tap.features) if tap.features is not None else None
-    sampled = scan(tap.rows) if tap.rows is not None else None
-    rows = exact_scan or sampled
-    kurtosis = bootstrap_mean(exact_scan.kurtosis if exact_scan else stats["sample_kurtosis"], seed)
-    reference = 3 * (channels - 1) / (channels + 1)
+    stats, channels, final = tap.statistics, tap.channels, tap.features is not None
+    rows = tap.features if tap.features is not None else tap.rows
+    classes = None if tap.labels is None else int(np.unique(tap.labels).size)
+    about = about or Circumstances(classes=classes)
+    one = None if rows is None else scan(rows)
+    exact_scan = one if final else None
+    figures = _figures_of(tap, rows, one, about, seed)
     shares = _shares_of_features(tap, exact_scan) if exact_scan else _shares_of_sums(tap)
-    persistent: PersistentChannels | NotRun = NotRun(reason="no rows were kept at this tap")
-    if rows is not None:
-        persistent = persistent_channels(
-            rows.outlier_hits, rows.images, rows.mean, sampled=not final
-        )
     return Outliers(
+        **dict(figures),
         data=tap.set,
         tap=tap.tap,
         kind=tap.kind,
         tokens=tap.tokens,
         final=final,
-        channels=channels,
         images=int(np.asarray(stats["sample_ids"]).size),
         degenerate=int(stats["degenerate"]),
         nonfinite=int(np.asarray(stats["nonfinite"]).sum()),
         rows=int(stats["rows"]),
-        classes=None if tap.labels is None else int(np.unique(tap.labels).size),
-        kurtosis=kurtosis,
-        basis_reference=reference,
+        classes=classes,
         bound=_bound(channels),
-        relative_kurtosis=_relative(kurtosis, channels),
-        centred_kurtosis=_centred(rows, final, seed),
-        persistence=_persistence(tap, exact_scan),
-        persistent=persistent,
         shares=shares,
-        rms_kurtosis=_rms_kurtosis(tap, rows),
+        rms_kurtosis=_rms_kurtosis(tap, one),
         mean_cosine=exact_scan.mean_cosine
         if exact_scan
         else NotRun(reason="given for the final representation only"),
-        criteria=neighbouring(tap, kurtosis, reference),
-        top_images=_top_images(tap, _leading(shares, persistent), paths or {}),
+        criteria=neighbouring(tap, figures.kurtosis, figures.basis_reference),
+        top_images=_top_images(tap, _leading(shares, figures), paths or {}),
     )
+
+
+def _figures_of(
+    tap: TapArrays, rows: Float32 | None, one: RowScan | None, about: Circumstances, seed: int
+) -> RowFigures:
+    """Returns the figures of the rows; at inner taps kurtosis and persistence of all of them."""
+    if tap.features is not None:
+        return figures_of_rows(tap.features, about=about, seed=seed, found=one)
+    kurtosis = bootstrap_mean(tap.statistics["sample_kurtosis"], seed)
+    share = _persistence(tap)
+    if rows is None:
+        reason = "no rows were kept at this tap"
+        return without_rows(tap.channels, kurtosis, share, about, reason)
+    sampled = figures_of_rows(rows, about=about, seed=seed, columns=False, found=one)
+    figures = sampled.model_copy(
+        update={
+            "kurtosis": kurtosis,
+            "persistence": share,
+            "heights": _sampled(sampled.heights),
+            "residual": Residual(
+                kurtosis=_noted(sampled.residual.kurtosis, SAMPLED),
+                persistence=_noted(sampled.residual.persistence, SAMPLED),
+            ),
+        }
+    )
+    return figures.model_copy(update={"finding": finding(figures, about)})
+
+
+def _sampled(heights: Heights | NotRun) -> Heights | NotRun:
+    return heights.model_copy(update={"sampled": True}) if isinstance(heights, Heights) else heights
 
 
 def _bound(channels: int) -> Figure:
@@ -88,44 +109,13 @@ def _bound(channels: int) -> Figure:
     return exact(channels - 2 + 1 / (channels - 1), 0, "closed form: one channel carries all")
 
 
-def _relative(kurtosis: Figure, channels: int) -> Figure:
-    if not given(kurtosis) or channels < 2:
-        return kurtosis if not given(kurtosis) else NotRun(reason="needs two channels")
-    width = channels - 1
-    changes = {
-        name: None if end is None else end / width
-        for name, end in (
-            ("value", kurtosis.value),
-            ("low", kurtosis.low),
-            ("high", kurtosis.high),
-        )
-    }
-    return kurtosis.model_copy(update=changes)
-
-
-def _centred(rows: RowScan | None, final: bool, seed: int) -> Figure:
-    if rows is None:
-        return NotRun(reason="no rows were kept at this tap")
-    if rows.images < 2:
-        return NotRun(reason="needs two images that count")
-    if not np.isfinite(rows.centred_kurtosis).any():
-        return NotRun(reason="nothing is left after centring: all images are alike")
-    figure = bootstrap_mean(rows.centred_kurtosis + rows.centred_influence, seed)
-    if given(figure):
-        value = float(np.nanmean(rows.centred_kurtosis))
-        figure = figure.model_copy(update={"value": value})
-    return figure if final else _noted(figure, SAMPLED)
-
-
 def _noted(figure: Figure, note: str) -> Figure:
     if not given(figure):
         return figure
     return figure.model_copy(update={"method": f"{figure.method}; {note}"})
 
 
-def _persistence(tap: TapArrays, exact_scan: RowScan | None) -> Persistence:
-    if exact_scan is not None:
-        return persistence.from_images(exact_scan.share_sum, exact_scan.own, exact_scan.dots)
+def _persistence(tap: TapArrays) -> Persistence:
     sums = np.asarray(tap.statistics["share_sum"]), float(tap.statistics["share_square_sum"])
     images = _counted(tap)
     if tap.shards is None:
@@ -207,12 +197,12 @@ def _around(value: float, sample: Estimate, images: int) -> Figure:
     )
 
 
-def _leading(
-    shares: tuple[ChannelShare, ...], persistent: PersistentChannels | NotRun
-) -> list[int]:
-    chosen = [share.channel for share in shares[:TOP_IMAGE_CHANNELS]]
-    if isinstance(persistent, PersistentChannels):
-        chosen += [one.channel for one in persistent.channels[:TOP_IMAGE_CHANNELS]]
+def _leading(shares: tuple[ChannelShare, ...], figures: RowFigures) -> list[int]:
+    chosen = [one.channel for one in figures.outlier_channels[:TOP_IMAGE_CHANNELS]]
+    if isinstance(figures.heights, Heights):
+        highest = figures.heights.leading[:TOP_IMAGE_HEIGHTS]
+        chosen += [one.channel for one in highest]
+    chosen += [share.channel for share in shares[:TOP_IMAGE_CHANNELS]]
     return list(dict.fromkeys(chosen))
 
 

@@ -4,127 +4,118 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuiprobe.probes.outliers.result import (
-    ChannelImages,
-    Criterion,
-    OutlierResult,
-    Outliers,
-    PersistentChannels,
+from tuiprobe.probes.outliers.channel_result import CurveRow, Heights, Outcome
+from tuiprobe.probes.outliers.describe_evidence import evidence
+from tuiprobe.probes.outliers.result import OutlierResult, Outliers
+from tuiprobe.probes.outliers.saying import (
+    MEANING,
+    clause,
+    listed_channels,
+    one_channel,
+    paper,
+    skewed,
 )
-from tuiprobe.probes.telling import heading, known, points, prose, series, table
-from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.probes.telling import heading, known, points, prose, series, several, table
+from tuiprobe.results import Figure, Model, given
 from tuiprobe.results.section import (
     Chart,
     Code,
     Content,
     Section,
     Series,
-    Strip,
-    StripEnd,
     Strong,
     Table,
     Text,
     Value,
 )
 
-LISTED = 32
-"""Persistent channels that a cell of a table names."""
-PICTURED = 4
-"""Channels whose images a page shows unasked."""
-
-MEANING = {
-    "present": "The same few channels dominate the representation in (nearly) every image. In the "
-    "paper's study only encoders robust to ImageNet shifts had this; elsewhere the link is not "
-    "established.",
-    "heavy-tailed, not persistent": "Single channels dominate each image, but not the same ones "
-    "from image to image. Sparse features of an ordinary network look like this; it is not the "
-    "paper's signature.",
-    "absent": "No channel stands out in the representation. This is no evidence against the "
-    "encoder's robustness.",
-    "undetermined": "The figures meet no condition of the rule, so it gives no answer.",
-    "withheld": "The rule does not apply here. The figures below are valid as measured.",
-}
-
 LIMITS = (
-    "The thresholds of the rule were set on synthetic cases; they are uncalibrated.",
-    "The signature depends on the basis: rotating image and text embeddings together keeps every "
-    "prediction and removes it.",
-    "Absence is no evidence of fragility. Where shifted data exists, judge by accuracy on it.",
-    "Figures compare only within one representation kind; across widths compare "
-    "kurtosis / (C - 1).",
+    "The outcome describes the representation; it claims nothing about robustness. Where shifted "
+    "data exists, judge by accuracy on it.",
+    "It depends on the basis: rotating image and text embeddings together keeps every prediction "
+    "and removes outlier channels.",
+    "Figures compare on identical images only, and only within one representation kind.",
+)
+SKEWED = (
+    "No value of this representation is negative: channel means alone look like an offset, and "
+    "heights are skewed and do not compare with those of other representations."
 )
 
 
-def describe(result: OutlierResult) -> Section:
+def describe(result: OutlierResult, model: Model) -> Section:
     """Describes the outcome, the channels and their images, the layers, and related criteria."""
-    verdict, finals = result.verdict, result.finals()
-    withheld = verdict.outcome == "withheld"
-    told = "no verdict on outlier features: withheld" if withheld else (
-        f"outlier features {verdict.outcome}"
-    )  # fmt: skip
+    final = result.finals()[0]
     return Section(
         title="Outlier features",
-        headline=_headline(result),
-        clause="verdict withheld" if withheld else told,
-        card=tuple(_card(result)),
-        content=tuple(_content(result, finals)),
+        headline=_headline(final),
+        clause=clause(final),
+        card=tuple(_card(final)),
+        content=tuple(_content(result, model)),
     )
 
 
-def _headline(result: OutlierResult) -> Text:
-    verdict = result.verdict
-    grid = " (outside the paper's grid of backbones)" if verdict.in_grid is False else ""
-    said = (
-        "No verdict on outlier features: withheld"
-        if verdict.outcome == "withheld"
-        else f"Outlier features: {verdict.outcome}"
-    )
-    rule = f", by rule {verdict.rule} (uncalibrated) on "
-    return (Strong(strong=said), f"{grid}{rule}", Code(code=verdict.data), ".")
+def _headline(final: Outliers) -> Text:
+    said = clause(final)
+    return (Strong(strong=said[0].upper() + said[1:]), " on ", Code(code=final.data), ".")
 
 
-def _card(result: OutlierResult) -> Iterator[Text]:
-    verdict = result.verdict
-    yield (f"verdict (rule {verdict.rule}, uncalibrated): {verdict.outcome}",)
-    for reason in verdict.reasons:
-        yield (f"  {reason}",)
-    for one in result.finals():
-        yield (f"{one.data}: {one.images:,} images, {one.channels} channels",)
-        yield (
-            "  kurtosis              ", one.kurtosis, "; ", one.basis_reference,
-            " after a random rotation",
-        )  # fmt: skip
-        yield ("  after centring        ", one.centred_kurtosis)
-        yield ("  persistence           ", one.persistence.value)
-        yield ("  persistent channels   ", _persistent(one))
+def _card(final: Outliers) -> Iterator[Text]:
+    """Yields at most three sentences: the outcome, the offset, and what limits them."""
+    on = (" on ", Code(code=final.data), ".")
+    outcome, said = final.outcome, clause(final)
+    if outcome is Outcome.CHANNELS and len(final.outlier_channels) > 1:
+        highest = one_channel(final.outlier_channels[0])
+        count = several(len(final.outlier_channels), "outlier channel")
+        said = f"{count}, highest {highest}"
+    yield (said[0].upper() + said[1:], *on)
+    if given(final.offset.share):
+        yield ("Offset, the same in all images: ", final.offset.share, " of the variance.")
+    if outcome is Outcome.WITHHELD:
+        reason = final.finding.reasons[0]
+        yield (reason[0].upper() + reason[1:] + ".",)
+    elif given(final.offset.explained):
+        yield ("Kurtosis ", final.kurtosis, "; the offset explains ", final.offset.explained, ".")
+    else:
+        yield ("Kurtosis ", final.kurtosis, "; ", final.basis_reference, " in a random basis.")
 
 
-def _content(result: OutlierResult, finals: list[Outliers]) -> Iterator[Content]:
-    yield points(result.verdict.reasons)
-    yield prose(MEANING[result.verdict.outcome])
+def _content(result: OutlierResult, model: Model) -> Iterator[Content]:
+    finals = result.finals()
+    final = finals[0]
+    yield points(final.finding.reasons)
+    yield prose(MEANING[final.outcome])
+    if skewed(final):
+        yield prose(SKEWED)
+    if said := paper(model):
+        yield points(said)
     yield _finals(finals)
     yield prose("What this does not say:")
     yield points(LIMITS)
-    for one in finals[:1]:
-        yield from _channels(one)
-    yield from _images(finals)
-    yield from _layers(result.taps, finals[0].data if finals else "")
-    yield from _criteria(result)
-    yield from _files(result)
+    yield from _channels(final)
+    yield from _shares(final)
+    yield from evidence(result)
 
 
 def _finals(finals: list[Outliers]) -> Table:
     """Returns the table of the final representation's figures, one column per set."""
     rows: dict[str, list[Value]] = {
+        "outcome": [one.outcome.value for one in finals],
         "images counted": [_counted(one) for one in finals],
+        "outlier channels": [listed_channels(one) for one in finals],
+        "highest channel, sigma": [_highest(one) for one in finals],
+        "offset share": [one.offset.share for one in finals],
+        "kurtosis of the offset": [one.offset.kurtosis for one in finals],
+        ".999 quantile of a random direction": [one.offset.null_999 for one in finals],
         "kurtosis": [one.kurtosis for one in finals],
         "expected after a random rotation": [one.basis_reference for one in finals],
-        "kurtosis / (C - 1)": [one.relative_kurtosis for one in finals],
-        "kurtosis after centring": [one.centred_kurtosis for one in finals],
+        "predicted from the offset": [one.offset.predicted for one in finals],
+        "predicted, each channel's own variance": [one.offset.predicted_uneven for one in finals],
+        "part explained by the offset": [one.offset.explained for one in finals],
+        "kurtosis after centring": [one.residual.kurtosis for one in finals],
         "persistence P": [one.persistence.value for one in finals],
         "P if channels were shuffled, at most": [one.persistence.null_high for one in finals],
+        "P after centring": [one.residual.persistence for one in finals],
         "effective channels": [one.persistence.effective_channels for one in finals],
-        "persistent channels": [_persistent(one) for one in finals],
         "channel RMS kurtosis": [one.rms_kurtosis for one in finals],
         "mean cosine between images": [one.mean_cosine for one in finals],
     }
@@ -142,62 +133,49 @@ def _counted(one: Outliers) -> Value:
     return f"{n:,}, {one.degenerate:,} degenerate left out" if one.degenerate else n
 
 
-def _persistent(one: Outliers) -> Value:
-    if isinstance(one.persistent, NotRun):
-        return one.persistent
-    channels = one.persistent.channels
-    if not channels:
-        return "none"
-    listed = ", ".join(str(channel.channel) for channel in channels[:LISTED])
-    more = f" and {len(channels) - LISTED} more" if len(channels) > LISTED else ""
-    return f"{len(channels)}: {listed}{more}"
+def _highest(one: Outliers) -> Figure:
+    return one.heights.highest if isinstance(one.heights, Heights) else one.heights
 
 
 def _channels(one: Outliers) -> Iterator[Content]:
-    if not one.shares:
+    """Yields the highest channels and the number of channels above every cut."""
+    if not isinstance(one.heights, Heights):
         return
-    yield heading("Leading channels on ", Code(code=one.data))
+    outliers = {c.channel for c in one.outlier_channels}
+    yield heading("Highest channels on ", Code(code=one.data))
     yield prose(
-        f"If all {one.channels} channels were alike, each share would be ", 1 / one.channels, "."
-    )
-    fractions: dict[int, Value] = {}
-    other = "n/a"
-    if isinstance(one.persistent, PersistentChannels):
-        fractions, other = {c.channel: c.fraction for c in one.persistent.channels}, "below .9"
+        "Height: distance from the median of the row's channels, in sigmas of the 95 % of channels "
+        f"nearest to it. If all {one.channels} channels were alike, each would hold ",
+        1 / one.channels, " of the energy.",
+    )  # fmt: skip
     yield table(
         "leading",
         [
-            ("channel", "channel"),
-            ("share", "share of the fourth moment"),
-            ("leading", "leads in"),
-            ("outlier_fraction", "outlier in"),
-            ("mean", "mean"),
-            ("std", "std"),
+            ("channel", "channel"), ("outlier", "outlier channel"), ("height", "median height"),
+            ("above", "above 6 in"), ("energy", "share of the energy"), ("sign", "side"),
+            ("mean", "mean"), ("std", "std"), ("offset", "constant part"),
         ],
         [
             [
-                share.channel,
-                share.share,
-                share.leading,
-                fractions.get(share.channel, other),
-                share.mean,
-                share.std,
+                c.channel, c.channel in outliers, c.height, c.above, c.energy,
+                "+" if c.sign > 0 else "-", c.mean, c.sd, c.offset,
             ]
-            for share in one.shares
+            for c in one.heights.leading
         ],
         file=False,
+    )  # fmt: skip
+    yield _curve(one.heights.curve)
+
+
+def _curve(curve: tuple[CurveRow, ...]) -> Table:
+    parts = {"50 %": "in_50", "90 %": "in_90", "99 %": "in_99"}
+    return table(
+        "curve",
+        [("part", "in at least"), *((f"above_{row.cut:g}", f"above {row.cut:g}") for row in curve)],
+        [[said, *(getattr(row, field) for row in curve)] for said, field in parts.items()],
+        "Channels above each height in this part of the images (Wilson lower bound):",
+        file=False,
     )
-    yield from _shares(one)
-    if isinstance(one.persistent, PersistentChannels):
-        curve = one.persistent.curve
-        yield table(
-            "curve",
-            [("fraction", "fraction"), *((f"at_{i}", f"{point.fraction:g}")
-                                         for i, point in enumerate(curve))],
-            [["channels", *(point.channels for point in curve)]],
-            "Channels that are outliers in at least this fraction of images (Wilson lower bound):",
-            file=False,
-        )  # fmt: skip
 
 
 def _shares(one: Outliers) -> Iterator[Chart]:
@@ -208,7 +186,7 @@ def _shares(one: Outliers) -> Iterator[Chart]:
     even, ends = 1 / one.channels, (-0.5, len(figures) - 0.5)
     yield Chart(
         id="shares",
-        title=f"Leading channels on {one.data}",
+        title=f"Fourth moment by channel on {one.data}",
         x_label="channel",
         y_label="share of the fourth moment",
         series=(
@@ -217,189 +195,3 @@ def _shares(one: Outliers) -> Iterator[Chart]:
         ),
         ticks=tuple(str(one.shares[int(place)].channel) for place in places),
     )
-
-
-def _images(finals: list[Outliers]) -> Iterator[Content]:
-    for number, one in enumerate(finals):
-        if number == 0 and one.top_images:
-            yield heading("Images at the ends of the leading channels on ", Code(code=one.data))
-        for place, channel in enumerate(one.top_images):
-            yield Strip(
-                id=f"channel_{number}_{channel.channel}",
-                title=(f"Channel {channel.channel}",),
-                data=one.data,
-                ends=_ends(channel),
-                folded=number > 0 or place >= PICTURED,
-            )
-
-
-def _ends(channel: ChannelImages) -> tuple[StripEnd, ...]:
-    ends = (("largest", channel.largest), ("smallest", channel.smallest))
-    return tuple(StripEnd(label=label, images=images) for label, images in ends if images)
-
-
-def _layers(taps: tuple[Outliers, ...], first: str) -> Iterator[Content]:
-    if all(one.final for one in taps):
-        return
-    yield heading("Layers")
-    yield prose(
-        "At inner taps persistent channels and kurtosis after centring come from a seeded sample "
-        "of one position per image."
-    )
-    yield table(
-        "layers",
-        [
-            ("data", "data"),
-            ("tap", "tap"),
-            ("kind", "kind"),
-            ("channels", "C"),
-            ("kurtosis", "kurtosis"),
-            ("relative_kurtosis", "kurtosis / (C - 1)"),
-            ("centred_kurtosis", "after centring"),
-            ("persistence", "P"),
-            ("persistent", "persistent channels"),
-        ],
-        [
-            [
-                Code(code=one.data),
-                Code(code=one.tap),
-                one.kind if one.tokens is None else f"{one.kind}, {one.tokens}",
-                one.channels,
-                one.kurtosis,
-                one.relative_kurtosis,
-                one.centred_kurtosis,
-                one.persistence.value,
-                _persistent(one),
-            ]
-            for one in taps
-        ],
-        file=False,
-    )
-    yield from _by_layer([one for one in taps if one.data == first], first)
-
-
-def _by_layer(taps: list[Outliers], data: str) -> Iterator[Chart]:
-    """Yields table and chart of the kurtosis by layer on one set."""
-    taps = [one for one in taps if not one.final] + [one for one in taps if one.final]
-    places, kurtosis = known([one.kurtosis for one in taps])
-    centred_places, centred = known([one.centred_kurtosis for one in taps])
-    if not kurtosis:
-        return
-    yield Chart(
-        id="layers",
-        title=f"Kurtosis by layer on {data}",
-        x_label="layer",
-        y_label="kurtosis",
-        series=(
-            Series(
-                name="after a random rotation",
-                x=tuple(float(i) for i in range(len(taps))),
-                y=tuple(one.basis_reference for one in taps),
-                role="reference",
-            ),
-            series("after centring", centred_places, centred, "second"),
-            series("kurtosis", places, kurtosis),
-        ),
-        ticks=tuple(one.tap for one in taps),
-    )
-
-
-def _criteria(result: OutlierResult) -> Iterator[Content]:
-    cases = [(one.data, one.tap, c) for one in result.taps for c in one.criteria]
-    first = result.taps[0].data if result.taps else ""
-    cases += [(first, "all blocks", c) for c in result.cross_layer]
-    if not cases:
-        return
-    yield heading("Related criteria")
-    yield prose("Criteria of other authors, each by its own rule:")
-    rules = {criterion.name: criterion for _, _, criterion in cases}
-    yield points(f"{one.name} ({one.source}): {one.rule}" for one in rules.values())
-    yield table(
-        "criteria",
-        [
-            ("data", "data"),
-            ("tap", "tap"),
-            ("criterion", "criterion"),
-            ("met", "met"),
-            ("figure", "figure"),
-            ("unit", "counts"),
-            ("channels", "channels"),
-            ("note", "note"),
-        ],
-        [
-            [
-                Code(code=data),
-                Code(code=tap),
-                one.name,
-                _met(one),
-                one.figure,
-                one.unit,
-                ", ".join(str(channel) for channel in one.channels),
-                one.note,
-            ]
-            for data, tap, one in cases
-        ],
-        folded=True,
-    )
-
-
-def _met(one: Criterion) -> str:
-    if one.met is None:
-        return "n/a" if isinstance(one.figure, NotRun) else "-"
-    return "yes" if one.met else "no"
-
-
-def _files(result: OutlierResult) -> Iterator[Content]:
-    """Yields the tables that only files hold: all channels, curves and images of every tap."""
-    yield table(
-        "channels",
-        [("data", "data"), ("tap", "tap"), ("channel", "channel"), ("mean", "mean"),
-         ("std", "std"), ("share", "share"), ("leading", "leading"),
-         ("outlier_fraction", "outlier_fraction")],
-        _channel_rows(result.taps),
-        reading=False,
-    )  # fmt: skip
-    yield table(
-        "persistence_curve",
-        [("data", "data"), ("tap", "tap"), ("fraction", "fraction"), ("channels", "channels"),
-         ("rows", "rows"), ("sampled", "sampled")],
-        [
-            [one.data, one.tap, point.fraction, point.channels, one.persistent.rows,
-             one.persistent.sampled]
-            for one in result.taps
-            if isinstance(one.persistent, PersistentChannels)
-            for point in one.persistent.curve
-        ],
-        reading=False,
-    )  # fmt: skip
-    yield table(
-        "top_images",
-        [("data", "data"), ("tap", "tap"), ("channel", "channel"), ("end", "end"),
-         ("rank", "rank"), ("sample_id", "sample_id"), ("path", "path"), ("value", "value"),
-         ("position", "position")],
-        [
-            [one.data, one.tap, channel.channel, end.label, rank, image.sample_id, image.path,
-             image.value, image.position]
-            for one in result.taps
-            for channel in one.top_images
-            for end in _ends(channel)
-            for rank, image in enumerate(end.images, start=1)
-        ],
-        reading=False,
-    )  # fmt: skip
-
-
-def _channel_rows(taps: tuple[Outliers, ...]) -> Iterator[list[Value]]:
-    for one in taps:
-        fractions: dict[int, Figure] = {}
-        means: dict[int, float] = {}
-        if isinstance(one.persistent, PersistentChannels):
-            fractions = {c.channel: c.fraction for c in one.persistent.channels}
-            means = {c.channel: c.mean for c in one.persistent.channels}
-        for share in one.shares:
-            yield [
-                one.data, one.tap, share.channel, share.mean, share.std, share.share,
-                share.leading, fractions.pop(share.channel, None),
-            ]  # fmt: skip
-        for channel, fraction in fractions.items():
-            yield [one.data, one.tap, channel, means[channel], None, None, None, fraction]

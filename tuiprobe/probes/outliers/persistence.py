@@ -9,7 +9,7 @@ from scipy import stats
 
 from tuiprobe.probes.inputs import Float64, Int64, ShardSums
 from tuiprobe.probes.intervals import LEVEL, delete_one, delete_shard, exact
-from tuiprobe.probes.outliers.result import Persistence
+from tuiprobe.probes.outliers.channel_result import Persistence
 from tuiprobe.results import Figure, NotRun
 
 

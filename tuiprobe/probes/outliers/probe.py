@@ -6,35 +6,47 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tuiprobe.probes.inputs import TapArrays
+from tuiprobe.probes.outliers.channel_result import Heights
 from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.describe import describe
 from tuiprobe.probes.outliers.neighbours import llm_int8
-from tuiprobe.probes.outliers.result import OutlierResult, Outliers, PersistentChannels
-from tuiprobe.probes.outliers.verdict import judge
+from tuiprobe.probes.outliers.result import OutlierResult, Outliers
+from tuiprobe.probes.outliers.rule import circumstances
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import DataSet, Estimate, Figure, Model, NotRun
 from tuiprobe.results.figures import figures_in
-from tuiprobe.results.section import NamedFact, NamedFigure, NamedSet, Section
+from tuiprobe.results.headlines import HEIGHT, KURTOSIS, OFFSET
+from tuiprobe.results.section import MeanOf, NamedFact, NamedFigure, NamedSet, Section
 
 NAMES = {
     "kurtosis": "kurtosis",
     "bound": "largest kurtosis possible",
-    "relative_kurtosis": "kurtosis / (C - 1)",
-    "centred_kurtosis": "kurtosis after centring",
     "persistence.value": "persistence",
     "persistence.null_high": "persistence if channels were shuffled, at most",
     "persistence.self_share": "share of a channel with itself",
     "persistence.cross_share": "share of a channel between two images",
     "persistence.effective_channels": "effective channels",
+    "offset.share": "offset share",
+    "offset.kurtosis": "kurtosis of the offset",
+    "offset.null_999": "kurtosis of a random direction, .999 quantile",
+    "offset.predicted": "kurtosis predicted from the offset",
+    "offset.predicted_uneven": "kurtosis predicted, each channel's own variance",
+    "offset.explained": "part of the kurtosis that the offset explains",
+    "residual.kurtosis": "kurtosis after centring",
+    "residual.persistence": "persistence after centring",
     "rms_kurtosis": "channel RMS kurtosis",
     "mean_cosine": "mean cosine between images",
+    "centred_cosine": "mean cosine between centred images",
+    "nearest_cosine": "cosine with the nearest other image, centred",
 }
-HEADLINES = ("kurtosis", "centred_kurtosis", "persistence.value")
+HEADLINES = {"offset.share": OFFSET, "kurtosis": KURTOSIS}
 SIGNATURES = (
     "kurtosis",
-    "relative_kurtosis",
-    "centred_kurtosis",
+    "offset.share",
+    "offset.kurtosis",
+    "offset.explained",
+    "residual.kurtosis",
     "persistence.value",
     "persistence.effective_channels",
     "rms_kurtosis",
@@ -88,39 +100,43 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
         )
 
     def compute(self, inputs: Inputs, options: Options) -> OutlierResult:
-        """Computes all figures, the criteria over blocks, and the verdict."""
+        """Computes all figures and outcomes, and the criteria over blocks."""
+        sets = {one.name: one for one in inputs.data}
         taps = tuple(
-            probe_outliers(tap, paths=inputs.paths[tap.set], seed=inputs.seed)
+            probe_outliers(
+                tap,
+                paths=inputs.paths[tap.set],
+                seed=inputs.seed,
+                about=circumstances(inputs.model, sets[tap.set], tap.labels),
+            )
             for tap in inputs.taps
         )
-        first = inputs.data[0]
-        final = next(one for one in taps if one.final and one.data == first.name)
         return OutlierResult(
-            verdict=judge(final, inputs.model, first),
-            taps=taps,
-            cross_layer=(llm_int8(inputs.blocks, all_blocks=inputs.all_blocks),),
+            taps=taps, cross_layer=(llm_int8(inputs.blocks, all_blocks=inputs.all_blocks),)
         )
 
     def describe(self, result: OutlierResult, subject: Subject) -> Section:
         """Describes the outcome, the channels, and the layers."""
-        return describe(result)
+        return describe(result, subject.model)
 
     def named(self, result: OutlierResult) -> Named:
-        """Names figures of every tap, the outcome, and the persistent channels of each set."""
+        """Names figures of every tap, the outcome, and the outlier channels of each set."""
         finals = result.finals()
         return Named(
             figures=tuple(_figures(result.taps, finals[0].data)),
-            facts=(NamedFact(id="verdict", name="outlier features", value=result.verdict.outcome),),
+            facts=(
+                NamedFact(id="outcome", name="outlier features", value=finals[0].outcome.value),
+            ),
             sets=tuple(
                 NamedSet(
                     id="channels",
-                    name="persistent channels",
+                    name="outlier channels",
                     data=one.data,
-                    members=tuple(str(channel.channel) for channel in one.persistent.channels),
+                    members=tuple(str(channel.channel) for channel in one.outlier_channels),
                     basis={"width": str(one.channels)},
                 )
                 for one in finals
-                if isinstance(one.persistent, PersistentChannels)
+                if isinstance(one.heights, Heights)
             ),
         )
 
@@ -128,30 +144,39 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
 def _figures(taps: tuple[Outliers, ...], first: str) -> Iterator[NamedFigure]:
     for one in taps:
         leading = one.final and one.data == first
+        highest = one.heights.highest if isinstance(one.heights, Heights) else one.heights
+        yield _named(one, "height", "highest channel, sigma", highest, leading, HEIGHT)
         for id, figure in figures_in(one):
-            if id != "persistent":  # only holds the reason here, which the last figure has too
-                yield _named(one, id, NAMES[id], figure, leading)
-        yield _named(one, "persistent_channels", "persistent channels", _count(one), leading)
+            if id in NAMES:
+                yield _named(one, id, NAMES[id], figure, leading, HEADLINES.get(id))
+        yield _named(one, "outlier_channels", "outlier channels", _count(one), leading, None)
 
 
-def _named(one: Outliers, id: str, name: str, figure: Figure, leading: bool) -> NamedFigure:
-    signature = leading and id in (*SIGNATURES, "persistent_channels")
+def _named(
+    one: Outliers, id: str, name: str, figure: Figure, leading: bool, rank: int | None
+) -> NamedFigure:
+    signature = leading and id in (*SIGNATURES, "height", "outlier_channels")
     return NamedFigure(
         id=id,
         name=name,
         data=one.data,
         place=one.tap,
         figure=figure,
-        headline=30 + HEADLINES.index(id) if one.final and id in HEADLINES else None,
+        headline=rank if one.final else None,
         role="signature" if signature else None,
         inner=not one.final,
+        mean_of=_mean_of(one) if id == "kurtosis" else None,
     )
 
 
+def _mean_of(one: Outliers) -> MeanOf | None:
+    return MeanOf(values="kurtosis", sets=(one.data,)) if one.final else None
+
+
 def _count(one: Outliers) -> Figure:
-    if isinstance(one.persistent, NotRun):
-        return one.persistent
+    if isinstance(one.heights, NotRun):
+        return one.heights
     return Estimate(
-        value=len(one.persistent.channels), low=None, high=None, n=one.persistent.rows,
+        value=len(one.outlier_channels), low=None, high=None, n=one.heights.n,
         method="count of channels",
     )  # fmt: skip

@@ -1,80 +1,14 @@
 """Result types of the outlier probe (definitions: docs/outliers.md)."""
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from tuiprobe.results.base import (
-    MOST_CHANNELS,
-    Channel,
-    Count,
-    Figure,
-    Frozen,
-    Many,
-    NotRun,
-    PerChannel,
-    Real,
-)
+from tuiprobe.probes.outliers.channel_result import RowFigures
+from tuiprobe.results.base import Channel, Count, Figure, Frozen, Many, PerChannel, Real
 from tuiprobe.results.images import TopImage
 from tuiprobe.results.report import ProbeResult
-
-Outcome = Literal["present", "heavy-tailed, not persistent", "absent", "undetermined", "withheld"]
-
-
-class Persistence(Frozen):
-    """Whether the same channels carry the fourth moment in every image.
-
-    Attributes:
-        value: P; 1 for always the same channels, 0 for a tail that moves.
-        null_high: The 97.5 % point of P with channels permuted within each image.
-        self_share: Mean over images of sum_c s_nc^2 (what P would divide by).
-        cross_share: Mean over pairs of images of sum_c s_nc s_mc.
-        effective_channels: 1 / cross_share.
-    """
-
-    value: Figure
-    null_high: Figure
-    self_share: Figure
-    cross_share: Figure
-    effective_channels: Figure
-
-
-class PersistentChannel(Frozen):
-    """A channel that is an outlier in most images.
-
-    Attributes:
-        channel: Index in the representation.
-        fraction: Fraction of images in which it is an outlier, Wilson interval.
-        mean: Mean of the channel over the images (rows), which shows its sign.
-    """
-
-    channel: Channel
-    fraction: Figure
-    mean: Real
-
-
-class CurvePoint(Frozen):
-    """How many channels are outliers in at least this fraction of images (Wilson lower bound)."""
-
-    fraction: Real
-    channels: Count
-
-
-class PersistentChannels(Frozen):
-    """Channels whose image fraction has a Wilson lower bound of at least .9, and the whole curve.
-
-    Attributes:
-        channels: Those at or above the threshold, by fraction, largest first.
-        curve: Number of channels over thresholds of the image fraction.
-        rows: Number of images (one row each) behind the fractions.
-        sampled: Whether these are a sample of one position per image (inner taps).
-    """
-
-    channels: PerChannel[PersistentChannel]
-    curve: Many[CurvePoint]
-    rows: Count
-    sampled: bool
 
 
 class ChannelShare(Frozen):
@@ -127,8 +61,11 @@ class ChannelImages(Frozen):
     smallest: Many[TopImage]
 
 
-class Outliers(Frozen):
+class Outliers(RowFigures):
     """All outlier figures of one set at one tap.
+
+    At inner taps `kurtosis` and `persistence` come from all rows, everything else of `RowFigures`
+    from a seeded sample of one position per image.
 
     Attributes:
         data: Name of the data set.
@@ -136,24 +73,17 @@ class Outliers(Frozen):
         kind: `vector` (one row an image), `token` or `map` (many).
         tokens: Which token rows count (`class`, `all`, `mean`); None where there are none.
         final: Whether this is the final representation.
-        channels: Width C.
         images: Images seen; of the final representation, those that `DataSet.nonfinite` leaves.
         degenerate: Images left out: a row of zero variance or a value that is not finite.
         nonfinite: Values that are not finite, of all images.
         rows: Rows (image x position) seen.
         classes: Distinct labels among the images; None if unlabelled.
-        kurtosis: Kappa, mean over images.
-        basis_reference: 3 (C-1)/(C+1), expected after a random rotation; not a test.
         bound: C - 2 + 1/(C-1), the largest kappa possible.
-        relative_kurtosis: `kappa / (C - 1)`, comparable between widths.
-        centred_kurtosis: Kappa after removing each channel's mean over the images.
-        persistence: P, its null and effective channels.
-        persistent: Channels that are outliers in most images.
         shares: The channels of largest share, first 16.
         rms_kurtosis: Kurtosis of channel RMS (He et al. 2024), a different figure, 1 to C.
         mean_cosine: Mean cosine between two images' representations.
         criteria: Related criteria.
-        top_images: Images at both ends of the leading and persistent channels.
+        top_images: Images at both ends of the highest channels and those of largest share.
     """
 
     data: str
@@ -161,19 +91,12 @@ class Outliers(Frozen):
     kind: Literal["vector", "token", "map"]
     tokens: Literal["class", "all", "mean"] | None = None
     final: bool
-    channels: Annotated[int, Field(ge=0, le=MOST_CHANNELS)]
     images: Count
     degenerate: Count
     nonfinite: Count
     rows: Count
     classes: Count | None = None
-    kurtosis: Figure
-    basis_reference: Real
     bound: Figure
-    relative_kurtosis: Figure
-    centred_kurtosis: Figure
-    persistence: Persistence
-    persistent: PersistentChannels | NotRun
     shares: Many[ChannelShare]
     rms_kurtosis: Figure
     mean_cosine: Figure
@@ -190,44 +113,19 @@ class Outliers(Frozen):
         yield from (one.channel for one in self.shares)
         yield from (one.channel for one in self.top_images)
         yield from (channel for one in self.criteria for channel in one.channels)
-        if isinstance(self.persistent, PersistentChannels):
-            yield from (one.channel for one in self.persistent.channels)
-
-
-class Verdict(Frozen):
-    """The outcome of Rule v1 for the final representation.
-
-    Attributes:
-        rule: Name of the rule, shown with every verdict.
-        outcome: `withheld` means that the rule may not be applied here; see `reasons`.
-        calibrated: False: thresholds were set on synthetic cases.
-        in_grid: Whether the backbone is one of the paper's five; None where withheld for kind.
-        data: Set the verdict rests on.
-        channels: Persistent channels, named beside `present`.
-        reasons: Why this outcome, one sentence each.
-    """
-
-    rule: Literal["v1"] = "v1"
-    outcome: Outcome
-    calibrated: Literal[False] = False
-    in_grid: bool | None = None
-    data: str
-    channels: PerChannel[Channel] = ()
-    reasons: Many[str]
 
 
 class OutlierResult(ProbeResult):
     """The outlier probe.
 
     Attributes:
-        verdict: The verdict of Rule v1 on the final representation of the first set.
-        taps: Figures, one entry per set and tap.
+        taps: Figures, one entry per set and tap; the first final one, of the in-distribution set,
+            gives the outcome of the run.
         cross_layer: Criteria that need all blocks at once (LLM.int8).
     """
 
     probe: ClassVar[str] = "outliers"
 
-    verdict: Verdict
     taps: Many[Outliers]
     cross_layer: Many[Criterion] = ()
 

@@ -7,11 +7,9 @@ import numpy as np
 from tuiprobe.probes.inputs import Float32, Float64, Int64
 from tuiprobe.probes.intervals import delete_one
 from tuiprobe.probes.rows import (
-    MIN_CHANNELS,
     blocks,
     kurtosis_and_slope,
     mean_rows,
-    outliers_in,
     shares_and_kurtosis,
     usable,
 )
@@ -34,10 +32,14 @@ class RowScan:
             nothing is left.
         centred_influence: float64 [n], what row i adds to the mean of `centred_kurtosis` by its
             part in the channels' means, times n (infinitesimal jackknife); sums to zero.
-        outlier_hits: int64 [C], rows in which the channel is an outlier.
+        centred_share_sum: float64 [C], the sum of the shares of the centred rows.
+        centred_own: float64 [n], sum_c of the squares of these shares.
+        centred_dots: float64 [n], each centred row's shares times `centred_share_sum`.
         mean: float64 [C].
+        square: float64 [C], sum of squares over the rows.
         rms_kurtosis: Kurtosis over channels of their RMS over rows.
         mean_cosine: Mean cosine over pairs of rows.
+        centred_cosine: The same of the centred rows.
     """
 
     images: int
@@ -49,10 +51,14 @@ class RowScan:
     leading_count: Int64
     centred_kurtosis: Float64
     centred_influence: Float64
-    outlier_hits: Int64
+    centred_share_sum: Float64
+    centred_own: Float64
+    centred_dots: Float64
     mean: Float64
+    square: Float64
     rms_kurtosis: Figure
     mean_cosine: Figure
+    centred_cosine: Figure
 
 
 def scan(rows: Float32) -> RowScan:
@@ -67,9 +73,10 @@ def scan(rows: Float32) -> RowScan:
     places = np.cumsum(keep) - 1  # index of a kept row's results
     share_sum, share_squares = np.zeros(channels), np.zeros(channels)
     squares, units = np.zeros(channels), np.zeros(channels)
-    leading, hits = np.zeros(channels, dtype=np.int64), np.zeros(channels, dtype=np.int64)
+    leading = np.zeros(channels, dtype=np.int64)
     kurtosis, own, centred, dots = (np.zeros(n) for _ in range(4))
-    slope = np.zeros(channels)
+    slope, centred_sum, centred_units = (np.zeros(channels) for _ in range(3))
+    centred_own, centred_dots, centred_cosines = (np.zeros(n) for _ in range(3))
     for place, block in blocks(rows):
         at, block = places[place][keep[place]], block[keep[place]]
         if not at.size:
@@ -80,10 +87,13 @@ def scan(rows: Float32) -> RowScan:
         shares *= shares
         own[at] = shares.sum(axis=1)
         share_squares += shares.sum(axis=0)
-        centred[at], gradient = kurtosis_and_slope(block - mean)
+        rest = block - mean
+        centred[at], gradient = kurtosis_and_slope(rest)
         slope -= gradient / n
-        if channels >= MIN_CHANNELS:
-            hits += outliers_in(block).sum(axis=0)
+        shares = _shares(rest)
+        centred_sum += shares.sum(axis=0)
+        centred_own[at] = np.einsum("ij,ij->i", shares, shares)
+        centred_units += _unit(rest).sum(axis=0)
         units += (block / np.linalg.norm(block, axis=1, keepdims=True)).sum(axis=0)
         squares += (block * block).sum(axis=0)
     mixed, fourth, second, cosines, influence = (np.zeros(n) for _ in range(5))
@@ -92,7 +102,10 @@ def scan(rows: Float32) -> RowScan:
         if not at.size:
             continue
         dots[at] = shares_and_kurtosis(block)[0] @ share_sum
-        influence[at] = (block - mean) @ slope
+        rest = block - mean
+        influence[at] = rest @ slope
+        centred_dots[at] = _shares(rest) @ centred_sum
+        centred_cosines[at] = _unit(rest) @ centred_units
         cosines[at] = block @ units / np.linalg.norm(block, axis=1)
         block *= block
         second[at], mixed[at] = block.sum(axis=1), block @ squares
@@ -107,11 +120,26 @@ def scan(rows: Float32) -> RowScan:
         leading_count=leading,
         centred_kurtosis=centred,
         centred_influence=influence,
-        outlier_hits=hits,
+        centred_share_sum=centred_sum,
+        centred_own=centred_own,
+        centred_dots=centred_dots,
         mean=mean,
+        square=squares,
         rms_kurtosis=_rms_kurtosis(squares, second, mixed, fourth),
         mean_cosine=_mean_cosine(units, cosines),
+        centred_cosine=_mean_cosine(centred_units, centred_cosines),
     )
+
+
+def _shares(rest: Float64) -> Float64:
+    """Returns the shares of centred rows; zeros where nothing is left of a row."""
+    with np.errstate(invalid="ignore"):
+        return np.nan_to_num(shares_and_kurtosis(rest)[0], copy=False)
+
+
+def _unit(rest: Float64) -> Float64:
+    norm = np.linalg.norm(rest, axis=1, keepdims=True)
+    return rest / np.where(norm > 0, norm, 1)
 
 
 def _rms_kurtosis(squares: Float64, second: Float64, mixed: Float64, fourth: Float64) -> Figure:

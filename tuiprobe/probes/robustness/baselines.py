@@ -10,20 +10,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from tuiprobe.catalog.accuracies import OWN_CLASSES, SHIFTS, Row, rows
+from tuiprobe.catalog.accuracies import OWN_CLASSES, SHIFTS, ZERO_SHOT, Row, published_row
 from tuiprobe.catalog.baselines import (
     BASELINES,
     ShiftFamily,
+    bundled_models,
     default_target,
     fit,
     on_own_classes,
 )
+from tuiprobe.catalog.names import right_spec
 from tuiprobe.catalog.own_baseline import MAX_BASELINE_BYTES, read_own_baseline
+from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, read_regular
 from tuiprobe.probes.robustness.compute import Axis, Baseline, Baselines
 from tuiprobe.probes.robustness.result import BaselineNotRun
+from tuiprobe.results import Model
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import SetRecord, write_baseline
 
@@ -49,7 +53,7 @@ class Family:
 
 def family_of(sets: Sequence[SetRecord]) -> Family | None:
     """Returns the family that the sets of a run belong to, by the first of them."""
-    first, others = sets[0], sets[1:]
+    first, others = sets[0], [one for one in sets[1:] if not one.target]
     if first.published == IMAGENET:
         measured = {s.name: s.published for s in others if s.published in SHIFTS}
         return Family("imagenet", SHIFTS, {n: p for n, p in measured.items() if p is not None})
@@ -64,7 +68,10 @@ def family_of(sets: Sequence[SetRecord]) -> Family | None:
 
 
 def baselines_for(
-    sets: Sequence[SetRecord], own: str | None, source: str = "baseline.csv"
+    sets: Sequence[SetRecord],
+    own: str | None,
+    source: str = "baseline.csv",
+    pretraining: str = "",
 ) -> tuple[dict[str, str], Baselines]:
     """Returns which shift each set is, and all lines for them.
 
@@ -72,6 +79,7 @@ def baselines_for(
         sets: The sets of the run, the in-distribution one first.
         own: Text of the user's CSV; None without.
         source: What names it in errors.
+        pretraining: Pretraining set of the model, whose published models `zero_shot` leaves out.
 
     Raises:
         UsageError: If the CSV does not fit the sets or cannot be read.
@@ -86,8 +94,8 @@ def baselines_for(
         return {}, Baselines(reason=f"no baseline applies to {sets[0].source}")
     if not family.measured:
         return {}, Baselines(reason="no shift that a baseline has was measured")
-    fitted = _Fitted(family)
-    for name, models, known in _models(family):
+    fitted = _Fitted(family, pretraining)
+    for name, models, known in _models(family, pretraining):
         fitted.add(name, models, known)
     if own is not None:
         models = read_own_baseline(own, source, family.id_set, family.shifts)
@@ -96,6 +104,15 @@ def baselines_for(
     return dict(family.measured), Baselines(
         fitted.lines, fitted.not_run, reason="; ".join(sorted({n.reason for n in fitted.not_run}))
     )
+
+
+def published_of(model: Model) -> Row | None:
+    """Returns the published accuracies of a model; None for weights of the user's or none."""
+    if model.weights.kind != "pretrained" or model.ablated:
+        return None
+    preset = presets().get(model.name)
+    name = model.name if preset is None else preset.spec
+    return published_row(right_spec(name), int(model.preprocessing.size[0]))
 
 
 def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None) -> None:
@@ -115,12 +132,16 @@ def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None
     write_baseline(directory, text)
 
 
-def _models(family: Family) -> list[tuple[str, Sequence[Row], tuple[str, ...]]]:
+def _models(family: Family, pretraining: str) -> list[tuple[str, Sequence[Row], tuple[str, ...]]]:
     """Returns the shipped baselines: name, models, and the shifts that their tables have."""
     if family.own is not None:
         return [(name, models, family.shifts) for name, models in family.own.models().items()]
     return [
-        (name, [row for row in rows() if name in row.baselines], default_target(name))
+        (
+            name,
+            bundled_models(name, pretraining if name == ZERO_SHOT else ""),
+            default_target(name),
+        )
         for name in BASELINES
     ]
 
@@ -128,8 +149,9 @@ def _models(family: Family) -> list[tuple[str, Sequence[Row], tuple[str, ...]]]:
 class _Fitted:
     """Lines for the mean of the measured shifts, for each, and on each one's own classes."""
 
-    def __init__(self, family: Family) -> None:
+    def __init__(self, family: Family, pretraining: str) -> None:
         self._family = family
+        self._pretraining = pretraining
         self.lines: list[Baseline] = []
         self.not_run: list[BaselineNotRun] = []
 
@@ -144,13 +166,16 @@ class _Fitted:
             self._fit(name, models, shifts, self._family.id_set)
         for shift in shifts:
             self._fit(name, models, (shift,), self._family.id_set)
+        if name == ZERO_SHOT:  # open_clip's table has no accuracies on a shift's own classes
+            return
         for shift in shifts:
             if shift in OWN_CLASSES and self._family.id_set == "imagenet":
                 self._fit(name, on_own_classes(models, shift), (shift,), "own classes")
 
     def _fit(self, name: str, models: Sequence[Row], target: tuple[str, ...], axis: Axis) -> None:
         try:
-            self.lines.append(Baseline(fit(name, models, target), models, axis))
+            without = self._pretraining if name == ZERO_SHOT else ""
+            self.lines.append(Baseline(fit(name, models, target, without), models, axis))
         except ValueError as error:
             self._missing(name, target, axis, str(error))
 

@@ -7,8 +7,15 @@ from typing import Literal
 import numpy as np
 
 from tuiprobe.catalog.accuracies import Row
-from tuiprobe.catalog.baselines import Line, effective_robustness, logit, mean_of
+from tuiprobe.catalog.baselines import (
+    Line,
+    effective_robustness,
+    line_covariance,
+    logit,
+    mean_of,
+)
 from tuiprobe.errors import DataError
+from tuiprobe.probes.crossfit import on_classes_of
 from tuiprobe.probes.heads import SetFeatures, answers_of, hits, top_hits, usable_images
 from tuiprobe.probes.intervals import wilson
 from tuiprobe.probes.robustness.confidence import mean_confidence
@@ -91,7 +98,7 @@ def probe_robustness(
     return Robustness(
         data=first.name,
         accuracies=accuracies,
-        mean_shift=_mean_shift(accuracies[1:]),
+        mean_shift=mean_accuracy(accuracies[1:]),
         effective=entries,
         not_run=tuple(baselines.not_run),
         confidence=mean_confidence(head, first),
@@ -148,21 +155,14 @@ def _on_own_classes(head: HeadArrays, first: SetFeatures, one: SetFeatures) -> F
     answers = np.arange(rows) if one.answers is None else np.asarray(one.answers)
     if np.unique(answers[answers >= 0]).size == rows:
         return NotRun(reason="the set has all classes: this is the plain accuracy")
-    theirs = np.arange(rows) if first.answers is None else np.asarray(first.answers)
-    used = theirs[theirs >= 0]
-    if np.unique(used).size < used.size:
-        return NotRun(reason="several rows answer for one in-distribution class")
-    truth = np.asarray(first.labels)
-    translated = np.full(max(used.max(initial=-1), truth.max(initial=-1)) + 1, -1)
-    translated[used] = answers[theirs >= 0]
-    labels = translated[truth]
-    keep = labels >= 0
-    own = replace(first, features=first.features[keep], labels=labels[keep], answers=answers)
+    own = on_classes_of(rows, first, one)
+    if isinstance(own, NotRun):
+        return own
     usable = usable_images(own)
-    return wilson(hits(usable.features, head, usable), int(keep.sum()))
+    return wilson(hits(usable.features, head, usable), own.features.shape[0])
 
 
-def _mean_shift(accuracies: Sequence[Accuracy]) -> Figure:
+def mean_accuracy(accuracies: Sequence[Accuracy]) -> Figure:
     """Returns the mean top-1 over shifts, with the binomial error of each (delta method)."""
     tops = [one.top1 for one in accuracies if given(one.top1)]
     if not tops:
@@ -193,6 +193,7 @@ def _entry(baseline: Baseline, accuracies: Sequence[Accuracy]) -> EffectiveRobus
         slope=line.a,
         intercept=line.b,
         r2=line.r2,
+        covariance=line_covariance(line),
         value=value,
         prediction=prediction,
         above=above,

@@ -62,7 +62,7 @@ def _card(result: Robustness) -> Iterator[Text]:
     if isinstance(result.effective, NotRun):
         yield ("Effective robustness: ", result.effective)
         return
-    for er in result.headlines():
+    for er in result.headlines()[:1]:
         above = {True: ", above the baseline", False: ", within the baseline", None: ""}[er.above]
         extrapolated = ", extrapolated" if er.extrapolated else ""
         yield (

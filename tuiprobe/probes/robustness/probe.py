@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.probes.robustness.baselines import baselines_for
+from tuiprobe.probes.robustness.baselines import baselines_for, published_of
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.probes.robustness.describe import describe
-from tuiprobe.probes.robustness.result import Robustness
-from tuiprobe.results import NotRun
+from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness
+from tuiprobe.results import NotRun, given
 from tuiprobe.results.figures import figures_in
-from tuiprobe.results.section import NamedFigure, Section
+from tuiprobe.results.headlines import EFFECTIVE, MEAN_SHIFT, TOP1
+from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure, Section
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.records import kept_baseline
 
@@ -53,7 +54,12 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
         """Reads head, labels, and the baselines that belong to the sets."""
         if isinstance(run.head, str):
             return NotRun(reason=run.head)
-        shifts, baselines = baselines_for(run.sets, kept_baseline(run.directory))
+        row = published_of(run.plan.model)
+        shifts, baselines = baselines_for(
+            run.sets,
+            kept_baseline(run.directory),
+            pretraining="" if row is None else row.pretraining,
+        )
         return Inputs(run.head, run.head_sets, shifts, baselines, run.own_names)
 
     def compute(self, inputs: Inputs, options: Options) -> Robustness:
@@ -81,12 +87,18 @@ def _accuracies(result: Robustness) -> Iterator[NamedFigure]:
                 data=one.data,
                 place="accuracy",
                 figure=figure,
-                headline=10 if id == "top1" else None,
+                headline=TOP1 if id == "top1" else None,
                 role="predictor" if first else None,
+                mean_of=MeanOf(values="correct", sets=(one.data,)) if id == "top1" else None,
             )
 
 
 def _overall(result: Robustness) -> Iterator[NamedFigure]:
+    shifts = tuple(one.data for one in result.accuracies[1:] if given(one.top1))
+    mean_of = {
+        "mean_shift": MeanOf(values="correct", sets=shifts),
+        "confidence": MeanOf(values="confidence", sets=(result.data,)),
+    }
     for id, figure in figures_in(result):
         yield NamedFigure(
             id=id,
@@ -94,8 +106,9 @@ def _overall(result: Robustness) -> Iterator[NamedFigure]:
             data=result.data,
             place="robustness",
             figure=figure,
-            headline=11 if id == "mean_shift" else None,
+            headline=MEAN_SHIFT if id == "mean_shift" else None,
             role="predictor" if id == "confidence" else None,
+            mean_of=mean_of.get(id),
         )
 
 
@@ -112,7 +125,19 @@ def _effective(result: Robustness) -> Iterator[NamedFigure]:
                 data=f"{one.baseline}: {', '.join(one.target)}",
                 place=f"robustness by {one.axis}",
                 figure=figure,
-                headline=12 if leading and one is headlines[0] and id == "value" else None,
+                headline=EFFECTIVE if leading and one is headlines[0] and id == "value" else None,
                 role="outcome" if leading and id == "value" else None,
                 about=(one.baseline, one.axis, *one.target) if id == "value" else (),
+                mean_of=_mean_of(result, one) if id == "value" else None,
             )
+
+
+def _mean_of(result: Robustness, one: EffectiveRobustness) -> MeanOf | None:
+    """Returns what an effective robustness is the mean of; None on axes other than all images."""
+    sets = {accuracy.shift: accuracy.data for accuracy in result.accuracies}
+    if one.axis == "own classes" or not set(one.target) <= sets.keys():
+        return None
+    line = BaselineLine(
+        set=result.data, slope=one.slope, intercept=one.intercept, covariance=one.covariance
+    )
+    return MeanOf(values="correct", sets=tuple(sets[shift] for shift in one.target), line=line)

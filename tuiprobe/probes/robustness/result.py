@@ -42,6 +42,7 @@ class EffectiveRobustness(Frozen):
         slope: The factor a of sigmoid(a logit(x) + b).
         intercept: The constant b.
         r2: Coefficient of determination of the fit, in logit space.
+        covariance: Variance of the slope, covariance, variance of the intercept.
         value: ER with its precision interval: binomial error and the line's.
         prediction: ER with the prediction interval, which adds the scatter of single models.
         above: Whether the model is above the baseline, that is outside the prediction interval.
@@ -57,6 +58,7 @@ class EffectiveRobustness(Frozen):
     slope: Real
     intercept: Real
     r2: Real
+    covariance: tuple[Real, Real, Real] = (0.0, 0.0, 0.0)
     value: Figure
     prediction: Figure
     above: bool | None

@@ -12,19 +12,18 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from tuiprobe.compare.differences import Comparison, compare, comparison_markdown
-from tuiprobe.compare.overlap import Overlap
+from tuiprobe.compare.describe import describe, overlap_line, sentence
+from tuiprobe.compare.differences import Comparison, compare_runs, read_run
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
+from tuiprobe.report.markdown import section_markdown
+from tuiprobe.report.text import line
 from tuiprobe.tui.child import shown_command
 from tuiprobe.tui.comparing import LETTERS, CompareRow, cells, columns, compare_rows, filtered
 from tuiprobe.tui.figures import DIM
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import RowTable
-
-LISTED = 12
-"""Things found that a line names."""
 
 
 class CompareTable(RowTable[CompareRow]):
@@ -42,7 +41,8 @@ class CompareScreen(FilteredScreen):
     AUTO_FOCUS = "#compared"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", key_display="/", tooltip="Filter as you type"),
-        Binding("d", "differing", "differing", tooltip="Only figures whose interval excludes zero"),
+        Binding("f", "everything", "all figures", tooltip="All figures, or the headline figures"),
+        Binding("d", "differing", "differing", tooltip="Only figures that differ"),
         Binding("n", "swap", "next as A", tooltip="Compare with the next run instead"),
         Binding("y", "copy", "copy", tooltip="Copy the row"),
         Binding("Y", "copy_all", "copy all", tooltip="Copy the whole comparison as Markdown"),
@@ -60,6 +60,7 @@ class CompareScreen(FilteredScreen):
         self._found: list[Comparison] = []
         self._rows: list[CompareRow] = []
         self._only = False
+        self._all = False
 
     def compose_body(self) -> ComposeResult:
         """Lays out the runs above the table."""
@@ -86,12 +87,11 @@ class CompareScreen(FilteredScreen):
         return self.query_one("#compared", CompareTable)
 
     def _read(self, runs: tuple[Path, ...]) -> None:
-        from tuiprobe.report import read_report
         from tuiprobe.run.directory import RunDir
 
         try:
-            first, *others = (read_report(RunDir(run)) for run in runs)
-            found: list[Comparison] | str = [compare(first, other) for other in others]
+            first, *others = (read_run(RunDir(run)) for run in runs)
+            found: list[Comparison] | str = [compare_runs(first, other) for other in others]
         except TuiprobeError as error:
             found = str(error)
         if self.is_running:
@@ -111,13 +111,22 @@ class CompareScreen(FilteredScreen):
         self._show()
 
     def _show(self) -> None:
-        rows = filtered(self._rows, self._query, self._only)
+        rows = filtered(self._rows, self._query, self._only, self._all)
         self.table.show_rows(rows)
         differing = sum(row.differs for row in self._rows)
         only = " · differing only" if self._only else ""
-        self.query_one(
-            "#compare-panel"
-        ).border_title = f"{len(rows)} of {len(self._rows)} figures · {differing} differ{only}"
+        panel = self.query_one("#compare-panel")
+        panel.border_title = (
+            f"{len(rows)} of {len(self._rows)} figures · {differing} differ (*){only}"
+        )
+        count = sum(row.headline is not None for row in self._rows)
+        few = f"the {count} headline figures" if count else "all figures"
+        panel.border_subtitle = f"f: {few if self._all else f'all {len(self._rows)} figures'}"
+
+    def action_everything(self) -> None:
+        """Shows all figures, or the headline figures again."""
+        self._all = not self._all
+        self._show()
 
     def action_differing(self) -> None:
         """Shows only what differs, or everything again."""
@@ -141,7 +150,8 @@ class CompareScreen(FilteredScreen):
     def action_copy_all(self) -> None:
         """Copies all comparisons as Markdown."""
         if self._found:
-            text = "\n".join(comparison_markdown(one) for one in self._found)
+            told = (describe(one, everything=True) for one in self._found)
+            text = "\n".join(section_markdown(one) for one in told)
             self.app.copy(text, "comparison")  # type: ignore[attr-defined]
 
     def action_command(self) -> None:
@@ -151,30 +161,15 @@ class CompareScreen(FilteredScreen):
 
 
 def head(runs: list[Path], found: list[Comparison]) -> Content:
-    """Returns each run's letter, how the verdicts compare, and what weakens the comparison."""
+    """Returns each run's letter, what differs, and what weakens the comparison."""
     titles = [found[0].titles[0], *(one.titles[1] for one in found)]
     lines = []
     for letter, run, title in zip(LETTERS, runs, titles, strict=False):
         name = Content.styled(f"  {plain(run.name)}", DIM)
         lines.append(Content.assemble((f"{letter} ", "bold"), Content(plain(title)), name))
+    lines += [inert(line(sentence(one))) for one in found]
     notes = dict.fromkeys(note for one in found for note in one.notes)
     lines += [Content.styled(f"! {plain(note)}", "$warning") for note in notes]
-    for letter, one in zip(LETTERS[1:], found, strict=False):
-        for overlap in one.overlaps:
-            lines.append(inert(_overlap_text(letter, overlap)))
+    for one in found:
+        lines += [inert(line(overlap_line(overlap))) for overlap in one.overlaps]
     return Content("\n").join(lines)
-
-
-def _overlap_text(letter: str, one: Overlap) -> str:
-    where = f"{one.name} on {one.data}{f', {one.place}' if one.place else ''}"
-    if one.not_comparable:
-        return f"{where}: {one.not_comparable}"
-    return (
-        f"{where}: A and {letter} {_listed(one.shared)}, only A {_listed(one.first_only)}, only "
-        f"{letter} {_listed(one.second_only)}"
-    )
-
-
-def _listed(members: tuple[str, ...]) -> str:
-    shown = ", ".join(members[:LISTED])
-    return f"{shown} and {len(members) - LISTED} more" if len(members) > LISTED else shown or "none"

@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.ablation.targeted_result import SetAblation, TargetedAblation
+from tuiprobe.report.ablation import REPLACED
 from tuiprobe.report.numbers import few, short
 from tuiprobe.results import Figure
 from tuiprobe.tui.child import ask
@@ -59,8 +60,8 @@ class EvidenceScreen(ProbeScreen):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "ablate", "ablate", tooltip="Accuracy without it, set to zero"),
-        Binding("n", "mean", "to the mean", tooltip="Accuracy with it set to its mean"),
+        Binding("a", "ablate", "ablate", tooltip="Accuracy with it set to its mean"),
+        Binding("n", "zero", "to zero", tooltip="Accuracy with it set to zero"),
         Binding("y", "copy", "copy", tooltip="Copy what is shown about it"),
         Binding("m", "maximise", "maximise", show=False, tooltip="The pictures alone, and back"),
     ]
@@ -112,12 +113,12 @@ class EvidenceScreen(ProbeScreen):
             self.action_ablate()
 
     def action_ablate(self) -> None:
-        """Asks for the accuracy without it."""
+        """Asks for the accuracy with it set to its mean."""
         self._ask([])
 
-    def action_mean(self) -> None:
-        """Asks for the accuracy with it set to its mean over the images."""
-        self._ask(["--mean"])
+    def action_zero(self) -> None:
+        """Asks for the accuracy with it set to zero."""
+        self._ask(["--ablate-mode", "zero"])
 
     def _ask(self, more: list[str]) -> None:
         if not self.subject.final:
@@ -139,7 +140,7 @@ class EvidenceScreen(ProbeScreen):
             self._say(f"✗ {answer.reason}")
             return
         self.answer = found
-        parts = [f"without it, set to {found.replaced_by}: accuracy on {len(found.sets)} sets"]
+        parts = [f"without it ({REPLACED[found.replaced_by]}): accuracy on {len(found.sets)} sets"]
         parts += [f"{one.name} not run: {one.reason}" for one in found.not_run]
         self._say("; ".join(parts))
         self.query_one("#ablation", AblationTable).show_rows(found.sets, 0)
@@ -173,7 +174,7 @@ def about(found: Found, subject: Subject) -> Content:
                 ("singular value", few(one.singular_value)),
                 (
                     "on ▲ channels",
-                    "-" if one.persistent_share is None else few(one.persistent_share),
+                    "-" if one.outlier_share is None else few(one.outlier_share),
                 ),
                 ("leans on", ", ".join(str(channel) for channel in one.channels)),
             ]
@@ -206,12 +207,14 @@ def _of_channel(found: Found, subject: Subject) -> tuple[list[Entry], list[str]]
         known: list[tuple[str, Figure | None]] = [
             ("share", row.share.share if row.share else None),
             ("leads in", row.share.leading if row.share else None),
-            ("outlier in", row.persistent.fraction if row.persistent else None),
+            ("height", row.height.height if row.height else None),
+            ("above 6 in", row.height.above if row.height else None),
+            ("energy", row.height.energy if row.height else None),
+            ("constant part", row.height.offset if row.height else None),
         ]
         entries += [(name, "-" if figure is None else figure) for name, figure in known]
         entries.append(("mean", few(row.mean)))
-        if row.share is not None:
-            entries.append(("std", few(row.share.std)))
+        entries.append(("std", few(row.sd)))
     lean = leaning(found, subject.number) if subject.final else []
     lines = [f"v{d.index} of {basis.matrix}  importance {short(d.importance)}" for basis, d in lean]
     return entries, lines

@@ -19,6 +19,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import command_of
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.evidence_of import Subject
+from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SectionTab
 from tuiprobe.tui.tabs.tab import Found, ResultTab
 from tuiprobe.tui.text import inert
@@ -136,6 +137,16 @@ class ResultsScreen(ProbeScreen):
         self.query_one(ContentSwitcher).current = f"part-{event.tab.id}"
         self._focus()
 
+    @on(BlockView.Opened)
+    def _block_opened(self, event: BlockView.Opened) -> None:
+        """Shows the tab of the first probe of a block that has a result."""
+        if self._tabs is None or self.found is None:
+            return
+        ran = [one.probe for one in self.found.report.parts if one.section is not None]
+        for probe in sorted(event.probes, key=lambda one: one not in ran):
+            self._tabs.active = _slug(_tab_title(probe))
+            return
+
     @on(RowTable.Chosen)
     def _row_chosen(self) -> None:
         self._open(ablate=False)
@@ -238,6 +249,7 @@ def _slug(title: str) -> str:
 
 
 OWN_TABS = {
+    "overview": "tuiprobe.tui.tabs.overview:OverviewTab",
     "outliers": "tuiprobe.tui.tabs.outliers:OutliersTab",
     "directions": "tuiprobe.tui.tabs.directions:DirectionsTab",
     "concepts": "tuiprobe.tui.tabs.concepts:ConceptsTab",
@@ -249,13 +261,17 @@ OWN_TABS = {
 
 def _parts(found: Found) -> dict[str, ResultTab]:
     """Returns the parts by title: first those with a tab of their own, then the other probes'."""
-    own = {name.capitalize(): _own_tab(where)(found) for name, where in OWN_TABS.items()}
+    own = {_tab_title(name): _own_tab(where)(found) for name, where in OWN_TABS.items()}
     others: dict[str, ResultTab] = {
-        part.probe.replace("_", " ").capitalize(): SectionTab(found, part)
+        _tab_title(part.probe): SectionTab(found, part)
         for part in found.report.parts
         if part.probe not in OWN_TABS
     }
     return own | {title: tab for title, tab in others.items() if title not in own}
+
+
+def _tab_title(probe: str) -> str:
+    return probe.replace("_", " ").capitalize()
 
 
 def _own_tab(where: str) -> type[ResultTab]:

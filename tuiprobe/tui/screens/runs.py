@@ -30,7 +30,7 @@ COLUMNS = (
     Column("P", 10, right=True, drop=3),
     Column("top-1", 10, right=True, drop=5),
     Column("shifts", 10, right=True, drop=6),
-    Column("verdict", 14, drop=2),
+    Column("outcome", 19, drop=2),
 )
 _SORTS = ("name", "state", "images", "kurtosis", "persistence", "accuracy", "shifts")
 _SIGNS = {"running": "●", "complete": "✓", "partial": "◐", "unfinished": "○", "damaged": "✗"}
@@ -99,7 +99,7 @@ class RunsScreen(FilteredScreen):
         """Lays out the filter and the list."""
         with Vertical(id="body", classes="panel") as body:
             yield Input(
-                placeholder="/ filters: name, data, state, verdict",
+                placeholder="/ filters: name, data, state, outcome",
                 id="runs-filter",
                 classes="filter",
             )

@@ -32,7 +32,7 @@ class DirectionTable(RowTable[Direction]):
 
 
 class DirectionsTab(ResultTab):
-    """Importance of directions, pruning curves, ablation of the persistent channels."""
+    """Importance of directions, pruning curves, ablation of the outlier channels."""
 
     ANSWERS = frozenset({"ablate", "data", "basis", "copy", "maximise"})
     SCOPED_CSS = False
@@ -135,18 +135,18 @@ def direction_cells(row: Direction) -> list[str]:
         f"v{row.index}",
         short(row.importance),
         few(row.singular_value),
-        "-" if row.persistent_share is None else few(row.persistent_share),
+        "-" if row.outlier_share is None else few(row.outlier_share),
         ", ".join(str(channel) for channel in row.channels),
     ]
 
 
 def basis_text(basis: Basis, about: Found) -> Content:
-    """Returns the figures of a basis, and the accuracy without the persistent channels."""
+    """Returns the figures of a basis, and the accuracy without the outlier channels."""
     entries: list[Entry] = [
         ("effective rank", basis.effective_rank),
         ("Gini", basis.gini),
         ("|cos| to mean row", basis.mean_row_cosine),
-        ("on ▲ channels", basis.persistent_share),
+        ("on ▲ channels", basis.outlier_share),
     ]
     lines = [listed(entries)]
     if about.ablations is None:

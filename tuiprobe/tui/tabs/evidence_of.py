@@ -12,12 +12,11 @@ from tuiprobe.probes.concepts.result import (
     EncodedConcept,
 )
 from tuiprobe.probes.directions.result import Basis, Direction
+from tuiprobe.probes.outliers.channel_result import Heights, OutlierChannel
 from tuiprobe.probes.outliers.result import (
     ChannelImages,
     ChannelShare,
     Outliers,
-    PersistentChannel,
-    PersistentChannels,
 )
 from tuiprobe.results.images import TopImage
 from tuiprobe.tui.tabs.tab import Found
@@ -63,23 +62,32 @@ class ChannelRow:
     """One channel of a layer, with its figures."""
 
     channel: int
+    height: OutlierChannel | None
     share: ChannelShare | None
-    persistent: PersistentChannel | None
+    outlier: bool
 
     @property
     def mean(self) -> float:
         """Of the channel over the images."""
-        known = self.share or self.persistent
+        known = self.height or self.share
         return known.mean if known is not None else 0.0
+
+    @property
+    def sd(self) -> float:
+        """Of the channel over the images."""
+        if self.height is not None:
+            return self.height.sd
+        return self.share.std if self.share is not None else 0.0
 
 
 def channel_rows(one: Outliers) -> list[ChannelRow]:
-    """Returns the channels of largest share, then the persistent ones that are not among them."""
-    persistent: dict[int, PersistentChannel] = {}
-    if isinstance(one.persistent, PersistentChannels):
-        persistent = {found.channel: found for found in one.persistent.channels}
-    rows = [ChannelRow(s.channel, s, persistent.pop(s.channel, None)) for s in one.shares]
-    return rows + [ChannelRow(found.channel, None, found) for found in persistent.values()]
+    """Returns the highest channels, then those of largest share that are not among them."""
+    outliers = {found.channel: found for found in one.outlier_channels}
+    leading = one.heights.leading if isinstance(one.heights, Heights) else ()
+    heights = {found.channel: found for found in leading} | outliers
+    shares = {share.channel: share for share in one.shares}
+    order = dict.fromkeys([*heights, *shares])
+    return [ChannelRow(c, heights.get(c), shares.get(c), c in outliers) for c in order]
 
 
 def outliers_at(found: Found, data: str, tap: str) -> Outliers | None:

@@ -78,7 +78,7 @@ class ImagesTab(ResultTab):
 
     def _cells(self, row: ChannelImages) -> list[str]:
         known = self._marks.get(row.channel)
-        mark = "▲" if known is not None and known.persistent is not None else " "
+        mark = "▲" if known is not None and known.outlier else " "
         share = "-"
         if known is not None and known.share is not None:
             share = few(getattr(known.share.share, "value", 0.0))

@@ -1,4 +1,4 @@
-"""Outliers: the verdict, the layers, the channels of a layer, and the figures beside them."""
+"""Outliers: the outcome, the layers, the channels of a layer, and the figures beside them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tuiprobe.plaintext import plain
+from tuiprobe.probes.outliers.channel_result import Heights, Outcome
 from tuiprobe.probes.outliers.result import Outliers
+from tuiprobe.probes.outliers.saying import clause
 from tuiprobe.report.numbers import few, short
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.report import Report
@@ -23,25 +25,26 @@ from tuiprobe.tui.widgets.rows import Column, RowTable, kept_columns
 
 CHANNELS = (
     Column("  channel", 14),
-    Column("share", 11, right=True),
-    Column("leads in", 11, right=True, drop=2),
-    Column("outlier in", 11, right=True, drop=1),
+    Column("height", 11, right=True),
+    Column("above 6 in", 11, right=True, drop=1),
+    Column("energy", 11, right=True, drop=2),
     Column("mean", 8, right=True, drop=3),
     Column("std", 8, right=True, drop=4),
 )
 LAYERS = (
     Column("layer", 12),
-    Column("kind", 6, drop=4),
-    Column("C", 5, right=True, drop=3),
+    Column("kind", 6, drop=5),
+    Column("C", 5, right=True, drop=4),
     Column("kurtosis", 11, right=True),
-    Column("centred", 10, right=True, drop=1),
-    Column("P", 10, right=True),
-    Column("▲", 3, right=True, drop=2),
+    Column("P", 10, right=True, drop=1),
+    Column("highest", 10, right=True),
+    Column("offset", 10, right=True, drop=2),
+    Column("▲", 3, right=True, drop=3),
 )
 
 
 class OutliersTab(ResultTab):
-    """The verdict, layers, channels, figures with their references."""
+    """The outcome, layers, channels, figures with their references."""
 
     ANSWERS = frozenset({"ablate", "data", "layer", "copy", "maximise"})
     SCOPED_CSS = False
@@ -49,8 +52,8 @@ class OutliersTab(ResultTab):
     OutliersTab .aside { width: 50; }
     .-narrow OutliersTab .aside, .-only-aside OutliersTab .aside { width: 1fr; }
     OutliersTab #result-layers { height: auto; max-height: 8; }
-    OutliersTab #verdict { height: auto; max-height: 4; }
-    .-low OutliersTab #verdict { max-height: 2; }
+    OutliersTab #outcome { height: auto; max-height: 4; }
+    .-low OutliersTab #outcome { max-height: 2; }
     """
 
     def __init__(self, found: Found) -> None:
@@ -73,9 +76,9 @@ class OutliersTab(ResultTab):
         return next((one for one in taps if one.tap == self._tap), taps[-1] if taps else None)
 
     def compose(self) -> ComposeResult:
-        """Lays out verdict and tables on the left, figures on the right."""
+        """Lays out outcome and tables on the left, figures on the right."""
         with Vertical(classes="main panel"):
-            yield Static(verdict(self.found), id="verdict", markup=False)
+            yield Static(outcome(self.found), id="outcome", markup=False)
             layers: RowTable[Outliers] = RowTable(LAYERS, layer_cells, id="result-layers")
             layers.display = len(self.taps) > 1
             yield layers
@@ -119,7 +122,7 @@ class OutliersTab(ResultTab):
         width = self.channels.size.width
         kept = kept_columns(CHANNELS, width)
         room = width - sum(CHANNELS[i].width + 1 for i in kept[1:])
-        return channel_cells(row, self.channels.rows[0], room)
+        return channel_cells(row, _height(self.channels.rows[0]), room)
 
     @on(RowTable.Highlighted, "#result-layers")
     def _layer_changed(self, event: RowTable.Highlighted) -> None:
@@ -159,7 +162,7 @@ class OutliersTab(ResultTab):
         if row is None:
             return ""
         names = [column.title.strip() for column in CHANNELS]
-        pairs = zip(names, channel_cells(row, row, 0), strict=True)
+        pairs = zip(names, channel_cells(row, _height(row), 0), strict=True)
         return ", ".join(f"{name} {cell.strip()}" for name, cell in pairs)
 
 
@@ -167,92 +170,104 @@ class ChannelTable(RowTable[ChannelRow]):
     """The channels of a layer."""
 
 
-def verdict(about: Found) -> Content:
-    """Returns the verdict, the rule it rests on, and why."""
+def outcome(about: Found) -> Content:
+    """Returns the outcome on the first set, and the figures that decided."""
     if about.outliers is None:
         return inert(about.why_not("outliers"))
-    found = about.outliers.verdict
-    said = {"withheld": "no verdict: withheld"}.get(found.outcome, f"outlier {found.outcome}")
-    said = said.replace("outlier present", "outlier features present")
-    said = said.replace("outlier absent", "outlier features absent")
-    sign = {"present": "▲ ", "withheld": "! "}.get(found.outcome, "")
-    reasons = "; ".join(plain(reason) for reason in found.reasons)
-    rule = f"  rule {found.rule}, uncalibrated"
-    lines = [Content.assemble((sign + said, "bold"), (rule, DIM)), Content.styled(reasons, DIM)]
+    final = about.outliers.finals()[0]
+    said = clause(final)
+    sign = {Outcome.CHANNELS: "▲ ", Outcome.WITHHELD: "! "}.get(final.outcome, "")
+    reasons = "; ".join(plain(reason) for reason in final.finding.reasons)
+    head = (f"{sign}{said[0].upper()}{said[1:]}", "bold")
+    lines = [Content.assemble(head), Content.styled(reasons, DIM)]
     lines += [Content.styled(f"! {plain(one)}", "$warning") for one in about.report.warnings]
     return Content("\n").join(lines)
 
 
 def layer_cells(one: Outliers) -> list[str]:
     """Returns the cells of one row of the layers."""
-    persistent = "-" if isinstance(one.persistent, NotRun) else str(len(one.persistent.channels))
     kind = one.kind if one.tokens is None else one.tokens
     return [
         one.tap,
         kind,
         str(one.channels),
         short(one.kurtosis),
-        short(one.centred_kurtosis),
         short(one.persistence.value),
-        persistent,
+        short(highest(one)),
+        short(one.offset.share),
+        "-" if isinstance(one.heights, NotRun) else str(len(one.outlier_channels)),
     ]
 
 
-def channel_cells(row: ChannelRow, first: ChannelRow, room: int) -> list[str]:
+def channel_cells(row: ChannelRow, tallest: float, room: int) -> list[str]:
     """Returns the cells of one row of the channels; the bar takes the first column's `room`."""
-    mark = "▲" if row.persistent is not None else " "
-    share, largest = _share(row), _share(first)
+    mark = "▲" if row.outlier else " "
+    found = row.height
     head = f"{mark} {row.channel:>4} "
-    drawn = bar(share / largest if largest > 0 else 0.0, max(room - len(head) - 1, 0))
-    return [
-        head + drawn,
-        "-" if row.share is None else short(row.share.share),
-        "-" if row.share is None else short(row.share.leading),
-        "-" if row.persistent is None else short(row.persistent.fraction),
-        few(row.mean),
-        "-" if row.share is None else few(row.share.std),
-    ]
+    drawn = bar(_height(row) / tallest if tallest > 0 else 0.0, max(room - len(head) - 1, 0))
+    figures = ("-",) * 3
+    if found is not None:
+        figures = (short(found.height), short(found.above), short(found.energy))
+    return [head + drawn, *figures, few(row.mean), few(row.sd)]
 
 
-def _share(row: ChannelRow) -> float:
-    return row.share.share.value if row.share is not None and given(row.share.share) else 0.0
+def _height(row: ChannelRow) -> float:
+    return row.height.height.value if row.height is not None and given(row.height.height) else 0.0
+
+
+def highest(one: Outliers) -> Figure:
+    """Returns the median height of the highest channel."""
+    return one.heights.highest if isinstance(one.heights, Heights) else one.heights
 
 
 def figures_of(one: Outliers, about: Found) -> Content:
-    """Returns the figures of a layer, each with its reference."""
+    """Returns the figures of a layer, each with its reference, and the curve over cuts."""
     entries: list[Entry] = [
+        ("outlier ch. ▲", _channels(one)),
+        ("highest", highest(one)),
+        ("offset share", one.offset.share),
+        ("  its kurtosis", one.offset.kurtosis),
+        ("  random .999", _at_most(one.offset.null_999)),
+        ("  explains", one.offset.explained),
         ("kurtosis", one.kurtosis),
         ("  after rotation", few(one.basis_reference)),
         *_untrained(one, about),
-        ("  after centring", one.centred_kurtosis),
-        ("  / (C - 1)", one.relative_kurtosis),
+        ("  after centring", one.residual.kurtosis),
         ("persistence P", one.persistence.value),
         ("  if shuffled", _at_most(one.persistence.null_high)),
+        ("  after centring", one.residual.persistence),
         ("effective ch.", one.persistence.effective_channels),
-        ("persistent ▲", _persistent(one)),
         ("RMS kurtosis", one.rms_kurtosis),
         ("mean cosine", one.mean_cosine),
         ("images", _images(one, about.report)),
     ]
     parts = [listed(entries)]
+    if isinstance(one.heights, Heights):
+        parts += [Content.styled("\nchannels above a height", "bold"), _curve(one.heights)]
     criteria = [
         (c.name, "not run: " + c.figure.reason if isinstance(c.figure, NotRun) else c.figure)
         for c in one.criteria
     ]
     if criteria:
-        parts += [Content.styled("\nothers look for", "bold"), listed(criteria)]
+        parts += [Content.styled("\nrelated criteria", "bold"), listed(criteria)]
     return Content("\n").join(parts)
+
+
+def _curve(heights: Heights) -> Content:
+    """Returns how many channels exceed each height in 50, 90 and 99 % of the images."""
+    rows = [("above", "50 %", "90 %", "99 %")]
+    rows += [(f"{r.cut:g}", str(r.in_50), str(r.in_90), str(r.in_99)) for r in heights.curve]
+    return Content("\n".join(f"{a:>5} {b:>7} {c:>7} {d:>7}" for a, b, c, d in rows))
 
 
 def _at_most(figure: Figure) -> Figure | str:
     return f"at most {few(figure.value)}" if given(figure) else figure
 
 
-def _persistent(one: Outliers) -> str:
-    if isinstance(one.persistent, NotRun):
-        return f"not run: {one.persistent.reason}"
-    listed_channels = ", ".join(str(found.channel) for found in one.persistent.channels[:12])
-    return listed_channels or "none"
+def _channels(one: Outliers) -> str:
+    if isinstance(one.heights, NotRun):
+        return f"not run: {one.heights.reason}"
+    return ", ".join(str(found.channel) for found in one.outlier_channels[:12]) or "none"
 
 
 def _images(one: Outliers, report: Report) -> str:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 LEVELS = " ▁▂▃▄▅▆▇█"
-LEADS_MOST = 0.5
 
 
 def bar(value: float, width: int) -> str:
@@ -57,14 +56,13 @@ def binned(values: Sequence[float], bins: int) -> list[float]:
 
 
 def bar_line(channel: int, share: float, leads: float | None, largest: float, width: int) -> str:
-    """Returns one channel as text: mark, index, share, bar, and how many images it leads.
+    """Returns one channel as text: index, share, bar, and how many images it leads.
 
     >>> bar_line(133, 0.61, 0.98, 0.61, 34)
-    '▲  133  .61  .98 █████████████████'
+    '   133  .61  .98 █████████████████'
     """
-    mark = "▲" if leads is not None and leads >= LEADS_MOST else " "
     lead = "    " if leads is None else f"{share_text(leads):>4}"
-    head = f"{mark}{channel:>5} {share_text(share):>4} {lead} "
+    head = f"{channel:>6} {share_text(share):>4} {lead} "
     return fitted(head + bar(share / largest if largest > 0 else 0.0, width - len(head)), width)
 
 
@@ -87,11 +85,10 @@ class ChannelBars(Widget, can_focus=True):
     """The leading channels with a cursor, or the whole spectrum; updated in place."""
 
     ALLOW_SELECT = False
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"bars--dim", "bars--cursor", "bars--lead"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"bars--dim", "bars--cursor"}
     DEFAULT_CSS = """
     ChannelBars { height: 1fr; min-height: 4; color: $primary; }
     ChannelBars > .bars--dim { color: $foreground 60%; }
-    ChannelBars > .bars--lead { color: $accent; }
     ChannelBars > .bars--cursor { background: $primary 30%; text-style: bold; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -180,8 +177,6 @@ class ChannelBars(Widget, can_focus=True):
             dim = y == len(self._lines) - 1
         else:
             dim = not 0 <= row < len(self._shown())
-            if text.startswith("▲"):
-                style = self.get_component_rich_style("bars--lead")
             if row == min(self._cursor, len(self._shown()) - 1) and self._lines and not dim:
                 style += self.get_component_rich_style("bars--cursor", partial=True)
         if dim:

@@ -43,6 +43,7 @@ class LengthResult(ProbeResult):
 class Lengths(Probe[tuple[str, np.ndarray, np.ndarray, dict[int, str]], LengthResult]):
     id = "lengths"
     title = "Lengths"
+    block = "inside"
     Options = LengthOptions
     Result = LengthResult
 

@@ -1,0 +1,119 @@
+"""What a run keeps of single images: what it is, whose it is, and that damage is noticed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from tests.measure.fake_run import FakeSet, write_run
+from tuiprobe.answer import answer
+from tuiprobe.checksums import write_json
+from tuiprobe.files import DamagedFileError
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.per_image import list_digest, read_per_image
+from tuiprobe.run.records import SampleRecord
+from tuiprobe.run.verify import verify
+
+N, C, K = 60, 8, 5
+
+
+def planted(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(N, C)).astype(np.float32)
+    features[7] = 0  # a representation without a direction: no kurtosis, a wrong answer
+    return features, rng.integers(0, K, N), rng.normal(size=(K, C)).astype(np.float32)
+
+
+def a_run(path: Path, **changes: object) -> RunDir:
+    features, labels, weight = planted()
+    sets = {"val": FakeSet(features, labels), "plain": FakeSet(features[:30], None)}
+    run = write_run(path, sets, weight, **changes)  # type: ignore[arg-type]
+    run.results_file.write_text(answer(run).to_json())
+    return run
+
+
+def test_values_are_those_of_scipy_and_give_the_figures_of_the_report(tmp_path: Path) -> None:
+    features, labels, weight = planted()
+    run = a_run(tmp_path / "run")
+    found = read_per_image(run)["val"]
+    logits = features @ weight.T
+    right = (logits.argmax(axis=1) == labels) & features.any(axis=1)
+    assert found.values["correct"].tolist() == right.tolist()
+    others = np.arange(N) != 7
+    kurtosis = stats.kurtosis(features[others].astype(float), axis=1, fisher=False)
+    np.testing.assert_allclose(found.values["kurtosis"][others], kurtosis, rtol=1e-6)
+    confidence = special.softmax(logits[others], axis=1).max(axis=1)
+    np.testing.assert_allclose(found.values["confidence"][others], confidence, rtol=1e-5)
+    assert np.isnan(found.values["kurtosis"][7])
+    assert np.isnan(found.values["confidence"][7])
+    report = answer(run)
+    assert report.figure("top1").value == pytest.approx(right.mean())
+    assert report.figure("kurtosis").value == pytest.approx(kurtosis.mean(), rel=1e-6)
+
+
+def test_what_is_not_known_is_not_kept(tmp_path: Path) -> None:
+    found = read_per_image(a_run(tmp_path / "linear"))
+    assert found["plain"].values.keys() == {"kurtosis", "confidence"}
+    cosines = read_per_image(a_run(tmp_path / "cosines", normalize=True))
+    assert cosines["val"].values.keys() == {"correct", "kurtosis"}  # the scale is unknown
+
+
+def test_images_are_known_by_their_list_not_by_their_folder(tmp_path: Path) -> None:
+    first, moved = read_per_image(a_run(tmp_path / "a")), read_per_image(a_run(tmp_path / "b"))
+    assert first["val"].differs_from(moved["val"]) == ""
+    assert first["val"].differs_from(first["plain"]) == "the runs count different images"
+
+
+@pytest.mark.parametrize(("field", "value"), [("path", "else.png"), ("label", 4), ("size", 9)])
+def test_another_path_label_or_size_is_another_image(
+    tmp_path: Path, field: str, value: object
+) -> None:
+    run = a_run(tmp_path / "run")
+    before = read_per_image(run)["val"]
+    lines = [json.loads(line) for line in run.samples_file.path.read_text().splitlines()]
+    lines[0][field] = value if lines[0].get(field) != value else 3
+    run.samples_file.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    answer(run)
+    assert read_per_image(run)["val"].differs_from(before) == "other images"
+
+
+def test_other_contents_are_other_images(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run")
+    before = read_per_image(run)["val"]
+    measured = json.loads(run.measured_file.path.read_text())
+    for contents, said in (("0" * 64, ""), ("1" * 64, "images of other contents")):
+        measured["sets"]["val"]["contents"] = contents
+        measured.pop("sha256", None)
+        write_json(run.measured_file, measured)
+        answer(run)
+        after = read_per_image(run)["val"]
+        assert after.differs_from(before) == said
+        before = after
+
+
+def test_samples_without_sizes_and_contents_are_known_by_their_source() -> None:
+    rows = [SampleRecord(id=i, set="val", path=f"row {i}", label=None) for i in range(3)]
+    assert list_digest(rows, "", "a.npy") != list_digest(rows, "", "b.npy")
+    assert list_digest(rows, "digest", "a.npy") == list_digest(rows, "digest", "b.npy")
+    files = [one.model_copy(update={"size": 9}) for one in rows]
+    assert list_digest(files, "", "/a") == list_digest(files, "", "/b")
+
+
+def test_damage_is_noticed_and_earlier_runs_have_none(tmp_path: Path) -> None:
+    run = a_run(tmp_path / "run")
+    states = {one.file: one.state for one in verify(run)}
+    assert states["per_image.safetensors"] == "whole"
+    content = bytearray(run.per_image_file.path.read_bytes())
+    content[-1] ^= 1
+    run.per_image_file.path.write_bytes(content)
+    with pytest.raises(DamagedFileError):
+        read_per_image(run)
+    states = {one.file: one.state for one in verify(run)}
+    assert states["per_image.safetensors"] == "damaged"
+    run.per_image_file.unlink()
+    assert read_per_image(run) == {}
+    assert "per_image.safetensors" not in {one.file for one in verify(run)}

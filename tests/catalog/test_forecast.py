@@ -1,0 +1,162 @@
+"""The forecast from published models: against numpy, by brute force, and where it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from tuiprobe.catalog.accuracies import SHIFTS, Row, published_row, rows
+from tuiprobe.catalog.baselines import (
+    bundled,
+    bundled_models,
+    effective_robustness,
+    family,
+    family_of_row,
+    logit,
+    mean_of,
+    sigmoid,
+)
+from tuiprobe.catalog.forecast import LEVELS, coverage, errors, kind_of, own_family, peers
+
+OPENAI = "open_clip:ViT-B-16-quickgelu/openai"
+
+
+def axes(models: Sequence[Row]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns ImageNet accuracy and the mean of the shifts, in logits."""
+    pairs = [(row.imagenet, mean_of(SHIFTS, row.shifts)) for row in models]
+    x, y = np.array(pairs, dtype=float).T
+    return np.log(x / (1 - x)), np.log(y / (1 - y))
+
+
+def test_peers_are_each_set_of_weights_once_without_those_measured_wrongly() -> None:
+    found = bundled_models("zero_shot")
+    assert len(found) == 110
+    assert len({(r.imagenet, *r.shifts.values()) for r in found}) == 110
+    assert not any(row.note for row in found)
+    assert {row.training for row in found} == {"zero-shot"}
+    left = [r for r in rows() if r.table == "open_clip" and r not in found]
+    assert len(left) == 11
+    assert all(row.note for row in left)
+    assert {row.pretraining for row in found} == {
+        "openai", "webli", "datacomp", "commonpool", "dfn", "metaclip", "merged2b", "laion400m",
+        "laion2b", "yfcc15m", "cc12m", "nllb",
+    }  # fmt: skip
+    assert len(bundled_models("standard")) == 80
+
+
+def test_a_published_model_is_forecast_without_its_family() -> None:
+    row = published_row(OPENAI)
+    assert row is not None
+    assert row.imagenet is not None
+    chosen = peers("zero-shot", SHIFTS, own_family("zero-shot", row, row.model))
+    kept = [one for one in bundled_models("zero_shot") if one.pretraining != "openai"]
+    assert (chosen.line.n, chosen.families, chosen.line.without) == (101, 11, "openai")
+    slope, intercept = np.polyfit(*axes(kept), 1)
+    found = chosen.expected(row.imagenet)
+    assert found.value == pytest.approx(sigmoid(slope * logit(row.imagenet) + intercept))
+    assert found.value == pytest.approx(0.6026, abs=5e-4)
+    low, high = found.intervals[0.95]
+    assert (low, high) == pytest.approx((0.474, 0.719), abs=1e-3)
+    er = effective_robustness(chosen.line, row.imagenet, row.shifts)
+    assert er is not None
+    assert er.value == pytest.approx(-0.016, abs=1e-3)
+    assert not er.above
+    standard = effective_robustness(bundled("standard"), row.imagenet, row.shifts)
+    assert standard is not None
+    assert standard.value == pytest.approx(0.334, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "families", "mean", "worst", "size"),
+    [("zero-shot", 12, 0.041, "nllb", 0.122), ("supervised", 26, 0.011, "googlenet", 0.032)],
+)
+def test_errors_are_those_of_refits_without_each_family(
+    kind: str, families: int, mean: float, worst: str, size: float
+) -> None:
+    baseline = {"zero-shot": "zero_shot", "supervised": "standard"}[kind]
+    models = bundled_models(baseline)
+    expected = {}
+    for name in {family_of_row(row) for row in models}:
+        kept = [row for row in models if family_of_row(row) != name]
+        x, y = axes([row for row in models if family_of_row(row) == name])
+        slope, intercept = np.polyfit(*axes(kept), 1)
+        told, truth = (1 / (1 + np.exp(-v)) for v in (slope * x + intercept, y))
+        expected[name] = np.abs(told - truth).mean()
+    found = errors(kind)  # type: ignore[arg-type]
+    assert {one.family: one.error for one in found} == pytest.approx(expected)
+    assert len(found) == families
+    assert np.mean([one.error for one in found]) == pytest.approx(mean, abs=5e-4)
+    assert found[0].family == worst
+    assert found[0].error == pytest.approx(size, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("level", "models", "mean_of_families"), [(0.80, 0.87, 0.79), (0.95, 0.97, 0.94)]
+)
+def test_intervals_hold_for_families_that_were_left_out(
+    level: float, models: float, mean_of_families: float
+) -> None:
+    found = coverage("zero-shot", SHIFTS, level)
+    assert found.models == pytest.approx(models, abs=0.006)
+    assert found.families == pytest.approx(mean_of_families, abs=0.006)
+    # By brute force for one family: line and width from the eleven others alone.
+    for name in ("yfcc15m", "nllb"):
+        own = [row for row in bundled_models("zero_shot") if row.pretraining == name]
+        kept = [row for row in bundled_models("zero_shot") if row.pretraining != name]
+        slope, intercept = np.polyfit(*axes(kept), 1)
+        x, y = axes(own)
+        inside = np.abs(y - slope * x - intercept) <= peers("zero-shot", SHIFTS, name).reach[level]
+        if level == LEVELS[0]:
+            assert not inside.any()
+
+
+def test_plain_intervals_fail_for_families_they_have_not_seen() -> None:
+    held = {}
+    for name in ("yfcc15m", "nllb"):
+        kept = [row for row in bundled_models("zero_shot") if row.pretraining != name]
+        x, y = axes(kept)
+        slope, intercept = np.polyfit(x, y, 1)
+        scatter = np.sqrt(((y - slope * x - intercept) ** 2).sum() / (len(x) - 2))
+        x, y = axes([row for row in bundled_models("zero_shot") if row.pretraining == name])
+        held[name] = float((np.abs(y - slope * x - intercept) <= 1.96 * scatter).mean())
+    assert held == {"yfcc15m": 0.0, "nllb": 0.25}
+
+
+def test_it_is_refused_outside_the_range_of_accuracies() -> None:
+    chosen = peers("supervised")
+    for x in (0.3, 0.9, 0.0, 1.0):
+        with pytest.raises(ValueError, match=r"lies outside those of the 80 published supervised"):
+            chosen.expected(x)
+    with pytest.raises(ValueError, match=r"outside the family dfn, 0\.027 to 0\.831"):
+        peers("zero-shot", SHIFTS, "dfn").expected(0.8437)
+
+
+def test_a_sampled_accuracy_widens_the_interval() -> None:
+    chosen = peers("supervised")
+    published, sampled = chosen.expected(0.7), chosen.expected(0.7, 500)
+    (low, high), (lower, higher) = (one.intervals[0.95] for one in (published, sampled))
+    assert lower < low < high < higher
+    se = (0.7 * 0.3 / 500) ** 0.5 / (0.7 * 0.3)  # of the logit
+    wide = np.hypot(chosen.reach[0.95], 1.959964 * chosen.line.a * se)
+    centre = chosen.line.a * logit(0.7) + chosen.line.b
+    assert (lower, higher) == pytest.approx((sigmoid(centre - wide), sigmoid(centre + wide)))
+
+
+def test_kinds_without_published_models_are_refused() -> None:
+    only, more = (
+        published_row("timm:resnet50.a1_in1k", 224),
+        published_row("timm:beit3_base_patch16_224.in22k_ft_in1k", 224),
+    )
+    assert kind_of("unknown", only) == "supervised"
+    assert kind_of("supervised", more) == "supervised"  # as a preset says
+    assert kind_of("supervised", None) == "supervised"
+    assert kind_of("zero-shot", None) == "zero-shot"
+    with pytest.raises(ValueError, match="not marked as those of a model trained on ImageNet-1k"):
+        kind_of("unknown", more)
+    for training in ("finetuned", "captions", "unknown"):
+        with pytest.raises(ValueError, match=f"this model's is {training}"):
+            kind_of(training, None)
+    assert own_family("supervised", only, "resnet50") == family("resnet50")
+    assert own_family("zero-shot", None, "ViT-B-16") == ""

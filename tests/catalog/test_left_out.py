@@ -1,0 +1,78 @@
+"""Lines and reaches with families left out, against numpy and scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tuiprobe.catalog.left_out import Point, reach, residuals, solve, sums_of, total
+
+
+def points(models: int = 40, families: int = 8, seed: int = 0) -> list[Point]:
+    rng = np.random.default_rng(seed)
+    shift = rng.standard_normal(families) / 5
+    found = []
+    for i in range(models):
+        x = float(rng.uniform(-2, 2))
+        y = 0.9 * x - 0.4 + shift[i % families] + 0.05 * rng.standard_normal()
+        found.append(Point(x, float(y), f"f{i % families}"))
+    return found
+
+
+def test_the_line_is_that_of_scipy() -> None:
+    found = points()
+    line = stats.linregress([p.x for p in found], [p.y for p in found])
+    a, b = solve(total(list(sums_of(found).values())))
+    assert (a, b) == pytest.approx((line.slope, line.intercept), rel=1e-10)
+
+
+def test_residuals_are_those_of_refits_without_the_family() -> None:
+    found = points()
+    for name, values in residuals(found).items():
+        kept = [p for p in found if p.family != name]
+        line = stats.linregress([p.x for p in kept], [p.y for p in kept])
+        own = [p.y - line.slope * p.x - line.intercept for p in found if p.family == name]
+        assert values == pytest.approx(own, abs=1e-10)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.95])
+def test_a_reach_is_the_weighted_quantile(level: float) -> None:
+    found = residuals(points(33, 7))
+    sizes = np.concatenate([np.abs(v) for v in found.values()])
+    weights = np.concatenate([np.full(len(v), 1 / len(v) / len(found)) for v in found.values()])
+    half = reach(found, level)
+    assert half in sizes
+    assert weights[sizes <= half].sum() >= level - 1e-9
+    assert weights[sizes < half].sum() < level
+
+
+def test_a_family_counts_once_however_many_models_it_has() -> None:
+    few = {"a": (0.1,), "b": (0.2,), "c": (0.3,), "d": (0.4,), "e": (0.5,)}
+    many = {**few, "a": (0.1,) * 500}
+    assert [reach(few, q) for q in (0.3, 0.7, 0.95)] == [reach(many, q) for q in (0.3, 0.7, 0.95)]
+
+
+def test_intervals_hold_for_new_families_where_plain_ones_do_not() -> None:
+    """Planted families with effects of their own: a new one is inside about as often as said."""
+    inside, plain = [], []
+    for seed in range(300):
+        whole = points(60, 15, seed)
+        known = [p for p in whole if p.family != "f14"]
+        (new, *_) = [p for p in whole if p.family == "f14"]
+        a, b = solve(total(list(sums_of(known).values())))
+        off = abs(new.y - a * new.x - b)
+        inside.append(off <= reach(residuals(known), 0.8))
+        relatives = stats.linregress([p.x for p in whole], [p.y for p in whole])
+        own = [abs(p.y - relatives.slope * p.x - relatives.intercept) for p in whole]
+        plain.append(off <= float(np.quantile(own, 0.8)))
+    # 14 families: the level lies between .8 - 1/15 and .8 + 1/14; three deviations of 300 draws.
+    assert 0.8 - 0.067 - 0.07 < np.mean(inside) < 0.8 + 0.072 + 0.07
+    assert np.mean(plain) < np.mean(inside)
+
+
+def test_too_few_are_refused() -> None:
+    with pytest.raises(ValueError, match="19 published models of 8 families"):
+        residuals(points(19))
+    with pytest.raises(ValueError, match="40 published models of 4 families"):
+        residuals(points(40, 4))

@@ -1,0 +1,184 @@
+"""Paired differences: against standard errors of theory and a plain bootstrap over images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.report.samples import estimate
+from tuiprobe.compare.differences import difference
+from tuiprobe.compare.paired import METHOD, Pairing
+from tuiprobe.results import Estimate, NotRun
+from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure
+from tuiprobe.run.per_image import SetValues
+
+N = 2000
+NOISE = 0.06
+"""Three standard errors of a percentile interval's width from 2,000 draws, relative."""
+LINE = BaselineLine(set="val", slope=1.1, intercept=-0.8, covariance=(0.0, 0.0, 0.0))
+
+
+def values(kind: str, array: np.ndarray, **changes: str) -> SetValues:
+    one = SetValues("list", "contents", np.arange(len(array)), {kind: array})  # type: ignore[dict-item]
+    return replace(one, **changes)  # type: ignore[arg-type]
+
+
+def answers(seed: int, rates: tuple[float, float] = (0.7, 0.6)) -> tuple[np.ndarray, np.ndarray]:
+    """Returns correct answers of two models that agree on most images."""
+    rng = np.random.default_rng(seed)
+    hard = rng.random(N)
+    return tuple((hard + rng.normal(0, 0.05, N) < rate).astype(np.uint8) for rate in rates)  # type: ignore[return-value]
+
+
+def named(value: float | np.floating[Any], mean_of: MeanOf | None) -> NamedFigure:
+    figure = estimate(float(value), 0.02)
+    return NamedFigure(id="x", name="x", data="val", place="p", figure=figure, mean_of=mean_of)
+
+
+def width(one: Estimate | None) -> float:
+    assert one is not None
+    assert one.low is not None
+    assert one.high is not None
+    return (one.high - one.low) / 2
+
+
+def mcnemar(a: np.ndarray, b: np.ndarray) -> float:
+    """Returns the standard error of a difference of paired proportions."""
+    gained, lost = ((b > a).sum(), (a > b).sum())
+    return float(np.sqrt(gained + lost - (gained - lost) ** 2 / len(a)) / len(a))
+
+
+def test_accuracy_has_the_standard_error_of_mcnemar() -> None:
+    a, b = answers(0)
+    about = MeanOf(values="correct", sets=("val",))
+    pairing = Pairing({"val": values("correct", a)}, {"val": values("correct", b)})
+    found = pairing.difference(named(a.mean(), about), named(b.mean(), about))
+    assert found is not None
+    assert found.value == pytest.approx(b.mean() - a.mean())
+    assert (found.n, found.method) == (N, METHOD)
+    assert width(found) == pytest.approx(1.96 * mcnemar(a, b), rel=NOISE)
+    separate = difference(named(a.mean(), None).figure, named(b.mean(), None).figure)
+    assert width(found) < width(separate)  # type: ignore[arg-type]
+    assert pairing.difference(named(a.mean(), about), named(b.mean(), about)) == found
+
+
+def test_a_mean_of_shifts_is_resampled_within_each_set() -> None:
+    sets = {name: answers(seed) for seed, name in enumerate(("r", "sketch", "a"))}
+    about = MeanOf(values="correct", sets=tuple(sets))
+    pairing = Pairing(
+        {name: values("correct", a) for name, (a, _) in sets.items()},
+        {name: values("correct", b) for name, (_, b) in sets.items()},
+    )
+    first, second = (float(np.mean([pair[i].mean() for pair in sets.values()])) for i in (0, 1))
+    found = pairing.difference(named(first, about), named(second, about))
+    error = np.sqrt(sum(mcnemar(a, b) ** 2 for a, b in sets.values())) / 3
+    assert width(found) == pytest.approx(1.96 * error, rel=NOISE)
+    assert found is not None
+    assert found.n == 3 * N
+
+
+@pytest.mark.parametrize("n", [N, 20_000])
+def test_kurtosis_has_the_standard_error_of_the_paired_mean(n: int) -> None:
+    rng = np.random.default_rng(1)
+    common = rng.gamma(4, 1, n)
+    a, b = common + rng.normal(3, 0.2, n), common + rng.normal(3.1, 0.2, n)
+    a[5] = b[5] = np.nan  # an image without kurtosis in both runs
+    about = MeanOf(values="kurtosis", sets=("val",))
+    pairing = Pairing({"val": values("kurtosis", a)}, {"val": values("kurtosis", b)})
+    found = pairing.difference(named(np.nanmean(a), about), named(np.nanmean(b), about))
+    error = np.nanstd(b - a) / np.sqrt(n - 1)
+    assert width(found) == pytest.approx(1.96 * error, rel=NOISE)
+    b[6] = np.nan  # of one run alone: these are no longer the same images
+    other = Pairing({"val": values("kurtosis", a)}, {"val": values("kurtosis", b)})
+    assert other.difference(named(np.nanmean(a), about), named(np.nanmean(b), about)) is None
+
+
+def robustness(val: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Returns effective robustness by `LINE` from means along the last axis."""
+    x = val.mean(axis=-1)
+    return shift.mean(axis=-1) - 1 / (
+        1 + np.exp(-LINE.slope * np.log(x / (1 - x)) - LINE.intercept)
+    )
+
+
+def test_effective_robustness_is_that_of_a_plain_bootstrap() -> None:
+    val, shift = answers(2, (0.9, 0.85)), answers(3, (0.5, 0.6))
+    about = MeanOf(values="correct", sets=("r",), line=LINE)
+    first, second = (
+        {"val": values("correct", v), "r": values("correct", s)}
+        for v, s in zip(val, shift, strict=True)
+    )
+    pairing = Pairing(first, second)
+    a, b = (float(robustness(v, s)) for v, s in zip(val, shift, strict=True))
+    found = pairing.difference(named(a, about), named(b, about))
+    rng = np.random.default_rng(9)
+    drawn = []
+    for _ in range(2000):
+        i, j = rng.integers(0, N, (2, N))
+        drawn.append(robustness(val[1][i], shift[1][j]) - robustness(val[0][i], shift[0][j]))
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    assert found is not None
+    assert found.value == pytest.approx(b - a)
+    assert width(found) == pytest.approx((high - low) / 2, rel=1.5 * NOISE)
+    line = LINE.model_copy(update={"covariance": (0.02, 0.0, 0.02)})
+    unsure = about.model_copy(update={"line": line})
+    wider = pairing.difference(named(a, unsure), named(b, unsure))
+    assert width(wider) > width(found)
+
+
+def test_a_line_that_no_baseline_has_is_not_used() -> None:
+    val = answers(2)
+    first, second = ({"val": values("correct", v)} for v in val)
+    for changes in ({"slope": 1e99}, {"covariance": (-1.0, 5.0, 1e100)}):
+        line = LINE.model_copy(update=changes)
+        about = MeanOf(values="correct", sets=("val",), line=line)
+        x = [v.mean() for v in val]
+        with np.errstate(over="ignore"):
+            exponents = [line.slope * np.log(one / (1 - one)) + line.intercept for one in x]
+            figures = [one - 1 / (1 + np.exp(-e)) for one, e in zip(x, exponents, strict=True)]
+        found = Pairing(first, second).difference(
+            named(figures[0], about), named(figures[1], about)
+        )
+        assert found is None or np.isfinite(width(found))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"samples": "else"}, "other images"),
+        ({"contents": "else"}, "images of other contents"),
+        ({"contents": ""}, ""),
+    ],
+)
+def test_other_images_are_not_paired(changes: dict[str, str], said: str) -> None:
+    a, b = answers(0)
+    about = MeanOf(values="correct", sets=("val",))
+    pairing = Pairing({"val": values("correct", a)}, {"val": values("correct", b, **changes)})
+    assert pairing.why_not("val") == said
+    found = pairing.difference(named(a.mean(), about), named(b.mean(), about))
+    assert (found is None) == bool(said)
+
+
+def test_what_is_no_mean_of_these_images_is_not_paired() -> None:
+    a, b = answers(0)
+    about = MeanOf(values="correct", sets=("val",))
+    pairing = Pairing({"val": values("correct", a)}, {"val": values("correct", b)})
+    second = named(b.mean(), about)
+    lost = second.model_copy(update={"figure": NotRun(reason="none")})
+    other = MeanOf(values="correct", sets=("val", "r"))
+    assert pairing.difference(named(a.mean() + 0.01, about), second) is None  # of another head
+    assert pairing.difference(named(a.mean(), None), named(b.mean(), None)) is None
+    assert pairing.difference(named(a.mean(), about), named(b.mean(), other)) is None
+    assert pairing.difference(named(a.mean(), about), lost) is None
+    assert "reprobe" in pairing.why_not("r")
+
+
+def test_equal_answers_on_few_images_are_no_certainty() -> None:
+    a = np.ones(20, dtype=np.uint8)
+    about = MeanOf(values="correct", sets=("val",))
+    pairing = Pairing({"val": values("correct", a)}, {"val": values("correct", a)})
+    found = pairing.difference(named(1, about), named(1, about))
+    assert width(found) > 0.05

@@ -1,0 +1,98 @@
+"""Calibration before and after temperature scaling, and accuracy by class."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.probes.calibrated import calibrated, head
+from tests.probes.subject import model
+from tuiprobe.errors import DataError
+from tuiprobe.probes.calibration.compute import probe_calibration
+from tuiprobe.probes.calibration.probe import CalibrationOfTheHead
+from tuiprobe.probes.protocol import Subject
+from tuiprobe.report.text import line
+from tuiprobe.results import given
+from tuiprobe.results.section import Chart
+from tuiprobe.run.checked_arrays import HeadArrays
+
+NAMES = tuple(f"kind {i}" for i in range(10))
+
+
+def described(result):
+    return CalibrationOfTheHead().describe(result, Subject(model(), ()))
+
+
+def test_temperature_scaling_finds_the_temperature_and_removes_the_error():
+    first = calibrated("val", n=8000, temperature=2.5)
+    result = probe_calibration(head(), [first, calibrated("v2", n=8000, seed=3)], NAMES)
+    assert result.temperature.low < 2.5 < result.temperature.high
+    own, shift = result.sets
+    assert own.before.value > 0.15
+    assert own.after.value < 0.02
+    # The shift was calibrated as it was: scaling it by the other temperature makes it wrong.
+    assert shift.before.value < 0.02
+    assert shift.after.low > 0.1
+    assert sum(one.accuracy.n for one in own.bins if given(one.accuracy)) == 8000
+
+
+def test_an_unknown_scale_leaves_only_scaled_figures():
+    by = HeadArrays(np.eye(10, dtype=np.float32), normalize=True)
+    result = probe_calibration(by, [calibrated("val")], NAMES)
+    assert result.sets[0].before.reason == "logit scale unknown"
+    assert result.sets[0].bins_before == ()
+    assert given(result.sets[0].after)
+    assert not result.scale_known
+
+
+def test_classes_that_fall_are_named_with_their_images():
+    first, shift = calibrated("val", sharpness=6.0), calibrated("v2", sharpness=6.0, seed=2)
+    broken = shift.labels == 4
+    features = shift.features.copy()
+    features[broken] = np.roll(features[broken], 1, axis=1)
+    result = probe_calibration(head(), [first, replace(shift, features=features)], NAMES)
+    found = result.classes[0]
+    worst = found.worst[0]
+    assert worst.name == "kind 4"
+    right = first.features.argmax(axis=1) == first.labels
+    assert worst.first.value == pytest.approx(right[first.labels == 4].mean())
+    assert worst.first.n == (first.labels == 4).sum()
+    assert worst.change.value == pytest.approx(worst.shift.value - worst.first.value)
+    assert found.compared == 10
+    assert found.fell >= 1
+    lines = [line(text) for text in described(result).card]
+    assert lines[1].startswith("Largest loss of a class: kind 4,")
+    assert "v2" in lines[1]
+
+
+def test_classes_are_compared_under_the_mask_of_the_shift():
+    first, shift = calibrated("val"), calibrated("a", seed=2)
+    answers = np.array([-1, 0, -1, 1, -1, -1, -1, -1, -1, -1])
+    keep = np.isin(shift.labels, [1, 3])
+    masked = replace(
+        shift, features=shift.features[keep], labels=answers[shift.labels[keep]], answers=answers
+    )
+    found = probe_calibration(head(), [first, masked], NAMES).classes[0]
+    assert {one.name for one in found.worst} == {"kind 1", "kind 3"}
+    own = first.labels == 1
+    right = first.features[own][:, [1, 3]].argmax(axis=1) == 0
+    told = next(one for one in found.worst if one.name == "kind 1")
+    assert told.first.value == pytest.approx(right.mean())
+
+
+def test_the_section_has_a_reliability_diagram():
+    result = probe_calibration(head(), [calibrated("val"), calibrated("v2", seed=2)], NAMES)
+    chart = next(one for one in described(result).content if isinstance(one, Chart))
+    assert [one.role for one in chart.series] == ["reference", "main", "second", "context"]
+    assert len(chart.series[1].x) == 15
+
+
+def test_few_images_are_described_without_figures():
+    result = probe_calibration(head(), [calibrated("val", n=8)], NAMES)
+    assert "needed" in result.temperature.reason
+    assert described(result).card == ()
+
+
+def test_unlabelled_sets_are_refused():
+    with pytest.raises(DataError):
+        probe_calibration(head(), [replace(calibrated("val"), labels=None)], NAMES)

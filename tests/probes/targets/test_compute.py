@@ -1,0 +1,141 @@
+"""Targets as a probe computes and describes them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.probes.calibrated import accuracy, calibrated, head
+from tests.probes.subject import model
+from tuiprobe.probes.confidence import Logits, probabilities
+from tuiprobe.probes.protocol import Subject
+from tuiprobe.probes.targets.compute import Images, estimate_targets
+from tuiprobe.probes.targets.probe import ExpectedAccuracy
+from tuiprobe.report.text import line
+from tuiprobe.results import NotRun, given
+from tuiprobe.results.headlines import TARGET
+from tuiprobe.results.section import Chart, Prose
+from tuiprobe.run.checked_arrays import HeadArrays
+
+NAMES = tuple(f"kind {i}" for i in range(10))
+
+
+def unlabelled(name, **how):
+    return replace(calibrated(name, **how), labels=None)
+
+
+def found(first=None, shifts=(), targets=None, by=None):
+    targets = [unlabelled("street", n=500, seed=5)] if targets is None else targets
+    first = calibrated("val", seed=1) if first is None else first
+    return estimate_targets(by or head(), Images(first, shifts, targets, NAMES))
+
+
+def card(result):
+    section = ExpectedAccuracy().describe(result, Subject(model(), ()))
+    return [line(text) for text in section.card]
+
+
+def test_errors_are_those_of_predicted_beside_measured():
+    shifts = [calibrated("v2", seed=2), calibrated("hot", seed=3, temperature=4.0)]
+    result = found(shifts=shifts)
+    for one, shift in zip(result.checks, shifts, strict=True):
+        assert one.measured.value == pytest.approx(accuracy(shift))
+    away = [abs(one.of("atc_entropy").value - one.measured.value) for one in result.checks]
+    error = result.error()
+    assert error.mean_absolute.value == pytest.approx(np.mean(away))
+    assert error.worst.value == pytest.approx(max(away))
+    assert (error.worst_on, error.mean_absolute.n) == ("hot", 2)
+    # Confidence does not see that labels are noisier there: the error is large, and said.
+    assert error.worst.value > 0.2
+    assert card(result)[0].startswith("street (500, unlabelled): about 0.")
+    assert "on 2 labelled shifts this estimate was off by" in card(result)[0]
+    assert card(result)[0].endswith("at worst (hot).")
+
+
+def test_without_a_labelled_shift_the_error_is_unknown():
+    result = found(shifts=[unlabelled("v2", seed=2)])
+    assert result.checks == ()
+    assert result.error().mean_absolute.reason == "unknown: no labelled shift in this run"
+    assert "unknown: no labelled shift in this run" in card(result)[0]
+
+
+def test_without_labels_the_average_confidence_is_not_validated():
+    target = unlabelled("street", n=5000, seed=5)
+    result = found(first=unlabelled("val"), targets=[target])
+    one = result.targets[0]
+    assert (result.basis, one.expected) == ("not validated", ())
+    assert one.uncalibrated.value == pytest.approx(
+        accuracy(calibrated("s", n=5000, seed=5)), abs=0.03
+    )
+    p = one.uncalibrated.value
+    assert one.labels == pytest.approx(1.96**2 * p * (1 - p) / 0.05**2, abs=1)
+    assert (
+        f"not calibrated and not validated; {one.labels} labels would validate it"
+        in card(result)[0]
+    )
+
+
+def test_without_labels_and_scale_there_is_no_estimate():
+    by = HeadArrays(np.eye(10, dtype=np.float32), normalize=True)
+    result = found(first=unlabelled("val"), by=by)
+    assert result.targets[0].headline == NotRun(reason="logit scale unknown")
+    assert card(result) == ["street (500, unlabelled): no estimate: logit scale unknown."]
+    # With labels the temperature gives the scale.
+    assert given(found(by=by).targets[0].headline)
+
+
+def test_dispersion_is_the_nuclear_norm():
+    target = unlabelled("street", n=300, seed=5)
+    result = found(targets=[target])
+    logits = Logits(head(), target)
+    temperature = result.temperature.value
+    rows = [probabilities(b, temperature, logits.classes) for _, b in logits.blocks()]
+    norm = np.linalg.norm(np.concatenate(rows), ord="nuc")
+    assert result.targets[0].dispersion.value == pytest.approx(norm / (300 * 10) ** 0.5, rel=1e-5)
+    few = found(targets=[unlabelled("street", n=4, seed=5)])
+    assert 0 < few.targets[0].dispersion.value <= 1
+
+
+def test_dispersion_and_share_less_confident_order_targets():
+    sharp, blurred = (unlabelled(n, sharpness=s, seed=7) for n, s in (("a", 4.0), ("b", 0.7)))
+    one, other = found(targets=[sharp, blurred]).targets
+    assert one.dispersion.value > other.dispersion.value
+    assert one.less_confident.value < 0.05 < other.less_confident.value
+    same = found(targets=[unlabelled("c", n=8000, seed=8)]).targets[0]
+    assert same.less_confident.value == pytest.approx(0.05, abs=0.02)
+
+
+def test_every_class_is_counted_and_the_ends_are_named():
+    target = unlabelled("street", n=500, seed=5)
+    result = found(targets=[target])
+    counts = np.bincount(target.features.argmax(axis=1), minlength=10)
+    told = {one.name: one.images for one in result.targets[0].predicted}
+    assert told == {f"kind {i}": int(n) for i, n in enumerate(counts)}
+    section = ExpectedAccuracy().describe(result, Subject(model(), ()))
+    chart = next(one for one in section.content if isinstance(one, Chart))
+    assert chart.series[0].y == tuple(sorted(counts.astype(float), reverse=True))
+    said = " ".join(line(one.text) for one in section.content if isinstance(one, Prose))
+    assert "none of the head's classes makes every estimate meaningless" in said
+
+
+def test_the_card_has_at_most_three_sets_and_counts_the_rest():
+    targets = [unlabelled(f"t{i}", n=60, seed=i) for i in range(5)]
+    lines = card(found(targets=targets))
+    assert len(lines) == 4
+    assert lines[-1] == "2 more target sets in the section of estimates."
+
+
+def test_figures_are_estimates_that_rank_among_the_headlines():
+    result = found(shifts=[calibrated("v2", seed=2)])
+    figures = ExpectedAccuracy().named(result).figures
+    first = figures[0]
+    assert (first.id, first.headline, first.data) == ("target", TARGET, "street")
+    assert {one.role for one in figures} == {"estimate"}
+    assert any(one.id == "target_error" for one in figures)
+
+
+def test_a_target_without_usable_images_says_so():
+    empty = unlabelled("street", n=5)
+    empty = replace(empty, features=empty.features[:0])
+    one = found(targets=[empty]).targets[0]
+    assert one.headline.reason == "no image with a finite representation"

@@ -1,0 +1,105 @@
+"""Modality gap, shared channels and conformity on planted towers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tuiprobe.probes.channels import Chosen
+from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.towers.compute import compare_towers, conformity, unit
+from tuiprobe.probes.towers.describe import describe
+from tuiprobe.probes.towers.result import Towers
+from tuiprobe.results import Estimate, NotRun
+from tuiprobe.run.checked_arrays import HeadArrays
+
+WIDTH, IMAGES = 64, 600
+OFFSET = Chosen((5,), "outlier")
+
+
+def planted(
+    images: float = 12.0, texts: float = 12.0, seed: int = 0
+) -> tuple[HeadArrays, SetFeatures]:
+    """Channel 5 far from the rest in images, and as far in texts on the other side."""
+    rng = np.random.default_rng(seed)
+    h, w = rng.standard_normal((IMAGES, WIDTH)), rng.standard_normal((100, WIDTH))
+    h[:, 5] += images
+    w[:, 5] -= texts
+    return HeadArrays(w.astype("f4"), normalize=True), SetFeatures("val", h.astype("f4"))
+
+
+def compared(head: HeadArrays, *sets: SetFeatures, chosen: Chosen = OFFSET) -> Towers:
+    found = compare_towers(head, sets, chosen, 0)
+    assert isinstance(found, Towers)
+    return found
+
+
+def value(figure: object) -> float:
+    assert isinstance(figure, Estimate)
+    return figure.value
+
+
+def test_gap_and_its_part_on_the_channel_are_those_of_plain_algebra() -> None:
+    head, one = planted()
+    found = compared(head, one)
+    x, w = (rows.astype("f8") for rows in (one.features, head.weight))
+    x, w = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, w))
+    difference = x.mean(0) - w.mean(0)
+    (first,) = found.sets
+    assert value(first.gap) == pytest.approx(np.linalg.norm(difference), abs=1e-5)
+    assert value(first.on_channels) == pytest.approx(
+        difference[5] ** 2 / (difference @ difference), abs=1e-5
+    )
+    assert value(first.on_channels) > 0.95
+    mean = x.mean(0) / np.linalg.norm(x.mean(0))
+    assert value(first.conformity) == pytest.approx(float((x @ mean).mean()), abs=1e-5)
+    leading = np.linalg.svd(head.weight.astype("f8"))[2][0]
+    assert value(first.leading_cosine) == pytest.approx(abs(mean @ leading), abs=1e-5)
+    assert found.channels == found.head_channels == found.shared == (5,)
+    assert found.expected_on_channels == 1 / WIDTH
+
+
+def test_towers_without_anything_in_common() -> None:
+    head, one = planted(images=0, texts=0)
+    found = compared(head, one, chosen=Chosen((), "offset"))
+    assert found.shared == ()
+    assert value(found.sets[0].gap) < 0.25  # sampling noise: sqrt(1 / 600 + 1 / 100) = .108
+    assert found.sets[0].on_channels == NotRun(reason="no channel stands out")
+    assert "no channel stands out" in str(describe(found).headline)
+
+
+def test_the_interval_of_the_gap_covers() -> None:
+    """Texts are fixed; the truth is the gap of a population of images."""
+    head, _ = planted(seed=7)
+    rng = np.random.default_rng(1)
+    h = rng.standard_normal((60_000, WIDTH))
+    h[:, 5] += 12
+    texts = unit(head.weight).mean(0, dtype="f8")
+    truth = np.linalg.norm(unit(h.astype("f4")).mean(0, dtype="f8") - texts)
+    hits = 0
+    for _ in range(40):
+        few = SetFeatures("val", h[rng.choice(len(h), 300)].astype("f4"))
+        gap = compared(head, few).sets[0].gap
+        assert isinstance(gap, Estimate)
+        assert gap.low is not None
+        assert gap.high is not None
+        hits += int(gap.low <= truth <= gap.high)
+    assert hits >= 33  # 3 sigma below 38 of 40
+
+
+def test_conformity_of_one_direction_is_one() -> None:
+    rows = np.outer(np.arange(1, 9), np.ones(WIDTH)).astype("f4")
+    np.testing.assert_allclose(conformity(rows), 1, atol=1e-6)
+
+
+def test_the_histogram_holds_every_image_and_the_result_survives_strict_json() -> None:
+    head, one = planted()
+    found = compared(head, one, SetFeatures("r", one.features[:50]))
+    assert sum(found.images) == IMAGES
+    assert len(found.edges) == len(found.images) + 1
+    assert [each.data for each in found.sets] == ["val", "r"]
+    text = json.dumps(found.model_dump(mode="json"), allow_nan=False)
+    assert Towers.model_validate_json(text) == found
+    assert compared(head, one, SetFeatures("r", one.features[:50])) == found

@@ -1,0 +1,78 @@
+"""Keeps what is known of single images, for comparing two runs on the same images."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.errors import DataError
+from tuiprobe.probes.confidence import Logits, allowed, scale_known
+from tuiprobe.probes.heads import SetFeatures, answered_right, usable_images
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.rows import blocks, shares_and_kurtosis, usable
+from tuiprobe.results import DataSet
+from tuiprobe.results.section import PerImage
+from tuiprobe.run.checked_arrays import HeadArrays
+from tuiprobe.run.per_image import SetValues, list_digest, write_per_image
+
+Values = dict[PerImage, NDArray[Any]]
+
+
+def keep_per_image(run: RunReader) -> None:
+    """Writes `per_image.safetensors` of a run whose shards are merged.
+
+    Correct answers of the labelled sets, kurtosis and largest softmax probability of every set
+    of images. Images whose representation is not finite are not among them.
+    """
+    answered = {one.name: one for one in (*run.head_sets, *run.target_sets)}
+    images = {
+        one.name: _of_set(run, one, answered[one.name]) for one in (*run.images, *run.targets)
+    }
+    write_per_image(run.directory, run.plan.key, images)
+
+
+def _of_set(run: RunReader, data: DataSet, one: SetFeatures) -> SetValues:
+    ids = run.features(one.name)["ids"]
+    order, samples = np.argsort(ids), run.samples[one.name]
+    values: Values = {"kurtosis": _kurtosis(one.features)}
+    if isinstance(run.head, HeadArrays):
+        values |= _answers(run.head, one)
+    contents = run.measured.sets[one.name].contents or ""
+    listed = [samples[i] for i in ids[order].tolist()]
+    return SetValues(
+        samples=list_digest(listed, contents, data.source),
+        contents=contents,
+        ids=ids[order],
+        values={kind: array[order] for kind, array in values.items()},
+    )
+
+
+def _kurtosis(features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Returns the kurtosis of each representation; NaN where all its values are equal."""
+    found, counts = np.full(len(features), np.nan), usable(features)
+    for place, block in blocks(features):
+        kept = counts[place]
+        if kept.any():
+            found[place][kept] = shares_and_kurtosis(block[kept])[1]
+    return found
+
+
+def _answers(head: HeadArrays, one: SetFeatures) -> Values:
+    """Returns correct answers, if labelled, and confidence, if the scale of the logits is known.
+
+    An image whose representation is zero is wrong, and has no confidence.
+    """
+    found: Values = {}
+    kept = usable_images(one)  # as accuracies do, so that every bit of the logits is theirs
+    pointing = np.any(one.features != 0, axis=1)
+    with suppress(DataError):  # no labels, or one that no row answers for: no accuracy either
+        right = answered_right(kept.features, head, kept)
+        found["correct"] = np.zeros(len(pointing), dtype=bool)
+        found["correct"][pointing] = right
+    if scale_known(head) and len(allowed(head, one)):
+        found["confidence"] = np.full(len(pointing), np.nan)
+        found["confidence"][pointing] = Logits(head, kept).confidences().confidence
+    return found

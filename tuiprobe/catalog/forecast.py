@@ -1,0 +1,216 @@
+"""Accuracy under shift, forecast from published models of the same kind of training.
+
+The line of `baselines` through published models says what accuracy to expect; `left_out` says how
+far models lie from it whose family it does not hold. docs/forecast.md has the definitions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from math import sqrt
+from statistics import NormalDist, fmean
+from typing import Literal
+
+from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, Row
+from tuiprobe.catalog.baselines import (
+    Line,
+    bundled_models,
+    family,
+    fit,
+    logit,
+    points_of,
+    sigmoid,
+)
+from tuiprobe.catalog.left_out import Point, Residuals, reach, residuals
+
+Kind = Literal["zero-shot", "supervised"]
+Interval = tuple[float, float]
+
+LEVELS = (0.80, 0.95)
+"""Levels of the prediction intervals."""
+
+BASELINE_OF: Mapping[Kind, str] = {"zero-shot": ZERO_SHOT, "supervised": "standard"}
+"""The published models that a kind of training is compared with."""
+
+
+@dataclass(frozen=True)
+class FamilyError:
+    """How far off the forecast was for the models of a family that was left out.
+
+    Attributes:
+        family: Name of the family.
+        models: How many models it has.
+        error: Mean absolute error, as a fraction.
+    """
+
+    family: str
+    models: int
+    error: float
+
+
+@dataclass(frozen=True)
+class Peers:
+    """Published models of one kind of training, and the forecast that they allow.
+
+    Attributes:
+        kind: Kind of training.
+        line: The fit; its reach is that of families left out.
+        reach: Half-width of the prediction interval in logits, by level.
+        families: How many families the models are of.
+    """
+
+    kind: Kind
+    line: Line
+    reach: Mapping[float, float]
+    families: int
+
+    def expected(self, imagenet: float, images: int | None = None) -> Expected:
+        """Returns the forecast for a model with this ImageNet accuracy.
+
+        Args:
+            imagenet: Accuracy on ImageNet's validation set.
+            images: How many images it was measured on; None for a published accuracy.
+
+        Raises:
+            ValueError: If no peer has such an accuracy.
+        """
+        line = self.line
+        if line.extrapolates(imagenet) or not 0 < imagenet < 1:
+            of = f" outside the family {line.without}" if line.without else ""
+            raise ValueError(
+                f"an ImageNet accuracy of {imagenet:.3f} lies outside those of the {line.n} "
+                f"published {self.kind} models{of}, {line.low:.3f} to {line.high:.3f}"
+            )
+        centre = line.a * logit(imagenet) + line.b
+        return Expected(
+            line.target,
+            sigmoid(centre),
+            {
+                level: _around(centre, sqrt(half**2 + _noise(line.a, imagenet, images, level)))
+                for level, half in self.reach.items()
+            },
+        )
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A forecast.
+
+    Attributes:
+        target: The shifts whose mean accuracy it is of.
+        value: Expected accuracy.
+        intervals: Prediction interval by level.
+    """
+
+    target: tuple[str, ...]
+    value: float
+    intervals: Mapping[float, Interval]
+
+
+def kind_of(training: str, row: Row | None) -> Kind:
+    """Returns which published models a model is compared with.
+
+    Args:
+        training: Its kind of training, `unknown` if that is not known.
+        row: Its own row among the published accuracies, if it has one.
+
+    Raises:
+        ValueError: If no published models of its kind are known.
+    """
+    if training == "zero-shot":
+        return "zero-shot"
+    if training == "supervised" or (row is not None and row.training == "imagenet-1k"):
+        return "supervised"
+    if row is not None and row.training == "other":
+        raise ValueError(
+            "its published accuracies are not marked as those of a model trained on ImageNet-1k "
+            "alone, as the supervised models of the forecast were"
+        )
+    raise ValueError(
+        "accuracies of published models are known for zero-shot and supervised training, and this "
+        f"model's is {training}"
+    )
+
+
+def own_family(kind: Kind, row: Row | None, architecture: str) -> str:
+    """Returns the family of a model that must not forecast it; empty if that is not known.
+
+    >>> own_family("supervised", None, "resnet50")
+    'resnet'
+    """
+    if kind == "zero-shot":
+        return row.pretraining if row is not None else ""
+    return family(architecture)
+
+
+@lru_cache(maxsize=1024)
+def peers(kind: Kind, target: tuple[str, ...] = SHIFTS, without: str = "") -> Peers:
+    """Returns the published models of a kind of training without those of one family.
+
+    Raises:
+        ValueError: If too few are left.
+    """
+    points, found = _left_out(kind, target, without)
+    line = fit(BASELINE_OF[kind], bundled_models(BASELINE_OF[kind], without), target, without)
+    half = {level: reach(found, level) for level in LEVELS}
+    line = line.reaching(half[LEVELS[-1]])
+    return Peers(kind, line, half, len({one.family for one in points}))
+
+
+@lru_cache(maxsize=64)
+def errors(kind: Kind, target: tuple[str, ...] = SHIFTS) -> tuple[FamilyError, ...]:
+    """Returns the errors of the forecast for families left out, largest first."""
+    points, found = _left_out(kind, target)
+    told = []
+    for name, values in found.items():
+        truth = [one.y for one in points if one.family == name]
+        off = [abs(sigmoid(y) - sigmoid(y - r)) for y, r in zip(truth, values, strict=True)]
+        told.append(FamilyError(name, len(values), fmean(off)))
+    return tuple(sorted(told, key=lambda one: -one.error))
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Share of published models inside their interval, their whole family left out.
+
+    Attributes:
+        models: Share of all models.
+        families: Mean over families of the share of their models.
+    """
+
+    models: float
+    families: float
+
+
+@lru_cache(maxsize=64)
+def coverage(kind: Kind, target: tuple[str, ...] = SHIFTS, level: float = 0.95) -> Coverage:
+    """Returns how often the intervals held, with line and width from other families alone."""
+    _, found = _left_out(kind, target)
+    inside = {
+        name: [abs(value) <= peers(kind, target, name).reach[level] for value in values]
+        for name, values in found.items()
+    }
+    every = [one for members in inside.values() for one in members]
+    return Coverage(fmean(every), fmean(fmean(members) for members in inside.values()))
+
+
+@lru_cache(maxsize=1024)
+def _left_out(
+    kind: Kind, target: tuple[str, ...], without: str = ""
+) -> tuple[tuple[Point, ...], Residuals]:
+    points, _ = points_of(bundled_models(BASELINE_OF[kind], without), target)
+    return tuple(points), residuals(points)
+
+
+def _around(centre: float, half: float) -> Interval:
+    return sigmoid(centre - half), sigmoid(centre + half)
+
+
+def _noise(slope: float, imagenet: float, images: int | None, level: float) -> float:
+    """Returns the squared half-width that the binomial error of x adds, in logits of y."""
+    if not images:
+        return 0.0
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    return (z * slope) ** 2 / (images * imagenet * (1 - imagenet))

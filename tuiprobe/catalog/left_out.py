@@ -1,0 +1,101 @@
+"""How far models lie from a line that was fitted without their family.
+
+Models of one pretraining set, or of one family of architectures, are not independent: residuals of
+a fit that holds a model's relatives are too small for a model that has none in it. So each family
+is left out in turn. The half-width of a prediction interval is a quantile of the residuals seen
+then, with equal weight for every family (conformal prediction over groups: Lee, Barber and
+Willett 2023). Points are in logit space; nothing here knows what they stand for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+FEWEST_MODELS = 20
+FEWEST_FAMILIES = 5
+"""Fewest models and families for a forecast."""
+
+Sums = tuple[float, float, float, float, float]
+"""Of a set of points: n, x, y, xx, xy."""
+
+Residuals = Mapping[str, tuple[float, ...]]
+"""Point minus line by family, in logits, where the line was fitted without that family."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model: x and y in logits, and its family."""
+
+    x: float
+    y: float
+    family: str
+
+
+def sums_of(points: Sequence[Point]) -> dict[str, Sums]:
+    """Returns the sums of each family, in the order in which the families appear."""
+    found: dict[str, Sums] = {}
+    for one in points:
+        more = (1.0, one.x, one.y, one.x * one.x, one.x * one.y)
+        found[one.family] = total([found.get(one.family, (0.0,) * 5), more])
+    return found
+
+
+def total(parts: Sequence[Sums | tuple[float, ...]]) -> Sums:
+    """Returns the sums of several sets of points together."""
+    a, b, c, d, e = (sum(column) for column in zip(*parts, strict=True))
+    return a, b, c, d, e
+
+
+def solve(sums: Sums) -> tuple[float, float]:
+    """Returns slope and intercept of the line of least squares.
+
+    Raises:
+        ZeroDivisionError: If all points have the same x.
+
+    >>> solve(total([(1.0, 0.0, 1.0, 0.0, 0.0), (1.0, 1.0, 3.0, 1.0, 3.0)]))
+    (2.0, 1.0)
+    """
+    n, x, y, xx, xy = sums
+    a = (n * xy - x * y) / (n * xx - x * x)
+    return a, (y - a * x) / n
+
+
+def residuals(points: Sequence[Point]) -> Residuals:
+    """Returns the residuals of each family, from the line of all the others.
+
+    Raises:
+        ValueError: If there are too few models or families for a forecast.
+    """
+    by_family: dict[str, list[Point]] = {}
+    for one in points:
+        by_family.setdefault(one.family, []).append(one)
+    if len(points) < FEWEST_MODELS or len(by_family) < FEWEST_FAMILIES:
+        raise ValueError(
+            f"{len(points)} published models of {len(by_family)} families are known, and a "
+            f"forecast needs {FEWEST_MODELS} of {FEWEST_FAMILIES}"
+        )
+    found = {}
+    for name, members in by_family.items():
+        a, b = solve(total([s for other, s in sums_of(points).items() if other != name]))
+        found[name] = tuple(one.y - a * one.x - b for one in members)
+    return found
+
+
+def reach(found: Residuals, level: float) -> float:
+    """Returns the half-width that covers a share `level` of models, families weighing the same.
+
+    >>> reach({"a": (0.1, -0.2), "b": (0.3,)}, 0.8), reach({"a": (0.1, -0.2), "b": (0.3,)}, 0.5)
+    (0.3, 0.2)
+    """
+    sizes = sorted(
+        (abs(value), 1 / (len(values) * len(found)))
+        for values in found.values()
+        for value in values
+    )
+    covered = 0.0
+    for size, weight in sizes:
+        covered += weight
+        if covered >= level - 1e-9:
+            return size
+    return sizes[-1][0]

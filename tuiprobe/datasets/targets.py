@@ -1,0 +1,133 @@
+"""Target sets: images whose accuracy is to be estimated, read without their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, overload
+
+from tuiprobe.datasets.base import Dataset, Sample, Stamp, Suite
+from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.registry import safe_name
+from tuiprobe.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from tuiprobe.datasets.content import Content
+
+
+@dataclass(frozen=True)
+class WithoutLabels(Sequence[Sample]):
+    """The samples of a data set without their labels, made as they are asked for."""
+
+    samples: Sequence[Sample]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return map(_without_label, self.samples)
+
+    @overload
+    def __getitem__(self, place: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> WithoutLabels: ...
+
+    def __getitem__(self, place: int | slice) -> Sample | WithoutLabels:
+        """Returns one sample, or some of them."""
+        if isinstance(place, slice):
+            return WithoutLabels(self.samples[place])
+        return _without_label(self.samples[place])
+
+
+def _without_label(sample: Sample) -> Sample:
+    return sample if sample.label is None else Sample(sample.id, sample.path, None)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A data set of any source whose labels and class names are ignored.
+
+    Attributes:
+        images: The data set.
+    """
+
+    images: Dataset
+    classes: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The data set's name."""
+        return self.images.name
+
+    @property
+    def source(self) -> str:
+        """The name that the user typed."""
+        return self.images.source
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """All samples, by id, without labels."""
+        return WithoutLabels(self.images.samples)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The data set's remarks."""
+        return self.images.notes
+
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns the stamp of one sample without reading it."""
+        return self.images.stamp(sample)
+
+    def read(self, sample: Sample) -> Content:
+        """Reads the stored content of one sample."""
+        return self.images.read(sample)
+
+    def open(self, sample: Sample) -> Image:
+        """Decodes one sample to an RGB image."""
+        return self.images.open(sample)
+
+
+def load_target(source: str) -> Target:
+    """Opens the images named by `--target`.
+
+    Args:
+        source: A source of `--data` that is one set.
+
+    Raises:
+        DataError: If it cannot be used; names the option and the source.
+    """
+    try:
+        sets = tuple(load_suite(source).sets.values())
+        if len(sets) > 1:
+            raise DataError(f"it has {len(sets)} sets; name one of them")
+        if not len(sets[0].samples):
+            raise DataError("it has no image")
+    except (DataError, UsageError) as error:
+        raise DataError(f"--target {source}: {error}") from error
+    return Target(sets[0])
+
+
+def with_targets(suite: Suite, targets: Sequence[Target]) -> Suite:
+    """Returns the suite with target sets as its last sets, each under a unique name.
+
+    They come after the concept set, so that no other set is renamed by a target. A target whose
+    name is taken is called `NAME-target`, `NAME-target-2` and so on.
+    """
+    sets, names = dict(suite.sets), []
+    for target in targets:
+        names.append(_unique(safe_name(target.name), sets))
+        sets[names[-1]] = target
+    return replace(suite, sets=sets, targets=tuple(names))
+
+
+def _unique(name: str, taken: dict[str, Dataset]) -> str:
+    """Returns the name, or a variant that differs from all others on every file system."""
+    folded = {one.casefold() for one in taken}
+    candidate, count = name, 1
+    while candidate.casefold() in folded:
+        candidate = f"{name}-target" if count == 1 else f"{name}-target-{count}"
+        count += 1
+    return candidate

@@ -1,0 +1,73 @@
+"""The channel means that ablated inner layers are set to, measured once per run directory."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import numpy as np
+import torch
+
+from tuiprobe.errors import DataError
+from tuiprobe.events import Event, Listener
+from tuiprobe.measure.decoding import decode_batches
+from tuiprobe.measure.plan import Plan
+from tuiprobe.models.ablated import LayerAblation
+from tuiprobe.run.arrays import Arrays, read_arrays, write_arrays
+from tuiprobe.run.checked_arrays import CheckedArrays
+from tuiprobe.run.directory import RunDir
+
+LOCK = "lock-ablation"
+
+
+def set_means(plan: Plan, directory: RunDir, listen: Listener) -> None:
+    """Gives every layer that is set to its mean the values that the run directory holds.
+
+    The first process measures them on the first shard of the in-distribution set, through the
+    encoder without any ablation, and writes them; every other rank and every resume reads them, so
+    all images get equal values.
+
+    Args:
+        plan: The plan of the run.
+        directory: The run directory.
+        listen: Told that means are measured.
+
+    Raises:
+        DataError: If no image of the shard can be read.
+        DamagedFileError: If the file with the means is damaged.
+    """
+    ablated = {n: one for n, one in plan.encoder.ablated.items() if one.mode == "mean"}
+    if not ablated:
+        return
+    file = directory.ablation_file
+    with directory.locked(LOCK, wait=True):
+        if not file.exists():
+            listen(Event("stage", "measuring the means of ablated channels", {"stage": "ablation"}))
+            images = _measure(plan, ablated)
+            arrays: Arrays = {
+                name: np.asarray(one.values, dtype=np.float32) for name, one in ablated.items()
+            }
+            write_arrays(file, arrays, {"key": plan.key, "images": str(images)})
+    found = CheckedArrays(file, read_arrays(file)[0])
+    for name, one in ablated.items():
+        values = found.finite(name, "f4", len(one.channels))
+        one.values = torch.from_numpy(np.array(values))
+
+
+def _measure(plan: Plan, ablated: dict[str, LayerAblation]) -> int:
+    """Measures the means on the first shard and returns its number of images."""
+    shard = next(iter(plan.shards.values()))[0]
+    dataset, images = plan.suite.sets[shard.set_name], 0
+    decoding = decode_batches(
+        [shard], plan.suite.sets, plan.stamps, plan.encoder.preprocess, workers=0
+    )
+    with torch.inference_mode(), decoding as batches, ExitStack() as collecting:
+        for one in ablated.values():
+            collecting.enter_context(one.collecting())
+        for batch in batches:
+            batch.refuse_changed(dataset)
+            if len(batch.ids):
+                plan.encoder.encode(batch.images)
+                images += len(batch.ids)
+        if images == 0:
+            raise DataError(f"{dataset.source}: no image of the first shard can be read")
+    return images

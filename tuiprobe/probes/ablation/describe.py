@@ -1,0 +1,107 @@
+"""Describes what a head loses without channels."""
+
+from collections.abc import Iterator
+
+from tuiprobe.probes.ablation.compute import CONTROL_IMAGES, DRAWS
+from tuiprobe.probes.ablation.result import Ablation, ChannelAblations
+from tuiprobe.probes.telling import channels_in_words, points, table
+from tuiprobe.results import Figure, given
+from tuiprobe.results.figures import figures_in
+from tuiprobe.results.section import Code, Section, Text, Value
+
+NAMES = {
+    "before": "top-1 before",
+    "after": "top-1 after",
+    "difference": "change of top-1",
+    "random": "top-1 without as many random channels",
+    "random_difference": "change of top-1 without random channels",
+    "matched": "top-1 without as many channels of nearest energy",
+    "matched_difference": "change of top-1 without channels of nearest energy",
+    "directions": "top-1 without as many random directions",
+    "directions_difference": "change of top-1 without random directions",
+    "ece.before": "calibration error before",
+    "ece.after": "calibration error after",
+    "ece.random": "calibration error without random channels",
+    "ece.directions": "calibration error without random directions",
+    "spread.before": "spread of logits before",
+    "spread.after": "spread of logits after",
+    "spread.random": "spread of logits without random channels",
+    "spread.directions": "spread of logits without random directions",
+}
+WHY = {"outlier": "outlier channels", "offset": "half of the offset"}
+"""What the channels are, for people."""
+
+
+def describe(found: ChannelAblations) -> Section:
+    """Describes the changes on every set, and what they are compared with."""
+    columns = [("data", "data"), ("mode", "channels are set to"), *NAMES.items()]
+    shown = ("before", "after", "difference", "random", "matched", "directions")
+    short = [("data", "data"), ("mode", "channels are set to")]
+    short += [(id, NAMES[id]) for id in shown]
+    return Section(
+        title="Channel ablation",
+        headline=_changes(found, "zero"),
+        card=(_changes(found, "zero"), _changes(found, "mean")),
+        content=(
+            points(_reading(found)),
+            table(
+                "ablation_short", short, [_row(one, shown) for one in found.ablations], file=False
+            ),
+            table(
+                "ablation",
+                columns,
+                [_row(one, tuple(NAMES)) for one in found.ablations],
+                reading=False,
+            ),
+        ),
+    )
+
+
+def _changes(found: ChannelAblations, mode: str) -> Text:
+    """Returns what the first set and the one that loses most lose, beside random channels."""
+    told = [one for one in found.ablations if one.mode == mode]
+    worst = min(told, key=lambda one: one.difference.value if given(one.difference) else 0.0)
+    pieces: list[Value] = [f"{_signed(told[0].difference)} points on ", Code(code=told[0].data)]
+    if worst is not told[0]:
+        pieces += [f", {_signed(worst.difference)} on ", Code(code=worst.data)]
+    random = f" (random channels: {_signed(told[0].random_difference)})."
+    if mode == "mean":
+        return ("Set to their mean instead: ", *pieces, random)
+    named = channels_in_words(found.channels, 3)
+    return (f"Without {named} ({WHY[found.why]}): ", *pieces, random)
+
+
+def _signed(change: Figure) -> str:
+    """Returns a change of accuracy in points, with its sign.
+
+    >>> from tuiprobe.results import Estimate
+    >>> _signed(Estimate(value=-0.00021, low=None, high=None, n=9, method=""))
+    '0.0'
+    """
+    if not given(change):
+        return "unknown"
+    points = round(100 * change.value, 1)
+    return f"{points:+.1f}".replace("-", "\N{MINUS SIGN}") if points else "0.0"
+
+
+def _reading(found: ChannelAblations) -> Iterator[Value | tuple[Value, ...]]:
+    yield (f"Ablated: {channels_in_words(found.channels, 16)} ({WHY[found.why]}). Their means are "
+           "those of ", Code(code=found.mean_of), ", for every set.")  # fmt: skip
+    yield (
+        "Setting to zero also moves a representation to where the head never saw one; setting to "
+        "the mean removes only what the channels tell about an image."
+    )
+    yield (
+        f"Channels of nearest energy: {channels_in_words(found.matched, 16)}, which hold ",
+        found.matched_energy,
+        " times the energy of the ablated ones.",
+    )
+    yield (
+        f"Random channels and directions: mean and middle 95 % of {DRAWS} draws, on at most "
+        f"{CONTROL_IMAGES:,} images of a set."
+    )
+
+
+def _row(one: Ablation, ids: tuple[str, ...]) -> list[Value]:
+    figures = dict(figures_in(one))
+    return [Code(code=one.data), one.mode, *(figures[id] for id in ids)]

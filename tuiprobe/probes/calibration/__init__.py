@@ -1,0 +1,1 @@
+"""Calibration of the head before and after temperature scaling; accuracy by class."""

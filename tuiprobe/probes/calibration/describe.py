@@ -1,0 +1,177 @@
+"""The description of calibration and of accuracy by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from tuiprobe.probes.calibration.result import Bin, Calibration, ShiftClasses
+from tuiprobe.probes.telling import heading, prose, several, table
+from tuiprobe.results import Figure, given
+from tuiprobe.results.section import Chart, Code, Content, Drawn, Section, Series, Text, Value
+
+NOTE: Final = (
+    "The calibration error is the mean gap between confidence and accuracy over 15 bins of equally "
+    "many images, less its bias. Temperature scaling is cross-fitted in two halves of the "
+    "in-distribution set; shifts are scaled with the in-distribution temperature."
+)
+UNKNOWN: Final = (
+    "Logit scale unknown: the head does not tell what its cosines are multiplied by, so there is "
+    "no figure before temperature scaling."
+)
+BY_CHANCE: Final = (
+    "Classes are ordered by the upper end of the interval of their change. Without any change, "
+    "about 2.5 % of classes would count as fallen."
+)
+SHOWN: Final = 5
+
+
+def describe(result: Calibration) -> Section:
+    """Describes calibration of every set, then the classes that lost most."""
+    return Section(
+        title="Calibration",
+        headline=tuple(_headline(result)),
+        card=tuple(_card(result)),
+        content=(*_errors(result), *_reliability(result), *_classes(result)),
+    )
+
+
+def _headline(result: Calibration) -> Iterator[Value]:
+    after = result.sets[0].after
+    yield "Calibration error "
+    yield after
+    yield f" on {result.data} after temperature scaling."
+
+
+def _card(result: Calibration) -> Iterator[Text]:
+    first, *shifts = result.sets
+    known = [one.after.value for one in shifts if given(one.after)]
+    if given(first.after):
+        said = f"Confidence is off by {100 * first.after.value:.0f} points on {first.data} after "
+        said += "temperature scaling"
+        if known:
+            mean = 100 * float(np.mean(known))
+            said += f", by {mean:.0f} on average over {several(len(known), 'shift')}"
+        yield (f"{said}.",)
+    fallen = [one for one in result.classes if one.worst and one.fell]
+    if fallen:
+        shift = min(fallen, key=lambda one: _upper(one.worst[0].change))
+        worst = shift.worst[0]
+        if given(worst.first) and given(worst.shift):
+            yield (f"Largest loss of a class: {worst.name}, {worst.first.value:.2f} on "
+                   f"{result.data} ({worst.first.n} images), {worst.shift.value:.2f} on "
+                   f"{shift.data} ({worst.shift.n}).",)  # fmt: skip
+
+
+def _upper(change: Figure) -> float:
+    return change.high if given(change) and change.high is not None else 0.0
+
+
+def _errors(result: Calibration) -> Iterator[Content]:
+    yield prose(NOTE)
+    if not result.scale_known:
+        yield prose(UNKNOWN)
+    yield prose("Temperature fitted to ", Code(code=result.data), ": ", result.temperature,
+                "." if result.scale_known else ", relative to cosines.")  # fmt: skip
+    yield table(
+        "calibration",
+        [
+            ("data", "data"),
+            ("before", "calibration error before"),
+            ("after", "after temperature scaling"),
+            ("spread", "spread of logits"),
+        ],
+        [
+            [Code(code=one.data), one.before if result.scale_known else "-", one.after, one.spread]
+            for one in result.sets
+        ],
+    )
+
+
+def _reliability(result: Calibration) -> Iterator[Content]:
+    first, *shifts = result.sets
+    drawn = [
+        _line(f"{first.data}, scaled", first.bins, "main"),
+        _line(f"{first.data}, before", first.bins_before, "second"),
+        *(_line(f"{one.data}, scaled", one.bins, "context") for one in shifts),
+    ]
+    kept = [one for one in drawn if one.x]
+    if not kept:
+        return
+    yield Chart(
+        id="reliability",
+        title="Accuracy by confidence",
+        x_label="confidence",
+        y_label="accuracy",
+        series=(
+            Series(name="calibrated", x=(0.0, 1.0), y=(0.0, 1.0), role="reference"),
+            *kept,
+        ),
+        note="15 bins of equally many images; below the line, confidence is too high",
+    )
+
+
+def _line(name: str, bins: Sequence[Bin], role: Drawn) -> Series:
+    told = [(one.confidence, one.accuracy) for one in bins]
+    known = [(x, accuracy) for x, accuracy in told if given(accuracy)]
+    return Series(
+        name=name,
+        x=tuple(x for x, _ in known),
+        y=tuple(one.value for _, one in known),
+        low=tuple(one.value if one.low is None else one.low for _, one in known),
+        high=tuple(one.value if one.high is None else one.high for _, one in known),
+        role=role,
+    )
+
+
+def _classes(result: Calibration) -> Iterator[Content]:
+    if not result.classes:
+        return
+    yield heading("Accuracy by class")
+    yield prose(BY_CHANCE)
+    for one in result.classes:
+        if one.reason:
+            yield prose(Code(code=one.data), f": not compared: {one.reason}.")
+            continue
+        yield prose(
+            Code(code=one.data),
+            f": of {several(one.compared, 'class', 'classes')}, {one.fell:,} fell and "
+            f"{one.rose:,} rose.",
+        )
+    yield table(
+        "classes_fallen",
+        [
+            ("data", "shift"),
+            ("class", "class"),
+            ("first", (Code(code=result.data),)),
+            ("images", "n"),
+            ("shift", "on the shift"),
+            ("shift_images", "n"),
+            ("change", "change"),
+        ],
+        [row for one in result.classes for row in _rows(one, None)],
+        "Classes that fell most",
+        reading=False,
+    )
+    yield table(
+        "classes_fallen_most",
+        [("data", "shift"), ("class", "class"), ("first", (Code(code=result.data),)),
+         ("images", "n"), ("shift", "on the shift"), ("shift_images", "n"), ("change", "change")],
+        [row for one in result.classes for row in _rows(one, SHOWN)],
+        f"The {SHOWN} classes that fell most on each shift",
+        file=False,
+    )  # fmt: skip
+
+
+def _rows(one: ShiftClasses, most: int | None) -> Iterator[list[Value]]:
+    for each in one.worst[:most]:
+        yield [
+            Code(code=one.data), each.name, each.first, _n(each.first), each.shift,
+            _n(each.shift), each.change,
+        ]  # fmt: skip
+
+
+def _n(one: Figure) -> int:
+    return one.n if given(one) else 0

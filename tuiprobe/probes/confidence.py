@@ -1,0 +1,272 @@
+"""Probabilities of a linear head: logits, temperature scaling, entropy and calibration error.
+
+Everything is computed in blocks of 2,048 images, so memory does not grow with images times classes
+unless the caller asks for the whole matrix.
+
+Sources: temperature scaling, Guo et al. 2017 (arXiv 1706.04599); equal-mass bins and the debiased
+calibration error, Kumar et al. 2019 (arXiv 1909.10155).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from tuiprobe.probes.heads import ROWS, SetFeatures
+from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
+from tuiprobe.probes.temperature import fit_temperature, from_highest, spread, temperature
+from tuiprobe.results import Estimate, Figure, NotRun
+from tuiprobe.results.base import NORMAL_95
+from tuiprobe.run.checked_arrays import HeadArrays
+
+__all__ = [
+    "BINS", "UNKNOWN_SCALE", "Bins", "Confidences", "Logits", "allowed", "classes_of", "ece",
+    "equal_mass_bins", "logit_blocks", "logits", "probabilities", "scale_known", "spread",
+    "temperature",
+]  # fmt: skip
+
+BINS = 15
+UNKNOWN_SCALE = NotRun(reason="logit scale unknown")
+"""What stands for a figure of uncalibrated probabilities where the head does not tell its scale."""
+
+KEPT_VALUES = 1 << 26
+"""Logits that are kept between passes (256 MiB); more are computed again in each."""
+
+
+def scale_known(head: HeadArrays) -> bool:
+    """Returns whether the head tells what its logits are multiplied by before the softmax."""
+    return not head.normalize or head.logit_scale is not None
+
+
+def allowed(head: HeadArrays, one: SetFeatures) -> Int64:
+    """Returns the numbers of the head's rows that may answer for a set, int64 [K']."""
+    if one.answers is None:
+        return np.arange(head.weight.shape[0])
+    return np.flatnonzero(np.asarray(one.answers) >= 0)
+
+
+def classes_of(head: HeadArrays, one: SetFeatures) -> Int64:
+    """Returns the class of each row that may answer, int64 [K']."""
+    rows = allowed(head, one)
+    return rows if one.answers is None else np.asarray(one.answers, dtype=np.int64)[rows]
+
+
+def logits(features: Float32, head: HeadArrays, rows: Int64) -> Float32:
+    """Returns the logits of some rows of a head, float32 [n, K'], computed in blocks.
+
+    Args:
+        features: [n, C], finite. Rows of zeros have no direction; a zero-shot head gives them the
+            bias alone.
+        head: The head. Where a zero-shot head does not tell its scale, logits are cosines.
+        rows: Numbers of the rows that may answer, [K'].
+    """
+    found = np.empty((features.shape[0], len(rows)), dtype=np.float32)
+    for place, block in logit_blocks(features, head, rows):
+        found[place] = block
+    return found
+
+
+def logit_blocks(
+    features: Float32, head: HeadArrays, rows: Int64
+) -> Iterator[tuple[slice, Float32]]:
+    """Yields what `logits` returns in blocks of 2,048 images, each with its place."""
+    weight = np.ascontiguousarray(head.weight[rows].T)
+    bias = None if head.bias is None else head.bias[rows]
+    for start in range(0, features.shape[0], ROWS):
+        block = features[start : start + ROWS]
+        if head.normalize:
+            norms = np.linalg.norm(block, axis=1, keepdims=True)
+            block = np.divide(block, norms, out=np.zeros_like(block), where=norms > 0)
+        found = block @ weight
+        if head.normalize:
+            if head.logit_scale is not None:
+                found *= np.float32(head.logit_scale)
+            found += np.float32(head.logit_bias)
+        if bias is not None:
+            found += bias
+        yield slice(start, start + block.shape[0]), found
+
+
+def probabilities(values: Float32, temperature: float | Float64, classes: Int64) -> Float64:
+    """Returns the softmax of a block of logits, with the rows of one class added.
+
+    Args:
+        values: [b, K'], logits.
+        temperature: One, or one per image [b].
+        classes: [K'], the class of each row.
+
+    Returns:
+        float64 [b, K''], columns by ascending class.
+
+    >>> rows = np.log(np.array([[1, 2, 5]], dtype=np.float32))
+    >>> probabilities(rows, 1.0, np.array([7, 4, 7])).round(3).tolist()
+    [[0.25, 0.75]]
+    """
+    found = _softmax(values, temperature)
+    named, place = np.unique(classes, return_inverse=True)
+    if named.size == classes.size and (np.diff(classes) > 0).all():
+        return found
+    order = np.argsort(place, kind="stable")
+    starts = np.searchsorted(place[order], np.arange(named.size))
+    return np.asarray(np.add.reduceat(found[:, order], starts, axis=1))
+
+
+def _softmax(values: Float32, temperature: float | Float64) -> Float64:
+    column = np.reshape(np.asarray(temperature, dtype=np.float64), (-1, 1))
+    scaled = values - values.max(axis=1, keepdims=True)
+    scaled = np.exp((scaled / column).astype(np.float32)).astype(np.float64)
+    scaled /= scaled.sum(axis=1, keepdims=True)
+    return np.asarray(scaled)
+
+
+@dataclass(frozen=True, eq=False)
+class Confidences:
+    """What a head says of each image of a set.
+
+    Attributes:
+        answer: int64 [n], the class of the highest row.
+        confidence: float64 [n], the probability of that class.
+        entropy: float64 [n], of the probabilities of the classes, in nats.
+        right: bool [n], whether the answer is the label; None without labels. An image whose
+            representation is zero counts as wrong.
+    """
+
+    answer: Int64
+    confidence: Float64
+    entropy: Float64
+    right: Bool | None = None
+
+
+class Logits:
+    """The logits of one set under its class mask, for several passes.
+
+    Args:
+        head: The head.
+        one: The set; images with a finite representation.
+    """
+
+    def __init__(self, head: HeadArrays, one: SetFeatures) -> None:
+        self.set = one
+        self.rows = allowed(head, one)
+        self.classes = classes_of(head, one)
+        self._head = head
+        small = one.features.shape[0] * len(self.rows) <= KEPT_VALUES
+        self._kept = list(self._computed()) if small else None
+
+    def blocks(self) -> Iterator[tuple[slice, Float32]]:
+        """Yields blocks of logits less the highest of each image, with their places; read only."""
+        yield from self._computed() if self._kept is None else self._kept
+
+    def _computed(self) -> Iterator[tuple[slice, Float32]]:
+        return from_highest(logit_blocks(self.set.features, self._head, self.rows))
+
+    def fitted(self, keep: Bool | None = None) -> Figure:
+        """Returns the temperature fitted to the labels; see `temperature`.
+
+        Args:
+            keep: [n], the images to fit to; None for all.
+        """
+        truth = self.set.labels
+        if truth is None:
+            return NotRun(reason=f"{self.set.name} has no labels")
+        return fit_temperature(self.blocks, np.asarray(truth), self.classes, keep)
+
+    def confidences(self, temperature: float | Float64 = 1.0) -> Confidences:
+        """Returns answer, confidence and entropy of each image.
+
+        Args:
+            temperature: One, or one per image [n].
+        """
+        n = self.set.features.shape[0]
+        each = np.broadcast_to(np.asarray(temperature, dtype=np.float64), (n,))
+        answer, confidence, entropy = np.zeros(n, dtype=np.int64), np.zeros(n), np.zeros(n)
+        named = np.unique(self.classes)
+        for place, block in self.blocks():
+            found = probabilities(block, each[place], self.classes)
+            answer[place] = self.classes[block.argmax(axis=1)]
+            column = np.searchsorted(named, answer[place])
+            confidence[place] = found[np.arange(len(found)), column]
+            entropy[place] = special.entr(found).sum(axis=1)
+        right = None
+        if self.set.labels is not None:
+            right = (answer == self.set.labels) & self.set.features.any(axis=1)
+        return Confidences(answer, confidence, entropy, right)
+
+    def mean_spread(self) -> float:
+        """Returns the mean over the images of the standard deviation of their logits."""
+        total = sum(float(spread(block).sum()) for _, block in self.blocks())
+        return total / max(1, len(self.set.features))
+
+
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """Bins of equal mass, by ascending confidence.
+
+    Attributes:
+        confidence: [B], mean confidence.
+        accuracy: [B], share of right answers.
+        images: [B].
+    """
+
+    confidence: Float64
+    accuracy: Float64
+    images: Int64
+
+
+def equal_mass_bins(confidence: Float64, correct: Bool, bins: int = BINS) -> Bins:
+    """Returns mean confidence and accuracy of at most `bins` bins with equally many images."""
+    order = np.argsort(confidence, kind="stable")
+    parts = [one for one in np.array_split(order, bins) if one.size]
+    return Bins(
+        np.array([confidence[one].mean() for one in parts]),
+        np.array([correct[one].mean() for one in parts]),
+        np.array([one.size for one in parts], dtype=np.int64),
+    )
+
+
+def ece(confidence: Float64, correct: Bool, bins: int = BINS) -> Figure:
+    """Returns the expected calibration error: equal-mass bins, debiased as by Kumar et al. 2019.
+
+    The bias of the plug-in sum of |accuracy - confidence| is what it gains when each accuracy is
+    drawn again from a normal distribution with its binomial error; that mean is known in closed
+    form. The interval takes the binomial error of each bin.
+
+    Args:
+        confidence: [n], probability of the answer.
+        correct: [n], whether it is right.
+        bins: Number of bins.
+    """
+    n = confidence.size
+    if n < 2 * bins:
+        return NotRun(reason=f"{n} images: {bins} bins take {2 * bins}")
+    found = equal_mass_bins(confidence, correct, bins)
+    gap = np.abs(found.accuracy - found.confidence)
+    error = np.sqrt(found.accuracy * (1 - found.accuracy) / found.images)
+    share = found.images / n
+    value = float(share @ (2 * gap - _mean_absolute(gap, error)))
+    # p is shrunk towards 1/2, so that a bin without a wrong answer does not count as certain.
+    pulled = (found.accuracy * found.images + 2) / (found.images + 4)
+    variance = pulled * (1 - pulled) / found.images
+    half = NORMAL_95 * float(np.sqrt(share**2 @ variance))
+    value = max(0.0, value)
+    # What a calibrated head would show in 97.5 % of draws is no evidence of an error.
+    by_chance = float(share @ np.sqrt(variance * 2 / np.pi)) + half * (1 - 2 / np.pi) ** 0.5
+    return Estimate(
+        value=value,
+        low=0.0 if float(share @ gap) <= by_chance else max(0.0, value - half),
+        high=min(1.0, value + half),
+        n=n,
+        method=f"{bins} bins of equal mass, debiased; binomial error of each",
+    )
+
+
+def _mean_absolute(mean: Float64, sigma: Float64) -> Float64:
+    """Returns the mean of |x| for normal x."""
+    safe = np.where(sigma > 0, sigma, 1)
+    ratio = mean / safe
+    folded = safe * np.sqrt(2 / np.pi) * np.exp(-(ratio**2) / 2)
+    folded += mean * special.erf(ratio / np.sqrt(2))
+    return np.where(sigma > 0, folded, np.abs(mean))

@@ -1,0 +1,131 @@
+"""The description of a forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuiprobe.probes.forecast.result import Expectation, Forecast
+from tuiprobe.probes.telling import heading, points, prose, several, table
+from tuiprobe.results import given
+from tuiprobe.results.section import Code, Content, Section, Text, Value
+
+SIDES = {
+    "above": "above what its peers reach",
+    "within": "within what its peers reach",
+    "below": "below what its peers reach",
+}
+"""Where a measured accuracy lies, in words; outside the 95 % prediction interval only."""
+
+
+def describe(result: Forecast) -> Section:
+    """Describes the forecast, what was measured beside it, and the forecast's own error."""
+    return Section(
+        title="Forecast from published models",
+        card=tuple(_card(result)),
+        content=(
+            prose(*_from(result)),
+            _expectations(result),
+            heading("How wrong it was"),
+            prose(*_error(result)),
+            _errors(result),
+            points(_limits(result)),
+        ),
+    )
+
+
+def _card(result: Forecast) -> Iterator[Text]:
+    mean, worst = result.expectations[0], result.errors[0]
+    which = "its accuracy"
+    if result.source == "published" and given(result.imagenet):
+        which = f"its published ImageNet accuracy ({result.imagenet.value:.3f}, not measured here)"
+    yield (
+        f"Forecast from {result.kind} models of {which}: mean of {len(mean.target)} shifts ",
+        mean.forecast,
+        f"; off by {100 * result.mean_error:.1f} points on average over families left out "
+        f"({worst.family} {100 * worst.error:.1f}).",
+    )
+    compared = next((one for one in result.expectations if one.side is not None), None)
+    if compared is not None and compared.side is not None:
+        yield (f"Measured minus forecast, {_target(compared)}: ", compared.beyond,
+               f", {SIDES[compared.side]}.")  # fmt: skip
+
+
+def _target(one: Expectation) -> str:
+    if len(one.target) > 1:
+        return f"mean of {len(one.target)} shifts"
+    return one.target[0]
+
+
+def _from(result: Forecast) -> Iterator[Value]:
+    start = "measured in this run" if result.source == "measured" else "published for "
+    yield from ("ImageNet accuracy ", result.imagenet, f", {start}")
+    if result.source == "published":
+        yield Code(code=result.published_as)
+    yield (
+        f". The line is fitted to {several(result.models, f'published {result.kind} model')} of "
+        f"{several(result.families, 'family', 'families')}"
+    )
+    yield (
+        f", without the family {result.without} of this model."
+        if result.without
+        else "; the family of this model is not known, so none was left out."
+    )
+
+
+def _expectations(result: Forecast) -> Content:
+    return table(
+        "forecast",
+        [
+            ("target", "shift"),
+            ("measured", "measured"),
+            ("forecast", "forecast (95 %)"),
+            ("low_80", "80 % from"),
+            ("high_80", "to"),
+            ("beyond", "measured minus forecast"),
+            ("side", "beyond its peers"),
+        ],
+        [
+            [
+                f"mean of {', '.join(one.target)}" if len(one.target) > 1 else one.target[0],
+                one.measured if given(one.measured) else "-",
+                one.forecast,
+                one.low_80,
+                one.high_80,
+                one.beyond if given(one.beyond) else "-",
+                "-" if one.side is None else {"within": "no"}.get(one.side, one.side),
+            ]
+            for one in result.expectations
+        ],
+    )
+
+
+def _error(result: Forecast) -> Iterator[Value]:
+    worst = result.errors[0]
+    yield (
+        f"For the published {result.kind} models, each family left out in turn, the forecast of "
+        f"the mean of all shifts was off by {100 * result.mean_error:.1f} points on average over "
+        f"{len(result.errors)} families, most for {worst.family} ({100 * worst.error:.1f} points). "
+        f"Its 95 % interval held {100 * result.covered_models:.0f} % of the models, "
+        f"{100 * result.covered_families:.0f} % averaged over families."
+    )
+
+
+def _errors(result: Forecast) -> Content:
+    return table(
+        "forecast_errors",
+        [("family", "family left out"), ("models", "models"), ("error", "mean error, points")],
+        [[Code(code=one.family), one.models, round(100 * one.error, 1)] for one in result.errors],
+        folded=True,
+    )
+
+
+def _limits(result: Forecast) -> Iterator[Value]:
+    yield (
+        "The interval is where the accuracy of a model from a family not seen before may lie. With "
+        f"{several(result.families, 'family', 'families')} no method can guarantee its level; the "
+        "shares above are what was seen."
+    )
+    yield (
+        "It is about ImageNet's published shifts only and says nothing about other images. A "
+        "difference within the interval is no evidence of robustness beyond the peers."
+    )

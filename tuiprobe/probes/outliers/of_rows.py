@@ -1,0 +1,271 @@
+"""The figures of a set of rows that rule v2 rests on, and its outcome.
+
+Rows are the representations of images, one position of each at an inner tap, or a head's.
+"""
+
+import numpy as np
+
+from tuiprobe.probes.inputs import Float32, Float64
+from tuiprobe.probes.intervals import bootstrap_mean, delete_one, mean_interval, wilson
+from tuiprobe.probes.outliers import persistence
+from tuiprobe.probes.outliers.channel_result import (
+    CurveRow,
+    Finding,
+    HeightColumns,
+    Heights,
+    Outcome,
+    OutlierChannel,
+    Persistence,
+    Residual,
+    RowFigures,
+)
+from tuiprobe.probes.outliers.heights import (
+    CUTS,
+    OUTLIER,
+    HeightScan,
+    median_ranks,
+    scan_heights,
+)
+from tuiprobe.probes.outliers.offset import offset
+from tuiprobe.probes.outliers.rule import IN_MOST, Circumstances, finding
+from tuiprobe.probes.outliers.scan import RowScan, scan
+from tuiprobe.probes.rows import MIN_CHANNELS, Bool, usable
+from tuiprobe.results import Estimate, Figure, NotRun, given
+
+LEADING = 16
+QUERIES = 256
+"""Images whose nearest other image is looked for."""
+DIGITS = 5
+"""Significant digits of the columns of all channels."""
+
+
+def figures_of_rows(
+    rows: Float32,
+    *,
+    about: Circumstances | None = None,
+    seed: int = 0,
+    columns: bool = True,
+    found: RowScan | None = None,
+) -> RowFigures:
+    """Computes kurtosis, persistence, heights, offset and residual of rows, and the outcome.
+
+    Args:
+        rows: float32 [n, C]; rows that are constant or not finite are left out.
+        about: What else the outcome rests on; rows of a head are `Circumstances(head=True)`.
+        seed: Seed of the bootstrap and of the images whose neighbours are looked for.
+        columns: Whether to keep the figures of every channel.
+        found: `scan(rows)`, where it was computed already.
+    """
+    about = about or Circumstances()
+    keep, one = usable(rows), found or scan(rows)
+    channels = rows.shape[1]
+    kurtosis = bootstrap_mean(one.kurtosis, seed)
+    heights, outliers = _heights(rows, keep, one, columns)
+    figures = RowFigures(
+        channels=channels,
+        kurtosis=kurtosis,
+        basis_reference=3 * (channels - 1) / (channels + 1),
+        persistence=persistence.from_images(one.share_sum, one.own, one.dots),
+        heights=heights,
+        outlier_channels=outliers,
+        offset=offset(rows, keep, kurtosis, one.kurtosis),
+        residual=_residual(one, seed),
+        nearest_cosine=_nearest(rows, keep, one.mean, seed)
+        if about.unlabelled
+        else NotRun(reason="looked for in images without labels only"),
+        centred_cosine=one.centred_cosine,
+        finding=Finding(outcome=Outcome.UNDETERMINED),
+    )
+    return figures.model_copy(update={"finding": finding(figures, about)})
+
+
+def _heights(
+    rows: Float32, keep: Bool, one: RowScan, columns: bool
+) -> tuple[Heights | NotRun, tuple[OutlierChannel, ...]]:
+    """Returns the heights and the outlier channels."""
+    channels = rows.shape[1]
+    if channels < MIN_CHANNELS:
+        return NotRun(reason=f"takes {MIN_CHANNELS} channels; there are {channels}"), ()
+    if not one.images:
+        return NotRun(reason="no images"), ()
+    found = scan_heights(rows, keep)
+    if found.without == found.rows:
+        reason = "no row has heights: over half of its values are zero, or it has no spread"
+        return NotRun(reason=reason), ()
+    low = np.array([_wilson_low(counts, found.rows) for counts in found.above])
+    above = found.above[CUTS.index(OUTLIER)]
+    order = np.lexsort((np.arange(channels), -above, -found.median))
+    outlying = [int(c) for c in order if low[CUTS.index(OUTLIER), c] >= IN_MOST]
+    leading = tuple(_channel(rows, keep, one, found, int(c)) for c in order[:LEADING])
+    known = {one.channel: one for one in leading}
+    outliers = tuple(known.get(c) or _channel(rows, keep, one, found, c) for c in outlying)
+    heights = Heights(
+        n=found.rows,
+        without=found.without,
+        skewed=found.skewed,
+        highest=leading[0].height,
+        leading=leading,
+        curve=tuple(
+            CurveRow(
+                cut=cut,
+                in_50=int((bound >= 0.5).sum()),
+                in_90=int((bound >= 0.9).sum()),
+                in_99=int((bound >= 0.99).sum()),
+            )
+            for cut, bound in zip(CUTS, low, strict=True)
+        ),
+        columns=_columns(one, found) if columns else None,
+    )
+    return heights, outliers
+
+
+def _wilson_low(hits: np.ndarray, n: int) -> Float64:
+    from tuiprobe.probes.intervals import wilson_bounds
+
+    return wilson_bounds(hits, n)[0]
+
+
+def _channel(
+    rows: Float32, keep: Bool, one: RowScan, found: HeightScan, channel: int
+) -> OutlierChannel:
+    n = found.rows
+    values = rows[keep, channel].astype(np.float64)
+    mean, square = float(one.mean[channel]), float(one.square[channel] / n)
+    height: Figure = Estimate(
+        value=float(found.median[channel]),
+        low=float(found.low[channel]) if found.interval else None,
+        high=float(found.high[channel]) if found.interval else None,
+        n=n,
+        method="median over images; binomial order statistics"
+        if found.interval
+        else "median; no interval: fewer than 6 images",
+    )
+    return OutlierChannel(
+        channel=channel,
+        height=height,
+        above=wilson(int(found.above[CUTS.index(OUTLIER), channel]), n),
+        energy=mean_interval(
+            float(found.energy[channel]), float(found.energy_squares[channel]), n, low=0, high=1
+        ),
+        sign=-1 if found.side[channel] < 0 else 1,
+        mean=mean,
+        sd=float(values.std()),
+        offset=_constant_part(values, mean, square),
+    )
+
+
+def _constant_part(values: Float64, mean: float, square: float) -> Figure:
+    """Returns the share of a channel's energy that is the square of its mean."""
+    n = values.size
+    if n < 3:
+        return NotRun(reason="needs three images")
+    if square == 0:
+        return NotRun(reason="the channel is zero in every image")
+    squares = (n * square - values**2) / (n - 1)
+    if (squares <= 0).any():
+        return NotRun(reason="the channel is zero in all images but one")
+    without = ((n * mean - values) / (n - 1)) ** 2 / squares
+    return delete_one(mean * mean / square, without, low=0, high=1)
+
+
+def _columns(one: RowScan, found: HeightScan) -> HeightColumns:
+    n = found.rows
+    square = one.square / n
+    var = np.maximum(square - one.mean**2, 0)
+    constant = np.divide(one.mean**2, square, out=np.zeros_like(square), where=square > 0)
+
+    def column(values: np.ndarray) -> tuple[float, ...]:
+        return tuple(float(f"{value:.{DIGITS}g}") for value in values.tolist())
+
+    return HeightColumns(
+        median=column(found.median),
+        above=column(found.above[CUTS.index(OUTLIER)] / n),
+        energy=column(found.energy / n),
+        mean=column(one.mean),
+        sd=column(np.sqrt(var)),
+        offset=column(constant),
+    )
+
+
+def _residual(one: RowScan, seed: int) -> Residual:
+    if one.images < 2:
+        return no_residual("needs two images that count")
+    if not np.isfinite(one.centred_kurtosis).any():
+        return no_residual("nothing is left after centring: all images are alike")
+    figure = bootstrap_mean(one.centred_kurtosis + one.centred_influence, seed)
+    if given(figure):
+        value = float(np.nanmean(one.centred_kurtosis))
+        figure = figure.model_copy(update={"value": value})
+    left = persistence.from_images(one.centred_share_sum, one.centred_own, one.centred_dots)
+    return Residual(kurtosis=figure, persistence=left.value)
+
+
+def no_residual(reason: str) -> Residual:
+    """Returns a residual of which nothing could be computed."""
+    return Residual(kurtosis=NotRun(reason=reason), persistence=NotRun(reason=reason))
+
+
+def without_rows(
+    channels: int, kurtosis: Figure, share: Persistence, about: Circumstances, reason: str
+) -> RowFigures:
+    """Returns the figures where no rows were kept: kurtosis and persistence alone.
+
+    Args:
+        channels: Width C.
+        kurtosis: Kappa.
+        share: Persistence from sums.
+        about: What else the outcome rests on.
+        reason: Why there are no rows.
+    """
+    from tuiprobe.probes.outliers.offset import no_offset
+
+    none = NotRun(reason=reason)
+    figures = RowFigures(
+        channels=channels,
+        kurtosis=kurtosis,
+        basis_reference=3 * (channels - 1) / (channels + 1),
+        persistence=share,
+        heights=none,
+        offset=no_offset(reason),
+        residual=no_residual(reason),
+        nearest_cosine=none,
+        centred_cosine=none,
+        finding=Finding(outcome=Outcome.UNDETERMINED),
+    )
+    return figures.model_copy(update={"finding": finding(figures, about)})
+
+
+def _nearest(rows: Float32, keep: Bool, mean: Float64, seed: int) -> Figure:
+    """Returns the median cosine of up to 256 seeded rows with their nearest other row, centred."""
+    places = np.flatnonzero(keep)
+    n = places.size
+    if n < 3:
+        return NotRun(reason="needs three images")
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.choice(places, min(QUERIES, n), replace=False))
+    centre = mean.astype(np.float32)
+    asked = _unit(rows[chosen] - centre)
+    best = np.full(chosen.size, -1.0, dtype=np.float32)
+    step = max(1, (1 << 22) // rows.shape[1])
+    for start in range(0, len(rows), step):
+        block = rows[start : start + step]
+        alive = keep[start : start + step]
+        cosine = asked @ _unit(np.where(alive[:, None], block, centre) - centre).T
+        here = np.flatnonzero((chosen >= start) & (chosen < start + step))
+        cosine[here, chosen[here] - start] = -1.0
+        best = np.maximum(best, cosine.max(axis=1))
+    ranked, ranks = np.sort(best), median_ranks(best.size)
+    return Estimate(
+        value=float(np.median(ranked)),
+        low=float(ranked[ranks[0]]) if ranks else None,
+        high=float(ranked[ranks[1]]) if ranks else None,
+        n=best.size,
+        method="median over a sample of images; binomial order statistics",
+    )
+
+
+def _unit(rest: Float32) -> Float32:
+    largest = np.abs(rest).max(axis=1, keepdims=True)  # squares of float32 overflow early
+    scaled = rest / np.where(largest > 0, largest, 1)
+    norm = np.linalg.norm(scaled, axis=1, keepdims=True)
+    return np.asarray(scaled / np.where(norm > 0, norm, 1), dtype=np.float32)

@@ -1,0 +1,197 @@
+"""Rule v2: what a set of rows shows, in one word.
+
+It describes, and claims nothing about robustness. Every inequality is on the end of an interval;
+the first outcome whose condition holds is the answer. Cuts and their reasons: docs/outliers.md.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuiprobe.probes.inputs import Int64
+from tuiprobe.probes.outliers.channel_result import (
+    Finding,
+    Heights,
+    Outcome,
+    OutlierChannel,
+    RowFigures,
+)
+from tuiprobe.results import DataSet, Figure, Model, given
+
+IN_MOST = 0.9
+"""Part of the rows in which an outlier channel exceeds a height of 6."""
+TALL = 5.0
+"""Median height of a channel that makes an offset concentrated."""
+CONSTANT = 0.5
+"""Part of a tall channel's energy that is constant; part of kurtosis that an offset explains."""
+HEAVY = 1.5
+"""Kurtosis over its reference from which tails are heavy."""
+MOVING = 0.3
+"""Persistence below which they move."""
+MIN_IMAGES, FULL_IMAGES = 64, 256
+MIN_CLASSES = 10
+MOST_ALIKE = 0.5
+NEARLY_EQUAL = 0.9
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What the outcome rests on besides the figures.
+
+    Attributes:
+        head: Whether the rows are a head's, which are exempt from all that is withheld.
+        untrained: Whether the weights are random.
+        ablated: Whether inner channels were set to zero.
+        classes: Distinct labels among the images; None if unlabelled.
+    """
+
+    head: bool = False
+    untrained: bool = False
+    ablated: bool = False
+    classes: int | None = None
+
+    @property
+    def unlabelled(self) -> bool:
+        """Whether the rows are images without labels."""
+        return not self.head and self.classes is None
+
+
+def circumstances(model: Model, data: DataSet, labels: Int64 | None) -> Circumstances:
+    """Returns the circumstances of a model's representations of a set.
+
+    Args:
+        model: The encoder.
+        data: The set.
+        labels: [n], class of each image; None if unlabelled.
+    """
+    labelled = data.labelled and labels is not None
+    return Circumstances(
+        untrained=model.weights.kind == "untrained",
+        ablated=bool(model.ablated),
+        classes=int(np.unique(labels).size) if labelled and labels is not None else None,
+    )
+
+
+def finding(figures: RowFigures, about: Circumstances) -> Finding:
+    """Applies rule v2.
+
+    Args:
+        figures: Of the rows; their `finding` is not read.
+        about: What else the outcome rests on.
+    """
+    withheld = () if about.head else tuple(_withheld(figures, about))
+    provisional = not about.head and MIN_IMAGES <= _rows(figures) < FULL_IMAGES
+    if withheld:
+        return Finding(outcome=Outcome.WITHHELD, reasons=withheld)
+    outcome, reasons = _outcome(figures)
+    if provisional:
+        reasons = (*reasons, f"provisional: {_rows(figures)} images, fewer than {FULL_IMAGES}")
+    return Finding(outcome=outcome, provisional=provisional, reasons=reasons)
+
+
+def _outcome(figures: RowFigures) -> tuple[Outcome, tuple[str, ...]]:
+    kurtosis, share = figures.kurtosis, figures.persistence.value
+    explained = figures.offset.explained
+    heavy = HEAVY * figures.basis_reference
+    low, high = _ends(kurtosis)
+    p_low, p_high = _ends(share)
+    said_kurtosis = f"kurtosis {_said(kurtosis)} against {heavy:.3g}, 1.5 times its reference"
+    said_p = f"persistence {_said(share)} against {MOVING:g}"
+    said_part = f"part of the kurtosis that the offset explains: {_said(explained)}"
+    if figures.outlier_channels:
+        count = len(figures.outlier_channels)
+        return Outcome.CHANNELS, (
+            f"{count} channel{'s' if count > 1 else ''} above a height of 6 in at least 90 % of "
+            "the rows by Wilson's lower bound",
+        )
+    tall = [one for one in _leading(figures) if _tall_offset(one)]
+    if tall:
+        one = tall[0]
+        return Outcome.OFFSET, (
+            f"channel {one.channel} has a median height of {_said(one.height)}, and "
+            f"{_said(one.offset)} of its energy is constant",
+        )
+    concentrated = _above(figures.offset.kurtosis, figures.offset.null_999)
+    is_heavy = low is not None and low > heavy
+    if concentrated and is_heavy and _at_least(explained, CONSTANT):
+        return Outcome.OFFSET, (
+            f"kurtosis of the offset {_said(figures.offset.kurtosis)} against "
+            f"{_said(figures.offset.null_999)} of a random direction",
+            said_part,
+        )
+    if is_heavy and p_high is not None and p_high < MOVING:
+        return Outcome.MOVING, (said_kurtosis, said_p)
+    if is_heavy and p_low is not None and p_low >= MOVING and _below(explained, CONSTANT):
+        return Outcome.UNEVEN, (said_kurtosis, said_p, said_part)
+    flat = isinstance(figures.heights, Heights) and all(
+        _below(one.height, TALL) for one in _leading(figures)
+    )
+    if high is not None and high < heavy and flat:
+        return Outcome.NONE, (said_kurtosis, f"no channel has a median height of {TALL:g}")
+    return Outcome.UNDETERMINED, (said_kurtosis, said_p, said_part)
+
+
+def _withheld(figures: RowFigures, about: Circumstances) -> Iterator[str]:
+    if about.untrained:
+        yield "the network is untrained: its weights are random"
+    if about.ablated:
+        yield "inner channels were set to zero: this is no longer the model"
+    if _rows(figures) < MIN_IMAGES:
+        yield f"{_rows(figures)} images count; at least {MIN_IMAGES} are needed"
+    if about.classes is not None and about.classes < MIN_CLASSES:
+        yield f"the images are of {about.classes} classes; at least {MIN_CLASSES} are needed"
+    if about.unlabelled:
+        if _at_least(figures.nearest_cosine, NEARLY_EQUAL):
+            yield (
+                "the images are near-duplicates: after centring, the nearest other image has a "
+                f"median cosine of {_said(figures.nearest_cosine)}, above {NEARLY_EQUAL:g}"
+            )
+        if _at_least(figures.centred_cosine, MOST_ALIKE):
+            yield (
+                "most images are alike: after centring, their mean cosine is "
+                f"{_said(figures.centred_cosine)}, above {MOST_ALIKE:g}"
+            )
+    if not given(figures.kurtosis):
+        yield f"kurtosis could not be given: {figures.kurtosis.reason}"
+
+
+def _rows(figures: RowFigures) -> int:
+    return figures.kurtosis.n if given(figures.kurtosis) else 0
+
+
+def _leading(figures: RowFigures) -> tuple[OutlierChannel, ...]:
+    return figures.heights.leading if isinstance(figures.heights, Heights) else ()
+
+
+def _tall_offset(one: OutlierChannel) -> bool:
+    return _at_least(one.height, TALL) and _at_least(one.offset, CONSTANT)
+
+
+def _at_least(figure: Figure, cut: float) -> bool:
+    low, _ = _ends(figure)
+    return low is not None and low >= cut
+
+
+def _below(figure: Figure, cut: float) -> bool:
+    """Returns whether a figure lies below a cut; one that does not exist explains nothing."""
+    if not given(figure):
+        return True
+    return figure.high is not None and figure.high < cut
+
+
+def _above(figure: Figure, limit: Figure) -> bool:
+    low, _ = _ends(figure)
+    return low is not None and given(limit) and low > limit.value
+
+
+def _ends(figure: Figure) -> tuple[float | None, float | None]:
+    return (figure.low, figure.high) if given(figure) else (None, None)
+
+
+def _said(figure: Figure) -> str:
+    if not given(figure):
+        return f"not given ({figure.reason})"
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.3g}"
+    return f"{figure.value:.3g} ({figure.low:.3g} to {figure.high:.3g})"

@@ -1,0 +1,101 @@
+"""What the outcome of rule v2 is called: in titles, on cards, in tables."""
+
+from __future__ import annotations
+
+from tuiprobe.probes.outliers.channel_result import (
+    Heights,
+    Outcome,
+    OutlierChannel,
+    RowFigures,
+)
+from tuiprobe.probes.telling import several
+from tuiprobe.results import Model, NotRun, given
+from tuiprobe.results.section import Value
+
+LISTED = 32
+"""Channels that a cell of a table names."""
+NAMED = 3
+"""Channels that a title names."""
+
+MEANING = {
+    Outcome.CHANNELS: "The same channels stand more than 6 sigma from the others in nearly every "
+    "image.",
+    Outcome.OFFSET: "No channel stands more than 6 sigma from the others in nearly every image, "
+    "but the part that all images share lies on few channels.",
+    Outcome.MOVING: "Single channels dominate images, but not the same ones from image to image. "
+    "Sparse features of an ordinary network look like this.",
+    Outcome.UNEVEN: "The same channels often dominate, without a constant part that explains it: "
+    "they vary more than the others.",
+    Outcome.NONE: "No channel stands out.",
+    Outcome.UNDETERMINED: "The intervals of the figures meet no condition of the rule.",
+    Outcome.WITHHELD: "The rule does not apply here. The figures below are valid as measured.",
+}
+"""What an outcome means; it describes, and claims nothing about robustness."""
+
+
+def clause(figures: RowFigures) -> str:
+    """Returns the outcome as a title says it."""
+    outcome = figures.outcome
+    if outcome is Outcome.WITHHELD:
+        return "outlier outcome withheld"
+    said = {
+        Outcome.CHANNELS: _channels(figures.outlier_channels),
+        Outcome.OFFSET: f"concentrated offset{_highest(figures)}",
+        Outcome.MOVING: "moving tails, no outlier channel",
+        Outcome.UNEVEN: "uneven channels, no outlier channel",
+        Outcome.NONE: "no channel stands out",
+        Outcome.UNDETERMINED: "outlier features undetermined",
+    }[outcome]
+    notes = ["skewed, not comparable"] if skewed(figures) else []
+    notes += ["provisional"] if figures.finding.provisional else []
+    return f"{said} ({', '.join(notes)})" if notes else said
+
+
+def skewed(figures: RowFigures) -> bool:
+    """Returns whether no value is negative, so that heights do not compare."""
+    return isinstance(figures.heights, Heights) and figures.heights.skewed
+
+
+def _channels(channels: tuple[OutlierChannel, ...]) -> str:
+    named = "; ".join(one_channel(one) for one in channels[:NAMED])
+    more = f"; and {len(channels) - NAMED} more" if len(channels) > NAMED else ""
+    return f"{several(len(channels), 'outlier channel')} ({named}{more})"
+
+
+def one_channel(one: OutlierChannel) -> str:
+    """Returns a channel with height and energy: `442: 27 sigma, 53 % of the energy`."""
+    height = f"{one.height.value:.2g}" if given(one.height) else "?"
+    energy = f"{100 * one.energy.value:.2g}" if given(one.energy) else "?"
+    return f"{one.channel}: {height} sigma, {energy} % of the energy"
+
+
+def _highest(figures: RowFigures) -> str:
+    if not isinstance(figures.heights, Heights) or not given(figures.heights.highest):
+        return ""
+    highest = figures.heights.leading[0]
+    return f" (channel {highest.channel}: {figures.heights.highest.value:.2g} sigma)"
+
+
+def listed_channels(figures: RowFigures) -> Value:
+    """Returns the outlier channels as a cell of a table, or why there are no heights."""
+    if isinstance(figures.heights, NotRun):
+        return figures.heights
+    channels = figures.outlier_channels
+    if not channels:
+        return "none"
+    listed = ", ".join(str(one.channel) for one in channels[:LISTED])
+    more = f" and {len(channels) - LISTED} more" if len(channels) > LISTED else ""
+    return f"{len(channels)}: {listed}{more}"
+
+
+def paper(model: Model) -> tuple[str, ...]:
+    """Returns what the paper and published accuracies say; only of zero-shot projections."""
+    if model.representation != "projected" or model.training not in ("zero-shot", "captions"):
+        return ()
+    return (
+        "In the paper's study only robust zero-shot encoders had outlier features.",
+        "Every one of 121 published zero-shot CLIPs is effectively robust by the supervised "
+        "baseline, so presence cannot rank them.",
+        "Kurtosis depends on the images (one encoder gives 15 to 156 on different sets): compare "
+        "models on identical images only.",
+    )

@@ -1,0 +1,1 @@
+"""What rounding to 8 bits costs the activations of each tap."""

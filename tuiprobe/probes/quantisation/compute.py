@@ -1,0 +1,163 @@
+"""INT8 rounding of stored rows: signal over noise with one scale, one a row, one a channel.
+
+Rounding is symmetric and by the largest absolute value: x becomes s * round(x / s) with
+s = max|x| / 127, so no value is clipped. The largest values are those of all measured positions, as
+a calibration pass would find them; the noise is measured by rounding the rows that the run keeps.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tuiprobe.probes.inputs import Float32, Float64
+from tuiprobe.probes.quantisation.result import Apart, Quantised, Sqnr
+from tuiprobe.probes.resampling import draws
+from tuiprobe.probes.rows import blocks
+from tuiprobe.results import Estimate, Figure, NotRun
+
+LEVELS = 127
+"""Steps of INT8 on either side of zero."""
+ROWS = 4096
+"""Rows that are rounded at most; inner taps keep no more."""
+METHOD = "bootstrap over rows"
+
+SILENT = NotRun(reason="rounding changes nothing")
+EMPTY = NotRun(reason="there is no signal")
+NONE_APART = NotRun(reason="no channel stands out")
+
+
+@dataclass(frozen=True, eq=False)
+class TapRows:
+    """Rows of one set at one tap.
+
+    Attributes:
+        data: Name of the set.
+        tap: Name of the layer.
+        final: Whether it is the final representation.
+        rows: float32 [m, C], one position per image.
+        largest: float64 [C], largest absolute value of each channel over all positions of all
+            images.
+        apart: Channels to keep apart.
+        why: What these channels are.
+    """
+
+    data: str
+    tap: str
+    final: bool
+    rows: Float32
+    largest: Float64
+    apart: tuple[int, ...] = ()
+    why: Apart | None = None
+
+
+def quantise(tap: TapRows, seed: int) -> Quantised:
+    """Rounds the rows of one tap with every choice of scales.
+
+    Args:
+        tap: The rows.
+        seed: Seed of the bootstrap and of the subsample of rows.
+    """
+    rows = some_rows(tap.rows, seed)
+    largest = np.maximum(tap.largest, np.abs(rows).max(axis=0, initial=0).astype(np.float64))
+    whole = np.full(largest.size, largest.max(initial=0))
+    apart = separate(largest, tap.apart)
+    signal = np.stack([_energy(rows, lambda x: x), _energy(rows - rows.mean(axis=0), lambda x: x)])
+    noises = {
+        "tensor": _energy(rows, lambda x: x - rounded(x, whole)),
+        "token": _energy(rows, lambda x: x - rounded(x, np.abs(x).max(axis=1, keepdims=True))),
+        "channel": _energy(rows, lambda x: x - rounded(x, largest)),
+        "apart": _energy(rows, lambda x: x - rounded(x, apart)),
+    }
+    drawn = draws(rows.shape[0], seed)
+    ratios = {
+        name: Sqnr(
+            energy=decibels(signal[0], noise, drawn), variance=decibels(signal[1], noise, drawn)
+        )
+        for name, noise in noises.items()
+    }
+    none = Sqnr(energy=NONE_APART, variance=NONE_APART)
+    return Quantised(
+        data=tap.data,
+        tap=tap.tap,
+        final=tap.final,
+        channels=rows.shape[1],
+        rows=rows.shape[0],
+        tensor=ratios["tensor"],
+        token=ratios["token"],
+        channel=ratios["channel"],
+        apart_channels=tap.apart,
+        apart_why=tap.why if tap.apart else None,
+        apart=ratios["apart"] if tap.apart else none,
+        gain=decibels(noises["tensor"], noises["apart"], drawn) if tap.apart else NONE_APART,
+    )
+
+
+def some_rows(rows: Float32, seed: int) -> Float32:
+    """Returns a seeded subsample of the finite rows, at most `ROWS`, in their order."""
+    finite = np.flatnonzero(np.isfinite(rows).all(axis=1))
+    if finite.size > ROWS:
+        finite = np.sort(np.random.default_rng(seed).choice(finite, ROWS, replace=False))
+    return rows if finite.size == rows.shape[0] else rows[finite]
+
+
+def rounded(values: Float64, largest: Float64) -> Float64:
+    """Returns the values after rounding to INT8 and back.
+
+    Args:
+        values: Any shape.
+        largest: Largest absolute value under each scale; broadcast against `values`.
+
+    >>> rounded(np.array([0.4, 126.6, 127.0]), np.array(127.0)).tolist()
+    [0.0, 127.0, 127.0]
+    """
+    step = np.where(largest > 0, largest / LEVELS, 1.0)
+    return np.asarray(np.clip(np.rint(values / step), -LEVELS, LEVELS) * step)
+
+
+def separate(largest: Float64, channels: Sequence[int]) -> Float64:
+    """Returns the largest values with these channels apart: theirs, and one for all the others.
+
+    >>> separate(np.array([1.0, 9.0, 2.0]), [1]).tolist()
+    [2.0, 9.0, 2.0]
+    """
+    chosen = list(channels)
+    others = np.full(largest.size, np.delete(largest, chosen).max(initial=0))
+    others[chosen] = largest[chosen]
+    return others
+
+
+def _energy(rows: Float32, change: Callable[[Float64], Float64]) -> Float64:
+    """Returns the sum of squares of each row after a change, [m]."""
+    found = np.zeros(rows.shape[0])
+    for place, block in blocks(rows):
+        changed = change(block)
+        found[place] = np.einsum("ij,ij->i", changed, changed)
+    return found
+
+
+def decibels(signal: Float64, noise: Float64, drawn: Float32) -> Figure:
+    """Returns 10 log10 of the ratio of two sums over rows, with its bootstrap interval.
+
+    Scales and channel means stay as they are in every draw: they belong to the calibration.
+
+    Args:
+        signal: [m].
+        noise: [m].
+        drawn: [draws, m], from `draws`.
+    """
+    if not signal.sum() > 0:
+        return EMPTY
+    if not noise.sum() > 0:
+        return SILENT
+    value = 10 * float(np.log10(signal.sum() / noise.sum()))
+    n = signal.size
+    if n < 2:
+        return Estimate(value=value, low=None, high=None, n=n, method="no interval: one row")
+    sums = drawn @ np.stack([signal / signal.mean(), noise / noise.mean()], axis=1)
+    kept = sums[(sums > 0).all(axis=1)]
+    spread = value + 10 * np.log10(kept[:, 0] / kept[:, 1])
+    low, high = np.quantile(spread, [0.025, 0.975])
+    return Estimate(
+        value=value, low=min(float(low), value), high=max(float(high), value), n=n, method=METHOD
+    )

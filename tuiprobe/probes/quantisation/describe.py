@@ -1,0 +1,132 @@
+"""Describes what INT8 costs."""
+
+from collections.abc import Iterator
+
+from tuiprobe.probes.quantisation.result import Quantisation, Quantised
+from tuiprobe.probes.telling import channels_in_words, known, points, series, table
+from tuiprobe.results import Estimate, given
+from tuiprobe.results.section import Chart, Code, Content, Section, Text, Value
+
+NAMES = {
+    "tensor.energy": "INT8 noise",
+    "tensor.variance": "INT8 noise, without the offset",
+    "token.energy": "INT8 noise, a scale a row",
+    "token.variance": "INT8 noise, a scale a row, without the offset",
+    "channel.energy": "INT8 noise, a scale a channel",
+    "channel.variance": "INT8 noise, a scale a channel, without the offset",
+    "apart.energy": "INT8 noise, channels apart",
+    "apart.variance": "INT8 noise, channels apart, without the offset",
+    "gain": "dB that the channels apart cost",
+}
+WHY = {"outlier": "outlier channels", "offset": "half of the offset", None: ""}
+_SCHEMES = (
+    ("tensor", "one scale"),
+    ("apart", "one scale, channels apart"),
+    ("token", "a scale a row"),
+    ("channel", "a scale a channel"),
+)
+
+
+def describe(found: Quantisation) -> Section:
+    """Describes the final representation, the profile over layers, and every tap."""
+    final = found.final()
+    return Section(
+        title="INT8 quantisation",
+        headline=_headline(final),
+        card=tuple(_card(final)),
+        content=(*_reading(final), *_profile(found), _table(found)),
+    )
+
+
+def _headline(final: Quantised) -> Text:
+    figure = final.tensor.energy
+    if not given(figure):
+        return (f"Final representation, {final.channels} channels, as INT8: ", figure, ".")
+    return (
+        f"{final.channels:,} channels; INT8 with one scale leaves ", figure,
+        f" dB over rounding noise ({_percent(figure)} of the signal).",
+    )  # fmt: skip
+
+
+def _card(final: Quantised) -> Iterator[Text]:
+    yield _headline(final)
+    if given(final.gain) and given(final.apart.energy):
+        named = channels_in_words(final.apart_channels, 3)
+        yield (f"Kept apart, {named} ({WHY[final.apart_why]}) would give back ", final.gain, " dB.")
+
+
+def _percent(figure: Estimate) -> str:
+    """Returns the amplitude of the noise in per cent of the signal's.
+
+    >>> _percent(Estimate(value=40.0, low=None, high=None, n=2, method=""))
+    '1.0 %'
+    """
+    return f"{100 * 10 ** (-figure.value / 20):.1f} %"
+
+
+def _reading(final: Quantised) -> Iterator[Content]:
+    varying: tuple[Value, ...] = (
+        "An offset that is the same in every image counts as signal. Of what varies between ",
+        "images, INT8 with one scale leaves ", final.tensor.variance, " dB.",
+    )  # fmt: skip
+    items: list[Value | tuple[Value, ...]] = [
+        "Symmetric rounding by the largest absolute value, measured on the rows that the run "
+        "keeps. 6 dB are one bit.",
+        varying,
+        "A scale a channel rarely deploys: an integer product sums over channels, and cannot take "
+        "out a factor that differs from one to the next.",
+    ]
+    if final.apart_channels:
+        named = channels_in_words(final.apart_channels)
+        items.append(
+            (f"With own scales for {named} ({WHY[final.apart_why]}) and one for the rest: ",
+             final.apart.energy, " dB, a gain of ", final.gain, " dB.")
+        )  # fmt: skip
+    yield points(items)
+
+
+def _profile(found: Quantisation) -> Iterator[Content]:
+    taps = found.profile()
+    if len(taps) < 2:
+        return
+    drawn = []
+    for (scheme, name), role in zip(_SCHEMES, ("main", "second", "third", "control"), strict=True):
+        x, figures = known([getattr(one, scheme).energy for one in taps])
+        if figures:
+            drawn.append(series(name, x, figures, role))  # type: ignore[arg-type]
+    yield Chart(
+        id="int8_layers",
+        title=f"Signal over INT8 rounding noise by layer on {taps[0].data}",
+        x_label="layer",
+        y_label="dB",
+        series=tuple(drawn),
+        ticks=tuple(one.tap for one in taps),
+        note="Inner layers: one position per image; the scale is that of all positions.",
+    )
+
+
+def _table(found: Quantisation) -> Content:
+    columns: list[tuple[str, str]] = [("data", "data"), ("tap", "layer"), ("channels", "channels")]
+    columns += [("rows", "rows"), ("apart_channels", "channels apart")]
+    columns += [
+        (f"{scheme}_{kind}", f"{name}, {about}")
+        for scheme, name in _SCHEMES
+        for kind, about in (("energy", "dB"), ("variance", "dB without offset"))
+    ]
+    columns.append(("gain", "gain apart, dB"))
+    return table(
+        "int8",
+        columns,
+        [_row(one) for one in found.taps],
+        "Signal over INT8 rounding noise",
+        shown=24,
+    )
+
+
+def _row(one: Quantised) -> list[Value]:
+    apart = ", ".join(str(channel) for channel in one.apart_channels)
+    cells: list[Value] = [Code(code=one.data), Code(code=one.tap), one.channels, one.rows, apart]
+    for scheme, _ in _SCHEMES:
+        ratio = getattr(one, scheme)
+        cells += [ratio.energy, ratio.variance]
+    return [*cells, one.gain]

@@ -1,0 +1,84 @@
+"""Result types of the quantisation probe (definitions: docs/quantisation.md)."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from tuiprobe.results.base import MOST_CHANNELS, Channel, Count, Figure, Frozen, Many, PerChannel
+from tuiprobe.results.report import ProbeResult
+
+Apart = Literal["outlier", "offset"]
+"""Why channels get a scale of their own: outlier channels, or channels that carry the offset."""
+
+
+class Sqnr(Frozen):
+    """Signal over rounding noise, in dB.
+
+    Attributes:
+        energy: The signal is the mean square of the values.
+        variance: The signal is the mean square about the channel means; without the offset, which
+            is the same in every image.
+    """
+
+    energy: Figure
+    variance: Figure
+
+
+class Quantised(Frozen):
+    """INT8 rounding of one set at one tap.
+
+    Attributes:
+        data: Name of the data set.
+        tap: Name of the layer; `embedding` (`FINAL_TAP`) for the final representation.
+        final: Whether this is the final representation.
+        channels: Width C.
+        rows: Rows that were rounded.
+        tensor: One scale for all values.
+        token: One scale a row.
+        channel: One scale a channel.
+        apart_channels: Channels kept apart in `apart`.
+        apart_why: What these channels are; None where there are none.
+        apart: One scale for all other channels, and one for each of these.
+        gain: dB that `apart` gains over `tensor`: what these channels cost.
+    """
+
+    data: str
+    tap: str
+    final: bool
+    channels: Annotated[int, Field(ge=0, le=MOST_CHANNELS)]
+    rows: Count
+    tensor: Sqnr
+    token: Sqnr
+    channel: Sqnr
+    apart_channels: PerChannel[Channel] = ()
+    apart_why: Apart | None = None
+    apart: Sqnr
+    gain: Figure
+
+    @model_validator(mode="after")
+    def _channels_exist(self) -> "Quantised":
+        if max(self.apart_channels, default=-1) >= self.channels:
+            raise ValueError(f"a channel is named that {self.channels} channels do not have")
+        return self
+
+
+class Quantisation(ProbeResult):
+    """The quantisation probe.
+
+    Attributes:
+        taps: Figures, one entry per set and tap, the taps of a set in the order of the encoder.
+    """
+
+    probe: ClassVar[str] = "quantisation"
+
+    taps: Many[Quantised]
+
+    def final(self) -> Quantised:
+        """Returns the figures of the final representation on the first set."""
+        return next(one for one in self.taps if one.final)
+
+    def profile(self) -> list[Quantised]:
+        """Returns the figures of the first set, the final representation last."""
+        name = self.final().data
+        first = [one for one in self.taps if one.data == name]
+        return sorted(first, key=lambda one: one.final)

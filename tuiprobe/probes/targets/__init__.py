@@ -1,0 +1,1 @@
+"""Accuracy expected on images without labels, and how wrong such estimates were."""

@@ -1,0 +1,243 @@
+"""Computes expected accuracies of target sets, and how wrong they are on labelled shifts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+from typing import Final, get_args
+
+import numpy as np
+
+from tuiprobe.probes.confidence import (
+    UNKNOWN_SCALE,
+    Confidences,
+    Logits,
+    probabilities,
+    scale_known,
+)
+from tuiprobe.probes.crossfit import CrossFitted, cross_fit
+from tuiprobe.probes.heads import SetFeatures, answers_of, first_images
+from tuiprobe.probes.inputs import Float64, Int64
+from tuiprobe.probes.intervals import bootstrap_mean, exact, wilson
+from tuiprobe.probes.targets.estimators import estimates
+from tuiprobe.probes.targets.result import (
+    HEADLINE,
+    Check,
+    Error,
+    Estimator,
+    Expected,
+    Predicted,
+    Targets,
+    TargetSet,
+)
+from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results.base import NORMAL_95
+from tuiprobe.run.checked_arrays import HeadArrays
+
+HALF_WIDTH = 0.05
+"""Half the interval that the stated number of labels would give."""
+
+UNCONFIDENT = 0.05
+"""Share of in-distribution images that the threshold of confidence leaves out."""
+
+MOST_VALUES = 4096
+"""Images or classes up to which singular values are computed; more images are sampled."""
+
+NO_SHIFT: Final = NotRun(reason="unknown: no labelled shift in this run")
+NO_IMAGE: Final = NotRun(reason="no image with a finite representation")
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """The sets of a run, and what its classes are called.
+
+    Attributes:
+        first: The in-distribution set.
+        shifts: Its shifts; those without labels are passed over.
+        targets: Sets without labels.
+        names: Class name of each row of the head.
+    """
+
+    first: SetFeatures
+    shifts: Sequence[SetFeatures]
+    targets: Sequence[SetFeatures]
+    names: Sequence[str]
+
+
+def estimate_targets(head: HeadArrays, images: Images) -> Targets:
+    """Estimates accuracy on every target set and, as a check, on every labelled shift.
+
+    Args:
+        head: The head.
+        images: The sets.
+
+    Raises:
+        DataError: If a label of a labelled set has no row of the head.
+    """
+    fitted = _cached(head, images.first)
+    checks = tuple(_check(head, one, fitted(one)) for one in images.shifts if _labelled(head, one))
+    found = tuple(_target(head, one, fitted(one), images.names) for one in images.targets)
+    whole = fitted(images.first)
+    return Targets(
+        data=images.first.name,
+        basis="calibrated" if any(one.expected for one in found) else "not validated",
+        temperature=whole if isinstance(whole, NotRun) else whole.temperature,
+        targets=found,
+        checks=checks,
+        errors=tuple(_error(estimator, checks) for estimator in get_args(Estimator)),
+    )
+
+
+def _labelled(head: HeadArrays, one: SetFeatures) -> bool:
+    if one.labels is None:
+        return False
+    answers_of(one, head.weight.shape[0])
+    return True
+
+
+def _cached(head: HeadArrays, first: SetFeatures) -> Callable[[SetFeatures], CrossFitted | NotRun]:
+    """Returns a function that cross-fits once per class mask, and keeps the last two."""
+    kept: dict[bytes, CrossFitted | NotRun] = {}
+
+    def fitted(one: SetFeatures) -> CrossFitted | NotRun:
+        key = b"" if one.answers is None else np.asarray(one.answers, dtype=np.int64).tobytes()
+        if key not in kept:
+            if len(kept) > 1:
+                kept.pop(list(kept)[-1])
+            kept[key] = cross_fit(head, first, one)
+        return kept[key]
+
+    return fitted
+
+
+def _check(head: HeadArrays, one: SetFeatures, source: CrossFitted | NotRun) -> Check:
+    found = Logits(head, one)
+    right = found.confidences().right
+    assert right is not None  # the caller passes labelled sets
+    measured = wilson(int(right.sum()), right.size)
+    if isinstance(source, NotRun) or not right.size:
+        why = source if isinstance(source, NotRun) else NO_IMAGE
+        return Check(data=one.name, measured=measured, expected=why)
+    return Check(data=one.name, measured=measured, expected=_expected(estimates(source, found)[0]))
+
+
+def _expected(found: Mapping[Estimator, Figure]) -> tuple[Expected, ...]:
+    return tuple(Expected(estimator=name, accuracy=one) for name, one in found.items())
+
+
+def _target(
+    head: HeadArrays, one: SetFeatures, source: CrossFitted | NotRun, names: Sequence[str]
+) -> TargetSet:
+    found = Logits(head, one)
+    plain = found.confidences()
+    empty = TargetSet(
+        data=one.name,
+        images=plain.answer.size,
+        uncalibrated=NO_IMAGE,
+        less_confident=NO_IMAGE,
+        dispersion=NO_IMAGE,
+        predicted=_predicted(found, plain, names),
+    )
+    if not plain.answer.size:
+        return empty
+    if isinstance(source, NotRun):
+        known = scale_known(head)
+        value = bootstrap_mean(plain.confidence) if known else UNKNOWN_SCALE
+        return empty.model_copy(
+            update={
+                "uncalibrated": value,
+                "labels": _labels(value),
+                "less_confident": NotRun(reason=source.reason),
+                "dispersion": _dispersion(head, one, 1.0) if known else UNKNOWN_SCALE,
+            }
+        )
+    expected, said = estimates(source, found)
+    return empty.model_copy(
+        update={
+            "expected": _expected(expected),
+            "uncalibrated": NotRun(reason="the estimates are calibrated"),
+            "labels": _labels(expected[HEADLINE]),
+            "less_confident": _less_confident(source, said),
+            "dispersion": _dispersion(head, one, source.whole),
+        }
+    )
+
+
+def _labels(estimate: Figure) -> int | None:
+    """Returns how many random labels give an interval of +-5 points at an estimate.
+
+    >>> _labels(exact(0.5, 100, "planted"))
+    385
+    """
+    if not given(estimate):
+        return None
+    p = estimate.value
+    return max(1, ceil(NORMAL_95**2 * p * (1 - p) / HALF_WIDTH**2))
+
+
+def _less_confident(source: CrossFitted, said: Confidences) -> Figure:
+    threshold = float(np.quantile(source.scores.confidence, UNCONFIDENT))
+    return wilson(int((said.confidence < threshold).sum()), said.confidence.size)
+
+
+def _dispersion(head: HeadArrays, one: SetFeatures, temperature: float) -> Figure:
+    few = first_images(replace(one, labels=None), MOST_VALUES, seed=0)
+    found = Logits(head, one)
+    n, classes = one.features.shape[0], np.unique(found.classes)
+    sampled = classes.size > MOST_VALUES and n > MOST_VALUES
+    if sampled:
+        found, n = Logits(head, few), MOST_VALUES
+    gram = _gram(found, temperature, n, classes)
+    values = np.sqrt(np.maximum(np.linalg.eigvalsh(gram), 0))
+    method = "no interval: orders sets under one model"
+    return exact(min(1.0, float(values.sum()) / (n * min(n, classes.size)) ** 0.5), n, method)
+
+
+def _gram(found: Logits, temperature: float, n: int, classes: Int64) -> Float64:
+    """Returns P^T P or P P^T of the probabilities, whichever is smaller."""
+    if n < classes.size:
+        rows = [probabilities(block, temperature, found.classes) for _, block in found.blocks()]
+        whole = np.concatenate(rows)
+        return np.asarray(whole @ whole.T)
+    gram = np.zeros((classes.size, classes.size))
+    for _, block in found.blocks():
+        p = probabilities(block, temperature, found.classes)
+        gram += p.T @ p
+    return gram
+
+
+def _predicted(found: Logits, said: Confidences, names: Sequence[str]) -> tuple[Predicted, ...]:
+    """Counts the answers by class, most frequent first; ties in the order of the head."""
+    classes, at = np.unique(found.classes, return_index=True)
+    counts = np.bincount(np.searchsorted(classes, said.answer), minlength=classes.size)
+    rows = found.rows[at]
+    order = np.lexsort((rows, -counts))
+    return tuple(Predicted(name=_name(names, int(rows[i])), images=int(counts[i])) for i in order)
+
+
+def _name(names: Sequence[str], row: int) -> str:
+    return names[row] if row < len(names) else f"class {row}"
+
+
+def _error(estimator: Estimator, checks: Sequence[Check]) -> Error:
+    away: list[tuple[float, str]] = []
+    for one in checks:
+        expected = one.of(estimator)
+        if given(expected) and given(one.measured):
+            away.append((abs(expected.value - one.measured.value), one.data))
+    if not away:
+        return Error(estimator=estimator, mean_absolute=NO_SHIFT, worst=NO_SHIFT)
+    worst, name = max(away)
+    method = f"no interval: {len(away)} labelled shifts of this run"
+    mean = float(np.mean([error for error, _ in away]))
+    return Error(
+        estimator=estimator,
+        mean_absolute=_of_shifts(mean, len(away), method),
+        worst=_of_shifts(worst, len(away), method),
+        worst_on=name,
+    )
+
+
+def _of_shifts(value: float, shifts: int, method: str) -> Estimate:
+    return Estimate(value=value, low=None, high=None, n=shifts, method=method)

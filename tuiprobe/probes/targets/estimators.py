@@ -1,0 +1,163 @@
+"""Estimators of accuracy on images without labels.
+
+- ATC, average thresholded confidence (Garg et al. 2022, arXiv 2201.04234): the threshold below
+  which as many in-distribution images lie as are wrong; the share of the set's images above it.
+- Difference of confidences (Guillory et al. 2021, arXiv 2107.03315): in-distribution accuracy less
+  the fall in mean confidence.
+- Average confidence: the mean confidence itself.
+
+All take probabilities at temperatures that were fitted to the other half of the in-distribution
+set (`tuiprobe.probes.crossfit`); what the halves give is averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tuiprobe.probes.confidence import Confidences, Logits
+from tuiprobe.probes.crossfit import CrossFitted
+from tuiprobe.probes.inputs import Bool, Float64
+from tuiprobe.probes.intervals import bootstrap_mean
+from tuiprobe.probes.targets.result import Estimator
+from tuiprobe.results import Estimate, Figure
+from tuiprobe.results.base import NORMAL_95
+
+DRAWS = 1000
+CELLS = 1024
+"""Groups of neighbouring scores that images are drawn by; where fewer scores differ, each one."""
+
+SEED = 21
+
+
+def estimates(
+    source: CrossFitted, target: Logits
+) -> tuple[Mapping[Estimator, Figure], Confidences]:
+    """Returns what every estimator expects, and the confidences that it rests on.
+
+    Args:
+        source: In-distribution images under the set's class mask.
+        target: The set's logits; labels are not looked at.
+
+    Returns:
+        Figures by estimator; confidence and entropy at the mean of the two halves.
+    """
+    said = [target.confidences(temperature) for temperature in source.halves]
+    confidence = (said[0].confidence + said[1].confidence) / 2
+    entropy = (said[0].entropy + said[1].entropy) / 2
+    pairs = [(~source.second, said[1]), (source.second, said[0])]
+    found: dict[Estimator, Figure] = {
+        "atc_entropy": _thresholded(
+            [(-source.scores.entropy[half], source.right[half], -one.entropy)
+             for half, one in pairs]
+        ),
+        "atc_confidence": _thresholded(
+            [(source.scores.confidence[half], source.right[half], one.confidence)
+             for half, one in pairs]
+        ),
+        "difference": _difference(source, confidence),
+        "average": bootstrap_mean(confidence),
+    }  # fmt: skip
+    return found, Confidences(said[0].answer, confidence, entropy)
+
+
+_Half = tuple[Float64, Bool, Float64]
+"""In-distribution scores, whether each is right, and the set's scores."""
+
+
+def thresholded(scores: Float64, right: Bool, others: Float64) -> float:
+    """Returns the share of other scores that average thresholded confidence takes for right.
+
+    Scores tied at the threshold count in part, so that in-distribution scores give exactly their
+    accuracy.
+
+    >>> right = np.array([False, True, True, True])
+    >>> thresholded(np.array([0.2, 0.4, 0.6, 0.8]), right, np.array([0.1, 0.3, 0.5, 0.9]))
+    0.5
+    """
+    cells = _Cells(scores, right, others, most=scores.size)
+    wrong = np.array([float((~right).sum())])
+    return 1 - float(cells.below(cells.counts.sum(axis=0)[None].astype(float), wrong)[0])
+
+
+def _thresholded(halves: list[_Half]) -> Figure:
+    value = float(np.mean([thresholded(*half) for half in halves]))
+    rng = np.random.default_rng(SEED)
+    below = np.zeros(DRAWS)
+    for half in halves:
+        below += _Cells(*half, most=CELLS).drawn(rng) / len(halves)
+    n = halves[0][2].size
+    # At a fixed threshold, the number of drawn images below it is binomial.
+    drawn = 1 - rng.binomial(n, np.clip(below, 0, 1)) / n
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Estimate(
+        value=value,
+        low=min(value, float(low)),
+        high=max(value, float(high)),
+        n=n,
+        method="bootstrap over both sets, thresholds refitted",
+    )
+
+
+class _Cells:
+    """In-distribution scores in ascending cells, and the share of other scores below each.
+
+    Args:
+        scores: [n], in-distribution.
+        right: [n].
+        others: [m].
+        most: Number of cells at most.
+    """
+
+    def __init__(self, scores: Float64, right: Bool, others: Float64, most: int) -> None:
+        values, place = np.unique(scores, return_inverse=True)
+        cell = np.arange(values.size) * min(most, values.size) // values.size
+        first = np.flatnonzero(np.diff(cell, prepend=-1))
+        last = np.append(first[1:], values.size) - 1
+        ranked = np.sort(others)
+        self._under = np.searchsorted(ranked, values[first], side="left") / others.size
+        self._within = np.searchsorted(ranked, values[last], side="right") / others.size
+        self.counts = np.stack(
+            [np.bincount(cell[place[kind]], minlength=first.size) for kind in (right, ~right)]
+        )
+
+    def below(self, weights: Float64, wrong: Float64) -> Float64:
+        """Returns the share of other scores below the threshold of each draw.
+
+        Args:
+            weights: [B, cells], images of each draw.
+            wrong: [B], wrong answers of each draw.
+        """
+        total = weights.cumsum(axis=1)
+        at = (total <= wrong[:, None]).sum(axis=1)
+        inside = np.minimum(at, weights.shape[1] - 1)
+        draw = np.arange(len(weights))
+        own = weights[draw, inside]
+        part = (wrong - (total[draw, inside] - own)) / np.maximum(own, 1)
+        share = self._under[inside] + part * (self._within[inside] - self._under[inside])
+        return np.where(at == weights.shape[1], 1.0, share)
+
+    def drawn(self, rng: np.random.Generator) -> Float64:
+        """Returns `below` for `DRAWS` draws of in-distribution images."""
+        counts = self.counts.ravel()
+        weights = rng.multinomial(counts.sum(), counts / counts.sum(), size=DRAWS)
+        weights = weights.reshape(DRAWS, 2, -1)
+        return self.below(
+            weights.sum(axis=1).astype(float), weights[:, 1].sum(axis=1).astype(float)
+        )
+
+
+def _difference(source: CrossFitted, confidence: Float64) -> Figure:
+    gap = source.right - source.scores.confidence
+    value = float(gap.mean() + confidence.mean())
+    variance = float(gap.var() / gap.size + confidence.var() / confidence.size)
+    half = NORMAL_95 * variance**0.5
+    value = min(1.0, max(0.0, value))
+    return Estimate(
+        value=value,
+        low=max(0.0, value - half),
+        high=min(1.0, value + half),
+        n=confidence.size,
+        method="normal error of both sets",
+    )

@@ -1,0 +1,1 @@
+"""Images and class texts as two sets of points in one space."""

@@ -1,0 +1,78 @@
+"""The probe of both towers: images and class texts of a zero-shot model in one space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tuiprobe.probes.channels import Chosen, acted_on
+from tuiprobe.probes.heads import SetFeatures, usable_images
+from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.towers.compute import compare_towers
+from tuiprobe.probes.towers.describe import HEAD_NAMES, NAMES, describe
+from tuiprobe.probes.towers.result import Towers
+from tuiprobe.results import NotRun
+from tuiprobe.results.figures import figures_in
+from tuiprobe.results.section import NamedFigure, Section
+from tuiprobe.run.checked_arrays import HeadArrays
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The zero-shot head, the images of every set, the images' channels, and the seed."""
+
+    head: HeadArrays
+    sets: list[SetFeatures]
+    chosen: Chosen
+    seed: int
+
+
+class BothTowers(Probe[Inputs, Towers]):
+    """What images and class texts of a zero-shot model share."""
+
+    id = "towers"
+    title = "Both towers"
+    block = "inside"
+    Result = Towers
+    after = ("outliers",)
+
+    def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
+        """Reads a zero-shot head and the images of every set."""
+        if isinstance(run.head, str):
+            return NotRun(reason=run.head)
+        if not run.head.normalize:
+            return NotRun(reason="the head is no zero-shot head: its rows are not texts")
+        outliers = found["outliers"]
+        if not isinstance(outliers, OutlierResult):
+            return NotRun(reason="there are no outlier figures")
+        return Inputs(run.head, run.head_sets, acted_on(outliers), run.spec.seed)
+
+    def compute(self, inputs: Inputs, options: Options) -> Towers | NotRun:
+        """Computes the figures of the head's rows, the gap and the conformity of every set."""
+        kept = [usable_images(one) for one in inputs.sets]
+        return compare_towers(inputs.head, kept, inputs.chosen, inputs.seed)
+
+    def describe(self, result: Towers, subject: Subject) -> Section:
+        """Describes what both towers share."""
+        return describe(result)
+
+    def named(self, result: Towers) -> Named:
+        """Names the figures of the head's rows and of every set."""
+        return Named(figures=tuple(_figures(result)))
+
+
+def _figures(result: Towers) -> Iterator[NamedFigure]:
+    first = result.sets[0].data
+    head = dict(figures_in(result.head, "head."))
+    for id, name in HEAD_NAMES.items():
+        if id in head:
+            yield NamedFigure(
+                id=id, name=name, data=first, place="rows of the head", figure=head[id]
+            )
+    for one in result.sets:
+        for id, figure in figures_in(one):
+            yield NamedFigure(
+                id=id, name=NAMES[id], data=one.data, place="both towers", figure=figure
+            )

@@ -1,0 +1,122 @@
+"""Reads and writes `per_image.safetensors`: what a run knows of single images.
+
+Two runs that measured the same samples are compared image by image. The samples of a set are the
+same if their list (id, path, label, size) is, and if their contents are, where both runs know
+them; the folder that they lie in does not matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe.results.section import PerImage
+from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
+from tuiprobe.run.checked_arrays import CheckedArrays
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.records import SampleRecord
+
+_LISTED: Final = "samples/"
+_CONTENTS: Final = "contents/"
+_KINDS: Final[dict[PerImage, str]] = {"correct": "u1", "kurtosis": "f4", "confidence": "f4"}
+
+
+@dataclass(frozen=True, eq=False)
+class SetValues:
+    """The images of one set.
+
+    Attributes:
+        samples: Digest of the list of the images that `ids` names.
+        contents: Digest of their contents; empty where the run does not know it.
+        ids: int64 [n], the images with a finite representation, ascending.
+        values: Values [n] by kind; NaN for an image that has none.
+    """
+
+    samples: str
+    contents: str
+    ids: NDArray[np.int64]
+    values: Mapping[PerImage, NDArray[Any]]
+
+    def differs_from(self, other: SetValues) -> str:
+        """Returns why the images of two runs are not the same; empty where they are."""
+        if not np.array_equal(self.ids, other.ids):
+            return "the runs count different images"
+        if self.samples != other.samples:
+            return "other images"
+        if self.contents and other.contents and self.contents != other.contents:
+            return "images of other contents"
+        return ""
+
+
+Images = Mapping[str, SetValues]
+"""What a run knows of single images, by set."""
+
+
+def list_digest(samples: Sequence[SampleRecord], contents: str, source: str) -> str:
+    """Returns the digest of a list of samples: id, path, label and size, in this order.
+
+    Args:
+        samples: The samples.
+        contents: Digest of their contents; empty where it is not known.
+        source: Where they come from. It counts only where neither contents nor sizes are known,
+            since a name such as "row 5" says nothing about what it is of.
+    """
+    identified = contents or any(one.size is not None for one in samples)
+    digest = hashlib.sha256(b"" if identified else json.dumps(source).encode())
+    for one in samples:
+        digest.update(json.dumps([one.id, one.path, one.label, one.size]).encode())
+    return digest.hexdigest()
+
+
+def write_per_image(directory: RunDir, key: str, images: Images) -> None:
+    """Publishes the values of all sets."""
+    arrays: Arrays = {}
+    metadata = {"key": key}
+    for name, one in images.items():
+        metadata[_LISTED + name] = one.samples
+        if one.contents:
+            metadata[_CONTENTS + name] = one.contents
+        arrays[f"{name}/ids"] = one.ids.astype(np.int64)
+        for kind, values in one.values.items():
+            arrays[f"{name}/{kind}"] = values.astype(_KINDS[kind])
+    write_arrays(directory.per_image_file, arrays, metadata)
+
+
+def read_per_image(directory: RunDir) -> Images:
+    """Returns the values of all sets; empty for a run of an earlier version, which has none.
+
+    Raises:
+        DamagedFileError: If the file is damaged, or belongs to another run.
+    """
+    file = directory.per_image_file
+    if not file.exists():
+        return {}
+    arrays, metadata = read_own_arrays(directory, file)
+    checked, found = CheckedArrays(file, arrays), {}
+    names = [name.removeprefix(_LISTED) for name in metadata if name.startswith(_LISTED)]
+    for name in names:
+        ids = checked.shaped(f"{name}/ids", "i8", None)
+        if ids.size and (ids[0] < 0 or not (np.diff(ids) > 0).all()):
+            raise checked.damaged(f"{name}/ids are not ascending ids")
+        values = {
+            kind: _in_range(checked, f"{name}/{kind}", kind, len(ids))
+            for kind in get_args(PerImage)
+            if f"{name}/{kind}" in arrays
+        }
+        contents = metadata.get(_CONTENTS + name, "")
+        found[name] = SetValues(metadata[_LISTED + name], contents, ids, values)
+    return found
+
+
+def _in_range(checked: CheckedArrays, name: str, kind: PerImage, n: int) -> NDArray[Any]:
+    values = checked.shaped(name, _KINDS[kind], n)
+    known = values[np.isfinite(values)]
+    if (known.size and known.min() < 0) or (kind != "kurtosis" and known.max(initial=0) > 1):
+        raise checked.damaged(f"{name} holds what no image has")
+    return values
