@@ -67,8 +67,9 @@ EMBEDDED = "embeddings"
 """The data of a run of stored vectors."""
 
 OF_IMAGES = (
-    "checkpoint", "sample", "target", "layers", "tokens", "ablate", "ablate_mode", "dtype", "batch_size", "shard_batches",
-    "workers", "max_unreadable", "templates", "concepts", "concept_sample", "require_weights",
+    "checkpoint", "sample", "target", "layers", "tokens", "ablate", "ablate_mode", "dtype",
+    "batch_size", "shard_batches", "workers", "max_unreadable", "templates", "concepts",
+    "concept_sample", "require_weights",
 )  # fmt: skip
 """Options that stored vectors have no use for."""
 
