@@ -11,12 +11,19 @@ __version__ = "0.1.0"
 __all__ = ["__version__", "probe"]
 
 
-def probe(model: str, data: str, *, output: str | None = None, **options: Any) -> Report:
-    """Probes an encoder, as the command line does.
+def probe(
+    model: str | None = None,
+    data: str | None = None,
+    *,
+    output: str | None = None,
+    **options: Any,
+) -> Report:
+    """Probes an encoder, or stored vectors, as the command line does.
 
     Args:
-        model: Encoder, for example `open_clip:RN50-quickgelu/openai`.
-        data: Data source, for example `imagefolder:/data/val` or `miniature`.
+        model: Encoder, for example `open_clip:RN50-quickgelu/openai`; None for the embedded one,
+            or with `embeddings`.
+        data: Data source, for example `imagefolder:/data/val` or `miniature`, likewise.
         output: The run directory; None makes one under `runs/`, named by content.
         options: Further fields of `tuiprobe.spec.RunSpec`, such as `checkpoint`,
             `layers` or `sample`.

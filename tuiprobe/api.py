@@ -30,7 +30,9 @@ def run_several(
     return measuring.run_several(specs, answer=answer, **options)
 
 
-def run_probe(model: str, data: str, output: str | None, options: dict[str, Any]) -> Report:
+def run_probe(
+    model: str | None, data: str | None, output: str | None, options: dict[str, Any]
+) -> Report:
     """Measures, probes and returns the report; see `tuiprobe.probe`.
 
     Raises:

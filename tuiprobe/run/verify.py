@@ -216,6 +216,8 @@ class _Verification:
         """Checks a set's shards of stored vectors: each is intact and in place."""
         file, ends = f"shards/{one.name}-*", [0]
         there = 0
+        if one.shards > _MOST_FILES:
+            return Finding(file, "damaged", f"plan.json claims {one.shards:,} shards")
         for number in range(one.shards):
             entry = self._directory.shard_file(one.name, number)
             if not os.path.lexists(entry.path):

@@ -147,7 +147,12 @@ def plan_vectors(spec: RunSpec) -> Plan:
         taps=(),
         blocks=(),
         all_blocks=False,
-        suite=Suite(ROWS, spec.embeddings, dict(sets)),
+        suite=Suite(
+            ROWS,
+            spec.embeddings,
+            dict(sets),
+            targets=tuple(name for name, one in sets.items() if one.target),
+        ),
         shards={
             name: split_rows(name, one.vectors.matrix.rows, width) for name, one in sets.items()
         },

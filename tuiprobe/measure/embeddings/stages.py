@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 
+from tuiprobe.catalog.labels import imagenet_labels
 from tuiprobe.checksums import seal, write_json
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
@@ -155,9 +156,7 @@ class RowStages(Stages):
             count, named = rows.vectors.matrix.rows, plan.spec.classes is not None
             said = f"{count:,} rows of {plan.encoder.width:,} channels, {rows.vectors.matrix.dtype}"
             found.append(PreflightCheck(name="vectors", status="pass", detail=said, data=name))
-            checks = check_labels(rows.classes, count, named=named)
-            known = (asdict(one) for one in checks if one.name != "image count")
-            found += [PreflightCheck(**{**one, "cause": "labels"}, data=name) for one in known]
+            found += _label_checks(name, rows.classes, count, named)
         found += head_row_checks(plan, plan.head)
         if self._rank.number == 0:
             write_preflight(self._directory, found)
@@ -223,3 +222,23 @@ def record_of_rows(plan: Plan) -> PlanRecord:
         all_blocks=False,
         sets=tuple(sets),
     )
+
+
+def _label_checks(
+    name: str, classes: Sequence[str], rows: int, named: bool
+) -> Iterator[PreflightCheck]:
+    """Yields what the labels of vectors mean; a set of vectors is never an incomplete ImageNet."""
+    numbers = bool(classes) and all(one.isdigit() for one in classes)
+    if numbers and imagenet_labels(classes) is None:
+        yield PreflightCheck(
+            name="label map",
+            status="pass" if named else "warn",
+            detail=f"{len(classes):,} numbered labels" + ("" if named else ", names unknown"),
+            fix="" if named else "give the names in label order by --classes FILE",
+            cause="labels",
+            data=name,
+        )
+        return
+    for one in check_labels(classes, rows, named=named):
+        if one.name != "image count":
+            yield PreflightCheck(**{**asdict(one), "cause": "labels"}, data=name)

@@ -40,7 +40,7 @@ def read_labels(path: Path, rows: int, names: tuple[str, ...] = ()) -> Labels:
     try:
         with reading(path):
             found = reader(path, rows)
-    except (ValueError, EOFError, csv.Error, TypeError) as error:
+    except (ValueError, EOFError, csv.Error, TypeError, MemoryError) as error:
         said = plain(str(error).partition("\n")[0])
         raise DataError(f"{path} cannot be read as labels: {said}") from error
     if len(found) != rows:

@@ -207,6 +207,8 @@ def read_names(path: Path, column: str, wanted: Sequence[int]) -> tuple[list[str
         start = 0
         try:
             for batch in opened.iter_batches(_BATCH_ROWS, columns=[column]):
+                if not len(places) or start > places[-1]:
+                    break
                 stop = start + batch.num_rows
                 here = places[(places >= start) & (places < stop)] - start
                 values = batch.column(0).take(_indices(here)).to_pylist() if len(here) else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,10 @@ class Vectors:
         if self.id_column is None:
             return {}
         names: dict[int, str] = {}
-        start = 0
+        start, rest = 0, list(wanted)
         for piece, path in zip(self.matrix.matrices, self.named_by, strict=True):
-            here = [i for i in wanted if start <= i < start + piece.rows]
+            count = bisect_left(rest, start + piece.rows)
+            here, rest = rest[:count], rest[count:]
             found, rows = read_names(path, self.id_column, [i - start for i in here])
             if rows != piece.rows:
                 raise DataError(

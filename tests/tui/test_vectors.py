@@ -1,0 +1,46 @@
+"""A run of stored vectors on the screens: rows by name where images have pictures."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from textual.widgets import Tabs
+
+from tests.embeddings.conftest import planted
+from tests.tui.conftest import until
+from tuiprobe.api import run
+from tuiprobe.spec import make_spec
+from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.screens.results import ResultsScreen
+
+pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
+
+
+def shows(app: TuiprobeApp, tab: str) -> bool:
+    return app.screen.tab.id == f"part-{tab}"
+
+
+async def test_every_tab_of_a_run_of_vectors_opens(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", planted(300, 24))
+    np.save(tmp_path / "y.npy", planted(200, 24, seed=5))
+    given = {
+        "embeddings": str(tmp_path / "x.npy"),
+        "target_embeddings": (str(tmp_path / "y.npy"),),
+    }
+    run(make_spec(None, None, given), output=tmp_path / "run")
+    app = TuiprobeApp(open_run=tmp_path / "run")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab)
+        await pilot.pause()
+        for tab in [str(one.id) for one in app.screen.query_one(Tabs).query("Tab")]:
+            app.screen.query_one(Tabs).active = tab
+            await until(pilot, partial(shows, app, tab))
+            await pilot.press("down", "enter")
+            await pilot.pause()
+            if not isinstance(app.screen, ResultsScreen):  # the images of a channel, by name
+                await pilot.press("escape")
+                await pilot.pause()
+            assert isinstance(app.screen, ResultsScreen)
