@@ -87,8 +87,9 @@ def _measured(report: Report) -> Iterator[Text]:
 def _unknown(report: Report) -> Iterator[Text]:
     """Yields what is not known: the probes that did not run, once for each reason."""
     lost: dict[str, list[str]] = {}
+    answered = {one.block for one in report.parts if one.section is not None}
     for one in report.parts:
-        if one.not_run is not None and one.block not in _NEEDED:
+        if one.not_run is not None and (one.block not in _NEEDED or one.block in answered):
             remedy = f" ({one.remedy})" if one.remedy else ""
             lost.setdefault(f"{one.not_run}{remedy}", []).append(one.title)
     for reason, titles in lost.items():

@@ -49,7 +49,7 @@ def _card(result: Calibration) -> Iterator[Text]:
     first, *shifts = result.sets
     known = [one.after.value for one in shifts if given(one.after)]
     if given(first.after):
-        said = f"Confidence is off by {100 * first.after.value:.0f} points on {first.data} after "
+        said = f"Confidence is off by {100 * first.after.value:.1f} points on {first.data} after "
         said += "temperature scaling"
         if known:
             mean = 100 * float(np.mean(known))

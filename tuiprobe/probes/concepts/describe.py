@@ -68,12 +68,11 @@ def _card(found: Concepts) -> Iterator[Text]:
     lead = found.families[0]
     over = found.excess if given(found.excess) else lead.excess
     unique: Value = lead.unique.value if given(lead.unique) else "no figure"
+    more: Text = () if over is None else (", ", over, " more than in random directions")
     yield (
-        f"concepts on {found.data}: ", unique,
-        f" of {found.tried} in {lead.directions} {lead.family}",
+        "Unique concepts: ", unique, f" of {found.tried} in {lead.directions} {lead.family}", *more,
+        ".",
     )  # fmt: skip
-    if over is not None:
-        yield ("  excess over random directions ", over)
 
 
 def _content(found: Concepts) -> Iterator[Content]:

@@ -74,7 +74,8 @@ def _card(final: Outliers) -> Iterator[Text]:
         reason = final.finding.reasons[0]
         yield (reason[0].upper() + reason[1:] + ".",)
     elif given(final.offset.explained):
-        yield ("Kurtosis ", final.kurtosis, "; the offset explains ", final.offset.explained, ".")
+        yield ("Kurtosis ", final.kurtosis, "; the offset explains ", final.offset.explained,
+               " of its excess over a random rotation.")  # fmt: skip
     else:
         yield ("Kurtosis ", final.kurtosis, "; ", final.basis_reference, " in a random basis.")
 
