@@ -105,7 +105,7 @@ async def side_by_side() -> None:
         app.push_screen(RunsScreen(Path("runs")))
         await until(pilot, lambda: app.screen.query(RunTable))
         await until(pilot, lambda: len(app.screen.query_one(RunTable).rows) == len(MODELS), 60)
-        await pilot.press("space", "down", "space", "down")
+        await pilot.press("down", "down", "space", "space")
         save(app, "runs")
     app = TuiprobeApp()
     async with app.run_test(size=SIZE) as pilot:
