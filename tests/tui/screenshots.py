@@ -1,28 +1,35 @@
 """Writes the pictures of docs/tui.md: `python -m tests.tui.screenshots`.
 
-Models, setup, and a real run of the embedded default as it goes on and when it is done.
+Models, setup, a real run of the embedded default as it goes on and when it is done, and the default
+runs of all embedded models side by side.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
-from textual.widgets import Static
+from textual.widgets import Static, Tabs
 
 from tests.tui.conftest import until
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
+from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelTable
 from tuiprobe.tui.screens.results import ResultsScreen
+from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 from tuiprobe.tui.screens.setup import SetupScreen
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 SIZE = (120, 36)
+MODELS = ("mini_clip", "mini_clip_soft", "mini_supervised", "mini_finetuned")
 
 
 def save(app: TuiprobeApp, name: str) -> None:
@@ -54,8 +61,8 @@ async def setup() -> None:
         save(app, "setup")
 
 
-async def run() -> None:
-    """A run as it goes on, and its results."""
+async def live() -> None:
+    """A run as it goes on."""
     place = Path("runs/mini_clip")
     app = TuiprobeApp()
     async with app.run_test(size=SIZE) as pilot:
@@ -67,17 +74,52 @@ async def run() -> None:
         await until(pilot, lambda: "▀" in pictures.render_line(0).text, 60)
         save(app, "live")
         await until(pilot, lambda: app.engines[0].ended() == 0, 300)
-    app = TuiprobeApp(open_run=place)
+
+
+def _shows(app: TuiprobeApp, part: str) -> bool:
+    """Returns whether a tab of the results is on the screen."""
+    return app.screen.tab.id == part
+
+
+async def results() -> None:
+    """Tabs of a finished run."""
+    app = TuiprobeApp(open_run=Path("runs/mini_clip"))
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, ResultsScreen), 60)
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab, 60)
         await pilot.pause(1.0)
-        save(app, "results")
+        save(app, "overview")
+        for tab, name in (("outliers", "results"), ("directions", "directions"), ("images",) * 2):
+            app.screen.query_one(Tabs).active = tab
+            await until(pilot, partial(_shows, app, f"part-{tab}"))
+            await pilot.pause(1.0)
+            save(app, name)
+
+
+async def side_by_side() -> None:
+    """The list of runs, and two of them compared."""
+    for model in MODELS[1:]:
+        words = ["--headless", "--model", model, "--output", f"runs/{model}"]
+        subprocess.run([sys.executable, "-m", "tuiprobe", *words], check=True, capture_output=True)
+    app = TuiprobeApp()
+    async with app.run_test(size=(SIZE[0], 20)) as pilot:
+        app.push_screen(RunsScreen(Path("runs")))
+        await until(pilot, lambda: app.screen.query(RunTable))
+        await until(pilot, lambda: len(app.screen.query_one(RunTable).rows) == len(MODELS), 60)
+        await pilot.press("down", "down", "space", "space")
+        save(app, "runs")
+    app = TuiprobeApp()
+    async with app.run_test(size=SIZE) as pilot:
+        app.push_screen(CompareScreen([Path("runs", model) for model in MODELS[:2]]))
+        await until(pilot, lambda: app.screen.query(CompareTable))
+        await until(pilot, lambda: app.screen.query_one(CompareTable).rows, 60)
+        await pilot.pause(1.0)
+        save(app, "compare")
 
 
 async def everything() -> None:
     """All, one after the other."""
     IMAGES.mkdir(parents=True, exist_ok=True)
-    for one in (models, setup, run):
+    for one in (models, setup, live, results, side_by_side):
         await one()
 
 
