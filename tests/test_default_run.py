@@ -60,7 +60,7 @@ def test_the_default_goes_through_every_part(tmp_path: Path, run: Run) -> None:
     assert [one.probe for one in report.parts] == list(BUILT_IN)
     not_run = {one.probe: one.not_run for one in report.parts if one.result is None}
     assert not_run.pop("forecast").startswith("accuracies of 12 models")  # too few published ones
-    assert not_run == {"ablation": "no outlier channel"}
+    assert not_run == {}
     # the shipped model is right on its own world nearly always: far above the 1/40 of chance
     assert accuracies[0].top1.low > 0.5
     assert "never evidence about real models" in done.stdout

@@ -112,7 +112,7 @@ async def test_the_screens_show_it(runs: Path) -> None:
         screen = app.screen
         assert isinstance(screen, ResultsScreen)
         seen = []
-        for _ in range(12):
+        for _ in range(20):
             shown, tabs = screen.tab, screen._tabs
             assert shown is not None
             assert tabs is not None
@@ -141,7 +141,7 @@ async def show():
             if getattr(app.screen, "_tabs", None) is not None:
                 break
         names = set()
-        for _ in range(12):
+        for _ in range(20):
             names.add(app.screen._tabs.active)
             await pilot.press("tab")
             await pilot.pause(0.05)

@@ -92,10 +92,12 @@ class TextTower:
 def trained_scale(model: nn.Module) -> tuple[float | None, float]:
     """Returns logit scale and logit bias of a CLIP, from its parameters of these names.
 
-    The parameter `logit_scale` is the logarithm. If the scale is missing or not a finite positive
-    number, it is None.
+    The parameter `logit_scale` is the logarithm. If the scale is missing, without data (on the
+    meta device) or not a finite positive number, it is None.
     """
     scale, bias = (getattr(model, name, None) for name in ("logit_scale", "logit_bias"))
+    if scale is not None and scale.is_meta:
+        return None, 0.0
     found = None if scale is None else float(scale.detach().float().exp())
     usable = found is not None and 0 < found < float("inf")
     return found if usable else None, 0.0 if bias is None else float(bias.detach().float())
