@@ -100,7 +100,8 @@ def test_unlabelled_images_say_why_there_is_no_accuracy(
     assert done.returncode == 0, done.stderr
     report = Report.read(tmp_path / "run" / "results.json")
     assert {one.probe for one in report.parts if one.result is None} == {
-        "robustness", "directions", "ablation", "concepts"
+        "targets", "calibration", "robustness", "forecast", "ablation", "towers", "directions",
+        "concepts",
     }  # fmt: skip
-    for probe in ("robustness", "directions", "ablation"):
+    for probe in ("robustness", "directions", "ablation", "calibration"):
         assert "the images carry no class names" in report.why_not(probe)

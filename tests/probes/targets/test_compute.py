@@ -8,6 +8,7 @@ import pytest
 from tests.probes.calibrated import accuracy, calibrated, head
 from tests.probes.subject import model
 from tuiprobe.probes.confidence import Logits, probabilities
+from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.probes.targets.probe import ExpectedAccuracy
@@ -145,3 +146,13 @@ def test_a_target_without_usable_images_says_so():
     empty = replace(empty, features=empty.features[:0])
     one = found(targets=[empty]).targets[0]
     assert one.headline.reason == "no image with a finite representation"
+
+
+def test_three_images_above_the_threshold_are_not_certain():
+    sure = np.eye(10, dtype=np.float32)[:3] * 40
+    (one,) = found(targets=[SetFeatures("three", sure)]).targets
+    estimate = one.headline
+    assert given(estimate)
+    assert estimate.value == 1.0
+    assert estimate.low is not None
+    assert estimate.low < 0.5

@@ -39,7 +39,7 @@ def null_999(channels: int) -> float:
         channels: C, at least 20.
 
     >>> round(null_999(128), 2), round(null_999(512), 2), round(null_999(1280), 2)
-    (5.05, 3.89, 3.52)
+    (5.05, 3.89, 3.51)
     """
     widths = np.array([1 / np.sqrt(width) for width, _ in QUANTILES_999])
     quantiles = np.array([quantile for _, quantile in QUANTILES_999])

@@ -54,7 +54,7 @@ def describe(result: Targets, subject: Subject) -> Section:
         content=(
             *_estimates(result),
             *_errors(result),
-            *(piece for one in result.targets for piece in _answers(one)),
+            *(piece for at in enumerate(result.targets) for piece in _answers(*at)),
         ),
     )
 
@@ -185,7 +185,7 @@ def _checked(one: Check) -> list[Value]:
     ]
 
 
-def _answers(one: TargetSet) -> Iterator[Content]:
+def _answers(number: int, one: TargetSet) -> Iterator[Content]:
     if not one.images or not one.predicted:
         return
     yield heading("Predicted classes of ", Code(code=one.data))
@@ -200,7 +200,7 @@ def _answers(one: TargetSet) -> Iterator[Content]:
     )
     shown = one.predicted[:BARS]
     yield Chart(
-        id=f"predicted_{_place(one.data)}",
+        id=f"predicted_{number}",
         title=f"Images of {one.data} by predicted class",
         x_label="class",
         y_label="images",
@@ -215,9 +215,3 @@ def _answers(one: TargetSet) -> Iterator[Content]:
         ticks=tuple(each.name for each in shown),
         note=f"the {BARS} most predicted classes" if len(one.predicted) > BARS else "",
     )
-
-
-def _place(name: str) -> str:
-    """Returns the name of a set as part of an id."""
-    kept = "".join(c if c in "abcdefghijklmnopqrstuvwxyz0123456789" else "_" for c in name.lower())
-    return kept[:48]

@@ -88,8 +88,9 @@ def _thresholded(halves: list[_Half]) -> Figure:
     for half in halves:
         below += _Cells(*half, most=CELLS).drawn(rng) / len(halves)
     n = halves[0][2].size
-    # At a fixed threshold, the number of drawn images below it is binomial.
-    drawn = 1 - rng.binomial(n, np.clip(below, 0, 1)) / n
+    # At a fixed threshold, the number of drawn images below it is binomial. One image is added on
+    # either side, so that a few images that all lie on one side are not taken for certain.
+    drawn = 1 - rng.binomial(n, (n * np.clip(below, 0, 1) + 1) / (n + 2)) / n
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Estimate(
         value=value,

@@ -36,9 +36,8 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
     def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
         """Reads head, target sets, and the labelled sets that estimates rest on."""
         if not run.targets:
-            return NotRun(
-                reason="no target set.", remedy="Pass --target SOURCE (images without labels)."
-            )
+            option = "--target-embeddings FILE" if run.spec.embeddings else "--target SOURCE"
+            return NotRun(reason="no target set", remedy=f"pass {option}; it needs no labels")
         if isinstance(run.head, str):
             return NotRun(reason=run.head)
         first, *shifts = run.head_sets
