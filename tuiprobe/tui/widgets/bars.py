@@ -89,7 +89,7 @@ class ChannelBars(Widget, can_focus=True):
     DEFAULT_CSS = """
     ChannelBars { height: 1fr; min-height: 4; color: $primary; }
     ChannelBars > .bars--dim { color: $foreground 60%; }
-    ChannelBars > .bars--cursor { background: $primary 30%; text-style: bold; }
+    ChannelBars > .bars--cursor { background: $primary-muted; text-style: bold; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "channel", key_display="↑↓", tooltip="Channel above"),
