@@ -70,8 +70,8 @@ def test_without_a_head_the_channels_lead(with_head: Report) -> None:
     assert "more unique concepts in 6 channels than in as many random directions" in text
     assert "not run: nothing named a head" in text
     assert "The concepts that the leading principal components separate best:" in text
-    assert "Unique concepts: 3 of 3 in 6 channels, " in summary(filled(None))
-    assert " more than in random directions." in summary(with_head)
+    assert "Unique concepts: 3 of 3 in 6 channels; " in summary(filled(None))
+    assert "; less those of random directions: " in summary(with_head)
 
 
 def test_alternatives_are_named() -> None:

@@ -137,5 +137,5 @@ def test_the_summary_is_the_card():
     assert [one.block for one in blocks] == ["inside", "how sure"]
     told = [line for line in lines[2:] if not line.startswith(" ")]
     assert told == ["Inside:", "How sure:"]
-    assert "  Not known: Concepts: no concept set (pass --concepts broden:DIR)" in lines
+    assert "  Not known: Concepts: no concept set (pass --concepts broden:DIR)." in lines
     assert len(lines) == 2 + sum(1 + len(one.lines) for one in blocks)

@@ -265,7 +265,10 @@ def _notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
             yield f"{one.model.name} is untrained"
         for ablation in one.model.ablated:
             yield f"{one.model.name} is ablated: {ablation}"
-    if first.model.preprocessing != second.model.preprocessing:
+    ours, others = (
+        one.model.preprocessing.model_copy(update={"source": ""}) for one in (first, second)
+    )
+    if ours != others:
         yield "preprocessing differs"
     for one, images in ((first, pairing.first), (second, pairing.second)):
         if not images and (pairing.first or pairing.second):

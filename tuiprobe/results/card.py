@@ -70,7 +70,7 @@ def _lines(part: Part) -> tuple[Text, ...]:
 
 def _not_run(part: Part) -> Text:
     remedy = f" ({part.remedy})" if part.remedy else ""
-    return (f"{part.title}: {part.not_run}{remedy}",)
+    return (f"{part.title}: {part.not_run}{remedy}.",)
 
 
 def _measured(report: Report) -> Iterator[Text]:
@@ -81,7 +81,7 @@ def _measured(report: Report) -> Iterator[Text]:
     sets = f"{len(report.data)} sets" if len(report.data) > 1 else "1 set"
     images = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     yield (f"{sets} of {images} images; {report.model.training} training, "
-           f"{report.model.weights.kind} weights",)  # fmt: skip
+           f"{report.model.weights.kind} weights.",)  # fmt: skip
 
 
 def _unknown(report: Report) -> Iterator[Text]:
@@ -93,4 +93,4 @@ def _unknown(report: Report) -> Iterator[Text]:
             remedy = f" ({one.remedy})" if one.remedy else ""
             lost.setdefault(f"{one.not_run}{remedy}", []).append(one.title)
     for reason, titles in lost.items():
-        yield (f"Not known: {', '.join(titles)}: {reason}",)
+        yield (f"Not known: {', '.join(titles)}: {reason}.",)

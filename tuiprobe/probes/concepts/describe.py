@@ -68,7 +68,7 @@ def _card(found: Concepts) -> Iterator[Text]:
     lead = found.families[0]
     over = found.excess if given(found.excess) else lead.excess
     unique: Value = lead.unique.value if given(lead.unique) else "no figure"
-    more: Text = () if over is None else (", ", over, " more than in random directions")
+    more: Text = () if over is None else ("; less those of random directions: ", over)
     yield (
         "Unique concepts: ", unique, f" of {found.tried} in {lead.directions} {lead.family}", *more,
         ".",
