@@ -34,7 +34,7 @@ print(run(make_spec(None, None, json.loads(sys.argv[1])), output=Path(sys.argv[2
 """
 
 _ASK = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 from tuiprobe.probes import registry
 from tuiprobe.probes.algebra import fixed_threads
@@ -58,10 +58,13 @@ with fixed_threads():
     if not isinstance(result, NotRun):
         probe.describe(result, Subject(run.plan.model, run.images, run.plan.concept_set))
         probe.named(result)
+seconds, busy = time.perf_counter() - begin, time.process_time() - busy
+lines = Path("/proc/self/status").read_text().splitlines()
+peak = next(int(one.split()[1]) for one in lines if one.startswith("VmHWM"))
 print(json.dumps({
-    "seconds": time.perf_counter() - begin,
-    "processor_seconds": time.process_time() - busy,
-    "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+    "seconds": seconds,
+    "processor_seconds": busy,
+    "gigabytes": peak / 2**20,
     "not_run": result.reason if isinstance(result, NotRun) else "",
 }))
 """

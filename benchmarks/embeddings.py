@@ -24,17 +24,19 @@ CHANNELS = 512
 _BLOCK = 50_000
 
 _CHILD = """
-import json, resource, sys, time
+import json, sys
 from pathlib import Path
 from tuiprobe.api import run
 from tuiprobe.spec import make_spec
-begin = time.monotonic()
+def peak():
+    # ru_maxrss would hold what the parent had when it started this process
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(one.split()[1]) for one in lines if one.startswith("VmHWM"))
 spec = make_spec(None, None, {"embeddings": sys.argv[1]})
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 end = run(spec, output=Path(sys.argv[2]))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 seconds = json.loads(end.directory.results_file.read_text())["timings"]["seconds"]
-print(json.dumps({"libraries": before, "peak": peak, "seconds": seconds}))
+print(json.dumps({"libraries": before, "peak": peak(), "seconds": seconds}))
 """
 
 
