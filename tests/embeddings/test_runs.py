@@ -25,6 +25,8 @@ from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.verify import verify
 
+pytestmark = pytest.mark.slow
+
 FIGURES = ("statistics.safetensors", "features/rows/images.safetensors", "rows/rows.safetensors")
 
 

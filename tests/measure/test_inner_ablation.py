@@ -18,6 +18,8 @@ from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_measured
 
+pytestmark = pytest.mark.slow
+
 MEASURED = ("--layers", "layer2", "--sample", "8")
 
 

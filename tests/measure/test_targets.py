@@ -31,6 +31,8 @@ from tuiprobe.run.records import PlanRecord, read_plan, read_samples
 from tuiprobe.run.verify import verify
 from tuiprobe.spec import make_spec
 
+pytestmark = pytest.mark.slow
+
 CLASSES = len(miniature.class_names())
 MODEL = "py:tests.measure.colors:build"
 
