@@ -49,7 +49,8 @@ def card(report: Report) -> tuple[CardBlock, ...]:
         parts = [one for one in report.parts if one.block == block]
         lines = [line for one in parts for line in _lines(one)]
         if block in _NEEDED and not lines:
-            lines = [_not_run(one) for one in parts if one.not_run is not None][:1]
+            lost = [one for one in parts if one.not_run is not None][:1]
+            lines = [(f"{one.title}: {report.why_not(one.probe)}.",) for one in lost]
         if block == "how sure":
             lines = [*_measured(report), *lines, *_unknown(report)]
         if lines:
@@ -66,11 +67,6 @@ def _lines(part: Part) -> tuple[Text, ...]:
     if part.section.card:
         return part.section.card
     return (part.section.headline,) if part.section.headline else ()
-
-
-def _not_run(part: Part) -> Text:
-    remedy = f" ({part.remedy})" if part.remedy else ""
-    return (f"{part.title}: {part.not_run}{remedy}.",)
 
 
 def _measured(report: Report) -> Iterator[Text]:
@@ -90,7 +86,6 @@ def _unknown(report: Report) -> Iterator[Text]:
     answered = {one.block for one in report.parts if one.section is not None}
     for one in report.parts:
         if one.not_run is not None and (one.block not in _NEEDED or one.block in answered):
-            remedy = f" ({one.remedy})" if one.remedy else ""
-            lost.setdefault(f"{one.not_run}{remedy}", []).append(one.title)
+            lost.setdefault(report.why_not(one.probe), []).append(one.title)
     for reason, titles in lost.items():
         yield (f"Not known: {', '.join(titles)}: {reason}.",)
