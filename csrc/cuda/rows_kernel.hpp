@@ -153,7 +153,7 @@ TP_HD static inline float centre_on(const RowFigures& row, double n, double per_
 
 struct Lead {
   float self;  // sum of the squared shares
-  float best;  // largest share
+  float best;  // largest share, or what is proportional to it
   int32_t channel;
 };
 
@@ -187,19 +187,21 @@ TP_HD Lead row_shares(Ctx& ctx, const T* row, int channels, const RowCentre& cen
         for (int v = 0; v < kVector; ++v) {
           const float x = to_float(raw[v]);
           const float d = fmaf(x, centre.scale, -centre.high) - centre.low;
-          const float d2 = d * d, share = d2 * d2 * weight;
-          sums[v] += share;
+          const float d2 = d * d, d4 = d2 * d2;
+          sums[v] = fmaf(d4, weight, sums[v]);
           most = fmaxf(most, fabsf(x));
           if (!kLead) continue;
-          lead.self = fmaf(share, share, lead.self);
-          if (share > lead.best) lead.channel = c + v;
-          lead.best = fmaxf(lead.best, share);
+          lead.self = fmaf(d4, d4, lead.self);
+          if (d4 > lead.best) lead.channel = c + v;
+          lead.best = fmaxf(lead.best, d4);
         }
         ctx.template store_shared<kVector>(shares + c, sums);
         if (most >= kExceedance) count_exceeding(ctx, row + c, kVector, exceeding + c);
       },
       [] {});
-  return kLead ? reduce_warp(ctx, lead, combine_leads) : lead;
+  if (kLead) lead = reduce_warp(ctx, lead, combine_leads);
+  lead.self *= weight * weight;
+  return lead;
 }
 
 // The figures of one image, once they are known.
