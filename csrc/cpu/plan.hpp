@@ -83,24 +83,39 @@ struct Worker {
   std::vector<Hit> hits;
   Candidates largest, smallest;
 
-  void reset(const View& x, const State& state, const Floors& floors, bool once,
-             const Kernels& kernels) {
+  bool ready = false;  // whether reset() has run in this update
+
+  // Allocates, so that reset() does not.
+  void reserve(const View& x, const State& state, bool once, const Kernels& kernels) {
     const int64_t width = padded(x.channels);
-    for (auto& p : power) p.assign(width, 0.0f);
+    ready = false;
+    for (auto& p : power) p.resize(width);
     group_min.resize(width);
     group_max.resize(width);
     if (x.channel_stride != 1) {
       for (auto& tile : tiles) tile.resize(tile_rows(x) * row_stride(x.channels));
     }
     if (state.options.samples) {
-      shares.assign(width, 0.0f);
+      shares.resize(width);
       fourths.resize(kQuad * row_stride(x.channels));
-      image_shares.assign(width, 0.0);
+      image_shares.resize(width);
       row_shares.resize(width);
     }
     if (state.options.largest || state.options.smallest) hits.resize(kHits);
-    if (state.options.largest) largest.reset(state.largest, floors.largest, once, kernels);
-    if (state.options.smallest) smallest.reset(state.smallest, floors.smallest, once, kernels);
+    if (state.options.largest) largest.reserve(state.largest, once, kernels);
+    if (state.options.smallest) smallest.reserve(state.smallest, once, kernels);
+  }
+
+  // Before the worker's first block; by its own thread.
+  void reset(const State& state, const Floors& floors) {
+    ready = true;
+    for (auto& p : power) std::fill(p.begin(), p.end(), 0.0f);
+    if (state.options.samples) {
+      std::fill(shares.begin(), shares.end(), 0.0f);
+      std::fill(image_shares.begin(), image_shares.end(), 0.0);
+    }
+    if (state.options.largest) largest.reset(state.largest, floors.largest);
+    if (state.options.smallest) smallest.reset(state.smallest, floors.smallest);
   }
 
   // Rows packed together: all positions of an image (all images of one position), as far as the L2

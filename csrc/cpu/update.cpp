@@ -153,8 +153,13 @@ void join_candidates(Span<Worker> workers, Span<Joiner> joiners, const Kernels& 
   parallel_for(threads, (channels + kChunk - 1) / kChunk, [&](int64_t chunk, int number) {
     Joiner& joiner = joiners.begin()[number];
     for (int64_t c = chunk * kChunk; c < std::min((chunk + 1) * kChunk, channels); ++c) {
+      int found = 0;
+      for (const Worker& w : workers) found += w.ready ? (w.*end).size(c) : 0;
+      if (found == 0) continue;  // mostly, once lists are full
       joiner.begin(to, c);
-      for (const Worker& w : workers) joiner.add(w.*end, c);
+      for (const Worker& w : workers) {
+        if (w.ready) joiner.add(w.*end, c);
+      }
       joiner.finish(kernels, to, c);
     }
   });
@@ -179,16 +184,17 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   if (static_cast<int64_t>(space.workers.size()) < count) space.workers.resize(count);
   const Span<Worker> workers{space.workers.data(), count};
   const bool once = positions(x) == 1 && all_different(ids, x.images);
-  for (Worker& w : workers) w.reset(x, state, floors, once, *set);
+  for (Worker& w : workers) w.reserve(x, state, once, *set);
   static thread_local Images images;
   images.reset(state.options.samples ? x.images : 0);
   const Walk walk{x, state, *set, scaling, ids, images};
   parallel_for(static_cast<int>(count), plan.blocks, [&](int64_t b, int worker) {
+    Worker& w = workers.begin()[worker];
+    if (!w.ready) w.reset(state, floors);
     BlockSums& sums = blocks.begin()[b];
     sums.reset(width, state.options.samples);
     const int64_t first = b * plan.images_per_block;
-    walk.block(first, std::min(first + plan.images_per_block, x.images), workers.begin()[worker],
-               sums);
+    walk.block(first, std::min(first + plan.images_per_block, x.images), w, sums);
   });
   std::vector<Moments> moments;
   if (state.options.moments) moments = combine_moments(blocks, scaling, state, x, plan, threads);

@@ -87,3 +87,16 @@ def test_large_batches_with_a_head_start(largest, misleading):
     top = ChannelTopK(channels, k=k, largest=largest)
     top.update(x)
     check_topk(top.compute(), as_rows(x), range(n), k, largest)
+
+
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize("together", [False, True])
+def test_many_positions_of_images_whose_ids_repeat(largest, together):
+    rng = np.random.default_rng(3)
+    x = rng.integers(-2, 3, (40, 50, 5)).astype(np.float32)  # most values come many times
+    x[rng.random(x.shape) < 0.02] = np.nan
+    ids = np.repeat(np.arange(20)[::-1], 2)  # neighbours share an id
+    top = ChannelTopK(5, 7, largest)
+    for part, part_ids in [(x, ids)] if together else zip(x[:, None], ids[:, None], strict=True):
+        top.update(part.reshape(-1, 50, 5), part_ids)
+    check_topk(top.compute(), as_rows(x), ids.tolist(), 7, largest)
