@@ -127,12 +127,37 @@ struct Worker {
   }
 };
 
-// Memory of updates, kept by each calling thread and only ever grown: fresh pages would cost more
-// than the statistics.
+// Per-image results, by index within the update.
+struct Images {
+  std::vector<double> kurtosis, self_share;
+  std::vector<int32_t> leading;
+
+  void reset(int64_t n) {
+    kurtosis.assign(n, NAN);
+    self_share.assign(n, NAN);
+    leading.assign(n, -1);
+  }
+};
+
+// Memory of updates, kept by each calling thread: fresh pages would cost more than the statistics.
 struct Workspace {
   std::vector<BlockSums> blocks;
   std::vector<Worker> workers;
   std::vector<Joiner> joiners;
+  Images images;
+
+  // Before an update of about so many bytes. Lets go of everything after many updates that needed
+  // much less than is held.
+  void begin(int64_t bytes) {
+    constexpr int kPatience = 64, kMuchLess = 8;
+    idle = bytes * kMuchLess < most ? idle + 1 : 0;
+    if (idle > kPatience) *this = Workspace();
+    most = std::max(most, bytes);
+  }
+
+ private:
+  int64_t most = 0;
+  int idle = 0;
 };
 
 }  // namespace tuiprobe::cpu

@@ -177,15 +177,17 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   const Floors floors = guess_floors(x, state, *set, threads);
   static thread_local Workspace space;
   const int64_t width = padded(x.channels);
+  const int64_t entries = state.options.largest + state.options.smallest;
+  const int64_t count = std::min<int64_t>(std::max(threads, 1), plan.blocks);
+  space.begin(width * (64 * plan.blocks + (128 + 32 * entries) * count) + 20 * x.images);
   if (static_cast<int64_t>(space.blocks.size()) < plan.blocks) space.blocks.resize(plan.blocks);
   const Span<BlockSums> blocks{space.blocks.data(), plan.blocks};
   for (BlockSums& b : blocks) b.reserve(width, state.options.samples);
-  const int64_t count = std::min<int64_t>(std::max(threads, 1), plan.blocks);
   if (static_cast<int64_t>(space.workers.size()) < count) space.workers.resize(count);
   const Span<Worker> workers{space.workers.data(), count};
   const bool once = positions(x) == 1 && all_different(ids, x.images);
   for (Worker& w : workers) w.reserve(x, state, once, *set);
-  static thread_local Images images;
+  Images& images = space.images;
   images.reset(state.options.samples ? x.images : 0);
   const Walk walk{x, state, *set, scaling, ids, images};
   parallel_for(static_cast<int>(count), plan.blocks, [&](int64_t b, int worker) {
