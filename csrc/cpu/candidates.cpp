@@ -25,13 +25,11 @@ void Candidates::reserve(const TopK& state, bool once, const Kernels& kernels) {
   for (Floats* limits : {&limit_, &tie_, &own_limit_, &own_tie_}) limits->resize(padded(channels));
 }
 
-void Candidates::reset(const TopK& state, const std::vector<float>& floors) {
+void Candidates::reset(const TopK& state) {
   std::fill(sizes_.begin(), sizes_.end(), 0);
   current_ = -1;
   for (int64_t c = 0; c < static_cast<int64_t>(state.sizes.size()); ++c) {
-    const Entry floor{floors[c], 0, INT64_MAX};
-    const bool full = state.sizes[c] == k_ && better(state.last[c], floor);
-    set_limit(c, full ? state.last[c] : floor);
+    set_limit(c, state.sizes[c] == k_ ? state.last[c] : Entry{-INFINITY, 0, INT64_MAX});
   }
   for (Floats* limits : {&limit_, &tie_, &own_limit_, &own_tie_}) {
     std::fill(limits->begin() + static_cast<int64_t>(state.sizes.size()), limits->end(), 0.0f);

@@ -23,8 +23,8 @@ class Candidates {
   // nor with several positions.
   void reserve(const TopK& state, bool once, const Kernels& kernels);
 
-  // What the state would refuse, or what lies below the floor (a key), is no candidate.
-  void reset(const TopK& state, const std::vector<float>& floors);
+  // What the state would refuse is no candidate.
+  void reset(const TopK& state);
 
   // Before a group of rows of the images [first, last], by index. While all rows are of one image,
   // its own best entry is the limit too: of its many positions, few are then candidates.

@@ -62,12 +62,6 @@ struct BlockSums {
   }
 };
 
-// Floors below which no value can be among the best k, as keys: a guess from a sample of rows,
-// checked afterwards; -infinity where there is none.
-struct Floors {
-  std::vector<float> largest, smallest;
-};
-
 // Floats between rows of our own: a line more than they need, or rows of 1,024 channels would all
 // fall into one set of the L1 cache.
 static inline int64_t row_stride(int64_t channels) { return padded(channels) + kLane; }
@@ -107,15 +101,15 @@ struct Worker {
   }
 
   // Before the worker's first block; by its own thread.
-  void reset(const State& state, const Floors& floors) {
+  void reset(const State& state) {
     ready = true;
     for (auto& p : power) std::fill(p.begin(), p.end(), 0.0f);
     if (state.options.samples) {
       std::fill(shares.begin(), shares.end(), 0.0f);
       std::fill(image_shares.begin(), image_shares.end(), 0.0);
     }
-    if (state.options.largest) largest.reset(state.largest, floors.largest);
-    if (state.options.smallest) smallest.reset(state.smallest, floors.smallest);
+    if (state.options.largest) largest.reset(state.largest);
+    if (state.options.smallest) smallest.reset(state.smallest);
   }
 
   // Rows packed together: all positions of an image (all images of one position), as far as the L2

@@ -148,17 +148,6 @@ inline Vec count_greater(Vec count, Vec a, Vec b) {
 
 #endif
 
-// x where it is finite, else the other.
-inline Vec finite_or(Vec x, Vec other) {
-  const unsigned finite = at_least(broadcast(3.402823466e38f), absolute(x));
-  if (finite == (1u << kWidth) - 1) return x;
-  float lanes[kWidth], others[kWidth];
-  store(lanes, x);
-  store(others, other);
-  for (int i = 0; i < kWidth; ++i) lanes[i] = finite >> i & 1 ? lanes[i] : others[i];
-  return load(lanes);
-}
-
 struct Sum {
   static inline float of(float a, float b) { return a + b; }
   static inline Vec of(Vec a, Vec b) { return add(a, b); }

@@ -5,7 +5,6 @@
 #include <stdexcept>
 
 #include "exact.hpp"
-#include "floors.hpp"
 #include "parallel.hpp"
 #include "plan.hpp"
 #include "walk.hpp"
@@ -174,7 +173,6 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   if (set == nullptr) throw std::runtime_error(error);
   const Plan plan(x);
   const Scaling scaling = choose_scaling(state, x);
-  const Floors floors = guess_floors(x, state, *set, threads);
   static thread_local Workspace space;
   const int64_t width = padded(x.channels);
   const int64_t entries = state.options.largest + state.options.smallest;
@@ -192,7 +190,7 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   const Walk walk{x, state, *set, scaling, ids, images};
   parallel_for(static_cast<int>(count), plan.blocks, [&](int64_t b, int worker) {
     Worker& w = workers.begin()[worker];
-    if (!w.ready) w.reset(state, floors);
+    if (!w.ready) w.reset(state);
     BlockSums& sums = blocks.begin()[b];
     sums.reset(width, state.options.samples);
     const int64_t first = b * plan.images_per_block;
@@ -208,11 +206,9 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   state.moments.swap(moments);
   if (state.options.largest) {
     join_candidates(workers, joiners, *set, &Worker::largest, state.largest);
-    repair(x, floors.largest, ids, state.images, threads, state.largest);
   }
   if (state.options.smallest) {
     join_candidates(workers, joiners, *set, &Worker::smallest, state.smallest);
-    repair(x, floors.smallest, ids, state.images, threads, state.smallest);
   }
   state.images += x.images;
 }
