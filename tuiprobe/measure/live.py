@@ -104,6 +104,7 @@ class LiveView:
         total: Images this rank has to measure.
         listen: Told about progress.
         sets: Data sets by set name, to make thumbnails from.
+        kept: Images of this rank that earlier attempts measured.
     """
 
     def __init__(
@@ -113,8 +114,10 @@ class LiveView:
         total: int,
         listen: Listener,
         sets: Mapping[str, Dataset] | None = None,
+        kept: int = 0,
     ) -> None:
         self._directory, self._rank, self._total, self._listen = directory, rank, total, listen
+        self._kept = kept
         self._done = self._skipped = self._sequence = 0
         self._before = (0, 0)  # images done and skipped in finished shards
         self._taps: dict[tuple[str, str], RunningTap] = {}
@@ -159,6 +162,7 @@ class LiveView:
         return Progress(
             stage="extract",
             set=self._shard.set_name if self._shard else None,
+            kept=self._kept,
             done=self._done,
             skipped=self._skipped,
             total=self._total,

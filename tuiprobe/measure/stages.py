@@ -38,7 +38,7 @@ from tuiprobe.measure.unreadable import UnreadableLimit
 from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.results import Report
 from tuiprobe.results.pictures import pictured
-from tuiprobe.run.directory import RunDir
+from tuiprobe.run.directory import MERGE_LOCK, RunDir
 from tuiprobe.run.records import write_spec
 from tuiprobe.spec import FINAL_TAP
 
@@ -167,7 +167,8 @@ class Stages:
         with self._clock.stage("preflight"):
             preflight(plan, directory, self._listen, self._rank.number)
         if inventory.done:
-            self._say("stage", f"resuming: {inventory.done} of {plan.images} images are done")
+            said = f"resuming: {inventory.done} of {plan.images} images are done"
+            self._say("stage", said, stage="load")
         self.missing = [
             shard
             for i, shard in enumerate(shards)
@@ -190,14 +191,21 @@ class Stages:
         plan, images = self.plan, sum(shard.size for shard in self.missing)
         self._say("stage", f"measuring {images} images", stage="extract")
         live = LiveView(
-            self._directory, self._rank.number, images, self._listen, self.plan.suite.sets
-        )
+            self._directory, self._rank.number, images, self._listen, self.plan.suite.sets,
+            self.kept(),
+        )  # fmt: skip
         limit = UnreadableLimit(
             plan.images, plan.spec.max_unreadable, self._inventory.unreadable, self._listen
         )
         return Extraction(
             plan, self._directory, self._fingerprint, live, self._stop, limit, self._listen
         )
+
+    def kept(self) -> int:
+        """Returns how many of this rank's images earlier attempts measured."""
+        shards = [shard for pieces in self.plan.shards.values() for shard in pieces]
+        own = sum(shard.size for i, shard in enumerate(shards) if self._rank.owns(i))
+        return max(own - sum(shard.size for shard in self.missing), 0)
 
     @contextmanager
     def extracting(self) -> Iterator[None]:
@@ -229,7 +237,7 @@ class Stages:
         merged = not absent or not complete
         if merged:
             before = self._directory.results_file.modified()
-            with self._directory.locked("lock-merge", wait=True):
+            with self._directory.locked(MERGE_LOCK, wait=True):
                 # If two ranks finish together, the second finds the results already written.
                 if not complete or self._directory.results_file.modified() == before:
                     merged = self._merge_and_probe(hurried=not complete)

@@ -73,7 +73,8 @@ class RowStages(Stages):
         done = sum(one.size for one in published)
         self._inventory = replace(self._inventory, done=done)
         if done:
-            self._say("stage", f"resuming: {done} of {plan.images} rows are done")
+            said = f"resuming: {done} of {plan.images} rows are done"
+            self._say("stage", said, stage="load")
         self.missing = [
             one for i, one in enumerate(shards) if self._rank.owns(i) and one in missing
         ]
@@ -85,7 +86,7 @@ class RowStages(Stages):
             return
         rows = sum(shard.size for shard in self.missing)
         self._say("stage", f"measuring {rows} rows", stage="extract")
-        live = LiveView(self._directory, self._rank.number, rows, self._listen)
+        live = LiveView(self._directory, self._rank.number, rows, self._listen, kept=self.kept())
         extraction = RowExtraction(
             self.plan, self._directory, self._fingerprint, live, self._stop, self._listen
         )
