@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -333,7 +334,7 @@ async def test_a_resume_that_cannot_start_is_told_whole(tmp_path: Path) -> None:
 # With the real engine.
 
 
-WORDS = ["--headless", "--data", "miniature:val", "--sample", "400", "--shard-batches", "1",
+WORDS = ["--headless", "--data", "miniature:val", "--sample", "1500", "--shard-batches", "1",
          "--batch-size", "8"]  # fmt: skip
 
 
@@ -341,10 +342,12 @@ def started(run: Path) -> Engine:
     return Engine([*WORDS, "--output", str(run)], run)
 
 
-async def measured(pilot: Pilot[None], run: Path, shards: int) -> None:
-    """Waits until some shards are published."""
-    there = run / "shards"
-    await until(pilot, lambda: there.exists() and len(list(there.iterdir())) >= shards, 120)
+async def measured(run: Path, shards: int) -> None:
+    """Waits until some shards are published; looks often, since a run takes seconds."""
+    there, deadline = run / "shards", time.monotonic() + 120
+    while not (there.exists() and len(list(there.iterdir())) >= shards):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
 
 
 async def ended(pilot: Pilot[None], engine: Engine, code: int) -> None:
@@ -360,7 +363,7 @@ async def test_a_kill_is_seen_and_r_resumes_from_runs_after_escape(tmp_path: Pat
     async with app.run_test(size=(80, 24)) as pilot:
         engine = started(run)
         app.push_screen(LiveScreen(run, engine))
-        await measured(pilot, run, 5)
+        await measured(run, 5)
         os.killpg(engine.pid, signal.SIGKILL)
         await ended(pilot, engine, -9)
         await until(pilot, lambda: "stopped at" in place(app))
@@ -406,7 +409,7 @@ async def test_a_cancelled_run_is_partial_everywhere_and_resumes_from_results(
     async with app.run_test(size=(80, 24)) as pilot:
         engine = started(run)
         app.push_screen(LiveScreen(run, engine))
-        await measured(pilot, run, 6)
+        await measured(run, 6)
         await pilot.press("x")
         await go(pilot, app, ConfirmScreen)
         await pilot.press("enter")  # No is where the cursor is
@@ -435,7 +438,7 @@ async def test_a_kill_on_request_asks_and_blames_nothing(tmp_path: Path) -> None
     async with app.run_test(size=(80, 24)) as pilot:
         engine = started(run)
         app.push_screen(LiveScreen(run, engine))
-        await measured(pilot, run, 2)
+        await measured(run, 2)
         await pilot.press("X", "n")
         await go(pilot, app, LiveScreen)
         assert engine.ended() is None
@@ -460,7 +463,7 @@ async def test_an_attached_screen_sees_the_kill_and_resumes_in_the_same_director
     app = TuiprobeApp(runs=tmp_path / "runs", open_run=run)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "○ one: starting" in place(app))
-        await measured(pilot, run, 4)
+        await measured(run, 4)
         await until(pilot, lambda: "● one: measuring" in place(app))
         engine.kill()
         await ended(pilot, engine, -9)
@@ -470,7 +473,7 @@ async def test_an_attached_screen_sees_the_kill_and_resumes_in_the_same_director
         await pilot.press("r")
         await until(pilot, lambda: app.engines)
         assert app.engines[0].arguments[-2:] == ("--output", str(run))
-        await measured(pilot, run, kept + 1)
+        await measured(run, kept + 1)
         assert [one.name for one in (tmp_path / "runs").iterdir()] == ["one"]
         app.engines[0].kill()
         await ended(pilot, app.engines[0], -9)
