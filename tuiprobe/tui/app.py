@@ -107,9 +107,12 @@ class TuiprobeApp(App[None]):
 
     @property
     def farewell(self) -> str:
-        """What to say when the program is left: which runs go on."""
+        """What to say when the program is left: which runs go on, and how to get back to them."""
         going = [engine for engine in self.engines if engine.ended() is None]
-        return "\n".join(f"a run goes on; to see it: {engine.reopened_by}" for engine in going)
+        return "\n".join(
+            f"{plain(engine.run.name)} goes on; to see or stop it: {engine.reopened_by}"
+            for engine in going
+        )
 
     def on_mount(self) -> None:
         """Shows the first screen, and keeps the theme that is chosen from now on."""

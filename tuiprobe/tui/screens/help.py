@@ -86,7 +86,7 @@ class HelpScreen(ModalScreen[None]):
                     yield Static(inert(key), classes="help-key")
                     yield Static(inert(meaning), classes="help-meaning")
         scroll.border_title = "help"
-        scroll.border_subtitle = "esc closes · ↑ ↓ scroll"
+        scroll.border_subtitle = "esc closes"
 
     def action_scroll(self, lines: int) -> None:
         """Scrolls by lines."""
