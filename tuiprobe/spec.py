@@ -29,9 +29,10 @@ DIRECTORY_VERSION = 2
 """Version of the run directory's contents; part of every key."""
 
 FINAL_TAP = "embedding"
+"""Name of the tap that is the final representation."""
+
 WATCHED = "watched"
 """Field of the spec of a directory that `tuiprobe.watch` saved: no command measured it."""
-"""Name of the tap that is the final representation."""
 
 DEFAULT_MODEL = "mini_clip"
 DEFAULT_DATA = "miniature"

@@ -190,9 +190,7 @@ def _read(output: object) -> Tensor:
     return tensor
 
 
-def layout(
-    name: str, module: nn.Module, tensor: Tensor, scene: Scene
-) -> tuple[Tap, Extract]:
+def layout(name: str, module: nn.Module, tensor: Tensor, scene: Scene) -> tuple[Tap, Extract]:
     """Returns the tap of a module's output, and how to read it.
 
     Args:

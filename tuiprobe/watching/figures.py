@@ -14,6 +14,8 @@ from tuiprobe.probes.outliers.persistence import without_interval
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.watching.seen import Seen
 
+HEADINGS = ("layer", "channels", "images", "kurtosis", "outlier channels", "largest share")
+
 
 @dataclass(frozen=True)
 class LayerFigures:
@@ -82,7 +84,7 @@ def figures_of(layer: str, seen: Seen) -> LayerFigures:
 
 def table(figures: Iterable[LayerFigures], refused: dict[str, str], footer: str) -> str:
     """Returns the figures as aligned text, with the layers that were not measured below."""
-    rows = [("layer", "channels", "images", "kurtosis", "outlier channels", "largest share")]
+    rows: list[tuple[str, ...]] = [HEADINGS]
     rows += [_row(one) for one in figures]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]

@@ -100,9 +100,7 @@ def _in_reading_order(parts: list[Part], ids: list[str]) -> tuple[Part, ...]:
 def _taps(layers: list[tuple[Layer, Seen]]) -> tuple[Outliers, ...]:
     """Computes the outlier figures of every layer; the last stands for the representation."""
     last = layers[-1][0]
-    found = [
-        probe_outliers(_arrays(layer, seen, final=layer is last)) for layer, seen in layers
-    ]
+    found = [probe_outliers(_arrays(layer, seen, final=layer is last)) for layer, seen in layers]
     return (found[-1], *found[:-1])
 
 

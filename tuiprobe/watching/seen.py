@@ -134,7 +134,9 @@ class Layer:
         if self._layout is None or self._layout[0] != x.ndim:
             tap, extract = layout(self.name, self.module, x, scene)
             if self._layout is not None and tap.channels != self._layout[1].channels:
-                raise ValueError(f"its output changed from {self._layout[0]} dimensions to {x.ndim}")
+                raise ValueError(
+                    f"its output changed from {self._layout[0]} dimensions to {x.ndim}"
+                )
             self._layout = x.ndim, tap, extract
         return self._layout[1:]
 

@@ -91,7 +91,7 @@ class Watched:
         self._compiled = model is not self.model and hasattr(model, "_orig_mod")
         self._lock = threading.RLock()
         self._local = threading.local()
-        self._steps = self._measured_calls = self._arrived = 0
+        self._steps = self._arrived = 0
         self._seconds = 0.0
         self._handles: list[RemovableHandle] = []
         self._buffer = ""
@@ -126,7 +126,6 @@ class Watched:
             raise
         if self._compiled:
             torch.compiler.reset()  # code compiled before does not call new hooks
-        self._began = time.monotonic()
         return self
 
     def __exit__(
@@ -136,7 +135,6 @@ class Watched:
         trace: TracebackType | None,
     ) -> None:
         """Removes the hooks; saves the figures where an output was given."""
-        self._took = time.monotonic() - self._began
         self._remove()
         if self._live is not None and kind is None:
             self.save(self._live.path)
@@ -202,9 +200,9 @@ class Watched:
 
     def table(self) -> str:
         """Returns the figures as text, one line a layer, and what measuring cost."""
-        cost = f"measuring took {self._seconds:.2f} s"
-        if self.every > 1:
-            cost += f", every {self.every}th call of {self._steps:,}"
+        measured = -(-self._steps // self.every)
+        calls = f" of {measured:,} of {self._steps:,} calls" if self._steps else ""
+        cost = f"measuring{calls} took {self._seconds:.2f} s"
         return table(self.figures(), self.refused, cost)
 
     def log(self, step: int, writer: Any) -> None:
