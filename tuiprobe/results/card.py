@@ -11,7 +11,7 @@ from typing import Final, get_args
 
 from tuiprobe.results.base import Frozen, Many
 from tuiprobe.results.report import Part, Report
-from tuiprobe.results.section import Block, Id, Text
+from tuiprobe.results.section import Block, Chart, Id, Strip, Text
 
 TITLES: Final[dict[Block, str]] = {
     "your images": "On your images",
@@ -26,6 +26,9 @@ _NEEDED: Final[tuple[Block, ...]] = ("your images", "shifts")
 """Blocks that say for themselves why they have no answer; for the others the last block does."""
 
 
+Picture = Chart | Strip
+
+
 class CardBlock(Frozen):
     """One block of the card.
 
@@ -34,12 +37,14 @@ class CardBlock(Frozen):
         title: For people.
         lines: The answer, one line each.
         probes: Ids of the probes that hold the evidence, in the order of the lines.
+        pictures: The charts and strips that show the answer; none where nothing is drawn.
     """
 
     block: Block
     title: str
     lines: Many[Text]
     probes: Many[Id] = ()
+    pictures: Many[Picture] = ()
 
 
 def card(report: Report) -> tuple[CardBlock, ...]:
@@ -56,7 +61,13 @@ def card(report: Report) -> tuple[CardBlock, ...]:
         if lines:
             ids = tuple(one.probe for one in parts)
             blocks.append(
-                CardBlock(block=block, title=TITLES[block], lines=tuple(lines), probes=ids)
+                CardBlock(
+                    block=block,
+                    title=TITLES[block],
+                    lines=tuple(lines),
+                    probes=ids,
+                    pictures=_pictures(parts),
+                )
             )
     return tuple(blocks)
 
@@ -67,6 +78,18 @@ def _lines(part: Part) -> tuple[Text, ...]:
     if part.section.card:
         return part.section.card
     return (part.section.headline,) if part.section.headline else ()
+
+
+def _pictures(parts: list[Part]) -> tuple[Picture, ...]:
+    """Returns the pictures of the last section of a block that names any and has data."""
+    for one in reversed(parts):
+        content = one.section.content if one.section is not None else ()
+        named = one.section.pictures if one.section is not None else ()
+        drawn = [piece for piece in content if isinstance(piece, Chart | Strip)]
+        found = tuple(piece for id in named for piece in drawn if piece.id == id)
+        if found:
+            return found
+    return ()
 
 
 def _measured(report: Report) -> Iterator[Text]:
