@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -13,10 +14,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import Input, Static
 
+import tuiprobe
 from tests.tui.conftest import until
 from tests.tui.live_run import live_run
-from tuiprobe import tui
 from tuiprobe.catalog.glossary import term
+from tuiprobe.results.headlines import HEADLINES
 from tuiprobe.tui.app import DARK, LIGHT, TuiprobeApp
 from tuiprobe.tui.ascii import SIGNS, to_ascii
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -286,9 +288,9 @@ def test_signs_stay_distinct_in_ascii() -> None:
     assert to_ascii("━") != to_ascii("─")
 
 
-def explained_ids() -> Iterator[str]:
-    """Yields the ids of terms that widgets, tabs, screens and columns name in their code."""
-    for file in sorted(Path(tui.__path__[0]).rglob("*.py")):
+def named_ids() -> Iterator[str]:
+    """Yields the ids of terms that the code names: in `explained`, and as `term=`."""
+    for file in sorted(Path(tuiprobe.__path__[0]).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             found: list[ast.AST] = []
             if isinstance(node, ast.FunctionDef) and node.name == "explained":
@@ -296,10 +298,12 @@ def explained_ids() -> Iterator[str]:
             elif isinstance(node, ast.keyword) and node.arg == "term":
                 found = [node.value]
             for one in found:
-                if isinstance(one, ast.Constant) and isinstance(one.value, str) and one.value:
-                    yield one.value
+                if isinstance(one, ast.Constant) and isinstance(one.value, str):
+                    yield from re.findall(r"^[a-z0-9]+(?:-[a-z0-9]+)*$", one.value)
 
 
-def test_every_term_that_the_screens_name_exists() -> None:
-    for id in explained_ids():
+def test_every_term_that_the_code_names_exists() -> None:
+    ids = {*named_ids(), *(one.term for one in HEADLINES)}
+    assert {"image-ends", "height"} <= ids
+    for id in ids:
         term(id)
