@@ -14,7 +14,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import Input, Static
 
-import tuiprobe
 from tests.tui.conftest import until
 from tests.tui.live_run import live_run
 from tuiprobe.catalog.glossary import term
@@ -28,6 +27,7 @@ from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.runs import RunsScreen
 from tuiprobe.tui.widgets.keyline import KeyLine
 
+SOURCES = Path(__file__).resolve().parents[2] / "tuiprobe"
 HOSTILE = "[red]x[/]\x1b[31m\n"
 
 
@@ -290,7 +290,7 @@ def test_signs_stay_distinct_in_ascii() -> None:
 
 def named_ids() -> Iterator[str]:
     """Yields the ids of terms that the code names: in `explained`, and as `term=`."""
-    for file in sorted(Path(tuiprobe.__path__[0]).rglob("*.py")):
+    for file in sorted(SOURCES.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             found: list[ast.AST] = []
             if isinstance(node, ast.FunctionDef) and node.name == "explained":
