@@ -32,11 +32,12 @@ DARK = Theme(
     surface="#171c23",
     panel="#20272f",
     dark=True,
+    variables={"scrollbar-background": "#20272f"},
 )
 LIGHT = Theme(
     name="tuiprobe-light",
     primary="#1f6fb2",
-    secondary="#4b7ea8",
+    secondary="#35658c",
     accent="#b35c00",
     warning="#8a6d00",
     error="#b23a1e",
