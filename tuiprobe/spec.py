@@ -31,6 +31,9 @@ DIRECTORY_VERSION = 2
 FINAL_TAP = "embedding"
 """Name of the tap that is the final representation."""
 
+WATCHED = "watched"
+"""Field of the spec of a directory that `tuiprobe.watch` saved: no command measured it."""
+
 DEFAULT_MODEL = "mini_clip"
 DEFAULT_DATA = "miniature"
 """Data of a run without `--data`: the embedded miniature."""

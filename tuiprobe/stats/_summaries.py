@@ -112,3 +112,9 @@ def sample_summary(arrays: dict[str, Any]) -> SampleSummary:
         "degenerate": int(arrays["degenerate"][0]),
     }
     return SampleSummary(**(arrays | scalars))
+
+
+def no_entries(channels: int) -> TopK:
+    """Returns the result of a top 0: arrays `[C, 0]`."""
+    empty = (channels, 0)
+    return TopK(np.empty(empty, np.float32), np.empty(empty, np.int64), np.empty(empty, np.int32))
