@@ -46,6 +46,7 @@ def as_page_of_the_site(app: Sphinx, page: str, source: list[str]) -> None:
     """Makes the start page, and turns links that leave this folder into names of files."""
     text = source[0]
     if page == "index":
+        app.env.note_dependency(str(README))
         lists = text[text.index("\n## ") :]
         readme = re.sub(r"\]\((?!docs/|\w+:)([^)]+)\)", r"](../\1)", README.read_text("utf-8"))
         text = readme.replace("](docs/", "](") + lists + _sidebar(lists)

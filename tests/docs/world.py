@@ -24,6 +24,7 @@ def make(folder: Path, prepared: Prepared) -> None:
     for name, model in RUNS.items():
         (run,) = (folder / "runs").glob(f"{model}-miniature-*")
         shutil.copytree(run, folder / name)
+    shutil.copytree(folder / "A", folder / "runs/old-name")
     miniature.export(folder / "street", sets=("street",), layouts=("imagefolder",), images=40)
     shutil.copytree(folder / "street/imagefolder/street", folder / "photos")
     shutil.rmtree(folder / "street")
