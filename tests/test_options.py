@@ -79,7 +79,7 @@ def test_every_field_is_in_the_help_under_its_group(shown: str) -> None:
 def test_the_help_names_defaults_and_values(shown: str) -> None:
     text = " ".join(shown.split())
     assert "--tokens all|class|mean" in text
-    assert f"[default: {RunSpec.batch_size}]" in text
+    assert f"[default: {RunSpec.device}]" in text
     assert "[default: one a core]" in text
     assert "Repeatable." in text
 

@@ -47,8 +47,8 @@ class Setup:
         for name in (*FIRST, *MORE):
             if self[name] and (problem := run_option(name).problem(self[name])):
                 return problem
-        if not re.fullmatch(r"cpu|cuda(:\d+)?", self["device"]):
-            return "device: give cpu, cuda or cuda:N"
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self["device"]):
+            return "device: give auto, cpu, cuda, cuda:N or mps"
         if self["checkpoint"] and len(self.models) > 1:
             return "checkpoint: one file of weights serves one model; mark one"
         return ""
