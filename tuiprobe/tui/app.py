@@ -194,7 +194,9 @@ class TuiprobeApp(App[None]):
         except (OSError, TuiprobeError) as error:
             self.fail(f"the screen was not saved to {plain(str(file))}", plain(_cause(error)))
             return
-        self.notify(plain(str(file)), title="screen saved", timeout=6, markup=False)
+        here = Path.cwd()
+        path = file.path.relative_to(here) if file.path.is_relative_to(here) else file.path
+        self.notify(plain(str(path)), title="screen saved", timeout=6, markup=False)
 
     def get_key_display(self, binding: Binding) -> str:
         """Returns how a key is shown; `--ascii` spells out what is a sign otherwise."""
