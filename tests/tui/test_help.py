@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -301,9 +302,9 @@ def named_ids() -> Iterator[str]:
 
 
 def texts(node: ast.AST) -> Iterator[str]:
-    """Yields the words below a node that are neither compared nor looked up nor passed on."""
+    """Yields what may be an id below a node: words neither compared, looked up nor passed on."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
-        yield node.value
+        yield from re.findall(r"^[a-z0-9]+(?:-[a-z0-9]+)*$", node.value)
     if not isinstance(node, ast.Compare | ast.Subscript | ast.Call):
         for child in ast.iter_child_nodes(node):
             yield from texts(child)
