@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -22,7 +23,7 @@ from tuiprobe.probes.outliers.persistence import missing, ratio
 from tuiprobe.probes.rows import MIN_CHANNELS, usable
 from tuiprobe.results.base import NORMAL_95
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.live import LiveTap, Progress, RankState, bounded, write_rank
+from tuiprobe.run.live import LiveTap, Progress, RankState, SetProgress, bounded, write_rank
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, SampleSummary
 
@@ -119,6 +120,24 @@ class RunningHeights:
         return RunningHeights(self.above + above, self.images + found.rows)
 
 
+def planned_sets(owned: Sequence[Shard], missing: Sequence[Shard]) -> dict[str, SetProgress]:
+    """Returns the progress of a rank before it starts.
+
+    Args:
+        owned: Shards of this rank.
+        missing: Those of them that are not published.
+    """
+    total, left = _images_of(owned), _images_of(missing)
+    return {name: SetProgress(total=n, kept=n - left[name]) for name, n in total.items()}
+
+
+def _images_of(shards: Sequence[Shard]) -> Counter[str]:
+    images: Counter[str] = Counter()
+    for shard in shards:
+        images[shard.set_name] += shard.size
+    return images
+
+
 class LiveView:
     """Writes the live files of a rank and reports progress to the listener.
 
@@ -128,7 +147,7 @@ class LiveView:
     Args:
         directory: The run directory.
         rank: Number of this process.
-        total: Images this rank has to measure.
+        planned: Progress by set before the start, see `planned_sets`.
         listen: Told about progress.
         sets: Data sets by set name, to make thumbnails from.
     """
@@ -137,13 +156,15 @@ class LiveView:
         self,
         directory: RunDir,
         rank: int,
-        total: int,
+        planned: Mapping[str, SetProgress],
         listen: Listener,
         sets: Mapping[str, Dataset] | None = None,
     ) -> None:
-        self._directory, self._rank, self._total, self._listen = directory, rank, total, listen
+        self._directory, self._rank, self._listen = directory, rank, listen
+        self._total = sum(one.total - one.kept for one in planned.values())
         self._done = self._skipped = self._sequence = 0
         self._before = (0, 0)  # images done and skipped in finished shards
+        self._sets = dict(planned)  # without the shard that is measured
         self._taps: dict[tuple[str, str], RunningTap] = {}
         self._ends: dict[str, RunningEnds] = {}
         self._ends_of: dict[str, EndsOf] = {}
@@ -177,7 +198,7 @@ class LiveView:
         self._listen(Event("progress", "", self._progress().model_dump()))
         last = self._done + self._skipped == self._total
         if last or time.monotonic() >= self._next:
-            self._show(features)
+            self._show(features if images else ())
 
     def end_shard(self) -> None:
         """Adds the finished shard to the running sums."""
@@ -189,6 +210,7 @@ class LiveView:
             running = self._ends.setdefault(self._shard.set_name, running)
             running.add(measure.stats.compute())
         self._finished = dict(self._heights)
+        self._sets = self._set_progress()
         self._measures = {}
         self._before = (self._done, self._skipped)
 
@@ -205,6 +227,13 @@ class LiveView:
             rate=rate,
             eta=max(self._total - through, 0) / rate if rate > 0 else None,
         )
+
+    def _set_progress(self) -> dict[str, SetProgress]:
+        assert self._shard is not None
+        done, skipped = self._done - self._before[0], self._skipped - self._before[1]
+        before = self._sets.get(self._shard.set_name, SetProgress())
+        now = before.plus(SetProgress(done=done, skipped=skipped))
+        return self._sets | {self._shard.set_name: now}
 
     def _current(self) -> dict[tuple[str, str], RunningTap]:
         assert self._shard is not None
@@ -246,7 +275,10 @@ class LiveView:
         ends = self._ends_of[self._shard.set_name] = self._leading(taps)
         self._sequence += 1
         state = RankState(
-            **self._progress().model_dump(), sequence=self._sequence, ends=self._ends_of
+            **self._progress().model_dump(),
+            sequence=self._sequence,
+            sets=self._set_progress(),
+            ends=self._ends_of,
         )
         shown = {
             (name, tap): one.shown(self._heights.get(name) if tap == FINAL_TAP else None)

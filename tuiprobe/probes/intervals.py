@@ -1,4 +1,4 @@
-"""95 % intervals: bootstrap of a mean and jackknives; those of proportions have a file of their own.
+"""95 % intervals: bootstrap of a mean, jackknives. Those of proportions: `proportions.py`.
 
 The unit is the image. Per-image scalars are bootstrapped; functions of several sums get a
 delete-one-image jackknife where features are at hand, and a delete-one-shard jackknife where only

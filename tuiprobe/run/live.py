@@ -1,9 +1,10 @@
 """The live view of a running rank: its files, fields and bounds, for writer and readers.
 
 A rank replaces `live/<rank>.json` (progress, running figures, images at both ends of the leading
-channels) and `live/<rank>.safetensors` (shares and heights of the channels) while it runs. A run directory may come from
-anywhere. The readers here accept only types, signs and ranges that an engine writes, so the screens
-check nothing again; anything else makes the live state unreadable.
+channels) and `live/<rank>.safetensors` (shares and heights of the channels) while it runs. A run
+directory may come from anywhere. The readers here accept only types, signs and ranges that an
+engine writes, so the screens check nothing again; anything else makes the live state unreadable.
+What other versions write in other fields is ignored.
 """
 
 from __future__ import annotations
@@ -149,14 +150,42 @@ class Progress(_Part):
     eta: Annotated[_Number, Field(ge=0)] | None = None
 
 
+class SetProgress(_Part):
+    """How far a rank is with its images of one set.
+
+    Attributes:
+        total: Images of this rank.
+        kept: Images that were measured before this start.
+        done: Images measured since.
+        skipped: Images skipped since.
+    """
+
+    total: _Count = 0
+    kept: _Count = 0
+    done: _Count = 0
+    skipped: _Count = 0
+
+    @property
+    def through(self) -> int:
+        """Images that need no more work."""
+        return self.kept + self.done + self.skipped
+
+    def plus(self, others: SetProgress) -> SetProgress:
+        """Returns the sums of both."""
+        pairs = zip(self, others, strict=True)
+        return SetProgress(**{name: one + other for (name, one), (_, other) in pairs})
+
+
 class RankState(Progress, Beat):
     """The JSON file of one rank.
 
     Attributes:
+        sets: Progress by set, in the order of measuring.
         taps: Running figures by `<set>/<tap>`.
         ends: Images at both ends of the leading channels, by set and channel.
     """
 
+    sets: Annotated[dict[_Text, SetProgress], Field(max_length=_MOST_TAPS)] = {}
     taps: Annotated[dict[_Text, TapFigures], Field(max_length=_MOST_TAPS)] = {}
     ends: dict[_Text, Annotated[dict[_Channel, Ends], Field(max_length=_MOST_PICTURED)]] = {}
 
