@@ -94,8 +94,10 @@ class LivePanels(Vertical):
         self.show_pictures()
 
     def on_resize(self) -> None:
-        """Shares out the height anew."""
+        """Shares out the space anew."""
         self._arrange()
+        if self._shown is not None:
+            self.show(self._shown)
 
     def show(self, shown: Shown) -> None:
         """Shows another state of the run in place."""
@@ -121,7 +123,7 @@ class LivePanels(Vertical):
 
     def _show_kurtosis(self, tap: LiveTap, points: list[Point]) -> None:
         panel, width = self.query_one("#kurtosis"), len(tap.shares)
-        room = panel.size.width - 2 * BORDER
+        room = self.size.width // 2 - 2 * BORDER
         forms = (f"kurtosis {interval_text(tap)}", f"kurtosis {short_interval(tap)}", "kurtosis")
         panel.border_title = next((form for form in forms if len(form) <= room), forms[-1])
         said = []
