@@ -75,6 +75,7 @@ class EndPictures(Vertical):
         note = self.query_one(Static)
         note.update(inert(words, "dim"))
         note.display = bool(words)
+        self.query_one(Horizontal).display = not words
         self._fit()
 
     def on_resize(self) -> None:
