@@ -25,8 +25,8 @@ WIDTH, BATCH = 64, 16
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Updates the view after every batch."""
-    monkeypatch.setattr(live, "_INTERVAL_SECONDS", 0.0)
-    monkeypatch.setattr(live, "_MAX_COST", 1e9)
+    monkeypatch.setattr(live, "MIN_SECONDS", 0.0)
+    monkeypatch.setattr(live, "MAX_COST", 1e9)
 
 
 def rows_with_offset(n: int, height: float, seed: int = 0) -> np.ndarray:

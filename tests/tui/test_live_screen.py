@@ -27,6 +27,7 @@ from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.widgets.bars import ChannelBars, Channels
 from tuiprobe.tui.widgets.history import SetHistory
+from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.layers import LayerStrip
 from tuiprobe.tui.widgets.lines import Lines
 from tuiprobe.tui.widgets.plot import KurtosisPlot
@@ -209,15 +210,18 @@ async def test_the_keys_that_stop_and_leave_come_first_and_dead_ones_are_not_the
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, shown(app))
 
-        def keys() -> dict[str, bool]:
-            active = app.screen.active_bindings.values()
-            return {one.binding.description: one.enabled for one in active if one.binding.show}
+        def words() -> list[str]:
+            return [key.word for key in app.screen.query_one(KeyLine).keys]
 
-        own = [binding.description for binding in LiveScreen.BINDINGS]
-        assert own[:2] == ["cancel", "detach"]
-        assert not {"layer", "next set", "next run"} & set(keys())
+        assert {"cancel", "detach", "help"} <= set(words())
+        assert not {"layer", "next set", "next run"} & set(words())
         write_live(run, 3, sets=("val", "r"))
-        await until(pilot, lambda: {"layer", "next set"} <= set(keys()))
+        await until(pilot, lambda: app.screen.check_action("set", ()))
+        await pilot.resize_terminal(200, 24)
+        await until(pilot, lambda: {"layer", "next set"} <= set(words()))
+        await pilot.resize_terminal(60, 20)
+        await until(pilot, lambda: len(words()) < 8)
+        assert {"cancel", "detach", "help"} <= set(words())
 
 
 async def test_terms_of_the_panels_are_explained(tmp_path: Path) -> None:
@@ -515,7 +519,7 @@ async def test_detaching_and_leaving_let_the_engine_go_on(
         await pilot.press("q")
         engine = app.engines[0]
         assert engine.ended() is None
-        assert app.farewell == f"a run goes on; to see it: tuiprobe open {run}"
+        assert app.farewell == f"{run.name} goes on; to see or stop it: tuiprobe open {run}"
         await end(pilot, engine)
 
 

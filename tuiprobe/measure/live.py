@@ -27,8 +27,8 @@ from tuiprobe.run.live import LiveTap, Progress, RankState, SetProgress, bounded
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, SampleSummary
 
-_INTERVAL_SECONDS = 0.2
-_MAX_COST = 0.01  # share of the run's time that the live view may take
+MIN_SECONDS = 0.2
+MAX_COST = 0.01  # share of the run's time that the live view may take
 _SCANNED_VALUES = 1 << 15  # of the last batch, so that heights take about a millisecond
 
 
@@ -286,5 +286,5 @@ class LiveView:
         }
         write_rank(self._directory, self._rank, state, shown)
         cost = time.monotonic() - begin
-        self._next = time.monotonic() + max(_INTERVAL_SECONDS, cost / _MAX_COST)
+        self._next = time.monotonic() + max(MIN_SECONDS, cost / MAX_COST)
         self._thumbs.write(self._shard.set_name, ends)

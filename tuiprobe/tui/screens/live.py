@@ -62,6 +62,7 @@ class LiveScreen(ProbeScreen):
     """
 
     AUTO_FOCUS = "ChannelBars"
+    IMPORTANT = ("results", "cancel", "detach", "again", "log")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "cancel", "cancel", tooltip="Stop the run; what is measured is reported"),
         Binding("d", "detach", "detach", tooltip="Leave this screen; the run goes on"),
@@ -109,6 +110,11 @@ class LiveScreen(ProbeScreen):
     def run_path(self) -> Path:
         """The run directory that is shown."""
         return self._members[self._member]
+
+    @property
+    def shown_run(self) -> Path:
+        """The run directory that is shown."""
+        return self.run_path
 
     def compose_body(self) -> ComposeResult:
         """Lays out the progress, the panels, the last warning and the log."""

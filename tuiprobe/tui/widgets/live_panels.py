@@ -168,6 +168,8 @@ class LivePanels(Vertical):
 
     @staticmethod
     def _why_none(shown: Shown) -> str:
+        if FINAL_TAP not in shown.taps:
+            return "There are no pictures of these layers."
         if shown.place is not None and shown.place[1] != FINAL_TAP:
             return "Inner layers have no pictures: → goes to the embedding."
         if not shown.snapshot.sets:
