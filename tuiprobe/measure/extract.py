@@ -141,7 +141,7 @@ class Extraction:
                 features = self._forward(images, some, current.measures)
                 current.features.append(features.float())  # stays there, so that nothing waits
             current.ids.append(batch.ids)
-        self._live.advance(len(batch.ids), len(batch.skipped))
+        self._live.advance(len(batch.ids), len(batch.skipped), current.features)
 
     def publish(self) -> None:
         """Writes the shard's file; after this the shard is final."""
