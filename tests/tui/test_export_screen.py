@@ -59,7 +59,7 @@ async def test_formats_are_chosen_with_space_and_all_with_a(run, copied) -> None
         await pilot.press("a")
         assert screen.formats == []
         await pilot.press("enter")
-        assert "no format is selected" in said(app)
+        assert "No format is chosen" in said(app)
 
 
 async def test_pictures_can_be_left_out(run: Path) -> None:
