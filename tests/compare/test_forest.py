@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.report.samples import estimate, outliers, report
-from tests.tui.finished import full_report
+from tests.report.samples import estimate, outlier_channel, outliers, report
 from tuiprobe.compare.differences import Comparison, Difference, compare
 from tuiprobe.compare.forest import ForestRow, bar_pair, forest_rows, verdict
+from tuiprobe.probes.outliers.channel_result import Heights
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.results.headlines import EFFECTIVE, HEADLINES, KURTOSIS, MEAN_SHIFT, TARGET, TOP1
 
@@ -20,6 +20,14 @@ def found(
         probe="p", data="val", place="", id=headline.id, name=headline.name, first=told,
         second=told, difference=told, paired=paired, headline=rank,
         differs=abs(value) > half if differs is None else differs,
+    )  # fmt: skip
+
+
+def heights(highest: float) -> Heights:
+    """The heights of a layer whose highest channel is so high."""
+    one = outlier_channel(height=estimate(highest, 0.2))
+    return Heights(
+        n=500, without=0, skewed=False, highest=one.height, leading=(one,), curve=()
     )  # fmt: skip
 
 
@@ -84,8 +92,10 @@ def test_the_other_way_round_is_the_mirror_image():
 
 
 def test_bars_by_channel_come_from_the_charts_of_both_reports():
-    pair = bar_pair(full_report(), report())
+    low = report(outliers=(outliers(heights=heights(7.0)),))
+    pair = bar_pair(report(), low)
     assert pair is not None
-    assert len(pair.first.x) > len(pair.second.x) == 1
+    assert (pair.first.y, pair.second.y) == ((14.0,), (7.0,))
     assert pair.first.mark == "bars"
-    assert bar_pair(full_report(), report(outliers=NotRun(reason="no"))) is None
+    assert "on val" in pair.title
+    assert bar_pair(report(), report(outliers=NotRun(reason="no"))) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,10 @@ def names(app: TuiprobeApp) -> list[str]:
 
 def said(app: TuiprobeApp, selector: str) -> str:
     return app.screen.query_one(selector, Told).whole.plain
+
+
+def at_pair(app: TuiprobeApp, number: int) -> bool:
+    return f"pair {number} of 6" in head(app)
 
 
 def head(app: TuiprobeApp) -> str:
@@ -121,7 +126,7 @@ def paired_run(path: Path, signal: float, noise: float) -> Path:
     labels = rng.integers(0, 6, 400)
     h = (signal * weight[labels] + noise * 2 * rng.standard_normal((400, 16))).astype("f4")
     engine_run(path, {"val": FakeSet(h, labels)}, weight)
-    answer(RunDir(path))
+    RunDir(path).results_file.write_text(answer(RunDir(path)).to_json())
     return path
 
 
@@ -132,7 +137,7 @@ async def test_n_goes_through_the_pairs_and_a_run_keeps_its_letter(runs: list[Pa
         assert "pair 1 of 6: n shows the next" in head(app)
         seen = []
         for pair in range(6):
-            await until(pilot, lambda at=pair: f"pair {at + 1} of 6" in head(app))
+            await until(pilot, partial(at_pair, app, pair + 1))
             await until(pilot, lambda: forest(app).rows)
             title = forest(app).columns[3].title
             seen.append((title[0], title[-1]))
