@@ -15,6 +15,7 @@ from tests.tui.finished import EVIL, write_run
 from tuiprobe.catalog.glossary import term
 from tuiprobe.compare.forest import forest_rows
 from tuiprobe.results import NotRun
+from tuiprobe.results.headlines import HEADLINES
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.commands import working_keys
@@ -279,7 +280,7 @@ async def test_ends_value_and_zero_are_told_apart_without_colour_or_unicode(
             from tuiprobe.tui.ascii import to_ascii
 
             text = to_ascii(text)
-        signs = "+@|" if plainly == "ascii" else "├◆┼"
+        signs = "[@]|" if plainly == "ascii" else "├◆┤┼"
         assert all(sign in text for sign in signs)
 
 
@@ -292,6 +293,7 @@ async def test_the_figure_at_the_cursor_is_explained(runs: list[Path]) -> None:
         assert found[:2] == ("kurtosis", "separate")
         assert all(term(one) for one in found)
         assert all(term(one) for one in table(app).explained())
+        assert all(term(one.term) for one in HEADLINES)
 
 
 async def test_reports_without_a_headline_figure_still_compare(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import ValidationError
@@ -126,6 +127,11 @@ class EvidenceScreen(ProbeScreen):
         left = f"{self.subject.title} · {self.found.about}"
         about = headed(left, self.found.warning, self.found.short_warning)
         self.query_one("#place", Static).update(about(self.size.width - 2))
+
+    @property
+    def shown_run(self) -> Path:
+        """The run directory that is shown."""
+        return self.found.run.path
 
     @property
     def _headless(self) -> bool:

@@ -129,6 +129,11 @@ class ExportScreen(ModalScreen[None]):
         return [f"{'☑' if row.name in self.chosen else '☐'} {row.name}", row.about, told]
 
     @property
+    def shown_run(self) -> Path:
+        """The run directory that is exported."""
+        return self.run
+
+    @property
     def formats(self) -> list[str]:
         """The chosen formats, in the order of the list."""
         return [name for name in FORMATS if name in self.chosen]

@@ -124,6 +124,11 @@ class ResultsScreen(ProbeScreen):
             self.query_one("#place", Static).update(about(self.size.width - 2))
 
     @property
+    def shown_run(self) -> Path:
+        """The run directory that is shown."""
+        return self.run
+
+    @property
     def tab(self) -> ResultTab | None:
         """The part that is shown."""
         if self._bar is None:
