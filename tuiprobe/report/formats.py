@@ -123,9 +123,26 @@ def export(
         UsageError: A format is unknown.
         RunError: The destination cannot be written.
     """
+    return write_files(files_of(report, run if with_pictures else None, formats), run, to)
+
+
+def write_files(files: Files, run: RunDir, to: Path) -> list[Path]:
+    """Writes files below `to`; the results of a run stay in its directory as they are.
+
+    Args:
+        files: What to write.
+        run: The run that they are of.
+        to: A directory, made where it is missing.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RunError: The destination cannot be written.
+    """
     written = []
     here = to.exists() and to.samefile(run.path)
-    for name, text in files_of(report, run if with_pictures else None, formats).items():
+    for name, text in files.items():
         file = Entry(to, name)
         if not (here and name == run.results_file.name):
             file.write_text(text)
