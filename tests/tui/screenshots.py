@@ -70,7 +70,7 @@ async def live() -> None:
         app.push_screen(LiveScreen(place, Engine(words, place)))
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
         await until(pilot, lambda: app.screen._shown.done > 5000, 300)
-        pictures = app.screen.query_one("#picture-0", Thumbnail)
+        pictures = app.screen.query(Thumbnail).first()
         await until(pilot, lambda: "▀" in pictures.render_line(0).text, 60)
         save(app, "live")
         await until(pilot, lambda: app.engines[0].ended() == 0, 300)
@@ -126,5 +126,6 @@ async def everything() -> None:
 if __name__ == "__main__":
     os.environ.pop("NO_COLOR", None)
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CONFIG_HOME"] = str(Path(folder, "config"))  # the user's theme is not used
         os.chdir(folder)
         asyncio.run(everything())

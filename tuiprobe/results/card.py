@@ -91,6 +91,8 @@ def _drawn(parts: list[Part], headline: int) -> tuple[NamedFigure, ...]:
     """Returns the figures of a rank that there is something to draw of."""
     named = (one for part in parts for one in part.figures)
     return tuple(one for one in named if one.headline == headline and given(one.figure))
+
+
 def _pictures(parts: list[Part]) -> tuple[Picture, ...]:
     """Returns the pictures of the last section of a block that names any and has data."""
     for one in reversed(parts):

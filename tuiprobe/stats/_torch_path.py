@@ -74,7 +74,7 @@ def _moments(rows: torch.Tensor) -> Arrays:
 def _topk(rows: torch.Tensor, ids: torch.Tensor, k: int, smallest: bool) -> Arrays:
     key = torch.where(rows.isfinite(), -rows if smallest else rows, -torch.inf) + 0.0
     # Images of equal id are one image.
-    ids, of_image = torch.unique(ids, return_inverse=True)  # type: ignore[no-untyped-call]
+    ids, of_image = torch.unique(ids, return_inverse=True)
     best, positions = _best_of_each_id(key, of_image, len(ids))
     found = best.sort(dim=0, descending=True, stable=True)  # equal ones in the order of their ids
     n = min(k, len(ids))

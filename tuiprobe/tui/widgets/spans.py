@@ -56,6 +56,5 @@ def sparkline(values: Sequence[float], largest: float, width: int) -> str:
         return ""
     eighths = [round(max(0.0, min(one / largest, 1.0)) * 8) for one in values[:width]]
     return "".join(
-        LEVELS[max(level, 1) if one > 0 else 0]
-        for level, one in zip(eighths, values, strict=False)
+        LEVELS[max(level, 1) if one > 0 else 0] for level, one in zip(eighths, values, strict=False)
     )
