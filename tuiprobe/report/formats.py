@@ -20,48 +20,65 @@ Files = dict[str, str]
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What a format is made of.
+
+    Attributes:
+        report: What was found.
+        run: Where its pictures lie; None leaves them out.
+        linked: Whether tables/ lies beside the files.
+    """
+
+    report: Report
+    run: RunDir | None
+    linked: bool
+
+
+@dataclass(frozen=True)
 class Format:
     """One format: its name, its purpose, and how its files are made."""
 
     name: str
     about: str
-    files: Callable[[Report, RunDir | None], Files]
+    files: Callable[[Wanted], Files]
 
 
-def _html(report: Report, run: RunDir | None) -> Files:
+def _html(wanted: Wanted) -> Files:
     from tuiprobe.report.html import html
     from tuiprobe.report.pictures import pictures
 
-    return {"report.html": html(report, pictures(report, run) if run is not None else None)}
+    report, run = wanted.report, wanted.run
+    shown = pictures(report, run) if run is not None else None
+    return {"report.html": html(report, shown, wanted.linked)}
 
 
-def _markdown(report: Report, run: RunDir | None) -> Files:
+def _markdown(wanted: Wanted) -> Files:
     from tuiprobe.report.markdown import markdown
 
-    return {"report.md": markdown(report)}
+    return {"report.md": markdown(wanted.report)}
 
 
-def _json(report: Report, run: RunDir | None) -> Files:
-    return {"results.json": report.to_json()}
+def _json(wanted: Wanted) -> Files:
+    return {"results.json": wanted.report.to_json()}
 
 
-def _csv(report: Report, run: RunDir | None) -> Files:
+def _csv(wanted: Wanted) -> Files:
     from tuiprobe.report.tables import tables
 
-    return {f"tables/{name}.csv": text for name, text in tables(report).items()}
+    return {f"tables/{name}.csv": text for name, text in tables(wanted.report).items()}
 
 
-def _tex(report: Report, run: RunDir | None) -> Files:
+def _tex(wanted: Wanted) -> Files:
     from tuiprobe.report.latex import latex
 
-    return {"report.tex": latex(report)}
+    return {"report.tex": latex(wanted.report)}
 
 
-def _svg(report: Report, run: RunDir | None) -> Files:
+def _svg(wanted: Wanted) -> Files:
     from tuiprobe.report.svg import svg
 
     found: Files = {}
-    for part in report.parts:
+    for part in wanted.report.parts:
         for one in part.section.content if part.section is not None else ():
             if isinstance(one, Chart) and any(series.x for series in one.series):
                 name = free_name(one.id, part.probe, lambda id: f"figures/{id}.svg" in found)
@@ -85,22 +102,27 @@ WRITTEN: Final = ("html", "md", "csv", "svg")
 """What a finished run writes by itself; results.json is there before."""
 
 
-def files_of(report: Report, run: RunDir | None, formats: Sequence[str]) -> Files:
+def files_of(
+    report: Report, run: RunDir | None, formats: Sequence[str], linked: bool | None = None
+) -> Files:
     """Returns the files of these formats.
 
     Args:
         report: What was found.
         run: Where its pictures lie; None leaves them out.
         formats: Names out of `FORMATS`.
+        linked: Whether tables/ lies beside the files; None if they are among these formats.
 
     Raises:
         UsageError: A format is unknown.
     """
-    found: Files = {}
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"no format {plain(name)!r}; choose among {', '.join(FORMATS)}")
-        found |= FORMATS[name].files(report, run)
+    wanted = Wanted(report, run, "csv" in formats if linked is None else linked)
+    found: Files = {}
+    for name in formats:
+        found |= FORMATS[name].files(wanted)
     return found
 
 
@@ -125,7 +147,8 @@ def export(
     """
     written = []
     here = to.exists() and to.samefile(run.path)
-    for name, text in files_of(report, run if with_pictures else None, formats).items():
+    files = files_of(report, run if with_pictures else None, formats, True if here else None)
+    for name, text in files.items():
         file = Entry(to, name)
         if not (here and name == run.results_file.name):
             file.write_text(text)

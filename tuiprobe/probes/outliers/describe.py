@@ -193,7 +193,12 @@ def _heights(heights: Heights, data: str) -> Iterator[Chart]:
         y_label="median height, sigma",
         series=(
             series("median height", places, figures, mark="bars"),
-            Series(name=f"outlier channel: above {OUTLIER:g}", x=ends, y=(OUTLIER, OUTLIER), role="reference"),
+            Series(
+                name=f"cut of the rule: {OUTLIER:g}",
+                x=ends,
+                y=(OUTLIER, OUTLIER),
+                role="reference",
+            ),
         ),
         ticks=tuple(str(one.channel) for one in heights.leading),
         note="An outlier channel exceeds the line in at least 90 % of the images.",
