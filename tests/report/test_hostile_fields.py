@@ -51,6 +51,9 @@ HOSTILES = [
     "---",
     "| x | y |",
     "``` \n```",
+    '"><img src=x onerror=alert(1)></script><script>alert(1)</script></style>',
+    '=HYPERLINK("http://e.example","x")\\input{} $\\frac{1$',
+    "W" * 10_000,
 ]
 
 

@@ -14,10 +14,10 @@ from tuiprobe.report.common import (
 )
 from tuiprobe.report.elements import append, inside
 from tuiprobe.report.page import Contents, Page
-from tuiprobe.report.pieces import Pictures, Pieces, Shown, long
+from tuiprobe.report.pieces import Pictures, Pieces, Shown, long, shortened
 from tuiprobe.report.terms import Terms
 from tuiprobe.report.text import line as line_of
-from tuiprobe.results import DataSet, Part, Report
+from tuiprobe.results import DataSet, Report
 from tuiprobe.results.card import CardBlock, card
 from tuiprobe.results.preflight import PROBE as PREFLIGHT
 from tuiprobe.results.reproduce import command, software, verified
@@ -188,7 +188,7 @@ class _Report:
             box = inside(self._page.header, "div", class_="warnings")
             warnings = inside(box, "ul")
             for warning in report.warnings:
-                inside(warnings, "li", f"Warning: {warning}")
+                inside(warnings, "li", shortened(f"Warning: {warning}"))
         self._card(inside(main, "div", class_="card"))
         contents = Contents(main)
         told = _Told(self._pieces, contents, main)
@@ -238,10 +238,8 @@ class _Report:
         if missing:
             points = inside(contents.section(self._page.main, "Not run"), "ul")
             for one in missing:
-                inside(points, "li", f"{one.title}: {self._why(one)}")
-
-    def _why(self, one: Part) -> str:
-        return self._report.why_not(one.probe)
+                why = self._report.why_not(one.probe)
+                inside(points, "li", shortened(f"{one.title}: {why}"))
 
     def _reproduce(self, section: Element, told: _Told) -> None:
         report = self._report
@@ -294,7 +292,7 @@ class _Report:
         points = inside(place, "ul")
         for path, reason in images:
             line = inside(points, "li")
-            inside(line, "code", path)
-            append(line, reason)
+            inside(line, "code", shortened(path))
+            append(line, shortened(reason))
         if rest:
             inside(points, "li", rest)

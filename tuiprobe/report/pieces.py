@@ -41,6 +41,9 @@ LISTED_ROWS = 100
 """Rows of a table that a page shows; files hold all."""
 LISTED_POINTS = 400
 """Points of a figure that a page lists as a table too."""
+LONGEST_TEXT, LONGEST_LABEL = 2000, 120
+"""Letters of a piece of text, and of a label or a word, that a page shows."""
+_LONG_WORD = re.compile(rf"\S{{{LONGEST_LABEL + 1},}}")
 _PIECE = 12
 _LONGEST_NAME = 36
 
@@ -104,12 +107,12 @@ class Pieces:
         """
         for piece in text:
             if isinstance(piece, Code):
-                inside(place, "code", piece.code)
+                inside(place, "code", shortened(piece.code))
             elif isinstance(piece, Strong):
                 strong = inside(place, "strong")
-                self._words(strong, piece.strong, terms)
+                self._words(strong, shortened(piece.strong), terms)
             else:
-                self._words(place, said(piece), terms and isinstance(piece, str))
+                self._words(place, shortened(said(piece)), terms and isinstance(piece, str))
 
     def _words(self, place: Element, text: str, terms: bool) -> None:
         if terms:
@@ -143,7 +146,7 @@ class Pieces:
         self, place: Element, name: Text, columns: Sequence[Column], rows: Sequence[Sequence[Value]]
     ) -> None:
         """Appends an open table."""
-        words = "".join(said(piece) for piece in name)
+        words = shortened("".join(said(piece) for piece in name), LONGEST_LABEL)
         table = scrolled(place, words)
         heads = inside(inside(table, "thead"), "tr")
         for column in columns:
@@ -183,13 +186,13 @@ class Pieces:
         if not any(series.x for series in one.series):
             return
         figure = inside(place, "figure", id=self._id(probe, one.id))
-        inside(figure, "figcaption", one.title)
+        inside(figure, "figcaption", shortened(one.title, LONGEST_LABEL))
         figure.append(plot(one))
         listed = inside(figure, "ul", class_="legend")
         for name, swatch in legend(one):
             item = inside(listed, "li")
             item.append(swatch)
-            swatch.tail = plain(name)
+            swatch.tail = plain(shortened(name, LONGEST_LABEL))
         if any(series.names for series in one.series):
             inside(figure, "p", class_="reading", role="status")
         if one.note:
@@ -208,7 +211,11 @@ class Pieces:
         if not rows:
             return
         shown = rows[:LISTED_POINTS]
-        titles = ("model", "shown as", one.x_label, one.y_label)
+        titles = (
+            "model",
+            "shown as",
+            *(shortened(x, LONGEST_LABEL) for x in (one.x_label, one.y_label)),
+        )
         columns = [Column(id=f"c{i}", title=(title,)) for i, title in enumerate(titles)]
         folded = inside(figure, "details")
         inside(folded, "summary", f"The {len(rows):,} models of the figure")
@@ -250,6 +257,18 @@ class Pieces:
         return self._figures.get((probe, id), "")
 
 
+def shortened(text: str, most: int = LONGEST_TEXT) -> str:
+    """Returns text that a page can hold; names of ten thousand letters are whole in the files.
+
+    >>> shortened("short"), shortened("x" * 300, 9), len(shortened("a " + "x" * 300 + " b"))
+    ('short', 'xxxxxxxx…', 124)
+    """
+    if len(text) <= LONGEST_LABEL:
+        return text if len(text) <= most else f"{text[: most - 1]}…"
+    words = _LONG_WORD.sub(lambda word: f"{word[0][: LONGEST_LABEL - 1]}…", text)
+    return words if len(words) <= most else f"{words[: most - 1]}…"
+
+
 def long(one: Table) -> bool:
     """Returns whether a page only says where a table is."""
     return one.file and len(one.rows) > LISTED_ROWS
@@ -283,7 +302,7 @@ def _is_jpeg(content: bytes | None) -> bool:
 def _picture(row: Element, image: TopImage, content: bytes) -> None:
     box, name = inside(row, "div"), image_name(image)
     encoded = base64.b64encode(content).decode("ascii")
-    inside(box, "img", src=f"data:image/jpeg;base64,{encoded}", alt=name)
+    inside(box, "img", src=f"data:image/jpeg;base64,{encoded}", alt=shortened(name, LONGEST_LABEL))
     inside(box, "b", number(image.value)).tail = " "
     for i, piece in enumerate(caption(name)):
         if i:

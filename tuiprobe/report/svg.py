@@ -18,6 +18,7 @@ WIDTH, HEIGHT = 640, 320
 _LEFT, _TOP, _PLOT_WIDTH, _PLOT_HEIGHT = 58, 34, 400, 226
 _LEGEND = _LEFT + _PLOT_WIDTH + 16
 _LETTERS = 24
+_LONGEST = 120
 _TICKS = 16
 
 COLOURS = """
@@ -71,7 +72,7 @@ def svg(chart: Chart) -> str:
 def figure(chart: Chart) -> Element:
     """Returns the chart with title, legend and note, all in one picture."""
     root = element("svg", class_="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
-    inside(root, "title", chart.title)
+    inside(root, "title", _cut(chart.title, _LONGEST))
     inside(root, "text", _cut(chart.title, 92), class_="title", x=_LEFT, y=18)
     _plot(root, chart)
     _legend(root, chart)
@@ -88,7 +89,7 @@ def plot(chart: Chart) -> Element:
     box = f"0 {_TOP - 8} {_LEFT + _PLOT_WIDTH + 12} {_PLOT_HEIGHT + 44}"
     named = any(one.names for one in chart.series)
     root = element("svg", class_="chart", viewBox=box, role="group" if named else "img")
-    inside(root, "title", chart.title)
+    inside(root, "title", _cut(chart.title, _LONGEST))
     _plot(root, chart)
     return root
 
@@ -137,7 +138,7 @@ def _axes(root: Element, chart: Chart, frame: _Frame) -> None:
         x = frame.x(value)
         inside(root, "text", text, x=x, y=bottom + 15, text_anchor="middle")
     middle = _LEFT + _PLOT_WIDTH / 2
-    inside(root, "text", chart.x_label, class_="dim", x=middle, y=bottom + 32,
+    inside(root, "text", _cut(chart.x_label, 72), class_="dim", x=middle, y=bottom + 32,
            text_anchor="middle")  # fmt: skip
     centre = _TOP + _PLOT_HEIGHT / 2
     inside(root, "text", _cut(chart.y_label, 44), class_="dim", x=14, y=centre,
@@ -181,7 +182,7 @@ def _points(root: Element, one: Series, frame: _Frame) -> None:
         place = root
         if one.names:
             place = inside(root, "g", class_="point", role="img")
-            told = f"{one.names[i]}: {tick_text(_short(x))}, {tick_text(_short(y))}"
+            told = f"{_cut(one.names[i], _LONGEST)}: {tick_text(_short(x))}, {tick_text(_short(y))}"
             inside(place, "title", told)
         _marker(place, one.role, frame.x(x), frame.y(y))
     if one.labelled:
