@@ -80,11 +80,7 @@ def table_files(report: Report) -> Iterator[tuple[str, str, Table]]:
 
 
 def opening_pieces(content: Sequence[Content]) -> int:
-    """Returns how many pieces open a section: those before its second part.
-
-    >>> opening_pieces((Heading(text=("a",)), Prose(text=("b",)), Heading(text=("c",))))
-    2
-    """
+    """Returns how many pieces open a section: those before the second of its parts."""
     places = (i for i, one in enumerate(content) if i and isinstance(one, Heading))
     return next(places, len(content))
 

@@ -40,7 +40,11 @@ class Format:
 
     name: str
     about: str
-    files: Callable[[Wanted], Files]
+    make: Callable[[Wanted], Files]
+
+    def files(self, report: Report, run: RunDir | None, linked: bool = False) -> Files:
+        """Returns the files of a report; for the arguments see `files_of`."""
+        return self.make(Wanted(report, run, linked))
 
 
 def _html(wanted: Wanted) -> Files:
@@ -119,10 +123,10 @@ def files_of(
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"no format {plain(name)!r}; choose among {', '.join(FORMATS)}")
-    wanted = Wanted(report, run, "csv" in formats if linked is None else linked)
+    beside = "csv" in formats if linked is None else linked
     found: Files = {}
     for name in formats:
-        found |= FORMATS[name].files(wanted)
+        found |= FORMATS[name].files(report, run, beside)
     return found
 
 

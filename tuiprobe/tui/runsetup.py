@@ -12,7 +12,7 @@ from typing import Any
 from tuiprobe.globs import matches
 from tuiprobe.options import OptionField, words_of
 from tuiprobe.plaintext import clock
-from tuiprobe.spec import FINAL_TAP, RunSpec, default_sample, run_option, run_options
+from tuiprobe.spec import CPU_BATCH, FINAL_TAP, RunSpec, default_sample, run_option, run_options
 
 FIRST = ("data", "target", "sample", "layers", "head", "device")
 MORE = ("classes", "templates", "checkpoint", "batch_size", "tokens", "dtype", "offline")
@@ -47,8 +47,8 @@ class Setup:
         for name in (*FIRST, *MORE):
             if self[name] and (problem := run_option(name).problem(self[name])):
                 return problem
-        if not re.fullmatch(r"cpu|cuda(:\d+)?", self["device"]):
-            return "device: give cpu, cuda or cuda:N"
+        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self["device"]):
+            return "device: give auto, cpu, cuda, cuda:N or mps"
         if self["checkpoint"] and len(self.models) > 1:
             return "checkpoint: one file of weights serves one model; mark one"
         return ""
@@ -207,7 +207,7 @@ def estimate(
             for tap in trial["taps"]
             if tap["name"] != FINAL_TAP and any(matches(tap["name"], p) for p in layers.split())
         ]
-        shards = max(images // (8 * RunSpec.batch_size), 20 * len(sizes))
+        shards = max(images // (8 * CPU_BATCH), 20 * len(sizes))
         # float32 features twice (shard and merged); per channel 8 moments and the two top lists.
         state = int(trial["width"]) * (8 * 8 + 2 * RunSpec.top_k * 16)
         state += sum(inner) * (8 * 8 + 2 * 8 * 16)
