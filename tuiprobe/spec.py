@@ -54,6 +54,9 @@ MINIATURE_TARGET = "miniature:street"
 NO_TARGET = "none"
 """What a user types to leave out the default target set."""
 
+MAX_CPU_PROMPTS = 10_000
+"""Most prompts that a CPU encodes by default; 1,000 classes x 80 templates take hours."""
+
 WHAT = "Model and images"
 MEASURED = "What is measured"
 HEAD = "Classification head"
@@ -173,7 +176,14 @@ class RunSpec:
         ),
     ] = "mean"
     device: Annotated[
-        str, Option("cpu, cuda or cuda:N.", MACHINE, metavar="DEVICE", changes="bits")
+        str,
+        Option(
+            "cpu, cuda or cuda:N.",
+            MACHINE,
+            metavar="DEVICE",
+            changes="bits",
+            pattern=r"cpu|cuda(:[0-9]{1,3})?",
+        ),
     ] = "cpu"
     dtype: Annotated[
         Literal["float32", "float16", "bfloat16"],

@@ -14,6 +14,7 @@ from textual.theme import Theme
 from tuiprobe.tui.ascii import AsciiFilter
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.commands import working_keys
+from tuiprobe.tui.runsetup import Kept
 
 # Muted backgrounds, one accent, colours for colour-blind readers.
 DARK = Theme(
@@ -89,6 +90,7 @@ class TuiprobeApp(App[None]):
         if ascii:
             self._filters.append(AsciiFilter())
         self.engines: list[Engine] = []
+        self.setups = Kept()
         self._places: dict[str, Callable[[], Screen[None]]] = {
             "models": self._models,
             "runs": self._runs,

@@ -229,6 +229,10 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
                 edge += self.columns[kept[following]].width + 1
         return None
 
+    def row_line(self, row: T, width: int) -> str:
+        """Returns the text of a row, exactly `width` cells."""
+        return row_text(self.columns, self._cells(row), width)
+
     def _headings(self) -> list[str]:
         arrows = {True: "▼", False: "▲"}
         return [
@@ -245,7 +249,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
             return Strip([Segment(row_text(self.columns, self._headings(), width), style)], width)
         row = self.scroll_offset.y + y - 1
         if row < len(self._rows):
-            text = row_text(self.columns, self._cells(self._rows[row]), width)
+            text = self.row_line(self._rows[row], width)
             if row == self._cursor:
                 name = "rows--cursor" if self.has_focus else "rows--blurred"
                 return Strip([Segment(text, self.get_component_rich_style(name))], width)
