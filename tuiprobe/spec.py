@@ -31,9 +31,17 @@ DIRECTORY_VERSION = 2
 FINAL_TAP = "embedding"
 """Name of the tap that is the final representation."""
 
+WATCHED = "watched"
+"""Field of the spec of a directory that `tuiprobe.watch` saved: no command measured it."""
+
 DEFAULT_MODEL = "mini_clip"
 DEFAULT_DATA = "miniature"
 """Data of a run without `--data`: the embedded miniature."""
+
+AUTO = "auto"
+"""Device of a run without `--device`: the best that this machine has, chosen once."""
+CPU_BATCH, GPU_BATCH = 32, 256
+"""Images per forward pass of a run without `--batch-size`, by the kind of device."""
 
 DEFAULT_SAMPLE = 5000
 """Images per real set; enough for a 5 % interval of kappa even with heavy tails."""
@@ -178,18 +186,28 @@ class RunSpec:
     device: Annotated[
         str,
         Option(
-            "cpu, cuda or cuda:N.",
+            "auto, cpu, cuda, cuda:N or mps. `auto` takes CUDA, else MPS, else the CPU; a resumed "
+            "run keeps its device.",
             MACHINE,
             metavar="DEVICE",
             changes="bits",
-            pattern=r"cpu|cuda(:[0-9]{1,3})?",
+            pattern=r"auto|cpu|mps|cuda(:[0-9]{1,3})?",
         ),
-    ] = "cpu"
+    ] = AUTO
     dtype: Annotated[
         Literal["float32", "float16", "bfloat16"],
         Option("Floating point type the encoder runs in.", MACHINE),
     ] = "float32"
-    batch_size: Annotated[int, Option("Images per forward pass.", MACHINE, ge=1, le=65536)] = 32
+    batch_size: Annotated[
+        int | None,
+        Option(
+            "Images per forward pass; a run that is resumed keeps its own.",
+            MACHINE,
+            unset=f"{CPU_BATCH} on a CPU, {GPU_BATCH} on a GPU",
+            ge=1,
+            le=65536,
+        ),
+    ] = None
     shard_batches: Annotated[
         int | None,
         Option(
@@ -363,6 +381,11 @@ class RunSpec:
     offline: Annotated[
         bool, Option("Open no socket: cached weights only.", MACHINE, changes="nothing")
     ] = False
+
+    @property
+    def batch(self) -> int:
+        """Images per forward pass; those of a CPU until the device is known."""
+        return self.batch_size or CPU_BATCH
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as JSON holds them."""

@@ -29,6 +29,8 @@ from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import RunSpec
+from tuiprobe.stats import native_build
+from tuiprobe.stats._native import native
 
 IMAGES, BROKEN = 40, {7, 23}
 
@@ -185,3 +187,14 @@ def test_the_live_view_agrees_with_the_end(tmp_path: Path) -> None:
     pictures = [int(path.stem) for path in (tmp_path / "thumbs" / "val").glob("*.jpg")]
     assert pictures
     assert set(pictures) <= set(range(IMAGES)) - BROKEN
+
+
+def test_the_fingerprint_names_the_code_that_computes_statistics(monkeypatch):
+    on_cpu = current_fingerprint("cpu").flags["statistics"]
+    assert on_cpu == f"native, {native_build()}"
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+    found = []
+    for reason in ("", "no kernel image"):
+        monkeypatch.setattr(native, "cuda_reason", lambda device, reason=reason: reason)
+        found.append(current_fingerprint("cuda:0").flags["statistics"].partition(",")[0])
+    assert found == ["cuda", "torch"]

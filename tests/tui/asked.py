@@ -14,7 +14,7 @@ TRIAL: dict[str, Any] = {
     "width": 128,
     "training": "zero-shot",
     "taps": [{"name": "layer1", "channels": 8}, {"name": "layer1.0", "channels": 8}],
-    "cost": {"images_per_second": 100.0},
+    "cost": {"images_per_second": 100.0, "device": "cpu"},
     "text": {"templates": 8},
     "head": None,
 }

@@ -126,5 +126,6 @@ async def everything() -> None:
 if __name__ == "__main__":
     os.environ.pop("NO_COLOR", None)
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CONFIG_HOME"] = str(Path(folder, "config"))  # the user's theme is not used
         os.chdir(folder)
         asyncio.run(everything())

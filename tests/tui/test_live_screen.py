@@ -361,7 +361,7 @@ async def test_detaching_and_leaving_let_the_engine_go_on(
         await pilot.press("q")
         engine = app.engines[0]
         assert engine.ended() is None
-        assert app.farewell == f"a run goes on; to see it: tuiprobe open {run}"
+        assert app.farewell == f"{run.name} goes on; to see or stop it: tuiprobe open {run}"
         await end(pilot, engine)
 
 

@@ -106,9 +106,9 @@ async def test_sorting_by_key_and_by_click(app: TuiprobeApp) -> None:
         first = [row.imagenet for row in rows[:50]]
         assert None not in first
         assert first == sorted(first, reverse=True)  # type: ignore[type-var]
-        assert "IN▼" in table(app).render_line(0).text
+        assert "↓IN" in table(app).render_line(0).text
         await pilot.click(ModelTable, offset=(heading.index("IN"), 0))
-        assert "IN▲" in table(app).render_line(0).text
+        assert "↑IN" in table(app).render_line(0).text
         assert table(app).models[0].imagenet < first[0]  # type: ignore[operator]
 
 

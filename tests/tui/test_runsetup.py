@@ -54,7 +54,6 @@ def test_vectors_take_the_place_of_model_and_data() -> None:
     assert not {*one.asked} & {"data", *OF_IMAGES}
     assert not {*Setup(("m",)).asked} & {*OF_EMBEDDINGS}
     assert one.directory(Path("runs")).name.startswith("img_emb-embeddings-")
-    assert one.warning == ""
 
 
 def test_a_value_that_is_the_default_is_left_out() -> None:
@@ -74,11 +73,13 @@ def test_a_value_that_is_the_default_is_left_out() -> None:
         ({"sample": "-3"}, "sample", "give a whole number"),
         ({"concept_sample": "1.5"}, "concept_sample", "give a whole number"),
         ({"batch_size": "0"}, "batch_size", "give a whole number at least 1"),
-        ({"device": "gpu"}, "device", "give cpu, cuda or cuda:N"),
-        ({"device": "cuda:x"}, "device", "give cpu, cuda or cuda:N"),
+        ({"device": "gpu"}, "device", "give auto, cpu, cuda, cuda:N or mps"),
+        ({"device": "cuda:x"}, "device", "give auto, cpu, cuda, cuda:N or mps"),
         ({"dtype": "float64"}, "dtype", "give one of float32"),
         ({"target": "'imagefolder:x"}, "target", "a quote is not closed"),
         ({"sample": "0", "batch_size": "32", "device": "cuda:0"}, "", ""),
+        ({"device": "auto"}, "", ""),
+        ({"device": "mps"}, "", ""),
         ({"embeddings": "x.npy", "data": "", "sample": "many"}, "", ""),
         ({}, "", ""),
     ],
@@ -111,22 +112,6 @@ def test_a_preview_is_asked_for_typed_values_without_the_wrong_ones() -> None:
     assert "batch_size" not in asked["options"]
     assert asked["run"] is None  # what is wrong has no directory
     assert asked["trained"] == {"m": "zero-shot"}
-
-
-@pytest.mark.parametrize(
-    ("models", "texts", "said"),
-    [
-        (("mini_clip",), {}, runsetup.DEMONSTRATION),
-        (("rn50_openai",), {}, runsetup.DEMONSTRATION),  # rendered images
-        (("rn50_openai",), {"data": "imagefolder:x"}, ""),
-        (("rn50_openai", "rn101_cc12m"), {"data": "imagefolder:x"}, runsetup.UNTRAINED),
-        (("rn101_cc12m",), {"data": "imagefolder:x", "checkpoint": "w.pt"}, ""),
-    ],
-)
-def test_the_title_warns_of_what_says_nothing(
-    models: tuple[str, ...], texts: dict[str, str], said: str
-) -> None:
-    assert Setup(models, texts).warning == said
 
 
 def test_a_download_is_told_with_what_is_known_of_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +226,9 @@ def test_what_is_missing_is_named(
 
 def test_what_was_asked_for_makes_a_head() -> None:
     many = {"templates": 80, "sets": [one_set("val", 9, classes=1000)]}
-    for texts in ({"head": "zero-shot"}, {"device": "cuda"}, {"head": "h.pt"}):
+    for texts in ({"head": "zero-shot"}, {"head": "h.pt"}):
         assert "Privileged directions" in probes(texts, **many)[0]
+    cuda = {**TRIAL, "cost": {"images_per_second": 100.0, "device": "cuda:0"}}
+    assert "Privileged directions" in probes({}, cuda, **many)[0]
     flat = [one_set("x", 9, "unlabelled")]
     assert "Privileged directions" in probes({"classes": "c.txt"}, sets=flat, named=3)[0]

@@ -95,7 +95,7 @@ async def test_it_says_what_the_defaults_mean(asked: Asked, tmp_path: Path) -> N
         assert "--model mini_clip --data miniature --output" in command(app)
         assert asked.models == [["inspect", "mini_clip", "--json", "--offline"]]
         assert asked.data[0]["options"] == {
-            "data": "miniature", "device": "cpu", "tokens": "all", "dtype": "float32",
+            "data": "miniature", "device": "auto", "tokens": "all", "dtype": "float32",
             "offline": False,
         }  # fmt: skip
 
@@ -201,7 +201,7 @@ async def test_typing_asks_once_the_form_rests(asked: Asked, tmp_path: Path) -> 
     ("field", "text", "said"),
     [
         ("sample", "many", "✗ give a whole number at least 1, 0 for all"),
-        ("device", "tpu", "✗ give cpu, cuda or cuda:N"),
+        ("device", "tpu", "✗ give auto, cpu, cuda, cuda:N or mps"),
         ("batch_size", "0", "✗ give a whole number"),
         ("layers", "block*", "✗ block* matches none of 2 layers: layer1"),
     ],
@@ -407,7 +407,7 @@ async def test_an_engine_that_cannot_start_says_why_alike_everywhere_and_keeps_t
         said = str(refused.content)
         assert said.startswith("✗ cannot start the run in ")
         assert "free the cause and press Enter again" in said
-        assert refused.size.height > 1  # whole, on several lines
+        await until(pilot, lambda: refused.size.height > 1)  # whole, on several lines
         assert said in title(app)
         assert [one.message for one in app._notifications][-1] == said
         assert app.screen.query_one("#sample", Input).value == "64"

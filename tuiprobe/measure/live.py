@@ -23,8 +23,8 @@ from tuiprobe.run.live import LiveTap, Progress, RankState, bounded, write_rank
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, SampleSummary
 
-_INTERVAL_SECONDS = 0.2
-_MAX_COST = 0.01  # share of the run's time that the live view may take
+MIN_SECONDS = 0.2
+MAX_COST = 0.01  # share of the run's time that the live view may take
 
 
 class Shown(Protocol):
@@ -200,5 +200,5 @@ class LiveView:
         shown = {place: running.shown() for place, running in taps.items()}
         write_rank(self._directory, self._rank, state, shown)
         cost = time.monotonic() - begin
-        self._next = time.monotonic() + max(_INTERVAL_SECONDS, cost / _MAX_COST)
+        self._next = time.monotonic() + max(MIN_SECONDS, cost / MAX_COST)
         self._thumbs.write(self._shard.set_name, top)

@@ -106,7 +106,7 @@ def make_plan(spec: RunSpec, encoder: Encoder, suite: Suite) -> Plan:
         order = processing_order(dataset.samples, spec.seed)[: planned[name]]
         if len(order) == 0:
             raise DataError(f"{dataset.source}: no image to measure")
-        shards[name] = split_into_shards(name, order, spec.batch_size, spec.shard_batches)
+        shards[name] = split_into_shards(name, order, spec.batch, spec.shard_batches)
         stamps[name] = stamps_of(dataset, shards[name])
     model = describe_model(spec, encoder)
     images = {name: _images(suite.sets[name], stamps[name]) for name in suite.sets}
@@ -197,7 +197,7 @@ def _content(spec: RunSpec, model: Model, taps: tuple[Tap, ...]) -> dict[str, An
         "tokens": spec.tokens,
         "top_k": spec.top_k,
         "dtype": spec.dtype,
-        "batch_size": spec.batch_size,
+        "batch_size": spec.batch,
         "seed": spec.seed,
         **({"ablated": model.ablated} if model.ablated else {}),
     }

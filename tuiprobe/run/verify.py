@@ -38,6 +38,7 @@ from tuiprobe.run.records import (
     read_plan,
     read_samples,
     read_spec,
+    saved_by_watch,
 )
 
 State = Literal["whole", "not covered", "unfinished", "missing", "damaged", "moved", "changed"]
@@ -89,6 +90,10 @@ class _Verification:
             yield Finding("key", "missing", "a directory without one is no run")
         else:
             yield Finding("key", "whole")
+        if saved_by_watch(run):
+            if os.path.lexists(run.results_file.path):
+                yield self._text(run.results_file, self._read_results)
+            return
         yield self._text(run.spec_file, lambda: read_spec(run))
         yield self._text(run.plan_file, self._read_plan)
         yield self._text(run.samples_file, self._read_samples)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tuiprobe.globs import matches
 from tuiprobe.plaintext import clock
-from tuiprobe.spec import EMBEDDED, FINAL_TAP, MAX_CPU_PROMPTS, RunSpec
+from tuiprobe.spec import CPU_BATCH, EMBEDDED, FINAL_TAP, MAX_CPU_PROMPTS, RunSpec
 from tuiprobe.tui.runsetup import Setup
 
 SECONDS_TO_START = 6.0  # importing the libraries and building a small model
@@ -65,7 +65,7 @@ def estimate(trials: Sequence[Trial], found: Found, layers: str) -> Cost:
             for tap in trial["taps"]
             if tap["name"] != FINAL_TAP and any(matches(tap["name"], p) for p in layers.split())
         ]
-        shards = max(images // (8 * RunSpec.batch_size), 20 * sets)
+        shards = max(images // (8 * CPU_BATCH), 20 * sets)
         # float32 features twice (shard and merged); per channel 8 moments and the two top lists.
         state = int(trial["width"]) * (8 * 8 + 2 * RunSpec.top_k * 16)
         state += sum(inner) * (8 * 8 + 2 * 8 * 16)
@@ -201,6 +201,6 @@ def _headless(setup: Setup, trial: Trial | None, found: Found) -> str:
     if not classes:
         return "no class names: classes takes a file of them"
     prompts = classes * (found["templates"] or trial["text"]["templates"])
-    if prompts > MAX_CPU_PROMPTS and setup["device"] == "cpu":
+    if prompts > MAX_CPU_PROMPTS and trial["cost"]["device"] == "cpu":
         return f"{prompts:,} prompts take a CPU hours: head zero-shot asks for them"
     return ""

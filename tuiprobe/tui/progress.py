@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from tuiprobe.catalog.presets import presets
 from tuiprobe.plaintext import clock
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.widgets.bars import bar
@@ -18,6 +19,31 @@ STAGES = {
     "head": "building the head",
     "probe": "probing",
 }
+
+UNTRAINED = "UNTRAINED"
+DEMONSTRATION = "DEMONSTRATION: says nothing about real CLIPs"
+
+
+def title_warning(about: Mapping[str, object], short: bool = False) -> str:
+    """Returns what a title must say about a run before any figure; empty if nothing.
+
+    Args:
+        about: Model, data and checkpoint as in a spec, not trusted; `weights` is the kind of the
+            weights, if that is known. If it is not, only a preset tells that no weights exist.
+        short: Whether to leave out the explanations.
+
+    >>> title_warning({"model": "mini_clip", "data": "miniature"})
+    'DEMONSTRATION: says nothing about real CLIPs'
+    >>> title_warning({"model": "rn50", "data": "a", "weights": "untrained"}), title_warning({})
+    ('UNTRAINED', '')
+    """
+    model, data = str(about.get("model") or ""), str(about.get("data") or "")
+    kind, preset = about.get("weights"), presets().get(model)
+    without = preset is not None and not preset.public and not about.get("checkpoint")
+    said = [UNTRAINED] if kind == "untrained" or (kind is None and without) else []
+    if model.startswith("mini_") or data.partition(":")[0] == "miniature":
+        said.append(DEMONSTRATION.partition(":")[0] if short else DEMONSTRATION)
+    return " · ".join(said)
 
 
 def progress_line(snapshot: Snapshot, width: int) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 from tuiprobe.catalog.presets import presets
 from tuiprobe.options import OptionField, words_of
 from tuiprobe.spec import (
-    DEFAULT_DATA,
     OF_EMBEDDINGS,
     OF_IMAGES,
     rows_name,
@@ -31,9 +30,6 @@ VECTORS = ("embeddings", "labels", "training", "representation", "target_embeddi
 """The options that the form asks for; the rest are for the command line."""
 
 NO, YES = "no", "yes"
-
-DEMONSTRATION = "DEMONSTRATION: says nothing about real CLIPs"
-UNTRAINED = "UNTRAINED: every figure describes a random network"
 
 
 @dataclass
@@ -138,23 +134,6 @@ class Setup:
         run = None if wrong else str(self.directory(runs))
         asked = {"models": self.models, "options": options, "trained": trained, "run": run}
         return json.dumps(asked)
-
-    @property
-    def warning(self) -> str:
-        """What every reader of the results has to know beforehand; empty if there is nothing."""
-        if self.of_vectors:
-            return ""
-        if not self["checkpoint"] and any(is_untrained(model) for model in self.models):
-            return UNTRAINED
-        kind = self["data"].partition(":")[0]
-        shipped = any(model in presets() and presets()[model].shipped for model in self.models)
-        return DEMONSTRATION if shipped or kind == DEFAULT_DATA else ""
-
-
-def is_untrained(model: str) -> bool:
-    """Says whether no weights of a model are published, so that it runs with random ones."""
-    preset = presets().get(model)
-    return preset is not None and not preset.public
 
 
 def first_text(option: OptionField) -> str:

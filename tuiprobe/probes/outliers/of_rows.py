@@ -5,7 +5,7 @@ Rows are the representations of images, one position of each at an inner tap, or
 
 import numpy as np
 
-from tuiprobe.probes.inputs import Float32, Float64
+from tuiprobe.probes.inputs import Float32, Float64, Int64
 from tuiprobe.probes.intervals import bootstrap_mean, delete_one, mean_interval, wilson
 from tuiprobe.probes.outliers import persistence
 from tuiprobe.probes.outliers.centred import centred_persistence
@@ -36,6 +36,7 @@ from tuiprobe.results import Estimate, Figure, NotRun, given
 LEADING = 16
 QUERIES = 256
 """Images whose nearest other image is looked for."""
+NO_HEIGHTS = "no row has heights: over half of its values are zero, or it has no spread"
 DIGITS = 5
 """Significant digits of the columns of all channels."""
 
@@ -80,6 +81,33 @@ def figures_of_rows(
     return figures.model_copy(update={"finding": finding(figures, about)})
 
 
+def outlying_channels(rows: Float32) -> tuple[int, ...] | NotRun:
+    """Returns the outlier channels of rows by rule v2, highest first, or why they have none.
+
+    Args:
+        rows: float32 [n, C].
+    """
+    keep = usable(rows)
+    if rows.shape[1] < MIN_CHANNELS:
+        return NotRun(reason=f"takes {MIN_CHANNELS} channels; there are {rows.shape[1]}")
+    if not keep.any():
+        return NotRun(reason="no images")
+    found = scan_heights(rows, keep)
+    if found.without == found.rows:
+        return NotRun(reason=NO_HEIGHTS)
+    return tuple(_outlying(found, _by_height(found)))
+
+
+def _by_height(found: HeightScan) -> Int64:
+    above = found.above[CUTS.index(OUTLIER)]
+    return np.lexsort((np.arange(len(above)), -above, -found.median))
+
+
+def _outlying(found: HeightScan, order: Int64) -> list[int]:
+    low = _wilson_low(found.above[CUTS.index(OUTLIER)], found.rows)
+    return [int(c) for c in order if low[c] >= IN_MOST]
+
+
 def _heights(
     rows: Float32, keep: Bool, one: RowScan, columns: bool
 ) -> tuple[Heights | NotRun, tuple[OutlierChannel, ...]]:
@@ -91,12 +119,10 @@ def _heights(
         return NotRun(reason="no images"), ()
     found = scan_heights(rows, keep)
     if found.without == found.rows:
-        reason = "no row has heights: over half of its values are zero, or it has no spread"
-        return NotRun(reason=reason), ()
+        return NotRun(reason=NO_HEIGHTS), ()
     low = np.array([_wilson_low(counts, found.rows) for counts in found.above])
-    above = found.above[CUTS.index(OUTLIER)]
-    order = np.lexsort((np.arange(channels), -above, -found.median))
-    outlying = [int(c) for c in order if low[CUTS.index(OUTLIER), c] >= IN_MOST]
+    order = _by_height(found)
+    outlying = _outlying(found, order)
     leading = tuple(_channel(rows, keep, one, found, int(c)) for c in order[:LEADING])
     known = {one.channel: one for one in leading}
     outliers = tuple(known.get(c) or _channel(rows, keep, one, found, c) for c in outlying)

@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.targets.result import HEADLINE, Check, Error, Estimator, Targets, TargetSet
-from tuiprobe.probes.telling import heading, points, prose, several, table
+from tuiprobe.probes.telling import heading, known, points, prose, series, several, table
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.section import Chart, Code, Content, Section, Series, Strong, Text, Value
 
@@ -39,11 +39,13 @@ DISPERSION: Final = (
 CARD_LINES: Final = 3
 BARS: Final = 30
 NAMED: Final = 3
+MOST_DRAWN: Final = 6
 
 
 def describe(result: Targets, subject: Subject) -> Section:
     """Describes every target set, then how wrong the estimators were."""
     lines = [_line(result, one) for one in result.targets[:CARD_LINES]]
+    drawn = _picture(result)
     left = len(result.targets) - CARD_LINES
     if left > 0:
         lines.append((f"{several(left, 'more target set')} in the section of estimates.",))
@@ -51,10 +53,43 @@ def describe(result: Targets, subject: Subject) -> Section:
         title="Accuracy on your images",
         headline=lines[0],
         card=tuple(lines),
+        pictures=tuple(one.id for one in drawn),
         content=(
+            *drawn,
             *_estimates(result),
             *_errors(result),
             *(piece for at in enumerate(result.targets) for piece in _answers(*at)),
+        ),
+    )
+
+
+def _picture(result: Targets) -> tuple[Chart, ...]:
+    """Returns the estimates beside what was measured where labels tell; none without a check."""
+    checks = [one for one in result.checks if given(one.measured)]
+    targets = [one for one in result.targets if one.expected][:MOST_DRAWN]
+    if not checks or not targets:
+        return ()
+    names = [*(one.data for one in checks), *(one.data for one in targets)]
+    estimates = [*(one.of(HEADLINE) for one in checks), *(one.of(HEADLINE) for one in targets)]
+    at, known_estimates = known(estimates)
+    measured = known([one.measured for one in checks])
+    own = [place for place in at if place >= len(checks)]
+    shown = {
+        "measured": series("measured", *measured, "second", "points"),
+        "estimate": series(f"estimate, {ESTIMATORS[HEADLINE]}", at, known_estimates, "main",
+                           "points"),
+    }  # fmt: skip
+    if not own:
+        return ()
+    return (
+        Chart(
+            id="targets",
+            title="Estimated accuracy, and measured where labels tell",
+            x_label="labelled shifts, then your images",
+            y_label="accuracy",
+            series=tuple(shown.values()),
+            ticks=tuple(names),
+            note="Intervals are of each estimate; they do not hold how wrong it was on the shifts.",
         ),
     )
 

@@ -43,6 +43,7 @@ class LiveScreen(ProbeScreen):
     """
 
     AUTO_FOCUS = "ChannelBars"
+    IMPORTANT = ("results", "cancel", "detach", "again", "log")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "results", "results", tooltip="The results, once they are there"),
         Binding("left", "layer(-1)", "layer", key_display="←→", tooltip="Layer before"),
@@ -83,6 +84,11 @@ class LiveScreen(ProbeScreen):
     def run_path(self) -> Path:
         """The run directory that is shown."""
         return self._members[self._member]
+
+    @property
+    def shown_run(self) -> Path:
+        """The run directory that is shown."""
+        return self.run_path
 
     def compose_body(self) -> ComposeResult:
         """Lays out the bars, the layers, the figures, the pictures and the log."""

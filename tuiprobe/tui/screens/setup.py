@@ -17,6 +17,7 @@ from tuiprobe.errors import RunError
 from tuiprobe.spec import run_option
 from tuiprobe.tui import forecast, runsetup
 from tuiprobe.tui.child import Engine, ask, ask_python, shown_command
+from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.runsetup import FIRST, MORE, VECTORS, YES, Kept, Setup
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert, inert_lines
@@ -170,9 +171,9 @@ class SetupScreen(ProbeScreen):
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the glossary for the field under the cursor."""
         focused = self.focused.id if self.focused is not None else None
-        warned = self.setup.warning
-        more = {runsetup.UNTRAINED: ("untrained",), runsetup.DEMONSTRATION: ("demonstration",)}
-        return (*EXPLAINED.get(focused or "", ()), *more.get(warned, ()), "trial", "cost", "probe")
+        said = self._warning()
+        warned = [term for term in ("untrained", "demonstration") if term.upper() in said]
+        return (*EXPLAINED.get(focused or "", ()), *warned, "trial", "cost", "probe")
 
     # What was typed.
 
@@ -275,8 +276,19 @@ class SetupScreen(ProbeScreen):
             self.place(self._top_line())
 
     def _top_line(self) -> str:
-        warning = self.setup.warning if self.is_attached and self.query("#form") else ""
+        warning = self._warning() if self.is_attached and self.query("#form") else ""
         return f"{self.PLACE}  {warning}" if warning else super()._top_line()
+
+    def _warning(self) -> str:
+        """Returns what every reader of the results has to know beforehand; empty if nothing."""
+        setup, said = self.setup, dict[str, None]()
+        for model in () if setup.of_vectors else self._models:
+            about = {"model": model, "data": setup["data"], "checkpoint": setup["checkpoint"]}
+            trial = self._trial(model, setup)
+            if trial is not None and "weights" in trial:
+                about["weights"] = trial["weights"]["kind"]
+            said[title_warning(about)] = None
+        return " · ".join(filter(None, said))
 
     def _meaning(
         self,
