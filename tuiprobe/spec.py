@@ -63,6 +63,9 @@ MINIATURE_TARGET = "miniature:street"
 NO_TARGET = "none"
 """What a user types to leave out the default target set."""
 
+MAX_CPU_PROMPTS = 10_000
+"""Most prompts that a CPU encodes by default; 1,000 classes x 80 templates take hours."""
+
 WHAT = "Model and images"
 MEASURED = "What is measured"
 HEAD = "Classification head"
@@ -189,6 +192,7 @@ class RunSpec:
             MACHINE,
             metavar="DEVICE",
             changes="bits",
+            pattern=r"auto|cpu|mps|cuda(:[0-9]{1,3})?",
         ),
     ] = AUTO
     dtype: Annotated[

@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,3 +136,45 @@ async def ask_python(arguments: Sequence[str]) -> Answer:
     return Answer(
         process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
     )
+
+
+async def follow(arguments: Sequence[str], heard: Callable[[str], None]) -> Answer:
+    """Runs a longer tuiprobe command, and passes on what it narrates; ends it when cancelled.
+
+    Args:
+        arguments: Arguments of `tuiprobe`, without the program's name.
+        heard: Called with each line of standard error as it comes.
+    """
+    process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
+        command(arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    loop = asyncio.get_running_loop()
+    lines: list[str] = []
+
+    def listen() -> None:
+        assert process.stderr is not None
+        with process.stderr:
+            for line in process.stderr:
+                text = line.decode("utf-8", "replace").strip()
+                lines.append(text)
+                with contextlib.suppress(RuntimeError):  # the loop is closed: the screens are gone
+                    loop.call_soon_threadsafe(heard, text)
+
+    def read() -> bytes:
+        assert process.stdout is not None
+        with process.stdout:
+            return process.stdout.read()
+
+    try:
+        out, _ = await asyncio.gather(asyncio.to_thread(read), asyncio.to_thread(listen))
+        code = await asyncio.to_thread(process.wait)
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    return Answer(code, out.decode("utf-8", "replace"), "\n".join(lines))
