@@ -369,6 +369,9 @@ PYBIND11_MODULE(_native, m) {
         py::arg("flavour"), py::arg("threads"));
   m.def("isa", &tuiprobe::isa, "Instruction set in use.");
   m.def("isas", &tuiprobe::isas, "Instruction sets this machine can run.");
+  m.def(
+      "build", [] { return std::string(TUIPROBE_BUILD); },
+      "Compilers of the module and a digest of its source.");
   m.def("openmp_runtime", &tuiprobe::cpu::parallel_runtime,
         "File of the OpenMP runtime in use; empty: single-threaded.");
 }

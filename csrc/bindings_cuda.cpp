@@ -20,12 +20,13 @@ void bind_cuda(py::module_& m);
 
 namespace {
 
-// Why CUDA tensors do not take the kernels; empty where they do.
-std::string cuda_reason() {
+// Why tensors on a device do not take the kernels (any device if negative); empty where they do.
+std::string cuda_reason(int device) {
 #if defined(TUIPROBE_WITH_CUDA)
-  const char* reason = cuda::unavailable();
+  const char* reason = cuda::unavailable(device);
   return reason == nullptr ? "" : reason;
 #else
+  static_cast<void>(device);
   return "built without CUDA: " TUIPROBE_CUDA_REASON;
 #endif
 }
@@ -117,10 +118,10 @@ class DeviceState {
     return cuda::scratch_bytes(wanted_, view(16, dtype, shape, strides));
   }
 
-  // All addresses are memory of the current device; enqueues and returns.
+  // All addresses are memory of `device`; enqueues and returns.
   void update(uintptr_t data, int dtype, std::array<int64_t, 4> shape,
               std::array<int64_t, 4> strides, uintptr_t ids, uintptr_t state, int64_t state_bytes,
-              uintptr_t scratch, int64_t scratch_size, uintptr_t stream) const {
+              uintptr_t scratch, int64_t scratch_size, uintptr_t stream, int device) const {
     const View x = view(data, dtype, shape, strides);
     require(state != 0 && state_bytes == bytes_, "state of another size");
     require(scratch_size >= cuda::scratch_bytes(wanted_, x), "scratch too small");
@@ -129,7 +130,7 @@ class DeviceState {
       py::gil_scoped_release release;
       error = cuda::update(wanted_, x, reinterpret_cast<const int64_t*>(ids),
                            reinterpret_cast<void*>(state), reinterpret_cast<void*>(scratch),
-                           reinterpret_cast<void*>(stream));
+                           reinterpret_cast<void*>(stream), device);
     }
     if (error != nullptr) throw std::runtime_error(std::string("CUDA: ") + error);
   }
@@ -191,12 +192,12 @@ void bind_cuda(py::module_& m) {
            py::arg("strides"))
       .def("update", &DeviceState::update, py::arg("data"), py::arg("dtype"), py::arg("shape"),
            py::arg("strides"), py::arg("ids"), py::arg("state"), py::arg("state_bytes"),
-           py::arg("scratch"), py::arg("scratch_size"), py::arg("stream"))
+           py::arg("scratch"), py::arg("scratch_size"), py::arg("stream"), py::arg("device"))
 #endif
       .def("bytes", &DeviceState::bytes);
   m.attr("CUDA_MAX_K") = cuda::kMaxK;
   m.attr("CUDA_RECORD_BYTES") = sizeof(cuda::ImageRecord);
-  m.def("cuda_reason", &cuda_reason);
+  m.def("cuda_reason", &cuda_reason, py::arg("device"));
 }
 
 }  // namespace tuiprobe

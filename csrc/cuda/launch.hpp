@@ -18,4 +18,7 @@ cudaError_t launch_stats(const Job& job, cudaStream_t stream);
 void launch_select(const Job& job, cudaStream_t stream);
 void launch_finish(const Job& job, int64_t moment_chunks, cudaStream_t stream);
 
+// An error if the binary has no code for the current device.
+cudaError_t find_code();
+
 }  // namespace tuiprobe::cuda

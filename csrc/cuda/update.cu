@@ -18,6 +18,27 @@ Job make_job(const Wanted& wanted, const View& x, const int64_t* ids, void* stat
   return job;
 }
 
+// Makes a device current for a while.
+class DeviceGuard {
+ public:
+  explicit DeviceGuard(int device) {
+    error_ = cudaGetDevice(&before_);
+    if (error_ == cudaSuccess && device != before_) error_ = cudaSetDevice(device);
+    changed_ = error_ == cudaSuccess && device != before_;
+  }
+  ~DeviceGuard() {
+    if (changed_) cudaSetDevice(before_);
+  }
+  DeviceGuard(const DeviceGuard&) = delete;
+  DeviceGuard& operator=(const DeviceGuard&) = delete;
+  cudaError_t error() const { return error_; }
+
+ private:
+  int before_ = 0;
+  bool changed_ = false;
+  cudaError_t error_;
+};
+
 // Parts of the scratch. Channel moments alone have kernels and chunks of their own.
 int64_t place_all(const Wanted& wanted, Job& job, void* scratch) {
   if (!moments_alone(wanted)) return place_scratch(job, scratch, &job.scratch);
@@ -35,8 +56,10 @@ int64_t scratch_bytes(const Wanted& wanted, const View& x) {
 }
 
 const char* update(const Wanted& wanted, const View& x, const int64_t* ids, void* state,
-                   void* scratch, void* stream) {
+                   void* scratch, void* stream, int device) {
   if (x.images == 0 || positions(x) == 0) return nullptr;
+  const DeviceGuard guard(device);
+  if (guard.error() != cudaSuccess) return cudaGetErrorString(guard.error());
   const cudaStream_t on = static_cast<cudaStream_t>(stream);
   Job job = make_job(wanted, x, ids, state);
   place_all(wanted, job, scratch);
@@ -62,14 +85,18 @@ const char* update(const Wanted& wanted, const View& x, const int64_t* ids, void
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }
 
-const char* unavailable() {
+const char* unavailable(int device) {
   int count = 0;
-  const cudaError_t error = cudaGetDeviceCount(&count);
-  if (error != cudaSuccess) {
-    cudaGetLastError();
-    return cudaGetErrorString(error);
+  cudaError_t error = cudaGetDeviceCount(&count);
+  if (error == cudaSuccess && count == 0) return "no CUDA device";
+  if (error == cudaSuccess && device >= 0) {
+    const DeviceGuard guard(device);
+    error = guard.error();
+    if (error == cudaSuccess) error = find_code();
   }
-  return count > 0 ? nullptr : "no CUDA device";
+  if (error == cudaSuccess) return nullptr;
+  cudaGetLastError();
+  return cudaGetErrorString(error);
 }
 
 }  // namespace tuiprobe::cuda

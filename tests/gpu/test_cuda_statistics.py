@@ -238,7 +238,7 @@ def test_replays_beyond_the_room_are_told_and_reserve_helps():
                 stats.compute()
 
 
-def test_sample_ids_cannot_be_captured():
+def test_sample_ids_of_the_cpu_cannot_be_captured():
     x, stats = batch((8, 4), torch.float32).cuda(), ChannelMoments(4, device="cuda")
     with torch.cuda.graph(torch.cuda.CUDAGraph()):
         stats.update(x)
@@ -246,8 +246,31 @@ def test_sample_ids_cannot_be_captured():
             stats.update(x, range(8))
 
 
-@pytest.mark.parametrize("ids", [None, torch.arange(512)])
-def test_update_does_not_wait_for_the_device(ids):
+def test_sample_ids_on_the_device_may_change_between_replays():
+    x, stats = batch((8, 4), torch.float32).cuda(), SampleMoments(4, device="cuda")
+    ids, graph = torch.arange(8, device="cuda"), torch.cuda.CUDAGraph()
+    stats.update(x, ids)
+    with torch.cuda.graph(graph):
+        stats.update(x, ids)
+    ids += 100
+    graph.replay()
+    assert stats.compute().sample_ids.tolist() == [*range(8), *range(100, 108)]
+
+
+def test_updates_after_replays_make_room():
+    x, stats = batch((30000, 4), torch.float32).cuda(), SampleMoments(4, device="cuda")
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        stats.update(x)
+    graph.replay()
+    graph.replay()
+    stats.update(x)
+    assert len(stats.compute().kurtosis) == 90000
+
+
+@pytest.mark.parametrize("where", ["", "cpu", "cuda"])
+def test_update_does_not_wait_for_the_device(where):
+    ids = torch.arange(512, device=where) if where else None
     stats, x = ActivationStats(64, device="cuda"), batch((512, 64), torch.float32).cuda()
     stats.update(x, ids)
     torch.cuda.synchronize()
@@ -257,6 +280,23 @@ def test_update_does_not_wait_for_the_device(ids):
         stats.update(x, ids)
     finally:
         torch.cuda.set_sync_debug_mode(before)
+    if ids is not None:
+        assert stats.compute().samples.sample_ids.tolist() == ids.tolist() * 2
+
+
+def test_looking_changes_no_bit():
+    x = (batch((600, 5, 40), torch.float32) + 100).cuda()
+    watched, alone = (ActivationStats(40, k=3, device="cuda") for _ in range(2))
+    for part in x.split(200):
+        watched.update(part)
+        alone.update(part)
+        watched.compute()
+        watched.state_dict()
+        ActivationStats(40, k=3, device="cuda").merge(watched)
+    for name, tensor in alone.state_dict().items():
+        torch.testing.assert_close(
+            watched.state_dict()[name], tensor, rtol=0, atol=0, equal_nan=True
+        )
 
 
 def test_bits_are_repeatable():
@@ -286,5 +326,6 @@ def test_states_merge_with_those_of_the_cpu():
 def test_the_second_device():
     x = batch((500, 64), torch.float32)
     stats = ActivationStats(64, k=4, device="cuda:1")
-    stats.update(x.to("cuda:1"))
+    stats.update(x.to("cuda:1"))  # while cuda:0 is current
+    assert torch.cuda.current_device() == 0
     check_all(stats, as_rows(x), range(500), 4)

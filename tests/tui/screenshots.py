@@ -14,7 +14,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from textual.widgets import Static, Tabs
+from textual.widgets import Static
 
 from tests.tui.conftest import until
 from tuiprobe.tui.app import TuiprobeApp
@@ -25,6 +25,7 @@ from tuiprobe.tui.screens.models import ModelTable
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 from tuiprobe.tui.screens.setup import SetupScreen
+from tuiprobe.tui.tabs.bar import PartBar
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
@@ -70,7 +71,7 @@ async def live() -> None:
         app.push_screen(LiveScreen(place, Engine(words, place)))
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
         await until(pilot, lambda: app.screen._shown.done > 5000, 300)
-        pictures = app.screen.query_one("#picture-0", Thumbnail)
+        pictures = app.screen.query(Thumbnail).first()
         await until(pilot, lambda: "▀" in pictures.render_line(0).text, 60)
         save(app, "live")
         await until(pilot, lambda: app.engines[0].ended() == 0, 300)
@@ -89,7 +90,7 @@ async def results() -> None:
         await pilot.pause(1.0)
         save(app, "overview")
         for tab, name in (("outliers", "results"), ("directions", "directions"), ("images",) * 2):
-            app.screen.query_one(Tabs).active = tab
+            app.screen.query_one(PartBar).active = tab
             await until(pilot, partial(_shows, app, f"part-{tab}"))
             await pilot.pause(1.0)
             save(app, name)
@@ -126,5 +127,6 @@ async def everything() -> None:
 if __name__ == "__main__":
     os.environ.pop("NO_COLOR", None)
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CONFIG_HOME"] = str(Path(folder, "config"))  # the user's theme is not used
         os.chdir(folder)
         asyncio.run(everything())

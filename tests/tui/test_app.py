@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from textual.color import Color
-from textual.widgets import Static
 
 from tests.tui.conftest import until
 from tests.tui.live_run import live_run
@@ -34,7 +33,7 @@ async def test_help_lists_the_keys_that_work_here() -> None:
     async with app.run_test(size=(100, 50)) as pilot:
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-        shown = str(app.screen.query_one("#help Static", Static).content)
+        shown = "\n".join(str(one.content) for one in app.screen.query("#help Static"))
         for meaning in ("Choose what to probe", "Mark this model", "One row up", "Command palette"):
             assert meaning in shown
         await pilot.press("escape")

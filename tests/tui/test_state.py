@@ -261,7 +261,7 @@ async def test_live_and_runs_say_the_same_of_a_killed_run(tmp_path: Path) -> Non
         with run.locked():
             await until(pilot, lambda: "● killed: measuring" in place(app))
         await until(pilot, lambda: "◐ killed: stopped at 60 % · r resumes" in place(app))
-        await pilot.press("2")
+        await pilot.press("R")
         await go(pilot, app, RunsScreen)
         await until(pilot, lambda: "◐ killed: stopped at 60 % · r resumes" in about(app))
         table = app.screen.query_one(RunTable)
@@ -311,7 +311,7 @@ async def test_a_run_that_failed_before_its_plan_says_how_to_go_on(tmp_path: Pat
         app.push_screen(RunsScreen(tmp_path))
         await until(pilot, lambda: "failed: no weights for x" in about(app))
         await pilot.press("r")
-        await until(pilot, lambda: any("1 goes to the models" in n.message
+        await until(pilot, lambda: any("M goes to the models" in n.message
                                        for n in app._notifications))  # fmt: skip
         assert isinstance(app.screen, RunsScreen)
 
@@ -334,7 +334,7 @@ async def test_a_resume_that_cannot_start_is_told_whole(tmp_path: Path) -> None:
 # With the real engine.
 
 
-WORDS = ["--headless", "--data", "miniature:val", "--sample", "1500", "--shard-batches", "1",
+WORDS = ["--headless", "--data", "miniature:val", "--sample", "800", "--shard-batches", "1",
          "--batch-size", "8"]  # fmt: skip
 
 
@@ -373,7 +373,7 @@ async def test_a_kill_is_seen_and_r_resumes_from_runs_after_escape(tmp_path: Pat
         said = state(run).words
         await pilot.press("escape")
         await go(pilot, app, ModelsScreen)
-        await pilot.press("2")
+        await pilot.press("R")
         await go(pilot, app, RunsScreen)
         await until(pilot, lambda: said in about(app))
         await pilot.press("enter")

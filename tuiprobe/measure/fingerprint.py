@@ -7,14 +7,15 @@ import platform
 import torch
 
 from tuiprobe.results import Fingerprint
-from tuiprobe.stats import instruction_set
+from tuiprobe.stats import instruction_set, native_build, statistics_path
 
 
-def current_fingerprint(device: str) -> Fingerprint:
+def current_fingerprint(device: str, top_k: int = 0) -> Fingerprint:
     """Returns the library versions, hardware and flags that affect the last bits of a result.
 
     Args:
         device: Torch device of the encoder.
+        top_k: Images kept a channel and end; long lists take another path on CUDA.
     """
     on_cuda = device.startswith("cuda")
     return Fingerprint(
@@ -23,6 +24,7 @@ def current_fingerprint(device: str) -> Fingerprint:
         isa=instruction_set(),
         threads=torch.get_num_threads(),
         flags={
+            "statistics": f"{statistics_path(device, top_k)}, {native_build()}",
             "torch_cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "matmul_tf32": str(torch.backends.cuda.matmul.allow_tf32),
             "cudnn_tf32": str(torch.backends.cudnn.allow_tf32),

@@ -155,6 +155,10 @@ class RunDir:
         """Returns the file of a cached answer of an ablation."""
         return self.at(f"answers/ablation-{name}.json")
 
+    def screenshot_file(self, name: str) -> Entry:
+        """Returns the file of a picture of a screen that showed the run."""
+        return self.at(f"screenshots/{name}.svg")
+
     def live_file(self, rank: int, suffix: str) -> Entry:
         """Returns a live file of a running rank; `suffix` is `json` or `safetensors`."""
         return self.at(f"live/{rank}.{suffix}")

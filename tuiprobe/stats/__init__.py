@@ -27,7 +27,9 @@ from tuiprobe.stats._average_precision import average_precision
 from tuiprobe.stats._native import (
     cuda_reason,
     instruction_set,
+    native_build,
     openmp_runtime,
+    statistics_path,
     supported_instruction_sets,
 )
 from tuiprobe.stats._summaries import ActivationSummary, Moments, SampleSummary, TopK
@@ -45,6 +47,8 @@ __all__ = [
     "average_precision",
     "cuda_reason",
     "instruction_set",
+    "native_build",
     "openmp_runtime",
+    "statistics_path",
     "supported_instruction_sets",
 ]

@@ -11,12 +11,13 @@ import torch
 
 from tuiprobe.stats._cuda import CudaStats
 from tuiprobe.stats._input import read_activations, read_sample_ids
-from tuiprobe.stats._native import native
+from tuiprobe.stats._native import native, statistics_path
 from tuiprobe.stats._summaries import (
     ActivationSummary,
     Moments,
     SampleSummary,
     TopK,
+    no_entries,
     sample_summary,
 )
 from tuiprobe.stats._torch_path import partial_states
@@ -34,8 +35,8 @@ class _Accumulator:
         self._core = self._new_core()
         self._lock = threading.RLock()
         self._cuda = None
-        longest = max(parts.get("largest", 0), parts.get("smallest", 0))
-        if self.device.type == "cuda" and not native.cuda_reason() and longest <= native.CUDA_MAX_K:
+        k = max(parts.get("largest", 0), parts.get("smallest", 0))
+        if statistics_path(self.device, k) == "cuda":
             self._cuda = CudaStats(self.device, channels=channels, **_NOTHING | parts)
 
     def update(self, x: Any, sample_ids: Any = None, *, channel_dim: int = -1) -> None:
@@ -49,7 +50,10 @@ class _Accumulator:
             x: float32, float16 or bfloat16 tensor, or float32 or float16 NumPy array, of any
                 strides: `(N, C)`, tokens `(B, T, C)`, or 4-D maps, which need
                 `channel_dim`.
-            sample_ids: int64 `[B]`, not negative; consecutive numbers from 0 by default.
+            sample_ids: int64 `[B]`, not negative; consecutive numbers from 0 by default. Images
+                with equal ids, in one update or in several, are one image to the top k, which
+                keep its best entry; every other figure counts each of them. A tensor on the
+                accumulator's CUDA device is used without waiting for the device.
             channel_dim: -1, or 1 for channels second.
 
         Raises:
@@ -59,7 +63,8 @@ class _Accumulator:
                 captured without room for its images (see `reserve`).
         """
         rows = read_activations(x, self.channels, channel_dim, self.device)
-        ids = read_sample_ids(sample_ids, rows.shape[0])
+        keep = None if self._cuda is None else self.device
+        ids = read_sample_ids(sample_ids, rows.shape[0], keep)
         if self.device.type != "cpu" and 0 in rows.shape[:3]:
             return
         if self.device.type == "cpu":
@@ -71,17 +76,19 @@ class _Accumulator:
         else:
             self._update_in_torch(x, ids, channel_dim)
 
-    def _settle(self) -> Any:
-        """Merges the state of the device into the native core, and returns the core."""
-        if self._cuda is not None:
-            with self._lock:
-                held = self._cuda.read()
-                if held is not None:
-                    part = self._new_core()
-                    part.load(held)
-                    self._core.merge(part)
-                    self._cuda.restart(self._core.images())
-        return self._core
+    def _snapshot(self) -> Any:
+        """Returns a native core with everything seen so far, and changes nothing."""
+        if self._cuda is None:
+            return self._core
+        with self._lock:
+            held = self._cuda.read()
+            if held is None:
+                return self._core
+            whole, part = self._new_core(), self._new_core()
+            part.load(held)
+            whole.merge(self._core)
+            whole.merge(part)
+            return whole
 
     def _restart(self) -> None:
         """Continues the device's consecutive numbers after the core has changed."""
@@ -125,16 +132,20 @@ class _Accumulator:
         """
         if type(other) is not type(self):
             raise TypeError(f"cannot merge {type(other).__name__} into {type(self).__name__}")
+        if other is self:
+            raise ValueError("an accumulator cannot be merged into itself")
         first, second = sorted((self, other), key=id)
         with first._lock, second._lock:  # an update in between would be lost
-            self._settle().merge(other._settle())
+            whole = self._snapshot()
+            whole.merge(other._snapshot())
+            self._core = whole
             self._restart()
         return self
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Returns the complete state as CPU tensors; loading it restores the same bits."""
         flat: dict[str, torch.Tensor] = {}
-        for name, value in self._settle().state().items():
+        for name, value in self._snapshot().state().items():
             if isinstance(value, dict):
                 flat |= {f"{name}.{key}": torch.from_numpy(a) for key, a in value.items()}
             else:
@@ -174,11 +185,11 @@ def _device(device: str | torch.device) -> torch.device:
     return where
 
 
-def _check_k(k: int) -> None:
+def _check_k(k: int, lowest: int = 1) -> None:
     if isinstance(k, bool) or not isinstance(k, int):
         raise TypeError(f"k must be an integer, got {k!r}")
-    if not 1 <= k <= 65536:
-        raise ValueError(f"k must be between 1 and 65536, got {k}")
+    if not lowest <= k <= 65536:
+        raise ValueError(f"k must be between {lowest} and 65536, got {k}")
 
 
 class ChannelMoments(_Accumulator):
@@ -201,7 +212,7 @@ class ChannelMoments(_Accumulator):
 
     def compute(self) -> Moments:
         """Returns the moments of all values seen so far."""
-        return Moments(**self._settle().summary("moments")["moments"])
+        return Moments(**self._snapshot().summary("moments")["moments"])
 
 
 class ChannelTopK(_Accumulator):
@@ -233,7 +244,7 @@ class ChannelTopK(_Accumulator):
 
     def compute(self) -> TopK:
         """Returns the entries, best first."""
-        return TopK(**self._settle().summary(self._end)[self._end])
+        return TopK(**self._snapshot().summary(self._end)[self._end])
 
 
 class ChannelStats(_Accumulator):
@@ -259,7 +270,7 @@ class ChannelStats(_Accumulator):
 
     def compute(self) -> tuple[Moments, TopK, TopK]:
         """Returns the moments, the largest and the smallest entries."""
-        parts = self._settle().summary()
+        parts = self._snapshot().summary()
         return Moments(**parts["moments"]), TopK(**parts["largest"]), TopK(**parts["smallest"])
 
 
@@ -283,7 +294,7 @@ class SampleMoments(_Accumulator):
 
     def compute(self) -> SampleSummary:
         """Returns the figures of all images seen so far."""
-        return sample_summary(self._settle().summary("samples")["samples"])
+        return sample_summary(self._snapshot().summary("samples")["samples"])
 
 
 class _SamplesOf:
@@ -294,7 +305,7 @@ class _SamplesOf:
 
     def compute(self) -> SampleSummary:
         """Returns the figures of all images seen so far."""
-        return sample_summary(self._whole._settle().summary("samples")["samples"])
+        return sample_summary(self._whole._snapshot().summary("samples")["samples"])
 
 
 class ActivationStats(_Accumulator):
@@ -302,7 +313,7 @@ class ActivationStats(_Accumulator):
 
     Args:
         channels: Width C.
-        k: Entries per channel and end.
+        k: Entries per channel and end; 0 for none.
         device: Device of the activations.
 
     >>> import torch
@@ -314,7 +325,7 @@ class ActivationStats(_Accumulator):
     """
 
     def __init__(self, channels: int, k: int = 32, device: str | torch.device = "cpu") -> None:
-        _check_k(k)
+        _check_k(k, lowest=0)
         self.k = k
         super().__init__(channels, device, moments=True, largest=k, smallest=k, samples=True)
 
@@ -325,10 +336,10 @@ class ActivationStats(_Accumulator):
 
     def compute(self) -> ActivationSummary:
         """Returns everything about all images seen so far."""
-        parts = self._settle().summary()
+        parts = self._snapshot().summary()
         return ActivationSummary(
             moments=Moments(**parts["moments"]),
-            largest=TopK(**parts["largest"]),
-            smallest=TopK(**parts["smallest"]),
+            largest=TopK(**parts["largest"]) if self.k else no_entries(self.channels),
+            smallest=TopK(**parts["smallest"]) if self.k else no_entries(self.channels),
             samples=sample_summary(parts["samples"]),
         )

@@ -13,8 +13,10 @@ from tuiprobe.stats._native import native
 _FIRST_ROOM = 65536
 """Images that the first allocation has room for: 2 MiB of records."""
 
-_RECORDS, _CAPACITY = 3, 4
-"""Offsets in the state, in int64, of the address and the number of records."""
+_IMAGES, _RECORDS, _CAPACITY = 1, 3, 4
+"""Offsets in the state, in int64: images taken, the address of the records, room for records."""
+
+Ids = np.ndarray[Any, Any] | torch.Tensor | None
 
 
 class CudaStats:
@@ -42,22 +44,29 @@ class CudaStats:
         self._state = self._empty(0).to(device)
 
     @torch.inference_mode()
-    def update(self, x: torch.Tensor, rows: Rows, ids: np.ndarray[Any, Any] | None) -> None:
+    def update(self, x: torch.Tensor, rows: Rows, ids: Ids) -> None:
         """Enqueues one batch; the memory of `x` stays valid until the kernels have read it.
 
+        Args:
+            x: The activations.
+            rows: What they look like in memory.
+            ids: Ids of the images, on the CPU or this device; None for consecutive numbers.
+
         Raises:
-            ValueError: If sample ids are given while a graph is captured.
+            ValueError: If sample ids on the CPU are given while a graph is captured.
             RuntimeError: If a graph is captured and there is no room for its images.
         """
         with torch.cuda.device(self._device):
             stream = torch.cuda.current_stream()
             capturing = torch.cuda.is_current_stream_capturing()
-            if capturing and ids is not None:
+            if capturing and isinstance(ids, np.ndarray):
                 raise ValueError(
-                    "sample_ids would be the same in every replay of a graph; omit them"
+                    "a graph cannot copy sample_ids from the CPU in every replay; omit them, or "
+                    f"pass a tensor on {self._device} and change it between replays"
                 )
             if not capturing:
                 self._follow(stream)
+                self._count_replays()
             self._make_room(self._images + rows.shape[0], capturing)
             self._launch(x, rows, ids, stream, capturing)
         self._images += rows.shape[0]
@@ -67,14 +76,13 @@ class CudaStats:
         self,
         x: torch.Tensor,
         rows: Rows,
-        ids: np.ndarray[Any, Any] | None,
+        ids: Ids,
         stream: torch.cuda.Stream,
         capturing: bool,
     ) -> None:
-        on_device = None
-        if ids is not None:
+        if isinstance(ids, np.ndarray):
             # From pinned memory, the copy is asynchronous too.
-            on_device = torch.from_numpy(ids).pin_memory().to(self._device, non_blocking=True)
+            ids = torch.from_numpy(ids).pin_memory().to(self._device, non_blocking=True)
         size = self._native.scratch_bytes(rows.dtype, rows.shape, rows.strides)
         # From torch's pool, ordered by the stream; during capture from the graph's own pool.
         scratch = torch.empty(size, dtype=torch.uint8, device=self._device)
@@ -83,15 +91,16 @@ class CudaStats:
             dtype=rows.dtype,
             shape=rows.shape,
             strides=rows.strides,
-            ids=0 if on_device is None else on_device.data_ptr(),
+            ids=0 if ids is None else ids.data_ptr(),
             state=self._state.data_ptr(),
             state_bytes=self._state.numel(),
             scratch=scratch.data_ptr(),
             scratch_size=scratch.numel(),
             stream=stream.cuda_stream,
+            device=self._device.index,
         )
         if not capturing:
-            for used in (x, self._state, self._records):
+            for used in (x, self._state, self._records, *([] if ids is None else [ids])):
                 used.record_stream(stream)
 
     def _follow(self, stream: torch.cuda.Stream) -> None:
@@ -99,6 +108,15 @@ class CudaStats:
         if self._stream is not None and self._stream != stream:
             stream.wait_stream(self._stream)
         self._stream = stream
+
+    def _count_replays(self) -> None:
+        """Learns how many images the replays of a graph have brought; waits if there is a graph.
+
+        Without this number, an update after replays could not tell that it has to make room.
+        """
+        if self._captured and self._samples:
+            header = self._state[: 8 * (_CAPACITY + 1)].view(torch.int64)
+            self._images = int(header[_IMAGES])
 
     def _make_room(self, images: int, capturing: bool) -> None:
         if not self._samples or images <= self._room:
@@ -122,8 +140,10 @@ class CudaStats:
     def reserve(self, images: int) -> None:
         """Allocates room for the figures of this many images since the last restart."""
         with torch.cuda.device(self._device):
-            self._follow(torch.cuda.current_stream())
-            self._make_room(images, torch.cuda.is_current_stream_capturing())
+            capturing = torch.cuda.is_current_stream_capturing()
+            if not capturing:
+                self._follow(torch.cuda.current_stream())
+            self._make_room(images, capturing)
 
     @torch.inference_mode()
     def read(self) -> dict[str, Any] | None:

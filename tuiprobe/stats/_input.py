@@ -152,8 +152,15 @@ def _four_d(
     return (sizes[0], sizes[1], sizes[2], sizes[3]), (steps[0], steps[1], steps[2], steps[3])
 
 
-def read_sample_ids(ids: Any, images: int) -> np.ndarray[Any, Any] | None:
+def read_sample_ids(
+    ids: Any, images: int, device: torch.device | None = None
+) -> np.ndarray[Any, Any] | torch.Tensor | None:
     """Checks sample ids; returns a contiguous int64 array, or None for consecutive numbers.
+
+    Args:
+        ids: The ids as they were given.
+        images: Number of images of the update.
+        device: Tensors on this device are returned as int64 tensors, without waiting for it.
 
     Raises:
         TypeError: If they are not integers.
@@ -164,6 +171,10 @@ def read_sample_ids(ids: Any, images: int) -> np.ndarray[Any, Any] | None:
     if isinstance(ids, torch.Tensor):
         if ids.dtype not in (torch.int64, torch.int32):
             raise TypeError(f"sample_ids must be int64, got {ids.dtype}")
+        if ids.ndim != 1 or len(ids) != images:
+            raise ValueError(f"got sample_ids of shape {tuple(ids.shape)} for {images} images")
+        if ids.device == device:
+            return ids.detach().to(torch.int64).contiguous()
         ids = ids.detach().cpu().numpy()
     try:
         array = np.asarray(ids)

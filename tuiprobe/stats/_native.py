@@ -4,7 +4,7 @@ torch is imported first: the native loops use the OpenMP runtime that torch has 
 load a second one into the process.
 """
 
-import torch  # noqa: F401
+import torch
 
 import tuiprobe._native as native
 
@@ -12,7 +12,9 @@ __all__ = [
     "cuda_reason",
     "instruction_set",
     "native",
+    "native_build",
     "openmp_runtime",
+    "statistics_path",
     "supported_instruction_sets",
 ]
 
@@ -38,9 +40,42 @@ def openmp_runtime() -> str:
     return native.openmp_runtime()
 
 
-def cuda_reason() -> str:
-    """Returns why CUDA tensors use plain torch; empty if native kernels handle them.
+def native_build() -> str:
+    """Returns the compilers of the native core and a digest of its source.
 
-    Native kernels handle every accumulator whose k is at most 1,024.
+    Another build may change the last bits of a result.
     """
-    return native.cuda_reason()
+    return native.build()
+
+
+def cuda_reason(device: str | torch.device | None = None) -> str:
+    """Returns why tensors on a CUDA device use plain torch; empty if native kernels handle them.
+
+    Native kernels handle every accumulator whose k is at most 1,024, on every device that the
+    build has code for.
+
+    Args:
+        device: The device, or None for any one.
+    """
+    index = -1 if device is None else torch.device(device).index
+    return native.cuda_reason(torch.cuda.current_device() if index is None else index)
+
+
+def statistics_path(device: str | torch.device, k: int = 0) -> str:
+    """Returns which code computes statistics of tensors on a device.
+
+    That is settled when an accumulator is made, and never changes between its updates.
+
+    Args:
+        device: Device of the activations.
+        k: Entries that the top k keep.
+
+    Returns:
+        `native` on the CPU; on CUDA `cuda` for native kernels, else `torch`.
+
+    >>> statistics_path("cpu")
+    'native'
+    """
+    if torch.device(device).type == "cpu":
+        return "native"
+    return "torch" if k > native.CUDA_MAX_K or cuda_reason(device) else "cuda"

@@ -1,7 +1,7 @@
 """The same statistics in plain torch and float64, for CUDA tensors without native kernels.
 
 This path is correct but slow: it copies chunks of the activations and waits for the device in every
-update.
+update. Duplicate ids follow the same rule as everywhere: one image to the top k.
 """
 
 from __future__ import annotations
@@ -73,15 +73,10 @@ def _moments(rows: torch.Tensor) -> Arrays:
 
 def _topk(rows: torch.Tensor, ids: torch.Tensor, k: int, smallest: bool) -> Arrays:
     key = torch.where(rows.isfinite(), -rows if smallest else rows, -torch.inf) + 0.0
-    ids, order = ids.sort(stable=True)
-    best = key.amax(1)[order]
-    # Take the first of equal positions; max() does not guarantee that.
-    places_along = torch.arange(key.shape[1], device=key.device)[None, :, None]
-    is_best = key == key.amax(1, keepdim=True)
-    positions = torch.where(is_best, places_along, key.shape[1]).amin(1)[order]
-    if ids.numel() > 1 and bool((ids[1:] == ids[:-1]).any()):
-        raise ValueError("sample_ids must differ within one update on this device")
-    found = best.sort(dim=0, descending=True, stable=True)
+    # Images of equal id are one image.
+    ids, of_image = torch.unique(ids, return_inverse=True)
+    best, positions = _best_of_each_id(key, of_image, len(ids))
+    found = best.sort(dim=0, descending=True, stable=True)  # equal ones in the order of their ids
     n = min(k, len(ids))
     channels = rows.shape[2]
     values = torch.full((channels, k), torch.nan, dtype=torch.float32)
@@ -97,6 +92,22 @@ def _topk(rows: torch.Tensor, ids: torch.Tensor, k: int, smallest: bool) -> Arra
         name: np.ascontiguousarray(t.numpy().ravel())
         for name, t in {"values": values, "sample_ids": sample_ids, "positions": places}.items()
     }
+
+
+def _best_of_each_id(
+    key: torch.Tensor, of_image: torch.Tensor, count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns the largest key of each id and channel and its lowest position, `[ids, C]`."""
+    _, width, channels = key.shape
+    where = of_image[:, None].expand(-1, channels)
+    highest = key.amax(1)
+    best = torch.full((count, channels), -torch.inf, dtype=key.dtype, device=key.device)
+    best.scatter_reduce_(0, where, highest, "amax")
+    # Take the first of equal positions; max() does not guarantee that.
+    places_along = torch.arange(width, device=key.device)[None, :, None]
+    first = torch.where(key == best[of_image][:, None], places_along, width).amin(1)
+    positions = torch.full((count, channels), width, dtype=first.dtype, device=key.device)
+    return best, positions.scatter_reduce_(0, where, first, "amin")
 
 
 def _samples(rows: torch.Tensor, ids: torch.Tensor) -> Arrays:
