@@ -57,10 +57,21 @@ def progress_line(snapshot: Snapshot, width: int) -> str:
     head = f"{snapshot.set} {through:,} of {snapshot.total:,} "
     skipped = f" {snapshot.skipped} skipped" if snapshot.skipped else ""
     eta = f" ETA {clock(snapshot.eta)}" if snapshot.eta is not None else ""
-    tail = f" {100 * part:.0f} % {snapshot.rate:.0f} img/s{eta}{skipped}"
+    rate = f" {snapshot.rate:.0f} img/s" if snapshot.rate else ""
+    tail = f" {int(100 * part)} %{rate}{eta}{skipped}"
     room = min(max(width - len(head) - len(tail), 0), 20)
     full = len(bar(part, room).replace("▏", ""))
     return head + "━" * min(full, room) + "─" * (room - min(full, room)) + tail
+
+
+def kept_line(state: RunState, width: int) -> str:
+    """Returns what a run that does not go on has kept, as a line like that of its progress.
+
+    >>> kept_line(RunState("partial", measured=62, planned=100), 40).rstrip()
+    'kept 62 of 100 ━━━━━━━━━━━━──────── 62 %'
+    """
+    kept = Snapshot(set="kept", done=state.measured, total=state.planned)
+    return progress_line(kept, width)
 
 
 def sign(state: RunState) -> str:
