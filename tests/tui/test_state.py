@@ -275,6 +275,25 @@ async def test_live_and_runs_say_the_same_of_a_killed_run(tmp_path: Path) -> Non
 
 
 @pytest.mark.asyncio
+async def test_a_run_that_goes_on_opens_live_whatever_results_it_has(tmp_path: Path) -> None:
+    run = plan(tmp_path / "again", published=6)
+    write_run(run.path, report(partial=True), pictures=False)
+    app = TuiprobeApp(runs=tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.push_screen(RunsScreen(tmp_path))
+        with run.locked():
+            await until(pilot, lambda: "● again: running 60 %" in about(app))
+            await pilot.press("enter")
+            await go(pilot, app, LiveScreen)
+            await pilot.press("escape")
+            await go(pilot, app, RunsScreen)
+        await until(pilot, lambda: "◐ again: stopped at 60 %" in about(app))
+        await pilot.press("enter")
+        await go(pilot, app, ResultsScreen)
+        await until(pilot, lambda: "◐ stopped at 60 %, r resumes" in place(app))
+
+
+@pytest.mark.asyncio
 async def test_failed_runs_are_listed_with_their_whole_reason(tmp_path: Path) -> None:
     reason = "/data/photos was moved: " + "put it back or give another --data, " * 6 + "please"
     run = plan(tmp_path / "broken", published=1)

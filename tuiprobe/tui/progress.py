@@ -60,18 +60,23 @@ def progress_line(snapshot: Snapshot, width: int) -> str:
     rate = f" {snapshot.rate:.0f} img/s" if snapshot.rate else ""
     tail = f" {int(100 * part)} %{rate}{eta}{skipped}"
     room = min(max(width - len(head) - len(tail), 0), 20)
-    full = len(bar(part, room).replace("▏", ""))
-    return head + "━" * min(full, room) + "─" * (room - min(full, room)) + tail
+    return head + _line(part, room) + tail
 
 
-def kept_line(state: RunState, width: int) -> str:
-    """Returns what a run that does not go on has kept, as a line like that of its progress.
+def _line(part: float, room: int) -> str:
+    full = min(len(bar(part, room).replace("▏", "")), room)
+    return "━" * full + "─" * (room - full)
 
-    >>> kept_line(RunState("partial", measured=62, planned=100), 40).rstrip()
-    'kept 62 of 100 ━━━━━━━━━━━━──────── 62 %'
+
+def kept_line(state: RunState) -> str:
+    """Returns what a run that does not go on has kept; empty before its plan.
+
+    >>> kept_line(RunState("partial", measured=62, planned=1500))
+    'kept ━─────────────────── 4 % of 1,500 images'
     """
-    kept = Snapshot(set="kept", done=state.measured, total=state.planned)
-    return progress_line(kept, width)
+    if not state.planned:
+        return ""
+    return f"kept {_line(state.part or 0.0, 20)} {state.percent} of {state.planned:,} images"
 
 
 def sign(state: RunState) -> str:

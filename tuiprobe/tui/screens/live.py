@@ -225,9 +225,9 @@ class LiveScreen(RunningScreen):
             self.refresh_bindings()
 
     def _progress(self, snapshot: Snapshot) -> str:
-        width = self.size.width - 2
         if self.state is not None and not self.going and self.state.planned:
-            return progress.kept_line(self.state, width)
+            return progress.kept_line(self.state)
+        width = self.size.width - 2
         return progress.progress_line(snapshot, width) if snapshot.total else ""
 
     def _current_place(self, snapshot: Snapshot) -> Place | None:
