@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -387,12 +388,13 @@ async def test_a_kill_is_seen_and_r_resumes_from_runs_after_escape(tmp_path: Pat
     async with app.run_test(size=(80, 24)) as pilot:
         engine = started(run)
         app.push_screen(LiveScreen(run, engine))
-        await measured(run, 5)
+        await measured(run, 12)
         os.killpg(engine.pid, signal.SIGKILL)
         await ended(pilot, engine, -9)
         await until(pilot, lambda: "stopped at" in place(app))
         assert "killed by SIGKILL, so memory may have run out · r resumes" in whole(app)
-        kept = sorted((run / "shards").iterdir())
+        kept = sorted((run / "shards").glob("val-*"))
+        percent = int(100 * state(run).measured / 800)
         stamps = [one.stat().st_mtime_ns for one in kept]
         said = state(run).words
         await pilot.press("escape")
@@ -408,14 +410,14 @@ async def test_a_kill_is_seen_and_r_resumes_from_runs_after_escape(tmp_path: Pat
         seen: list[int] = []
 
         def through() -> bool:
-            seen.append(app.screen._watch.latest.done)
+            line = str(app.screen.query_one("#progress", Static).content)
+            seen.extend(int(found) for found in re.findall(r"(\d+) %", line))
             return app.engines[1].ended() is not None
 
         await until(pilot, lambda: "○ one: starting" in place(app))
         await until(pilot, through, 200)
         assert app.engines[1].ended() == 0, (run / "log.txt").read_text()
-        after = [done for done in seen if done]
-        assert min(after) >= 8 * len(kept)  # what was kept counts from the first frame
+        assert min(seen) >= percent > 0  # what was kept counts from the first frame
         await until(pilot, lambda: "✓ one: done" in place(app))
         assert [one.stat().st_mtime_ns for one in kept] == stamps
         assert [one.name for one in (tmp_path / "runs").iterdir()] == ["one"]

@@ -225,8 +225,9 @@ class LiveScreen(RunningScreen):
             self.refresh_bindings()
 
     def _progress(self, snapshot: Snapshot) -> str:
-        if self.state is not None and not self.going and self.state.planned:
-            return progress.kept_line(self.state)
+        state = self.state
+        if state is not None and (state.kind != "running" or not snapshot.total):
+            return progress.kept_line(state)  # the live files may be those of an earlier attempt
         width = self.size.width - 2
         return progress.progress_line(snapshot, width) if snapshot.total else ""
 
