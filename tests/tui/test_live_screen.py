@@ -17,6 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tests.tui.conftest import until
+from tests.tui.finished import write_run
 from tests.tui.live_run import live_run, say, write_live, write_pictures
 from tuiprobe.catalog.glossary import term
 from tuiprobe.files import Entry
@@ -333,12 +334,15 @@ async def test_cancelling_a_run_of_elsewhere_leaves_a_file(tmp_path: Path) -> No
     app = opened(live_run(tmp_path))
     async with app.run_test() as pilot:
         await until(pilot, shown(app))
-        await pilot.press("x")
-        assert (tmp_path / "cancel").is_file()
+        await pilot.press("x", "enter")  # No is where the cursor is
+        assert not (tmp_path / "cancel").exists()
+        await pilot.press("x", "y")
+        await until(pilot, lambda: (tmp_path / "cancel").is_file())
+        write_run(tmp_path, pictures=False)
         say(tmp_path, "done", "a title")
         await until(pilot, lambda: "✓" in content(app, "#place"))
         (tmp_path / "cancel").unlink()
-        await pilot.press("x")
+        await pilot.press("x", "y")
         assert not (tmp_path / "cancel").exists()
 
 
@@ -391,6 +395,8 @@ async def test_a_directory_that_vanishes_is_said_and_nothing_breaks(tmp_path: Pa
         await until(pilot, lambda: "the run directory is gone" in content(app, "#place"))
         await pilot.press("down", "w", "left", "l", "x", "space", "enter", "y")
         assert "    13" in lines(app, ChannelBars) or "█" in lines(app, ChannelBars)
+        await pilot.press("escape")
+        assert not app.screen.query_one("#log").display  # the log closes first
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
 
@@ -471,7 +477,7 @@ async def test_an_engine_that_is_killed_leaves_the_screen_alive(
         live_run(run)
         await until(pilot, shown(app))
         os.kill(app.engines[0].pid, 9)
-        await until(pilot, lambda: "killed by SIGKILL: memory may have" in content(app, "#place"))
+        await until(pilot, lambda: "killed by SIGKILL, so memory may" in content(app, "#place"))
         assert "    13" in lines(app, ChannelBars)
         await pilot.press("down", "w")
         await pilot.press("r")
@@ -487,7 +493,8 @@ async def test_an_engine_that_fails_says_why_and_what_to_do(
     app, _ = started(tmp_path, monkeypatch, code)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "no image below [red]x[/]" in content(app, "#place"))
-        assert "l shows the log" in content(app, "#place")
+        assert content(app, "#place").startswith("✗ run: failed: ")
+        assert "r tries again" in content(app, "#place")
 
 
 async def test_cancel_asks_the_engine_and_x_again_can_end_it(
@@ -502,9 +509,9 @@ async def test_cancel_asks_the_engine_and_x_again_can_end_it(
     app, run = started(tmp_path, monkeypatch, code)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "ready" in (run / "log.txt").read_text())
-        await pilot.press("x")
+        await pilot.press("x", "y")
         await until(pilot, lambda: "asked" in (run / "log.txt").read_text())
-        await pilot.press("X")
+        await pilot.press("X", "y")
         await until(pilot, lambda: app.engines[0].ended() == -9)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -16,7 +16,10 @@ from textual.widgets import ContentSwitcher, Static, Tab, Tabs
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.state import Observer, RunState
 from tuiprobe.tui.child import command_of
+from tuiprobe.tui.control import Control
+from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.evidence_of import Subject
 from tuiprobe.tui.tabs.overview import BlockView
@@ -24,6 +27,9 @@ from tuiprobe.tui.tabs.section import SectionTab
 from tuiprobe.tui.tabs.tab import Found, ResultTab
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import RowTable
+
+if TYPE_CHECKING:
+    from tuiprobe.tui.app import TuiprobeApp
 
 _ALWAYS = {"next_tab", "leave", "export", "command"}
 _TABBED = {
@@ -38,6 +44,7 @@ class ResultsScreen(ProbeScreen):
         run: The run directory.
     """
 
+    app: TuiprobeApp
     PLACE = "Results"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "next_tab(1)", "next", priority=True, tooltip="Next part"),
@@ -53,6 +60,7 @@ class ResultsScreen(ProbeScreen):
         Binding("d", "data", "data", tooltip="Next set of images, or next baseline"),
         Binding("left", "layer(-1)", "layer", show=False, priority=True, tooltip="Previous layer"),
         Binding("right", "layer(1)", "layer", show=False, priority=True, tooltip="Next layer"),
+        Binding("r", "resume", "resume", tooltip="Measure the images that are missing"),
         Binding("e", "export", "export", tooltip="Write reports in formats of your choice"),
         Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy this row"),
@@ -72,6 +80,7 @@ class ResultsScreen(ProbeScreen):
         super().__init__()
         self.run = run
         self.found: Found | None = None
+        self.state: RunState | None = None
         self._tabs: Tabs | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -90,6 +99,7 @@ class ResultsScreen(ProbeScreen):
             found: Found | str = Found.of(RunDir(self.run), read_report(RunDir(self.run)))
         except TuiprobeError as error:
             found = str(error)
+        self.state = Observer(Control(self.app).works_on).look(RunDir(self.run))
         if self.is_running:
             self.app.call_later(self._arrived, found)
 
@@ -101,7 +111,7 @@ class ResultsScreen(ProbeScreen):
             reading.update(inert(f"{found}\n\nesc goes back"))
             return
         self.found = found
-        self.place(f"tuiprobe  Results · {found.report.title}")
+        self.place(f"tuiprobe  Results · {self._how_it_stands()}{found.report.title}")
         parts = _parts(found)
         tabs = Tabs(*(Tab(title, id=_slug(title)) for title in parts))
         tabs.can_focus = False
@@ -113,6 +123,13 @@ class ResultsScreen(ProbeScreen):
         await self.query_one("#body").mount_all([tabs, switcher])
         self._tabs = tabs
         self._focus()
+
+    def _how_it_stands(self) -> str:
+        """Returns what the title says of a run that is not done."""
+        if self.state is None or self.state.kind == "done":
+            return ""
+        hint = ", r resumes" if self.state.resumable else ""
+        return f"{sign(self.state)} {self.state.words}{hint} · "
 
     @property
     def tab(self) -> ResultTab | None:
@@ -156,6 +173,8 @@ class ResultsScreen(ProbeScreen):
         if action in _TABBED:
             tab = self.tab
             return tab is not None and tab.first() is not None and action in tab.ANSWERS
+        if action == "resume":
+            return self.state is not None and self.state.resumable
         if action in ("export", "command", "next_tab"):
             return self._tabs is not None
         return True
@@ -223,7 +242,7 @@ class ResultsScreen(ProbeScreen):
         """Copies the row under the cursor."""
         row = self._call("copied")
         if row:
-            self.app.copy(plain(row), "row")  # type: ignore[attr-defined]
+            self.app.copy(plain(row), "row")
 
     def action_command(self) -> None:
         """Copies the command line that does what this run did."""
@@ -233,9 +252,17 @@ class ResultsScreen(ProbeScreen):
             command = command_of(self.found.report.spec)
         except UsageError as error:
             cause = f"the run's options are not those of this version: {plain(str(error))}"
-            self.app.fail(cause)  # type: ignore[attr-defined]
+            self.app.fail(cause)
             return
-        self.app.copy(command, "command")  # type: ignore[attr-defined]
+        self.app.copy(command, "command")
+
+    def action_resume(self) -> None:
+        """Starts the engine of a run that was stopped and goes to its live screen."""
+        engine = Control(self.app).resume(self.run)
+        if engine is not None:
+            from tuiprobe.tui.screens.live import LiveScreen
+
+            self.app.switch_screen(LiveScreen(self.run, engine))
 
     def action_export(self) -> None:
         """Opens the choice of formats."""

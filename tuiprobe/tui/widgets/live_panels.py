@@ -41,6 +41,7 @@ class Shown:
         place: Set and tap that are shown; None before the first image.
         taps: Taps of that set, in the order of the network.
         points: Kurtosis over the images, of the place.
+        going: Whether the run goes on.
     """
 
     snapshot: Snapshot
@@ -48,6 +49,7 @@ class Shown:
     place: tuple[str, str] | None
     taps: tuple[str, ...]
     points: list[Point]
+    going: bool = True
 
     @property
     def tap(self) -> LiveTap | None:
@@ -113,7 +115,9 @@ class LivePanels(Vertical):
             Channels(place[1], tap.shares, tap.leads, tap.above, outliers_of(tap))
         )
         self._show_kurtosis(tap, shown.points)
-        self.query_one(SetHistory).show(sets_so_far(shown.snapshot, place[1], place[0]))
+        self.query_one(SetHistory).show(
+            sets_so_far(shown.snapshot, place[1], place[0], shown.going)
+        )
         layers, taps = self.query_one(LayerStrip), shown.taps
         layers.display = len(taps) > 1
         values = [shown.snapshot.taps[place[0], name].kurtosis for name in taps]
