@@ -98,8 +98,8 @@ async def test_bars_layers_line_and_figures_follow_the_run(tmp_path: Path) -> No
         assert "2.91┤" in lines(app, KurtosisPlot)
         assert "● val    54.00 (52.50 to 55.50)  n\xa0640  now" in lines(app, SetHistory)
         assert "○ sketch waiting" in lines(app, SetHistory)
-        assert "640 of 2,000" in content(app, "#progress")
-        assert "measuring" in content(app, "#place")
+        assert content(app, "#progress").startswith("val (1 of 3) · 640 of 2,000 ")
+        await until(pilot, lambda: "measuring" in content(app, "#place"))
         before = lines(app, KurtosisPlot)
         bars = app.screen.query_one(ChannelBars)
         write_live(tmp_path, 2, done=1000, loud=20, kurtosis=40.0)
@@ -137,8 +137,7 @@ async def test_without_layers_there_is_no_strip_and_layers_have_names(tmp_path: 
         assert not app.screen.query_one(LayerStrip).display
         assert "[█]" not in drawn(app)
         write_live(run, 3)
-        await until(pilot, lambda: app.screen.query_one(LayerStrip).display)
-        assert "[█] embedding" in drawn(app)
+        await until(pilot, lambda: "[█] embedding" in drawn(app))
 
 
 async def test_a_run_of_an_earlier_version_says_why_there_are_no_pictures(tmp_path: Path) -> None:
@@ -174,7 +173,7 @@ async def test_the_title_warns_before_any_figure(
         await until(pilot, lambda: content(app, "#place").endswith(full[kind]))
         await pilot.resize_terminal(60, 20)
         await until(pilot, lambda: content(app, "#place").endswith(full[kind].split(":")[0]))
-        assert "measuring" in content(app, "#place")
+        await until(pilot, lambda: "measuring" in content(app, "#place"))
 
 
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (110, 36), (220, 60)])
@@ -278,7 +277,9 @@ async def test_the_spectrum_shows_all_channels_in_either_order(tmp_path: Path) -
     app = opened(live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
+        low = app.screen.query_one(ChannelBars).size.height
         await pilot.press("w")
+        await until(pilot, lambda: app.screen.query_one(ChannelBars).size.height > low)
         assert "rank 1 to 64 · full height: channel 13, .60" in lines(app, ChannelBars)
         top = lines(app, ChannelBars).splitlines()[0]
         assert top.startswith("█")

@@ -270,6 +270,7 @@ def test_a_stopped_run_has_partial_sets() -> None:
     ):
         assert sets[2].sign == "◐"
         assert sets[2].forms[0].endswith("1,056 of 2,000")
+        assert (sets[3].sign, sets[3].forms) == ("○", ("not measured",))
 
 
 @pytest.mark.asyncio

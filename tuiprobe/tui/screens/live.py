@@ -205,8 +205,9 @@ class LiveScreen(RunningScreen):
 
     def _show_figures(self) -> None:
         snapshot = self._shown
+        counts = snapshot.total > 0 and self.going  # the title says where an ended run stands
         self.query_one("#progress", Static).update(
-            inert(progress.progress_line(snapshot, self.size.width - 2) if snapshot.total else "")
+            inert(progress.progress_line(snapshot, self.size.width - 2) if counts else "")
         )
         self._place = self._current_place(snapshot)
         points = self._history.get(self._place, []) if self._place else []
@@ -246,6 +247,8 @@ class LiveScreen(RunningScreen):
             return len({place[0] for place in self._shown.taps}) > 1
         if action == "run_of_group":
             return len(self._members) > 1
+        if action == "pause":
+            return self.going or self._paused
         return super().check_action(action, parameters)
 
     def action_layer(self, by: int) -> None:

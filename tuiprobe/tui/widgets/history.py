@@ -105,7 +105,7 @@ def _state(snapshot: Snapshot, name: str, now: str | None) -> tuple[str, str]:
         return "●", "now"
     if progress.through:
         return "◐", f"{progress.through:,} of {progress.total:,}"
-    return "○", "waiting"
+    return "○", "waiting" if now is not None else "not measured"
 
 
 class SetHistory(Widget):

@@ -143,6 +143,10 @@ class LivePanels(Vertical):
     # Pictures.
 
     @on(ChannelBars.Selected)
+    def _channel_selected(self) -> None:
+        self._arrange()
+        self.show_pictures()
+
     def show_pictures(self) -> None:
         """Shows the images at both ends of the channel under the cursor."""
         from tuiprobe.report.pictures import picture_file
@@ -168,6 +172,8 @@ class LivePanels(Vertical):
         ):
             files = [(picture_file(shown.directory, name, i), value) for i, value in images]
             first = f" ({value_text(images[0][1])})" if images else ""
+            if len(title + first) > self.size.width // 2 - 3 * BORDER:
+                title = title.removesuffix(" strongest")
             panel.show(title + first, files)
 
     @staticmethod
