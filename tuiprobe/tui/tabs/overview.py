@@ -78,7 +78,8 @@ def _bars(figures: tuple[NamedFigure, ...], width: int) -> Iterator[str]:
     known = [(plain(one.data), one.figure) for one in figures if given(one.figure)]
     if not known or width < _BAR:
         return
-    columns = min(width // _BAR, len(known))
+    rows = -(-len(known) // (width // _BAR))
+    columns = -(-len(known) // rows)  # as equal as can be
     each = (width - 2 * (columns - 1)) // columns
     head = min(max(len(name) for name, _ in known), each // 3) + 5
     for at in range(0, len(known), columns):
