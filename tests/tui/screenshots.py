@@ -74,7 +74,7 @@ async def live() -> None:
         app.push_screen(LiveScreen(place, Engine(words, place)))
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
         await until(pilot, lambda: app.screen._shown.done > 5000, 300)
-        pictures = app.screen.query_one("#picture-0", Thumbnail)
+        pictures = app.screen.query(Thumbnail).first()
         await until(pilot, lambda: "▀" in pictures.render_line(0).text, 60)
         save(app, "live")
         await until(pilot, lambda: app.engines[0].ended() == 0, 300)

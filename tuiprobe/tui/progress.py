@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from tuiprobe.catalog.presets import presets
 from tuiprobe.plaintext import clock
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.widgets.bars import bar
-from tuiprobe.tui.widgets.plot import Point
 
 QUIET_SECONDS = 20.0
 STAGES = {
@@ -117,38 +116,8 @@ def ending(code: int, log: tuple[str, ...]) -> tuple[str, str]:
     return f"the engine ended with code {code}{why}", "l shows the log, r tries again"
 
 
-def span(points: Sequence[Point]) -> str:
-    """Returns what the height of a plot of these points spans; empty where there are none."""
-    if not points:
-        return ""
-    low, high = min(point.low for point in points), max(point.high for point in points)
-    return f"line {low:.2f} to {high:.2f}"
-
-
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def figures(snapshot: Snapshot, place: tuple[str, str] | None) -> list[str]:
-    """Returns the running figures of one set and tap, one line each.
-
-    >>> figures(Snapshot(), None)
-    ['no image measured yet']
-    """
-    tap = snapshot.taps.get(place) if place is not None else None
-    if tap is None or place is None:
-        return ["no image measured yet"]
-    width = len(tap.shares)
-    basis = 3 * (width - 1) / (width + 1)
-    if tap.kurtosis is None:
-        return [f"n {tap.n}"]
-    lines = [f"{tap.kurtosis:.2f}  ({tap.low:.2f} to {tap.high:.2f})  n {tap.n:,}"]
-    lines.append(f"after a random rotation {basis:.2f}")
-    if tap.persistence is not None:
-        lines.append(f"persistence {tap.persistence:.3f}")
-    if tap.effective_channels is not None:
-        lines.append(f"effective channels {tap.effective_channels:.1f} of {width}")
-    return lines
