@@ -16,6 +16,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.tui.ascii import ASCII_KEYS, AsciiFilter
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.commands import ScreenCommands, working_keys
+from tuiprobe.tui.runsetup import Kept
 from tuiprobe.tui.settings import read_theme, write_theme
 
 # Muted backgrounds, one accent, colours for colour-blind readers.
@@ -101,6 +102,7 @@ class TuiprobeApp(App[None]):
         if ascii:
             self._filters.append(AsciiFilter())
         self.engines: list[Engine] = []
+        self.setups = Kept()
         self._places: dict[str, Callable[[], Screen[None]]] = {
             "models": self._models,
             "runs": self._runs,
