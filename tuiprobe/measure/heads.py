@@ -24,9 +24,7 @@ from tuiprobe.models.heads import Head
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import ANSWERS, UNMATCHED
-
-MAX_CPU_PROMPTS = 10_000
-"""Most prompts that a CPU encodes by default; 1,000 classes x 80 templates take hours."""
+from tuiprobe.spec import MAX_CPU_PROMPTS
 
 IMAGENET_CLASSES = 1000
 
