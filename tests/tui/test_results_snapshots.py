@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -103,7 +105,11 @@ def test_what_was_not_run(snap_compare, place: Path) -> None:
 
 def two_runs(root: Path) -> list[Path]:
     weak = report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),))
-    return [write_run(root / "strong", pictures=False), write_run(root / "weak", weak, False)]
+    runs = [write_run(root / "strong", pictures=False), write_run(root / "weak", weak, False)]
+    written = datetime(2026, 1, 2, 3, 4).timestamp()  # local time, as the list shows it
+    for file in (file for run in runs for file in run.rglob("*")):
+        os.utime(file, (written, written))
+    return runs
 
 
 def test_runs(snap_compare, place: Path) -> None:
