@@ -17,6 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tests.tui.conftest import until
+from tests.tui.finished import write_run
 from tests.tui.live_run import live_run, say, write_live, write_pictures
 from tuiprobe.catalog.glossary import term
 from tuiprobe.files import Entry
@@ -97,8 +98,8 @@ async def test_bars_layers_line_and_figures_follow_the_run(tmp_path: Path) -> No
         assert "2.91┤" in lines(app, KurtosisPlot)
         assert "● val    54.00 (52.50 to 55.50)  n\xa0640  now" in lines(app, SetHistory)
         assert "○ sketch waiting" in lines(app, SetHistory)
-        assert "640 of 2,000" in content(app, "#progress")
-        assert "measuring" in content(app, "#place")
+        assert content(app, "#progress").startswith("val (1 of 3) · 640 of 2,000 ")
+        await until(pilot, lambda: "measuring" in content(app, "#place"))
         before = lines(app, KurtosisPlot)
         bars = app.screen.query_one(ChannelBars)
         write_live(tmp_path, 2, done=1000, loud=20, kurtosis=40.0)
@@ -136,8 +137,7 @@ async def test_without_layers_there_is_no_strip_and_layers_have_names(tmp_path: 
         assert not app.screen.query_one(LayerStrip).display
         assert "[█]" not in drawn(app)
         write_live(run, 3)
-        await until(pilot, lambda: app.screen.query_one(LayerStrip).display)
-        assert "[█] embedding" in drawn(app)
+        await until(pilot, lambda: "[█] embedding" in drawn(app))
 
 
 async def test_a_run_of_an_earlier_version_says_why_there_are_no_pictures(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ async def test_the_title_warns_before_any_figure(
         await until(pilot, lambda: content(app, "#place").endswith(full[kind]))
         await pilot.resize_terminal(60, 20)
         await until(pilot, lambda: content(app, "#place").endswith(full[kind].split(":")[0]))
-        assert "measuring" in content(app, "#place")
+        await until(pilot, lambda: "measuring" in content(app, "#place"))
 
 
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (110, 36), (220, 60)])
@@ -277,7 +277,9 @@ async def test_the_spectrum_shows_all_channels_in_either_order(tmp_path: Path) -
     app = opened(live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
+        low = app.screen.query_one(ChannelBars).size.height
         await pilot.press("w")
+        await until(pilot, lambda: app.screen.query_one(ChannelBars).size.height > low)
         assert "rank 1 to 64 · full height: channel 13, .60" in lines(app, ChannelBars)
         top = lines(app, ChannelBars).splitlines()[0]
         assert top.startswith("█")
@@ -333,12 +335,15 @@ async def test_cancelling_a_run_of_elsewhere_leaves_a_file(tmp_path: Path) -> No
     app = opened(live_run(tmp_path))
     async with app.run_test() as pilot:
         await until(pilot, shown(app))
-        await pilot.press("x")
-        assert (tmp_path / "cancel").is_file()
+        await pilot.press("x", "enter")  # No is where the cursor is
+        assert not (tmp_path / "cancel").exists()
+        await pilot.press("x", "y")
+        await until(pilot, lambda: (tmp_path / "cancel").is_file())
+        write_run(tmp_path, pictures=False)
         say(tmp_path, "done", "a title")
         await until(pilot, lambda: "✓" in content(app, "#place"))
         (tmp_path / "cancel").unlink()
-        await pilot.press("x")
+        await pilot.press("x", "y")
         assert not (tmp_path / "cancel").exists()
 
 
@@ -391,6 +396,8 @@ async def test_a_directory_that_vanishes_is_said_and_nothing_breaks(tmp_path: Pa
         await until(pilot, lambda: "the run directory is gone" in content(app, "#place"))
         await pilot.press("down", "w", "left", "l", "x", "space", "enter", "y")
         assert "    13" in lines(app, ChannelBars) or "█" in lines(app, ChannelBars)
+        await pilot.press("escape")
+        assert not app.screen.query_one("#log").display  # the log closes first
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
 
@@ -471,7 +478,7 @@ async def test_an_engine_that_is_killed_leaves_the_screen_alive(
         live_run(run)
         await until(pilot, shown(app))
         os.kill(app.engines[0].pid, 9)
-        await until(pilot, lambda: "killed by SIGKILL: memory may have" in content(app, "#place"))
+        await until(pilot, lambda: "killed by SIGKILL, so memory may" in content(app, "#place"))
         assert "    13" in lines(app, ChannelBars)
         await pilot.press("down", "w")
         await pilot.press("r")
@@ -487,7 +494,8 @@ async def test_an_engine_that_fails_says_why_and_what_to_do(
     app, _ = started(tmp_path, monkeypatch, code)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "no image below [red]x[/]" in content(app, "#place"))
-        assert "l shows the log" in content(app, "#place")
+        assert content(app, "#place").startswith("✗ run: failed: ")
+        assert "r tries again" in content(app, "#place")
 
 
 async def test_cancel_asks_the_engine_and_x_again_can_end_it(
@@ -502,9 +510,9 @@ async def test_cancel_asks_the_engine_and_x_again_can_end_it(
     app, run = started(tmp_path, monkeypatch, code)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "ready" in (run / "log.txt").read_text())
-        await pilot.press("x")
+        await pilot.press("x", "y")
         await until(pilot, lambda: "asked" in (run / "log.txt").read_text())
-        await pilot.press("X")
+        await pilot.press("X", "y")
         await until(pilot, lambda: app.engines[0].ended() == -9)
 
 

@@ -20,6 +20,7 @@ from tuiprobe.files import Entry
 from tuiprobe.measure.live import RunningTap
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.live import Ends, LiveTap, RankState, SetProgress, bounded, write_rank
+from tuiprobe.run.state import RunState
 from tuiprobe.tui.files import Tail
 from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, has_results, outliers_of, runs_of
 from tuiprobe.tui.progress import state_line
@@ -254,7 +255,7 @@ def test_a_hostile_live_file_is_told_and_whole_files_are_shown_again(
     damage(run)
     thread = WatchThread(Watch(run), seconds=0.005)
     shot = seen(thread, lambda shot: shot.state == "unreadable")
-    assert "live/0." in state_line(shot, "run", None, False)
+    assert "live/0." in state_line("run", RunState("running"), shot, None)
     assert (shot.done, shot.taps) == (0, {})
     write_live(run, sequence=2, done=900)
     seen(thread, lambda shot: (shot.state, shot.done) == ("running", 900))
@@ -350,7 +351,7 @@ def test_a_thread_that_cannot_read_says_so_and_goes_on(
     monkeypatch.setattr(watch, "poll", fail)
     thread = WatchThread(watch, seconds=0.005)
     shot = seen(thread, lambda shot: shot.state == "unreadable")
-    assert "cannot read the live state" in state_line(shot, "run", None, False)
+    assert "cannot read the live state" in state_line("run", RunState("running"), shot, None)
     monkeypatch.undo()
     seen(thread, lambda shot: shot.state == "running")
     thread.stop()

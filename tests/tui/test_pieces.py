@@ -13,7 +13,7 @@ from tests.tui.live_run import write_pictures
 from tuiprobe.files import Entry
 from tuiprobe.tui.ascii import AsciiFilter
 from tuiprobe.tui.livewatch import Said, Snapshot
-from tuiprobe.tui.progress import ending, progress_line, state_line
+from tuiprobe.tui.progress import progress_line
 from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.bars import bar, binned, spectrum
 from tuiprobe.tui.widgets.layers import strip_line
@@ -119,31 +119,6 @@ def test_progress_is_told_in_words() -> None:
     for part in ("val 642 of 2,000", "32 %", "212 img/s", "ETA 1:11", "2 skipped"):
         assert part in line
     assert progress_line(Snapshot(), 20)
-    assert "no sign of life for 0:30" in state_line(
-        Snapshot("running", "extract", silence=30.0), "a", None, False
-    )
-    assert "no sign" not in state_line(Snapshot("running", "probe", silence=30.0), "a", None, False)
-    assert state_line(Snapshot("gone"), "a", None, False).startswith("✗")
-    assert "(0:04)" in state_line(Snapshot(), "a", 4.0, False)
-    assert "paused" in state_line(Snapshot("running", "extract"), "a", None, True)
-
-
-@pytest.mark.parametrize(
-    ("code", "log", "cause"),
-    [
-        (0, (), "done"),
-        (130, (), "measured images are kept"),
-        (-9, (), "SIGKILL: memory may have run out"),
-        (-11, (), "SIGSEGV"),
-        (3, ("loading", "error: no weights", "tail"), "no weights"),
-        (1, ("Traceback", "ValueError: odd"), "ValueError: odd"),
-        (-99, (), "signal 99"),
-    ],
-)
-def test_every_end_has_a_cause_and_a_next_step(code: int, log: tuple[str, ...], cause: str) -> None:
-    said, fix = ending(code, log)
-    assert cause in said
-    assert fix
 
 
 def test_events_keep_their_kind() -> None:

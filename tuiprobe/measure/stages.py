@@ -38,7 +38,7 @@ from tuiprobe.measure.unreadable import UnreadableLimit
 from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.results import Report
 from tuiprobe.results.pictures import pictured
-from tuiprobe.run.directory import RunDir
+from tuiprobe.run.directory import MERGE_LOCK, RunDir
 from tuiprobe.run.records import write_spec
 from tuiprobe.spec import FINAL_TAP
 
@@ -169,7 +169,8 @@ class Stages:
         with self._clock.stage("preflight"):
             preflight(plan, directory, self._listen, self._rank.number)
         if inventory.done:
-            self._say("stage", f"resuming: {inventory.done} of {plan.images} images are done")
+            said = f"resuming: {inventory.done} of {plan.images} images are done"
+            self._say("stage", said, stage="load")
         self.owned = [shard for i, shard in enumerate(shards) if self._rank.owns(i)]
         self.missing = [one for one in self.owned if (one.set_name, one.number) in missing]
         self._clock.images = sum(shard.size for shard in self.missing)
@@ -229,7 +230,7 @@ class Stages:
         merged = not absent or not complete
         if merged:
             before = self._directory.results_file.modified()
-            with self._directory.locked("lock-merge", wait=True):
+            with self._directory.locked(MERGE_LOCK, wait=True):
                 # If two ranks finish together, the second finds the results already written.
                 if not complete or self._directory.results_file.modified() == before:
                     merged = self._merge_and_probe(hurried=not complete)

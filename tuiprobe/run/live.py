@@ -133,6 +133,7 @@ class Progress(_Part):
         stage: Current stage of the rank.
         set: Set of images being measured.
         unit: What is counted.
+        kept: Images that earlier attempts measured; in none of the other counts.
         done: Images measured.
         skipped: Images skipped.
         total: Images to measure.
@@ -143,6 +144,7 @@ class Progress(_Part):
     stage: _Text | None = None
     set: _Text | None = None
     unit: _Text = "images"
+    kept: _Count = 0
     done: _Count = 0
     skipped: _Count = 0
     total: _Count = 0
@@ -287,19 +289,38 @@ def read_taps(
         yield (set_name, tap), LiveTap(**dict(figures), shares=shares, leads=leads, above=above)
 
 
-def heartbeat(run: RunDir) -> int:
-    """Returns a number that grows while a rank measures: the sum of the sequence numbers.
+@dataclass(frozen=True)
+class Pulse:
+    """What the live files of all ranks say together.
 
-    A file that cannot be read counts as 0.
+    Attributes:
+        beat: Grows while a rank measures: the sum of the sequence numbers.
+        through: Images measured or skipped, those of earlier attempts included.
+        total: Images to measure, likewise.
     """
-    total = 0
+
+    beat: int = 0
+    through: int = 0
+    total: int = 0
+
+
+class _Counted(Progress, Beat):
+    """What a rank's file counts."""
+
+
+def pulse(run: RunDir) -> Pulse:
+    """Returns the pulse of a run; files that cannot be read count as 0."""
+    beat = through = total = 0
     for rank in run.live_ranks():
         try:
-            beat = _read_part(Beat, run.live_file(rank, "json"))
+            one = _read_part(_Counted, run.live_file(rank, "json"))
         except DamagedFileError:
             continue
-        total += 0 if beat is None else beat.sequence
-    return total
+        if one is not None:
+            beat += one.sequence
+            through += one.kept + one.done + one.skipped
+            total += one.kept + one.total
+    return Pulse(beat, through, total)
 
 
 def _shares_of(name: str) -> str:

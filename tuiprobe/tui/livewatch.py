@@ -52,9 +52,9 @@ class Snapshot:
         stage: Stage of the engine: load, extract, merge, probe.
         stage_message: The engine's own words for it.
         set: Set of images that is measured.
-        done: Images measured.
+        done: Images measured, those of earlier attempts included.
         skipped: Images left out.
-        total: Images to measure.
+        total: Images to measure, likewise.
         rate: Images a second.
         eta: Seconds left; None if unknown.
         sets: Progress by set, all ranks together, in the order of measuring.
@@ -174,9 +174,9 @@ class Watch:
             stage=self._stage,
             stage_message=self._damage if damaged else self._stage_message,
             set=next((rank.set or "" for rank in ranks), ""),
-            done=sum(rank.done for rank in ranks),
+            done=sum(rank.kept + rank.done for rank in ranks),
             skipped=sum(rank.skipped for rank in ranks),
-            total=sum(rank.total for rank in ranks),
+            total=sum(rank.kept + rank.total for rank in ranks),
             rate=sum(rank.rate for rank in ranks),
             eta=max((rank.eta for rank in ranks if rank.eta is not None), default=None),
             taps=self._taps,

@@ -73,7 +73,8 @@ class RowStages(Stages):
         done = sum(one.size for one in published)
         self._inventory = replace(self._inventory, done=done)
         if done:
-            self._say("stage", f"resuming: {done} of {plan.images} rows are done")
+            said = f"resuming: {done} of {plan.images} rows are done"
+            self._say("stage", said, stage="load")
         self.owned = [one for i, one in enumerate(shards) if self._rank.owns(i)]
         self.missing = [one for one in self.owned if one in missing]
         self._clock.images = sum(shard.size for shard in self.missing)

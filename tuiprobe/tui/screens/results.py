@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -16,8 +16,11 @@ from textual.widgets import ContentSwitcher, Static
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.state import Observer, RunState
 from tuiprobe.tui.child import command_of
+from tuiprobe.tui.control import Control
 from tuiprobe.tui.figures import headed
+from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.bar import NUMBERED, PartBar, PartName
 from tuiprobe.tui.tabs.evidence_of import Subject
@@ -27,6 +30,9 @@ from tuiprobe.tui.tabs.tab import Found, ResultTab
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
+
+if TYPE_CHECKING:
+    from tuiprobe.tui.app import TuiprobeApp
 
 _TABBED = {
     "ablate", "data", "layer", "basis", "filter", "sort", "threshold", "copy", "maximise",
@@ -40,6 +46,7 @@ class ResultsScreen(ProbeScreen):
         run: The run directory.
     """
 
+    app: TuiprobeApp
     PLACE = "Results"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "next_tab(1)", "next", priority=True, tooltip="Next part"),
@@ -57,6 +64,7 @@ class ResultsScreen(ProbeScreen):
         Binding("d", "data", "data", tooltip="Next set of images, or next baseline"),
         Binding("left", "layer(-1)", "layer", show=False, priority=True, tooltip="Previous layer"),
         Binding("right", "layer(1)", "layer", show=False, priority=True, tooltip="Next layer"),
+        Binding("r", "resume", "resume", tooltip="Measure the images that are missing"),
         Binding("p", "pictures", "pictures", tooltip="Put the cursor on the pictures, and back"),
         Binding("e", "export", "export", tooltip="Write reports in formats of your choice"),
         Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
@@ -73,6 +81,7 @@ class ResultsScreen(ProbeScreen):
         super().__init__()
         self.run = run
         self.found: Found | None = None
+        self.state: RunState | None = None
         self._bar: PartBar | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -91,6 +100,7 @@ class ResultsScreen(ProbeScreen):
             found: Found | str = Found.of(RunDir(self.run), read_report(RunDir(self.run)))
         except TuiprobeError as error:
             found = str(error)
+        self.state = Observer(Control(self.app).works_on).look(RunDir(self.run))
         if self.is_running:
             self.app.call_later(self._arrived, found)
 
@@ -120,8 +130,18 @@ class ResultsScreen(ProbeScreen):
 
     def _title(self) -> None:
         if self.found is not None:
-            about = headed(self.found.about, self.found.warning, self.found.short_warning)
+            about = headed(
+                self._how_it_stands() + self.found.about, self.found.warning,
+                self.found.short_warning,
+            )  # fmt: skip
             self.query_one("#place", Static).update(about(self.size.width - 2))
+
+    def _how_it_stands(self) -> str:
+        """Returns what the title says of a run that is not done."""
+        if self.state is None or self.state.kind == "done":
+            return ""
+        hint = ", r resumes" if self.state.resumable else ""
+        return f"{sign(self.state)} {self.state.words}{hint} · "
 
     @property
     def shown_run(self) -> Path:
@@ -170,6 +190,8 @@ class ResultsScreen(ProbeScreen):
         if action in _TABBED:
             tab = self.tab
             return tab is not None and tab.first() is not None and action in tab.ANSWERS
+        if action == "resume":
+            return self.state is not None and self.state.resumable
         if action == "part":
             return self._bar is not None and int(str(parameters[0])) < len(self._bar.names)
         if action == "pictures":
@@ -261,7 +283,7 @@ class ResultsScreen(ProbeScreen):
         """Copies the row under the cursor."""
         row = self._call("copied")
         if row:
-            self.app.copy(plain(row), "row")  # type: ignore[attr-defined]
+            self.app.copy(plain(row), "row")
 
     def action_command(self) -> None:
         """Copies the command line that does what this run did."""
@@ -271,9 +293,17 @@ class ResultsScreen(ProbeScreen):
             command = command_of(self.found.report.spec)
         except UsageError as error:
             cause = f"the run's options are not those of this version: {plain(str(error))}"
-            self.app.fail(cause)  # type: ignore[attr-defined]
+            self.app.fail(cause)
             return
-        self.app.copy(command, "command")  # type: ignore[attr-defined]
+        self.app.copy(command, "command")
+
+    def action_resume(self) -> None:
+        """Starts the engine of a run that was stopped and goes to its live screen."""
+        engine = Control(self.app).resume(self.run)
+        if engine is not None:
+            from tuiprobe.tui.screens.live import LiveScreen
+
+            self.app.switch_screen(LiveScreen(self.run, engine))
 
     def action_export(self) -> None:
         """Opens the choice of formats."""
