@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container, Iterable, Mapping
+import shlex
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -580,3 +581,35 @@ def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str
             given[name] = run_option(name).option.typed_none if wanted == nothing else wanted
     known = [option for option in run_options() if names is None or option.name in names]
     return words_of(known, given)
+
+
+def shown_command(arguments: Sequence[str]) -> str:
+    r"""Returns the command line a user can copy: quoted for a shell, always one line.
+
+    >>> shown_command(["--headless", "--data", "imagefolder:my photos"])
+    "tuiprobe --headless --data 'imagefolder:my photos'"
+    """
+    return " ".join(shlex.join(["tuiprobe", *arguments]).splitlines())
+
+
+def headless_arguments(spec: Mapping[str, Any]) -> list[str]:
+    """Returns the arguments that do what a run did; see `command_of`."""
+    if spec.get(WATCHED):
+        raise UsageError("it was measured by tuiprobe.watch, and by no command")
+    known = {one.name: spec[one.name] for one in run_options() if one.name in spec}
+    return ["--headless", *arguments_of(validated(RunSpec, known), known)]
+
+
+def command_of(spec: Mapping[str, Any]) -> str:
+    r"""Returns the command line that does what a run did.
+
+    Args:
+        spec: The spec as in `results.json`; not trusted.
+
+    Raises:
+        UsageError: If it is not a spec of this version.
+
+    >>> command_of({"model": "mini_clip", "data": "my photos", "sample": None, "layers": ["a*"]})
+    "tuiprobe --headless --model mini_clip --data 'my photos' --sample 0 --layers 'a*'"
+    """
+    return shown_command(headless_arguments(spec))

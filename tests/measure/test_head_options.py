@@ -50,6 +50,8 @@ def images(classes: Sequence[str], each: int = 4) -> Any:
 class Clip:
     """A text tower whose prompts are counted, behind the encoder's own face."""
 
+    device = torch.device("cpu")
+
     def __init__(self, folder: Path) -> None:
         self.width, self.seen, self.folder = WIDTH, 0, folder
         self.text = TextTower(self._tokenize, self._encode, 8, "counting", ("a {}", "the {}"))

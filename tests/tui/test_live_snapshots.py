@@ -13,7 +13,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.tui.conftest import until
-from tests.tui.live_run import live_run
+from tests.tui.live_run import live_run, write_live, write_pictures
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.widgets.bars import ChannelBars
 
@@ -32,6 +32,7 @@ LIVE = {
     "live_light": ((120, 40), ("ctrl+t", "left")),
     "live_ascii": ((80, 24), ()),
     "live_no_color": ((80, 24), ()),
+    "live_final": ((110, 36), ("down",)),
     "live_help": ((100, 40), ("question_mark",)),
 }
 
@@ -44,7 +45,11 @@ def test_live(
     if name == "live_no_color":
         monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.chdir(tmp_path)
-    app = TuiprobeApp(open_run=live_run(Path("run")), ascii=name == "live_ascii")
+    run = live_run(Path("run"))
+    if name == "live_final":
+        write_live(run, 2, sets=("val", "r"), layers=("embedding",))
+        write_pictures(run, "r")
+    app = TuiprobeApp(open_run=run, ascii=name == "live_ascii")
 
     async def act(pilot: Pilot[None]) -> None:
         await until(pilot, lambda: app.screen.query(ChannelBars))

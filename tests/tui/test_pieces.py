@@ -13,11 +13,10 @@ from tests.tui.live_run import write_pictures
 from tuiprobe.files import Entry
 from tuiprobe.tui.ascii import AsciiFilter
 from tuiprobe.tui.livewatch import Said, Snapshot
-from tuiprobe.tui.progress import ending, progress_line, state_line
+from tuiprobe.tui.progress import progress_line
 from tuiprobe.tui.text import fitted, inert, inert_lines
-from tuiprobe.tui.widgets.bars import bar, bar_line, binned, spectrum
+from tuiprobe.tui.widgets.bars import bar, binned, spectrum
 from tuiprobe.tui.widgets.layers import strip_line
-from tuiprobe.tui.widgets.plot import Point, line_with_band
 from tuiprobe.tui.widgets.rows import Column, kept_columns, row_text
 from tuiprobe.tui.widgets.thumbnail import half_blocks, read_pixels, shades
 
@@ -53,12 +52,6 @@ def test_bars_grow_with_the_share() -> None:
     lengths = [len(bar(share / 10, 20).rstrip()) for share in range(11)]
     assert lengths == sorted(lengths)
     assert (bar(0, 20), bar(1, 20)) == ("", "█" * 20)
-    loud = bar_line(133, 0.61, 0.98, 0.61, 60)
-    quiet = bar_line(7, 0.01, 0.0, 0.61, 60)
-    assert (len(loud), len(quiet)) == (60, 60)
-    assert loud.startswith("   133  .61  .98 ████")
-    assert quiet.startswith("     7  .01  .00 ")
-    assert loud.count("█") > 40 * quiet.count("█")
 
 
 def test_the_spectrum_keeps_the_loudest_channel_of_each_column() -> None:
@@ -79,16 +72,6 @@ def test_layers_grow_darker_with_kurtosis_and_scroll_to_the_selected_one() -> No
     many = strip_line([3.0] * 99 + [50.0], 99, 20)
     assert "[█]" in many
     assert len(many) == 20
-
-
-def test_a_line_is_drawn_within_its_band() -> None:
-    rising = [Point(i, float(i), i - 1.0, i + 1.0) for i in range(20)]
-    lines = line_with_band(rising, 20, 5)
-    assert [len(line) for line in lines] == [20] * 5
-    assert lines[0][-1] != " "
-    assert lines[0][0] == " "
-    assert lines[-1][0] != " "
-    assert line_with_band([], 4, 2) == ["    "] * 2
 
 
 def test_columns_leave_by_their_number_and_the_first_takes_the_rest() -> None:
@@ -136,31 +119,6 @@ def test_progress_is_told_in_words() -> None:
     for part in ("val 642 of 2,000", "32 %", "212 img/s", "ETA 1:11", "2 skipped"):
         assert part in line
     assert progress_line(Snapshot(), 20)
-    assert "no sign of life for 0:30" in state_line(
-        Snapshot("running", "extract", silence=30.0), "a", None, False
-    )
-    assert "no sign" not in state_line(Snapshot("running", "probe", silence=30.0), "a", None, False)
-    assert state_line(Snapshot("gone"), "a", None, False).startswith("✗")
-    assert "(0:04)" in state_line(Snapshot(), "a", 4.0, False)
-    assert "paused" in state_line(Snapshot("running", "extract"), "a", None, True)
-
-
-@pytest.mark.parametrize(
-    ("code", "log", "cause"),
-    [
-        (0, (), "done"),
-        (130, (), "measured images are kept"),
-        (-9, (), "SIGKILL: memory may have run out"),
-        (-11, (), "SIGSEGV"),
-        (3, ("loading", "error: no weights", "tail"), "no weights"),
-        (1, ("Traceback", "ValueError: odd"), "ValueError: odd"),
-        (-99, (), "signal 99"),
-    ],
-)
-def test_every_end_has_a_cause_and_a_next_step(code: int, log: tuple[str, ...], cause: str) -> None:
-    said, fix = ending(code, log)
-    assert cause in said
-    assert fix
 
 
 def test_events_keep_their_kind() -> None:

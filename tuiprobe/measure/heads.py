@@ -163,7 +163,7 @@ def _zero_shot(
     left = plan.encoder.prompts_left(choice.classes, choice.templates)
     if left and hurried:
         return "stopped before the head was built; the same command resumes"
-    if too_long(left, plan.spec.device, choice):
+    if too_long(left, plan.device, choice):
         return (
             f"{left:,} prompts take a CPU hours: ask for them with --head zero-shot (it resumes "
             "where it is stopped, and is kept), run on --device cuda, or pass fewer --templates"
@@ -184,7 +184,7 @@ def too_long(prompts: int, device: str, choice: HeadChoice) -> bool:
 
 
 def _most_prompts(plan: Plan, choice: HeadChoice) -> int | None:
-    return MAX_CPU_PROMPTS if too_long(MAX_CPU_PROMPTS + 1, plan.spec.device, choice) else None
+    return MAX_CPU_PROMPTS if too_long(MAX_CPU_PROMPTS + 1, plan.device, choice) else None
 
 
 def _answers(

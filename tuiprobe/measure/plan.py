@@ -87,6 +87,11 @@ class Plan:
         return sum(shard.size for shards in self.shards.values() for shard in shards)
 
     @property
+    def device(self) -> str:
+        """Torch device of the encoder."""
+        return str(self.encoder.device)
+
+    @property
     def directory_name(self) -> str:
         """Name of the run directory, `<model>-<data>-<key8>`."""
         return f"{safe_name(self.spec.model)}-{self.suite.name}-{self.key[:8]}"
