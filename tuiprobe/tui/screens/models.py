@@ -103,6 +103,10 @@ class ModelsScreen(FilteredScreen):
         """The list."""
         return self.query_one("#models", ModelTable)
 
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the glossary for the model under the cursor."""
+        return (*self.table.explained(), "preset", "doctor", "fetch")
+
     def _load(self) -> None:
         from tuiprobe.catalog import names
         from tuiprobe.catalog.listing import listed
