@@ -63,6 +63,9 @@ MINIATURE_TARGET = "miniature:street"
 NO_TARGET = "none"
 """What a user types to leave out the default target set."""
 
+MAX_CPU_PROMPTS = 10_000
+"""Most prompts that a CPU encodes by default; 1,000 classes x 80 templates take hours."""
+
 WHAT = "Model and images"
 MEASURED = "What is measured"
 HEAD = "Classification head"
@@ -189,6 +192,7 @@ class RunSpec:
             MACHINE,
             metavar="DEVICE",
             changes="bits",
+            pattern=r"auto|cpu|mps|cuda(:[0-9]{1,3})?",
         ),
     ] = AUTO
     dtype: Annotated[
@@ -588,6 +592,14 @@ def shown_command(arguments: Sequence[str]) -> str:
     return " ".join(shlex.join(["tuiprobe", *arguments]).splitlines())
 
 
+def headless_arguments(spec: Mapping[str, Any]) -> list[str]:
+    """Returns the arguments that do what a run did; see `command_of`."""
+    if spec.get(WATCHED):
+        raise UsageError("it was measured by tuiprobe.watch, and by no command")
+    known = {one.name: spec[one.name] for one in run_options() if one.name in spec}
+    return ["--headless", *arguments_of(validated(RunSpec, known), known)]
+
+
 def command_of(spec: Mapping[str, Any]) -> str:
     r"""Returns the command line that does what a run did.
 
@@ -600,5 +612,4 @@ def command_of(spec: Mapping[str, Any]) -> str:
     >>> command_of({"model": "mini_clip", "data": "my photos", "sample": None, "layers": ["a*"]})
     "tuiprobe --headless --model mini_clip --data 'my photos' --sample 0 --layers 'a*'"
     """
-    known = {one.name: spec[one.name] for one in run_options() if one.name in spec}
-    return shown_command(["--headless", *arguments_of(validated(RunSpec, known), known)])
+    return shown_command(headless_arguments(spec))

@@ -82,17 +82,14 @@ def _one(
     run: RunDir, formats: list[str] | None, to: str | None, pictures: bool, paths: bool
 ) -> Files:
     from tuiprobe.report import read_report
-    from tuiprobe.report.formats import WRITTEN, files_of
+    from tuiprobe.report.formats import WRITTEN, files_of, tables_beside
     from tuiprobe.report.privacy import without_paths
 
     found = read_report(run)
-    here = to is None or (to != "-" and Path(to).exists() and Path(to).samefile(run.path))
-    return files_of(
-        found if paths else without_paths(found),
-        run if pictures else None,
-        formats or WRITTEN,
-        True if here else None,
-    )
+    chosen = formats or WRITTEN
+    beside = "csv" in chosen if to == "-" else tables_beside(run, chosen, Path(to or run.path))
+    shown = found if paths else without_paths(found)
+    return files_of(shown, run if pictures else None, chosen, beside)
 
 
 def _several(runs: list[Path], formats: Sequence[str], paths: bool) -> Files:

@@ -157,9 +157,14 @@ def export(
         UsageError: A format is unknown.
         RunError: The destination cannot be written.
     """
-    here = to.exists() and to.samefile(run.path)
-    files = files_of(report, run if with_pictures else None, formats, True if here else None)
+    beside = tables_beside(run, formats, to)
+    files = files_of(report, run if with_pictures else None, formats, beside)
     return write_files(files, run, to)
+
+
+def tables_beside(run: RunDir, formats: Sequence[str], to: Path) -> bool:
+    """Returns whether tables/ lies beside files of these formats that are written below `to`."""
+    return "csv" in formats or _is_of(run, to)
 
 
 def write_files(files: Files, run: RunDir | None, to: Path, replace: bool = True) -> list[Path]:
@@ -181,8 +186,7 @@ def write_files(files: Files, run: RunDir | None, to: Path, replace: bool = True
     """
     if to.exists() and not to.is_dir():
         raise UsageError(f"cannot write into {plain(str(to))}: it is a file, not a directory")
-    here = run is not None and to.exists() and to.samefile(run.path)
-    own = run.results_file.name if run is not None and here else ""
+    here = _is_of(run, to)
     content = {name: text.encode("utf-8", "replace") for name, text in files.items()}
     others = [] if replace or here else [name for name in files if _other(to / name, content[name])]
     if others:
@@ -194,10 +198,15 @@ def write_files(files: Files, run: RunDir | None, to: Path, replace: bool = True
     written = []
     for name, one in content.items():
         file = Entry(to, name)
-        if name != own:
+        if not (run is not None and here and name == run.results_file.name):
             file.write_bytes(one)
         written.append(file.path)
     return written
+
+
+def _is_of(run: RunDir | None, to: Path) -> bool:
+    """Says whether a directory is that of the run, where tables and pictures lie already."""
+    return run is not None and to.exists() and to.samefile(run.path)
 
 
 def _other(file: Path, content: bytes) -> bool:

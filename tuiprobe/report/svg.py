@@ -24,8 +24,8 @@ _TICKS = 16
 COLOURS = """
 .chart { --ink: #1b2530; --dim: #5d6b78; --grid: #dde2e7; --main: #b35c00; --second: #1f6fb2;
   --third: #1f7a67; --context: #9aa5b0; --halo: #fdfdfc; }
-@media screen and (prefers-color-scheme: dark) { .chart { --ink: #d8dee6; --dim: #8f9ba8; --grid: #2b333c;
-  --main: #f2a65a; --second: #5aa9e6; --third: #58b09c; --context: #65717e;
+@media screen and (prefers-color-scheme: dark) { .chart { --ink: #d8dee6; --dim: #8f9ba8;
+  --grid: #2b333c; --main: #f2a65a; --second: #5aa9e6; --third: #58b09c; --context: #65717e;
   --halo: #11151a; } }
 .chart text { fill: var(--ink); font: 11px system-ui, sans-serif; }
 .chart .title { font-weight: 600; font-size: 13px; }

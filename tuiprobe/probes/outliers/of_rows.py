@@ -6,7 +6,7 @@ Rows are the representations of images, one position of each at an inner tap, or
 import numpy as np
 
 from tuiprobe.probes.inputs import Float32, Float64, Int64
-from tuiprobe.probes.intervals import bootstrap_mean, delete_one, mean_interval, wilson
+from tuiprobe.probes.intervals import bootstrap_mean, delete_one, mean_interval
 from tuiprobe.probes.outliers import persistence
 from tuiprobe.probes.outliers.centred import centred_persistence
 from tuiprobe.probes.outliers.channel_result import (
@@ -28,8 +28,9 @@ from tuiprobe.probes.outliers.heights import (
     scan_heights,
 )
 from tuiprobe.probes.outliers.offset import offset
-from tuiprobe.probes.outliers.rule import IN_MOST, Circumstances, finding
+from tuiprobe.probes.outliers.rule import Circumstances, finding, outlying
 from tuiprobe.probes.outliers.scan import RowScan, scan
+from tuiprobe.probes.proportions import wilson, wilson_bounds
 from tuiprobe.probes.rows import MIN_CHANNELS, Bool, usable
 from tuiprobe.results import Estimate, Figure, NotRun, given
 
@@ -104,8 +105,8 @@ def _by_height(found: HeightScan) -> Int64:
 
 
 def _outlying(found: HeightScan, order: Int64) -> list[int]:
-    low = _wilson_low(found.above[CUTS.index(OUTLIER)], found.rows)
-    return [int(c) for c in order if low[c] >= IN_MOST]
+    marked = outlying(found.above[CUTS.index(OUTLIER)], found.rows)
+    return [int(c) for c in order[marked[order]]]
 
 
 def _heights(
@@ -120,12 +121,13 @@ def _heights(
     found = scan_heights(rows, keep)
     if found.without == found.rows:
         return NotRun(reason=NO_HEIGHTS), ()
-    low = np.array([_wilson_low(counts, found.rows) for counts in found.above])
+    low = np.array([wilson_bounds(counts, found.rows)[0] for counts in found.above])
     order = _by_height(found)
-    outlying = _outlying(found, order)
     leading = tuple(_channel(rows, keep, one, found, int(c)) for c in order[:LEADING])
     known = {one.channel: one for one in leading}
-    outliers = tuple(known.get(c) or _channel(rows, keep, one, found, c) for c in outlying)
+    outliers = tuple(
+        known.get(c) or _channel(rows, keep, one, found, c) for c in _outlying(found, order)
+    )
     heights = Heights(
         n=found.rows,
         without=found.without,
@@ -144,12 +146,6 @@ def _heights(
         columns=_columns(one, found) if columns else None,
     )
     return heights, outliers
-
-
-def _wilson_low(hits: np.ndarray, n: int) -> Float64:
-    from tuiprobe.probes.intervals import wilson_bounds
-
-    return wilson_bounds(hits, n)[0]
 
 
 def _channel(

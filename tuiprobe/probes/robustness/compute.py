@@ -19,7 +19,7 @@ from tuiprobe.catalog.baselines import (
 from tuiprobe.errors import DataError
 from tuiprobe.probes.crossfit import on_classes_of
 from tuiprobe.probes.heads import SetFeatures, answers_of, hits, top_hits, usable_images
-from tuiprobe.probes.intervals import wilson
+from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.robustness.confidence import mean_confidence
 from tuiprobe.probes.robustness.result import (
     Accuracy,

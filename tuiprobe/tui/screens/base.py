@@ -47,8 +47,8 @@ class ProbeScreen(Screen[None]):
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "app.back", "back", tooltip="Back to where you came from"),
-        Binding("1", "app.go('models')", "models", show=False, tooltip="The list of models"),
-        Binding("2", "app.go('runs')", "runs", show=False, tooltip="All runs"),
+        Binding("M", "app.go('models')", "models", show=False, tooltip="The list of models"),
+        Binding("R", "app.go('runs')", "runs", show=False, tooltip="All runs"),
     ]
     IMPORTANT: ClassVar[tuple[str, ...]] = ()
     PLACE = ""
@@ -75,7 +75,7 @@ class ProbeScreen(Screen[None]):
     @property
     def alive(self) -> bool:
         """Whether the widgets still exist; a result from a thread may arrive too late."""
-        return self.is_attached and bool(self.query("#body"))
+        return self.app.is_running and self.is_attached and bool(self.query("#body"))
 
     def place(self, text: str) -> None:
         """Shows other text in the line at the top."""

@@ -20,7 +20,7 @@ from tuiprobe.report.numbers import change, few
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate, given
 from tuiprobe.results.card import CardBlock, card
-from tuiprobe.results.section import Block, NamedFigure, Text
+from tuiprobe.results.section import Block, NamedFigure, Text, Value
 from tuiprobe.tui.figures import Told
 from tuiprobe.tui.tabs.tab import Found, ResultTab
 from tuiprobe.tui.text import inert
@@ -38,21 +38,30 @@ _TERMS: dict[Block, str] = {
 _BAR = 36
 """Cells of a bar with its name: as many stand side by side as fit."""
 
+_SPAN = 12
+"""Cells of an interval at least."""
+
 
 class CardPicture(Static):
     """The figures of a block as a picture, drawn for the width there is.
 
     Args:
-        block: The block.
+        block: The block; None for none yet.
     """
 
-    def __init__(self, block: CardBlock) -> None:
+    def __init__(self, block: CardBlock | None = None) -> None:
         super().__init__("", classes="picture", markup=False)
         self._block = block
 
+    def show(self, block: CardBlock) -> None:
+        """Shows another block."""
+        self._block = block
+        self.on_resize()
+
     def on_resize(self) -> None:
         """Draws for the new width."""
-        self.update("\n".join(drawn(self._block, self.scrollable_content_region.width)))
+        if self._block is not None:
+            self.update("\n".join(drawn(self._block, self.scrollable_content_region.width)))
 
 
 def drawn(block: CardBlock, width: int) -> list[str]:
@@ -69,7 +78,8 @@ def _bars(figures: tuple[NamedFigure, ...], width: int) -> Iterator[str]:
     known = [(plain(one.data), one.figure) for one in figures if given(one.figure)]
     if not known or width < _BAR:
         return
-    columns = min(width // _BAR, len(known))
+    rows = -(-len(known) // (width // _BAR))
+    columns = -(-len(known) // rows)  # as equal as can be
     each = (width - 2 * (columns - 1)) // columns
     head = min(max(len(name) for name, _ in known), each // 3) + 5
     for at in range(0, len(known), columns):
@@ -84,10 +94,14 @@ def _mark(named: NamedFigure, width: int) -> str:
     if not given(one) or one.low is None or one.high is None:
         return ""
     bounds = min(0.0, one.low), max(0.0, one.high)
-    points = change(100 * one.value, 100 * one.low, 100 * one.high)
-    told = f"over the baseline {plain(named.about[0]) if named.about else ''}".rstrip()
-    room = min(max(width - len(told) - len(points) - 12, 8), 40)
-    return f"{told}  {span(one.low, one.value, one.high, bounds, room)}  {points} points"
+    whole = change(100 * one.value, 100 * one.low, 100 * one.high) + " points"
+    brief = change(100 * one.value, None, None) + " points"
+    name = f"over the baseline {plain(named.about[0]) if named.about else ''}".rstrip()
+    for told, points in ((name, whole), (name, brief), ("over the baseline", brief)):
+        room = min(width - len(told) - len(points) - 4, 40)
+        if room >= _SPAN:
+            return f"{told}  {span(one.low, one.value, one.high, bounds, room)}  {points}"
+    return ""
 
 
 class BlockView(Widget, can_focus=True):
@@ -163,10 +177,16 @@ def short_line(text: Text) -> str:
     """Returns a line of the card with its values alone, for a window without room.
 
     >>> one = Estimate(value=0.932, low=0.92, high=0.94, n=9, method="")
-    >>> short_line(("top-1 ", one, " on val."))
-    'top-1 .932 on val.'
+    >>> short_line(("top-1 ", one, " on val, r ", 0.567, " of ", 12))
+    'top-1 .932 on val, r .567 of 12'
     """
-    return line(tuple(few(one.value) if isinstance(one, Estimate) else one for one in text))
+    return line(tuple(_brief(one) for one in text))
+
+
+def _brief(piece: Value) -> Value:
+    if isinstance(piece, Estimate):
+        return few(piece.value)
+    return few(piece) if isinstance(piece, float) else piece
 
 
 class OverviewTab(ResultTab):
@@ -183,7 +203,7 @@ class OverviewTab(ResultTab):
     OverviewTab #blocks { padding: 0; height: 1fr; }
     OverviewTab BlockView { height: auto; padding: 0 1; }
     OverviewTab BlockView Static, OverviewTab BlockView .full { height: auto; }
-    OverviewTab BlockView .picture { color: $accent; }
+    OverviewTab .picture { color: $accent; height: auto; }
     OverviewTab BlockView .short { display: none; height: 1; text-wrap: nowrap;
         text-overflow: ellipsis; }
     OverviewTab #block-lines-panel { display: none; height: 1fr; }
@@ -205,12 +225,14 @@ class OverviewTab(ResultTab):
                 yield BlockView(block)
         with VerticalScroll(id="block-lines-panel", classes="panel", can_focus=False):
             yield Told(id="block-lines")
+            yield CardPicture()
 
     def on_block_view_focused(self, event: BlockView.Focused) -> None:
         """Shows all lines of the block under the cursor."""
         panel = self.query_one("#block-lines-panel")
         panel.border_title = inert(event.block.title)
         self.query_one("#block-lines", Told).show(Content("\n".join(map(line, event.block.lines))))
+        panel.query_one(CardPicture).show(event.block)
 
     def first(self) -> Widget | None:
         """Returns the first block."""
