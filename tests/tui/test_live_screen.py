@@ -111,6 +111,14 @@ async def test_bars_layers_line_and_figures_follow_the_run(tmp_path: Path) -> No
         assert "3 of 2000 images" in content(app, "#warning")
 
 
+async def test_kurtosis_begins_anew_where_a_run_starts_again(tmp_path: Path) -> None:
+    app = opened(live_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "54.00┤" in lines(app, KurtosisPlot))
+        write_live(tmp_path, 2, done=64, kurtosis=40.0)
+        await until(pilot, lambda: "40.00┤" in lines(app, KurtosisPlot))
+
+
 async def test_both_ends_of_a_channel_are_shown_by_magnitude_with_their_values(
     tmp_path: Path,
 ) -> None:

@@ -188,6 +188,8 @@ class LiveScreen(RunningScreen):
             points = self._history.setdefault(place, [])
             if tap.kurtosis is None or tap.low is None or tap.high is None:
                 continue
+            if points and points[-1].x > tap.n:
+                points.clear()  # the run was started again
             if not points or points[-1].x < tap.n:
                 points.append(Point(tap.n, tap.kurtosis, tap.low, tap.high))
             if len(points) > MOST_POINTS:
