@@ -113,7 +113,7 @@ def values_of(option: OptionField) -> st.SearchStrategy[Any]:
     if option.name == "probe":
         return st.just(())
     low, high = option.option.ge, option.option.le
-    text = st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=8)
+    text = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=8)
     value: st.SearchStrategy[Any] = text
     if option.kind is bool:
         return st.booleans()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container, Iterable, Mapping
+import shlex
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -61,6 +62,9 @@ MINIATURE_TARGET = "miniature:street"
 
 NO_TARGET = "none"
 """What a user types to leave out the default target set."""
+
+MAX_CPU_PROMPTS = 10_000
+"""Most prompts that a CPU encodes by default; 1,000 classes x 80 templates take hours."""
 
 WHAT = "Model and images"
 MEASURED = "What is measured"
@@ -188,6 +192,7 @@ class RunSpec:
             MACHINE,
             metavar="DEVICE",
             changes="bits",
+            pattern=r"auto|cpu|mps|cuda(:[0-9]{1,3})?",
         ),
     ] = AUTO
     dtype: Annotated[
@@ -576,3 +581,33 @@ def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str
             given[name] = run_option(name).option.typed_none if wanted == nothing else wanted
     known = [option for option in run_options() if names is None or option.name in names]
     return words_of(known, given)
+
+
+def shown_command(arguments: Sequence[str]) -> str:
+    r"""Returns the command line a user can copy: quoted for a shell, always one line.
+
+    >>> shown_command(["--headless", "--data", "imagefolder:my photos"])
+    "tuiprobe --headless --data 'imagefolder:my photos'"
+    """
+    return " ".join(shlex.join(["tuiprobe", *arguments]).splitlines())
+
+
+def command_of(spec: Mapping[str, Any]) -> str:
+    r"""Returns the command line that does what a run did.
+
+    Args:
+        spec: The spec as in `results.json`; not trusted.
+
+    Raises:
+        UsageError: If it is not a spec of this version.
+
+    >>> command_of({"model": "mini_clip", "data": "my photos", "sample": None, "layers": ["a*"]})
+    "tuiprobe --headless --model mini_clip --data 'my photos' --sample 0 --layers 'a*'"
+    """
+    return shown_command(headless_arguments(spec))
+
+
+def headless_arguments(spec: Mapping[str, Any]) -> list[str]:
+    """Returns the arguments of `tuiprobe` that do what a run did; see `command_of`."""
+    known = {one.name: spec[one.name] for one in run_options() if one.name in spec}
+    return ["--headless", *arguments_of(validated(RunSpec, known), known)]

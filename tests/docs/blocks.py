@@ -98,15 +98,18 @@ def words(line: str) -> list[str]:
 def programs(line: str) -> Iterator[list[str]]:
     """Yields the words of each program of a line, without variables and redirections."""
     one: list[str] = []
-    for word in [*words(line), ";"]:
-        if not set(word) <= _SEPARATORS:
+    given = iter([*words(line), ";"])
+    for word in given:
+        if set(word) <= set("<>"):
+            next(given)  # a file
+        elif not set(word) <= _SEPARATORS:
             one.append(word)
-            continue
-        while one and re.fullmatch(r"[A-Z_]+=.*", one[0]):
-            one.pop(0)
-        if one:
-            yield one
-        one = []
+        else:
+            while one and re.fullmatch(r"[A-Z_]+=.*", one[0]):
+                one.pop(0)
+            if one:
+                yield one
+            one = []
 
 
 def arguments(program: list[str]) -> list[str] | None:

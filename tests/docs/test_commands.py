@@ -37,7 +37,7 @@ Check = Callable[[list[str]], int]
 def check() -> Iterator[Check]:
     """Yields a function that parses a command line, with its options, and runs nothing."""
 
-    def run_models(models: list[Any], *, data: str | None, options: dict[str, Any], **_: Any) -> int:
+    def run_models(models: list[Any], *, data: str | None, options: Any, **_: Any) -> int:
         for model in [*models] or [None]:
             make_spec(model, data, options)
         return 0

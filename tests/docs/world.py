@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from tests.prepared import Prepared
 from tuiprobe import miniature
@@ -39,7 +39,9 @@ def _vectors(folder: Path) -> None:
     for name in ("vectors.npy", "my-photos.npy", "laion/img_emb/img_emb_0.npy"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         np.save(folder / name, rows)
-    (folder / "labels.txt").write_text("\n".join(map(str, labels)) + "\n", "utf-8")
+    save_file({"embeddings": rows}, folder / "val.safetensors")
+    for name in ("labels.txt", "val.txt"):
+        (folder / name).write_text("\n".join(map(str, labels)) + "\n", "utf-8")
     shutil.copy(run / "head.safetensors", folder / "head.safetensors")
     (folder / "names.txt").write_text("\n".join(miniature.class_names()) + "\n", "utf-8")
 

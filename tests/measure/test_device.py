@@ -21,13 +21,13 @@ from tuiprobe.spec import make_spec
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bool]]:
-    """Yields which devices this machine pretends to have; every one of them can be used."""
+def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
+    """Returns which devices this machine pretends to have; every one of them can be used."""
     there = {"cuda": False, "mps": False}
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there["cuda"])
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: there["mps"])
     monkeypatch.setattr(torch, "empty", lambda *size, device=None: None)
-    yield there
+    return there
 
 
 def test_auto_takes_the_best_device(machine: dict[str, bool]) -> None:

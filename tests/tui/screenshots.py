@@ -14,7 +14,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from textual.widgets import Static, Tabs
+from textual.widgets import Static
 
 from tests.tui.conftest import until
 from tuiprobe.tui.app import TuiprobeApp
@@ -25,6 +25,7 @@ from tuiprobe.tui.screens.models import ModelTable
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 from tuiprobe.tui.screens.setup import SetupScreen
+from tuiprobe.tui.tabs.bar import PartBar
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
@@ -89,7 +90,7 @@ async def results() -> None:
         await pilot.pause(1.0)
         save(app, "overview")
         for tab, name in (("outliers", "results"), ("directions", "directions"), ("images",) * 2):
-            app.screen.query_one(Tabs).active = tab
+            app.screen.query_one(PartBar).active = tab
             await until(pilot, partial(_shows, app, f"part-{tab}"))
             await pilot.pause(1.0)
             save(app, name)

@@ -162,10 +162,11 @@ async def test_leaving_takes_under_two_seconds(key: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("arguments", [[], ["--ascii"], ["open", "."]], ids=str)
-def test_without_a_terminal_it_says_so(arguments: list[str]) -> None:
+def test_without_a_terminal_it_says_so(arguments: list[str], tmp_path: Path) -> None:
+    live_run(tmp_path)
     done = subprocess.run(
         [sys.executable, "-m", "tuiprobe", *arguments],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=tmp_path,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     assert "terminal" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -15,8 +16,8 @@ from textual.widgets import Input, Static
 
 from tests.tui.conftest import until
 from tests.tui.live_run import live_run
-from tuiprobe import tui
 from tuiprobe.catalog.glossary import term
+from tuiprobe.results.headlines import HEADLINES
 from tuiprobe.tui.app import DARK, LIGHT, TuiprobeApp
 from tuiprobe.tui.ascii import SIGNS, to_ascii
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -26,6 +27,7 @@ from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.runs import RunsScreen
 from tuiprobe.tui.widgets.keyline import KeyLine
 
+SOURCES = Path(__file__).resolve().parents[2] / "tuiprobe"
 HOSTILE = "[red]x[/]\x1b[31m\n"
 
 
@@ -286,20 +288,30 @@ def test_signs_stay_distinct_in_ascii() -> None:
     assert to_ascii("━") != to_ascii("─")
 
 
-def explained_ids() -> Iterator[str]:
-    """Yields the ids of terms that widgets, tabs, screens and columns name in their code."""
-    for file in sorted(Path(tui.__path__[0]).rglob("*.py")):
+def named_ids() -> Iterator[str]:
+    """Yields the ids of terms that the code names: in `explained`, and as `term=`."""
+    for file in sorted(SOURCES.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             found: list[ast.AST] = []
             if isinstance(node, ast.FunctionDef) and node.name == "explained":
-                found = [part for line in node.body[1:] for part in ast.walk(line)]
+                found = list(node.body[1:])
             elif isinstance(node, ast.keyword) and node.arg == "term":
                 found = [node.value]
             for one in found:
-                if isinstance(one, ast.Constant) and isinstance(one.value, str) and one.value:
-                    yield one.value
+                yield from texts(one)
 
 
-def test_every_term_that_the_screens_name_exists() -> None:
-    for id in explained_ids():
+def texts(node: ast.AST) -> Iterator[str]:
+    """Yields what may be an id below a node: words neither compared, looked up nor passed on."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield from re.findall(r"^[a-z0-9]+(?:-[a-z0-9]+)*$", node.value)
+    if not isinstance(node, ast.Compare | ast.Subscript | ast.Call):
+        for child in ast.iter_child_nodes(node):
+            yield from texts(child)
+
+
+def test_every_term_that_the_code_names_exists() -> None:
+    ids = {*named_ids(), *(one.term for one in HEADLINES)}
+    assert {"image-ends", "height"} <= ids
+    for id in ids:
         term(id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -95,14 +96,23 @@ def _pattern() -> re.Pattern[str]:
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
 
 
+def mentions(text: str) -> Iterator[tuple[int, int, Term]]:
+    """Yields where a sentence uses a term: start, end and term; everyday words count for nothing.
+
+    >>> [(start, end, one.id) for start, end, one in mentions("its kurtosis")]
+    [(4, 12, 'kurtosis')]
+    """
+    for found in _pattern().finditer(text):
+        yield found.start(), found.end(), _by_words()[found.group().casefold()]
+
+
 def mentioned(text: str) -> tuple[Term, ...]:
     """Returns the terms that a sentence uses, in its order; everyday words count for nothing.
 
     >>> [one.id for one in mentioned("Kurtosis after centring 3.35, effective channels 4.7.")]
     ['centring', 'effective-channels']
     """
-    found = (_by_words()[one.group().casefold()] for one in _pattern().finditer(text))
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(one for _, _, one in mentions(text)))
 
 
 def page() -> str:

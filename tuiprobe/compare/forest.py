@@ -122,14 +122,14 @@ def verdict(rows: Sequence[ForestRow], first: str, second: str) -> str:
     differing = [one for one in known if one.differs]
     if not differing:
         alike = _listed([one.name for one in known])
-        return f"{second} and {first} are not told apart on the same images ({alike})"
+        return f"on the same images, {second} and {first} are not told apart by {alike}"
     moved = _listed(_points(differing))
     others = _listed(_others(differing))
     same = _listed([one.name for one in known if not one.differs])
     clauses = [f"{second} {moved}" if moved else ""]
     clauses.append(f"{'its' if moved else f'of {second} the'} {others}" if others else "")
     clauses.append(f"not told apart by {same}" if same else "")
-    return "; ".join(one for one in clauses if one)
+    return "on the same images, " + "; ".join(one for one in clauses if one)
 
 
 def _points(rows: Sequence[ForestRow]) -> list[str]:

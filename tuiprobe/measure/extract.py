@@ -66,7 +66,7 @@ class Extraction:
     @property
     def device(self) -> str:
         """Torch device of the encoder."""
-        return self._plan.spec.device
+        return self._plan.device
 
     def run(self, shards: Sequence[Shard]) -> None:
         """Measures the shards in order; published shards are kept in any case.
@@ -174,7 +174,7 @@ class Extraction:
         spec, encoder = self._plan.spec, self._plan.encoder
         rows = min(max(MAX_ROWS - shard.start, 0), shard.size)
         final = Tap(FINAL_TAP, "vector", encoder.width, -1, 0)
-        device = statistics_device(spec.device)
+        device = statistics_device(self.device)
         measures = {FINAL_TAP: TapMeasure(final, "all", spec.top_k, device, 0, spec.seed)}
         for tap in self._plan.taps:
             measures[tap.name] = TapMeasure(tap, spec.tokens, INNER_TOP_K, device, rows, spec.seed)
@@ -189,7 +189,7 @@ class Extraction:
         self, images: torch.Tensor, ids: torch.Tensor, measures: dict[str, TapMeasure]
     ) -> torch.Tensor:
         spec, encoder = self._plan.spec, self._plan.encoder
-        images = images.to(spec.device, getattr(torch, spec.dtype), non_blocking=True)
+        images = images.to(self.device, getattr(torch, spec.dtype), non_blocking=True)
         with encoder.watch(self._plan.taps, lambda tap, x: measures[tap.name].update(x, ids)):
             h = encoder.encode(images, ids)
         measures[FINAL_TAP].update(h, ids)

@@ -161,8 +161,8 @@ class LiveView:
         sets: Mapping[str, Dataset] | None = None,
     ) -> None:
         self._directory, self._rank, self._listen = directory, rank, listen
-        self._total = sum(one.total - one.kept for one in planned.values())
         self._kept = sum(one.kept for one in planned.values())
+        self._total = sum(one.total for one in planned.values()) - self._kept
         self._done = self._skipped = self._sequence = 0
         self._before = (0, 0)  # images done and skipped in finished shards
         self._sets = dict(planned)  # without the shard that is measured

@@ -8,15 +8,12 @@ from pathlib import Path
 
 import torch
 
-from tuiprobe.datasets import Suite
-from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.registry import SOURCES
-from tuiprobe.datasets.targets import load_target, with_targets
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.clock import Clock
-from tuiprobe.measure.concepts import add_concepts
 from tuiprobe.measure.contents import refuse_other_images
 from tuiprobe.measure.device import available_cores, choose_device, usual_batch
 from tuiprobe.measure.embeddings import RowStages, plan_vectors
@@ -30,7 +27,7 @@ from tuiprobe.models.offline import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_spec
-from tuiprobe.spec import CPU_BATCH, GPU_BATCH, NO_TARGET, RunSpec
+from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec
 
 
 def open_run(
@@ -143,28 +140,8 @@ def _hidden(spec: RunSpec) -> tuple[str, ...]:
     return (*SOURCES.warnings(sources), *LOADERS.warnings([spec.model.partition(":")[0]]))
 
 
-def _suite(spec: RunSpec) -> Suite:
-    """Opens all sets of images of a run."""
-    return add_targets(add_concepts(load_suite(spec.data), spec), spec)
-
-
-def add_targets(suite: Suite, spec: RunSpec) -> Suite:
-    """Returns the suite with the target sets that the user names.
-
-    Raises:
-        UsageError: If `none` is not the only one.
-        DataError: If a source cannot be used.
-    """
-    sources = tuple(dict.fromkeys(spec.target))
-    if NO_TARGET in sources:
-        if len(sources) > 1:
-            raise UsageError(f"--target {NO_TARGET} leaves out every target; give no other one")
-        return suite
-    return with_targets(suite, [load_target(source) for source in sources])
-
-
 def _plan(spec: RunSpec) -> Plan:
-    suite = _suite(spec)
+    suite = open_suite(spec)
     checkpoint = Path(spec.checkpoint) if spec.checkpoint else None
     encoder = load_encoder(spec.model, checkpoint=checkpoint, device=spec.device, dtype=spec.dtype)
     if spec.require_weights and encoder.weights.kind == "untrained":

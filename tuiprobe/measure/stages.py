@@ -100,7 +100,7 @@ class Stages:
     ) -> None:
         self.plan, self._directory, self._rank = plan, directory, rank
         self._clock, self._outside, self._answer = clock, listen, answer
-        self._fingerprint = current_fingerprint(plan.spec.device, plan.spec.top_k)
+        self._fingerprint = current_fingerprint(plan.device, plan.spec.top_k)
         self._reader = ShardReader(directory, plan.set_keys, self._fingerprint, empty_states(plan))
         self._stop = StopRequest(directory.cancel_file)
         self.owned: list[Shard] = []

@@ -20,48 +20,69 @@ Files = dict[str, str]
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What a format is made of.
+
+    Attributes:
+        report: What was found.
+        run: Where its pictures lie; None leaves them out.
+        linked: Whether tables/ lies beside the files.
+    """
+
+    report: Report
+    run: RunDir | None
+    linked: bool
+
+
+@dataclass(frozen=True)
 class Format:
     """One format: its name, its purpose, and how its files are made."""
 
     name: str
     about: str
-    files: Callable[[Report, RunDir | None], Files]
+    make: Callable[[Wanted], Files]
+
+    def files(self, report: Report, run: RunDir | None, linked: bool = False) -> Files:
+        """Returns the files of a report; for the arguments see `files_of`."""
+        return self.make(Wanted(report, run, linked))
 
 
-def _html(report: Report, run: RunDir | None) -> Files:
+def _html(wanted: Wanted) -> Files:
     from tuiprobe.report.html import html
     from tuiprobe.report.pictures import pictures
 
-    return {"report.html": html(report, pictures(report, run) if run is not None else None)}
+    report, run = wanted.report, wanted.run
+    shown = pictures(report, run) if run is not None else None
+    return {"report.html": html(report, shown, wanted.linked)}
 
 
-def _markdown(report: Report, run: RunDir | None) -> Files:
+def _markdown(wanted: Wanted) -> Files:
     from tuiprobe.report.markdown import markdown
 
-    return {"report.md": markdown(report)}
+    return {"report.md": markdown(wanted.report)}
 
 
-def _json(report: Report, run: RunDir | None) -> Files:
-    return {"results.json": report.to_json()}
+def _json(wanted: Wanted) -> Files:
+    return {"results.json": wanted.report.to_json()}
 
 
-def _csv(report: Report, run: RunDir | None) -> Files:
+def _csv(wanted: Wanted) -> Files:
     from tuiprobe.report.tables import tables
 
-    return {f"tables/{name}.csv": text for name, text in tables(report).items()}
+    return {f"tables/{name}.csv": text for name, text in tables(wanted.report).items()}
 
 
-def _tex(report: Report, run: RunDir | None) -> Files:
+def _tex(wanted: Wanted) -> Files:
     from tuiprobe.report.latex import latex
 
-    return {"report.tex": latex(report)}
+    return {"report.tex": latex(wanted.report)}
 
 
-def _svg(report: Report, run: RunDir | None) -> Files:
+def _svg(wanted: Wanted) -> Files:
     from tuiprobe.report.svg import svg
 
     found: Files = {}
-    for part in report.parts:
+    for part in wanted.report.parts:
         for one in part.section.content if part.section is not None else ():
             if isinstance(one, Chart) and any(series.x for series in one.series):
                 name = free_name(one.id, part.probe, lambda id: f"figures/{id}.svg" in found)
@@ -85,22 +106,27 @@ WRITTEN: Final = ("html", "md", "csv", "svg")
 """What a finished run writes by itself; results.json is there before."""
 
 
-def files_of(report: Report, run: RunDir | None, formats: Sequence[str]) -> Files:
+def files_of(
+    report: Report, run: RunDir | None, formats: Sequence[str], linked: bool | None = None
+) -> Files:
     """Returns the files of these formats.
 
     Args:
         report: What was found.
         run: Where its pictures lie; None leaves them out.
         formats: Names out of `FORMATS`.
+        linked: Whether tables/ lies beside the files; None if they are among these formats.
 
     Raises:
         UsageError: A format is unknown.
     """
-    found: Files = {}
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f"no format {plain(name)!r}; choose among {', '.join(FORMATS)}")
-        found |= FORMATS[name].files(report, run)
+    beside = "csv" in formats if linked is None else linked
+    found: Files = {}
+    for name in formats:
+        found |= FORMATS[name].files(report, run, beside)
     return found
 
 
@@ -123,11 +149,35 @@ def export(
         UsageError: A format is unknown.
         RunError: The destination cannot be written.
     """
+    beside = True if _is_of(run, to) else None
+    files = files_of(report, run if with_pictures else None, formats, beside)
+    return write_files(files, run, to)
+
+
+def write_files(files: Files, run: RunDir, to: Path) -> list[Path]:
+    """Writes files below `to`; the results of a run stay in its directory as they are.
+
+    Args:
+        files: What to write.
+        run: The run that they are of.
+        to: A directory, made where it is missing.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RunError: The destination cannot be written.
+    """
     written = []
-    here = to.exists() and to.samefile(run.path)
-    for name, text in files_of(report, run if with_pictures else None, formats).items():
+    here = _is_of(run, to)
+    for name, text in files.items():
         file = Entry(to, name)
         if not (here and name == run.results_file.name):
             file.write_text(text)
         written.append(file.path)
     return written
+
+
+def _is_of(run: RunDir, to: Path) -> bool:
+    """Says whether a directory is that of the run, where tables and pictures lie already."""
+    return to.exists() and to.samefile(run.path)

@@ -40,11 +40,11 @@ class Headline(NamedTuple):
 
 HEADLINES: Final = (
     Headline("top1", TOP1, "top-1", "points", "top-1"),
-    Headline("mean_shift", MEAN_SHIFT, "mean of shifts", "points", "shift"),
+    Headline("mean_shift", MEAN_SHIFT, "mean of shifts", "points", "mean-of-shifts"),
     Headline("value", EFFECTIVE, "effective robustness", "points", "effective-robustness"),
-    Headline("target", TARGET, "estimated accuracy", "points", "target"),
-    Headline("height", HEIGHT, "highest channel", "sigma", "sigma"),
-    Headline("offset.share", OFFSET, "offset share", "share", "concentrated-offset"),
+    Headline("target", TARGET, "estimated accuracy", "points", "estimate"),
+    Headline("height", HEIGHT, "highest channel", "sigma", "height"),
+    Headline("offset.share", OFFSET, "offset share", "share", "offset-share"),
     Headline("kurtosis", KURTOSIS, "kurtosis", "kurtosis", "kurtosis"),
     Headline("int8", INT8, "INT8 signal to noise", "dB", "sqnr"),
 )

@@ -21,8 +21,6 @@ from typing import Any, Final, Literal, get_args
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.run.directory import LOG_MARK, RunDir
-from tuiprobe.run.glance import summary
-from tuiprobe.run.live import Pulse, pulse
 from tuiprobe.run.locks import held_locks, is_held, is_running, other_host
 
 State = Literal["waiting", "running", "done", "partial", "unfinished", "failed", "damaged", "none"]
@@ -132,6 +130,8 @@ def run_state(
     if end.kind == "failed":
         return replace(found, kind="failed", reason=end.reason)
     if results is not None:
+        from tuiprobe.run.glance import summary  # loads pydantic
+
         try:
             about = summary(run.results_file, results)
         except (TuiprobeError, OSError) as error:
@@ -173,6 +173,8 @@ class Observer:
         return self.state(run, held_locks())
 
     def _moves(self, run: RunDir) -> bool:
+        from tuiprobe.run.live import pulse
+
         beat, now = pulse(run).beat, time.monotonic()
         if run.path not in self._beats:
             self._beats[run.path] = (beat, now if self._trusting and beat else -self._seconds)
@@ -183,7 +185,9 @@ class Observer:
 
 def _running(run: RunDir, found: RunState) -> RunState:
     """Counts the images of unfinished shards too."""
-    now: Pulse = pulse(run)
+    from tuiprobe.run.live import pulse
+
+    now = pulse(run)
     planned = found.planned or now.total
     return replace(
         found, kind="running", measured=min(max(found.measured, now.through), planned),

@@ -16,6 +16,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.tui.ascii import ASCII_KEYS, AsciiFilter
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.commands import ScreenCommands, working_keys
+from tuiprobe.tui.runsetup import Kept
 from tuiprobe.tui.settings import read_theme, write_theme
 
 # Muted backgrounds, one accent, colours for colour-blind readers.
@@ -32,11 +33,12 @@ DARK = Theme(
     surface="#171c23",
     panel="#20272f",
     dark=True,
+    variables={"scrollbar-background": "#20272f"},
 )
 LIGHT = Theme(
     name="tuiprobe-light",
     primary="#1f6fb2",
-    secondary="#4b7ea8",
+    secondary="#35658c",
     accent="#b35c00",
     warning="#8a6d00",
     error="#b23a1e",
@@ -100,6 +102,7 @@ class TuiprobeApp(App[None]):
         if ascii:
             self._filters.append(AsciiFilter())
         self.engines: list[Engine] = []
+        self.setups = Kept()
         self._places: dict[str, Callable[[], Screen[None]]] = {
             "models": self._models,
             "runs": self._runs,
@@ -193,7 +196,9 @@ class TuiprobeApp(App[None]):
         except (OSError, TuiprobeError) as error:
             self.fail(f"the screen was not saved to {plain(str(file))}", plain(_cause(error)))
             return
-        self.notify(plain(str(file)), title="screen saved", timeout=6, markup=False)
+        here = Path.cwd()
+        path = file.path.relative_to(here) if file.path.is_relative_to(here) else file.path
+        self.notify(plain(str(path)), title="screen saved", timeout=6, markup=False)
 
     def get_key_display(self, binding: Binding) -> str:
         """Returns how a key is shown; `--ascii` spells out what is a sign otherwise."""

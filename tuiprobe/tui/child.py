@@ -10,21 +10,20 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import shlex
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tuiprobe.errors import RunError, UsageError
-from tuiprobe.options import validated
 from tuiprobe.plugins import DATASETS, MODELS, is_foreign
 from tuiprobe.run.directory import LOG_MARK, RunDir
-from tuiprobe.spec import RunSpec, arguments_of, run_options
+from tuiprobe.spec import command_of as command_of
+from tuiprobe.spec import headless_arguments
+from tuiprobe.spec import shown_command as shown_command
 
 
 def command(arguments: Sequence[str]) -> list[str]:
@@ -33,35 +32,6 @@ def command(arguments: Sequence[str]) -> list[str]:
     `-P` keeps the working directory off the import path.
     """
     return [sys.executable, "-P", "-m", "tuiprobe", *arguments]
-
-
-def shown_command(arguments: Sequence[str]) -> str:
-    r"""Returns the command line a user can copy: quoted for a shell, always one line.
-
-    >>> shown_command(["--headless", "--data", "imagefolder:my photos"])
-    "tuiprobe --headless --data 'imagefolder:my photos'"
-    """
-    return " ".join(shlex.join(["tuiprobe", *arguments]).splitlines())
-
-
-def command_of(spec: Mapping[str, Any]) -> str:
-    r"""Returns the command line that does what a run did.
-
-    Args:
-        spec: The spec as in `results.json`; not trusted.
-
-    Raises:
-        UsageError: If it is not a spec of this version.
-
-    >>> command_of({"model": "mini_clip", "data": "my photos", "sample": None, "layers": ["a*"]})
-    "tuiprobe --headless --model mini_clip --data 'my photos' --sample 0 --layers 'a*'"
-    """
-    return shown_command(["--headless", *_arguments(spec)])
-
-
-def _arguments(spec: Mapping[str, Any]) -> list[str]:
-    known = {one.name: spec[one.name] for one in run_options() if one.name in spec}
-    return arguments_of(validated(RunSpec, known), known)
 
 
 def resuming_arguments(run: Path) -> list[str]:
@@ -77,7 +47,7 @@ def resuming_arguments(run: Path) -> list[str]:
     spec = RunDir(run).spec_file.read_json()
     if not isinstance(spec, dict):
         raise UsageError(f"{run}/spec.json holds no options of a run")
-    words = ["--headless", *_arguments(spec), "--output", str(run)]
+    words = [*headless_arguments(spec), "--output", str(run)]
     images = (spec["data"], spec.get("concepts"), *(spec.get("target") or ()))
     sources = [(MODELS, spec["model"]), *((DATASETS, one) for one in images)]
     if spec.get("embeddings"):  # files of vectors stand in place of both
@@ -232,3 +202,45 @@ async def ask_python(arguments: Sequence[str]) -> Answer:
     return Answer(
         process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
     )
+
+
+async def follow(arguments: Sequence[str], heard: Callable[[str], None]) -> Answer:
+    """Runs a longer tuiprobe command, and passes on what it narrates; ends it when cancelled.
+
+    Args:
+        arguments: Arguments of `tuiprobe`, without the program's name.
+        heard: Called with each line of standard error as it comes.
+    """
+    process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
+        command(arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    loop = asyncio.get_running_loop()
+    lines: list[str] = []
+
+    def listen() -> None:
+        assert process.stderr is not None
+        with process.stderr:
+            for line in process.stderr:
+                text = line.decode("utf-8", "replace").strip()
+                lines.append(text)
+                with contextlib.suppress(RuntimeError):  # the loop is closed: the screens are gone
+                    loop.call_soon_threadsafe(heard, text)
+
+    def read() -> bytes:
+        assert process.stdout is not None
+        with process.stdout:
+            return process.stdout.read()
+
+    try:
+        out, _ = await asyncio.gather(asyncio.to_thread(read), asyncio.to_thread(listen))
+        code = await asyncio.to_thread(process.wait)
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    return Answer(code, out.decode("utf-8", "replace"), "\n".join(lines))

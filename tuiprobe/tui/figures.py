@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from rich.cells import cell_len
 from textual.content import Content
@@ -12,6 +12,7 @@ from textual.widgets import Static
 from tuiprobe.plaintext import plain
 from tuiprobe.report.numbers import few, interval
 from tuiprobe.results import Figure, given
+from tuiprobe.tui.text import fitted
 
 DIM = "$foreground 60%"
 
@@ -39,6 +40,28 @@ def listed(entries: Iterable[Entry], width: int = 18) -> Content:
         shown = Content.styled(plain(value), DIM) if isinstance(value, str) else told(value)
         lines.append(Content.assemble(Content(plain(name).ljust(width) + " "), shown))
     return Content("\n").join(lines)
+
+
+def headed(left: str, warning: str, short: str) -> Callable[[int], Content]:
+    """Returns what draws a title: what is shown at the left, what to beware of at the right.
+
+    Args:
+        left: From outside; cut where there is no room.
+        warning: Never cut, but said in short where there is no room for both.
+        short: The same in fewer words.
+
+    >>> headed("mini_clip · 128 channels", "DEMONSTRATION: no more", "DEMONSTRATION")(40).plain
+    'mini_clip · 128 channels   DEMONSTRATION'
+    """
+
+    def draw(width: int) -> Content:
+        text = plain(left)
+        told = warning if cell_len(text) + cell_len(warning) + 2 <= width else short
+        room = max(width - cell_len(told) - (2 if told else 0), 0)
+        head = fitted(text, room) + ("  " if told else "")
+        return Content.assemble(Content(head), (told, "bold $warning"))
+
+    return draw
 
 
 _WORD = re.compile(r"[^ ]+ *| +")

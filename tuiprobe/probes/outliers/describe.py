@@ -194,7 +194,7 @@ def _heights(heights: Heights, data: str) -> Iterator[Chart]:
         series=(
             series("median height", places, figures, mark="bars"),
             Series(
-                name=f"outlier channel: above {OUTLIER:g}",
+                name=f"cut of the rule: {OUTLIER:g}",
                 x=ends,
                 y=(OUTLIER, OUTLIER),
                 role="reference",

@@ -96,9 +96,9 @@ def _schemes(final: Quantised) -> list[Chart]:
     varying = known([ratio.variance for ratio in ratios])
     if not whole[1]:
         return []
-    drawn = [series("signal over noise", *whole, "main", "bars")]
+    drawn = [series("signal", *whole, "second", "bars")]
     if varying[1]:
-        drawn.append(series("of what varies", *varying, "second", "points"))
+        drawn.append(series("what varies between images", *varying, "main", "points"))
     return [
         Chart(
             id="int8_schemes",

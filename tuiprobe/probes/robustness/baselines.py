@@ -124,12 +124,21 @@ def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None
     if path is None:
         directory.baseline_file.unlink()
         return
+    write_baseline(directory, refuse_baseline(sets, path))
+
+
+def refuse_baseline(sets: Sequence[SetRecord], path: str) -> str:
+    """Returns the user's CSV if it fits the sets of a run.
+
+    Raises:
+        UsageError: If it cannot be read or does not fit the sets.
+    """
     try:
         text = read_regular(path, MAX_BASELINE_BYTES).decode("utf-8")
     except (OSError, DamagedFileError, UnicodeDecodeError) as error:
         raise UsageError(f"--baseline: cannot read {path}: {error}") from error
     baselines_for(sets, text, path)  # refuses a wrong file before any image is measured
-    write_baseline(directory, text)
+    return text
 
 
 def _models(family: Family, pretraining: str) -> list[tuple[str, Sequence[Row], tuple[str, ...]]]:

@@ -10,6 +10,7 @@ from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Rob
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.section import Chart, Drawn, Series
 
+MOST_NAMED = 2
 _STEPS = 40
 _OTHERS = "timm and testbed, others"
 _ZERO_SHOT = "open_clip, zero-shot"
@@ -77,10 +78,18 @@ def _baseline(
         id=f"robustness_{number}",
         title=f"Accuracy under shift against the baseline {one.baseline}",
         x_label=f"accuracy without shift ({one.axis})",
-        y_label=f"mean accuracy on {', '.join(one.target)}",
+        y_label=_mean_on(one.target),
         series=(*behind, line, *_own_point(one, x, name)),
         note=_note(one, bool(behind)),
         folded=number > 0,
+    )
+
+
+def _mean_on(target: tuple[str, ...]) -> str:
+    if len(target) > MOST_NAMED:
+        return f"mean accuracy on {len(target)} shifts"
+    return (
+        f"mean accuracy on {', '.join(target)}" if len(target) > 1 else f"accuracy on {target[0]}"
     )
 
 
@@ -122,7 +131,9 @@ def _own_point(one: EffectiveRobustness, x: float, name: str) -> tuple[Series, .
 def _behind(one: EffectiveRobustness, found: Robustness) -> tuple[Series, ...]:
     """Returns the models of the baseline, and behind one of ImageNet's sets all published ones."""
     own = next((each for each in found.baseline_models if each.baseline == one.baseline), None)
-    fitted = [(each.name, each.x, each.shifts) for each in own.models] if own is not None else []
+    fitted: list[tuple[str, float, Mapping[str, float | None]]] = []
+    if own is not None:
+        fitted += [(each.name, each.x, each.shifts) for each in own.models]
     published = _Models(_OTHERS), _Models(_ZERO_SHOT)
     if one.axis == "imagenet":
         for row in rows():
@@ -134,8 +145,10 @@ def _behind(one: EffectiveRobustness, found: Robustness) -> tuple[Series, ...]:
     models = _Models(f"models of {one.baseline}")
     for model, x, shifts in fitted:
         models.add(model, x, one, shifts)
-    drawn = (published[0], "context"), (published[1], "third"), (models, "control")
-    return tuple(found.series(role) for found, role in drawn if found.x)
+    roles: dict[Drawn, _Models] = {
+        "context": published[0], "third": published[1], "control": models,
+    }  # fmt: skip
+    return tuple(one.series(role) for role, one in roles.items() if one.x)
 
 
 class _Models:

@@ -40,6 +40,8 @@ CARD_LINES: Final = 3
 BARS: Final = 30
 NAMED: Final = 3
 MOST_DRAWN: Final = 6
+BESIDE: Final = 0.16
+"""How far beside an estimate the measured accuracy is drawn, in places."""
 
 
 def describe(result: Targets, subject: Subject) -> Section:
@@ -70,26 +72,25 @@ def _picture(result: Targets) -> tuple[Chart, ...]:
     if not checks or not targets:
         return ()
     names = [*(one.data for one in checks), *(one.data for one in targets)]
-    estimates = [*(one.of(HEADLINE) for one in checks), *(one.of(HEADLINE) for one in targets)]
-    at, known_estimates = known(estimates)
-    measured = known([one.measured for one in checks])
-    own = [place for place in at if place >= len(checks)]
-    shown = {
-        "measured": series("measured", *measured, "second", "points"),
-        "estimate": series(f"estimate, {ESTIMATORS[HEADLINE]}", at, known_estimates, "main",
-                           "points"),
-    }  # fmt: skip
-    if not own:
+    found = [*(one.of(HEADLINE) for one in checks), *(one.of(HEADLINE) for one in targets)]
+    at, estimates = known(found)
+    if not any(place >= len(checks) for place in at):
         return ()
+    places, measured = known([one.measured for one in checks])
+    beside = [place + BESIDE for place in places]
+    drawn = (
+        series(f"estimate, {ESTIMATORS[HEADLINE]}", at, estimates, "main", "points"),
+        series("measured", beside, measured, "second", "points"),
+    )
     return (
         Chart(
             id="targets",
             title="Estimated accuracy, and measured where labels tell",
             x_label="labelled shifts, then your images",
             y_label="accuracy",
-            series=tuple(shown.values()),
+            series=drawn,
             ticks=tuple(names),
-            note="Intervals are of each estimate; they do not hold how wrong it was on the shifts.",
+            note="Intervals say how precisely an estimate is known, not how wrong it is.",
         ),
     )
 

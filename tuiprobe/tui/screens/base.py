@@ -47,8 +47,8 @@ class ProbeScreen(Screen[None]):
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "app.back", "back", tooltip="Back to where you came from"),
-        Binding("1", "app.go('models')", "models", show=False, tooltip="The list of models"),
-        Binding("2", "app.go('runs')", "runs", show=False, tooltip="All runs"),
+        Binding("M", "app.go('models')", "models", show=False, tooltip="The list of models"),
+        Binding("R", "app.go('runs')", "runs", show=False, tooltip="All runs"),
     ]
     IMPORTANT: ClassVar[tuple[str, ...]] = ()
     PLACE = ""

@@ -62,19 +62,17 @@ class LiveScreen(RunningScreen):
     AUTO_FOCUS = "ChannelBars"
     IMPORTANT = ("results", "cancel", "detach", "again", "log")
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "x", "cancel", "cancel", tooltip="Stop the run and report what it has, after asking"
-        ),
+        Binding("x", "cancel", "cancel", tooltip="Stop the run and report what it has"),
         Binding("d", "detach", "detach", tooltip="Leave this screen; the run goes on"),
         Binding("enter", "results", "results", tooltip="The results, once they are there"),
-        Binding("r", "again", "resume", tooltip="Resume a run that was stopped, or try again"),
+        Binding("r", "again", "resume", tooltip="Resume a stopped run, or try a failed one again"),
         Binding("space", "pause", "pause", tooltip="Hold the view; the run goes on"),
         Binding("l", "log", "log", tooltip="Show or hide the log"),
         Binding("left", "layer(-1)", "layer", key_display="←→", tooltip="Layer before"),
         Binding("right", "layer(1)", "layer", show=False, tooltip="Next layer"),
         Binding("t", "set", "next set", tooltip="Look at the next set of images"),
         Binding("n", "run_of_group", "next run", tooltip="Next model of the group"),
-        Binding("X", "kill", "kill", show=False, tooltip="Kill the engine at once, after asking"),
+        Binding("X", "kill", "kill", show=False, tooltip="Kill the engine at once"),
         Binding("escape", "leave", "back", show=False, tooltip="Close the log, or leave"),
         Binding("m", "maximise", "maximise", show=False, tooltip="Maximise this panel, or restore"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy the channel under the cursor"),
@@ -83,6 +81,7 @@ class LiveScreen(RunningScreen):
     DEFAULT_CSS = """
     LiveScreen #progress { height: 1; padding: 0 1; color: $secondary; }
     LiveScreen #warning { height: 1; padding: 0 1; color: $warning; display: none; }
+    LiveScreen #warning.-whole { height: auto; max-height: 6; }
     LiveScreen #log { height: 10; }
     LiveScreen.-low #log { height: 7; }
     """
@@ -101,6 +100,7 @@ class LiveScreen(RunningScreen):
         self._timer: Timer | None = None
         self._choices: tuple[bool | None, ...] = ()
         self._was_going = True
+        self._told_last: tuple[object, ...] = ()
 
     def _new_watch(self) -> WatchThread:
         return WatchThread(Watch(self.run_path, log=RunDir(self.root).log_file))
@@ -153,7 +153,9 @@ class LiveScreen(RunningScreen):
         self.place(self._title(snapshot))
         if self._paused:
             return
-        if snapshot.log != self._shown.log or snapshot.events != self._shown.events:
+        told = (snapshot.log, snapshot.events, self.state)
+        if told != self._told_last:
+            self._told_last = told
             self._show_said(snapshot)
         before, self._shown = self._shown, snapshot
         was_going, self._was_going = self._was_going, self.going
@@ -200,10 +202,13 @@ class LiveScreen(RunningScreen):
         self.query_one(Lines).show(said)
         warnings = [one.message for one in snapshot.events if one.kind in ("warning", "failed")]
         text = f"! {warnings[-1]}" if warnings else ""
+        failure = self.failure
         if len(warnings) > 1:
             text += f"  (and {len(warnings) - 1} more: l)"
-        self.query_one("#warning", Static).update(inert(text, "dim"))
-        self.query_one("#warning").display = bool(text)
+        shown = self.query_one("#warning", Static)
+        shown.update(inert(failure) if failure else inert(text, "dim"))
+        shown.set_class(bool(failure), "-whole")
+        shown.display = bool(failure or text)
 
     def _show_figures(self) -> None:
         snapshot = self._shown

@@ -2,39 +2,102 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
+from bisect import bisect_left, bisect_right
 from typing import ClassVar
 
+from rich.segment import Segment
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.strip import Strip
 from textual.widgets import Input, Static
+from textual.worker import Worker
 
 from tuiprobe.plugins import MODELS, is_extended
 from tuiprobe.tui import modellist
-from tuiprobe.tui.child import ask, ask_python, shown_command
-from tuiprobe.tui.modellist import ModelRow
+from tuiprobe.tui.child import ask, ask_python, follow, shown_command
+from tuiprobe.tui.modellist import Group, ModelRow
 from tuiprobe.tui.screens.base import FilteredScreen
-from tuiprobe.tui.text import inert, inert_lines
+from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.rows import RowTable
 
 MARKS = {"pass": "✓", "warn": "!", "fail": "✗", "skip": "-"}
 
 
-class ModelTable(RowTable[ModelRow]):
-    """The list of models."""
+TERMS = {
+    "demonstration": "demonstration",
+    "zero-shot": "zero-shot",
+    "finetuned": "finetuned",
+    "supervised": "supervised",
+    "": "pretraining",
+}
+"""Terms of the glossary by group."""
+
+
+class ModelTable(RowTable[ModelRow | Group]):
+    """The list of models by group; the cursor passes over headings, and no name is cut."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "set up run", tooltip="Set up a run of the marked models"),
     ]
+
+    @property
+    def model(self) -> ModelRow | None:
+        """The model under the cursor; None where there is none."""
+        current = self.current
+        return current if isinstance(current, ModelRow) else None
+
+    @property
+    def models(self) -> list[ModelRow]:
+        """The models that are shown, in order."""
+        return [row for row in self.rows if isinstance(row, ModelRow)]
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the glossary for the model under the cursor."""
+        row = self.model
+        if row is None:
+            return ("preset",)
+        untrained = ("untrained",) if row.cached == "none" else ()
+        known = ("published-accuracy", "effective-robustness") if row.imagenet is not None else ()
+        more = ("extrapolated",) if row.extrapolated else ()
+        return (TERMS[row.group], *untrained, *known, *more, "weights", "cached", "pretraining")
+
+    def row_line(self, row: ModelRow | Group, width: int) -> str:
+        """Returns the text of a row; a long name takes the place of columns beside it."""
+        if isinstance(row, Group):
+            return fitted(row.title, width)
+        return modellist.line(self.columns, self._cells(row), width)
+
+    def render_line(self, y: int) -> Strip:
+        """Returns one line; headings have a style of their own."""
+        place = self.scroll_offset.y + y - 1
+        row = self.rows[place] if y > 0 and place < len(self.rows) else None
+        if not isinstance(row, Group):
+            return super().render_line(y)
+        width = self.scrollable_content_region.width
+        style = self.get_component_rich_style("rows--heading")
+        return Strip([Segment(self.row_line(row, width), style)], width)
+
+    def _go(self, row: int) -> None:
+        places = [i for i, one in enumerate(self.rows) if isinstance(one, ModelRow)]
+        if places:
+            down = row >= self.cursor
+            at = bisect_left(places, row) if down else bisect_right(places, row) - 1
+            row = places[max(0, min(at, len(places) - 1))]
+        super()._go(row)
+        if places and row == places[0]:
+            self.scroll_to(y=0, animate=False)  # the heading above it
 
 
 class ModelsScreen(FilteredScreen):
     """Choose what to probe: type / to filter, space marks several, Enter sets up the run."""
 
     PLACE = "Models 1 · Runs 2"
+    PURPOSE = "Will an encoder hold up on your images, why, and how sure? Choose one."
     AUTO_FOCUS = "#models"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "mark", tooltip="Mark this model; several run side by side"),
@@ -47,12 +110,22 @@ class ModelsScreen(FilteredScreen):
         Binding("f", "fetch", "fetch", tooltip="Download and verify the weights of this model"),
         Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
         Binding("down", "list", "list", show=False, tooltip="From the filter to the list"),
-        Binding("escape", "clear", "clear", show=False, tooltip="Clear the filter"),
+        Binding(
+            "escape", "clear", "clear", show=False, tooltip="Stop a download, or clear the filter"
+        ),
         Binding("y", "copy", "copy", show=False, tooltip="Copy the command that probes this model"),
     ]
 
+    DEFAULT_CSS = """
+    ModelsScreen #purpose { height: 1; padding: 0 1; color: $secondary; }
+    ModelsScreen.-tiny #purpose, ModelsScreen.-slim #purpose { display: none; }
+    ModelsScreen.-narrow #body { layout: vertical; }
+    ModelsScreen.-narrow #left { height: 1fr; }
+    """
+
     def __init__(self) -> None:
         super().__init__()
+        self._fetching: dict[str, Worker[None]] = {}
         self._all: list[ModelRow] = modellist.first_rows()
         self._marked: dict[str, None] = {}
         self._checks: dict[str, list[str]] = {}
@@ -61,7 +134,8 @@ class ModelsScreen(FilteredScreen):
         self._others: list[ModelRow] | None = None  # of other packages; None until listed
 
     def compose_body(self) -> ComposeResult:
-        """Lays out the filter, the list and the details."""
+        """Lays out what the program is for, the filter, the list and the details."""
+        yield Static(self.PURPOSE, id="purpose")
         with Horizontal(id="body"):
             with Vertical(id="left", classes="panel"):
                 yield Input(
@@ -71,7 +145,7 @@ class ModelsScreen(FilteredScreen):
                 )
                 yield ModelTable(
                     modellist.COLUMNS,
-                    lambda row: modellist.cells(row, row.name in self._marked),
+                    self._cells,
                     empty="No model matches. esc clears the filter.",
                     id="models",
                 )
@@ -84,6 +158,10 @@ class ModelsScreen(FilteredScreen):
         """Shows the presets at once; the rest comes from a thread."""
         self._show()
         threading.Thread(target=self._load, daemon=True, name="catalog").start()
+
+    def _cells(self, row: ModelRow | Group) -> list[str]:
+        marked = isinstance(row, ModelRow) and row.name in self._marked
+        return modellist.cells(row, marked) if isinstance(row, ModelRow) else [row.title]
 
     @property
     def table(self) -> ModelTable:
@@ -133,21 +211,25 @@ class ModelsScreen(FilteredScreen):
             self._show()
 
     def _show(self) -> None:
-        current = self.table.current
-        rows = modellist.filtered(self._all, self._query)
+        current = self.table.model
+        found = modellist.filtered(self._all, self._query)
+        rows: list[ModelRow | Group] = list(modellist.grouped(found))
         if self._order is not None:
-            rows = modellist.ordered(rows, *self._order)
+            rows = list(modellist.ordered(found, *self._order))
         self.table.sorted_by = self._order
-        names = [row.name for row in rows]
-        cursor = names.index(current.name) if current and current.name in names else 0
-        self.table.show_rows(rows, cursor)
-        marked = f" · {len(self._marked)} marked" if self._marked else ""
-        self.query_one("#count", Static).update(f"{len(rows):,} of {len(self._all):,}{marked}")
+        same = (i for i, row in enumerate(rows) if isinstance(row, ModelRow) and row == current)
+        name = current.name if current is not None else ""
+        named = (i for i, row in enumerate(rows) if isinstance(row, ModelRow) and row.name == name)
+        self.table.show_rows(rows, next(same, next(named, 0)))
+        count = modellist.catalogue(len(found), self._all, len(self._marked))
+        self.query_one("#count", Static).update(inert(count))
 
     @on(RowTable.Highlighted, "#models")
     def _highlighted(self) -> None:
-        row = self.table.current
+        row = self.table.model
         about, preflight = self.query_one("#about", Static), self.query_one("#preflight", Static)
+        told = row is not None and row.name in self._checks
+        self.query_one("#details").set_class(told, "-told")
         if row is None:
             about.update("")
             preflight.update("")
@@ -181,7 +263,7 @@ class ModelsScreen(FilteredScreen):
 
     def action_mark(self) -> None:
         """Marks the model under the cursor, or takes the mark away."""
-        row = self.table.current
+        row = self.table.model
         if row is None:
             return
         if row.name in self._marked:
@@ -198,14 +280,14 @@ class ModelsScreen(FilteredScreen):
         from tuiprobe.tui.screens.setup import SetupScreen
 
         names = list(self._marked)
-        if not names and self.table.current is not None:
-            names = [self.table.current.name]
+        if not names and self.table.model is not None:
+            names = [self.table.model.name]
         if names:
             self.app.push_screen(SetupScreen(names))
 
     def action_copy(self) -> None:
         """Copies the command line that probes this model."""
-        row = self.table.current
+        row = self.table.model
         if row is not None:
             command = shown_command(["--headless", "--model", row.name])
             self.app.copy_to_clipboard(command)
@@ -213,7 +295,7 @@ class ModelsScreen(FilteredScreen):
 
     def action_doctor(self) -> None:
         """Checks the model under the cursor in a process of its own."""
-        row = self.table.current
+        row = self.table.model
         if row is not None:
             self._note(row.name, ["", "checking: loads the model, takes some seconds"])
             self._examine(row.name)
@@ -229,14 +311,25 @@ class ModelsScreen(FilteredScreen):
 
     def action_fetch(self) -> None:
         """Downloads the weights of the model under the cursor in a process of its own."""
-        row = self.table.current
+        row = self.table.model
         if row is not None:
-            self._note(row.name, ["", "fetching: downloads and verifies the weights"])
-            self._download(row.name)
+            if row.name in self._fetching:
+                return
+            self._note(row.name, ["", "fetching: downloads and verifies the weights; esc stops it"])
+            self._fetching[row.name] = self._download(row.name)
 
     @work(group="fetch")
     async def _download(self, name: str) -> None:
-        answer = await ask(["fetch", name])
+        def heard(text: str) -> None:
+            self._note(name, ["", "fetching; esc stops it", text])
+
+        try:
+            answer = await follow(["fetch", name, "--progress"], heard)
+        except asyncio.CancelledError:
+            self._note(name, ["", "! stopped: what was downloaded is kept; f goes on with it"])
+            raise
+        finally:
+            self._fetching.pop(name, None)
         if answer.code:
             self._note(name, ["", f"✗ {answer.reason}"])
             return
@@ -250,7 +343,11 @@ class ModelsScreen(FilteredScreen):
             self._highlighted()
 
     def action_clear(self) -> None:
-        """Clears the filter."""
+        """Stops the download of the model under the cursor, or else clears the filter."""
+        row = self.table.model
+        if row is not None and row.name in self._fetching:
+            self._fetching[row.name].cancel()
+            return
         self.query_one("#filter", Input).value = ""
         self.table.focus()
 

@@ -84,6 +84,14 @@ class RunningScreen(ProbeScreen):
             return ""
         return progress.cause_of_end(self.engine.ended(), self.engine.killed, snapshot.log)
 
+    @property
+    def failure(self) -> str:
+        """The whole reason of a run that failed or cannot be used, with the remedy."""
+        state = self.state
+        if state is None or state.kind not in ("failed", "damaged", "none"):
+            return ""
+        return f"{progress.sign(state)} {progress.advice(state)}"
+
     def note_end(self, snapshot: Snapshot) -> None:
         """Shows once, in full, how the engine ended, as soon as its directory says so too."""
         engine, state = self.engine, self.state

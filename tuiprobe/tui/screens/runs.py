@@ -31,6 +31,15 @@ if TYPE_CHECKING:
 SORTED = ("model", "data", "changed", "state", "progress", "accuracy", "shifts", "kurtosis")
 """Sort key of each column that has one."""
 _DOWN = {"changed", "progress", "accuracy", "shifts", "kurtosis"}
+_TERMS = {
+    "waiting": ("engine",),
+    "running": ("running", "detach"),
+    "done": ("done",),
+    "partial": ("partial", "resume"),
+    "unfinished": ("unfinished", "resume"),
+    "failed": ("failed", "resume"),
+    "damaged": ("damaged",),
+}
 _SECONDS = 2.0
 _FRESH_SECONDS = QUIET_SECONDS
 _FIRST = 50
@@ -42,15 +51,15 @@ def columns_of(rows: Sequence[RunRow]) -> tuple[Column, ...]:
     model = max((len(row.model or row.name) for row in rows), default=0) + 2
     data = max((len(row.source) for row in rows), default=0)
     return (
-        Column("model", max(model, 12)),
-        Column("data", min(max(data, 9), _LONGEST_DATA), drop=3),
+        Column("model", max(model, 12), term="encoder"),
+        Column("data", min(max(data, 9), _LONGEST_DATA), drop=3, term="suite"),
         Column("date", 16, drop=2),
         Column("state", 12),
-        Column("measured", 8, right=True, drop=1),
-        Column("top-1", 10, right=True, drop=5),
-        Column("shifts", 10, right=True, drop=6),
-        Column("kurtosis", 11, right=True, drop=7),
-        Column("outcome", 19, drop=8),
+        Column("measured", 8, right=True, drop=1, term="shard"),
+        Column("top-1", 10, right=True, drop=5, term="top-1"),
+        Column("shifts", 10, right=True, drop=6, term="mean-of-shifts"),
+        Column("kurtosis", 11, right=True, drop=7, term="kurtosis"),
+        Column("outcome", 19, drop=8, term="outcome"),
     )
 
 
@@ -83,6 +92,12 @@ def about_run(row: RunRow) -> str:
 class RunTable(RowTable[RunRow]):
     """All runs."""
 
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the state of this run, then those of the columns."""
+        row = self.current
+        state = () if row is None else _TERMS.get(row.state, ())
+        return tuple(dict.fromkeys((*state, *super().explained(), "run", "interval")))
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "open", tooltip="Open this run: live or its results"),
     ]
@@ -96,7 +111,7 @@ class RunsScreen(FilteredScreen):
     """
 
     app: TuiprobeApp
-    PLACE = "Models 1 · Runs 2"
+    PLACE = "Models M · Runs R"
     AUTO_FOCUS = "#runs"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "resume", "resume", tooltip="Resume a stopped run, or try a failed one again"),
@@ -188,7 +203,7 @@ class RunsScreen(FilteredScreen):
         self.table.empty = (
             "No run matches. esc clears the filter."
             if self._all
-            else f"no runs in {self.root} yet: 1 goes to the models, Enter there starts one"
+            else f"no runs in {self.root} yet: M goes to the models, Enter there starts one"
         )
         paths = [row.path for row in rows]
         at = paths.index(current.path) if current and current.path in paths else 0

@@ -124,7 +124,7 @@ class PartBar(Widget):
         room = width - len(where) - 2
         shown = self._window(room)
         before, after = shown.start > 0, shown.stop < len(self.names)
-        yield "‹" if before else " ", "parts--where", shown.start - 1 if before else None
+        yield "◂" if before else " ", "parts--where", shown.start - 1 if before else None
         used = 1
         for index in shown:
             kind = "parts--empty" if self.names[index].empty else ""
@@ -132,7 +132,7 @@ class PartBar(Widget):
             text = self._label(index)
             used += cell_len(text)
             yield text, kind, index
-        yield "›" if after else " ", "parts--where", shown.stop if after else None
+        yield "▸" if after else " ", "parts--where", shown.stop if after else None
         yield where.rjust(max(width - used - 1, 0)), "parts--where", None
 
     def render_line(self, y: int) -> Strip:

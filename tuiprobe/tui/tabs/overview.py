@@ -38,21 +38,30 @@ _TERMS: dict[Block, str] = {
 _BAR = 36
 """Cells of a bar with its name: as many stand side by side as fit."""
 
+_SPAN = 12
+"""Cells of an interval at least."""
+
 
 class CardPicture(Static):
     """The figures of a block as a picture, drawn for the width there is.
 
     Args:
-        block: The block.
+        block: The block; None for none yet.
     """
 
-    def __init__(self, block: CardBlock) -> None:
+    def __init__(self, block: CardBlock | None = None) -> None:
         super().__init__("", classes="picture", markup=False)
         self._block = block
 
+    def show(self, block: CardBlock) -> None:
+        """Shows another block."""
+        self._block = block
+        self.on_resize()
+
     def on_resize(self) -> None:
         """Draws for the new width."""
-        self.update("\n".join(drawn(self._block, self.scrollable_content_region.width)))
+        if self._block is not None:
+            self.update("\n".join(drawn(self._block, self.scrollable_content_region.width)))
 
 
 def drawn(block: CardBlock, width: int) -> list[str]:
@@ -84,10 +93,14 @@ def _mark(named: NamedFigure, width: int) -> str:
     if not given(one) or one.low is None or one.high is None:
         return ""
     bounds = min(0.0, one.low), max(0.0, one.high)
-    points = change(100 * one.value, 100 * one.low, 100 * one.high)
-    told = f"over the baseline {plain(named.about[0]) if named.about else ''}".rstrip()
-    room = min(max(width - len(told) - len(points) - 12, 8), 40)
-    return f"{told}  {span(one.low, one.value, one.high, bounds, room)}  {points} points"
+    whole = change(100 * one.value, 100 * one.low, 100 * one.high) + " points"
+    brief = change(100 * one.value, None, None) + " points"
+    name = f"over the baseline {plain(named.about[0]) if named.about else ''}".rstrip()
+    for told, points in ((name, whole), (name, brief), ("over the baseline", brief)):
+        room = min(width - len(told) - len(points) - 4, 40)
+        if room >= _SPAN:
+            return f"{told}  {span(one.low, one.value, one.high, bounds, room)}  {points}"
+    return ""
 
 
 class BlockView(Widget, can_focus=True):
@@ -183,7 +196,7 @@ class OverviewTab(ResultTab):
     OverviewTab #blocks { padding: 0; height: 1fr; }
     OverviewTab BlockView { height: auto; padding: 0 1; }
     OverviewTab BlockView Static, OverviewTab BlockView .full { height: auto; }
-    OverviewTab BlockView .picture { color: $accent; }
+    OverviewTab .picture { color: $accent; height: auto; }
     OverviewTab BlockView .short { display: none; height: 1; text-wrap: nowrap;
         text-overflow: ellipsis; }
     OverviewTab #block-lines-panel { display: none; height: 1fr; }
@@ -205,12 +218,14 @@ class OverviewTab(ResultTab):
                 yield BlockView(block)
         with VerticalScroll(id="block-lines-panel", classes="panel", can_focus=False):
             yield Told(id="block-lines")
+            yield CardPicture()
 
     def on_block_view_focused(self, event: BlockView.Focused) -> None:
         """Shows all lines of the block under the cursor."""
         panel = self.query_one("#block-lines-panel")
         panel.border_title = inert(event.block.title)
         self.query_one("#block-lines", Told).show(Content("\n".join(map(line, event.block.lines))))
+        panel.query_one(CardPicture).show(event.block)
 
     def first(self) -> Widget | None:
         """Returns the first block."""

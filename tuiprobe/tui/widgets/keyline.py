@@ -85,9 +85,17 @@ class KeyLine(Widget):
     KeyLine > .keys--word { color: $foreground; background: $panel; }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._drawn: list[ShownKey] = []
+
     def on_mount(self) -> None:
         """Follows the focus, and what the screen says of its keys."""
-        self.screen.bindings_updated_signal.subscribe(self, lambda _: self.refresh())
+        self.screen.bindings_updated_signal.subscribe(self, self._changed)
+
+    def _changed(self, _: Screen[Any]) -> None:
+        if self.is_attached and self.keys != self._drawn:
+            self.refresh()
 
     @property
     def keys(self) -> list[ShownKey]:
@@ -105,7 +113,8 @@ class KeyLine(Widget):
         key_style = self.get_component_rich_style("keys--key")
         word_style = self.get_component_rich_style("keys--word")
         segments, left = [], self.size.width
-        for key in self.keys:
+        self._drawn = self.keys
+        for key in self._drawn:
             for text, style in ((f" {key.shown} ", key_style), (f"{key.word} ", word_style)):
                 text = fitted(text, min(cell_len(text), left))
                 segments.append(Segment(text, style))
@@ -116,7 +125,7 @@ class KeyLine(Widget):
     def on_click(self, event: events.Click) -> None:
         """Presses the key under the pointer."""
         edge = 0
-        for key in self.keys:
+        for key in self._drawn:
             edge += key.width
             if event.x < edge:
                 self.app.simulate_key(key.key)

@@ -68,7 +68,7 @@ class _Cell(Vertical):
     def mark(self, here: bool) -> None:
         """Shows whether the cursor is here, by a sign beside the colour."""
         self.set_class(here, "-here")
-        self.query_one(Static).update(self._lines("› " if here else ""))
+        self.query_one(Static).update(self._lines("▸ " if here else ""))
 
     def on_click(self, event: events.Click) -> None:
         """Tells the grid."""
@@ -233,7 +233,7 @@ class PictureScreen(ModalScreen[int]):
     PictureScreen { align: center middle; }
     PictureScreen #enlarged {
         width: auto; height: auto; max-width: 96%; max-height: 100%;
-        border: round $primary; background: $surface; padding: 0 1;
+        border: round $primary; background: $surface; padding: 0 1; align-horizontal: center;
     }
     PictureScreen #enlarged-about { height: auto; max-height: 4; }
     .-ascii PictureScreen #enlarged { border: ascii $primary; }
@@ -263,7 +263,8 @@ class PictureScreen(ModalScreen[int]):
     def _show(self) -> None:
         heading, picture = self._pictures[self._index]
         self.query_one("#enlarged-picture", Thumbnail).show(picture.file)
-        kept = [] if picture.file is not None else ["the run keeps no picture of it"]
+        there = picture.file is not None and picture.file.path.is_file()
+        kept = [] if there else ["the run keeps no picture of it"]
         about = [f"{heading}: {picture.value}", picture.name, *kept]
         self.query_one("#enlarged-about", Static).update(inert_lines(about))
         frame = self.query_one("#enlarged")

@@ -261,6 +261,10 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
                 return i
         return None
 
+    def row_line(self, row: T, width: int) -> str:
+        """Returns the text of a row, exactly `width` cells."""
+        return row_text(self.columns, self._cells(row), width)
+
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the columns that are shown, the one of the order first."""
         shown = kept_columns(self.columns, self.scrollable_content_region.width)
@@ -278,7 +282,7 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
             return Strip([Segment(text, style)], width)
         row = self.scroll_offset.y + y - 1
         if row < len(self._rows):
-            text = row_text(self.columns, self._cells(self._rows[row]), width)
+            text = self.row_line(self._rows[row], width)
             if row == self._cursor:
                 name = "rows--cursor" if self.has_focus else "rows--blurred"
                 return Strip([Segment(text, self.get_component_rich_style(name))], width)
