@@ -149,9 +149,14 @@ def export(
         UsageError: A format is unknown.
         RunError: The destination cannot be written.
     """
-    beside = True if _is_of(run, to) else None
+    beside = tables_beside(run, formats, to)
     files = files_of(report, run if with_pictures else None, formats, beside)
     return write_files(files, run, to)
+
+
+def tables_beside(run: RunDir, formats: Sequence[str], to: Path) -> bool:
+    """Returns whether tables/ lies beside files of these formats that are written below `to`."""
+    return "csv" in formats or _is_of(run, to)
 
 
 def write_files(files: Files, run: RunDir, to: Path) -> list[Path]:

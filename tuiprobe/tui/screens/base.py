@@ -75,7 +75,7 @@ class ProbeScreen(Screen[None]):
     @property
     def alive(self) -> bool:
         """Whether the widgets still exist; a result from a thread may arrive too late."""
-        return self.is_attached and bool(self.query("#body"))
+        return self.app.is_running and self.is_attached and bool(self.query("#body"))
 
     def place(self, text: str) -> None:
         """Shows other text in the line at the top."""
