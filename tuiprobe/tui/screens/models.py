@@ -64,10 +64,6 @@ class ModelsScreen(FilteredScreen):
         self._refreshed = False
         self._others: list[ModelRow] | None = None  # of other packages; None until listed
 
-    def explained(self) -> tuple[str, ...]:
-        """Returns the terms of the list and of the details beside it."""
-        return ("preset", "published-accuracy", "effective-robustness", "cached", "preflight")
-
     def compose_body(self) -> ComposeResult:
         """Lays out what the program is for, the filter, the list and the details."""
         yield Static(self.PURPOSE, id="purpose")
