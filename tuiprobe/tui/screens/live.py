@@ -101,7 +101,6 @@ class LiveScreen(RunningScreen):
         self._watch = self._new_watch()
         self._timer: Timer | None = None
         self._choices: tuple[bool | None, ...] = ()
-        self._was_going = True
         self._told_last: tuple[object, ...] = ()
 
     def _new_watch(self) -> WatchThread:
@@ -155,14 +154,17 @@ class LiveScreen(RunningScreen):
         self._show_title(snapshot)
         if self._paused:
             return
-        told = (snapshot.log, snapshot.events, self.state)
+        kind = None if self.state is None else self.state.kind
+        told = (snapshot.log, snapshot.events, self.end_text(snapshot), kind)
+        turned = told[-2:] != self._told_last[-2:]
         if told != self._told_last:
             self._told_last = told
             self._show_said(snapshot)
         before, self._shown = self._shown, snapshot
-        was_going, self._was_going = self._was_going, self.going
-        if _moved(before, snapshot) or self._was_going != was_going:
+        if turned or _moved(before, snapshot):
             self._show_figures()
+        if turned:
+            self.refresh_bindings()
 
     def _show_title(self, snapshot: Snapshot) -> None:
         """Shows the state, and what must be said before any figure."""
@@ -207,21 +209,19 @@ class LiveScreen(RunningScreen):
         self.query_one(Lines).show(said)
         warnings = [one.message for one in snapshot.events if one.kind in ("warning", "failed")]
         text = f"! {warnings[-1]}" if warnings else ""
-        failure = self.failure
+        end = self.end_text(snapshot)
         if len(warnings) > 1:
             text += f"  (and {len(warnings) - 1} more: l)"
         shown = self.query_one("#warning", Static)
-        shown.update(inert(failure) if failure else inert(text, "dim"))
-        shown.set_class(bool(failure), "-whole")
-        shown.display = bool(failure or text)
+        shown.update(inert(end) if end else inert(text, "dim"))
+        shown.set_class(bool(end), "-whole")
+        shown.display = bool(end or text)
 
     def _show_figures(self) -> None:
         snapshot = self._shown
-        counts = snapshot.total > 0 and self.going  # the title says where an ended run stands
-        self.query_one("#progress", Static).update(
-            inert(progress.progress_line(snapshot, self.size.width - 2) if counts else "")
-        )
-        self.query_one("#progress").display = counts
+        counts = self._progress(snapshot)
+        self.query_one("#progress", Static).update(inert(counts))
+        self.query_one("#progress").display = bool(counts)
         self._place = self._current_place(snapshot)
         points = self._history.get(self._place, []) if self._place else []
         taps = self._taps(snapshot, self._place[0]) if self._place else []
@@ -232,6 +232,12 @@ class LiveScreen(RunningScreen):
         if choices != self._choices:
             self._choices = choices
             self.refresh_bindings()
+
+    def _progress(self, snapshot: Snapshot) -> str:
+        if self.state is not None and not self.going and self.state.planned:
+            return progress.kept_line(self.state)
+        width = self.size.width - 2
+        return progress.progress_line(snapshot, width) if snapshot.total else ""
 
     def _current_place(self, snapshot: Snapshot) -> Place | None:
         sets = [place[0] for place in snapshot.taps]

@@ -73,7 +73,7 @@ class RunningScreen(ProbeScreen):
         name = self.run_path.name
         if snapshot.state == "gone":
             return f"✗ {name}: the run directory is gone; this view shows its last state"
-        state = self.state or RunState("waiting")
+        state = self.state or RunState("waiting" if snapshot.state == "starting" else "running")
         if self.going:
             since = None if self._started is None else time.monotonic() - self._started
             return progress.state_line(name, state, snapshot, since)
@@ -84,13 +84,12 @@ class RunningScreen(ProbeScreen):
             return ""
         return progress.cause_of_end(self.engine.ended(), self.engine.killed, snapshot.log)
 
-    @property
-    def failure(self) -> str:
-        """The whole reason of a run that failed or cannot be used, with the remedy."""
+    def end_text(self, snapshot: Snapshot) -> str:
+        """Returns the whole reason why a run does not go on, with what to do; else nothing."""
         state = self.state
-        if state is None or state.kind not in ("failed", "damaged", "none"):
+        if state is None or self.going or state.kind == "done" or snapshot.state == "gone":
             return ""
-        return f"{progress.sign(state)} {progress.advice(state)}"
+        return f"{progress.sign(state)} {progress.advice(state, self._cause(snapshot))}"
 
     def note_end(self, snapshot: Snapshot) -> None:
         """Shows once, in full, how the engine ended, as soon as its directory says so too."""
