@@ -221,7 +221,7 @@ class LiveScreen(RunningScreen):
         snapshot = self._shown
         counts = self._progress(snapshot)
         self.query_one("#progress", Static).update(inert(counts))
-        self.query_one("#progress").display = bool(counts)
+        self.query_one("#progress").display = bool(counts)  # else the title says where it stands
         self._place = self._current_place(snapshot)
         points = self._history.get(self._place, []) if self._place else []
         taps = self._taps(snapshot, self._place[0]) if self._place else []

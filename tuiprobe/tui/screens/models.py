@@ -27,7 +27,7 @@ from tuiprobe.tui.widgets.rows import RowTable
 class ModelsScreen(FilteredScreen):
     """Choose what to probe: type / to filter, space marks several, Enter sets up the run."""
 
-    PLACE = "Models 1 · Runs 2"
+    PLACE = "Models M · Runs R"
     PURPOSE = "Will an encoder hold up on your images, why, and how sure? Choose one."
     AUTO_FOCUS = "#models"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -64,6 +64,10 @@ class ModelsScreen(FilteredScreen):
         self._refreshed = False
         self._others: list[ModelRow] | None = None  # of other packages; None until listed
 
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the list and of the details beside it."""
+        return ("preset", "published-accuracy", "effective-robustness", "cached", "preflight")
+
     def compose_body(self) -> ComposeResult:
         """Lays out what the program is for, the filter, the list and the details."""
         yield Static(self.PURPOSE, id="purpose")
@@ -98,6 +102,10 @@ class ModelsScreen(FilteredScreen):
     def table(self) -> ModelTable:
         """The list."""
         return self.query_one("#models", ModelTable)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the glossary for the model under the cursor."""
+        return (*self.table.explained(), "preset", "doctor", "fetch")
 
     def _load(self) -> None:
         from tuiprobe.catalog import names
