@@ -592,6 +592,14 @@ def shown_command(arguments: Sequence[str]) -> str:
     return " ".join(shlex.join(["tuiprobe", *arguments]).splitlines())
 
 
+def headless_arguments(spec: Mapping[str, Any]) -> list[str]:
+    """Returns the arguments that do what a run did; see `command_of`."""
+    if spec.get(WATCHED):
+        raise UsageError("it was measured by tuiprobe.watch, and by no command")
+    known = {one.name: spec[one.name] for one in run_options() if one.name in spec}
+    return ["--headless", *arguments_of(validated(RunSpec, known), known)]
+
+
 def command_of(spec: Mapping[str, Any]) -> str:
     r"""Returns the command line that does what a run did.
 
@@ -605,9 +613,3 @@ def command_of(spec: Mapping[str, Any]) -> str:
     "tuiprobe --headless --model mini_clip --data 'my photos' --sample 0 --layers 'a*'"
     """
     return shown_command(headless_arguments(spec))
-
-
-def headless_arguments(spec: Mapping[str, Any]) -> list[str]:
-    """Returns the arguments of `tuiprobe` that do what a run did; see `command_of`."""
-    known = {one.name: spec[one.name] for one in run_options() if one.name in spec}
-    return ["--headless", *arguments_of(validated(RunSpec, known), known)]

@@ -98,8 +98,8 @@ async def test_bars_layers_line_and_figures_follow_the_run(tmp_path: Path) -> No
         assert "2.91┤" in lines(app, KurtosisPlot)
         assert "● val    54.00 (52.50 to 55.50)  n\xa0640  now" in lines(app, SetHistory)
         assert "○ sketch waiting" in lines(app, SetHistory)
-        assert "640 of 2,000" in content(app, "#progress")
-        assert "measuring" in content(app, "#place")
+        assert content(app, "#progress").startswith("val (1 of 3) · 640 of 2,000 ")
+        await until(pilot, lambda: "measuring" in content(app, "#place"))
         before = lines(app, KurtosisPlot)
         bars = app.screen.query_one(ChannelBars)
         write_live(tmp_path, 2, done=1000, loud=20, kurtosis=40.0)
@@ -109,6 +109,29 @@ async def test_bars_layers_line_and_figures_follow_the_run(tmp_path: Path) -> No
         assert "1,000 of 2,000" in content(app, "#progress")
         assert lines(app, KurtosisPlot) != before
         assert "3 of 2000 images" in content(app, "#warning")
+
+
+async def test_a_warning_never_cuts_what_the_title_says_of_the_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = {"model": "mini_clip", "data": "miniature:val", "weights": "pretrained"}
+    monkeypatch.setattr(livewatch, "_about", lambda directory: about)
+    run = live_run(tmp_path / ("a-long-name-of-a-run-" * 2))
+    (run / "plan.json").write_text("{}")
+    app = opened(run)
+    async with app.run_test(size=(60, 20)) as pilot:
+        await until(pilot, lambda: "DEMONSTRATION" in content(app, "#place"))
+        await until(pilot, lambda: "measuring" in content(app, "#place").splitlines()[0])
+        assert content(app, "#place").splitlines()[1].endswith("says nothing about real CLIPs")
+        await until(pilot, lambda: "says nothing about real CLIPs" in drawn(app))
+
+
+async def test_kurtosis_begins_anew_where_a_run_starts_again(tmp_path: Path) -> None:
+    app = opened(live_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "54.00┤" in lines(app, KurtosisPlot))
+        write_live(tmp_path, 2, done=64, kurtosis=40.0)
+        await until(pilot, lambda: "40.00┤" in lines(app, KurtosisPlot))
 
 
 async def test_both_ends_of_a_channel_are_shown_by_magnitude_with_their_values(
@@ -137,8 +160,7 @@ async def test_without_layers_there_is_no_strip_and_layers_have_names(tmp_path: 
         assert not app.screen.query_one(LayerStrip).display
         assert "[█]" not in drawn(app)
         write_live(run, 3)
-        await until(pilot, lambda: app.screen.query_one(LayerStrip).display)
-        assert "[█] embedding" in drawn(app)
+        await until(pilot, lambda: "[█] embedding" in drawn(app))
 
 
 async def test_a_run_of_an_earlier_version_says_why_there_are_no_pictures(tmp_path: Path) -> None:
@@ -174,7 +196,7 @@ async def test_the_title_warns_before_any_figure(
         await until(pilot, lambda: content(app, "#place").endswith(full[kind]))
         await pilot.resize_terminal(60, 20)
         await until(pilot, lambda: content(app, "#place").endswith(full[kind].split(":")[0]))
-        assert "measuring" in content(app, "#place")
+        await until(pilot, lambda: "measuring" in content(app, "#place"))
 
 
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (110, 36), (220, 60)])
@@ -278,7 +300,9 @@ async def test_the_spectrum_shows_all_channels_in_either_order(tmp_path: Path) -
     app = opened(live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
+        low = app.screen.query_one(ChannelBars).size.height
         await pilot.press("w")
+        await until(pilot, lambda: app.screen.query_one(ChannelBars).size.height > low)
         assert "rank 1 to 64 · full height: channel 13, .60" in lines(app, ChannelBars)
         top = lines(app, ChannelBars).splitlines()[0]
         assert top.startswith("█")
@@ -424,13 +448,13 @@ async def test_panels_can_be_maximised_and_figures_copied(tmp_path: Path) -> Non
         assert app.clipboard == f"tuiprobe open {tmp_path}"
 
 
-async def test_enter_waits_for_the_results(tmp_path: Path) -> None:
+async def test_results_are_offered_once_they_are_there(tmp_path: Path) -> None:
     app = opened(live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
         await pilot.press("enter")
         assert isinstance(app.screen, LiveScreen)
-        assert any("No results yet" in note.message for note in app._notifications)
+        assert "results" not in [key.word for key in app.screen.query_one(KeyLine).keys]
 
 
 # A run that this program started.

@@ -264,9 +264,13 @@ def test_every_set_says_what_it_is_and_its_kurtosis() -> None:
 
 
 def test_a_stopped_run_has_partial_sets() -> None:
-    sets = sets_so_far(run_of(state="ended", outcome="done"), "embedding", "r")
-    assert sets[2].sign == "◐"
-    assert sets[2].forms[0].endswith("1,056 of 2,000")
+    for sets in (
+        sets_so_far(run_of(state="ended", outcome="done"), "embedding", "r"),
+        sets_so_far(run_of(), "embedding", "r", going=False),  # the engine was killed
+    ):
+        assert sets[2].sign == "◐"
+        assert sets[2].forms[0].endswith("1,056 of 2,000")
+        assert (sets[3].sign, sets[3].forms) == ("○", ("not measured",))
 
 
 @pytest.mark.asyncio

@@ -73,10 +73,13 @@ CASES = {
 }
 
 
+PICTURED = ("images", "enlarged")
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_results(snap_compare, place: Path, name: str) -> None:
     size, act = CASES[name]
-    write_run(place, full_report(), pictures=False)
+    write_run(place, full_report(), pictures=name in PICTURED)
     app = TuiprobeApp(open_run=place)
     assert snap_compare(app, terminal_size=size, run_before=act)
 
@@ -139,7 +142,12 @@ def test_runs(snap_compare, place: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def compared(*keys: str, light: bool = False) -> Act:
     async def act(pilot: Pilot[None]) -> None:
         app = pilot.app
-        app.push_screen(CompareScreen(two_runs(Path())))
+        weak = full_report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),))
+        runs = [
+            write_run(Path("strong"), full_report(), False),
+            write_run(Path("weak"), weak, False),
+        ]
+        app.push_screen(CompareScreen(runs))
         if light:
             app.action_switch_theme()  # type: ignore[attr-defined]
         await until(pilot, lambda: app.screen.query(ForestTable))

@@ -207,7 +207,8 @@ class TuiprobeApp(App[None]):
     def get_key_display(self, binding: Binding) -> str:
         """Returns how a key is shown; `--ascii` spells out what is a sign otherwise."""
         shown = super().get_key_display(binding)
-        return ASCII_KEYS.get(shown, shown) if self.ascii else shown
+        signs = self.ascii and all(one in ASCII_KEYS for one in shown)
+        return "/".join(ASCII_KEYS[one] for one in shown) if signs else shown
 
     def copy(self, text: str, what: str) -> None:
         """Copies text to the terminal's clipboard (OSC 52, works over SSH) and says so."""

@@ -54,7 +54,9 @@ def progress_line(snapshot: Snapshot, width: int) -> str:
     """
     through = snapshot.done + snapshot.skipped
     part = through / snapshot.total if snapshot.total else 0.0
-    head = f"{snapshot.set} {through:,} of {snapshot.total:,} "
+    sets = list(snapshot.sets)
+    which = f" ({sets.index(snapshot.set) + 1} of {len(sets)}) ·" if snapshot.set in sets else ""
+    head = f"{snapshot.set}{which} {through:,} of {snapshot.total:,} "
     skipped = f" {snapshot.skipped} skipped" if snapshot.skipped else ""
     eta = f" ETA {clock(snapshot.eta)}" if snapshot.eta is not None else ""
     rate = f" {snapshot.rate:.0f} img/s" if snapshot.rate else ""

@@ -17,7 +17,7 @@ from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine, shown_command
 from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, runs_of
 from tuiprobe.tui.screens.running import RunningScreen
-from tuiprobe.tui.text import fitted, inert
+from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.bars import ChannelBars
 from tuiprobe.tui.widgets.layers import LayerStrip
 from tuiprobe.tui.widgets.lines import Lines
@@ -31,16 +31,18 @@ Place = tuple[str, str]
 """Set and tap."""
 
 
-def _with_warning(state: str, forms: tuple[str, ...], width: int) -> str:
-    """Returns the state with the longest form of a warning that fits at the right.
+def _with_warning(state: str, forms: tuple[str, ...], width: int) -> list[str]:
+    """Returns the lines of the title: the state, and the longest form of a warning that fits.
 
-    The shortest form is shown in any case; then the state is cut.
+    The warning stands at the right; where not even the shortest form fits, on a line of its own.
     """
-    form = next((one for one in forms if len(state) + len(one) + 2 <= width), forms[-1])
-    if not form:
-        return state
-    room = max(width - len(form) - 2, 0)
-    return f"{fitted(state, room)}  {form}"
+    if not forms[0]:
+        return [state]
+    for form in forms:
+        if len(state) + len(form) + 2 <= width:
+            return [f"{fitted(state, width - len(form))}{form}"]
+    form = next((one for one in forms if len(one) <= width), forms[-1])
+    return [state, form.rjust(width)]
 
 
 def _moved(before: Snapshot, now: Snapshot) -> bool:
@@ -149,7 +151,7 @@ class LiveScreen(RunningScreen):
         snapshot = self._watch.latest
         self.note_end(snapshot)
         self._remember(snapshot)
-        self.place(self._title(snapshot))
+        self._show_title(snapshot)
         if self._paused:
             return
         kind = None if self.state is None else self.state.kind
@@ -164,12 +166,15 @@ class LiveScreen(RunningScreen):
         if turned:
             self.refresh_bindings()
 
-    def _title(self, snapshot: Snapshot) -> str:
-        """Returns the state, and what must be said before any figure, at the right."""
+    def _show_title(self, snapshot: Snapshot) -> None:
+        """Shows the state, and what must be said before any figure."""
         warnings = (progress.title_warning(snapshot.about, short) for short in (False, True))
         held = " · view paused, the run goes on" if self._paused and self.going else ""
         state = self.state_text(snapshot) + held
-        return _with_warning(state, tuple(warnings), self.size.width - 2)
+        lines = _with_warning(state, tuple(warnings), self.size.width - 2)
+        place = self.query_one("#place", Static)
+        place.update(inert_lines(lines))
+        place.styles.height = len(lines)
 
     def _find_members(self) -> None:
         """Finds the runs of a group, whose models begin one after the other."""
@@ -192,6 +197,8 @@ class LiveScreen(RunningScreen):
             points = self._history.setdefault(place, [])
             if tap.kurtosis is None or tap.low is None or tap.high is None:
                 continue
+            if points and points[-1].x > tap.n:
+                points.clear()  # the run was started again
             if not points or points[-1].x < tap.n:
                 points.append(Point(tap.n, tap.kurtosis, tap.low, tap.high))
             if len(points) > MOST_POINTS:
@@ -212,12 +219,14 @@ class LiveScreen(RunningScreen):
 
     def _show_figures(self) -> None:
         snapshot = self._shown
-        self.query_one("#progress", Static).update(inert(self._progress(snapshot)))
+        counts = self._progress(snapshot)
+        self.query_one("#progress", Static).update(inert(counts))
+        self.query_one("#progress").display = bool(counts)  # else the title says where it stands
         self._place = self._current_place(snapshot)
         points = self._history.get(self._place, []) if self._place else []
         taps = self._taps(snapshot, self._place[0]) if self._place else []
         self.query_one(LivePanels).show(
-            Shown(snapshot, RunDir(self.run_path), self._place, tuple(taps), points)
+            Shown(snapshot, RunDir(self.run_path), self._place, tuple(taps), points, self.going)
         )
         choices = tuple(self.check_action(name, ()) for name in ("layer", "set", "run_of_group"))
         if choices != self._choices:
@@ -258,6 +267,8 @@ class LiveScreen(RunningScreen):
             return len({place[0] for place in self._shown.taps}) > 1
         if action == "run_of_group":
             return len(self._members) > 1
+        if action == "pause":
+            return self.going or self._paused
         return super().check_action(action, parameters)
 
     def action_layer(self, by: int) -> None:

@@ -10,7 +10,7 @@ from tuiprobe.run.state import RunState
 from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.control import Control, StateWatch
-from tuiprobe.tui.livewatch import Snapshot, has_results
+from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.screens.base import ProbeScreen
 
 if TYPE_CHECKING:
@@ -115,6 +115,8 @@ class RunningScreen(ProbeScreen):
             return self.engine is not None and self.engine.ended() is None
         if action == "again":
             return state is not None and state.resumable
+        if action == "results":
+            return state is not None and state.results and not self.going
         return True
 
     def action_cancel(self) -> None:
@@ -140,13 +142,6 @@ class RunningScreen(ProbeScreen):
 
     def action_results(self) -> None:
         """Goes to the results."""
-        state = self.state
-        kept = state is not None and state.results and not self.going
-        if not kept and not has_results(self.run_path):
-            self.notify(
-                "No results yet. They appear at the end, or after x stops the run.", timeout=3
-            )
-            return
         from tuiprobe.tui.screens.results import ResultsScreen
 
         self.app.switch_screen(ResultsScreen(self.run_path))

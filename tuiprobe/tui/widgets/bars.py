@@ -143,7 +143,7 @@ class ChannelBars(Widget, can_focus=True):
     ]
 
     class Selected(Message):
-        """Another channel is under the cursor."""
+        """Another channel is under the cursor, or the channels are drawn in another way."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -282,6 +282,7 @@ class ChannelBars(Widget, can_focus=True):
         """Switches between leading channels and whole spectrum."""
         self.whole = not self.whole
         self._draw()
+        self.post_message(self.Selected())
 
     def action_order(self) -> None:
         """Switches between order by share and by index."""

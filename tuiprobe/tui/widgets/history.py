@@ -65,20 +65,22 @@ def short_interval(tap: LiveTap) -> str:
     return f"{figure_text(tap.kurtosis)} ±{figure_text(tap.high - tap.kurtosis)}"
 
 
-def sets_so_far(snapshot: Snapshot, tap: str, shown: str) -> list[SetLine]:
+def sets_so_far(snapshot: Snapshot, tap: str, shown: str, going: bool = True) -> list[SetLine]:
     """Returns a line for every set of a run, in the order of measuring.
 
     Args:
         snapshot: The run.
         tap: Of which tap the kurtosis is.
         shown: The set that the other panels show.
+        going: Whether the run goes on; if not, no set is measured now.
     """
+    now = snapshot.set if going and snapshot.state != "ended" else None
     names = list(snapshot.sets) or list(dict.fromkeys(place[0] for place in snapshot.taps))
-    return [_line(snapshot, name, tap, shown) for name in names]
+    return [_line(snapshot, name, tap, shown, now) for name in names]
 
 
-def _line(snapshot: Snapshot, name: str, tap: str, shown: str) -> SetLine:
-    sign, word = _state(snapshot, name)
+def _line(snapshot: Snapshot, name: str, tap: str, shown: str, now: str | None) -> SetLine:
+    sign, word = _state(snapshot, name, now)
     figures = snapshot.taps.get((name, tap))
     if figures is None or figures.kurtosis is None:
         before = sign == "✓"
@@ -93,18 +95,17 @@ def _line(snapshot: Snapshot, name: str, tap: str, shown: str) -> SetLine:
     return SetLine(sign, name, forms, shown=name == shown, now=sign == "●")
 
 
-def _state(snapshot: Snapshot, name: str) -> tuple[str, str]:
+def _state(snapshot: Snapshot, name: str, now: str | None) -> tuple[str, str]:
     progress = snapshot.sets.get(name)
-    now = name == snapshot.set and snapshot.state != "ended"
     if progress is None:
-        return ("●", "now") if now else (" ", "")
+        return ("●", "now") if name == now else (" ", "")
     if progress.total and progress.through >= progress.total:
         return "✓", "done"
-    if now:
+    if name == now:
         return "●", "now"
     if progress.through:
         return "◐", f"{progress.through:,} of {progress.total:,}"
-    return "○", "waiting"
+    return "○", "waiting" if now is not None else "not measured"
 
 
 class SetHistory(Widget):

@@ -41,6 +41,7 @@ class Shown:
         place: Set and tap that are shown; None before the first image.
         taps: Taps of that set, in the order of the network.
         points: Kurtosis over the images, of the place.
+        going: Whether the run goes on.
     """
 
     snapshot: Snapshot
@@ -48,6 +49,7 @@ class Shown:
     place: tuple[str, str] | None
     taps: tuple[str, ...]
     points: list[Point]
+    going: bool = True
 
     @property
     def tap(self) -> LiveTap | None:
@@ -113,7 +115,9 @@ class LivePanels(Vertical):
             Channels(place[1], tap.shares, tap.leads, tap.above, outliers_of(tap))
         )
         self._show_kurtosis(tap, shown.points)
-        self.query_one(SetHistory).show(sets_so_far(shown.snapshot, place[1], place[0]))
+        self.query_one(SetHistory).show(
+            sets_so_far(shown.snapshot, place[1], place[0], shown.going)
+        )
         layers, taps = self.query_one(LayerStrip), shown.taps
         layers.display = len(taps) > 1
         values = [shown.snapshot.taps[place[0], name].kurtosis for name in taps]
@@ -139,6 +143,10 @@ class LivePanels(Vertical):
     # Pictures.
 
     @on(ChannelBars.Selected)
+    def _channel_selected(self) -> None:
+        self._arrange()
+        self.show_pictures()
+
     def show_pictures(self) -> None:
         """Shows the images at both ends of the channel under the cursor."""
         from tuiprobe.report.pictures import picture_file
@@ -164,6 +172,8 @@ class LivePanels(Vertical):
         ):
             files = [(picture_file(shown.directory, name, i), value) for i, value in images]
             first = f" ({value_text(images[0][1])})" if images else ""
+            if len(title + first) > self.size.width // 2 - 3 * BORDER:
+                title = title.removesuffix(" strongest")
             panel.show(title + first, files)
 
     @staticmethod
