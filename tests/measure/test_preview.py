@@ -20,7 +20,7 @@ from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.published import published_images
 from tuiprobe.run.records import read_plan
-from tuiprobe.tui.forecast import probe_lines
+from tuiprobe.tui.outlook import probe_lines
 from tuiprobe.tui.runsetup import Setup
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -3,9 +3,10 @@
 import pytest
 
 from tests.report.samples import charts, estimate, outliers, report, retold
-from tests.report.samples_head import head_report
+from tests.report.samples_head import head_report, quantisation, targets
 from tuiprobe.catalog.baselines import bundled_models
 from tuiprobe.probes.directions.result import Directions
+from tuiprobe.probes.forecast.result import Forecast
 from tuiprobe.probes.robustness.result import BaselineModel, BaselineModels, Robustness
 from tuiprobe.report.axis import round_ticks
 from tuiprobe.results import NotRun, given
@@ -108,6 +109,58 @@ def test_a_run_that_lacks_the_target_is_not_drawn_and_says_so(robustness, drawn)
     chart = drawn["robustness_1"]
     assert "objectnet not measured" in chart.note
     assert not [one for one in chart.series if one.role == "main"]
+
+
+def test_estimates_stand_beside_what_labels_tell():
+    found = targets()
+    chart = next(one for one in charts(report(targets=found)) if one.id == "targets")
+    by_role = {one.role: one for one in chart.series}
+    estimates = [one.of("atc_entropy") for one in found.checks]
+    estimates += [one.of("atc_entropy") for one in found.targets]
+    assert by_role["main"].y == tuple(one.value for one in estimates)
+    assert by_role["main"].low == tuple(one.low for one in estimates)
+    assert by_role["second"].y == tuple(one.measured.value for one in found.checks)
+    assert chart.ticks == ("v2", "photos")
+
+
+def test_estimates_that_no_label_checks_are_not_drawn():
+    unchecked = targets().model_copy(update={"checks": ()})
+    assert not [one for one in charts(report(targets=unchecked)) if one.id == "targets"]
+
+
+def test_the_highest_channels_stand_beside_the_cut_of_the_rule():
+    chart = next(one for one in charts(report()) if one.id == "heights")
+    bars, cut = chart.series
+    heights = outliers().heights
+    assert bars.y == tuple(one.height.value for one in heights.leading)
+    assert chart.ticks == tuple(str(one.channel) for one in heights.leading)
+    assert set(cut.y) == {6.0}
+
+
+def test_int8_is_drawn_by_layer_or_by_scheme():
+    found = quantisation()
+    both = {one.id for one in charts(report(quantisation=found)) if one.id.startswith("int8")}
+    assert both == {"int8_layers"}
+    alone = found.model_copy(update={"taps": (found.final(),)})
+    [chart] = [one for one in charts(report(quantisation=alone)) if one.id.startswith("int8")]
+    final = found.final()
+    signal = next(one for one in chart.series if one.mark == "bars")
+    schemes = (final.tensor, final.apart, final.token, final.channel)
+    assert signal.y == tuple(one.energy.value for one in schemes if given(one.energy))
+
+
+def test_forecast_and_measured_stand_among_the_models_it_rests_on(drawn, full):
+    chart = drawn["forecast"]
+    found = full.part(Forecast)
+    shown = next(one for one in found.expectations if given(one.measured))
+    series = {one.name: one for one in chart.series}
+    assert series["measured"].y == (shown.measured.value,)
+    forecast = series["forecast, 95 %"]
+    assert (forecast.y, forecast.low, forecast.high) == (
+        (shown.forecast.value,), (shown.forecast.low,), (shown.forecast.high,),
+    )  # fmt: skip
+    peers = series[f"published {found.kind} models"]
+    assert len(peers.names) == len(peers.x) == found.models
 
 
 def test_without_a_baseline_no_published_model_is_shown(full, robustness):

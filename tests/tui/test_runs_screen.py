@@ -226,7 +226,7 @@ async def test_an_empty_place_says_how_to_fill_it(tmp_path: Path) -> None:
         app.push_screen(RunsScreen(tmp_path))
         await until(
             pilot,
-            lambda: app.screen.query(RunTable) and "1 goes to" in table(app).render_line(1).text,
+            lambda: app.screen.query(RunTable) and "M goes to" in table(app).render_line(1).text,
         )
         await pilot.press("enter", "space", "x", "e", "c", "y")
         assert isinstance(app.screen, RunsScreen)

@@ -1,4 +1,4 @@
-"""The setup of a run as plain data: options, problems, command, directory, forecast."""
+"""The setup of a run as plain data: options, problems, command, directory, outlook."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.tui.asked import FOUND, TRIAL, one_set
 from tuiprobe.spec import OF_EMBEDDINGS, OF_IMAGES, run_option
-from tuiprobe.tui import forecast, runsetup
+from tuiprobe.tui import outlook, runsetup
 from tuiprobe.tui.runsetup import Setup
 
 
@@ -132,25 +132,25 @@ def test_a_download_is_told_with_what_is_known_of_its_size(monkeypatch: pytest.M
 
 
 def test_layers_are_previewed_with_the_engines_globs() -> None:
-    assert forecast.matched_layers(TRIAL["taps"], "layer* nothing") == [
+    assert outlook.matched_layers(TRIAL["taps"], "layer* nothing") == [
         "✓ layer*: 1 of 2  layer1",
         "✗ nothing: 0 of 2  ",
     ]
-    assert "nothing matches none of 2 layers: layer1" in forecast.unmatched_layers(
+    assert "nothing matches none of 2 layers: layer1" in outlook.unmatched_layers(
         [TRIAL], "layer* nothing"
     )
-    assert not forecast.unmatched_layers([TRIAL], "layer*")
+    assert not outlook.unmatched_layers([TRIAL], "layer*")
 
 
 def test_the_cost_grows_with_images_models_and_layers_and_shrinks_with_what_is_done() -> None:
-    one = forecast.estimate([TRIAL], FOUND, "")
+    one = outlook.estimate([TRIAL], FOUND, "")
     assert one.images == 1550
-    assert one.seconds == pytest.approx(forecast.SECONDS_TO_START + 15.5)
+    assert one.seconds == pytest.approx(outlook.SECONDS_TO_START + 15.5)
     both = {**FOUND, "images": {"a": 1550, "b": 64}}
-    two = forecast.estimate([TRIAL, TRIAL], both, "layer*")
+    two = outlook.estimate([TRIAL, TRIAL], both, "layer*")
     assert (two.images, two.disk > one.disk) == (1614, True)
-    half = forecast.estimate([TRIAL], {**FOUND, "done": 775}, "")
-    assert half.seconds == pytest.approx(forecast.SECONDS_TO_START + 7.75)
+    half = outlook.estimate([TRIAL], {**FOUND, "done": 775}, "")
+    assert half.seconds == pytest.approx(outlook.SECONDS_TO_START + 7.75)
     assert half.lines()[0] == "1,550 images; 775 of them are measured"
 
 
@@ -164,11 +164,11 @@ def test_the_cost_grows_with_images_models_and_layers_and_shrinks_with_what_is_d
 )
 def test_the_button_says_what_enter_will_do(done: int, said: str) -> None:
     found = {**FOUND, "done": done}
-    assert forecast.start_words(found, forecast.estimate([TRIAL], found, "")) == said
+    assert outlook.start_words(found, outlook.estimate([TRIAL], found, "")) == said
 
 
 def test_every_set_is_counted_as_it_will_be_measured() -> None:
-    lines = forecast.recognised(FOUND)
+    lines = outlook.recognised(FOUND)
     assert lines == [
         "✓ val: 1,000 of 4,000 images, 40 classes",
         "✓ r: 200 images, 40 classes",
@@ -177,14 +177,14 @@ def test_every_set_is_counted_as_it_will_be_measured() -> None:
         "! a note",
     ]
     vectors = {**FOUND, "sets": [one_set("x", 9, "unlabelled", width=512)], "later": ""}
-    assert forecast.recognised(vectors) == ["✓ x: 9 vectors of 512 channels, no labels"]
+    assert outlook.recognised(vectors) == ["✓ x: 9 vectors of 512 channels, no labels"]
 
 
 def probes(
     texts: dict[str, str] | None = None, trial: Any = TRIAL, **found: Any
 ) -> tuple[str, str]:
     """Returns the line of the probes that run, and all other lines."""
-    first, *others = forecast.probe_lines(Setup(("m",), texts or {}), trial, {**FOUND, **found})
+    first, *others = outlook.probe_lines(Setup(("m",), texts or {}), trial, {**FOUND, **found})
     return first, "\n".join(others)
 
 

@@ -322,6 +322,29 @@ async def test_a_trial_that_fails_says_why_and_can_be_repeated(
         assert asked.models[-1][-3:] == ["--dtype", "float16", "--offline"]
 
 
+@pytest.mark.parametrize(
+    ("code", "said", "field", "text"),
+    [
+        (2, "--device cuda cannot be used here (no driver); use cpu", "device", "cuda"),
+        (3, "w.pt does not fit RN50: 3 missing", "checkpoint", "w.pt"),
+    ],
+)
+async def test_what_only_a_trial_finds_stands_under_its_field_too(
+    asked: Asked, tmp_path: Path, started: list[Any], code: int, said: str, field: str, text: str
+) -> None:
+    app = opened(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "disk" in understood(app))
+        asked.trial = Answer(code, "", f"error: {said}\n")
+        fill(app, **{field: text})
+        await until(pilot, lambda: wrong(app, field) == f"✗ {said}")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == field)
+        assert not started
+        fill(app, **{field: "cpu" if field == "device" else ""})
+        await until(pilot, lambda: not wrong(app, field))
+
+
 async def test_untrained_models_are_marked_in_the_title(asked: Asked, tmp_path: Path) -> None:
     app = opened(tmp_path, ["rn101_cc12m"])
     async with app.run_test(size=(80, 24)) as pilot:
@@ -432,7 +455,7 @@ async def test_tab_and_arrows_walk_the_fields_and_escape_goes_back(
 
 
 async def test_every_field_has_its_help_and_its_terms(asked: Asked, tmp_path: Path) -> None:
-    from tuiprobe.tui.screens.setup import EXPLAINED
+    from tuiprobe.tui.widgets.form import EXPLAINED
 
     app = opened(tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:

@@ -118,7 +118,10 @@ def verdict(rows: Sequence[ForestRow], first: str, second: str) -> str:
     """
     known = [one for one in rows if one.paired and one.differs is not None]
     if not known:
-        return f"no headline figure of {first} and {second} is of the same images"
+        return (
+            f"{first} and {second} cannot be compared image by image: each interval comes from two "
+            "separate ones"
+        )
     differing = [one for one in known if one.differs]
     if not differing:
         alike = _listed([one.name for one in known])

@@ -14,26 +14,20 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tuiprobe.catalog.accuracies import published_row
-from tuiprobe.catalog.forecast import kind_of
 from tuiprobe.catalog.labels import imagenet_labels, imagenet_templates, place_of_each
-from tuiprobe.catalog.names import right_spec
-from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images
 from tuiprobe.datasets.load import load_suite
-from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.files import DamagedFileError, open_regular, read_regular
 from tuiprobe.options import OptionError
 from tuiprobe.probes import BUILT_IN, PROBES
-from tuiprobe.probes.needs import ASKS
+from tuiprobe.probes.needs import ASKS, without_peers
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.published import published_images
 from tuiprobe.run.records import PlanRecord, read_plan
 from tuiprobe.spec import EMBEDDED, RunSpec, make_spec
 
-IMAGENET = "imagenet"
 FILES = ("checkpoint", "head", "classes", "templates", "labels", "baseline")
 """Options that name a file."""
 
@@ -155,7 +149,7 @@ def _look_at_images(specs: Sequence[RunSpec], trained: Mapping[str, str], found:
     classes = next(iter(suite.sets.values())).classes
     _look_at_names(spec, classes, found)
     for one in specs:
-        found.peers[one.model] = _without_peers(one, suite, trained.get(one.model))
+        found.peers[one.model] = without_peers(one, suite, trained.get(one.model))
     if spec.baseline is not None and "baseline" not in found.problems:
         _tried(found, "baseline", lambda: _read_baseline(shown, str(spec.baseline)))
 
@@ -196,30 +190,6 @@ def _lines(found: Preview, option: str, path: str) -> list[str]:
     if text is not None and not lines:
         found.problems[option] = f"{path} is empty"
     return lines
-
-
-def _without_peers(spec: RunSpec, suite: Suite, trained: str | None) -> str:
-    """Returns why published models say nothing about a model; empty where they do."""
-    first = next(iter(suite.sets))
-    kind, _, rest = suite.sets[first].source.partition(":")
-    source = SOURCES.builtin(kind)
-    if source is not None and source.family is not None and rest == source.family.id_set:
-        return "too few models are published on these sets"
-    preset = presets().get(spec.model)
-    if preset is not None and not preset.public and spec.checkpoint is None:
-        return "random weights: published models say nothing about them"
-    row = None
-    if spec.checkpoint is None:
-        name = spec.model if preset is None else preset.spec
-        row = published_row(right_spec(name), preset.size if preset is not None else None)
-    training = trained or (preset.training if preset is not None else "unknown")
-    try:
-        kind_of(training, row)
-    except ValueError as error:
-        return str(error)
-    if suite.published.get(first) == IMAGENET or (row is not None and row.imagenet is not None):
-        return ""
-    return "its accuracy on ImageNet is neither measured here nor published"
 
 
 def _read_baseline(suite: Suite, path: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tuiprobe.errors import UsageError
+from tuiprobe.errors import RunError, UsageError
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.report.common import free_name
@@ -78,6 +79,12 @@ def _tex(wanted: Wanted) -> Files:
     return {"report.tex": latex(wanted.report)}
 
 
+def _card(wanted: Wanted) -> Files:
+    from tuiprobe.report.modelcard import model_card
+
+    return {"model-card.md": model_card(wanted.report)}
+
+
 def _svg(wanted: Wanted) -> Files:
     from tuiprobe.report.svg import svg
 
@@ -99,6 +106,7 @@ FORMATS: Final = {
         Format("csv", "every figure as tables", _csv),
         Format("tex", "the headline figures as a LaTeX table", _tex),
         Format("svg", "every figure as a picture", _svg),
+        Format("card", "a section with metadata for a model card", _card),
     )
 }
 
@@ -149,35 +157,65 @@ def export(
         UsageError: A format is unknown.
         RunError: The destination cannot be written.
     """
-    beside = True if _is_of(run, to) else None
+    beside = tables_beside(run, formats, to)
     files = files_of(report, run if with_pictures else None, formats, beside)
     return write_files(files, run, to)
 
 
-def write_files(files: Files, run: RunDir, to: Path) -> list[Path]:
+def tables_beside(run: RunDir, formats: Sequence[str], to: Path) -> bool:
+    """Returns whether tables/ lies beside files of these formats that are written below `to`."""
+    return "csv" in formats or _is_of(run, to)
+
+
+def write_files(files: Files, run: RunDir | None, to: Path, replace: bool = True) -> list[Path]:
     """Writes files below `to`; the results of a run stay in its directory as they are.
 
     Args:
         files: What to write.
-        run: The run that they are of.
+        run: The run that they are of; None if of several.
         to: A directory, made where it is missing.
+        replace: Whether files of other content are replaced. The reports in the run's own
+            directory always are.
 
     Returns:
         The files written.
 
     Raises:
+        UsageError: A file would be replaced that must not be, or `to` is no directory.
         RunError: The destination cannot be written.
     """
-    written = []
+    if to.exists() and not to.is_dir():
+        raise UsageError(f"cannot write into {plain(str(to))}: it is a file, not a directory")
     here = _is_of(run, to)
-    for name, text in files.items():
+    content = {name: text.encode("utf-8", "replace") for name, text in files.items()}
+    others = [] if replace or here else [name for name in files if _other(to / name, content[name])]
+    if others:
+        more = f" and {len(others) - 1} more files" if len(others) > 1 else ""
+        raise UsageError(
+            f"{plain(str(to / others[0]))}{more} would be replaced; --replace allows it, or name "
+            "another directory"
+        )
+    written = []
+    for name, one in content.items():
         file = Entry(to, name)
-        if not (here and name == run.results_file.name):
-            file.write_text(text)
+        if not (run is not None and here and name == run.results_file.name):
+            file.write_bytes(one)
         written.append(file.path)
     return written
 
 
-def _is_of(run: RunDir, to: Path) -> bool:
+def _is_of(run: RunDir | None, to: Path) -> bool:
     """Says whether a directory is that of the run, where tables and pictures lie already."""
-    return to.exists() and to.samefile(run.path)
+    return run is not None and to.exists() and to.samefile(run.path)
+
+
+def _other(file: Path, content: bytes) -> bool:
+    """Returns whether something else than this content is there."""
+    try:
+        found = file.lstat()
+        same = stat.S_ISREG(found.st_mode) and found.st_size == len(content)
+        return not (same and file.read_bytes() == content)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise RunError(f"cannot read {plain(str(file))}: {error.strerror}") from error

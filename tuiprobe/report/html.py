@@ -127,7 +127,7 @@ class _Told:
         gone = [one for one, _ in on_card]
         rest = [one for one in told.content if one not in gone]
         charts = [one for one in rest if isinstance(one, Chart) and not one.folded]
-        if charts and not on_card:
+        if charts and not on_card and not self._pieces.shown.open:
             self._pieces.chart(section, charts[0], probe)
             rest.remove(charts[0])
         return rest

@@ -24,8 +24,8 @@ _TICKS = 16
 COLOURS = """
 .chart { --ink: #1b2530; --dim: #5d6b78; --grid: #dde2e7; --main: #b35c00; --second: #1f6fb2;
   --third: #1f7a67; --context: #9aa5b0; --halo: #fdfdfc; }
-@media (prefers-color-scheme: dark) { .chart { --ink: #d8dee6; --dim: #8f9ba8; --grid: #2b333c;
-  --main: #f2a65a; --second: #5aa9e6; --third: #58b09c; --context: #65717e;
+@media screen and (prefers-color-scheme: dark) { .chart { --ink: #d8dee6; --dim: #8f9ba8;
+  --grid: #2b333c; --main: #f2a65a; --second: #5aa9e6; --third: #58b09c; --context: #65717e;
   --halo: #11151a; } }
 .chart text { fill: var(--ink); font: 11px system-ui, sans-serif; }
 .chart .title { font-weight: 600; font-size: 13px; }
@@ -71,6 +71,8 @@ def svg(chart: Chart) -> str:
 
 def figure(chart: Chart) -> Element:
     """Returns the chart with title, legend and note, all in one picture."""
+    if chart.across:
+        return rows(chart)
     root = element("svg", class_="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
     inside(root, "title", _cut(chart.title, _LONGEST))
     inside(root, "text", _cut(chart.title, 92), class_="title", x=_LEFT, y=18)
@@ -86,6 +88,8 @@ def plot(chart: Chart) -> Element:
 
     Points with names are groups of the class `point`; the picture is then a group of pictures.
     """
+    if chart.across:
+        return rows(chart)
     box = f"0 {_TOP - 8} {_LEFT + _PLOT_WIDTH + 12} {_PLOT_HEIGHT + 44}"
     named = any(one.names for one in chart.series)
     root = element("svg", class_="chart", viewBox=box, role="group" if named else "img")
@@ -188,6 +192,42 @@ def _points(root: Element, one: Series, frame: _Frame) -> None:
     if one.labelled:
         inside(root, "text", _cut(one.name, _LETTERS), class_="label",
                x=frame.x(one.x[0]) - 8, y=frame.y(one.y[0]) + 4, text_anchor="end")  # fmt: skip
+
+
+_NAMES, _ROW = 170, 18
+
+
+def rows(chart: Chart) -> Element:
+    """Returns a chart whose named places stand below each other, such as a forest plot."""
+    low, high = chart.y_range()
+    pad = 0.04 * (high - low)
+    width = _LEFT + _PLOT_WIDTH + 12 - _NAMES - 14
+    bottom = 8 + _ROW * len(chart.ticks)
+    box = f"0 0 {_LEFT + _PLOT_WIDTH + 12} {bottom + 36}"
+    root = element("svg", class_="chart", viewBox=box, role="img")
+    inside(root, "title", _cut(chart.title, _LONGEST))
+
+    def at(value: float) -> float:
+        return _NAMES + width * (value - low + pad) / (high - low + 2 * pad)
+
+    for value in round_ticks(low, high):
+        kind = "reference" if value == 0 else "grid"
+        inside(root, "line", class_=kind, x1=at(value), x2=at(value), y1=4, y2=bottom)
+        inside(root, "text", tick_text(value), x=at(value), y=bottom + 14, text_anchor="middle")
+    middle = _NAMES + width / 2
+    inside(root, "text", _cut(chart.y_label, 60), class_="dim", x=middle, y=bottom + 30,
+           text_anchor="middle")  # fmt: skip
+    for i, name in enumerate(chart.ticks):
+        inside(root, "text", _cut(name, _LETTERS), x=_NAMES - 10, y=8 + _ROW * i + 13,
+               text_anchor="end")  # fmt: skip
+    for one in chart.back_to_front():
+        for i, (x, y) in enumerate(zip(one.x, one.y, strict=True)):
+            height = 8 + _ROW * x + 9
+            if one.low:
+                inside(root, "line", class_=f"stem {one.role}", x1=at(one.low[i]),
+                       x2=at(one.high[i]), y1=height, y2=height)  # fmt: skip
+            _marker(root, one.role, at(y), height)
+    return root
 
 
 def _short(value: float) -> float:

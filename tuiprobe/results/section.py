@@ -163,6 +163,8 @@ class Chart(Frozen):
         ticks: Names of the places along x; empty where x is a number.
         note: What a reader must know to read it.
         folded: Whether a page may hide it until it is asked for.
+        across: Whether the named places stand below each other and values run across, as in a
+            forest plot; screens draw it upright.
     """
 
     kind: Literal["chart"] = "chart"
@@ -174,6 +176,7 @@ class Chart(Frozen):
     ticks: Many[str] = ()
     note: str = ""
     folded: bool = False
+    across: bool = False
 
     def back_to_front(self) -> list[Series]:
         """Returns the series in drawing order, the most important last."""

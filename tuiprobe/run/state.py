@@ -21,9 +21,7 @@ from typing import Any, Final, Literal, get_args
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.run.directory import LOG_MARK, RunDir
-from tuiprobe.run.glance import summary
-from tuiprobe.run.live import Pulse, pulse
-from tuiprobe.run.locks import held_locks, is_held, is_running, other_host
+from tuiprobe.run.locks import held_locks, is_held, is_running, last_host, this_host
 
 State = Literal["waiting", "running", "done", "partial", "unfinished", "failed", "damaged", "none"]
 STATES: Final[tuple[State, ...]] = get_args(State)
@@ -127,11 +125,14 @@ def run_state(
     end = _last_end(run)
     if starting and end.time * 1e9 <= (run.engine_file.modified() or 0):
         return replace(found, kind="waiting")
-    if end.kind == "" and moves:
+    host = last_host(run)
+    if end.kind == "" and moves and host != this_host():
         return _running(run, found)
     if end.kind == "failed":
         return replace(found, kind="failed", reason=end.reason)
     if results is not None:
+        from tuiprobe.run.glance import summary  # loads pydantic
+
         try:
             about = summary(run.results_file, results)
         except (TuiprobeError, OSError) as error:
@@ -143,7 +144,8 @@ def run_state(
             found = replace(found, measured=about["images"], planned=about["wanted"])
     if (run.log_file.modified() or 0) > max(_times(run), default=0) and (said := _error(run)):
         return replace(found, kind="failed", reason=said)
-    return replace(found, host=other_host(run) if end.kind == "" else "")
+    away = end.kind == "" and host != this_host()
+    return replace(found, host=host if away else "")
 
 
 class Observer:
@@ -173,6 +175,8 @@ class Observer:
         return self.state(run, held_locks())
 
     def _moves(self, run: RunDir) -> bool:
+        from tuiprobe.run.live import pulse
+
         beat, now = pulse(run).beat, time.monotonic()
         if run.path not in self._beats:
             self._beats[run.path] = (beat, now if self._trusting and beat else -self._seconds)
@@ -183,7 +187,9 @@ class Observer:
 
 def _running(run: RunDir, found: RunState) -> RunState:
     """Counts the images of unfinished shards too."""
-    now: Pulse = pulse(run)
+    from tuiprobe.run.live import pulse
+
+    now = pulse(run)
     planned = found.planned or now.total
     return replace(
         found, kind="running", measured=min(max(found.measured, now.through), planned),

@@ -59,7 +59,7 @@ class Control:
                 engine = Engine(before.arguments, run)
             elif not RunDir(run).spec_file.exists():
                 cause = f"{run} has no spec.json, because it failed before it was planned"
-                self._app.fail(f"cannot resume: {cause}", "1 goes to the models: set it up again")
+                self._app.fail(f"cannot resume: {cause}", "M goes to the models: set it up again")
                 return None
             else:
                 engine = Engine.resume(run)

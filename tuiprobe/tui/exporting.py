@@ -24,14 +24,20 @@ class Rendering:
         self.run = run
         self._lock = threading.Lock()
         self._report: Report | None = None
-        self._made: dict[tuple[str, bool], Files] = {}
+        self._made: dict[tuple[str, bool, bool], Files] = {}
 
-    def files(self, formats: Iterable[str], pictures: bool) -> Files:
+    def size(self, name: str, pictures: bool, linked: bool) -> int | None:
+        """Returns the bytes of a format; None until it is made."""
+        made = self._made.get((name, pictures, linked))
+        return size_of(made) if made is not None else None
+
+    def files(self, formats: Iterable[str], pictures: bool, linked: bool) -> Files:
         """Returns the files of these formats.
 
         Args:
             formats: Names out of `FORMATS`.
             pictures: Whether formats that hold pictures show the run's small ones.
+            linked: Whether tables/ lies beside the files.
 
         Raises:
             DamagedFileError: The report cannot be read.
@@ -40,10 +46,10 @@ class Rendering:
         with self._lock:
             self._report = self._report or read_report(self.run)
             for name in formats:
-                key = (name, pictures)
+                key = (name, pictures, linked)
                 if key not in self._made:
                     run = self.run if pictures else None
-                    self._made[key] = FORMATS[name].files(self._report, run)
+                    self._made[key] = FORMATS[name].files(self._report, run, linked)
                 found |= self._made[key]
         return found
 

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     Column("model", 18),
-    Column("backbone", 9, drop=2),
-    Column("pretraining", 12, drop=3),
-    Column("kind", 10, drop=4),
-    Column("width", 5, right=True, drop=7),
-    Column("size", 5, right=True, drop=6),
-    Column("cached", 6, drop=5),
-    Column("IN", 5, right=True, drop=1),
-    Column("ER", 6, right=True, drop=1),
+    Column("backbone", 9, drop=2, term="encoder"),
+    Column("pretraining", 12, drop=3, term="pretraining"),
+    Column("kind", 10, drop=4, term="training"),
+    Column("width", 5, right=True, drop=7, term="channel"),
+    Column("size", 5, right=True, drop=6, term="parameters"),
+    Column("cached", 6, drop=5, term="cached"),
+    Column("IN", 5, right=True, drop=1, term="published-accuracy"),
+    Column("ER", 6, right=True, drop=1, term="effective-robustness"),
 )
 CACHED = {"yes": "✓", "no": "-", "none": "none", "": "…"}
 
@@ -272,3 +272,23 @@ _WEIGHTS = {
     "none": "none are public: UNTRAINED, unless checkpoint names a file",
     "": "looking",
 }
+
+
+MARKS = {"pass": "✓", "warn": "!", "fail": "✗", "skip": "-"}
+
+
+def check_lines(checks: list[dict[str, str]]) -> list[str]:
+    """Returns the findings of `tuiprobe doctor --json` as lines, the count first.
+
+    >>> check_lines([{"name": "weights", "status": "pass", "detail": "ok", "fix": ""}])
+    ['', 'preflight 1 of 1 ✓', '✓ weights: ok']
+    """
+    counted = [check for check in checks if check["status"] != "skip"]
+    passed = sum(check["status"] == "pass" for check in counted)
+    sign = "✓" if passed == len(counted) else "!"
+    lines = ["", f"preflight {passed} of {len(counted)} {sign}"]
+    for check in sorted(checks, key=lambda check: "fwps".index(check["status"][0])):
+        lines.append(f"{MARKS[check['status']]} {check['name']}: {check['detail']}")
+        if check["fix"] and check["status"] in ("warn", "fail"):
+            lines.append(f"  → {check['fix']}")
+    return lines

@@ -44,6 +44,16 @@ class Kept:
     texts: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
     trials: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
 
+    def trial(self, model: str, setup: Setup) -> dict[str, Any] | None:
+        """Returns what a trial of a model found; None before it."""
+        return self.trials.get((model, *setup.tried))
+
+    def all_trials(self, setup: Setup) -> list[dict[str, Any]]:
+        """Returns the trial of each model; empty if one is missing, or vectors have no model."""
+        models = () if setup.of_vectors else setup.models
+        found = [one for model in models if (one := self.trial(model, setup)) is not None]
+        return found if len(found) == len(models) else []
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -60,6 +70,11 @@ class Setup:
     def __getitem__(self, name: str) -> str:
         """Returns the text of an option, or else its initial text in the form."""
         return self.texts.get(name, first_text(run_option(name))).strip()
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """What determines the trial of a model, besides the model."""
+        return (self["checkpoint"], self["device"], self["dtype"])
 
     @property
     def of_vectors(self) -> bool:

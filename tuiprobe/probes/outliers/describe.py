@@ -133,7 +133,7 @@ def _finals(finals: list[Outliers]) -> Table:
     }
     columns = [("figure", "final representation")]
     return table(
-        "final",
+        "figures_of_the_final_representation",
         [*columns, *((f"set_{i}", Code(code=one.data)) for i, one in enumerate(finals))],
         [[name, *values] for name, values in rows.items()],
         file=False,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from tuiprobe.catalog.accuracies import OWN_CLASSES, SHIFTS, ZERO_SHOT, Row, published_row
+from tuiprobe.catalog.accuracies import IMAGENET, OWN_CLASSES, SHIFTS, ZERO_SHOT, Row, published_row
 from tuiprobe.catalog.baselines import (
     BASELINES,
     ShiftFamily,
@@ -30,8 +30,6 @@ from tuiprobe.probes.robustness.result import BaselineNotRun
 from tuiprobe.results import Model
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import SetRecord, write_baseline
-
-IMAGENET = "imagenet"
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ class ProbeScreen(Screen[None]):
     @property
     def alive(self) -> bool:
         """Whether the widgets still exist; a result from a thread may arrive too late."""
-        return self.is_attached and bool(self.query("#body"))
+        return self.app.is_running and self.is_attached and bool(self.query("#body"))
 
     def place(self, text: str) -> None:
         """Shows other text in the line at the top."""
@@ -96,6 +96,10 @@ class FilteredScreen(ProbeScreen):
     def table(self) -> RowTable[Any]:
         """The list."""
         return self.query_one(RowTable)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the list, which are those of the filter too."""
+        return self.table.explained()
 
     def _show(self) -> None:
         """Shows the rows that fit the filter; the subclass's."""

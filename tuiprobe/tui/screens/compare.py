@@ -234,7 +234,9 @@ class CompareScreen(FilteredScreen):
             run = self._read_runs.get(path)
             model = run.report.model.name if run is not None else path.name
             name = f" ({plain(path.name)})" if path.name != model else ""
-            parts.append(Content.assemble((f"{letter} ", "bold"), plain(model), (name, DIM)))
+            parts.append(
+                Content.assemble((letter, "bold"), f"\N{NO-BREAK SPACE}{plain(model)}", (name, DIM))
+            )
         if len(self._pairs) > 2:
             count = f"pair {self._at + 1} of {len(self._pairs)}: n shows the next"
             parts.append(Content.styled(count, DIM))

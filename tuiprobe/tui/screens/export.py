@@ -19,7 +19,7 @@ from textual.widgets import Button, Input, Static
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
-from tuiprobe.report.formats import FORMATS, Files, write_files
+from tuiprobe.report.formats import FORMATS, Files, tables_beside, write_files
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import shown_command
 from tuiprobe.tui.exporting import Outlook, Rendering, outlook, size_of, size_text
@@ -72,7 +72,7 @@ class ExportScreen(ModalScreen[None]):
         Binding("t", "destination", "where to", tooltip="Change the directory"),
         Binding("y", "copy", "copy path", tooltip="Copy the path of what was written"),
         Binding("c", "command", "command", show=False, tooltip="Copy the command that does this"),
-        Binding("question_mark", "app.help", "help", tooltip="Keys of this dialog"),
+        Binding("question_mark,f1", "app.help", "help", tooltip="Keys of this dialog"),
         Binding("escape", "leave", "close", tooltip="Close without writing"),
     ]
     DEFAULT_CSS = """
@@ -98,7 +98,7 @@ class ExportScreen(ModalScreen[None]):
         self.chosen = {"html", "md", PICTURES}
         self.written: list[Path] = []
         self._rendering = Rendering(RunDir(run))
-        self._sizes: dict[tuple[str, bool], int] = {}
+        self._linked = True  # the run's own directory has tables
         self._asked = 0
 
     def compose(self) -> ComposeResult:
@@ -118,13 +118,12 @@ class ExportScreen(ModalScreen[None]):
         frame.border_title = inert(f"export · {self.run.name}")
 
     def on_mount(self) -> None:
-        """Shows the formats, and makes them in a thread, so that their sizes are known."""
+        """Shows the formats."""
         self.query_one("#formats", ExportTable).show_rows(CHOICES)
-        threading.Thread(target=self._measure, daemon=True, name="sizes").start()
         self._look()
 
     def _cells(self, row: Choice) -> list[str]:
-        size = self._sizes.get((row.name, PICTURES in self.chosen))
+        size = self._rendering.size(row.name, PICTURES in self.chosen, self._linked)
         told = size_text(size) if size is not None else "" if row.name == PICTURES else "…"
         return [f"{'☑' if row.name in self.chosen else '☐'} {row.name}", row.about, told]
 
@@ -144,19 +143,17 @@ class ExportScreen(ModalScreen[None]):
         return Path(self.query_one("#to", Input).value).expanduser()
 
     def _measure(self) -> None:
-        """Makes every format once, in a thread, the ones that are chosen at first first."""
-        for pictures in (True, False):
-            for name in FORMATS:
-                try:
-                    files = self._rendering.files([name], pictures)
-                except TuiprobeError:
-                    return  # what would be written says so
-                if not self.is_running:
-                    return
-                self.app.call_later(self._sized, (name, pictures), size_of(files))
+        """Makes every format for where it goes now, in a thread, so that its size is known."""
+        for name in FORMATS:
+            try:
+                self._rendering.files([name], PICTURES in self.chosen, self._linked)
+            except TuiprobeError:
+                return  # what would be written says so
+            if not self.is_running:
+                return
+            self.app.call_later(self._sized)
 
-    def _sized(self, key: tuple[str, bool], size: int) -> None:
-        self._sizes[key] = size
+    def _sized(self) -> None:
         if self.is_attached:
             self.query_one("#formats").refresh()
 
@@ -183,8 +180,10 @@ class ExportScreen(ModalScreen[None]):
         done: Callable[[Files, Outlook], None],
     ) -> None:
         try:
-            files = self._rendering.files(formats, pictures)
+            linked = tables_beside(self._rendering.run, formats, to)
+            files = self._rendering.files(formats, pictures, linked)
             found = partial(done, files, outlook(files, self._rendering.run, to))
+            self._linked = linked
         except (TuiprobeError, OSError, ValueError) as error:
             found = partial(self._failed, str(error))
         if self.is_running:
@@ -196,6 +195,7 @@ class ExportScreen(ModalScreen[None]):
 
     def _looked(self, files: Files, found: Outlook) -> None:
         self._say([found.told])
+        threading.Thread(target=self._measure, daemon=True, name="sizes").start()
 
     def _failed(self, reason: str) -> None:
         self._say([f"✗ {reason}", "t changes the directory"])

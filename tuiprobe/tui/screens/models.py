@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from bisect import bisect_left, bisect_right
 from typing import ClassVar
 
-from rich.segment import Segment
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.strip import Strip
 from textual.widgets import Input, Static
 from textual.worker import Worker
 
@@ -22,81 +19,15 @@ from tuiprobe.tui import modellist
 from tuiprobe.tui.child import ask, ask_python, follow, shown_command
 from tuiprobe.tui.modellist import Group, ModelRow
 from tuiprobe.tui.screens.base import FilteredScreen
-from tuiprobe.tui.text import fitted, inert, inert_lines
+from tuiprobe.tui.text import inert, inert_lines
+from tuiprobe.tui.widgets.modeltable import ModelTable
 from tuiprobe.tui.widgets.rows import RowTable
-
-MARKS = {"pass": "✓", "warn": "!", "fail": "✗", "skip": "-"}
-
-
-TERMS = {
-    "demonstration": "demonstration",
-    "zero-shot": "zero-shot",
-    "finetuned": "finetuned",
-    "supervised": "supervised",
-    "": "pretraining",
-}
-"""Terms of the glossary by group."""
-
-
-class ModelTable(RowTable[ModelRow | Group]):
-    """The list of models by group; the cursor passes over headings, and no name is cut."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "set up run", tooltip="Set up a run of the marked models"),
-    ]
-
-    @property
-    def model(self) -> ModelRow | None:
-        """The model under the cursor; None where there is none."""
-        current = self.current
-        return current if isinstance(current, ModelRow) else None
-
-    @property
-    def models(self) -> list[ModelRow]:
-        """The models that are shown, in order."""
-        return [row for row in self.rows if isinstance(row, ModelRow)]
-
-    def explained(self) -> tuple[str, ...]:
-        """Returns the terms of the glossary for the model under the cursor."""
-        row = self.model
-        if row is None:
-            return ("preset",)
-        untrained = ("untrained",) if row.cached == "none" else ()
-        known = ("published-accuracy", "effective-robustness") if row.imagenet is not None else ()
-        more = ("extrapolated",) if row.extrapolated else ()
-        return (TERMS[row.group], *untrained, *known, *more, "weights", "cached", "pretraining")
-
-    def row_line(self, row: ModelRow | Group, width: int) -> str:
-        """Returns the text of a row; a long name takes the place of columns beside it."""
-        if isinstance(row, Group):
-            return fitted(row.title, width)
-        return modellist.line(self.columns, self._cells(row), width)
-
-    def render_line(self, y: int) -> Strip:
-        """Returns one line; headings have a style of their own."""
-        place = self.scroll_offset.y + y - 1
-        row = self.rows[place] if y > 0 and place < len(self.rows) else None
-        if not isinstance(row, Group):
-            return super().render_line(y)
-        width = self.scrollable_content_region.width
-        style = self.get_component_rich_style("rows--heading")
-        return Strip([Segment(self.row_line(row, width), style)], width)
-
-    def _go(self, row: int) -> None:
-        places = [i for i, one in enumerate(self.rows) if isinstance(one, ModelRow)]
-        if places:
-            down = row >= self.cursor
-            at = bisect_left(places, row) if down else bisect_right(places, row) - 1
-            row = places[max(0, min(at, len(places) - 1))]
-        super()._go(row)
-        if places and row == places[0]:
-            self.scroll_to(y=0, animate=False)  # the heading above it
 
 
 class ModelsScreen(FilteredScreen):
     """Choose what to probe: type / to filter, space marks several, Enter sets up the run."""
 
-    PLACE = "Models 1 · Runs 2"
+    PLACE = "Models M · Runs R"
     PURPOSE = "Will an encoder hold up on your images, why, and how sure? Choose one."
     AUTO_FOCUS = "#models"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -167,6 +98,10 @@ class ModelsScreen(FilteredScreen):
     def table(self) -> ModelTable:
         """The list."""
         return self.query_one("#models", ModelTable)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the glossary for the model under the cursor."""
+        return (*self.table.explained(), "preset", "doctor", "fetch")
 
     def _load(self) -> None:
         from tuiprobe.catalog import names
@@ -304,7 +239,7 @@ class ModelsScreen(FilteredScreen):
     async def _examine(self, name: str) -> None:
         answer = await ask(["doctor", "--model", name, "--json"])
         try:
-            lines = check_lines(json.loads(answer.out))
+            lines = modellist.check_lines(json.loads(answer.out))
         except (ValueError, TypeError, KeyError):
             lines = ["", f"✗ {answer.reason}"]
         self._note(name, lines)
@@ -350,20 +285,3 @@ class ModelsScreen(FilteredScreen):
             return
         self.query_one("#filter", Input).value = ""
         self.table.focus()
-
-
-def check_lines(checks: list[dict[str, str]]) -> list[str]:
-    """Returns the findings of `tuiprobe doctor --json` as lines, the count first.
-
-    >>> check_lines([{"name": "weights", "status": "pass", "detail": "ok", "fix": ""}])
-    ['', 'preflight 1 of 1 ✓', '✓ weights: ok']
-    """
-    counted = [check for check in checks if check["status"] != "skip"]
-    passed = sum(check["status"] == "pass" for check in counted)
-    sign = "✓" if passed == len(counted) else "!"
-    lines = ["", f"preflight {passed} of {len(counted)} {sign}"]
-    for check in sorted(checks, key=lambda check: "fwps".index(check["status"][0])):
-        lines.append(f"{MARKS[check['status']]} {check['name']}: {check['detail']}")
-        if check["fix"] and check["status"] in ("warn", "fail"):
-            lines.append(f"  → {check['fix']}")
-    return lines

@@ -64,8 +64,8 @@ class ResultsScreen(ProbeScreen):
         Binding("d", "data", "data", tooltip="Next set of images, or next baseline"),
         Binding("left", "layer(-1)", "layer", show=False, priority=True, tooltip="Previous layer"),
         Binding("right", "layer(1)", "layer", show=False, priority=True, tooltip="Next layer"),
-        Binding("p", "pictures", "pictures", tooltip="Put the cursor on the pictures, and back"),
         Binding("r", "resume", "resume", tooltip="Measure the images that are missing"),
+        Binding("p", "pictures", "pictures", tooltip="Put the cursor on the pictures, and back"),
         Binding("e", "export", "export", tooltip="Write reports in formats of your choice"),
         Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy this row"),
@@ -130,14 +130,11 @@ class ResultsScreen(ProbeScreen):
 
     def _title(self) -> None:
         if self.found is not None:
-            found, about = self.found, self._how_it_stands() + self.found.about
-            draw = headed(about, found.warning, found.short_warning)
-            self.query_one("#place", Static).update(draw(self.size.width - 2))
-
-    @property
-    def shown_run(self) -> Path:
-        """The run directory that is shown."""
-        return self.run
+            about = headed(
+                self._how_it_stands() + self.found.about, self.found.warning,
+                self.found.short_warning,
+            )  # fmt: skip
+            self.query_one("#place", Static).update(about(self.size.width - 2))
 
     def _how_it_stands(self) -> str:
         """Returns what the title says of a run that is not done."""
@@ -145,6 +142,11 @@ class ResultsScreen(ProbeScreen):
             return ""
         hint = ", r resumes" if self.state.resumable else ""
         return f"{sign(self.state)} {self.state.words}{hint} · "
+
+    @property
+    def shown_run(self) -> Path:
+        """The run directory that is shown."""
+        return self.run
 
     @property
     def tab(self) -> ResultTab | None:
@@ -188,12 +190,12 @@ class ResultsScreen(ProbeScreen):
         if action in _TABBED:
             tab = self.tab
             return tab is not None and tab.first() is not None and action in tab.ANSWERS
+        if action == "resume":
+            return self.state is not None and self.state.resumable
         if action == "part":
             return self._bar is not None and int(str(parameters[0])) < len(self._bar.names)
         if action == "pictures":
             return bool(self._grids())
-        if action == "resume":
-            return self.state is not None and self.state.resumable
         if action in ("export", "command", "next_tab"):
             return self._bar is not None
         return True

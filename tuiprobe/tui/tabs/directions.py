@@ -22,7 +22,7 @@ from tuiprobe.tui.widgets.rows import Column, RowTable
 
 COLUMNS = (
     Column("direction", 9, term="privileged-direction"),
-    Column("importance", 11, right=True, term="importance"),
+    Column("importance", 13, right=True, term="importance"),
     Column("singular", 8, right=True, drop=2, term="singular-value"),
     Column("on ▲", 6, right=True, drop=3, term="share-on-outliers"),
     Column("leans on channels", 20, drop=1, term="leans-on"),

@@ -43,16 +43,20 @@ LAYERS = (
 )
 
 
+_NAMES = 16
+"""Cells of the names of figures: as many as the longest has."""
+
+
 class OutliersTab(ResultTab):
     """The outcome, layers, channels, figures with their references."""
 
     ANSWERS = frozenset({"ablate", "data", "layer", "copy", "maximise"})
     SCOPED_CSS = False
     DEFAULT_CSS = """
-    OutliersTab .aside { width: 50; }
+    OutliersTab .aside { width: 54; }
     .-narrow OutliersTab .aside, .-only-aside OutliersTab .aside { width: 1fr; }
     OutliersTab #result-layers { height: auto; max-height: 8; }
-    OutliersTab #outcome { height: auto; max-height: 4; }
+    OutliersTab #outcome { height: auto; max-height: 7; }
     .-low OutliersTab #outcome { max-height: 2; }
     """
 
@@ -246,7 +250,7 @@ def figures_of(one: Outliers, about: Found) -> Content:
         ("mean cosine", one.mean_cosine),
         ("images", _images(one, about.report)),
     ]
-    parts = [listed(entries)]
+    parts = [listed(entries, _NAMES)]
     if isinstance(one.heights, Heights):
         parts += [Content.styled("\nchannels above a height", "bold"), _curve(one.heights)]
     criteria = [

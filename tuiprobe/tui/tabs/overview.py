@@ -20,7 +20,7 @@ from tuiprobe.report.numbers import change, few
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate, given
 from tuiprobe.results.card import CardBlock, card
-from tuiprobe.results.section import Block, NamedFigure, Text
+from tuiprobe.results.section import Block, NamedFigure, Text, Value
 from tuiprobe.tui.figures import Told
 from tuiprobe.tui.tabs.tab import Found, ResultTab
 from tuiprobe.tui.text import inert
@@ -78,7 +78,8 @@ def _bars(figures: tuple[NamedFigure, ...], width: int) -> Iterator[str]:
     known = [(plain(one.data), one.figure) for one in figures if given(one.figure)]
     if not known or width < _BAR:
         return
-    columns = min(width // _BAR, len(known))
+    rows = -(-len(known) // (width // _BAR))
+    columns = -(-len(known) // rows)  # as equal as can be
     each = (width - 2 * (columns - 1)) // columns
     head = min(max(len(name) for name, _ in known), each // 3) + 5
     for at in range(0, len(known), columns):
@@ -176,10 +177,16 @@ def short_line(text: Text) -> str:
     """Returns a line of the card with its values alone, for a window without room.
 
     >>> one = Estimate(value=0.932, low=0.92, high=0.94, n=9, method="")
-    >>> short_line(("top-1 ", one, " on val."))
-    'top-1 .932 on val.'
+    >>> short_line(("top-1 ", one, " on val, r ", 0.567, " of ", 12))
+    'top-1 .932 on val, r .567 of 12'
     """
-    return line(tuple(few(one.value) if isinstance(one, Estimate) else one for one in text))
+    return line(tuple(_brief(one) for one in text))
+
+
+def _brief(piece: Value) -> Value:
+    if isinstance(piece, Estimate):
+        return few(piece.value)
+    return few(piece) if isinstance(piece, float) else piece
 
 
 class OverviewTab(ResultTab):

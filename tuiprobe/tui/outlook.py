@@ -8,8 +8,9 @@ from typing import Any
 
 from tuiprobe.globs import matches
 from tuiprobe.plaintext import clock
-from tuiprobe.spec import CPU_BATCH, EMBEDDED, FINAL_TAP, MAX_CPU_PROMPTS, RunSpec
-from tuiprobe.tui.runsetup import Setup
+from tuiprobe.spec import CPU_BATCH, EMBEDDED, FINAL_TAP, MAX_CPU_PROMPTS, RunSpec, run_option
+from tuiprobe.tui.progress import title_warning
+from tuiprobe.tui.runsetup import Kept, Setup
 
 SECONDS_TO_START = 6.0  # importing the libraries and building a small model
 MEGABYTE = 2**20
@@ -71,6 +72,88 @@ def estimate(trials: Sequence[Trial], found: Found, layers: str) -> Cost:
         state += sum(inner) * (8 * 8 + 2 * 8 * 16)
         disk += images * int(trial["width"]) * 8 + shards * state + 4096 * 4 * sum(inner)
     return Cost(total, int(found["done"]), seconds, disk)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """All that is known before the start.
+
+    Attributes:
+        setup: The options as typed.
+        found: What will be measured; None until that was looked at.
+        trials: What a trial found of each model; empty until all are there.
+        wrong: What is wrong, by option; `run` for the run directory.
+    """
+
+    setup: Setup
+    found: Found | None
+    trials: Sequence[Trial]
+    wrong: Mapping[str, str]
+
+    @property
+    def cost(self) -> Cost | None:
+        """The cost; None while something is wrong or not known yet."""
+        if self.found is None or not self.found["images"] or self.wrong or not self.trials:
+            return None
+        return estimate(self.trials, self.found, self.setup["layers"])
+
+    @property
+    def words(self) -> str:
+        """What the button says."""
+        for name in self.wrong:
+            what = "the run directory" if name == "run" else run_option(name).label
+            return f"✗ {what} needs another value"
+        return start_words(self.found, self.cost)
+
+    def lines(self, looking: str, timing: str) -> list[str]:
+        """Returns what the form means.
+
+        Args:
+            looking: What is said of the data until they were looked at.
+            timing: What is said of the trial until it is there.
+        """
+        found, trial = self.found, self.trials[0] if self.trials else None
+        unknown = [_WRONG if self.wrong else _UNKNOWN]
+        lines = [f"✗ {self.wrong['run']}", ""] if "run" in self.wrong else []
+        lines += ["COST", *self._cost(timing), "", "DATA"]
+        lines += [looking] if found is None else recognised(found) or unknown
+        lines += ["", "PROBES"]
+        if found is not None and (found["sets"] or found["later"]):
+            lines += probe_lines(self.setup, trial, found)
+        else:
+            lines += unknown
+        if self.setup.of_vectors:
+            return lines
+        layers = self.setup["layers"]
+        shown = matched_layers(trial["taps"], layers) if trial is not None else ["after the trial"]
+        return [*lines, "", "LAYERS", *shown]
+
+    def _cost(self, timing: str) -> list[str]:
+        cost = self.cost
+        if cost is not None:
+            return cost.lines()
+        total = sum(self.found["images"].values()) if self.found is not None else 0
+        what = "vectors" if self.setup.of_vectors else "images"
+        lines = [f"{total:,} {what}"] if total else []
+        if timing and not self.setup.of_vectors:
+            lines.append(timing)
+        return lines or [_WRONG if self.wrong else _UNKNOWN]
+
+
+def warning(setup: Setup, kept: Kept) -> str:
+    """Returns what every reader of the results has to know beforehand; empty if nothing."""
+    said = dict[str, None]()
+    for model in () if setup.of_vectors else setup.models:
+        about = {"model": model, "data": setup["data"], "checkpoint": setup["checkpoint"]}
+        trial = kept.trial(model, setup)
+        if trial is not None and "weights" in trial:
+            about["weights"] = trial["weights"]["kind"]
+        said[title_warning(about)] = None
+    return " · ".join(filter(None, said))
+
+
+_UNKNOWN = "known once the data are"
+_WRONG = "known once what is marked ✗ is right"
 
 
 def start_words(found: Found | None, cost: Cost | None) -> str:
