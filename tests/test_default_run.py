@@ -65,7 +65,14 @@ def test_the_default_goes_through_every_part(tmp_path: Path, run: Run) -> None:
     assert accuracies[0].top1.low > 0.5
     assert "never evidence about real models" in done.stdout
     assert "Measured: top-1 " in done.stdout
-    assert (directory / "report.md").read_text().startswith("# ")
+    text = (directory / "report.md").read_text()
+    assert text.startswith("# ")
+    assert len(text.splitlines()) <= 150
+    page = (directory / "report.html").read_text()
+    assert len(page.encode()) < 3_000_000
+    assert "The 12 models of the figure" in page  # those of the miniature's baseline
+    card_shown = page.partition("<nav")[0]
+    assert card_shown.count("<figcaption>") == 6  # one a block, and images inside
     assert list((directory / "tables").glob("*.csv"))
     assert list((directory / "thumbs" / "val").glob("*.jpg"))
 

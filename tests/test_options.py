@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 import tuiprobe
 from tuiprobe import options
 from tuiprobe.cli import app, headless
-from tuiprobe.cli.reference import reference
+from tuiprobe.cli.reference import commands, reference
 from tuiprobe.errors import UsageError
 from tuiprobe.options import (
     Option,
@@ -79,16 +79,33 @@ def test_every_field_is_in_the_help_under_its_group(shown: str) -> None:
 def test_the_help_names_defaults_and_values(shown: str) -> None:
     text = " ".join(shown.split())
     assert "--tokens all|class|mean" in text
-    assert f"[default: {RunSpec.batch_size}]" in text
+    assert f"[default: {RunSpec.device}]" in text
     assert "[default: one a core]" in text
     assert "Repeatable." in text
 
 
 def test_the_reference_is_current() -> None:
     page = PAGE.read_text("utf-8")
-    assert page == reference(), "python -m tuiprobe.cli.reference > docs/options.md"
+    assert page == reference(), "python -m tuiprobe.cli.reference docs"
     for option in run_options():
         assert f"| `{option.flag}" in page
+
+
+def test_the_page_of_commands_is_current_and_names_every_option() -> None:
+    page = PAGE.with_name("commands.md").read_text("utf-8")
+    assert page == commands(), "python -m tuiprobe.cli.reference docs"
+    root: Any = typer.main.get_command(app.app)
+    for name, command in root.commands.items():
+        if hasattr(command, "commands"):
+            assert f"\n## tuiprobe {name} " in page
+            continue
+        section = page.split(f"\n## tuiprobe {name}")[1].split("\n## ")[0]
+        for parameter in command.params:
+            if parameter.param_type_name == "option":
+                assert all(
+                    f"`{flag}" in section or f" {flag}`" in section
+                    for flag in (*parameter.opts, *parameter.secondary_opts)
+                ), parameter.name
 
 
 def values_of(option: OptionField) -> st.SearchStrategy[Any]:
@@ -96,7 +113,7 @@ def values_of(option: OptionField) -> st.SearchStrategy[Any]:
     if option.name == "probe":
         return st.just(())
     low, high = option.option.ge, option.option.le
-    text = st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=8)
+    text = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=8)
     value: st.SearchStrategy[Any] = text
     if option.kind is bool:
         return st.booleans()

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from torch import nn
+
     from tuiprobe.results.report import Report
+    from tuiprobe.watching import Watched
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "probe"]
+__all__ = ["__version__", "probe", "watch"]
 
 
 def probe(
@@ -38,3 +44,31 @@ def probe(
     from tuiprobe.api import run_probe
 
     return run_probe(model, data, output, options)
+
+
+def watch(
+    model: nn.Module,
+    layers: str | Iterable[str],
+    *,
+    k: int = 0,
+    every: int = 1,
+    output: str | Path | None = None,
+) -> Watched:
+    """Watches layers of a torch model while anyone's code runs it; see `tuiprobe.watching.watch`.
+
+    Args:
+        model: The model.
+        layers: Globs over names of its modules, separated by blanks or as several strings.
+        k: Images to keep per channel and end.
+        every: Only every n-th call of the model is measured.
+        output: A run directory, live during the block and saved at its end; None for none.
+
+    Returns:
+        A context manager; its `table`, `figures`, `log` and `save` say what was seen.
+
+    Raises:
+        UsageError: If no module matches, or an option is out of its range.
+    """
+    from tuiprobe.watching import watch as watching
+
+    return watching(model, layers, k=k, every=every, output=output)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -43,6 +44,8 @@ class Option:
         changes: What a different value changes.
         ge, gt, le: Bounds of a number.
         min_length: Least length of a text.
+        pattern: Regular expression that a form asks for, said in words by the help; where the
+            command line is given something else, the engine finds out.
     """
 
     help: str
@@ -56,6 +59,7 @@ class Option:
     gt: float | None = None
     le: float | None = None
     min_length: int = 0
+    pattern: str = ""
 
     # pydantic reads the bounds through the annotated_types protocol, imported only when needed.
     __is_annotated_types_grouped_metadata__ = True
@@ -139,6 +143,8 @@ class OptionField:
         """Returns why `text` is not a valid value, in one sentence; empty if it is valid."""
         if self.choices and text not in self.choices:
             return f"{self.label}: give one of {', '.join(self.choices)}"
+        if self.option.pattern and not re.fullmatch(self.option.pattern, text):
+            return f"{self.label}: give {self.option.help.partition('. ')[0].rstrip('.')}"
         if self.kind not in (int, float) or text == str(self.option.typed_none):
             return ""
         known = (("at least", operator.ge), ("above", operator.gt), ("at most", operator.le))

@@ -41,6 +41,22 @@ DATASETS, MODELS = "tuiprobe.datasets", "tuiprobe.models"
 """Entry point groups of sources and loaders."""
 
 
+RUNS_CODE = "py"
+"""The built-in loader that runs the user's code; no file may name it."""
+
+
+def is_foreign(group: str, source: str) -> bool:
+    """Says whether a name that stands in a file would run code that is not tuiprobe's.
+
+    Loads nothing. A built-in name that another package registers too counts as foreign.
+
+    >>> is_foreign(MODELS, "py:my.module:build"), is_foreign(MODELS, "timm:resnet50.a1_in1k")
+    (True, False)
+    """
+    scheme = source.partition(":")[0]
+    return scheme == RUNS_CODE or any(one.name == scheme for one in entry_points(group=group))
+
+
 def is_extended(group: str) -> bool:
     """Says whether another package registers a part in a group; loads nothing."""
     return bool(entry_points(group=group))

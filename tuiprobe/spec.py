@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container, Iterable, Mapping
+import shlex
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -31,9 +32,17 @@ DIRECTORY_VERSION = 2
 FINAL_TAP = "embedding"
 """Name of the tap that is the final representation."""
 
+WATCHED = "watched"
+"""Field of the spec of a directory that `tuiprobe.watch` saved: no command measured it."""
+
 DEFAULT_MODEL = "mini_clip"
 DEFAULT_DATA = "miniature"
 """Data of a run without `--data`: the embedded miniature."""
+
+AUTO = "auto"
+"""Device of a run without `--device`: the best that this machine has, chosen once."""
+CPU_BATCH, GPU_BATCH = 32, 256
+"""Images per forward pass of a run without `--batch-size`, by the kind of device."""
 
 DEFAULT_SAMPLE = 5000
 """Images per real set; enough for a 5 % interval of kappa even with heavy tails."""
@@ -53,6 +62,9 @@ MINIATURE_TARGET = "miniature:street"
 
 NO_TARGET = "none"
 """What a user types to leave out the default target set."""
+
+MAX_CPU_PROMPTS = 10_000
+"""Most prompts that a CPU encodes by default; 1,000 classes x 80 templates take hours."""
 
 WHAT = "Model and images"
 MEASURED = "What is measured"
@@ -173,13 +185,30 @@ class RunSpec:
         ),
     ] = "mean"
     device: Annotated[
-        str, Option("cpu, cuda or cuda:N.", MACHINE, metavar="DEVICE", changes="bits")
-    ] = "cpu"
+        str,
+        Option(
+            "auto, cpu, cuda, cuda:N or mps. `auto` takes CUDA, else MPS, else the CPU; a resumed "
+            "run keeps its device.",
+            MACHINE,
+            metavar="DEVICE",
+            changes="bits",
+            pattern=r"auto|cpu|mps|cuda(:[0-9]{1,3})?",
+        ),
+    ] = AUTO
     dtype: Annotated[
         Literal["float32", "float16", "bfloat16"],
         Option("Floating point type the encoder runs in.", MACHINE),
     ] = "float32"
-    batch_size: Annotated[int, Option("Images per forward pass.", MACHINE, ge=1, le=65536)] = 32
+    batch_size: Annotated[
+        int | None,
+        Option(
+            "Images per forward pass; a run that is resumed keeps its own.",
+            MACHINE,
+            unset=f"{CPU_BATCH} on a CPU, {GPU_BATCH} on a GPU",
+            ge=1,
+            le=65536,
+        ),
+    ] = None
     shard_batches: Annotated[
         int | None,
         Option(
@@ -353,6 +382,11 @@ class RunSpec:
     offline: Annotated[
         bool, Option("Open no socket: cached weights only.", MACHINE, changes="nothing")
     ] = False
+
+    @property
+    def batch(self) -> int:
+        """Images per forward pass; those of a CPU until the device is known."""
+        return self.batch_size or CPU_BATCH
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as JSON holds them."""
@@ -547,3 +581,35 @@ def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str
             given[name] = run_option(name).option.typed_none if wanted == nothing else wanted
     known = [option for option in run_options() if names is None or option.name in names]
     return words_of(known, given)
+
+
+def shown_command(arguments: Sequence[str]) -> str:
+    r"""Returns the command line a user can copy: quoted for a shell, always one line.
+
+    >>> shown_command(["--headless", "--data", "imagefolder:my photos"])
+    "tuiprobe --headless --data 'imagefolder:my photos'"
+    """
+    return " ".join(shlex.join(["tuiprobe", *arguments]).splitlines())
+
+
+def headless_arguments(spec: Mapping[str, Any]) -> list[str]:
+    """Returns the arguments that do what a run did; see `command_of`."""
+    if spec.get(WATCHED):
+        raise UsageError("it was measured by tuiprobe.watch, and by no command")
+    known = {one.name: spec[one.name] for one in run_options() if one.name in spec}
+    return ["--headless", *arguments_of(validated(RunSpec, known), known)]
+
+
+def command_of(spec: Mapping[str, Any]) -> str:
+    r"""Returns the command line that does what a run did.
+
+    Args:
+        spec: The spec as in `results.json`; not trusted.
+
+    Raises:
+        UsageError: If it is not a spec of this version.
+
+    >>> command_of({"model": "mini_clip", "data": "my photos", "sample": None, "layers": ["a*"]})
+    "tuiprobe --headless --model mini_clip --data 'my photos' --sample 0 --layers 'a*'"
+    """
+    return shown_command(headless_arguments(spec))

@@ -16,7 +16,7 @@ from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.probes.ablation.targeted import ablation_span
 from tuiprobe.probes.ablation.targeted_result import TargetedAblation
-from tuiprobe.probes.intervals import paired_difference
+from tuiprobe.probes.proportions import paired_difference
 from tuiprobe.report.ablation import ablation_text
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.block_reader import BlockReader

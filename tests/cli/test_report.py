@@ -1,12 +1,17 @@
 """`tuiprobe report` in every format."""
 
+import errno
 import json
+import os
+from pathlib import Path
 
 import pytest
 
-from tests.report.samples import report
+from tests.report.samples import model, report
 from tuiprobe.answer.schema import json_schema
 from tuiprobe.cli.app import run_cli
+from tuiprobe.report.formats import FORMATS
+from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 
 
@@ -44,3 +49,110 @@ def test_one_file_can_be_printed(run, capsys):
 def test_the_schema_can_be_printed(capsys):
     assert run_cli(["report", "--schema"]) == 0
     assert json.loads(capsys.readouterr().out) == json_schema()
+
+
+def several(tmp_path, *reports):
+    paths = []
+    for i, one in enumerate(reports):
+        run = RunDir(tmp_path / "runs" / f"run{i}")
+        run.results_file.write_text(one.to_json())
+        paths.append(str(run.path))
+    return paths
+
+
+def test_several_runs_give_one_page(tmp_path, capsys):
+    first, second = report(), report(key="ef" * 32)
+    paths = several(tmp_path, first, second)
+    assert run_cli(["report", *paths, "--format", "html", "--format", "md"]) == 0
+    page, text = (Path(line) for line in capsys.readouterr().out.splitlines())
+    assert page.parent == tmp_path / "runs"
+    assert (page.suffix, text.suffix) == (".html", ".md")
+    assert "<h2>Headline figures</h2>" in page.read_text("utf-8")
+    assert "# Headline figures" in text.read_text("utf-8")
+    assert run_cli(["report", *paths, "--to", "-"]) == 0
+    assert capsys.readouterr().out == page.read_text("utf-8")
+
+
+def test_several_runs_have_no_table_files(tmp_path, capsys):
+    paths = several(tmp_path, report(), report(key="ef" * 32))
+    assert run_cli(["report", *paths, "--format", "csv"]) == 2
+    assert "html or md, not csv" in capsys.readouterr().err
+
+
+def test_runs_of_other_kinds_and_of_an_older_schema(tmp_path, capsys):
+    other = report(model=model(name="token one", representation="token"))
+    paths = several(tmp_path, report(), other, report())
+    assert run_cli(["report", *paths[:2], "--format", "md", "--to", "-"]) == 0
+    assert "2 kinds of representation (projected, token)" in capsys.readouterr().out
+    old = Path(paths[2]) / "results.json"
+    old.write_text('{"schema_version": 1, "title": "old"}')
+    assert run_cli(["report", *paths, "--to", "-"]) != 0
+    said = capsys.readouterr().err
+    assert "is of schema 1, and this version of tuiprobe reads schema 2" in said
+    assert f"tuiprobe reprobe {paths[2]}" in said
+
+
+def test_what_is_there_is_replaced_only_when_asked(run, tmp_path, capsys):
+    to = tmp_path / "out"
+    to.mkdir()
+    (to / "report.html").write_text("mine")
+    arguments = ["report", str(run), "--format", "html", "--format", "tex", "--to", str(to)]
+    assert run_cli(arguments) == 2
+    assert f"{to / 'report.html'} would be replaced; --replace allows it" in capsys.readouterr().err
+    assert [path.name for path in to.iterdir()] == ["report.html"]
+    assert (to / "report.html").read_text() == "mine"
+    assert run_cli([*arguments, "--replace"]) == 0
+    assert (to / "report.html").read_text().startswith("<!DOCTYPE html>")
+    assert run_cli(arguments) == 0  # the same content replaces nothing
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(run, tmp_path, capsys):
+    to = tmp_path / "out"
+    to.write_text("mine")
+    assert run_cli(["report", str(run), "--to", str(to), "--replace"]) == 2
+    assert f"cannot write into {to}: it is a file, not a directory" in capsys.readouterr().err
+    assert to.read_text() == "mine"
+
+
+def test_a_full_disk_is_told_in_one_sentence(run, tmp_path, capsys, monkeypatch):
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    code = run_cli(["report", str(run), "--format", "tex", "--to", str(tmp_path / "out")])
+    monkeypatch.undo()
+    said = capsys.readouterr().err
+    assert code not in (0, 2)
+    assert "No space left on device" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "out" / "report.tex").exists()
+
+
+def test_a_run_without_small_images_names_them(run, capsys):
+    assert run_cli(["report", str(run), "--format", "html", "--to", "-"]) == 0
+    page = capsys.readouterr().out
+    assert "data:image/jpeg" not in page
+    assert "cats/=1|2.jpg" in page
+
+
+def test_reports_for_elsewhere_hold_no_pictures_and_no_paths(run, tmp_path, capsys):
+    folder = run / "thumbs" / "val"
+    folder.mkdir(parents=True)
+    (folder / "3.jpg").write_bytes(b"\xff\xd8\xffpicture")
+    with_all = ["report", str(run), "--to", str(tmp_path / "all")]
+    assert run_cli(with_all) == 0
+    assert "data:image/jpeg" in (tmp_path / "all" / "report.html").read_text()
+    to = tmp_path / "private"
+    every = [word for name in FORMATS for word in ("--format", name)]
+    private = ["--no-pictures", "--no-paths", "--to", str(to)]
+    assert run_cli(["report", str(run), *every, *private]) == 0
+    files = [path for path in to.rglob("*") if path.is_file()]
+    assert len(files) > 12
+    for path in files:
+        text = path.read_text("utf-8")
+        assert "data:image" not in text, path
+        for name in ("/data/val", "b.png", "dogs/", "cats/", "2.jpg", "weights.safetensors"):
+            assert name not in text, (path, name)
+    assert Report.read(to / "results.json").data[0].source == "imagefolder:…"
+    assert run_cli(["report", str(run), "--no-paths"]) == 2
+    assert "name a place with --to" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from tuiprobe.report.numbers import short
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
-from tuiprobe.run.live import heartbeat
+from tuiprobe.run.live import Pulse, pulse
 from tuiprobe.run.locks import held_locks, is_running
 
 EVIL = "[red]a\u202eb"
@@ -52,7 +52,7 @@ def by_name(root):
 def test_states_and_figures_come_from_the_directories(root):
     rows = list_runs(root)
     assert [row.name for row in rows] == ["first", "group/second", "half", EVIL]
-    assert [row.state for row in rows] == ["complete", "complete", "partial", "unfinished"]
+    assert [row.state for row in rows] == ["done", "done", "partial", "unfinished"]
     assert rows[0].kurtosis == outliers().kurtosis
     assert rows[1].kurtosis.value == 4.0
     assert rows[3].model == EVIL
@@ -109,13 +109,13 @@ def test_without_a_list_of_locks_the_process_is_asked(root, tmp_path):
     assert not is_running(run, nowhere)
 
 
-def test_the_heartbeat_survives_nonsense(root):
+def test_the_pulse_survives_nonsense(root):
     run = RunDir(root / "first")
-    assert heartbeat(run) == 0
+    assert pulse(run) == Pulse()
     run.live_file(0, "json").write_json({"sequence": 3})
     run.live_file(1, "json").write_json(["no"])
     run.live_file(2, "json").write_json({"sequence": "x"})
-    assert heartbeat(run) == 3
+    assert pulse(run).beat == 3
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_row_is_printed_before_the_next_run_is_read(root, monkeypatch):
     monkeypatch.setattr("sys.stdout", Reader())
     assert run_cli(["runs", "--root", str(root)]) == 0
     assert [line.split()[1] for line in sys.stdout.getvalue().splitlines()[1:]] == [
-        "complete", "damaged", "partial", "unfinished",
+        "done", "damaged", "partial", "unfinished",
     ]  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def test_columns_are_aligned_whatever_their_rows_hold(root, capsys):
 
 
 def test_words_filter_and_sort_orders(root, capsys):
-    assert run_cli(["runs", "complete", "RN50", "--root", str(root), "--sort", "kurtosis"]) == 0
+    assert run_cli(["runs", "done", "RN50", "--root", str(root), "--sort", "kurtosis"]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
     assert names == ["first", "group/second"]
     assert run_cli(["runs", "--root", str(root), "--sort", "beauty"]) == 2
@@ -187,7 +187,7 @@ def test_json_is_strict_and_whole(root, capsys):
     assert run_cli(["runs", "--root", str(root), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["schema_version"] == 1
-    assert [run["state"] for run in found["runs"]].count("complete") == 2
+    assert [run["state"] for run in found["runs"]].count("done") == 2
     assert found["runs"][0]["kurtosis"]["value"] == 23.5
     assert found["runs"][3]["kurtosis"] == {"reason": "no results yet", "remedy": ""}
 
@@ -224,7 +224,7 @@ def test_a_part_of_an_unknown_probe_disturbs_no_list(root, capsys):
     make(root, "strange", strange_report())
     row = by_name(root)["strange"]
     assert (row.state, row.outcome, row.kurtosis) == (
-        "complete",
+        "done",
         "outlier channels",
         outliers().kurtosis,
     )

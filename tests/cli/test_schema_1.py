@@ -56,7 +56,7 @@ def test_a_glance(root: Path) -> None:
 def test_the_list_of_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     states = {row.name: (row.state, row.title) for row in list_runs(root)}
     assert states["old"] == ("damaged", sentence(root))
-    assert states["new"][0] == "complete"
+    assert states["new"][0] == "done"
     assert run_cli(["runs", "--root", str(root), "--json"]) == 0
     found = {one["name"]: one for one in json.loads(capsys.readouterr().out)["runs"]}
     assert found["old"]["title"] == sentence(root)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.datasets.broden_tree import write_tree
+from tuiprobe.datasets.assemble import add_concepts
 from tuiprobe.datasets.concepts import concept_dataset, with_concepts
 from tuiprobe.datasets.load import load_concepts, load_suite
-from tuiprobe.measure.concepts import add_concepts
 from tuiprobe.spec import make_spec
 
 

@@ -21,12 +21,12 @@ from tests.datasets.trees import picture
 from tests.measure.test_extract import Spread, to_tensor
 from tests.measure.test_together import member_of, together
 from tuiprobe.answer import answer
+from tuiprobe.datasets.assemble import add_concepts
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event
 from tuiprobe.files import Entry
 from tuiprobe.measure.clock import Clock
-from tuiprobe.measure.concepts import add_concepts
 from tuiprobe.measure.contents import refuse_other_images
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.ranks import Rank

@@ -19,7 +19,7 @@ from tuiprobe.errors import RunError
 from tuiprobe.events import Event
 from tuiprobe.measure.extract import Extraction
 from tuiprobe.measure.fingerprint import current_fingerprint
-from tuiprobe.measure.live import LiveView
+from tuiprobe.measure.live import LiveView, planned_sets
 from tuiprobe.measure.merge import MergedSet, empty_states, merge_set
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.resume import ShardReader
@@ -93,17 +93,17 @@ def plan_of(capacity: int) -> Plan:
 
 
 def extract(plan: Plan, place: Path) -> tuple[RunDir, list[Event]]:
-    directory, said = RunDir(place), list[Event]()
+    directory, said, shards = RunDir(place), list[Event](), plan.shards["val"]
     extraction = Extraction(
         plan,
         directory,
         current_fingerprint("cpu"),
-        LiveView(directory, 0, plan.images, said.append),
+        LiveView(directory, 0, planned_sets(shards, shards), said.append),
         StopRequest(directory.cancel_file),
         UnreadableLimit(plan.images, 0.2, 0, said.append),
         said.append,
     )
-    extraction.run(plan.shards["val"])
+    extraction.run(shards)
     return directory, said
 
 
@@ -152,13 +152,19 @@ def test_one_image_that_does_not_fit_ends_the_run(tmp_path: Path) -> None:
 
 def test_the_live_view_agrees_with_the_end(tmp_path: Path) -> None:
     plan = plan_of(capacity=99)
-    directory = RunDir(tmp_path)
-    live = LiveView(directory, 0, plan.images, lambda event: None, plan.suite.sets)
+    directory, shards = RunDir(tmp_path), plan.shards["val"]
+    live = LiveView(
+        directory,
+        0,
+        planned_sets(shards, shards),
+        lambda event: None,
+        plan.suite.sets,
+    )
     limit = UnreadableLimit(plan.images, 0.2, 0, lambda event: None)
     Extraction(
         plan, directory, current_fingerprint("cpu"), live,
         StopRequest(directory.cancel_file), limit, lambda event: None,
-    ).run(plan.shards["val"])  # fmt: skip
+    ).run(shards)  # fmt: skip
     live._show()
     state = json.loads(directory.live_file(0, "json").read_text())
     arrays = load_file(directory.live_file(0, "safetensors").path)
@@ -180,10 +186,15 @@ def test_the_live_view_agrees_with_the_end(tmp_path: Path) -> None:
     assert tap["effective_channels"] == pytest.approx(1 / cross)
     leading = np.bincount(merged.arrays["embedding/sample_leading"], minlength=width)
     assert arrays["val/embedding/leads"] == pytest.approx(leading / n)
-    top = state["top"]["val"]
-    assert set(map(int, top)) == set(np.argsort(-shares, kind="stable")[:8].tolist())
-    largest = merged.arrays["embedding/largest_sample_ids"]
-    assert all(ids[:3] == largest[int(c)].tolist() for c, ids in top.items())
+    assert state["sets"] == {"val": {"total": 40, "kept": 0, "done": 38, "skipped": 2}}
+    ends = state["ends"]["val"]
+    assert set(map(int, ends)) == set(np.argsort(-shares, kind="stable")[:8].tolist())
+    for end in ("largest", "smallest"):
+        ids = merged.arrays[f"embedding/{end}_sample_ids"]
+        values = merged.arrays[f"embedding/{end}_values"]
+        for channel, both in ends.items():
+            assert [image for image, _ in both[end][:3]] == ids[int(channel)].tolist()
+            assert [value for _, value in both[end][:3]] == values[int(channel)].tolist()
     pictures = [int(path.stem) for path in (tmp_path / "thumbs" / "val").glob("*.jpg")]
     assert pictures
     assert set(pictures) <= set(range(IMAGES)) - BROKEN

@@ -26,7 +26,7 @@ from tuiprobe.events import Event
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.head_progress import HeadProgress
-from tuiprobe.measure.heads import MAX_CPU_PROMPTS, write_head
+from tuiprobe.measure.heads import write_head
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.shards import split_into_shards
 from tuiprobe.measure.stopping import Interrupted
@@ -37,7 +37,7 @@ from tuiprobe.probes.preflight.result import Preflight
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
-from tuiprobe.spec import RunSpec
+from tuiprobe.spec import MAX_CPU_PROMPTS, RunSpec
 
 WIDTH = 6
 
@@ -49,6 +49,8 @@ def images(classes: Sequence[str], each: int = 4) -> Any:
 
 class Clip:
     """A text tower whose prompts are counted, behind the encoder's own face."""
+
+    device = torch.device("cpu")
 
     def __init__(self, folder: Path) -> None:
         self.width, self.seen, self.folder = WIDTH, 0, folder

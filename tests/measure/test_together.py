@@ -11,7 +11,7 @@ from tests.measure.test_extract import BROKEN, IMAGES, extract, merged_val, plan
 from tuiprobe.errors import DataError
 from tuiprobe.measure.extract import Extraction
 from tuiprobe.measure.fingerprint import current_fingerprint
-from tuiprobe.measure.live import LiveView
+from tuiprobe.measure.live import LiveView, planned_sets
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.shared_decoding import Member, measure_together
 from tuiprobe.measure.stopping import Interrupted, StopRequest
@@ -21,12 +21,12 @@ from tuiprobe.run.directory import RunDir
 
 
 def member_of(plan: Plan, place: Path, unreadable: float = 0.2) -> Member:
-    directory = RunDir(place)
+    directory, shards = RunDir(place), plan.shards["val"]
     extraction = Extraction(
         plan,
         directory,
         current_fingerprint("cpu"),
-        LiveView(directory, 0, plan.images, lambda event: None),
+        LiveView(directory, 0, planned_sets(shards, shards), lambda event: None),
         StopRequest(directory.cancel_file),
         UnreadableLimit(plan.images, unreadable, 0, lambda event: None),
         lambda event: None,

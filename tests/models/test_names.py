@@ -5,7 +5,7 @@ import pytest
 import timm
 
 from tuiprobe.catalog import labels
-from tuiprobe.catalog.names import FILE, generated_with, right_spec
+from tuiprobe.catalog.names import FILE, generated_with, listed_on, right_spec
 from tuiprobe.models.names import generate, generate_imagenet, generate_templates
 
 
@@ -13,7 +13,7 @@ def test_the_list_equals_the_installed_libraries() -> None:
     installed = {"open_clip": open_clip.__version__, "timm": timm.__version__}
     if generated_with() != installed:
         pytest.skip(f"list of {generated_with()}, installed {installed}: regenerate it")
-    assert FILE.read_text("utf-8") == generate()
+    assert FILE.read_text("utf-8") == generate(listed_on())
     assert labels.FILE.read_text("utf-8") == generate_imagenet()
     assert labels.TEMPLATES_FILE.read_text("utf-8") == generate_templates()
 

@@ -113,7 +113,7 @@ async def test_the_screens_show_it(runs: Path) -> None:
         assert isinstance(screen, ResultsScreen)
         seen = []
         for _ in range(20):
-            shown, tabs = screen.tab, screen._tabs
+            shown, tabs = screen.tab, screen._bar
             assert shown is not None
             assert tabs is not None
             seen.append(tabs.active)

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from tests.measure.fake_run import FakeSet, write_run
+from tuiprobe.catalog.glossary import mentioned, named
 from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, Part, ProbeResult
 from tuiprobe.results.preflight import PreflightCheck
-from tuiprobe.results.section import Chart, Section, Strip, Table
+from tuiprobe.results.section import Chart, Section, Strip, Table, Text
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.preflight_file import write_preflight
 
@@ -158,3 +159,30 @@ def test_names_are_those_that_programs_look_up(found: Found) -> None:
     assert [one.id for one in named["outliers"].facts] == ["outcome"]
     assert {one.id for one in named["outliers"].sets} == {"channels"}
     assert {one.id for one in named["concepts"].sets} == {"concepts"}
+
+
+EVERYDAY = {
+    "", "0% pruned", "50% pruned", "80% pruned", "90% pruned", "check", "of", "found", "on", "met",
+    "left out", "figure", "counts", "note", "model", "models", "number", "to", "imagenet_r",
+}  # fmt: skip
+"""Headings that need no glossary."""
+
+
+@pytest.mark.parametrize("id", BUILT_IN)
+def test_every_heading_that_people_read_is_in_the_glossary(
+    id: str, run: RunReader, found: Found
+) -> None:
+    subject = Subject(run.plan.model, run.images, run.plan.concept_set)
+    section = probe_of(id).describe(found[id], subject)
+    for table in section.content:
+        if not isinstance(table, Table) or not table.reading:
+            continue
+        for column in table.columns:
+            heading = words(column.title)
+            known = named(heading) or mentioned(heading) or heading in EVERYDAY
+            counted = heading.startswith(">=") or heading.endswith(")")  # thresholds, categories
+            assert known or counted, f"{id}: {table.id}: {heading!r}"
+
+
+def words(text: Text) -> str:
+    return "".join(one for one in text if isinstance(one, str)).strip()

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.report.samples import report
+from tests.report.samples import in_full, report
 from tuiprobe.probes.concepts.compute import probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.report.html import html
-from tuiprobe.report.markdown import markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
 from tuiprobe.results.report import Report
@@ -51,8 +50,8 @@ def rows(full: Report, name: str) -> list[dict[str, str]]:
 
 
 def test_the_section_says_what_was_done(with_head: Report) -> None:
-    text = markdown(with_head)
-    assert "## Concepts" in text
+    text = in_full(with_head)
+    assert "# Concepts\n" in text
     assert "| random directions |" in text
     assert "more unique concepts than as many random directions of the head's row space" in text
     assert "on at least 0.02 of its area" in text
@@ -66,7 +65,7 @@ def test_the_section_says_what_was_done(with_head: Report) -> None:
 
 
 def test_without_a_head_the_channels_lead(with_head: Report) -> None:
-    text = markdown(filled(None))
+    text = in_full(filled(None))
     assert "more unique concepts in 6 channels than in as many random directions" in text
     assert "not run: nothing named a head" in text
     assert "The concepts that the leading principal components separate best:" in text
@@ -75,7 +74,7 @@ def test_without_a_head_the_channels_lead(with_head: Report) -> None:
 
 
 def test_alternatives_are_named() -> None:
-    text = markdown(filled(None, balance="sample", negatives="all"))
+    text = in_full(filled(None, balance="sample", negatives="all"))
     assert "over as many negatives as positives, drawn once" in text
     assert "against the images of all categories" in text
 

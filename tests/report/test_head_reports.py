@@ -3,7 +3,7 @@ import io
 
 import pytest
 
-from tests.report.samples import retold
+from tests.report.samples import in_full, retold
 from tests.report.samples_head import head_report
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.directions.result import Directions
@@ -41,7 +41,7 @@ def test_every_part_has_its_section_and_tables_are_rectangular(full):
 
 
 def test_markdown_shows_both_intervals_and_what_is_missing(full):
-    text = markdown(full)
+    text = in_full(full)
     entry = full.part(Robustness).effective[0]
     value, wide = entry.value, entry.prediction
     assert f"| {value.value:.4g} ({value.low:.4g} to {value.high:.4g}) | " in text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.samples import estimate, model, outliers, report, without_outliers
+from tests.report.samples import estimate, in_full, model, outliers, report, without_outliers
 from tuiprobe.errors import DataError
 from tuiprobe.probes.outliers.channel_result import Outcome, Persistence
 from tuiprobe.report import read_report, write_reports
@@ -125,7 +125,7 @@ def test_few_images_leave_a_reason_in_every_place():
     reason = "needs two images that count; there are 1"
     assert figures["blocks.3", "outlier_channels"] == NotRun(reason=reason)
     assert figures["final", "outlier_channels"].value == 1
-    assert f"not run: {reason}" in markdown(found)
+    assert f"not run: {reason}" in in_full(found)
 
 
 def test_the_summary_is_the_card():

@@ -5,11 +5,10 @@ import io
 
 import pytest
 
-from tests.report.samples import charts, report
+from tests.report.samples import charts, in_full, report
 from tests.report.samples_head import one_hot, robustness
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.probes.robustness.result import BaselineNotRun, OwnNames
-from tuiprobe.report.markdown import markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
 from tuiprobe.results import Estimate, NotRun
@@ -39,7 +38,7 @@ def found():
 
 
 def test_markdown_has_a_row_an_entry(found):
-    text = markdown(report(robustness=found))
+    text = in_full(report(robustness=found))
     rows = [line.strip("|").split(" | ") for line in text.splitlines() if line.startswith("| `")]
     entries = [
         row for row in rows if row[0].strip(" |`") in ("standard", "standard_and_low", "own")
@@ -74,7 +73,7 @@ def test_the_card_names_the_first_baseline_alone(found):
 def test_a_reason_stands_in_for_effective_robustness():
     head, one = one_hot()
     bare = probe_robustness(head, [one], {}, Baselines(reason="six *runs*"))
-    assert "\nnot run: six \\*runs\\*\n" in markdown(report(robustness=bare))
+    assert "\nnot run: six \\*runs\\*\n" in in_full(report(robustness=bare))
     said = "Effective robustness: not run: six *runs*"
     assert said not in summary(report(robustness=bare))  # one set: nothing to compare
     two = probe_robustness(head, [one, one], {}, Baselines(reason="six *runs*"))

@@ -14,6 +14,7 @@ from tests.report.strangers import strange_report, stranger
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.grid import paper_tables
 from tuiprobe.report.html import html
+from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
 from tuiprobe.results.pictures import pictured
@@ -37,15 +38,13 @@ def test_markdown_tells_all_of_it(files: dict[str, str]) -> None:
     text = files["report.md"].partition("## Edges\n")[2].partition("\n## ")[0]
     assert (
         text
-        == """
+        == """\
 Texture bias 0.62 (0.57 to 0.67) on `val`.
-
 ### How it leans
-
-It leans on **texture**, 0.25yes.
-
+- It leans on **texture**, 0.25yes.
 - first
 - second `x`
+- Rows in full: `tables/shares.csv` (1).
 
 By layer:
 
@@ -54,25 +53,28 @@ By layer:
 | `stem` | 0.62 (0.57 to 0.67) |
 | **none** | not run: flat |
 | x | 3 |
-
-| layer |
-|---|
-| own table |
-
-- Edge `3`, roundest: `cat.jpg` (1.5)
 """
     )
     assert "- texture bias 0.62 (0.57 to 0.67)\n" in files["report.md"]
 
 
+def test_a_comparison_is_told_in_full() -> None:
+    section = stranger().section
+    assert section is not None
+    text = section_markdown(section)
+    assert "| own table |" in text
+    assert "- Edge `3`, roundest: `cat.jpg` (1.5)" in text
+
+
 def test_the_page_has_its_section_charts_and_pictures() -> None:
     page = html(strange_report(), {("val", 7): b"\xff\xd8\xff"})
     own = page.partition("<h2>Edges</h2>")[2]
-    assert own.count("<svg ") == 2
+    assert own.count("<figure ") == 3
     assert "<title>Texture bias</title>" in own
     assert "Read with care." in own
-    assert '<p>Edge <code>3</code>, roundest:</p><div class="pictures">' in own
-    assert "<details><summary>Table of 1 row</summary>" in own
+    assert "<figcaption>Edge <code>3</code>, images of <code>val</code></figcaption>" in own
+    assert '<p class="end">roundest:</p><div class="pictures">' in own
+    assert "<details><summary>Shares (1 row)</summary>" in own
 
 
 def test_tables_lose_no_row_and_no_file(files: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,6 +12,17 @@ from safetensors.numpy import save_file
 
 CHANNELS = 64
 LAYERS = ("layer1", "layer2", "layer3", "layer4", "embedding")
+WAITING = ("sketch", "a")
+"""Sets of which no image was measured yet."""
+
+
+def ends_of(ids: tuple[int, ...], first: float = -1997.0, last: float = -670.0) -> dict[str, Any]:
+    """Returns both ends of a channel: by default the strongest are the most negative ones."""
+    step = 7.0
+    return {
+        "smallest": [[image, first + step * i] for i, image in enumerate(ids)],
+        "largest": [[image, last - step * i] for i, image in enumerate(reversed(ids))],
+    }
 
 
 def shares_of(loud: int, part: float, channels: int = CHANNELS) -> np.ndarray:
@@ -31,24 +43,40 @@ def write_live(
     loud: int = 13,
     kurtosis: float = 54.0,
     sets: tuple[str, ...] = ("val",),
+    layers: tuple[str, ...] = LAYERS,
 ) -> None:
-    """Writes the live files of one rank, with pictures for the strongest images."""
+    """Writes the live files of one rank, with both ends of two channels.
+
+    Args:
+        run: The run directory.
+        sequence: Number of the heartbeat.
+        done: Images of the last set that are measured.
+        total: Images of each set.
+        rank: Number of the process.
+        loud: Channel with a share of .6, above 6 sigma in every image.
+        kurtosis: Of the last layer.
+        sets: Sets that are measured; the last one is measured now.
+        layers: Taps.
+    """
     (run / "live").mkdir(parents=True, exist_ok=True)
     (run / "key").write_text("0" * 64 + "\n")
     arrays, taps = {}, {}
     for set_name in sets:
-        for depth, tap in enumerate(LAYERS):
+        for depth, tap in enumerate(layers):
             name = f"{set_name}/{tap}"
-            value = 3.0 + (kurtosis - 3.0) * (depth + 1) / len(LAYERS)
+            value = 3.0 + (kurtosis - 3.0) * (depth + 1) / len(layers)
             arrays[f"{name}/share"] = shares_of(loud, 0.6)
             arrays[f"{name}/leads"] = np.eye(CHANNELS)[loud] * 0.97
+            if tap == "embedding":
+                arrays[f"{name}/above"] = np.eye(CHANNELS)[loud]
             taps[name] = {
                 "kurtosis": value,
                 "low": value - 1.5,
                 "high": value + 1.5,
                 "persistence": 0.93,
                 "effective_channels": 2.7,
-                "n": done,
+                "n": done if set_name == sets[-1] else total,
+                "scanned": 200 if tap == "embedding" else 0,
             }
     save_file(arrays, run / "live" / f"{rank}.safetensors")
     state = {
@@ -60,7 +88,12 @@ def write_live(
         "rate": 212.0,
         "eta": (total - done) / 212.0,
         "taps": taps,
-        "top": {sets[-1]: {str(loud): [5, 6, 7], "0": [8]}},
+        "sets": {
+            **{name: {"total": total, "done": total} for name in sets[:-1]},
+            sets[-1]: {"total": total, "done": done},
+            **{name: {"total": total} for name in WAITING},
+        },
+        "ends": {sets[-1]: {str(loud): ends_of((5, 6, 7)), "0": ends_of((8,), 3.0, 41.5)}},
         "sequence": sequence,
     }
     (run / "live" / f"{rank}.json").write_text(json.dumps(state))

@@ -14,21 +14,25 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from textual.widgets import Static, Tabs
+from textual.widgets import Input, Static
 
 from tests.tui.conftest import until
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
-from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
+from tuiprobe.tui.figures import Told
+from tuiprobe.tui.screens.compare import CompareScreen, ForestTable
+from tuiprobe.tui.screens.export import ExportTable
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelTable
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen, RunTable
 from tuiprobe.tui.screens.setup import SetupScreen
+from tuiprobe.tui.tabs.bar import PartBar
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 SIZE = (120, 36)
+COMPARED = ("mini_supervised", "mini_clip")
 MODELS = ("mini_clip", "mini_clip_soft", "mini_supervised", "mini_finetuned")
 
 
@@ -57,7 +61,7 @@ async def setup() -> None:
         app.push_screen(SetupScreen(["mini_clip"]))
         await until(pilot, lambda: app.screen.query("#understood"))
         words = app.screen.query_one("#understood", Static)
-        await until(pilot, lambda: "images, about" in str(words.content), 120)
+        await until(pilot, lambda: "disk" in str(words.content), 120)
         save(app, "setup")
 
 
@@ -70,7 +74,7 @@ async def live() -> None:
         app.push_screen(LiveScreen(place, Engine(words, place)))
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
         await until(pilot, lambda: app.screen._shown.done > 5000, 300)
-        pictures = app.screen.query_one("#picture-0", Thumbnail)
+        pictures = app.screen.query(Thumbnail).first()
         await until(pilot, lambda: "▀" in pictures.render_line(0).text, 60)
         save(app, "live")
         await until(pilot, lambda: app.engines[0].ended() == 0, 300)
@@ -89,17 +93,21 @@ async def results() -> None:
         await pilot.pause(1.0)
         save(app, "overview")
         for tab, name in (("outliers", "results"), ("directions", "directions"), ("images",) * 2):
-            app.screen.query_one(Tabs).active = tab
+            app.screen.query_one(PartBar).active = tab
             await until(pilot, partial(_shows, app, f"part-{tab}"))
             await pilot.pause(1.0)
             save(app, name)
 
 
-async def side_by_side() -> None:
-    """The list of runs, and two of them compared."""
+def measure_others() -> None:
+    """Runs the other embedded models."""
     for model in MODELS[1:]:
         words = ["--headless", "--model", model, "--output", f"runs/{model}"]
         subprocess.run([sys.executable, "-m", "tuiprobe", *words], check=True, capture_output=True)
+
+
+async def runs() -> None:
+    """The list of runs."""
     app = TuiprobeApp()
     async with app.run_test(size=(SIZE[0], 20)) as pilot:
         app.push_screen(RunsScreen(Path("runs")))
@@ -107,24 +115,47 @@ async def side_by_side() -> None:
         await until(pilot, lambda: len(app.screen.query_one(RunTable).rows) == len(MODELS), 60)
         await pilot.press("down", "down", "space", "space")
         save(app, "runs")
+
+
+async def compared() -> None:
+    """Two runs side by side."""
     app = TuiprobeApp()
-    async with app.run_test(size=SIZE) as pilot:
-        app.push_screen(CompareScreen([Path("runs", model) for model in MODELS[:2]]))
-        await until(pilot, lambda: app.screen.query(CompareTable))
-        await until(pilot, lambda: app.screen.query_one(CompareTable).rows, 60)
+    async with app.run_test(size=(SIZE[0], 22)) as pilot:
+        app.push_screen(CompareScreen([Path("runs", model) for model in COMPARED]))
+        await until(pilot, lambda: app.screen.query(ForestTable))
+        await until(pilot, lambda: app.screen.query_one(ForestTable).rows, 60)
         await pilot.pause(1.0)
         save(app, "compare")
+
+
+async def exported() -> None:
+    """The dialog of an export over the results."""
+    app = TuiprobeApp(open_run=Path("runs/mini_clip"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen) and app.screen.tab, 60)
+        await pilot.press("e")
+        await until(pilot, lambda: app.screen.query("#to"))
+        app.screen.query_one("#to", Input).value = "reports"
+        table = app.screen.query_one(ExportTable)
+        await until(pilot, lambda: "…" not in "".join(table.render_line(y).text for y in range(8)))
+        await until(pilot, lambda: "reports" in app.screen.query_one("#written", Told).whole.plain)
+        await pilot.pause(1.0)
+        save(app, "export")
 
 
 async def everything() -> None:
     """All, one after the other."""
     IMAGES.mkdir(parents=True, exist_ok=True)
-    for one in (models, setup, live, results, side_by_side):
+    for one in (models, setup, live, results, exported):
+        await one()
+    measure_others()
+    for one in (runs, compared):
         await one()
 
 
 if __name__ == "__main__":
     os.environ.pop("NO_COLOR", None)
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CONFIG_HOME"] = str(Path(folder, "config"))  # the user's theme is not used
         os.chdir(folder)
         asyncio.run(everything())

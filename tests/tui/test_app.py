@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from textual.color import Color
-from textual.widgets import Static
 
 from tests.tui.conftest import until
 from tests.tui.live_run import live_run
@@ -34,7 +33,7 @@ async def test_help_lists_the_keys_that_work_here() -> None:
     async with app.run_test(size=(100, 50)) as pilot:
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))
-        shown = str(app.screen.query_one("#help Static", Static).content)
+        shown = "\n".join(str(one.content) for one in app.screen.query("#help Static"))
         for meaning in ("Choose what to probe", "Mark this model", "One row up", "Command palette"):
             assert meaning in shown
         await pilot.press("escape")
@@ -130,7 +129,7 @@ async def test_ascii_drawing_is_ascii(screen: str, tmp_path: Path) -> None:
     run = live_run(tmp_path) if screen == "live" else None
     app = TuiprobeApp(open_run=run, ascii=True)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: ("0.930" if run else "mini_clip") in drawn(app))
+        await until(pilot, lambda: ("persistence .93" if run else "mini_clip") in drawn(app))
         await pilot.press("question_mark")
         await pilot.pause()
         assert drawn(app).isascii()
@@ -141,7 +140,7 @@ async def test_no_color_draws_greys_alone(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("NO_COLOR", "1")
     app = TuiprobeApp(open_run=live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "0.930" in drawn(app))
+        await until(pilot, lambda: "persistence .93" in drawn(app))
         for strip in app.screen._compositor.render_strips():
             for segment in strip:
                 style = segment.style
@@ -163,10 +162,11 @@ async def test_leaving_takes_under_two_seconds(key: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("arguments", [[], ["--ascii"], ["open", "."]], ids=str)
-def test_without_a_terminal_it_says_so(arguments: list[str]) -> None:
+def test_without_a_terminal_it_says_so(arguments: list[str], tmp_path: Path) -> None:
+    live_run(tmp_path)
     done = subprocess.run(
         [sys.executable, "-m", "tuiprobe", *arguments],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=tmp_path,
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (2, "")
     assert "terminal" in done.stderr

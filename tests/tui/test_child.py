@@ -14,8 +14,13 @@ import pytest
 
 from tests.measure.conftest import write_pictures
 from tuiprobe import __version__
+from tuiprobe.errors import RunError, TuiprobeError, UsageError
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.locks import held_locks
+from tuiprobe.run.state import run_state
+from tuiprobe.spec import make_spec
 from tuiprobe.tui import child
-from tuiprobe.tui.child import Engine, ask, ask_python, shown_command
+from tuiprobe.tui.child import Engine, ask, ask_python, resuming_arguments, shown_command
 
 
 def wait(condition: Callable[[], object], seconds: float = 60) -> None:
@@ -39,11 +44,12 @@ def test_the_engine_writes_to_its_log_and_ends_with_a_code(tmp_path: Path) -> No
     log = tmp_path / "run" / "log.txt"
     engine = Engine(["--version"], log.parent)
     wait(lambda: engine.ended() is not None)
-    assert (engine.ended(), log.read_text()) == (0, f"tuiprobe {__version__}\n")
+    assert engine.ended() == 0
+    assert log.read_text() == f"$ tuiprobe --version\ntuiprobe {__version__}\n"
     assert engine.reopened_by == f"tuiprobe open {log.parent}"
     again = Engine(["--version"], log.parent)
     wait(lambda: again.ended() is not None)
-    assert log.read_text().count("tuiprobe") == 2
+    assert log.read_text().count(f"tuiprobe {__version__}") == 2
 
 
 def test_the_engine_has_a_group_of_its_own_and_no_input(
@@ -52,7 +58,7 @@ def test_the_engine_has_a_group_of_its_own_and_no_input(
     script("import os, sys; print(os.getsid(0) == os.getpid(), repr(sys.stdin.read()))")
     engine = Engine([], tmp_path)
     wait(lambda: engine.ended() is not None)
-    assert (tmp_path / "log.txt").read_text() == "True ''\n"
+    assert (tmp_path / "log.txt").read_text().splitlines()[1:] == ["True ''"]
 
 
 def test_cancelling_asks_the_whole_group(tmp_path: Path, script: Callable[[str], None]) -> None:
@@ -63,8 +69,8 @@ def test_cancelling_asks_the_whole_group(tmp_path: Path, script: Callable[[str],
     )
     log = tmp_path / "log.txt"
     engine = Engine([], tmp_path)
-    wait(lambda: log.exists() and log.read_text().strip())
-    grandchild = int(log.read_text())
+    wait(lambda: log.exists() and log.read_text().count("\n") == 2)
+    grandchild = int(log.read_text().splitlines()[1])
     engine.cancel()
     wait(lambda: engine.ended() is not None)
     assert engine.ended() == -15
@@ -102,6 +108,60 @@ def test_a_log_that_is_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log.txt").symlink_to(tmp_path / "other")
     with pytest.raises(OSError, match=r"log\.txt"):
         Engine(["--version"], tmp_path)
+
+
+def test_a_directory_has_one_engine_at_a_time(
+    tmp_path: Path, script: Callable[[str], None]
+) -> None:
+    script("import time; time.sleep(600)")
+    run = tmp_path / "run"
+    engine = Engine([], run)
+    with pytest.raises(RunError, match="an engine works on"):
+        Engine([], run)
+    assert run_state(RunDir(run), held_locks()).kind == "waiting"  # seen by every process
+    engine.kill()
+    wait(lambda: engine.ended() is not None)
+    assert run_state(RunDir(run), held_locks()).kind == "unfinished"
+    script("pass")
+    again = Engine([], run)
+    wait(lambda: again.ended() is not None)
+
+
+def spec_of(run: Path, **options: object) -> Path:
+    """Writes the spec of a run as its engine does."""
+    spec = make_spec("mini_clip", "miniature:val", options)
+    RunDir(run).spec_file.write_json(spec.to_json())
+    return run
+
+
+def test_a_run_is_resumed_by_its_spec_in_its_own_directory(tmp_path: Path) -> None:
+    run = spec_of(tmp_path / "my run", sample=64, layers=("layer*",), max_unreadable=0.5)
+    words = resuming_arguments(run)
+    assert words[0] == "--headless"
+    assert words[-2:] == ["--output", str(run)]
+    for option, value in (
+        ("--model", "mini_clip"), ("--data", "miniature:val"), ("--sample", "64"),
+        ("--layers", "layer*"), ("--max-unreadable", "0.5"),
+    ):  # fmt: skip
+        assert words[words.index(option) + 1] == value
+
+
+@pytest.mark.parametrize("name", ["model", "data", "concepts", "target"])
+def test_a_file_never_starts_code(tmp_path: Path, name: str) -> None:
+    run = spec_of(tmp_path)
+    spec = RunDir(run).spec_file.read_json()
+    source = "py:evil:build"
+    spec[name] = [source] if name == "target" else source
+    RunDir(run).spec_file.write_json(spec)
+    with pytest.raises(UsageError, match=r"py:evil:build runs code.*type tuiprobe --headless"):
+        resuming_arguments(run)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"model": 1, "data": "x"}', "no json"])
+def test_a_spec_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "spec.json").write_text(text)
+    with pytest.raises(TuiprobeError):
+        resuming_arguments(tmp_path)
 
 
 def test_questions_are_answered() -> None:

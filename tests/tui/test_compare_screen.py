@@ -1,21 +1,28 @@
-"""Compare: differences with intervals, filters, and what cannot be compared."""
+"""Compare: the forest plot, its sentence and pairs, all figures, and what cannot be compared."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
-from textual.widgets import Static
 
+from tests.measure.fake_run import FakeSet
+from tests.measure.fake_run import write_run as engine_run
 from tests.report.samples import estimate, model, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import EVIL, write_run
+from tuiprobe.catalog.glossary import term
+from tuiprobe.compare.forest import forest_rows
+from tuiprobe.results import NotRun
+from tuiprobe.results.headlines import HEADLINES
+from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
-from tuiprobe.tui.comparing import columns
-from tuiprobe.tui.screens.compare import CompareScreen, CompareTable
+from tuiprobe.tui.commands import working_keys
+from tuiprobe.tui.figures import Told
+from tuiprobe.tui.screens.compare import CompareScreen, CompareTable, ForestTable
 
 pytestmark = pytest.mark.asyncio
-
 
 KURTOSIS = 3
 """Its row, below the height of the highest channel and the offset share."""
@@ -27,129 +34,279 @@ def runs(tmp_path: Path) -> list[Path]:
     return [
         write_run(
             tmp_path / name,
-            report(title=f"{name} {EVIL}", outliers=(outliers(kurtosis=estimate(kurtosis, 0.4)),)),
+            report(
+                title=f"{name} {EVIL}", model=model(name=f"model {name} {EVIL}"),
+                outliers=(outliers(kurtosis=estimate(kurtosis, 0.4)),),
+            ),
             pictures=False,
         )
         for name, kurtosis in (("a", 23.5), ("b", 4.0), ("c", 23.4))
-    ]
+    ]  # fmt: skip
 
 
 def table(app: TuiprobeApp) -> CompareTable:
     return app.screen.query_one(CompareTable)
 
 
+def forest(app: TuiprobeApp) -> ForestTable:
+    return app.screen.query_one(ForestTable)
+
+
 def names(app: TuiprobeApp) -> list[str]:
-    return [row.name for row in table(app).rows]
+    return [row.id if row.headline is None else row.name for row in table(app).rows]
+
+
+def said(app: TuiprobeApp, selector: str) -> str:
+    return app.screen.query_one(selector, Told).whole.plain.replace("\xa0", " ")
+
+
+def at_pair(app: TuiprobeApp, number: int) -> bool:
+    return f"pair {number} of 6" in head(app)
 
 
 def head(app: TuiprobeApp) -> str:
-    return str(app.screen.query_one("#compare-head", Static).content)
+    return said(app, "#compare-head")
 
 
 async def opened(pilot, app: TuiprobeApp, runs: list[Path]) -> None:
     app.push_screen(CompareScreen(runs))
-    await until(pilot, lambda: app.screen.query(CompareTable) and names(app))
+    await until(pilot, lambda: app.screen.query(CompareTable) and forest(app).rows)
+    await pilot.pause()
 
 
-async def test_differences_stand_with_their_intervals(runs: list[Path]) -> None:
+async def test_the_forest_plot_shows_both_runs_and_the_interval_beside_zero(runs) -> None:
     app = TuiprobeApp()
-    async with app.run_test(size=(160, 40)) as pilot:
+    async with app.run_test(size=(110, 36)) as pilot:
+        await opened(pilot, app, runs[:2])
+        assert head(app) == (
+            "A model a [red]sky[/]\\x1b[31m\\u202e (a)   B model b [red]sky[/]\\x1b[31m\\u202e (b)"
+        )
+        heading, *lines = (forest(app).render_line(y).text for y in range(KURTOSIS + 1))
+        zero = heading.index("┼")
+        assert heading[zero - 8 : zero + 10] == "B lower ┼ B higher"
+        line = lines[KURTOSIS - 1]
+        assert line.split()[:4] == ["kurtosis", "23.5", "4.00", "*\N{MINUS SIGN}19.5"]
+        assert line.index("◆") < zero
+        assert line[zero] == "┼"
+        assert "(\N{MINUS SIGN}20.1 to \N{MINUS SIGN}18.9)" in line
+        assert line.rstrip().endswith("separate")
+        for same in lines[: KURTOSIS - 1]:
+            assert same[zero] == "◆"
+            assert "*" not in same
+        assert said(app, "#verdict").startswith("A and B cannot be compared image by image")
+        beneath = said(app, "#beneath")
+        assert "outlier features: A outlier channels, B outlier channels" in beneath
+        assert "channels  A █ " in beneath
+
+
+@pytest.mark.slow
+async def test_runs_of_the_same_images_are_told_in_one_sentence(tmp_path: Path) -> None:
+    app = TuiprobeApp()
+    pair = [paired_run(tmp_path / "a", 1.2, 1.0), paired_run(tmp_path / "b", 0.2, 1.0)]
+    async with app.run_test(size=(110, 36)) as pilot:
+        await opened(pilot, app, pair)
+        rows = {row.id: row for row in forest(app).rows}
+        assert rows["top1"].paired
+        assert rows["top1"].differs
+        points = abs(100 * rows["top1"].difference.value)
+        told = said(app, "#verdict")
+        assert told.startswith(f"On the same images, B loses {points:.1f} points on val")
+        line = forest(app).render_line(1).text
+        assert line.startswith("top-1 on val")
+        assert "the same" in line
+        assert list(forest(app).rows) == list(forest_rows(app.screen._found))
+
+
+def paired_run(path: Path, signal: float, noise: float) -> Path:
+    """Writes and answers a run on images that are the same in every such run."""
+    import numpy as np
+
+    from tuiprobe.answer import answer
+
+    rng = np.random.default_rng(3)
+    weight = rng.standard_normal((6, 16)).astype("f4")
+    labels = rng.integers(0, 6, 400)
+    h = (signal * weight[labels] + noise * 2 * rng.standard_normal((400, 16))).astype("f4")
+    engine_run(path, {"val": FakeSet(h, labels)}, weight)
+    RunDir(path).results_file.write_text(answer(RunDir(path)).to_json())
+    return path
+
+
+@pytest.mark.slow
+async def test_n_goes_through_the_pairs_and_a_run_keeps_its_letter(runs: list[Path]) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app, runs)
-        assert head(app).splitlines()[0].startswith("A a [red]sky[/]\\x1b[31m\\u202e")
-        assert "outlier channels on val: shared 133; only in the first none; only " in head(app)
-        line = table(app).render_line(KURTOSIS).text
-        assert line.startswith("kurtosis")
-        assert "23.5 ±.4" in line
-        assert "* -19.5 (-20.1 to -18.9)" in line
-        assert "  -.100 (-.666 to +.466)" in line
-        title = str(app.screen.query_one("#compare-panel").border_title)
-        assert "1 differ" in title
+        assert "pair 1 of 6: n shows the next" in head(app)
+        seen = []
+        for pair in range(6):
+            await until(pilot, partial(at_pair, app, pair + 1))
+            await until(pilot, lambda: forest(app).rows)
+            title = forest(app).columns[3].title
+            seen.append((title[0], title[-1]))
+            kurtosis = forest(app).rows[KURTOSIS - 1]
+            assert f"{title[0]} model" in head(app)
+            moved = {"A": 23.5, "B": 4.0, "C": 23.4}
+            wanted = moved[title[0]] - moved[title[-1]]
+            assert kurtosis.difference.value == pytest.approx(wanted)
+            await pilot.press("n")
+        assert sorted(set(seen)) == sorted(
+            (a, b) for a in "ABC" for b in "ABC" if a != b
+        )  # each pair once, both ways
+        await until(pilot, lambda: "pair 1 of 6" in head(app))
 
 
-async def test_only_what_differs_and_filters(runs: list[Path]) -> None:
+async def test_two_runs_change_places(runs: list[Path]) -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app, runs[:2])
-        assert names(app) == ["highest channel", "offset share", "kurtosis"]
+        await pilot.press("n")
+        await until(pilot, lambda: head(app).startswith("B model b "))
+        line = forest(app).render_line(KURTOSIS).text
+        assert "*+19.5" in line
+        assert line.index("◆") > line.index("┼")
+
+
+async def test_all_figures_are_behind_f_with_filter_and_differences(runs: list[Path]) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app, runs[:2])
+        assert not table(app).size.area
+        assert forest(app).has_focus
+        keys = {one.action for one, _ in working_keys(app.screen)}
+        assert "differing" not in keys
+        total = str(app.screen.query_one("#forest-panel").border_subtitle)
         await pilot.press("f")
         everything = names(app)
-        assert len(everything) > 8
-        assert everything[KURTOSIS - 1] == "kurtosis"
+        assert total == f"f: all {len(everything)} figures"
+        assert table(app).has_focus
+        assert not forest(app).size.area
+        assert everything[:KURTOSIS] == ["highest channel", "offset share", "kurtosis"]
+        assert "* \N{MINUS SIGN}19.5" in table(app).render_line(KURTOSIS).text
+        assert "outlier channels on val: shared 133; only in the first none" in said(app, "#common")
         await pilot.press("d")
         assert names(app) == ["kurtosis"]
-        await pilot.press("d")
-        assert names(app) == everything
-        await pilot.press("slash", *"persistence")
+        await pilot.press("d", "slash", *"persistence")
         assert names(app)
         assert all("persistence" in name for name in names(app))
         await pilot.press("enter", "escape")
         assert names(app) == everything
         await pilot.press("escape")
+        assert forest(app).has_focus
+        await pilot.press("slash", *"kurt")  # a filter is of all figures
+        assert table(app).size.area
+        assert "kurtosis" in names(app)
+        await pilot.press("escape", "escape", "escape")
         await until(pilot, lambda: not isinstance(app.screen, CompareScreen))
 
 
-async def test_the_next_run_can_be_the_first(runs: list[Path]) -> None:
+@pytest.mark.slow
+async def test_other_preprocessing_is_told_above_the_plot(runs: list[Path], tmp_path: Path) -> None:
+    one = model()
+    other = one.preprocessing.model_copy(update={"interpolation": "bilinear"})
+    path = write_run(
+        tmp_path / "other", report(model=one.model_copy(update={"preprocessing": other}))
+    )
     app = TuiprobeApp()
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, app, [runs[0], path])
+        assert "! preprocessing differs" in head(app).splitlines()
         await opened(pilot, app, runs[:2])
-        await pilot.press("n")
-        await until(pilot, lambda: head(app).startswith("A b "))
-        assert "* +19.5" in table(app).render_line(KURTOSIS).text
+        assert "preprocessing" not in head(app)
 
 
 async def test_what_can_be_copied(runs: list[Path], copied: list[str]) -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app, runs[:2])
-        await pilot.press("down", "down", "y", "Y", "c")
-        assert copied[0].startswith("figure kurtosis, set val, layer final, A 23.5 ±.4")
+        await pilot.press("down", "down", "y", "Y", "c", "f", "down", "down", "y")
+        assert copied[0] == (
+            "kurtosis: A 23.5, B 4.00, B - A \N{MINUS SIGN}19.5 "
+            "(\N{MINUS SIGN}20.1 to \N{MINUS SIGN}18.9), separate intervals, differs"
+        )
         assert copied[1].startswith("# Comparison")
         assert copied[2] == f"tuiprobe compare {runs[0]} {runs[1]}"
+        assert copied[3].startswith("figure kurtosis, set val, layer final, A 23.5 ±.4, B 4.00 ±.4")
 
 
-async def test_other_kinds_are_refused_with_what_to_do(runs: list[Path], tmp_path: Path) -> None:
+async def test_a_pair_of_other_kinds_is_refused_and_the_others_are_compared(
+    runs: list[Path], tmp_path: Path
+) -> None:
     pooled = report(model=model(representation="pooled"))
     other = write_run(tmp_path / "pooled", pooled, pictures=False)
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:
-        app.push_screen(CompareScreen([runs[0], other]))
+        app.push_screen(CompareScreen([runs[0], other, runs[1]]))
         await until(
             pilot, lambda: app.screen.query(CompareTable) and "within one kind" in head(app)
         )
-        await pilot.press("y", "Y", "d", "enter")
+        await pilot.press("y", "Y", "f", "d", "enter", "f")
         assert isinstance(app.screen, CompareScreen)
+        assert not forest(app).rows
+        await pilot.press("n")
+        await until(pilot, lambda: forest(app).rows)
+        assert "within one kind" not in head(app)
+        assert head(app).startswith("A model a")
+        assert "   C model b" in head(app)
 
 
-async def test_a_narrow_window_keeps_the_figure_and_its_difference() -> None:
-    kept = [column.title for column in columns(3) if column.drop == 0]
-    assert kept == ["figure", "B - A"]
-
-
-@pytest.mark.parametrize("size", [(60, 20), (80, 24), (200, 50)])
-async def test_every_size_shows_rows(runs: list[Path], size: tuple[int, int]) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (110, 36), (200, 50)])
+async def test_every_size_shows_the_sentence_and_every_row(runs, size: tuple[int, int]) -> None:
     app = TuiprobeApp()
     async with app.run_test(size=size) as pilot:
         await opened(pilot, app, runs)
-        assert table(app).size.height >= 4
-        assert "* -19.5" in table(app).render_line(KURTOSIS).text
+        assert forest(app).size.height >= 4
+        line = forest(app).render_line(KURTOSIS).text
+        assert "*\N{MINUS SIGN}19.5" in line
+        assert "◆" in line
+        assert "┼" in line
+        assert "highest channel" in forest(app).render_line(1).text
+        assert app.screen.query_one("#verdict").region.height >= 1
+        beneath = app.screen.query_one("#beneath").region
+        assert beneath.bottom <= size[1] - 1
 
 
-async def test_headline_figures_first_and_f_shows_all(tmp_path: Path) -> None:
-    pair = [write_run(tmp_path / name, pictures=False) for name in ("a", "b")]
-    app = TuiprobeApp()
-    async with app.run_test(size=(160, 40)) as pilot:
+@pytest.mark.slow
+@pytest.mark.parametrize("plainly", ["ascii", "colourless"])
+async def test_ends_value_and_zero_are_told_apart_without_colour_or_unicode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plainly: str
+) -> None:
+    if plainly == "colourless":
+        monkeypatch.setenv("NO_COLOR", "1")
+    pair = [paired_run(tmp_path / "a", 1.0, 1.0), paired_run(tmp_path / "b", 0.8, 1.0)]
+    app = TuiprobeApp(ascii=plainly == "ascii")
+    async with app.run_test(size=(110, 36)) as pilot:
         await opened(pilot, app, pair)
-        few = ["top-1", "mean of shifts", "effective robustness"]
-        few += ["highest channel", "offset share", "kurtosis"]
-        assert names(app) == few
-        panel = app.screen.query_one("#compare-panel")
-        total = str(panel.border_subtitle).split()[2]
-        assert str(panel.border_subtitle) == f"f: all {total} figures"
-        await pilot.press("f")
-        assert len(names(app)) == int(total) > 40
-        assert names(app)[:6] == few
-        assert str(panel.border_subtitle) == "f: the 6 headline figures"
-        await pilot.press("f")
-        assert names(app) == few
-        assert "separate" in table(app).render_line(KURTOSIS).text
-        assert "not told apart by top-1, mean of shifts" in head(app)
+        at = forest(app).region.y + 1
+        line = "".join(segment.text for segment in app.screen._compositor.render_strips()[at])
+        text = line[line.index("top-1 on val") :]
+        if plainly == "ascii":
+            from tuiprobe.tui.ascii import to_ascii
+
+            text = to_ascii(text)
+        signs = "[@]|" if plainly == "ascii" else "├◆┤┼"
+        assert all(sign in text for sign in signs)
+
+
+async def test_the_figure_at_the_cursor_is_explained(runs: list[Path]) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app, runs[:2])
+        await pilot.press("down", "down")
+        found = forest(app).explained()
+        assert found[:2] == ("kurtosis", "separate")
+        assert all(term(one) for one in found)
+        assert all(term(one) for one in table(app).explained())
+        assert all(term(one.term) for one in HEADLINES)
+
+
+async def test_reports_without_a_headline_figure_still_compare(tmp_path: Path) -> None:
+    bare = report(outliers=NotRun(reason="no"))
+    pair = [write_run(tmp_path / name, bare, pictures=False) for name in ("a", "b")]
+    app = TuiprobeApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.push_screen(CompareScreen(pair))
+        await until(pilot, lambda: app.screen.query(Told) and said(app, "#verdict"))
+        assert said(app, "#verdict").startswith("A and B cannot be compared image by image")
+        assert not forest(app).rows

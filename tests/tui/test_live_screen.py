@@ -17,17 +17,21 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tests.tui.conftest import until
+from tests.tui.finished import write_run
 from tests.tui.live_run import live_run, say, write_live, write_pictures
+from tuiprobe.catalog.glossary import term
 from tuiprobe.files import Entry
-from tuiprobe.tui import child
+from tuiprobe.tui import child, livewatch
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen
-from tuiprobe.tui.widgets.bars import ChannelBars
+from tuiprobe.tui.widgets.bars import ChannelBars, Channels
+from tuiprobe.tui.widgets.history import SetHistory
+from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.layers import LayerStrip
 from tuiprobe.tui.widgets.lines import Lines
-from tuiprobe.tui.widgets.plot import LinePlot
+from tuiprobe.tui.widgets.plot import KurtosisPlot
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
@@ -46,8 +50,30 @@ def lines(app: TuiprobeApp, kind: type[Widget]) -> str:
     return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
 
 
+def drawn(app: TuiprobeApp) -> str:
+    """Returns what the terminal shows."""
+    compositor = app.screen._compositor
+    return "\n".join(
+        "".join(segment.text for segment in line) for line in compositor.render_strips()
+    )
+
+
 def shown(app: TuiprobeApp) -> Callable[[], bool]:
-    return lambda: "channels" in lines(app, ChannelBars)
+    return lambda: "share" in lines(app, ChannelBars)
+
+
+def titles(app: TuiprobeApp, selector: str) -> tuple[str, str]:
+    panel = app.screen.query_one(selector)
+    return str(panel.border_title), str(panel.border_subtitle)
+
+
+def pictures(app: TuiprobeApp, panel: str) -> list[Entry | None]:
+    """Returns the files whose pictures are shown at one end."""
+    return [one.file for one in app.screen.query(f"#{panel} Thumbnail") if one.display]
+
+
+def thumb(run: Path, image: int, set_name: str = "val") -> Entry:
+    return Entry(run, f"thumbs/{set_name}/{image}.jpg")
 
 
 async def test_bars_layers_line_and_figures_follow_the_run(tmp_path: Path) -> None:
@@ -55,20 +81,180 @@ async def test_bars_layers_line_and_figures_follow_the_run(tmp_path: Path) -> No
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
         assert isinstance(app.screen, LiveScreen)
-        assert "    13  .60  .97 ███" in lines(app, ChannelBars)
+        row = lines(app, ChannelBars).splitlines()[1]
+        assert row.startswith("▸▲    13 █")
+        assert row.endswith(".60  100 %   97 %")
+        assert "… 61 more, together .38" in lines(app, ChannelBars)
         assert "[█]" in lines(app, LayerStrip)
-        assert "embedding · kurtosis 54.0 · 5 of 5" in lines(app, LayerStrip)
-        assert "54.00  (52.50 to 55.50)  n 640" in content(app, "#figures")
-        assert "640 of 2,000" in content(app, "#progress")
-        assert "measuring" in content(app, "#place")
-        before = lines(app, LinePlot)
+        assert "embedding · kurtosis 54.0 · layer 5 of 5" in lines(app, LayerStrip)
+        assert titles(app, "#channels") == (
+            "do the same few channels dominate every image? · val · embedding",
+            "64 channels · ┊ even share .016",
+        )
+        assert titles(app, "#kurtosis") == (
+            "kurtosis 54.00 (52.50 to 55.50)", "persistence .93 · effective channels 2.7",
+        )  # fmt: skip
+        assert "random rotation" in lines(app, KurtosisPlot)
+        assert "2.91┤" in lines(app, KurtosisPlot)
+        assert "● val    54.00 (52.50 to 55.50)  n\xa0640  now" in lines(app, SetHistory)
+        assert "○ sketch waiting" in lines(app, SetHistory)
+        assert content(app, "#progress").startswith("val (1 of 3) · 640 of 2,000 ")
+        await until(pilot, lambda: "measuring" in content(app, "#place"))
+        before = lines(app, KurtosisPlot)
         bars = app.screen.query_one(ChannelBars)
         write_live(tmp_path, 2, done=1000, loud=20, kurtosis=40.0)
-        await until(pilot, lambda: "    20  .60" in lines(app, ChannelBars))
+        await until(pilot, lambda: "▲    20 █" in lines(app, ChannelBars))
         assert app.screen.query_one(ChannelBars) is bars  # updated in place, not replaced
+        assert bars.channel == 13  # bound to its channel, which lost its line
         assert "1,000 of 2,000" in content(app, "#progress")
-        assert lines(app, LinePlot) != before
+        assert lines(app, KurtosisPlot) != before
         assert "3 of 2000 images" in content(app, "#warning")
+
+
+async def test_a_warning_never_cuts_what_the_title_says_of_the_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = {"model": "mini_clip", "data": "miniature:val", "weights": "pretrained"}
+    monkeypatch.setattr(livewatch, "_about", lambda directory: about)
+    run = live_run(tmp_path / ("a-long-name-of-a-run-" * 2))
+    (run / "plan.json").write_text("{}")
+    app = opened(run)
+    async with app.run_test(size=(60, 20)) as pilot:
+        await until(pilot, lambda: "DEMONSTRATION" in content(app, "#place"))
+        await until(pilot, lambda: "measuring" in content(app, "#place").splitlines()[0])
+        assert content(app, "#place").splitlines()[1].endswith("says nothing about real CLIPs")
+        await until(pilot, lambda: "says nothing about real CLIPs" in drawn(app))
+
+
+async def test_kurtosis_begins_anew_where_a_run_starts_again(tmp_path: Path) -> None:
+    app = opened(live_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "54.00┤" in lines(app, KurtosisPlot))
+        write_live(tmp_path, 2, done=64, kurtosis=40.0)
+        await until(pilot, lambda: "40.00┤" in lines(app, KurtosisPlot))
+
+
+async def test_both_ends_of_a_channel_are_shown_by_magnitude_with_their_values(
+    tmp_path: Path,
+) -> None:
+    app = opened(live_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, shown(app))
+        assert titles(app, "#strongest") == ("ch 13 strongest (−1,997)", "−1,997  −1,990")  # noqa: RUF001
+        assert titles(app, "#other") == ("weakest (−670)", "−670  −677")  # noqa: RUF001
+        assert pictures(app, "strongest") == [thumb(tmp_path, 5), thumb(tmp_path, 6)]
+        assert pictures(app, "other") == [thumb(tmp_path, 7), thumb(tmp_path, 6)]
+        state = json.loads((tmp_path / "live" / "0.json").read_text())
+        state["ends"]["val"]["13"] = {"largest": [[5, 3.25]], "smallest": [[6, -1.5]]}
+        (tmp_path / "live" / "0.json").write_text(json.dumps(state | {"sequence": 2}))
+        await until(pilot, lambda: titles(app, "#other")[0] == "opposite end (−1.5)")  # noqa: RUF001
+        assert titles(app, "#strongest")[0] == "ch 13 strongest (+3.25)"
+
+
+async def test_without_layers_there_is_no_strip_and_layers_have_names(tmp_path: Path) -> None:
+    run = live_run(tmp_path)
+    write_live(run, 2, layers=("embedding",))
+    app = opened(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, shown(app))
+        assert not app.screen.query_one(LayerStrip).display
+        assert "[█]" not in drawn(app)
+        write_live(run, 3)
+        await until(pilot, lambda: "[█] embedding" in drawn(app))
+
+
+async def test_a_run_of_an_earlier_version_says_why_there_are_no_pictures(tmp_path: Path) -> None:
+    run = live_run(tmp_path)
+    path = run / "live" / "0.json"
+    state = json.loads(path.read_text())
+    del state["ends"], state["sets"]
+    path.write_text(json.dumps(state | {"top": {"val": {"13": [5, 6, 7]}}}))
+    app = opened(run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, shown(app))
+        assert content(app, "#strongest Static").startswith("An earlier version writes this run")
+        assert pictures(app, "strongest") == []
+
+
+@pytest.mark.parametrize("kind", ["untrained", "demonstration"])
+async def test_the_title_warns_before_any_figure(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = {
+        "untrained": {"model": "rn50", "data": "imagenet:val", "weights": "untrained"},
+        "demonstration": {"model": "mini_clip", "data": "miniature:val", "weights": "pretrained"},
+    }
+    monkeypatch.setattr(livewatch, "_about", lambda directory: about[kind])
+    run = live_run(tmp_path / "run")
+    (run / "plan.json").write_text("{}")
+    app = opened(run)
+    full = {
+        "untrained": "UNTRAINED",
+        "demonstration": "DEMONSTRATION: says nothing about real CLIPs",
+    }
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: content(app, "#place").endswith(full[kind]))
+        await pilot.resize_terminal(60, 20)
+        await until(pilot, lambda: content(app, "#place").endswith(full[kind].split(":")[0]))
+        await until(pilot, lambda: "measuring" in content(app, "#place"))
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (110, 36), (220, 60)])
+@pytest.mark.parametrize("log", [False, True])
+async def test_every_panel_has_its_place_at_every_size(
+    size: tuple[int, int], log: bool, tmp_path: Path
+) -> None:
+    app = opened(live_run(tmp_path))
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, shown(app))
+        if log:
+            await pilot.press("l")
+            await pilot.pause()
+        text = drawn(app)
+        for word in ("channel", ".50", "together", "┊ even share .016", "13", ".60"):
+            assert word in text, word
+        if not log:
+            wanted = "kurtosis 54.00|random rotation|sets so far|val|strongest|weakest (−670)"  # noqa: RUF001
+            for word in wanted.split("|"):
+                assert word in text, word
+            assert "▀▀▀▀▀▀" in text
+            shapes = {one.size for one in app.screen.query(Thumbnail) if one.display}
+            assert all(one.width == 2 * one.height for one in shapes)
+        for panel in app.screen.query(".panel"):
+            assert not panel.display or panel.region.bottom < size[1]
+
+
+async def test_the_keys_that_stop_and_leave_come_first_and_dead_ones_are_not_there(
+    tmp_path: Path,
+) -> None:
+    run = live_run(tmp_path)
+    write_live(run, 2, layers=("embedding",))
+    app = opened(run)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, shown(app))
+
+        def words() -> list[str]:
+            return [key.word for key in app.screen.query_one(KeyLine).keys]
+
+        assert {"cancel", "detach", "help"} <= set(words())
+        assert not {"layer", "next set", "next run"} & set(words())
+        write_live(run, 3, sets=("val", "r"))
+        await until(pilot, lambda: app.screen.check_action("set", ()))
+        await pilot.resize_terminal(200, 24)
+        await until(pilot, lambda: {"layer", "next set"} <= set(words()))
+        await pilot.resize_terminal(60, 20)
+        await until(pilot, lambda: len(words()) < 8)
+        assert {"cancel", "detach", "help"} <= set(words())
+
+
+async def test_terms_of_the_panels_are_explained(tmp_path: Path) -> None:
+    app = opened(live_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, shown(app))
+        for node in (app.screen, *app.screen.query("*")):
+            for id in getattr(node, "explained", tuple)():
+                assert term(id).short
+        assert app.screen.query_one(ChannelBars).explained()[0] == "outlier-channel"
 
 
 async def test_a_live_state_that_cannot_be_read_is_told_until_it_is_whole(tmp_path: Path) -> None:
@@ -79,7 +265,7 @@ async def test_a_live_state_that_cannot_be_read_is_told_until_it_is_whole(tmp_pa
         path.write_text(path.read_text().replace('"low": 52.5', '"low": 1e308'))
         path.write_text(path.read_text().replace('"sequence": 1', '"sequence": 2'))
         await until(pilot, lambda: "cannot read the live state" in content(app, "#place"))
-        assert "54.00" in content(app, "#figures")
+        assert "54.00" in titles(app, "#kurtosis")[0]
         write_live(tmp_path, 3, done=1000)
         await until(pilot, lambda: "measuring" in content(app, "#place"))
         assert "1,000 of 2,000" in content(app, "#progress")
@@ -91,22 +277,17 @@ async def test_keys_walk_channels_and_layers(tmp_path: Path) -> None:
         await until(pilot, shown(app))
         bars = app.screen.query_one(ChannelBars)
         assert bars.channel == 13
-        pictures = [widget.file for widget in app.screen.query(Thumbnail)]
-        assert pictures[:3] == [Entry(tmp_path, f"thumbs/val/{i}.jpg") for i in (5, 6, 7)]
-        assert "▀" in app.screen.query_one("#picture-0", Thumbnail).render_line(0).text
+        assert pictures(app, "strongest")[0] == thumb(tmp_path, 5)
+        assert "▀" in app.screen.query(Thumbnail).first().render_line(0).text
         await pilot.press("down")
         assert bars.channel == 0
-        await until(
-            pilot,
-            lambda: (
-                app.screen.query_one("#picture-0", Thumbnail).file
-                == Entry(tmp_path, "thumbs/val/8.jpg")
-            ),
-        )
-        assert app.screen.query_one("#picture-1", Thumbnail).file is None
+        await until(pilot, lambda: pictures(app, "strongest") == [thumb(tmp_path, 8)])
+        assert titles(app, "#strongest")[0] == "ch 0 strongest (+41.5)"
+        await pilot.press("down")
+        assert content(app, "#strongest Static").startswith("Only the eight channels")
         await pilot.press("left", "left")
         assert "layer3 · kurtosis" in lines(app, LayerStrip)
-        assert "inner layers have no pictures" in content(app, "#picture-note")
+        assert "Inner layers have no pictures" in content(app, "#strongest Static")
         await pilot.press(*["left"] * 9)
         assert "layer1 · kurtosis" in lines(app, LayerStrip)
         await pilot.click(LayerStrip, offset=(3, 0))
@@ -119,15 +300,17 @@ async def test_the_spectrum_shows_all_channels_in_either_order(tmp_path: Path) -
     app = opened(live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
+        low = app.screen.query_one(ChannelBars).size.height
         await pilot.press("w")
-        assert "rank 1 to 64 · highest: channel 13, .60" in lines(app, ChannelBars)
+        await until(pilot, lambda: app.screen.query_one(ChannelBars).size.height > low)
+        assert "rank 1 to 64 · full height: channel 13, .60" in lines(app, ChannelBars)
         top = lines(app, ChannelBars).splitlines()[0]
         assert top.startswith("█")
         await pilot.press("o")
         assert "channel 0 to 63" in lines(app, ChannelBars)
         assert lines(app, ChannelBars).splitlines()[0].index("█") == 13
         await pilot.press("w")
-        channels = [int(line[1:6]) for line in lines(app, ChannelBars).splitlines()[1:6]]
+        channels = [int(line[2:8]) for line in lines(app, ChannelBars).splitlines()[1:4]]
         assert channels == sorted(channels)
 
 
@@ -175,12 +358,15 @@ async def test_cancelling_a_run_of_elsewhere_leaves_a_file(tmp_path: Path) -> No
     app = opened(live_run(tmp_path))
     async with app.run_test() as pilot:
         await until(pilot, shown(app))
-        await pilot.press("x")
-        assert (tmp_path / "cancel").is_file()
+        await pilot.press("x", "enter")  # No is where the cursor is
+        assert not (tmp_path / "cancel").exists()
+        await pilot.press("x", "y")
+        await until(pilot, lambda: (tmp_path / "cancel").is_file())
+        write_run(tmp_path, pictures=False)
         say(tmp_path, "done", "a title")
         await until(pilot, lambda: "✓" in content(app, "#place"))
         (tmp_path / "cancel").unlink()
-        await pilot.press("x")
+        await pilot.press("x", "y")
         assert not (tmp_path / "cancel").exists()
 
 
@@ -190,9 +376,9 @@ async def test_sets_can_be_chosen_and_else_follow_the_run(tmp_path: Path) -> Non
     app = opened(run)
     async with app.run_test(size=(160, 40)) as pilot:
         await until(pilot, shown(app))
-        assert str(app.screen.query_one("#channels").border_title).startswith("r ·")
-        await pilot.press("s")
-        assert str(app.screen.query_one("#channels").border_title).startswith("val ·")
+        assert "· r ·" in titles(app, "#channels")[0]
+        await pilot.press("t")
+        assert "· val ·" in titles(app, "#channels")[0]
 
 
 async def test_a_run_that_is_first_seen_while_its_head_is_built_shows_what_it_measured(
@@ -204,7 +390,7 @@ async def test_a_run_that_is_first_seen_while_its_head_is_built_shows_what_it_me
     app = opened(run)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
-        assert "    13  .60  .97" in lines(app, ChannelBars)
+        assert "▸▲    13 █" in lines(app, ChannelBars)
 
 
 async def test_a_group_shows_one_model_at_a_time(tmp_path: Path) -> None:
@@ -234,6 +420,8 @@ async def test_a_directory_that_vanishes_is_said_and_nothing_breaks(tmp_path: Pa
         await pilot.press("down", "w", "left", "l", "x", "space", "enter", "y")
         assert "    13" in lines(app, ChannelBars) or "█" in lines(app, ChannelBars)
         await pilot.press("escape")
+        assert not app.screen.query_one("#log").display  # the log closes first
+        await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
 
 
@@ -260,13 +448,13 @@ async def test_panels_can_be_maximised_and_figures_copied(tmp_path: Path) -> Non
         assert app.clipboard == f"tuiprobe open {tmp_path}"
 
 
-async def test_enter_waits_for_the_results(tmp_path: Path) -> None:
+async def test_results_are_offered_once_they_are_there(tmp_path: Path) -> None:
     app = opened(live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
         await pilot.press("enter")
         assert isinstance(app.screen, LiveScreen)
-        assert any("No results yet" in note.message for note in app._notifications)
+        assert "results" not in [key.word for key in app.screen.query_one(KeyLine).keys]
 
 
 # A run that this program started.
@@ -313,7 +501,7 @@ async def test_an_engine_that_is_killed_leaves_the_screen_alive(
         live_run(run)
         await until(pilot, shown(app))
         os.kill(app.engines[0].pid, 9)
-        await until(pilot, lambda: "killed by SIGKILL: memory may have" in content(app, "#place"))
+        await until(pilot, lambda: "killed by SIGKILL, so memory may" in content(app, "#place"))
         assert "    13" in lines(app, ChannelBars)
         await pilot.press("down", "w")
         await pilot.press("r")
@@ -329,7 +517,8 @@ async def test_an_engine_that_fails_says_why_and_what_to_do(
     app, _ = started(tmp_path, monkeypatch, code)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "no image below [red]x[/]" in content(app, "#place"))
-        assert "l shows the log" in content(app, "#place")
+        assert content(app, "#place").startswith("✗ run: failed: ")
+        assert "r tries again" in content(app, "#place")
 
 
 async def test_cancel_asks_the_engine_and_x_again_can_end_it(
@@ -344,9 +533,9 @@ async def test_cancel_asks_the_engine_and_x_again_can_end_it(
     app, run = started(tmp_path, monkeypatch, code)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "ready" in (run / "log.txt").read_text())
-        await pilot.press("x")
+        await pilot.press("x", "y")
         await until(pilot, lambda: "asked" in (run / "log.txt").read_text())
-        await pilot.press("X")
+        await pilot.press("X", "y")
         await until(pilot, lambda: app.engines[0].ended() == -9)
 
 
@@ -361,7 +550,7 @@ async def test_detaching_and_leaving_let_the_engine_go_on(
         await pilot.press("q")
         engine = app.engines[0]
         assert engine.ended() is None
-        assert app.farewell == f"a run goes on; to see it: tuiprobe open {run}"
+        assert app.farewell == f"{run.name} goes on; to see or stop it: tuiprobe open {run}"
         await end(pilot, engine)
 
 
@@ -377,9 +566,11 @@ async def test_a_real_run_of_the_miniature_is_watched_to_its_end(
         await until(pilot, lambda: app.engines and app.engines[0].ended() is not None, 200)
         assert app.engines[0].ended() == 0, Path("runs/real/log.txt").read_text()
         await until(pilot, lambda: "✓" in content(app, "#place"))
-        assert "n 64" in content(app, "#figures")
-        pictures = app.screen.query_one("#picture-0", Thumbnail)
-        await until(pilot, lambda: "▀" in pictures.render_line(0).text)
+        assert "✓ val" in lines(app, SetHistory)
+        assert "n\xa064" in lines(app, SetHistory)
+        picture = app.screen.query(Thumbnail).first()
+        await until(pilot, lambda: "▀" in picture.render_line(0).text)
+        assert "DEMONSTRATION" in content(app, "#place")
         await pilot.press("enter")
         await until(pilot, lambda: type(app.screen).__name__ == "ResultsScreen")
 
@@ -390,14 +581,14 @@ async def test_pictures_that_come_later_are_shown(tmp_path: Path) -> None:
     app = opened(run)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
-        picture = app.screen.query_one("#picture-0", Thumbnail)
+        picture = app.screen.query(Thumbnail).first()
         assert "▀" not in picture.render_line(0).text
         write_pictures(run)
         write_live(run, 2)
         await until(pilot, lambda: "▀" in picture.render_line(0).text)
 
 
-async def test_a_thousand_taps_and_wide_layers_are_drawn(tmp_path: Path) -> None:
+async def test_wide_layers_are_drawn(tmp_path: Path) -> None:
     bars = ChannelBars()
     shares = np.random.default_rng(0).dirichlet(np.ones(8192))
 
@@ -407,8 +598,7 @@ async def test_a_thousand_taps_and_wide_layers_are_drawn(tmp_path: Path) -> None
 
     app = App()
     async with app.run_test(size=(220, 60)) as pilot:
-        bars.show(shares, None)
+        bars.show(Channels("embedding", shares))
         await pilot.pause()
-        assert "more channels carry" in "\n".join(
-            bars.render_line(y).text for y in range(bars.size.height)
-        )
+        text = "\n".join(bars.render_line(y).text for y in range(bars.size.height))
+        assert "8,180 more, together" in text

@@ -19,9 +19,10 @@ from tests.tui.live_run import CHANNELS, live_run, say, shares_of, write_live
 from tuiprobe.files import Entry
 from tuiprobe.measure.live import RunningTap
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.live import LiveTap, RankState, bounded, write_rank
+from tuiprobe.run.live import Ends, LiveTap, RankState, SetProgress, bounded, write_rank
+from tuiprobe.run.state import RunState
 from tuiprobe.tui.files import Tail
-from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, has_results, runs_of
+from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, has_results, outliers_of, runs_of
 from tuiprobe.tui.progress import state_line
 
 Damage = Callable[[Path], object]
@@ -52,7 +53,12 @@ def test_a_running_run_is_read(tmp_path: Path) -> None:
     tap = shot.taps["val", "embedding"]
     assert (tap.kurtosis, tap.n, tap.persistence) == (54.0, 640, 0.93)
     assert np.array_equal(tap.shares, shares_of(13, 0.6))
-    assert shot.top["val", 13] == (5, 6, 7)
+    ends = shot.ends["val", 13]
+    assert [image for image, _ in ends.strongest] == [5, 6, 7]
+    assert (ends.strongest[0], ends.other[0], ends.crosses) == ((5, -1997.0), (7, -670.0), False)
+    assert {name: one.through for name, one in shot.sets.items()} == {
+        "val": 640, "sketch": 0, "a": 0,
+    }  # fmt: skip
     assert shot.log == ("loading mini_clip", "measuring 2000 images")
     assert [said.kind for said in shot.events] == ["warning", "stage"]
 
@@ -69,8 +75,55 @@ def test_ranks_are_merged_by_their_images(tmp_path: Path) -> None:
     # Each rank's half-width is 1.5; those of a weighted mean add in quadrature.
     assert tap.high is not None
     assert tap.high - 17.5 == pytest.approx(1.5 * np.hypot(0.25, 0.75))
-    assert shot.top["val", 1] == (5, 6, 7)
-    assert shot.top["val", 2] == (5, 6, 7)
+    assert set(shot.ends) == {("val", 0), ("val", 1), ("val", 2)}
+    both = shot.ends["val", 0]  # both ranks have the same image here
+    assert (both.largest, both.smallest) == (((8, 41.5),) * 2, ((8, 3.0),) * 2)
+    assert (shot.sets["val"].through, shot.sets["val"].total) == (400, 4000)
+    assert tap.scanned == 400
+    assert tap.above is not None
+    assert (tap.above[1], tap.above[2]) == (0.5, 0.5)
+    assert not outliers_of(tap)  # each exceeds the height in half of the images
+
+
+def test_both_ends_of_several_ranks_are_one() -> None:
+    one = Ends(largest=((1, 5.0), (2, 4.0)), smallest=((3, 1.0), (4, 2.0)))
+    other = Ends(largest=((5, 4.5),), smallest=((6, -9.0), (7, -1.0)))
+    both = one.merged(other)
+    assert both.largest == ((1, 5.0), (5, 4.5), (2, 4.0))
+    assert both.smallest == ((6, -9.0), (7, -1.0), (3, 1.0), (4, 2.0))
+    assert not one.crosses
+    assert (one.strongest, one.other) == (one.largest, one.smallest)
+    assert both.crosses  # so the other end is not the weakest one
+    assert (both.strongest, both.other) == (both.smallest, both.largest)
+
+
+def test_outlier_channels_are_those_of_the_rule_of_the_results(tmp_path: Path) -> None:
+    def marked(above: float, scanned: int) -> frozenset[int]:
+        run = RunDir(tmp_path / f"{above}-{scanned}")
+        (run.path / "live").mkdir(parents=True)
+        tap = LiveTap(9.0, 8.0, 10.0, 640, 0.9, 3.0, shares_of(13, 0.6),
+                      above=np.eye(CHANNELS)[13] * above, scanned=scanned)  # fmt: skip
+        write_rank(run, 0, RankState(sequence=1), {("val", "embedding"): tap})
+        return outliers_of(Watch(run.path).poll().taps["val", "embedding"])
+
+    assert marked(1.0, 35) == {13}
+    assert marked(1.0, 34) == frozenset()  # Wilson's lower bound is below .9
+    assert marked(0.95, 1000) == {13}
+    assert marked(0.91, 1000) == frozenset()
+    assert marked(1.0, 0) == frozenset()
+
+
+def test_what_an_earlier_version_wrote_is_read_without_its_images(tmp_path: Path) -> None:
+    run = live_run(tmp_path)
+    path = run / "live" / "0.json"
+    state = json.loads(path.read_text())
+    del state["ends"], state["sets"]
+    for tap in state["taps"].values():
+        del tap["scanned"]
+    path.write_text(json.dumps(state | {"top": {"val": {"13": [5, 6, 7]}}}))
+    shot = Watch(run).poll()
+    assert (shot.state, shot.done, shot.ends, shot.sets) == ("running", 640, {}, {})
+    assert outliers_of(shot.taps["val", "embedding"]) == frozenset()
 
 
 def test_silence_counts_from_the_last_change_of_the_sequence(tmp_path: Path) -> None:
@@ -153,7 +206,7 @@ def tensors(change: Callable[[bytes], bytes]) -> Damage:
     return lambda run: (run / path).write_bytes(change((run / path).read_bytes()))
 
 
-SHARE = "val/embedding/share"
+SHARE, ABOVE = "val/embedding/share", "val/embedding/above"
 HOSTILE: list[Damage] = [
     *(figure("kurtosis", text) for text in ("1e308", "-1e308", "1" + "0" * 400, "1e999", "NaN")),
     *(figure("kurtosis", text) for text in ("[]", '"soon"', "true", "null", "{}")),
@@ -164,7 +217,19 @@ HOSTILE: list[Damage] = [
     *(field("rate", text) for text in ("1e308", "-1", "Infinity", '"fast"')),
     *(field("eta", text) for text in ("-1e308", "NaN", '"soon"')),
     *(field("taps", text) for text in ("7", "[]", '{"val/embedding": 3}', "null")),
-    *(field("top", text) for text in ("[1]", '{"val": {"a": [1]}}', '{"val": {"3": [-1]}}')),
+    *(field("ends", text) for text in ("[1]", '{"val": {"a": {}}}', '{"val": {"3": [1]}}')),
+    *(
+        field("ends", f'{{"val": {{"3": {{"largest": {text}}}}}}}')
+        for text in (
+            "[5]",
+            "[[-1, 2.0]]",
+            "[[1, 1e308]]",
+            "[[1]]",
+            "[" + "[1, 2.0]," * 65 + "[1, 2.0]]",
+        )
+    ),
+    *(field("sets", text) for text in ("[]", '{"val": 3}', '{"val": {"total": -1}}')),
+    figure("scanned", "-1"),
     *(field("set", text) for text in ("7", '"' + "x" * 5000 + '"')),
     *(state(text) for text in ("", "no json", "[]", "3", "[" * 100_000, '{"taps":' * 1000)),
     *(tensors(lambda _, text=text: text) for text in (b"", b"x", b"\xff" * 100, b"\0" * 8)),  # type: ignore[misc]
@@ -177,6 +242,8 @@ HOSTILE: list[Damage] = [
     arrays(lambda a: a.update({SHARE: a[SHARE][:0]})),
     arrays(lambda a: a.update({SHARE: a[SHARE].astype(np.int64)})),
     arrays(lambda a: a.update({SHARE: a[SHARE][:-1]})),
+    arrays(lambda a: a.update({ABOVE: a[ABOVE][:-1]})),
+    arrays(lambda a: a[ABOVE].fill(2.0)),
 ]
 
 
@@ -188,7 +255,7 @@ def test_a_hostile_live_file_is_told_and_whole_files_are_shown_again(
     damage(run)
     thread = WatchThread(Watch(run), seconds=0.005)
     shot = seen(thread, lambda shot: shot.state == "unreadable")
-    assert "live/0." in state_line(shot, "run", None, False)
+    assert "live/0." in state_line("run", RunState("running"), shot, None)
     assert (shot.done, shot.taps) == (0, {})
     write_live(run, sequence=2, done=900)
     seen(thread, lambda shot: (shot.state, shot.done) == ("running", 900))
@@ -284,7 +351,7 @@ def test_a_thread_that_cannot_read_says_so_and_goes_on(
     monkeypatch.setattr(watch, "poll", fail)
     thread = WatchThread(watch, seconds=0.005)
     shot = seen(thread, lambda shot: shot.state == "unreadable")
-    assert "cannot read the live state" in state_line(shot, "run", None, False)
+    assert "cannot read the live state" in state_line("run", RunState("running"), shot, None)
     monkeypatch.undo()
     seen(thread, lambda shot: shot.state == "running")
     thread.stop()
@@ -305,13 +372,17 @@ def test_readers_see_what_the_writer_wrote(tmp_path: Path) -> None:
     run = RunDir(tmp_path)
     shares = shares_of(13, 0.6)
     first = LiveTap(None, None, None, 1, None, None, shares)
-    last = LiveTap(54.0, 52.5, 55.5, 640, 0.93, None, shares, np.eye(CHANNELS)[13])
+    loud = np.eye(CHANNELS)[13]
+    last = LiveTap(54.0, 52.5, 55.5, 640, 0.93, None, shares, loud, loud * 0.5, 200)
+    ends = Ends(largest=((5, -3.0),), smallest=((6, -9.5), (7, -9.0)))
     written = RankState(stage="extract", set="val", done=640, total=2000, rate=212.0, sequence=7,
-                        top={"val": {13: (5, 6)}})  # fmt: skip
+                        sets={"val": SetProgress(total=2000, kept=10, done=640)},
+                        ends={"val": {13: ends}})  # fmt: skip
     write_rank(run, 3, written, {("val", "layer1/conv"): first, ("val", "embedding"): last})
     shot = Watch(tmp_path).poll()
     assert (shot.state, shot.beat, shot.done, shot.total) == ("running", (7,), 640, 2000)
-    assert shot.top == {("val", 13): (5, 6)}
+    assert shot.ends == {("val", 13): ends}
+    assert (shot.sets["val"].kept, shot.sets["val"].through) == (10, 650)
     for place, tap in (("layer1/conv", first), ("embedding", last)):
         read = vars(shot.taps["val", place])
         for name, value in vars(tap).items():

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,16 +11,12 @@ from textual.color import Color
 
 from tests.tui.live_run import write_pictures
 from tuiprobe.files import Entry
-from tuiprobe.spec import run_option
-from tuiprobe.tui import modellist, runsetup
 from tuiprobe.tui.ascii import AsciiFilter
 from tuiprobe.tui.livewatch import Said, Snapshot
-from tuiprobe.tui.progress import ending, progress_line, state_line
-from tuiprobe.tui.runsetup import Setup
+from tuiprobe.tui.progress import progress_line
 from tuiprobe.tui.text import fitted, inert, inert_lines
-from tuiprobe.tui.widgets.bars import bar, bar_line, binned, spectrum
+from tuiprobe.tui.widgets.bars import bar, binned, spectrum
 from tuiprobe.tui.widgets.layers import strip_line
-from tuiprobe.tui.widgets.plot import Point, line_with_band
 from tuiprobe.tui.widgets.rows import Column, kept_columns, row_text
 from tuiprobe.tui.widgets.thumbnail import half_blocks, read_pixels, shades
 
@@ -58,12 +52,6 @@ def test_bars_grow_with_the_share() -> None:
     lengths = [len(bar(share / 10, 20).rstrip()) for share in range(11)]
     assert lengths == sorted(lengths)
     assert (bar(0, 20), bar(1, 20)) == ("", "█" * 20)
-    loud = bar_line(133, 0.61, 0.98, 0.61, 60)
-    quiet = bar_line(7, 0.01, 0.0, 0.61, 60)
-    assert (len(loud), len(quiet)) == (60, 60)
-    assert loud.startswith("   133  .61  .98 ████")
-    assert quiet.startswith("     7  .01  .00 ")
-    assert loud.count("█") > 40 * quiet.count("█")
 
 
 def test_the_spectrum_keeps_the_loudest_channel_of_each_column() -> None:
@@ -84,16 +72,6 @@ def test_layers_grow_darker_with_kurtosis_and_scroll_to_the_selected_one() -> No
     many = strip_line([3.0] * 99 + [50.0], 99, 20)
     assert "[█]" in many
     assert len(many) == 20
-
-
-def test_a_line_is_drawn_within_its_band() -> None:
-    rising = [Point(i, float(i), i - 1.0, i + 1.0) for i in range(20)]
-    lines = line_with_band(rising, 20, 5)
-    assert [len(line) for line in lines] == [20] * 5
-    assert lines[0][-1] != " "
-    assert lines[0][0] == " "
-    assert lines[-1][0] != " "
-    assert line_with_band([], 4, 2) == ["    "] * 2
 
 
 def test_columns_leave_by_their_number_and_the_first_takes_the_rest() -> None:
@@ -141,172 +119,7 @@ def test_progress_is_told_in_words() -> None:
     for part in ("val 642 of 2,000", "32 %", "212 img/s", "ETA 1:11", "2 skipped"):
         assert part in line
     assert progress_line(Snapshot(), 20)
-    assert "no sign of life for 0:30" in state_line(
-        Snapshot("running", "extract", silence=30.0), "a", None, False
-    )
-    assert "no sign" not in state_line(Snapshot("running", "probe", silence=30.0), "a", None, False)
-    assert state_line(Snapshot("gone"), "a", None, False).startswith("✗")
-    assert "(0:04)" in state_line(Snapshot(), "a", 4.0, False)
-    assert "paused" in state_line(Snapshot("running", "extract"), "a", None, True)
-
-
-@pytest.mark.parametrize(
-    ("code", "log", "cause"),
-    [
-        (0, (), "done"),
-        (130, (), "measured images are kept"),
-        (-9, (), "SIGKILL: memory may have run out"),
-        (-11, (), "SIGSEGV"),
-        (3, ("loading", "error: no weights", "tail"), "no weights"),
-        (1, ("Traceback", "ValueError: odd"), "ValueError: odd"),
-        (-99, (), "signal 99"),
-    ],
-)
-def test_every_end_has_a_cause_and_a_next_step(code: int, log: tuple[str, ...], cause: str) -> None:
-    said, fix = ending(code, log)
-    assert cause in said
-    assert fix
 
 
 def test_events_keep_their_kind() -> None:
     assert Said("warning", "x").kind == "warning"
-
-
-# The list of models.
-
-
-def test_the_first_rows_are_the_presets_with_the_default_on_top() -> None:
-    from tuiprobe.catalog.presets import presets
-
-    rows = modellist.first_rows()
-    assert [row.name for row in rows] == list(presets())
-    assert rows[0].name == "mini_clip"
-
-
-def test_filter_and_order_work_on_raw_values() -> None:
-    from tuiprobe.catalog.listing import listed
-
-    rows = [modellist.row_of(one) for one in listed()]
-    found = modellist.filtered(rows, "VIT-B-16 openai")
-    assert found
-    texts = [row.text.lower() for row in found]
-    assert all("vit-b-16" in text and "openai" in text for text in texts)
-    by_accuracy = modellist.ordered(rows, 7, True)
-    known = [row.imagenet for row in by_accuracy if row.imagenet is not None]
-    assert known == sorted(known, reverse=True)
-    assert [row.imagenet for row in by_accuracy[len(known) :]] == [None] * (len(rows) - len(known))
-    assert {row.name for row in by_accuracy} == {row.name for row in rows}
-    smallest = modellist.ordered(rows, 5, False)[0]
-    assert smallest.parameters == min(r.parameters for r in rows if r.parameters is not None)
-
-
-@pytest.mark.parametrize("column", range(len(modellist.COLUMNS)))
-def test_every_column_sorts_and_has_a_cell(column: int) -> None:
-    rows = modellist.first_rows()
-    assert len(modellist.ordered(rows, column, False)) == len(rows)
-    assert all(len(modellist.cells(row, False)) == len(modellist.COLUMNS) for row in rows)
-
-
-def test_marks_and_details_are_told_without_colour() -> None:
-    row = modellist.first_rows()[0]
-    assert modellist.cells(row, True)[0].startswith("☑")
-    assert modellist.cells(row, False)[0].startswith("☐")
-    assert any("never evidence" in line for line in modellist.details(row))
-
-
-# The setup of a run.
-
-
-def test_the_command_line_says_what_differs_from_the_defaults() -> None:
-    plain = ["--headless", "--model", "mini_clip", "--data", "miniature"]
-    assert Setup(("mini_clip",)).options() == plain
-    full = Setup(
-        ("a", "b"),
-        {
-            "data": "imagefolder:my photos", "sample": "64", "layers": "layer* fc",
-            "tokens": "mean", "device": "cuda:1", "dtype": "bfloat16", "batch_size": "8",
-            "head": "probe", "classes": "c.txt", "templates": "t.txt", "offline": "yes",
-        },
-    )  # fmt: skip
-    words = full.options()
-    assert words.count("--model") == 2
-    assert words.count("--layers") == 2
-    for pair in (("--tokens", "mean"), ("--device", "cuda:1"), ("--batch-size", "8")):
-        assert pair in pairwise(words)
-    assert words[-1] == "--offline"
-
-
-def test_a_value_that_is_the_default_is_left_out() -> None:
-    plain = Setup(("m",)).options()
-    for name in (*runsetup.FIRST, *runsetup.MORE):
-        option = run_option(name)
-        if name != "data" and option.default is not None and not option.many:
-            text = runsetup.first_text(option) or str(option.default)
-            assert Setup(("m",), {name: text}).options() == plain, name
-    assert runsetup.usual_sample(["mini_clip", "rn50_openai"], "miniature") == 64
-
-
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [
-        ({"data": " "}, "data"),
-        ({"sample": "many"}, "sample"),
-        ({"batch_size": "0"}, "batch"),
-        ({"device": "gpu"}, "device"),
-        ({"dtype": "float64"}, "dtype: give one of float32"),
-        ({"sample": "0", "batch_size": "32"}, ""),
-        ({}, ""),
-    ],
-)
-def test_a_problem_is_named_before_the_run(change: dict, word: str) -> None:
-    assert Setup(("a",), change).problem().startswith(word)
-    assert bool(Setup(("a",), change).problem()) == bool(word)
-    assert Setup(("a", "b"), {"checkpoint": "w.pt"}).problem().startswith("checkpoint")
-
-
-def test_the_same_options_go_to_the_same_directory() -> None:
-    one = Setup(("mini_clip",), {"sample": "64"}).directory(Path("runs"))
-    assert one == Setup(("mini_clip",), {"sample": "64"}).directory(Path("runs"))
-    assert one != Setup(("mini_clip",), {"sample": "65"}).directory(Path("runs"))
-    hostile = Setup(("../../x",), {"data": "imagefolder:/a/../\n;rm"}).directory(Path("runs"))
-    assert hostile.parent == Path("runs")
-    assert hostile.name.isprintable()
-
-
-TRIAL: dict[str, Any] = {
-    "width": 128,
-    "taps": [{"name": "layer1", "channels": 8}, {"name": "layer1.0", "channels": 8}],
-    "cost": {"images_per_second": 100.0},
-    "text": {"templates": 8},
-    "head": None,
-}
-FOUND = {"name": "x", "sets": [
-    {"name": "val", "images": 1000, "classes": 40, "notes": ["a note"]},
-    {"name": "r", "images": 200, "classes": 40, "notes": ["a note"]},
-]}  # fmt: skip
-
-
-def test_layers_are_previewed_with_the_engines_globs() -> None:
-    assert runsetup.matched_layers(TRIAL["taps"], "layer* nothing") == [
-        "✓ layer*: 1 of 2  layer1",
-        "✗ nothing: 0 of 2  ",
-    ]
-
-
-def test_the_cost_grows_with_images_and_models() -> None:
-    one = runsetup.estimate([TRIAL], [1000, 200], 500, "")
-    assert one.images == 700
-    assert one.seconds == pytest.approx(runsetup.SECONDS_TO_START + 7.0)
-    two = runsetup.estimate([TRIAL, TRIAL], [1000, 200], 500, "layer*")
-    assert (two.images, two.disk > 2 * one.disk) == (1400, True)
-    assert runsetup.estimate([TRIAL], [1000, 200], 0, "").images == 1200
-
-
-def test_what_was_recognised_and_what_will_run() -> None:
-    lines = runsetup.recognised(FOUND)
-    assert lines[0] == "✓ val: 1,000 images, 40 classes"
-    assert lines.count("! a note") == 1
-    all_run = runsetup.probes(Setup(("m",)), TRIAL, FOUND)
-    assert all(line.startswith("✓") for line in all_run)
-    flat = {"name": "x", "sets": [{"name": "val", "images": 9, "classes": 0, "notes": []}]}
-    assert "- directions" in "\n".join(runsetup.probes(Setup(("m",)), TRIAL, flat))

@@ -5,35 +5,46 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from textual.widgets import Input, Static, Tabs
+from textual.widgets import Input, Static
 
 from tests.measure.fake_run import FakeSet
 from tests.measure.fake_run import write_run as engine_run
+from tests.report.samples import model, report
 from tests.tui.conftest import until
-from tests.tui.finished import EVIL, bare_report, full_report, write_run
+from tests.tui.finished import EVIL, bare_report, directions, full_report, write_run
+from tuiprobe.catalog.glossary import term
 from tuiprobe.plaintext import plain
 from tuiprobe.report.text import line
+from tuiprobe.results import NotRun, Part, Weights
 from tuiprobe.results.card import card
+from tuiprobe.results.section import Section
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Answer
 from tuiprobe.tui.commands import working_keys
+from tuiprobe.tui.figures import Told, wrapped
 from tuiprobe.tui.screens import evidence
 from tuiprobe.tui.screens.evidence import EvidenceScreen
 from tuiprobe.tui.screens.export import ExportScreen
+from tuiprobe.tui.screens.models import ModelsScreen
 from tuiprobe.tui.screens.results import ResultsScreen
+from tuiprobe.tui.screens.runs import RunsScreen
+from tuiprobe.tui.tabs.bar import PartBar
 from tuiprobe.tui.tabs.outliers import figures_of
-from tuiprobe.tui.tabs.overview import BlockView
+from tuiprobe.tui.tabs.overview import BlockView, CardPicture
 from tuiprobe.tui.tabs.tab import Found
 from tuiprobe.tui.widgets.chart import ChartView
-from tuiprobe.tui.widgets.pictures import PictureGrid
+from tuiprobe.tui.widgets.pictures import PictureGrid, PictureScreen
 from tuiprobe.tui.widgets.rows import RowTable
+from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.slow]
 
@@ -46,7 +57,9 @@ ABLATION = {
             "difference": {"value": -0.2, "low": -0.25, "high": -0.15}, "lost": 100, "gained": 0,
         }
     ],
-    "not_run": [{"name": "unlabelled", "reason": "no labels"}],
+    "not_run": [
+        {"name": "concepts", "reason": "no labels"}, {"name": "unlabelled", "reason": "no labels"},
+    ],
 }  # fmt: skip
 
 
@@ -69,7 +82,7 @@ async def opened(pilot, app) -> ResultsScreen:
 
 async def to_tab(pilot, app, name: str) -> None:
     await at_overview(pilot, app)
-    app.screen.query_one(Tabs).active = name
+    app.screen.query_one(PartBar).active = name
     await until(pilot, lambda: app.screen.tab.id == f"part-{name}")
     await pilot.pause()
 
@@ -84,7 +97,10 @@ def drawn(app, selector: str) -> list[str]:
 
 
 def said(app, selector: str) -> str:
-    return str(app.screen.query_one(selector, Static).content)
+    """The text of a widget, before its lines are broken, with ordinary blanks."""
+    found = app.screen.query_one(selector, Static)
+    text = found.whole.plain if isinstance(found, Told) else str(found.content)
+    return text.replace("\xa0", " ")
 
 
 def answering(monkeypatch, answer: Answer) -> list[list[str]]:
@@ -121,7 +137,7 @@ async def test_the_overview_is_the_card_and_leads_to_the_evidence(run: Path) -> 
         assert [one.block for one in blocks] == list(card(screen.found.report))
         assert app.focused is blocks[0]
         for one in blocks:
-            told = str(one.query_one(".full", Static).content)
+            told = one.query_one(".lines", Told).whole.plain
             assert told == "\n".join(line(text) for text in one.block.lines)
         inside = next(one for one in blocks if one.block.block == "inside")
         inside.focus()
@@ -137,6 +153,56 @@ async def test_the_overview_has_one_line_a_block_in_a_low_window(run: Path) -> N
         assert [one.outer_size.height for one in blocks] == [1] * len(blocks)
         await pilot.press("down")
         assert app.focused is blocks[1]
+        await pilot.press("up")
+        await until(pilot, lambda: "mean 0.5 (0.49 to 0.51)" in said(app, "#block-lines"))
+        assert screen.query_one("#block-lines-panel").size.height > 4
+        short = str(blocks[0].query_one(".short", Static).content)
+        assert "top-1 .680 on val" in short
+
+
+async def test_the_overview_draws_accuracies_and_the_distance_from_the_baseline(run: Path) -> None:
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await at_overview(pilot, app)
+        block = next(one for one in screen.tab.query(BlockView) if one.block.bars)
+        assert [one.data for one in block.block.bars] == [
+            "val",
+            EVIL,
+            "r",
+            "sketch",
+            "objectnet",
+            "a",
+        ]
+        picture = block.query_one(CardPicture)
+        await until(pilot, lambda: "█" in str(picture.content))
+        lines = str(picture.content).splitlines()
+        bars = re.findall(r"(\S+) +\.\d+ (█+)", "\n".join(lines[:-1]))
+        assert len(bars) == 6
+        lengths = {name: len(bar) for name, bar in bars}
+        assert lengths["val"] > lengths["r"] > lengths["a"]  # .68, .50, .35: one scale
+        assert lines[-1].startswith("over the baseline standard  ┼")
+        assert "├" in lines[-1]
+        assert lines[-1].endswith("+31.0 (+29.0 to +33.0) points")
+        await pilot.resize_terminal(60, 40)
+        await until(pilot, lambda: str(picture.content).splitlines() != lines)
+        assert all(len(line) <= 56 for line in str(picture.content).splitlines())
+
+
+async def test_the_title_says_what_and_warns(tmp_path: Path) -> None:
+    untrained = model(name="rn50", weights=Weights(kind="untrained", source="", digest="ab" * 32))
+    app = TuiprobeApp(open_run=write_run(tmp_path / "a", report(model=untrained)))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await at_overview(pilot, app)
+        assert said(app, "#place").split() == [
+            "rn50", "·", "zero-shot", "·", "38", "M", "·", "1,024", "channels", "UNTRAINED",
+        ]  # fmt: skip
+    app = TuiprobeApp(open_run=write_run(tmp_path / "b"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at_overview(pilot, app)
+        assert said(app, "#place").endswith("DEMONSTRATION: says nothing about real CLIPs")
+        await pilot.resize_terminal(60, 20)
+        await until(pilot, lambda: said(app, "#place").endswith("  DEMONSTRATION"))
+        assert len(said(app, "#place")) == 58
 
 
 async def test_tab_walks_through_all_parts_and_round(run: Path) -> None:
@@ -163,8 +229,52 @@ async def test_a_tab_can_be_clicked(run: Path) -> None:
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await opened(pilot, app)
-        await pilot.click("Tab#robustness")
+        line = screen.query_one(PartBar).render_line(0).text
+        await pilot.click(PartBar, offset=(line.index("robustness"), 0))
+        await pilot.pause()
         assert type(screen.tab).__name__ == "RobustnessTab"
+
+
+async def test_numbers_show_parts_and_every_part_is_named_somewhere(tmp_path: Path) -> None:
+    more = [
+        Part(probe=f"extra_{i}", title=f"Extra {i}", not_run="no reason", block=None)
+        for i in range(8)
+    ]
+    found = full_report()
+    found = found.model_copy(update={"parts": (*found.parts, *more)})
+    app = TuiprobeApp(open_run=write_run(tmp_path / "run", found))
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await at_overview(pilot, app)
+        bar = screen.query_one(PartBar)
+        total = len(bar.names)
+        assert total > 9
+        seen = set()
+        for number, name in enumerate(bar.names):
+            if number < 9:
+                await pilot.press(str(number + 1))
+            else:
+                await pilot.press("tab")
+            await until(pilot, partial(lambda id: screen.tab.id == f"part-{id}", name.id))
+            line = bar.render_line(0).text
+            assert len(line) == 80
+            label = f"{number + 1} {name.title}" if number < 9 else name.title
+            assert f"[{label}]" in line
+            assert line.endswith(f" {number + 1} of {total} ")
+            seen.add((line[0] == "◂", line.rstrip().split(" of ")[0].count("▸")))
+        assert seen == {(False, 1), (True, 1), (True, 0)}
+        assert isinstance(app.screen, ResultsScreen)
+
+
+async def test_models_and_runs_have_keys_of_their_own(run: Path) -> None:
+    app = TuiprobeApp(open_run=run, runs=run.parent)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await at_overview(pilot, app)
+        await pilot.press("R")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await pilot.press("1")
+        assert isinstance(app.screen, RunsScreen)  # a number is a part of results alone
+        await pilot.press("M")
+        await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
 
 
 async def test_layers_and_sets(run: Path) -> None:
@@ -212,8 +322,8 @@ async def test_evidence_shows_images_directions_and_concepts(run: Path) -> None:
         assert f"{plain(EVIL)} (scene)  0.980 +" in about
         groups = app.screen.query_one(PictureGrid).shown
         assert [(name, len(pictures)) for name, pictures in groups] == [
-            ("largest", 3),
-            ("smallest", 1),
+            ("strongest: largest values", 3),
+            ("weakest: smallest values", 1),
         ]
         first = groups[0][1][0]
         assert first.file is not None
@@ -231,8 +341,11 @@ async def test_ablation_is_asked_of_a_process_and_told_with_intervals(run, monke
         assert asked == [["reprobe", str(run), "--ablate", "channel:133", "--json"]]
         line = drawn(app, "#ablation")[1]
         assert plain(EVIL)[:5] in line
-        assert "▼-0.200" in line
-        assert "unlabelled not run: no labels" in said(app, "#said")
+        assert "*-0.200" in line
+        assert said(app, "#said") == (
+            "accuracy without it (set to zero) on 1 set; * differs; "
+            "no accuracy on concepts, unlabelled: no labels"
+        )
         await pilot.press("n")
         await until(pilot, lambda: len(asked) == 2)
         assert asked[1][4:] == ["--ablate-mode", "zero", "--json"]
@@ -278,7 +391,10 @@ async def test_an_inner_layer_is_not_ablated_and_says_why(run, monkeypatch) -> N
         await until(pilot, lambda: app.screen.query("#said"))
         await pilot.pause()
         assert "only channels of the final representation" in said(app, "#said")
+        await pilot.press("a", "n")  # and neither key is offered
         assert not asked
+        assert not {"ablate", "zero"} & {one.action for one, _ in working_keys(app.screen)}
+        assert "of the final representation only" in said(app, "#about")
 
 
 async def test_bases_and_curves(run: Path) -> None:
@@ -293,6 +409,36 @@ async def test_bases_and_curves(run: Path) -> None:
         assert "5.00" in said(app, "#basis")
         await pilot.press("d")
         assert pruning.chart.title == "Pruning on r, W"
+
+
+async def test_outlier_channels_are_named_only_where_there_are_any(tmp_path: Path) -> None:
+    one = directions()
+    bare = tuple(
+        basis.model_copy(
+            update={
+                "outlier_share": NotRun(reason="no outlier channel"),
+                "directions": tuple(
+                    d.model_copy(update={"outlier_share": None}) for d in basis.directions
+                ),
+            }
+        )
+        for basis in one.bases
+    )
+    found = full_report(directions=one.model_copy(update={"bases": bare}))
+    words = "Without channels 3 and 5 (half of the offset): -3.8 points on val."
+    ablated = Part(probe="ablation", title="", section=Section(title="", card=((words,),)))
+    parts = (*(part for part in found.parts if part.probe != "ablation"), ablated)
+    run = write_run(tmp_path / "run", found.model_copy(update={"parts": parts}))
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await to_tab(pilot, app, "directions")
+        assert words in said(app, "#basis")
+        assert "▲" not in said(app, "#basis") + drawn(app, "#directions")[0]
+    app = TuiprobeApp(open_run=write_run(tmp_path / "marked"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await to_tab(pilot, app, "directions")
+        assert "on ▲ channels" in said(app, "#basis")
+        assert "on ▲" in drawn(app, "#directions")[0]
 
 
 async def test_concepts_filter_sort_and_threshold(run: Path) -> None:
@@ -326,12 +472,21 @@ async def test_concepts_filter_sort_and_threshold(run: Path) -> None:
 
 async def test_a_heading_sorts_concepts(run: Path) -> None:
     app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(200, 40)) as pilot:
         await to_tab(pilot, app, "concepts")
         await pilot.click("#concepts", offset=(2, 0))
         assert [row.concept.name for row in rows(app, "#concepts")] == [EVIL, "dog", "grass"]
         await pilot.click("#concepts", offset=(2, 0))
         assert [row.concept.name for row in rows(app, "#concepts")] == ["grass", "dog", EVIL]
+        for _ in range(5):  # every heading stays whole beside the arrow
+            heading = drawn(app, "#concepts")[0]
+            await pilot.press("s")
+            await pilot.pause()
+            sorted_heading = drawn(app, "#concepts")[0]
+            assert "…" not in sorted_heading
+            assert sum(sorted_heading.count(arrow) for arrow in "↑↓") == 1
+            assert "▲" not in sorted_heading
+            assert heading.split() != sorted_heading.split()
 
 
 async def test_exemplars_follow_the_cursor_and_the_sign(run: Path) -> None:
@@ -355,7 +510,8 @@ async def test_robustness_shows_accuracies_and_both_intervals(run: Path) -> None
         text = said(app, "#effective")
         assert ".310 (.290 to .330)" in text
         assert ".310 (.270 to .350)" in text
-        assert "▲ above" in text
+        assert ", above the baseline" in text
+        assert "▲" not in text
         scatter = app.screen.query_one("#scatter", ChartView)
         shown = "\n".join(scatter.render_line(y).text for y in range(scatter.size.height))
         assert "open_clip:RN50-quickgelu ◆" in shown
@@ -392,6 +548,100 @@ async def test_pictures_that_were_cut_off_are_shown_the_next_time(run: Path) -> 
         await grid.show(wanted)
         assert len(grid.query(".pictures-row")) == 2
         assert len(grid.query("Thumbnail")) == 4
+
+
+async def test_pictures_are_reached_and_enlarged_by_keys(run: Path, copied: list[str]) -> None:
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await to_tab(pilot, app, "images")
+        screen, grid = app.screen, app.screen.query_one("#grid", PictureGrid)
+        await until(pilot, lambda: grid.shown)
+        await pilot.press("p")
+        assert grid.has_focus
+        await pilot.press("right")
+        assert grid.current.name == f"cats/{EVIL}.jpg"
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, PictureScreen))
+        await until(pilot, lambda: "8.80" in said(app, "#enlarged-about"))
+        about = said(app, "#enlarged-about")
+        assert about.splitlines() == ["strongest: largest values: 8.80", f"cats/{plain(EVIL)}.jpg"]
+        large = app.screen.query_one("#enlarged-picture", Thumbnail)
+        await until(pilot, lambda: large.size.height > 20)
+        assert large.size.width == 2 * large.size.height
+        assert "▀" in large.render_line(0).text
+        await pilot.press("right", "y")
+        assert "the run keeps no picture of it" in said(app, "#enlarged-about")
+        assert copied == ["id 135"]
+        await pilot.press("right", "escape")
+        await until(pilot, lambda: app.screen is screen)
+        assert grid.current is grid.shown[1][1][0]  # the cursor is where one has looked last
+        await pilot.press("up")
+        assert grid.current is grid.shown[0][1][0]
+        await pilot.press("escape")
+        assert app.screen is screen
+        assert app.screen.query_one("#imaged").has_focus
+
+
+async def test_pictures_of_evidence_are_reached_by_keys(run: Path) -> None:
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen.query(PictureGrid))
+        grid = app.screen.query_one(PictureGrid)
+        await until(pilot, lambda: grid.shown)
+        await pilot.press("p", "right", "right", "right")
+        assert grid.current is grid.shown[1][1][0]
+        cell = grid.query("_Cell.-here Static").last(Static)
+        assert str(cell.content).startswith("▸ 9.80")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, PictureScreen))
+
+
+async def test_a_count_stays_beside_its_n_at_every_width(run: Path) -> None:
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await opened(pilot, app)
+        figures = app.screen.query_one("#figures", Told)
+        widths = set()
+        for width in range(100, 124, 2):
+            await pilot.resize_terminal(width, 40)
+            await pilot.pause()
+            room = figures.scrollable_content_region.width
+            widths.add(room)
+            lines = str(figures.content).splitlines()
+            assert not [line for line in lines if line.rstrip().endswith(" n")]
+            assert max(map(len, lines)) <= room
+        for room in range(20, 60):
+            lines = wrapped(figures.whole, room).plain.splitlines()
+            assert not [line for line in lines if line.rstrip("\xa0 ").endswith(" n")]
+
+
+async def test_every_part_explains_what_is_at_the_cursor(run: Path) -> None:
+    app = TuiprobeApp(open_run=run)
+    expected = {
+        "overview": "under-shifts", "outliers": "height", "directions": "importance",
+        "concepts": "average-precision", "robustness": "effective-robustness", "images": "share",
+    }  # fmt: skip
+    async with app.run_test(size=(160, 40)) as pilot:
+        await at_overview(pilot, app)
+        for id, wanted in expected.items():
+            if id != "overview":
+                await to_tab(pilot, app, id)
+            found = [
+                one
+                for node in app.focused.ancestors_with_self
+                if hasattr(node, "explained")
+                for one in node.explained()
+            ]
+            assert wanted in found
+            assert all(term(one) for one in found)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, EvidenceScreen))
+        found = app.screen.explained()
+        assert found[0] == "channel"
+        assert {"height", "ablation"} <= set(found)
+        assert all(term(one) for one in found)
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.widgets import Input, Select, Static
+from textual.widgets import Button, Input, Select, Static
 
+from tests.tui.asked import TRIAL, Asked, answered, one_set
 from tests.tui.conftest import until
-from tests.tui.test_pieces import FOUND, TRIAL
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Answer
-from tuiprobe.tui.screens import setup
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.picker import Folders, PickerScreen
 from tuiprobe.tui.screens.setup import SetupScreen
@@ -23,30 +22,9 @@ from tuiprobe.tui.screens.setup import SetupScreen
 pytestmark = pytest.mark.asyncio
 
 
-class Asked:
-    """Answers in place of child processes, and what was asked."""
-
-    def __init__(self) -> None:
-        self.models: list[list[str]] = []
-        self.data: list[str] = []
-        self.trial = Answer(0, json.dumps(TRIAL), "")
-        self.found = Answer(0, json.dumps(FOUND), "")
-
-    async def ask(self, words: list[str]) -> Answer:
-        self.models.append(list(words))
-        return self.trial
-
-    async def ask_python(self, words: list[str]) -> Answer:
-        self.data.append(words[-1])
-        return self.found
-
-
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    answers = Asked()
-    monkeypatch.setattr(setup, "ask", answers.ask)
-    monkeypatch.setattr(setup, "ask_python", answers.ask_python)
-    return answers
+    return answered(monkeypatch)
 
 
 def opened(tmp_path: Path, models: list[str] | None = None) -> TuiprobeApp:
@@ -70,63 +48,308 @@ def fill(app: TuiprobeApp, **fields: str) -> None:
         app.screen.query_one(f"#{name}", Input).value = value
 
 
+def wrong(app: TuiprobeApp, name: str) -> str:
+    """Returns what stands under a field; empty if nothing is shown there."""
+    under = app.screen.query_one(f"#{name}-wrong", Static)
+    return str(under.content) if under.display else ""
+
+
+def button(app: TuiprobeApp) -> str:
+    return str(app.screen.query_one("#run", Button).label)
+
+
+def title(app: TuiprobeApp) -> str:
+    return str(app.screen.query_one("#place", Static).content)
+
+
+def is_setup(app: TuiprobeApp) -> bool:
+    return isinstance(app.screen, SetupScreen)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Returns the words of each engine that was started; they end at once."""
+    words: list[tuple[str, ...]] = []
+
+    def fake(arguments: Any) -> list[str]:
+        words.append(tuple(arguments))
+        return [sys.executable, "-c", "print('loading')"]
+
+    monkeypatch.setattr(child, "command", fake)
+    return words
+
+
 async def test_it_says_what_the_defaults_mean(asked: Asked, tmp_path: Path) -> None:
     app = opened(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "images, about" in understood(app))
+        await until(pilot, lambda: "disk" in understood(app))
         shown = understood(app)
         for part in (
-            "✓ val: 1,000 images, 40 classes", "! a note", "none of 2", "1,200 images, about 0:18",
-            "✓ directions", "✓ robustness",
+            "✓ val: 1,000 of 4,000 images, 40 classes", "✓ concepts: 300 images", "! a note",
+            "none of 2", "1,550 images", "✓ Outlier features, Privileged directions",
+            "- Forecast: too few models",
         ):  # fmt: skip
             assert part in shown
+        assert button(app) == "start: 1,550 images, about 0:22"
+        assert "DEMONSTRATION" in title(app)
         assert "--model mini_clip --data miniature --output" in command(app)
         assert asked.models == [["inspect", "mini_clip", "--json", "--offline"]]
-        assert asked.data == ["miniature"]
+        assert asked.data[0]["options"] == {
+            "data": "miniature", "device": "auto", "tokens": "all", "dtype": "float32",
+            "offline": False,
+        }  # fmt: skip
 
 
-async def test_fields_change_the_command_the_layers_and_the_cost(
+async def test_fields_change_the_command_the_layers_and_the_request(
     asked: Asked, tmp_path: Path
 ) -> None:
     app = opened(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "images, about" in understood(app))
-        fill(app, sample="100", layers="layer*")
+        await until(pilot, lambda: "disk" in understood(app))
+        fill(app, sample="100", layers="layer*", concepts="none", target="none", baseline="b.csv")
         app.screen.query_one("#dtype", Select).value = "bfloat16"
-        app.screen.query_one("#offline", Select).value = "yes"
-        await until(pilot, lambda: "\n200 images, about" in understood(app))
         await until(pilot, lambda: "✓ layer*: 1 of 2" in understood(app))
-        for part in ("--sample 100", "--layers 'layer*'", "--dtype bfloat16", "--offline"):
+        for part in (
+            "--sample 100", "--layers 'layer*'", "--dtype bfloat16", "--concepts none",
+            "--target none", "--baseline b.csv",
+        ):  # fmt: skip
             assert part in command(app)
-        fill(app, sample="many")
-        await until(pilot, lambda: "✗ sample" in understood(app))
+        await until(pilot, lambda: asked.data[-1]["options"].get("sample") == 100)
+        assert asked.data[-1]["options"]["target"] == ["none"]
 
 
-async def test_a_source_that_cannot_be_read_says_why(asked: Asked, tmp_path: Path) -> None:
+async def test_data_come_first_and_enter_starts_from_there(
+    asked: Asked, tmp_path: Path, started: list[tuple[str, ...]]
+) -> None:
     app = opened(tmp_path)
-    asked.found = Answer(4, "", "error: imagefolder: [red]none[/] does not exist\n")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "data")
+        first = next(iter(app.screen.query(".field Input").results(Input)))
+        assert first is app.focused
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        assert started[0][:5] == ("--headless", "--model", "mini_clip", "--data", "miniature")
+
+
+async def test_enter_twice_from_the_list_of_models_starts_the_default_run(
+    asked: Asked, tmp_path: Path, started: list[tuple[str, ...]]
+) -> None:
+    app = TuiprobeApp(runs=tmp_path / "runs")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("enter")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        assert started[0][:-1] == (
+            "--headless", "--model", "mini_clip", "--data", "miniature", "--output",
+        )  # fmt: skip
+
+
+async def test_enter_waits_for_what_was_typed_to_be_looked_at(
+    asked: Asked, tmp_path: Path, started: list[tuple[str, ...]]
+) -> None:
+    app = opened(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "✗ imagefolder: [red]none[/]" in understood(app))
-        asked.found = Answer(0, json.dumps(FOUND), "")
-        app.screen.query_one("#data", Input).focus()
-        fill(app, data="imagefolder:there")
-        await pilot.press("tab")
-        await until(pilot, lambda: "✓ val" in understood(app))
-        assert asked.data[-1] == "imagefolder:there"
+        await until(pilot, lambda: "disk" in understood(app))
+        asked.finds(problems={"data": "/gone is no directory"}, sets=[], images={})
+        fill(app, data="imagefolder:/gone")
+        await pilot.pause()
+        await pilot.press("enter")  # before the form has rested
+        await until(pilot, lambda: wrong(app, "data") == "✗ /gone is no directory")
+        assert is_setup(app)
+        assert not started
+        assert "/gone is no directory" in title(app)
+        assert any("/gone is no directory" in one.message for one in app._notifications)
 
 
-async def test_a_trial_that_fails_can_be_repeated_with_downloads(
+async def test_what_is_wrong_stands_under_its_field_and_no_older_answer_is_shown(
     asked: Asked, tmp_path: Path
 ) -> None:
-    asked.trial = Answer(3, "", "error: weights are not cached")
     app = opened(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "weights are not cached; t tries" in understood(app))
+        await until(pilot, lambda: "✓ val" in understood(app))
+        asked.finds(
+            problems={"data": "imagefolder: [red]none[/] does not exist", "target": "it is empty"},
+            sets=[], images={},
+        )  # fmt: skip
+        fill(app, data="imagefolder:none")
+        await pilot.pause()
+        assert "✓ val" not in understood(app)
+        assert "start: 1,550" not in button(app)
+        await until(pilot, lambda: "[red]none[/] does not exist" in wrong(app, "data"))
+        assert wrong(app, "target") == "✗ it is empty"
+        assert button(app) == "✗ data needs another value"
+        asked.finds()
+        fill(app, data="imagefolder:there")
+        await pilot.pause()
+        assert not wrong(app, "data")
+        await until(pilot, lambda: "✓ val" in understood(app))
+        assert asked.data[-1]["options"]["data"] == "imagefolder:there"
+
+
+async def test_typing_asks_once_the_form_rests(asked: Asked, tmp_path: Path) -> None:
+    app = opened(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "disk" in understood(app))
+        before = len(asked.data)
+        await pilot.press(*"suite:mine.toml")
+        await until(pilot, lambda: len(asked.data) > before)
+        await until(pilot, lambda: asked.data[-1]["options"]["data"] == "suite:mine.toml")
+        assert len(asked.data) - before < 4
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "said"),
+    [
+        ("sample", "many", "✗ give a whole number at least 1, 0 for all"),
+        ("device", "tpu", "✗ give auto, cpu, cuda, cuda:N or mps"),
+        ("batch_size", "0", "✗ give a whole number"),
+        ("layers", "block*", "✗ block* matches none of 2 layers: layer1"),
+    ],
+)
+async def test_a_wrong_value_is_told_while_typing_and_starts_nothing(
+    asked: Asked, tmp_path: Path, started: list[Any], field: str, text: str, said: str
+) -> None:
+    app = opened(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "disk" in understood(app))
+        fill(app, **{field: text})
+        await until(pilot, lambda: wrong(app, field).startswith(said))
+        await until(pilot, lambda: "✓ val" in understood(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == field)
+        assert is_setup(app)
+        assert not started
+        fill(app, **{field: ""})
+        await until(pilot, lambda: not wrong(app, field))
+
+
+async def test_the_form_is_kept_on_escape_and_the_estimate_with_it(
+    asked: Asked, tmp_path: Path
+) -> None:
+    app = TuiprobeApp(runs=tmp_path / "runs")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("enter")
+        await until(pilot, lambda: is_setup(app) and "disk" in understood(app))
+        said = understood(app)
+        fill(app, sample="64", embeddings="")
+        app.screen.query_one("#tokens", Select).value = "mean"
+        await until(pilot, lambda: "--sample 64" in command(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: not is_setup(app))
+        asked.trial = Answer(0, json.dumps({**TRIAL, "cost": {"images_per_second": 1.0}}), "")
+        await pilot.press("enter")
+        await until(pilot, lambda: is_setup(app) and "disk" in understood(app))
+        assert app.screen.query_one("#sample", Input).value == "64"
+        assert app.screen.query_one("#tokens", Select).value == "mean"
+        assert understood(app) == said
+        assert len(asked.models) == 1
+        await pilot.press("escape", "down", "enter")  # another model has a form of its own
+        await until(pilot, lambda: is_setup(app) and app.screen._models != ("mini_clip",))
+        assert app.screen.query_one("#sample", Input).value == ""
+
+
+async def test_the_button_says_what_is_resumed_or_why_it_cannot_be(
+    asked: Asked, tmp_path: Path, started: list[Any]
+) -> None:
+    asked.finds(done=775)
+    app = opened(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "resumes 775 of 1,550" in button(app))
+        assert "775 of them are measured" in understood(app)
+        asked.finds(kept="runs/x holds a run of other images: delete it among the runs")
+        fill(app, sample="9")
+        await until(pilot, lambda: "✗ runs/x holds a run of other images" in understood(app))
+        await pilot.press("enter")
+        await pilot.pause()
+        assert not started
+        assert "holds a run of other images" in str(app.screen.query_one("#refused").content)  # type: ignore[attr-defined]
+
+
+async def test_vectors_replace_model_and_data(
+    asked: Asked, tmp_path: Path, started: list[tuple[str, ...]]
+) -> None:
+    rows = [one_set("x", 9, "unlabelled", width=512)]
+    asked.finds(sets=rows, images={"embeddings": 9}, peers={"embeddings": "no accuracy is known"})
+    app = opened(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "✓ x" in understood(app))
+        assert not app.screen.query_one("#labels-field").display
+        fill(app, embeddings="x.npy")
+        await until(pilot, lambda: button(app) == "start: 9 vectors")
+        assert app.screen.query_one("#labels-field").display
+        assert not app.screen.query_one("#data-field").display
+        assert "--embeddings x.npy" in command(app)
+        assert "--model" not in command(app)
+        assert "DEMONSTRATION" not in title(app)
+        assert "data" not in asked.data[-1]["options"]
+        app.screen.query_one("#embeddings").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        assert started[0][:3] == ("--headless", "--embeddings", "x.npy")
+
+
+async def test_weights_that_are_not_here_are_announced_once(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuiprobe.catalog.cached.cached_file", lambda model: None)
+    app = opened(tmp_path, ["vitb16_openai"])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "the start downloads them" in understood(app))
+        await until(pilot, lambda: "✓ val" in understood(app))
+        assert understood(app).count("download") == 2  # the start's, and how to have it now
+        assert asked.models == []  # nothing to time, and no error about it
+        app.screen.query_one("#offline", Select).value = "yes"
+        await until(pilot, lambda: "vitb16_openai are not on this machine" in wrong(app, "offline"))
+        app.screen.query_one("#offline", Select).value = "no"
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: "disk" in understood(app))
+        assert asked.models == [["inspect", "vitb16_openai", "--json"]]
+
+
+async def test_a_trial_that_fails_says_why_and_can_be_repeated(
+    asked: Asked, tmp_path: Path
+) -> None:
+    asked.trial = Answer(3, "", "error: the file is damaged")
+    app = opened(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "the file is damaged; ctrl+l tries" in understood(app))
         asked.trial = Answer(0, json.dumps(TRIAL), "")
-        app.screen.query_one("#dtype", Select).value = "float16"
-        await pilot.press("t")
-        await until(pilot, lambda: "images, about" in understood(app))
-        assert asked.models[-1] == ["inspect", "mini_clip", "--json", "--dtype", "float16"]
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: "disk" in understood(app))
+        assert asked.models[-1] == ["inspect", "mini_clip", "--json"]
+        app.screen.query_one("#dtype", Select).value = "float16"  # times a batch again
+        await until(pilot, lambda: "disk" in understood(app) and len(asked.models) == 3)
+        assert asked.models[-1][-3:] == ["--dtype", "float16", "--offline"]
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "field", "text"),
+    [
+        (2, "--device cuda cannot be used here (no driver); use cpu", "device", "cuda"),
+        (3, "w.pt does not fit RN50: 3 missing", "checkpoint", "w.pt"),
+    ],
+)
+async def test_what_only_a_trial_finds_stands_under_its_field_too(
+    asked: Asked, tmp_path: Path, started: list[Any], code: int, said: str, field: str, text: str
+) -> None:
+    app = opened(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "disk" in understood(app))
+        asked.trial = Answer(code, "", f"error: {said}\n")
+        fill(app, **{field: text})
+        await until(pilot, lambda: wrong(app, field) == f"✗ {said}")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == field)
+        assert not started
+        fill(app, **{field: "cpu" if field == "device" else ""})
+        await until(pilot, lambda: not wrong(app, field))
+
+
+async def test_untrained_models_are_marked_in_the_title(asked: Asked, tmp_path: Path) -> None:
+    app = opened(tmp_path, ["rn101_cc12m"])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: is_setup(app) and "UNTRAINED" in title(app))
+        assert "untrained" in app.screen.explained()
 
 
 async def test_the_picker_walks_folders_and_takes_one(asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip  # noqa: E501
@@ -136,7 +359,7 @@ async def test_the_picker_walks_folders_and_takes_one(asked: Asked, tmp_path: Pa
     monkeypatch.chdir(tmp_path)
     app = opened(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await pilot.press("o")
+        await pilot.press("ctrl+o")
         await until(pilot, lambda: isinstance(app.screen, PickerScreen))
         tree = app.screen.query_one(Folders)
         await until(pilot, lambda: len(tree.root.children) == 1)
@@ -148,15 +371,17 @@ async def test_the_picker_walks_folders_and_takes_one(asked: Asked, tmp_path: Pa
         await pilot.press("space")
         await until(pilot, lambda: isinstance(app.screen, SetupScreen))
         assert app.screen.query_one("#data", Input).value == f"imagefolder:{tmp_path}/photos"
-        await until(pilot, lambda: asked.data[-1] == f"imagefolder:{tmp_path}/photos")
-        await pilot.press("o")
+        await until(
+            pilot, lambda: asked.data[-1]["options"]["data"] == f"imagefolder:{tmp_path}/photos"
+        )
+        await pilot.press("ctrl+o")
         await until(pilot, lambda: isinstance(app.screen, PickerScreen))
         app.screen.query_one("#path", Input).focus()
         app.screen.query_one("#path", Input).value = str(tmp_path / "photos" / "sets.toml")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, SetupScreen))
         assert app.screen.query_one("#data", Input).value.startswith("suite:")
-        await pilot.press("o")
+        await pilot.press("ctrl+o")
         await until(pilot, lambda: isinstance(app.screen, PickerScreen))
         await pilot.press("backspace")
         await until(pilot, lambda: Path(app.screen.query_one(Folders).path) == tmp_path.parent)
@@ -167,24 +392,17 @@ async def test_the_picker_walks_folders_and_takes_one(asked: Asked, tmp_path: Pa
 async def test_the_command_is_copied(asked: Asked, tmp_path: Path) -> None:
     app = opened(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, SetupScreen))
-        await pilot.press("c")
+        await until(pilot, lambda: is_setup(app))
+        await pilot.press("ctrl+y")
         assert app.clipboard.startswith("tuiprobe --headless --model mini_clip --data miniature")
 
 
-async def test_enter_starts_the_engine_and_goes_live(
-    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_the_engine_is_started_as_the_command_says(
+    asked: Asked, tmp_path: Path, started: list[tuple[str, ...]]
 ) -> None:
-    started: list[Any] = []
-
-    def fake(words: Any) -> list[str]:
-        started.append(tuple(words))
-        return [sys.executable, "-c", "print('loading')"]
-
-    monkeypatch.setattr(child, "command", fake)
     app = opened(tmp_path, ["mini_clip", "mini_supervised"])
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, SetupScreen))
+        await until(pilot, lambda: is_setup(app))
         fill(app, sample="64")
         await until(pilot, lambda: "--sample 64" in command(app))
         shown = command(app)
@@ -194,26 +412,28 @@ async def test_enter_starts_the_engine_and_goes_live(
         run = app.screen.root
         assert run.parent == tmp_path / "runs"
         await until(pilot, lambda: (run / "log.txt").read_text() == "loading\n")
-        assert [engine.arguments for engine in app.engines] == started
+        await until(pilot, lambda: [engine.arguments for engine in app.engines] == started)
 
 
-async def test_a_wrong_option_or_a_full_disk_keeps_the_form(asked: Asked, tmp_path: Path) -> None:
+async def test_an_engine_that_cannot_start_says_why_alike_everywhere_and_keeps_the_form(
+    asked: Asked, tmp_path: Path
+) -> None:
     (tmp_path / "runs").write_text("a file where the runs should go")
     app = opened(tmp_path)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, SetupScreen))
-        fill(app, device="tpu")
-        await pilot.pause()
-        await pilot.press("r")
-        assert isinstance(app.screen, SetupScreen)
-        fill(app, device="cpu")
-        await pilot.pause()
-        await pilot.press("r")
-        await pilot.pause()
-        assert isinstance(app.screen, SetupScreen)
-        notes = [note.message for note in app._notifications]
-        assert any("device" in note for note in notes)
-        assert any("cannot start the run" in note for note in notes)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: is_setup(app) and "disk" in understood(app))
+        fill(app, sample="64")
+        await until(pilot, lambda: "disk" in understood(app))
+        await pilot.press("enter")
+        refused = app.screen.query_one("#refused", Static)
+        await until(pilot, lambda: refused.display)
+        said = str(refused.content)
+        assert said.startswith("✗ cannot start the run in ")
+        assert "free the cause and press Enter again" in said
+        await until(pilot, lambda: refused.size.height > 1)  # whole, on several lines
+        assert said in title(app)
+        assert [one.message for one in app._notifications][-1] == said
+        assert app.screen.query_one("#sample", Input).value == "64"
 
 
 async def test_tab_and_arrows_walk_the_fields_and_escape_goes_back(
@@ -221,11 +441,41 @@ async def test_tab_and_arrows_walk_the_fields_and_escape_goes_back(
 ) -> None:
     app = opened(tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.focused is not None and app.focused.id == "run")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "data")
         visited = []
-        for _ in range(6):
-            await pilot.press("up")
+        for _ in range(5):
+            await pilot.press("down")
             visited.append(app.focused.id if app.focused is not None else None)
-        assert visited == ["device", "head", "layers", "sample", "target", "data"]
+        assert visited == ["target", "concepts", "sample", "run", "layers"]
+        await pilot.press("up", "up", "up", "up", "up")
+        assert app.focused is not None
+        assert app.focused.id == "data"
         await pilot.press("escape")
-        await until(pilot, lambda: not isinstance(app.screen, SetupScreen))
+        await until(pilot, lambda: not is_setup(app))
+
+
+async def test_every_field_has_its_help_and_its_terms(asked: Asked, tmp_path: Path) -> None:
+    from tuiprobe.tui.widgets.form import EXPLAINED
+
+    app = opened(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: is_setup(app) and app.focused is not None)
+        app.screen.query_one("#target").focus()
+        await until(
+            pilot,
+            lambda: "Labels are ignored" in str(app.screen.query_one("#hint", Static).content),
+        )
+        assert app.screen.explained()[:2] == EXPLAINED["target"]
+        fields = {str(one.id) for one in app.screen.query(".field Input, .field Select")}
+        assert fields | {"run"} == set(EXPLAINED)
+
+
+async def test_what_it_means_scrolls_by_keys(asked: Asked, tmp_path: Path) -> None:
+    app = opened(tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: is_setup(app) and "disk" in understood(app))
+        panel = app.screen.query_one("#meaning")
+        await pilot.press("pagedown")
+        await until(pilot, lambda: panel.scroll_offset.y > 0)
+        await pilot.press("pageup")
+        await until(pilot, lambda: panel.scroll_offset.y == 0)

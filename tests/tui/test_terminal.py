@@ -108,7 +108,7 @@ def test_from_start_to_an_exported_report(terminal: Terminal, tmp_path: Path) ->
     terminal.keys("Enter")
 
     terminal.until(lambda s: "Run setup" in s and "--data miniature" in s, "the setup")
-    terminal.walk("Up", "sample ")
+    terminal.walk("Down", "sample ")
     terminal.type("64")
     terminal.until(lambda s: "--sample 64" in s, "the sample in the command line")
     terminal.walk("Up", "data ")
@@ -146,7 +146,7 @@ def test_the_terminal_is_restored_when_the_engine_was_killed(
     terminal.until(lambda s: "mini_clip" in s and "set up run" in s, "the list of models")
     terminal.keys("Enter")
     terminal.until(lambda s: "Run setup" in s and "--data miniature" in s, "the setup")
-    terminal.keys("r")
+    terminal.keys("Enter")
     terminal.until(lambda s: "starting" in s or "measuring" in s, "the live screen")
     terminal.until(lambda s: list(tmp_path.glob("runs/*/lock")) and "measuring" in s, "the engine")
     lock = next(tmp_path.glob("runs/*/lock"))

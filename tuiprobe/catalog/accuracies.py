@@ -10,6 +10,9 @@ from pathlib import Path
 
 from tuiprobe.catalog.names import right_spec
 
+IMAGENET = "imagenet"
+"""ImageNet's validation set, as the columns of the tables name it."""
+
 SHIFTS = ("imagenet_v2", "imagenet_r", "imagenet_sketch", "objectnet", "imagenet_a")
 """The five shifts of the paper, as the columns of the tables name them."""
 

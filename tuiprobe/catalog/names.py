@@ -8,12 +8,15 @@ the user's cache (`python -m tuiprobe.models.names --cache`) and takes its place
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 FILE = Path(__file__).with_name("names.tsv")
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +87,17 @@ def right_spec(spec: str) -> str:
 
 def generated_with(file: Path = FILE) -> dict[str, str]:
     """Returns the library versions that a list was generated with."""
+    return dict(part.split("==") for part in _head(file) if "==" in part)
+
+
+def listed_on(file: Path = FILE) -> str:
+    """Returns the day on which a list was generated, as `2026-11-25`; empty if it has none."""
+    return next((part for part in _head(file) if _DAY.fullmatch(part)), "")
+
+
+def _head(file: Path) -> list[str]:
     with file.open(encoding="utf-8") as lines:
-        first = lines.readline().strip().removeprefix("# ")
-    return dict(part.split("==") for part in first.split(" "))
+        return lines.readline().strip().removeprefix("# ").split(" ")
 
 
 def installed() -> dict[str, str]:

@@ -14,6 +14,7 @@ from tuiprobe.errors import UsageError
 if TYPE_CHECKING:
     from tuiprobe.compare.differences import Comparison, Run
     from tuiprobe.compare.gates import Gate
+    from tuiprobe.compare.junit import Case
 
 RANKED = 3
 """From so many runs on, a ranked table of the models follows."""
@@ -36,6 +37,9 @@ def compare(
         bool, typer.Option("--html", help="Print a page with a forest plot.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    junit: Annotated[
+        Path | None, typer.Option(help="Write the gates of --fail-if as a JUnit file.")
+    ] = None,
 ) -> None:
     """Compare runs: headline figures and their differences, paired where the images are the same.
 
@@ -47,24 +51,43 @@ def compare(
 
     if as_html and as_json:
         raise UsageError("--html and --json are two forms; choose one")
+    if junit is not None and not fail_if:
+        raise UsageError("--junit writes the gates of --fail-if, and there are none")
     gates = [parse_gate(text) for text in fail_if or ()]
     runs = [read_run(RunDir(path)) for path in (first, *others)]
     found = [compare_runs(runs[0], run) for run in runs[1:]]
-    reasons = [(path, _reasons(gates, one)) for path, one in zip(others, found, strict=True)]
+    cases = [
+        _case(path, gate, one) for path, one in zip(others, found, strict=True) for gate in gates
+    ]
+    if junit is not None:
+        _write_junit(junit, first, cases)
+    if unanswered := next((one.error for one in cases if one.error), ""):
+        raise UsageError(unanswered)
     if as_json:
         print(_json((first, *others), runs, found))
     else:
         print(_text(runs, found, everything, as_html), end="")
-    for path, why in reasons:
-        for reason in why:
-            print(f"gate tripped by {_named(path)}: {reason}", file=sys.stderr)
-    raise typer.Exit(int(any(why for _, why in reasons)))
+    for case in cases:
+        for reason in case.failures:
+            print(f"gate tripped by {case.run}: {case.gate}: {reason}", file=sys.stderr)
+    raise typer.Exit(int(any(one.failures for one in cases)))
 
 
-def _reasons(gates: list[Gate], found: Comparison) -> list[str]:
+def _case(path: Path, gate: Gate, found: Comparison) -> Case:
     from tuiprobe.compare.gates import tripped
+    from tuiprobe.compare.junit import Case
 
-    return [f"{gate.text}: {reason}" for gate in gates for reason in tripped(gate, found)]
+    try:
+        return Case(_named(path), gate.text, tuple(tripped(gate, found)))
+    except UsageError as error:
+        return Case(_named(path), gate.text, error=str(error))
+
+
+def _write_junit(file: Path, first: Path, cases: list[Case]) -> None:
+    from tuiprobe.compare.junit import junit
+    from tuiprobe.files import Entry
+
+    Entry(file.absolute().parent, file.name).write_text(junit(_named(first), cases))
 
 
 def _text(runs: list[Run], found: list[Comparison], everything: bool, as_html: bool) -> str:

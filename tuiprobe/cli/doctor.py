@@ -37,6 +37,8 @@ def doctor(
 
     Ends with exit code 5 if a check fails.
     """
+    from tuiprobe.measure.device import choose_device
+    from tuiprobe.measure.ranks import Rank
     from tuiprobe.models.doctor import examine
     from tuiprobe.models.offline import go_offline
 
@@ -48,7 +50,7 @@ def doctor(
         data=data,
         classes=classes,
         templates=templates,
-        device=device,
+        device=choose_device(device, Rank()),
         dtype=dtype,
         progress=_told(),
     )

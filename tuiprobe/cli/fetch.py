@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -13,15 +14,20 @@ def fetch(
     offline: Annotated[
         bool, typer.Option("--offline", help="Download nothing: only verify what is cached.")
     ] = False,
+    progress: Annotated[
+        bool, typer.Option("--progress", help="Narrate the bytes of a download, line by line.")
+    ] = False,
 ) -> None:
     """Download what models need, and verify it by SHA-256; then --offline runs work anywhere."""
+    from tuiprobe.models.downloads import narrated
     from tuiprobe.models.fetch import fetch as fetch_model
     from tuiprobe.models.offline import go_offline
 
     if offline:
         go_offline()
     for name in models:
-        files = fetch_model(name)
+        with narrated(name) if progress else nullcontext():
+            files = fetch_model(name)
         if not files:
             print(f"{name}: nothing to fetch, it ships with tuiprobe", file=sys.stderr)
         for file in files:

@@ -22,12 +22,15 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show taps, widths, preprocessing and the cost of a trial batch."""
+    from tuiprobe.measure.device import choose_device
+    from tuiprobe.measure.ranks import Rank
     from tuiprobe.models import load_encoder
     from tuiprobe.models.inspect import describe
     from tuiprobe.models.offline import go_offline
 
     if offline:
         go_offline()
+    device = choose_device(device, Rank())
     encoder = load_encoder(model, checkpoint=checkpoint, device=device, dtype=dtype)
     found = describe(encoder, cost=cost)
     if as_json:

@@ -54,10 +54,16 @@ def progress_line(data: dict[str, Any]) -> str:
     'val: 65 of 500 images, 8.0 images/s, 1:01 left'
     """
     unit = data.get("unit", "images")
-    through = data["done"] + data["skipped"]
+    through, total = _counted(data)
     eta = data["eta"]
     left = f", {clock(eta)} left" if eta is not None else ""
-    return f"{data['set']}: {through} of {data['total']} {unit}, {data['rate']:.1f} {unit}/s{left}"
+    return f"{data['set']}: {through} of {total} {unit}, {data['rate']:.1f} {unit}/s{left}"
+
+
+def _counted(data: dict[str, Any]) -> tuple[int, int]:
+    """Returns how many are through and of how many; those of earlier attempts count."""
+    kept = data.get("kept", 0)
+    return kept + data["done"] + data["skipped"], kept + data["total"]
 
 
 class _Skips:
@@ -108,11 +114,12 @@ class _Bar:
             self._task = None
 
     def _advance(self, data: dict[str, Any]) -> None:
+        through, total = _counted(data)
         if self._task is None:
-            self._task = self._progress.add_task("", total=data["total"], where="", rate="")
+            self._task = self._progress.add_task("", total=total, where="", rate="")
         self._progress.update(
             self._task,
-            completed=data["done"] + data["skipped"],
+            completed=through,
             where=str(data["set"]),
             rate=f"{data['rate']:.1f} {data.get('unit', 'images')}/s",
         )

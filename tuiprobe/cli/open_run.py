@@ -14,8 +14,13 @@ def open_run(
 ) -> None:
     """Show a run on the screens: live while it goes on, its results when it is done."""
     from tuiprobe.errors import DataError
+    from tuiprobe.run.directory import RunDir
+    from tuiprobe.run.locks import held_locks
+    from tuiprobe.run.state import run_state
+    from tuiprobe.tui.livewatch import runs_of
     from tuiprobe.tui.start import start
 
-    if not run.is_dir():
-        raise DataError(f"{run} is no directory; name a run directory, for example one of runs/")
+    state = run_state(RunDir(run), held_locks())
+    if state.kind == "none" and runs_of(run) == [run]:
+        raise DataError(f"{state.reason}; name a run directory, for example one of runs/")
     raise typer.Exit(start(open_run=run, ascii=ascii))

@@ -1,10 +1,17 @@
-"""The reference of options: `python -m tuiprobe.cli.reference > docs/options.md`."""
+"""The pages of options and commands: `python -m tuiprobe.cli.reference docs` writes them."""
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
-from tuiprobe.cli.app import all_options
+import typer
+from typer.models import ArgumentInfo, OptionInfo
+
+from tuiprobe.cli.app import all_options, app
 from tuiprobe.options import Changes, OptionField
 
 HEADER = """\
@@ -12,9 +19,17 @@ HEADER = """\
 
 `tuiprobe --headless [OPTIONS]` and `tuiprobe.probe(model, data, **options)` take the same options:
 in Python, `--batch-size 8` is `batch_size=8`. The form of the screens has the most used ones. This
-page is made by `python -m tuiprobe.cli.reference`.
+page is made by `python -m tuiprobe.cli.reference docs`.
 
 In Python a repeatable option takes a list. The last column says what another value changes.
+"""
+
+COMMANDS_HEADER = """\
+# Commands
+
+`tuiprobe` alone opens [the screens](tui.md), `tuiprobe --headless` [measures](options.md). All the
+other commands are here; `tuiprobe COMMAND --help` says the same. What they end with:
+[exit codes](exit-codes.md). This page is made by `python -m tuiprobe.cli.reference docs`.
 """
 
 CHANGES: dict[Changes, str] = {
@@ -38,11 +53,74 @@ def reference() -> str:
     return "\n".join(parts)
 
 
+def commands() -> str:
+    """Returns the page of all commands, with their arguments and options."""
+    return "\n".join([COMMANDS_HEADER, *_sections("tuiprobe", app)])
+
+
+def _sections(path: str, group: typer.Typer) -> Iterator[str]:
+    for one in group.registered_commands:
+        assert one.callback is not None
+        yield _section(f"{path} {one.name or one.callback.__name__}", one.callback)
+    for inner in group.registered_groups:
+        assert inner.typer_instance is not None
+        yield from _sections(f"{path} {inner.name}", inner.typer_instance)
+
+
+def _section(usage: str, command: Callable[..., None]) -> str:
+    hints = get_type_hints(command, include_extras=True)
+    arguments, options = [], []
+    for parameter in inspect.signature(command).parameters.values():
+        kind, info = get_args(hints[parameter.name])
+        if isinstance(info, ArgumentInfo):
+            name = _argument(parameter, kind)
+            usage += f" {name}"
+            arguments.append(_cells(f"`{name}`", "", info.help or ""))
+        else:
+            text, _, default = (info.help or "").partition("  [default: ")
+            flags = _option(parameter, kind, info)
+            default = default.removesuffix("]") or _default(parameter, flags)
+            options.append(_cells(f"`{flags}`", default, text))
+    said = "\n\n".join(" ".join(part.split()) for part in (command.__doc__ or "").split("\n\n"))
+    rows = "\n".join([*arguments, *options])
+    return f"## {usage}\n\n{said}\n\n|  | default | meaning |\n|---|---|---|\n{rows}\n"
+
+
+def _argument(parameter: inspect.Parameter, kind: Any) -> str:
+    name = parameter.name.upper()
+    if "list" in str(kind):
+        name = f"{name.removesuffix('S')}…"
+    return name if parameter.default is parameter.empty else f"[{name}]"
+
+
+def _option(parameter: inspect.Parameter, kind: Any, info: OptionInfo) -> str:
+    flag = f"--{parameter.name.replace('_', '-')}"
+    declared = str(info.default)  # within Annotated, typer has the first declaration there
+    flag = declared if declared.startswith("--") else flag
+    if kind is bool:
+        return flag.replace("/", " / ") if flag == declared else f"{flag} / --no-{flag[2:]}"
+    values = {"int": "N", "Path": "PATH", "float": "X"}
+    word = next((values[name] for name in values if name in str(kind)), "TEXT")
+    return f"{flag} {info.metavar or word}"
+
+
+def _default(parameter: inspect.Parameter, flags: str) -> str:
+    if isinstance(parameter.default, bool):
+        on, _, off = flags.partition("/")
+        return f"`{(on if parameter.default else off).strip()}`" if off else ""
+    return "" if parameter.default in (None, parameter.empty) else str(parameter.default)
+
+
 def _row(field: OptionField) -> str:
     name = f"`{field.flag} {field.metavar}".rstrip() + "`"
-    cells = (name, field.shown_default, field.help, CHANGES[field.option.changes])
+    return _cells(name, field.shown_default, field.help, CHANGES[field.option.changes])
+
+
+def _cells(*cells: str) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 if __name__ == "__main__":
-    sys.stdout.write(reference())
+    folder = Path(sys.argv[1])
+    (folder / "options.md").write_text(reference(), "utf-8")
+    (folder / "commands.md").write_text(commands(), "utf-8")

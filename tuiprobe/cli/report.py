@@ -1,7 +1,8 @@
-"""`tuiprobe report`: write a run's reports again, or print the schema of results.json."""
+"""`tuiprobe report`: a run's reports again, one over several runs, or the schema of results."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,52 +12,121 @@ import typer
 from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tuiprobe.report.formats import Files
     from tuiprobe.run.directory import RunDir
+
+SEVERAL = ("html", "md")
+"""Formats of a report over several runs."""
 
 
 def report(
-    run: Annotated[Path | None, typer.Argument(help="A run directory.")] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Argument(help="A run directory; several for one report of all.")
+    ] = None,
     format: Annotated[
         list[str] | None,
-        typer.Option(help="html, md, json, csv, tex or svg; repeats. Default: html, md, csv, svg."),
+        typer.Option(
+            help="html, md, json, csv, tex, svg or card; repeats. Default: html, md, csv, svg; of "
+            "several runs html."
+        ),
     ] = None,
     to: Annotated[
         str | None,
         typer.Option(help="Directory to write to; - prints a format of one file."),
     ] = None,
+    pictures: Annotated[
+        bool, typer.Option("--pictures/--no-pictures", help="Show the run's small images.")
+    ] = True,
+    paths: Annotated[
+        bool,
+        typer.Option("--paths/--no-paths", help="Show names of files and folders of the images."),
+    ] = True,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace files of other content in --to.")
+    ] = False,
     schema: Annotated[
         bool, typer.Option("--schema", help="Print the JSON schema of results.json.")
     ] = False,
 ) -> None:
-    """Write the reports of a finished run again, here or elsewhere, in the formats asked for."""
+    """Write the reports of a finished run again, here or elsewhere, in the formats asked for.
+
+    Several runs give one report: a forest plot of the headline figures, and the models ranked.
+    """
     if schema:
         from tuiprobe.answer.schema import json_schema
 
         print(json.dumps(json_schema(), indent=1))
         return
-    if run is None:
+    if not runs:
         raise UsageError("name a run directory, or ask for --schema")
+    if len(runs) > 1:
+        where = str(runs[0].absolute().parent) if to is None else to
+        _write(_several(runs, format or SEVERAL[:1], paths), None, where, replace)
+        return
     from tuiprobe.report import write_reports
     from tuiprobe.run.directory import RunDir
 
+    run, private = RunDir(runs[0]), not (pictures and paths)
+    if private and to is None:
+        raise UsageError("--no-pictures and --no-paths are for elsewhere: name a place with --to")
     if format is None and to is None:
-        print(write_reports(RunDir(run)), end="")
+        print(write_reports(run), end="")
         return
-    _export(RunDir(run), format, to)
+    files = _one(run, format, to, pictures, paths)
+    _write(files, run, str(run.path) if to is None else to, replace)
 
 
-def _export(run: RunDir, formats: list[str] | None, to: str | None) -> None:
-    from tuiprobe.plaintext import plain
+def _one(
+    run: RunDir, formats: list[str] | None, to: str | None, pictures: bool, paths: bool
+) -> Files:
     from tuiprobe.report import read_report
-    from tuiprobe.report.formats import WRITTEN, export, files_of
+    from tuiprobe.report.formats import WRITTEN, files_of, tables_beside
+    from tuiprobe.report.privacy import without_paths
 
     found = read_report(run)
     chosen = formats or WRITTEN
+    beside = "csv" in chosen if to == "-" else tables_beside(run, chosen, Path(to or run.path))
+    shown = found if paths else without_paths(found)
+    return files_of(shown, run if pictures else None, chosen, beside)
+
+
+def _several(runs: list[Path], formats: Sequence[str], paths: bool) -> Files:
+    from tuiprobe.compare.differences import read_run
+    from tuiprobe.compare.several import describe_several, title_of
+    from tuiprobe.plaintext import plain
+    from tuiprobe.report.html import sections_html
+    from tuiprobe.report.markdown import section_markdown
+    from tuiprobe.report.privacy import without_paths
+    from tuiprobe.run.directory import RunDir
+
+    for name in formats:
+        if name not in SEVERAL:
+            raise UsageError(
+                f"a report over several runs is {' or '.join(SEVERAL)}, not {plain(name)}"
+            )
+    found = [read_run(RunDir(path)) for path in runs]
+    if not paths:
+        found = [run._replace(report=without_paths(run.report)) for run in found]
+    sections = describe_several(found)
+    keys = "".join(sorted(run.report.key for run in found))
+    name = f"report-{hashlib.sha256(keys.encode()).hexdigest()[:8]}"
+    make = {
+        "html": lambda: sections_html(title_of(found), sections),
+        "md": lambda: "\n".join(section_markdown(one) for one in sections),
+    }
+    return {f"{name}.{one}": make[one]() for one in formats}
+
+
+def _write(files: Files, run: RunDir | None, to: str, replace: bool) -> None:
+    from tuiprobe.plaintext import plain
+    from tuiprobe.report.formats import write_files
+
     if to != "-":
-        for path in export(found, run, chosen, run.path if to is None else Path(to)):
+        for path in write_files(files, run, Path(to), replace):
             print(plain(str(path)))
         return
-    files = files_of(found, run, chosen)
     if len(files) != 1:
         raise UsageError(f"--to - prints one file and these formats make {len(files)}; name one")
     print(next(iter(files.values())), end="")

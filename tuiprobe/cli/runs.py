@@ -91,7 +91,7 @@ def _correlate(rows: Iterable[RunRow], by: str | None, as_json: bool) -> None:
         except DamagedFileError as error:
             return str(error)
 
-    finished = [row for row in rows if row.state in ("complete", "partial")]
+    finished = [row for row in rows if row.state in ("done", "partial")]
     found = correlate(((row.name, read(row)) for row in finished), by)
     if as_json:
         print(json_text(found.model_dump(mode="json")))
@@ -112,7 +112,7 @@ def table(rows: Iterable[RunRow], names: Iterable[str]) -> Iterator[str]:
     []
     """
     from tuiprobe.plaintext import plain
-    from tuiprobe.run.listing import STATES
+    from tuiprobe.run.state import STATES
 
     widths = [
         max((len(plain(name)) for name in names), default=0),
@@ -130,9 +130,9 @@ def _cells(row: RunRow) -> tuple[str, ...]:
     from tuiprobe.report.numbers import short
 
     figures = (row.kurtosis, row.persistence, row.accuracy, row.shifts)
-    return (
-        plain(row.name), row.state, str(row.images), *map(short, figures), row.outcome or "-",
-    )  # fmt: skip
+    said = "" if row.state == "done" else plain(row.status.words)
+    last = "; ".join(one for one in (row.outcome, said) if one) or "-"
+    return (plain(row.name), row.state, str(row.images), *map(short, figures), last)
 
 
 def _line(cells: tuple[str, ...], widths: list[int]) -> str:

@@ -10,16 +10,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets import Suite
 from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.concepts import (
     Annotation,
     Concept,
     ConceptDataset,
     concept_dataset,
-    with_concepts,
 )
-from tuiprobe.datasets.load import load_concepts
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.decoding import choose_workers
@@ -28,25 +25,11 @@ from tuiprobe.measure.workers import Source, reading_ahead
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.concept_labels import read_labels
 from tuiprobe.run.directory import RunDir
-from tuiprobe.spec import NO_CONCEPTS, RunSpec
 
 PART = "concepts"
 
 
 _TOGETHER = 64  # images per message of a worker process
-
-
-def add_concepts(suite: Suite, spec: RunSpec) -> Suite:
-    """Returns the suite with the concept set that the user names, or else the suite.
-
-    Raises:
-        UsageError: If there is no such kind of source.
-        DataError: If the source cannot be used.
-    """
-    source = suite.concepts if spec.concepts is None else spec.concepts
-    if source is None or source == NO_CONCEPTS:
-        return suite
-    return with_concepts(suite, load_concepts(source))
 
 
 def write_labels(plan: Plan, directory: RunDir, listen: Listener) -> None:

@@ -15,13 +15,14 @@ from tuiprobe.datasets.base import Dataset, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import UNREADABLE
 from tuiprobe.errors import DataError
 from tuiprobe.measure.device import available_cores
+from tuiprobe.measure.ranks import current_rank
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.workers import Source, reading_ahead
 
 Stamps = Mapping[str, Mapping[int, Stamp]]
 """Planned stamps by set name and sample id."""
 
-MAX_WORKERS = 8
+MAX_WORKERS = 32
 _WORKERS_FROM = 512  # fewer images are decoded faster than workers start
 
 
@@ -60,12 +61,15 @@ class Batch:
 
 
 def choose_workers(requested: int | None, images: int) -> int:
-    """Returns the number of decoding processes; 0 means that this process decodes."""
+    """Returns the number of decoding processes: one a core that this rank may use.
+
+    0 means that this process decodes.
+    """
     if requested is not None:
         return requested
     if images < _WORKERS_FROM:
         return 0
-    return min(available_cores(), MAX_WORKERS)
+    return min(max(available_cores() // current_rank().local_world, 1), MAX_WORKERS)
 
 
 @contextmanager

@@ -16,12 +16,14 @@ from tuiprobe.datasets.content import DIGEST_BYTES
 from tuiprobe.errors import RunError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.decoding import Batch, choose_workers, decode_batches
+from tuiprobe.measure.device import statistics_device
 from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stopping import StopRequest
 from tuiprobe.measure.tap_statistics import INNER_TOP_K, MAX_ROWS, TapMeasure
 from tuiprobe.measure.unreadable import UnreadableLimit
+from tuiprobe.measure.uploading import uploaded
 from tuiprobe.models.taps import Tap
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, write_arrays
@@ -61,6 +63,11 @@ class Extraction:
         """Function that converts an RGB image to the encoder's input."""
         return self._plan.encoder.preprocess
 
+    @property
+    def device(self) -> str:
+        """Torch device of the encoder."""
+        return self._plan.device
+
     def run(self, shards: Sequence[Shard]) -> None:
         """Measures the shards in order; published shards are kept in any case.
 
@@ -80,7 +87,7 @@ class Extraction:
                 self._cut_batches(error)
 
     def _cut_batches(self, error: Exception) -> None:
-        if self._pieces >= self._plan.spec.batch_size:
+        if self._pieces >= self._plan.spec.batch:
             raise RunError(
                 "out of memory with one image at a time; use a smaller model or --device cpu"
             ) from error
@@ -98,7 +105,8 @@ class Extraction:
         workers = choose_workers(spec.workers, sum(shard.size for shard in shards))
         plan = self._plan
         decoding = decode_batches(shards, plan.suite.sets, plan.stamps, self.preprocess, workers)
-        with decoding as batches:
+        with decoding as decoded:
+            batches = (one for (one,) in uploaded(((one,) for one in decoded), self.device))
             for shard in list(shards):
                 self.begin(shard)
                 for batch in islice(batches, len(shard.batches)):
@@ -131,9 +139,9 @@ class Extraction:
         if len(batch.ids):
             for images, some in self._cut(batch):
                 features = self._forward(images, some, current.measures)
-                current.features.append(features.float().cpu())
+                current.features.append(features.float())  # stays there, so that nothing waits
             current.ids.append(batch.ids)
-        self._live.advance(len(batch.ids), len(batch.skipped))
+        self._live.advance(len(batch.ids), len(batch.skipped), current.features)
 
     def publish(self) -> None:
         """Writes the shard's file; after this the shard is final."""
@@ -144,7 +152,8 @@ class Extraction:
             for field, value in measure.arrays().items()
         }
         width = self._plan.encoder.width
-        arrays["features"] = torch.cat([torch.empty(0, width), *current.features]).numpy()
+        features = torch.cat(current.features).cpu() if current.features else torch.empty(0, width)
+        arrays["features"] = features.numpy()
         arrays["ids"] = torch.cat([torch.empty(0, dtype=torch.int64), *current.ids]).numpy()
         arrays["images"] = np.array(current.seen, dtype=np.int64)
         arrays["digests"] = np.frombuffer(current.digests, np.uint8).reshape(-1, DIGEST_BYTES)
@@ -165,13 +174,10 @@ class Extraction:
         spec, encoder = self._plan.spec, self._plan.encoder
         rows = min(max(MAX_ROWS - shard.start, 0), shard.size)
         final = Tap(FINAL_TAP, "vector", encoder.width, -1, 0)
-        measures = {
-            FINAL_TAP: TapMeasure(final, "all", spec.top_k, spec.device, 0, spec.seed),
-        }
+        device = statistics_device(self.device)
+        measures = {FINAL_TAP: TapMeasure(final, "all", spec.top_k, device, 0, spec.seed)}
         for tap in self._plan.taps:
-            measures[tap.name] = TapMeasure(
-                tap, spec.tokens, INNER_TOP_K, spec.device, rows, spec.seed
-            )
+            measures[tap.name] = TapMeasure(tap, spec.tokens, INNER_TOP_K, device, rows, spec.seed)
         return measures
 
     def _cut(self, batch: Batch) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -183,7 +189,7 @@ class Extraction:
         self, images: torch.Tensor, ids: torch.Tensor, measures: dict[str, TapMeasure]
     ) -> torch.Tensor:
         spec, encoder = self._plan.spec, self._plan.encoder
-        images = images.to(spec.device, getattr(torch, spec.dtype), non_blocking=True)
+        images = images.to(self.device, getattr(torch, spec.dtype), non_blocking=True)
         with encoder.watch(self._plan.taps, lambda tap, x: measures[tap.name].update(x, ids)):
             h = encoder.encode(images, ids)
         measures[FINAL_TAP].update(h, ids)

@@ -94,11 +94,12 @@ class Group:
             self._listen(event)
 
     def _measure(self, runs: dict[int, Stages]) -> None:
+        plan = next(iter(runs.values())).plan
         members = {
             i: Member(run.extraction(), {(s.set_name, s.number) for s in run.missing})
             for i, run in runs.items()
+            if run.plan.spec.batch == plan.spec.batch  # others measure alone, in `_finish`
         }
-        plan = next(iter(runs.values())).plan
         shards = [shard for pieces in plan.shards.values() for shard in pieces]
         sets, workers = plan.suite.sets, plan.spec.workers
         try:
@@ -110,8 +111,8 @@ class Group:
             for member in members.values():
                 if member.active or isinstance(reason, Interrupted):
                     member.ended = member.ended or reason
-        for i, run in runs.items():
-            self._attempt(i, partial(_settle, run, members[i]))
+        for i, member in members.items():
+            self._attempt(i, partial(_settle, runs[i], member))
 
     def _finish(self, run: Stages) -> Outcome:
         self._through = -1

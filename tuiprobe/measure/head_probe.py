@@ -51,7 +51,7 @@ def probe_split(plan: Plan) -> tuple[Shard, ...]:
             f"are left for {classes} classes, {missing} of them without any. Leave more out with "
             "a smaller --sample, or pass --head FILE"
         )
-    return split_into_shards(name, order, plan.spec.batch_size, None)
+    return split_into_shards(name, order, plan.spec.batch, None)
 
 
 def split_digest(plan: Plan) -> str:

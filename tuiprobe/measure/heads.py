@@ -24,9 +24,7 @@ from tuiprobe.models.heads import Head
 from tuiprobe.run.arrays import Arrays, read_own_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import ANSWERS, UNMATCHED
-
-MAX_CPU_PROMPTS = 10_000
-"""Most prompts that a CPU encodes by default; 1,000 classes x 80 templates take hours."""
+from tuiprobe.spec import MAX_CPU_PROMPTS
 
 IMAGENET_CLASSES = 1000
 
@@ -165,7 +163,7 @@ def _zero_shot(
     left = plan.encoder.prompts_left(choice.classes, choice.templates)
     if left and hurried:
         return "stopped before the head was built; the same command resumes"
-    if too_long(left, plan.spec.device, choice):
+    if too_long(left, plan.device, choice):
         return (
             f"{left:,} prompts take a CPU hours: ask for them with --head zero-shot (it resumes "
             "where it is stopped, and is kept), run on --device cuda, or pass fewer --templates"
@@ -186,7 +184,7 @@ def too_long(prompts: int, device: str, choice: HeadChoice) -> bool:
 
 
 def _most_prompts(plan: Plan, choice: HeadChoice) -> int | None:
-    return MAX_CPU_PROMPTS if too_long(MAX_CPU_PROMPTS + 1, plan.spec.device, choice) else None
+    return MAX_CPU_PROMPTS if too_long(MAX_CPU_PROMPTS + 1, plan.device, choice) else None
 
 
 def _answers(

@@ -8,16 +8,14 @@ from pathlib import Path
 
 import torch
 
-from tuiprobe.datasets import Suite
-from tuiprobe.datasets.load import load_suite
+from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.registry import SOURCES
-from tuiprobe.datasets.targets import load_target, with_targets
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.events import Event, Listener
+from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.clock import Clock
-from tuiprobe.measure.concepts import add_concepts
 from tuiprobe.measure.contents import refuse_other_images
-from tuiprobe.measure.device import available_cores, choose_device
+from tuiprobe.measure.device import available_cores, choose_device, usual_batch
 from tuiprobe.measure.embeddings import RowStages, plan_vectors
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.plan import Plan, make_plan
@@ -28,7 +26,8 @@ from tuiprobe.models.load import load_encoder
 from tuiprobe.models.offline import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.run.directory import RunDir
-from tuiprobe.spec import NO_TARGET, RunSpec
+from tuiprobe.run.records import read_spec
+from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec
 
 
 def open_run(
@@ -59,13 +58,15 @@ def open_run(
     if spec.offline:
         go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
-    spec = replace(spec, device=choose_device(spec.device, rank))
+    asked, spec = spec, settled(spec, rank, earlier(output) if not fresh else None)
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
     for said in _hidden(spec):
         listen(Event("warning", said))
     vectors = spec.embeddings is not None
     with clock.stage("load"):
         plan = plan_vectors(spec) if vectors else _plan(spec)
+        if output is None and not vectors and not fresh:
+            plan = _begun(plan, asked, rank, runs)
     directory = RunDir(output if output is not None else runs / plan.directory_name)
     if fresh:
         _refuse_ranks(rank)
@@ -79,6 +80,50 @@ def open_run(
         directory.clear()
     stages = RowStages if vectors else Stages
     return stages(plan, directory, rank, clock, listen, answer)
+
+
+def earlier(output: Path | None) -> RunSpec | None:
+    """Returns the spec of an earlier attempt in a directory; None without one."""
+    if output is None:
+        return None
+    try:
+        return read_spec(RunDir(output))
+    except DamagedFileError:
+        return None
+
+
+def settled(spec: RunSpec, rank: Rank, before: RunSpec | None) -> RunSpec:
+    """Returns a spec whose device and batch size are chosen, as an earlier attempt chose them.
+
+    Args:
+        spec: As the user gave it.
+        rank: This process.
+        before: The spec of an earlier attempt in the same directory; None without one.
+
+    Raises:
+        UsageError: If this machine has no such device.
+    """
+    if spec.embeddings is not None:  # no network runs
+        return replace(spec, device="cpu")
+    device = choose_device(spec.device, rank, before.device if before is not None else None)
+    kept = before.batch_size if before is not None else None
+    return replace(spec, device=device, batch_size=spec.batch_size or kept or usual_batch(device))
+
+
+def _begun(plan: Plan, asked: RunSpec, rank: Rank, runs: Path) -> Plan:
+    """Returns the plan of a run that was begun, perhaps on another machine; else the given one.
+
+    The name of a directory comes from its key, of which the batch size is a part. Where the user
+    named none, the run may have been begun with the one of another kind of device.
+    """
+    if asked.batch_size is None and not (runs / plan.directory_name).exists():
+        for batch in {CPU_BATCH, GPU_BATCH} - {plan.spec.batch}:
+            other = make_plan(replace(plan.spec, batch_size=batch), plan.encoder, plan.suite)
+            if (runs / other.directory_name).exists():
+                plan = other
+    before = earlier(runs / plan.directory_name)
+    spec = settled(replace(asked, batch_size=plan.spec.batch_size), rank, before)
+    return plan if spec.device == plan.spec.device else _plan(spec)
 
 
 def _refuse_ranks(rank: Rank) -> None:
@@ -95,28 +140,8 @@ def _hidden(spec: RunSpec) -> tuple[str, ...]:
     return (*SOURCES.warnings(sources), *LOADERS.warnings([spec.model.partition(":")[0]]))
 
 
-def _suite(spec: RunSpec) -> Suite:
-    """Opens all sets of images of a run."""
-    return add_targets(add_concepts(load_suite(spec.data), spec), spec)
-
-
-def add_targets(suite: Suite, spec: RunSpec) -> Suite:
-    """Returns the suite with the target sets that the user names.
-
-    Raises:
-        UsageError: If `none` is not the only one.
-        DataError: If a source cannot be used.
-    """
-    sources = tuple(dict.fromkeys(spec.target))
-    if NO_TARGET in sources:
-        if len(sources) > 1:
-            raise UsageError(f"--target {NO_TARGET} leaves out every target; give no other one")
-        return suite
-    return with_targets(suite, [load_target(source) for source in sources])
-
-
 def _plan(spec: RunSpec) -> Plan:
-    suite = _suite(spec)
+    suite = open_suite(spec)
     checkpoint = Path(spec.checkpoint) if spec.checkpoint else None
     encoder = load_encoder(spec.model, checkpoint=checkpoint, device=spec.device, dtype=spec.dtype)
     if spec.require_weights and encoder.weights.kind == "untrained":

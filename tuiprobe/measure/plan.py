@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tuiprobe.datasets import Dataset, Suite
+from tuiprobe.datasets.assemble import planned_images
 from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.concepts import concept_dataset
 from tuiprobe.datasets.content import digest_of
@@ -86,6 +87,11 @@ class Plan:
         return sum(shard.size for shards in self.shards.values() for shard in shards)
 
     @property
+    def device(self) -> str:
+        """Torch device of the encoder."""
+        return str(self.encoder.device)
+
+    @property
     def directory_name(self) -> str:
         """Name of the run directory, `<model>-<data>-<key8>`."""
         return f"{safe_name(self.spec.model)}-{self.suite.name}-{self.key[:8]}"
@@ -100,13 +106,12 @@ def make_plan(spec: RunSpec, encoder: Encoder, suite: Suite) -> Plan:
     """
     available = tuple(tap for tap in encoder.taps() if tap.name != FINAL_TAP) if spec.layers else ()
     taps = choose_taps(available, spec)
-    shards, stamps = {}, {}
+    shards, stamps, planned = {}, {}, planned_images(suite, spec)
     for name, dataset in suite.sets.items():
-        wanted = spec.concept_sample if name == suite.concept_set else spec.sample
-        order = processing_order(dataset.samples, spec.seed)[:wanted]
+        order = processing_order(dataset.samples, spec.seed)[: planned[name]]
         if len(order) == 0:
             raise DataError(f"{dataset.source}: no image to measure")
-        shards[name] = split_into_shards(name, order, spec.batch_size, spec.shard_batches)
+        shards[name] = split_into_shards(name, order, spec.batch, spec.shard_batches)
         stamps[name] = stamps_of(dataset, shards[name])
     model = describe_model(spec, encoder)
     images = {name: _images(suite.sets[name], stamps[name]) for name in suite.sets}
@@ -197,7 +202,7 @@ def _content(spec: RunSpec, model: Model, taps: tuple[Tap, ...]) -> dict[str, An
         "tokens": spec.tokens,
         "top_k": spec.top_k,
         "dtype": spec.dtype,
-        "batch_size": spec.batch_size,
+        "batch_size": spec.batch,
         "seed": spec.seed,
         **({"ablated": model.ablated} if model.ablated else {}),
     }

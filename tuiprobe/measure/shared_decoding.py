@@ -17,6 +17,7 @@ from tuiprobe.measure.extract import Extraction, out_of_memory
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stopping import Interrupted
+from tuiprobe.measure.uploading import uploaded
 
 
 @dataclass
@@ -79,7 +80,8 @@ def measure_together(
     wanted = [shard for shard in shards if any(member.needs(shard) for member in members)]
     workers = choose_workers(requested_workers, sum(shard.size for shard in wanted))
     preprocesses = [member.extraction.preprocess for member in members]
-    with decode_together(wanted, datasets, stamps, preprocesses, workers) as stream:
+    with decode_together(wanted, datasets, stamps, preprocesses, workers) as decoded:
+        stream = uploaded(decoded, members[0].extraction.device)
         for shard in wanted:
             if not _any_active(members):
                 return

@@ -18,7 +18,7 @@ from tuiprobe.measure.extract import Extraction
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.fingerprint import current_fingerprint
 from tuiprobe.measure.heads import write_head
-from tuiprobe.measure.live import LiveView
+from tuiprobe.measure.live import LiveView, planned_sets
 from tuiprobe.measure.merge import (
     MergedSet,
     empty_states,
@@ -38,7 +38,7 @@ from tuiprobe.measure.unreadable import UnreadableLimit
 from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.results import Report
 from tuiprobe.results.pictures import pictured
-from tuiprobe.run.directory import RunDir
+from tuiprobe.run.directory import MERGE_LOCK, RunDir
 from tuiprobe.run.records import write_spec
 from tuiprobe.spec import FINAL_TAP
 
@@ -85,7 +85,8 @@ class Stages:
 
     Attributes:
         plan: The plan of the run.
-        missing: This rank's shards that have to be measured.
+        owned: This rank's shards.
+        missing: Those of them that have to be measured.
     """
 
     def __init__(
@@ -99,9 +100,10 @@ class Stages:
     ) -> None:
         self.plan, self._directory, self._rank = plan, directory, rank
         self._clock, self._outside, self._answer = clock, listen, answer
-        self._fingerprint = current_fingerprint(plan.spec.device, plan.spec.top_k)
+        self._fingerprint = current_fingerprint(plan.device, plan.spec.top_k)
         self._reader = ShardReader(directory, plan.set_keys, self._fingerprint, empty_states(plan))
         self._stop = StopRequest(directory.cancel_file)
+        self.owned: list[Shard] = []
         self.missing: list[Shard] = []
         self._inventory = Inventory((), 0, 0)
         self._interrupted = False  # before every image was measured
@@ -141,6 +143,7 @@ class Stages:
         self._reader = replace(self._reader, mix=mix)
         new = directory.create(plan.key)
         directory.cancel_file.unlink()
+        directory.live_file(self._rank.number, "json").unlink()  # of an earlier attempt
         sweep(directory.path)
         shards = [shard for pieces in plan.shards.values() for shard in pieces]
         inventory = self._inventory = take_inventory(self._reader, shards, self._listen)
@@ -167,12 +170,10 @@ class Stages:
         with self._clock.stage("preflight"):
             preflight(plan, directory, self._listen, self._rank.number)
         if inventory.done:
-            self._say("stage", f"resuming: {inventory.done} of {plan.images} images are done")
-        self.missing = [
-            shard
-            for i, shard in enumerate(shards)
-            if self._rank.owns(i) and (shard.set_name, shard.number) in missing
-        ]
+            said = f"resuming: {inventory.done} of {plan.images} images are done"
+            self._say("stage", said, stage="load")
+        self.owned = [shard for i, shard in enumerate(shards) if self._rank.owns(i)]
+        self.missing = [one for one in self.owned if (one.set_name, one.number) in missing]
         self._clock.images = sum(shard.size for shard in self.missing)
 
     def _write_records(self, anew: bool) -> None:
@@ -189,8 +190,9 @@ class Stages:
         """Returns the extraction of the missing shards."""
         plan, images = self.plan, sum(shard.size for shard in self.missing)
         self._say("stage", f"measuring {images} images", stage="extract")
+        planned = planned_sets(self.owned, self.missing)
         live = LiveView(
-            self._directory, self._rank.number, images, self._listen, self.plan.suite.sets
+            self._directory, self._rank.number, planned, self._listen, self.plan.suite.sets
         )
         limit = UnreadableLimit(
             plan.images, plan.spec.max_unreadable, self._inventory.unreadable, self._listen
@@ -229,7 +231,7 @@ class Stages:
         merged = not absent or not complete
         if merged:
             before = self._directory.results_file.modified()
-            with self._directory.locked("lock-merge", wait=True):
+            with self._directory.locked(MERGE_LOCK, wait=True):
                 # If two ranks finish together, the second finds the results already written.
                 if not complete or self._directory.results_file.modified() == before:
                     merged = self._merge_and_probe(hurried=not complete)

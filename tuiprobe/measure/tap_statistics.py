@@ -24,7 +24,7 @@ class TapMeasure:
         tap: The measured tap.
         tokens: Tokens of a token tap to use: `all`, `class` or `mean`.
         top_k: Images stored per channel and end.
-        device: Device of the activations.
+        device: Device of the statistics; activations elsewhere are copied.
         rows_wanted: Number of images of this shard that contribute one row each.
         seed: Seed of the position of a row.
     """
@@ -35,6 +35,7 @@ class TapMeasure:
         self.tap = tap
         self.stats = ActivationStats(tap.channels, k=top_k, device=device)
         self._tokens, self._seed, self._rows_wanted = tokens, seed, rows_wanted
+        self._device = torch.device(device)
         self._rows: list[torch.Tensor] = []
 
     def update(self, activations: torch.Tensor, ids: torch.Tensor) -> None:
@@ -46,17 +47,19 @@ class TapMeasure:
             ids: int64 `[B]`, sample ids.
         """
         x = select_tokens(activations, self.tap, self._tokens)
+        if x.device.type != self._device.type:  # no kernels there
+            x = x.to(self._device)
         self.stats.update(x, ids, channel_dim=self.tap.channel_dim)
         if self._rows_wanted > 0:
             rows = sampled_rows(x, ids, self.tap.channel_dim, self._seed)[: self._rows_wanted]
-            self._rows.append(rows.float().cpu())
+            self._rows.append(rows.float())  # stays there, so that nothing waits
             self._rows_wanted -= len(rows)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Returns the mergeable state and the rows, to be stored in a shard file."""
         state = {f"state.{name}": t.numpy() for name, t in self.stats.state_dict().items()}
         if self._rows:
-            state["rows"] = torch.cat(self._rows).numpy()
+            state["rows"] = torch.cat(self._rows).cpu().numpy()
         return state
 
 

@@ -29,6 +29,7 @@ def describe(encoder: Encoder, *, cost: bool = True) -> dict[str, Any]:
         "architecture": encoder.architecture,
         "tag": encoder.tag,
         "representation": encoder.representation,
+        "training": encoder.training,
         "width": encoder.width,
         "parameters": encoder.parameters(),
         "weights": encoder.weights.model_dump(mode="json"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import sys
+from datetime import date
 from pathlib import Path
 
 from tuiprobe.catalog import labels
@@ -52,8 +53,12 @@ def wants_quickgelu(notes: object) -> bool:
     return "natively QuickGELU" in str(notes or "")
 
 
-def generate() -> str:
-    """Returns the content of `names.tsv` for the installed libraries."""
+def generate(day: str) -> str:
+    """Returns the content of `names.tsv` for the installed libraries.
+
+    Args:
+        day: The day that the list tells, as `2026-11-25`.
+    """
     import open_clip
     import timm
 
@@ -62,7 +67,7 @@ def generate() -> str:
         for m in (*open_clip_models(), *timm_models())
     ]
     lines = ["\t".join(row) for row in rows]
-    versions = f"# open_clip=={open_clip.__version__} timm=={timm.__version__}"
+    versions = f"# open_clip=={open_clip.__version__} timm=={timm.__version__} {day}"
     return "\n".join([versions, COLUMNS, *lines]) + "\n"
 
 
@@ -89,9 +94,9 @@ def generate_templates() -> str:
 def main(arguments: list[str]) -> None:
     """Writes the files into the package, or with `--cache` the list into the user's cache."""
     if arguments == ["--cache"]:
-        _write(cached_list(), generate())
+        _write(cached_list(), generate(date.today().isoformat()))
         return
-    _write(FILE, generate())
+    _write(FILE, generate(date.today().isoformat()))
     _write(labels.FILE, generate_imagenet())
     _write(labels.TEMPLATES_FILE, generate_templates())
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuiprobe.plugins import MODELS, PluginError, Registry, in_words
+from tuiprobe.plugins import MODELS, RUNS_CODE, PluginError, Registry, in_words
 
 if TYPE_CHECKING:
     import torch
@@ -74,9 +74,6 @@ BUILTIN = {
     "miniature": "tuiprobe.miniature.encoder:LOADER",
 }
 """All built-in loaders, in the order that messages list them."""
-
-RUNS_CODE = "py"
-"""The built-in loader that runs the user's code; no file may name it."""
 
 LOADERS = Registry(MODELS, "loader", Loader, BUILTIN)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -19,7 +20,18 @@ from torch import Tensor, nn
 
 from tuiprobe.spec import FINAL_TAP
 
-__all__ = ["FINAL_TAP", "Extract", "Probe", "Tap", "TapTable", "discover"]
+__all__ = [
+    "FINAL_TAP",
+    "Extract",
+    "NotTappableError",
+    "Probe",
+    "Scene",
+    "Tap",
+    "TapTable",
+    "discover",
+    "first_tensor",
+    "layout",
+]
 
 Extract = Callable[[object], Tensor]
 """Converts a module's output to the tensor of a tap."""
@@ -78,8 +90,30 @@ class TapTable:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-class _NotTappableError(Exception):
-    pass
+class NotTappableError(Exception):
+    """Why the output of a module cannot be read as activations."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What the layout of an output is deduced from besides the module itself.
+
+    Attributes:
+        tower: The module that holds all others.
+        batch: Images in the batch.
+        image: Height and width of the input; None if it is no image.
+        tokens: Number of patches, and of class and register tokens, of a vision transformer.
+    """
+
+    tower: nn.Module
+    batch: int
+    image: tuple[int, int] | None = None
+    tokens: tuple[int, int] = (0, 0)
+
+    @cached_property
+    def modules(self) -> Mapping[str, nn.Module]:
+        """All modules by name."""
+        return dict(self.tower.named_modules())
 
 
 def discover(
@@ -93,14 +127,13 @@ def discover(
     probed = {name: probe.module for name, probe in probes.items()}
     outputs = _trial({**modules, **probed}, forward, images)
     tokens = _token_counts(tower)
-    table = TapTable()
+    table, scene = TapTable(), Scene(tower, BATCH, (images.shape[2], images.shape[3]), tokens)
     for name, module in modules.items():
         try:
             tensor = _only_output(outputs[name])
-            layers = _surrounding(name, module, modules, tower)
-            tap, extract = _layout(name, module, tensor, layers, images, tokens)
+            tap, extract = layout(name, module, tensor, scene)
             table.entries[name] = (tap, module, extract)
-        except _NotTappableError as error:
+        except NotTappableError as error:
             table.refused[name] = str(error)
     for name, probe in probes.items():
         tensor = probe.extract(outputs[name][0])
@@ -130,12 +163,12 @@ def _trial(
 
 def _only_output(outputs: list[object]) -> Tensor:
     if not outputs:
-        raise _NotTappableError("not called in the forward pass")
+        raise NotTappableError("not called in the forward pass")
     if len(outputs) > 1:
-        raise _NotTappableError(f"called {len(outputs)} times in one forward pass")
+        raise NotTappableError(f"called {len(outputs)} times in one forward pass")
     tensor = first_tensor(outputs[0])
     if tensor is None:
-        raise _NotTappableError(f"its output is a {type(outputs[0]).__name__}, not one tensor")
+        raise NotTappableError(f"its output is a {type(outputs[0]).__name__}, not one tensor")
     return tensor
 
 
@@ -157,34 +190,40 @@ def _read(output: object) -> Tensor:
     return tensor
 
 
-def _layout(
-    name: str,
-    module: nn.Module,
-    tensor: Tensor,
-    layers: list[nn.Module],
-    images: Tensor,
-    tokens: tuple[int, int],
-) -> tuple[Tap, Extract]:
+def layout(name: str, module: nn.Module, tensor: Tensor, scene: Scene) -> tuple[Tap, Extract]:
+    """Returns the tap of a module's output, and how to read it.
+
+    Args:
+        name: Name of the module.
+        module: The module.
+        tensor: Its output in a forward pass.
+        scene: What the pass ran on.
+
+    Raises:
+        NotTappableError: If the output is no activations, or their layout is ambiguous.
+    """
     if isinstance(module, _UNCHANGED) or type(module).__name__ in _UNCHANGED_NAMES:
-        raise _NotTappableError("passes its input on unchanged")
+        raise NotTappableError("passes its input on unchanged")
     if not tensor.is_floating_point():
-        raise _NotTappableError(f"its output is {tensor.dtype}")
-    shape = tuple(tensor.shape)
-    if tensor.ndim == 3 and shape[0] != BATCH and shape[1] == BATCH:
+        raise NotTappableError(f"its output is {tensor.dtype}")
+    layers = _surrounding(name, module, scene.modules, scene.tower)
+    shape, batch = tuple(tensor.shape), scene.batch
+    if tensor.ndim == 3 and shape[0] != batch and shape[1] == batch:
         # Sequence first: passed on as a batch-first view.
         dim = _channel_dim(module, (shape[1], shape[0], shape[2]), layers, [-1], None)
-        return _token_tap(name, shape[0], shape[dim], tokens), lambda o: _read(o).transpose(0, 1)
-    if tensor.ndim not in (2, 3, 4) or shape[0] != BATCH:
-        raise _NotTappableError(f"its output {shape} does not keep one entry an image in front")
+        tap = _token_tap(name, shape[0], shape[dim], scene.tokens)
+        return tap, lambda o: _read(o).transpose(0, 1)
+    if tensor.ndim not in (2, 3, 4) or shape[0] != batch:
+        raise NotTappableError(f"its output {shape} does not keep one entry an image in front")
     if tensor.ndim == 2:
         return Tap(name, "vector", shape[1]), _read
-    if tensor.ndim == 3 and shape[1] == BATCH:
-        raise _NotTappableError(f"its output {shape} may be batch or sequence first")
+    if tensor.ndim == 3 and shape[1] == batch:
+        raise NotTappableError(f"its output {shape} may be batch or sequence first")
     if tensor.ndim == 3:
         if _channel_dim(module, shape, layers, [1, -1], None) == 1:
             return Tap(name, "token", shape[1]), lambda o: _read(o).transpose(1, 2)
-        return _token_tap(name, shape[1], shape[2], tokens), _read
-    dim = _channel_dim(module, shape, layers, [1, -1], (images.shape[2], images.shape[3]))
+        return _token_tap(name, shape[1], shape[2], scene.tokens), _read
+    dim = _channel_dim(module, shape, layers, [1, -1], scene.image)
     return Tap(name, "map", shape[dim], dim), _read
 
 
@@ -204,7 +243,7 @@ def _channel_dim(
     if image is not None:
         candidates = [dim for dim in candidates if _is_grid(shape, dim, image)]
         if not candidates:
-            raise _NotTappableError(f"its output {shape} holds no image grid")
+            raise NotTappableError(f"its output {shape} holds no image grid")
     if isinstance(module, (*_CONVOLUTIONS, *_POOLS)):
         known = 1
     elif isinstance(module, nn.Linear) or type(module) is nn.LayerNorm:
@@ -215,10 +254,10 @@ def _channel_dim(
         if len(candidates) > 1:
             candidates = _decided(shape, layers, module)
         if len(candidates) != 1:
-            raise _NotTappableError(f"which dimension of {shape} holds the channels is not known")
+            raise NotTappableError(f"which dimension of {shape} holds the channels is not known")
         return candidates[0]
     if known not in candidates:
-        raise _NotTappableError(f"its output {shape} has its channels in an unexpected place")
+        raise NotTappableError(f"its output {shape} has its channels in an unexpected place")
     return known
 
 

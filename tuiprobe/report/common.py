@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, count
 
 from tuiprobe.report.numbers import number
 from tuiprobe.results import DataSet, Report, TopImage
-from tuiprobe.results.section import Code, Strong, Text, Value
+from tuiprobe.results.section import Code, Content, Heading, Strong, Table, Text, Value
 
 NAMED_IMAGES = 5
 """Images at one end of a channel or direction that a page names."""
@@ -64,22 +64,25 @@ def data_rows(report: Report) -> tuple[tuple[str, ...], list[tuple[Value, ...]]]
     return DATA, rows
 
 
-def computed_rows(report: Report) -> Iterator[tuple[str, Text]]:
-    """Yields how the report was computed, as names and values."""
-    made = report.fingerprint
-    yield "tuiprobe", (Code(code=report.tuiprobe),)
-    yield "torch", (Code(code=made.torch),)
-    device = Code(code=made.device), ", ", Code(code=made.isa), f", {made.threads} threads"
-    yield "device", device
-    yield "run key", (Code(code=report.key),)
-    if made.flags:
-        flags = ", ".join(f"{name}={value}" for name, value in sorted(made.flags.items()))
-        yield "flags", (Code(code=flags),)
-    timings = report.timings
-    if timings.images_per_second is not None:
-        yield "speed", (timings.images_per_second, " images/s")
-    for name, seconds in timings.seconds.items():
-        yield name, (seconds, " s")
+OF_EVERY_REPORT = ("figures", "data", "skipped", "nonfinite")
+"""Names of the table files that are of no single probe."""
+
+
+def table_files(report: Report) -> Iterator[tuple[str, str, Table]]:
+    """Yields the tables that have files: whose it is, the name of the file, the table."""
+    taken = set(OF_EVERY_REPORT)
+    for part in report.parts:
+        for one in part.section.content if part.section is not None else ():
+            if isinstance(one, Table) and one.file and one.rows:
+                name = free_name(one.id, part.probe, taken.__contains__)
+                taken.add(name)
+                yield part.probe, name, one
+
+
+def opening_pieces(content: Sequence[Content]) -> int:
+    """Returns how many pieces open a section: those before the second of its parts."""
+    places = (i for i, one in enumerate(content) if i and isinstance(one, Heading))
+    return next(places, len(content))
 
 
 def free_name(id: str, probe: str, taken: Callable[[str], bool]) -> str:

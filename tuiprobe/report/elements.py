@@ -28,6 +28,15 @@ def inside(parent: Element, tag: str, text: str = "", /, **attributes: Value) ->
     return made
 
 
+def append(parent: Element, text: str) -> None:
+    """Appends text after the existing content of `parent`."""
+    clean = plain(text)
+    if len(parent):
+        parent[-1].tail = (parent[-1].tail or "") + clean
+    else:
+        parent.text = (parent.text or "") + clean
+
+
 def _named(attributes: dict[str, Value]) -> dict[str, str]:
     return {
         name.rstrip("_").replace("_", "-"): plain(_written(value))

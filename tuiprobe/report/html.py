@@ -1,328 +1,298 @@
-"""report.html: the whole report with figures and pictures, in one file that loads nothing.
-
-The page is built as a tree of elements, so that an outside string can only be text. A content
-security policy forbids scripts and requests besides.
-"""
+"""report.html: the card with its pictures, then the evidence, then how to reproduce it."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Mapping, Sequence
-from xml.etree.ElementTree import Element, tostring
+from collections.abc import Sequence
+from xml.etree.ElementTree import Element
 
-from tuiprobe.plaintext import plain
 from tuiprobe.report.common import (
-    NAMED_IMAGES,
-    computed_rows,
     data_rows,
-    image_name,
     nonfinite_rest,
+    opening_pieces,
     subject_rows,
+    table_files,
 )
-from tuiprobe.report.elements import element, inside
-from tuiprobe.report.numbers import number
-from tuiprobe.report.svg import COLOURS
-from tuiprobe.report.svg import figure as drawing
-from tuiprobe.report.text import said
-from tuiprobe.results import DataSet, Report, TopImage
-from tuiprobe.results.card import card
+from tuiprobe.report.elements import append, inside
+from tuiprobe.report.page import Contents, Page
+from tuiprobe.report.pieces import Pictures, Pieces, Shown, long, shortened
+from tuiprobe.report.terms import Terms
+from tuiprobe.report.text import line as line_of
+from tuiprobe.results import DataSet, Report
+from tuiprobe.results.card import CardBlock, card
+from tuiprobe.results.preflight import PROBE as PREFLIGHT
+from tuiprobe.results.reproduce import command, software, verified
 from tuiprobe.results.section import (
     Chart,
     Code,
+    Column,
     Content,
     Heading,
-    Points,
-    Prose,
     Section,
     Strip,
-    StripEnd,
-    Strong,
     Table,
     Text,
-    Value,
 )
 
-Pictures = Mapping[tuple[str, int], bytes]
-"""JPEG files by set and sample id."""
-
-SHOWN_IMAGES = 8
 LISTED_IMAGES = 20
-LISTED_ROWS = 200
-"""Rows of a table that a page shows; files hold all."""
+CARD_IMAGES = 5
+"""Images at each end of a channel beside the card."""
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_STYLE = """
-:root { color-scheme: light dark; --page: #fdfdfc; --text: #1b2530; --soft: #5d6b78;
-  --rule: #dde2e7; --head: #f1f3f5; --warn: #fff4df; --link: #1f6fb2; }
-@media (prefers-color-scheme: dark) { :root { --page: #11151a; --text: #d8dee6; --soft: #8f9ba8;
-  --rule: #2b333c; --head: #1a2028; --warn: #2e2714; --link: #5aa9e6; } }
-body { background: var(--page); color: var(--text); margin: 0 auto; padding: 2rem 1.5rem 4rem;
-  max-width: 72rem; font: 15px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; line-height: 1.25; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin-top: 2.5rem; padding-top: .8rem; border-top: 1px solid var(--rule);
-  overflow-wrap: anywhere; }
-code { font: .88em ui-monospace, monospace; overflow-wrap: anywhere; }
-blockquote { margin: 1rem 0; padding: .2rem 1rem; background: var(--warn);
-  border-left: 4px solid #e0a030; }
-.table { overflow-x: auto; margin: 1rem 0; }
-table { border-collapse: collapse; font-size: .86rem; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; vertical-align: top; padding: .28rem .8rem .28rem .4rem;
-  border-bottom: 1px solid var(--rule); }
-th { background: var(--head); }
-h3 { font-size: 1rem; margin-top: 1.6rem; overflow-wrap: anywhere; }
-.headline { font-size: 1.05rem; }
-figure { margin: 1.2rem 0; }
-figure svg { width: 100%; max-width: 50rem; height: auto; display: block; }
-.pictures { display: flex; flex-wrap: wrap; gap: .6rem; }
-.pictures div { width: 96px; font-size: .72rem; color: var(--soft); overflow-wrap: anywhere; }
-.pictures img { width: 96px; height: 96px; object-fit: contain; background: var(--head);
-  display: block; }
-summary { cursor: pointer; color: var(--link); }
-nav a { color: var(--link); margin-right: 1rem; }
-@media print { details > * { display: block; } nav { display: none; } }
-"""
+READ = (
+    "All intervals are 95 %. Full precision, n and method of every figure are in results.json and "
+    "tables/."
+)
 
 
-def html(report: Report, pictures: Pictures | None = None) -> str:
+def html(report: Report, pictures: Pictures | None = None, linked: bool = False) -> str:
     """Returns the whole report as one HTML file.
 
     Args:
         report: What was found.
         pictures: Small JPEG files to show; other files are left out.
+        linked: Whether tables/ lies beside the page.
     """
-    page, body = _shell(report.title)
-    inside(body, "h1", report.title)
-    navigation = inside(body, "nav")
-    _Page(body, navigation, pictures or {}).write(report)
-    return _written(page)
+    page = Page(report.title)
+    _Report(page, report, Shown(pictures or {}, linked)).write()
+    return page.written()
 
 
 def sections_html(title: str, sections: Sequence[Section]) -> str:
     """Returns sections that are of no single report as one HTML file, a comparison for example."""
-    page, body = _shell(title)
-    inside(body, "h1", title)
-    written = _Page(body, inside(body, "nav"), {})
-    for one in sections:
-        written.told(one)
-    return _written(page)
+    page, terms = Page(title), Terms()
+    pieces = Pieces(Shown({}, open=True), terms)
+    contents = Contents(page.main)
+    for number, one in enumerate(sections):
+        terms.begin()
+        _Told(pieces, contents, page.main).write(one, f"section{number}", ())
+    _glossary(terms, contents, page.main)
+    return page.written()
 
 
-def _shell(title: str) -> tuple[Element, Element]:
-    """Returns an empty page and its body."""
-    page = element("html", lang="en")
-    head = inside(page, "head")
-    inside(head, "meta", charset="utf-8")
-    inside(head, "meta", http_equiv="Content-Security-Policy", content=_POLICY)
-    inside(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
-    inside(head, "title", title)
-    inside(head, "style").text = _STYLE + COLOURS
-    return page, inside(page, "body")
+def _glossary(terms: Terms, contents: Contents, place: Element) -> None:
+    if terms:
+        terms.write(contents.section(place, "Glossary"))
 
 
-def _written(page: Element) -> str:
-    return "<!DOCTYPE html>\n" + tostring(page, encoding="unicode", method="html")
+class _Told:
+    """Sections as a page tells them: a sentence, a figure, what it means, and folded evidence.
 
+    Args:
+        pieces: Writes the pieces.
+        contents: The list of sections.
+        place: Where sections are appended.
+    """
 
-class _Page:
-    """The body of the page while it is written."""
+    def __init__(self, pieces: Pieces, contents: Contents, place: Element) -> None:
+        self._pieces, self._contents, self._place = pieces, contents, place
 
-    def __init__(self, body: Element, navigation: Element, pictures: Pictures) -> None:
-        self._body, self._navigation, self._pictures = body, navigation, pictures
-        self._count = 0
+    def write(self, told: Section, probe: str, files: Sequence[tuple[str, int]]) -> None:
+        """Appends one section."""
+        section = self._contents.section(self._place, told.title)
+        self.inside(section, told, probe, files)
 
-    def write(self, report: Report) -> None:
-        """Writes everything, in order."""
-        if report.warnings:
-            warnings = inside(inside(self._body, "blockquote"), "ul")
-            for warning in report.warnings:
-                inside(warnings, "li", f"Warning: {warning}")
-        self._card(report)
-        self._subject(report)
-        for part in report.parts:
-            if part.section is not None:
-                self.told(part.section)
-        self._not_run(report)
-        self._computed(report)
-
-    def _section(self, title: str) -> Element:
-        self._count += 1
-        name = f"s{self._count}"
-        section = inside(self._body, "section", id=name)
-        inside(section, "h2", title)
-        inside(self._navigation, "a", title, href=f"#{name}").tail = " "
-        return section
-
-    def _card(self, report: Report) -> None:
-        section = self._section("The answer")
-        if report.model.weights.kind == "untrained":
-            inside(
-                inside(section, "p"), "strong", "The weights are random."
-            ).tail = " Nothing here describes a trained model."
-        for block in card(report):
-            inside(section, "h3", block.title)
-            points = inside(section, "ul")
-            for one in block.lines:
-                _text(inside(points, "li"), one)
-
-    def _subject(self, report: Report) -> None:
-        section = self._section("What was probed")
-        _rows(section, (), ((name, *text) for name, text in _joined(subject_rows(report))))
-        header, rows = data_rows(report)
-        _rows(section, tuple((name,) for name in header), rows)
-        for one in report.data:
-            _lost(section, one)
-
-    def told(self, told: Section) -> None:
-        """Writes one section."""
-        section = self._section(told.title)
+    def inside(
+        self, section: Element, told: Section, probe: str, files: Sequence[tuple[str, int]]
+    ) -> None:
+        """Appends what a section says, without its heading."""
         if told.headline:
-            _text(inside(section, "p", class_="headline"), told.headline)
-        folded: Element | None = None
-        for one in told.content:
-            place = section
+            line = inside(section, "p", class_="headline")
+            self._pieces.text(line, told.headline, terms=True)
+        rest = self._figure(section, told, probe)
+        opening = rest[: opening_pieces(rest)]
+        self._run(section, opening, probe)
+        for heading, content in _parts(rest[len(opening) :]):
+            if self._pieces.shown.open:
+                self._pieces.content(section, heading, probe)
+                self._run(section, content, probe)
+            elif any(map(_shows, content)):
+                part = inside(section, "details", class_="part")
+                self._pieces.text(inside(inside(part, "summary"), "h3"), heading.text)
+                self._run(part, content, probe, folded=False)
+        self._pieces.files(section, files)
+
+    def _figure(self, section: Element, told: Section, probe: str) -> list[Content]:
+        """Appends the first figure, or where the card has it; returns the other pieces."""
+        on_card = [
+            (one, place)
+            for one in told.content
+            if isinstance(one, Chart | Strip) and (place := self._pieces.drawn(probe, one.id))
+        ]
+        if on_card:
+            line = inside(section, "p", "Beside the card: ", class_="note")
+            for i, (one, place) in enumerate(on_card):
+                append(line, ", " if i else "")
+                title = one.title if isinstance(one, Chart) else line_of(one.title)
+                inside(line, "a", title, href=f"#{place}")
+            append(line, ".")
+        gone = [one for one, _ in on_card]
+        rest = [one for one in told.content if one not in gone]
+        charts = [one for one in rest if isinstance(one, Chart) and not one.folded]
+        if charts and not on_card and not self._pieces.shown.open:
+            self._pieces.chart(section, charts[0], probe)
+            rest.remove(charts[0])
+        return rest
+
+    def _run(
+        self, place: Element, content: Sequence[Content], probe: str, folded: bool = True
+    ) -> None:
+        more: Element | None = None
+        for one in content:
             if isinstance(one, Chart) and one.folded:
-                if folded is None:
-                    folded = inside(section, "details")
-                    inside(folded, "summary", "More charts")
-                place = folded
-            self._add(place, one)
+                if more is None:
+                    more = inside(place, "details")
+                    inside(more, "summary", "More figures")
+                self._pieces.content(more, one, probe)
+            else:
+                self._pieces.content(place, one, probe, folded)
 
-    def _add(self, place: Element, one: Content) -> None:
+
+def _parts(content: Sequence[Content]) -> list[tuple[Heading, list[Content]]]:
+    """Returns each heading with what stands below it."""
+    found: list[tuple[Heading, list[Content]]] = []
+    for one in content:
         if isinstance(one, Heading):
-            _text(inside(place, "h3"), one.text)
-        elif isinstance(one, Prose):
-            _text(inside(place, "p"), one.text)
-        elif isinstance(one, Points):
-            points = inside(place, "ul")
-            for item in one.items:
-                _text(inside(points, "li"), item)
-        elif isinstance(one, Table):
-            _table(place, one)
-        elif isinstance(one, Chart):
-            if any(series.x for series in one.series):
-                inside(place, "figure").append(drawing(one))
-        elif isinstance(one, Strip) and not one.folded:
-            self._strip(place, one)
-
-    def _strip(self, place: Element, one: Strip) -> None:
-        for end in one.ends:
-            shown = [
-                image
-                for image in end.images[:SHOWN_IMAGES]
-                if _is_jpeg(self._pictures.get((one.data, image.sample_id)))
-            ]
-            if not shown:
-                _named(place, one, end)
-                continue
-            _text(inside(place, "p"), (*one.title, f", {end.label}:"))
-            row = inside(place, "div", class_="pictures")
-            for image in shown:
-                _picture(row, image, self._pictures[one.data, image.sample_id])
-
-    def _not_run(self, report: Report) -> None:
-        missing = [one for one in report.parts if one.not_run is not None]
-        if missing:
-            points = inside(self._section("Not run"), "ul")
-            for one in missing:
-                inside(points, "li", f"{one.title}: {report.why_not(one.probe)}")
-
-    def _computed(self, report: Report) -> None:
-        section = self._section("How it was computed")
-        inside(
-            section, "p",
-            "All intervals are 95 %. Full precision, n and method of every figure are in "
-            "results.json and tables/.",
-        )  # fmt: skip
-        _rows(section, (), ((name, *text) for name, text in _joined(computed_rows(report))))
-
-
-def _joined(rows: Iterable[tuple[str, Text]]) -> Iterable[tuple[str, tuple[Text]]]:
-    return ((name, (text,)) for name, text in rows)
-
-
-def _text(place: Element, text: Text) -> None:
-    """Appends the pieces of one line."""
-    for piece in text:
-        if isinstance(piece, Code):
-            inside(place, "code", piece.code)
-        elif isinstance(piece, Strong):
-            inside(place, "strong", piece.strong)
+            found.append((one, []))
         else:
-            _append(place, said(piece))
+            found[-1][1].append(one)
+    return found
 
 
-def _append(parent: Element, text: str) -> None:
-    """Appends text after the existing content of `parent`."""
-    clean = plain(text)
-    if len(parent):
-        parent[-1].tail = (parent[-1].tail or "") + clean
-    else:
-        parent.text = (parent.text or "") + clean
+def _shows(one: Content) -> bool:
+    """Returns whether a page shows anything of a piece."""
+    if isinstance(one, Table):
+        return one.reading and bool(one.rows) and not long(one)
+    return not (isinstance(one, Strip) and one.folded)
 
 
-def _rows(place: Element, header: tuple[Text, ...], rows: Iterable[Iterable[Value | Text]]) -> None:
-    table = inside(inside(place, "div", class_="table"), "table")
-    if header:
-        heads = inside(inside(table, "thead"), "tr")
-        for title in header:
-            _text(inside(heads, "th"), title)
-    body = inside(table, "tbody")
-    for row in rows:
-        cells = inside(body, "tr")
-        for cell in row:
-            _text(inside(cells, "td"), cell if isinstance(cell, tuple) else (cell,))
+class _Report:
+    """A report on a page.
 
+    Args:
+        page: The page.
+        report: What was found.
+        shown: What the page shows.
+    """
 
-def _table(place: Element, one: Table) -> None:
-    if not one.reading or not one.rows:
-        return
-    if one.folded:
-        place = inside(place, "details")
-        counted = f"{len(one.rows):,} row{'s' if len(one.rows) > 1 else ''}"
-        _text(inside(place, "summary"), one.title or (f"Table of {counted}",))
-    elif one.title:
-        _text(inside(place, "p"), one.title)
-    shown = one.rows[: LISTED_ROWS if one.shown is None else one.shown]
-    _rows(place, tuple(column.title for column in one.columns), shown)
-    rest = len(one.rows) - len(shown)
-    if rest > 0:
-        inside(place, "p", f"and {rest:,} more in tables/{one.id + '.csv' if one.file else ''}")
+    def __init__(self, page: Page, report: Report, shown: Shown) -> None:
+        self._page, self._report, self._terms = page, report, Terms()
+        self._pieces = Pieces(shown, self._terms)
+        self._files: dict[str, list[tuple[str, int]]] = {}
+        for probe, name, table in table_files(report):
+            if not table.reading or long(table):
+                self._files.setdefault(probe, []).append((name, len(table.rows)))
 
+    def write(self) -> None:
+        """Writes everything, in order."""
+        report, main = self._report, self._page.main
+        if report.warnings:
+            box = inside(self._page.header, "div", class_="warnings")
+            warnings = inside(box, "ul")
+            for warning in report.warnings:
+                inside(warnings, "li", shortened(f"Warning: {warning}"))
+        self._card(inside(main, "div", class_="card"))
+        contents = Contents(main)
+        told = _Told(self._pieces, contents, main)
+        for part in report.parts:
+            if part.section is not None and part.probe != PREFLIGHT:
+                self._terms.begin()
+                told.write(part.section, part.probe, self._files.get(part.probe, ()))
+        self._not_run(contents)
+        self._terms.begin()
+        self._reproduce(contents.section(main, "How to reproduce"), told)
+        _glossary(self._terms, contents, main)
 
-def _lost(place: Element, one: DataSet) -> None:
-    """Adds the lists of images that could not be used."""
-    if one.skipped:
-        _text(inside(place, "p"), ("Skipped images of ", Code(code=one.name), ":"))
-        points = inside(place, "ul")
-        for image in one.skipped[:LISTED_IMAGES]:
-            _text(inside(points, "li"), (Code(code=image.path), f": {image.reason}"))
-        if len(one.skipped) > LISTED_IMAGES:
+    # The card.
+
+    def _card(self, place: Element) -> None:
+        if self._report.model.weights.kind == "untrained":
+            inside(
+                inside(place, "p"), "strong", "The weights are random."
+            ).tail = " Nothing here describes a trained model."
+        owners = {
+            id: part.probe
+            for part in self._report.parts
+            if part.section is not None
+            for id in part.section.pictures
+        }
+        for number, block in enumerate(card(self._report)):
+            self._block(place, block, number, owners)
+
+    def _block(self, place: Element, block: CardBlock, number: int, owners: dict[str, str]) -> None:
+        kind = "" if block.pictures else "plain"
+        section = inside(place, "section", id=f"card{number}", **({"class_": kind} if kind else {}))
+        inside(section, "h2", block.title)
+        self._pieces.points(inside(section, "div", class_="lines"), block.lines)
+        if not block.pictures:
+            return
+        drawn = inside(section, "div")
+        for one in block.pictures:
+            if isinstance(one, Chart):
+                self._pieces.chart(drawn, one, owners[one.id])
+            else:
+                self._pieces.strip(drawn, one, owners[one.id], CARD_IMAGES)
+
+    # What is of no probe.
+
+    def _not_run(self, contents: Contents) -> None:
+        missing = [one for one in self._report.parts if one.not_run is not None]
+        if missing:
+            points = inside(contents.section(self._page.main, "Not run"), "ul")
+            for one in missing:
+                why = self._report.why_not(one.probe)
+                inside(points, "li", shortened(f"{one.title}: {why}"))
+
+    def _reproduce(self, section: Element, told: _Told) -> None:
+        report = self._report
+        if line := command(report):
+            inside(inside(section, "pre"), "code", line)
+        else:
+            inside(section, "p", "The options of this run are of another version of tuiprobe.")
+        inside(section, "h3", "What was probed")
+        self._pieces.pairs(section, "The encoder", subject_rows(report))
+        header, rows = data_rows(report)
+        columns = [Column(id=name, title=(name,)) for name in header]
+        self._pieces.rows(section, ("The images",), columns, rows)
+        for one in report.data:
+            self._lost(section, one)
+        if (checks := verified(report)) is not None:
+            inside(section, "h3", checks.title)
+            told.inside(section, checks, PREFLIGHT, self._files.get(PREFLIGHT, ()))
+        inside(section, "h3", "How it was computed")
+        inside(section, "p", READ)
+        self._pieces.pairs(section, "Software and machine", software(report))
+
+    def _lost(self, place: Element, one: DataSet) -> None:
+        """Adds the lists of images that could not be used."""
+        if one.skipped:
             rest = len(one.skipped) - LISTED_IMAGES
-            inside(points, "li", f"and {rest:,} more in results.json")
-    if one.nonfinite:
-        why = " with a representation that is not finite, left out of every figure of it:"
-        _text(inside(place, "p"), ("Images of ", Code(code=one.name), why))
+            self._images(
+                place,
+                ("Skipped images of ", Code(code=one.name), ":"),
+                [(i.path, f": {i.reason}") for i in one.skipped[:LISTED_IMAGES]],
+                f"and {rest:,} more in results.json" if rest > 0 else "",
+            )
+        if one.nonfinite:
+            rest = nonfinite_rest(one, LISTED_IMAGES)
+            why = " with a representation that is not finite, left out of every figure of it:"
+            self._images(
+                place,
+                ("Images of ", Code(code=one.name), why),
+                [(path, "") for path in one.nonfinite_images[:LISTED_IMAGES]],
+                f"and {rest:,} more" if rest > 0 else "",
+            )
+
+    def _images(
+        self,
+        place: Element,
+        about: Text,
+        images: list[tuple[str, str]],
+        rest: str,
+    ) -> None:
+        self._pieces.text(inside(place, "p"), about)
         points = inside(place, "ul")
-        for path in one.nonfinite_images[:LISTED_IMAGES]:
-            _text(inside(points, "li"), (Code(code=path),))
-        if (rest := nonfinite_rest(one, LISTED_IMAGES)) > 0:
-            inside(points, "li", f"and {rest:,} more")
-
-
-def _is_jpeg(content: bytes | None) -> bool:
-    return content is not None and content.startswith(b"\xff\xd8\xff")
-
-
-def _named(place: Element, strip: Strip, end: StripEnd) -> None:
-    """Names the images at one end, where there are no pictures of them."""
-    text: list[Value] = [*strip.title, f", {end.label}: "]
-    for i, image in enumerate(end.images[:NAMED_IMAGES]):
-        text += [", " if i else None, Code(code=image_name(image)), f" ({number(image.value)})"]
-    _text(inside(place, "p"), tuple(text))
-
-
-def _picture(row: Element, image: TopImage, content: bytes) -> None:
-    box, name = inside(row, "div"), image_name(image)
-    encoded = base64.b64encode(content).decode("ascii")
-    inside(box, "img", src=f"data:image/jpeg;base64,{encoded}", alt=name)
-    inside(box, "span", f"{number(image.value)} {name}")
+        for path, reason in images:
+            line = inside(points, "li")
+            inside(line, "code", shortened(path))
+            append(line, shortened(reason))
+        if rest:
+            inside(points, "li", rest)

@@ -1,21 +1,35 @@
-"""report.md: the answers first, then the subject, then the section of each probe."""
+"""report.md: the card, then the evidence in brief, readable in a terminal.
+
+A section is its sentence, what it means, and one small table; `report.html` and tables/ hold the
+rest. A comparison is written in full.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tuiprobe.report.common import (
     NAMED_IMAGES,
-    computed_rows,
     data_rows,
     image_name,
     nonfinite_rest,
+    opening_pieces,
     subject_rows,
+    table_files,
 )
 from tuiprobe.report.numbers import number
-from tuiprobe.report.text import code, escaped, markdown_cell, markdown_text, opening, table
+from tuiprobe.report.text import (
+    code,
+    escaped,
+    markdown_cell,
+    markdown_text,
+    opening,
+    table,
+)
 from tuiprobe.results import DataSet, Report
 from tuiprobe.results.card import card
+from tuiprobe.results.preflight import PROBE as PREFLIGHT
+from tuiprobe.results.reproduce import command, software, verified
 from tuiprobe.results.section import (
     Chart,
     Content,
@@ -31,27 +45,40 @@ from tuiprobe.results.section import (
 LISTED_IMAGES = 20
 """Images of a set that could not be used that a page names."""
 LISTED_ROWS = 40
-"""Rows of a table that a page shows; files hold all."""
+"""Rows of a table that a comparison shows."""
+SMALL_ROWS, SMALL_COLUMNS = 4, 6
+"""Size of the largest table that a terminal shows well."""
+
+READ = (
+    "All intervals are 95 %. Full precision, n and method of every figure are in `results.json` "
+    "and `tables/`."
+)
 
 
 def markdown(report: Report) -> str:
-    """Returns the whole report as GitHub-flavoured Markdown."""
+    """Returns the report as GitHub-flavoured Markdown."""
     lines = [f"# {escaped(report.title)}", ""]
     lines += [f"> - **Warning:** {escaped(warning)}" for warning in report.warnings]
     lines += [""] if report.warnings else []
     lines += _card(report)
-    lines += _subject(report)
+    files: dict[str, list[tuple[str, Table]]] = {}
+    for probe, name, one in table_files(report):
+        files.setdefault(probe, []).append((name, one))
     for part in report.parts:
-        if part.section is not None:
-            lines += _section(part.section)
+        if part.section is not None and part.probe != PREFLIGHT:
+            lines += _brief(part.section, files.get(part.probe, ()))
     lines += _not_run(report)
-    lines += _computed(report)
+    lines += _reproduce(report)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def section_markdown(section: Section) -> str:
-    """Returns one section alone, its title as the first heading."""
-    lines = [f"# {escaped(section.title)}", "", *_section(section)[2:]]
+    """Returns one section alone and in full, its title as the first heading."""
+    lines = [f"# {escaped(section.title)}", ""]
+    if section.headline:
+        lines += [_line(section.headline), ""]
+    for one in section.content:
+        lines += _content(one)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -60,20 +87,50 @@ def _card(report: Report) -> list[str]:
     if report.model.weights.kind == "untrained":
         lines += ["**The weights are random.** Nothing here describes a trained model.", ""]
     for block in card(report):
-        lines += [f"## {block.title}", "", *(f"- {_line(one)}" for one in block.lines), ""]
+        lines += [f"## {block.title}", *(f"- {_line(one)}" for one in block.lines), ""]
     return lines
 
 
-def _subject(report: Report) -> list[str]:
-    lines = ["## What was probed", ""]
-    lines += table(
-        ["", ""], [[escaped(name), markdown_cell(text)] for name, text in subject_rows(report)]
-    )
+def _brief(section: Section, files: Sequence[tuple[str, Table]]) -> list[str]:
+    """Returns a section's sentence, what it means, its first small table, and its files."""
+    lines = [f"## {escaped(section.title)}"]
+    if section.headline:
+        lines.append(_line(section.headline))
+    for one in section.content[: opening_pieces(section.content)]:
+        lines += _content(one)[:1] if isinstance(one, Heading) else []
+        texts = one.items if isinstance(one, Points) else ()
+        texts = (one.text,) if isinstance(one, Prose) else texts
+        lines += [f"- {_line(text)}" for text in texts]
+    tables = (one for one in section.content if isinstance(one, Table))
+    small = next((one for one in tables if _is_small(one)), None)
+    told = [f"`tables/{name}.csv` ({len(one.rows):,})" for name, one in files if one is not small]
+    if told:
+        lines.append(f"- Rows in full: {', '.join(told)}.")
+    return [*lines, "", *(_table(small) if small is not None else [])]
+
+
+def _is_small(one: Table) -> bool:
+    """Returns whether a terminal shows a table well."""
+    if not one.reading or not one.file or not 0 < len(one.rows) <= SMALL_ROWS:
+        return False
+    return len(one.columns) <= SMALL_COLUMNS
+
+
+def _reproduce(report: Report) -> list[str]:
+    lines = ["## How to reproduce"]
+    if line := command(report):
+        lines.append(code(line))
+    else:
+        lines.append("The options of this run are of another version of tuiprobe.")
+    if (checks := verified(report)) is not None:
+        lines.append(f"- {_line(checks.headline)}")
+    about = (*subject_rows(report), *software(report))
+    lines += [f"- {escaped(name)}: {markdown_text(text)}" for name, text in about]
     header, rows = data_rows(report)
-    lines += table(list(header), [[markdown_cell((cell,)) for cell in row] for row in rows])
+    lines += ["", *table(list(header), [[markdown_cell((cell,)) for cell in row] for row in rows])]
     for one in report.data:
         lines += _skipped(one) + _nonfinite(one)
-    return lines
+    return [*lines, READ]
 
 
 def _skipped(one: DataSet) -> list[str]:
@@ -96,15 +153,6 @@ def _nonfinite(one: DataSet) -> list[str]:
     lines += [f"- {code(path)}" for path in one.nonfinite_images[:LISTED_IMAGES]]
     rest = nonfinite_rest(one, LISTED_IMAGES)
     return [*lines, *([f"- and {rest:,} more"] if rest > 0 else []), ""]
-
-
-def _section(section: Section) -> list[str]:
-    lines = [f"## {escaped(section.title)}", ""]
-    if section.headline:
-        lines += [_line(section.headline), ""]
-    for one in section.content:
-        lines += _content(one)
-    return lines
 
 
 def _line(text: Text) -> str:
@@ -155,16 +203,4 @@ def _not_run(report: Report) -> list[str]:
         for one in report.parts
         if one.not_run is not None
     ]
-    return ["## Not run", "", *rows, ""] if rows else []
-
-
-def _computed(report: Report) -> list[str]:
-    rows = [[escaped(name), markdown_cell(text)] for name, text in computed_rows(report)]
-    return [
-        "## How it was computed",
-        "",
-        "All intervals are 95 %. Full precision, n and method of every figure are in "
-        "`results.json` and `tables/`.",
-        "",
-        *table(["", ""], rows),
-    ]
+    return ["## Not run", *rows, ""] if rows else []

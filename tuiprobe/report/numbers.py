@@ -66,17 +66,17 @@ def short(figure: Figure) -> str:
 
 
 def interval(figure: Figure) -> str:
-    """Returns the interval and n, or why there is no figure.
+    r"""Returns the interval and n, or why there is no figure; "n" and its number stay on one line.
 
     >>> from tuiprobe.results import Estimate, NotRun
     >>> interval(Estimate(value=3.896, low=3.829, high=3.964, n=2304, method="m"))
-    '(3.83 to 3.96)  n 2,304'
+    '(3.83 to 3.96)  n\xa02,304'
     >>> interval(NotRun(reason="one channel"))
     'not run: one channel'
     """
     if not given(figure):
         return f"not run: {figure.reason}"
-    counted = f"n {figure.n:,}" if figure.n else ""
+    counted = f"n\N{NO-BREAK SPACE}{figure.n:,}" if figure.n else ""
     if figure.low is None or figure.high is None:
         return counted
     places = _places(figure.value)

@@ -18,13 +18,14 @@ WIDTH, HEIGHT = 640, 320
 _LEFT, _TOP, _PLOT_WIDTH, _PLOT_HEIGHT = 58, 34, 400, 226
 _LEGEND = _LEFT + _PLOT_WIDTH + 16
 _LETTERS = 24
+_LONGEST = 120
 _TICKS = 16
 
 COLOURS = """
 .chart { --ink: #1b2530; --dim: #5d6b78; --grid: #dde2e7; --main: #b35c00; --second: #1f6fb2;
   --third: #1f7a67; --context: #9aa5b0; --halo: #fdfdfc; }
-@media (prefers-color-scheme: dark) { .chart { --ink: #d8dee6; --dim: #8f9ba8; --grid: #2b333c;
-  --main: #f2a65a; --second: #5aa9e6; --third: #58b09c; --context: #65717e;
+@media screen and (prefers-color-scheme: dark) { .chart { --ink: #d8dee6; --dim: #8f9ba8;
+  --grid: #2b333c; --main: #f2a65a; --second: #5aa9e6; --third: #58b09c; --context: #65717e;
   --halo: #11151a; } }
 .chart text { fill: var(--ink); font: 11px system-ui, sans-serif; }
 .chart .title { font-weight: 600; font-size: 13px; }
@@ -69,18 +70,49 @@ def svg(chart: Chart) -> str:
 
 
 def figure(chart: Chart) -> Element:
-    """Returns the chart as an element for a page that holds `COLOURS`."""
+    """Returns the chart with title, legend and note, all in one picture."""
+    if chart.across:
+        return rows(chart)
     root = element("svg", class_="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img")
-    inside(root, "title", chart.title)
+    inside(root, "title", _cut(chart.title, _LONGEST))
     inside(root, "text", _cut(chart.title, 92), class_="title", x=_LEFT, y=18)
-    frame = _frame(chart)
-    _axes(root, chart, frame)
-    for series in chart.back_to_front():
-        _draw(root, series, frame)
+    _plot(root, chart)
     _legend(root, chart)
     if chart.note:
         inside(root, "text", _cut(chart.note, 110), class_="dim", x=_LEFT, y=HEIGHT - 6)
     return root
+
+
+def plot(chart: Chart) -> Element:
+    """Returns the plotted area for a page that holds `COLOURS` and tells the rest in its text.
+
+    Points with names are groups of the class `point`; the picture is then a group of pictures.
+    """
+    if chart.across:
+        return rows(chart)
+    box = f"0 {_TOP - 8} {_LEFT + _PLOT_WIDTH + 12} {_PLOT_HEIGHT + 44}"
+    named = any(one.names for one in chart.series)
+    root = element("svg", class_="chart", viewBox=box, role="group" if named else "img")
+    inside(root, "title", _cut(chart.title, _LONGEST))
+    _plot(root, chart)
+    return root
+
+
+def legend(chart: Chart) -> list[tuple[str, Element]]:
+    """Returns the name of each series with a small picture of how it is drawn."""
+    found = []
+    for one in reversed(chart.back_to_front()):
+        root = element("svg", class_="chart swatch", viewBox="0 0 24 14", aria_hidden="true")
+        _swatch(root, one, 3, 11)
+        found.append((one.name, root))
+    return found
+
+
+def _plot(root: Element, chart: Chart) -> None:
+    frame = _frame(chart)
+    _axes(root, chart, frame)
+    for series in chart.back_to_front():
+        _draw(root, series, frame)
 
 
 def _frame(chart: Chart) -> _Frame:
@@ -110,7 +142,7 @@ def _axes(root: Element, chart: Chart, frame: _Frame) -> None:
         x = frame.x(value)
         inside(root, "text", text, x=x, y=bottom + 15, text_anchor="middle")
     middle = _LEFT + _PLOT_WIDTH / 2
-    inside(root, "text", chart.x_label, class_="dim", x=middle, y=bottom + 32,
+    inside(root, "text", _cut(chart.x_label, 72), class_="dim", x=middle, y=bottom + 32,
            text_anchor="middle")  # fmt: skip
     centre = _TOP + _PLOT_HEIGHT / 2
     inside(root, "text", _cut(chart.y_label, 44), class_="dim", x=14, y=centre,
@@ -151,10 +183,55 @@ def _points(root: Element, one: Series, frame: _Frame) -> None:
         if one.low:
             inside(root, "line", class_=f"stem {one.role}", x1=frame.x(x), x2=frame.x(x),
                    y1=frame.y(one.low[i]), y2=frame.y(one.high[i]))  # fmt: skip
-        _marker(root, one.role, frame.x(x), frame.y(y))
+        place = root
+        if one.names:
+            place = inside(root, "g", class_="point", role="img")
+            told = f"{_cut(one.names[i], _LONGEST)}: {tick_text(_short(x))}, {tick_text(_short(y))}"
+            inside(place, "title", told)
+        _marker(place, one.role, frame.x(x), frame.y(y))
     if one.labelled:
         inside(root, "text", _cut(one.name, _LETTERS), class_="label",
                x=frame.x(one.x[0]) - 8, y=frame.y(one.y[0]) + 4, text_anchor="end")  # fmt: skip
+
+
+_NAMES, _ROW = 170, 18
+
+
+def rows(chart: Chart) -> Element:
+    """Returns a chart whose named places stand below each other, such as a forest plot."""
+    low, high = chart.y_range()
+    pad = 0.04 * (high - low)
+    width = _LEFT + _PLOT_WIDTH + 12 - _NAMES - 14
+    bottom = 8 + _ROW * len(chart.ticks)
+    box = f"0 0 {_LEFT + _PLOT_WIDTH + 12} {bottom + 36}"
+    root = element("svg", class_="chart", viewBox=box, role="img")
+    inside(root, "title", _cut(chart.title, _LONGEST))
+
+    def at(value: float) -> float:
+        return _NAMES + width * (value - low + pad) / (high - low + 2 * pad)
+
+    for value in round_ticks(low, high):
+        kind = "reference" if value == 0 else "grid"
+        inside(root, "line", class_=kind, x1=at(value), x2=at(value), y1=4, y2=bottom)
+        inside(root, "text", tick_text(value), x=at(value), y=bottom + 14, text_anchor="middle")
+    middle = _NAMES + width / 2
+    inside(root, "text", _cut(chart.y_label, 60), class_="dim", x=middle, y=bottom + 30,
+           text_anchor="middle")  # fmt: skip
+    for i, name in enumerate(chart.ticks):
+        inside(root, "text", _cut(name, _LETTERS), x=_NAMES - 10, y=8 + _ROW * i + 13,
+               text_anchor="end")  # fmt: skip
+    for one in chart.back_to_front():
+        for i, (x, y) in enumerate(zip(one.x, one.y, strict=True)):
+            height = 8 + _ROW * x + 9
+            if one.low:
+                inside(root, "line", class_=f"stem {one.role}", x1=at(one.low[i]),
+                       x2=at(one.high[i]), y1=height, y2=height)  # fmt: skip
+            _marker(root, one.role, at(y), height)
+    return root
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.4g}")
 
 
 def _marker(root: Element, role: Drawn, x: float, y: float) -> None:
@@ -163,6 +240,10 @@ def _marker(root: Element, role: Drawn, x: float, y: float) -> None:
         inside(root, "polygon", class_=role, points=corners)
     elif role == "third":
         inside(root, "path", class_=f"line {role}", d=f"M{x - 2.5:.2f} {y:.2f}h5m-2.5 -2.5v5")
+    elif role == "second":
+        inside(root, "circle", class_=role, cx=x, cy=y, r=3.4)
+    elif role == "control":
+        inside(root, "rect", class_=role, x=x - 2.6, y=y - 2.6, width=5.2, height=5.2)
     else:
         inside(root, "circle", class_=role, cx=x, cy=y, r=1.4)
 
@@ -186,14 +267,19 @@ def _legend(root: Element, chart: Chart) -> None:
     told = [one for one in reversed(chart.back_to_front()) if not one.labelled]
     for i, one in enumerate(told):
         y = _TOP + 8 + 18 * i
-        if one.mark == "points":
-            _marker(root, one.role, _LEGEND + 9, y - 4)
-        elif one.mark == "bars":
-            inside(root, "rect", class_=one.role, x=_LEGEND + 3, y=y - 9, width=12, height=9)
-        else:
-            inside(root, "line", class_=f"line {one.role}", x1=_LEGEND, x2=_LEGEND + 18, y1=y - 4,
-                   y2=y - 4, stroke_dasharray=_DASHES[one.role])  # fmt: skip
+        _swatch(root, one, _LEGEND, y)
         inside(root, "text", _cut(one.name, _LETTERS), x=_LEGEND + 24, y=y)
+
+
+def _swatch(root: Element, one: Series, x: float, y: float) -> None:
+    """Draws how a series looks, 18 wide, above the line of text at `y`."""
+    if one.mark == "points":
+        _marker(root, one.role, x + 9, y - 4)
+    elif one.mark == "bars":
+        inside(root, "rect", class_=one.role, x=x + 3, y=y - 9, width=12, height=9)
+    else:
+        inside(root, "line", class_=f"line {one.role}", x1=x, x2=x + 18, y1=y - 4, y2=y - 4,
+               stroke_dasharray=_DASHES[one.role])  # fmt: skip
 
 
 def _cut(text: str, letters: int) -> str:

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 
-from tuiprobe.report.common import free_name
+from tuiprobe.report.common import table_files
 from tuiprobe.report.text import cell
 from tuiprobe.results import Estimate, Figure, NotRun, Report, given
 from tuiprobe.results.section import Code, Strong, Table, Value
@@ -24,11 +24,7 @@ def tables(report: Report) -> dict[str, str]:
         "skipped": _csv(["data", "path", "reason"], _skipped(report)),
         "nonfinite": _csv(["data", "path"], _nonfinite(report)),
     }
-    for part in report.parts:
-        for one in part.section.content if part.section is not None else ():
-            if isinstance(one, Table) and one.file and one.rows:
-                found[free_name(one.id, part.probe, found.__contains__)] = _table(one)
-    return found
+    return found | {name: _table(one) for _, name, one in table_files(report)}
 
 
 def _csv(header: list[str], rows: Iterable[Row]) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, get_args
 
-from tuiprobe.results.base import Frozen, Many
+from tuiprobe.results.base import Frozen, Many, given
+from tuiprobe.results.headlines import EFFECTIVE, TOP1
 from tuiprobe.results.report import Part, Report
-from tuiprobe.results.section import Block, Id, Text
+from tuiprobe.results.section import Block, Chart, Id, NamedFigure, Strip, Text
 
 TITLES: Final[dict[Block, str]] = {
     "your images": "On your images",
@@ -26,6 +27,9 @@ _NEEDED: Final[tuple[Block, ...]] = ("your images", "shifts")
 """Blocks that say for themselves why they have no answer; for the others the last block does."""
 
 
+Picture = Chart | Strip
+
+
 class CardBlock(Frozen):
     """One block of the card.
 
@@ -34,12 +38,18 @@ class CardBlock(Frozen):
         title: For people.
         lines: The answer, one line each.
         probes: Ids of the probes that hold the evidence, in the order of the lines.
+        bars: Accuracies to draw, one a set, on a scale from 0 to 1; empty for none.
+        marks: Differences from a baseline to draw with their intervals, beside zero.
+        pictures: The charts and strips that show the answer; none where nothing is drawn.
     """
 
     block: Block
     title: str
     lines: Many[Text]
     probes: Many[Id] = ()
+    bars: Many[NamedFigure] = ()
+    marks: Many[NamedFigure] = ()
+    pictures: Many[Picture] = ()
 
 
 def card(report: Report) -> tuple[CardBlock, ...]:
@@ -56,7 +66,15 @@ def card(report: Report) -> tuple[CardBlock, ...]:
         if lines:
             ids = tuple(one.probe for one in parts)
             blocks.append(
-                CardBlock(block=block, title=TITLES[block], lines=tuple(lines), probes=ids)
+                CardBlock(
+                    block=block,
+                    title=TITLES[block],
+                    lines=tuple(lines),
+                    probes=ids,
+                    bars=_drawn(parts, TOP1),
+                    marks=_drawn(parts, EFFECTIVE),
+                    pictures=_pictures(parts),
+                )
             )
     return tuple(blocks)
 
@@ -67,6 +85,24 @@ def _lines(part: Part) -> tuple[Text, ...]:
     if part.section.card:
         return part.section.card
     return (part.section.headline,) if part.section.headline else ()
+
+
+def _drawn(parts: list[Part], headline: int) -> tuple[NamedFigure, ...]:
+    """Returns the figures of a rank that there is something to draw of."""
+    named = (one for part in parts for one in part.figures)
+    return tuple(one for one in named if one.headline == headline and given(one.figure))
+
+
+def _pictures(parts: list[Part]) -> tuple[Picture, ...]:
+    """Returns the pictures of the last section of a block that names any and has data."""
+    for one in reversed(parts):
+        content = one.section.content if one.section is not None else ()
+        named = one.section.pictures if one.section is not None else ()
+        drawn = [piece for piece in content if isinstance(piece, Chart | Strip)]
+        found = tuple(piece for id in named for piece in drawn if piece.id == id)
+        if found:
+            return found
+    return ()
 
 
 def _measured(report: Report) -> Iterator[Text]:

@@ -1,11 +1,15 @@
 """What was checked of encoder and labels before any image was measured."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from tuiprobe.results.base import Frozen
 
 Status = Literal["pass", "warn", "fail", "skip"]
 Cause = Literal["encoder", "labels"]
+
+
+PROBE: Final = "preflight"
+"""Id of the probe that tells of these checks."""
 
 
 class PreflightCheck(Frozen):

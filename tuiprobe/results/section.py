@@ -119,6 +119,7 @@ class Series(Frozen):
         mark: How it is drawn.
         role: What it stands for: the thing itself, up to two companions, a control, a reference
             line, or the context behind it.
+        names: What each point is, for a reader who points at it; empty where nothing is told.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Series(Frozen):
     high: Many[Real] = ()
     mark: Mark = "line"
     role: Drawn = "main"
+    names: Many[str] = ()
 
     @property
     def banded(self) -> bool:
@@ -143,7 +145,7 @@ class Series(Frozen):
     @model_validator(mode="after")
     def _one_value_a_point(self) -> "Series":
         lengths = {len(self.x), len(self.y)}
-        lengths |= {len(ends) for ends in (self.low, self.high) if ends}
+        lengths |= {len(ends) for ends in (self.low, self.high, self.names) if ends}
         if len(lengths) != 1:
             raise ValueError(f"series {self.name!r} has parts of lengths {sorted(lengths)}")
         return self
@@ -161,6 +163,8 @@ class Chart(Frozen):
         ticks: Names of the places along x; empty where x is a number.
         note: What a reader must know to read it.
         folded: Whether a page may hide it until it is asked for.
+        across: Whether the named places stand below each other and values run across, as in a
+            forest plot; screens draw it upright.
     """
 
     kind: Literal["chart"] = "chart"
@@ -172,6 +176,7 @@ class Chart(Frozen):
     ticks: Many[str] = ()
     note: str = ""
     folded: bool = False
+    across: bool = False
 
     def back_to_front(self) -> list[Series]:
         """Returns the series in drawing order, the most important last."""
@@ -245,6 +250,8 @@ class Section(Frozen):
         clause: What the title of the whole report says about it; may be empty.
         card: Lines of the card; where empty, the headline stands there.
         warnings: What a reader must know before any figure.
+        pictures: Ids of the charts and strips of `content` that stand beside the card. Of several
+            sections in one block of the card, those of the last one that names any.
         content: In order.
     """
 
@@ -253,7 +260,15 @@ class Section(Frozen):
     clause: str = ""
     card: Many[Text] = ()
     warnings: Many[str] = ()
+    pictures: Many[Id] = ()
     content: Many[Content] = ()
+
+    @model_validator(mode="after")
+    def _pictures_exist(self) -> "Section":
+        drawn = {one.id for one in self.content if isinstance(one, Chart | Strip)}
+        if lost := sorted(set(self.pictures) - drawn):
+            raise ValueError(f"section {self.title!r} has no picture {', '.join(lost)}")
+        return self
 
 
 PerImage = Literal["correct", "kurtosis", "confidence"]

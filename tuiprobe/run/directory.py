@@ -21,6 +21,12 @@ from tuiprobe.checksums import is_sealed
 from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import DamagedFileError, Entry, pinned, reading, writing
 
+ENGINE_LOCK = "lock-engine"
+MERGE_LOCK = "lock-merge"
+
+LOG_MARK = "$ tuiprobe "
+"""Begins the line of `log.txt` that the output of an engine follows."""
+
 _MOST_RANKS = 256
 _KEY = re.compile(r"[0-9a-f]{64}")
 _BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # log.txt exists before the engine starts
@@ -120,6 +126,11 @@ class RunDir:
         return self.at("log.txt")
 
     @property
+    def engine_file(self) -> Entry:
+        """Locked by an engine that a screen started, from its first moment to its end."""
+        return self.at(ENGINE_LOCK)
+
+    @property
     def cancel_file(self) -> Entry:
         """Created by a reader to ask the run to stop."""
         return self.at("cancel")
@@ -143,6 +154,10 @@ class RunDir:
     def answer_file(self, name: str) -> Entry:
         """Returns the file of a cached answer of an ablation."""
         return self.at(f"answers/ablation-{name}.json")
+
+    def screenshot_file(self, name: str) -> Entry:
+        """Returns the file of a picture of a screen that showed the run."""
+        return self.at(f"screenshots/{name}.svg")
 
     def live_file(self, rank: int, suffix: str) -> Entry:
         """Returns a live file of a running rank; `suffix` is `json` or `safetensors`."""
@@ -291,6 +306,13 @@ class RunDir:
             isinstance(spec.get(name), str) for name in ("model", "data")
         )
 
+    def is_failed_start(self) -> bool:
+        """Says whether the directory holds only the log of an engine that wrote no key."""
+        if self.path.is_symlink() or not self.log_file.exists():
+            return False
+        names = [one.name for one in self.path.iterdir()]
+        return all(name == "log.txt" or name.startswith("lock") for name in names)
+
     @contextmanager
     def _other_locks(self) -> Iterator[None]:
         """Takes every lock of the directory that this process does not hold yet."""
@@ -302,7 +324,7 @@ class RunDir:
 
 
 def delete_run(directory: RunDir) -> None:
-    """Deletes a run directory; refuses anything else.
+    """Deletes a run directory, also of a start that failed; refuses anything else.
 
     Raises:
         DataError: If the path is not a run or is a link.
@@ -311,8 +333,15 @@ def delete_run(directory: RunDir) -> None:
     path = directory.path
     if not path.exists() and not path.is_symlink():
         return
-    directory._refuse_other_than_run()
+    if not directory.is_failed_start():
+        directory._refuse_other_than_run()
     with directory.locked():
+        if directory.read_key() is None:
+            if not directory.is_failed_start():
+                directory._refuse_other_than_run()
+            with directory._other_locks(), writing(path):
+                shutil.rmtree(path)
+            return
         directory._refuse_other_than_run()
         directory.clear()
         with writing(path):

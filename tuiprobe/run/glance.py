@@ -1,5 +1,8 @@
 """Reads the few figures that a list of runs shows, without building the whole report."""
 
+from functools import lru_cache
+from typing import Any, Final
+
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tuiprobe.files import Entry
@@ -12,6 +15,16 @@ from tuiprobe.results.report import (
     refuse_altered,
 )
 from tuiprobe.results.subject import Representation
+
+FIGURES: Final = {
+    "kurtosis": "kurtosis",
+    "persistence": "persistence.value",
+    "accuracy": "top1",
+    "shifts": "mean_shift",
+}
+"""The figures of a row: field name and figure id."""
+
+_KEPT = 10_000
 
 
 class _Piece(BaseModel):
@@ -29,6 +42,7 @@ class _Model(_Piece):
 
 class _Data(_Piece):
     name: str
+    images: Count
     measured: Count
 
 
@@ -48,12 +62,17 @@ class _Part(_Piece):
     facts: Many[_Fact]
 
 
+class _Spec(_Piece):
+    data: str = ""
+
+
 class Glance(_Piece):
     """The part of a report that a list of runs shows; the fields are those of `Report`."""
 
     schema_version: SchemaVersion
     title: str
     partial: bool
+    spec: _Spec
     model: _Model
     data: Many[_Data]
     parts: Many[_Part]
@@ -82,3 +101,29 @@ def read_glance(file: Entry) -> Glance:
         return Glance.model_validate_json(content)
     except ValidationError as error:
         raise no_report(content, file, error) from error
+
+
+@lru_cache(maxsize=_KEPT)
+def summary(file: Entry, _modified: int) -> dict[str, Any]:
+    """Returns what a list of runs shows of a report, cached until the file changes.
+
+    Args:
+        file: The run's `results.json`.
+        _modified: When it was last written.
+
+    Raises:
+        DamagedFileError: As for `read_glance`.
+    """
+    report = read_glance(file)
+    return {
+        "title": report.title,
+        "partial": report.partial,
+        "model": report.model.name,
+        "data": ", ".join(one.name for one in report.data),
+        "source": report.spec.data,
+        "kind": report.model.representation,
+        "images": sum(one.measured for one in report.data),
+        "wanted": sum(one.images for one in report.data),
+        "outcome": report.fact("outcome"),
+        **{field: report.figure(id) for field, id in FIGURES.items()},
+    }

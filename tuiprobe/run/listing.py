@@ -7,33 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.files import Entry
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.results import Figure, NotRun
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import Glance, read_glance
-from tuiprobe.run.live import heartbeat
-from tuiprobe.run.locks import held_locks, is_running
-
-State = Literal["running", "complete", "partial", "unfinished", "damaged"]
-STATES: Final[tuple[State, ...]] = get_args(State)
+from tuiprobe.run.glance import FIGURES, summary
+from tuiprobe.run.locks import held_locks
+from tuiprobe.run.state import Observer, RunState, State
 
 _MOST = 10_000
 _NOTHING: Final = NotRun(reason="no results yet")
-
-
-FIGURES: Final = {
-    "kurtosis": "kurtosis",
-    "persistence": "persistence.value",
-    "accuracy": "top1",
-    "shifts": "mean_shift",
-}
-"""The figures of a row: field name and figure id."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +29,11 @@ class RunRow:
     Attributes:
         path: The run directory.
         name: Path below the listed directory.
-        state: `running` in a process of this machine; `complete`; `partial` if the results cover
-            only some of the images; `unfinished` if there are no results; or `damaged`.
-        title: Title of the report; if there is no report, the reason.
+        status: How it stands.
+        title: Title of the report; if there is no report, why.
         model: Model, as the user typed it.
         data: The measured sets, or the source.
+        source: The source, as the user typed it.
         kind: Kind of the representation; empty without results.
         images: Number of measured images, over all sets.
         outcome: Outcome on outlier features; empty without results.
@@ -57,15 +43,15 @@ class RunRow:
         shifts: Mean top-1 accuracy over the shifted sets.
         changed: Time when results were last written, or when the run began, in nanoseconds since
             the epoch.
-        beat: Grows while the run is being written.
     """
 
     path: Path
     name: str
-    state: State
+    status: RunState
     title: str
     model: str = ""
     data: str = ""
+    source: str = ""
     kind: str = ""
     images: int = 0
     outcome: str = ""
@@ -74,12 +60,16 @@ class RunRow:
     accuracy: Figure = _NOTHING
     shifts: Figure = _NOTHING
     changed: int = 0
-    beat: int = 0
+
+    @property
+    def state(self) -> State:
+        """The state in one word."""
+        return self.status.kind
 
     @property
     def deletable(self) -> bool:
         """Whether no process of this machine writes the run."""
-        return self.state != "running"
+        return self.state not in ("waiting", "running")
 
 
 @dataclass(frozen=True)
@@ -110,40 +100,50 @@ def find_runs(root: Path) -> list[FoundRun]:
     for path in _directories(root):
         run = RunDir(path)
         name = path.name if path == root else path.relative_to(root).as_posix()
-        changed = run.results_file.modified() or run.key_file.modified() or 0
+        times = (run.results_file.modified(), run.key_file.modified(), run.log_file.modified())
+        changed = next((one for one in times if one is not None), 0)
         found.append(FoundRun(path, name, changed))
     return sorted(found, key=lambda one: (-one.changed, one.name))
 
 
-def read_runs(found: Iterable[FoundRun], words: Sequence[str] = ()) -> Iterator[RunRow]:
+def read_runs(
+    found: Iterable[FoundRun], words: Sequence[str] = (), observer: Observer | None = None
+) -> Iterator[RunRow]:
     """Yields runs in the given order, each as soon as it is read.
 
     Args:
         found: The runs to read.
         words: Substrings of name, model, data, state or outcome that a run must have; case is
             ignored.
+        observer: Decides the states; a new one if None.
     """
-    held = held_locks()
+    held, observer = held_locks(), observer or Observer()
     for one in found:
-        row = _row(one, held)
+        row = _row(one, observer.state(RunDir(one.path), held))
         if matches(row, words):
             yield row
 
 
-def list_runs(root: Path, words: Sequence[str] = (), most: int | None = None) -> list[RunRow]:
+def list_runs(
+    root: Path,
+    words: Sequence[str] = (),
+    most: int | None = None,
+    observer: Observer | None = None,
+) -> list[RunRow]:
     """Returns the runs of a directory, latest first.
 
     Args:
         root: Folder, as for `find_runs`.
         words: Filter words, as for `read_runs`.
         most: Number of latest runs to read; None for all.
+        observer: As for `read_runs`.
     """
-    return list(read_runs(find_runs(root)[:most], words))
+    return list(read_runs(find_runs(root)[:most], words, observer))
 
 
 def matches(row: RunRow, words: Sequence[str]) -> bool:
     """Says whether a run contains all filter words."""
-    text = f"{row.name} {row.model} {row.data} {row.state} {row.outcome} {row.kind}"
+    text = f"{row.name} {row.model} {row.data} {row.source} {row.state} {row.outcome} {row.kind}"
     return holds_all(text, words)
 
 
@@ -156,11 +156,13 @@ def _directories(root: Path) -> Iterator[Path]:
 
 
 def _below(root: Path) -> Iterator[Path]:
+    """Yields run directories; a start that failed before it had a key is one too."""
     for entry in _folders(root):
         if RunDir(entry).key_file.exists():
             yield entry
-        else:
-            yield from (one for one in _folders(entry) if RunDir(one).key_file.exists())
+            continue
+        group = [one for one in _folders(entry) if RunDir(one).key_file.exists()]
+        yield from group or ([entry] if RunDir(entry).log_file.exists() else [])
 
 
 def _folders(path: Path) -> list[Path]:
@@ -170,56 +172,32 @@ def _folders(path: Path) -> list[Path]:
         return []
 
 
-def _row(one: FoundRun, held: frozenset[str] | None) -> RunRow:
+def _row(one: FoundRun, status: RunState) -> RunRow:
     run = RunDir(one.path)
-    beat, running = heartbeat(run), is_running(run, held)
-    changed = run.results_file.modified()
-    about: dict[str, Any] = {"path": one.path, "name": one.name, "beat": beat}
-    if changed is None:
-        begun = run.key_file.modified() or 0
-        state: State = "running" if running else "unfinished"
-        return RunRow(**about, state=state, changed=begun, **_planned(run))
-    try:
-        found = _summary(run.results_file, changed)
-    except (TuiprobeError, OSError) as error:
-        return RunRow(**about, state="damaged", title=str(error), changed=changed)
-    state = "partial" if found["partial"] else "complete"
-    shown = {name: value for name, value in found.items() if name != "partial"}
-    if running and state == "partial":
-        state = "running"
-    return RunRow(**about, state=state, changed=changed, **shown)
+    about: dict[str, Any] = {"path": one.path, "name": one.name, "changed": one.changed}
+    written = run.results_file.modified()
+    if written is not None and status.kind != "damaged":
+        try:
+            found = summary(run.results_file, written)
+        except (TuiprobeError, OSError) as error:
+            found = {**_asked(run), "title": str(error)}
+        about |= {name: one for name, one in found.items() if name not in ("partial", "wanted")}
+        return RunRow(status=status, **about)
+    title = status.reason if status.kind == "damaged" else "no results yet"
+    return RunRow(status=status, title=title, **about, **_asked(run))
 
 
-@lru_cache(maxsize=_MOST)
-def _summary(file: Entry, modified: int) -> dict[str, Any]:
-    """Returns a row's fields of a report, cached until the file changes; drops the rest."""
-    return _found(read_glance(file))
-
-
-def _planned(run: RunDir) -> dict[str, Any]:
+def _asked(run: RunDir) -> dict[str, Any]:
     """Returns a row's fields of a run without results, from its spec."""
     try:
         spec = run.spec_file.read_json()
         return {
-            "title": f"{spec['model']} on {spec['data']}: no results yet",
             "model": str(spec["model"]),
             "data": str(spec["data"]),
+            "source": str(spec["data"]),
         }
     except (TuiprobeError, KeyError, TypeError):
-        return {"title": "no results yet"}
-
-
-def _found(report: Glance) -> dict[str, Any]:
-    return {
-        "title": report.title,
-        "partial": report.partial,
-        "model": report.model.name,
-        "data": ", ".join(one.name for one in report.data),
-        "kind": report.model.representation,
-        "images": sum(one.measured for one in report.data),
-        "outcome": report.fact("outcome"),
-        **{field: report.figure(id) for field, id in FIGURES.items()},
-    }
+        return {}
 
 
 SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {
@@ -227,6 +205,8 @@ SORTS: Final[dict[str, Callable[[RunRow], Any]]] = {
     "name": lambda row: row.name,
     "state": lambda row: row.state,
     "model": lambda row: row.model,
+    "data": lambda row: row.source,
+    "progress": lambda row: -1.0 if row.status.part is None else row.status.part,
     "images": lambda row: row.images,
     "kurtosis": lambda row: _value(row.kurtosis),
     "persistence": lambda row: _value(row.persistence),
@@ -247,6 +227,8 @@ def as_json(row: RunRow) -> dict[str, Any]:
         "path": plain(str(row.path)),
         "name": plain(row.name),
         "state": row.state,
+        "reason": row.status.reason or None,
+        "measured": row.status.part,
         "title": row.title,
         "model": row.model,
         "data": row.data,

@@ -1,9 +1,10 @@
 """The live view of a running rank: its files, fields and bounds, for writer and readers.
 
-A rank replaces `live/<rank>.json` (progress, running figures, strongest images) and
-`live/<rank>.safetensors` (shares of the channels) while it runs. A run directory may come from
-anywhere. The readers here accept only types, signs and ranges that an engine writes, so the screens
-check nothing again; anything else makes the live state unreadable.
+A rank replaces `live/<rank>.json` (progress, running figures, images at both ends of the leading
+channels) and `live/<rank>.safetensors` (shares and heights of the channels) while it runs. A run
+directory may come from anywhere. The readers here accept only types, signs and ranges that an
+engine writes, so the screens check nothing again; anything else makes the live state unreadable.
+What other versions write in other fields is ignored.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ _Count = Annotated[int, Field(ge=0, lt=2**53)]
 _Number = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
 _Text = Annotated[str, Field(max_length=1000)]
 _Channel = Annotated[int, Field(ge=0, lt=10**9)]
-_Ids = Annotated[tuple[_Count, ...], Field(max_length=64)]
+_MOST_IMAGES = 64
+_Images = Annotated[tuple[tuple[_Count, _Number], ...], Field(max_length=_MOST_IMAGES)]
 
 
 class _Part(BaseModel):
@@ -54,6 +56,8 @@ class TapFigures(_Part):
         persistence: Persistence; None before two images.
         effective_channels: Number of channels that share the fourth moment, likewise.
         n: Number of images.
+        scanned: Images whose channels' heights were computed; 0 at inner taps and where the width
+            is too small for heights.
     """
 
     kurtosis: _Number | None = None
@@ -62,12 +66,54 @@ class TapFigures(_Part):
     persistence: _Number | None = None
     effective_channels: _Number | None = None
     n: _Count = 0
+    scanned: _Count = 0
 
     @model_validator(mode="after")
     def _whole_or_none(self) -> TapFigures:
         if len({one is None for one in (self.kurtosis, self.low, self.high)}) != 1:
             raise ValueError("kurtosis and its interval belong together")
         return self
+
+
+class Ends(_Part):
+    """Images at both ends of one channel, as (sample id, value), the most extreme first.
+
+    Attributes:
+        largest: Images of the largest values.
+        smallest: Images of the smallest values.
+    """
+
+    largest: _Images = ()
+    smallest: _Images = ()
+
+    @property
+    def strongest(self) -> _Images:
+        """The end whose first value has the larger magnitude, the largest magnitude first."""
+        return self.smallest if self._negative else self.largest
+
+    @property
+    def other(self) -> _Images:
+        """The other end; the weakest images unless `crosses`."""
+        return self.largest if self._negative else self.smallest
+
+    @property
+    def crosses(self) -> bool:
+        """Whether the ends have opposite signs, so that the other end is not the weakest one."""
+        return bool(self.largest and self.smallest) and (
+            self.smallest[0][1] < 0 < self.largest[0][1]
+        )
+
+    @property
+    def _negative(self) -> bool:
+        return bool(self.largest and self.smallest) and (
+            -self.smallest[0][1] > abs(self.largest[0][1])
+        )
+
+    def merged(self, others: Ends) -> Ends:
+        """Returns the ends over the images of both."""
+        largest = sorted(self.largest + others.largest, key=lambda one: (-one[1], one[0]))
+        smallest = sorted(self.smallest + others.smallest, key=lambda one: (one[1], one[0]))
+        return Ends(largest=tuple(largest[:_MOST_IMAGES]), smallest=tuple(smallest[:_MOST_IMAGES]))
 
 
 class Beat(_Part):
@@ -87,6 +133,7 @@ class Progress(_Part):
         stage: Current stage of the rank.
         set: Set of images being measured.
         unit: What is counted.
+        kept: Images that earlier attempts measured; in none of the other counts.
         done: Images measured.
         skipped: Images skipped.
         total: Images to measure.
@@ -97,6 +144,7 @@ class Progress(_Part):
     stage: _Text | None = None
     set: _Text | None = None
     unit: _Text = "images"
+    kept: _Count = 0
     done: _Count = 0
     skipped: _Count = 0
     total: _Count = 0
@@ -104,16 +152,44 @@ class Progress(_Part):
     eta: Annotated[_Number, Field(ge=0)] | None = None
 
 
+class SetProgress(_Part):
+    """How far a rank is with its images of one set.
+
+    Attributes:
+        total: Images of this rank.
+        kept: Images that were measured before this start.
+        done: Images measured since.
+        skipped: Images skipped since.
+    """
+
+    total: _Count = 0
+    kept: _Count = 0
+    done: _Count = 0
+    skipped: _Count = 0
+
+    @property
+    def through(self) -> int:
+        """Images that need no more work."""
+        return self.kept + self.done + self.skipped
+
+    def plus(self, others: SetProgress) -> SetProgress:
+        """Returns the sums of both."""
+        pairs = zip(self, others, strict=True)
+        return SetProgress(**{name: one + other for (name, one), (_, other) in pairs})
+
+
 class RankState(Progress, Beat):
     """The JSON file of one rank.
 
     Attributes:
+        sets: Progress by set, in the order of measuring.
         taps: Running figures by `<set>/<tap>`.
-        top: Ids of the strongest images, best first, by set and channel.
+        ends: Images at both ends of the leading channels, by set and channel.
     """
 
+    sets: Annotated[dict[_Text, SetProgress], Field(max_length=_MOST_TAPS)] = {}
     taps: Annotated[dict[_Text, TapFigures], Field(max_length=_MOST_TAPS)] = {}
-    top: dict[_Text, Annotated[dict[_Channel, _Ids], Field(max_length=_MOST_PICTURED)]] = {}
+    ends: dict[_Text, Annotated[dict[_Channel, Ends], Field(max_length=_MOST_PICTURED)]] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +199,8 @@ class LiveTap:
     Attributes:
         shares: float64 `[C]`, mean share of each channel in the fourth moment.
         leads: float64 `[C]`, fraction of images that a channel leads; None if unknown.
+        above: float64 `[C]`, fraction of the scanned images in which a channel's height exceeds 6;
+            None if none was scanned.
     """
 
     kurtosis: float | None
@@ -133,6 +211,8 @@ class LiveTap:
     effective_channels: float | None
     shares: NDArray[np.float64]
     leads: NDArray[np.float64] | None = None
+    above: NDArray[np.float64] | None = None
+    scanned: int = 0
 
 
 _AnyPart = TypeVar("_AnyPart", bound=_Part)
@@ -169,6 +249,8 @@ def write_rank(
         arrays[_shares_of(name)] = tap.shares
         if tap.leads is not None:
             arrays[_leads_of(name)] = tap.leads
+        if tap.above is not None:
+            arrays[_above_of(name)] = tap.above
     if arrays:
         run.live_file(rank, "safetensors").replace(encode_tensors(arrays))
     write_state(run, rank, state.model_copy(update={"taps": figures}))
@@ -199,25 +281,46 @@ def read_taps(
         if shares is None:
             continue
         leads = _channels(file, arrays, _leads_of(name))
-        if leads is not None and leads.shape != shares.shape:
-            raise DamagedFileError(f"{file} is damaged: {name} has leads of other channels")
+        above = _channels(file, arrays, _above_of(name)) if figures.scanned else None
+        for one in (leads, above):
+            if one is not None and one.shape != shares.shape:
+                raise DamagedFileError(f"{file} is damaged: {name} has figures of other channels")
         set_name, _, tap = name.partition("/")
-        yield (set_name, tap), LiveTap(**dict(figures), shares=shares, leads=leads)
+        yield (set_name, tap), LiveTap(**dict(figures), shares=shares, leads=leads, above=above)
 
 
-def heartbeat(run: RunDir) -> int:
-    """Returns a number that grows while a rank measures: the sum of the sequence numbers.
+@dataclass(frozen=True)
+class Pulse:
+    """What the live files of all ranks say together.
 
-    A file that cannot be read counts as 0.
+    Attributes:
+        beat: Grows while a rank measures: the sum of the sequence numbers.
+        through: Images measured or skipped, those of earlier attempts included.
+        total: Images to measure, likewise.
     """
-    total = 0
+
+    beat: int = 0
+    through: int = 0
+    total: int = 0
+
+
+class _Counted(Progress, Beat):
+    """What a rank's file counts."""
+
+
+def pulse(run: RunDir) -> Pulse:
+    """Returns the pulse of a run; files that cannot be read count as 0."""
+    beat = through = total = 0
     for rank in run.live_ranks():
         try:
-            beat = _read_part(Beat, run.live_file(rank, "json"))
+            one = _read_part(_Counted, run.live_file(rank, "json"))
         except DamagedFileError:
             continue
-        total += 0 if beat is None else beat.sequence
-    return total
+        if one is not None:
+            beat += one.sequence
+            through += one.kept + one.done + one.skipped
+            total += one.kept + one.total
+    return Pulse(beat, through, total)
 
 
 def _shares_of(name: str) -> str:
@@ -226,6 +329,10 @@ def _shares_of(name: str) -> str:
 
 def _leads_of(name: str) -> str:
     return f"{name}/leads"
+
+
+def _above_of(name: str) -> str:
+    return f"{name}/above"
 
 
 def _read_part(kind: type[_AnyPart], file: Entry) -> _AnyPart | None:

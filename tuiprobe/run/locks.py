@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry, process_lives
-from tuiprobe.run.directory import RunDir
+from tuiprobe.run.directory import ENGINE_LOCK, MERGE_LOCK, RunDir
 
 _PROCESS = re.compile(r"process (\d+) on (.+)")
 _LOCKS = Path("/proc/locks")
@@ -30,7 +30,8 @@ def is_running(run: RunDir, held: frozenset[str] | None) -> bool:
     keep an engine from starting. Without such a list, checks whether the process that last took the
     lock still runs.
     """
-    names = [one.name for one in run.path.glob("lock*") if one.name != "lock-merge"]
+    others = (MERGE_LOCK, ENGINE_LOCK)
+    names = [one.name for one in run.path.glob("lock*") if one.name not in others]
     files = [run.at(name) for name in names]
     return any(is_held(one, held) for one in files)
 
@@ -40,16 +41,36 @@ def is_held(lock: Entry, held: frozenset[str] | None) -> bool:
     return _holder_lives(lock) if held is None else str(_inode(lock)) in held
 
 
+def last_host(run: RunDir) -> str:
+    """Returns the host whose process last wrote the run; empty if it is unknown.
+
+    Locks are seen on their own host alone, so a run of this host that holds none has ended.
+    """
+    for lock in (run.at("lock"), run.engine_file):
+        if (match := _holder(lock)) is not None:
+            return match[2].strip()
+    return ""
+
+
+def this_host() -> str:
+    """Returns the name of this host, as locks hold it."""
+    return socket.gethostname()
+
+
 def _inode(file: Entry) -> int:
     status = file.status()
     return -1 if status is None else status.st_ino
 
 
-def _holder_lives(lock: Entry) -> bool:
+def _holder(lock: Entry) -> re.Match[str] | None:
     try:
-        match = _PROCESS.match(lock.read_bytes(1024).decode("utf-8", "replace"))
+        return _PROCESS.match(lock.read_bytes(1024).decode("utf-8", "replace"))
     except TuiprobeError:
-        return False
-    if match is None or match[2].strip() != socket.gethostname():
+        return None
+
+
+def _holder_lives(lock: Entry) -> bool:
+    match = _holder(lock)
+    if match is None or match[2].strip() != this_host():
         return False
     return process_lives(int(match[1]))

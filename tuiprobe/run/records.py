@@ -16,7 +16,7 @@ from tuiprobe.results.base import Count
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.row_records import RowsMeasured, RowsRecord
 from tuiprobe.run.row_samples import read_row_samples
-from tuiprobe.spec import FINAL_TAP, RunSpec
+from tuiprobe.spec import FINAL_TAP, WATCHED, RunSpec
 
 _Record = TypeVar("_Record", bound=BaseModel)
 
@@ -185,12 +185,26 @@ def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
     write_spec(spec, directory)
 
 
+def saved_by_watch(directory: RunDir) -> bool:
+    """Says whether `tuiprobe.watch` saved the directory: results without arrays or images."""
+    try:
+        found, _ = read_json(directory.spec_file, directory.plan_file)
+    except DamagedFileError:
+        return False
+    return isinstance(found, dict) and found.get(WATCHED) is True
+
+
 def read_plan(directory: RunDir) -> PlanRecord:
     """Returns `plan.json` of a run.
 
     Raises:
         DamagedFileError: If it is missing, altered, of another version or another run.
     """
+    if saved_by_watch(directory):
+        raise DamagedFileError(
+            f"{directory.path} was saved by tuiprobe.watch: it holds figures, and no images or "
+            "arrays that could be read again"
+        )
     found = _validated(PlanRecord, directory, read_json(directory.plan_file)[0])
     _refuse_foreign(directory, directory.plan_file, found.key)
     return found

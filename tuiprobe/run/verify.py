@@ -27,6 +27,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head, read_own_names
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.preflight_file import read_preflight
+from tuiprobe.run.published import ROW_PLACE
 from tuiprobe.run.records import (
     Measured,
     PlanRecord,
@@ -37,6 +38,7 @@ from tuiprobe.run.records import (
     read_plan,
     read_samples,
     read_spec,
+    saved_by_watch,
 )
 
 State = Literal["whole", "not covered", "unfinished", "missing", "damaged", "moved", "changed"]
@@ -44,7 +46,6 @@ Samples = dict[str, Mapping[int, SampleRecord]]
 
 _MOST_FILES = 1_000_000
 _NAMED = 3
-_ROW_PLACE = r"(.+) ([0-9]{1,9}) rows ([0-9]{1,15}) to ([0-9]{1,15})"
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,10 @@ class _Verification:
             yield Finding("key", "missing", "a directory without one is no run")
         else:
             yield Finding("key", "whole")
+        if saved_by_watch(run):
+            if os.path.lexists(run.results_file.path):
+                yield self._text(run.results_file, self._read_results)
+            return
         yield self._text(run.spec_file, lambda: read_spec(run))
         yield self._text(run.plan_file, self._read_plan)
         yield self._text(run.samples_file, self._read_samples)
@@ -225,7 +230,7 @@ class _Verification:
                 continue
             try:
                 _, metadata = read_arrays(entry)
-                place = re.fullmatch(_ROW_PLACE, metadata.get("place", ""))
+                place = re.fullmatch(ROW_PLACE, metadata.get("place", ""))
                 own = metadata["key"] == one.key and place is not None
                 if not own or (place[1], int(place[2])) != (one.name, number):  # type: ignore[index]
                     raise DamagedFileError(f"{entry} belongs to another run or place")

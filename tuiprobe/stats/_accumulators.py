@@ -17,6 +17,7 @@ from tuiprobe.stats._summaries import (
     Moments,
     SampleSummary,
     TopK,
+    no_entries,
     sample_summary,
 )
 from tuiprobe.stats._torch_path import partial_states
@@ -180,11 +181,11 @@ def _device(device: str | torch.device) -> torch.device:
     return where
 
 
-def _check_k(k: int) -> None:
+def _check_k(k: int, lowest: int = 1) -> None:
     if isinstance(k, bool) or not isinstance(k, int):
         raise TypeError(f"k must be an integer, got {k!r}")
-    if not 1 <= k <= 65536:
-        raise ValueError(f"k must be between 1 and 65536, got {k}")
+    if not lowest <= k <= 65536:
+        raise ValueError(f"k must be between {lowest} and 65536, got {k}")
 
 
 class ChannelMoments(_Accumulator):
@@ -308,7 +309,7 @@ class ActivationStats(_Accumulator):
 
     Args:
         channels: Width C.
-        k: Entries per channel and end.
+        k: Entries per channel and end; 0 for none.
         device: Device of the activations.
 
     >>> import torch
@@ -320,7 +321,7 @@ class ActivationStats(_Accumulator):
     """
 
     def __init__(self, channels: int, k: int = 32, device: str | torch.device = "cpu") -> None:
-        _check_k(k)
+        _check_k(k, lowest=0)
         self.k = k
         super().__init__(channels, device, moments=True, largest=k, smallest=k, samples=True)
 
@@ -334,7 +335,7 @@ class ActivationStats(_Accumulator):
         parts = self._snapshot().summary()
         return ActivationSummary(
             moments=Moments(**parts["moments"]),
-            largest=TopK(**parts["largest"]),
-            smallest=TopK(**parts["smallest"]),
+            largest=TopK(**parts["largest"]) if self.k else no_entries(self.channels),
+            smallest=TopK(**parts["smallest"]) if self.k else no_entries(self.channels),
             samples=sample_summary(parts["samples"]),
         )

@@ -88,12 +88,13 @@ def statistics_path(device: str | torch.device, k: int = 0, channels: int = 1) -
         channels: Width of the activations.
 
     Returns:
-        `native` on the CPU; on CUDA `cuda` for native kernels, else `torch`.
+        On CUDA `cuda` for native kernels, else `torch`. Elsewhere `native`: activations of other
+        devices are measured on the CPU.
 
     >>> statistics_path("cpu")
     'native'
     """
-    if torch.device(device).type == "cpu":
+    if torch.device(device).type != "cuda":
         return "native"
     if k > native.CUDA_MAX_K or channels > native.CUDA_MAX_CHANNELS or cuda_reason(device):
         return "torch"

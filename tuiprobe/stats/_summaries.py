@@ -74,7 +74,7 @@ class SampleSummary:
         share_sum: float64 [C], S_c = sum_n s_nc.
         share_square_sum: Scalar q = sum_nc s_nc^2.
         leading_count: int64 [C], images a channel leads.
-        exceed_count: int64 [C], positions with |x| >= 6, x finite.
+        exceed_count: int64 [C], positions with `|x| >= 6`, x finite.
         rows: Number of positions seen.
         norm_histogram: int64 [96], L2 norms of the finite rows; bin floor(4 log2(norm)) + 32,
             clamped to [0, 95].
@@ -112,3 +112,9 @@ def sample_summary(arrays: dict[str, Any]) -> SampleSummary:
         "degenerate": int(arrays["degenerate"][0]),
     }
     return SampleSummary(**(arrays | scalars))
+
+
+def no_entries(channels: int) -> TopK:
+    """Returns the result of a top 0: arrays `[C, 0]`."""
+    empty = (channels, 0)
+    return TopK(np.empty(empty, np.float32), np.empty(empty, np.int64), np.empty(empty, np.int32))

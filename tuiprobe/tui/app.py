@@ -11,9 +11,14 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.theme import Theme
 
-from tuiprobe.tui.ascii import AsciiFilter
+from tuiprobe.errors import RunError, TuiprobeError
+from tuiprobe.plaintext import plain
+from tuiprobe.run.directory import RunDir
+from tuiprobe.tui.ascii import ASCII_KEYS, AsciiFilter
 from tuiprobe.tui.child import Engine
-from tuiprobe.tui.commands import working_keys
+from tuiprobe.tui.commands import ScreenCommands, working_keys
+from tuiprobe.tui.runsetup import Kept
+from tuiprobe.tui.settings import read_theme, write_theme
 
 # Muted backgrounds, one accent, colours for colour-blind readers.
 DARK = Theme(
@@ -29,11 +34,12 @@ DARK = Theme(
     surface="#171c23",
     panel="#20272f",
     dark=True,
+    variables={"scrollbar-background": "#20272f"},
 )
 LIGHT = Theme(
     name="tuiprobe-light",
     primary="#1f6fb2",
-    secondary="#4b7ea8",
+    secondary="#35658c",
     accent="#b35c00",
     warning="#8a6d00",
     error="#b23a1e",
@@ -46,6 +52,11 @@ LIGHT = Theme(
 )
 
 
+def _cause(error: Exception) -> str:
+    """Returns what the operating system said, without advice that is for runs."""
+    return getattr(error.__cause__ or error, "strerror", None) or str(error)
+
+
 class TuiprobeApp(App[None]):
     """Screens over run directories.
 
@@ -56,6 +67,7 @@ class TuiprobeApp(App[None]):
     """
 
     TITLE = "tuiprobe"
+    COMMANDS = {ScreenCommands}  # noqa: RUF012  (instead of Textual's own)
     CSS_PATH = Path(__file__).with_name("styles.tcss")
     ALLOW_SELECT = False  # a press on a widget that was just replaced must not crash
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012  (Textual declares them on the instance)
@@ -70,9 +82,10 @@ class TuiprobeApp(App[None]):
         (30, "-tall"),
     ]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark", "help", "help", tooltip="Keys of this screen"),
+        Binding("question_mark,f1", "help", "help", tooltip="Terms at the cursor, and keys"),
         Binding("ctrl+p", "command_palette", "palette", tooltip="Command palette", priority=True),
         Binding("ctrl+t", "switch_theme", "theme", show=False, tooltip="Dark or light theme"),
+        Binding("S,s", "save_screen", "screenshot", show=False, tooltip="Save this screen as SVG"),
         Binding("q", "quit", "quit", tooltip="Leave; runs go on without the screen"),
         Binding("ctrl+c,ctrl+q", "quit", "quit", show=False, priority=True),
     ]
@@ -84,11 +97,13 @@ class TuiprobeApp(App[None]):
         self.runs, self.open_run, self.ascii = runs, open_run, ascii
         self.register_theme(DARK)
         self.register_theme(LIGHT)
-        self.theme = DARK.name
+        kept = read_theme()
+        self.theme = kept if kept in self.available_themes else DARK.name
         self.add_class("-ascii" if ascii else "-unicode")
         if ascii:
             self._filters.append(AsciiFilter())
         self.engines: list[Engine] = []
+        self.setups = Kept()
         self._places: dict[str, Callable[[], Screen[None]]] = {
             "models": self._models,
             "runs": self._runs,
@@ -96,12 +111,16 @@ class TuiprobeApp(App[None]):
 
     @property
     def farewell(self) -> str:
-        """What to say when the program is left: which runs go on."""
+        """What to say when the program is left: which runs go on, and how to get back to them."""
         going = [engine for engine in self.engines if engine.ended() is None]
-        return "\n".join(f"a run goes on; to see it: {engine.reopened_by}" for engine in going)
+        return "\n".join(
+            f"{plain(engine.run.name)} goes on; to see or stop it: {engine.reopened_by}"
+            for engine in going
+        )
 
     def on_mount(self) -> None:
-        """Shows the first screen."""
+        """Shows the first screen, and keeps the theme that is chosen from now on."""
+        self.theme_changed_signal.subscribe(self, self._keep_theme)
         if self.open_run is None:
             self.push_screen(self._models())
         else:
@@ -119,9 +138,12 @@ class TuiprobeApp(App[None]):
 
     def screen_of(self, run: Path) -> Screen[None]:
         """Returns the screen that shows a run: its results, or the run as it goes on."""
+        from tuiprobe.run.locks import held_locks
+        from tuiprobe.run.state import run_state
         from tuiprobe.tui.livewatch import has_results
 
-        if has_results(run):
+        going = run_state(RunDir(run), held_locks()).kind in ("waiting", "running")
+        if has_results(run) and not going:
             from tuiprobe.tui.screens.results import ResultsScreen
 
             return ResultsScreen(run)
@@ -148,18 +170,45 @@ class TuiprobeApp(App[None]):
             self.action_go("models")
 
     def action_help(self) -> None:
-        """Shows the keys that work here."""
-        from tuiprobe.tui.screens.help import HelpScreen
+        """Explains the terms at the cursor, and shows the keys that work here."""
+        from tuiprobe.tui.screens.help import HelpScreen, explained_at
 
         keys = [
             (self.get_key_display(binding), binding.tooltip)
             for binding, _ in working_keys(self.screen)
         ]
-        self.push_screen(HelpScreen(keys, (self.screen.__doc__ or "").split("\n\n")[0]))
+        topic = (self.screen.__doc__ or "").split("\n\n")[0]
+        self.push_screen(HelpScreen(explained_at(self.screen), keys, topic))
 
     def action_switch_theme(self) -> None:
         """Switches between dark and light."""
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
+
+    def _keep_theme(self, theme: Theme) -> None:
+        try:
+            write_theme(theme.name)
+        except RunError as error:
+            self.fail("the theme is not kept for the next start", plain(_cause(error)))
+
+    def action_save_screen(self) -> None:
+        """Saves the screen as SVG: into the run that it shows, else into the current directory."""
+        from tuiprobe.tui.screens.base import screenshot_file
+
+        file = screenshot_file(self.screen)
+        try:
+            file.write_text(self.export_screenshot(simplify=True))
+        except (OSError, TuiprobeError) as error:
+            self.fail(f"the screen was not saved to {plain(str(file))}", plain(_cause(error)))
+            return
+        here = Path.cwd()
+        path = file.path.relative_to(here) if file.path.is_relative_to(here) else file.path
+        self.notify(plain(str(path)), title="screen saved", timeout=6, markup=False)
+
+    def get_key_display(self, binding: Binding) -> str:
+        """Returns how a key is shown; `--ascii` spells out what is a sign otherwise."""
+        shown = super().get_key_display(binding)
+        signs = self.ascii and all(one in ASCII_KEYS for one in shown)
+        return "/".join(ASCII_KEYS[one] for one in shown) if signs else shown
 
     def copy(self, text: str, what: str) -> None:
         """Copies text to the terminal's clipboard (OSC 52, works over SSH) and says so."""

@@ -13,34 +13,60 @@ from textual.filter import LineFilter
 
 from tuiprobe.tui.text import is_braille
 
+SIGNS = {
+    "▲": "^",
+    "●": "*",
+    "✓": "v",
+    "◐": "c",
+    "✗": "x",
+    "○": "o",
+    "+": "+",
+    "−": "-",
+    "±": "~",
+    "⏎": "&",
+    "☑": "X",
+    "☐": "_",
+    "◆": "@",
+    "├": "[",
+    "┤": "]",
+    "┼": "|",
+}
+"""Signs that mean something, and their twins, no two of which are equal."""
+
+ASCII_KEYS = {"⏎": "enter", "↑": "up", "↓": "down", "←": "left", "→": "right", "⌫": "backspace"}
+"""Words for the keys that are shown by a sign otherwise."""
+
 _SAME = {
-    "─━═╸╺╴╶╌┄▁▂▔▬": "-",
+    "━╸╺": "=",
+    "─═╴╶╌┄▂▔▬": "-",
     "│┃║▏▎▕▐": "|",
-    "┌┐└┘├┤┬┴┼╭╮╰╯┏┓┗┛╔╗╚╝╋┣┫": "+",
+    "┊": ":",
+    "┌┐└┘┬┴╭╮╰╯┏┓┗┛╔╗╚╝╋┣┫": "+",
     "█▉▊▓▇▆": "#",
     "▋▌▍▒▅▄▀": "=",
     "░▃": ":",
-    "▲↑△": "^",
-    "▼↓▽": "v",
+    "▁": "_",
+    "△": "^",
+    "↑": "/",
+    "↓": "\\",
+    "▼▽": "V",
     "▶›»→▸": ">",
     "◀‹«←◂": "<",
-    "•∙·": ".",
-    "●": "*",
-    "○◯◐": "o",
-    "◆": "@",
+    "•∙·…": ".",
+    "◯": "o",
     "≥": ">",
-    "✓✔": "+",
-    "☑✗✘×": "x",
-    "☐–—−‐": "-",
-    "…": "~",
-    "±": "~",
+    "≤": "<",
+    "✔": "v",
+    "✘×": "x",
+    "–—‐": "-",
+    "↵": "&",
     "κ": "k",
+    "σ": "s",
     "“”": '"',
     "‘’": "'",
-    "⏎↵": "<",
     "\xa0": " ",
 }
-_ASCII = {character: ascii for group, ascii in _SAME.items() for character in group}
+_ASCII = {character: ascii for group, ascii in _SAME.items() for character in group} | SIGNS
 
 
 @lru_cache(4096)

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
-import shlex
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tuiprobe.options import validated
-from tuiprobe.run.directory import RunDir
-from tuiprobe.spec import RunSpec, arguments_of, run_options
+from tuiprobe.errors import RunError, UsageError
+from tuiprobe.plugins import DATASETS, MODELS, is_foreign
+from tuiprobe.run.directory import LOG_MARK, RunDir
+from tuiprobe.spec import command_of as command_of
+from tuiprobe.spec import headless_arguments
+from tuiprobe.spec import shown_command as shown_command
 
 
 def command(arguments: Sequence[str]) -> list[str]:
@@ -31,29 +34,31 @@ def command(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-P", "-m", "tuiprobe", *arguments]
 
 
-def shown_command(arguments: Sequence[str]) -> str:
-    r"""Returns the command line a user can copy: quoted for a shell, always one line.
-
-    >>> shown_command(["--headless", "--data", "imagefolder:my photos"])
-    "tuiprobe --headless --data 'imagefolder:my photos'"
-    """
-    return " ".join(shlex.join(["tuiprobe", *arguments]).splitlines())
-
-
-def command_of(spec: Mapping[str, Any]) -> str:
-    r"""Returns the command line that does what a run did.
+def resuming_arguments(run: Path) -> list[str]:
+    """Returns the arguments that go on with the run of a directory, in that directory.
 
     Args:
-        spec: The spec as in `results.json`; not trusted.
+        run: The run directory; not trusted.
 
     Raises:
-        UsageError: If it is not a spec of this version.
-
-    >>> command_of({"model": "mini_clip", "data": "my photos", "sample": None, "layers": ["a*"]})
-    "tuiprobe --headless --model mini_clip --data 'my photos' --sample 0 --layers 'a*'"
+        UsageError: If its spec names code to run, or options that this version does not know.
+        DamagedFileError: If it has no readable spec.
     """
-    known = {one.name: spec[one.name] for one in run_options() if one.name in spec}
-    return shown_command(["--headless", *arguments_of(validated(RunSpec, known), known)])
+    spec = RunDir(run).spec_file.read_json()
+    if not isinstance(spec, dict):
+        raise UsageError(f"{run}/spec.json holds no options of a run")
+    words = [*headless_arguments(spec), "--output", str(run)]
+    images = (spec["data"], spec.get("concepts"), *(spec.get("target") or ()))
+    sources = [(MODELS, spec["model"]), *((DATASETS, one) for one in images)]
+    if spec.get("embeddings"):  # files of vectors stand in place of both
+        sources = []
+    for group, name in sources:
+        if name and is_foreign(group, name):
+            raise UsageError(
+                f"{name} runs code, which no file may start: if it is yours, type "
+                f"{shown_command(words)}"
+            )
+    return words
 
 
 class Engine:
@@ -63,25 +68,42 @@ class Engine:
         arguments: Arguments of `tuiprobe`, without the program's name.
         run: The run directory; the engine's output is appended to its log.
 
+    Attributes:
+        killed: Whether `kill` was called.
+
     Raises:
         OSError: If the log cannot be opened or the process not started.
-        RunError: If the log is not a regular file.
+        RunError: If the log is not a regular file, or an engine works on the directory.
     """
 
     def __init__(self, arguments: Sequence[str], run: Path) -> None:
-        self.arguments, self.run = tuple(arguments), run
-        log = RunDir(run).log_file
-        descriptor = log.descriptor(os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        try:
-            self._process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
-                command(arguments),
-                stdin=subprocess.DEVNULL,
-                stdout=descriptor,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        finally:
-            os.close(descriptor)
+        self.arguments, self.run, self.killed = tuple(arguments), run, False
+        with _locked_for(run) as lock:
+            descriptor = RunDir(run).log_file.descriptor(os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            try:
+                said = shown_command(arguments).removeprefix("tuiprobe ")
+                os.write(descriptor, f"{LOG_MARK}{said}\n".encode("utf-8", "replace"))
+                self._process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
+                    command(arguments),
+                    stdin=subprocess.DEVNULL,
+                    stdout=descriptor,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    pass_fds=(lock,),
+                )
+            finally:
+                os.close(descriptor)
+            os.write(lock, f"process {self.pid} on {socket.gethostname()}\n".encode())
+
+    @classmethod
+    def resume(cls, run: Path) -> Engine:
+        """Starts an engine that goes on with the run of a directory.
+
+        Raises:
+            TuiprobeError: If the directory does not say how, or says it unsafely.
+            OSError: As for `Engine`.
+        """
+        return cls(resuming_arguments(run), run)
 
     @property
     def reopened_by(self) -> str:
@@ -103,12 +125,29 @@ class Engine:
 
     def kill(self) -> None:
         """Kills the process at once; published shards are kept."""
+        self.killed = True
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
         if self.ended() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
+
+
+@contextlib.contextmanager
+def _locked_for(run: Path) -> Iterator[int]:
+    """Opens the file whose lock the engine inherits and holds until it ends, however it ends."""
+    file = RunDir(run).engine_file
+    lock = file.descriptor(os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"an engine works on {run}: wait for it, or cancel it") from error
+        os.ftruncate(lock, 0)
+        yield lock
+    finally:
+        os.close(lock)
 
 
 @dataclass(frozen=True)
@@ -163,3 +202,45 @@ async def ask_python(arguments: Sequence[str]) -> Answer:
     return Answer(
         process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
     )
+
+
+async def follow(arguments: Sequence[str], heard: Callable[[str], None]) -> Answer:
+    """Runs a longer tuiprobe command, and passes on what it narrates; ends it when cancelled.
+
+    Args:
+        arguments: Arguments of `tuiprobe`, without the program's name.
+        heard: Called with each line of standard error as it comes.
+    """
+    process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
+        command(arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    loop = asyncio.get_running_loop()
+    lines: list[str] = []
+
+    def listen() -> None:
+        assert process.stderr is not None
+        with process.stderr:
+            for line in process.stderr:
+                text = line.decode("utf-8", "replace").strip()
+                lines.append(text)
+                with contextlib.suppress(RuntimeError):  # the loop is closed: the screens are gone
+                    loop.call_soon_threadsafe(heard, text)
+
+    def read() -> bytes:
+        assert process.stdout is not None
+        with process.stdout:
+            return process.stdout.read()
+
+    try:
+        out, _ = await asyncio.gather(asyncio.to_thread(read), asyncio.to_thread(listen))
+        code = await asyncio.to_thread(process.wait)
+    except asyncio.CancelledError:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    return Answer(code, out.decode("utf-8", "replace"), "\n".join(lines))

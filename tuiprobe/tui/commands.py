@@ -1,4 +1,4 @@
-"""The command palette: every key that works now, by its description.
+"""The command palette: every key that works now, by its name and by what it does.
 
 One registry feeds footer, help and palette: the bindings of the screens and their widgets.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
@@ -28,24 +28,35 @@ def working_keys(screen: Screen[Any]) -> Iterator[tuple[Binding, DOMNode]]:
             yield binding, active.node
 
 
+class Command(NamedTuple):
+    """A line of the palette: name and meaning, the key, and what it runs."""
+
+    text: str
+    key: str
+    run: partial[Coroutine[Any, Any, bool]]
+
+
 class ScreenCommands(Provider):
-    """The keys of the screen below the palette."""
+    """The keys of the screen below the palette, and what has no key."""
 
     async def discover(self) -> Hits:
         """Yields all of them."""
-        for text, help_text, run in self._entries():
-            yield DiscoveryHit(text, run, help=help_text)
+        for one in self._commands():
+            yield DiscoveryHit(one.text, one.run, help=one.key)
 
     async def search(self, query: str) -> Hits:
-        """Yields those whose description resembles the query."""
+        """Yields those whose name or meaning resembles the query."""
         matcher = self.matcher(query)
-        for text, help_text, run in self._entries():
-            score = matcher.match(text)
+        for one in self._commands():
+            score = matcher.match(one.text)
             if score > 0:
-                yield Hit(score, matcher.highlight(text), run, text=text, help=help_text)
+                highlighted = matcher.highlight(one.text)
+                yield Hit(score, highlighted, one.run, text=one.text, help=one.key)
 
-    def _entries(self) -> Iterator[tuple[str, str, partial[Coroutine[Any, Any, bool]]]]:
+    def _commands(self) -> Iterator[Command]:
         for binding, node in working_keys(self.screen):
-            key = self.app.get_key_display(binding)
             run = partial(self.app.run_action, binding.action, default_namespace=node)
-            yield binding.tooltip, f"{binding.description} · {key}", run
+            text = f"{binding.description}: {binding.tooltip}"
+            yield Command(text, self.app.get_key_display(binding), run)
+        run = partial(self.app.run_action, "app.change_theme")
+        yield Command("all themes: Choose one of all themes", "no key", run)

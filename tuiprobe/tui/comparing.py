@@ -1,83 +1,172 @@
-"""Several runs side by side as plain data: one row per figure, each run against the first."""
+"""Two runs side by side as rows: the forest plot of the headline figures, and all figures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 from tuiprobe.compare.describe import kind
 from tuiprobe.compare.differences import Comparison, Difference
+from tuiprobe.compare.forest import ForestRow
 from tuiprobe.plaintext import holds_all
-from tuiprobe.report.numbers import change, short
+from tuiprobe.report.numbers import change, few, short
 from tuiprobe.results import Figure, given
 from tuiprobe.tui.widgets.rows import Column
+from tuiprobe.tui.widgets.spans import span
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LOWEST_FOREST = 16
+"""Cells below which an interval beside zero tells nothing."""
+_FIGURE = 29
 
 
 @dataclass(frozen=True)
-class CompareRow:
-    """One figure.
+class Pair:
+    """Two of the runs, by their place in the list.
 
     Attributes:
-        data: Set of images.
-        tap: Layer, or what the figure is about.
-        name: Name of the figure, for people.
-        first: In the first run.
-        others: In each further run; None where it lacks the figure.
-        headline: Rank of a headline figure; None for the others.
+        first: What the other one is compared with.
+        second: The other one.
     """
 
-    data: str
-    tap: str
-    name: str
-    first: Figure
-    others: tuple[Difference | None, ...]
-    headline: int | None = None
+    first: int
+    second: int
 
     @property
-    def differs(self) -> bool:
-        """Whether the figure differs in one of the runs."""
-        return any(one is not None and one.differs is True for one in self.others)
-
-    @property
-    def known(self) -> bool:
-        """Whether there is a figure to show at all."""
-        return given(self.first) or any(one and given(one.second) for one in self.others)
+    def letters(self) -> tuple[str, str]:
+        """What both are called; a run keeps its letter in every pair."""
+        return LETTERS[self.first % 26], LETTERS[self.second % 26]
 
 
-def compare_rows(found: Sequence[Comparison]) -> list[CompareRow]:
-    """Returns the figures of all comparisons with one first run, the headline figures first."""
-    tables = [{(d.data, d.place, d.id): d for d in one.differences} for one in found]
-    places = dict.fromkeys(place for table in tables for place in table)
-    rows = []
-    for place in places:
-        others = tuple(table.get(place) for table in tables)
-        either = next(one for one in others if one is not None)
-        name = either.id if either.headline is None else either.name
-        rows.append(CompareRow(*place[:2], name, either.first, others, either.headline))
-    known = [row for row in rows if row.known]
-    return sorted(known, key=lambda row: (row.headline is None, row.headline or 0))
+def pairs_of(runs: int) -> list[Pair]:
+    """Returns all pairs in the order in which a key goes through them.
+
+    >>> [pair.letters for pair in pairs_of(3)][:3]
+    [('A', 'B'), ('A', 'C'), ('B', 'A')]
+    """
+    return [Pair(*one) for one in permutations(range(runs), 2)]
 
 
-def columns(runs: int) -> tuple[Column, ...]:
-    """Returns the columns: figure, place and the first run, then each run with its difference."""
-    found = [Column("figure", 20), Column("set", 10, drop=2), Column("layer", 10, drop=3)]
-    found.append(Column("A", 12, right=True, drop=1))
-    for i in range(1, runs):
-        found.append(Column(LETTERS[i % 26], 12, right=True, drop=4 + i))
-        found.append(Column(f"{LETTERS[i % 26]} - A", 24, right=True, drop=0 if i == 1 else 4 + i))
-        found.append(Column("interval", 8, drop=30 + i))
-    return tuple(found)
+# The forest plot.
 
 
-def cells(row: CompareRow) -> list[str]:
-    """Returns the cells of one row of the table."""
-    texts = [row.name, row.data, row.tap, short(row.first)]
-    for one in row.others:
-        told = [] if one is None else [short(one.second), difference_text(one), kind(one)]
-        texts += told or ["-", "-", "-"]
-    return texts
+def forest_columns(letters: tuple[str, str], width: int) -> tuple[Column, ...]:
+    """Returns the columns of the forest plot; the plot takes what the others leave.
+
+    Args:
+        letters: What the runs are called.
+        width: Cells of the table.
+    """
+    first, second = letters
+    found = [
+        Column("figure", _FIGURE),
+        Column(first, 7, right=True, drop=3),
+        Column(second, 7, right=True, drop=2),
+        Column(f"{second} − {first}", 8, right=True, term="difference"),  # noqa: RUF001
+        Column("95 % interval", 18, right=True, drop=5, term="interval"),
+        Column("images", 8, drop=6, term="paired"),
+    ]
+    used = 0
+    for one in sorted(found, key=lambda one: one.drop):  # the table leaves out the others
+        if one.drop and used + one.width + 1 + LOWEST_FOREST > width:
+            break
+        used += one.width + 1
+    room = max(width - used, 1)
+    plot = Column(forest_heading(second, room), room, term="differs")
+    return (*found[:4], plot, *found[4:])
+
+
+def forest_heading(second: str, width: int) -> str:
+    """Returns the heading above the plot: where zero lies, and what either side means.
+
+    >>> forest_heading("B", 21)
+    '  B lower ┼ B higher '
+    """
+    middle = round((width - 1) / 2)
+    left, right = f"{second} lower ", f" {second} higher"
+    if len(left) > middle or len(right) > width - middle - 1:
+        return " " * middle + "┼"
+    return f"{left:>{middle}}┼{right:<{width - middle - 1}}"
+
+
+def forest_cells(row: ForestRow, width: int) -> list[str]:
+    """Returns the cells of a row of the forest plot.
+
+    Args:
+        row: The headline figure.
+        width: Cells of the plot.
+    """
+    told = row.difference
+    star = "*" if row.differs else " "
+    value = interval = "-"
+    if given(told):
+        text = signed(change(told.value, told.low, told.high))
+        value, _, rest = text.partition(" ")
+        interval = rest or "-"
+    drawn = ""
+    if row.ends is not None and width >= 3:
+        low, middle, high = row.ends
+        drawn = span(low, middle, high, (-1.0, 1.0), width)
+    same = "the same" if row.paired else "separate"
+    return [row.name, _few(row.first), _few(row.second), f"{star}{value}", drawn, interval, same]
+
+
+def forest_text(row: ForestRow, letters: tuple[str, str]) -> str:
+    """Returns a row of the forest plot as one line of text."""
+    first, second = letters
+    cells = forest_cells(row, 0)
+    differs = "differs" if row.differs else "not told apart"
+    how = "paired" if row.paired else "separate intervals"
+    return (
+        f"{row.name}: {first} {cells[1]}, {second} {cells[2]}, {second} - {first} "
+        f"{cells[3].strip('* ')} {cells[5]}, {how}, {differs}"
+    )
+
+
+def _few(one: Figure) -> str:
+    return signed(few(one.value)) if given(one) else "-"
+
+
+def signed(text: str) -> str:
+    """Returns a number with a minus sign of the width of its plus sign.
+
+    >>> signed("-.035 (-.047 to -.023)")
+    '−.035 (−.047 to −.023)'
+    """
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+# All figures.
+
+
+def compare_rows(found: Comparison) -> list[Difference]:
+    """Returns all figures that one of the runs has, the headline figures first."""
+    known = [one for one in found.differences if given(one.first) or given(one.second)]
+    return sorted(known, key=lambda one: (one.headline is None, one.headline or 0))
+
+
+def columns(letters: tuple[str, str]) -> tuple[Column, ...]:
+    """Returns the columns of all figures."""
+    first, second = letters
+    return (
+        Column("figure", 20),
+        Column("set", 10, drop=3, term="set"),
+        Column("layer", 10, drop=4, term="layer"),
+        Column(first, 12, right=True, drop=1),
+        Column(second, 12, right=True, drop=2),
+        Column(f"{second} − {first}", 24, right=True, term="difference"),  # noqa: RUF001
+        Column("images", 8, drop=5, term="paired"),
+    )
+
+
+def cells(row: Difference) -> list[str]:
+    """Returns the cells of one row of all figures."""
+    name = row.id if row.headline is None else row.name
+    how = {"paired": "the same", "separate": "separate"}.get(kind(row), "-")
+    return [
+        name, row.data, row.place, short(row.first), short(row.second), difference_text(row), how,
+    ]  # fmt: skip
 
 
 def difference_text(one: Difference) -> str:
@@ -87,32 +176,23 @@ def difference_text(one: Difference) -> str:
     >>> e = Estimate(value=-2.0, low=-2.5, high=-1.5, n=9, method="MOVER")
     >>> difference_text(Difference(probe="", data="", place="", id="", name="", first=e, second=e,
     ...                            difference=e, differs=True))
-    '* -2.00 (-2.50 to -1.50)'
+    '* −2.00 (−2.50 to −1.50)'
     """
     if not given(one.difference):
         return "-"
     found = one.difference
-    return f"{'*' if one.differs else ' '} {change(found.value, found.low, found.high)}"
+    text = signed(change(found.value, found.low, found.high))
+    return f"{'*' if one.differs else ' '} {text}"
 
 
-def filtered(
-    rows: Sequence[CompareRow], query: str, only_different: bool, everything: bool
-) -> list[CompareRow]:
-    """Returns the rows that contain all words; on request only those that differ.
-
-    A filter looks through all figures, and so does a comparison without headline figures.
-
-    Args:
-        rows: The rows to choose from.
-        query: Words.
-        only_different: Whether to leave out what does not differ.
-        everything: Whether to show more than the headline figures.
-    """
-    few = not everything and not query.strip() and any(row.headline is not None for row in rows)
+def filtered(rows: Sequence[Difference], query: str, only_different: bool) -> list[Difference]:
+    """Returns the rows that contain all words; on request only those that differ."""
     return [
         row
         for row in rows
-        if (row.headline is not None or not few)
-        and (row.differs or not only_different)
-        and holds_all(f"{row.name} {row.data} {row.tap}", query.split())
+        if (row.differs or not only_different) and holds_all(" ".join(_words(row)), query.split())
     ]
+
+
+def _words(row: Difference) -> Iterator[str]:
+    yield from (row.name, row.id, row.data, row.place)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
 
+from rich.cells import cell_len
 from textual.content import Content
+from textual.widgets import Static
 
 from tuiprobe.plaintext import plain
 from tuiprobe.report.numbers import few, interval
 from tuiprobe.results import Figure, given
+from tuiprobe.tui.text import fitted
 
 DIM = "$foreground 60%"
 
@@ -17,11 +21,11 @@ Entry = tuple[str, Figure | str]
 
 
 def told(figure: Figure) -> Content:
-    """Returns the value and, dimmed, interval and n; or why there is none.
+    r"""Returns the value and, dimmed, interval and n; or why there is none.
 
     >>> from tuiprobe.results import Estimate
     >>> told(Estimate(value=3.896, low=3.829, high=3.964, n=96, method="m")).plain
-    '3.90 (3.83 to 3.96)  n 96'
+    '3.90 (3.83 to 3.96)  n\xa096'
     """
     rest = plain(interval(figure))
     if not given(figure):
@@ -36,3 +40,92 @@ def listed(entries: Iterable[Entry], width: int = 18) -> Content:
         shown = Content.styled(plain(value), DIM) if isinstance(value, str) else told(value)
         lines.append(Content.assemble(Content(plain(name).ljust(width) + " "), shown))
     return Content("\n").join(lines)
+
+
+def headed(left: str, warning: str, short: str) -> Callable[[int], Content]:
+    """Returns what draws a title: what is shown at the left, what to beware of at the right.
+
+    Args:
+        left: From outside; cut where there is no room.
+        warning: Never cut, but said in short where there is no room for both.
+        short: The same in fewer words.
+
+    >>> headed("mini_clip · 128 channels", "DEMONSTRATION: no more", "DEMONSTRATION")(40).plain
+    'mini_clip · 128 channels   DEMONSTRATION'
+    """
+
+    def draw(width: int) -> Content:
+        text = plain(left)
+        told = warning if cell_len(text) + cell_len(warning) + 2 <= width else short
+        room = max(width - cell_len(told) - (2 if told else 0), 0)
+        head = fitted(text, room) + ("  " if told else "")
+        return Content.assemble(Content(head), (told, "bold $warning"))
+
+    return draw
+
+
+_WORD = re.compile(r"[^ ]+ *| +")
+"""A word with the blanks behind it; a no-break space is part of a word."""
+
+_INDENT = 2
+
+
+def wrapped(content: Content, width: int) -> Content:
+    r"""Returns content with its lines broken at blanks, never at a no-break space.
+
+    Textual breaks at any white space.
+
+    >>> wrapped(Content("kurtosis 8.21 n\xa02,000"), 18).plain
+    'kurtosis 8.21\n  n\xa02,000'
+    """
+    lines: list[Content] = []
+    for line in content.split("\n", allow_blank=True):
+        pieces = line.divide(list(_breaks(line.plain, width)))
+        lines += [
+            Content(" " * _INDENT if i else "") + one.rstrip() for i, one in enumerate(pieces)
+        ]
+    return Content("\n").join(lines)
+
+
+def _breaks(text: str, width: int) -> Iterator[int]:
+    used = 0
+    for word in _WORD.finditer(text):
+        if used and used + cell_len(word.group().rstrip(" ")) > width:
+            yield word.start()
+            used = _INDENT
+        used += cell_len(word.group())
+
+
+class Told(Static):
+    """Text with figures: a number stays beside what it counts, however narrow the window.
+
+    Args:
+        content: The text.
+        id: Id of the widget.
+        classes: CSS classes.
+    """
+
+    DEFAULT_CSS = "Told { height: auto; }"
+
+    def __init__(
+        self,
+        content: Content | str = "",
+        *,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        self.whole = content if isinstance(content, Content) else Content(content)
+        super().__init__(self.whole, id=id, classes=classes, markup=False)
+
+    def show(self, content: Content) -> None:
+        """Shows other text."""
+        self.whole = content
+        self._wrap()
+
+    def on_resize(self) -> None:
+        """Breaks the lines for the new width."""
+        self._wrap()
+
+    def _wrap(self) -> None:
+        room = self.scrollable_content_region.width
+        self.update(wrapped(self.whole, room) if room else self.whole)

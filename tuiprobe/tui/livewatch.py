@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.files import Tail
 
 if TYPE_CHECKING:
-    from tuiprobe.run.live import LiveTap, RankState
+    from tuiprobe.run.live import Ends, LiveTap, RankState, SetProgress
 
 State = Literal["starting", "running", "ended", "gone", "unreadable"]
 
@@ -52,13 +52,15 @@ class Snapshot:
         stage: Stage of the engine: load, extract, merge, probe.
         stage_message: The engine's own words for it.
         set: Set of images that is measured.
-        done: Images measured.
+        done: Images measured, those of earlier attempts included.
         skipped: Images left out.
-        total: Images to measure.
+        total: Images to measure, likewise.
         rate: Images a second.
         eta: Seconds left; None if unknown.
+        sets: Progress by set, all ranks together, in the order of measuring.
         taps: By set and tap.
-        top: Sample ids of the strongest images, by set and channel.
+        ends: Images at both ends of the leading channels, by set and channel.
+        about: Model, data and kind of the weights as planned; empty before the plan is written.
         events: The last warnings and milestones.
         log: The last lines of the log.
         beat: Changes whenever any rank's heartbeat does.
@@ -77,7 +79,9 @@ class Snapshot:
     rate: float = 0.0
     eta: float | None = None
     taps: dict[tuple[str, str], LiveTap] = field(default_factory=dict)
-    top: dict[tuple[str, int], tuple[int, ...]] = field(default_factory=dict)
+    sets: dict[str, SetProgress] = field(default_factory=dict)
+    ends: dict[tuple[str, int], Ends] = field(default_factory=dict)
+    about: Mapping[str, str] = field(default_factory=dict)
     events: tuple[Said, ...] = ()
     log: tuple[str, ...] = ()
     beat: tuple[int, ...] = ()
@@ -128,7 +132,8 @@ class Watch:
         self._ranks: list[RankState] = []
         self._damage = ""
         self._taps: dict[tuple[str, str], LiveTap] = {}
-        self._top: dict[tuple[str, int], tuple[int, ...]] = {}
+        self._ends: dict[tuple[str, int], Ends] = {}
+        self._about: Mapping[str, str] | None = None
 
     def poll(self) -> Snapshot:
         """Reads what is new and returns the run as it stands."""
@@ -136,6 +141,8 @@ class Watch:
             return Snapshot(state="gone", log=tuple(self._lines), events=tuple(self._events))
         self._lines.extend(self._log.lines())
         self._read_events()
+        if self._about is None and self._directory.plan_file.exists():
+            self._about = _about(self._directory)
         try:
             self._read_live()
         except DamagedFileError as error:
@@ -155,7 +162,7 @@ class Watch:
                 self._beat, self._seen = beat, self._now()
             self._ranks, self._taps = list(ranks.values()), taps
             # While the head is built there are heartbeats without channels.
-            self._top = _merged_top(self._ranks) or self._top
+            self._ends = _merged_ends(self._ranks) or self._ends
         self._damage = ""
 
     def _snapshot(self) -> Snapshot:
@@ -167,13 +174,15 @@ class Watch:
             stage=self._stage,
             stage_message=self._damage if damaged else self._stage_message,
             set=next((rank.set or "" for rank in ranks), ""),
-            done=sum(rank.done for rank in ranks),
+            done=sum(rank.kept + rank.done for rank in ranks),
             skipped=sum(rank.skipped for rank in ranks),
-            total=sum(rank.total for rank in ranks),
+            total=sum(rank.kept + rank.total for rank in ranks),
             rate=sum(rank.rate for rank in ranks),
             eta=max((rank.eta for rank in ranks if rank.eta is not None), default=None),
             taps=self._taps,
-            top=self._top,
+            sets=_merged_sets(ranks),
+            ends=self._ends,
+            about=self._about or {},
             events=tuple(self._events),
             log=tuple(self._lines),
             beat=self._beat,
@@ -264,6 +273,8 @@ def _merge(taps: list[LiveTap]) -> LiveTap | None:
         half = math.hypot(*errors) / images
         low, high = mean - half, mean + half
     leads = [tap.leads * tap.n for tap in taps if tap.leads is not None]
+    above = [tap.above * tap.scanned for tap in taps if tap.above is not None]
+    scanned = sum(tap.scanned for tap in taps if tap.above is not None)
     return replace(
         taps[0],
         kurtosis=mean,
@@ -274,6 +285,8 @@ def _merge(taps: list[LiveTap]) -> LiveTap | None:
         effective_channels=_mean(tap.effective_channels for tap in taps),
         shares=sum((tap.shares * tap.n for tap in taps[1:]), taps[0].shares * taps[0].n) / n,
         leads=sum(leads[1:], leads[0]) / n if len(leads) == len(taps) else None,
+        above=sum(above[1:], above[0]) / scanned if scanned else None,
+        scanned=scanned,
     )
 
 
@@ -282,15 +295,42 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _merged_top(ranks: list[RankState]) -> dict[tuple[str, int], tuple[int, ...]]:
-    """Returns the ids of the strongest images by set and channel, over all ranks.
-
-    Each rank's own are all candidates, so those of the first rank come first.
-    """
-    found: dict[tuple[str, int], tuple[int, ...]] = {}
+def _merged_ends(ranks: list[RankState]) -> dict[tuple[str, int], Ends]:
+    """Returns both ends by set and channel over all ranks."""
+    found: dict[tuple[str, int], Ends] = {}
     for rank in ranks:
-        for set_name, channels in rank.top.items():
-            for channel, ids in channels.items():
+        for set_name, channels in rank.ends.items():
+            for channel, ends in channels.items():
                 place = (set_name, channel)
-                found[place] = found.get(place, ()) + ids
+                found[place] = found[place].merged(ends) if place in found else ends
     return found
+
+
+def _merged_sets(ranks: list[RankState]) -> dict[str, SetProgress]:
+    found: dict[str, SetProgress] = {}
+    for rank in ranks:
+        for name, one in rank.sets.items():
+            found[name] = found[name].plus(one) if name in found else one
+    return found
+
+
+def _about(directory: RunDir) -> Mapping[str, str]:
+    """Returns what the plan says of model and data; nothing if it is damaged."""
+    from tuiprobe.run.records import read_plan
+
+    try:
+        plan = read_plan(directory)
+    except DamagedFileError:
+        return {}
+    model = plan.model
+    return {"model": model.name, "data": plan.sets[0].source, "weights": model.weights.kind}
+
+
+def outliers_of(tap: LiveTap) -> frozenset[int]:
+    """Returns the outlier channels of what was scanned so far, by the rule of the results."""
+    if tap.above is None or not tap.scanned:
+        return frozenset()
+    from tuiprobe.probes.outliers.rule import outlying
+
+    above = (tap.above * tap.scanned).round().astype("int64")
+    return frozenset(outlying(above, tap.scanned).nonzero()[0].tolist())

@@ -7,25 +7,48 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from tuiprobe.catalog.presets import Preset, presets
-from tuiprobe.plaintext import holds_all
-from tuiprobe.tui.widgets.rows import Column
+from tuiprobe.plaintext import holds_all, plain
+from tuiprobe.tui.widgets.rows import Column, kept_columns, row_text
 
 if TYPE_CHECKING:
     from tuiprobe.catalog.listing import Listed
 
 COLUMNS = (
     Column("model", 18),
-    Column("backbone", 8, drop=2),
-    Column("pretraining", 12, drop=3),
-    Column("kind", 10, drop=4),
-    Column("width", 5, right=True, drop=7),
-    Column("size", 5, right=True, drop=6),
-    Column("cached", 6, drop=5),
-    Column("IN", 5, right=True, drop=1),
-    Column("ER", 6, right=True, drop=1),
+    Column("backbone", 9, drop=2, term="encoder"),
+    Column("pretraining", 12, drop=3, term="pretraining"),
+    Column("kind", 10, drop=4, term="training"),
+    Column("width", 5, right=True, drop=7, term="channel"),
+    Column("size", 5, right=True, drop=6, term="parameters"),
+    Column("cached", 6, drop=5, term="cached"),
+    Column("IN", 5, right=True, drop=1, term="published-accuracy"),
+    Column("ER", 6, right=True, drop=1, term="effective-robustness"),
 )
 CACHED = {"yes": "✓", "no": "-", "none": "none", "": "…"}
+
+
+GROUPS = {
+    "demonstration": "DEMONSTRATION  ships with tuiprobe; says nothing about real CLIPs",
+    "zero-shot": "ZERO-SHOT  CLIPs, which answer by texts",
+    "finetuned": "FINETUNED  CLIPs trained further on ImageNet",
+    "supervised": "SUPERVISED  trained on ImageNet's labels",
+    "": "ALL OTHERS  kind of training not catalogued",
+}
+"""Headings of the list by group, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The heading of a group.
+
+    Attributes:
+        title: Its text.
+    """
+
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +67,7 @@ class ModelRow:
         imagenet: Published accuracy, a fraction.
         robustness: Published effective robustness, a fraction.
         extrapolated: Whether its baseline has no model at this accuracy.
+        group: Key of `GROUPS`.
         text: The text that the filter searches.
     """
 
@@ -58,6 +82,7 @@ class ModelRow:
     imagenet: float | None
     robustness: float | None
     extrapolated: bool
+    group: str
     text: str
 
 
@@ -83,6 +108,7 @@ def row_of(listed: Listed) -> ModelRow:
         imagenet=listed.imagenet,
         robustness=listed.robustness,
         extrapolated=listed.extrapolated,
+        group="",
         text=listed.spec,
     )
 
@@ -109,8 +135,54 @@ def _preset_row(preset: Preset, listed: Listed | None = None) -> ModelRow:
         imagenet=listed.imagenet if listed else None,
         robustness=listed.robustness if listed else None,
         extrapolated=listed.extrapolated if listed else False,
+        group=_group(preset),
         text=" ".join(words),
     )
+
+
+def _group(preset: Preset) -> str:
+    if preset.shipped:
+        return "demonstration"
+    return "zero-shot" if preset.training == "captions" else preset.training
+
+
+def grouped(rows: Sequence[ModelRow]) -> list[ModelRow | Group]:
+    """Returns the rows by group, each group under its heading with its number of models."""
+    found: list[ModelRow | Group] = []
+    for group, title in GROUPS.items():
+        own = [row for row in rows if row.group == group]
+        if own:
+            found += [Group(f"{title} ({len(own):,})"), *own]
+    return found
+
+
+def catalogue(shown: int, rows: Sequence[ModelRow], marked: int) -> str:
+    """Returns how many models there are, of which libraries, and from when the list is."""
+    from tuiprobe.catalog import names
+
+    file = names.current_file()
+    versions = names.generated_with(file)
+    of = " and ".join(f"{library} {version}" for library, version in versions.items())
+    day = names.listed_on(file)
+    parts = [f"{marked} marked"] if marked else []
+    parts += [f"{shown:,} shown"] if shown < len(rows) else []
+    parts.append(f"{len(rows):,} models of {of}" + (f", list of {day}" if day else ""))
+    return " · ".join(parts)
+
+
+def line(columns: Sequence[Column], cells: Sequence[str], width: int) -> str:
+    """Returns a row of exactly `width` cells, whose name takes the place of columns it needs.
+
+    >>> columns = [Column("model", 6), Column("kind", 6), Column("IN", 4, right=True)]
+    >>> line(columns, ["a long name", "timm", "71.5"], 18)
+    'a long name   71.5'
+    """
+    kept = kept_columns(columns, width)
+    name = cell_len(plain(cells[0]))
+    room = width - sum(columns[i].width + 1 for i in kept[1:])
+    while len(kept) > 1 and room < name:
+        room += columns[kept.pop(1)].width + 1
+    return row_text([columns[i] for i in kept], [cells[i] for i in kept], width)
 
 
 def _parts(spec: str) -> tuple[str, str]:
@@ -197,6 +269,26 @@ def details(row: ModelRow) -> list[str]:
 _WEIGHTS = {
     "yes": "on this machine",
     "no": "not on this machine; f fetches them",
-    "none": "none public: pass a file as checkpoint, or it runs untrained",
+    "none": "none are public: UNTRAINED, unless checkpoint names a file",
     "": "looking",
 }
+
+
+MARKS = {"pass": "✓", "warn": "!", "fail": "✗", "skip": "-"}
+
+
+def check_lines(checks: list[dict[str, str]]) -> list[str]:
+    """Returns the findings of `tuiprobe doctor --json` as lines, the count first.
+
+    >>> check_lines([{"name": "weights", "status": "pass", "detail": "ok", "fix": ""}])
+    ['', 'preflight 1 of 1 ✓', '✓ weights: ok']
+    """
+    counted = [check for check in checks if check["status"] != "skip"]
+    passed = sum(check["status"] == "pass" for check in counted)
+    sign = "✓" if passed == len(counted) else "!"
+    lines = ["", f"preflight {passed} of {len(counted)} {sign}"]
+    for check in sorted(checks, key=lambda check: "fwps".index(check["status"][0])):
+        lines.append(f"{MARKS[check['status']]} {check['name']}: {check['detail']}")
+        if check["fix"] and check["status"] in ("warn", "fail"):
+            lines.append(f"  → {check['fix']}")
+    return lines

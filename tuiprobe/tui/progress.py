@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from tuiprobe.catalog.presets import presets
 from tuiprobe.plaintext import clock
+from tuiprobe.run.state import QUIET_SECONDS, RunState
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.widgets.bars import bar
-from tuiprobe.tui.widgets.plot import Point
 
-QUIET_SECONDS = 20.0
 STAGES = {
     "load": "loading",
     "extract": "measuring",
@@ -18,6 +18,31 @@ STAGES = {
     "head": "building the head",
     "probe": "probing",
 }
+
+UNTRAINED = "UNTRAINED"
+DEMONSTRATION = "DEMONSTRATION: says nothing about real CLIPs"
+
+
+def title_warning(about: Mapping[str, object], short: bool = False) -> str:
+    """Returns what a title must say about a run before any figure; empty if nothing.
+
+    Args:
+        about: Model, data and checkpoint as in a spec, not trusted; `weights` is the kind of the
+            weights, if that is known. If it is not, only a preset tells that no weights exist.
+        short: Whether to leave out the explanations.
+
+    >>> title_warning({"model": "mini_clip", "data": "miniature"})
+    'DEMONSTRATION: says nothing about real CLIPs'
+    >>> title_warning({"model": "rn50", "data": "a", "weights": "untrained"}), title_warning({})
+    ('UNTRAINED', '')
+    """
+    model, data = str(about.get("model") or ""), str(about.get("data") or "")
+    kind, preset = about.get("weights"), presets().get(model)
+    without = preset is not None and not preset.public and not about.get("checkpoint")
+    said = [UNTRAINED] if kind == "untrained" or (kind is None and without) else []
+    if model.startswith("mini_") or data.partition(":")[0] == "miniature":
+        said.append(DEMONSTRATION.partition(":")[0] if short else DEMONSTRATION)
+    return " · ".join(said)
 
 
 def progress_line(snapshot: Snapshot, width: int) -> str:
@@ -29,74 +54,108 @@ def progress_line(snapshot: Snapshot, width: int) -> str:
     """
     through = snapshot.done + snapshot.skipped
     part = through / snapshot.total if snapshot.total else 0.0
-    head = f"{snapshot.set} {through:,} of {snapshot.total:,} "
+    sets = list(snapshot.sets)
+    which = f" ({sets.index(snapshot.set) + 1} of {len(sets)}) ·" if snapshot.set in sets else ""
+    head = f"{snapshot.set}{which} {through:,} of {snapshot.total:,} "
     skipped = f" {snapshot.skipped} skipped" if snapshot.skipped else ""
     eta = f" ETA {clock(snapshot.eta)}" if snapshot.eta is not None else ""
-    tail = f" {100 * part:.0f} % {snapshot.rate:.0f} img/s{eta}{skipped}"
+    rate = f" {snapshot.rate:.0f} img/s" if snapshot.rate else ""
+    tail = f" {int(100 * part)} %{rate}{eta}{skipped}"
     room = min(max(width - len(head) - len(tail), 0), 20)
-    full = len(bar(part, room).replace("▏", ""))
-    return head + "━" * min(full, room) + "─" * (room - min(full, room)) + tail
+    return head + _line(part, room) + tail
 
 
-def state_line(snapshot: Snapshot, name: str, elapsed: float | None, paused: bool) -> str:
-    """Returns the state of the run, with a sign that does not depend on colour.
+def _line(part: float, room: int) -> str:
+    full = min(len(bar(part, room).replace("▏", "")), room)
+    return "━" * full + "─" * (room - full)
+
+
+def kept_line(state: RunState) -> str:
+    """Returns what a run that does not go on has kept; empty before its plan.
+
+    >>> kept_line(RunState("partial", measured=62, planned=1500))
+    'kept ━─────────────────── 4 % of 1,500 images'
+    """
+    if not state.planned:
+        return ""
+    return f"kept {_line(state.part or 0.0, 20)} {state.percent} of {state.planned:,} images"
+
+
+def sign(state: RunState) -> str:
+    """Returns the sign of a state; it does not depend on colour.
+
+    >>> [sign(RunState(kind)) for kind in ("running", "done", "partial", "failed", "waiting")]
+    ['●', '✓', '◐', '✗', '○']
+    """
+    if state.kind in ("waiting", "unfinished") and not state.measured:
+        return "○"
+    signs = {"waiting": "○", "running": "●", "done": "✓", "partial": "◐", "unfinished": "◐"}
+    return signs.get(state.kind, "✗")
+
+
+def advice(state: RunState, cause: str = "") -> str:
+    """Returns the state in words, with what to do about it.
 
     Args:
-        snapshot: The run.
-        name: Name of the run.
-        elapsed: Seconds since this screen started it; None if it did not.
-        paused: Whether the view is held.
+        state: The state of a run that does not go on.
+        cause: Why its engine ended, if that is known.
+
+    >>> advice(RunState("partial", measured=62, planned=100, results=True))
+    'stopped at 62 % · r resumes · Enter shows the results so far'
     """
-    held = " · view paused, the run goes on" if paused else ""
-    if snapshot.state == "gone":
-        return f"✗ {name}: the run directory is gone; this view shows its last state"
+    words = f"{state.words}: {cause}" if cause and state.kind != "failed" else state.words
+    steps = {
+        "done": ["Enter shows the results"],
+        "failed": ["r tries again"],
+        "damaged": ["tuiprobe verify tells what is damaged"],
+    }.get(state.kind, ["r resumes"] if state.resumable else [])
+    if state.results and state.resumable:
+        steps.append("Enter shows the results so far")
+    return " · ".join([words, *steps])
+
+
+def state_line(name: str, state: RunState, snapshot: Snapshot, elapsed: float | None) -> str:
+    """Returns the state of a run that goes on or is about to.
+
+    Args:
+        name: Name of the run.
+        state: `waiting` or `running`.
+        snapshot: What the run says.
+        elapsed: Seconds since this screen started it; None if it did not.
+    """
     if snapshot.state == "unreadable":
-        return f"✗ {name}: cannot read the live state: {snapshot.stage_message}{held}"
-    if snapshot.state == "starting":
+        return f"✗ {name}: cannot read the live state: {snapshot.stage_message}"
+    if state.kind == "waiting" or snapshot.state == "starting":
         since = f" ({clock(elapsed)})" if elapsed is not None else ""
-        return f"○ {name}: starting: libraries load, the model is built{since}{held}"
-    if snapshot.state == "ended":
-        return f"{_END[snapshot.outcome]} {name}: {snapshot.outcome}{held}"
+        return f"○ {name}: starting: libraries load, the model is built{since}"
     doing = STAGES.get(snapshot.stage, snapshot.stage)
     quiet = ""
     if snapshot.stage == "extract" and snapshot.silence >= QUIET_SECONDS:
         quiet = f" · no sign of life for {clock(snapshot.silence)}"
-    return f"● {name}: {doing}{quiet}{held}"
+    return f"{sign(state)} {name}: {doing}{quiet}"
 
 
-_END = {"done": "✓", "failed": "✗", "interrupted": "!"}
-
-
-def ending(code: int, log: tuple[str, ...]) -> tuple[str, str]:
-    """Returns how the engine ended: the cause in one sentence, and what to do.
+def cause_of_end(code: int | None, killed: bool, log: Sequence[str]) -> str:
+    """Returns why an engine ended, where its directory cannot tell; empty if it can.
 
     Args:
-        code: Exit code; negative for a signal.
+        code: Exit code; negative for a signal, None if it is unknown.
+        killed: Whether the user asked to kill it.
         log: What it said.
+
+    >>> cause_of_end(-9, True, ()), cause_of_end(-9, False, ())
+    ('killed on request', 'killed by SIGKILL, so memory may have run out')
     """
-    said = next((line for line in reversed(log) if line.startswith("error:")), "")
-    said = said.removeprefix("error:").strip()
-    if code == 0:
-        return "the run is done", "enter shows the results"
-    if code == 130:
-        return "the run was stopped; measured images are kept", "r resumes it"
-    if code < 0:
-        name = _signal_name(-code)
-        memory = ": memory may have run out" if name == "SIGKILL" else ""
-        return f"the engine was killed by {name}{memory}", "r resumes from the last shard"
-    if said:
-        return said, "l shows the log, r tries again"
-    last = next((line for line in reversed(log) if line.strip()), "")
-    why = f": {last.strip()}" if last else ""
-    return f"the engine ended with code {code}{why}", "l shows the log, r tries again"
-
-
-def span(points: Sequence[Point]) -> str:
-    """Returns what the height of a plot of these points spans; empty where there are none."""
-    if not points:
+    if code is None or code in (0, 130):
         return ""
-    low, high = min(point.low for point in points), max(point.high for point in points)
-    return f"line {low:.2f} to {high:.2f}"
+    if code < 0:
+        if killed:
+            return "killed on request"
+        name = _signal_name(-code)
+        memory = ", so memory may have run out" if name == "SIGKILL" else ""
+        return f"killed by {name}{memory}"
+    last = next((line for line in reversed(log) if line.strip()), "")
+    return f"the engine ended with code {code}{f': {last.strip()}' if last else ''}"
 
 
 def _signal_name(number: int) -> str:
@@ -104,25 +163,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def figures(snapshot: Snapshot, place: tuple[str, str] | None) -> list[str]:
-    """Returns the running figures of one set and tap, one line each.
-
-    >>> figures(Snapshot(), None)
-    ['no image measured yet']
-    """
-    tap = snapshot.taps.get(place) if place is not None else None
-    if tap is None or place is None:
-        return ["no image measured yet"]
-    width = len(tap.shares)
-    basis = 3 * (width - 1) / (width + 1)
-    if tap.kurtosis is None:
-        return [f"n {tap.n}"]
-    lines = [f"{tap.kurtosis:.2f}  ({tap.low:.2f} to {tap.high:.2f})  n {tap.n:,}"]
-    lines.append(f"after a random rotation {basis:.2f}")
-    if tap.persistence is not None:
-        lines.append(f"persistence {tap.persistence:.3f}")
-    if tap.effective_channels is not None:
-        lines.append(f"effective channels {tap.effective_channels:.1f} of {width}")
-    return lines

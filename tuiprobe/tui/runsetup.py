@@ -1,27 +1,58 @@
-"""A run before it starts, as plain data: options, command line, directory, cost."""
+"""A run before it starts, as plain data: options, what is wrong with them, command, directory."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tuiprobe.globs import matches
+from tuiprobe.catalog.presets import presets
 from tuiprobe.options import OptionField, words_of
-from tuiprobe.plaintext import clock
-from tuiprobe.spec import FINAL_TAP, RunSpec, default_sample, run_option, run_options
+from tuiprobe.spec import (
+    OF_EMBEDDINGS,
+    OF_IMAGES,
+    rows_name,
+    run_option,
+    run_options,
+)
 
-FIRST = ("data", "target", "sample", "layers", "head", "device")
-MORE = ("classes", "templates", "checkpoint", "batch_size", "tokens", "dtype", "offline")
+FIRST = ("data", "target", "concepts", "sample")
+MORE = (
+    "layers", "head", "device", "baseline", "checkpoint", "classes", "templates",
+    "concept_sample", "batch_size", "tokens", "dtype", "offline",
+)  # fmt: skip
+VECTORS = ("embeddings", "labels", "training", "representation", "target_embeddings")
 """The options that the form asks for; the rest are for the command line."""
 
 NO, YES = "no", "yes"
 
-SECONDS_TO_START = 6.0  # importing the libraries and building a small model
-MEGABYTE = 2**20
+
+@dataclass
+class Kept:
+    """What the setup remembers while the program runs.
+
+    Attributes:
+        texts: What was typed, by models.
+        trials: What trial batches found, by what determines them.
+    """
+
+    texts: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
+    trials: dict[tuple[str, ...], dict[str, Any]] = field(default_factory=dict)
+
+    def trial(self, model: str, setup: Setup) -> dict[str, Any] | None:
+        """Returns what a trial of a model found; None before it."""
+        return self.trials.get((model, *setup.tried))
+
+    def all_trials(self, setup: Setup) -> list[dict[str, Any]]:
+        """Returns the trial of each model; empty if one is missing, or vectors have no model."""
+        models = () if setup.of_vectors else setup.models
+        found = [one for model in models if (one := self.trial(model, setup)) is not None]
+        return found if len(found) == len(models) else []
 
 
 @dataclass(frozen=True)
@@ -40,23 +71,47 @@ class Setup:
         """Returns the text of an option, or else its initial text in the form."""
         return self.texts.get(name, first_text(run_option(name))).strip()
 
-    def problem(self) -> str:
-        """Returns what is wrong with the options in one sentence; empty if nothing is."""
-        if not self["data"]:
-            return "data: name a data set, o opens the file picker"
-        for name in (*FIRST, *MORE):
-            if self[name] and (problem := run_option(name).problem(self[name])):
-                return problem
-        if not re.fullmatch(r"cpu|cuda(:\d+)?", self["device"]):
-            return "device: give cpu, cuda or cuda:N"
-        if self["checkpoint"] and len(self.models) > 1:
-            return "checkpoint: one file of weights serves one model; mark one"
-        return ""
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """What determines the trial of a model, besides the model."""
+        return (self["checkpoint"], self["device"], self["dtype"])
+
+    @property
+    def of_vectors(self) -> bool:
+        """Whether stored vectors take the place of model and data."""
+        return bool(self["embeddings"])
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The options that this run has a use for, in the order of the form."""
+        everything = (*FIRST, *MORE, *VECTORS)
+        without = ("data", *OF_IMAGES) if self.of_vectors else OF_EMBEDDINGS
+        return tuple(name for name in everything if name not in without)
+
+    def problems(self) -> dict[str, str]:
+        """Returns what is wrong, by option, as far as the texts alone show it."""
+        found = {}
+        if not self.of_vectors and not self["data"]:
+            found["data"] = "name a data set; ctrl+o picks a folder"
+        for name in self.asked:
+            option, text = run_option(name), self[name]
+            if not text:
+                continue
+            if option.many:
+                try:
+                    shlex.split(text)
+                except ValueError:
+                    found[name] = "a quote is not closed"
+            elif problem := option.problem(text):
+                found[name] = problem.removeprefix(f"{option.label}: ")
+        if self["checkpoint"] and len(self.models) > 1 and not self.of_vectors:
+            found["checkpoint"] = "one file of weights serves one model; mark one"
+        return found
 
     def options(self) -> list[str]:
         """Returns the arguments of `tuiprobe` that differ from its defaults."""
         models = words_of([run_option("model")], {"model": self.models})
-        return ["--headless", *models, *self.words(*FIRST, *MORE)]
+        return ["--headless", *([] if self.of_vectors else models), *self.words(*self.asked)]
 
     def words(self, *names: str) -> list[str]:
         """Returns the arguments that set some of the options."""
@@ -65,13 +120,35 @@ class Setup:
 
     def directory(self, runs: Path) -> Path:
         """Returns where the run goes: the same options, the same directory, so they resume."""
-        digest = hashlib.sha256("\0".join(self.options()).encode("utf-8", "replace")).hexdigest()
+        models = () if self.of_vectors else self.models
+        names = [name for name in self.asked if run_option(name).option.changes != "nothing"]
+        words = [*models, *self.words(*names)]
+        digest = hashlib.sha256("\0".join(words).encode("utf-8", "replace")).hexdigest()[:8]
+        if self.of_vectors:
+            return runs / f"{_safe(rows_name(self['embeddings']))}-embeddings-{digest}"
         what = self.models[0] if len(self.models) == 1 else f"{len(self.models)}-models"
-        return runs / f"{_safe(what)}-{_safe(self['data'])}-{digest[:8]}"
+        return runs / f"{_safe(what)}-{_safe(self['data'])}-{digest}"
 
     def arguments(self, runs: Path) -> list[str]:
         """Returns the whole command line after the program's name."""
         return [*self.options(), "--output", str(self.directory(runs))]
+
+    def request(self, runs: Path, trained: Mapping[str, str]) -> str:
+        """Returns what `tuiprobe.measure.preview` is asked; values that are wrong are left out.
+
+        Args:
+            runs: Where run directories are kept.
+            trained: How a model was trained, where a trial said so.
+        """
+        wrong = self.problems()
+        options = {
+            name: _value(run_option(name), self[name])
+            for name in self.asked
+            if self[name] and name not in wrong
+        }
+        run = None if wrong else str(self.directory(runs))
+        asked = {"models": self.models, "options": options, "trained": trained, "run": run}
+        return json.dumps(asked)
 
 
 def first_text(option: OptionField) -> str:
@@ -93,7 +170,10 @@ def _value(option: OptionField, text: str) -> Any:
     if option.kind is bool:
         return text == YES
     if option.many:
-        return tuple(text.split())
+        try:
+            return tuple(shlex.split(text))
+        except ValueError:
+            return tuple(text.split())
     try:
         return option.kind(text) if text else None
     except ValueError:
@@ -109,117 +189,6 @@ def _safe(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.")[-48:].strip("-.") or "data"
 
 
-def matched_layers(taps: Sequence[dict[str, Any]], layers: str) -> list[str]:
-    """Returns the layers that a set of globs matches: a line per pattern with its first names.
-
-    Args:
-        taps: As `tuiprobe inspect --json` lists them.
-        layers: Globs separated by blanks.
-    """
-    names = [str(tap["name"]) for tap in taps if tap["name"] != FINAL_TAP]
-    if not layers.split():
-        return [f"none of {len(names)}: the representation alone is measured"]
-    lines = []
-    for pattern in layers.split():
-        chosen = [name for name in names if matches(name, pattern)]
-        some = ", ".join(chosen[:4]) + (", …" if len(chosen) > 4 else "")
-        lines.append(f"{'✓' if chosen else '✗'} {pattern}: {len(chosen)} of {len(names)}  {some}")
-    return lines
-
-
-def recognised(found: dict[str, Any], limit: int = 8) -> list[str]:
-    """Returns what a data source was recognised as, one line per set."""
-    lines, notes = [], dict[str, None]()
-    for one in found["sets"][:limit]:
-        classes = f"{one['classes']:,} classes" if one["classes"] else "no labels"
-        lines.append(f"✓ {one['name']}: {one['images']:,} images, {classes}")
-        notes |= dict.fromkeys(one["notes"][:2])
-    if len(found["sets"]) > limit:
-        lines.append(f"… {len(found['sets']) - limit} more sets")
-    return lines + [f"! {note}" for note in notes]
-
-
-def probes(setup: Setup, trial: dict[str, Any] | None, found: dict[str, Any] | None) -> list[str]:
-    """Returns which probes will run, and what the others need."""
-    lines = ["✓ outliers"]
-    if trial is None and not setup["head"]:
-        return [*lines, "… the others are known after the trial batch"]
-    labelled = found is not None and any(one["classes"] for one in found["sets"])
-    if setup["head"] or (trial is not None and trial["head"] is not None):
-        head = True
-    else:
-        named = labelled or bool(setup["classes"])
-        head = trial is not None and trial["text"] is not None and named
-    need = "a head: the model's own, --classes for a zero-shot one, or --head probe"
-    lines.append("✓ directions" if head else f"- directions need {need}")
-    if not head or not labelled:
-        lines.append("- robustness needs a head and labelled images")
-    elif found is not None and len(found["sets"]) > 1:
-        lines.append("✓ robustness: accuracy on each set, effective robustness")
-    else:
-        lines.append("✓ accuracy; robustness needs a suite with shifted sets")
-    return lines
-
-
-@dataclass(frozen=True)
-class Cost:
-    """The cost of a run, from the trial and the data.
-
-    Attributes:
-        images: To measure, over sets and models.
-        seconds: From start to report.
-        memory: Bytes, of the engine; None where the trial did not say.
-        disk: Bytes, of the run directories.
-    """
-
-    images: int
-    seconds: float
-    memory: int | None
-    disk: int
-
-    def lines(self) -> list[str]:
-        """Returns the estimate in words."""
-        memory = "" if self.memory is None else f", memory {self.memory / MEGABYTE:,.0f} MB"
-        return [
-            f"{self.images:,} images, about {clock(self.seconds)}",
-            f"disk {self.disk / MEGABYTE:,.0f} MB{memory}",
-        ]
-
-
-def estimate(
-    trials: Sequence[dict[str, Any]], sizes: Sequence[int], sample: int, layers: str
-) -> Cost:
-    """Estimates a run from trial batches.
-
-    Args:
-        trials: The output of `tuiprobe inspect --json` for each model.
-        sizes: Images in each set.
-        sample: Images per set; 0 for all.
-        layers: Globs over inner layers.
-    """
-    images = sum(min(size, sample) if sample else size for size in sizes)
-    seconds, disk, memory = SECONDS_TO_START, 0, 0
-    for trial in trials:
-        seconds += images / float(trial["cost"]["images_per_second"])
-        memory = max(memory, int(trial["cost"].get("memory") or 0))
-        inner = [
-            int(tap["channels"])
-            for tap in trial["taps"]
-            if tap["name"] != FINAL_TAP and any(matches(tap["name"], p) for p in layers.split())
-        ]
-        shards = max(images // (8 * RunSpec.batch_size), 20 * len(sizes))
-        # float32 features twice (shard and merged); per channel 8 moments and the two top lists.
-        state = int(trial["width"]) * (8 * 8 + 2 * RunSpec.top_k * 16)
-        state += sum(inner) * (8 * 8 + 2 * 8 * 16)
-        disk += images * int(trial["width"]) * 8 + shards * state + 4096 * 4 * sum(inner)
-    return Cost(images * len(trials), seconds, memory or None, disk)
-
-
-def usual_sample(models: Sequence[str], data: str) -> int:
-    """Returns how many images of a set are measured by default."""
-    return min(default_sample(model, data) for model in models)
-
-
 def source_of(path: Path) -> str:
     """Returns the data source for a picked file or folder.
 
@@ -231,3 +200,27 @@ def source_of(path: Path) -> str:
     if path.suffix == ".tar":
         return f"webdataset:{path}"
     return f"imagefolder:{path}"
+
+
+def download(model: str, checkpoint: str) -> str:
+    """Returns what the start will download, and its size where that is known; empty for nothing.
+
+    Args:
+        model: A preset or a spec.
+        checkpoint: The user's file with weights; then nothing is downloaded.
+    """
+    from tuiprobe.catalog.cached import cached_file
+    from tuiprobe.catalog.names import published
+
+    preset = presets().get(model)
+    spec = preset.spec if preset is not None else model
+    weights = published(spec)
+    if checkpoint or weights is None or cached_file(weights) is not None:
+        return ""
+    size = ""
+    if preset is not None:
+        size = f" (its image tower takes {preset.parameters * 4 / 1e6:,.0f} MB in float32)"
+    return (
+        f"! the weights of {model} are not on this machine: the start downloads them{size}; "
+        "ctrl+l downloads them now and times a batch"
+    )

@@ -5,10 +5,11 @@ import pytest
 
 from tests.probes.planted import shares
 from tuiprobe.probes.inputs import ShardSums
-from tuiprobe.probes.intervals import bootstrap_mean, mean_interval, wilson
+from tuiprobe.probes.intervals import bootstrap_mean, mean_interval
 from tuiprobe.probes.outliers import persistence
 from tuiprobe.probes.outliers.of_rows import figures_of_rows
 from tuiprobe.probes.outliers.scan import scan
+from tuiprobe.probes.proportions import wilson
 
 pytestmark = pytest.mark.slow
 

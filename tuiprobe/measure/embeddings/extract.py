@@ -80,7 +80,7 @@ class RowExtraction:
         for start, stop in shard.ranges():
             self._stop.check()
             current.add(rows, start, rows.vectors.matrix.read(start, stop))
-            self._live.advance(stop - start, 0)
+            self._live.advance(stop - start, 0, current.features)
         self._publish(shard, current)
 
     def _publish(self, shard: RowShard, current: _Current) -> None:

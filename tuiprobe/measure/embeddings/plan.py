@@ -120,10 +120,7 @@ def plan_vectors(spec: RunSpec) -> Plan:
         UsageError: If an option is invalid.
     """
     assert spec.embeddings is not None
-    sets = {ROWS: _own(spec)}
-    for source in spec.target_embeddings:
-        name = _free(safe_name(rows_name(source)), sets)
-        sets[name] = _target(name, source, spec, sets[ROWS].vectors.matrix.channels)
+    sets = open_row_sets(spec)
     content = {name: _content(one) for name, one in sets.items()}
     width = sets[ROWS].vectors.matrix.channels
     encoder = unseen_encoder(
@@ -160,6 +157,15 @@ def plan_vectors(spec: RunSpec) -> Plan:
         key=key,
         set_keys=keys,
     )
+
+
+def open_row_sets(spec: RunSpec) -> dict[str, RowSet]:
+    """Opens all sets of stored vectors of a run; errors as for `plan_vectors`."""
+    sets = {ROWS: _own(spec)}
+    for source in spec.target_embeddings:
+        name = _free(safe_name(rows_name(source)), sets)
+        sets[name] = _target(name, source, spec, sets[ROWS].vectors.matrix.channels)
+    return sets
 
 
 def row_set(plan: Plan, name: str) -> RowSet:

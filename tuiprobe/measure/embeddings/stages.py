@@ -16,7 +16,7 @@ from tuiprobe.measure.embeddings.merge import MergedRows, merge_rows, write_rows
 from tuiprobe.measure.embeddings.plan import row_set, row_shards
 from tuiprobe.measure.embeddings.shard_io import RowShardReader
 from tuiprobe.measure.embeddings.shards import SAMPLED_ROWS, RowShard
-from tuiprobe.measure.live import LiveView
+from tuiprobe.measure.live import LiveView, planned_sets
 from tuiprobe.measure.merge import MergedSet, write_merged
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.preflight import head_row_checks
@@ -55,6 +55,7 @@ class RowStages(Stages):
         self._rows = replace(self._rows, mix=mix)
         directory.create(plan.key)
         directory.cancel_file.unlink()
+        directory.live_file(self._rank.number, "json").unlink()  # of an earlier attempt
         sweep(directory.path)
         shards = [one for name in plan.shards for one in row_shards(plan, name)]
         missing = self._unusable(shards)
@@ -73,10 +74,10 @@ class RowStages(Stages):
         done = sum(one.size for one in published)
         self._inventory = replace(self._inventory, done=done)
         if done:
-            self._say("stage", f"resuming: {done} of {plan.images} rows are done")
-        self.missing = [
-            one for i, one in enumerate(shards) if self._rank.owns(i) and one in missing
-        ]
+            said = f"resuming: {done} of {plan.images} rows are done"
+            self._say("stage", said, stage="load")
+        self.owned = [one for i, one in enumerate(shards) if self._rank.owns(i)]
+        self.missing = [one for one in self.owned if one in missing]
         self._clock.images = sum(shard.size for shard in self.missing)
 
     def extract(self) -> None:
@@ -85,7 +86,8 @@ class RowStages(Stages):
             return
         rows = sum(shard.size for shard in self.missing)
         self._say("stage", f"measuring {rows} rows", stage="extract")
-        live = LiveView(self._directory, self._rank.number, rows, self._listen)
+        planned = planned_sets(self.owned, self.missing)
+        live = LiveView(self._directory, self._rank.number, planned, self._listen)
         extraction = RowExtraction(
             self.plan, self._directory, self._fingerprint, live, self._stop, self._listen
         )

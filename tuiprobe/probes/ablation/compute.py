@@ -16,7 +16,8 @@ from tuiprobe.probes.confidence import UNKNOWN_SCALE, ece, scale_known
 from tuiprobe.probes.directions.pruning import band
 from tuiprobe.probes.heads import SetFeatures, answers_of, first_images
 from tuiprobe.probes.inputs import Bool, Float32, Float64
-from tuiprobe.probes.intervals import mean_interval, paired_difference, wilson
+from tuiprobe.probes.intervals import mean_interval
+from tuiprobe.probes.proportions import paired_difference, wilson
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 

@@ -45,7 +45,10 @@ def describe(found: ChannelAblations) -> Section:
         content=(
             points(_reading(found)),
             table(
-                "ablation_short", short, [_row(one, shown) for one in found.ablations], file=False
+                "without_the_channels",
+                short,
+                [_row(one, shown) for one in found.ablations],
+                file=False,
             ),
             table(
                 "ablation",

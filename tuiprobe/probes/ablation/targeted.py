@@ -11,7 +11,7 @@ from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.probes.finite import finite_images
 from tuiprobe.probes.heads import SetFeatures, answered_right
 from tuiprobe.probes.inputs import Bool, Float32, Int64
-from tuiprobe.probes.intervals import paired_difference, wilson_bounds
+from tuiprobe.probes.proportions import paired_difference, wilson_bounds
 from tuiprobe.run.checked_arrays import HeadArrays
 
 SHUFFLE_SEED = 0

@@ -24,7 +24,7 @@ from tuiprobe.probes.confidence import (
 from tuiprobe.probes.crossfit import cross_fit, on_classes_of
 from tuiprobe.probes.heads import SetFeatures, answered_right, answers_of
 from tuiprobe.probes.inputs import Bool, Int64
-from tuiprobe.probes.intervals import newcombe, wilson
+from tuiprobe.probes.proportions import newcombe, wilson
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 

@@ -30,11 +30,13 @@ SHOWN: Final = 5
 
 def describe(result: Calibration) -> Section:
     """Describes calibration of every set, then the classes that lost most."""
+    drawn = tuple(_reliability(result))
     return Section(
         title="Calibration",
         headline=tuple(_headline(result)),
         card=tuple(_card(result)),
-        content=(*_errors(result), *_reliability(result), *_classes(result)),
+        pictures=tuple(one.id for one in drawn),
+        content=(*_errors(result), *drawn, *_classes(result)),
     )
 
 
@@ -90,7 +92,7 @@ def _errors(result: Calibration) -> Iterator[Content]:
     )
 
 
-def _reliability(result: Calibration) -> Iterator[Content]:
+def _reliability(result: Calibration) -> Iterator[Chart]:
     first, *shifts = result.sets
     drawn = [
         _line(f"{first.data}, scaled", first.bins, "main"),

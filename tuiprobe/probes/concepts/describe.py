@@ -78,7 +78,7 @@ def _card(found: Concepts) -> Iterator[Text]:
 def _content(found: Concepts) -> Iterator[Content]:
     yield prose("Concept set: ", Code(code=found.data), ". ", _protocol(found))
     yield table(
-        "families",
+        "unique_concepts_by_directions",
         [("family", "directions"), ("directions", "number"), ("unique", "unique concepts"),
          ("rarefied", "rarefied"), ("rarefied_to", "to"), ("excess", "excess, rarefied"),
          ("polysemanticity", "concepts per direction")],

@@ -84,7 +84,12 @@ def _bases(bases: tuple[Basis, ...]) -> Table:
         "expected for a random direction": [basis.outlier_expected for basis in bases],
     }
     columns = [("figure", ""), *((f"matrix_{i}", one.matrix) for i, one in enumerate(bases))]
-    return table("bases", columns, ([n, *values] for n, values in figures.items()), file=False)
+    return table(
+        "both_forms_of_the_head",
+        columns,
+        ([n, *values] for n, values in figures.items()),
+        file=False,
+    )
 
 
 def _leading(basis: Basis) -> Table:
@@ -142,6 +147,7 @@ def importances(basis: Basis) -> Chart:
         y_label="importance",
         series=(bars,),
         ticks=tuple(str(i) for i in range(len(basis.importances))),
+        note=f"All together {sum(basis.importances):.3g}; shares are of this sum.",
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from tuiprobe.probes.directions.result import Order, PruningCurve, PruningPoint
 from tuiprobe.probes.heads import SetFeatures, allowed_rows, answers_of, first_images, nested_hits
 from tuiprobe.probes.inputs import Float32, Float64
-from tuiprobe.probes.intervals import wilson
+from tuiprobe.probes.proportions import wilson
 from tuiprobe.results import Estimate, Figure, NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tuiprobe.probes.forecast.picture import picture
 from tuiprobe.probes.forecast.result import Expectation, Forecast
 from tuiprobe.probes.telling import heading, points, prose, several, table
 from tuiprobe.results import given
@@ -19,12 +20,15 @@ SIDES = {
 
 def describe(result: Forecast) -> Section:
     """Describes the forecast, what was measured beside it, and the forecast's own error."""
+    drawn = picture(result)
     return Section(
         title="Forecast from published models",
         card=tuple(_card(result)),
+        pictures=tuple(one.id for one in drawn),
         content=(
             prose(*_from(result)),
             _expectations(result),
+            *drawn,
             heading("How wrong it was"),
             prose(*_error(result)),
             _errors(result),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tuiprobe.probes.inputs import Float32, Float64, TapArrays
-from tuiprobe.probes.intervals import bootstrap_mean, delete_shard, exact, mean_interval, wilson
+from tuiprobe.probes.intervals import bootstrap_mean, delete_shard, exact, mean_interval
 from tuiprobe.probes.outliers import persistence
 from tuiprobe.probes.outliers.channel_result import Heights, Persistence, Residual, RowFigures
 from tuiprobe.probes.outliers.neighbours import neighbouring
@@ -18,6 +18,7 @@ from tuiprobe.probes.outliers.of_rows import figures_of_rows, without_rows
 from tuiprobe.probes.outliers.result import ChannelImages, ChannelShare, Outliers
 from tuiprobe.probes.outliers.rule import Circumstances, finding
 from tuiprobe.probes.outliers.scan import RowScan, scan
+from tuiprobe.probes.proportions import wilson
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.images import TopImage
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tuiprobe.probes.outliers.channel_result import CurveRow, Heights, Outcome
 from tuiprobe.probes.outliers.describe_evidence import evidence
+from tuiprobe.probes.outliers.heights import OUTLIER
 from tuiprobe.probes.outliers.result import OutlierResult, Outliers
 from tuiprobe.probes.outliers.saying import (
     MEANING,
@@ -23,6 +24,7 @@ from tuiprobe.results.section import (
     Content,
     Section,
     Series,
+    Strip,
     Strong,
     Table,
     Text,
@@ -45,13 +47,22 @@ SKEWED = (
 def describe(result: OutlierResult, model: Model) -> Section:
     """Describes the outcome, the channels and their images, the layers, and related criteria."""
     final = result.finals()[0]
+    content = tuple(_content(result, model))
     return Section(
         title="Outlier features",
         headline=_headline(final),
         clause=clause(final),
         card=tuple(_card(final)),
-        content=tuple(_content(result, model)),
+        pictures=_pictures(content),
+        content=content,
     )
+
+
+def _pictures(content: tuple[Content, ...]) -> tuple[str, ...]:
+    """Returns the ids of the channels in sigmas and of the images of the leading channel."""
+    heights = [one.id for one in content if isinstance(one, Chart) and one.id == "heights"]
+    strips = [one.id for one in content if isinstance(one, Strip) and not one.folded]
+    return (*heights, *strips[:1])
 
 
 def _headline(final: Outliers) -> Text:
@@ -122,7 +133,7 @@ def _finals(finals: list[Outliers]) -> Table:
     }
     columns = [("figure", "final representation")]
     return table(
-        "final",
+        "figures_of_the_final_representation",
         [*columns, *((f"set_{i}", Code(code=one.data)) for i, one in enumerate(finals))],
         [[name, *values] for name, values in rows.items()],
         file=False,
@@ -149,6 +160,7 @@ def _channels(one: Outliers) -> Iterator[Content]:
         f"nearest to it. If all {one.channels} channels were alike, each would hold ",
         1 / one.channels, " of the energy.",
     )  # fmt: skip
+    yield from _heights(one.heights, one.data)
     yield table(
         "leading",
         [
@@ -166,6 +178,31 @@ def _channels(one: Outliers) -> Iterator[Content]:
         file=False,
     )  # fmt: skip
     yield _curve(one.heights.curve)
+
+
+def _heights(heights: Heights, data: str) -> Iterator[Chart]:
+    """Yields the heights of the highest channels, beside the cut of the rule."""
+    places, figures = known([one.height for one in heights.leading])
+    if not figures:
+        return
+    ends = (-0.5, len(heights.leading) - 0.5)
+    yield Chart(
+        id="heights",
+        title=f"Highest channels on {data}",
+        x_label="channel",
+        y_label="median height, sigma",
+        series=(
+            series("median height", places, figures, mark="bars"),
+            Series(
+                name=f"cut of the rule: {OUTLIER:g}",
+                x=ends,
+                y=(OUTLIER, OUTLIER),
+                role="reference",
+            ),
+        ),
+        ticks=tuple(str(one.channel) for one in heights.leading),
+        note="An outlier channel exceeds the line in at least 90 % of the images.",
+    )
 
 
 def _curve(curve: tuple[CurveRow, ...]) -> Table:

@@ -5,8 +5,8 @@ Rows are the representations of images, one position of each at an inner tap, or
 
 import numpy as np
 
-from tuiprobe.probes.inputs import Float32, Float64
-from tuiprobe.probes.intervals import bootstrap_mean, delete_one, mean_interval, wilson
+from tuiprobe.probes.inputs import Float32, Float64, Int64
+from tuiprobe.probes.intervals import bootstrap_mean, delete_one, mean_interval
 from tuiprobe.probes.outliers import persistence
 from tuiprobe.probes.outliers.centred import centred_persistence
 from tuiprobe.probes.outliers.channel_result import (
@@ -28,14 +28,16 @@ from tuiprobe.probes.outliers.heights import (
     scan_heights,
 )
 from tuiprobe.probes.outliers.offset import offset
-from tuiprobe.probes.outliers.rule import IN_MOST, Circumstances, finding
+from tuiprobe.probes.outliers.rule import Circumstances, finding, outlying
 from tuiprobe.probes.outliers.scan import RowScan, scan
+from tuiprobe.probes.proportions import wilson, wilson_bounds
 from tuiprobe.probes.rows import MIN_CHANNELS, Bool, usable
 from tuiprobe.results import Estimate, Figure, NotRun, given
 
 LEADING = 16
 QUERIES = 256
 """Images whose nearest other image is looked for."""
+NO_HEIGHTS = "no row has heights: over half of its values are zero, or it has no spread"
 DIGITS = 5
 """Significant digits of the columns of all channels."""
 
@@ -80,6 +82,33 @@ def figures_of_rows(
     return figures.model_copy(update={"finding": finding(figures, about)})
 
 
+def outlying_channels(rows: Float32) -> tuple[int, ...] | NotRun:
+    """Returns the outlier channels of rows by rule v2, highest first, or why they have none.
+
+    Args:
+        rows: float32 [n, C].
+    """
+    keep = usable(rows)
+    if rows.shape[1] < MIN_CHANNELS:
+        return NotRun(reason=f"takes {MIN_CHANNELS} channels; there are {rows.shape[1]}")
+    if not keep.any():
+        return NotRun(reason="no images")
+    found = scan_heights(rows, keep)
+    if found.without == found.rows:
+        return NotRun(reason=NO_HEIGHTS)
+    return tuple(_outlying(found, _by_height(found)))
+
+
+def _by_height(found: HeightScan) -> Int64:
+    above = found.above[CUTS.index(OUTLIER)]
+    return np.lexsort((np.arange(len(above)), -above, -found.median))
+
+
+def _outlying(found: HeightScan, order: Int64) -> list[int]:
+    marked = outlying(found.above[CUTS.index(OUTLIER)], found.rows)
+    return [int(c) for c in order[marked[order]]]
+
+
 def _heights(
     rows: Float32, keep: Bool, one: RowScan, columns: bool
 ) -> tuple[Heights | NotRun, tuple[OutlierChannel, ...]]:
@@ -91,15 +120,14 @@ def _heights(
         return NotRun(reason="no images"), ()
     found = scan_heights(rows, keep)
     if found.without == found.rows:
-        reason = "no row has heights: over half of its values are zero, or it has no spread"
-        return NotRun(reason=reason), ()
-    low = np.array([_wilson_low(counts, found.rows) for counts in found.above])
-    above = found.above[CUTS.index(OUTLIER)]
-    order = np.lexsort((np.arange(channels), -above, -found.median))
-    outlying = [int(c) for c in order if low[CUTS.index(OUTLIER), c] >= IN_MOST]
+        return NotRun(reason=NO_HEIGHTS), ()
+    low = np.array([wilson_bounds(counts, found.rows)[0] for counts in found.above])
+    order = _by_height(found)
     leading = tuple(_channel(rows, keep, one, found, int(c)) for c in order[:LEADING])
     known = {one.channel: one for one in leading}
-    outliers = tuple(known.get(c) or _channel(rows, keep, one, found, c) for c in outlying)
+    outliers = tuple(
+        known.get(c) or _channel(rows, keep, one, found, c) for c in _outlying(found, order)
+    )
     heights = Heights(
         n=found.rows,
         without=found.without,
@@ -118,12 +146,6 @@ def _heights(
         columns=_columns(one, found) if columns else None,
     )
     return heights, outliers
-
-
-def _wilson_low(hits: np.ndarray, n: int) -> Float64:
-    from tuiprobe.probes.intervals import wilson_bounds
-
-    return wilson_bounds(hits, n)[0]
 
 
 def _channel(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuiprobe.probes.inputs import Int64
+from tuiprobe.probes.inputs import Bool, Int64
 from tuiprobe.probes.outliers.channel_result import (
     Finding,
     Heights,
@@ -17,6 +17,7 @@ from tuiprobe.probes.outliers.channel_result import (
     OutlierChannel,
     RowFigures,
 )
+from tuiprobe.probes.proportions import wilson_bounds
 from tuiprobe.results import DataSet, Figure, Model, given
 
 IN_MOST = 0.9
@@ -88,6 +89,19 @@ def finding(figures: RowFigures, about: Circumstances) -> Finding:
     if provisional:
         reasons = (*reasons, f"provisional: {_rows(figures)} images, fewer than {FULL_IMAGES}")
     return Finding(outcome=outcome, provisional=provisional, reasons=reasons)
+
+
+def outlying(above: Int64, rows: int) -> Bool:
+    """Returns which channels are outlier channels, bool [C].
+
+    Args:
+        above: int64 [C], rows in which the height of each channel exceeds 6.
+        rows: Number of rows, at least one.
+
+    >>> outlying(np.array([64, 60, 3]), 64).tolist(), outlying(np.array([34]), 34).tolist()
+    ([True, False, False], [False])
+    """
+    return np.asarray(wilson_bounds(above, rows)[0] >= IN_MOST)
 
 
 def _outcome(figures: RowFigures) -> tuple[Outcome, tuple[str, ...]]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from tuiprobe.catalog.left_out import FEWEST_MODELS
 from tuiprobe.catalog.signatures import FIGURES, Signature, reference_of
-from tuiprobe.probes.intervals import wilson
 from tuiprobe.probes.population.grade import grade
 from tuiprobe.probes.population.result import Place, Population, Reference
+from tuiprobe.probes.proportions import wilson
 from tuiprobe.results import Estimate, Figure, Model, NotRun, given
 
 PLACED = {

@@ -9,7 +9,7 @@ from tuiprobe.probes.protocol import Found, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.telling import table
 from tuiprobe.results import NotRun
-from tuiprobe.results.preflight import PreflightCheck, Status
+from tuiprobe.results.preflight import PROBE, PreflightCheck, Status
 from tuiprobe.results.section import Code, Section, Strong, Value
 from tuiprobe.run.preflight_file import read_preflight, warnings_of
 
@@ -22,7 +22,7 @@ _SHOWN: dict[Status, Value] = {
 class PreflightChecks(Probe[tuple[PreflightCheck, ...], Preflight]):
     """What was checked of encoder and labels before any image was measured."""
 
-    id = "preflight"
+    id = PROBE
     title = "Preflight"
     block = "how sure"
     Result = Preflight

@@ -26,15 +26,19 @@ _SCHEMES = (
     ("channel", "a scale a channel"),
 )
 
+_TICKS = ("one for all", "channels apart", "one a row", "one a channel")
+
 
 def describe(found: Quantisation) -> Section:
     """Describes the final representation, the profile over layers, and every tap."""
     final = found.final()
+    drawn = tuple(_profile(found) or _schemes(final))
     return Section(
         title="INT8 quantisation",
         headline=_headline(final),
         card=tuple(_card(final)),
-        content=(*_reading(final), *_profile(found), _table(found)),
+        pictures=tuple(one.id for one in drawn),
+        content=(*_reading(final), *drawn, _table(found)),
     )
 
 
@@ -85,24 +89,50 @@ def _reading(final: Quantised) -> Iterator[Content]:
     yield points(items)
 
 
-def _profile(found: Quantisation) -> Iterator[Content]:
+def _schemes(final: Quantised) -> list[Chart]:
+    """Returns what each scheme leaves of the final representation, with and without the offset."""
+    ratios = [getattr(final, scheme) for scheme, _ in _SCHEMES]
+    whole = known([ratio.energy for ratio in ratios])
+    varying = known([ratio.variance for ratio in ratios])
+    if not whole[1]:
+        return []
+    drawn = [series("signal", *whole, "second", "bars")]
+    if varying[1]:
+        drawn.append(series("what varies between images", *varying, "main", "points"))
+    return [
+        Chart(
+            id="int8_schemes",
+            title=f"INT8 of the final representation on {final.data}",
+            x_label="scale of the rounding",
+            y_label="dB over rounding noise",
+            series=tuple(drawn),
+            ticks=_TICKS,
+            note="6 dB are one bit. A scale a channel rarely deploys.",
+        )
+    ]
+
+
+def _profile(found: Quantisation) -> list[Chart]:
+    """Returns the profile over layers; none where only the final representation was measured."""
     taps = found.profile()
     if len(taps) < 2:
-        return
+        return []
     drawn = []
     for (scheme, name), role in zip(_SCHEMES, ("main", "second", "third", "control"), strict=True):
         x, figures = known([getattr(one, scheme).energy for one in taps])
         if figures:
             drawn.append(series(name, x, figures, role))  # type: ignore[arg-type]
-    yield Chart(
-        id="int8_layers",
-        title=f"Signal over INT8 rounding noise by layer on {taps[0].data}",
-        x_label="layer",
-        y_label="dB",
-        series=tuple(drawn),
-        ticks=tuple(one.tap for one in taps),
-        note="Inner layers: one position per image; the scale is that of all positions.",
-    )
+    return [
+        Chart(
+            id="int8_layers",
+            title=f"Signal over INT8 rounding noise by layer on {taps[0].data}",
+            x_label="layer",
+            y_label="dB",
+            series=tuple(drawn),
+            ticks=tuple(one.tap for one in taps),
+            note="Inner layers: one position per image; the scale is that of all positions.",
+        )
+    ]
 
 
 def _table(found: Quantisation) -> Content:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from tuiprobe.catalog.accuracies import OWN_CLASSES, SHIFTS, ZERO_SHOT, Row, published_row
+from tuiprobe.catalog.accuracies import IMAGENET, OWN_CLASSES, SHIFTS, ZERO_SHOT, Row, published_row
 from tuiprobe.catalog.baselines import (
     BASELINES,
     ShiftFamily,
@@ -30,8 +30,6 @@ from tuiprobe.probes.robustness.result import BaselineNotRun
 from tuiprobe.results import Model
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import SetRecord, write_baseline
-
-IMAGENET = "imagenet"
 
 
 @dataclass(frozen=True)
@@ -124,12 +122,21 @@ def keep_baseline(directory: RunDir, sets: Sequence[SetRecord], path: str | None
     if path is None:
         directory.baseline_file.unlink()
         return
+    write_baseline(directory, refuse_baseline(sets, path))
+
+
+def refuse_baseline(sets: Sequence[SetRecord], path: str) -> str:
+    """Returns the user's CSV if it fits the sets of a run.
+
+    Raises:
+        UsageError: If it cannot be read or does not fit the sets.
+    """
     try:
         text = read_regular(path, MAX_BASELINE_BYTES).decode("utf-8")
     except (OSError, DamagedFileError, UnicodeDecodeError) as error:
         raise UsageError(f"--baseline: cannot read {path}: {error}") from error
     baselines_for(sets, text, path)  # refuses a wrong file before any image is measured
-    write_baseline(directory, text)
+    return text
 
 
 def _models(family: Family, pretraining: str) -> list[tuple[str, Sequence[Row], tuple[str, ...]]]:

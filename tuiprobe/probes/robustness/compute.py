@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Literal
 
 import numpy as np
 
 from tuiprobe.catalog.accuracies import Row
 from tuiprobe.catalog.baselines import (
+    BASELINES,
     Line,
     effective_robustness,
     line_covariance,
@@ -17,10 +19,12 @@ from tuiprobe.catalog.baselines import (
 from tuiprobe.errors import DataError
 from tuiprobe.probes.crossfit import on_classes_of
 from tuiprobe.probes.heads import SetFeatures, answers_of, hits, top_hits, usable_images
-from tuiprobe.probes.intervals import wilson
+from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.robustness.confidence import mean_confidence
 from tuiprobe.probes.robustness.result import (
     Accuracy,
+    BaselineModel,
+    BaselineModels,
     BaselineNotRun,
     EffectiveRobustness,
     OwnNames,
@@ -31,6 +35,8 @@ from tuiprobe.run.checked_arrays import HeadArrays
 
 Z = 1.959964
 TOP = 5
+MOST_MODELS = 2000
+"""Models of a baseline that a result keeps, for its picture."""
 
 Axis = Literal["imagenet", "val", "own classes"]
 
@@ -103,7 +109,27 @@ def probe_robustness(
         not_run=tuple(baselines.not_run),
         confidence=mean_confidence(head, first),
         own_names=_own_names(labelled, shifts, own_names or {}),
+        baseline_models=_baseline_models(baselines),
     )
+
+
+def _baseline_models(baselines: Baselines) -> tuple[BaselineModels, ...]:
+    """Returns the models of each baseline that readers find in no published table."""
+    found: dict[str, BaselineModels] = {}
+    for one in baselines.lines:
+        name = one.line.baseline
+        if name in BASELINES or name in found or one.axis == "own classes":
+            continue
+        models = (row for row in one.models if row.imagenet is not None)
+        kept = tuple(_baseline_model(row) for row in islice(models, MOST_MODELS))
+        found[name] = BaselineModels(baseline=name, models=kept)
+    return tuple(found.values())
+
+
+def _baseline_model(row: Row) -> BaselineModel:
+    shifts = {name: value for name, value in row.shifts.items() if value is not None}
+    name = f"{row.model}, {row.tag}" if row.tag else row.model
+    return BaselineModel(name=name, x=row.imagenet or 0.0, shifts=shifts)
 
 
 def _own_names(

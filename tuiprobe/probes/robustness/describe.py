@@ -26,14 +26,16 @@ NOTE = (
 
 def describe(result: Robustness, subject: Subject) -> Section:
     """Describes accuracy of every set, then effective robustness by every baseline."""
+    drawn = scatter(result, subject.model.name)
     return Section(
         title="Accuracy under shift",
         headline=tuple(_headline(result)),
         card=tuple(_card(result)),
+        pictures=tuple(one.id for one in drawn[:1]),
         content=(
             *_accuracies(result),
             *_effective(result),
-            *scatter(result, subject.model.name),
+            *drawn,
         ),
     )
 

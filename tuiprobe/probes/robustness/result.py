@@ -75,6 +75,27 @@ class BaselineNotRun(Frozen):
     reason: str
 
 
+class BaselineModel(Frozen):
+    """A model that a line was fitted to.
+
+    Attributes:
+        name: What its table calls it.
+        x: In-distribution accuracy.
+        shifts: Accuracy by shift; shifts without a figure are left out.
+    """
+
+    name: str
+    x: Real
+    shifts: dict[str, Real]
+
+
+class BaselineModels(Frozen):
+    """The models of a baseline that does not ship as a table of published models."""
+
+    baseline: str
+    models: Many[BaselineModel]
+
+
 class OwnNames(Frozen):
     """A shift answered by a zero-shot head of its own class names only, as an alternative.
 
@@ -100,6 +121,8 @@ class Robustness(ProbeResult):
         not_run: Baselines without a line for a target.
         own_names: Shifts answered by their own class names.
         confidence: Mean largest softmax probability on the in-distribution set.
+        baseline_models: Models of the baselines that are no published tables: those that a source
+            brings, and the user's own.
     """
 
     probe: ClassVar[str] = "robustness"
@@ -111,6 +134,7 @@ class Robustness(ProbeResult):
     not_run: Many[BaselineNotRun] = ()
     own_names: Many[OwnNames] = ()
     confidence: Figure = NotRun(reason="not measured")
+    baseline_models: Many[BaselineModels] = ()
 
     def headlines(self) -> tuple[EffectiveRobustness, ...]:
         """Returns the first entry of each baseline: the mean over shifts if there are several."""

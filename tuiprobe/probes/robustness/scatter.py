@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tuiprobe.catalog.accuracies import rows
-from tuiprobe.catalog.baselines import BASELINES, logit, mean_of, sigmoid
+from tuiprobe.catalog.baselines import logit, mean_of, sigmoid
 from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.section import Chart, Drawn, Series
 
+MOST_NAMED = 2
 _STEPS = 40
-_OTHERS = "timm and testbed models"
+_OTHERS = "timm and testbed, others"
 _ZERO_SHOT = "open_clip, zero-shot"
 
 
@@ -29,7 +32,7 @@ def scatter(found: Robustness, name: str) -> list[Chart]:
     for number, one in enumerate(found.headlines()):
         x = _on_axis(one, found)
         if given(x) and 0 < x.value < 1:
-            charts.append(_baseline(one, x.value, name, number))
+            charts.append(_baseline(one, x.value, (name, number), found))
     return charts
 
 
@@ -64,8 +67,10 @@ def _point(name: str, x: float, figure: Estimate) -> Series:
     return Series(name=name, x=(x,), y=(figure.value,), low=(low,), high=(high,), mark="points")
 
 
-def _baseline(one: EffectiveRobustness, x: float, name: str, number: int) -> Chart:
-    behind = _published(one)
+def _baseline(
+    one: EffectiveRobustness, x: float, named: tuple[str, int], found: Robustness
+) -> Chart:
+    (name, number), behind = named, _behind(one, found)
     xs = [x, *(value for series in behind for value in series.x)]
     along, expected = _line(one, min(xs), max(xs))
     line = Series(name=f"baseline {one.baseline}", x=along, y=expected, role="reference")
@@ -73,16 +78,27 @@ def _baseline(one: EffectiveRobustness, x: float, name: str, number: int) -> Cha
         id=f"robustness_{number}",
         title=f"Accuracy under shift against the baseline {one.baseline}",
         x_label=f"accuracy without shift ({one.axis})",
-        y_label=f"mean accuracy on {', '.join(one.target)}",
+        y_label=_mean_on(one.target),
         series=(*behind, line, *_own_point(one, x, name)),
         note=_note(one, bool(behind)),
+        folded=number > 0,
+    )
+
+
+def _mean_on(target: tuple[str, ...]) -> str:
+    if len(target) > MOST_NAMED:
+        return f"mean accuracy on {len(target)} shifts"
+    return (
+        f"mean accuracy on {', '.join(target)}" if len(target) > 1 else f"accuracy on {target[0]}"
     )
 
 
 def _note(one: EffectiveRobustness, behind: bool) -> str:
     if isinstance(one.value, NotRun):
         return f"This run is not drawn: {one.value.reason}."
-    return "" if behind else "No published models behind: they have no figures on these axes."
+    if not behind:
+        return "No models behind: none has figures on these axes."
+    return "The vertical line is the precision interval of the effective robustness."
 
 
 def _line(
@@ -112,25 +128,55 @@ def _own_point(one: EffectiveRobustness, x: float, name: str) -> tuple[Series, .
     )
 
 
-def _published(one: EffectiveRobustness) -> tuple[Series, ...]:
-    """Returns the atlas models with the same shifts; none for a baseline of other data."""
-    if one.baseline not in BASELINES or one.axis != "imagenet":
-        return ()
-    found: dict[str, list[tuple[float, float]]] = {_OTHERS: [], _ZERO_SHOT: []}
-    for row in rows():
-        mean = mean_of(one.target, row.shifts)
-        if mean is not None and row.imagenet is not None:
-            name = _ZERO_SHOT if row.table == "open_clip" else _OTHERS
-            found[name].append((row.imagenet, mean))
-    roles: dict[str, Drawn] = {_OTHERS: "context", _ZERO_SHOT: "third"}
-    return tuple(
-        Series(
-            name=name,
-            x=tuple(x for x, _ in points),
-            y=tuple(y for _, y in points),
+def _behind(one: EffectiveRobustness, found: Robustness) -> tuple[Series, ...]:
+    """Returns the models of the baseline, and behind one of ImageNet's sets all published ones."""
+    own = next((each for each in found.baseline_models if each.baseline == one.baseline), None)
+    fitted: list[tuple[str, float, Mapping[str, float | None]]] = []
+    if own is not None:
+        fitted += [(each.name, each.x, each.shifts) for each in own.models]
+    published = _Models(_OTHERS), _Models(_ZERO_SHOT)
+    if one.axis == "imagenet":
+        for row in rows():
+            model = f"{row.model}, {row.tag}" if row.tag else row.model
+            if one.baseline in row.baselines:
+                fitted.append((model, row.imagenet or 0.0, row.shifts))
+            elif row.imagenet is not None:
+                published[row.table == "open_clip"].add(model, row.imagenet, one, row.shifts)
+    models = _Models(f"models of {one.baseline}")
+    for model, x, shifts in fitted:
+        models.add(model, x, one, shifts)
+    roles: dict[Drawn, _Models] = {
+        "context": published[0], "third": published[1], "control": models,
+    }  # fmt: skip
+    return tuple(one.series(role) for role, one in roles.items() if one.x)
+
+
+class _Models:
+    """Models as points of one series."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.names: list[str] = []
+        self.x: list[float] = []
+        self.y: list[float] = []
+
+    def add(
+        self, model: str, x: float, one: EffectiveRobustness, shifts: Mapping[str, float | None]
+    ) -> None:
+        """Adds a model that has an accuracy on every shift of the target."""
+        mean = mean_of(one.target, shifts)
+        if mean is not None:
+            self.names.append(model)
+            self.x.append(x)
+            self.y.append(mean)
+
+    def series(self, role: Drawn) -> Series:
+        """Returns the series."""
+        return Series(
+            name=self.name,
+            x=tuple(self.x),
+            y=tuple(self.y),
             mark="points",
-            role=roles[name],
+            role=role,
+            names=tuple(self.names),
         )
-        for name, points in found.items()
-        if points
-    )

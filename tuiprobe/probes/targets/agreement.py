@@ -17,7 +17,7 @@ from scipy.special import ndtr, ndtri
 
 from tuiprobe.errors import UsageError
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
-from tuiprobe.probes.intervals import wilson
+from tuiprobe.probes.proportions import wilson
 from tuiprobe.results.base import Count, Estimate, Figure, Frozen, Many, NotRun, Real
 
 MIN_MODELS: Final = 5

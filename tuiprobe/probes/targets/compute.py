@@ -19,7 +19,8 @@ from tuiprobe.probes.confidence import (
 from tuiprobe.probes.crossfit import CrossFitted, cross_fit
 from tuiprobe.probes.heads import SetFeatures, answers_of, first_images
 from tuiprobe.probes.inputs import Float64, Int64
-from tuiprobe.probes.intervals import bootstrap_mean, exact, wilson
+from tuiprobe.probes.intervals import bootstrap_mean, exact
+from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.targets.estimators import estimates
 from tuiprobe.probes.targets.result import (
     HEADLINE,

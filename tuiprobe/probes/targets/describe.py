@@ -7,7 +7,7 @@ from typing import Final, get_args
 
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.probes.targets.result import HEADLINE, Check, Error, Estimator, Targets, TargetSet
-from tuiprobe.probes.telling import heading, points, prose, several, table
+from tuiprobe.probes.telling import heading, known, points, prose, series, several, table
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.section import Chart, Code, Content, Section, Series, Strong, Text, Value
 
@@ -39,11 +39,15 @@ DISPERSION: Final = (
 CARD_LINES: Final = 3
 BARS: Final = 30
 NAMED: Final = 3
+MOST_DRAWN: Final = 6
+BESIDE: Final = 0.16
+"""How far beside an estimate the measured accuracy is drawn, in places."""
 
 
 def describe(result: Targets, subject: Subject) -> Section:
     """Describes every target set, then how wrong the estimators were."""
     lines = [_line(result, one) for one in result.targets[:CARD_LINES]]
+    drawn = _picture(result)
     left = len(result.targets) - CARD_LINES
     if left > 0:
         lines.append((f"{several(left, 'more target set')} in the section of estimates.",))
@@ -51,10 +55,42 @@ def describe(result: Targets, subject: Subject) -> Section:
         title="Accuracy on your images",
         headline=lines[0],
         card=tuple(lines),
+        pictures=tuple(one.id for one in drawn),
         content=(
+            *drawn,
             *_estimates(result),
             *_errors(result),
             *(piece for at in enumerate(result.targets) for piece in _answers(*at)),
+        ),
+    )
+
+
+def _picture(result: Targets) -> tuple[Chart, ...]:
+    """Returns the estimates beside what was measured where labels tell; none without a check."""
+    checks = [one for one in result.checks if given(one.measured)]
+    targets = [one for one in result.targets if one.expected][:MOST_DRAWN]
+    if not checks or not targets:
+        return ()
+    names = [*(one.data for one in checks), *(one.data for one in targets)]
+    found = [*(one.of(HEADLINE) for one in checks), *(one.of(HEADLINE) for one in targets)]
+    at, estimates = known(found)
+    if not any(place >= len(checks) for place in at):
+        return ()
+    places, measured = known([one.measured for one in checks])
+    beside = [place + BESIDE for place in places]
+    drawn = (
+        series(f"estimate, {ESTIMATORS[HEADLINE]}", at, estimates, "main", "points"),
+        series("measured", beside, measured, "second", "points"),
+    )
+    return (
+        Chart(
+            id="targets",
+            title="Estimated accuracy, and measured where labels tell",
+            x_label="labelled shifts, then your images",
+            y_label="accuracy",
+            series=drawn,
+            ticks=tuple(names),
+            note="Intervals say how precisely an estimate is known, not how wrong it is.",
         ),
     )
 

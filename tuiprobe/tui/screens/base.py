@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import on
@@ -10,25 +12,45 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.command import Provider
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
+from tuiprobe.files import Entry
+from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.commands import ScreenCommands
 from tuiprobe.tui.text import inert
+from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.rows import RowTable
 
 SMALLEST = (60, 15)
 
 
+def screenshot_file(screen: Screen[Any]) -> Entry:
+    """Returns where a picture of a screen goes: into the run that it shows, else here."""
+    name = type(screen).__name__.removesuffix("Screen").lower()
+    stem = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    run = getattr(screen, "shown_run", None)
+    if run is not None and RunDir(run).key_file.exists():
+        return RunDir(run).screenshot_file(stem)
+    return Entry(Path.cwd(), f"tuiprobe-{stem}.svg")
+
+
 class ProbeScreen(Screen[None]):
-    """A screen with a line at the top and the keys at the bottom; the body is the subclass's."""
+    """A screen with a line at the top and the keys at the bottom; the body is the subclass's.
+
+    The line at the bottom shows as many keys as fit: first the actions in `IMPORTANT`, then those
+    of the widget with the focus, then the others in their order. A key whose `check_action` says no
+    is not shown; `refresh_bindings()` asks again. Widgets, tabs and screens may have `explained()`:
+    ids of the terms at their cursor (`screens/help.py`). One that shows a run has `shown_run`.
+    """
 
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {ScreenCommands}
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "app.back", "back", tooltip="Back to where you came from"),
-        Binding("1", "app.go('models')", "models", show=False, tooltip="The list of models"),
-        Binding("2", "app.go('runs')", "runs", show=False, tooltip="All runs"),
+        Binding("M", "app.go('models')", "models", show=False, tooltip="The list of models"),
+        Binding("R", "app.go('runs')", "runs", show=False, tooltip="All runs"),
     ]
+    IMPORTANT: ClassVar[tuple[str, ...]] = ()
     PLACE = ""
 
     def compose(self) -> ComposeResult:
@@ -39,16 +61,21 @@ class ProbeScreen(Screen[None]):
             id="too-small",
         )
         yield from self.compose_body()
-        yield Footer(show_command_palette=False)
+        yield KeyLine()
 
     def compose_body(self) -> ComposeResult:
         """Yields the widgets between top line and footer."""
         yield from ()
 
     @property
+    def shown_run(self) -> Path | None:
+        """The run directory that is shown; None where the screen is not about one."""
+        return None
+
+    @property
     def alive(self) -> bool:
         """Whether the widgets still exist; a result from a thread may arrive too late."""
-        return self.is_attached and bool(self.query("#body"))
+        return self.app.is_running and self.is_attached and bool(self.query("#body"))
 
     def place(self, text: str) -> None:
         """Shows other text in the line at the top."""
@@ -69,6 +96,10 @@ class FilteredScreen(ProbeScreen):
     def table(self) -> RowTable[Any]:
         """The list."""
         return self.query_one(RowTable)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the list, which are those of the filter too."""
+        return self.table.explained()
 
     def _show(self) -> None:
         """Shows the rows that fit the filter; the subclass's."""

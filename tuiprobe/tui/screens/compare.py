@@ -1,8 +1,10 @@
-"""Compare: two or more runs side by side, with differences and their intervals."""
+"""Compare: two runs side by side as a forest plot of the headline figures, or figure by figure."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,164 +14,325 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from tuiprobe.compare.describe import describe, overlap_line, sentence
-from tuiprobe.compare.differences import Comparison, compare_runs, read_run
+from tuiprobe.compare.describe import describe, overlap_line
+from tuiprobe.compare.differences import Comparison, Difference, Run, compare_runs, read_run
+from tuiprobe.compare.forest import BarPair, ForestRow, bar_pair, forest_rows, verdict
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
 from tuiprobe.report.markdown import section_markdown
+from tuiprobe.report.numbers import few
 from tuiprobe.report.text import line
+from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import shown_command
-from tuiprobe.tui.comparing import LETTERS, CompareRow, cells, columns, compare_rows, filtered
-from tuiprobe.tui.figures import DIM
+from tuiprobe.tui.comparing import (
+    Pair,
+    cells,
+    columns,
+    compare_rows,
+    filtered,
+    forest_cells,
+    forest_columns,
+    forest_text,
+    pairs_of,
+)
+from tuiprobe.tui.figures import DIM, Told, headed
+from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import RowTable
+from tuiprobe.tui.widgets.spans import sparkline
 
 
-class CompareTable(RowTable[CompareRow]):
+class ForestTable(RowTable[ForestRow]):
+    """One row a headline figure: both runs, the difference, and its interval beside zero."""
+
+    def __init__(self, *, id: str) -> None:
+        self._letters = ("A", "B")
+        super().__init__(forest_columns(self._letters, 80), self._of, id=id)
+
+    def name_runs(self, letters: tuple[str, str]) -> None:
+        """Calls the runs by other letters."""
+        self._letters = letters
+        self._fit()
+
+    def on_resize(self) -> None:
+        """Gives the plot the width that the figures leave."""
+        self._fit()
+        super().on_resize()
+
+    def _fit(self) -> None:
+        width = self.scrollable_content_region.width
+        if width:
+            self.columns = forest_columns(self._letters, width)
+            self.refresh()
+
+    def _of(self, row: ForestRow) -> list[str]:
+        return forest_cells(row, self.columns[4].width)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the term of the figure at the cursor, then those of the columns."""
+        row = self.current
+        own = (row.term, "paired" if row.paired else "separate") if row is not None else ()
+        return tuple(dict.fromkeys((*own, *super().explained(), "headline-figures")))
+
+
+class CompareTable(RowTable[Difference]):
     """One row a figure."""
 
 
 class CompareScreen(FilteredScreen):
-    """Runs side by side: each figure, and its difference to the first run with interval.
+    """What separates two runs: the headline figures with the interval of B − A beside zero.
 
     Args:
-        runs: Two or more run directories; the first is what the others are compared with.
+        runs: Two or more run directories; each keeps its letter.
     """
 
     PLACE = "Compare"
-    AUTO_FOCUS = "#compared"
+    AUTO_FOCUS = "#forest"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "filter", key_display="/", tooltip="Filter as you type"),
         Binding("f", "everything", "all figures", tooltip="All figures, or the headline figures"),
+        Binding("n", "pair", "next pair", tooltip="Next pair of runs; of two, the other way round"),
+        Binding("slash", "filter", "filter", key_display="/", tooltip="Filter all figures"),
         Binding("d", "differing", "differing", tooltip="Only figures that differ"),
-        Binding("n", "swap", "next as A", tooltip="Compare with the next run instead"),
         Binding("y", "copy", "copy", tooltip="Copy the row"),
         Binding("Y", "copy_all", "copy all", tooltip="Copy the whole comparison as Markdown"),
         Binding("c", "command", "command", show=False, tooltip="Copy the command that prints this"),
         Binding("escape", "clear", "back", tooltip="Clear the filter, or go back"),
     ]
     DEFAULT_CSS = """
-    CompareScreen #compare-head { height: auto; max-height: 8; padding: 0 1; }
-    CompareScreen.-low #compare-head { max-height: 4; }
+    CompareScreen #compare-head { height: auto; max-height: 6; padding: 0 1; }
+    CompareScreen #verdict { text-style: bold; margin-bottom: 1; }
+    CompareScreen #forest { height: auto; max-height: 9; }
+    CompareScreen #beneath { height: auto; margin-top: 1; }
+    CompareScreen #forest-panel { height: 1fr; }
+    CompareScreen #common { height: auto; max-height: 4; color: $foreground 70%; }
+    CompareScreen #compare-panel { display: none; height: 1fr; }
+    CompareScreen.-everything #compare-panel { display: block; }
+    CompareScreen.-everything #forest-panel { display: none; }
+    CompareScreen.-low #verdict { margin-bottom: 0; }
+    CompareScreen.-low #beneath { margin-top: 0; }
+    CompareScreen.-low #compare-head { max-height: 3; }
+    CompareScreen.-low #common { display: none; }
     """
 
     def __init__(self, runs: list[Path]) -> None:
         super().__init__()
         self.runs = list(runs)
-        self._found: list[Comparison] = []
-        self._rows: list[CompareRow] = []
+        self._pairs = pairs_of(len(self.runs))
+        self._at = 0
+        self._read_runs: dict[Path, Run] = {}
+        self._found: Comparison | None = None
+        self._rows: list[Difference] = []
+        self._forest: tuple[ForestRow, ...] = ()
         self._only = False
-        self._all = False
 
     def compose_body(self) -> ComposeResult:
-        """Lays out the runs above the table."""
+        """Lays out the runs above the plot, and the table of all figures in its place."""
         with Vertical(id="body"):
-            yield Static("reading results…", id="compare-head", markup=False)
+            yield Told("reading results…", id="compare-head")
+            with Vertical(classes="panel", id="forest-panel"):
+                yield Told(id="verdict")
+                yield ForestTable(id="forest")
+                yield Told(id="beneath")
             with Vertical(classes="panel", id="compare-panel"):
                 yield Input(
                     placeholder="/ filters: words of figure, set or layer",
                     id="compare-filter",
                     classes="filter",
                 )
-                yield CompareTable(columns(len(self.runs)), cells, empty="reading…", id="compared")
+                yield CompareTable(columns(("A", "B")), cells, empty="reading…", id="compared")
+                yield Told(id="common")
 
     def on_mount(self) -> None:
         """Reads the reports in a thread."""
         self._start()
 
-    def _start(self) -> None:
-        threading.Thread(target=self._read, args=(tuple(self.runs),), daemon=True).start()
+    @property
+    def pair(self) -> Pair:
+        """The pair that is compared."""
+        return self._pairs[self._at]
+
+    @property
+    def everything(self) -> bool:
+        """Whether all figures are shown in place of the plot."""
+        return self.has_class("-everything")
 
     @property
     def table(self) -> CompareTable:
-        """The table."""
+        """The table of all figures."""
         return self.query_one("#compared", CompareTable)
 
-    def _read(self, runs: tuple[Path, ...]) -> None:
-        from tuiprobe.run.directory import RunDir
+    @property
+    def forest(self) -> ForestTable:
+        """The forest plot."""
+        return self.query_one("#forest", ForestTable)
 
+    def _start(self) -> None:
+        threading.Thread(target=self._compare, args=(self._at,), daemon=True).start()
+
+    def _run(self, path: Path) -> Run:
+        if path not in self._read_runs:
+            self._read_runs[path] = read_run(RunDir(path))
+        return self._read_runs[path]
+
+    def _compare(self, at: int) -> None:
+        show: Callable[[], None]
         try:
-            first, *others = (read_run(RunDir(run)) for run in runs)
-            found: list[Comparison] | str = [compare_runs(first, other) for other in others]
+            pair = self._pairs[at]
+            first, second = self._run(self.runs[pair.first]), self._run(self.runs[pair.second])
+            found = compare_runs(first, second)
+            show = partial(self._arrived, at, found, first, second)
         except TuiprobeError as error:
-            found = str(error)
+            show = partial(self._refused, at, str(error))
         if self.is_running:
-            self.app.call_later(self._arrived, found)
+            self.app.call_later(show)
 
-    def _arrived(self, found: list[Comparison] | str) -> None:
-        if not self.alive:
+    def _refused(self, at: int, reason: str) -> None:
+        if not self.alive or at != self._at:
             return
-        if isinstance(found, str):
-            self._found, self._rows = [], []
-            self.query_one("#compare-head", Static).update(inert(found))
-            self.table.empty = "nothing to compare: esc goes back"
-        else:
-            self._found, self._rows = found, compare_rows(found)
-            self.query_one("#compare-head", Static).update(head(self.runs, found))
-            self.table.empty = "No figure matches. esc clears the filter, d shows all."
+        self._found, self._rows, self._forest = None, [], ()
+        self._head([(plain(reason), "$error")])
+        self.query_one("#verdict", Told).show(Content("nothing to compare: esc goes back"))
+        self.query_one("#beneath", Told).show(Content())
+        self.table.empty = "nothing to compare: esc goes back"
         self._show()
 
+    def _arrived(self, at: int, found: Comparison, first: Run, second: Run) -> None:
+        if not self.alive or at != self._at:
+            return
+        self._found, self._rows, self._forest = found, compare_rows(found), forest_rows(found)
+        self._head([(f"! {plain(note)}", "$warning") for note in found.notes])
+        self._title(first, second)
+        said = verdict(self._forest, *self.pair.letters)
+        self.query_one("#verdict", Told).show(inert(f"{said[0].upper()}{said[1:]}."))
+        bars = bar_pair(first.report, second.report)
+        self.query_one("#beneath", Told).show(self._beneath(found, bars))
+        common = (inert(line(overlap_line(one))) for one in found.overlaps)
+        self.query_one("#common", Told).show(Content("\n").join(common))
+        self.table.columns = columns(self.pair.letters)
+        self.table.empty = "No figure matches. esc clears the filter, d shows all."
+        self.forest.name_runs(self.pair.letters)
+        self._show()
+
+    def _title(self, first: Run, second: Run) -> None:
+        specs = [
+            {**one.report.spec, "weights": one.report.model.weights.kind} for one in (first, second)
+        ]
+        said = [
+            dict.fromkeys(title_warning(spec, short) for spec in specs) for short in (False, True)
+        ]
+        long, short = (" · ".join(filter(None, one)) for one in said)
+        about = headed("tuiprobe  Compare", long, short)
+        self.query_one("#place", Static).update(about(self.size.width - 2))
+
+    def _head(self, notes: list[tuple[str, str]]) -> None:
+        """Shows which runs are compared, and what weakens the comparison."""
+        parts: list[Content] = []
+        pair = self.pair
+        for letter, index in zip(pair.letters, (pair.first, pair.second), strict=True):
+            path = self.runs[index]
+            run = self._read_runs.get(path)
+            model = run.report.model.name if run is not None else path.name
+            name = f" ({plain(path.name)})" if path.name != model else ""
+            parts.append(
+                Content.assemble((letter, "bold"), f"\N{NO-BREAK SPACE}{plain(model)}", (name, DIM))
+            )
+        if len(self._pairs) > 2:
+            count = f"pair {self._at + 1} of {len(self._pairs)}: n shows the next"
+            parts.append(Content.styled(count, DIM))
+        lines = [Content("   ").join(parts), *(Content.styled(*one) for one in notes)]
+        self.query_one("#compare-head", Told).show(Content("\n").join(lines))
+
+    def _beneath(self, found: Comparison, bars: BarPair | None) -> Content:
+        """Returns what has no interval: findings of one word, and the channels of both runs."""
+        first, second = self.pair.letters
+        lines = [
+            inert(f"{one.name}: {first} {one.first or '-'}, {second} {one.second or '-'}")
+            for one in found.facts
+        ]
+        if bars is not None:
+            largest = max((*bars.first.y, *bars.second.y), default=0.0)
+            parts = [
+                f"{letter} {sparkline(series.y, largest, 24)} {few(max(series.y, default=0.0))}"
+                for letter, series in ((first, bars.first), (second, bars.second))
+            ]
+            lines.append(inert(f"channels  {'   '.join(parts)} at most"))
+            lines.append(inert(f"{bars.title}, largest first, one scale", DIM))
+        return Content("\n").join(lines)
+
     def _show(self) -> None:
-        rows = filtered(self._rows, self._query, self._only, self._all)
+        rows = filtered(self._rows, self._query, self._only)
         self.table.show_rows(rows)
-        differing = sum(row.differs for row in self._rows)
+        self.forest.show_rows(self._forest)
+        differing = sum(row.differs is True for row in self._rows)
         only = " · differing only" if self._only else ""
         panel = self.query_one("#compare-panel")
         panel.border_title = (
             f"{len(rows)} of {len(self._rows)} figures · {differing} differ (*){only}"
         )
-        count = sum(row.headline is not None for row in self._rows)
-        few = f"the {count} headline figures" if count else "all figures"
-        panel.border_subtitle = f"f: {few if self._all else f'all {len(self._rows)} figures'}"
+        panel.border_subtitle = "f: the headline figures"
+        plot = self.query_one("#forest-panel")
+        plot.border_title = "headline figures · * differs, corrected for looking at all of them"
+        plot.border_subtitle = f"f: all {len(self._rows)} figures"
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Returns whether a key does something in the view that is shown."""
+        return self.everything if action == "differing" else True
 
     def action_everything(self) -> None:
-        """Shows all figures, or the headline figures again."""
-        self._all = not self._all
-        self._show()
+        """Shows all figures, or the plot again."""
+        self.toggle_class("-everything")
+        self.set_focus(self.table if self.everything else self.forest)
+        self.refresh_bindings()
+
+    def action_filter(self) -> None:
+        """Shows all figures and puts the cursor into the filter."""
+        if not self.everything:
+            self.action_everything()
+        super().action_filter()
+
+    def action_clear(self) -> None:
+        """Clears the filter; then goes back to the plot; then leaves."""
+        field = self.query_one("#compare-filter", Input)
+        if self.everything and not field.value and not field.has_focus:
+            self.action_everything()
+        else:
+            super().action_clear()
 
     def action_differing(self) -> None:
         """Shows only what differs, or everything again."""
         self._only = not self._only
         self._show()
 
-    def action_swap(self) -> None:
-        """Makes the next run the one that the others are compared with."""
-        self.runs = [*self.runs[1:], self.runs[0]]
-        self._start()
+    def action_pair(self) -> None:
+        """Compares the next pair of the runs."""
+        if self._pairs:
+            self._at = (self._at + 1) % len(self._pairs)
+            self._start()
 
     def action_copy(self) -> None:
         """Copies the row under the cursor."""
+        if not self.everything:
+            told = self.forest.current
+            if told is not None:
+                text = plain(forest_text(told, self.pair.letters))
+                self.app.copy(text, "row")  # type: ignore[attr-defined]
+            return
         row = self.table.current
         if row is not None:
             names = [column.title for column in self.table.columns]
             pairs = zip(names, cells(row), strict=True)
-            told = plain(", ".join(f"{name} {cell.strip()}" for name, cell in pairs))
-            self.app.copy(told, "row")  # type: ignore[attr-defined]
+            text = plain(", ".join(f"{name} {cell.strip()}" for name, cell in pairs))
+            self.app.copy(text, "row")  # type: ignore[attr-defined]
 
     def action_copy_all(self) -> None:
-        """Copies all comparisons as Markdown."""
-        if self._found:
-            told = (describe(one, everything=True) for one in self._found)
-            text = "\n".join(section_markdown(one) for one in told)
+        """Copies the comparison as Markdown."""
+        if self._found is not None:
+            text = section_markdown(describe(self._found, everything=True))
             self.app.copy(text, "comparison")  # type: ignore[attr-defined]
 
     def action_command(self) -> None:
         """Copies the command that prints this comparison."""
-        paths = [str(run.absolute()) for run in self.runs]
+        pair = self.pair
+        paths = [str(self.runs[index].absolute()) for index in (pair.first, pair.second)]
         self.app.copy(shown_command(["compare", *paths]), "command")  # type: ignore[attr-defined]
-
-
-def head(runs: list[Path], found: list[Comparison]) -> Content:
-    """Returns each run's letter, what differs, and what weakens the comparison."""
-    titles = [found[0].titles[0], *(one.titles[1] for one in found)]
-    lines = []
-    for letter, run, title in zip(LETTERS, runs, titles, strict=False):
-        name = Content.styled(f"  {plain(run.name)}", DIM)
-        lines.append(Content.assemble((f"{letter} ", "bold"), Content(plain(title)), name))
-    lines += [inert(line(sentence(one))) for one in found]
-    notes = dict.fromkeys(note for one in found for note in one.notes)
-    lines += [Content.styled(f"! {plain(note)}", "$warning") for note in notes]
-    for one in found:
-        lines += [inert(line(overlap_line(overlap))) for overlap in one.overlaps]
-    return Content("\n").join(lines)

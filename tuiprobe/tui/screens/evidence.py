@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from pydantic import ValidationError
@@ -12,19 +13,21 @@ from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from tuiprobe.catalog.glossary import mentioned, named
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.ablation.targeted_result import SetAblation, TargetedAblation
 from tuiprobe.report.ablation import REPLACED
 from tuiprobe.report.numbers import few, short
 from tuiprobe.results import Figure
 from tuiprobe.tui.child import ask
-from tuiprobe.tui.figures import DIM, Entry, listed
+from tuiprobe.tui.figures import DIM, Entry, Told, headed, listed
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.evidence_of import (
     Subject,
     channel_rows,
     concepts_of,
     direction_of,
+    family_of,
     images_of,
     leaning,
     outliers_at,
@@ -35,15 +38,18 @@ from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import Column, RowTable
 
 ABLATION = (
-    Column("set", 9),
-    Column("before", 11, right=True, drop=2),
-    Column("after", 11, right=True, drop=1),
-    Column("change", 8, right=True),
-    Column("interval", 16, right=True, drop=3),
+    Column("set", 9, term="set"),
+    Column("before", 11, right=True, drop=2, term="ablation"),
+    Column("after", 11, right=True, drop=1, term="ablation"),
+    Column("change", 8, right=True, term="difference"),
+    Column("interval", 16, right=True, drop=3, term="interval"),
 )
 _INNER = (
     "only channels of the final representation can be ablated here; for this layer start a new run"
 )
+
+
+_NO_HEAD = "cannot be ablated: the run has no head; pass --classes or --head"
 
 
 class AblationTable(RowTable[SetAblation]):
@@ -62,6 +68,7 @@ class EvidenceScreen(ProbeScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "ablate", "ablate", tooltip="Accuracy with it set to its mean"),
         Binding("n", "zero", "to zero", tooltip="Accuracy with it set to zero"),
+        Binding("p", "pictures", "pictures", tooltip="Put the cursor on the pictures, and back"),
         Binding("y", "copy", "copy", tooltip="Copy what is shown about it"),
         Binding("m", "maximise", "maximise", show=False, tooltip="The pictures alone, and back"),
     ]
@@ -92,15 +99,15 @@ class EvidenceScreen(ProbeScreen):
         with Container(id="body"):
             with Vertical(classes="main panel") as main:
                 with VerticalScroll(id="about-scroll"):
-                    yield Static(about(self.found, self.subject), id="about", markup=False)
-                yield Static("a ablates it: accuracy without it", id="said", markup=False)
+                    yield Told(about(self.found, self.subject), id="about")
+                yield Told(Content(self._offer), id="said")
                 yield AblationTable(ABLATION, ablation_cells, id="ablation")
             main.border_title = inert(self.subject.title)
             yield PictureGrid(id="evidence-images", classes="aside panel")
 
     async def on_mount(self) -> None:
         """Shows the images, and ablates if that was asked for."""
-        self.place(f"tuiprobe  Results · {self.subject.title} · {self.found.report.title}")
+        self._title()
         groups = [
             (name, [self.found.picture(data, image) for image in images[:SHOWN]])
             for name, data, images in images_of(self.found, self.subject)
@@ -111,6 +118,33 @@ class EvidenceScreen(ProbeScreen):
         self.query_one("#about-scroll").focus()
         if self._at_once:
             self.action_ablate()
+
+    def on_resize(self) -> None:
+        """Fits the title to the new width."""
+        self._title()
+
+    def _title(self) -> None:
+        left = f"{self.subject.title} · {self.found.about}"
+        about = headed(left, self.found.warning, self.found.short_warning)
+        self.query_one("#place", Static).update(about(self.size.width - 2))
+
+    @property
+    def shown_run(self) -> Path:
+        """The run directory that is shown."""
+        return self.found.run.path
+
+    @property
+    def _headless(self) -> bool:
+        return self.found.directions is None and self.found.robustness is None
+
+    @property
+    def _offer(self) -> str:
+        """What pressing a would do, or why it would do nothing."""
+        if not self.subject.final:
+            return _INNER
+        if self._headless:
+            return _NO_HEAD
+        return "a: accuracy with it set to its mean over the first set; n: set to zero"
 
     def action_ablate(self) -> None:
         """Asks for the accuracy with it set to its mean."""
@@ -124,10 +158,10 @@ class EvidenceScreen(ProbeScreen):
         if not self.subject.final:
             self._say(_INNER)
             return
-        if self.found.directions is None and self.found.robustness is None:
-            self._say("cannot ablate: the run has no head; pass --classes or --head")
+        if self._headless:
+            self._say(_NO_HEAD)
             return
-        self._say("ablating in a separate process")
+        self._say("computing the accuracies without it, in a separate process")
         self._measure(more)
 
     @work(exclusive=True, group="ablation")
@@ -140,13 +174,11 @@ class EvidenceScreen(ProbeScreen):
             self._say(f"✗ {answer.reason}")
             return
         self.answer = found
-        parts = [f"without it ({REPLACED[found.replaced_by]}): accuracy on {len(found.sets)} sets"]
-        parts += [f"{one.name} not run: {one.reason}" for one in found.not_run]
-        self._say("; ".join(parts))
+        self._say(answered(found))
         self.query_one("#ablation", AblationTable).show_rows(found.sets, 0)
 
     def _say(self, text: str) -> None:
-        self.query_one("#said", Static).update(inert(text))
+        self.query_one("#said", Told).show(inert(text))
 
     def action_copy(self) -> None:
         """Copies the figures, and the accuracies if there are any."""
@@ -154,6 +186,30 @@ class EvidenceScreen(ProbeScreen):
         if self.answer is not None:
             lines += [" ".join(ablation_cells(one)) for one in self.answer.sets]
         self.app.copy(plain("\n".join(lines)).replace("\\n", "\n"), "evidence")  # type: ignore[attr-defined]
+
+    def action_pictures(self) -> None:
+        """Puts the cursor on the pictures, or back on the figures."""
+        grid = self.query_one(PictureGrid)
+        if grid.has_focus or not grid.pictures:
+            self.query_one("#about-scroll").focus()
+        else:
+            grid.focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Returns whether a key does something here."""
+        if action in ("ablate", "zero"):
+            return self.subject.final and not self._headless
+        if action == "pictures":
+            return bool(self.query(PictureGrid)) and bool(self.query_one(PictureGrid).pictures)
+        return True
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the figures that are shown, and of the ablation."""
+        said = self.query_one("#about", Told).whole.plain
+        kind = "channel" if self.subject.kind == "channel" else "privileged-direction"
+        names = (named(text.partition("  ")[0]) for text in said.splitlines())
+        found = [one.id for one in (*names, *mentioned(said)) if one is not None]
+        return tuple(dict.fromkeys((kind, *found, "ablation", "set-to-mean", "set-to-zero")))
 
     def action_maximise(self) -> None:
         """Gives the whole window to the pictures, or takes it back."""
@@ -172,12 +228,10 @@ def about(found: Found, subject: Subject) -> Content:
             entries += [
                 ("importance", one.importance),
                 ("singular value", few(one.singular_value)),
-                (
-                    "on ▲ channels",
-                    "-" if one.outlier_share is None else few(one.outlier_share),
-                ),
                 ("leans on", ", ".join(str(channel) for channel in one.channels)),
             ]
+            if one.outlier_share is not None:
+                entries.append(("on ▲ channels", few(one.outlier_share)))
     parts = [listed(entries)] if entries else []
     if lines:
         parts += [Content.styled("\ndirections that lean on it", "bold"), Content("\n".join(lines))]
@@ -188,13 +242,19 @@ def about(found: Found, subject: Subject) -> Content:
         f"{'+' if one.sign > 0 else '-'}"
         for one in sorted(told, key=lambda one: -min(one.train, one.val))
     ]
-    parts.append(Content("\n".join(rows)) if rows else Content.styled(_no_concepts(found), DIM))
+    parts.append(
+        Content("\n".join(rows)) if rows else Content.styled(_no_concepts(found, subject), DIM)
+    )
     return Content("\n").join(parts)
 
 
-def _no_concepts(found: Found) -> str:
+def _no_concepts(found: Found, subject: Subject) -> str:
     if found.concepts is None:
-        return "no concept set was probed"
+        return f"not run: {plain(found.report.why_not('concepts'))}"
+    if not subject.final:
+        return "of the final representation only"
+    if found.concepts.top_of != family_of(subject):
+        return f"listed for {found.concepts.top_of} only"
     return "none among the leading directions"
 
 
@@ -220,10 +280,22 @@ def _of_channel(found: Found, subject: Subject) -> tuple[list[Entry], list[str]]
     return entries, lines
 
 
+def answered(found: TargetedAblation) -> str:
+    """Returns where an ablation gave an accuracy, and where and why not, once a reason."""
+    count = len(found.sets)
+    sets = "1 set" if count == 1 else f"{count} sets"
+    parts = [f"accuracy without it ({REPLACED[found.replaced_by]}) on {sets}; * differs"]
+    reasons: dict[str, list[str]] = {}
+    for one in found.not_run:
+        reasons.setdefault(one.reason, []).append(one.name)
+    parts += [f"no accuracy on {', '.join(names)}: {why}" for why, names in reasons.items()]
+    return "; ".join(parts)
+
+
 def ablation_cells(one: SetAblation) -> list[str]:
     """Returns the cells of one set, before and after."""
     change = one.difference
-    sign = "▼" if change.high < 0 else "▲" if change.low > 0 else " "
+    sign = "*" if change.high < 0 or change.low > 0 else " "
     return [
         one.name,
         _accuracy(one.before.top1, one.before.low, one.before.high),

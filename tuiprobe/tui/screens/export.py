@@ -1,9 +1,11 @@
-"""Export: which formats, where to, what is inside."""
+"""Export: which formats, where to, what is inside; a dialog over the screen it belongs to."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,18 +13,26 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
-from tuiprobe.report.formats import FORMATS, export
+from tuiprobe.report.formats import FORMATS, Files, tables_beside, write_files
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import shown_command
-from tuiprobe.tui.screens.base import ProbeScreen
-from tuiprobe.tui.text import inert_lines
+from tuiprobe.tui.exporting import Outlook, Rendering, outlook, size_of, size_text
+from tuiprobe.tui.figures import Told
+from tuiprobe.tui.screens.confirm import ConfirmScreen
+from tuiprobe.tui.text import inert, inert_lines
 from tuiprobe.tui.widgets.rows import Column, RowTable
 
-COLUMNS = (Column("what", 12), Column("made", 44, drop=1))
+COLUMNS = (
+    Column("what", 12, term="export"),
+    Column("made", 49, drop=1),
+    Column("size", 9, right=True),
+)
 PICTURES = "pictures"
 
 
@@ -48,14 +58,13 @@ class ExportTable(RowTable[Choice]):
     ]
 
 
-class ExportScreen(ProbeScreen):
+class ExportScreen(ModalScreen[None]):
     """Write a run's reports: space chooses formats, Enter writes them.
 
     Args:
         run: The run directory.
     """
 
-    PLACE = "Export"
     AUTO_FOCUS = "#formats"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "pick", "choose", tooltip="Choose this format, or leave it out"),
@@ -63,17 +72,24 @@ class ExportScreen(ProbeScreen):
         Binding("t", "destination", "where to", tooltip="Change the directory"),
         Binding("y", "copy", "copy path", tooltip="Copy the path of what was written"),
         Binding("c", "command", "command", show=False, tooltip="Copy the command that does this"),
-        Binding("escape", "leave", "back", tooltip="Back to where you came from"),
+        Binding("question_mark,f1", "app.help", "help", tooltip="Keys of this dialog"),
+        Binding("escape", "leave", "close", tooltip="Close without writing"),
     ]
     DEFAULT_CSS = """
+    ExportScreen { align: center middle; }
+    ExportScreen #export {
+        width: 88; max-width: 96%; height: auto; max-height: 100%;
+        border: round $primary; background: $surface; padding: 0 1;
+    }
+    .-ascii ExportScreen #export { border: ascii $primary; }
     ExportScreen #formats { height: 9; }
-    ExportScreen #to-line { height: 1; margin-top: 1; }
+    ExportScreen #to-line { height: 1; }
     ExportScreen #to-line Static { width: 4; }
-    ExportScreen #to { border: none; height: 1; padding: 0; width: 1fr; background: $surface; }
-    ExportScreen #write { margin: 1 0; }
-    ExportScreen.-low #to-line, ExportScreen.-low #write { margin: 0; }
-    ExportScreen #written-scroll { height: 1fr; }
-    ExportScreen #written { height: auto; }
+    ExportScreen #to { border: none; height: 1; padding: 0; width: 1fr; background: $panel; }
+    ExportScreen #said-scroll { height: auto; max-height: 12; margin: 1 0; }
+    ExportScreen.-low #formats { height: 8; }
+    ExportScreen.-low #said-scroll { max-height: 3; margin: 0; }
+    ExportScreen #export-keys { height: 1; color: $foreground 70%; }
     """
 
     def __init__(self, run: Path) -> None:
@@ -81,93 +97,187 @@ class ExportScreen(ProbeScreen):
         self.run = run
         self.chosen = {"html", "md", PICTURES}
         self.written: list[Path] = []
+        self._rendering = Rendering(RunDir(run))
+        self._linked = True  # the run's own directory has tables
+        self._asked = 0
 
-    def compose_body(self) -> ComposeResult:
-        """Lays out formats, destination and what was written."""
-        with Vertical(id="body", classes="panel") as body:
+    def compose(self) -> ComposeResult:
+        """Lays out formats, destination and what would be written."""
+        with Vertical(id="export") as frame:
             yield ExportTable(COLUMNS, self._cells, id="formats")
             with Horizontal(id="to-line"):
                 yield Static("to")
                 yield Input(value=plain(str(self.run.absolute())), id="to")
-            yield Button("Write (Enter)", id="write", variant="primary", compact=True)
-            with VerticalScroll(id="written-scroll") as scroll:
+            with VerticalScroll(id="said-scroll") as scroll:
                 scroll.can_focus = False
-                yield Static("", id="written", markup=False)
-        body.border_title = "export"
+                yield Told(id="written")
+            yield Button("Write (Enter)", id="write", variant="primary", compact=True)
+            yield Static(
+                "space choose · a all · t where to · c command · esc close", id="export-keys"
+            )
+        frame.border_title = inert(f"export · {self.run.name}")
 
     def on_mount(self) -> None:
         """Shows the formats."""
-        self.place(f"tuiprobe  Export · {self.run.name}")
         self.query_one("#formats", ExportTable).show_rows(CHOICES)
+        self._look()
 
     def _cells(self, row: Choice) -> list[str]:
-        return [f"{'☑' if row.name in self.chosen else '☐'} {row.name}", row.about]
+        size = self._rendering.size(row.name, PICTURES in self.chosen, self._linked)
+        told = size_text(size) if size is not None else "" if row.name == PICTURES else "…"
+        return [f"{'☑' if row.name in self.chosen else '☐'} {row.name}", row.about, told]
+
+    @property
+    def shown_run(self) -> Path:
+        """The run directory that is exported."""
+        return self.run
 
     @property
     def formats(self) -> list[str]:
         """The chosen formats, in the order of the list."""
         return [name for name in FORMATS if name in self.chosen]
 
+    @property
+    def to(self) -> Path:
+        """The destination."""
+        return Path(self.query_one("#to", Input).value).expanduser()
+
+    def _measure(self) -> None:
+        """Makes every format for where it goes now, in a thread, so that its size is known."""
+        for name in FORMATS:
+            try:
+                self._rendering.files([name], PICTURES in self.chosen, self._linked)
+            except TuiprobeError:
+                return  # what would be written says so
+            if not self.is_running:
+                return
+            self.app.call_later(self._sized)
+
+    def _sized(self) -> None:
+        if self.is_attached:
+            self.query_one("#formats").refresh()
+
+    def _look(self) -> None:
+        """Says what would be written, as soon as a thread has looked."""
+        self._asked += 1
+        if not self.formats:
+            self._say(["No format is chosen: space chooses the one under the cursor."])
+            return
+        self._say(["looking what is there…"])
+        self._then(self._looked)
+
+    def _then(self, done: Callable[[Files, Outlook], None]) -> None:
+        """Makes the chosen files and looks what is there, in a thread."""
+        arguments = (self._asked, tuple(self.formats), PICTURES in self.chosen, self.to, done)
+        threading.Thread(target=self._prepare, args=arguments, daemon=True, name="look").start()
+
+    def _prepare(
+        self,
+        asked: int,
+        formats: tuple[str, ...],
+        pictures: bool,
+        to: Path,
+        done: Callable[[Files, Outlook], None],
+    ) -> None:
+        try:
+            linked = tables_beside(self._rendering.run, formats, to)
+            files = self._rendering.files(formats, pictures, linked)
+            found = partial(done, files, outlook(files, self._rendering.run, to))
+            self._linked = linked
+        except (TuiprobeError, OSError, ValueError) as error:
+            found = partial(self._failed, str(error))
+        if self.is_running:
+            self.app.call_later(self._arrived, asked, found)
+
+    def _arrived(self, asked: int, show: Callable[[], None]) -> None:
+        if self.is_attached and asked == self._asked:
+            show()
+
+    def _looked(self, files: Files, found: Outlook) -> None:
+        self._say([found.told])
+        threading.Thread(target=self._measure, daemon=True, name="sizes").start()
+
+    def _failed(self, reason: str) -> None:
+        self._say([f"✗ {reason}", "t changes the directory"])
+
     def action_pick(self) -> None:
         """Selects or deselects what is under the cursor."""
         row = self.query_one("#formats", ExportTable).current
         if row is not None:
-            self.chosen ^= {row.name}
-            self.query_one("#formats").refresh()
+            self._choose(self.chosen ^ {row.name})
 
     def action_all(self) -> None:
         """Chooses all formats, or none where all are chosen."""
         everything = {one.name for one in CHOICES}
-        self.chosen = set() if self.chosen == everything else everything
+        self._choose(set() if self.chosen == everything else everything)
+
+    def _choose(self, chosen: set[str]) -> None:
+        self.chosen = chosen
         self.query_one("#formats").refresh()
+        self._look()
 
     def action_destination(self) -> None:
         """Puts the cursor into the destination."""
         self.query_one("#to", Input).focus()
 
+    @on(Input.Changed, "#to")
+    def _moved(self) -> None:
+        self._look()
+
     def action_leave(self) -> None:
-        """Leaves the destination, or the screen."""
+        """Leaves the destination, or closes the dialog."""
         if self.query_one("#to", Input).has_focus:
             self.query_one("#formats").focus()
         else:
-            self.run_worker(self.app.run_action("back"))
+            self.dismiss()
 
     @on(RowTable.Chosen, "#formats")
     @on(Button.Pressed, "#write")
     @on(Input.Submitted, "#to")
     def _write(self) -> None:
-        if not self.formats:
-            self._say(["no format is selected: space selects the one under the cursor"])
+        if self.formats:
+            self._asked += 1
+            self._then(self._confirm)
+        else:
+            self._look()
+
+    def _confirm(self, files: Files, found: Outlook) -> None:
+        """Writes; asks first where a file with other content would be replaced."""
+        if not found.replaced:
+            self._start(files, found.to)
             return
-        to = Path(self.query_one("#to", Input).value).expanduser()
+        count = len(found.replaced)
+        question = f"replace {'1 file' if count == 1 else f'{count} files'}?"
+        lines = [f"there with other content in {found.to}:", *found.replaced]
+        self.app.push_screen(
+            ConfirmScreen(question, lines, "Replace"),
+            lambda yes: self._start(files, found.to) if yes else self._look(),
+        )
+
+    def _start(self, files: Files, to: Path) -> None:
+        self._asked += 1
         self._say(["writing…"])
-        arguments = (tuple(self.formats), to, PICTURES in self.chosen)
+        arguments = (self._asked, files, to)
         threading.Thread(target=self._export, args=arguments, daemon=True, name="export").start()
 
-    def _export(self, formats: tuple[str, ...], to: Path, pictures: bool) -> None:
-        from tuiprobe.report import read_report
-
-        run = RunDir(self.run)
+    def _export(self, asked: int, files: Files, to: Path) -> None:
         try:
-            written: list[Path] | str = export(read_report(run), run, formats, to, pictures)
-        except TuiprobeError as error:
-            written = str(error)
+            show = partial(self._done, write_files(files, self._rendering.run, to), files)
+        except (TuiprobeError, OSError, ValueError) as error:
+            show = partial(self._failed, str(error))
         if self.is_running:
-            self.app.call_later(self._done, written)
+            self.app.call_later(self._arrived, asked, show)
 
-    def _done(self, written: list[Path] | str) -> None:
-        if not self.alive:
-            return
-        if isinstance(written, str):
-            self._say([f"✗ {written}", "t changes the directory"])
-            return
+    def _done(self, written: list[Path], files: Files) -> None:
         self.written = written
         self.query_one("#formats").focus()
-        self._say(["✓ written; y copies the path again", *(str(path) for path in written)])
+        count = "1 file" if len(written) == 1 else f"{len(written)} files"
+        said = f"✓ written: {count}, {size_text(size_of(files))}; y copies the path again"
+        self._say([said, *(str(path) for path in written)])
         self.action_copy()
 
     def _say(self, lines: list[str]) -> None:
-        self.query_one("#written", Static).update(inert_lines(lines))
+        self.query_one("#written", Told).show(Content(inert_lines(lines).plain))
 
     def action_copy(self) -> None:
         """Copies the path of the first file that was written: the page, if there is one."""
@@ -183,3 +293,7 @@ class ExportScreen(ProbeScreen):
             words += ["--format", name]
         words += ["--to", self.query_one("#to", Input).value]
         self.app.copy(shown_command(words), "command")  # type: ignore[attr-defined]
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the dialog."""
+        return ("export",)

@@ -2,39 +2,58 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.timer import Timer
 from textual.widgets import Static
 
-from tuiprobe.errors import RunError
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine, shown_command
-from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, has_results, runs_of
-from tuiprobe.tui.screens.base import ProbeScreen
-from tuiprobe.tui.text import inert, inert_lines
+from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, runs_of
+from tuiprobe.tui.screens.running import RunningScreen
+from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.bars import ChannelBars
 from tuiprobe.tui.widgets.layers import LayerStrip
 from tuiprobe.tui.widgets.lines import Lines
-from tuiprobe.tui.widgets.plot import LinePlot, Point
-from tuiprobe.tui.widgets.thumbnail import Thumbnail
+from tuiprobe.tui.widgets.live_panels import LivePanels, Shown
+from tuiprobe.tui.widgets.plot import Point
 
 FRAME_SECONDS = 0.2
 MOST_POINTS = 1000
-THUMBNAILS = 6
 
 Place = tuple[str, str]
 """Set and tap."""
 
 
-class LiveScreen(ProbeScreen):
+def _with_warning(state: str, forms: tuple[str, ...], width: int) -> list[str]:
+    """Returns the lines of the title: the state, and the longest form of a warning that fits.
+
+    The warning stands at the right; where not even the shortest form fits, on a line of its own.
+    """
+    if not forms[0]:
+        return [state]
+    for form in forms:
+        if len(state) + len(form) + 2 <= width:
+            return [f"{fitted(state, width - len(form))}{form}"]
+    form = next((one for one in forms if len(one) <= width), forms[-1])
+    return [state, form.rjust(width)]
+
+
+def _moved(before: Snapshot, now: Snapshot) -> bool:
+    """Returns whether the panels have to change; the last events follow the last heartbeat."""
+    return now.taps is not before.taps or any(
+        getattr(now, name) != getattr(before, name)
+        for name in ("beat", "stage", "state", "outcome")
+    )
+
+
+class LiveScreen(RunningScreen):
     """The run goes on in a process of its own: pausing or leaving this screen does not stop it.
 
     Args:
@@ -43,31 +62,37 @@ class LiveScreen(ProbeScreen):
     """
 
     AUTO_FOCUS = "ChannelBars"
+    IMPORTANT = ("results", "cancel", "detach", "again", "log")
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("x", "cancel", "cancel", tooltip="Stop the run and report what it has"),
+        Binding("d", "detach", "detach", tooltip="Leave this screen; the run goes on"),
         Binding("enter", "results", "results", tooltip="The results, once they are there"),
-        Binding("left", "layer(-1)", "layer", key_display="←→", tooltip="Layer before"),
-        Binding("right", "layer(1)", "layer", show=False, tooltip="Next layer"),
+        Binding("r", "again", "resume", tooltip="Resume a stopped run, or try a failed one again"),
         Binding("space", "pause", "pause", tooltip="Hold the view; the run goes on"),
         Binding("l", "log", "log", tooltip="Show or hide the log"),
-        Binding("x", "cancel", "cancel", tooltip="Stop the run; what is measured is reported"),
-        Binding("X", "kill", "end", show=False, tooltip="End this screen's engine at once"),
-        Binding("d", "detach", "detach", tooltip="Leave this screen; the run goes on"),
-        Binding("r", "again", "go on", tooltip="Start an ended run again; it resumes"),
-        Binding("s", "set", "next set", show=False, tooltip="Next set of images"),
-        Binding("n", "run_of_group", "next run", show=False, tooltip="Next model of the group"),
+        Binding("left", "layer(-1)", "layer", key_display="←→", tooltip="Layer before"),
+        Binding("right", "layer(1)", "layer", show=False, tooltip="Next layer"),
+        Binding("t", "set", "next set", tooltip="Look at the next set of images"),
+        Binding("n", "run_of_group", "next run", tooltip="Next model of the group"),
+        Binding("X", "kill", "kill", show=False, tooltip="Kill the engine at once"),
+        Binding("escape", "leave", "back", show=False, tooltip="Close the log, or leave"),
         Binding("m", "maximise", "maximise", show=False, tooltip="Maximise this panel, or restore"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy the channel under the cursor"),
         Binding("c", "copy_command", "command", show=False, tooltip="Copy the command of this run"),
     ]
+    DEFAULT_CSS = """
+    LiveScreen #progress { height: 1; padding: 0 1; color: $secondary; }
+    LiveScreen #warning { height: 1; padding: 0 1; color: $warning; display: none; }
+    LiveScreen #warning.-whole { height: auto; max-height: 6; }
+    LiveScreen #log { height: 10; }
+    LiveScreen.-low #log { height: 7; }
+    """
 
     def __init__(self, run: Path, engine: Engine | None = None) -> None:
-        super().__init__()
-        self.root, self.engine = run, engine
+        super().__init__(run, engine)
         self._members = [run]
         self._member = 0
-        self._started = time.monotonic()
         self._paused = False
-        self._told: int | None = None
         self._place: Place | None = None
         self._chosen_set: str | None = None
         self._chosen_tap = "embedding"
@@ -75,6 +100,8 @@ class LiveScreen(ProbeScreen):
         self._history: dict[Place, list[Point]] = {}
         self._watch = self._new_watch()
         self._timer: Timer | None = None
+        self._choices: tuple[bool | None, ...] = ()
+        self._told_last: tuple[object, ...] = ()
 
     def _new_watch(self) -> WatchThread:
         return WatchThread(Watch(self.run_path, log=RunDir(self.root).log_file))
@@ -84,63 +111,70 @@ class LiveScreen(ProbeScreen):
         """The run directory that is shown."""
         return self._members[self._member]
 
+    @property
+    def shown_run(self) -> Path:
+        """The run directory that is shown."""
+        return self.run_path
+
     def compose_body(self) -> ComposeResult:
-        """Lays out the bars, the layers, the figures, the pictures and the log."""
+        """Lays out the progress, the panels, the last warning and the log."""
         yield Static("", id="progress", markup=False)
-        with Horizontal(id="body"):
-            with Vertical(id="channels", classes="panel"):
-                yield ChannelBars()
-                yield LayerStrip()
-            with Vertical(id="side"):
-                with Vertical(id="kurtosis", classes="panel"):
-                    yield Static("", id="figures", markup=False)
-                    yield LinePlot()
-                with Vertical(id="pictures", classes="panel"):
-                    with Horizontal(id="thumbnails"):
-                        for number in range(THUMBNAILS):
-                            yield Thumbnail(id=f"picture-{number}")
-                    yield Static("", id="picture-note", markup=False)
+        yield LivePanels(id="body")
         yield Static("", id="warning", markup=False)
         with Vertical(id="log", classes="panel"):
             yield Lines()
 
     def on_mount(self) -> None:
         """Starts to watch the run."""
-        self.query_one("#channels").border_title = "channels by share of the fourth moment"
-        self.query_one("#kurtosis").border_title = "kurtosis"
         self.query_one("#log").border_title = "log"
         self.query_one("#log").display = False
-        if self.engine is not None:
-            self._engines().append(self.engine)
+        self.watch_state()
         self._timer = self.set_interval(FRAME_SECONDS, self._tick)
         self._tick()
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the panels and of the title."""
+        return (
+            "kurtosis", "random-rotation", "persistence", "effective-channels", "interval", "set",
+            "shift", "strongest-images", "image-ends", "tap", "untrained", "demonstration",
+        )  # fmt: skip
 
     def on_unmount(self) -> None:
         """Stops watching; the run goes on."""
         self._watch.stop()
-
-    def _engines(self) -> list[Engine]:
-        engines: list[Engine] = getattr(self.app, "engines", [])
-        return engines
+        self.stop_watching_state()
 
     # The view.
 
     def _tick(self) -> None:
         self._find_members()
         snapshot = self._watch.latest
-        self._note_end(snapshot)
+        self.note_end(snapshot)
         self._remember(snapshot)
-        self.place(self._state(snapshot))
+        self._show_title(snapshot)
         if self._paused:
             return
-        if snapshot.log != self._shown.log or snapshot.events != self._shown.events:
+        kind = None if self.state is None else self.state.kind
+        told = (snapshot.log, snapshot.events, self.end_text(snapshot), kind)
+        turned = told[-2:] != self._told_last[-2:]
+        if told != self._told_last:
+            self._told_last = told
             self._show_said(snapshot)
-        if snapshot.beat != self._shown.beat or snapshot.taps is not self._shown.taps:
-            self._shown = snapshot
+        before, self._shown = self._shown, snapshot
+        if turned or _moved(before, snapshot):
             self._show_figures()
-        elif (snapshot.stage, snapshot.outcome) != (self._shown.stage, self._shown.outcome):
-            self._show_pictures()  # the last events follow the last heartbeat
-        self._shown = snapshot
+        if turned:
+            self.refresh_bindings()
+
+    def _show_title(self, snapshot: Snapshot) -> None:
+        """Shows the state, and what must be said before any figure."""
+        warnings = (progress.title_warning(snapshot.about, short) for short in (False, True))
+        held = " · view paused, the run goes on" if self._paused and self.going else ""
+        state = self.state_text(snapshot) + held
+        lines = _with_warning(state, tuple(warnings), self.size.width - 2)
+        place = self.query_one("#place", Static)
+        place.update(inert_lines(lines))
+        place.styles.height = len(lines)
 
     def _find_members(self) -> None:
         """Finds the runs of a group, whose models begin one after the other."""
@@ -156,26 +190,6 @@ class LiveScreen(ProbeScreen):
             self._member = 0
             self._look_at_member()
 
-    def _state(self, snapshot: Snapshot) -> str:
-        elapsed = time.monotonic() - self._started if self.engine is not None else None
-        if self._told is not None and snapshot.state != "gone":
-            cause, fix = progress.ending(self._told, snapshot.log)
-            sign = "✓" if self._told == 0 else "!" if self._told == 130 else "✗"
-            return f"{sign} {self.root.name}: {cause} · {fix}"
-        return progress.state_line(snapshot, self.run_path.name, elapsed, self._paused)
-
-    def _note_end(self, snapshot: Snapshot) -> None:
-        """Shows once how the engine ended."""
-        code = self.engine.ended() if self.engine is not None else None
-        if code is None or self._told is not None:
-            return
-        self._told = code
-        cause, fix = progress.ending(code, snapshot.log)
-        if code not in (0, 130):
-            self.notify(f"{cause}\n{fix}", severity="error", timeout=10, markup=False)
-        else:
-            self.notify(f"{cause}: {fix}", timeout=5, markup=False)
-
     def _remember(self, snapshot: Snapshot) -> None:
         if snapshot.beat == self._shown.beat:
             return
@@ -183,6 +197,8 @@ class LiveScreen(ProbeScreen):
             points = self._history.setdefault(place, [])
             if tap.kurtosis is None or tap.low is None or tap.high is None:
                 continue
+            if points and points[-1].x > tap.n:
+                points.clear()  # the run was started again
             if not points or points[-1].x < tap.n:
                 points.append(Point(tap.n, tap.kurtosis, tap.low, tap.high))
             if len(points) > MOST_POINTS:
@@ -193,34 +209,36 @@ class LiveScreen(ProbeScreen):
         self.query_one(Lines).show(said)
         warnings = [one.message for one in snapshot.events if one.kind in ("warning", "failed")]
         text = f"! {warnings[-1]}" if warnings else ""
+        end = self.end_text(snapshot)
         if len(warnings) > 1:
             text += f"  (and {len(warnings) - 1} more: l)"
-        self.query_one("#warning", Static).update(inert(text, "dim"))
-        self.query_one("#warning").display = bool(text)
+        shown = self.query_one("#warning", Static)
+        shown.update(inert(end) if end else inert(text, "dim"))
+        shown.set_class(bool(end), "-whole")
+        shown.display = bool(end or text)
 
     def _show_figures(self) -> None:
         snapshot = self._shown
-        self.query_one("#progress", Static).update(
-            inert(progress.progress_line(snapshot, self.size.width - 2) if snapshot.total else "")
-        )
+        counts = self._progress(snapshot)
+        self.query_one("#progress", Static).update(inert(counts))
+        self.query_one("#progress").display = bool(counts)  # else the title says where it stands
         self._place = self._current_place(snapshot)
-        self.query_one("#figures", Static).update(
-            inert_lines(progress.figures(snapshot, self._place))
+        points = self._history.get(self._place, []) if self._place else []
+        taps = self._taps(snapshot, self._place[0]) if self._place else []
+        self.query_one(LivePanels).show(
+            Shown(snapshot, RunDir(self.run_path), self._place, tuple(taps), points, self.going)
         )
-        tap = snapshot.taps.get(self._place) if self._place else None
-        if tap is not None and self._place is not None:
-            set_name, tap_name = self._place
-            channels = self.query_one("#channels")
-            channels.border_title = inert(
-                f"{set_name} · {tap_name} · {len(tap.shares)} channels by share of the "
-                "fourth moment"
-            )
-            self.query_one(ChannelBars).show(tap.shares, tap.leads)
-            points = self._history.get(self._place, [])
-            self.query_one(LinePlot).show(points)
-            self.query_one("#kurtosis").border_subtitle = inert(progress.span(points))
-        self._show_layers(snapshot)
-        self._show_pictures()
+        choices = tuple(self.check_action(name, ()) for name in ("layer", "set", "run_of_group"))
+        if choices != self._choices:
+            self._choices = choices
+            self.refresh_bindings()
+
+    def _progress(self, snapshot: Snapshot) -> str:
+        state = self.state
+        if state is not None and (state.kind != "running" or not snapshot.total):
+            return progress.kept_line(state)  # the live files may be those of an earlier attempt
+        width = self.size.width - 2
+        return progress.progress_line(snapshot, width) if snapshot.total else ""
 
     def _current_place(self, snapshot: Snapshot) -> Place | None:
         sets = [place[0] for place in snapshot.taps]
@@ -239,53 +257,19 @@ class LiveScreen(ProbeScreen):
         taps = [tap for name, tap in snapshot.taps if name == set_name]
         return sorted(taps, key=lambda tap: tap == "embedding")
 
-    def _show_layers(self, snapshot: Snapshot) -> None:
-        if self._place is None:
-            return
-        taps = self._taps(snapshot, self._place[0])
-        values = [snapshot.taps[self._place[0], tap].kurtosis for tap in taps]
-        self.query_one(LayerStrip).show(taps, values, taps.index(self._place[1]))
-
-    @on(ChannelBars.Selected)
-    def _show_pictures(self) -> None:
-        from tuiprobe.report.pictures import picture_file
-
-        channel = self.query_one(ChannelBars).channel
-        pictures = self.query_one("#pictures")
-        note = self.query_one("#picture-note", Static)
-        ids: tuple[int, ...] = ()
-        if channel is None or self._place is None:
-            pictures.border_title = "strongest images"
-        else:
-            pictures.border_title = inert(f"channel {channel} · strongest images")
-            if self._place[1] == "embedding":
-                ids = self._shown.top.get((self._place[0], channel), ())
-        for number in range(THUMBNAILS):
-            file = None
-            if number < len(ids) and self._place is not None:
-                file = picture_file(RunDir(self.run_path), self._place[0], ids[number])
-            self.query_one(f"#picture-{number}", Thumbnail).show(file)
-        note.update(inert(self._picture_note(ids), "dim"))
-
-    def _picture_note(self, ids: tuple[int, ...]) -> str:
-        if ids:
-            return "image " + ", ".join(str(i) for i in ids[:THUMBNAILS])
-        if self._place is not None and self._place[1] != "embedding":
-            return "inner layers have no pictures: → goes to the embedding"
-        return "only the eight channels of largest share have pictures"
-
     # Actions of the keys.
 
-    def action_results(self) -> None:
-        """Goes to the results."""
-        if not has_results(self.run_path):
-            self.notify(
-                "No results yet. They appear at the end, or after x stops the run.", timeout=3
-            )
-            return
-        from tuiprobe.tui.screens.results import ResultsScreen
-
-        self.app.switch_screen(ResultsScreen(self.run_path))
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hides the keys for which there is nothing to choose from."""
+        if action == "layer":
+            return self._place is not None and len(self._taps(self._shown, self._place[0])) > 1
+        if action == "set":
+            return len({place[0] for place in self._shown.taps}) > 1
+        if action == "run_of_group":
+            return len(self._members) > 1
+        if action == "pause":
+            return self.going or self._paused
+        return super().check_action(action, parameters)
 
     def action_layer(self, by: int) -> None:
         """Selects another layer."""
@@ -319,6 +303,7 @@ class LiveScreen(ProbeScreen):
         self._watch.stop()
         self._history, self._place, self._shown = {}, None, Snapshot()
         self._watch = self._new_watch()
+        self.watch_state()
 
     def action_pause(self) -> None:
         """Pauses the view, or catches up with the run."""
@@ -332,51 +317,18 @@ class LiveScreen(ProbeScreen):
         if panel.display:
             self._show_said(self._watch.latest)
 
-    def _active(self) -> bool:
-        if self.engine is not None:
-            return self.engine.ended() is None
-        return self._watch.latest.state in ("starting", "running", "unreadable")
-
-    def action_cancel(self) -> None:
-        """Asks the engine to stop, by a signal or, on another host, by a file."""
-        if not self._active():
-            self.notify("the run has ended already", timeout=3)
-            return
-        try:
-            if self.engine is not None:
-                self.engine.cancel()
-            else:
-                RunDir(self.run_path).cancel_file.replace(b"")
-        except (OSError, RunError) as error:
-            self.notify(f"cannot stop it: {error}", severity="error", markup=False)
-            return
-        hint = "; X kills it at once" if self.engine is not None else ""
-        self.notify(f"stop requested; a report of the measured images follows{hint}", timeout=5)
-
-    def action_kill(self) -> None:
-        """Ends the engine without a report."""
-        if self.engine is not None:
-            self.engine.kill()
-
-    async def action_detach(self) -> None:
-        """Detaches from the run, which goes on."""
-        if self._active():
-            self.app.notify(f"the run goes on: tuiprobe open {self.root}", timeout=6, markup=False)
-        await self.app.run_action("back")
-
-    def action_again(self) -> None:
-        """Starts the engine again with the same options; it resumes."""
-        if self.engine is None or self.engine.ended() is None:
-            self.notify("r restarts a run of this screen after it has ended", timeout=3)
-            return
-        try:
-            self.engine = Engine(self.engine.arguments, self.root)
-        except (OSError, RunError) as error:
-            self.notify(f"cannot start: {error}", severity="error", markup=False)
-            return
-        self._engines().append(self.engine)
-        self._told, self._started = None, time.monotonic()
+    def resumed(self) -> None:
+        """Shows the run from its beginning."""
         self._look_at_member()
+
+    async def action_leave(self) -> None:
+        """Closes the log; restores the panels; then leaves. The run goes on."""
+        if self.query_one("#log").display:
+            self.action_log()
+        elif self.maximized is not None:
+            self.minimize()
+        else:
+            await self.action_detach()
 
     def action_maximise(self) -> None:
         """Maximises the panel with the focus, or restores all."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from typing import ClassVar
@@ -11,30 +12,23 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static
+from textual.worker import Worker
 
 from tuiprobe.plugins import MODELS, is_extended
 from tuiprobe.tui import modellist
-from tuiprobe.tui.child import ask, ask_python, shown_command
-from tuiprobe.tui.modellist import ModelRow
+from tuiprobe.tui.child import ask, ask_python, follow, shown_command
+from tuiprobe.tui.modellist import Group, ModelRow
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert, inert_lines
+from tuiprobe.tui.widgets.modeltable import ModelTable
 from tuiprobe.tui.widgets.rows import RowTable
-
-MARKS = {"pass": "✓", "warn": "!", "fail": "✗", "skip": "-"}
-
-
-class ModelTable(RowTable[ModelRow]):
-    """The list of models."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "set up run", tooltip="Set up a run of the marked models"),
-    ]
 
 
 class ModelsScreen(FilteredScreen):
     """Choose what to probe: type / to filter, space marks several, Enter sets up the run."""
 
-    PLACE = "Models 1 · Runs 2"
+    PLACE = "Models M · Runs R"
+    PURPOSE = "Will an encoder hold up on your images, why, and how sure? Choose one."
     AUTO_FOCUS = "#models"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "mark", tooltip="Mark this model; several run side by side"),
@@ -47,12 +41,22 @@ class ModelsScreen(FilteredScreen):
         Binding("f", "fetch", "fetch", tooltip="Download and verify the weights of this model"),
         Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
         Binding("down", "list", "list", show=False, tooltip="From the filter to the list"),
-        Binding("escape", "clear", "clear", show=False, tooltip="Clear the filter"),
+        Binding(
+            "escape", "clear", "clear", show=False, tooltip="Stop a download, or clear the filter"
+        ),
         Binding("y", "copy", "copy", show=False, tooltip="Copy the command that probes this model"),
     ]
 
+    DEFAULT_CSS = """
+    ModelsScreen #purpose { height: 1; padding: 0 1; color: $secondary; }
+    ModelsScreen.-tiny #purpose, ModelsScreen.-slim #purpose { display: none; }
+    ModelsScreen.-narrow #body { layout: vertical; }
+    ModelsScreen.-narrow #left { height: 1fr; }
+    """
+
     def __init__(self) -> None:
         super().__init__()
+        self._fetching: dict[str, Worker[None]] = {}
         self._all: list[ModelRow] = modellist.first_rows()
         self._marked: dict[str, None] = {}
         self._checks: dict[str, list[str]] = {}
@@ -61,7 +65,8 @@ class ModelsScreen(FilteredScreen):
         self._others: list[ModelRow] | None = None  # of other packages; None until listed
 
     def compose_body(self) -> ComposeResult:
-        """Lays out the filter, the list and the details."""
+        """Lays out what the program is for, the filter, the list and the details."""
+        yield Static(self.PURPOSE, id="purpose")
         with Horizontal(id="body"):
             with Vertical(id="left", classes="panel"):
                 yield Input(
@@ -71,7 +76,7 @@ class ModelsScreen(FilteredScreen):
                 )
                 yield ModelTable(
                     modellist.COLUMNS,
-                    lambda row: modellist.cells(row, row.name in self._marked),
+                    self._cells,
                     empty="No model matches. esc clears the filter.",
                     id="models",
                 )
@@ -85,10 +90,18 @@ class ModelsScreen(FilteredScreen):
         self._show()
         threading.Thread(target=self._load, daemon=True, name="catalog").start()
 
+    def _cells(self, row: ModelRow | Group) -> list[str]:
+        marked = isinstance(row, ModelRow) and row.name in self._marked
+        return modellist.cells(row, marked) if isinstance(row, ModelRow) else [row.title]
+
     @property
     def table(self) -> ModelTable:
         """The list."""
         return self.query_one("#models", ModelTable)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the glossary for the model under the cursor."""
+        return (*self.table.explained(), "preset", "doctor", "fetch")
 
     def _load(self) -> None:
         from tuiprobe.catalog import names
@@ -133,21 +146,25 @@ class ModelsScreen(FilteredScreen):
             self._show()
 
     def _show(self) -> None:
-        current = self.table.current
-        rows = modellist.filtered(self._all, self._query)
+        current = self.table.model
+        found = modellist.filtered(self._all, self._query)
+        rows: list[ModelRow | Group] = list(modellist.grouped(found))
         if self._order is not None:
-            rows = modellist.ordered(rows, *self._order)
+            rows = list(modellist.ordered(found, *self._order))
         self.table.sorted_by = self._order
-        names = [row.name for row in rows]
-        cursor = names.index(current.name) if current and current.name in names else 0
-        self.table.show_rows(rows, cursor)
-        marked = f" · {len(self._marked)} marked" if self._marked else ""
-        self.query_one("#count", Static).update(f"{len(rows):,} of {len(self._all):,}{marked}")
+        same = (i for i, row in enumerate(rows) if isinstance(row, ModelRow) and row == current)
+        name = current.name if current is not None else ""
+        named = (i for i, row in enumerate(rows) if isinstance(row, ModelRow) and row.name == name)
+        self.table.show_rows(rows, next(same, next(named, 0)))
+        count = modellist.catalogue(len(found), self._all, len(self._marked))
+        self.query_one("#count", Static).update(inert(count))
 
     @on(RowTable.Highlighted, "#models")
     def _highlighted(self) -> None:
-        row = self.table.current
+        row = self.table.model
         about, preflight = self.query_one("#about", Static), self.query_one("#preflight", Static)
+        told = row is not None and row.name in self._checks
+        self.query_one("#details").set_class(told, "-told")
         if row is None:
             about.update("")
             preflight.update("")
@@ -181,7 +198,7 @@ class ModelsScreen(FilteredScreen):
 
     def action_mark(self) -> None:
         """Marks the model under the cursor, or takes the mark away."""
-        row = self.table.current
+        row = self.table.model
         if row is None:
             return
         if row.name in self._marked:
@@ -198,14 +215,14 @@ class ModelsScreen(FilteredScreen):
         from tuiprobe.tui.screens.setup import SetupScreen
 
         names = list(self._marked)
-        if not names and self.table.current is not None:
-            names = [self.table.current.name]
+        if not names and self.table.model is not None:
+            names = [self.table.model.name]
         if names:
             self.app.push_screen(SetupScreen(names))
 
     def action_copy(self) -> None:
         """Copies the command line that probes this model."""
-        row = self.table.current
+        row = self.table.model
         if row is not None:
             command = shown_command(["--headless", "--model", row.name])
             self.app.copy_to_clipboard(command)
@@ -213,7 +230,7 @@ class ModelsScreen(FilteredScreen):
 
     def action_doctor(self) -> None:
         """Checks the model under the cursor in a process of its own."""
-        row = self.table.current
+        row = self.table.model
         if row is not None:
             self._note(row.name, ["", "checking: loads the model, takes some seconds"])
             self._examine(row.name)
@@ -222,21 +239,32 @@ class ModelsScreen(FilteredScreen):
     async def _examine(self, name: str) -> None:
         answer = await ask(["doctor", "--model", name, "--json"])
         try:
-            lines = check_lines(json.loads(answer.out))
+            lines = modellist.check_lines(json.loads(answer.out))
         except (ValueError, TypeError, KeyError):
             lines = ["", f"✗ {answer.reason}"]
         self._note(name, lines)
 
     def action_fetch(self) -> None:
         """Downloads the weights of the model under the cursor in a process of its own."""
-        row = self.table.current
+        row = self.table.model
         if row is not None:
-            self._note(row.name, ["", "fetching: downloads and verifies the weights"])
-            self._download(row.name)
+            if row.name in self._fetching:
+                return
+            self._note(row.name, ["", "fetching: downloads and verifies the weights; esc stops it"])
+            self._fetching[row.name] = self._download(row.name)
 
     @work(group="fetch")
     async def _download(self, name: str) -> None:
-        answer = await ask(["fetch", name])
+        def heard(text: str) -> None:
+            self._note(name, ["", "fetching; esc stops it", text])
+
+        try:
+            answer = await follow(["fetch", name, "--progress"], heard)
+        except asyncio.CancelledError:
+            self._note(name, ["", "! stopped: what was downloaded is kept; f goes on with it"])
+            raise
+        finally:
+            self._fetching.pop(name, None)
         if answer.code:
             self._note(name, ["", f"✗ {answer.reason}"])
             return
@@ -250,23 +278,10 @@ class ModelsScreen(FilteredScreen):
             self._highlighted()
 
     def action_clear(self) -> None:
-        """Clears the filter."""
+        """Stops the download of the model under the cursor, or else clears the filter."""
+        row = self.table.model
+        if row is not None and row.name in self._fetching:
+            self._fetching[row.name].cancel()
+            return
         self.query_one("#filter", Input).value = ""
         self.table.focus()
-
-
-def check_lines(checks: list[dict[str, str]]) -> list[str]:
-    """Returns the findings of `tuiprobe doctor --json` as lines, the count first.
-
-    >>> check_lines([{"name": "weights", "status": "pass", "detail": "ok", "fix": ""}])
-    ['', 'preflight 1 of 1 ✓', '✓ weights: ok']
-    """
-    counted = [check for check in checks if check["status"] != "skip"]
-    passed = sum(check["status"] == "pass" for check in counted)
-    sign = "✓" if passed == len(counted) else "!"
-    lines = ["", f"preflight {passed} of {len(counted)} {sign}"]
-    for check in sorted(checks, key=lambda check: "fwps".index(check["status"][0])):
-        lines.append(f"{MARKS[check['status']]} {check['name']}: {check['detail']}")
-        if check["fix"] and check["status"] in ("warn", "fail"):
-            lines.append(f"  → {check['fix']}")
-    return lines

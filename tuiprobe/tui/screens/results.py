@@ -5,39 +5,48 @@ from __future__ import annotations
 import threading
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
-from textual.widgets import ContentSwitcher, Static, Tab, Tabs
+from textual.widgets import ContentSwitcher, Static
 
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.state import Observer, RunState
 from tuiprobe.tui.child import command_of
+from tuiprobe.tui.control import Control
+from tuiprobe.tui.figures import headed
+from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
+from tuiprobe.tui.tabs.bar import NUMBERED, PartBar, PartName
 from tuiprobe.tui.tabs.evidence_of import Subject
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SectionTab
 from tuiprobe.tui.tabs.tab import Found, ResultTab
 from tuiprobe.tui.text import inert
+from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
 
-_ALWAYS = {"next_tab", "leave", "export", "command"}
+if TYPE_CHECKING:
+    from tuiprobe.tui.app import TuiprobeApp
+
 _TABBED = {
     "ablate", "data", "layer", "basis", "filter", "sort", "threshold", "copy", "maximise",
 }  # fmt: skip
 
 
 class ResultsScreen(ProbeScreen):
-    """What a run found: tab goes on to the next part, Enter to the evidence behind a row.
+    """What a run found: numbers and tab show its parts, Enter the evidence behind a row.
 
     Args:
         run: The run directory.
     """
 
+    app: TuiprobeApp
     PLACE = "Results"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "next_tab(1)", "next", priority=True, tooltip="Next part"),
@@ -45,6 +54,8 @@ class ResultsScreen(ProbeScreen):
             "shift+tab", "next_tab(-1)", "previous part", show=False, priority=True,
             tooltip="Previous part",
         ),
+        Binding("1", "part(0)", "part", show=False, key_display="1-9", tooltip="Part by number"),
+        *(Binding(str(i + 1), f"part({i})", "part", show=False) for i in range(1, NUMBERED)),
         Binding("a", "ablate", "ablate", tooltip="Accuracy without this channel or direction"),
         Binding("slash", "filter", "filter", key_display="/", tooltip="Filter as you type"),
         Binding("s", "sort", "sort", tooltip="Sort by the next column; a click on a heading too"),
@@ -53,6 +64,8 @@ class ResultsScreen(ProbeScreen):
         Binding("d", "data", "data", tooltip="Next set of images, or next baseline"),
         Binding("left", "layer(-1)", "layer", show=False, priority=True, tooltip="Previous layer"),
         Binding("right", "layer(1)", "layer", show=False, priority=True, tooltip="Next layer"),
+        Binding("r", "resume", "resume", tooltip="Measure the images that are missing"),
+        Binding("p", "pictures", "pictures", tooltip="Put the cursor on the pictures, and back"),
         Binding("e", "export", "export", tooltip="Write reports in formats of your choice"),
         Binding("m", "maximise", "maximise", tooltip="One half alone, then the other"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy this row"),
@@ -62,17 +75,15 @@ class ResultsScreen(ProbeScreen):
     DEFAULT_CSS = """
     ResultsScreen ContentSwitcher { height: 1fr; }
     ResultsScreen #reading { padding: 1 2; }
-    ResultsScreen Tab.-active { text-style: bold; }
-    ResultsScreen.-low Tab.-active { text-style: bold reverse; }
-    ResultsScreen.-low Underline { display: none; }
-    ResultsScreen.-low Tabs, ResultsScreen.-low Tabs #tabs-list-bar { height: 1; }
     """
 
     def __init__(self, run: Path) -> None:
         super().__init__()
         self.run = run
         self.found: Found | None = None
-        self._tabs: Tabs | None = None
+        self.state: RunState | None = None
+        self._observer = Observer()
+        self._bar: PartBar | None = None
 
     def compose_body(self) -> ComposeResult:
         """Lays out the place for the tabs, which appear when the results are read."""
@@ -81,6 +92,7 @@ class ResultsScreen(ProbeScreen):
 
     def on_mount(self) -> None:
         """Starts reading in a thread, so that a slow disk does not block the screen."""
+        self._observer = Observer(Control(self.app).works_on)
         threading.Thread(target=self._read, daemon=True, name="results").start()
 
     def _read(self) -> None:
@@ -90,6 +102,7 @@ class ResultsScreen(ProbeScreen):
             found: Found | str = Found.of(RunDir(self.run), read_report(RunDir(self.run)))
         except TuiprobeError as error:
             found = str(error)
+        self.state = self._observer.look(RunDir(self.run))
         if self.is_running:
             self.app.call_later(self._arrived, found)
 
@@ -101,23 +114,46 @@ class ResultsScreen(ProbeScreen):
             reading.update(inert(f"{found}\n\nesc goes back"))
             return
         self.found = found
-        self.place(f"tuiprobe  Results · {found.report.title}")
+        self._title()
         parts = _parts(found)
-        tabs = Tabs(*(Tab(title, id=_slug(title)) for title in parts))
-        tabs.can_focus = False
-        for title, part in parts.items():
-            part.id = f"part-{_slug(title)}"
+        bar = PartBar([_named(probe, found) for probe in parts])
+        for probe, part in parts.items():
+            part.id = f"part-{probe}"
         names = [part.id or "" for part in parts.values()]
         await reading.remove()
         switcher = ContentSwitcher(*parts.values(), initial=names[0])
-        await self.query_one("#body").mount_all([tabs, switcher])
-        self._tabs = tabs
+        await self.query_one("#body").mount_all([bar, switcher])
+        self._bar = bar
         self._focus()
+
+    def on_resize(self) -> None:
+        """Fits the title to the new width."""
+        self._title()
+
+    def _title(self) -> None:
+        if self.found is not None:
+            about = headed(
+                self._how_it_stands() + self.found.about, self.found.warning,
+                self.found.short_warning,
+            )  # fmt: skip
+            self.query_one("#place", Static).update(about(self.size.width - 2))
+
+    def _how_it_stands(self) -> str:
+        """Returns what the title says of a run that is not done."""
+        if self.state is None or self.state.kind == "done":
+            return ""
+        hint = ", r resumes" if self.state.resumable else ""
+        return f"{sign(self.state)} {self.state.words}{hint} · "
+
+    @property
+    def shown_run(self) -> Path:
+        """The run directory that is shown."""
+        return self.run
 
     @property
     def tab(self) -> ResultTab | None:
         """The part that is shown."""
-        if self._tabs is None:
+        if self._bar is None:
             return None
         current = self.query_one(ContentSwitcher).visible_content
         return current if isinstance(current, ResultTab) else None
@@ -131,20 +167,20 @@ class ResultsScreen(ProbeScreen):
             self.set_focus(None)
         self.refresh_bindings()
 
-    @on(Tabs.TabActivated)
-    def _tab_changed(self, event: Tabs.TabActivated) -> None:
-        """Shows a part; a click or a key changed the tab."""
-        self.query_one(ContentSwitcher).current = f"part-{event.tab.id}"
+    @on(PartBar.Changed)
+    def _part_changed(self, event: PartBar.Changed) -> None:
+        """Shows a part; a click or a key chose it."""
+        self.query_one(ContentSwitcher).current = f"part-{event.id}"
         self._focus()
 
     @on(BlockView.Opened)
     def _block_opened(self, event: BlockView.Opened) -> None:
         """Shows the tab of the first probe of a block that has a result."""
-        if self._tabs is None or self.found is None:
+        if self._bar is None or self.found is None:
             return
         ran = [one.probe for one in self.found.report.parts if one.section is not None]
         for probe in sorted(event.probes, key=lambda one: one not in ran):
-            self._tabs.active = _slug(_tab_title(probe))
+            self._bar.active = probe
             return
 
     @on(RowTable.Chosen)
@@ -156,8 +192,14 @@ class ResultsScreen(ProbeScreen):
         if action in _TABBED:
             tab = self.tab
             return tab is not None and tab.first() is not None and action in tab.ANSWERS
+        if action == "resume":
+            return self.state is not None and self.state.resumable
+        if action == "part":
+            return self._bar is not None and int(str(parameters[0])) < len(self._bar.names)
+        if action == "pictures":
+            return bool(self._grids())
         if action in ("export", "command", "next_tab"):
-            return self._tabs is not None
+            return self._bar is not None
         return True
 
     def _call(self, name: str, *arguments: Any) -> Any:
@@ -166,13 +208,33 @@ class ResultsScreen(ProbeScreen):
 
     def action_next_tab(self, by: int) -> None:
         """Shows the next part."""
-        if self._tabs is not None:
-            names = [tab.id or "" for tab in self._tabs.query(Tab)]
-            self._tabs.active = names[(names.index(self._tabs.active) + by) % len(names)]
+        if self._bar is not None:
+            self._bar.step(by)
+
+    def action_part(self, index: int) -> None:
+        """Shows a part by its number."""
+        if self._bar is not None:
+            self._bar.go(index)
+
+    def _grids(self) -> list[PictureGrid]:
+        """Returns the pictures of the part that is shown, as far as they are visible."""
+        found = self.tab.query(PictureGrid) if self.tab is not None else ()
+        return [one for one in found if one.pictures and one.size.area]
+
+    def action_pictures(self) -> None:
+        """Puts the cursor on the next pictures; after the last of them, back to the table."""
+        grids = self._grids()
+        at = next((i for i, one in enumerate(grids) if one.has_focus), -1)
+        if at + 1 < len(grids):
+            grids[at + 1].focus()
+        else:
+            self._focus()
 
     def action_leave(self) -> None:
-        """Shows both halves again where one stands alone; otherwise goes back."""
-        if self.has_class("-only-aside") or self.has_class("-only-main"):
+        """Leaves the pictures; then shows both halves again; then goes back."""
+        if any(one.has_focus for one in self._grids()):
+            self._focus()
+        elif self.has_class("-only-aside") or self.has_class("-only-main"):
             self.remove_class("-only-aside", "-only-main")
         else:
             self.run_worker(self.app.run_action("back"))
@@ -223,7 +285,7 @@ class ResultsScreen(ProbeScreen):
         """Copies the row under the cursor."""
         row = self._call("copied")
         if row:
-            self.app.copy(plain(row), "row")  # type: ignore[attr-defined]
+            self.app.copy(plain(row), "row")
 
     def action_command(self) -> None:
         """Copies the command line that does what this run did."""
@@ -233,19 +295,23 @@ class ResultsScreen(ProbeScreen):
             command = command_of(self.found.report.spec)
         except UsageError as error:
             cause = f"the run's options are not those of this version: {plain(str(error))}"
-            self.app.fail(cause)  # type: ignore[attr-defined]
+            self.app.fail(cause)
             return
-        self.app.copy(command, "command")  # type: ignore[attr-defined]
+        self.app.copy(command, "command")
+
+    def action_resume(self) -> None:
+        """Starts the engine of a run that was stopped and goes to its live screen."""
+        engine = Control(self.app).resume(self.run)
+        if engine is not None:
+            from tuiprobe.tui.screens.live import LiveScreen
+
+            self.app.switch_screen(LiveScreen(self.run, engine))
 
     def action_export(self) -> None:
         """Opens the choice of formats."""
         from tuiprobe.tui.screens.export import ExportScreen
 
         self.app.push_screen(ExportScreen(self.run))
-
-
-def _slug(title: str) -> str:
-    return title.lower().replace(" ", "-")
 
 
 OWN_TABS = {
@@ -258,20 +324,22 @@ OWN_TABS = {
 }
 """Tabs with a file of their own, in the order in which they come first."""
 
+_TITLES = {"outliers": "channels"}
+"""Titles of parts that are not the name of their probe."""
+
 
 def _parts(found: Found) -> dict[str, ResultTab]:
-    """Returns the parts by title: first those with a tab of their own, then the other probes'."""
-    own = {_tab_title(name): _own_tab(where)(found) for name, where in OWN_TABS.items()}
-    others: dict[str, ResultTab] = {
-        _tab_title(part.probe): SectionTab(found, part)
-        for part in found.report.parts
-        if part.probe not in OWN_TABS
-    }
-    return own | {title: tab for title, tab in others.items() if title not in own}
+    """Returns the parts by probe: those with a tab of their own, other results, then the rest."""
+    own = {name: _own_tab(where)(found) for name, where in OWN_TABS.items()}
+    others = [part for part in found.report.parts if part.probe not in OWN_TABS]
+    others.sort(key=lambda part: part.section is None)
+    return own | {part.probe: SectionTab(found, part) for part in others}
 
 
-def _tab_title(probe: str) -> str:
-    return probe.replace("_", " ").capitalize()
+def _named(probe: str, found: Found) -> PartName:
+    part = found.report.part_of(probe)
+    title = _TITLES.get(probe, probe.replace("_", " "))
+    return PartName(probe, title, empty=part is not None and part.section is None)
 
 
 def _own_tab(where: str) -> type[ResultTab]:

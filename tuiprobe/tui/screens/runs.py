@@ -1,12 +1,12 @@
-"""Runs: all of them, running and finished; open, compare, export, delete."""
+"""Runs: all of them, running, finished, stopped and failed; open, resume, compare, delete."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -18,42 +18,92 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.report.numbers import short
 from tuiprobe.run.directory import RunDir, delete_run
 from tuiprobe.run.listing import SORTS, RunRow, list_runs, matches
+from tuiprobe.run.state import QUIET_SECONDS, Observer
+from tuiprobe.tui.control import Control
+from tuiprobe.tui.progress import advice, sign
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import Column, RowTable
 
-COLUMNS = (
-    Column("run", 20),
-    Column("state", 12),
-    Column("images", 7, right=True, drop=4),
-    Column("kurtosis", 11, right=True, drop=1),
-    Column("P", 10, right=True, drop=3),
-    Column("top-1", 10, right=True, drop=5),
-    Column("shifts", 10, right=True, drop=6),
-    Column("outcome", 19, drop=2),
-)
-_SORTS = ("name", "state", "images", "kurtosis", "persistence", "accuracy", "shifts")
-_SIGNS = {"running": "●", "complete": "✓", "partial": "◐", "unfinished": "○", "damaged": "✗"}
+if TYPE_CHECKING:
+    from tuiprobe.tui.app import TuiprobeApp
+
+SORTED = ("model", "data", "changed", "state", "progress", "accuracy", "shifts", "kurtosis")
+"""Sort key of each column that has one."""
+_DOWN = {"changed", "progress", "accuracy", "shifts", "kurtosis"}
+_TERMS = {
+    "waiting": ("engine",),
+    "running": ("running", "detach"),
+    "done": ("done",),
+    "partial": ("partial", "resume"),
+    "unfinished": ("unfinished", "resume"),
+    "failed": ("failed", "resume"),
+    "damaged": ("damaged",),
+}
 _SECONDS = 2.0
+_FRESH_SECONDS = QUIET_SECONDS
 _FIRST = 50
+_SHORTEST_DATA = 12
+_WIDE = 100
 
 
-def run_cells(row: RunRow, marked: bool) -> list[str]:
+def columns_of(rows: Sequence[RunRow], width: int) -> tuple[Column, ...]:
+    """Returns the columns that fit these rows: others are left out before a model's name is cut."""
+    model = max(max((len(row.model or row.name) for row in rows), default=0) + 2, 12)
+    source = max((len(row.source) for row in rows), default=0)
+    date = _date_width(width)
+    left = width - model - date - 12 - 8 - 4  # what the other four and the gaps leave
+    return (
+        Column("model", model, term="encoder"),
+        Column("data", max(min(source, left), _SHORTEST_DATA), drop=3, term="suite"),
+        Column("date", date, drop=2),
+        Column("state", 12),
+        Column("measured", 8, right=True, drop=1, term="shard"),
+        Column("top-1", 10, right=True, drop=5, term="top-1"),
+        Column("shifts", 10, right=True, drop=6, term="mean-of-shifts"),
+        Column("kurtosis", 11, right=True, drop=7, term="kurtosis"),
+        Column("outcome", 19, drop=8, term="outcome"),
+    )
+
+
+def _date_width(width: int) -> int:
+    return 16 if width >= _WIDE else 10
+
+
+def run_cells(row: RunRow, marked: bool, width: int = _WIDE) -> list[str]:
     """Returns the cells of one row; state by sign and word, never by colour alone."""
+    date = f"{datetime.fromtimestamp(row.changed / 1e9):%Y-%m-%d %H:%M}"
     return [
-        f"{'☑' if marked else '☐'} {row.name}",
-        f"{_SIGNS[row.state]} {row.state}",
-        f"{row.images:,}" if row.images else "-",
-        short(row.kurtosis),
-        short(row.persistence),
+        f"{'☑' if marked else '☐'} {row.model or row.name}",
+        row.source or "-",
+        date[: _date_width(width)],
+        f"{sign(row.status)} {row.state}",
+        row.status.percent or "-",
         short(row.accuracy),
         short(row.shifts),
+        short(row.kurtosis),
         row.outcome or "-",
     ]
 
 
+def about_run(row: RunRow) -> str:
+    """Returns what the line below the list says: the whole reason, and what to do."""
+    said = row.title
+    if row.state in ("waiting", "running"):
+        said = f"{row.status.words} {row.status.percent}: Enter shows it, x in there stops it"
+    elif row.state != "done":
+        said = advice(row.status)
+    return f"{sign(row.status)} {row.name}: {said}"
+
+
 class RunTable(RowTable[RunRow]):
     """All runs."""
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the state of this run, then those of the columns."""
+        row = self.current
+        state = () if row is None else _TERMS.get(row.state, ())
+        return tuple(dict.fromkeys((*state, *super().explained(), "run", "interval")))
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "open", tooltip="Open this run: live or its results"),
@@ -67,9 +117,11 @@ class RunsScreen(FilteredScreen):
         root: Where run directories are kept.
     """
 
-    PLACE = "Models 1 · Runs 2"
+    app: TuiprobeApp
+    PLACE = "Models M · Runs R"
     AUTO_FOCUS = "#runs"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("r", "resume", "resume", tooltip="Resume a stopped run, or try a failed one again"),
         Binding("space", "mark", "mark", tooltip="Mark this run, to compare or to delete"),
         Binding("c", "compare", "compare", tooltip="Marked runs side by side"),
         Binding(
@@ -79,18 +131,19 @@ class RunsScreen(FilteredScreen):
         Binding("x", "delete", "delete", tooltip="Delete the marked runs, or this one"),
         Binding("e", "export", "export", tooltip="Write reports of this run"),
         Binding("y", "copy", "copy", show=False, tooltip="Copy the path of this run"),
-        Binding("r", "refresh_runs", "refresh", show=False, tooltip="Read the disk again"),
+        Binding("f5", "refresh_runs", "refresh", show=False, tooltip="Read the disk again"),
         Binding("escape", "clear", "back", show=False, tooltip="Clear the filter, or go back"),
     ]
     DEFAULT_CSS = """
-    RunsScreen #runs-count, RunsScreen #runs-title { height: 1; }
+    RunsScreen #runs-title { height: auto; min-height: 1; max-height: 8; }
+    RunsScreen #runs-count { height: 1; }
     """
 
     def __init__(self, root: Path) -> None:
         super().__init__()
         self.root = root
         self._all: list[RunRow] = []
-        self._beats: dict[Path, int] = {}
+        self._observer: Observer | None = None
         self._marked: dict[Path, None] = {}
         self._order: tuple[int, bool] | None = None
         self._stop = threading.Event()
@@ -99,18 +152,19 @@ class RunsScreen(FilteredScreen):
         """Lays out the filter and the list."""
         with Vertical(id="body", classes="panel") as body:
             yield Input(
-                placeholder="/ filters: name, data, state, outcome",
+                placeholder="/ filters: model, data, state, outcome",
                 id="runs-filter",
                 classes="filter",
             )
-            yield RunTable(COLUMNS, lambda row: run_cells(row, row.path in self._marked), id="runs")
+            yield RunTable(columns_of((), _WIDE), self._cells, id="runs")
             yield Static("", id="runs-title", markup=False)
             yield Static("", id="runs-count", classes="dim", markup=False)
-        body.border_title = inert(f"runs in {self.root}")
+        body.border_title = inert(f"Open, resume or compare what was measured in {self.root}")
 
     def on_mount(self) -> None:
         """Starts a thread that rereads the directories, so that a slow disk blocks nothing."""
         self.table.empty = "reading…"
+        self._observer = Observer(Control(self.app).works_on, seconds=_FRESH_SECONDS)
         threading.Thread(target=self._watch, daemon=True, name="runs").start()
 
     def on_unmount(self) -> None:
@@ -130,41 +184,43 @@ class RunsScreen(FilteredScreen):
             self._stop.wait(_SECONDS)
 
     def _look(self, most: int | None = None) -> None:
-        rows = list_runs(self.root, most=most)
+        rows = list_runs(self.root, most=most, observer=self._observer)
         if self.is_running and not self._stop.is_set():
             self.app.call_later(self._arrived, rows)
 
     def _arrived(self, rows: list[RunRow]) -> None:
-        """Shows a new listing; a changed heartbeat means that the run goes on, on any machine."""
+        """Shows a new listing."""
         if not self.alive:
             return
-        rows = [self._alive(row) for row in rows]
-        self._beats = {row.path: row.beat for row in rows}
         there = {row.path for row in rows}
         self._marked = {path: None for path in self._marked if path in there}
         if rows != self._all or self.table.empty == "reading…":
             self._all = rows
             self._show()
 
-    def _alive(self, row: RunRow) -> RunRow:
-        moved = row.path in self._beats and row.beat > self._beats[row.path]
-        if moved and row.state in ("unfinished", "partial"):
-            return replace(row, state="running")
-        return row
+    def on_resize(self) -> None:
+        """Chooses the columns for the new width."""
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        if self.alive:
+            self._show()
+
+    def _cells(self, row: RunRow) -> list[str]:
+        width = self.table.scrollable_content_region.width
+        return run_cells(row, row.path in self._marked, width)
 
     def _show(self) -> None:
         current = self.table.current
         rows = [row for row in self._all if matches(row, self._query.split())]
-        if self._order is not None and self._order[0] < len(_SORTS):
-            key = SORTS[_SORTS[self._order[0]]]
-            rows.sort(key=key, reverse=self._order[1])
-        elif self._order is not None:
-            rows.sort(key=lambda row: row.outcome, reverse=self._order[1])
+        if self._order is not None:
+            rows.sort(key=_sort_key(self._order[0]), reverse=self._order[1])
+        self.table.columns = columns_of(rows, self.table.scrollable_content_region.width)
         self.table.sorted_by = self._order
         self.table.empty = (
             "No run matches. esc clears the filter."
             if self._all
-            else f"no runs in {self.root} yet: 1 goes to the models, Enter there starts one"
+            else f"no runs in {self.root} yet: M goes to the models, Enter there starts one"
         )
         paths = [row.path for row in rows]
         at = paths.index(current.path) if current and current.path in paths else 0
@@ -179,17 +235,18 @@ class RunsScreen(FilteredScreen):
     @on(RowTable.Highlighted, "#runs")
     def _moved(self) -> None:
         row = self.table.current
-        self.query_one("#runs-title", Static).update(inert(row.title if row else ""))
+        self.query_one("#runs-title", Static).update(inert(about_run(row) if row else ""))
+        self.refresh_bindings()
 
     @on(RowTable.Chosen, "#runs")
     def _chosen(self) -> None:
         row = self.table.current
         if row is not None:
-            self.app.open(row.path)  # type: ignore[attr-defined]
+            self.app.open(row.path)
 
     @on(RowTable.HeadingPressed, "#runs")
     def _heading(self, event: RowTable.HeadingPressed) -> None:
-        down = 2 <= event.column < len(_SORTS)
+        down = _is_down(event.column)
         if self._order is not None and self._order[0] == event.column:
             down = not self._order[1]
         self._order = (event.column, down)
@@ -198,8 +255,7 @@ class RunsScreen(FilteredScreen):
     def action_sort(self) -> None:
         """Sorts by the next column; after the last one by the time again."""
         column = 0 if self._order is None else self._order[0] + 1
-        down = 2 <= column < len(_SORTS)
-        self._order = (column, down) if column < len(COLUMNS) else None
+        self._order = (column, _is_down(column)) if column <= len(SORTED) else None
         self._show()
 
     def action_mark(self) -> None:
@@ -216,7 +272,7 @@ class RunsScreen(FilteredScreen):
 
     def action_compare(self) -> None:
         """Opens the marked runs side by side, in the order of marking."""
-        finished = {row.path for row in self._all if row.state in ("complete", "partial")}
+        finished = {row.path for row in self._all if row.status.results}
         chosen = [path for path in self._marked if path in finished]
         if len(chosen) < 2:
             self.notify("mark two or more finished runs with space first", markup=False)
@@ -228,7 +284,7 @@ class RunsScreen(FilteredScreen):
     def action_export(self) -> None:
         """Opens the choice of formats for the run under the cursor."""
         row = self.table.current
-        if row is None or row.state not in ("complete", "partial"):
+        if row is None or not row.status.results:
             self.notify("this run has no results to export yet", markup=False)
             return
         from tuiprobe.tui.screens.export import ExportScreen
@@ -239,21 +295,39 @@ class RunsScreen(FilteredScreen):
         """Copies the path of the run under the cursor."""
         row = self.table.current
         if row is not None:
-            self.app.copy(str(row.path.absolute()), "path")  # type: ignore[attr-defined]
+            self.app.copy(str(row.path.absolute()), "path")
 
     def action_refresh_runs(self) -> None:
         """Reads the disk again at once."""
-        self._arrived(list_runs(self.root))
+        self._arrived(list_runs(self.root, observer=self._observer))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Returns whether a key does something for the run under the cursor."""
+        if action == "resume" and self.alive:
+            row = self.table.current
+            return row is not None and row.status.resumable
+        return True
+
+    def action_resume(self) -> None:
+        """Starts the engine of the run under the cursor again and shows the run."""
+        row = self.table.current
+        if row is None:
+            return
+        engine = Control(self.app).resume(row.path)
+        if engine is not None:
+            from tuiprobe.tui.screens.live import LiveScreen
+
+            self.app.push_screen(LiveScreen(row.path, engine))
 
     def action_delete(self) -> None:
         """Asks for confirmation, then deletes the marked runs, or the one under the cursor."""
         current = self.table.current
         chosen = [row for row in self._all if row.path in self._marked]
         chosen = chosen or ([current] if current is not None else [])
-        running = [row.name for row in chosen if row.state == "running"]
+        running = [row.name for row in chosen if not row.deletable]
         if running:
             fix = "open it and cancel it first"
-            self.app.fail(f"still running: {', '.join(running)}", fix)  # type: ignore[attr-defined]
+            self.app.fail(f"still running: {', '.join(running)}", fix)
             return
         if not chosen:
             return
@@ -272,6 +346,14 @@ class RunsScreen(FilteredScreen):
             for row in rows:
                 delete_run(RunDir(row.path))
         except TuiprobeError as error:
-            self.app.fail(str(error))  # type: ignore[attr-defined]
+            self.app.fail(str(error))
         self._marked = {}
         self.action_refresh_runs()
+
+
+def _sort_key(column: int) -> Callable[[RunRow], Any]:
+    return SORTS[SORTED[column]] if column < len(SORTED) else lambda row: row.outcome
+
+
+def _is_down(column: int) -> bool:
+    return column < len(SORTED) and SORTED[column] in _DOWN

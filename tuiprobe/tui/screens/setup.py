@@ -4,180 +4,229 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.widgets import Button, Input, Label, Select, Static
+from textual.timer import Timer
+from textual.widgets import Button, Input, Select, Static
 
-from tuiprobe.errors import RunError
+from tuiprobe.catalog.presets import presets
+from tuiprobe.errors import RunError, WeightsError
 from tuiprobe.spec import run_option
 from tuiprobe.tui import runsetup
-from tuiprobe.tui.child import Engine, ask, ask_python, shown_command
-from tuiprobe.tui.runsetup import FIRST, MORE, YES, Setup
+from tuiprobe.tui.child import Answer, Engine, ask, ask_python, shown_command
+from tuiprobe.tui.outlook import Outlook, unmatched_layers, warning
+from tuiprobe.tui.runsetup import YES, Kept, Setup
 from tuiprobe.tui.screens.base import ProbeScreen
-from tuiprobe.tui.text import inert, inert_lines
+from tuiprobe.tui.text import inert_lines
+from tuiprobe.tui.widgets.form import EXPLAINED, RunForm
 
+if TYPE_CHECKING:
+    from tuiprobe.tui.app import TuiprobeApp
 
-class Form(VerticalScroll, can_focus=False, inherit_bindings=False):
-    """The fields; up and down walk them, and the view follows the focus."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down", "app.focus_next", "next field", show=False, tooltip="Next field"),
-        Binding("up", "app.focus_previous", "field before", show=False, tooltip="Field before"),
-    ]
+PAUSE_SECONDS = 0.3
+"""How long the form rests before what was typed is looked at."""
 
 
 class SetupScreen(ProbeScreen):
-    """Set up the run: Enter starts it, tab walks the fields; the command below does the same.
+    """Set up the run: name the images; Enter starts it, and every other field has a default.
 
     Args:
         models: Presets or specs to probe.
     """
 
     PLACE = "Run setup"
-    AUTO_FOCUS = "#run"
+    AUTO_FOCUS = "#data"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "run", "run", tooltip="Start the run"),
-        Binding("o", "pick", "pick data", tooltip="Pick a folder or file of images"),
+        Binding("r", "run", "start", show=False, tooltip="Start the run, or go on with it"),
+        Binding("ctrl+o,o", "pick", "pick images", tooltip="Pick a folder or file of images"),
         Binding(
-            "t", "trial", "trial", tooltip="Load the model (downloads weights) and time a batch"
+            "ctrl+l,t", "trial", "trial", tooltip="Load the model (downloads weights), time a batch"
         ),
-        Binding("c,y", "copy", "copy command", tooltip="Copy this command line"),
+        Binding("ctrl+y,c,y", "copy", "copy command", tooltip="Copy this command line"),
+        Binding("pagedown", "meaning(1)", "more", show=False, tooltip="What this means: further"),
+        Binding("pageup", "meaning(-1)", "back", show=False, tooltip="What this means: back"),
     ]
 
     def __init__(self, models: list[str]) -> None:
         super().__init__()
         self._models = tuple(models)
-        self._trials: dict[str, dict[str, Any]] = {}
-        self._trial_note = ""
+        self._seen: dict[str, str] = {}
         self._found: dict[str, Any] | None = None
-        self._found_note = ""
-        self._looked_at = ""
+        self._note = ""
+        self._trial_note = ""
+        self._trial_wrong: dict[str, str] = {}
+        self._tried: tuple[str, ...] = ()  # what determines the trial that was begun last
+        self._refused = False  # the title says why the run did not start
+        self._waits = False  # Enter was pressed before the answer of the preview
+        self._pause: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
         """Lays out the form, what it means, and the command line."""
         with Horizontal(id="body"):
-            with Form(id="form", classes="panel"):
-                yield Static(inert("models  " + ", ".join(self._models)), id="names")
-                yield from self._fields(FIRST)
-                yield Button("run", id="run", variant="primary", compact=True)
-                yield Static("", id="command", markup=False)
-                yield from self._fields(MORE)
+            yield RunForm(self._models, self._kept.texts.get(self._models, {}))
             with VerticalScroll(id="meaning", classes="panel", can_focus=False):
                 yield Static("", id="understood", markup=False)
 
-    def _fields(self, names: tuple[str, ...]) -> ComposeResult:
-        for option in map(run_option, names):
-            with Horizontal(classes="field"):
-                yield Label(option.label)
-                text, values = runsetup.first_text(option), runsetup.choices(option)
-                if values:
-                    yield Select(
-                        [(value, value) for value in values],
-                        value=text,
-                        allow_blank=False,
-                        id=option.name,
-                        compact=True,
-                    )
-                else:
-                    yield Input(text, placeholder=option.hint, id=option.name, compact=True)
-
     def on_mount(self) -> None:
         """Starts to inspect data and model in the background."""
-        self.query_one("#form").border_title = "run"
         self.query_one("#meaning").border_title = "what this means"
-        self._show()
-        self._look_at_data(self.setup["data"])
+        self._seen = dict(self.setup.texts)
+        self._ask_about_data()
         self._try_models(offline=True)
+
+    @property
+    def _kept(self) -> Kept:
+        return cast("TuiprobeApp", self.app).setups
+
+    @property
+    def form(self) -> RunForm:
+        """The form."""
+        return self.query_one(RunForm)
 
     @property
     def setup(self) -> Setup:
         """The options as typed."""
-        typed = {str(one.id): one.value for one in self.query(".field Input").results(Input)}
-        chosen = {
-            str(one.id): str(one.value) for one in self.query(".field Select").results(Select)
-        }
-        return Setup(self._models, typed | chosen)
-
-    @on(Input.Changed)
-    @on(Select.Changed)
-    def _changed(self) -> None:
-        self._show()
-
-    @on(Input.Blurred, "#data")
-    def _data_left(self) -> None:
-        if self.setup["data"] != self._looked_at:
-            self._look_at_data(self.setup["data"])
-
-    @on(Input.Submitted)
-    @on(Button.Pressed, "#run")
-    def _submitted(self) -> None:
-        self.action_run()
-
-    def _show(self) -> None:
-        setup = self.setup
-        arguments = setup.arguments(self._runs)
-        self.query_one("#command", Static).update(inert("$ " + shown_command(arguments)))
-        self.query_one("#understood", Static).update(inert_lines(self._meaning(setup)))
+        return self.form.setup
 
     @property
     def _runs(self) -> Path:
         return getattr(self.app, "runs", Path("runs"))
 
-    def _meaning(self, setup: Setup) -> list[str]:
-        trial = next(iter(self._trials.values()), None)
-        lines = ["COST", *self._cost(setup), "", "DATA"]
-        lines += runsetup.recognised(self._found) if self._found else [self._found_note]
-        lines += ["", "LAYERS"]
-        layers = setup["layers"]
-        lines += runsetup.matched_layers(trial["taps"], layers) if trial else ["after trial"]
-        lines += ["", "PROBES", *runsetup.probes(setup, trial, self._found)]
-        problem = setup.problem()
-        return [f"✗ {problem}", "", *lines] if problem else lines
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the glossary for the field under the cursor."""
+        focused = self.focused.id if self.focused is not None else None
+        said = warning(self.setup, self._kept)
+        warned = [term for term in ("untrained", "demonstration") if term.upper() in said]
+        return (*EXPLAINED.get(focused or "", ()), *warned, "trial", "cost", "probe")
 
-    def _cost(self, setup: Setup) -> list[str]:
-        if len(self._trials) < len(self._models) or self._found is None:
-            return [self._trial_note] if self._trial_note else ["unknown until data are recognised"]
-        if setup.problem():
-            return []
-        sample = int(setup["sample"] or runsetup.usual_sample(self._models, setup["data"]))
-        sizes = [int(one["images"]) for one in self._found["sets"]]
-        trials = list(self._trials.values())
-        return runsetup.estimate(trials, sizes, sample, setup["layers"]).lines()
+    # What was typed.
+
+    @on(Input.Changed)
+    @on(Select.Changed)
+    def _changed(self) -> None:
+        texts = dict(self.setup.texts)
+        if texts == self._seen:
+            return
+        tried = Setup(self._models, self._seen).tried
+        self._seen = self._kept.texts[self._models] = texts
+        self._found, self._waits = None, False
+        self.workers.cancel_group(self, "data")
+        self._refused = False
+        self.form.refuse("")
+        if self._pause is not None:
+            self._pause.stop()
+        self._pause = self.set_timer(PAUSE_SECONDS, self._ask_about_data)
+        if self.setup.tried != tried:
+            self._trial_note, self._trial_wrong = "", {}
+        self._note = "looking at what was typed"
+        self._show()
 
     @work(exclusive=True, group="data")
-    async def _look_at_data(self, source: str) -> None:
-        self._looked_at, self._found, self._found_note = source, None, "looking at the data"
+    async def _ask_about_data(self) -> None:
+        """Asks what the run would measure, in a process that may open data."""
+        setup = self.setup
+        self._found, self._note = None, "looking at the data"
         self._show()
-        if source.startswith("hf:"):
-            self._found_note = "checked when the run starts"
-        elif source:
-            answer = await ask_python(["-P", "-m", "tuiprobe.datasets.describe", source])
-            try:
-                self._found = json.loads(answer.out)
-            except ValueError:
-                self._found_note = f"✗ {answer.reason}"
+        trained = {
+            model: str(trial["training"])
+            for model in self._models
+            if (trial := self._kept.trial(model, setup)) is not None and "training" in trial
+        }
+        request = setup.request(self._runs, trained)
+        answer = await ask_python(["-P", "-m", "tuiprobe.measure.preview", request])
+        try:
+            self._found = json.loads(answer.out)
+        except ValueError:
+            self._note = f"✗ {answer.reason}"
         self._show()
+        self._try_anew()
+        if self._waits:
+            self._waits = False
+            self._start()
+
+    def _wrong(self, setup: Setup) -> dict[str, str]:
+        """Returns what is wrong, by option: what the texts show, the data, and the model."""
+        wrong = dict(self._found["problems"]) if self._found is not None else {}
+        if self._found is not None and self._found["kept"]:
+            wrong["run"] = self._found["kept"]
+        if unmatched := unmatched_layers(self._kept.all_trials(setup), setup["layers"]):
+            wrong["layers"] = unmatched
+        if setup["offline"] == YES and not setup.of_vectors:
+            absent = (m for m in self._models if runsetup.download(m, setup["checkpoint"]))
+            for model in absent:
+                wrong["offline"] = f"the weights of {model} are not on this machine: choose no"
+        return wrong | self._trial_wrong | setup.problems()
+
+    # What is shown.
+
+    def _show(self) -> None:
+        if not self.alive:
+            return
+        setup = self.setup
+        ahead = Outlook(setup, self._found, self._kept.all_trials(setup), self._wrong(setup))
+        command = shown_command(setup.arguments(self._runs))
+        self.form.show(setup, ahead.wrong, ahead.words, command)
+        lines = ahead.lines(self._note, self._trial_note)
+        self.query_one("#understood", Static).update(inert_lines(lines))
+        if not self._refused:
+            self.place(self._top_line())
+
+    def _top_line(self) -> str:
+        said = warning(self.setup, self._kept) if self.is_attached and self.query(RunForm) else ""
+        return f"{self.PLACE}  {said}" if said else super()._top_line()
+
+    # The trial of the models.
+
+    def _try_anew(self) -> None:
+        """Times a batch again if what determines it was changed, unless that is under way."""
+        setup = self.setup
+        wrong = self._wrong(setup)
+        if setup.tried != self._tried and not {"checkpoint", "device", "dtype"} & wrong.keys():
+            self._try_models(offline=True)
 
     @work(exclusive=True, group="trial")
     async def _try_models(self, offline: bool) -> None:
-        self._trials = {}
+        """Loads each model once while the program runs, so that the estimate stays the same."""
         setup = self.setup
+        self._tried = setup.tried
         for model in self._models:
+            if self._kept.trial(model, setup) is not None:
+                continue
+            if offline and (absent := runsetup.download(model, setup["checkpoint"])):
+                self._trial_note = absent
+                self._show()
+                return
             self._trial_note = f"timing a batch of {model}"
             self._show()
             words = ["inspect", model, "--json", *setup.words("checkpoint", "device", "dtype")]
             answer = await ask(words + ["--offline"] * offline)
             try:
-                self._trials[model] = json.loads(answer.out)
+                self._kept.trials[(model, *setup.tried)] = json.loads(answer.out)
             except ValueError:
-                hint = "; t tries again with downloads" if offline else ""
-                self._trial_note = f"! {answer.reason}{hint}"
-                break
+                self._note_failure(answer, setup, offline)
+                self._show()
+                return
+        self._trial_note = ""
         self._show()
+        if any(model not in presets() for model in self._models):
+            self._ask_about_data()  # with how they were trained, which only the loader knows
+
+    def _note_failure(self, answer: Answer, setup: Setup, offline: bool) -> None:
+        """Notes why a trial failed, under the field that is to blame if there is one."""
+        hint = "; ctrl+l tries again with downloads" if offline else ""
+        self._trial_note = f"! {answer.reason}{hint}"
+        blamed = "device" if answer.reason.startswith(run_option("device").flag) else ""
+        if answer.code == WeightsError.exit_code and setup["checkpoint"]:
+            blamed = "checkpoint"
+        if blamed:
+            self._trial_note = "see what is marked ✗"
+            self._trial_wrong = {blamed: answer.reason}
+
+    # Actions of the keys.
 
     def action_trial(self) -> None:
         """Loads the models, fetching weights where they are missing, and times a batch."""
@@ -188,6 +237,11 @@ class SetupScreen(ProbeScreen):
         self.app.copy_to_clipboard(shown_command(self.setup.arguments(self._runs)))
         self.notify("command copied", timeout=2)
 
+    def action_meaning(self, pages: int) -> None:
+        """Scrolls what the form means."""
+        panel = self.query_one("#meaning")
+        panel.scroll_relative(y=pages * max(panel.size.height - 1, 1), animate=False)
+
     def action_pick(self) -> None:
         """Opens the file picker."""
         from tuiprobe.tui.screens.picker import PickerScreen
@@ -197,22 +251,57 @@ class SetupScreen(ProbeScreen):
     def _picked(self, path: Path | None) -> None:
         if path is not None:
             self.query_one("#data", Input).value = runsetup.source_of(path)
-            self._look_at_data(self.setup["data"])
+
+    @on(Input.Submitted)
+    @on(Button.Pressed, "#run")
+    def _submitted(self) -> None:
+        self.action_run()
 
     def action_run(self) -> None:
+        """Starts the engine, as soon as what was typed has been looked at."""
+        if self._found is None and not self.setup.problems() and not self._note.startswith("✗"):
+            self._waits = True
+            self.notify("starts once the data were looked at", timeout=2)
+            return
+        self._start()
+
+    def _start(self) -> None:
         """Starts the engine as a process of its own and goes to its live screen."""
         from tuiprobe.tui.screens.live import LiveScreen
 
         setup = self.setup
-        if problem := setup.problem():
-            self.notify(problem, severity="error", markup=False)
+        wrong = self._wrong(setup)
+        if wrong:
+            name = next(iter(wrong))
+            if name != "run":
+                self.query_one(f"#{name}").focus()
+            label = "" if name == "run" else f"{run_option(name).label}: "
+            self._refuse(f"{label}{wrong[name]}", shown=name != "run")
             return
         directory = setup.directory(self._runs)
         try:
             engine = Engine(setup.arguments(self._runs), directory)
-        except (OSError, RunError) as error:
-            cause = f"cannot start the run: {error}"
-            self.notify(cause, severity="error", markup=False)
+        except RunError as error:
+            self._refuse(f"cannot start the run: {error}")
+            return
+        except OSError as error:
+            self._refuse(
+                f"cannot start the run in {directory}: {error.strerror or error}; free the cause "
+                "and press Enter again, or start tuiprobe in another folder"
+            )
             return
         self.workers.cancel_group(self, "trial")
         self.app.switch_screen(LiveScreen(directory, engine))
+
+    def _refuse(self, cause: str, shown: bool = False) -> None:
+        """Says why the run does not start: in the title, a toast and, wrapped, in the form.
+
+        Args:
+            cause: Why, with the remedy.
+            shown: Whether it stands under its field already.
+        """
+        said = f"✗ {cause}"
+        self._refused = True
+        self.form.refuse("" if shown else said)
+        self.place(said)
+        self.notify(said, severity="error", markup=False)

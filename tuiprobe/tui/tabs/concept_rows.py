@@ -10,12 +10,12 @@ from tuiprobe.probes.concepts.result import Concepts, EncodedConcept
 from tuiprobe.tui.widgets.rows import Column
 
 COLUMNS = (
-    Column("concept", 14),
-    Column("category", 9, drop=2),
-    Column("AP", 5, right=True),
-    Column("direction", 9, drop=1),
-    Column("encoded", 7, drop=3),
-    Column("polysemantic with", 22, drop=4),
+    Column("concept", 14, term="concept"),
+    Column("category", 9, drop=2, term="concept-category"),
+    Column("AP", 5, right=True, term="average-precision"),
+    Column("direction", 9, drop=1, term="privileged-direction"),
+    Column("encoded", 7, drop=3, term="encodes"),
+    Column("polysemantic with", 22, drop=4, term="concepts-per-direction"),
 )
 THRESHOLDS = (0.0, 0.5, 0.7, 0.8, 0.9, 0.95)
 

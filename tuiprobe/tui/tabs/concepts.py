@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from tuiprobe.probes.concepts.result import OF_CENTRED_HEAD, OF_HEAD, RANDOM, Concepts
-from tuiprobe.tui.figures import DIM, told
+from tuiprobe.tui.figures import DIM, Told, told
 from tuiprobe.tui.tabs.concept_rows import (
     COLUMNS,
     THRESHOLDS,
@@ -66,7 +66,7 @@ class ConceptsTab(ResultTab):
             yield Static(inert(reason), classes="none", id="no-concepts")
             return
         with Vertical(classes="main panel"):
-            yield Static(counts_text(found), id="counts", markup=False)
+            yield Told(counts_text(found), id="counts")
             yield Input(
                 placeholder="/ filters: words of concept or category",
                 id="concept-filter",
@@ -191,6 +191,10 @@ class ConceptsTab(ResultTab):
             return ""
         pairs = zip((column.title for column in COLUMNS), cells(row), strict=True)
         return ", ".join(f"{name} {cell}" for name, cell in pairs)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the counts above the table."""
+        return ("excess", "unique-concept", "random-directions", "basis-centred", "concept-set")
 
 
 def counts_text(found: Concepts) -> Content:

@@ -11,7 +11,9 @@ from textual.widgets import Static
 
 from tuiprobe.probes.directions.result import Basis, Direction
 from tuiprobe.report.numbers import few, short
-from tuiprobe.tui.figures import DIM, Entry, listed
+from tuiprobe.report.text import line
+from tuiprobe.results import given
+from tuiprobe.tui.figures import DIM, Entry, Told, listed
 from tuiprobe.tui.tabs.evidence_of import Subject
 from tuiprobe.tui.tabs.tab import Found, ResultTab
 from tuiprobe.tui.text import inert
@@ -19,11 +21,11 @@ from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.rows import Column, RowTable
 
 COLUMNS = (
-    Column("direction", 9),
-    Column("importance", 11, right=True),
-    Column("singular", 8, right=True, drop=2),
-    Column("on ▲", 6, right=True, drop=3),
-    Column("leans on channels", 20, drop=1),
+    Column("direction", 9, term="privileged-direction"),
+    Column("importance", 13, right=True, term="importance"),
+    Column("singular", 8, right=True, drop=2, term="singular-value"),
+    Column("on ▲", 6, right=True, drop=3, term="share-on-outliers"),
+    Column("leans on channels", 20, drop=1, term="leans-on"),
 )
 
 
@@ -50,6 +52,14 @@ class DirectionsTab(ResultTab):
         self._bases = directions.bases if directions is not None else ()
         self._basis = len(self._bases) - 1  # the centred one, without the mean class embedding
         self._set = 0
+        marked = [one.outlier_share for basis in self._bases for one in basis.directions]
+        hidden = "on ▲" if set(marked) == {None} else ""  # no channel passes the rule
+        self._kept = [i for i, column in enumerate(COLUMNS) if column.title != hidden]
+        self._columns = [COLUMNS[i] for i in self._kept]
+
+    def _cells(self, row: Direction) -> list[str]:
+        cells = direction_cells(row)
+        return [cells[i] for i in self._kept]
 
     @property
     def basis(self) -> Basis | None:
@@ -63,8 +73,8 @@ class DirectionsTab(ResultTab):
             yield Static(inert(reason), classes="none", id="no-directions")
             return
         with Vertical(classes="main panel"):
-            yield Static("", id="basis", markup=False)
-            yield DirectionTable(COLUMNS, direction_cells, id="directions")
+            yield Told(id="basis")
+            yield DirectionTable(self._columns, self._cells, id="directions")
         with Vertical(classes="aside"):
             yield ChartView(id="importance", classes="panel")
             yield ChartView("no pruning curve", id="pruning", classes="panel")
@@ -83,7 +93,7 @@ class DirectionsTab(ResultTab):
             return
         other = "W" if basis.centred else "W minus its mean row"
         self.query_one(".main").border_title = inert(f"{basis.matrix} · b shows {other}")
-        self.query_one("#basis", Static).update(basis_text(basis, self.found))
+        self.query_one("#basis", Told).show(basis_text(basis, self.found))
         ordered = sorted(basis.directions, key=lambda one: one.index)
         self.query_one("#directions", DirectionTable).show_rows(ordered)
         slug = "centred" if basis.centred else "plain"
@@ -118,13 +128,19 @@ class DirectionsTab(ResultTab):
             return None
         return Subject("direction", row.index, found.data, centred=basis.centred)
 
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the basis and the curves."""
+        basis = "basis-centred" if self.basis is not None and self.basis.centred else "basis-w"
+        return (basis, "effective-rank", "gini", "mean-row-cosine", "pruning", "control-band",
+                "ablation")  # fmt: skip
+
     def copied(self) -> str:
         """Returns the direction under the cursor."""
         basis = self.basis
         row = self.query_one("#directions", DirectionTable).current if basis is not None else None
         if row is None or basis is None:
             return ""
-        pairs = zip((column.title for column in COLUMNS), direction_cells(row), strict=True)
+        pairs = zip((column.title for column in self._columns), self._cells(row), strict=True)
         told = ", ".join(f"{name} {cell}" for name, cell in pairs)
         return f"{told} ({basis.matrix})"
 
@@ -141,23 +157,22 @@ def direction_cells(row: Direction) -> list[str]:
 
 
 def basis_text(basis: Basis, about: Found) -> Content:
-    """Returns the figures of a basis, and the accuracy without the outlier channels."""
+    """Returns the figures of a basis, and in the words of the card what channels are worth to it.
+
+    "On ▲ channels" is left out where no channel passes the rule.
+    """
     entries: list[Entry] = [
         ("effective rank", basis.effective_rank),
         ("Gini", basis.gini),
         ("|cos| to mean row", basis.mean_row_cosine),
-        ("on ▲ channels", basis.outlier_share),
     ]
+    if given(basis.outlier_share):
+        entries.append(("on ▲ channels", basis.outlier_share))
     lines = [listed(entries)]
-    if about.ablations is None:
-        reason = about.report.why_not("ablation")
-        text = f"without ▲ channels: not run, {reason}; a ablates the row below"
-        lines.append(Content.styled(inert(text).plain, DIM))
+    part = about.report.part_of("ablation")
+    if part is None or part.section is None:
+        text = f"channels not ablated: {about.report.why_not('ablation')}; a ablates the row below"
+        lines.append(inert(text, DIM))
     else:
-        for one in about.ablations.ablations[:2]:
-            told = (
-                f"without ▲ ({one.mode}) on {one.data}: {short(one.before)} to {short(one.after)}; "
-                f"random channels {short(one.random)}"
-            )
-            lines.append(inert(told))
+        lines += [inert(line(text)) for text in part.section.card]
     return Content("\n").join(lines)

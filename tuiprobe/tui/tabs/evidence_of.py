@@ -122,22 +122,25 @@ def leaning(found: Found, channel: int) -> list[tuple[Basis, Direction]]:
     ]
 
 
+def family_of(subject: Subject) -> str:
+    """Returns the family of directions whose concepts are evidence for a channel or direction."""
+    return OF_CENTRED_HEAD if subject.centred else OF_HEAD
+
+
 def concepts_of(found: Found, subject: Subject) -> tuple[EncodedConcept, ...]:
     """Returns a direction's best concepts; for a channel, those of W's directions that use it."""
     if found.concepts is None:
         return ()
     wanted = {subject.number} if subject.kind == "direction" else set()
-    family = OF_CENTRED_HEAD if subject.centred else OF_HEAD
     if subject.kind == "channel" and subject.final:
-        family = OF_HEAD
         wanted = {one.index for basis, one in leaning(found, subject.number) if not basis.centred}
-    if found.concepts.top_of != family:
+    if found.concepts.top_of != family_of(subject):
         return ()
     return tuple(c for one in found.concepts.top if one.index in wanted for c in one.concepts)
 
 
 def images_of(found: Found, subject: Subject) -> list[tuple[str, str, tuple[TopImage, ...]]]:
-    """Returns heading, set and images of both ends of a channel or a direction."""
+    """Returns heading, set and images of both ends of a channel or a direction, strongest first."""
     ends: ChannelImages | DirectionConcepts | None
     if subject.kind == "channel":
         one = outliers_at(found, subject.data, subject.tap)
@@ -146,11 +149,27 @@ def images_of(found: Found, subject: Subject) -> list[tuple[str, str, tuple[TopI
         data = subject.data
     else:
         concepts = found.concepts
-        family = OF_CENTRED_HEAD if subject.centred else OF_HEAD
-        top = concepts.top if concepts is not None and concepts.top_of == family else ()
+        known = concepts is not None and concepts.top_of == family_of(subject)
+        top = concepts.top if concepts is not None and known else ()
         ends = next((i for i in top if i.index == subject.number), None)
         data = concepts.data if concepts is not None else ""
     if ends is None:
         return []
-    pairs = (("largest", ends.largest), ("smallest", ends.smallest))
-    return [(name, data, images) for name, images in pairs if images]
+    return [(name, data, images) for name, images in ends_of(ends)]
+
+
+def ends_of(ends: ChannelImages | DirectionConcepts) -> list[tuple[str, tuple[TopImage, ...]]]:
+    """Returns heading and images of both ends, first the one whose values are farther from zero.
+
+    Where both ends are on one side of zero, the other end is the weakest images.
+    """
+    pairs = [("largest", ends.largest), ("smallest", ends.smallest)]
+    known = [(name, images) for name, images in pairs if images]
+    known.sort(key=lambda one: -abs(one[1][0].value))
+    first = [images[0].value for _, images in known]
+    if len(first) == 2 and first[0] * first[1] > 0:
+        roles = ("strongest", "weakest")
+        known = [(f"{role}: {n} values", i) for role, (n, i) in zip(roles, known, strict=True)]
+    else:
+        known = [(f"{name} values", images) for name, images in known]
+    return known

@@ -10,17 +10,17 @@ from textual.widgets import Static
 
 from tuiprobe.probes.outliers.result import ChannelImages, Outliers
 from tuiprobe.report.numbers import few
-from tuiprobe.tui.tabs.evidence_of import Subject, channel_rows
+from tuiprobe.tui.tabs.evidence_of import Subject, channel_rows, ends_of
 from tuiprobe.tui.tabs.tab import SHOWN, Found, ResultTab
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import Column, RowTable
 
 COLUMNS = (
-    Column("channel", 9),
-    Column("share", 6, right=True),
-    Column("largest", 8, right=True, drop=2),
-    Column("smallest", 8, right=True, drop=1),
+    Column("channel", 9, term="channel"),
+    Column("share", 6, right=True, term="share"),
+    Column("largest", 8, right=True, drop=2, term="image-ends"),
+    Column("smallest", 8, right=True, drop=1, term="image-ends"),
 )
 
 
@@ -100,11 +100,10 @@ class ImagesTab(ResultTab):
             return
         grid = self.query_one(PictureGrid)
         grid.border_title = inert(f"channel {row.channel} · {one.data}")
-        ends = (("largest", row.largest), ("smallest", row.smallest))
         await grid.show(
             [
                 (name, [self.found.picture(one.data, i) for i in images[:SHOWN]])
-                for name, images in ends
+                for name, images in ends_of(row)
             ]
         )
 

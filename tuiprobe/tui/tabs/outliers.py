@@ -7,8 +7,8 @@ from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
-from textual.widgets import Static
 
+from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.outliers.channel_result import Heights, Outcome
 from tuiprobe.probes.outliers.result import Outliers
@@ -16,7 +16,7 @@ from tuiprobe.probes.outliers.saying import clause
 from tuiprobe.report.numbers import few, short
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.report import Report
-from tuiprobe.tui.figures import DIM, Entry, listed
+from tuiprobe.tui.figures import DIM, Entry, Told, listed
 from tuiprobe.tui.tabs.evidence_of import ChannelRow, Subject, channel_rows
 from tuiprobe.tui.tabs.tab import Found, ResultTab
 from tuiprobe.tui.text import inert
@@ -24,23 +24,27 @@ from tuiprobe.tui.widgets.bars import bar
 from tuiprobe.tui.widgets.rows import Column, RowTable, kept_columns
 
 CHANNELS = (
-    Column("  channel", 14),
-    Column("height", 11, right=True),
-    Column("above 6 in", 11, right=True, drop=1),
-    Column("energy", 11, right=True, drop=2),
-    Column("mean", 8, right=True, drop=3),
-    Column("std", 8, right=True, drop=4),
+    Column("  channel", 14, term="outlier-channel"),
+    Column("height", 11, right=True, term="height"),
+    Column("above 6 in", 11, right=True, drop=1, term="above-6"),
+    Column("energy", 11, right=True, drop=2, term="energy"),
+    Column("mean", 8, right=True, drop=3, term="channel-mean"),
+    Column("std", 8, right=True, drop=4, term="channel-std"),
 )
 LAYERS = (
-    Column("layer", 12),
-    Column("kind", 6, drop=5),
-    Column("C", 5, right=True, drop=4),
-    Column("kurtosis", 11, right=True),
-    Column("P", 10, right=True, drop=1),
-    Column("highest", 10, right=True),
-    Column("offset", 10, right=True, drop=2),
-    Column("▲", 3, right=True, drop=3),
+    Column("layer", 12, term="layer"),
+    Column("kind", 6, drop=5, term="tap"),
+    Column("C", 5, right=True, drop=4, term="channel"),
+    Column("kurtosis", 11, right=True, term="kurtosis"),
+    Column("P", 10, right=True, drop=1, term="persistence"),
+    Column("highest", 10, right=True, term="height"),
+    Column("offset", 10, right=True, drop=2, term="offset-share"),
+    Column("▲", 3, right=True, drop=3, term="outlier-channel"),
 )
+
+
+_NAMES = 16
+"""Cells of the names of figures: as many as the longest has."""
 
 
 class OutliersTab(ResultTab):
@@ -49,10 +53,10 @@ class OutliersTab(ResultTab):
     ANSWERS = frozenset({"ablate", "data", "layer", "copy", "maximise"})
     SCOPED_CSS = False
     DEFAULT_CSS = """
-    OutliersTab .aside { width: 50; }
+    OutliersTab .aside { width: 54; }
     .-narrow OutliersTab .aside, .-only-aside OutliersTab .aside { width: 1fr; }
     OutliersTab #result-layers { height: auto; max-height: 8; }
-    OutliersTab #outcome { height: auto; max-height: 4; }
+    OutliersTab #outcome { height: auto; max-height: 7; }
     .-low OutliersTab #outcome { max-height: 2; }
     """
 
@@ -78,7 +82,7 @@ class OutliersTab(ResultTab):
     def compose(self) -> ComposeResult:
         """Lays out outcome and tables on the left, figures on the right."""
         with Vertical(classes="main panel"):
-            yield Static(outcome(self.found), id="outcome", markup=False)
+            yield Told(outcome(self.found), id="outcome")
             layers: RowTable[Outliers] = RowTable(LAYERS, layer_cells, id="result-layers")
             layers.display = len(self.taps) > 1
             yield layers
@@ -87,7 +91,7 @@ class OutliersTab(ResultTab):
             )
         with VerticalScroll(classes="aside panel spare", id="figures-scroll") as aside:
             aside.can_focus = False
-            yield Static("", id="figures", markup=False)
+            yield Told(id="figures")
 
     def on_mount(self) -> None:
         """Shows the final representation of the first set."""
@@ -116,7 +120,7 @@ class OutliersTab(ResultTab):
         self.query_one(".main").border_title = inert(about)
         figures = self.query_one("#figures-scroll")
         figures.border_title = inert(f"figures · {one.channels} channels")
-        self.query_one("#figures", Static).update(figures_of(one, self.found))
+        self.query_one("#figures", Told).show(figures_of(one, self.found))
 
     def _channel_cells(self, row: ChannelRow) -> list[str]:
         width = self.channels.size.width
@@ -164,6 +168,11 @@ class OutliersTab(ResultTab):
         names = [column.title.strip() for column in CHANNELS]
         pairs = zip(names, channel_cells(row, _height(row), 0), strict=True)
         return ", ".join(f"{name} {cell.strip()}" for name, cell in pairs)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the outcome and of the figures beside the channels."""
+        texts = [self.query_one(name, Told).whole.plain for name in ("#outcome", "#figures")]
+        return tuple(one.id for one in mentioned(" . ".join(texts)))
 
 
 class ChannelTable(RowTable[ChannelRow]):
@@ -241,7 +250,7 @@ def figures_of(one: Outliers, about: Found) -> Content:
         ("mean cosine", one.mean_cosine),
         ("images", _images(one, about.report)),
     ]
-    parts = [listed(entries)]
+    parts = [listed(entries, _NAMES)]
     if isinstance(one.heights, Heights):
         parts += [Content.styled("\nchannels above a height", "bold"), _curve(one.heights)]
     criteria = [

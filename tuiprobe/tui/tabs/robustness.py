@@ -11,19 +11,19 @@ from textual.widgets import Static
 from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
 from tuiprobe.report.numbers import short
 from tuiprobe.results import NotRun, given
-from tuiprobe.tui.figures import DIM, told
+from tuiprobe.tui.figures import DIM, Told, told
 from tuiprobe.tui.tabs.tab import Found, ResultTab
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.rows import Column, RowTable
 
 COLUMNS = (
-    Column("set", 12),
-    Column("top-1", 11, right=True),
-    Column("top-5", 11, right=True, drop=2),
-    Column("n", 6, right=True, drop=1),
-    Column("classes", 7, right=True, drop=3),
-    Column("published as", 15, drop=4),
+    Column("set", 12, term="set"),
+    Column("top-1", 11, right=True, term="top-1"),
+    Column("top-5", 11, right=True, drop=2, term="top-5"),
+    Column("n", 6, right=True, drop=1, term="n"),
+    Column("classes", 7, right=True, drop=3, term="class-mask"),
+    Column("published as", 15, drop=4, term="shift"),
 )
 
 
@@ -58,7 +58,7 @@ class RobustnessTab(ResultTab):
             return
         with Vertical(classes="main panel"):
             yield AccuracyTable(COLUMNS, accuracy_cells, id="accuracies")
-            yield Static(effective_text(found), id="effective", markup=False)
+            yield Told(effective_text(found), id="effective")
         yield ChartView("no shifted set was measured", id="scatter", classes="aside panel")
 
     def on_mount(self) -> None:
@@ -93,6 +93,11 @@ class RobustnessTab(ResultTab):
         pairs = zip((column.title for column in COLUMNS), accuracy_cells(row), strict=True)
         return ", ".join(f"{name} {cell}" for name, cell in pairs)
 
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of effective robustness and of the scatter."""
+        return ("effective-robustness", "baseline", "precision-interval", "prediction-interval",
+                "mean-of-shifts")  # fmt: skip
+
 
 def accuracy_cells(row: Accuracy) -> list[str]:
     """Returns the cells of one row of the accuracies."""
@@ -121,7 +126,7 @@ def _baseline(one: EffectiveRobustness) -> list[Content]:
     name = f"against {one.baseline} ({one.models} models, {one.axis})"
     lines = [inert(name, DIM), Content.assemble("  precision   ", told(one.value))]
     if given(one.prediction):
-        verdict = {True: " ▲ above", False: " not above", None: ""}[one.above]
+        verdict = {True: ", above the baseline", False: ", not above it", None: ""}[one.above]
         extrapolated = ", extrapolated" if one.extrapolated else ""
         lines.append(
             Content.assemble("  prediction  ", told(one.prediction), verdict + extrapolated)

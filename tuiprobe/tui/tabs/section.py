@@ -12,6 +12,7 @@ from textual.content import Content as Styled
 from textual.widget import Widget
 from textual.widgets import Static
 
+from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.plaintext import plain
 from tuiprobe.report.text import line
 from tuiprobe.results import Part
@@ -83,6 +84,16 @@ class SectionTab(ResultTab):
     def first(self) -> Widget | None:
         """Returns the section, which scrolls."""
         return next(iter(self.query(VerticalScroll)), None)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the title, the headline and the headings of the tables."""
+        section = self._part.section
+        if section is None:
+            return ("not-run",)
+        tables = [one for one in section.content if isinstance(one, Table) and one.reading]
+        words = [section.title, line(section.headline)]
+        words += [line(column.title) for one in tables for column in one.columns]
+        return tuple(one.id for one in mentioned(" . ".join(words)))
 
     def copied(self) -> str:
         """Returns the headline, or why there is none."""

@@ -20,6 +20,7 @@ from tuiprobe.results.images import TopImage
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Chart
 from tuiprobe.run.directory import RunDir
+from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.widgets.pictures import Picture
 
 SHOWN = 8
@@ -69,6 +70,31 @@ class Found:
         )
 
     @property
+    def about(self) -> str:
+        """The model in one line: its name, kind, size and channels."""
+        model = self.report.model
+        words = ["PARTIAL"] if self.report.partial else []
+        words.append(model.name)
+        words += [f"ABLATED ({'; '.join(model.ablated)})"] if model.ablated else []
+        words += [model.training] if model.training != "unknown" else []
+        words += [_counted(model.parameters)] if model.parameters else []
+        return " · ".join([*words, f"{model.width:,} channels"])
+
+    @property
+    def warning(self) -> str:
+        """What a title must say before any figure."""
+        return title_warning(self._warned)
+
+    @property
+    def short_warning(self) -> str:
+        """The same without explanations."""
+        return title_warning(self._warned, short=True)
+
+    @property
+    def _warned(self) -> dict[str, object]:
+        return {**self.report.spec, "weights": self.report.model.weights.kind}
+
+    @property
     def taps(self) -> tuple[Outliers, ...]:
         """Outlier figures of every set and layer."""
         return self.outliers.taps if self.outliers is not None else ()
@@ -87,6 +113,16 @@ class Found:
         """Returns an image at an end of a channel, with its value."""
         name = image.path if image.path is not None else f"id {image.sample_id}"
         return Picture(picture_file(self.run, data, image.sample_id), name, few(image.value))
+
+
+def _counted(parameters: int) -> str:
+    """Returns a number of parameters in millions or billions.
+
+    >>> _counted(1_450_392), _counted(38_316_896), _counted(2_539_567_000)
+    ('1.5 M', '38 M', '2.5 B')
+    """
+    size, unit = (parameters / 1e9, "B") if parameters >= 1e9 else (parameters / 1e6, "M")
+    return f"{size:.1f} {unit}" if size < 10 else f"{size:.0f} {unit}"
 
 
 class ResultTab(Container):

@@ -1,12 +1,18 @@
-"""Shares of the fourth moment by channel: the leading ones as bars, or all as a spectrum."""
+"""Shares of the fourth moment by channel: the leading ones as bars, or all as a spectrum.
+
+The scale is absolute, from 0 to 1, with a mark at the even share 1 / C, so that two models can be
+told apart at a glance.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -21,6 +27,15 @@ if TYPE_CHECKING:
 
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 LEVELS = " ▁▂▃▄▅▆▇█"
+EVEN = "┊"
+HEAD = 9
+"""Cells before the bars: cursor, outlier mark, channel."""
+TAIL = 20
+"""Cells after the bars: share, and in how many images it is above 6 sigma and leads."""
+TAIL_HEADING = " share   >6σ  leads"  # noqa: RUF001
+FEWEST, MOST = 3, 12
+OVER_EVEN = 4.0
+"""A channel gets a row if its share is this many times the even one."""
 
 
 def bar(value: float, width: int) -> str:
@@ -55,20 +70,6 @@ def binned(values: Sequence[float], bins: int) -> list[float]:
     return [max(values[a:b]) for a, b in pairwise(edges)]
 
 
-def bar_line(channel: int, share: float, leads: float | None, largest: float, width: int) -> str:
-    """Returns one channel as text: index, share, bar, and how many images it leads.
-
-    >>> bar_line(133, 0.61, 0.98, 0.61, 34)
-    '   133  .61  .98 █████████████████'
-    """
-    lead = "    " if leads is None else f"{share_text(leads):>4}"
-    head = f"{channel:>6} {share_text(share):>4} {lead} "
-    return fitted(head + bar(share / largest if largest > 0 else 0.0, width - len(head)), width)
-
-
-HEADING = "  chan share leads"
-
-
 def spectrum(values: Sequence[float], width: int, height: int) -> list[str]:
     """Returns all channels as columns over `height` lines, several channels a column if need be.
 
@@ -81,60 +82,119 @@ def spectrum(values: Sequence[float], width: int, height: int) -> list[str]:
     return [fitted("".join(one[line] for one in columns), width) for line in range(height)]
 
 
+def axis(width: int) -> str:
+    """Returns the marks 0 to 1 over bars of `width` cells.
+
+    >>> axis(22)
+    '0    .25  .50  .75 1.0'
+    """
+    cells = [" "] * width
+    for part, text in ((0.0, "0"), (0.25, ".25"), (0.5, ".50"), (0.75, ".75"), (1.0, "1.0")):
+        start = max(0, min(round(part * width) - len(text) // 2, width - len(text)))
+        if cells[max(start - 1, 0) : start + len(text)].count(" ") == len(text) + (start > 0):
+            cells[start : start + len(text)] = text
+    return "".join(cells)
+
+
+def rows_that_matter(ranking: Sequence[int], shares: Sequence[float]) -> int:
+    """Returns how many leading channels get a row: those far above the even share, 3 to 12.
+
+    >>> rows_that_matter([0, 1], [0.9, 0.1]), rows_that_matter(range(128), [1 / 128] * 128)
+    (2, 3)
+    """
+    far = sum(shares[c] >= OVER_EVEN / len(shares) for c in ranking[:MOST])
+    return min(max(far, FEWEST), len(ranking))
+
+
+@dataclass(frozen=True, eq=False)
+class Channels:
+    """The channels of one tap.
+
+    Attributes:
+        tap: Name of the tap; another one puts the cursor on its leading channel.
+        shares: float64 `[C]`.
+        leads: float64 `[C]`, fraction of images each channel leads; None if unknown.
+        above: float64 `[C]`, fraction of images in which its height exceeds 6; likewise.
+        outliers: Outlier channels by the rule of the results.
+    """
+
+    tap: str
+    shares: NDArray[np.float64]
+    leads: NDArray[np.float64] | None = None
+    above: NDArray[np.float64] | None = None
+    outliers: frozenset[int] = frozenset()
+
+
 class ChannelBars(Widget, can_focus=True):
     """The leading channels with a cursor, or the whole spectrum; updated in place."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"bars--dim", "bars--cursor"}
     DEFAULT_CSS = """
-    ChannelBars { height: 1fr; min-height: 4; color: $primary; }
-    ChannelBars > .bars--dim { color: $foreground 60%; }
-    ChannelBars > .bars--cursor { background: $primary-muted; text-style: bold; }
+    ChannelBars { height: 1fr; min-height: 3; color: $primary; }
+    ChannelBars > .bars--dim { color: $foreground 70%; }
+    ChannelBars > .bars--cursor { background: $primary; color: $background; text-style: bold; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "channel", key_display="↑↓", tooltip="Channel above"),
         Binding("down,j", "move(1)", "channel", show=False, tooltip="Channel below"),
         Binding("w", "whole", "spectrum", tooltip="Whole spectrum or leading channels"),
-        Binding("o", "order", "order", tooltip="Sort the channels by share or by index"),
+        Binding("o", "order", "order", show=False, tooltip="Sort by share or by index"),
     ]
 
     class Selected(Message):
-        """Another channel is under the cursor."""
+        """Another channel is under the cursor, or the channels are drawn in another way."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.whole, self.by_share = False, True
+        self._of: Channels | None = None
         self._shares: list[float] = []
-        self._leads: list[float] | None = None
         self._ranking: list[int] = []
-        self._cursor = 0
+        self._rows: list[int] = []
+        self._channel: int | None = None
         self._lines: list[str] = []
 
     @property
     def channel(self) -> int | None:
         """The channel under the cursor."""
-        shown = self._shown()
-        return shown[min(self._cursor, len(shown) - 1)] if shown else None
+        return self._channel
 
-    def show(self, shares: NDArray[np.float64], leads: NDArray[np.float64] | None) -> None:
-        """Shows other figures in place; the cursor stays on its line.
+    @property
+    def wanted_height(self) -> int:
+        """Lines that the rows that matter take, with the axis and the line of the others."""
+        count = rows_that_matter(self._ranking, self._shares) if self._ranking else FEWEST
+        return count + 2
 
-        Args:
-            shares: float64 `[C]`.
-            leads: float64 `[C]`, fraction of images each channel leads; None if unknown.
-        """
-        self._shares = shares.tolist()
-        self._leads = None if leads is None else leads.tolist()
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the channel under the cursor."""
+        marked = self._of is not None and self._channel in self._of.outliers
+        first = ("outlier-channel",) if marked else ()
+        return (*first, "share", "even-share", "above-6", "leads", "channel")
+
+    def show(self, of: Channels) -> None:
+        """Shows other figures in place; the cursor stays on its channel."""
+        if self._of is None or of.tap != self._of.tap or len(of.shares) != len(self._shares):
+            self._channel = None
+        self._of, self._shares = of, of.shares.tolist()
         self._ranking = sorted(range(len(self._shares)), key=lambda c: (-self._shares[c], c))
+        if self._channel is None:
+            self._channel = self._ranking[0]
+            self.post_message(self.Selected())
         self._draw()
 
     def _shown(self) -> list[int]:
-        leading = self._ranking[: max(self.size.height - 2, 1)]
-        return leading if self.by_share else sorted(leading)
+        """Returns the channels with a row; that of the cursor keeps its own whatever its share."""
+        room = min(rows_that_matter(self._ranking, self._shares), max(self.size.height - 2, 1))
+        rows = self._ranking[:room]
+        if self._channel is not None and self._channel not in rows:
+            rows = [*rows[: max(room - 1, 0)], self._channel]
+        return rows if self.by_share else sorted(rows)
 
     def _draw(self) -> None:
         width, height = self.size
         if self._shares and width > 0 and height > 2:
+            self._rows = self._shown()
             self._lines = self._spectrum() if self.whole else self._leading(width)
         else:
             self._lines = []
@@ -145,25 +205,32 @@ class ChannelBars(Widget, can_focus=True):
         order = self._ranking if self.by_share else range(len(self._shares))
         values = [self._shares[c] for c in order]
         most = self._ranking[0]
-        unit = "rank" if self.by_share else "channel"
-        foot = f"{unit} 1 to {len(values)}" if self.by_share else f"{unit} 0 to {len(values) - 1}"
-        foot += f" · highest: channel {most}, {share_text(self._shares[most])}"
+        foot = f"rank 1 to {len(values)}" if self.by_share else f"channel 0 to {len(values) - 1}"
+        foot += f" · full height: channel {most}, {share_text(self._shares[most])}"
         return [*spectrum(values, width, height - 1), fitted(foot, width)]
 
     def _leading(self, width: int) -> list[str]:
-        shown = self._shown()
-        largest = self._shares[self._ranking[0]]
-        leads = self._leads
-        lines = [fitted(HEADING, width)]
-        lines += [
-            bar_line(c, self._shares[c], None if leads is None else leads[c], largest, width)
-            for c in shown
-        ]
-        rest = self._ranking[len(shown) :]
+        room = width - HEAD - TAIL
+        lines = [fitted(f" channel {axis(room)}{TAIL_HEADING}", width)]
+        lines += [self._row(channel, room) for channel in self._rows]
+        rest = [c for c in self._ranking if c not in self._rows]
         if rest:
             total = sum(self._shares[c] for c in rest)
-            lines.append(fitted(f"… {len(rest)} more channels carry {share_text(total)}", width))
+            words = f"   … {len(rest):,} more, together {share_text(total)} "
+            scale = self._shares[self._rows[-1]] or 1.0
+            shown = binned([self._shares[c] / scale for c in rest], max(width - len(words) - 1, 0))
+            spark = "".join(LEVELS[max(1, min(round(8 * value), 8))] for value in shown)
+            lines.append(fitted(words + spark, width))
         return lines
+
+    def _row(self, channel: int, room: int) -> str:
+        assert self._of is not None
+        cursor = "▸" if channel == self._channel else " "
+        mark = "▲" if channel in self._of.outliers else " "
+        share = self._shares[channel]
+        tail = f" {share_text(share):>5} {_percent(self._of.above, channel)}"
+        tail += f" {_percent(self._of.leads, channel)}"
+        return f"{cursor}{mark}{channel:>6} {fitted(bar(share, room), room)}{tail}"
 
     def render_line(self, y: int) -> Strip:
         """Returns one line."""
@@ -171,17 +238,25 @@ class ChannelBars(Widget, can_focus=True):
         text = self._lines[y] if y < len(self._lines) else ""
         if not self._lines and y == 0:
             text = "no image measured yet"
-        style = self.rich_style
         row = y - 1
-        if self.whole:
-            dim = y == len(self._lines) - 1
-        else:
-            dim = not 0 <= row < len(self._shown())
-            if row == min(self._cursor, len(self._shown()) - 1) and self._lines and not dim:
-                style += self.get_component_rich_style("bars--cursor", partial=True)
-        if dim:
-            style = self.get_component_rich_style("bars--dim")
-        return Strip([Segment(fitted(text, width), style)], width)
+        dim = self.get_component_rich_style("bars--dim")
+        if not self._lines or self.whole:
+            plain = self.whole and y < len(self._lines) - 1
+            style = self.rich_style if plain else dim
+            return Strip([Segment(fitted(text, width), style)], width)
+        if not 0 <= row < len(self._rows):
+            return Strip([Segment(fitted(text, width), dim)], width)
+        style = ends = self.rich_style
+        if self._rows[row] == self._channel:
+            ends = style + self.get_component_rich_style("bars--cursor", partial=True)
+        text, end = fitted(text, width), max(width - TAIL, HEAD)
+        middle = _with_even(text[HEAD:end], self._even(width) - HEAD, style)
+        return Strip([Segment(text[:HEAD], ends), *middle, Segment(text[end:], ends)], width)
+
+    def _even(self, width: int) -> int:
+        """Returns the cell of the even share."""
+        room = width - HEAD - TAIL
+        return HEAD + min(int(room / len(self._shares)), room - 1)
 
     def on_resize(self) -> None:
         """Draws anew for the new size."""
@@ -189,25 +264,44 @@ class ChannelBars(Widget, can_focus=True):
 
     def on_click(self, event: events.Click) -> None:
         """Puts the cursor on the channel that was clicked."""
-        if not self.whole and 1 <= event.y <= len(self._shown()):
+        if not self.whole and 1 <= event.y <= len(self._rows):
             self._go(event.y - 1)
 
     def _go(self, row: int) -> None:
-        self._cursor = max(0, min(row, len(self._shown()) - 1))
-        self.refresh()
-        self.post_message(self.Selected())
+        if self._rows:
+            self._channel = self._rows[max(0, min(row, len(self._rows) - 1))]
+            self._draw()
+            self.post_message(self.Selected())
 
     def action_move(self, by: int) -> None:
         """Moves the cursor."""
-        self._go(min(self._cursor, len(self._shown()) - 1) + by)
+        if self._channel in self._rows:
+            self._go(self._rows.index(self._channel) + by)
 
     def action_whole(self) -> None:
         """Switches between leading channels and whole spectrum."""
         self.whole = not self.whole
         self._draw()
+        self.post_message(self.Selected())
 
     def action_order(self) -> None:
         """Switches between order by share and by index."""
         self.by_share = not self.by_share
         self._draw()
-        self.post_message(self.Selected())
+
+
+def _percent(values: NDArray[np.float64] | None, channel: int) -> str:
+    return "     -" if values is None else f"{100 * values[channel]:>4.0f} %"
+
+
+def _with_even(text: str, cell: int, style: Style) -> list[Segment]:
+    """Returns a bar with the mark of the even share, over the bar where there is one."""
+    if not 0 <= cell < len(text):
+        return [Segment(text, style)]
+    covered = text[cell] == "█"
+    mark = Style.combine([style, Style(reverse=True)]) if covered else style
+    return [
+        Segment(text[:cell], style),
+        Segment(EVEN, mark),
+        Segment(text[cell + 1 :], style),
+    ]

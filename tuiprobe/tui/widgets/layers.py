@@ -47,12 +47,12 @@ def strip_line(values: Sequence[float | None], selected: int, width: int) -> str
 
 
 class LayerStrip(Widget):
-    """Layers in the order of the network; two lines: shades, and the selected layer's figures."""
+    """Layers in the order of the network: shades, then the selected layer's name and kurtosis."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"layers--dim"}
     DEFAULT_CSS = """
-    LayerStrip { height: 2; color: $accent; }
+    LayerStrip { height: 1; color: $accent; }
     LayerStrip > .layers--dim { color: $foreground 70%; }
     """
 
@@ -78,27 +78,35 @@ class LayerStrip(Widget):
         self._names, self._values, self._selected = names, values, selected
         self.refresh()
 
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the strip."""
+        return ("layer", "tap", "kurtosis")
+
+    @property
+    def _room(self) -> int:
+        """Cells of the shades: two a layer, at most half of the width."""
+        return min(2 * len(self._names) + 2, max(self.size.width // 2, 4))
+
     def render_line(self, y: int) -> Strip:
-        """Returns the shades or the words below them."""
-        width = self.size.width
-        if y == 0:
-            text = strip_line(self._values, self._selected, width)
-            return Strip([Segment(text, self.rich_style)], width)
-        style = self.get_component_rich_style("layers--dim")
-        return Strip([Segment(fitted(self._words(), width), style)], width)
+        """Returns the shades and, beside them, the selected layer."""
+        if not self._names:
+            return Strip.blank(self.size.width, self.rich_style)
+        room = self._room
+        words = fitted(self._words(), self.size.width - room)
+        dim = self.get_component_rich_style("layers--dim")
+        shades = strip_line(self._values, self._selected, room)
+        return Strip([Segment(shades, self.rich_style), Segment(words, dim)], self.size.width)
 
     def _words(self) -> str:
-        if not self._names:
-            return "no layer measured yet"
         value = self._values[self._selected]
         kurtosis = "" if value is None else f" · kurtosis {value:.1f}"
-        place = f"{self._selected + 1} of {len(self._names)}"
+        place = f"layer {self._selected + 1} of {len(self._names)}"
         return f"{plain(self._names[self._selected])}{kurtosis} · {place}"
 
     def on_click(self, event: events.Click) -> None:
         """Selects the layer that was clicked."""
-        room = max((self.size.width - 2) // 2, 1)
+        room = max((self._room - 2) // 2, 1)
         start = max(0, min(self._selected - room // 2, len(self._values) - room))
         index = start + (event.x - 1) // 2
-        if 0 <= index < len(self._names):
+        if event.x < self._room and 0 <= index < len(self._names):
             self.post_message(self.Clicked(index))

@@ -30,12 +30,14 @@ class Column:
         right: Whether numbers are aligned to the right.
         drop: Columns with larger numbers are left out first where the table is too narrow;
             0 is always kept.
+        term: Id of what the glossary says about it; empty for what needs no words.
     """
 
     title: str
     width: int
     right: bool = False
     drop: int = 0
+    term: str = ""
 
 
 def kept_columns(columns: Sequence[Column], width: int) -> list[int]:
@@ -68,6 +70,41 @@ def row_text(columns: Sequence[Column], cells: Sequence[str], width: int) -> str
         room = max(width - taken, 1) if i == kept[0] else column.width
         parts.append(fitted(cell, room) if not column.right else _to_the_right(cell, room))
     return fitted(" ".join(parts), width)
+
+
+def heading_text(columns: Sequence[Column], order: tuple[int, bool] | None, width: int) -> str:
+    """Returns the headings as text of exactly `width` cells; the arrow of the order has its own.
+
+    Args:
+        columns: The columns.
+        order: Index of the column that rows are sorted by, and whether downwards; None for none.
+        width: Cells.
+
+    >>> two = [Column("name", 6), Column("AP", 2, right=True)]
+    >>> heading_text(two, (1, True), 12), heading_text(two, (0, False), 12)
+    ('name     ↓AP', 'name↑     AP')
+    """
+    text = row_text(columns, [column.title for column in columns], width)
+    if order is None or order[0] not in kept_columns(columns, width):
+        return text
+    index, down = order
+    column, start = columns[index], column_start(columns, index, width)
+    if column.right:  # before the title, where it may need the gap between two columns
+        room = columns[index].width if start else width
+        at = start + room - min(len(column.title), room) - 1
+    else:
+        at = start + min(len(column.title), column.width)
+    at = max(0, min(at, width - 1))
+    return text[:at] + ("↓" if down else "↑") + text[at + 1 :]
+
+
+def column_start(columns: Sequence[Column], index: int, width: int) -> int:
+    """Returns the cell at which a kept column starts."""
+    kept = kept_columns(columns, width)
+    after = [i for i in kept[kept.index(index) :] if i != kept[0]]
+    if index == kept[0]:
+        return 0
+    return width - sum(columns[i].width + 1 for i in after) + 1
 
 
 def _to_the_right(cell: str, width: int) -> str:
@@ -219,33 +256,33 @@ class RowTable(ScrollView, Generic[T], can_focus=True):
 
     def _column_at(self, x: int) -> int | None:
         width = self.scrollable_content_region.width
-        kept = kept_columns(self.columns, width)
-        edge = width - sum(self.columns[i].width + 1 for i in kept[1:])
-        for i in kept:
-            if x < edge:
+        for i in reversed(kept_columns(self.columns, width)):
+            if x >= column_start(self.columns, i, width):
                 return i
-            following = kept.index(i) + 1
-            if following < len(kept):
-                edge += self.columns[kept[following]].width + 1
         return None
 
-    def _headings(self) -> list[str]:
-        arrows = {True: "▼", False: "▲"}
-        return [
-            column.title
-            + (arrows[self.sorted_by[1]] if self.sorted_by and self.sorted_by[0] == i else "")
-            for i, column in enumerate(self.columns)
-        ]
+    def row_line(self, row: T, width: int) -> str:
+        """Returns the text of a row, exactly `width` cells."""
+        return row_text(self.columns, self._cells(row), width)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the columns that are shown, the one of the order first."""
+        shown = kept_columns(self.columns, self.scrollable_content_region.width)
+        if self.sorted_by is not None:
+            shown.sort(key=lambda i: i != (self.sorted_by or (0,))[0])
+        found = (self.columns[i].term for i in shown)
+        return tuple(dict.fromkeys(term for term in found if term))
 
     def render_line(self, y: int) -> Strip:
         """Returns one line: the heading, a row, or why there is none."""
         width = self.scrollable_content_region.width
         if y == 0:
             style = self.get_component_rich_style("rows--heading")
-            return Strip([Segment(row_text(self.columns, self._headings(), width), style)], width)
+            text = heading_text(self.columns, self.sorted_by, width)
+            return Strip([Segment(text, style)], width)
         row = self.scroll_offset.y + y - 1
         if row < len(self._rows):
-            text = row_text(self.columns, self._cells(self._rows[row]), width)
+            text = self.row_line(self._rows[row], width)
             if row == self._cursor:
                 name = "rows--cursor" if self.has_focus else "rows--blurred"
                 return Strip([Segment(text, self.get_component_rich_style(name))], width)

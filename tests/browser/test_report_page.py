@@ -1,0 +1,268 @@
+"""report.html in a real browser: quiet, closed, usable by mouse, keyboard and screen reader."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageStat
+
+from tests.browser.chromium import PROGRAM, Browser, Tab
+from tests.report.samples import report
+from tests.report.samples_head import calibration, head_results, quantisation, targets
+from tests.report.strangers import stranger
+from tuiprobe.compare.describe import describe
+from tuiprobe.compare.differences import compare
+from tuiprobe.report.html import html, sections_html
+from tuiprobe.results import Report
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(PROGRAM is None, reason="no Chromium: `apt-get install chromium`"),
+]
+
+AXE = Path(__file__).parents[2] / "build/axe/node_modules/axe-core/axe.min.js"
+PHONE, DESK = (390, 844), (1280, 800)
+EVIL = (
+    "<script>window.evil = 1</script>",
+    '"><img src="http://e.example/x" onerror="window.evil = 1">',
+    "</script><svg onload=window.evil=1></style>",
+    '=HYPERLINK("http://e.example", "x")',
+    r"$\frac{1$ \input{/etc/passwd}",
+    "\x1b[31m\x1b]8;;http://e.example\x07\u202eevil\u2066\u200f",
+    "W" * 10_000,
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        found = Browser(Path(profile))
+        yield found
+        found.close()
+
+
+def sample(**changes: Any) -> Report:
+    results = {"targets": targets(), "quantisation": quantisation(), "calibration": calibration()}
+    found = report(**head_results() | results | changes)
+    return found.model_copy(update={"parts": (*found.parts, stranger())})
+
+
+def picture() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (96, 96), (40, 120, 60)).save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder with a report, a comparison, and a report of hostile names."""
+    made = tmp_path_factory.mktemp("pages")
+    found = sample()
+    shown = {("val", 3): picture(), ("val", 9): picture(), ("val", 7): picture()}
+    (made / "report.html").write_text(html(found, shown, linked=True), "utf-8")
+    other = found.model_copy(update={"key": "ef" * 32})
+    (made / "compare.html").write_text(
+        sections_html("Comparison", [describe(compare(found, other), everything=True)]), "utf-8"
+    )
+    return made
+
+
+@pytest.fixture
+def page(browser: Browser, folder: Path) -> Iterator[Tab]:
+    tab = Tab(browser, folder / "report.html")
+    yield tab
+    tab.close()
+
+
+def shown(browser: Browser, file: Path, **how: Any) -> Iterator[Tab]:
+    tab = Tab(browser, file, **how)
+    try:
+        yield tab
+    finally:
+        tab.close()
+
+
+def test_it_complains_of_nothing_and_asks_for_nothing(page: Tab, folder: Path) -> None:
+    own = (folder / "report.html").as_uri()
+    assert [one for one in page.requested() if not one.startswith("data:image/jpeg;")] == [own]
+    assert page.complaints() == []
+
+
+def test_the_first_screen_shows_the_answer_and_its_picture(page: Tab) -> None:
+    bottom = page.value("document.querySelector('.card figure svg').getBoundingClientRect().bottom")
+    assert 0 < bottom <= DESK[1]
+    assert page.value("document.querySelector('.card li').getBoundingClientRect().bottom") < bottom
+
+
+SORTED = """(() => {
+  const table = [...document.querySelectorAll("table.data")].find(
+    one => one.tBodies[0].querySelectorAll("[data-v]").length > 12);
+  const cell = table.tBodies[0].querySelector("[data-v]");
+  const button = table.tHead.rows[0].cells[cell.cellIndex].querySelector("button");
+  const numbers = () => [...table.tBodies[0].rows].map(
+    row => row.cells[cell.cellIndex].dataset.v).filter(one => one !== undefined).map(Number);
+  const before = numbers();
+  button.click();
+  const up = numbers();
+  const said = button.parentElement.getAttribute("aria-sort");
+  button.click();
+  return [before, up, numbers(), said, button.parentElement.getAttribute("aria-sort")];
+})()"""
+
+
+def test_a_table_sorts_by_its_numbers(page: Tab) -> None:
+    before, up, down, first, second = page.value(SORTED)
+    assert up == sorted(before)
+    assert down == sorted(before, reverse=True)
+    assert (first, second) == ("ascending", "descending")
+
+
+FILTERED = """(() => {
+  const label = document.querySelector(".filter");
+  const rows = [...label.nextElementSibling.querySelectorAll("tbody tr")];
+  const word = rows[rows.length - 1].cells[0].textContent.slice(0, 6);
+  const input = label.querySelector("input");
+  input.value = word;
+  input.dispatchEvent(new Event("input"));
+  const kept = rows.filter(row => !row.hidden);
+  const said = label.querySelector("output").textContent;
+  input.value = "";
+  input.dispatchEvent(new Event("input"));
+  const right = kept.every(row => row.textContent.toLowerCase().includes(word.toLowerCase()));
+  return [rows.length, kept.length, right, said, rows.filter(row => row.hidden).length];
+})()"""
+
+
+def test_a_table_is_filtered_by_words(page: Tab) -> None:
+    rows, kept, right, said, hidden = page.value(FILTERED)
+    assert 0 < kept <= rows
+    assert right
+    assert said == f"{kept} of {rows} rows"
+    assert hidden == 0
+
+
+def test_the_arrow_keys_name_the_models_of_a_figure(page: Tab) -> None:
+    page.value("document.querySelector('.point[tabindex=\"0\"]').focus()")
+    told = "document.querySelector('.reading').textContent"
+    first = page.value(told)
+    page.press("ArrowRight")
+    second = page.value(told)
+    assert first != second
+    assert ": 0." in second
+    page.press("ArrowLeft")
+    assert page.value(told) == first
+    assert page.value("document.querySelectorAll('.point[tabindex=\"0\"]').length") == page.value(
+        "document.querySelectorAll('figure:has(.point)').length"
+    )
+
+
+def test_a_term_is_explained_on_focus_until_escape(page: Tab) -> None:
+    page.press("Tab")  # a key, so that focus is visible
+    page.value("document.querySelector('.term').focus()")
+    told = "getComputedStyle(document.activeElement, '::after').content"
+    assert page.value("document.activeElement.dataset.tip")[:12] in page.value(told)
+    page.press("Escape")
+    assert page.value(told) == "none"
+
+
+def test_a_link_into_a_folded_part_opens_it(page: Tab) -> None:
+    page.value("document.querySelector('details figure, details h3').id ||= 'inner'")
+    page.value("location.hash = document.querySelector('details figure, details h3').id; 0")
+    assert page.value(
+        "new Promise(done => setTimeout(() => done("
+        "document.querySelector('details figure, details h3').closest('details').open), 200))"
+    )
+
+
+OVERFLOW = """[...document.querySelectorAll("body *")].filter(one =>
+    !one.closest(".table, .skip, svg") && one.getBoundingClientRect().right > innerWidth + 1
+  ).map(one => one.outerHTML.slice(0, 120))"""
+UNFOLD = "document.querySelectorAll('details').forEach(one => { one.open = true; })"
+
+
+@pytest.mark.parametrize("name", ["report", "compare"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_nothing_is_wider_than_the_screen(
+    browser: Browser, folder: Path, name: str, size: tuple[int, int]
+) -> None:
+    for tab in shown(browser, folder / f"{name}.html", size=size):
+        tab.value(UNFOLD)
+        assert tab.value(OVERFLOW) == []
+        assert tab.value("document.documentElement.scrollWidth") <= size[0]
+
+
+def test_light_and_dark_are_drawn(browser: Browser, folder: Path) -> None:
+    means = {}
+    for dark in (False, True):
+        for size in (DESK, PHONE):
+            for tab in shown(browser, folder / "report.html", size=size, dark=dark):
+                seen = ImageStat.Stat(Image.open(io.BytesIO(tab.picture())).convert("L"))
+                assert seen.stddev[0] > 8  # something is drawn
+                means[dark, size] = seen.mean[0]
+    for size in (DESK, PHONE):
+        assert means[False, size] > 200
+        assert means[True, size] < 60
+
+
+def test_it_prints_without_what_only_a_screen_needs(page: Tab) -> None:
+    assert page.printed().startswith(b"%PDF")
+    page.media("print")
+    hidden = "[...document.querySelectorAll('nav, .skip, .filter')].map(x => x.offsetHeight)"
+    assert set(page.value(hidden)) == {0}
+
+
+def test_everything_is_read_without_the_script(browser: Browser, folder: Path) -> None:
+    for tab in shown(browser, folder / "report.html", script=False):
+        said = tab.text()
+        for words in ("On your images", "Highest channels on val", "How to reproduce"):
+            assert words in said
+        assert "models of the figure" in said
+        assert "arrow keys" not in said  # offers nothing that does not work
+
+
+AUDIT = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.violations.map(
+  one => one.id + ": " + one.nodes.slice(0, 3).map(node => node.html.slice(0, 200)).join(" | ")))"""
+
+
+@pytest.mark.skipif(
+    not AXE.is_file(), reason="no axe-core: `npm install --prefix build/axe axe-core`"
+)
+@pytest.mark.parametrize("name", ["report", "compare"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
+def test_axe_finds_no_violation(
+    browser: Browser, folder: Path, name: str, dark: bool, size: tuple[int, int]
+) -> None:
+    for tab in shown(browser, folder / f"{name}.html", size=size, dark=dark):
+        tab.value(UNFOLD)
+        tab.value(AXE.read_text("utf-8") + "; 0")
+        assert tab.value(AUDIT) == []
+
+
+COUNT = "document.querySelectorAll('*').length"
+
+
+@pytest.mark.parametrize("text", EVIL, ids=range(len(EVIL)))
+def test_a_hostile_name_in_every_place_stays_text(
+    browser: Browser, tmp_path: Path, text: str
+) -> None:
+    from tests.report.test_hostile_fields import in_report
+
+    file = tmp_path / "report.html"
+    file.write_text(html(in_report(text), {("val", 3): picture()}), "utf-8")
+    assert file.stat().st_size < 3_000_000
+    for tab in shown(browser, file, size=PHONE):
+        tab.value(UNFOLD)
+        assert tab.value("window.evil") is None
+        assert tab.complaints() == []
+        asked = [one for one in tab.requested() if not one.startswith("data:image/jpeg;")]
+        assert asked == [file.as_uri()]
+        foreign = "svg[onload], img:not([src^='data:image/jpeg']), [onerror], iframe, body style"
+        assert tab.value(f'document.querySelectorAll("{foreign}").length') == 0
+        assert tab.value("document.scripts.length") == 1
+        assert tab.value(OVERFLOW) == []

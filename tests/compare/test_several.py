@@ -1,0 +1,94 @@
+"""One report over several runs: ranked models, and every headline figure of all of them."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.report.samples import estimate, model, report, retold
+from tests.report.samples_head import head_report
+from tuiprobe.compare.differences import Run
+from tuiprobe.compare.several import describe_several, forests, names_of, title_of
+from tuiprobe.probes.robustness.result import Robustness
+from tuiprobe.report.html import sections_html
+from tuiprobe.report.markdown import section_markdown
+from tuiprobe.results import Report
+from tuiprobe.results.headlines import HEADLINES
+from tuiprobe.results.section import Chart
+
+
+def run(**changes: object) -> Run:
+    return Run(head_report().model_copy(update=changes), {})
+
+
+def better(found: Report, by: float) -> Report:
+    """Returns the report with a higher mean of shifts."""
+    robustness = found.part(Robustness)
+    assert robustness is not None
+    return retold(
+        found, robustness=robustness.model_copy(update={"mean_shift": estimate(by, 0.01)})
+    )
+
+
+def test_every_headline_figure_of_every_run_is_given_with_its_interval() -> None:
+    runs = [run(), run(key="ef" * 32, model=model(name="other"))]
+    found = {one.id: one for one in forests(runs)}
+    ranks = [one.id for one in HEADLINES if one.id in found]
+    assert list(found) == ranks
+    top1 = found["top1"]
+    figure = runs[0].report.figure("top1")
+    assert [(one.name, one.value, one.low) for one in top1.points] == [
+        ("open_clip:RN50-quickgelu", figure.value, figure.low),
+        ("other", figure.value, figure.low),
+    ]
+    assert [one.differs for one in top1.points] == [None, False]
+
+
+def test_a_run_that_differs_from_the_first_is_marked() -> None:
+    first, other = head_report(), better(head_report(), 0.99)
+    shift = next(one for one in forests([Run(first, {}), Run(other, {})]) if one.id == "mean_shift")
+    assert [one.differs for one in shift.points] == [None, True]
+    chart = next(
+        one
+        for one in describe_several([Run(first, {}), Run(other, {})])[1].content
+        if isinstance(one, Chart) and one.id == "forest_mean_shift"
+    )
+    roles = {one.name: one.role for one in chart.series}
+    assert roles == {"differs from the first": "main", "the first, or not compared": "control"}
+    assert chart.across
+
+
+def test_runs_of_one_model_are_told_apart_by_their_keys() -> None:
+    one, two = report(), report(key="ef" * 32)
+    assert names_of([one, two, report(model=model(name="b"))]) == (
+        "open_clip:RN50-quickgelu (cdcdcdcd)",
+        "open_clip:RN50-quickgelu (efefefef)",
+        "b",
+    )
+
+
+def test_runs_of_other_kinds_stand_beside_each_other_but_do_not_compare_inside() -> None:
+    other = run(model=model(name="token one", representation="token"))
+    found = {one.id: one for one in forests([run(), other])}
+    assert [one.name for one in found["kurtosis"].points] == ["open_clip:RN50-quickgelu"]
+    assert found["kurtosis"].left_out == ("token one",)
+    assert [one.differs for one in found["top1"].points] == [None, None]
+    text = section_markdown(describe_several([run(), other])[1])
+    assert "The runs are of 2 kinds of representation (projected, token)" in text
+
+
+def test_warnings_of_the_runs_are_not_lost() -> None:
+    text = section_markdown(describe_several([run(), run(key="ef" * 32)])[1])
+    assert "Warning of 2 runs: 1 image skipped" in text
+
+
+@pytest.mark.slow
+def test_fifty_runs_make_one_page() -> None:
+    runs = [run(key=f"{i:02}" * 32, model=model(name=f"model {i}")) for i in range(50)]
+    assert title_of(runs) == "50 runs: model 0, model 1, model 2, model 3 and 46 more"
+    began = time.monotonic()
+    page = sections_html(title_of(runs), describe_several(runs))
+    assert time.monotonic() - began < 60
+    assert len(page.encode()) < 3_000_000
+    assert page.count(">model 49<") >= 2  # in the table, and beside its points

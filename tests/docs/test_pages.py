@@ -1,0 +1,71 @@
+"""The pages name files that are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+from tests.docs.blocks import PAGES, ROOT, name
+from tuiprobe.answer.schema import json_schema
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.measure.stopping import INTERRUPTED
+from tuiprobe.results.headlines import HEADLINES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_to_files(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert missing == []
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "promise |" not in line]
+    assert len(rows) > 20
+    for row in rows:
+        tests = re.findall(r"`(tests/[a-z0-9_/]+\.py)`", row)
+        assert tests, row
+        assert [test for test in tests if not (ROOT / test).is_file()] == [], row
+
+
+def test_the_page_about_results_names_every_field() -> None:
+    schema = json_schema()
+    named = {field for row in first_cells("results.md") for field in re.findall(r"`(\w+)`", row)}
+    assert named == {*schema["properties"], *schema["$defs"]["Part"]["properties"]}
+
+
+def test_the_page_of_exit_codes_names_every_error() -> None:
+    page = (ROOT / "docs" / "exit-codes.md").read_text("utf-8")
+    for error in TuiprobeError.__subclasses__():
+        if error.__module__ == TuiprobeError.__module__:
+            assert f"`{error.__name__}` ({error.exit_code})" in page
+    assert first_cells("exit-codes.md") == ["0", "1", "2", "3", "4", "5", str(INTERRUPTED)]
+
+
+def test_how_to_read_the_card_names_every_headline_figure() -> None:
+    rows = first_cells("reading.md")
+    assert [one.name for one in HEADLINES if one.name not in rows] == []
+
+
+def test_readme_is_short_and_begins_with_question_commands_and_picture() -> None:
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+    assert len(lines) < 150
+    first = lines[: [line.startswith("## ") for line in lines].index(True)]
+    order = ["?**", "```sh main", "```sh tests", "![", "docs/images/overview.svg"]
+    places = [next(at for at, line in enumerate(first) if word in line) for word in order]
+    assert places == sorted(places)
+    assert places[-1] < 30
+
+
+def first_cells(page: str) -> list[str]:
+    """Returns the first cells of the rows of a page's tables, without their headings."""
+    tokens = MarkdownIt().enable("table").parse((ROOT / "docs" / page).read_text("utf-8"))
+    return [
+        text.content
+        for row, cell, text in zip(tokens, tokens[1:], tokens[2:], strict=False)
+        if (row.type, cell.type) == ("tr_open", "td_open")
+    ]

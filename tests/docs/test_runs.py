@@ -1,0 +1,158 @@
+"""Every block of commands and Python on the pages runs as it stands, page by page.
+
+Blocks that need more than tests have are only parsed (`test_commands.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.docs import world
+from tests.docs.blocks import PAGES, Block, arguments, blocks, expected_code, lines, name, programs
+from tests.prepared import Prepared
+from tests.tui.test_terminal import Terminal
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+EVERYTHING = os.environ.get("TUIPROBE_DOCS") == "all"
+PROGRAMS = {"tuiprobe": "-m tuiprobe", "python": "", "torchrun": "-m torch.distributed.run"}
+NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+
+
+def runs(block: Block) -> bool:
+    """Tells whether a block runs here."""
+    needs = set(block.marks) - ({"long"} if EVERYTHING else set())
+    return block.language in ("sh", "python") and not needs
+
+
+RUNNABLE = [page for page in PAGES if any(map(runs, blocks(page)))]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory, prepared: Prepared) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    world.make(folder, prepared)
+    return folder
+
+
+@pytest.fixture
+def reader(made: Path, tmp_path: Path, prepared: Prepared) -> Reader:
+    shutil.copytree(made, tmp_path / "here")
+    return Reader(tmp_path, prepared)
+
+
+class Reader:
+    """Somebody who types what a page says, in one folder from top to bottom."""
+
+    def __init__(self, home: Path, prepared: Prepared) -> None:
+        self._folder = home / "here"
+        self._prepared = prepared
+        self._names: dict[str, Any] = {}
+        self.printed = ""
+        folder = home / "bin"
+        folder.mkdir()
+        calls = {name: f'"{sys.executable}" {way} "$@"' for name, way in PROGRAMS.items()}
+        if shutil.which("jq") is None:
+            calls["jq"] = "cat"  # so that what comes before it runs
+        for program, call in calls.items():
+            script = folder / program
+            script.write_text(f"#!/bin/sh\nexec {call}\n", "utf-8")
+            script.chmod(0o755)
+        self._variables = {
+            "HOME": str(home),
+            "PATH": f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "TUIPROBE_DATA": "",
+        }
+
+    def follow(self, block: Block) -> None:
+        """Does what a block says."""
+        if block.language == "python":
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(self._folder)
+                exec(compile(block.text, block.place, "exec"), self._names)
+            return
+        for line in lines(block.text):
+            done = self._one(line)
+            said = f"{block.place}: {line}\n{done.stdout}\n{done.stderr}"
+            assert done.returncode == expected_code(line), said
+            self.printed = done.stdout
+
+    def _one(self, line: str) -> subprocess.CompletedProcess[str]:
+        called = list(programs(line))
+        given = arguments(called[0])
+        for_a_shell = re.search("[>~*]", re.sub("'[^']*'|\"[^\"]*\"", "", line))
+        if given is not None and len(called) == 1 and not for_a_shell:
+            run = self._prepared.start(*given, cwd=self._folder, env=self._variables)
+            code = run.wait(world.SECONDS)
+            return subprocess.CompletedProcess(given, code, run.stdout, run.stderr)
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", line], cwd=self._folder, text=True,
+            env={**os.environ, **self._variables}, capture_output=True, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("page", RUNNABLE, ids=name)
+def test_a_page_does_what_it_says(page: Path, reader: Reader) -> None:
+    for block in blocks(page):
+        if runs(block):
+            reader.follow(block)
+        elif (block.language, block.marks) == ("text", ("output",)):
+            missing = unsaid(block.text, reader.printed)
+            assert missing == [], f"{block.place}\n{reader.printed}"
+
+
+def unsaid(shown: str, printed: str) -> list[str]:
+    """Returns the lines of a page that were not printed, in their order."""
+    left, missing = printed.splitlines(), []
+    for line in shown.splitlines():
+        while left and not agrees(line, left[0]):
+            left.pop(0)
+        if not left:
+            missing.append(line)
+    return missing
+
+
+def agrees(shown: str, printed: str) -> bool:
+    """Tells whether a printed line begins with one of a page, its numbers within a tenth."""
+    words, numbers = NUMBER.split(shown.strip()), NUMBER.findall(shown)
+    found = NUMBER.findall(printed)[: len(numbers)]
+    beginning = NUMBER.split(printed.strip(), maxsplit=len(numbers))
+    same = beginning[:-1] == words[:-1] and beginning[-1].startswith(words[-1])
+    return same and all(map(_near, numbers, found))
+
+
+def _near(shown: str, printed: str) -> bool:
+    one, other = (float(text.replace(",", "")) for text in (shown, printed))
+    return abs(one - other) <= 0.1 * max(one, other)
+
+
+def test_what_a_page_shows_is_compared() -> None:
+    assert unsaid("a 5.7 b\nc", "x\na 5.8 b and more\nc\n") == []
+    assert unsaid("a 5.7 b", "a 8.7 b") == ["a 5.7 b"]
+    assert unsaid("a 5.7 b", "a 5.7 c") == ["a 5.7 b"]
+    assert unsaid("c\na 5.7", "a 5.7\nc") == ["a 5.7"]
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux")
+def test_the_screens_drill_down_as_the_tutorial_says(made: Path, tmp_path: Path) -> None:
+    program = shlex.join([sys.executable, "-m", "tuiprobe", "open", str(made / "RUN")])
+    terminal = Terminal(tmp_path / "socket", tmp_path, f"{program}; echo left with $?; exec cat")
+    try:
+        terminal.until(lambda s: "On your images" in s, "the overview")
+        terminal.keys("Tab")
+        terminal.until(lambda s: "above 6 in" in s and re.search(r"12 █+", s), "channel 12")
+        terminal.keys("Enter")
+        terminal.until(lambda s: "images at both ends" in s and "channel 12" in s, "its pictures")
+        terminal.keys("q")
+        terminal.until(lambda s: "left with 0" in s, "the end")
+    finally:
+        terminal.close()

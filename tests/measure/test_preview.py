@@ -1,0 +1,195 @@
+"""What a run would measure, beside what runs measure."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.prepared import Prepared
+from tuiprobe.measure.preview import Preview, preview
+from tuiprobe.probes import BUILT_IN, registry
+from tuiprobe.probes.needs import ASKS
+from tuiprobe.results.report import Report
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.published import published_images
+from tuiprobe.run.records import read_plan
+from tuiprobe.tui.outlook import probe_lines
+from tuiprobe.tui.runsetup import Setup
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def looked_at(models: tuple[str, ...] = ("mini_clip",), **options: Any) -> Preview:
+    return preview(models, {"data": "miniature", **options}, {}, None)
+
+
+def shown(found: Preview) -> dict[str, int]:
+    return {one["name"]: one["planned"] for one in found.sets}
+
+
+def test_the_default_run_counts_concepts_and_target() -> None:
+    found = looked_at()
+    labelled = dict.fromkeys(("val", "v2", "r", "sketch", "a", "objectnet"), 2000)
+    assert shown(found) == {**labelled, "concepts": 3000, "street": 500}
+    assert found.images == {"mini_clip": 15_500}
+    assert not found.problems
+
+
+def test_each_model_has_its_own_count() -> None:
+    found = looked_at(("mini_clip", "rn50_openai"))
+    assert found.images == {"mini_clip": 15_500, "rn50_openai": 6 * 64}  # without concepts
+
+
+def test_options_change_the_counts() -> None:
+    found = looked_at(sample=64, concepts="none", target=["none"])
+    assert found.images == {"mini_clip": 6 * 64}
+    assert looked_at(sample=0, concept_sample=10).images == {"mini_clip": 14_000 + 10 + 500}
+
+
+@pytest.mark.parametrize(
+    ("options", "field", "said"),
+    [
+        ({"data": "nonsense"}, "data", "unknown data source 'nonsense'"),
+        ({"data": "imagefolder:/gone"}, "data", "/gone"),
+        ({"target": ["imagefolder:/gone"]}, "target", "/gone"),
+        ({"concepts": "broden:/gone"}, "concepts", "/gone"),
+        ({"baseline": "/gone.csv"}, "baseline", "No such file"),
+        ({"classes": "/gone.txt"}, "classes", "No such file"),
+        ({"templates": "/"}, "templates", "is a directory, not a file"),
+        ({"head": "/gone.pt"}, "head", "No such file"),
+        ({"checkpoint": "/gone.pt"}, "checkpoint", "No such file"),
+        ({"probe": ["x"]}, "data", "write ID.KEY=VALUE"),
+        ({"concept_share": 7}, "concept_share", "less than or equal to 1"),
+    ],
+)
+def test_what_is_wrong_is_told_at_its_option(
+    options: dict[str, Any], field: str, said: str
+) -> None:
+    found = looked_at(**options)
+    assert said in found.problems[field]
+    assert list(found.problems) == [field]
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "b.csv").write_text("model,other\n")
+    (tmp_path / "c.txt").write_text("one\ntwo\n")
+    found = looked_at(
+        target=["imagefolder:/gone"], concepts="broden:/gone", baseline=str(tmp_path / "b.csv"),
+        classes=str(tmp_path / "c.txt"),
+    )  # fmt: skip
+    assert found.problems.keys() == {"target", "concepts", "baseline", "classes"}
+    assert "lacks the column" in found.problems["baseline"]
+    assert not found.images  # no count that would be wrong
+
+
+def test_data_of_the_network_are_left_to_the_run() -> None:
+    found = looked_at(data="hf:owner/name:val")
+    assert found.later == "hf:owner/name:val is looked at when the run starts"
+    assert not found.problems
+
+
+def test_vectors_are_counted_and_their_files_checked(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.ones((40, 16), dtype=np.float32))
+    np.save(tmp_path / "narrow.npy", np.ones((5, 8), dtype=np.float32))
+    (tmp_path / "l.txt").write_text("a\n" * 39)
+
+    def vectors(**options: Any) -> Preview:
+        return preview(["mini_clip"], {"embeddings": str(tmp_path / "x.npy"), **options}, {}, None)
+
+    found = vectors()
+    assert (found.images, found.sets[0]["width"]) == ({"embeddings": 40}, 16)
+    assert found.sets[0]["role"] == "unlabelled"
+    assert "labels" in vectors(labels=str(tmp_path / "l.txt")).problems
+    assert (
+        "8 channels"
+        in vectors(target_embeddings=[str(tmp_path / "narrow.npy")]).problems["target_embeddings"]
+    )
+    gone = preview(["m"], {"embeddings": "/gone.npy"}, {}, None)
+    assert "embeddings" in gone.problems
+
+
+def test_it_runs_without_torch(tmp_path: Path) -> None:
+    asked = json.dumps({"models": ["mini_clip"], "options": {"data": "miniature"}})
+    code = (
+        "import sys; from tuiprobe.measure.preview import main; main(sys.argv[1:]);"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, asked], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout)["images"] == {"mini_clip": 15_500}
+
+
+def test_what_probes_ask_for_is_declared_of_each() -> None:
+    assert list(ASKS) == list(BUILT_IN)
+    titles = {one.id: one.title for one in registry().probes}
+    assert {id: one.title for id, one in ASKS.items()} == {id: titles[id] for id in ASKS}
+
+
+RUNS: dict[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
+    "all": (("--sample", "60", "--concept-sample", "320"), {"sample": 60, "concept_sample": 320}),
+    "supervised": (
+        ("--model", "mini_supervised", "--sample", "64", "--concepts", "none", "--target", "none"),
+        {"sample": 64, "concepts": "none", "target": ["none"]},
+    ),
+    "unlabelled": (
+        ("--data", "miniature:street", "--sample", "70"),
+        {"data": "miniature:street", "sample": 70},
+    ),
+}
+TRIALS: dict[str, dict[str, Any]] = {
+    "all": {"text": {"templates": 8}, "head": None},
+    "supervised": {"text": None, "head": {"classes": 40}},
+    "unlabelled": {"text": {"templates": 8}, "head": None},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_measures_and_answers_what_was_announced(
+    name: str, prepared: Prepared, tmp_path: Path
+) -> None:
+    words, options = RUNS[name]
+    model = "mini_supervised" if name == "supervised" else "mini_clip"
+    done = prepared.run("--headless", *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "runs").iterdir()
+    found = preview([model], {"data": "miniature", **options}, {}, run)
+    report = Report.read(run / "results.json")
+    measured = {one.name: one.measured for one in report.data}
+    assert shown(found) == measured
+    assert sum(found.images.values()) == sum(measured.values()) == found.done
+
+    texts = {"data": str(options.get("data", "miniature"))}
+    first, *others = probe_lines(Setup((model,), texts), TRIALS[name], vars(found))
+    announced = {one["id"] for one in found.probes if one["title"] in first.split("✓ ")[1]}
+    ran = {one.probe for one in report.parts if one.result is not None}
+    assert announced <= ran
+    assert ran - announced <= {"ablation"}  # "if a channel stands out"
+    for part in report.parts:
+        if part.result is None and part.probe != "ablation":
+            assert any(line.startswith(f"- {part.title}: ") for line in others), others
+
+    shards = sorted((run / "shards").iterdir())
+    plan = read_plan(RunDir(run))
+    shards[0].unlink()
+    left = published_images(RunDir(run), plan)
+    assert 0 < left < found.done
+    again = preview([model], {"data": "miniature", **options}, {}, run)
+    assert again.done == left
+    other = preview([model], {"data": "miniature:val", "sample": 64}, {}, run)
+    assert other.done == 0
+    assert "other images" in other.kept
+    shards[1].write_bytes(b"no shard")
+    assert published_images(RunDir(run), plan) < left
+    foreign = plan.model_copy(
+        update={"sets": tuple(s.model_copy(update={"key": "0" * 64}) for s in plan.sets)}
+    )
+    assert published_images(RunDir(run), foreign) == 0

@@ -1,0 +1,178 @@
+"""The page of a report: the card with its pictures first, the evidence folded, nothing loaded."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+
+import pytest
+
+from tests.report.samples import outliers, report
+from tests.report.samples_head import head_results, quantisation, targets
+from tests.report.test_formats import JPEG, Page
+from tuiprobe.report.html import html, sections_html
+from tuiprobe.results import Report
+from tuiprobe.results.card import card
+from tuiprobe.results.section import (
+    Chart,
+    Column,
+    Prose,
+    Section,
+    Series,
+    Table,
+)
+
+LINE = Series(name="line", x=(0.0, 1.0), y=(0.0, 1.0))
+
+
+@pytest.fixture(scope="module")
+def full() -> Report:
+    return report(**head_results() | {"targets": targets(), "quantisation": quantisation()})
+
+
+@pytest.fixture(scope="module")
+def page(full: Report) -> str:
+    return html(full, {("val", 3): JPEG, ("val", 9): JPEG}, linked=True)
+
+
+def attributes(page: str, tag: str) -> list[dict[str, str | None]]:
+    return [found for name, found in Page(page).tags if name == tag]
+
+
+def test_each_block_of_the_card_has_the_picture_of_its_answer(full: Report) -> None:
+    drawn = {one.block: [picture.id for picture in one.pictures] for one in card(full)}
+    assert drawn["your images"] == ["targets"]
+    assert drawn["shifts"] == ["forecast"]  # the last section of the block that draws one
+    assert drawn["inside"][0] == "heights"
+    assert drawn["inside"][1].startswith("channel_0_")
+    assert drawn["deploy"] in (["int8_layers"], ["int8_schemes"])
+
+
+def test_the_card_and_its_pictures_come_before_the_evidence(page: str) -> None:
+    ids = [found.get("id") for name, found in Page(page).tags if found.get("id")]
+    first = ids.index("s1")
+    assert ids[:3] == ["main", "card0", "figure-targets-targets"]
+    assert {"figure-forecast-forecast", "figure-outliers-heights"} <= set(ids[:first])
+    assert 'Beside the card: <a href="#figure-outliers-heights">' in page
+
+
+def test_the_policy_allows_the_style_and_the_script_of_the_page_alone(page: str) -> None:
+    metas = attributes(page, "meta")
+    policy = next(one["content"] or "" for one in metas if "http-equiv" in one)
+    allowed = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    for tag, rule in (("style", "style-src"), ("script", "script-src")):
+        [text] = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert allowed[rule] == f"'sha256-{digest}'"
+    assert allowed["default-src"] == "'none'"
+    assert allowed["img-src"] == "data:"
+
+
+def test_nothing_leads_out_of_the_page_but_the_tables_beside_it(page: str, full: Report) -> None:
+    links = {one["href"] or "" for one in attributes(page, "a")}
+    assert all(re.fullmatch(r"#[\w-]+|tables/[a-z0-9_]+\.csv", one) for one in links)
+    assert any(one.startswith("tables/") for one in links)
+    alone = {one["href"] or "" for one in attributes(html(full), "a")}
+    assert all(one.startswith("#") for one in alone)
+    ids = {found.get("id") for _, found in Page(page).tags}
+    assert {one.removeprefix("#") for one in alone} <= ids
+
+
+def table(rows: int, file: bool = True) -> Section:
+    return Section(
+        title="Rows",
+        content=(
+            Prose(text=("Before.",)),
+            Table(
+                id="many",
+                columns=(Column(id="n", title=("n",)),),
+                rows=tuple((i,) for i in range(rows)),
+                file=file,
+            ),
+        ),
+    )
+
+
+def with_section(section: Section) -> Report:
+    found = report()
+    told = found.parts[0].model_copy(update={"section": section})
+    return found.model_copy(update={"parts": (told,)})
+
+
+def test_a_short_table_is_folded_and_a_long_one_only_named() -> None:
+    short = html(with_section(table(3)))
+    assert "<summary>Many (3 rows)</summary>" in short
+    assert short.count('<td data-v="') >= 3
+    long = html(with_section(table(101)), linked=True)
+    assert "Many (101 rows)" not in long
+    assert 'In full: <a href="tables/many.csv">tables/many.csv</a> (101 rows)' in long
+    nowhere = html(with_section(table(101, file=False)))
+    assert "Many (101 rows)" in nowhere
+    assert "and 1 more" in nowhere
+
+
+def test_named_points_can_be_read_without_pointing() -> None:
+    points = Series(
+        name="models", x=(0.1, 0.2), y=(0.3, 0.4), mark="points", role="context", names=("a<", "b")
+    )
+    chart = Chart(id="c", title="C", x_label="x", y_label="y", series=(points,))
+    page = html(with_section(Section(title="S", content=(chart,))))
+    assert page.count('<g class="point" role="img"><title>') == 2
+    assert "<title>a&lt;: 0.1, 0.3</title>" in page
+    assert "<summary>The 2 models of the figure</summary>" in page
+    assert '<td data-v="0.4">0.4</td>' in page
+
+
+def test_a_term_is_explained_once_a_section_and_at_the_end(page: str) -> None:
+    terms = [one for one in attributes(page, "a") if one.get("class") == "term"]
+    assert {"#term-kurtosis", "#term-random-rotation"} <= {one["href"] for one in terms}
+    told = {found.get("id") for name, found in Page(page).tags if name == "dd"}
+    for one in terms:
+        assert one["aria-describedby"] in told
+        assert one["data-tip"]
+    inside = page.partition('id="card0"')[2].partition("<nav")[0]
+    assert inside.count('href="#term-kurtosis"') == 1
+
+
+def test_a_set_that_is_called_like_a_published_one_is_not_explained_as_it() -> None:
+    one = html(with_section(Section(title="S", headline=("top-1 on objectnet",))))
+    assert "#term-objectnet" not in one
+    published = html(with_section(Section(title="S", headline=("top-1 on ObjectNet",))))
+    assert "#term-objectnet" in published
+
+
+def test_the_command_versions_key_and_checks_are_told(full: Report) -> None:
+    spec = {"model": "mini_clip", "data": "imagefolder:my photos", "sample": 9}
+    page = html(full.model_copy(update={"spec": spec}))
+    told = page.partition("<h2>How to reproduce</h2>")[2]
+    assert "--data 'imagefolder:my photos' --sample 9" in told
+    assert full.key in told
+    assert full.fingerprint.torch in told
+    assert full.model.weights.digest in told
+    other = html(full.model_copy(update={"spec": {"model": 3}}))
+    assert "options of this run are of another version" in other
+
+
+def test_pages_of_comparisons_show_their_tables_open() -> None:
+    page = sections_html("Two", [table(3), table(3)])
+    assert "<details" not in page.partition("<main")[2]
+    ids = [found["id"] for _, found in Page(page).tags if "id" in found]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_page_of_every_probe_stays_small(page: str) -> None:
+    assert len(page.encode()) < 3_000_000
+
+
+def test_a_picture_that_a_section_names_exists() -> None:
+    with pytest.raises(ValueError, match="no picture lost"):
+        Section(title="S", pictures=("lost",))
+    chart = Chart(id="c", title="C", x_label="x", y_label="y", series=(LINE,))
+    named = Section(title="S", headline=("h",), pictures=("c",), content=(chart,))
+    found = report(outliers=(outliers(),))
+    told = found.parts[0].model_copy(update={"section": named, "block": "inside"})
+    [block] = [
+        one for one in card(found.model_copy(update={"parts": (told,)})) if one.block == "inside"
+    ]
+    assert block.pictures == (chart,)

@@ -1,0 +1,322 @@
+"""Help for the thing at the cursor, the palette, the line of keys, screenshots, the kept theme."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.widgets import Input, Static
+
+from tests.tui.conftest import until
+from tests.tui.live_run import live_run
+from tuiprobe.catalog.glossary import term
+from tuiprobe.results.headlines import HEADLINES
+from tuiprobe.tui.app import DARK, LIGHT, TuiprobeApp
+from tuiprobe.tui.ascii import SIGNS, to_ascii
+from tuiprobe.tui.screens.base import ProbeScreen
+from tuiprobe.tui.screens.help import HelpScreen
+from tuiprobe.tui.screens.live import LiveScreen
+from tuiprobe.tui.screens.models import ModelsScreen
+from tuiprobe.tui.screens.runs import RunsScreen
+from tuiprobe.tui.widgets.keyline import KeyLine
+
+SOURCES = Path(__file__).resolve().parents[2] / "tuiprobe"
+HOSTILE = "[red]x[/]\x1b[31m\n"
+
+
+class Thing(Static, can_focus=True):
+    """A widget with terms of its own."""
+
+    BINDINGS: ClassVar = [Binding("g", "go", HOSTILE, tooltip=HOSTILE)]
+
+    def explained(self) -> tuple[str, ...]:
+        return ("persistence", "kurtosis")
+
+
+class Plain(ProbeScreen):
+    """A screen about channels."""
+
+    BINDINGS: ClassVar = [
+        Binding("x", "stop", "first", tooltip="Stop"),
+        Binding("b", "other", "second", tooltip="Another"),
+        *(Binding(key, f"more('{key}')", f"word-{key}", tooltip=key) for key in "acdefhijklm"),
+        Binding("z", "dead", "dead", tooltip="Dead"),
+    ]
+
+    def compose_body(self) -> ComposeResult:
+        yield Thing("here", id="body")
+        yield Input(id="field")
+
+    def explained(self) -> tuple[str, ...]:
+        return ("kurtosis", "channel")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return None if action == "dead" else True
+
+
+async def shown_help(app: TuiprobeApp) -> str:
+    return "\n".join(str(one.content) for one in app.screen.query("#help Static"))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [(60, 20), (120, 40)], ids=str)
+async def test_help_explains_what_is_at_the_cursor_first_and_nothing_twice(
+    size: tuple[int, int],
+) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=size) as pilot:
+        app.push_screen(Plain())
+        await until(pilot, lambda: app.screen.query(Thing))
+        app.screen.query_one(Thing).focus()
+        await pilot.press("question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        shown = await shown_help(app)
+        wanted = ("persistence", "kurtosis", "channel")
+        places = [shown.index(f"\n{term(one).short}") for one in wanted]
+        assert places == sorted(places)
+        assert places[-1] < shown.index("Stop")
+        assert shown.count(term("kurtosis").short) == 1
+        assert term("persistence").more in shown
+        assert "[red]x[/]\\x1b[31m\\n" in shown
+        panel = app.screen.query_one("#help")
+        assert panel.region.right <= size[0]
+        assert panel.region.bottom <= size[1]
+        if size[1] == 20:
+            assert panel.max_scroll_y > 0
+            await pilot.press("end")
+            await until(pilot, lambda: panel.scroll_offset.y == panel.max_scroll_y)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, Plain))
+
+
+@pytest.mark.asyncio
+async def test_help_opens_from_a_field_too() -> None:
+    app = TuiprobeApp()
+    async with app.run_test() as pilot:
+        app.push_screen(Plain())
+        await until(pilot, lambda: app.screen.query(Input))
+        app.screen.query_one(Input).focus()
+        await pilot.press("question_mark")
+        assert app.screen.query_one(Input).value == "?"
+        assert app.screen.query_one(KeyLine).keys[-1].shown == "f1"
+        await pilot.press("f1")
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+        assert term("channel").short in await shown_help(app)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("width", [60, 80, 200])
+async def test_the_line_of_keys_keeps_the_important_ones_and_help_and_shows_no_dead_key(
+    width: int,
+) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(width, 24)) as pilot:
+        app.push_screen(Plain())
+        await until(pilot, lambda: app.screen.query(KeyLine))
+        await pilot.pause()
+        line = app.screen.query_one(KeyLine)
+        words = [key.word for key in line.keys]
+        text = line.render_line(0).text
+        assert words[-1] == "help"
+        assert "help" in text
+        assert [word for word in words if word in ("first", "second")] == ["first", "second"]
+        assert "dead" not in words
+        assert sum(key.width for key in line.keys) <= width == len(text)
+        assert ("word-m" in words) == (width == 200)
+        assert line.size.height == 1
+
+
+@pytest.mark.asyncio
+async def test_a_click_on_the_line_of_keys_presses_the_key() -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.push_screen(Plain())
+        await until(pilot, lambda: app.screen.query(KeyLine))
+        await pilot.pause()
+        line = app.screen.query_one(KeyLine)
+        at = line.render_line(0).text.index("help")
+        await pilot.click(line, offset=(at, 0))
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
+
+
+@pytest.mark.asyncio
+async def test_cancel_detach_and_help_stay_on_live_at_eighty_columns(tmp_path: Path) -> None:
+    app = TuiprobeApp(open_run=live_run(tmp_path))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        await pilot.pause()
+        words = [key.word for key in app.screen.query_one(KeyLine).keys]
+        assert {"cancel", "detach", "help"} <= set(words)
+
+
+async def palette(pilot, text: str) -> None:
+    await pilot.press("ctrl+p")
+    await until(pilot, lambda: "CommandPalette" in type(pilot.app.screen).__name__)
+    await pilot.press(*("space" if c == " " else c for c in text))
+    await pilot.pause(0.3)
+    commands = pilot.app.screen.query_one("CommandList")
+    await until(pilot, lambda: commands.option_count and commands.highlighted == 0)
+    await pilot.press("enter")
+
+
+@pytest.mark.asyncio
+async def test_the_palette_finds_commands_by_their_names(tmp_path: Path) -> None:
+    app = TuiprobeApp(runs=tmp_path)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+        await palette(pilot, "runs")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await palette(pilot, "theme")
+        await until(pilot, lambda: app.theme == LIGHT.name)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("by", ["key", "palette"])
+async def test_a_screenshot_goes_into_the_run_that_is_shown(by: str, tmp_path: Path) -> None:
+    run = live_run(tmp_path)
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        if by == "key":
+            await pilot.press("S")
+        else:
+            await palette(pilot, "screenshot")
+        await until(pilot, lambda: list(run.glob("screenshots/live-*.svg")))
+        (file,) = run.glob("screenshots/*.svg")
+        assert file.read_text("utf-8").startswith("<svg")
+        assert "CommandPalette" not in file.read_text("utf-8")
+        await until(pilot, lambda: any(str(file) in one.message for one in app._notifications))
+
+
+@pytest.mark.asyncio
+async def test_a_screenshot_never_follows_a_link_out_of_the_run(tmp_path: Path) -> None:
+    run, outside = live_run(tmp_path), tmp_path / "outside"
+    outside.mkdir()
+    (run / "screenshots").symlink_to(outside)
+    app = TuiprobeApp(open_run=run)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        await pilot.press("S")
+        await until(
+            pilot, lambda: any("was not saved" in one.message for one in app._notifications)
+        )
+        assert not list(outside.iterdir())
+
+
+@pytest.mark.asyncio
+async def test_a_screen_without_a_run_is_saved_where_the_program_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = TuiprobeApp()
+    async with app.run_test(size=(100, 40)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
+        await pilot.press("S")
+        await until(pilot, lambda: list(tmp_path.glob("tuiprobe-models-*.svg")))
+
+
+@pytest.mark.asyncio
+async def test_the_theme_is_kept_for_the_next_start_once_it_was_chosen(settings: Path) -> None:
+    app = TuiprobeApp()
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        assert not settings.exists()
+        await pilot.press("ctrl+t")
+        await until(pilot, settings.exists)
+    assert json.loads(settings.read_text()) == {"theme": LIGHT.name}
+    assert TuiprobeApp().theme == LIGHT.name
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff\x00",
+        b"[1]",
+        b'{"theme": 3}',
+        b'{"theme": "no such"}',
+        b"[" * 4000,
+        b'{"theme": "tuiprobe-light"}' + b" " * 5000,
+    ],
+    ids=range(8),
+)
+def test_unreadable_settings_count_for_nothing(content: bytes, settings: Path) -> None:
+    settings.parent.mkdir(parents=True)
+    settings.write_bytes(content)
+    assert TuiprobeApp().theme == DARK.name
+
+
+@pytest.mark.asyncio
+async def test_settings_that_cannot_be_written_are_said_so(settings: Path) -> None:
+    settings.parent.parent.mkdir(parents=True)
+    settings.parent.write_text("a file in the place of the folder")
+    app = TuiprobeApp()
+    async with app.run_test() as pilot:
+        await pilot.press("ctrl+t")
+        assert app.theme == LIGHT.name
+        await until(pilot, lambda: any("not kept" in one.message for one in app._notifications))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("size", [(30, 10), (59, 30), (100, 14), (1, 1)], ids=str)
+async def test_keys_work_again_after_the_window_was_too_small(size: tuple[int, int]) -> None:
+    app = TuiprobeApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = app.screen.query_one("#models")
+        await until(pilot, lambda: len(table.rows) > 5 and table.has_focus)
+        await pilot.resize_terminal(*size)
+        await pilot.pause()
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        before = table.cursor
+        await pilot.press("down")
+        assert table.cursor == before + 1
+
+
+def test_signs_stay_distinct_in_ascii() -> None:
+    drawn = [to_ascii(sign) for sign in SIGNS]
+    assert len(set(drawn)) == len(drawn)
+    assert all(one.isascii() and len(one) == 1 for one in drawn)
+    assert to_ascii("━") != to_ascii("─")
+
+
+def named_ids() -> Iterator[str]:
+    """Yields the ids of terms that the code names: in `explained`, in its tables, as `term=`."""
+    for file in sorted(SOURCES.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            found: list[ast.AST] = []
+            if isinstance(node, ast.FunctionDef) and node.name == "explained":
+                found = list(node.body[1:])
+            elif isinstance(node, ast.keyword) and node.arg == "term":
+                found = [node.value]
+            elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+                name = ast.unparse(
+                    node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+                )
+                found = list(node.value.values) if re.search("TERMS|EXPLAINED", name) else []
+            for one in found:
+                yield from texts(one)
+
+
+def texts(node: ast.AST) -> Iterator[str]:
+    """Yields what may be an id below a node: words neither compared, looked up nor passed on."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield from re.findall(r"^[a-z0-9]+(?:-[a-z0-9]+)*$", node.value)
+    if not isinstance(node, ast.Compare | ast.Subscript | ast.Call):
+        for child in ast.iter_child_nodes(node):
+            yield from texts(child)
+
+
+def test_every_term_that_the_code_names_exists() -> None:
+    ids = {*named_ids(), *(one.term for one in HEADLINES)}
+    assert {"image-ends", "height"} <= ids
+    for id in ids:
+        term(id)

@@ -1,0 +1,102 @@
+"""A watch as a run directory: live while it runs, and read by every reader at its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import tuiprobe
+from tests.watching.networks import LAYERS, network, pictures
+from tuiprobe.cli.app import run_cli
+from tuiprobe.errors import DataError
+from tuiprobe.files import DamagedFileError
+from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.report import read_report
+from tuiprobe.run.directory import RunDir, delete_run
+from tuiprobe.run.live import read_state, read_taps
+from tuiprobe.run.records import read_plan
+from tuiprobe.tui.livewatch import has_results
+
+
+def test_readers_open_what_was_saved(tmp_path: Path) -> None:
+    model = network()
+    with tuiprobe.watch(model, LAYERS, k=4) as watched:
+        model(pictures(80))
+    watched.save(tmp_path / "run")
+    report = read_report(RunDir(tmp_path / "run"))
+    found = report.part(OutlierResult)
+    assert found is not None
+    assert [one.tap for one in found.taps] == ["head", "stem", "blocks.0", "blocks.1", "blocks.2"]
+    assert found.finals()[0].images == 80
+    kurtosis = {one.layer: one.kurtosis for one in watched.figures()}
+    for one in found.taps:
+        assert getattr(one.kurtosis, "value", None) == pytest.approx(
+            getattr(kurtosis[one.tap], "value", None), rel=1e-6
+        )
+    assert any("tuiprobe.watch" in one for one in report.warnings)
+    for words in (["report", "--format", "md"], ["report", "--format", "html"], ["verify"]):
+        command, *rest = words
+        assert run_cli([command, str(tmp_path / "run"), *rest]) == 0
+
+
+def test_two_watches_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("first", "second"):
+        model = network(seed=len(name))
+        with tuiprobe.watch(model, "head") as watched:
+            model(pictures(64))
+        watched.save(tmp_path / name)
+    assert run_cli(["compare", str(tmp_path / "first"), str(tmp_path / "second")]) == 0
+    assert "kurtosis" in capsys.readouterr().out
+
+
+def test_a_run_is_live_while_the_block_runs_and_saved_at_its_end(tmp_path: Path) -> None:
+    model, run = network(), RunDir(tmp_path / "run")
+    with tuiprobe.watch(model, "blocks.* head", output=run.path):
+        model(pictures(32))
+        state = read_state(run, 0)
+        assert state is not None
+        assert (state.set, state.sequence) == ("watched", 1)
+        taps = dict(read_taps(run, 0, state))
+        assert all(len(one.shares) in (24, 32) for one in taps.values())
+        assert not has_results(run.path)
+    assert has_results(run.path)
+
+
+def test_saving_again_replaces_and_another_watch_is_refused(tmp_path: Path) -> None:
+    model = network()
+    with tuiprobe.watch(model, "head") as watched:
+        model(pictures(8))
+        watched.save(tmp_path / "run")
+        model(pictures(8))
+        watched.save(tmp_path / "run")
+    assert read_report(RunDir(tmp_path / "run")).data[0].measured == 16
+    with pytest.raises(DataError, match="another run"):
+        tuiprobe.watch(model, "head", output=tmp_path / "run").__enter__()
+    assert not model._forward_pre_hooks
+    delete_run(RunDir(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    model = network()
+    with pytest.raises(DataError, match="not empty"):
+        tuiprobe.watch(model, "head", output=tmp_path).__enter__()
+    assert [one.name for one in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_nothing_measured_is_an_error_that_says_why(tmp_path: Path) -> None:
+    with tuiprobe.watch(network(), "head") as watched:
+        pass
+    with pytest.raises(DataError, match=r"nothing was measured.*head: not called yet"):
+        watched.save(tmp_path / "run")
+
+
+def test_what_needs_arrays_says_that_there_are_none(tmp_path: Path) -> None:
+    model = network()
+    with tuiprobe.watch(model, "head", output=tmp_path / "run"):
+        model(pictures(8))
+    with pytest.raises(DamagedFileError, match=r"saved by tuiprobe\.watch"):
+        read_plan(RunDir(tmp_path / "run"))
+    assert run_cli(["reprobe", str(tmp_path / "run")]) == 4

@@ -1,0 +1,315 @@
+"""What a watch measures, against the same outputs collected by plain torch."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import io
+import pickle
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+import tuiprobe
+from tests.watching.networks import LAYERS, WIDTH, Giving, network, pictures
+from tuiprobe.errors import UsageError
+from tuiprobe.results import Estimate, NotRun
+from tuiprobe.watching.seen import MAX_ROWS
+
+
+def outputs(model: nn.Module, layer: str, batches: list[Tensor]) -> Tensor:
+    """Returns the outputs of a layer, by a hook of its own."""
+    found: list[Tensor] = []
+    module = model.get_submodule(layer)
+    handle = module.register_forward_hook(lambda *call: found.append(call[2].detach()))
+    for batch in batches:
+        model(batch)
+    handle.remove()
+    return torch.cat(found)
+
+
+@pytest.mark.parametrize(
+    ("layer", "kind"), [("stem", "map"), ("blocks.1", "token"), ("head", "vector")]
+)
+def test_figures_are_those_of_the_collected_outputs(layer: str, kind: str) -> None:
+    model, batches = network(), [pictures(8, seed) for seed in range(3)]
+    with tuiprobe.watch(model, LAYERS) as watched:
+        for batch in batches:
+            model(batch)
+    found = {one.layer: one for one in watched.figures()}[layer]
+    x = outputs(model, layer, batches).double()
+    places = x.flatten(2).transpose(1, 2) if kind == "map" else x
+    rows = places.reshape(24, -1, places.shape[-1]).numpy()
+    kurtosis = stats.kurtosis(rows, axis=2, fisher=False).mean(axis=1)
+    half = stats.t.ppf(0.975, 23) * kurtosis.std(ddof=1) / np.sqrt(24)
+    assert (found.kind, found.channels, found.images) == (kind, rows.shape[2], 24)
+    assert isinstance(found.kurtosis, Estimate)
+    assert found.kurtosis.value == pytest.approx(kurtosis.mean(), rel=1e-5)
+    assert found.kurtosis.low == pytest.approx(kurtosis.mean() - half, rel=1e-5)
+    fourth = (rows - rows.mean(axis=2, keepdims=True)) ** 4
+    share = (fourth / fourth.sum(axis=2, keepdims=True)).mean(axis=(0, 1))
+    assert found.leading == share.argmax()
+    assert found.share == pytest.approx(share.max(), rel=1e-5)
+    moments = next(one for one in watched.layers if one.name == layer).shown
+    assert moments is not None
+    np.testing.assert_allclose(
+        moments.stats.compute().moments.mean, rows.mean(axis=(0, 1)), atol=1e-6
+    )
+
+
+def test_outlier_channels_are_found_by_the_rule_of_the_results() -> None:
+    model = network()
+    with torch.no_grad():
+        model.head.bias[7] = 60.0
+    with tuiprobe.watch(model, "head") as watched:
+        model(pictures(64))
+    assert watched.figures()[0].outlier_channels == (7,)
+    with tuiprobe.watch(network(), "head") as plain:
+        network()(pictures(64))
+    assert plain.figures() == ()  # another model ran
+
+
+def test_outputs_and_gradients_stay_as_they_are() -> None:
+    plain, watched = network(), network()
+    x = pictures(8)
+    plain(x).square().sum().backward()
+    with tuiprobe.watch(watched, LAYERS, k=3):
+        out = watched(x)
+        out.square().sum().backward()
+    assert torch.equal(out, plain(x))
+    for one, other in zip(plain.parameters(), watched.parameters(), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        assert torch.equal(one.grad, other.grad)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_gradient_modes_give_the_same_figures(mode: Callable[[], torch.no_grad]) -> None:
+    model = network()
+    with tuiprobe.watch(model, LAYERS) as watched, mode():
+        model(pictures(8))
+    with tuiprobe.watch(model, LAYERS) as other:
+        model(pictures(8))
+    assert watched.figures() == other.figures()
+
+
+def test_every_nth_call_is_measured() -> None:
+    model = network()
+    with tuiprobe.watch(model, "head", every=3) as watched:
+        for _ in range(7):
+            model(pictures(2))
+    assert watched.figures()[0].images == 6  # calls 1, 4 and 7
+    assert "measuring of 3 of 7 calls took" in watched.table()
+
+
+def test_a_part_of_the_model_called_by_itself_is_measured() -> None:
+    model = network()
+    with tuiprobe.watch(model, "blocks.0", every=2) as watched:
+        for _ in range(4):
+            model.blocks[0](torch.randn(5, 4, WIDTH))
+    assert watched.figures()[0].images == 10
+
+
+def test_hooks_and_buffer_go_after_an_exception_too() -> None:
+    model = network()
+    before = set(model.state_dict())
+    with tuiprobe.watch(model, LAYERS):
+        assert set(model.state_dict()) == before
+    with pytest.raises(RuntimeError, match="channels"), tuiprobe.watch(model, LAYERS):
+        model(torch.randn(1, 4, 6, 6))  # as many channels as no image has
+    assert not dict(model.named_buffers())
+    assert not model._forward_pre_hooks
+    assert not any(one._forward_hooks for one in model.modules())
+
+
+def test_copies_of_a_watched_model_are_not_watched() -> None:
+    model = network()
+    with tuiprobe.watch(model, "head") as watched:
+        model(pictures(4))
+        copy.deepcopy(model)(pictures(8))
+        pickle.loads(pickle.dumps(model))(pictures(8))
+        file = io.BytesIO()
+        torch.save(model.state_dict(), file)
+    assert watched.figures()[0].images == 4
+
+
+def test_nested_watches_count_apart() -> None:
+    model = network()
+    with tuiprobe.watch(model, "head") as outer:
+        model(pictures(4))
+        with tuiprobe.watch(model, "head blocks.*") as inner:
+            model(pictures(4))
+        model(pictures(4))
+    assert outer.figures()[0].images == 12
+    assert [one.images for one in inner.figures()] == [4] * 4
+
+
+def test_entering_twice_is_refused() -> None:
+    watched = tuiprobe.watch(network(), "head")
+    with watched, pytest.raises(RuntimeError, match="already"), watched:
+        pass
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda x: (x, x), lambda x: {"x": x}, lambda x: None, lambda x: x.int()]
+)
+def test_what_is_no_activation_is_named_and_left_out(wrap: object) -> None:
+    model = Giving(wrap)
+    with tuiprobe.watch(model, "inner odd") as watched:
+        model(torch.randn(4, 3))
+    assert [one.layer for one in watched.figures()] == ["inner"]
+    assert "odd" in watched.refused
+    assert f"odd: not measured: {watched.refused['odd']}" in watched.table()
+
+
+def test_attention_like_tuples_are_read() -> None:
+    model = Giving(lambda x: (x, None))
+    model.odd.inside = nn.Linear(WIDTH, WIDTH)  # by whose width the layout is known
+    with tuiprobe.watch(model, "odd") as watched:
+        model(torch.randn(4, 3))
+    assert watched.figures()[0].images == 4
+
+
+def test_a_module_called_twice_counts_each_call() -> None:
+    shared = nn.Linear(8, 8)
+    model = nn.Sequential(shared, nn.ReLU(), shared)
+    with tuiprobe.watch(model, "0") as watched:
+        model(torch.randn(5, 8))
+    assert watched.figures()[0].images == 10
+
+
+def test_other_types_and_batch_sizes_while_watched() -> None:
+    model = network()
+    with tuiprobe.watch(model, "head") as watched:
+        model(pictures(4))
+        model.to(torch.bfloat16)(pictures(3).to(torch.bfloat16))
+        model.float()(pictures(1))
+        model(pictures(0))
+    assert watched.figures()[0].images == 8
+    with tuiprobe.watch(model.double(), "head") as refused:
+        model(pictures(2).double())
+    assert "float64" in refused.refused["head"]
+
+
+def test_threads_share_a_watch() -> None:
+    model = network()
+    with tuiprobe.watch(model, LAYERS) as watched:
+        threads = [threading.Thread(target=model, args=(pictures(n + 1),)) for n in range(8)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+    assert {one.images for one in watched.figures()} == {36}
+
+
+def test_data_parallel_is_seen_through() -> None:
+    model = network()
+    with tuiprobe.watch(nn.DataParallel(model), "head") as watched:
+        model(pictures(4))
+    assert watched.figures()[0].images == 4
+
+
+def test_nan_is_counted_and_kept_apart() -> None:
+    model, x = network(), pictures(8)
+    x[0] = torch.nan
+    with tuiprobe.watch(model, "head") as watched:
+        model(x)
+    found = watched.figures()[0]
+    assert found.nonfinite == found.channels
+    assert isinstance(found.kurtosis, Estimate)
+    assert found.kurtosis.n == 7
+
+
+def test_the_sample_of_rows_is_bounded_uniform_and_repeatable() -> None:
+    model = nn.Sequential(nn.Identity(), nn.Linear(1, 2, bias=False))
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[1.0], [2.0]]))
+    numbers = torch.arange(20_000.0)[:, None]
+    with tuiprobe.watch(model, "1") as one, tuiprobe.watch(model, "1") as two:
+        for part in numbers.split(700):
+            model(part)
+    first, second = (each.layers[0].shown for each in (one, two))
+    assert first is not None
+    assert second is not None
+    rows = first.rows()
+    assert rows.shape == (MAX_ROWS, 2)
+    assert np.array_equal(rows, second.rows())
+    assert len(np.unique(rows[:, 0])) == MAX_ROWS
+    mean_error = 20_000 / np.sqrt(12 * MAX_ROWS)
+    assert abs(rows[:, 0].mean() - 10_000) < 4 * mean_error
+
+
+@pytest.mark.parametrize(
+    ("layers", "options", "said"),
+    [
+        ("nothing.*", {}, r"no module matches nothing\.\*; the model has stem"),
+        ("head other", {}, "no module matches other"),
+        ("", {}, "no layers were named"),
+        ("head", {"every": 0}, "every must be"),
+        ("head", {"every": True}, "every must be"),
+        ("head", {"k": -1}, "k must be"),
+    ],
+)
+def test_wrong_options_are_refused(layers: str, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        tuiprobe.watch(network(), layers, **options)
+
+
+def test_something_else_than_a_model_is_refused() -> None:
+    with pytest.raises(UsageError, match="must be a torch"):
+        tuiprobe.watch("model", "head")  # type: ignore[arg-type]
+
+
+def test_reset_forgets() -> None:
+    model = network()
+    with tuiprobe.watch(model, "head") as watched:
+        model(pictures(4))
+        watched.reset()
+        assert watched.figures() == ()
+        assert watched.refused == {"head": "not called yet"}
+        model(pictures(2))
+    assert watched.figures()[0].images == 2
+    assert repr(watched) == "Watched(Net, 1 layers, 2 images)"
+
+
+def test_the_largest_images_are_named_by_number() -> None:
+    model = nn.Sequential(nn.Linear(1, 1, bias=False))
+    with torch.no_grad():
+        model[0].weight.fill_(1.0)
+    with tuiprobe.watch(model, "0", k=2) as watched:
+        for part in torch.tensor([[1.0], [5.0], [3.0], [4.0]]).split(2):
+            model(part)
+    seen = watched.layers[0].shown
+    assert seen is not None
+    assert seen.stats.compute().largest.sample_ids.tolist() == [[1, 3]]
+
+
+def test_the_watch_does_not_keep_itself_alive() -> None:
+    model = network()
+    with tuiprobe.watch(model, "head") as watched:
+        model(pictures(2))
+    kept = weakref.ref(watched)
+    del watched
+    gc.collect()
+    assert kept() is None
+
+
+def test_figures_without_a_row_of_spread_say_why() -> None:
+    model = nn.Sequential(nn.Linear(2, 24))
+    with torch.no_grad():
+        model[0].weight.zero_()
+        model[0].bias.fill_(1.0)
+    with tuiprobe.watch(model, "0") as watched:
+        model(torch.randn(4, 2))
+    found = watched.figures()[0]
+    assert isinstance(found.kurtosis, NotRun)
+    assert found.leading is None
+    assert "kurtosis" not in found.scalars()
+    assert watched.table().splitlines()[1].split()[:3] == ["0", "24", "4"]

@@ -1,0 +1,131 @@
+"""The glossary: every term of the screens, reports and docs, explained in two lines.
+
+`python -m tuiprobe.catalog.glossary > docs/glossary.md` makes its page.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+HEADER = """\
+# Glossary
+
+Every term of the screens and reports. `?` on a screen explains those at the cursor. The sentence in
+italics is what the term does not say. This page is made by `python -m tuiprobe.catalog.glossary`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One term.
+
+    Attributes:
+        id: Lower-case words with hyphens.
+        name: As people read it.
+        short: What it is, in at most two lines of about 90 characters.
+        page: The page of docs/ that defines it.
+        more: One sentence on what it does not say; may be empty.
+        also: Other words for it.
+        common: Whether its words are everyday ones, which mean the term only as a heading.
+    """
+
+    id: str
+    name: str
+    short: str
+    page: str
+    more: str = ""
+    also: tuple[str, ...] = ()
+    common: bool = False
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Everything that the term is called."""
+        return (self.name, *self.also)
+
+
+@lru_cache(maxsize=1)
+def _glossary() -> dict[str, Term]:
+    text = Path(__file__).with_name("glossary.toml").read_text("utf-8")
+    return {
+        id: Term(id=id, **{**row, "also": tuple(row.get("also", ()))})
+        for id, row in tomllib.loads(text).items()
+    }
+
+
+def terms() -> tuple[Term, ...]:
+    """Returns all terms, in the order of the file."""
+    return tuple(_glossary().values())
+
+
+def term(id: str) -> Term:
+    """Returns the term with this id.
+
+    Raises:
+        KeyError: There is none.
+
+    >>> term("kurtosis").page
+    'outliers.md'
+    """
+    return _glossary()[id]
+
+
+@lru_cache(maxsize=1)
+def _by_words() -> dict[str, Term]:
+    return {words.casefold(): one for one in terms() for words in one.words}
+
+
+def named(heading: str) -> Term | None:
+    """Returns the term that a heading or label is a name of; None if it is of none.
+
+    >>> named("P after centring").id, named("image 12")
+    ('centring', None)
+    """
+    return _by_words().get(heading.strip().casefold())
+
+
+@lru_cache(maxsize=1)
+def _pattern() -> re.Pattern[str]:
+    found = [w for one in terms() if not one.common for w in one.words]
+    longest_first = sorted(found, key=len, reverse=True)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
+
+
+def mentions(text: str) -> Iterator[tuple[int, int, Term]]:
+    """Yields where a sentence uses a term: start, end and term; everyday words count for nothing.
+
+    >>> [(start, end, one.id) for start, end, one in mentions("its kurtosis")]
+    [(4, 12, 'kurtosis')]
+    """
+    for found in _pattern().finditer(text):
+        yield found.start(), found.end(), _by_words()[found.group().casefold()]
+
+
+def mentioned(text: str) -> tuple[Term, ...]:
+    """Returns the terms that a sentence uses, in its order; everyday words count for nothing.
+
+    >>> [one.id for one in mentioned("Kurtosis after centring 3.35, effective channels 4.7.")]
+    ['centring', 'effective-channels']
+    """
+    return tuple(dict.fromkeys(one for _, _, one in mentions(text)))
+
+
+def page() -> str:
+    """Returns the page of all terms, by name."""
+    listed = sorted(terms(), key=lambda one: one.name.casefold())
+    return HEADER + "\n" + "\n".join(map(_entry, listed)) + "\n"
+
+
+def _entry(one: Term) -> str:
+    more = f" *{one.more}*" if one.more else ""
+    where = f"[{one.page}]({one.page})"
+    return f'- <a id="{one.id}"></a>**{one.name}**: {one.short}{more} {where}'
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,58 @@
+"""All sets of images of a run: the data, the concept set, the targets, and how many of each."""
+
+from __future__ import annotations
+
+from tuiprobe.datasets.base import Suite
+from tuiprobe.datasets.concepts import with_concepts
+from tuiprobe.datasets.load import load_concepts, load_suite
+from tuiprobe.datasets.targets import load_target, with_targets
+from tuiprobe.errors import UsageError
+from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec
+
+
+def open_suite(spec: RunSpec) -> Suite:
+    """Opens all sets of images of a run.
+
+    Raises:
+        UsageError: If a source is unknown.
+        DataError: If a source cannot be used.
+    """
+    return add_targets(add_concepts(load_suite(spec.data), spec), spec)
+
+
+def add_concepts(suite: Suite, spec: RunSpec) -> Suite:
+    """Returns the suite with the concept set that the user names, or else the suite.
+
+    Raises:
+        UsageError: If there is no such kind of source.
+        DataError: If the source cannot be used.
+    """
+    source = suite.concepts if spec.concepts is None else spec.concepts
+    if source is None or source == NO_CONCEPTS:
+        return suite
+    return with_concepts(suite, load_concepts(source))
+
+
+def add_targets(suite: Suite, spec: RunSpec) -> Suite:
+    """Returns the suite with the target sets that the user names.
+
+    Raises:
+        UsageError: If `none` is not the only one.
+        DataError: If a source cannot be used.
+    """
+    sources = tuple(dict.fromkeys(spec.target))
+    if NO_TARGET in sources:
+        if len(sources) > 1:
+            raise UsageError(f"--target {NO_TARGET} leaves out every target; give no other one")
+        return suite
+    return with_targets(suite, [load_target(source) for source in sources])
+
+
+def planned_images(suite: Suite, spec: RunSpec) -> dict[str, int]:
+    """Returns how many images of each set a run measures: the first of the processing order."""
+    counts = {}
+    for name, dataset in suite.sets.items():
+        wanted = spec.concept_sample if name == suite.concept_set else spec.sample
+        found = len(dataset.samples)
+        counts[name] = found if wanted is None else min(found, wanted)
+    return counts

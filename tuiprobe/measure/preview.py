@@ -1,0 +1,293 @@
+"""What a run would measure, before it starts: `python -m tuiprobe.measure.preview REQUEST`.
+
+The screens ask this with every change of the form, so it loads no model, and no torch unless
+vectors or a head's file are named. What it says of images comes from the functions that the
+engine plans with.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tuiprobe.catalog.labels import imagenet_labels, imagenet_templates, place_of_each
+from tuiprobe.datasets import Suite
+from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images
+from tuiprobe.datasets.load import load_suite
+from tuiprobe.errors import TuiprobeError, UsageError
+from tuiprobe.files import DamagedFileError, open_regular, read_regular
+from tuiprobe.options import OptionError
+from tuiprobe.probes import BUILT_IN, PROBES
+from tuiprobe.probes.needs import ASKS, without_peers
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.published import published_images
+from tuiprobe.run.records import PlanRecord, read_plan
+from tuiprobe.spec import EMBEDDED, RunSpec, make_spec
+
+FILES = ("checkpoint", "head", "classes", "templates", "labels", "baseline")
+"""Options that name a file."""
+
+_NO_FILES = ("probe", "zero-shot")  # values of --head that are no file
+
+T = TypeVar("T")
+
+
+@dataclass
+class Preview:
+    """What a run would measure.
+
+    Attributes:
+        sets: What was found of each set, and how many images will be measured.
+        images: Images to measure, by model.
+        templates: Prompts for each class of these data; None for the model's own.
+        named: Classes that the user's file names.
+        peers: Why published models say nothing about a model; empty where they do.
+        probes: Id, title and needs of every probe; no needs where only the probe knows.
+        done: Images that the directory holds already.
+        kept: Why the directory cannot be gone on with; empty if it can.
+        later: What only the run can look at, as it takes the network; empty if nothing.
+        problems: What is wrong, by option.
+    """
+
+    sets: list[dict[str, Any]] = field(default_factory=list)
+    images: dict[str, int] = field(default_factory=dict)
+    templates: int | None = None
+    named: int = 0
+    peers: dict[str, str] = field(default_factory=dict)
+    probes: list[dict[str, Any]] = field(default_factory=list)
+    done: int = 0
+    kept: str = ""
+    later: str = ""
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def preview(
+    models: Sequence[str], options: Mapping[str, Any], trained: Mapping[str, str], run: Path | None
+) -> Preview:
+    """Returns what runs of some models would measure.
+
+    Args:
+        models: Presets or specs.
+        options: Fields of `RunSpec`, `data` among them; those left out have their default.
+        trained: How a model was trained, where its loader said so.
+        run: The run directory, or for several models the folder of theirs.
+    """
+    found = Preview(probes=_probes())
+    given = dict(options)
+    data = given.pop("data", None)
+    specs = []
+    for model in models:
+        vectors = given.get("embeddings") is not None
+        try:
+            named = (None, None) if vectors else (model, data)
+            specs.append(make_spec(named[0], named[1], given))
+        except UsageError as error:
+            name, cause = "data", str(error)
+            if isinstance(error, OptionError):
+                name, cause = error.name, error.cause
+            found.problems[name] = cause
+            return found
+    _look_at_files(specs[0], found)
+    if specs[0].embeddings is not None:
+        _look_at_vectors(specs[0], found)
+    else:
+        _look_at_images(specs, trained, found)
+    if run is not None and not found.problems:
+        _look_at_directory(specs, run, found)
+    return found
+
+
+def _tried(found: Preview, option: str, work: Callable[[], T]) -> T | None:
+    """Returns what the work gives, or notes why it cannot be done."""
+    try:
+        return work()
+    except TuiprobeError as error:
+        found.problems[option] = str(error)
+    except OSError as error:
+        found.problems[option] = error.strerror or str(error)
+    return None
+
+
+def _look_at_files(spec: RunSpec, found: Preview) -> None:
+    for name in FILES:
+        path = getattr(spec, name)
+        if path is not None and not (name == "head" and path in _NO_FILES):
+            _tried(found, name, lambda path=path: open_regular(path).close())  # type: ignore[misc]
+
+
+def _look_at_images(specs: Sequence[RunSpec], trained: Mapping[str, str], found: Preview) -> None:
+    spec = specs[0]
+    remote = [one for one in (spec.data, *spec.target, spec.concepts or "") if _is_remote(one)]
+    if remote:
+        found.later = f"{remote[0]} is looked at when the run starts"
+        return
+    suite = _tried(found, "data", lambda: load_suite(spec.data))
+    if suite is None:
+        return
+    opened = [
+        _tried(found, "concepts", lambda one=one: add_concepts(suite, one))  # type: ignore[misc]
+        for one in specs
+    ]
+    opened = [
+        _tried(found, "target", lambda one=one, sets=sets: add_targets(sets or suite, one))  # type: ignore[misc]
+        for one, sets in zip(specs, opened, strict=True)
+    ]
+    whole = [one for one in opened if one is not None]
+    shown = whole[0] if whole else suite
+    planned = planned_images(shown, spec)
+    found.sets = [_described(shown, name, planned[name]) for name in shown.sets]
+    empty = next((one for one in found.sets if not one["planned"]), None)
+    if empty is not None:
+        found.problems.setdefault("data", f"{empty['source']}: no image to measure")
+    if len(whole) == len(specs) and not found.problems:
+        for one, sets in zip(specs, whole, strict=True):
+            found.images[one.model] = sum(planned_images(sets, one).values())
+    classes = next(iter(suite.sets.values())).classes
+    _look_at_names(spec, classes, found)
+    for one in specs:
+        found.peers[one.model] = without_peers(one, suite, trained.get(one.model))
+    if spec.baseline is not None and "baseline" not in found.problems:
+        _tried(found, "baseline", lambda: _read_baseline(shown, str(spec.baseline)))
+
+
+def _is_remote(source: str) -> bool:
+    return source.startswith("hf:")
+
+
+def _described(suite: Suite, name: str, planned: int) -> dict[str, Any]:
+    dataset = suite.sets[name]
+    role = "target" if name in suite.targets else "labelled" if dataset.classes else "unlabelled"
+    return {
+        "name": name,
+        "source": dataset.source,
+        "found": len(dataset.samples),
+        "planned": planned,
+        "classes": len(dataset.classes),
+        "role": "concepts" if name == suite.concept_set else role,
+        "notes": list(dataset.notes),
+    }
+
+
+def _look_at_names(spec: RunSpec, classes: tuple[str, ...], found: Preview) -> None:
+    if imagenet_labels(classes) is not None:
+        found.templates = len(imagenet_templates())
+    if spec.templates is not None and "templates" not in found.problems:
+        found.templates = len(_lines(found, "templates", spec.templates))
+    if spec.classes is not None and "classes" not in found.problems:
+        names = _lines(found, "classes", spec.classes)
+        found.named = len(names)
+        if names and classes:
+            _tried(found, "classes", lambda: place_of_each(classes, names))
+
+
+def _lines(found: Preview, option: str, path: str) -> list[str]:
+    text = _tried(found, option, lambda: read_regular(path).decode("utf-8", "replace"))
+    lines = [line for line in (text or "").splitlines() if line.strip()]
+    if text is not None and not lines:
+        found.problems[option] = f"{path} is empty"
+    return lines
+
+
+def _read_baseline(suite: Suite, path: str) -> None:
+    """Refuses a baseline that does not fit the sets, as the engine does."""
+    from tuiprobe.probes.robustness.baselines import refuse_baseline
+    from tuiprobe.run.records import SetRecord
+
+    sets = [
+        SetRecord(
+            name=name,
+            source=dataset.source,
+            found=0,
+            planned=0,
+            shards=0,
+            classes=dataset.classes,
+            notes=(),
+            published=suite.published.get(name),
+            target=name in suite.targets,
+        )
+        for name, dataset in suite.sets.items()
+    ]
+    refuse_baseline(sets, path)
+
+
+def _look_at_vectors(spec: RunSpec, found: Preview) -> None:
+    from tuiprobe.measure.embeddings.plan import ROWS, open_row_sets
+
+    own = replace(spec, target_embeddings=())
+    sets = _tried(found, "embeddings", lambda: open_row_sets(replace(own, labels=None)))
+    if sets is not None and "labels" not in found.problems and "classes" not in found.problems:
+        sets = _tried(found, "labels", lambda: open_row_sets(own)) or sets
+    if sets is not None and spec.target_embeddings:
+        sets = _tried(found, "target_embeddings", lambda: open_row_sets(spec)) or sets
+    for name, one in (sets or {}).items():
+        role = "target" if one.target else "unlabelled" if one.labels is None else "labelled"
+        found.sets.append(
+            {
+                "name": spec.model if name == ROWS else name,
+                "source": one.source,
+                "found": one.vectors.matrix.rows,
+                "planned": one.vectors.matrix.rows,
+                "classes": len(one.classes),
+                "role": role,
+                "width": one.vectors.matrix.channels,
+                "notes": list(one.notes),
+            }
+        )
+    found.images = {EMBEDDED: sum(one["planned"] for one in found.sets)}
+    found.peers = {EMBEDDED: "its accuracy on ImageNet is neither measured here nor published"}
+
+
+def _probes() -> list[dict[str, Any]]:
+    own = [{"id": id, "title": ASKS[id].title, "needs": list(ASKS[id].needs)} for id in BUILT_IN]
+    others = ({"id": one.name, "title": one.name, "needs": None} for one in PROBES.foreign())
+    return [*own, *others]
+
+
+def _look_at_directory(specs: Sequence[RunSpec], run: Path, found: Preview) -> None:
+    """Counts what earlier attempts at the same runs have measured."""
+    places = [run] if len(specs) == 1 else [path for path in run.glob("*") if path.is_dir()]
+    names = {spec.model for spec in specs}
+    for place in places:
+        directory = RunDir(place)
+        if not directory.plan_file.exists():
+            continue
+        try:
+            plan = read_plan(directory)
+        except DamagedFileError as error:
+            found.kept = str(error)
+            continue
+        if plan.model.name not in names:
+            continue
+        if _fits(plan, found):
+            found.done += published_images(directory, plan)
+        elif len(specs) == 1:
+            found.kept = f"{place} holds a run of other images: delete it among the runs"
+
+
+def _fits(plan: PlanRecord, found: Preview) -> bool:
+    """Says whether a run has the sets that were found; those with keys of their own may differ."""
+    own = {"concepts", "target"}
+    recorded = {
+        one.name: one.found for one in plan.sets if not one.target and one.name != plan.concept_set
+    }
+    named = [one for one in found.sets if one["role"] not in own]
+    if any("width" in one for one in named):
+        return [one["found"] for one in named] == list(recorded.values())
+    return {one["name"]: one["found"] for one in named} == recorded
+
+
+def main(arguments: list[str]) -> int:
+    """Prints the preview that the JSON in the first argument asks for; returns the exit code."""
+    asked = json.loads(arguments[0])
+    run = None if asked.get("run") is None else Path(asked["run"])
+    found = preview(asked["models"], asked["options"], asked.get("trained", {}), run)
+    print(json.dumps(asdict(found)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

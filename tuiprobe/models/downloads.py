@@ -1,0 +1,62 @@
+"""Narrates a download by the growth of the folders that libraries download to."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tuiprobe.catalog.cached import hub_cache, url_folder
+
+SECONDS = 0.5
+"""Between two lines."""
+
+MEGABYTE = 1e6
+
+
+@contextmanager
+def narrated(name: str, seconds: float | None = None) -> Iterator[None]:
+    """Prints a line to standard error whenever more bytes of a model have arrived.
+
+    The libraries download with clients of their own, but all into the same few folders, so the
+    bytes that these gain are what was downloaded.
+
+    Args:
+        name: The model, for the lines.
+        seconds: Between two lines; None for `SECONDS`.
+    """
+    ended = threading.Event()
+    thread = threading.Thread(
+        target=_watch, args=(name, _sizes(), seconds or SECONDS, ended), daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _watch(name: str, before: Mapping[Path, int], seconds: float, ended: threading.Event) -> None:
+    told = 0
+    while not ended.wait(seconds):
+        now = _sizes()
+        gained = sum(max(size - before.get(path, 0), 0) for path, size in now.items())
+        if gained > told:
+            told = gained
+            print(f"{name}: {gained / MEGABYTE:,.1f} MB downloaded", file=sys.stderr, flush=True)
+
+
+def _sizes() -> dict[Path, int]:
+    """Returns the size of every file that is or was downloaded, complete or not."""
+    sizes = {}
+    folders = {url_folder("open_clip"), url_folder("torchvision")}
+    found = [path for folder in folders for path in folder.glob("*")]
+    for path in (*found, *hub_cache().glob("models--*/blobs/*")):
+        try:
+            sizes[path] = path.stat().st_size
+        except OSError:  # renamed in the meantime
+            continue
+    return sizes

@@ -1,0 +1,78 @@
+"""What each probe needs to run, for those who ask before a run and load no probe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from tuiprobe.catalog.accuracies import IMAGENET, published_row
+from tuiprobe.catalog.forecast import kind_of
+from tuiprobe.catalog.names import right_spec
+from tuiprobe.catalog.presets import presets
+from tuiprobe.datasets import Suite
+from tuiprobe.datasets.registry import SOURCES
+from tuiprobe.spec import RunSpec
+
+Need: TypeAlias = Literal["head", "texts", "labels", "target", "concepts", "peers", "channel"]
+"""A head; one whose rows are texts; labels of the first set; a target set; a concept set;
+published models to compare with; a channel that stands out, which only the run can tell."""
+
+
+@dataclass(frozen=True)
+class Asks:
+    """A probe, and what it needs.
+
+    Attributes:
+        title: As in the probe.
+        needs: All of them are needed.
+    """
+
+    title: str
+    needs: tuple[Need, ...] = ()
+
+
+ASKS = {
+    "preflight": Asks("Preflight"),
+    "targets": Asks("Accuracy on your images", ("target", "head")),
+    "calibration": Asks("Calibration", ("head", "labels")),
+    "robustness": Asks("Accuracy under shift", ("head", "labels")),
+    "forecast": Asks("Forecast from published models", ("peers",)),
+    "outliers": Asks("Outlier features"),
+    "population": Asks("Where it stands"),
+    "ablation": Asks("Channel ablation", ("head", "labels", "channel")),
+    "towers": Asks("Both towers", ("head", "texts")),
+    "directions": Asks("Privileged directions", ("head",)),
+    "concepts": Asks("Concepts", ("concepts",)),
+    "quantisation": Asks("INT8 quantisation"),
+}
+"""The built-in probes by id; what those of other packages need, only they know."""
+
+
+def without_peers(spec: RunSpec, suite: Suite, trained: str | None) -> str:
+    """Returns why published models say nothing about a model; empty where they do.
+
+    Args:
+        spec: The run.
+        suite: Its sets of images.
+        trained: How the encoder was trained, where its loader said so.
+    """
+    first = next(iter(suite.sets))
+    kind, _, rest = suite.sets[first].source.partition(":")
+    source = SOURCES.builtin(kind)
+    if source is not None and source.family is not None and rest == source.family.id_set:
+        return "too few models are published on these sets"
+    preset = presets().get(spec.model)
+    if preset is not None and not preset.public and spec.checkpoint is None:
+        return "random weights: published models say nothing about them"
+    row = None
+    if spec.checkpoint is None:
+        name = spec.model if preset is None else preset.spec
+        row = published_row(right_spec(name), preset.size if preset is not None else None)
+    training = trained or (preset.training if preset is not None else "unknown")
+    try:
+        kind_of(training, row)
+    except ValueError as error:
+        return str(error)
+    if suite.published.get(first) == IMAGENET or (row is not None and row.imagenet is not None):
+        return ""
+    return "its accuracy on ImageNet is neither measured here nor published"

@@ -1,0 +1,48 @@
+"""How to reproduce a report: the command, the versions, the key, and what was verified first.
+
+Every format shows the same lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tuiprobe.errors import UsageError
+from tuiprobe.results.preflight import PROBE
+from tuiprobe.results.report import Report
+from tuiprobe.results.section import Code, Section, Text
+from tuiprobe.spec import command_of
+
+
+def command(report: Report) -> str:
+    """Returns the command that does what the run did; empty where its spec is of no version."""
+    try:
+        return command_of(report.spec)
+    except UsageError:
+        return ""
+
+
+def software(report: Report) -> Iterator[tuple[str, Text]]:
+    """Yields versions, machine, key and speed, as names and values."""
+    made = report.fingerprint
+    yield "tuiprobe", (Code(code=report.tuiprobe),)
+    yield "torch", (Code(code=made.torch),)
+    yield "device", (Code(code=made.device), ", ", Code(code=made.isa), f", {made.threads} threads")
+    yield "run key", (Code(code=report.key),)
+    if report.probe_key:
+        yield "key of the answers", (Code(code=report.probe_key),)
+    if made.flags:
+        flags = ", ".join(f"{name}={value}" for name, value in sorted(made.flags.items()))
+        yield "flags", (Code(code=flags),)
+    timings = report.timings
+    if timings.images_per_second is not None:
+        yield "speed", (timings.images_per_second, " images/s")
+    if timings.seconds:
+        spent = ", ".join(f"{name} {value:.1f}" for name, value in timings.seconds.items())
+        yield "seconds", (spent,)
+
+
+def verified(report: Report) -> Section | None:
+    """Returns what was verified of encoder and labels before the first image."""
+    part = report.part_of(PROBE)
+    return None if part is None else part.section

@@ -1,0 +1,153 @@
+"""The keys of the live screen that are about the engine: cancel, kill, resume, results, leave."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tuiprobe.run.state import RunState
+from tuiprobe.tui import progress
+from tuiprobe.tui.child import Engine
+from tuiprobe.tui.control import Control, StateWatch
+from tuiprobe.tui.livewatch import Snapshot
+from tuiprobe.tui.screens.base import ProbeScreen
+
+if TYPE_CHECKING:
+    from tuiprobe.tui.app import TuiprobeApp
+
+
+class RunningScreen(ProbeScreen):
+    """A screen that shows a run and acts on its engine.
+
+    Args:
+        run: The run directory, or a group's, which holds one directory a model.
+        engine: The process, if it was just started.
+    """
+
+    app: TuiprobeApp
+
+    def __init__(self, run: Path, engine: Engine | None = None) -> None:
+        super().__init__()
+        self.root, self.engine = run, engine
+        self._started = time.monotonic() if engine is not None else None
+        self._told: Engine | None = None
+        self._states: StateWatch | None = None
+
+    @property
+    def run_path(self) -> Path:
+        """The run directory that is shown."""
+        return self.root
+
+    @property
+    def control(self) -> Control:
+        """Finds, resumes and ends engines."""
+        return Control(self.app)
+
+    @property
+    def state(self) -> RunState | None:
+        """The state of the run; None before it is known."""
+        return None if self._states is None else self._states.latest
+
+    def watch_state(self) -> None:
+        """Begins to decide the state of the run that is shown."""
+        if self.engine is not None:
+            self.control.add(self.engine)
+        else:
+            self.engine = self.control.engine(self.run_path)
+        self.stop_watching_state()
+        self._states = StateWatch(self.run_path, self.control.works_on)
+
+    def stop_watching_state(self) -> None:
+        """Ends that."""
+        if self._states is not None:
+            self._states.stop()
+
+    @property
+    def going(self) -> bool:
+        """Whether the run goes on, as far as it is known."""
+        return self.state is None or self.state.kind in ("waiting", "running")
+
+    def state_text(self, snapshot: Snapshot) -> str:
+        """Returns the line that says how the run stands, with its sign."""
+        name = self.run_path.name
+        if snapshot.state == "gone":
+            return f"✗ {name}: the run directory is gone; this view shows its last state"
+        state = self.state or RunState("waiting" if snapshot.state == "starting" else "running")
+        if self.going:
+            since = None if self._started is None else time.monotonic() - self._started
+            return progress.state_line(name, state, snapshot, since)
+        return f"{progress.sign(state)} {name}: {progress.advice(state, self._cause(snapshot))}"
+
+    def _cause(self, snapshot: Snapshot) -> str:
+        if self.engine is None:
+            return ""
+        return progress.cause_of_end(self.engine.ended(), self.engine.killed, snapshot.log)
+
+    def end_text(self, snapshot: Snapshot) -> str:
+        """Returns the whole reason why a run does not go on, with what to do; else nothing."""
+        state = self.state
+        if state is None or self.going or state.kind == "done" or snapshot.state == "gone":
+            return ""
+        return f"{progress.sign(state)} {progress.advice(state, self._cause(snapshot))}"
+
+    def note_end(self, snapshot: Snapshot) -> None:
+        """Shows once, in full, how the engine ended, as soon as its directory says so too."""
+        engine, state = self.engine, self.state
+        if engine is None or engine is self._told or engine.ended() is None:
+            return
+        if state is None or self.going:
+            return
+        self._told = engine
+        said = progress.advice(state, self._cause(snapshot))
+        if state.kind in ("done", "partial", "unfinished"):
+            self.notify(said, timeout=6, markup=False)
+        else:
+            self.notify(said, severity="error", timeout=12, markup=False)
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Returns whether a key does something in this state of the run."""
+        state = self.state
+        if action == "cancel":
+            return self.going
+        if action == "kill":
+            return self.engine is not None and self.engine.ended() is None
+        if action == "again":
+            return state is not None and state.resumable
+        if action == "results":
+            return state is not None and state.results and not self.going
+        return True
+
+    def action_cancel(self) -> None:
+        """Asks whether to stop the run, then stops it."""
+        self.control.ask_to_cancel(self.run_path)
+
+    def action_kill(self) -> None:
+        """Asks whether to kill the engine, then kills it."""
+        if self.engine is not None:
+            self.control.ask_to_kill(self.engine)
+
+    def action_again(self) -> None:
+        """Starts the engine again with the same options; it resumes."""
+        group = self.engine is not None and self.engine.run.absolute() == self.root.absolute()
+        engine = self.control.resume(self.root if group else self.run_path)
+        if engine is not None:
+            self.engine, self._started = engine, time.monotonic()
+            self.resumed()
+
+    def resumed(self) -> None:
+        """Begins to show the run anew; the subclass may do more."""
+        self.watch_state()
+
+    def action_results(self) -> None:
+        """Goes to the results."""
+        from tuiprobe.tui.screens.results import ResultsScreen
+
+        self.app.switch_screen(ResultsScreen(self.run_path))
+
+    async def action_detach(self) -> None:
+        """Leaves the screen; a run goes on."""
+        if self.going and self.state is not None:
+            self.app.notify(f"the run goes on: tuiprobe open {self.root}", timeout=6, markup=False)
+        await self.app.run_action("back")

@@ -1,0 +1,32 @@
+"""What the screens remember from one start to the next: the theme."""
+
+from __future__ import annotations
+
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.files import Entry, parse_json, read_regular
+from tuiprobe.folders import settings_file
+
+_MOST_BYTES = 4096
+
+
+def read_theme() -> str | None:
+    """Returns the name of the theme that was chosen last; None if none is known.
+
+    The file may hold anything: what is no theme's name counts as nothing.
+    """
+    try:
+        kept = parse_json(read_regular(settings_file(), _MOST_BYTES))
+    except (OSError, ValueError, TuiprobeError):
+        return None
+    theme = kept.get("theme") if isinstance(kept, dict) else None
+    return theme if isinstance(theme, str) else None
+
+
+def write_theme(name: str) -> None:
+    """Keeps the name of a theme.
+
+    Raises:
+        RunError: If the file cannot be written.
+    """
+    file = settings_file()
+    Entry(file.parent, file.name).write_json({"theme": name})

@@ -1,0 +1,145 @@
+"""The form of a run: a field an option, its help, and what is wrong under it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.widgets import Button, Input, Label, Select, Static
+
+from tuiprobe.spec import run_option
+from tuiprobe.tui import runsetup
+from tuiprobe.tui.runsetup import FIRST, MORE, VECTORS, Setup
+from tuiprobe.tui.text import inert
+
+FIELDS = (*FIRST, *MORE, *VECTORS)
+
+EXPLAINED = {
+    "data": ("set", "in-distribution", "suite"),
+    "target": ("target", "estimate"),
+    "concepts": ("concept-set", "concept"),
+    "concept_sample": ("concept-set", "sample"),
+    "sample": ("sample",),
+    "layers": ("layer", "tap"),
+    "tokens": ("layer", "tap"),
+    "head": ("head", "prompts"),
+    "classes": ("head", "labels"),
+    "templates": ("prompts", "head"),
+    "checkpoint": ("weights", "untrained"),
+    "baseline": ("baseline", "effective-robustness"),
+    "device": ("device",),
+    "batch_size": ("batch-size",),
+    "dtype": ("dtype",),
+    "offline": ("offline",),
+    "embeddings": ("representation",),
+    "labels": ("labels",),
+    "training": ("training", "zero-shot"),
+    "representation": ("representation-kind",),
+    "target_embeddings": ("target", "estimate"),
+    "run": ("run", "resume", "cost"),
+}
+"""Terms of the glossary by field."""
+
+
+class Field(Input):
+    """One line of text; Enter starts the run."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "start", tooltip="Start the run, or go on with it"),
+    ]
+
+
+class RunForm(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """The fields of a run, the data first; up and down walk them, and the view follows the focus.
+
+    Args:
+        models: Presets or specs to probe.
+        typed: Texts by option that were typed before.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "app.focus_next", "next field", show=False, tooltip="Next field"),
+        Binding("up", "app.focus_previous", "field before", show=False, tooltip="Field before"),
+    ]
+    DEFAULT_CSS = """
+    RunForm .wrong { display: none; padding-left: 18; color: $error; height: auto; }
+    RunForm #refused { display: none; color: $error; height: auto; }
+    RunForm #hint { dock: bottom; height: 2; color: $foreground 60%; background: $background; }
+    """
+
+    def __init__(self, models: tuple[str, ...], typed: Mapping[str, str]) -> None:
+        super().__init__(id="form", classes="panel")
+        self.border_title = "run"
+        self._models, self._typed = models, typed
+
+    def compose(self) -> ComposeResult:
+        """Lays out the first fields, the button, the command line and the other fields."""
+        yield Static("", id="names", markup=False)
+        yield from self._fields(FIRST)
+        yield Button("start", id="run", variant="primary", compact=True)
+        yield Static("", id="refused", markup=False)
+        yield Static("", id="command", markup=False)
+        yield from self._fields((*MORE, *VECTORS))
+        yield Static("", id="hint", markup=False)
+
+    def _fields(self, names: tuple[str, ...]) -> ComposeResult:
+        for option in map(run_option, names):
+            with Horizontal(classes="field", id=f"{option.name}-field"):
+                yield Label(option.label)
+                text = self._typed.get(option.name, runsetup.first_text(option))
+                values = runsetup.choices(option)
+                if values:
+                    yield Select(
+                        [(value, value) for value in values],
+                        value=text,
+                        allow_blank=False,
+                        id=option.name,
+                        compact=True,
+                    )
+                else:
+                    hint = option.shown_default
+                    yield Field(text, placeholder=hint, id=option.name, compact=True)
+            yield Static("", id=f"{option.name}-wrong", classes="wrong", markup=False)
+
+    @property
+    def setup(self) -> Setup:
+        """The options as typed."""
+        typed = {str(one.id): one.value for one in self.query(Input)}
+        chosen = {str(one.id): str(one.value) for one in self.query(Select)}
+        return Setup(self._models, typed | chosen)
+
+    def show(self, setup: Setup, wrong: Mapping[str, str], words: str, command: str) -> None:
+        """Shows the fields that this run has a use for, and what is wrong under each.
+
+        Args:
+            setup: The options as typed.
+            wrong: What is wrong, by option.
+            words: What the button says.
+            command: The command line.
+        """
+        asked = setup.asked
+        names = "vectors in place of models" if setup.of_vectors else ", ".join(self._models)
+        self.query_one("#names", Static).update(inert(f"{'model':<18}{names}"))
+        for name in FIELDS:
+            self.query_one(f"#{name}-field").display = name in asked or name == "embeddings"
+            shown = self.query_one(f"#{name}-wrong", Static)
+            shown.update(inert(f"✗ {wrong[name]}" if name in wrong else ""))
+            shown.display = name in wrong and name in asked
+        self.query_one("#run", Button).label = inert(words)
+        self.query_one("#command", Static).update(inert(f"$ {command}"))
+
+    def refuse(self, said: str) -> None:
+        """Shows under the button why the run did not start; empty for nothing."""
+        refused = self.query_one("#refused", Static)
+        refused.update(inert(said))
+        refused.display = bool(said)
+
+    @on(events.DescendantFocus)
+    def _focus_moved(self, event: events.DescendantFocus) -> None:
+        name = event.widget.id or ""
+        help_text = run_option(name).option.help.replace("`", "") if name in FIELDS else ""
+        self.query_one("#hint", Static).update(inert(help_text))

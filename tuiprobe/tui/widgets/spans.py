@@ -1,0 +1,60 @@
+"""Intervals beside zero, bars of shares and rows of small bars, each as one line of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tuiprobe.tui.widgets.bars import LEVELS, bar
+
+
+def span(low: float, value: float, high: float, bounds: tuple[float, float], width: int) -> str:
+    """Returns an interval with its value beside zero, on a scale between two bounds.
+
+    Args:
+        low: Low end.
+        value: Between both ends.
+        high: High end.
+        bounds: What the first and the last cell stand for; zero lies between them.
+        width: Cells; at least 3.
+
+    >>> span(0.5, 0.75, 1.0, (-1, 1), 13), span(-1, 0.5, 1, (-1, 1), 9)
+    ('      ┼  ├◆─┤', '├───┼─◆─┤')
+    """
+    first, last = bounds
+    reach = (last - first) or 1.0
+
+    def cell(at: float) -> int:
+        return max(0, min(round((at - first) / reach * (width - 1)), width - 1))
+
+    cells = [" "] * width
+    start, end = cell(low), cell(high)
+    if end > start:
+        cells[start : end + 1] = ["├", *"─" * (end - start - 1), "┤"]
+    cells[cell(0.0)] = "┼"
+    cells[cell(value)] = "◆"
+    return "".join(cells)
+
+
+def share_bar(name: str, text: str, share: float, width: int, head: int) -> str:
+    """Returns a name, a figure and its bar in `width` cells; name and figure get `head` of them.
+
+    >>> share_bar("val", ".500", 0.5, 17, 8)
+    'val .500 ████    '
+    """
+    room = max(width - head - 1, 0)
+    label = f"{name[: max(head - len(text) - 1, 1)]:<{max(head - len(text) - 1, 1)}} {text}"
+    return f"{label} {bar(share, room):<{room}}"[:width]
+
+
+def sparkline(values: Sequence[float], largest: float, width: int) -> str:
+    """Returns one small bar a value, as many as fit; a value above zero is never left blank.
+
+    >>> sparkline([0.5, 1.0, 0.01], 1.0, 5)
+    '▄█▁'
+    """
+    if largest <= 0:
+        return ""
+    eighths = [round(max(0.0, min(one / largest, 1.0)) * 8) for one in values[:width]]
+    return "".join(
+        LEVELS[max(level, 1) if one > 0 else 0] for level, one in zip(eighths, values, strict=False)
+    )

@@ -1,0 +1,121 @@
+"""The figures of watched layers, and their table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tuiprobe.probes.intervals import mean_interval
+from tuiprobe.probes.outliers.of_rows import outlying_channels
+from tuiprobe.probes.outliers.persistence import without_interval
+from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.watching.seen import Seen
+
+HEADINGS = ("layer", "channels", "images", "kurtosis", "outlier channels", "largest share")
+
+
+@dataclass(frozen=True)
+class LayerFigures:
+    """What was seen of one layer.
+
+    Attributes:
+        layer: Name of the module.
+        kind: `vector`, `token` or `map`.
+        channels: Width C.
+        images: Images seen.
+        kurtosis: Mean over images of the kurtosis over channels, with its 95 % interval.
+        random_rotation: Kurtosis that a random rotation of the channels would leave.
+        persistence: Whether the same channels are large in every image, from 0 to 1.
+        leading: Channel of the largest share in the fourth moment; None without images.
+        share: Its mean share, from 0 to 1.
+        outlier_channels: Outlier channels by the rule of the outlier probe, highest first, from a
+            sample of one row an image; a reason where the rule does not apply.
+        nonfinite: Values that were NaN or infinite, in no other figure.
+    """
+
+    layer: str
+    kind: Literal["vector", "token", "map"]
+    channels: int
+    images: int
+    kurtosis: Figure
+    random_rotation: float
+    persistence: Figure
+    leading: int | None
+    share: float
+    outlier_channels: tuple[int, ...] | NotRun
+    nonfinite: int
+
+    def scalars(self) -> dict[str, float]:
+        """Returns the numbers that a training log wants, by name; those not given are absent."""
+        found = {"share": self.share, "images": float(self.images)}
+        for name, figure in (("kurtosis", self.kurtosis), ("persistence", self.persistence)):
+            if given(figure):
+                found[name] = figure.value
+        if not isinstance(self.outlier_channels, NotRun):
+            found["outlier_channels"] = float(len(self.outlier_channels))
+        return found
+
+
+def figures_of(layer: str, seen: Seen) -> LayerFigures:
+    """Computes the figures of a layer of which at least one image was seen."""
+    stats = seen.stats
+    samples = stats.samples.compute()
+    kurtosis = samples.kurtosis[np.isfinite(samples.kurtosis)]
+    total, squares = float(kurtosis.sum()), float((kurtosis**2).sum())
+    share = without_interval(samples.share_sum, samples.share_square_sum, len(kurtosis))
+    leading = int(samples.share_sum.argmax()) if len(kurtosis) else None
+    return LayerFigures(
+        layer=layer,
+        kind=seen.tap.kind,
+        channels=seen.tap.channels,
+        images=seen.images,
+        kurtosis=mean_interval(total, squares, len(kurtosis), low=1),
+        random_rotation=3 * (seen.tap.channels - 1) / (seen.tap.channels + 1),
+        persistence=share.value,
+        leading=leading,
+        share=0.0 if leading is None else float(samples.share_sum[leading]) / len(kurtosis),
+        outlier_channels=outlying_channels(seen.rows()),
+        nonfinite=int(stats.compute().moments.nonfinite.sum()),
+    )
+
+
+def table(figures: Iterable[LayerFigures], refused: dict[str, str], footer: str) -> str:
+    """Returns the figures as aligned text, with the layers that were not measured below."""
+    rows: list[tuple[str, ...]] = [HEADINGS]
+    rows += [_row(one) for one in figures]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+    lines += [f"{name}: not measured: {reason}" for name, reason in refused.items()]
+    return "\n".join([*lines, footer])
+
+
+def _aligned(row: tuple[str, ...], widths: list[int]) -> list[str]:
+    right = (1, 2)
+    return [
+        cell.rjust(width) if i in right else cell.ljust(width)
+        for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
+
+
+def _row(one: LayerFigures) -> tuple[str, ...]:
+    if isinstance(one.outlier_channels, NotRun):
+        outliers = "-"
+    else:
+        named = ", ".join(map(str, one.outlier_channels[:4]))
+        more = ", …" if len(one.outlier_channels) > 4 else ""
+        count = len(one.outlier_channels)
+        outliers = f"{count}: {named}{more}" if count else "none"
+    leading = "-" if one.leading is None else f"{one.share:.3f} (channel {one.leading})"
+    kurtosis = _said(one.kurtosis)
+    return one.layer, f"{one.channels:,}", f"{one.images:,}", kurtosis, outliers, leading
+
+
+def _said(figure: Figure) -> str:
+    if not isinstance(figure, Estimate):
+        return "-"
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.3g}"
+    return f"{figure.value:.3g} ({figure.low:.3g} to {figure.high:.3g})"

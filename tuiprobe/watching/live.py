@@ -1,0 +1,63 @@
+"""The live view of a watched model, in the files of a run directory."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tuiprobe.measure.live import MAX_COST, MIN_SECONDS, RunningTap
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.live import RankState, write_rank
+from tuiprobe.watching.saving import SET, claim
+
+if TYPE_CHECKING:
+    from tuiprobe.watching.watched import Watched
+
+
+class LiveFiles:
+    """Writes the live view of a watch at most five times a second, and within 1 % of its time.
+
+    Args:
+        path: The run directory.
+        watched: What is shown.
+    """
+
+    def __init__(self, path: Path, watched: Watched) -> None:
+        self.path, self._watched = path, watched
+        self._directory = RunDir(path)
+        self._sequence = 0
+        self._next = self._started = 0.0
+
+    def begin(self) -> None:
+        """Claims the directory.
+
+        Raises:
+            DataError: If it holds something else.
+            RunError: If it cannot be written.
+        """
+        claim(self._directory, self._watched.key, self._watched)
+        self._started = time.monotonic()
+
+    def show(self) -> None:
+        """Replaces the live files if they are due."""
+        begin = time.monotonic()
+        if begin < self._next:
+            return
+        taps, done = {}, 0
+        for layer in self._watched.in_order:
+            if layer.shown is None:
+                continue
+            width = layer.shown.tap.channels
+            running = RunningTap(np.zeros(width), np.zeros(width, np.int64))
+            shown = running.plus(layer.shown.stats.samples.compute()).shown()
+            taps[SET, layer.name] = shown
+            done = max(done, layer.shown.images)
+        self._sequence += 1
+        rate = done / max(begin - self._started, 1e-9)
+        state = RankState(stage="extract", set=SET, done=done, rate=rate, sequence=self._sequence)
+        write_rank(self._directory, 0, state, taps)
+        cost = time.monotonic() - begin
+        self._next = time.monotonic() + max(MIN_SECONDS, cost / MAX_COST)

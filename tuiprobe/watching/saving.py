@@ -1,0 +1,185 @@
+"""Writes what a watch saw as a run directory with results, which all readers open."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuiprobe import __version__
+from tuiprobe.answer.report import part, title
+from tuiprobe.checksums import write_json
+from tuiprobe.errors import DataError
+from tuiprobe.measure.fingerprint import current_fingerprint
+from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
+from tuiprobe.probes import registry
+from tuiprobe.probes.inputs import TapArrays, flatten_summary
+from tuiprobe.probes.outliers.compute import probe_outliers
+from tuiprobe.probes.outliers.result import OutlierResult, Outliers
+from tuiprobe.probes.protocol import Subject
+from tuiprobe.results import DataSet, Model, NotRun, Part, Report
+from tuiprobe.run.directory import RunDir
+from tuiprobe.spec import WATCHED
+from tuiprobe.watching.seen import MAX_ROWS, Layer, Seen
+
+if TYPE_CHECKING:
+    from tuiprobe.watching.watched import Watched
+
+SET = "watched"
+"""Name of the set in the report."""
+_ONLY = "tuiprobe.watch measures activations only"
+_REMEDY = "a run of `tuiprobe --headless` on this encoder asks every probe"
+
+
+def new_key() -> str:
+    """Returns the key of a new directory: nothing else has it, so nothing else is replaced."""
+    return secrets.token_hex(32)
+
+
+def claim(directory: RunDir, key: str, watched: Watched) -> None:
+    """Makes the directory, or accepts one that this watch made.
+
+    Raises:
+        DataError: If it holds something else.
+        RunError: If it cannot be written.
+    """
+    directory.create(key)
+    write_json(directory.spec_file, _spec(watched))
+
+
+def save(watched: Watched, path: Path) -> None:
+    """Writes `results.json` and what marks a run directory.
+
+    Raises:
+        DataError: If nothing was measured, or the directory holds something else.
+        RunError: If it cannot be written.
+    """
+    layers = [(one, one.shown) for one in watched.in_order if one.shown is not None]
+    if not layers:
+        reasons = "; ".join(f"{name}: {why}" for name, why in watched.refused.items())
+        raise DataError(f"nothing was measured, so there is nothing to save ({reasons})")
+    directory = RunDir(path)
+    claim(directory, watched.key, watched)
+    report = _report(watched, [(one, seen) for one, seen in layers if seen is not None])
+    directory.results_file.write_text(report.to_json())
+
+
+def _report(watched: Watched, layers: list[tuple[Layer, Seen]]) -> Report:
+    taps = _taps(layers)
+    final = next(one for one in taps if one.final)
+    model, data = _model(watched, final), _data(layers[-1][1], final)
+    subject = Subject(model, (data,))
+    known = registry()
+    parts = []
+    for probe in known.in_order():
+        result: OutlierResult | NotRun = NotRun(reason=_ONLY, remedy=_REMEDY)
+        if probe.Result is OutlierResult:
+            result = OutlierResult(taps=taps)
+        parts.append(part(probe, result, subject))
+    ordered = _in_reading_order(parts, [one.id for one in known.probes])
+    return Report(
+        title=title(model, (data,), ordered),
+        tuiprobe=__version__,
+        key=watched.key,
+        spec=_spec(watched),
+        model=model,
+        data=(data,),
+        fingerprint=current_fingerprint(str(next(iter(layers[-1][1].devices)))),
+        parts=ordered,
+        warnings=tuple(_warnings(watched, final)),
+    )
+
+
+def _in_reading_order(parts: list[Part], ids: list[str]) -> tuple[Part, ...]:
+    return tuple(sorted(parts, key=lambda one: ids.index(one.probe)))
+
+
+def _taps(layers: list[tuple[Layer, Seen]]) -> tuple[Outliers, ...]:
+    """Computes the outlier figures of every layer; the last stands for the representation."""
+    last = layers[-1][0]
+    found = [probe_outliers(_arrays(layer, seen, final=layer is last)) for layer, seen in layers]
+    return (found[-1], *found[:-1])
+
+
+def _arrays(layer: Layer, seen: Seen, *, final: bool) -> TapArrays:
+    rows = seen.rows()
+    kind = seen.tap.kind
+    return TapArrays(
+        set=SET,
+        tap=layer.name,
+        kind=kind,
+        channels=seen.tap.channels,
+        statistics=_statistics(seen),
+        tokens="all" if kind == "token" else None,
+        features=rows if final else None,
+        rows=None if final else rows,
+    )
+
+
+def _statistics(seen: Seen) -> dict[str, NDArray[Any]]:
+    return {name: np.asarray(a) for name, a in flatten_summary(seen.stats.compute()).items()}
+
+
+def _spec(watched: Watched) -> dict[str, Any]:
+    return {
+        "model": type(watched.model).__name__,
+        "data": "tuiprobe.watch",
+        WATCHED: True,
+        "layers": list(watched.patterns),
+        "every": watched.every,
+    }
+
+
+def _model(watched: Watched, final: Outliers) -> Model:
+    model = watched.model
+    name = type(model).__name__
+    representation: Literal["token", "pooled"] = "pooled" if final.kind == "vector" else "token"
+    source = f"layer {final.tap} of a model in memory"
+    return Model(
+        name=name,
+        loader="tuiprobe.watch",
+        architecture=name,
+        representation=representation,
+        width=_width(watched, final),
+        parameters=sum(one.numel() for one in model.parameters()),
+        weights=WeightsInfo(
+            kind="unknown", source="in memory", digest=state_digest(model.state_dict())
+        ),
+        preprocessing=PreprocessingInfo(
+            size=(0, 0), mean=(), std=(), interpolation="", source=source, known=False
+        ),
+    )
+
+
+def _width(watched: Watched, final: Outliers) -> int:
+    layer = next(one for one in watched.layers if one.name == final.tap)
+    assert layer.shown is not None
+    return layer.shown.tap.channels
+
+
+def _data(seen: Seen, final: Outliers) -> DataSet:
+    kept = min(seen.images, MAX_ROWS)
+    return DataSet(
+        name=SET,
+        source="tuiprobe.watch",
+        images=seen.images,
+        measured=seen.images,
+        sampled=None if kept == seen.images else kept,
+    )
+
+
+def _warnings(watched: Watched, final: Outliers) -> list[str]:
+    said = [
+        f"measured by tuiprobe.watch: the last watched layer, {final.tap}, stands for the "
+        "representation; images carry neither names nor labels"
+    ]
+    if final.kind != "vector":
+        said.append(
+            f"figures of {final.tap} are of one position of each image, at random but seeded"
+        )
+    if watched.model.training:
+        said.append("the model was in training mode; its weights may have changed meanwhile")
+    return said + [f"{name}: not measured: {why}" for name, why in watched.refused.items()]

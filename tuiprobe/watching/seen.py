@@ -1,0 +1,146 @@
+"""What was seen of one layer: statistics of all positions, and a sample of rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tuiprobe.datasets.order import hash_ids
+from tuiprobe.models.taps import Extract, NotTappableError, Scene, Tap, layout
+from tuiprobe.stats import ActivationStats
+
+MAX_ROWS = 4096
+"""Images of a layer of which one row each is kept."""
+SEED = 0
+
+
+class Seen:
+    """The outputs of one layer since some moment.
+
+    Args:
+        tap: The layer and its layout.
+        k: Images kept per channel and end.
+    """
+
+    def __init__(self, tap: Tap, k: int) -> None:
+        self.tap, self.k = tap, k
+        self.images = 0
+        self._parts: dict[torch.device, ActivationStats] = {}
+        self._rows: list[Tensor] = []
+        self._ranks = np.empty(0, np.uint64)  # hashes of the images whose rows are kept
+
+    def add(self, x: Tensor) -> None:
+        """Adds the activations of one batch, in the layout of the tap.
+
+        Raises:
+            TypeError: If its dtype is not supported.
+            ValueError: If its shape does not fit.
+        """
+        if x.device.type not in ("cpu", "cuda"):
+            x = x.cpu()
+        stats = self._parts.get(x.device)
+        if stats is None:
+            stats = ActivationStats(self.tap.channels, k=self.k, device=x.device)
+        stats.update(x, channel_dim=self.tap.channel_dim)
+        self._parts[x.device] = stats
+        ids = np.arange(self.images, self.images + len(x), dtype=np.int64)
+        self.images += len(x)
+        self._sample(x, ids)
+
+    def _sample(self, x: Tensor, ids: NDArray[np.int64]) -> None:
+        """Keeps the rows of the images with the smallest hashes, a uniform sample of all."""
+        ranks = hash_ids(ids, SEED)
+        full = len(self._ranks) >= MAX_ROWS
+        chosen = np.flatnonzero(ranks < self._ranks.max()) if full else np.arange(len(ids))
+        if not len(chosen):
+            return
+        places = x.movedim(self.tap.channel_dim, -1).flatten(1, -2) if x.ndim > 2 else x[:, None]
+        positions = (hash_ids(ids[chosen], SEED + 1) % np.uint64(places.shape[1])).astype(np.int64)
+        where = torch.from_numpy(chosen), torch.from_numpy(positions)
+        images, at = (one.to(x.device, non_blocking=True) for one in where)
+        self._rows.append(places[images, at].float())
+        self._ranks = np.concatenate([self._ranks, ranks[chosen]])
+        if len(self._ranks) >= 2 * MAX_ROWS:
+            self._trim()
+
+    def _trim(self) -> None:
+        kept = np.sort(np.argsort(self._ranks, kind="stable")[:MAX_ROWS])
+        home = self._rows[-1].device
+        rows = torch.cat([one.to(home) for one in self._rows])
+        self._rows = [rows[torch.from_numpy(kept).to(home)]]
+        self._ranks = self._ranks[kept]
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """Where activations were."""
+        return tuple(self._parts)
+
+    def rows(self) -> NDArray[np.float32]:
+        """Returns one seeded position of each image of a seeded sample, float32 `[m, C]`."""
+        if len(self._ranks) > MAX_ROWS:
+            self._trim()
+        if not self._rows:
+            return np.empty((0, self.tap.channels), np.float32)
+        return torch.cat([one.cpu() for one in self._rows]).numpy()
+
+    @property
+    def stats(self) -> ActivationStats:
+        """The statistics of all devices together; a copy where there were several."""
+        parts = list(self._parts.values())
+        if len(parts) == 1:
+            return parts[0]
+        whole = ActivationStats(self.tap.channels, k=self.k)
+        for part in parts:
+            whole.merge(part)
+        return whole
+
+
+class Layer:
+    """One watched module, its layout once that is known, and what was seen of it.
+
+    Args:
+        name: Its name in the model.
+        module: The module.
+        k: Images kept per channel and end.
+    """
+
+    def __init__(self, name: str, module: nn.Module, k: int) -> None:
+        self.name, self.module, self._k = name, module, k
+        self.calls = 0
+        self.refused: str | None = None
+        self.order: int | None = None
+        self.seen: Seen | None = None
+        self.logged: Seen | None = None
+        self._layout: tuple[int, Tap, Extract] | None = None
+
+    def add(self, x: Tensor, scene: Scene) -> None:
+        """Adds an output; one that cannot be read is refused, with its reason in `refused`."""
+        try:
+            tap, extract = self._layout_of(x, scene)
+            y = extract(x)
+            if not len(y):
+                return
+            if self.seen is None:
+                self.seen = Seen(tap, self._k)
+            self.seen.add(y)
+        except (NotTappableError, TypeError, ValueError) as error:
+            self.refused = str(error)
+        else:
+            self.refused = None
+
+    def _layout_of(self, x: Tensor, scene: Scene) -> tuple[Tap, Extract]:
+        if self._layout is None or self._layout[0] != x.ndim:
+            tap, extract = layout(self.name, self.module, x, scene)
+            if self._layout is not None and tap.channels != self._layout[1].channels:
+                raise ValueError(
+                    f"its output changed from {self._layout[0]} dimensions to {x.ndim}"
+                )
+            self._layout = x.ndim, tap, extract
+        return self._layout[1:]
+
+    @property
+    def shown(self) -> Seen | None:
+        """What figures describe: since the last log, or what that log described."""
+        return self.seen if self.seen is not None else self.logged

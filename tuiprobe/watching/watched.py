@@ -1,0 +1,289 @@
+"""`tuiprobe.watch`: a context manager around anyone's torch code."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.hooks import RemovableHandle
+
+from tuiprobe.errors import UsageError
+from tuiprobe.globs import matches
+from tuiprobe.models.taps import Scene
+from tuiprobe.watching.figures import LayerFigures, figures_of, table
+from tuiprobe.watching.live import LiveFiles
+from tuiprobe.watching.observing import ROOT, Hook, register
+from tuiprobe.watching.saving import new_key, save
+from tuiprobe.watching.seen import Layer
+
+_NAMED = 8  # modules that an error lists
+
+
+def watch(
+    model: nn.Module,
+    layers: str | Iterable[str],
+    *,
+    k: int = 0,
+    every: int = 1,
+    output: str | Path | None = None,
+) -> Watched:
+    """Watches layers of a torch model: statistics of their outputs while anyone's code runs it.
+
+    ```python
+    with tuiprobe.watch(model, "blocks.*") as watched:
+        for images, _ in loader:
+            model(images)
+    print(watched.table())
+    ```
+
+    Works for inference and training, in eager and compiled models, and with any input. Outputs are
+    read and never changed. Hooks are removed at the end of the block, also after an exception.
+
+    Args:
+        model: The model. Where its `forward` is not what runs (`encode_image` of a CLIP), pass the
+            module that is called, such as `model.visual`.
+        layers: Globs over names of its modules, separated by blanks or as several strings; `*`
+            stops at a dot, `**` does not.
+        k: Images to keep per channel and end, by their number in the order seen.
+        every: Only every n-th call of the model is measured.
+        output: A run directory: `tuiprobe open` shows it while the block runs, and the figures are
+            saved there at its end. None for none.
+
+    Raises:
+        UsageError: If no module matches, or an option is out of its range.
+    """
+    return Watched(model, layers, k=k, every=every, output=output)
+
+
+class Watched:
+    """A watched model; see `watch`.
+
+    Figures describe what was seen since the last `log` or `reset`, or since the block began. Right
+    after `log` they describe what was logged. Each image takes about 24 bytes a layer until then.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: str | Iterable[str],
+        *,
+        k: int = 0,
+        every: int = 1,
+        output: str | Path | None = None,
+    ) -> None:
+        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+            raise UsageError(f"every must be a whole number from 1, got {every!r}")
+        if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= 65536:
+            raise UsageError(f"k must be a whole number from 0 to 65,536, got {k!r}")
+        self.model = _bare(model)
+        self.patterns = tuple(layers.split() if isinstance(layers, str) else layers)
+        self.every, self.k = every, k
+        self.layers = tuple(
+            Layer(name, module, k) for name, module in _chosen(self.model, self.patterns)
+        )
+        self._compiled = model is not self.model and hasattr(model, "_orig_mod")
+        self._lock = threading.RLock()
+        self._local = threading.local()
+        self._steps = self._arrived = 0
+        self._seconds = 0.0
+        self._handles: list[RemovableHandle] = []
+        self._buffer = ""
+        self.key = new_key()
+        self._live = None if output is None else LiveFiles(Path(output), self)
+
+    # The block.
+
+    def __enter__(self) -> Self:
+        """Places the hooks.
+
+        Raises:
+            RuntimeError: If it is watching already.
+        """
+        if self._handles:
+            raise RuntimeError("this model is being watched by the same object already")
+        if self._live is not None:
+            self._live.begin()
+        number = register(self)
+        self._buffer = f"_tuiprobe_watch_{number}"
+        home = next(self.model.parameters(), torch.empty(0)).device
+        seen = torch.zeros(1, dtype=torch.int64, device=home)
+        self.model.register_buffer(self._buffer, seen, persistent=False)
+        try:
+            first = Hook(self, number, ROOT, self.model, self._buffer)
+            self._handles.append(self.model.register_forward_pre_hook(first))
+            for index, layer in enumerate(self.layers):
+                hook = Hook(self, number, index, self.model, self._buffer)
+                self._handles.append(layer.module.register_forward_hook(hook))
+        except BaseException:
+            self._remove()
+            raise
+        if self._compiled:
+            torch.compiler.reset()  # code compiled before does not call new hooks
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Removes the hooks; saves the figures where an output was given."""
+        self._remove()
+        if self._live is not None and kind is None:
+            self.save(self._live.path)
+
+    def _remove(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+        if self._buffer in self.model._buffers:
+            delattr(self.model, self._buffer)
+
+    # What the hooks call.
+
+    def observe(self, index: int, x: Tensor) -> None:
+        """Takes an output of a layer, or an input of the model."""
+        begin = time.perf_counter()
+        with self._lock:
+            if index == ROOT:
+                self._local.batch = len(x) if x.ndim else None
+                self._steps += 1
+                return
+            layer = self.layers[index]
+            layer.calls += 1
+            if ((self._steps or layer.calls) - 1) % self.every:
+                return
+            if layer.order is None:
+                layer.order, self._arrived = self._arrived, self._arrived + 1
+            batch = getattr(self._local, "batch", None) or len(x)
+            with torch.no_grad():
+                layer.add(x, Scene(self.model, batch))
+            if self._live is not None:
+                self._live.show()
+            self._seconds += time.perf_counter() - begin
+
+    def refuse(self, index: int, reason: str) -> None:
+        """Notes why an output of a layer is not measured."""
+        self.layers[index].refused = reason
+
+    # What it found.
+
+    @property
+    def in_order(self) -> list[Layer]:
+        """The measured layers in the order of their first call."""
+        with self._lock:
+            there = [one for one in self.layers if one.shown is not None]
+            return sorted(there, key=lambda one: one.order or 0)
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Why layers are not measured, by name."""
+        return {
+            one.name: one.refused or "not called yet"
+            for one in self.layers
+            if one.shown is None or one.refused
+        }
+
+    def figures(self) -> tuple[LayerFigures, ...]:
+        """Returns the figures of the measured layers in the order of their first call."""
+        with self._lock:
+            return tuple(
+                figures_of(one.name, one.shown) for one in self.in_order if one.shown is not None
+            )
+
+    def table(self) -> str:
+        """Returns the figures as text, one line a layer, and what measuring cost."""
+        measured = -(-self._steps // self.every)
+        calls = f" of {measured:,} of {self._steps:,} calls" if self._steps else ""
+        cost = f"measuring{calls} took {self._seconds:.2f} s"
+        return table(self.figures(), self.refused, cost)
+
+    def log(self, step: int, writer: Any) -> None:
+        """Logs the figures of what was seen since the last call, and begins anew.
+
+        Scalars are named `tuiprobe/<layer>/<figure>`. Layers of which nothing was seen are absent.
+
+        Args:
+            step: Step of the training.
+            writer: Anything with `add_scalar(name, value, step)` (TensorBoard) or
+                `log(values, step=step)` (Weights & Biases).
+
+        Raises:
+            TypeError: If the writer has neither.
+        """
+        with self._lock:
+            fresh = [one for one in self.in_order if one.seen is not None]
+            scalars = {
+                f"tuiprobe/{one.name}/{name}": value
+                for one in fresh
+                if one.seen is not None
+                for name, value in figures_of(one.name, one.seen).scalars().items()
+            }
+            if hasattr(writer, "add_scalar"):
+                for name, value in scalars.items():
+                    writer.add_scalar(name, value, step)
+            elif hasattr(writer, "log"):
+                if scalars:
+                    writer.log(scalars, step=step)
+            else:
+                kind = type(writer).__name__
+                raise TypeError(f"a writer has `add_scalar` or `log`; {kind} has neither")
+            for one in fresh:
+                one.logged, one.seen = one.seen, None
+
+    def reset(self) -> None:
+        """Forgets what was seen."""
+        with self._lock:
+            for one in self.layers:
+                one.seen = one.logged = None
+
+    def save(self, directory: str | Path) -> None:
+        """Writes a run directory that `tuiprobe open`, `report` and `compare` read.
+
+        Saving again into the same directory replaces what this object saved there.
+
+        Raises:
+            DataError: If nothing was measured, or the directory holds something else.
+            RunError: If it cannot be written.
+        """
+        with self._lock:
+            save(self, Path(directory))
+
+    def __repr__(self) -> str:
+        """Shows model, layers and counts."""
+        kind = type(self.model).__name__
+        images = max((one.shown.images for one in self.in_order if one.shown), default=0)
+        return f"Watched({kind}, {len(self.layers)} layers, {images:,} images)"
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    """Returns the module that compiled and parallel wrappers hold."""
+    if not isinstance(model, nn.Module):
+        raise UsageError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+    while True:
+        if isinstance(model, nn.DataParallel | DistributedDataParallel):
+            model = model.module
+        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
+            model = model._orig_mod  # type: ignore[assignment]
+        else:
+            return model
+
+
+def _chosen(model: nn.Module, patterns: tuple[str, ...]) -> list[tuple[str, nn.Module]]:
+    names = {name: module for name, module in model.named_modules() if name}
+    found = {
+        name: module for name, module in names.items() if any(matches(name, p) for p in patterns)
+    }
+    missed = [p for p in patterns if not any(matches(name, p) for name in names)]
+    if missed or not found:
+        some = ", ".join(list(names)[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+        what = f"no module matches {', '.join(missed)}" if missed else "no layers were named"
+        raise UsageError(f"{what}; the model has {some or 'no modules'}")
+    return list(found.items())
