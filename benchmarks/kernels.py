@@ -188,7 +188,8 @@ TARGETS: dict[str, float | None] = {
     "2 threads / 1": 1.7,
     "256 x 512 batch, microseconds": 40,
     "the same after a torch op, microseconds": 400,
-} | {f"everything, {name} / read": wanted for name, (_, _, wanted) in ENGINE.items()}
+    **{f"everything, {name} / read": wanted for name, (_, _, wanted) in ENGINE.items()},
+}
 
 
 def _ratios(s: dict[str, float]) -> dict[str, float]:

@@ -11,12 +11,13 @@ constexpr int kMaxRanked = 512;  // ranking compares all with all
 
 }  // namespace
 
-void Candidates::reserve(const TopK& state, bool once, const Kernels& kernels) {
+void Candidates::reserve(const TopK& state, bool distinct, bool single, const Kernels& kernels) {
   const int64_t channels = static_cast<int64_t>(state.sizes.size());
   k_ = state.k;
   room_ = k_ + std::max(std::clamp(k_, 16, 64), k_ / 4);
   smallest_ = state.smallest;
-  once_ = once;
+  distinct_ = distinct;
+  single_ = single;
   kernels_ = &kernels;
   keys_.resize(padded(room_));
   ranks_.resize(padded(room_));
@@ -38,7 +39,7 @@ void Candidates::reset(const TopK& state) {
 
 void Candidates::cut(int64_t c) {
   Entry* const list = entries_.data() + c * room_;
-  if (once_) {
+  if (distinct_) {
     if (room_ > kMaxRanked || !cut_by_rank(list)) {
       std::nth_element(list, list + k_ - 1, list + sizes_[c], before);
     }
@@ -101,18 +102,18 @@ void Joiner::reserve(int64_t most) {
 void Joiner::begin(const TopK& state, int64_t c) {
   known_ = state.sizes[c];
   all_.assign(state.list(c), state.list(c) + known_);
-  once_ = true;
+  distinct_ = true;
 }
 
 void Joiner::add(const Candidates& from, int64_t c) {
   all_.insert(all_.end(), from.list(c), from.list(c) + from.size(c));
-  once_ = once_ && from.once();
+  distinct_ = distinct_ && from.distinct();
 }
 
 void Joiner::finish(const Kernels& kernels, TopK& state, int64_t c) {
   const int size = static_cast<int>(all_.size());
   if (size == known_) return;
-  if (once_ && size <= kMaxRanked && !images_repeat()) return place_by_rank(kernels, state, c);
+  if (distinct_ && size <= kMaxRanked && !images_repeat()) return place_by_rank(kernels, state, c);
   const int kept = keep_best_of_images(all_.data(), size, state.k);
   std::copy_n(all_.begin(), kept, state.list(c));
   state.resize(c, kept);

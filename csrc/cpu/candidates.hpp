@@ -19,9 +19,9 @@ static inline float key_of(float value, bool smallest) {
 // up is cut back to its best k, which tightens what a value must reach.
 class Candidates {
  public:
-  // Allocates, so that nothing that follows does. `once`: no image comes twice, neither by its id
-  // nor with several positions.
-  void reserve(const TopK& state, bool once, const Kernels& kernels);
+  // Allocates, so that nothing that follows does. `distinct`: no two images share an id; `single`:
+  // images have one position.
+  void reserve(const TopK& state, bool distinct, bool single, const Kernels& kernels);
 
   // What the state would refuse is no candidate.
   void reset(const TopK& state);
@@ -29,7 +29,7 @@ class Candidates {
   // Before a group of rows of the images [first, last], by index. While all rows are of one image,
   // its own best entry is the limit too: of its many positions, few are then candidates.
   void begin_group(int64_t first, int64_t last) {
-    if (once_ || (first == last && first == current_)) return;
+    if (single_ || (first == last && first == current_)) return;
     if (current_ >= 0) {
       own_limit_ = limit_;
       own_tie_ = tie_;
@@ -45,12 +45,13 @@ class Candidates {
     Entry* const list = entries_.data() + c * room_;
     int32_t& size = sizes_[c];
     const Entry e{key_of(value, smallest_), position, id};
-    if (!once_ && size > 0 && list[size - 1].id == id) {
+    if (!(single_ && distinct_) && size > 0 && list[size - 1].id == id) {
       if (!better(e, list[size - 1])) return;
       list[size - 1] = e;
     } else {
-      list[size++] = e;
+      // Only now: an image at work is then still the last of its list, and is in it once.
       if (size == room_) cut(c);
+      list[size++] = e;
     }
     if (current_ < 0 || (smallest_ ? value > own_limit_[c] : value < own_limit_[c])) return;
     own_limit_[c] = value;
@@ -64,7 +65,7 @@ class Candidates {
   const Entry* list(int64_t c) const { return entries_.data() + c * room_; }
   int size(int64_t c) const { return sizes_[c]; }
   int room() const { return room_; }
-  bool once() const { return once_; }
+  bool distinct() const { return distinct_; }
 
  private:
   // A float no smaller than the id, and one no larger.
@@ -88,7 +89,8 @@ class Candidates {
   int k_ = 0;
   int room_ = 0;
   bool smallest_ = false;
-  bool once_ = false;
+  bool distinct_ = false;
+  bool single_ = false;
   const Kernels* kernels_ = nullptr;
   std::vector<Entry> entries_;  // [channels, room]
   std::vector<int32_t> sizes_;  // [channels]
@@ -120,7 +122,7 @@ class Joiner {
   std::vector<Entry> all_;  // those of the state first
   Floats keys_, ranks_;
   int known_ = 0;
-  bool once_ = true;
+  bool distinct_ = true;
 };
 
 }  // namespace tuiprobe::cpu

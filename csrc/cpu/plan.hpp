@@ -80,7 +80,7 @@ struct Worker {
   bool ready = false;  // whether reset() has run in this update
 
   // Allocates, so that reset() does not.
-  void reserve(const View& x, const State& state, bool once, const Kernels& kernels) {
+  void reserve(const View& x, const State& state, bool distinct, const Kernels& kernels) {
     const int64_t width = padded(x.channels);
     ready = false;
     for (auto& p : power) p.resize(width);
@@ -96,8 +96,9 @@ struct Worker {
       row_shares.resize(width);
     }
     if (state.options.largest || state.options.smallest) hits.resize(kHits);
-    if (state.options.largest) largest.reserve(state.largest, once, kernels);
-    if (state.options.smallest) smallest.reserve(state.smallest, once, kernels);
+    const bool single = positions(x) == 1;
+    if (state.options.largest) largest.reserve(state.largest, distinct, single, kernels);
+    if (state.options.smallest) smallest.reserve(state.smallest, distinct, single, kernels);
   }
 
   // Before the worker's first block; by its own thread.

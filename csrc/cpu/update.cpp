@@ -183,8 +183,8 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   for (BlockSums& b : blocks) b.reserve(width, state.options.samples);
   if (static_cast<int64_t>(space.workers.size()) < count) space.workers.resize(count);
   const Span<Worker> workers{space.workers.data(), count};
-  const bool once = positions(x) == 1 && all_different(ids, x.images);
-  for (Worker& w : workers) w.reserve(x, state, once, *set);
+  const bool distinct = all_different(ids, x.images);
+  for (Worker& w : workers) w.reserve(x, state, distinct, *set);
   Images& images = space.images;
   images.reset(state.options.samples ? x.images : 0);
   const Walk walk{x, state, *set, scaling, ids, images};
