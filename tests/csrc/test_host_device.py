@@ -124,6 +124,37 @@ def test_everything_in_several_updates(on_device, shape, channel_dim, dtype):
     check_all(stats, x.movedim(channel_dim, -1), range(len(x)), 3)
 
 
+VIEWS = {
+    "every second position": lambda: (batch(20, 12, 9)[:, ::2], -1),
+    "transposed rows": lambda: (batch(17, 70).T, -1),
+    "cropped maps": lambda: (batch(6, 3, 8, 12)[:, :, 4:, 3:], -1),
+    "expanded positions": lambda: (batch(40, 1, 9).expand(40, 5, 9), -1),
+    "channels second": lambda: (batch(12, 33, 5, 7), 1),
+    "wide and not aligned": lambda: (batch(9, 4, 131), -1),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_views_of_any_strides(on_device, view):
+    x, channel_dim = VIEWS[view]()
+    stats = on_device(ActivationStats, x.shape[channel_dim], k=4)
+    for _ in range(2):
+        stats.update(x, torch.arange(len(x)), channel_dim=channel_dim)
+    check_all(stats, torch.cat([x.movedim(channel_dim, -1)] * 2), [*range(len(x))] * 2, 4)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_scales_means_and_values_that_are_not_finite(on_device, scale, offset):
+    x = (batch(60, 6, 20) + 3 * offset) * scale
+    x[torch.rand(x.shape, generator=torch.Generator().manual_seed(2)) < 0.003] = torch.nan
+    x[5, 2, 3], x[7, 0, 4], x[9] = torch.inf, -torch.inf, 2.5 * scale
+    stats = on_device(ActivationStats, 20, k=5)
+    for part in x.split(23):
+        stats.update(part)
+    check_all(stats, x, range(60), 5)
+
+
 def test_looking_changes_no_bit(on_device):
     x = batch(60, 3, 8) + 100
     watched, alone = (on_device(ActivationStats, 8, k=3) for _ in range(2))
