@@ -25,7 +25,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 EVERYTHING = os.environ.get("TUIPROBE_DOCS") == "all"
 PROGRAMS = {"tuiprobe": "-m tuiprobe", "python": "", "torchrun": "-m torch.distributed.run"}
-SECONDS = 600.0  # for one command, on a busy machine
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 
 
@@ -93,7 +92,7 @@ class Reader:
         for_a_shell = re.search("[>~*]", re.sub("'[^']*'|\"[^\"]*\"", "", line))
         if given is not None and len(called) == 1 and not for_a_shell:
             run = self._prepared.start(*given, cwd=self._folder, env=self._variables)
-            code = run.wait(SECONDS)
+            code = run.wait(world.SECONDS)
             return subprocess.CompletedProcess(given, code, run.stdout, run.stderr)
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", line], cwd=self._folder, text=True,

@@ -99,6 +99,7 @@ async def test_the_forest_plot_shows_both_runs_and_the_interval_beside_zero(runs
         assert "channels  A █ " in beneath
 
 
+@pytest.mark.slow
 async def test_runs_of_the_same_images_are_told_in_one_sentence(tmp_path: Path) -> None:
     app = TuiprobeApp()
     pair = [paired_run(tmp_path / "a", 1.2, 1.0), paired_run(tmp_path / "b", 0.2, 1.0)]
@@ -131,6 +132,7 @@ def paired_run(path: Path, signal: float, noise: float) -> Path:
     return path
 
 
+@pytest.mark.slow
 async def test_n_goes_through_the_pairs_and_a_run_keeps_its_letter(runs: list[Path]) -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:
@@ -198,6 +200,7 @@ async def test_all_figures_are_behind_f_with_filter_and_differences(runs: list[P
         await until(pilot, lambda: not isinstance(app.screen, CompareScreen))
 
 
+@pytest.mark.slow
 async def test_other_preprocessing_is_told_above_the_plot(runs: list[Path], tmp_path: Path) -> None:
     one = model()
     other = one.preprocessing.model_copy(update={"interpolation": "bilinear"})
@@ -247,6 +250,7 @@ async def test_a_pair_of_other_kinds_is_refused_and_the_others_are_compared(
         assert "   C model b" in head(app)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (110, 36), (200, 50)])
 async def test_every_size_shows_the_sentence_and_every_row(runs, size: tuple[int, int]) -> None:
     app = TuiprobeApp()
@@ -263,6 +267,7 @@ async def test_every_size_shows_the_sentence_and_every_row(runs, size: tuple[int
         assert beneath.bottom <= size[1] - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("plainly", ["ascii", "colourless"])
 async def test_ends_value_and_zero_are_told_apart_without_colour_or_unicode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plainly: str

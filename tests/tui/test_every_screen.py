@@ -18,10 +18,13 @@ from tuiprobe.tui.screens.export import ExportScreen
 from tuiprobe.tui.screens.help import HelpScreen, explained_at
 from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen
+from tuiprobe.tui.screens.picker import PickerScreen
 from tuiprobe.tui.screens.results import ResultsScreen
 from tuiprobe.tui.screens.runs import RunsScreen
 from tuiprobe.tui.screens.setup import SetupScreen
 from tuiprobe.tui.widgets.keyline import KeyLine
+
+pytestmark = pytest.mark.slow
 
 SCREENS: dict[str, Callable[[Path], Screen]] = {
     "models": lambda runs: ModelsScreen(),
@@ -31,6 +34,7 @@ SCREENS: dict[str, Callable[[Path], Screen]] = {
     "compare": lambda runs: CompareScreen([runs / "a", runs / "b"]),
     "export": lambda runs: ExportScreen(runs / "a"),
     "results": lambda runs: ResultsScreen(runs / "a"),
+    "picker": lambda runs: PickerScreen(runs),
 }
 
 
@@ -69,10 +73,11 @@ async def test_a_screen_stays_usable_in_any_window(name: str, runs: Path) -> Non
         for size in ((60, 15), (80, 24), (120, 40)):
             await pilot.resize_terminal(*size)
             await pilot.pause()
-            if isinstance(screen, ProbeScreen):
-                line = screen.query_one(KeyLine).render_line(0).text
-                assert line.count("help") == 1
-                assert len(line) == size[0]
+            for line in screen.query(KeyLine):
+                text = line.render_line(0).text
+                assert text.count("help") == 1
+                assert len(text) == line.size.width
+            assert screen.query(KeyLine) or not isinstance(screen, ProbeScreen)
         assert unexplained(screen) == []
         await pilot.press("f1")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen))

@@ -102,6 +102,7 @@ async def test_files_with_other_content_are_replaced_only_after_a_yes(run: Path)
         assert app.screen is screen
 
 
+@pytest.mark.slow
 async def test_the_dialog_stands_over_the_screen_it_belongs_to(run: Path) -> None:
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -142,6 +143,7 @@ async def test_formats_are_chosen_with_space_and_all_with_a(run, copied) -> None
         assert "No format is chosen" in said(app)
 
 
+@pytest.mark.slow
 async def test_pictures_can_be_left_out(run: Path) -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(100, 30)) as pilot:
@@ -151,6 +153,7 @@ async def test_pictures_can_be_left_out(run: Path) -> None:
         assert "data:image" not in (run / "report.html").read_text()
 
 
+@pytest.mark.slow
 async def test_the_results_of_the_run_itself_stay_as_they_are(run: Path) -> None:
     before = (run / "results.json").read_bytes()
     app = TuiprobeApp()
@@ -180,6 +183,7 @@ async def test_another_destination_by_key_and_by_mouse(run: Path, tmp_path: Path
         await until(pilot, lambda: app.screen is not screen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(60, 15), (80, 24)])
 async def test_what_went_wrong_is_told_whole(run, tmp_path, copied, size) -> None:
     place = tmp_path / "file" / ("a long name " * 8).strip()

@@ -289,7 +289,7 @@ def test_signs_stay_distinct_in_ascii() -> None:
 
 
 def named_ids() -> Iterator[str]:
-    """Yields the ids of terms that the code names: in `explained`, and as `term=`."""
+    """Yields the ids of terms that the code names: in `explained`, in its tables, as `term=`."""
     for file in sorted(SOURCES.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             found: list[ast.AST] = []
@@ -297,6 +297,11 @@ def named_ids() -> Iterator[str]:
                 found = list(node.body[1:])
             elif isinstance(node, ast.keyword) and node.arg == "term":
                 found = [node.value]
+            elif isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Dict):
+                name = ast.unparse(
+                    node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
+                )
+                found = list(node.value.values) if re.search("TERMS|EXPLAINED", name) else []
             for one in found:
                 yield from texts(one)
 

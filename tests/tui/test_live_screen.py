@@ -111,6 +111,29 @@ async def test_bars_layers_line_and_figures_follow_the_run(tmp_path: Path) -> No
         assert "3 of 2000 images" in content(app, "#warning")
 
 
+async def test_a_warning_never_cuts_what_the_title_says_of_the_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about = {"model": "mini_clip", "data": "miniature:val", "weights": "pretrained"}
+    monkeypatch.setattr(livewatch, "_about", lambda directory: about)
+    run = live_run(tmp_path / ("a-long-name-of-a-run-" * 2))
+    (run / "plan.json").write_text("{}")
+    app = opened(run)
+    async with app.run_test(size=(60, 20)) as pilot:
+        await until(pilot, lambda: "DEMONSTRATION" in content(app, "#place"))
+        await until(pilot, lambda: "measuring" in content(app, "#place").splitlines()[0])
+        assert content(app, "#place").splitlines()[1].endswith("says nothing about real CLIPs")
+        await until(pilot, lambda: "says nothing about real CLIPs" in drawn(app))
+
+
+async def test_kurtosis_begins_anew_where_a_run_starts_again(tmp_path: Path) -> None:
+    app = opened(live_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "54.00┤" in lines(app, KurtosisPlot))
+        write_live(tmp_path, 2, done=64, kurtosis=40.0)
+        await until(pilot, lambda: "40.00┤" in lines(app, KurtosisPlot))
+
+
 async def test_both_ends_of_a_channel_are_shown_by_magnitude_with_their_values(
     tmp_path: Path,
 ) -> None:
@@ -425,13 +448,13 @@ async def test_panels_can_be_maximised_and_figures_copied(tmp_path: Path) -> Non
         assert app.clipboard == f"tuiprobe open {tmp_path}"
 
 
-async def test_enter_waits_for_the_results(tmp_path: Path) -> None:
+async def test_results_are_offered_once_they_are_there(tmp_path: Path) -> None:
     app = opened(live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
         await pilot.press("enter")
         assert isinstance(app.screen, LiveScreen)
-        assert any("No results yet" in note.message for note in app._notifications)
+        assert "results" not in [key.word for key in app.screen.query_one(KeyLine).keys]
 
 
 # A run that this program started.

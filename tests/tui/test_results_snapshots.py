@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from textual.pilot import Pilot
 from tests.report.samples import estimate, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import bare_report, full_report, write_run
+from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.compare import CompareScreen, ForestTable
 from tuiprobe.tui.screens.export import ExportTable
@@ -106,14 +109,31 @@ def two_runs(root: Path) -> list[Path]:
     return [write_run(root / "strong", pictures=False), write_run(root / "weak", weak, False)]
 
 
-def test_runs(snap_compare, place: Path) -> None:
+def stopped_and_failed(root: Path) -> None:
+    """Writes a run that was killed, and one that failed before its plan."""
+    run = RunDir(root / "stopped")
+    run.key_file.write_text("0" * 64 + "\n")
+    run.spec_file.write_json({"model": "timm:resnet50.a1_in1k", "data": "imagefolder:/data/val"})
+    run.plan_file.write_json({"sets": [{"name": "val", "planned": 500, "shards": 5}]})
+    for number in range(3):
+        run.shard_file("val", number).write_bytes(b"")
+    RunDir(root / "failed").log_file.write_text("error: /data/val has no images: name another\n")
+
+
+def test_runs(snap_compare, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
     two_runs(place)
+    stopped_and_failed(place)
+    for number, file in enumerate(("strong/results.json", "weak/results.json", "stopped/key",
+                                   "failed/log.txt")):  # fmt: skip
+        os.utime(place / file, (1_700_000_000 - 1000 * number,) * 2)
     app = TuiprobeApp(runs=place)
 
     async def act(pilot: Pilot[None]) -> None:
         app.push_screen(RunsScreen(place))
         await until(pilot, lambda: app.screen.query(RunTable) and app.screen.table.rows)
-        await pilot.press("s", "space")
+        await pilot.press("space", "end")
         await pilot.pause()
 
     assert snap_compare(app, terminal_size=(80, 24), run_before=act)

@@ -78,8 +78,9 @@ def _section(usage: str, command: Callable[..., None]) -> str:
             arguments.append(_cells(f"`{name}`", "", info.help or ""))
         else:
             text, _, default = (info.help or "").partition("  [default: ")
-            default = default.removesuffix("]") or _default(parameter)
-            options.append(_cells(f"`{_option(parameter, kind, info)}`", default, text))
+            flags = _option(parameter, kind, info)
+            default = default.removesuffix("]") or _default(parameter, flags)
+            options.append(_cells(f"`{flags}`", default, text))
     said = "\n\n".join(" ".join(part.split()) for part in (command.__doc__ or "").split("\n\n"))
     rows = "\n".join([*arguments, *options])
     return f"## {usage}\n\n{said}\n\n|  | default | meaning |\n|---|---|---|\n{rows}\n"
@@ -97,15 +98,17 @@ def _option(parameter: inspect.Parameter, kind: Any, info: OptionInfo) -> str:
     declared = str(info.default)  # within Annotated, typer has the first declaration there
     flag = declared if declared.startswith("--") else flag
     if kind is bool:
-        return flag if flag == declared else f"{flag} / --no-{flag[2:]}"
+        return flag.replace("/", " / ") if flag == declared else f"{flag} / --no-{flag[2:]}"
     values = {"int": "N", "Path": "PATH", "float": "X"}
     word = next((values[name] for name in values if name in str(kind)), "TEXT")
     return f"{flag} {info.metavar or word}"
 
 
-def _default(parameter: inspect.Parameter) -> str:
-    unset = isinstance(parameter.default, bool) or parameter.default in (None, parameter.empty)
-    return "" if unset else str(parameter.default)
+def _default(parameter: inspect.Parameter, flags: str) -> str:
+    if isinstance(parameter.default, bool):
+        on, _, off = flags.partition("/")
+        return f"`{(on if parameter.default else off).strip()}`" if off else ""
+    return "" if parameter.default in (None, parameter.empty) else str(parameter.default)
 
 
 def _row(field: OptionField) -> str:

@@ -23,7 +23,15 @@ from tuiprobe.probes.outliers.persistence import missing, ratio
 from tuiprobe.probes.rows import MIN_CHANNELS, usable
 from tuiprobe.results.base import NORMAL_95
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.live import LiveTap, Progress, RankState, SetProgress, bounded, write_rank
+from tuiprobe.run.live import (
+    LiveTap,
+    Progress,
+    RankState,
+    SetProgress,
+    bounded,
+    write_rank,
+    write_state,
+)
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.stats import ActivationStats, SampleSummary
 
@@ -176,6 +184,9 @@ class LiveView:
         self._measures: Mapping[str, Shown] = {}
         self._started = time.monotonic()
         self._next = 0.0
+        # Until the first batch, the files of an earlier attempt would be taken for this one's.
+        state = RankState(**self._progress().model_dump(), sequence=self._sequence, sets=self._sets)
+        write_state(directory, rank, state)
 
     def begin_shard(self, shard: Shard, measures: Mapping[str, Shown]) -> None:
         """Starts a shard, perhaps not for the first time."""

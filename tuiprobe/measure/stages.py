@@ -143,6 +143,7 @@ class Stages:
         self._reader = replace(self._reader, mix=mix)
         new = directory.create(plan.key)
         directory.cancel_file.unlink()
+        directory.live_file(self._rank.number, "json").unlink()  # of an earlier attempt
         sweep(directory.path)
         shards = [shard for pieces in plan.shards.values() for shard in pieces]
         inventory = self._inventory = take_inventory(self._reader, shards, self._listen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ MEGABYTE = 1e6
 
 
 @contextmanager
-def narrated(name: str, seconds: float = SECONDS) -> Iterator[None]:
+def narrated(name: str, seconds: float | None = None) -> Iterator[None]:
     """Prints a line to standard error whenever more bytes of a model have arrived.
 
     The libraries download with clients of their own, but all into the same few folders, so the
@@ -25,10 +25,12 @@ def narrated(name: str, seconds: float = SECONDS) -> Iterator[None]:
 
     Args:
         name: The model, for the lines.
-        seconds: Between two lines.
+        seconds: Between two lines; None for `SECONDS`.
     """
     ended = threading.Event()
-    thread = threading.Thread(target=_watch, args=(name, seconds, ended), daemon=True)
+    thread = threading.Thread(
+        target=_watch, args=(name, _sizes(), seconds or SECONDS, ended), daemon=True
+    )
     thread.start()
     try:
         yield
@@ -37,8 +39,7 @@ def narrated(name: str, seconds: float = SECONDS) -> Iterator[None]:
         thread.join()
 
 
-def _watch(name: str, seconds: float, ended: threading.Event) -> None:
-    before = _sizes()
+def _watch(name: str, before: Mapping[Path, int], seconds: float, ended: threading.Event) -> None:
     told = 0
     while not ended.wait(seconds):
         now = _sizes()

@@ -41,11 +41,20 @@ def is_held(lock: Entry, held: frozenset[str] | None) -> bool:
     return _holder_lives(lock) if held is None else str(_inode(lock)) in held
 
 
-def other_host(run: RunDir) -> str:
-    """Returns the host that last took the run's lock; empty if it is this one or unknown."""
-    match = _holder(run.at("lock"))
-    host = "" if match is None else match[2].strip()
-    return "" if host == socket.gethostname() else host
+def last_host(run: RunDir) -> str:
+    """Returns the host whose process last wrote the run; empty if it is unknown.
+
+    Locks are seen on their own host alone, so a run of this host that holds none has ended.
+    """
+    for lock in (run.at("lock"), run.engine_file):
+        if (match := _holder(lock)) is not None:
+            return match[2].strip()
+    return ""
+
+
+def this_host() -> str:
+    """Returns the name of this host, as locks hold it."""
+    return socket.gethostname()
 
 
 def _inode(file: Entry) -> int:
@@ -62,6 +71,6 @@ def _holder(lock: Entry) -> re.Match[str] | None:
 
 def _holder_lives(lock: Entry) -> bool:
     match = _holder(lock)
-    if match is None or match[2].strip() != socket.gethostname():
+    if match is None or match[2].strip() != this_host():
         return False
     return process_lives(int(match[1]))

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, get_args
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.run.directory import LOG_MARK, RunDir
-from tuiprobe.run.locks import held_locks, is_held, is_running, other_host
+from tuiprobe.run.locks import held_locks, is_held, is_running, last_host, this_host
 
 State = Literal["waiting", "running", "done", "partial", "unfinished", "failed", "damaged", "none"]
 STATES: Final[tuple[State, ...]] = get_args(State)
@@ -125,7 +125,8 @@ def run_state(
     end = _last_end(run)
     if starting and end.time * 1e9 <= (run.engine_file.modified() or 0):
         return replace(found, kind="waiting")
-    if end.kind == "" and moves:
+    host = last_host(run)
+    if end.kind == "" and moves and host != this_host():
         return _running(run, found)
     if end.kind == "failed":
         return replace(found, kind="failed", reason=end.reason)
@@ -143,7 +144,8 @@ def run_state(
             found = replace(found, measured=about["images"], planned=about["wanted"])
     if (run.log_file.modified() or 0) > max(_times(run), default=0) and (said := _error(run)):
         return replace(found, kind="failed", reason=said)
-    return replace(found, host=other_host(run) if end.kind == "" else "")
+    away = end.kind == "" and host != this_host()
+    return replace(found, host=host if away else "")
 
 
 class Observer:

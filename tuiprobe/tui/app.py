@@ -13,6 +13,7 @@ from textual.theme import Theme
 
 from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.plaintext import plain
+from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.ascii import ASCII_KEYS, AsciiFilter
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.commands import ScreenCommands, working_keys
@@ -137,9 +138,12 @@ class TuiprobeApp(App[None]):
 
     def screen_of(self, run: Path) -> Screen[None]:
         """Returns the screen that shows a run: its results, or the run as it goes on."""
+        from tuiprobe.run.locks import held_locks
+        from tuiprobe.run.state import run_state
         from tuiprobe.tui.livewatch import has_results
 
-        if has_results(run):
+        going = run_state(RunDir(run), held_locks()).kind in ("waiting", "running")
+        if has_results(run) and not going:
             from tuiprobe.tui.screens.results import ResultsScreen
 
             return ResultsScreen(run)

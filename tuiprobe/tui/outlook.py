@@ -113,14 +113,15 @@ class Outlook:
             timing: What is said of the trial until it is there.
         """
         found, trial = self.found, self.trials[0] if self.trials else None
+        unknown = [_WRONG if self.wrong else _UNKNOWN]
         lines = [f"✗ {self.wrong['run']}", ""] if "run" in self.wrong else []
         lines += ["COST", *self._cost(timing), "", "DATA"]
-        lines += [looking] if found is None else recognised(found) or [_UNKNOWN]
+        lines += [looking] if found is None else recognised(found) or unknown
         lines += ["", "PROBES"]
         if found is not None and (found["sets"] or found["later"]):
             lines += probe_lines(self.setup, trial, found)
         else:
-            lines.append(_UNKNOWN)
+            lines += unknown
         if self.setup.of_vectors:
             return lines
         layers = self.setup["layers"]
@@ -136,7 +137,7 @@ class Outlook:
         lines = [f"{total:,} {what}"] if total else []
         if timing and not self.setup.of_vectors:
             lines.append(timing)
-        return lines or [_UNKNOWN]
+        return lines or [_WRONG if self.wrong else _UNKNOWN]
 
 
 def warning(setup: Setup, kept: Kept) -> str:
@@ -152,6 +153,7 @@ def warning(setup: Setup, kept: Kept) -> str:
 
 
 _UNKNOWN = "known once the data are"
+_WRONG = "known once what is marked ✗ is right"
 
 
 def start_words(found: Found | None, cost: Cost | None) -> str:

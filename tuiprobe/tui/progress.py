@@ -59,10 +59,26 @@ def progress_line(snapshot: Snapshot, width: int) -> str:
     head = f"{snapshot.set}{which} {through:,} of {snapshot.total:,} "
     skipped = f" {snapshot.skipped} skipped" if snapshot.skipped else ""
     eta = f" ETA {clock(snapshot.eta)}" if snapshot.eta is not None else ""
-    tail = f" {100 * part:.0f} % {snapshot.rate:.0f} img/s{eta}{skipped}"
+    rate = f" {snapshot.rate:.0f} img/s" if snapshot.rate else ""
+    tail = f" {int(100 * part)} %{rate}{eta}{skipped}"
     room = min(max(width - len(head) - len(tail), 0), 20)
-    full = len(bar(part, room).replace("▏", ""))
-    return head + "━" * min(full, room) + "─" * (room - min(full, room)) + tail
+    return head + _line(part, room) + tail
+
+
+def _line(part: float, room: int) -> str:
+    full = min(len(bar(part, room).replace("▏", "")), room)
+    return "━" * full + "─" * (room - full)
+
+
+def kept_line(state: RunState) -> str:
+    """Returns what a run that does not go on has kept; empty before its plan.
+
+    >>> kept_line(RunState("partial", measured=62, planned=1500))
+    'kept ━─────────────────── 4 % of 1,500 images'
+    """
+    if not state.planned:
+        return ""
+    return f"kept {_line(state.part or 0.0, 20)} {state.percent} of {state.planned:,} images"
 
 
 def sign(state: RunState) -> str:

@@ -55,6 +55,7 @@ class RowStages(Stages):
         self._rows = replace(self._rows, mix=mix)
         directory.create(plan.key)
         directory.cancel_file.unlink()
+        directory.live_file(self._rank.number, "json").unlink()  # of an earlier attempt
         sweep(directory.path)
         shards = [one for name in plan.shards for one in row_shards(plan, name)]
         missing = self._unusable(shards)

@@ -97,6 +97,10 @@ class FilteredScreen(ProbeScreen):
         """The list."""
         return self.query_one(RowTable)
 
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the list, which are those of the filter too."""
+        return self.table.explained()
+
     def _show(self) -> None:
         """Shows the rows that fit the filter; the subclass's."""
         raise NotImplementedError

@@ -72,7 +72,7 @@ class ExportScreen(ModalScreen[None]):
         Binding("t", "destination", "where to", tooltip="Change the directory"),
         Binding("y", "copy", "copy path", tooltip="Copy the path of what was written"),
         Binding("c", "command", "command", show=False, tooltip="Copy the command that does this"),
-        Binding("question_mark", "app.help", "help", tooltip="Keys of this dialog"),
+        Binding("question_mark,f1", "app.help", "help", tooltip="Keys of this dialog"),
         Binding("escape", "leave", "close", tooltip="Close without writing"),
     ]
     DEFAULT_CSS = """

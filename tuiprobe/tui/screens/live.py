@@ -17,7 +17,7 @@ from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine, shown_command
 from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, runs_of
 from tuiprobe.tui.screens.running import RunningScreen
-from tuiprobe.tui.text import fitted, inert
+from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.bars import ChannelBars
 from tuiprobe.tui.widgets.layers import LayerStrip
 from tuiprobe.tui.widgets.lines import Lines
@@ -31,16 +31,18 @@ Place = tuple[str, str]
 """Set and tap."""
 
 
-def _with_warning(state: str, forms: tuple[str, ...], width: int) -> str:
-    """Returns the state with the longest form of a warning that fits at the right.
+def _with_warning(state: str, forms: tuple[str, ...], width: int) -> list[str]:
+    """Returns the lines of the title: the state, and the longest form of a warning that fits.
 
-    The shortest form is shown in any case; then the state is cut.
+    The warning stands at the right; where not even the shortest form fits, on a line of its own.
     """
-    form = next((one for one in forms if len(state) + len(one) + 2 <= width), forms[-1])
-    if not form:
-        return state
-    room = max(width - len(form) - 2, 0)
-    return f"{fitted(state, room)}  {form}"
+    if not forms[0]:
+        return [state]
+    for form in forms:
+        if len(state) + len(form) + 2 <= width:
+            return [f"{fitted(state, width - len(form))}{form}"]
+    form = next((one for one in forms if len(one) <= width), forms[-1])
+    return [state, form.rjust(width)]
 
 
 def _moved(before: Snapshot, now: Snapshot) -> bool:
@@ -99,7 +101,6 @@ class LiveScreen(RunningScreen):
         self._watch = self._new_watch()
         self._timer: Timer | None = None
         self._choices: tuple[bool | None, ...] = ()
-        self._was_going = True
         self._told_last: tuple[object, ...] = ()
 
     def _new_watch(self) -> WatchThread:
@@ -150,24 +151,30 @@ class LiveScreen(RunningScreen):
         snapshot = self._watch.latest
         self.note_end(snapshot)
         self._remember(snapshot)
-        self.place(self._title(snapshot))
+        self._show_title(snapshot)
         if self._paused:
             return
-        told = (snapshot.log, snapshot.events, self.state)
+        kind = None if self.state is None else self.state.kind
+        told = (snapshot.log, snapshot.events, self.end_text(snapshot), kind)
+        turned = told[-2:] != self._told_last[-2:]
         if told != self._told_last:
             self._told_last = told
             self._show_said(snapshot)
         before, self._shown = self._shown, snapshot
-        was_going, self._was_going = self._was_going, self.going
-        if _moved(before, snapshot) or self._was_going != was_going:
+        if turned or _moved(before, snapshot):
             self._show_figures()
+        if turned:
+            self.refresh_bindings()
 
-    def _title(self, snapshot: Snapshot) -> str:
-        """Returns the state, and what must be said before any figure, at the right."""
+    def _show_title(self, snapshot: Snapshot) -> None:
+        """Shows the state, and what must be said before any figure."""
         warnings = (progress.title_warning(snapshot.about, short) for short in (False, True))
         held = " · view paused, the run goes on" if self._paused and self.going else ""
         state = self.state_text(snapshot) + held
-        return _with_warning(state, tuple(warnings), self.size.width - 2)
+        lines = _with_warning(state, tuple(warnings), self.size.width - 2)
+        place = self.query_one("#place", Static)
+        place.update(inert_lines(lines))
+        place.styles.height = len(lines)
 
     def _find_members(self) -> None:
         """Finds the runs of a group, whose models begin one after the other."""
@@ -190,6 +197,8 @@ class LiveScreen(RunningScreen):
             points = self._history.setdefault(place, [])
             if tap.kurtosis is None or tap.low is None or tap.high is None:
                 continue
+            if points and points[-1].x > tap.n:
+                points.clear()  # the run was started again
             if not points or points[-1].x < tap.n:
                 points.append(Point(tap.n, tap.kurtosis, tap.low, tap.high))
             if len(points) > MOST_POINTS:
@@ -200,20 +209,19 @@ class LiveScreen(RunningScreen):
         self.query_one(Lines).show(said)
         warnings = [one.message for one in snapshot.events if one.kind in ("warning", "failed")]
         text = f"! {warnings[-1]}" if warnings else ""
-        failure = self.failure
+        end = self.end_text(snapshot)
         if len(warnings) > 1:
             text += f"  (and {len(warnings) - 1} more: l)"
         shown = self.query_one("#warning", Static)
-        shown.update(inert(failure) if failure else inert(text, "dim"))
-        shown.set_class(bool(failure), "-whole")
-        shown.display = bool(failure or text)
+        shown.update(inert(end) if end else inert(text, "dim"))
+        shown.set_class(bool(end), "-whole")
+        shown.display = bool(end or text)
 
     def _show_figures(self) -> None:
         snapshot = self._shown
-        counts = snapshot.total > 0 and self.going  # the title says where an ended run stands
-        self.query_one("#progress", Static).update(
-            inert(progress.progress_line(snapshot, self.size.width - 2) if counts else "")
-        )
+        counts = self._progress(snapshot)
+        self.query_one("#progress", Static).update(inert(counts))
+        self.query_one("#progress").display = bool(counts)  # else the title says where it stands
         self._place = self._current_place(snapshot)
         points = self._history.get(self._place, []) if self._place else []
         taps = self._taps(snapshot, self._place[0]) if self._place else []
@@ -224,6 +232,13 @@ class LiveScreen(RunningScreen):
         if choices != self._choices:
             self._choices = choices
             self.refresh_bindings()
+
+    def _progress(self, snapshot: Snapshot) -> str:
+        state = self.state
+        if state is not None and (state.kind != "running" or not snapshot.total):
+            return progress.kept_line(state)  # the live files may be those of an earlier attempt
+        width = self.size.width - 2
+        return progress.progress_line(snapshot, width) if snapshot.total else ""
 
     def _current_place(self, snapshot: Snapshot) -> Place | None:
         sets = [place[0] for place in snapshot.taps]

@@ -27,7 +27,7 @@ from tuiprobe.tui.widgets.rows import RowTable
 class ModelsScreen(FilteredScreen):
     """Choose what to probe: type / to filter, space marks several, Enter sets up the run."""
 
-    PLACE = "Models 1 · Runs 2"
+    PLACE = "Models M · Runs R"
     PURPOSE = "Will an encoder hold up on your images, why, and how sure? Choose one."
     AUTO_FOCUS = "#models"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -98,6 +98,10 @@ class ModelsScreen(FilteredScreen):
     def table(self) -> ModelTable:
         """The list."""
         return self.query_one("#models", ModelTable)
+
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of the glossary for the model under the cursor."""
+        return (*self.table.explained(), "preset", "doctor", "fetch")
 
     def _load(self) -> None:
         from tuiprobe.catalog import names

@@ -12,9 +12,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import DirectoryTree, Footer, Input
+from textual.widgets import DirectoryTree, Input
 
 from tuiprobe.plaintext import plain
+from tuiprobe.tui.widgets.keyline import KeyLine
 
 
 class Folders(DirectoryTree):
@@ -49,6 +50,7 @@ class PickerScreen(ModalScreen[Path | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("backspace", "parent", "parent folder", tooltip="Go to the folder above"),
         Binding("escape", "dismiss(None)", "cancel", tooltip="Close without a choice"),
+        Binding("question_mark,f1", "app.help", "help", tooltip="Terms, and keys of this dialog"),
     ]
     DEFAULT_CSS = """
     PickerScreen { align: center middle; }
@@ -61,6 +63,10 @@ class PickerScreen(ModalScreen[Path | None]):
         super().__init__()
         self._start = start
 
+    def explained(self) -> tuple[str, ...]:
+        """Returns the terms of what may be picked."""
+        return ("set", "suite")
+
     def compose(self) -> ComposeResult:
         """Lays out the path and the tree."""
         with Vertical(id="picker") as box:
@@ -68,7 +74,7 @@ class PickerScreen(ModalScreen[Path | None]):
                 str(self._start), placeholder="a path; Enter goes there", id="path", compact=True
             )
             yield Folders(self._start)
-            yield Footer(show_command_palette=False)
+            yield KeyLine()
         box.border_title = "pick images: a folder, a .tar or a suite's .toml"
 
     @on(Input.Submitted, "#path")

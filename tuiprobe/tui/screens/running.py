@@ -10,7 +10,7 @@ from tuiprobe.run.state import RunState
 from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.control import Control, StateWatch
-from tuiprobe.tui.livewatch import Snapshot, has_results
+from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.screens.base import ProbeScreen
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class RunningScreen(ProbeScreen):
         name = self.run_path.name
         if snapshot.state == "gone":
             return f"✗ {name}: the run directory is gone; this view shows its last state"
-        state = self.state or RunState("waiting")
+        state = self.state or RunState("waiting" if snapshot.state == "starting" else "running")
         if self.going:
             since = None if self._started is None else time.monotonic() - self._started
             return progress.state_line(name, state, snapshot, since)
@@ -84,13 +84,12 @@ class RunningScreen(ProbeScreen):
             return ""
         return progress.cause_of_end(self.engine.ended(), self.engine.killed, snapshot.log)
 
-    @property
-    def failure(self) -> str:
-        """The whole reason of a run that failed or cannot be used, with the remedy."""
+    def end_text(self, snapshot: Snapshot) -> str:
+        """Returns the whole reason why a run does not go on, with what to do; else nothing."""
         state = self.state
-        if state is None or state.kind not in ("failed", "damaged", "none"):
+        if state is None or self.going or state.kind == "done" or snapshot.state == "gone":
             return ""
-        return f"{progress.sign(state)} {progress.advice(state)}"
+        return f"{progress.sign(state)} {progress.advice(state, self._cause(snapshot))}"
 
     def note_end(self, snapshot: Snapshot) -> None:
         """Shows once, in full, how the engine ended, as soon as its directory says so too."""
@@ -116,6 +115,8 @@ class RunningScreen(ProbeScreen):
             return self.engine is not None and self.engine.ended() is None
         if action == "again":
             return state is not None and state.resumable
+        if action == "results":
+            return state is not None and state.results and not self.going
         return True
 
     def action_cancel(self) -> None:
@@ -141,13 +142,6 @@ class RunningScreen(ProbeScreen):
 
     def action_results(self) -> None:
         """Goes to the results."""
-        state = self.state
-        kept = state is not None and state.results and not self.going
-        if not kept and not has_results(self.run_path):
-            self.notify(
-                "No results yet. They appear at the end, or after x stops the run.", timeout=3
-            )
-            return
         from tuiprobe.tui.screens.results import ResultsScreen
 
         self.app.switch_screen(ResultsScreen(self.run_path))

@@ -43,17 +43,20 @@ _TERMS = {
 _SECONDS = 2.0
 _FRESH_SECONDS = QUIET_SECONDS
 _FIRST = 50
-_LONGEST_DATA = 40
+_SHORTEST_DATA = 12
+_WIDE = 100
 
 
-def columns_of(rows: Sequence[RunRow]) -> tuple[Column, ...]:
+def columns_of(rows: Sequence[RunRow], width: int) -> tuple[Column, ...]:
     """Returns the columns that fit these rows: others are left out before a model's name is cut."""
-    model = max((len(row.model or row.name) for row in rows), default=0) + 2
-    data = max((len(row.source) for row in rows), default=0)
+    model = max(max((len(row.model or row.name) for row in rows), default=0) + 2, 12)
+    source = max((len(row.source) for row in rows), default=0)
+    date = _date_width(width)
+    left = width - model - date - 12 - 8 - 4  # what the other four and the gaps leave
     return (
-        Column("model", max(model, 12), term="encoder"),
-        Column("data", min(max(data, 9), _LONGEST_DATA), drop=3, term="suite"),
-        Column("date", 16, drop=2),
+        Column("model", model, term="encoder"),
+        Column("data", max(min(source, left), _SHORTEST_DATA), drop=3, term="suite"),
+        Column("date", date, drop=2),
         Column("state", 12),
         Column("measured", 8, right=True, drop=1, term="shard"),
         Column("top-1", 10, right=True, drop=5, term="top-1"),
@@ -63,13 +66,17 @@ def columns_of(rows: Sequence[RunRow]) -> tuple[Column, ...]:
     )
 
 
-def run_cells(row: RunRow, marked: bool) -> list[str]:
+def _date_width(width: int) -> int:
+    return 16 if width >= _WIDE else 10
+
+
+def run_cells(row: RunRow, marked: bool, width: int = _WIDE) -> list[str]:
     """Returns the cells of one row; state by sign and word, never by colour alone."""
-    date = datetime.fromtimestamp(row.changed / 1e9)
+    date = f"{datetime.fromtimestamp(row.changed / 1e9):%Y-%m-%d %H:%M}"
     return [
         f"{'☑' if marked else '☐'} {row.model or row.name}",
         row.source or "-",
-        f"{date:%Y-%m-%d %H:%M}",
+        date[: _date_width(width)],
         f"{sign(row.status)} {row.state}",
         row.status.percent or "-",
         short(row.accuracy),
@@ -149,9 +156,7 @@ class RunsScreen(FilteredScreen):
                 id="runs-filter",
                 classes="filter",
             )
-            yield RunTable(
-                columns_of(()), lambda row: run_cells(row, row.path in self._marked), id="runs"
-            )
+            yield RunTable(columns_of((), _WIDE), self._cells, id="runs")
             yield Static("", id="runs-title", markup=False)
             yield Static("", id="runs-count", classes="dim", markup=False)
         body.border_title = inert(f"Open, resume or compare what was measured in {self.root}")
@@ -193,12 +198,24 @@ class RunsScreen(FilteredScreen):
             self._all = rows
             self._show()
 
+    def on_resize(self) -> None:
+        """Chooses the columns for the new width."""
+        self.call_after_refresh(self._fit)
+
+    def _fit(self) -> None:
+        if self.alive:
+            self._show()
+
+    def _cells(self, row: RunRow) -> list[str]:
+        width = self.table.scrollable_content_region.width
+        return run_cells(row, row.path in self._marked, width)
+
     def _show(self) -> None:
         current = self.table.current
         rows = [row for row in self._all if matches(row, self._query.split())]
         if self._order is not None:
             rows.sort(key=_sort_key(self._order[0]), reverse=self._order[1])
-        self.table.columns = columns_of(rows)
+        self.table.columns = columns_of(rows, self.table.scrollable_content_region.width)
         self.table.sorted_by = self._order
         self.table.empty = (
             "No run matches. esc clears the filter."

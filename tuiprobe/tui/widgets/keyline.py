@@ -16,7 +16,7 @@ from textual.widget import Widget
 from tuiprobe.plaintext import plain
 from tuiprobe.tui.text import fitted
 
-_ALWAYS = ("help",)
+_ALWAYS = ("help", "app.help")
 """Actions that are shown however narrow the line is."""
 
 
