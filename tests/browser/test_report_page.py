@@ -99,6 +99,19 @@ def test_the_first_screen_shows_the_answer_and_its_picture(page: Tab) -> None:
     assert page.value("document.querySelector('.card li').getBoundingClientRect().bottom") < bottom
 
 
+BROKEN = """[...document.querySelectorAll(".pictures div")].map(box => {
+  const words = document.createRange();
+  words.selectNodeContents(box.lastChild);
+  return [box.lastChild.textContent, new Set([...words.getClientRects()].map(r => r.top)).size];
+})"""
+
+
+def test_the_end_of_a_file_name_is_never_broken(page: Tab) -> None:
+    ends = page.value(BROKEN)
+    assert "=1|2.jpg" in [name for name, _ in ends]
+    assert {lines for _, lines in ends} == {1}
+
+
 SORTED = """(() => {
   const table = [...document.querySelectorAll("table.data")].find(
     one => one.tBodies[0].querySelectorAll("[data-v]").length > 12);

@@ -20,7 +20,7 @@ from tuiprobe.report.text import line as line_of
 from tuiprobe.results import DataSet, Report
 from tuiprobe.results.card import CardBlock, card
 from tuiprobe.results.preflight import PROBE as PREFLIGHT
-from tuiprobe.results.reproduce import command, software, verified
+from tuiprobe.results.reproduce import command, software, speed, verified
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -252,7 +252,7 @@ class _Report:
             inside(section, "p", "The options of this run are of another version of tuiprobe.")
         if (checks := verified(report)) is not None:
             told.inside(section, checks, PREFLIGHT, self._files.get(PREFLIGHT, ()))
-        self._pieces.pairs(section, "Software and machine", software(report))
+        self._pieces.pairs(section, "Software and machine", (*software(report), *speed(report)))
         inside(section, "p", READ)
         probed = inside(section, "details", class_="part")
         inside(inside(probed, "summary"), "h3", "What was probed")
