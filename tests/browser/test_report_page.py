@@ -102,7 +102,8 @@ def test_the_first_screen_shows_the_answer_and_its_picture(page: Tab) -> None:
 BROKEN = """[...document.querySelectorAll(".pictures div")].map(box => {
   const words = document.createRange();
   words.selectNodeContents(box.lastChild);
-  return [box.lastChild.textContent.trim(), new Set([...words.getClientRects()].map(r => r.top)).size];
+  const lines = new Set([...words.getClientRects()].map(r => r.top));
+  return [box.lastChild.textContent.trim(), lines.size];
 })"""
 
 
