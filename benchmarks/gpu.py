@@ -54,6 +54,31 @@ def bandwidths(dtype: torch.dtype, rounds: int) -> dict[str, float]:
     return figures
 
 
+SMALL = {
+    "32 x 197 x 768 tokens": ((32, 197, 768), -1),
+    "256 x 197 x 768 tokens": ((256, 197, 768), -1),
+    "256 x 768 vectors": ((256, 768), -1),
+    "64 x 7 x 7 x 2048 maps": ((64, 7, 7, 2048), -1),
+    "64 x 2048 x 7 x 7 maps": ((64, 2048, 7, 7), 1),
+}
+"""Batches as the engine sends them."""
+
+
+def small_batches(rounds: int) -> dict[str, float]:
+    """Returns microseconds of everything on one batch in bfloat16, and the bytes of the batch."""
+    figures = {}
+    for name, (shape, channel_dim) in SMALL.items():
+        x = [torch.randn(shape, device="cuda").bfloat16() for _ in range(BUFFERS)]
+        stats = ActivationStats(shape[channel_dim], k=8, device="cuda")
+        taken = milliseconds(
+            lambda n, stats=stats, x=x, d=channel_dim: stats.update(x[n % BUFFERS], channel_dim=d),  # type: ignore[misc]
+            rounds,
+        )
+        figures[name] = 1000 * taken
+        figures[f"{name}: bytes"] = float(x[0].nbytes)
+    return figures
+
+
 def taps(rounds: int) -> dict[str, float]:
     """Returns milliseconds of a forward pass and what taps add to it."""
     model = timm.create_model(MODEL, pretrained=False, num_classes=0)
@@ -96,7 +121,7 @@ def run(quick: bool = False) -> dict[str, Any]:
     figures: dict[str, Any] = {"card": torch.cuda.get_device_name(), "torch": torch.__version__}
     for dtype in (torch.float32, torch.float16, torch.bfloat16):
         figures |= bandwidths(dtype, rounds)
-    return figures | taps(rounds)
+    return figures | small_batches(rounds) | taps(rounds)
 
 
 def table(figures: dict[str, Any]) -> str:
@@ -106,6 +131,24 @@ def table(figures: dict[str, Any]) -> str:
         for kind, target in (("moments", 0.85), ("everything", 0.60))
         for name in ("float32", "float16", "bfloat16")
     ]
+    everything = {
+        name: figures[f"everything {name}"] / size
+        for name, size in (("float32", 4), ("float16", 2), ("bfloat16", 2))
+    }
+    for name in ("float16", "bfloat16"):
+        rows.append(
+            row(
+                f"everything, elements/s: float32 / {name}",
+                everything["float32"] / everything[name],
+                1.3,
+                at_most=True,
+                note=f"{everything[name]:.0f} G elements/s",
+            )
+        )
+    for name in SMALL:
+        reading = figures[f"{name}: bytes"] / figures["copy bfloat16"] / 1e3
+        ratio = reading / figures[name]
+        rows.append([f"everything, {name}", f"{ratio:.2f}", "", "", f"{figures[name]:.0f} us"])
     note = f"of a forward pass of {figures['forward ms']:.1f} ms"
     for work, target in (("taps on every block, %", 3.0), ("final representation, %", 0.3)):
         rows.append(row(work, figures[work], target, at_most=True, note=note))

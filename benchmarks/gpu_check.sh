@@ -15,12 +15,15 @@ fi
 "$python" -m pip install -q --no-index --no-deps --no-build-isolation --target "$site" . \
   -C cmake.define.TUIPROBE_CUDA=ON -C cmake.define.TUIPROBE_WERROR=ON
 # The tests and benchmarks are imported from a copy, so that the package comes from where it was built.
-cp -r tests benchmarks pyproject.toml "$site"
+cp -r tests benchmarks csrc pyproject.toml "$site"
 export PYTHONPATH="$site"
 cd "$site"
 "$python" -m pytest -q -p no:cacheprovider tests/gpu
+if command -v nvdisasm >/dev/null; then
+  "$python" -m benchmarks.cuda_static
+fi
 if command -v compute-sanitizer >/dev/null; then
-  for tool in memcheck racecheck; do
+  for tool in memcheck racecheck initcheck synccheck; do
     compute-sanitizer --tool "$tool" --error-exitcode 1 \
       "$python" -m pytest -q -p no:cacheprovider tests/gpu -k "maps or finite or top_k"
   done

@@ -23,9 +23,7 @@ void bind_cuda(py::module_& m);  // bindings_cuda.cpp
 namespace {
 
 using cpu::Options;
-using cpu::Samples;
 using cpu::State;
-using cpu::TopK;
 
 const pid_t kLoadedIn = getpid();
 
@@ -36,49 +34,8 @@ void refuse_forked_child() {
       "survive a fork; start workers with the 'spawn' or 'forkserver' method");
 }
 
-// A one-dimensional array field of the given length, checked.
-template <class T>
-Array<T> field(const py::dict& d, const std::string& name, py::ssize_t length) {
-  if (!d.contains(name.c_str())) throw py::key_error("state is missing '" + name + "'");
-  const py::object value = d[name.c_str()];
-  if (!py::isinstance<Array<T>>(value)) {
-    throw py::type_error("state field '" + name + "' must be a contiguous array of " +
-                         std::string(py::str(static_cast<py::object>(py::dtype::of<T>()))) +
-                         ", got " + std::string(py::str(py::type::of(value))));
-  }
-  Array<T> a = py::reinterpret_borrow<Array<T>>(value);
-  if (length >= 0 && a.size() != length) {
-    throw py::value_error("state field '" + name + "' has " + std::to_string(a.size()) +
-                          " entries, expected " + std::to_string(length));
-  }
-  return a;
-}
-
-template <class T>
-std::vector<T> read(const py::dict& d, const std::string& name, py::ssize_t length) {
-  const Array<T> a = field<T>(d, name, length);
-  return std::vector<T>(a.data(), a.data() + a.size());
-}
-
-void read_moments(const py::dict& d, std::vector<Moments>& moments) {
-  const auto n = static_cast<py::ssize_t>(moments.size());
-  const auto column = [&](const char* name, auto member) {
-    using T = std::decay_t<decltype(moments[0].*member)>;
-    const Array<T> a = field<T>(d, name, n);
-    for (size_t c = 0; c < moments.size(); ++c) moments[c].*member = a.data()[c];
-  };
-  column("count", &Moments::count);
-  column("nonfinite", &Moments::nonfinite);
-  column("mean", &Moments::mean);
-  column("m2", &Moments::m2);
-  column("m3", &Moments::m3);
-  column("m4", &Moments::m4);
-  column("min", &Moments::min);
-  column("max", &Moments::max);
-}
-
 py::dict summarize(const std::vector<Moments>& moments) {
-  py::dict d = write_moments(moments);
+  py::dict d = write(moments);
   const auto n = static_cast<py::ssize_t>(moments.size());
   Array<double> mean(n), var(n), skewness(n), kurtosis(n), min(n), max(n);
   for (py::ssize_t c = 0; c < n; ++c) {
@@ -100,42 +57,6 @@ py::dict summarize(const std::vector<Moments>& moments) {
   out["max"] = max;
   out["nonfinite"] = d["nonfinite"];
   return out;
-}
-
-void read_topk(const py::dict& d, TopK& top) {
-  const auto channels = static_cast<py::ssize_t>(top.sizes.size());
-  const auto values = field<float>(d, "values", channels * top.k);
-  const auto ids = field<int64_t>(d, "sample_ids", channels * top.k);
-  const auto positions = field<int32_t>(d, "positions", channels * top.k);
-  for (py::ssize_t at = 0; at < channels * top.k; ++at) {
-    const float v = values.data()[at];
-    if (ids.data()[at] < 0) continue;
-    if (!is_finite(v))
-      throw py::value_error("state field 'values' holds a filled entry that is not finite");
-    top.offer(at / top.k, {(top.smallest ? -v : v) + 0.0f, positions.data()[at], ids.data()[at]});
-  }
-}
-
-Samples read_samples(const py::dict& d, int64_t channels) {
-  Samples s(channels);
-  s.ids = read<int64_t>(d, "sample_ids", -1);
-  const auto n = static_cast<py::ssize_t>(s.ids.size());
-  s.kurtosis = read<double>(d, "kurtosis", n);
-  s.self_share = read<double>(d, "self_share", n);
-  s.leading = read<int32_t>(d, "leading", n);
-  s.share_sum = read<double>(d, "share_sum", channels);
-  s.share_square_sum = field<double>(d, "share_square_sum", 1).data()[0];
-  s.leading_count = read<int64_t>(d, "leading_count", channels);
-  s.exceed_count = read<int64_t>(d, "exceed_count", channels);
-  s.norm_histogram = read<int64_t>(d, "norm_histogram", kNormBins);
-  s.rows = field<int64_t>(d, "rows", 1).data()[0];
-  s.degenerate = field<int64_t>(d, "degenerate", 1).data()[0];
-  return s;
-}
-
-py::dict section(const py::dict& d, const char* name) {
-  if (!d.contains(name)) throw py::key_error(std::string("state is missing '") + name + "'");
-  return py::cast<py::dict>(d[name]);
 }
 
 // State and its mutex. No method holds the mutex while it waits for the GIL.
@@ -206,7 +127,7 @@ class Accumulator {
 
   int64_t images() const { return copy(Options{}).images; }
 
-  py::dict state() const { return write(copy(state_.options), false); }
+  py::dict state() const { return write(copy(state_.options)); }
 
   // Only the named part ("moments", "largest", "smallest", "samples"), or all for "".
   py::dict summary(const std::string& part) const {
@@ -217,17 +138,14 @@ class Accumulator {
       wanted.smallest = part == "smallest" ? wanted.smallest : 0;
       wanted.samples = wanted.samples && part == "samples";
     }
-    return write(copy(wanted), true);
+    const State s = copy(wanted);
+    py::dict d = write(s);
+    if (wanted.moments) d["moments"] = summarize(s.moments);
+    return d;
   }
 
   void load(const py::dict& d) {
-    State next(state_.options);
-    next.images = field<int64_t>(d, "images", 1).data()[0];
-    if (next.options.moments) read_moments(section(d, "moments"), next.moments);
-    if (next.options.largest) read_topk(section(d, "largest"), next.largest);
-    if (next.options.smallest) read_topk(section(d, "smallest"), next.smallest);
-    if (next.options.samples)
-      next.samples = read_samples(section(d, "samples"), next.options.channels);
+    State next = read(d, state_.options);
     py::gil_scoped_release release;
     const std::lock_guard<std::mutex> lock(mutex_);
     std::swap(state_, next);
@@ -240,21 +158,12 @@ class Accumulator {
     out.options = wanted;
     const std::lock_guard<std::mutex> lock(mutex_);
     out.images = state_.images;
-    if (wanted.moments) out.moments = state_.moments;
-    if (wanted.largest) out.largest = state_.largest;
-    if (wanted.smallest) out.smallest = state_.smallest;
-    if (wanted.samples) out.samples = state_.samples;
+    visit_parts(
+        [&](const char* name, auto& to, const auto& from) {
+          if (tuiprobe::wanted(from, wanted, name)) to = from;
+        },
+        out, state_);
     return out;
-  }
-
-  static py::dict write(const State& s, bool final) {
-    py::dict d;
-    d["images"] = to_array(std::vector<int64_t>{s.images});
-    if (s.options.moments) d["moments"] = final ? summarize(s.moments) : write_moments(s.moments);
-    if (s.options.largest) d["largest"] = write_topk(s.largest);
-    if (s.options.smallest) d["smallest"] = write_topk(s.smallest);
-    if (s.options.samples) d["samples"] = write_samples(s.samples);
-    return d;
   }
 
   State state_;

@@ -2,13 +2,13 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstring>
 #include <stdexcept>
 #include <string>
 
-#include "cuda/state.hpp"
+#include "cuda/steps.hpp"
 #include "state_arrays.hpp"
 #if defined(TUIPROBE_WITH_CUDA)
 #include "cuda/update.hpp"
@@ -31,47 +31,13 @@ std::string cuda_reason(int device) {
 #endif
 }
 
-cpu::TopK read_list(const cuda::TopState& top, int64_t channels) {
-  cpu::TopK out(channels, top.k, top.smallest);
-  for (int64_t c = 0; c < channels; ++c) {
-    require(top.sizes[c] >= 0 && top.sizes[c] <= top.k, "not the bytes of a state");
-    for (int32_t i = 0; i < top.sizes[c]; ++i) out.offer(c, top.list(c)[i]);
-  }
-  return out;
-}
-
-cpu::Samples read_images(const cuda::State& state, const std::string& bytes, int64_t images) {
-  const auto n = static_cast<size_t>(images);
-  require(bytes.size() == n * sizeof(cuda::ImageRecord), "records of another number");
-  std::vector<cuda::ImageRecord> records(n);
-  if (n > 0) std::memcpy(records.data(), bytes.data(), bytes.size());
-  cpu::Samples out(state.channels);
-  for (const cuda::ImageRecord& r : records) {
-    out.ids.push_back(r.id);
-    out.kurtosis.push_back(r.kurtosis);
-    out.self_share.push_back(r.self_share);
-    out.leading.push_back(static_cast<int32_t>(r.leading));
-    if (r.leading < 0) {
-      ++out.degenerate;
-    } else {
-      require(r.leading < state.channels, "not the bytes of a state");
-      ++out.leading_count[static_cast<size_t>(r.leading)];
-      out.share_square_sum += r.self_share;
-    }
-  }
-  out.share_sum.assign(state.share_sum, state.share_sum + state.channels);
-  out.exceed_count.assign(state.exceed, state.exceed + state.channels);
-  out.norm_histogram.assign(state.norms, state.norms + kNormBins);
-  out.rows = state.progress->rows;
-  return out;
-}
-
-// The layout of a state in device memory, and what can be done with it.
+// The layout of a state in device memory, and its way to and from the CPU.
 class DeviceState {
  public:
   DeviceState(int64_t channels, bool moments, int largest, int smallest, bool samples)
-      : wanted_{channels, moments, largest, smallest, samples} {
-    require(channels >= 1 && channels <= (int64_t{1} << 24), "channels out of range");
+      : wanted_{channels, moments, largest, smallest, samples},
+        options_{channels, moments, largest, smallest, samples} {
+    require(channels >= 1 && channels <= cuda::kMaxChannels, "channels out of the kernels' range");
     require(largest >= 0 && smallest >= 0 && largest <= cuda::kMaxK && smallest <= cuda::kMaxK,
             "k is more than the kernels keep");
     bytes_ = cuda::place(wanted_, nullptr, &state_);
@@ -79,45 +45,62 @@ class DeviceState {
 
   int64_t bytes() const { return bytes_; }
 
-  // A state without images, whose running numbers start at `base` and whose records go to the
-  // device memory at `records`.
-  py::bytes empty(int64_t base, uintptr_t records, int64_t capacity) {
-    std::vector<Unit> memory = place_in_memory(nullptr);
-    *state_.progress = {base, 0, 0, reinterpret_cast<cuda::ImageRecord*>(records), capacity};
-    for (int64_t c = 0; wanted_.moments && c < wanted_.channels; ++c) {
-      state_.moments[c] = Moments();
-    }
-    return py::bytes(reinterpret_cast<const char*>(memory.data()), static_cast<size_t>(bytes_));
+  // Images that asked for a record, and how many sample ids were negative.
+  py::tuple progress(const std::string& bytes) {
+    const std::vector<Unit> memory = placed(&bytes);
+    return py::make_tuple(state_.progress->recorded, state_.progress->negative_ids);
   }
 
-  // Images in a state, and for how many of them there was room for a record.
-  py::tuple images(const std::string& bytes) {
-    const std::vector<Unit> memory = place_in_memory(&bytes);
-    const cuda::Progress& p = *state_.progress;
-    return py::make_tuple(p.images, p.images < p.capacity ? p.images : p.capacity);
-  }
-
-  // What Accumulator.load takes. `records` are those of all images.
+  // From device memory to what Accumulator.load takes. Of more images than records, the last ones
+  // have none.
   py::dict read(const std::string& bytes, const std::string& records) {
-    const std::vector<Unit> memory = place_in_memory(&bytes);
-    const int64_t images = state_.progress->images, channels = wanted_.channels;
-    py::dict d;
-    d["images"] = to_array(std::vector<int64_t>{images});
-    if (wanted_.moments) {
-      d["moments"] = write_moments(std::vector<Moments>(state_.moments, state_.moments + channels));
+    const std::vector<Unit> memory = placed(&bytes);
+    cpu::State s(options_);
+    s.images = state_.progress->images;
+    if (wanted_.moments) s.moments.assign(state_.moments, state_.moments + wanted_.channels);
+    if (wanted_.largest) read_list(state_.top[0], s.largest);
+    if (wanted_.smallest) read_list(state_.top[1], s.smallest);
+    if (wanted_.samples) {
+      copy_sums(s.samples,
+                [](auto* ours, auto* theirs, int64_t n) { std::copy(theirs, theirs + n, ours); });
+      read_records(records, s.samples);
     }
-    if (wanted_.largest) d["largest"] = write_topk(read_list(state_.top[0], channels));
-    if (wanted_.smallest) d["smallest"] = write_topk(read_list(state_.top[1], channels));
-    if (wanted_.samples) d["samples"] = write_samples(read_images(state_, records, images));
-    return d;
+    return write(s);
   }
 
-#if defined(TUIPROBE_WITH_CUDA)
+  // The state of an accumulator as device memory, whose records are at `address` with room for
+  // `capacity`: the state, and the bytes of its records.
+  py::tuple place(const py::dict& d, uintptr_t address, int64_t capacity) {
+    const cpu::State s = tuiprobe::read(d, options_);
+    std::vector<Unit> memory = placed(nullptr);
+    const auto recorded = static_cast<int64_t>(s.samples.id.size());
+    *state_.progress = {s.images, recorded, 0, reinterpret_cast<cuda::ImageRecord*>(address),
+                        capacity};
+    std::copy(s.moments.begin(), s.moments.end(), state_.moments);
+    if (wanted_.largest) write_list(s.largest, state_.top[0]);
+    if (wanted_.smallest) write_list(s.smallest, state_.top[1]);
+    if (wanted_.samples) {
+      copy_sums(s.samples, [](const auto* ours, auto* theirs, int64_t n) {
+        std::copy(ours, ours + n, theirs);
+      });
+    }
+    std::vector<cuda::ImageRecord> records(s.samples.id.size());
+    for (size_t i = 0; i < records.size(); ++i) {
+      visit_image_fields([i](const char*, auto& to, const auto& from) { to = from[i]; }, records[i],
+                         s.samples);
+    }
+    return py::make_tuple(
+        py::bytes(reinterpret_cast<const char*>(memory.data()), static_cast<size_t>(bytes_)),
+        py::bytes(reinterpret_cast<const char*>(records.data()),
+                  records.size() * sizeof(cuda::ImageRecord)));
+  }
+
   int64_t scratch_bytes(int dtype, std::array<int64_t, 4> shape,
                         std::array<int64_t, 4> strides) const {
     return cuda::scratch_bytes(wanted_, view(16, dtype, shape, strides));
   }
 
+#if defined(TUIPROBE_WITH_CUDA)
   // All addresses are memory of `device`; enqueues and returns.
   void update(uintptr_t data, int dtype, std::array<int64_t, 4> shape,
               std::array<int64_t, 4> strides, uintptr_t ids, uintptr_t state, int64_t state_bytes,
@@ -141,7 +124,8 @@ class DeviceState {
     char bytes[16];
   };
 
-  std::vector<Unit> place_in_memory(const std::string* bytes) {
+  // Memory for a state, with these bytes or zeros, to which state_ then points.
+  std::vector<Unit> placed(const std::string* bytes) {
     std::vector<Unit> memory(static_cast<size_t>(bytes_) / sizeof(Unit));
     if (bytes != nullptr) {
       require(static_cast<int64_t>(bytes->size()) == bytes_, "state of another size");
@@ -151,7 +135,45 @@ class DeviceState {
     return memory;
   }
 
-#if defined(TUIPROBE_WITH_CUDA)
+  // Calls copy(ours, theirs, n) for every sum of the CPU's and the device's state.
+  template <class Samples, class Copy>
+  void copy_sums(Samples& ours, Copy copy) {
+    visit_sum_fields(
+        [&](const char*, Extent extent, auto& our, auto& their) {
+          copy(data_of(our), their, entries(extent, wanted_.channels));
+        },
+        ours, state_.samples);
+  }
+
+  void read_list(const cuda::TopState& top, cpu::TopK& out) const {
+    for (int64_t c = 0; c < wanted_.channels; ++c) {
+      require(top.sizes[c] >= 0 && top.sizes[c] <= top.k, "not the bytes of a state");
+      for (int32_t i = 0; i < top.sizes[c]; ++i) out.offer(c, top.list(c)[i]);
+    }
+  }
+
+  void write_list(const cpu::TopK& top, cuda::TopState& out) const {
+    std::copy(top.entries.begin(), top.entries.end(), out.lists);
+    std::copy(top.sizes.begin(), top.sizes.end(), out.sizes);
+  }
+
+  void read_records(const std::string& bytes, cpu::Samples& out) const {
+    const int64_t recorded = state_.progress->recorded;
+    const size_t n = bytes.size() / sizeof(cuda::ImageRecord);
+    require(bytes.size() % sizeof(cuda::ImageRecord) == 0, "not the bytes of records");
+    require(recorded >= static_cast<int64_t>(n), "more records than images");
+    std::vector<cuda::ImageRecord> records(n);
+    if (n > 0) std::memcpy(records.data(), bytes.data(), bytes.size());
+    for (const cuda::ImageRecord& r : records) {
+      require(r.leading >= -1 && r.leading < wanted_.channels, "not the bytes of a state");
+      visit_image_fields(
+          [](const char*, auto& to, const auto& from) {
+            to.push_back(static_cast<typename std::decay_t<decltype(to)>::value_type>(from));
+          },
+          out, r);
+    }
+  }
+
   View view(uintptr_t data, int dtype, std::array<int64_t, 4> shape,
             std::array<int64_t, 4> strides) const {
     require(dtype >= 0 && dtype <= 2, "unknown dtype code");
@@ -170,9 +192,9 @@ class DeviceState {
             strides[2],
             strides[3]};
   }
-#endif
 
   cuda::Wanted wanted_;
+  cpu::Options options_;
   cuda::State state_;  // its pointers hold during one call
   int64_t bytes_;
 };
@@ -183,18 +205,19 @@ void bind_cuda(py::module_& m) {
   py::class_<DeviceState>(m, "DeviceState")
       .def(py::init<int64_t, bool, int, int, bool>(), py::kw_only(), py::arg("channels"),
            py::arg("moments"), py::arg("largest"), py::arg("smallest"), py::arg("samples"))
-      .def("empty", &DeviceState::empty, py::arg("base"), py::arg("records"), py::arg("capacity"))
-      .def("images", [](DeviceState& d, const py::bytes& state) { return d.images(state); })
+      .def("progress", [](DeviceState& d, const py::bytes& state) { return d.progress(state); })
       .def("read", [](DeviceState& d, const py::bytes& state,
                       const py::bytes& records) { return d.read(state, records); })
-#if defined(TUIPROBE_WITH_CUDA)
+      .def("place", &DeviceState::place, py::arg("state"), py::arg("records"), py::arg("capacity"))
       .def("scratch_bytes", &DeviceState::scratch_bytes, py::arg("dtype"), py::arg("shape"),
            py::arg("strides"))
+#if defined(TUIPROBE_WITH_CUDA)
       .def("update", &DeviceState::update, py::arg("data"), py::arg("dtype"), py::arg("shape"),
            py::arg("strides"), py::arg("ids"), py::arg("state"), py::arg("state_bytes"),
            py::arg("scratch"), py::arg("scratch_size"), py::arg("stream"), py::arg("device"))
 #endif
       .def("bytes", &DeviceState::bytes);
+  m.attr("CUDA_MAX_CHANNELS") = cuda::kMaxChannels;
   m.attr("CUDA_MAX_K") = cuda::kMaxK;
   m.attr("CUDA_RECORD_BYTES") = sizeof(cuda::ImageRecord);
   m.def("cuda_reason", &cuda_reason, py::arg("device"));

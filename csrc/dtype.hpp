@@ -38,6 +38,11 @@ TP_HD static inline float to_float(BFloat16 x) {
 }
 
 TP_HD static inline float to_float(Half x) {
+#if defined(__CUDA_ARCH__)
+  float converted;
+  asm("cvt.f32.f16 %0, %1;" : "=f"(converted) : "h"(x.bits));
+  return converted;
+#else
   const uint32_t sign = static_cast<uint32_t>(x.bits & 0x8000u) << 16;
   const uint32_t rest = x.bits & 0x7fffu;
   if (rest >= 0x7c00u) return float_from_bits(sign | 0x7f800000u | ((rest & 0x3ffu) << 13));
@@ -45,6 +50,7 @@ TP_HD static inline float to_float(Half x) {
   // Subnormal: rest * 2^-24, exact in float.
   const float magnitude = static_cast<float>(rest) * 5.9604644775390625e-8f;
   return sign ? -magnitude : magnitude;
+#endif
 }
 
 TP_HD static inline bool is_finite(float x) {

@@ -90,6 +90,42 @@ TP_HD static inline Moments central(const PowerSums& s, int64_t n, double shift,
   return out;
 }
 
+// A power of two near 1/sigma, so that fourth powers stay within float32 at any scale. From the
+// exponent of the variance: this runs for every channel of every update.
+TP_HD static inline float scale_for(double variance) {
+  if (!(variance >= 2.2250738585072014e-308 && variance <= 1.7976931348623157e308)) return 1.0f;
+  uint64_t bits;
+  memcpy(&bits, &variance, sizeof bits);
+  const int exponent = static_cast<int>(bits >> 52) - 1023;
+  const int half = exponent >= 0 ? exponent / 2 : (exponent - 1) / 2;
+  const int up = -half < -126 ? -126 : -half > 126 ? 126 : -half;
+  return float_from_bits(static_cast<uint32_t>(127 + up) << 23);
+}
+
+// Whether float32 sums about a shift are good enough for the guarantee, given what all values seen
+// so far amount to: rounding errors are relative to the raw sums, results to the central ones. The
+// batch itself may dominate those, so all terms that `central` adds up count. The error of the
+// third moment goes with sum |d|^3, which tails on both sides make much larger than the moment.
+TP_HD static inline bool trustworthy(const PowerSums& s, int64_t n, const Moments& part,
+                                     const Moments& all, double scale) {
+  if (!(fabs(s.s1) <= 1.7976931348623157e308 && fabs(s.s4) <= 1.7976931348623157e308)) return false;
+  if (part.min == part.max) return fabs(part.min) <= 1.7976931348623157e308;
+  const double size = static_cast<double>(n), m = fabs(s.s1) / size, m2 = m * m;
+  const double spread = s.s2 / size;
+  constexpr double kRange = 1099511627776.0;  // 2^40
+  if (!(spread > 1 / kRange && spread < kRange)) return false;
+  const double square = scale * scale;
+  const double second = s.s2 + size * m2;
+  const double third = sqrt(s.s2 * s.s4);  // at least sum |d|^3
+  const double fourth = s.s4 + 4 * m * fabs(s.s3) + 6 * m2 * s.s2 + 3 * size * m2 * m2;
+  const double sigma_cubed = all.m2 * sqrt(all.m2 / static_cast<double>(all.count));
+  const double found = fabs(all.m3);
+  const double known_third = (sigma_cubed > found ? sigma_cubed : found) * square * scale;
+  constexpr double kUlp = 2.384185791015625e-07;  // 2^-22
+  return second <= 1.25 * square * all.m2 && fourth <= 2 * square * square * all.m4 &&
+         kUlp * third <= 2e-6 * known_third;
+}
+
 struct MomentSummary {
   double mean;
   double var;

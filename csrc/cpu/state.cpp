@@ -10,43 +10,37 @@ void TopK::merge(const TopK& other) {
   }
 }
 
-Samples::Samples(int64_t channels)
-    : share_sum(channels),
-      leading_count(channels),
-      exceed_count(channels),
-      norm_histogram(kNormBins) {}
-
 namespace {
 
 template <class T>
-void append(std::vector<T>& to, const std::vector<T>& from) {
-  to.insert(to.end(), from.begin(), from.end());
+void resize(std::vector<T>& field, int64_t size) {
+  field.resize(static_cast<size_t>(size));
 }
-
-template <class T>
-void add(std::vector<T>& to, const std::vector<T>& from) {
-  for (size_t i = 0; i < to.size(); ++i) to[i] += from[i];
-}
+void resize(double&, int64_t) {}
+void resize(int64_t&, int64_t) {}
 
 }  // namespace
 
+Samples::Samples(int64_t channels) {
+  visit_sum_fields(
+      [&](const char*, Extent extent, auto& field) { resize(field, entries(extent, channels)); },
+      *this);
+}
+
 void Samples::merge(const Samples& other) {
-  const size_t total = ids.size() + other.ids.size();
-  ids.reserve(total);
-  kurtosis.reserve(total);
-  self_share.reserve(total);
-  leading.reserve(total);
-  append(ids, other.ids);
-  append(kurtosis, other.kurtosis);
-  append(self_share, other.self_share);
-  append(leading, other.leading);
-  add(share_sum, other.share_sum);
-  add(leading_count, other.leading_count);
-  add(exceed_count, other.exceed_count);
-  add(norm_histogram, other.norm_histogram);
-  share_square_sum += other.share_square_sum;
-  rows += other.rows;
-  degenerate += other.degenerate;
+  const size_t total = id.size() + other.id.size();
+  visit_image_fields([&](const char*, auto& field) { field.reserve(total); }, *this);
+  visit_image_fields([](const char*, auto& to,
+                        const auto& from) { to.insert(to.end(), from.begin(), from.end()); },
+                     *this, other);
+  const int64_t channels = static_cast<int64_t>(share_sum.size());
+  visit_sum_fields(
+      [&](const char*, Extent extent, auto& to, const auto& from) {
+        auto* sums = data_of(to);
+        const auto* more = data_of(from);
+        for (int64_t i = 0; i < entries(extent, channels); ++i) sums[i] += more[i];
+      },
+      *this, other);
 }
 
 State::State(const Options& o) : options(o) {

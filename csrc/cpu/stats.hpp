@@ -6,10 +6,8 @@
 #include <mutex>
 #include <vector>
 
+#include "../fields.hpp"
 #include "../layout.hpp"
-#include "../moments.hpp"
-#include "../rows.hpp"
-#include "../topk.hpp"
 
 namespace tuiprobe::cpu {
 
@@ -37,12 +35,13 @@ struct TopK {
   void merge(const TopK& other);
 };
 
+// Per-image figures; what each field means is said in fields.hpp.
 struct Samples {
-  std::vector<int64_t> ids;        // one entry an image, in order of arrival
-  std::vector<double> kurtosis;    // NaN: degenerate image
-  std::vector<double> self_share;  // NaN likewise
-  std::vector<int32_t> leading;    // -1 likewise
-  std::vector<double> share_sum;   // [channels]
+  std::vector<int64_t> id;
+  std::vector<double> kurtosis;
+  std::vector<double> self_share;
+  std::vector<int32_t> leading;
+  std::vector<double> share_sum;
   std::vector<int64_t> leading_count;
   std::vector<int64_t> exceed_count;
   std::vector<int64_t> norm_histogram;

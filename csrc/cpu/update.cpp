@@ -42,17 +42,6 @@ bool all_different(const int64_t* ids, int64_t n) {
   return true;
 }
 
-// A power of two near 1/sigma, so that fourth powers stay within float32 at any scale. From the
-// exponent of the variance: this runs for every channel of every update.
-float scale_for(double variance) {
-  if (!(variance >= 0x1p-1022) || !std::isfinite(variance)) return 1.0f;
-  uint64_t bits;
-  std::memcpy(&bits, &variance, sizeof bits);
-  const int exponent = static_cast<int>(bits >> 52) - 1023;
-  const int half = exponent >= 0 ? exponent / 2 : (exponent - 1) / 2;
-  return float_from_bits(static_cast<uint32_t>(127 + std::clamp(-half, -126, 126)) << 23);
-}
-
 constexpr int64_t kSampleRows = 128;
 
 Scaling choose_scaling(const State& state, const View& x) {
@@ -76,27 +65,6 @@ Scaling choose_scaling(const State& state, const View& x) {
   }
   s.row_scale = state.options.samples ? scale_for(sample_row_variance(x)) : 1.0f;
   return s;
-}
-
-// Whether float32 sums about `shift` are good enough for the guarantee, given what all values seen
-// so far amount to: rounding errors are relative to the raw sums, results to the central ones. The
-// batch itself may dominate those, so all terms that `central` adds up count. The error of the
-// third moment goes with sum |d|^3, which tails on both sides make much larger than the moment.
-bool trustworthy(const PowerSums& s, int64_t n, const Moments& part, const Moments& all,
-                 double scale) {
-  if (!std::isfinite(s.s1) || !std::isfinite(s.s4)) return false;
-  if (part.min == part.max) return std::isfinite(part.min);
-  const double size = static_cast<double>(n), m = std::fabs(s.s1) / size, m2 = m * m;
-  const double spread = s.s2 / size;
-  if (!(spread > 0x1p-40 && spread < 0x1p40)) return false;
-  const double square = scale * scale;
-  const double second = s.s2 + size * m2;
-  const double third = std::sqrt(s.s2 * s.s4);  // at least sum |d|^3
-  const double fourth = s.s4 + 4 * m * std::fabs(s.s3) + 6 * m2 * s.s2 + 3 * size * m2 * m2;
-  const double sigma_cubed = all.m2 * std::sqrt(all.m2 / static_cast<double>(all.count));
-  const double known_third = std::max(sigma_cubed, std::fabs(all.m3)) * square * scale;
-  return second <= 1.25 * square * all.m2 && fourth <= 2 * square * square * all.m4 &&
-         0x1p-22 * third <= 2e-6 * known_third;
 }
 
 // The state's moments with those of the batch.
@@ -141,10 +109,7 @@ void make_room(std::vector<T>& v, size_t more) {
 void add_samples(Span<BlockSums> blocks, const Images& images, int64_t first_id, const View& x,
                  const int64_t* ids, Samples& to) {
   const size_t n = static_cast<size_t>(x.images);
-  make_room(to.ids, n);
-  make_room(to.kurtosis, n);
-  make_room(to.self_share, n);
-  make_room(to.leading, n);
+  visit_image_fields([&](const char*, auto& field) { make_room(field, n); }, to);
   to.rows += x.images * positions(x);
   for (const BlockSums& b : blocks) {
     for (int64_t c = 0; c < x.channels; ++c) {
@@ -154,7 +119,7 @@ void add_samples(Span<BlockSums> blocks, const Images& images, int64_t first_id,
     for (int i = 0; i < kNormBins; ++i) to.norm_histogram[i] += b.norms[i];
   }
   for (size_t i = 0; i < n; ++i) {
-    to.ids.push_back(ids ? ids[i] : first_id + static_cast<int64_t>(i));
+    to.id.push_back(ids ? ids[i] : first_id + static_cast<int64_t>(i));
     if (images.leading[i] < 0) {
       ++to.degenerate;
     } else {

@@ -1,7 +1,6 @@
 // The context of a kernel on the device.
 #pragma once
 
-#include <cuda_pipeline_primitives.h>
 #include <cuda_runtime.h>
 
 #include "context.hpp"
@@ -10,26 +9,32 @@ namespace tuiprobe::cuda {
 
 // One load of up to 16 bytes.
 template <int kBytes>
-struct Bits;
+struct Word;
 template <>
-struct Bits<16> {
+struct Word<16> {
   using type = uint4;
 };
 template <>
-struct Bits<4> {
+struct Word<8> {
+  using type = uint2;
+};
+template <>
+struct Word<4> {
   using type = uint32_t;
 };
 template <>
-struct Bits<2> {
+struct Word<2> {
   using type = uint16_t;
 };
 
 struct DeviceContext {
   __device__ int lane() const { return static_cast<int>(threadIdx.x); }
-  __device__ int depth() const { return static_cast<int>(threadIdx.y); }
+  __device__ int warp() const { return static_cast<int>(threadIdx.y); }
+  __device__ int warps() const { return static_cast<int>(blockDim.y); }
   __device__ int64_t block_x() const { return blockIdx.x; }
   __device__ int64_t block_y() const { return blockIdx.y; }
   __device__ void barrier() const { __syncthreads(); }
+  __device__ void warp_barrier() const { __syncwarp(); }
 
   template <class T>
   __device__ T* shared() const {
@@ -39,25 +44,34 @@ struct DeviceContext {
 
   template <class T, int kVector>
   __device__ void load(const T* from, T* to) const {
-    using Word = typename Bits<sizeof(T) * kVector>::type;
-    const Word word = __ldg(reinterpret_cast<const Word*>(from));
-    memcpy(to, &word, sizeof word);
+    using Bits = typename Word<sizeof(T) * kVector>::type;
+    const Bits bits = __ldg(reinterpret_cast<const Bits*>(from));
+    memcpy(to, &bits, sizeof bits);
   }
 
-  template <class T, int kVector>
-  __device__ void load_shared(const T* from, T* to) const {
-    using Word = typename Bits<sizeof(T) * kVector>::type;
-    const Word word = *reinterpret_cast<const Word*>(from);
-    memcpy(to, &word, sizeof word);
+  template <int kCount>
+  __device__ void load_shared(const float* from, float* to) const {
+    if constexpr (kCount % 4 == 0) {
+      for (int i = 0; i < kCount / 4; ++i) {
+        const float4 four = reinterpret_cast<const float4*>(from)[i];
+        memcpy(to + 4 * i, &four, sizeof four);
+      }
+    } else {
+      for (int i = 0; i < kCount; ++i) to[i] = from[i];
+    }
   }
 
-  __device__ void copy_async(void* to, const void* from) const {
-    __pipeline_memcpy_async(to, from, 16);
-  }
-  __device__ void commit() const { __pipeline_commit(); }
-  template <int kLast>
-  __device__ void wait_but() const {
-    __pipeline_wait_prior(kLast);
+  template <int kCount>
+  __device__ void store_shared(float* to, const float* from) const {
+    if constexpr (kCount % 4 == 0) {
+      for (int i = 0; i < kCount / 4; ++i) {
+        float4 four;
+        memcpy(&four, from + 4 * i, sizeof four);
+        reinterpret_cast<float4*>(to)[i] = four;
+      }
+    } else {
+      for (int i = 0; i < kCount; ++i) to[i] = from[i];
+    }
   }
 
   template <class V>
@@ -71,10 +85,11 @@ struct DeviceContext {
     return other;
   }
 
-  __device__ int add(int* to, int value) const { return atomicAdd(to, value); }
-  __device__ int64_t add(int64_t* to, int64_t value) const {
-    return static_cast<int64_t>(atomicAdd(reinterpret_cast<unsigned long long*>(to),
-                                          static_cast<unsigned long long>(value)));
+  __device__ uint32_t ballot(bool condition) const { return __ballot_sync(0xffffffffu, condition); }
+
+  __device__ void add(int* to, int value) const { atomicAdd(to, value); }
+  __device__ void add(int64_t* to, int64_t value) const {
+    atomicAdd(reinterpret_cast<unsigned long long*>(to), static_cast<unsigned long long>(value));
   }
 };
 

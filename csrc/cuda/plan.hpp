@@ -7,184 +7,145 @@
 
 namespace tuiprobe::cuda {
 
-constexpr int kMaxGroup = 32;  // rows that are in shared memory at a time
-constexpr int kMaxSamples = 1024;
+constexpr int kColumnWarps = 4;  // each at a unit of its own
+constexpr int kMaxRowWarps = 8;
+constexpr int kFinishWarps = 8;  // each at a run of partial results
+constexpr int kSegment = 32;     // rows that share one maximum, where images have one row
+constexpr int kBatch = 16;       // rows that a thread loads before it uses the first, at most
+constexpr int kSharedBytes = 96 << 10;  // of a block, at most
 
-// Chunks of whole images, one a block; groups of rows within an image, or of images of one row.
-struct Plan {
-  int64_t images_per_chunk;
-  int64_t chunks;
-  int group;       // rows, a power of two
-  int64_t pitch;   // bytes between the rows of a group in shared memory
-  bool staged;     // groups are copied to shared memory; else read in place, twice
-  bool in_shared;  // so are the sums of the channels
-  int shared_bytes;
+// Channels next to each other in memory that a thread takes, where rows are aligned.
+constexpr int kColumnVector = 2;
+
+// A batch as units of work: runs of whole images, or pieces of one image. Counts of images, rows
+// and units fit 32 bits, in which division is much cheaper.
+struct Cut {
+  int pieces;  // of an image
+  int rows;    // of a piece, at most
+  int images;  // of a unit, where images are not cut
+  int units;
+  int segments;  // of a unit
 };
 
-// The search of one end: candidates a channel there is room for, and how the floor of a list that
-// is not full is guessed: the depth-th best of the sampled images; depth 0: there is none.
-struct TopPlan {
-  int64_t room;
-  int samples;
-  int depth;
-};
-
-// Sums of a block, one entry a channel.
-struct Columns {
-  double* power[4];
-  double* shift;
-  double* share;  // of the block's images of one row, or of the image at work
-  float* min;
-  float* max;
-  int* count;
-  int* exceed;
-  int* slot[2];  // where the image at work stands among the candidates; -1: nowhere
-};
-
-// What every group touches, 60 bytes a channel; and what few do, always in device memory.
-TP_HD static inline void place_hot(Carver& carver, int64_t channels, Columns& out) {
-  for (double*& power : out.power) power = carver.take<double>(channels);
-  out.shift = carver.take<double>(channels);
-  out.share = carver.take<double>(channels);
-  out.min = carver.take<float>(channels);
-  out.max = carver.take<float>(channels);
-  out.count = carver.take<int>(channels);
+// About `wanted` units, but none of fewer than `least` rows where it can be helped.
+TP_HD static inline Cut make_cut(const View& x, int64_t wanted, int64_t least) {
+  const int64_t per_image = positions(x);
+  int64_t pieces = 1, rows = per_image, images = 1;
+  if (wanted < 1) wanted = 1;
+  if (x.images < wanted && per_image >= 2 * least) {
+    const int64_t most = per_image / least;
+    pieces = (wanted + x.images - 1) / x.images;
+    if (pieces > most) pieces = most;
+    rows = (per_image + pieces - 1) / pieces;
+    pieces = (per_image + rows - 1) / rows;
+  }
+  if (pieces == 1) {
+    const int64_t enough = (least + per_image - 1) / per_image;
+    images = (x.images + wanted - 1) / wanted;
+    if (images < enough) images = enough;
+    if (images > x.images) images = x.images;
+  }
+  const int64_t units = pieces > 1 ? x.images * pieces : (x.images + images - 1) / images;
+  const int64_t segments = per_image == 1 ? (images + kSegment - 1) / kSegment : images;
+  return {static_cast<int>(pieces), static_cast<int>(rows), static_cast<int>(images),
+          static_cast<int>(units), static_cast<int>(segments)};
 }
 
-TP_HD static inline void place_cold(Carver& carver, int64_t channels, Columns& out) {
-  out.exceed = carver.take<int>(channels);
-  for (int*& slot : out.slot) slot = carver.take<int>(channels);
-}
+// The images of a unit, and its piece of each.
+struct Unit {
+  int first_image;
+  int last_image;
+  int position;
+  int rows;  // of the piece
 
-TP_HD static inline int64_t hot_bytes(int64_t channels) {
-  Carver carver(nullptr);
-  Columns columns;
-  place_hot(carver, channels, columns);
-  return carver.used();
-}
+  TP_HD static Unit at(const View& x, const Cut& cut, int unit) {
+    const int first = cut.pieces > 1 ? unit / cut.pieces : unit * cut.images;
+    const int begin = cut.pieces > 1 ? (unit - first * cut.pieces) * cut.rows : 0;
+    const int images = static_cast<int>(x.images), left = static_cast<int>(positions(x)) - begin;
+    const int last = images - first < cut.images ? images : first + cut.images;
+    return {first, last, begin, left < cut.rows ? left : cut.rows};
+  }
 
-TP_HD static inline int64_t cold_bytes(int64_t channels) {
-  Carver carver(nullptr);
-  Columns columns;
-  place_cold(carver, channels, columns);
-  return carver.used();
-}
-
-// What is known of a row once its warp has been through it. d = (x scale - shift) - offset are the
-// scaled distances from the mean, weight d^4 the shares (weight 0: the row is degenerate).
-struct RowFigures {
-  float scale;
-  float shift;
-  float offset;
-  float weight;
-  double kurtosis;
+  TP_HD int64_t all_rows() const { return int64_t{rows} * (last_image - first_image); }
 };
 
-struct Lead {
-  double self;  // sum of the squared shares
-  double best;  // largest share
-  int64_t channel;
+// A run of rows a fixed stride apart: positions of one image, or images of one position.
+struct Run {
+  int image;
+  int position;
+  int rows;
 };
 
-// The parts of a block's shared memory.
-struct BlockMemory {
-  char* tile[2];  // the group at work and the one on its way
-  RowFigures* rows;
-  Lead* leads;  // [kDepth]
-  int* norms;
-  char* columns;  // null where they are in device memory
-};
-
-TP_HD static inline BlockMemory place_block(Carver& carver, const Plan& plan, int64_t channels) {
-  BlockMemory out;
-  for (char*& tile : out.tile) tile = carver.take<char>(plan.staged ? plan.group * plan.pitch : 0);
-  out.rows = carver.take<RowFigures>(kMaxGroup);
-  out.leads = carver.take<Lead>(kDepth);
-  out.norms = carver.take<int>(kNormBins);
-  out.columns = plan.in_shared ? carver.take<char>(hot_bytes(channels)) : nullptr;
-  return out;
+// A segment is what one maximum of every channel is kept of: a piece of an image, or up to kSegment
+// images of one row. Unit u has segments [u * cut.segments, (u + 1) * cut.segments), some empty.
+TP_HD static inline Run segment_run(const View& x, const Unit& unit, int number) {
+  if (positions(x) > 1) {
+    const int image = unit.first_image + number;
+    return {image, unit.position, image < unit.last_image ? unit.rows : 0};
+  }
+  const int first = unit.first_image + number * kSegment, left = unit.last_image - first;
+  return {first, 0, left < 0 ? 0 : left < kSegment ? left : kSegment};
 }
 
-struct TopScratch {
-  Entry* candidates;  // [channels, room]
-  Entry* limits;      // [channels] a candidate must be better
-  int* counts;        // [channels] candidates offered, though there may be no room for all
+TP_HD static inline Run segment_run(const View& x, const Cut& cut, int64_t segment) {
+  const int unit = static_cast<int>(segment / cut.segments);
+  return segment_run(x, Unit::at(x, cut, unit),
+                     static_cast<int>(segment - int64_t{unit} * cut.segments));
+}
+
+// The extremes of the finite values of a segment. For images of many rows, the first position that
+// has the value is one of the kBatch from `where`.
+struct Extremes {
+  float* value[2];    // [segments, channels] largest, smallest
+  int32_t* where[2];  // null for images of one row
 };
 
 struct Scratch {
-  Moments* parts;  // [chunks, channels]
-  double* shares;  // [chunks, channels]
-  TopScratch top[2];
-  char* columns;  // [chunks] what is not in shared memory of the channels' sums
+  Moments* parts;  // [column blocks, channels]
+  Extremes extremes;
+  float* shares;     // [share vectors, channels]; a vector a unit, or a piece of an image
+  double* kurtosis;  // [images, pieces] sums over the rows; NaN: degenerate
+  double* self;      // [images] sum of squared shares; 0 for a degenerate one
 };
 
-// One update, as the kernels see it.
+// One update, as the kernels see it: channels are neighbours, positions one stride apart.
 struct Job {
   View x;
   const int64_t* ids;  // [images] in device memory; null: running numbers
   State state;
-  Plan plan;
-  TopPlan top[2];
+  Cut columns;
+  Cut rows;
+  int row_warps;
   Scratch scratch;
+
+  TP_HD int column_blocks() const { return (columns.units + kColumnWarps - 1) / kColumnWarps; }
+  TP_HD int64_t segments() const { return int64_t{columns.units} * columns.segments; }
+  TP_HD bool many_rows() const { return positions(x) > 1; }
+  TP_HD bool wants_top() const { return state.top[0].k > 0 || state.top[1].k > 0; }
+  TP_HD int64_t share_vectors() const {
+    return many_rows() ? x.images * rows.pieces : int64_t{rows.units};
+  }
+  TP_HD int64_t id_of(int64_t image) const {
+    return ids != nullptr ? ids[image] : state.progress->images + image;
+  }
+  TP_HD int64_t run_stride() const { return many_rows() ? x.column_stride : x.image_stride; }
+
+  // Channel 0 of the first row of a run.
+  template <class T>
+  TP_HD const T* row(int image, int position) const {
+    return static_cast<const T*>(x.data) + image * x.image_stride + position * x.column_stride;
+  }
 };
 
-TP_HD static inline int64_t id_of(const Job& job, int64_t image) {
-  if (job.ids != nullptr) return job.ids[image];
-  return job.state.progress->base + job.state.progress->images + image;
-}
-
-// Two tiles hold 16 rows of 768 channels in float32, 32 in 16 bits. Two blocks of so many bytes fit
-// a multiprocessor of 228 KiB; one fits everywhere.
-constexpr int64_t kTileBytes = 25600, kLongestRow = 40960, kBlockBytes = 99328;
-
-static inline Plan make_plan(const View& x) {
-  constexpr int64_t kBlocks = 528, kMinRows = 64, kParts = int64_t{1} << 20;
-  Plan plan{};
-  const int64_t per_image = positions(x);
-  int64_t wanted = kParts / x.channels;
-  wanted = wanted < 1 ? 1 : wanted < kBlocks ? wanted : kBlocks;
-  const int64_t least = (kMinRows + per_image - 1) / per_image;
-  plan.images_per_chunk = (x.images + wanted - 1) / wanted;
-  if (plan.images_per_chunk < least) plan.images_per_chunk = least;
-  plan.chunks = (x.images + plan.images_per_chunk - 1) / plan.images_per_chunk;
-  // An odd number of 16 bytes, so that the same channel of other rows lies in another bank.
-  plan.pitch = (x.channels * item_size(x.dtype) + 15) / 16;
-  plan.pitch = (plan.pitch | 1) * 16;
-  plan.group = kMaxGroup;
-  while (plan.group > 1 && plan.group * plan.pitch > kTileBytes) plan.group /= 2;
-  plan.staged = plan.group * plan.pitch <= kLongestRow;
-  if (!plan.staged) plan.group = kMaxGroup;
-  Carver carver(nullptr);
-  place_block(carver, plan, x.channels);
-  plan.in_shared = carver.used() + hot_bytes(x.channels) <= kBlockBytes;
-  if (plan.in_shared) {
-    Carver all(nullptr);
-    place_block(all, plan, x.channels);
-    carver = all;
-  }
-  plan.shared_bytes = static_cast<int>(carver.used());
-  return plan;
-}
-
-static inline TopPlan make_top_plan(const View& x, int k) {
-  constexpr int64_t kMaxRoom = 2048, kMinSamples = 64, kReads = 8192;
-  TopPlan plan{x.images < kMaxRoom ? x.images : kMaxRoom, 0, 0};
-  // No image is a candidate twice, or nearly: all find room.
-  if (k == 0 || x.images <= kMaxRoom) return plan;
-  int64_t samples = kReads / positions(x);
-  if (samples > kMaxSamples) samples = kMaxSamples;
-  if (samples < kMinSamples) return plan;
-  // About depth / samples of the images lie above the floor. Fewer than k are unlikely, and cost no
-  // more than another search.
-  const double rate = static_cast<double>(samples) / static_cast<double>(x.images);
-  const double expected = k * rate;
-  const double depth = ceil(expected + 2 * sqrt(expected) + 2);
-  if (depth >= static_cast<double>(samples) || depth > static_cast<double>(kMaxRoom) * rate) {
-    return plan;
-  }
-  plan.samples = static_cast<int>(samples);
-  plan.depth = static_cast<int>(depth);
-  return plan;
+static inline Job make_job(const View& x, const int64_t* ids, const State& state) {
+  constexpr int64_t kColumnUnits = 8192, kRowBlocks = 1056;
+  Job job{x, ids, state, {}, {}, 0, {}};
+  constexpr int64_t kTile = kLanes * kColumnVector;
+  job.columns = make_cut(x, kColumnUnits / ((x.channels + kTile - 1) / kTile), 8);
+  const int64_t fit = (kSharedBytes - 4096) / (4 * x.channels) - 1;
+  job.row_warps = static_cast<int>(fit < 1 ? 1 : fit < kMaxRowWarps ? fit : kMaxRowWarps);
+  job.rows = make_cut(x, kRowBlocks, 4 * job.row_warps);
+  return job;
 }
 
 // Finds the parts of the scratch in `memory`; returns how many bytes they take.
@@ -192,17 +153,58 @@ static inline int64_t place_scratch(const Job& job, void* memory, Scratch* out) 
   Carver carver(memory);
   const int64_t c = job.x.channels;
   *out = {};
-  if (job.state.moments != nullptr) out->parts = carver.take<Moments>(job.plan.chunks * c);
-  if (job.state.share_sum != nullptr) out->shares = carver.take<double>(job.plan.chunks * c);
-  for (int end = 0; end < 2; ++end) {
-    if (job.state.top[end].k == 0) continue;
-    out->top[end].candidates = carver.take<Entry>(c * job.top[end].room);
-    out->top[end].limits = carver.take<Entry>(c);
-    out->top[end].counts = carver.take<int>(c);
+  if (job.state.moments != nullptr) out->parts = carver.take<Moments>(job.column_blocks() * c);
+  for (int end = 0; end < 2 && job.wants_top(); ++end) {
+    out->extremes.value[end] = carver.take<float>(job.segments() * c);
+    if (job.many_rows()) out->extremes.where[end] = carver.take<int32_t>(job.segments() * c);
   }
-  const int64_t columns = cold_bytes(c) + (job.plan.in_shared ? 0 : hot_bytes(c));
-  out->columns = carver.take<char>(job.plan.chunks * columns);
+  if (job.state.samples.rows != nullptr) {
+    out->shares = carver.take<float>(job.share_vectors() * c);
+    out->kurtosis = carver.take<double>(job.many_rows() ? job.x.images * job.rows.pieces : 0);
+    out->self = carver.take<double>(job.x.images);
+  }
   return carver.used();
+}
+
+// Whether the kernels can read `x` as it is.
+static inline bool regular(const View& x) {
+  return x.channel_stride == 1 &&
+         (x.height == 1 || x.width == 1 || x.row_stride == x.width * x.column_stride);
+}
+
+// The same view with one stride between positions.
+static inline View flat(const View& x) {
+  View out = x;
+  if (x.width == 1) out.column_stride = x.row_stride;
+  out.width = positions(x);
+  out.height = 1;
+  return out;
+}
+
+// Other views are packed into scratch first, in slabs of whole images that a cache can hold.
+static inline int64_t images_of_slab(const View& x) {
+  constexpr int64_t kSlabBytes = 32 << 20, kMost = 65535;  // as many as a grid has in depth
+  const int64_t image = positions(x) * x.channels * item_size(x.dtype), fit = kSlabBytes / image;
+  const int64_t most = positions(x) == 1 || fit < kMost ? fit : kMost;
+  return most < 1 ? 1 : most < x.images ? most : x.images;
+}
+
+static inline int64_t packed_bytes(const View& x) {
+  if (regular(x)) return 0;
+  const int64_t bytes = images_of_slab(x) * positions(x) * x.channels * item_size(x.dtype);
+  return (bytes + 15) / 16 * 16;
+}
+
+static inline View packed_view(const View& x, const void* memory) {
+  const int64_t places = positions(x), c = x.channels;
+  return {memory, x.dtype, x.images, 1, places, c, places * c, places * c, c, 1};
+}
+
+// Whether every row starts on 16 bytes and is a whole number of 16-byte vectors.
+static inline bool aligned(const View& x) {
+  const int64_t vector = 16 / item_size(x.dtype);
+  return x.channels % vector == 0 && reinterpret_cast<uintptr_t>(x.data) % 16 == 0 &&
+         x.image_stride % vector == 0 && (positions(x) == 1 || x.column_stride % vector == 0);
 }
 
 }  // namespace tuiprobe::cuda

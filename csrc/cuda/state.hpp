@@ -1,14 +1,15 @@
 // What an accumulator keeps in device memory, and where it lies in its one block of bytes.
 #pragma once
 
-#include "../moments.hpp"
-#include "../rows.hpp"
-#include "../topk.hpp"
+#include <type_traits>
+
+#include "../fields.hpp"
 
 namespace tuiprobe::cuda {
 
-// Entries a channel that the kernels can keep; longer lists take the torch path.
+// More entries a channel, or more channels, take the torch path.
 constexpr int kMaxK = 1024;
+constexpr int64_t kMaxChannels = 12288;
 
 struct Wanted {
   int64_t channels;
@@ -18,7 +19,6 @@ struct Wanted {
   bool samples;
 };
 
-// Figures of one image, in order of arrival; not a number and -1 for a degenerate one.
 struct ImageRecord {
   int64_t id;
   double kurtosis;
@@ -29,11 +29,11 @@ struct ImageRecord {
 // How far the accumulator has come. In device memory, so that each replay of a captured update goes
 // on where the one before ended; so is the address of the records, whose buffer may be replaced.
 struct Progress {
-  int64_t base;    // id of the first image where ids are running numbers
-  int64_t images;  // taken since
-  int64_t rows;    // positions of these
+  int64_t images;        // the next running number
+  int64_t recorded;      // images that asked for a record
+  int64_t negative_ids;  // found among ids that were given on the device
   ImageRecord* records;
-  int64_t capacity;  // records there is room for; images beyond it leave none
+  int64_t capacity;  // records there is room for; images beyond are in every sum, but leave none
 };
 
 struct TopState {
@@ -44,14 +44,21 @@ struct TopState {
   TP_HD Entry* list(int64_t c) const { return lists + c * k; }
 };
 
-struct State {
-  int64_t channels;
-  Progress* progress;
-  Moments* moments;  // [channels]; null where not wanted, as all that follow
-  TopState top[2];   // largest, smallest; k is 0 where not wanted
+struct SampleSums {
   double* share_sum;
-  int64_t* exceed;
-  int64_t* norms;
+  double* share_square_sum;
+  int64_t* leading_count;
+  int64_t* exceed_count;
+  int64_t* norm_histogram;
+  int64_t* rows;
+  int64_t* degenerate;
+};
+
+struct State {
+  Progress* progress;
+  Moments* moments;    // [channels]; null where not wanted
+  TopState top[2];     // largest, smallest; k is 0 where not wanted
+  SampleSums samples;  // null where not wanted
 };
 
 // Hands out pieces of one block of memory, each on 16 bytes; from null, it only counts.
@@ -76,20 +83,22 @@ class Carver {
 // Finds the parts of the state in `memory`; returns how many bytes they take.
 static inline int64_t place(const Wanted& w, void* memory, State* out) {
   Carver carver(memory);
-  const int64_t c = w.channels;
-  *out = {c, carver.take<Progress>(1), nullptr, {}, nullptr, nullptr, nullptr};
-  if (w.moments) out->moments = carver.take<Moments>(c);
+  *out = {carver.take<Progress>(1), nullptr, {}, {}};
+  if (w.moments) out->moments = carver.take<Moments>(w.channels);
   const int k[2] = {w.largest, w.smallest};
   for (int end = 0; end < 2; ++end) {
     out->top[end] = {k[end], end == 1, nullptr, nullptr};
     if (k[end] == 0) continue;
-    out->top[end].lists = carver.take<Entry>(c * k[end]);
-    out->top[end].sizes = carver.take<int32_t>(c);
+    out->top[end].lists = carver.take<Entry>(w.channels * k[end]);
+    out->top[end].sizes = carver.take<int32_t>(w.channels);
   }
   if (w.samples) {
-    out->share_sum = carver.take<double>(c);
-    out->exceed = carver.take<int64_t>(c);
-    out->norms = carver.take<int64_t>(kNormBins);
+    visit_sum_fields(
+        [&](const char*, Extent extent, auto*& field) {
+          using T = std::remove_reference_t<decltype(*field)>;
+          field = carver.take<T>(entries(extent, w.channels));
+        },
+        out->samples);
   }
   return carver.used();
 }

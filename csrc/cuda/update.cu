@@ -1,30 +1,44 @@
-#include "launch.hpp"
+#include "device.cuh"
+#include "steps.hpp"
 #include "update.hpp"
 
 namespace tuiprobe::cuda {
 namespace {
 
-bool moments_alone(const Wanted& w) {
-  return w.moments && w.largest == 0 && w.smallest == 0 && !w.samples;
+template <class K>
+__global__ void __launch_bounds__(K::kWarps* kLanes, K::kBlocks)
+    kernel(const __grid_constant__ typename K::Argument argument) {
+  DeviceContext ctx;
+  K::run(ctx, argument);
 }
 
-Job make_job(const Wanted& wanted, const View& x, const int64_t* ids, void* state) {
-  Job job{};
-  job.x = x;
-  job.ids = ids;
-  place(wanted, state, &job.state);
-  job.plan = make_plan(x);
-  for (int end = 0; end < 2; ++end) job.top[end] = make_top_plan(x, job.state.top[end].k);
-  return job;
-}
+struct StreamLauncher {
+  cudaStream_t stream;
+
+  template <class K>
+  int run(const Grid& grid, const typename K::Argument& argument) {
+    // More than 48 KiB must be asked for. An attribute of the kernel that all threads of the
+    // process share: always the same, the most that any plan takes.
+    if (grid.shared_bytes > 48 << 10) {
+      const cudaError_t error = cudaFuncSetAttribute(
+          kernel<K>, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes);
+      if (error != cudaSuccess) return error;
+    }
+    const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y));
+    kernel<K><<<blocks, dim3(kLanes, static_cast<unsigned>(grid.warps)),
+                static_cast<size_t>(grid.shared_bytes), stream>>>(argument);
+    return cudaGetLastError();
+  }
+};
 
 // Makes a device current for a while.
 class DeviceGuard {
  public:
   explicit DeviceGuard(int device) {
     error_ = cudaGetDevice(&before_);
-    if (error_ == cudaSuccess && device != before_) error_ = cudaSetDevice(device);
-    changed_ = error_ == cudaSuccess && device != before_;
+    if (error_ != cudaSuccess || device == before_) return;
+    error_ = cudaSetDevice(device);
+    changed_ = error_ == cudaSuccess;
   }
   ~DeviceGuard() {
     if (changed_) cudaSetDevice(before_);
@@ -39,50 +53,19 @@ class DeviceGuard {
   cudaError_t error_;
 };
 
-// Parts of the scratch. Channel moments alone have kernels and chunks of their own.
-int64_t place_all(const Wanted& wanted, Job& job, void* scratch) {
-  if (!moments_alone(wanted)) return place_scratch(job, scratch, &job.scratch);
-  Carver carver(scratch);
-  job.scratch.parts = carver.take<Moments>(plan_chunks(job.x).chunks * job.x.channels);
-  return carver.used();
-}
-
 }  // namespace
-
-int64_t scratch_bytes(const Wanted& wanted, const View& x) {
-  char any[16];  // only whether a part is wanted counts here, not where it lies
-  Job job = make_job(wanted, x, nullptr, any);
-  return place_all(wanted, job, nullptr);
-}
 
 const char* update(const Wanted& wanted, const View& x, const int64_t* ids, void* state,
                    void* scratch, void* stream, int device) {
   if (x.images == 0 || positions(x) == 0) return nullptr;
   const DeviceGuard guard(device);
-  if (guard.error() != cudaSuccess) return cudaGetErrorString(guard.error());
-  const cudaStream_t on = static_cast<cudaStream_t>(stream);
-  Job job = make_job(wanted, x, ids, state);
-  place_all(wanted, job, scratch);
-  cudaGetLastError();  // an earlier error of someone else is not ours
-  cudaError_t error = cudaSuccess;
-  int64_t moment_chunks = job.plan.chunks;
-  if (moments_alone(wanted)) {
-    const ChunkPlan plan = plan_chunks(x);
-    moment_chunks = plan.chunks;
-    launch_moments(job, plan, on);
-  } else {
-    const bool top = wanted.largest > 0 || wanted.smallest > 0;
-    if (top) launch_limits(job, on);
-    error = launch_stats(job, on);
-    if (error == cudaSuccess && top) launch_select(job, on);
+  int error = guard.error();
+  if (error == 0) {
+    cudaGetLastError();  // an earlier error of someone else is not ours
+    StreamLauncher launcher{static_cast<cudaStream_t>(stream)};
+    error = run_update(launcher, wanted, x, ids, state, scratch);
   }
-  // What did not start left scratch unwritten: nothing of it may reach the state.
-  if (error == cudaSuccess) error = cudaGetLastError();
-  if (error == cudaSuccess) {
-    launch_finish(job, moment_chunks, on);
-    error = cudaGetLastError();
-  }
-  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+  return error == 0 ? nullptr : cudaGetErrorString(static_cast<cudaError_t>(error));
 }
 
 const char* unavailable(int device) {
@@ -92,7 +75,8 @@ const char* unavailable(int device) {
   if (error == cudaSuccess && device >= 0) {
     const DeviceGuard guard(device);
     error = guard.error();
-    if (error == cudaSuccess) error = find_code();
+    cudaFuncAttributes unused;
+    if (error == cudaSuccess) error = cudaFuncGetAttributes(&unused, kernel<FinishKernel>);
   }
   if (error == cudaSuccess) return nullptr;
   cudaGetLastError();

@@ -7,12 +7,9 @@
 
 namespace tuiprobe::cuda {
 
-// Bytes of scratch that an update by `x` needs.
-int64_t scratch_bytes(const Wanted& wanted, const View& x);
-
 // Enqueues on `stream` the update by `x` of the state in `state`; all pointers are memory of
-// `device`, whatever device is current. `ids` holds one id an image, or is null for running numbers. Neither waits nor
-// allocates. Returns null or CUDA's message.
+// `device`, whatever device is current. `ids` holds one id an image, or is null for running
+// numbers. Neither waits nor allocates. Returns null or CUDA's message.
 const char* update(const Wanted& wanted, const View& x, const int64_t* ids, void* state,
                    void* scratch, void* stream, int device);
 

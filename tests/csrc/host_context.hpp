@@ -1,6 +1,5 @@
 // Runs a CUDA kernel template on the host: one thread a CUDA thread, a real barrier, shared memory
-// filled with garbage, vector loads that check their alignment, asynchronous copies that arrive
-// only when they are waited for.
+// filled with garbage, vector loads that check their alignment.
 //
 // What it cannot show: the weaker memory order of a GPU (every barrier here orders everything),
 // contraction of multiplications and additions, register and occupancy limits, streams.
@@ -16,18 +15,19 @@
 #include <deque>
 #include <functional>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "../../csrc/cuda/context.hpp"
 
 namespace tuiprobe::cuda {
 
+constexpr int kMostWarps = 8;
+
 // Bugs to sow, each as if something had not been written.
 struct Seed {
   int barrier = 0;        // each thread's k-th barrier (from 1) is left out
-  bool wait = false;      // copies are never waited for
-  bool exchange = false;  // lanes see their own value
+  int warp_barrier = 0;   // likewise
+  bool exchange = false;  // lanes see their own value, and vote alone
   bool atomic = false;    // additions are not atomic
 };
 
@@ -37,14 +37,15 @@ struct HostWarp {
 };
 
 struct HostBlock {
-  explicit HostBlock(int64_t bytes) : memory(static_cast<size_t>(bytes / 16 + 1)) {
+  HostBlock(int warps, int64_t bytes)
+      : barrier(warps * kLanes), memory(static_cast<size_t>(bytes / 16 + 1)) {
     std::memset(memory.data(), 0xab, memory.size() * 16);
   }
   struct alignas(16) Unit {
     char bytes[16];
   };
-  std::barrier<> barrier{kThreads};
-  std::array<HostWarp, kDepth> warps;
+  std::barrier<> barrier;
+  std::array<HostWarp, kMostWarps> warp;
   std::vector<Unit> memory;
 };
 
@@ -56,16 +57,20 @@ inline void check_aligned(const void* at, size_t bytes) {
 
 class HostContext {
  public:
-  HostContext(HostBlock& block, int thread, int64_t x, int64_t y, const Seed& seed)
-      : block_(block), thread_(thread), x_(x), y_(y), seed_(seed) {}
+  HostContext(HostBlock& block, int warps, int thread, int64_t x, int64_t y, const Seed& seed)
+      : block_(block), warps_(warps), thread_(thread), x_(x), y_(y), seed_(seed) {}
 
   int lane() const { return thread_ % kLanes; }
-  int depth() const { return thread_ / kLanes; }
+  int warp() const { return thread_ / kLanes; }
+  int warps() const { return warps_; }
   int64_t block_x() const { return x_; }
   int64_t block_y() const { return y_; }
 
   void barrier() {
     if (++passed_ != seed_.barrier) block_.barrier.arrive_and_wait();
+  }
+  void warp_barrier() {
+    if (++passed_in_warp_ != seed_.warp_barrier) mine().barrier.arrive_and_wait();
   }
 
   template <class T>
@@ -78,57 +83,59 @@ class HostContext {
     check_aligned(from, sizeof(T) * kVector);
     std::memcpy(to, from, sizeof(T) * kVector);
   }
-
-  template <class T, int kVector>
-  void load_shared(const T* from, T* to) const {
-    load<T, kVector>(from, to);
+  template <int kCount>
+  void load_shared(const float* from, float* to) const {
+    check_aligned(from, kCount % 4 == 0 ? 16 : 4);
+    std::memcpy(to, from, sizeof(float) * kCount);
   }
-
-  void copy_async(void* to, const void* from) {
-    check_aligned(to, 16);
-    check_aligned(from, 16);
-    open_.emplace_back(to, from);
-  }
-
-  void commit() { committed_.push_back(std::exchange(open_, {})); }
-
-  template <int kLast>
-  void wait_but() {
-    for (; !seed_.wait && done_ + kLast < committed_.size(); ++done_) {
-      for (const auto& [to, from] : committed_[done_]) std::memcpy(to, from, 16);
-    }
+  template <int kCount>
+  void store_shared(float* to, const float* from) const {
+    check_aligned(to, kCount % 4 == 0 ? 16 : 4);
+    std::memcpy(to, from, sizeof(float) * kCount);
   }
 
   template <class V>
-  V exchange(const V& mine, int mask) {
+  V exchange(const V& value, int mask) {
     static_assert(sizeof(V) <= 64 && sizeof(V) % 4 == 0);
-    if (seed_.exchange) return mine;
-    HostWarp& warp = block_.warps[static_cast<size_t>(depth())];
-    std::memcpy(warp.slots[lane()], &mine, sizeof mine);
-    warp.barrier.arrive_and_wait();
+    if (seed_.exchange) return value;
+    std::memcpy(mine().slots[lane()], &value, sizeof value);
+    mine().barrier.arrive_and_wait();
     V other;
-    std::memcpy(&other, warp.slots[lane() ^ mask], sizeof other);
-    warp.barrier.arrive_and_wait();
+    std::memcpy(&other, mine().slots[lane() ^ mask], sizeof other);
+    mine().barrier.arrive_and_wait();
     return other;
   }
 
+  uint32_t ballot(bool condition) {
+    if (seed_.exchange) return condition ? 1u << lane() : 0;
+    mine().slots[lane()][0] = condition;
+    mine().barrier.arrive_and_wait();
+    uint32_t bits = 0;
+    for (int i = 0; i < kLanes; ++i) bits |= uint32_t{mine().slots[i][0] != 0} << i;
+    mine().barrier.arrive_and_wait();
+    return bits;
+  }
+
   template <class V>
-  V add(V* to, V value) const {
-    if (seed_.atomic) return std::exchange(*to, *to + value);
-    return std::atomic_ref<V>(*to).fetch_add(value, std::memory_order_relaxed);
+  void add(V* to, V value) const {
+    if (seed_.atomic) {
+      *to = *to + value;
+    } else {
+      std::atomic_ref<V>(*to).fetch_add(value, std::memory_order_relaxed);
+    }
   }
 
  private:
-  using Copies = std::vector<std::pair<void*, const void*>>;
+  HostWarp& mine() const { return block_.warp[static_cast<size_t>(warp())]; }
+
   HostBlock& block_;
-  int thread_;
+  int warps_, thread_;
   int64_t x_, y_;
   const Seed& seed_;
-  int passed_ = 0;
-  Copies open_;
-  std::vector<Copies> committed_;
-  size_t done_ = 0;
+  int passed_ = 0, passed_in_warp_ = 0;
 };
+
+constexpr int kMostThreads = kMostWarps * kLanes;
 
 // The threads of a block, started once.
 class HostThreads {
@@ -139,7 +146,7 @@ class HostThreads {
   }
 
   HostThreads() {
-    for (int t = 0; t < kThreads; ++t) {
+    for (int t = 0; t < kMostThreads; ++t) {
       threads_.emplace_back([this, t] {
         for (;;) {
           start_.arrive_and_wait();
@@ -164,7 +171,7 @@ class HostThreads {
   }
 
  private:
-  std::barrier<> start_{kThreads + 1}, end_{kThreads + 1};
+  std::barrier<> start_{kMostThreads + 1}, end_{kMostThreads + 1};
   std::function<void(int)> work_;
   std::vector<std::thread> threads_;
 };
@@ -172,16 +179,18 @@ class HostThreads {
 // Every block of the grid. The threads go from block to block without waiting for each other, as
 // blocks do not on the device; one that returns early must not be waited for.
 template <class Kernel>
-void run_grid(int64_t grid_x, int64_t grid_y, int64_t shared_bytes, const Seed& seed,
+void run_grid(int warps, int64_t grid_x, int64_t grid_y, int64_t shared_bytes, const Seed& seed,
               Kernel kernel) {
   std::deque<HostBlock> blocks;
-  for (int64_t b = 0; b < grid_x * grid_y; ++b) blocks.emplace_back(shared_bytes);
+  for (int64_t b = 0; b < grid_x * grid_y; ++b) blocks.emplace_back(warps, shared_bytes);
   HostThreads::all().run([&](int t) {
+    if (t >= warps * kLanes) return;
     for (int64_t b = 0; b < grid_x * grid_y; ++b) {
       HostBlock& block = blocks[static_cast<size_t>(b)];
-      HostContext ctx(block, t, b % grid_x, b / grid_x, seed);
+      HostContext ctx(block, warps, t, b % grid_x, b / grid_x, seed);
       kernel(ctx);
       block.barrier.arrive_and_drop();
+      block.warp[static_cast<size_t>(ctx.warp())].barrier.arrive_and_drop();
     }
   });
 }

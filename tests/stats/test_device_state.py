@@ -11,7 +11,7 @@ NOTHING: dict[str, Any] = {"moments": False, "largest": 0, "smallest": 0, "sampl
 EVERYTHING: dict[str, Any] = {"moments": True, "largest": 2, "smallest": 2, "samples": True}
 
 PROGRESS = np.dtype(
-    [("base", "i8"), ("images", "i8"), ("rows", "i8"), ("at", "u8"), ("room", "i8")]
+    [("images", "i8"), ("recorded", "i8"), ("negative", "i8"), ("at", "u8"), ("room", "i8")]
 )
 MOMENTS = np.dtype(
     [
@@ -40,17 +40,24 @@ def accumulator(parts, channels=3):
 @pytest.mark.parametrize(
     "parts", [{"moments": True}, {"largest": 4}, {"samples": True}, EVERYTHING]
 )
-def test_an_empty_state_is_that_of_a_new_accumulator(parts):
+def test_a_state_survives_the_way_to_the_device_and_back(parts):
+    core = accumulator(parts)
     device = native.DeviceState(channels=3, **NOTHING | parts)
-    state = device.empty(base=7, records=1 << 40, capacity=5)
-    assert len(state) == device.bytes()
-    header = np.frombuffer(state[: PROGRESS.itemsize], PROGRESS)[0]
-    assert header.tolist() == (7, 0, 0, 1 << 40, 5)
-    assert device.images(state) == (0, 0)
-    loaded = accumulator(parts)
-    loaded.load(device.read(state, b""))
-    for name, value in accumulator(parts).state().items():
-        np.testing.assert_equal(loaded.state()[name], value)
+    for _ in range(2):
+        wanted = core.state()
+        state, records = device.place(wanted, 1 << 40, 50)
+        assert len(state) == device.bytes()
+        images = len(records) // RECORD.itemsize
+        header = np.frombuffer(state[: PROGRESS.itemsize], PROGRESS)[0]
+        assert header.tolist() == (int(wanted["images"][0]), images, 0, 1 << 40, 50)
+        assert device.progress(state) == (images, 0)
+        loaded = accumulator(parts)
+        loaded.load(device.read(state, records))
+        for name, value in wanted.items():
+            np.testing.assert_equal(loaded.state()[name], value)
+        x = np.random.default_rng(0).standard_normal((7, 3)).astype(np.float32)
+        x[2] = 1
+        core.update(x.ctypes.data, 0, (7, 1, 1, 3), (3, 3, 3, 1), None, 1)
 
 
 def test_what_the_kernels_leave_is_read():
@@ -59,21 +66,25 @@ def test_what_the_kernels_leave_is_read():
     void = (0, 0, 0)
     state = b"".join(
         [
-            padded(np.array([(10, 2, 4, 1 << 40, 8)], PROGRESS)),
+            padded(np.array([(12, 2, 3, 1 << 40, 8)], PROGRESS)),
             padded(moments),
             top([(5, 1, 11), (3, 0, 10), (2, 1, 10), void], [2, 1]),
             top([(1, 0, 10), void, void, void], [1, 0]),
             padded(np.array([0.75, 0.25])),
+            padded(np.array([0.625])),
+            padded(np.array([1, 0])),
             padded(np.array([2, 0])),
             padded(np.arange(96)),
+            padded(np.array([4])),
+            padded(np.array([1])),
         ]
     )
     records = np.array([(10, 2.5, 0.625, 0), (11, np.nan, np.nan, -1)], RECORD)
-    assert device.images(state) == (2, 2)
+    assert device.progress(state) == (2, 3)
     loaded = native.Accumulator(channels=2, **EVERYTHING)
     loaded.load(device.read(state, records.tobytes()))
     got = loaded.state()
-    assert got["images"].tolist() == [2]
+    assert got["images"].tolist() == [12]
     for name in MOMENTS.names:
         np.testing.assert_equal(got["moments"][name], moments[name])
     np.testing.assert_equal(got["largest"]["values"], np.float32([[5, 3], [2, np.nan]]))  # type: ignore[arg-type]
@@ -95,17 +106,17 @@ def test_what_the_kernels_leave_is_read():
 
 def test_bytes_of_another_state_are_refused():
     device = native.DeviceState(channels=2, **EVERYTHING)
-    state = device.empty(base=0, records=0, capacity=0)
+    state, records = device.place(native.Accumulator(channels=2, **EVERYTHING).state(), 0, 0)
+    assert records == b""
     with pytest.raises(ValueError, match="another size"):
-        device.images(state + b"\0")
-    with pytest.raises(ValueError, match="another number"):
+        device.progress(state + b"\0")
+    with pytest.raises(ValueError, match="more records than images"):
         device.read(state, b"\0" * RECORD.itemsize)
+    with pytest.raises(ValueError, match="bytes of records"):
+        device.read(state, b"\0")
+    with pytest.raises(ValueError, match="entries, expected"):
+        device.place(accumulator(EVERYTHING).state(), 0, 0)
     with pytest.raises(ValueError, match="more than the kernels keep"):
         native.DeviceState(channels=2, **NOTHING | {"largest": native.CUDA_MAX_K + 1})
-
-
-def test_images_beyond_the_room_are_told():
-    device = native.DeviceState(channels=1, **NOTHING | {"samples": True})
-    state = bytearray(device.empty(base=0, records=0, capacity=4))
-    state[8:16] = np.int64(6).tobytes()
-    assert device.images(bytes(state)) == (6, 4)
+    with pytest.raises(ValueError, match="range"):
+        native.DeviceState(channels=native.CUDA_MAX_CHANNELS + 1, **NOTHING)

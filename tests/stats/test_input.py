@@ -420,13 +420,14 @@ def test_fuzzed_labels_are_read_within_bounds(data):
 def test_fuzzed_state_of_a_device_never_crashes(data):
     parts: dict[str, Any] = {"moments": True, "largest": 2, "smallest": 1, "samples": True}
     device = _native.DeviceState(channels=2, **parts)
-    state = bytearray(device.empty(base=0, records=0, capacity=4))
+    empty = _native.Accumulator(channels=2, **parts).state()
+    state = bytearray(device.place(empty, 0, 4)[0])
     for at in data.draw(st.lists(st.integers(0, len(state) // 8 - 1), max_size=4)):
         worst = [0, 1, 3, -1, 2**31, 2**59, 2**63 - 1, -(2**63), 0x7FF8 << 48]
         state[8 * at : 8 * at + 8] = np.int64(data.draw(st.sampled_from(worst))).tobytes()
     size = _native.CUDA_RECORD_BYTES
     records = data.draw(st.sampled_from([b"", b"\xff" * size, b"\1" * size, b"\0" * (3 * size)]))
-    assert len(device.images(bytes(state))) == 2
+    assert len(device.progress(bytes(state))) == 2
     loaded = _native.Accumulator(channels=2, **parts)
     try:
         loaded.load(device.read(bytes(state), records))
@@ -434,6 +435,8 @@ def test_fuzzed_state_of_a_device_never_crashes(data):
         assert loaded.images() == 0
     with pytest.raises((TypeError, ValueError)):
         device.read(data.draw(ANYTHING), records)
+    with pytest.raises((TypeError, ValueError, KeyError, RuntimeError)):
+        device.place(data.draw(ANYTHING), 0, 0)
 
 
 @given(st.tuples(*[ANYTHING] * 5), ANYTHING)

@@ -13,7 +13,7 @@ import tuiprobe
 from tuiprobe.stats._native import native
 
 STUB = Path(tuiprobe.__file__).with_name("_native.pyi")
-CUDA_ONLY = {"DeviceState.scratch_bytes", "DeviceState.update"}
+CUDA_ONLY = {"DeviceState.update"}
 
 
 def kind(annotation: str) -> str:

@@ -83,10 +83,13 @@ def test_an_error_leaves_everything_as_it_was(monkeypatch):
     assert stats.compute().samples.rows == 0
 
 
-@pytest.mark.parametrize(("reason", "k", "path"), [("", 32, "cuda"), ("", 1025, "torch")])
-def test_the_path_is_settled_by_device_and_k(reason, k, path, monkeypatch):
-    monkeypatch.setattr(native, "cuda_reason", lambda device: reason)
-    assert statistics_path("cuda:0", k) == path
+@pytest.mark.parametrize(
+    ("k", "channels", "path"),
+    [(32, 768, "cuda"), (1024, 12288, "cuda"), (1025, 768, "torch"), (32, 12289, "torch")],
+)
+def test_the_path_is_settled_by_device_and_size(k, channels, path, monkeypatch):
+    monkeypatch.setattr(native, "cuda_reason", lambda device: "")
+    assert statistics_path("cuda:0", k, channels) == path
 
 
 def test_a_device_without_code_takes_the_torch_path_from_the_start(monkeypatch):

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from tuiprobe.stats._cuda import CudaStats
+from tuiprobe.stats._cuda import CudaStats, Device
 from tuiprobe.stats._input import read_activations, read_sample_ids
 from tuiprobe.stats._native import native, statistics_path
 from tuiprobe.stats._summaries import (
@@ -34,10 +34,10 @@ class _Accumulator:
         self._parts = parts
         self._core = self._new_core()
         self._lock = threading.RLock()
-        self._cuda = None
+        self._cuda: CudaStats | None = None
         k = max(parts.get("largest", 0), parts.get("smallest", 0))
-        if statistics_path(self.device, k) == "cuda":
-            self._cuda = CudaStats(self.device, channels=channels, **_NOTHING | parts)
+        if statistics_path(self.device, k, channels) == "cuda":
+            self._keep_on(Device(self.device))
 
     def update(self, x: Any, sample_ids: Any = None, *, channel_dim: int = -1) -> None:
         """Adds the activations of whole images; an empty batch changes nothing.
@@ -65,36 +65,29 @@ class _Accumulator:
         rows = read_activations(x, self.channels, channel_dim, self.device)
         keep = None if self._cuda is None else self.device
         ids = read_sample_ids(sample_ids, rows.shape[0], keep)
-        if self.device.type != "cpu" and 0 in rows.shape[:3]:
-            return
-        if self.device.type == "cpu":
+        if self._cuda is None and self.device.type == "cpu":
             threads = torch.get_num_threads()
             self._core.update(rows.data, rows.dtype, rows.shape, rows.strides, ids, threads)
+        elif 0 in rows.shape[:3]:
+            return
         elif self._cuda is not None:
             with self._lock:
                 self._cuda.update(x, rows, ids)
         else:
             self._update_in_torch(x, ids, channel_dim)
 
+    def _keep_on(self, device: Device) -> None:
+        """Keeps the state in the memory of a device, whose kernels then update it."""
+        self._cuda = CudaStats(device, channels=self.channels, **_NOTHING | self._parts)
+
     def _snapshot(self) -> Any:
         """Returns a native core with everything seen so far, and changes nothing."""
         if self._cuda is None:
             return self._core
+        core = self._new_core()
         with self._lock:
-            held = self._cuda.read()
-            if held is None:
-                return self._core
-            whole, part = self._new_core(), self._new_core()
-            part.load(held)
-            whole.merge(self._core)
-            whole.merge(part)
-            return whole
-
-    def _restart(self) -> None:
-        """Continues the device's consecutive numbers after the core has changed."""
-        if self._cuda is not None:
-            with self._lock:
-                self._cuda.restart(self._core.images())
+            core.load(self._cuda.read())
+        return core
 
     def _new_core(self) -> Any:
         return native.Accumulator(channels=self.channels, **_NOTHING | self._parts)
@@ -115,9 +108,10 @@ class _Accumulator:
     def reserve(self, images: int) -> None:
         """Allocates room on a CUDA device for the per-image figures of this many images.
 
-        Updates allocate as needed, but replays of a CUDA graph cannot. Before the capture, reserve
-        room for all images between two calls of `compute`. The first update allocates room for
-        65,536 images. On other devices this does nothing.
+        Updates allocate as needed, but replays of a CUDA graph cannot: reserve room for all images
+        before the capture. From the start there is room for 65,536. Images beyond the room are in
+        every sum and in the top k, and `compute` warns that they have no per-image figures. On
+        other devices this does nothing.
         """
         if self._cuda is not None:
             with self._lock:
@@ -138,8 +132,8 @@ class _Accumulator:
         with first._lock, second._lock:  # an update in between would be lost
             whole = self._snapshot()
             whole.merge(other._snapshot())
-            self._core = whole
-            self._restart()
+            if self._cuda is not None:
+                self._cuda.load(whole.state())
         return self
 
     def state_dict(self) -> dict[str, torch.Tensor]:
@@ -168,9 +162,11 @@ class _Accumulator:
                 nested.setdefault(part, {})[key] = array
             else:
                 nested[part] = array
+        core = self._core if self._cuda is None else self._new_core()
         with self._lock:
-            self._core.load(nested)
-            self._restart()
+            core.load(nested)  # which checks it
+            if self._cuda is not None:
+                self._cuda.load(core.state())
 
 
 _NOTHING = {"moments": False, "largest": 0, "smallest": 0, "samples": False}

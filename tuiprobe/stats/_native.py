@@ -51,8 +51,8 @@ def native_build() -> str:
 def cuda_reason(device: str | torch.device | None = None) -> str:
     """Returns why tensors on a CUDA device use plain torch; empty if native kernels handle them.
 
-    Native kernels handle every accumulator whose k is at most 1,024, on every device that the
-    build has code for.
+    Native kernels handle every accumulator of at most 12,288 channels whose k is at most 1,024, on
+    every device that the build has code for.
 
     Args:
         device: The device, or None for any one.
@@ -61,7 +61,7 @@ def cuda_reason(device: str | torch.device | None = None) -> str:
     return native.cuda_reason(torch.cuda.current_device() if index is None else index)
 
 
-def statistics_path(device: str | torch.device, k: int = 0) -> str:
+def statistics_path(device: str | torch.device, k: int = 0, channels: int = 1) -> str:
     """Returns which code computes statistics of tensors on a device.
 
     That is settled when an accumulator is made, and never changes between its updates.
@@ -69,6 +69,7 @@ def statistics_path(device: str | torch.device, k: int = 0) -> str:
     Args:
         device: Device of the activations.
         k: Entries that the top k keep.
+        channels: Width of the activations.
 
     Returns:
         `native` on the CPU; on CUDA `cuda` for native kernels, else `torch`.
@@ -78,4 +79,6 @@ def statistics_path(device: str | torch.device, k: int = 0) -> str:
     """
     if torch.device(device).type == "cpu":
         return "native"
-    return "torch" if k > native.CUDA_MAX_K or cuda_reason(device) else "cuda"
+    if k > native.CUDA_MAX_K or channels > native.CUDA_MAX_CHANNELS or cuda_reason(device):
+        return "torch"
+    return "cuda"

@@ -82,6 +82,7 @@ class ResultsScreen(ProbeScreen):
         self.run = run
         self.found: Found | None = None
         self.state: RunState | None = None
+        self._observer = Observer()
         self._bar: PartBar | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -91,6 +92,7 @@ class ResultsScreen(ProbeScreen):
 
     def on_mount(self) -> None:
         """Starts reading in a thread, so that a slow disk does not block the screen."""
+        self._observer = Observer(Control(self.app).works_on)
         threading.Thread(target=self._read, daemon=True, name="results").start()
 
     def _read(self) -> None:
@@ -100,7 +102,7 @@ class ResultsScreen(ProbeScreen):
             found: Found | str = Found.of(RunDir(self.run), read_report(RunDir(self.run)))
         except TuiprobeError as error:
             found = str(error)
-        self.state = Observer(Control(self.app).works_on).look(RunDir(self.run))
+        self.state = self._observer.look(RunDir(self.run))
         if self.is_running:
             self.app.call_later(self._arrived, found)
 

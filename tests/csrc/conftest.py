@@ -1,0 +1,33 @@
+"""Builds the C++ tests with sanitizers, once for all test processes."""
+
+import fcntl
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command, **options):
+    """Runs a program that must succeed; returns what it printed."""
+    result = subprocess.run(command, capture_output=True, text=True, timeout=900, **options)
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
+    return result.stdout
+
+
+@pytest.fixture(scope="session")
+def build():
+    """Builds in a folder kept between runs; returns the folder of the programs."""
+    if not shutil.which("cmake") or not (shutil.which("c++") or shutil.which("g++")):
+        pytest.skip("no CMake or no C++ compiler")
+    folder = ROOT / "build" / "csrc-tests"
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = ["-G", "Ninja"] if shutil.which("ninja") else []
+    options = ["-DTUIPROBE_BUILD_TESTS=ON", "-DTUIPROBE_WERROR=ON"]
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run("cmake", "-S", str(ROOT), "-B", str(folder), *generator, *options)
+        run("cmake", "--build", str(folder), "--parallel", "2")
+    return folder / "tests" / "csrc"
