@@ -211,8 +211,8 @@ def table(figures: dict[str, Any]) -> str:
     head += ["moments (<= 14)", "everything, tokens (<= 36)", "everything, vectors (<= 36)"]
     return (
         f"nvcc {figures['nvcc']}; no GPU ran these. Bars stand in brackets. Registers and loads in "
-        "flight are those of the moments, the last three columns instructions an element of the hot "
-        "loops.\n\n"
+        "flight are those of the moments, the last three columns instructions an element of the "
+        "hot loops.\n\n"
     ) + markdown(head, rows)
 
 

@@ -11,8 +11,7 @@ constexpr int kMaxRanked = 512;  // ranking compares all with all
 
 }  // namespace
 
-void Candidates::reset(const TopK& state, const std::vector<float>& floors, bool once,
-                       const Kernels& kernels) {
+void Candidates::reserve(const TopK& state, bool once, const Kernels& kernels) {
   const int64_t channels = static_cast<int64_t>(state.sizes.size());
   k_ = state.k;
   room_ = k_ + std::max(std::clamp(k_, 16, 64), k_ / 4);
@@ -22,13 +21,18 @@ void Candidates::reset(const TopK& state, const std::vector<float>& floors, bool
   keys_.resize(padded(room_));
   ranks_.resize(padded(room_));
   entries_.resize(channels * room_);
-  sizes_.assign(channels, 0);
-  limit_.assign(padded(channels), 0.0f);
-  tie_.assign(padded(channels), 0.0f);
-  for (int64_t c = 0; c < channels; ++c) {
-    const Entry floor{floors[c], 0, INT64_MAX};
-    const bool full = state.sizes[c] == k_ && better(state.list(c)[k_ - 1], floor);
-    set_limit(c, full ? state.list(c)[k_ - 1] : floor);
+  sizes_.resize(channels);
+  for (Floats* limits : {&limit_, &tie_, &own_limit_, &own_tie_}) limits->resize(padded(channels));
+}
+
+void Candidates::reset(const TopK& state) {
+  std::fill(sizes_.begin(), sizes_.end(), 0);
+  current_ = -1;
+  for (int64_t c = 0; c < static_cast<int64_t>(state.sizes.size()); ++c) {
+    set_limit(c, state.sizes[c] == k_ ? state.last[c] : Entry{-INFINITY, 0, INT64_MAX});
+  }
+  for (Floats* limits : {&limit_, &tie_, &own_limit_, &own_tie_}) {
+    std::fill(limits->begin() + static_cast<int64_t>(state.sizes.size()), limits->end(), 0.0f);
   }
 }
 
@@ -109,8 +113,9 @@ void Joiner::finish(const Kernels& kernels, TopK& state, int64_t c) {
   const int size = static_cast<int>(all_.size());
   if (size == known_) return;
   if (once_ && size <= kMaxRanked && !images_repeat()) return place_by_rank(kernels, state, c);
-  state.sizes[c] = keep_best_of_images(all_.data(), size, state.k);
-  std::copy_n(all_.begin(), state.sizes[c], state.list(c));
+  const int kept = keep_best_of_images(all_.data(), size, state.k);
+  std::copy_n(all_.begin(), kept, state.list(c));
+  state.resize(c, kept);
 }
 
 // Whether a candidate's image is in the list already.
@@ -140,7 +145,7 @@ void Joiner::place_by_rank(const Kernels& kernels, TopK& state, int64_t c) {
     }
     if (at < filled) list[at] = e;
   }
-  state.sizes[c] = filled;
+  state.resize(c, filled);
 }
 
 }  // namespace tuiprobe::cpu

@@ -19,29 +19,46 @@ static inline float key_of(float value, bool smallest) {
 // up is cut back to its best k, which tightens what a value must reach.
 class Candidates {
  public:
-  // What the state would refuse, or what lies below the floor (a key), is no candidate. `once`: no
-  // image comes twice, neither by its id nor with several positions.
-  void reset(const TopK& state, const std::vector<float>& floors, bool once,
-             const Kernels& kernels);
+  // Allocates, so that nothing that follows does. `once`: no image comes twice, neither by its id
+  // nor with several positions.
+  void reserve(const TopK& state, bool once, const Kernels& kernels);
+
+  // What the state would refuse is no candidate.
+  void reset(const TopK& state);
+
+  // Before a group of rows of the images [first, last], by index. While all rows are of one image,
+  // its own best entry is the limit too: of its many positions, few are then candidates.
+  void begin_group(int64_t first, int64_t last) {
+    if (once_ || (first == last && first == current_)) return;
+    if (current_ >= 0) {
+      own_limit_ = limit_;
+      own_tie_ = tie_;
+    }
+    current_ = first == last ? first : -1;
+  }
 
   // A value of images that come one after the other.
   void offer(int64_t c, float value, int32_t position, int64_t id) {
-    const float at = limit_[c];
+    const float at = own_limit_[c];
     if (smallest_ ? value > at : value < at) return;
-    if ((value == at && below(id) > tie_[c]) || !is_finite(value)) return;
+    if ((value == at && below(id) > own_tie_[c]) || !is_finite(value)) return;
     Entry* const list = entries_.data() + c * room_;
     int32_t& size = sizes_[c];
     const Entry e{key_of(value, smallest_), position, id};
     if (!once_ && size > 0 && list[size - 1].id == id) {
-      if (better(e, list[size - 1])) list[size - 1] = e;
-      return;
+      if (!better(e, list[size - 1])) return;
+      list[size - 1] = e;
+    } else {
+      list[size++] = e;
+      if (size == room_) cut(c);
     }
-    list[size++] = e;
-    if (size == room_) cut(c);
+    if (current_ < 0 || (smallest_ ? value > own_limit_[c] : value < own_limit_[c])) return;
+    own_limit_[c] = value;
+    own_tie_[c] = -1;  // an equal value comes later in the image
   }
 
   Limits limits(int64_t first_id) const {
-    return {limit_.data(), tie_.data(), below(first_id), smallest_};
+    return {own_limit_.data(), own_tie_.data(), below(first_id), smallest_};
   }
 
   const Entry* list(int64_t c) const { return entries_.data() + c * room_; }
@@ -64,8 +81,8 @@ class Candidates {
   bool cut_by_rank(Entry* list);
 
   void set_limit(int64_t c, const Entry& worst) {
-    limit_[c] = smallest_ ? -worst.key : worst.key;
-    tie_[c] = above(worst.id);
+    limit_[c] = own_limit_[c] = smallest_ ? -worst.key : worst.key;
+    tie_[c] = own_tie_[c] = above(worst.id);
   }
 
   int k_ = 0;
@@ -77,6 +94,8 @@ class Candidates {
   std::vector<int32_t> sizes_;  // [channels]
   Floats limit_;                // [padded channels] values, not keys
   Floats tie_;                  // [padded channels] largest sample id that may win at the limit
+  Floats own_limit_, own_tie_;  // the same, and what the current image has found itself
+  int64_t current_ = -1;        // index of the image whose rows come, if it is one
   Floats keys_, ranks_;         // of the list that is cut
 };
 

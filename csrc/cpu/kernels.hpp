@@ -96,9 +96,6 @@ struct Kernels {
                      Hit* out);
   // ranks[i] = how many keys exceed keys[i]; both readable and writable up to a multiple of kLane.
   void (*rank)(const float* keys, int count, float* ranks);
-  // Keeps in best[0..depth) [channels], in order, the largest (smallest) values seen of each.
-  void (*keep_best)(const void* row, int64_t channels, DType, bool smallest, int depth, float* best,
-                    int64_t stride);
   // Turns `count` neighbouring positions, whose channels are `stride` elements apart, into rows of
   // floats `width` apart.
   void (*pack)(const void* first, int64_t stride, int64_t channels, DType, int64_t count,

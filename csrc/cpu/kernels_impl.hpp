@@ -99,12 +99,6 @@ int64_t passing(const Group& g, DType dtype, const float* extreme, const Limits&
   return by_type(dtype, [&](auto* t) { return passing_as(g, extreme, limits, from, out, t); });
 }
 
-void keep_best(const void* row, int64_t channels, DType dtype, bool smallest, int depth,
-               float* best, int64_t stride) {
-  by_type(dtype,
-          [&](auto* t) { keep_best_of(typed(row, t), channels, smallest, depth, best, stride); });
-}
-
 void pack(const void* first, int64_t stride, int64_t channels, DType dtype, int64_t count,
           float* rows, int64_t width) {
   by_type(dtype, [&](auto* t) { pack_of(typed(first, t), stride, channels, count, rows, width); });
@@ -121,5 +115,5 @@ void exceed(const Group& g, DType dtype, const float* low, const float* high, fl
 #define TUIPROBE_KERNEL_TABLE(symbol, label)                                          \
   namespace tuiprobe::cpu {                                                           \
   const Kernels symbol = {label,   moments, row_means, row_powers, row_shares, flush, \
-                          passing, rank,    keep_best, pack,       exceed,     read}; \
+                          passing, rank,    pack,      exceed,     read};             \
   }

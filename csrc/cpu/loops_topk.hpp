@@ -66,25 +66,5 @@ void rank(const float* keys, int count, float* ranks) {
   }
 }
 
-template <class T>
-inline void keep_best_of(const T* row, int64_t channels, bool smallest, int depth, float* best,
-                         int64_t stride) {
-  const int64_t whole = channels / kWidth * kWidth;
-  float tail[kWidth];
-  for (int64_t c = 0; c < channels; c += kWidth) {
-    if (c == whole) load_tail(row, whole, channels, 0, tail);
-    Vec x = c < whole ? load(row + c) : load(tail);
-    const Vec worst = load(best + (depth - 1) * stride + c);
-    if (smallest ? !at_least(worst, x) : !at_least(x, worst)) continue;
-    // What is not finite becomes the worst of all: min and max of NaN would return the other.
-    x = finite_or(x, broadcast(smallest ? __builtin_inff() : -__builtin_inff()));
-    for (int i = 0; i < depth; ++i) {  // x sinks to its place
-      const Vec here = load(best + i * stride + c);
-      store(best + i * stride + c, smallest ? min(x, here) : max(x, here));
-      x = smallest ? max(x, here) : min(x, here);
-    }
-  }
-}
-
 }  // namespace
 }  // namespace tuiprobe::cpu

@@ -62,12 +62,6 @@ struct BlockSums {
   }
 };
 
-// Floors below which no value can be among the best k, as keys: a guess from a sample of rows,
-// checked afterwards; -infinity where there is none.
-struct Floors {
-  std::vector<float> largest, smallest;
-};
-
 // Floats between rows of our own: a line more than they need, or rows of 1,024 channels would all
 // fall into one set of the L1 cache.
 static inline int64_t row_stride(int64_t channels) { return padded(channels) + kLane; }
@@ -83,24 +77,39 @@ struct Worker {
   std::vector<Hit> hits;
   Candidates largest, smallest;
 
-  void reset(const View& x, const State& state, const Floors& floors, bool once,
-             const Kernels& kernels) {
+  bool ready = false;  // whether reset() has run in this update
+
+  // Allocates, so that reset() does not.
+  void reserve(const View& x, const State& state, bool once, const Kernels& kernels) {
     const int64_t width = padded(x.channels);
-    for (auto& p : power) p.assign(width, 0.0f);
+    ready = false;
+    for (auto& p : power) p.resize(width);
     group_min.resize(width);
     group_max.resize(width);
     if (x.channel_stride != 1) {
       for (auto& tile : tiles) tile.resize(tile_rows(x) * row_stride(x.channels));
     }
     if (state.options.samples) {
-      shares.assign(width, 0.0f);
+      shares.resize(width);
       fourths.resize(kQuad * row_stride(x.channels));
-      image_shares.assign(width, 0.0);
+      image_shares.resize(width);
       row_shares.resize(width);
     }
     if (state.options.largest || state.options.smallest) hits.resize(kHits);
-    if (state.options.largest) largest.reset(state.largest, floors.largest, once, kernels);
-    if (state.options.smallest) smallest.reset(state.smallest, floors.smallest, once, kernels);
+    if (state.options.largest) largest.reserve(state.largest, once, kernels);
+    if (state.options.smallest) smallest.reserve(state.smallest, once, kernels);
+  }
+
+  // Before the worker's first block; by its own thread.
+  void reset(const State& state) {
+    ready = true;
+    for (auto& p : power) std::fill(p.begin(), p.end(), 0.0f);
+    if (state.options.samples) {
+      std::fill(shares.begin(), shares.end(), 0.0f);
+      std::fill(image_shares.begin(), image_shares.end(), 0.0);
+    }
+    if (state.options.largest) largest.reset(state.largest);
+    if (state.options.smallest) smallest.reset(state.smallest);
   }
 
   // Rows packed together: all positions of an image (all images of one position), as far as the L2
@@ -112,12 +121,37 @@ struct Worker {
   }
 };
 
-// Memory of updates, kept by each calling thread and only ever grown: fresh pages would cost more
-// than the statistics.
+// Per-image results, by index within the update.
+struct Images {
+  std::vector<double> kurtosis, self_share;
+  std::vector<int32_t> leading;
+
+  void reset(int64_t n) {
+    kurtosis.assign(n, NAN);
+    self_share.assign(n, NAN);
+    leading.assign(n, -1);
+  }
+};
+
+// Memory of updates, kept by each calling thread: fresh pages would cost more than the statistics.
 struct Workspace {
   std::vector<BlockSums> blocks;
   std::vector<Worker> workers;
   std::vector<Joiner> joiners;
+  Images images;
+
+  // Before an update of about so many bytes. Lets go of everything after many updates that needed
+  // much less than is held.
+  void begin(int64_t bytes) {
+    constexpr int kPatience = 64, kMuchLess = 8;
+    idle = bytes * kMuchLess < most ? idle + 1 : 0;
+    if (idle > kPatience) *this = Workspace();
+    most = std::max(most, bytes);
+  }
+
+ private:
+  int64_t most = 0;
+  int idle = 0;
 };
 
 }  // namespace tuiprobe::cpu

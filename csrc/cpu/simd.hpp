@@ -4,6 +4,8 @@
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "../dtype.hpp"
@@ -92,45 +94,59 @@ inline Vec load(const float* p) {
   memcpy(&v, p, sizeof v);
   return v;
 }
+inline void store(float* p, Vec v) { memcpy(p, &v, sizeof v); }
+inline Vec add(Vec a, Vec b) { return a + b; }
+inline Vec mul(Vec a, Vec b) { return a * b; }
+inline Vec min(Vec a, Vec b) { return a < b ? a : b; }
+inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
+inline Vec absolute(Vec a) {
+  return reinterpret_cast<Vec>(reinterpret_cast<IntVec>(a) & 0x7fffffff);
+}
+#if defined(__aarch64__)
+// What the compiler does not find by itself: conversions of 16 bits, masks, float64 sums.
+inline Vec load(const Half* p) {
+  const uint16x4_t bits = vld1_u16(reinterpret_cast<const uint16_t*>(p));
+  return reinterpret_cast<Vec>(vcvt_f32_f16(vreinterpret_f16_u16(bits)));
+}
+inline Vec load(const BFloat16* p) {
+  const uint16x4_t bits = vld1_u16(reinterpret_cast<const uint16_t*>(p));
+  return reinterpret_cast<Vec>(vshll_n_u16(bits, 16));
+}
+inline Vec fma(Vec a, Vec b, Vec c) {
+  const auto neon = [](Vec v) { return reinterpret_cast<float32x4_t>(v); };
+  return reinterpret_cast<Vec>(vfmaq_f32(neon(c), neon(a), neon(b)));
+}
+inline unsigned mask_of(IntVec m) {
+  const uint32x4_t bits = {1, 2, 4, 8};
+  return vaddvq_u32(vandq_u32(reinterpret_cast<uint32x4_t>(m), bits));
+}
+inline void add_to(double* p, Vec v) {
+  const float32x4_t x = reinterpret_cast<float32x4_t>(v);
+  vst1q_f64(p, vaddq_f64(vld1q_f64(p), vcvt_f64_f32(vget_low_f32(x))));
+  vst1q_f64(p + 2, vaddq_f64(vld1q_f64(p + 2), vcvt_high_f64_f32(x)));
+}
+#else
 inline Vec load(const Half* p) {
   return Vec{to_float(p[0]), to_float(p[1]), to_float(p[2]), to_float(p[3])};
 }
 inline Vec load(const BFloat16* p) {
   return Vec{to_float(p[0]), to_float(p[1]), to_float(p[2]), to_float(p[3])};
 }
-inline void store(float* p, Vec v) { memcpy(p, &v, sizeof v); }
-inline Vec add(Vec a, Vec b) { return a + b; }
-inline Vec mul(Vec a, Vec b) { return a * b; }
 inline Vec fma(Vec a, Vec b, Vec c) { return a * b + c; }
-inline Vec min(Vec a, Vec b) { return a < b ? a : b; }
-inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
-inline Vec absolute(Vec a) {
-  return reinterpret_cast<Vec>(reinterpret_cast<IntVec>(a) & 0x7fffffff);
-}
 inline unsigned mask_of(IntVec m) {
   return static_cast<unsigned>((m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8));
 }
+inline void add_to(double* p, Vec v) {
+  for (int i = 0; i < kWidth; ++i) p[i] += static_cast<double>(v[i]);
+}
+#endif
 inline unsigned at_least(Vec a, Vec b) { return mask_of(a >= b); }
 inline unsigned equal(Vec a, Vec b) { return mask_of(a == b); }
 inline Vec count_greater(Vec count, Vec a, Vec b) {
   return count + (a > b ? broadcast(1) : broadcast(0));
 }
-inline void add_to(double* p, Vec v) {
-  for (int i = 0; i < kWidth; ++i) p[i] += static_cast<double>(v[i]);
-}
 
 #endif
-
-// x where it is finite, else the other.
-inline Vec finite_or(Vec x, Vec other) {
-  const unsigned finite = at_least(broadcast(3.402823466e38f), absolute(x));
-  if (finite == (1u << kWidth) - 1) return x;
-  float lanes[kWidth], others[kWidth];
-  store(lanes, x);
-  store(others, other);
-  for (int i = 0; i < kWidth; ++i) lanes[i] = finite >> i & 1 ? lanes[i] : others[i];
-  return load(lanes);
-}
 
 struct Sum {
   static inline float of(float a, float b) { return a + b; }

@@ -25,13 +25,19 @@ struct TopK {
   bool smallest = false;
   std::vector<Entry> entries;  // [channels, k]
   std::vector<int32_t> sizes;  // [channels]
+  std::vector<Entry> last;     // [channels] entry k - 1 of full lists, near each other for updates
 
   TopK() = default;
   TopK(int64_t channels, int k, bool smallest)
-      : k(k), smallest(smallest), entries(channels * k), sizes(channels) {}
+      : k(k), smallest(smallest), entries(channels * k), sizes(channels), last(channels) {}
   Entry* list(int64_t c) { return entries.data() + c * k; }
   const Entry* list(int64_t c) const { return entries.data() + c * k; }
-  void offer(int64_t c, const Entry& e) { sizes[c] = insert(list(c), sizes[c], k, e); }
+  void offer(int64_t c, const Entry& e) { resize(c, insert(list(c), sizes[c], k, e)); }
+  // After the list of a channel has changed.
+  void resize(int64_t c, int size) {
+    sizes[c] = size;
+    if (size == k) last[c] = list(c)[k - 1];
+  }
   void merge(const TopK& other);
 };
 

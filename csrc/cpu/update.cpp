@@ -5,7 +5,6 @@
 #include <stdexcept>
 
 #include "exact.hpp"
-#include "floors.hpp"
 #include "parallel.hpp"
 #include "plan.hpp"
 #include "walk.hpp"
@@ -153,8 +152,13 @@ void join_candidates(Span<Worker> workers, Span<Joiner> joiners, const Kernels& 
   parallel_for(threads, (channels + kChunk - 1) / kChunk, [&](int64_t chunk, int number) {
     Joiner& joiner = joiners.begin()[number];
     for (int64_t c = chunk * kChunk; c < std::min((chunk + 1) * kChunk, channels); ++c) {
+      int found = 0;
+      for (const Worker& w : workers) found += w.ready ? (w.*end).size(c) : 0;
+      if (found == 0) continue;  // mostly, once lists are full
       joiner.begin(to, c);
-      for (const Worker& w : workers) joiner.add(w.*end, c);
+      for (const Worker& w : workers) {
+        if (w.ready) joiner.add(w.*end, c);
+      }
       joiner.finish(kernels, to, c);
     }
   });
@@ -169,26 +173,28 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   if (set == nullptr) throw std::runtime_error(error);
   const Plan plan(x);
   const Scaling scaling = choose_scaling(state, x);
-  const Floors floors = guess_floors(x, state, *set, threads);
   static thread_local Workspace space;
   const int64_t width = padded(x.channels);
+  const int64_t entries = state.options.largest + state.options.smallest;
+  const int64_t count = std::min<int64_t>(std::max(threads, 1), plan.blocks);
+  space.begin(width * (64 * plan.blocks + (128 + 32 * entries) * count) + 20 * x.images);
   if (static_cast<int64_t>(space.blocks.size()) < plan.blocks) space.blocks.resize(plan.blocks);
   const Span<BlockSums> blocks{space.blocks.data(), plan.blocks};
   for (BlockSums& b : blocks) b.reserve(width, state.options.samples);
-  const int64_t count = std::min<int64_t>(std::max(threads, 1), plan.blocks);
   if (static_cast<int64_t>(space.workers.size()) < count) space.workers.resize(count);
   const Span<Worker> workers{space.workers.data(), count};
   const bool once = positions(x) == 1 && all_different(ids, x.images);
-  for (Worker& w : workers) w.reset(x, state, floors, once, *set);
-  static thread_local Images images;
+  for (Worker& w : workers) w.reserve(x, state, once, *set);
+  Images& images = space.images;
   images.reset(state.options.samples ? x.images : 0);
   const Walk walk{x, state, *set, scaling, ids, images};
   parallel_for(static_cast<int>(count), plan.blocks, [&](int64_t b, int worker) {
+    Worker& w = workers.begin()[worker];
+    if (!w.ready) w.reset(state);
     BlockSums& sums = blocks.begin()[b];
     sums.reset(width, state.options.samples);
     const int64_t first = b * plan.images_per_block;
-    walk.block(first, std::min(first + plan.images_per_block, x.images), workers.begin()[worker],
-               sums);
+    walk.block(first, std::min(first + plan.images_per_block, x.images), w, sums);
   });
   std::vector<Moments> moments;
   if (state.options.moments) moments = combine_moments(blocks, scaling, state, x, plan, threads);
@@ -200,11 +206,9 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   state.moments.swap(moments);
   if (state.options.largest) {
     join_candidates(workers, joiners, *set, &Worker::largest, state.largest);
-    repair(x, floors.largest, ids, state.images, threads, state.largest);
   }
   if (state.options.smallest) {
     join_candidates(workers, joiners, *set, &Worker::smallest, state.smallest);
-    repair(x, floors.smallest, ids, state.images, threads, state.smallest);
   }
   state.images += x.images;
 }

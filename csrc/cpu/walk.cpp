@@ -309,6 +309,7 @@ class ImageSums {
 void collect(const Rows& g, const Walk& walk, Worker& w, const Floats& extreme, Candidates& to) {
   int64_t first_id = INT64_MAX;
   for (int r = 0; r < g.size; ++r) first_id = std::min(first_id, walk.id(g.image[r]));
+  to.begin_group(g.image[0], g.image[g.size - 1]);
   const Limits limits = to.limits(first_id);
   for (int64_t from = 0; from < g.channels;) {
     const int64_t n =

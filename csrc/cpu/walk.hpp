@@ -19,18 +19,6 @@ struct Scaling {
   explicit Scaling(int64_t channels) : shift(channels), scale(channels, 1.0f), bias(channels) {}
 };
 
-// Per-image results, by index within the update.
-struct Images {
-  std::vector<double> kurtosis, self_share;
-  std::vector<int32_t> leading;
-
-  void reset(int64_t n) {
-    kurtosis.assign(n, NAN);
-    self_share.assign(n, NAN);
-    leading.assign(n, -1);
-  }
-};
-
 struct Walk {
   const View& x;
   const State& state;

@@ -33,6 +33,14 @@ namespace tuiprobe::cuda {
 
 constexpr int kLanes = 32;
 
+TP_HD static inline int count_bits(uint32_t bits) {
+#if defined(__CUDA_ARCH__)
+  return __popc(bits);
+#else
+  return __builtin_popcount(bits);
+#endif
+}
+
 template <class Ctx>
 TP_HD int thread_of(const Ctx& ctx) {
   return ctx.warp() * kLanes + ctx.lane();

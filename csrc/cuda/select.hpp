@@ -81,12 +81,8 @@ template <class Ctx>
 TP_HD void append(Ctx& ctx, Search& s, bool mine, const Entry& e) {
   const uint32_t lanes = ctx.ballot(mine);
   if (lanes == 0) return;
-  const uint32_t before = lanes & ((1u << ctx.lane()) - 1);
-  int at = s.waiting, count = 0;
-  for (uint32_t b = before; b != 0; b &= b - 1) ++at;
-  for (uint32_t b = lanes; b != 0; b &= b - 1) ++count;
-  if (mine) s.buffer[at] = e;
-  s.waiting += count;
+  if (mine) s.buffer[s.waiting + count_bits(lanes & ((1u << ctx.lane()) - 1))] = e;
+  s.waiting += count_bits(lanes);
   if (s.waiting > s.room - kLanes) join(ctx, s);
 }
 

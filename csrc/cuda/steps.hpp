@@ -99,6 +99,7 @@ static inline Job place_job(const Wanted& wanted, const View& x, const int64_t* 
 
 // Bytes of scratch that an update by `x` needs.
 static inline int64_t scratch_bytes(const Wanted& wanted, const View& x) {
+  if (x.images == 0 || positions(x) == 0) return 0;
   char any[16];  // only whether a part is wanted counts here, not where it lies
   int64_t most = 0;
   by_slabs(x, nullptr, any, [&](const View& rows, const int64_t*, const View*) {

@@ -46,6 +46,21 @@ def test_sown_bugs_are_noticed(build, bug):
     assert "data race" in result.stderr or "failed" in result.stdout
 
 
+CROSS, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64-static"
+
+
+@pytest.mark.skipif(not shutil.which(CROSS) or not shutil.which(EMULATOR), reason="no cross tools")
+def test_update_on_aarch64(tmp_path):
+    """The NEON loops; packages g++-aarch64-linux-gnu and qemu-user-static."""
+    core = [f for f in (ROOT / "csrc" / "cpu").glob("*.cpp") if "avx" not in f.name]
+    for name in ("test_update", "test_monoids"):
+        program = tmp_path / name
+        sources = [*map(str, core), str(ROOT / "tests" / "csrc" / f"{name}.cpp")]
+        flags = ["-std=c++17", "-O3", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
+        run(CROSS, *flags, "-static", *sources, "-o", str(program), "-ldl")
+        run(EMULATOR, str(program), *(["generic"] if name == "test_update" else []))
+
+
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")
 def test_nvcc_compiles_the_kernels_without_a_warning(tmp_path):
     source = ROOT / "csrc" / "cuda" / "update.cu"

@@ -206,7 +206,6 @@ int main(int argc, char** argv) {
                                {40, 2, 4, 65}, {2, 7, 7, 18},   {1, 16, 16, 5}};
   for (const auto& s : shapes) check_shape(s[0], s[1], s[2], s[3]);
   check_lists(2000, 1, 19, 32, false);
-  check_lists(9000, 1, 5, 32, false);  // enough rows for a guessed floor
   check_lists(700, 1, 33, 3, true);
   check_lists(60, 13, 17, 8, false);
   check_lists(60, 13, 17, 8, true);

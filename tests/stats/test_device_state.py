@@ -120,3 +120,15 @@ def test_bytes_of_another_state_are_refused():
         native.DeviceState(channels=2, **NOTHING | {"largest": native.CUDA_MAX_K + 1})
     with pytest.raises(ValueError, match="range"):
         native.DeviceState(channels=native.CUDA_MAX_CHANNELS + 1, **NOTHING)
+
+
+def test_scratch_follows_from_the_shape():
+    device = native.DeviceState(channels=768, **EVERYTHING)
+    dense = device.scratch_bytes(1, (50432, 1, 1, 768), (768, 768, 768, 1))
+    assert 0 < dense < 64 << 20
+    assert device.scratch_bytes(1, (0, 1, 1, 768), (768, 768, 768, 1)) == 0
+    # Channels apart in memory are packed in slabs: more than the kernels need, less than a copy.
+    maps = device.scratch_bytes(0, (512, 14, 14, 768), (768 * 196, 14, 1, 196))
+    assert 32 << 20 < maps < 64 << 20
+    with pytest.raises(ValueError, match="channels"):
+        device.scratch_bytes(0, (4, 1, 1, 5), (5, 5, 5, 1))

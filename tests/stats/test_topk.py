@@ -75,15 +75,13 @@ def test_dead_channels_and_class_sorted_rows(largest):
 
 
 @pytest.mark.parametrize("largest", [True, False])
-@pytest.mark.parametrize("misleading", [False, True])
-def test_large_batches_with_a_head_start(largest, misleading):
-    """A fresh list starts from a floor guessed from 1,024 rows; a guess too high is repaired."""
-    n, channels, k = 30000, 6, 32
-    x = np.random.default_rng(0).standard_normal((n, channels)).astype(np.float32)
-    if misleading:  # the only large values lie on rows that the guess is made from
-        rows = [i * n // 1024 for i in range(0, 80, 10)]
-        x[rows, :3] += np.arange(100, 100 + len(rows))[:, None] * (1 if largest else -1)
-        x[::7, 4] = np.nan
-    top = ChannelTopK(channels, k=k, largest=largest)
-    top.update(x)
-    check_topk(top.compute(), as_rows(x), range(n), k, largest)
+@pytest.mark.parametrize("together", [False, True])
+def test_many_positions_of_images_whose_ids_repeat(largest, together):
+    rng = np.random.default_rng(3)
+    x = rng.integers(-2, 3, (40, 50, 5)).astype(np.float32)  # most values come many times
+    x[rng.random(x.shape) < 0.02] = np.nan
+    ids = np.repeat(np.arange(20)[::-1], 2)  # neighbours share an id
+    top = ChannelTopK(5, 7, largest)
+    for part, part_ids in [(x, ids)] if together else zip(x[:, None], ids[:, None], strict=True):
+        top.update(part.reshape(-1, 50, 5), part_ids)
+    check_topk(top.compute(), as_rows(x), ids.tolist(), 7, largest)

@@ -17,10 +17,11 @@ def current_fingerprint(device: str, top_k: int = 0) -> Fingerprint:
         device: Torch device of the encoder.
         top_k: Images kept a channel and end; long lists take another path on CUDA.
     """
-    on_cuda = device.startswith("cuda")
+    kind = torch.device(device).type
+    on_cuda = kind == "cuda"
     return Fingerprint(
         torch=torch.__version__,
-        device=torch.cuda.get_device_name(device) if on_cuda else f"cpu {platform.machine()}",
+        device=torch.cuda.get_device_name(device) if on_cuda else f"{kind} {platform.machine()}",
         isa=instruction_set(),
         threads=torch.get_num_threads(),
         flags={

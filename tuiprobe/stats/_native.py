@@ -4,6 +4,8 @@ torch is imported first: the native loops use the OpenMP runtime that torch has 
 load a second one into the process.
 """
 
+import warnings
+
 import torch
 
 import tuiprobe._native as native
@@ -17,6 +19,20 @@ __all__ = [
     "statistics_path",
     "supported_instruction_sets",
 ]
+
+
+def warn_without_openmp() -> None:
+    """Warns if loops run on one thread although torch has several."""
+    if torch.get_num_threads() > 1 and not native.openmp_runtime():
+        warnings.warn(
+            "no OpenMP runtime is loaded, so tuiprobe.stats runs on a single thread; torch's own "
+            "wheels bring one",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+warn_without_openmp()
 
 
 def instruction_set() -> str:
@@ -72,12 +88,13 @@ def statistics_path(device: str | torch.device, k: int = 0, channels: int = 1) -
         channels: Width of the activations.
 
     Returns:
-        `native` on the CPU; on CUDA `cuda` for native kernels, else `torch`.
+        On CUDA `cuda` for native kernels, else `torch`. Elsewhere `native`: activations of other
+        devices are measured on the CPU.
 
     >>> statistics_path("cpu")
     'native'
     """
-    if torch.device(device).type == "cpu":
+    if torch.device(device).type != "cuda":
         return "native"
     if k > native.CUDA_MAX_K or channels > native.CUDA_MAX_CHANNELS or cuda_reason(device):
         return "torch"
