@@ -12,11 +12,12 @@ import pytest
 from PIL import Image, ImageStat
 
 from tests.browser.chromium import PROGRAM, Browser, Tab
-from tests.report.samples import report
+from tests.report.samples import model, report
 from tests.report.samples_head import calibration, head_results, quantisation, targets
 from tests.report.strangers import stranger
 from tuiprobe.compare.describe import describe
-from tuiprobe.compare.differences import compare
+from tuiprobe.compare.differences import Run, compare
+from tuiprobe.compare.several import describe_several
 from tuiprobe.report.html import html, sections_html
 from tuiprobe.results import Report
 
@@ -60,7 +61,7 @@ def picture() -> bytes:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns a folder with a report, a comparison, and a report of hostile names."""
+    """Returns a folder with a report, a comparison, and a report over several runs."""
     made = tmp_path_factory.mktemp("pages")
     found = sample()
     shown = {("val", 3): picture(), ("val", 9): picture(), ("val", 7): picture()}
@@ -69,6 +70,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (made / "compare.html").write_text(
         sections_html("Comparison", [describe(compare(found, other), everything=True)]), "utf-8"
     )
+    several = [Run(found, {}), Run(other, {}), Run(sample(model=model(name="third")), {})]
+    (made / "several.html").write_text(sections_html("Runs", describe_several(several)), "utf-8")
     return made
 
 
@@ -97,6 +100,20 @@ def test_the_first_screen_shows_the_answer_and_its_picture(page: Tab) -> None:
     bottom = page.value("document.querySelector('.card figure svg').getBoundingClientRect().bottom")
     assert 0 < bottom <= DESK[1]
     assert page.value("document.querySelector('.card li').getBoundingClientRect().bottom") < bottom
+
+
+BROKEN = """[...document.querySelectorAll(".pictures div")].map(box => {
+  const words = document.createRange();
+  words.selectNodeContents(box.lastChild);
+  const lines = new Set([...words.getClientRects()].map(r => r.top));
+  return [box.lastChild.textContent.trim(), lines.size];
+})"""
+
+
+def test_the_end_of_a_file_name_is_never_broken(page: Tab) -> None:
+    ends = page.value(BROKEN)
+    assert "=1|2.jpg" in [name for name, _ in ends]
+    assert {lines for _, lines in ends} == {1}
 
 
 SORTED = """(() => {
@@ -185,7 +202,7 @@ OVERFLOW = """[...document.querySelectorAll("body *")].filter(one =>
 UNFOLD = "document.querySelectorAll('details').forEach(one => { one.open = true; })"
 
 
-@pytest.mark.parametrize("name", ["report", "compare"])
+@pytest.mark.parametrize("name", ["report", "compare", "several"])
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 def test_nothing_is_wider_than_the_screen(
     browser: Browser, folder: Path, name: str, size: tuple[int, int]
@@ -232,7 +249,7 @@ AUDIT = """axe.run(document, {resultTypes: ["violations"]}).then(found => found.
 @pytest.mark.skipif(
     not AXE.is_file(), reason="no axe-core: `npm install --prefix build/axe axe-core`"
 )
-@pytest.mark.parametrize("name", ["report", "compare"])
+@pytest.mark.parametrize("name", ["report", "compare", "several"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 def test_axe_finds_no_violation(

@@ -135,8 +135,7 @@ def test_what_was_fetched_serves_every_command(tmp_path: Path, weights: bytes) -
     assert (counted["status"], counted["data"]) == ("warn", "photos")
     assert any("no complete ImageNet set" in warning for warning in results["warnings"])
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "<h3>Preflight</h3>" in page
-    assert "image count" in page.partition("<h3>Preflight</h3>")[2]
+    assert "image count" in page.partition("<summary>Preflight (")[2]
     events = (tmp_path / "run" / "events-0.jsonl").read_text()
     assert "preflight, image count of photos" in events
 

@@ -138,11 +138,11 @@ async def show():
     async with app.run_test(size=(110, 40)) as pilot:
         for _ in range(400):
             await pilot.pause(0.02)
-            if getattr(app.screen, "_tabs", None) is not None:
+            if getattr(app.screen, "_bar", None) is not None:
                 break
         names = set()
         for _ in range(20):
-            names.add(app.screen._tabs.active)
+            names.add(app.screen._bar.active)
             await pilot.press("tab")
             await pilot.pause(0.05)
         print(sorted(names), "torch" in sys.modules, "stranger" in sys.modules)

@@ -41,7 +41,7 @@ class Terminal:
             command,
         ]
         self._tmux(
-            "-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "40", "-c", str(folder),
+            "-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", "-c", str(folder),
             shlex.join(words),
         )  # fmt: skip
 
@@ -97,40 +97,71 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
     terminal.close()
 
 
-def test_from_start_to_an_exported_report(terminal: Terminal, tmp_path: Path) -> None:
-    terminal.until(lambda s: "mini_clip" in s and "set up run" in s, "the list of models")
+def start_a_run(terminal: Terminal, model: str) -> None:
+    """Chooses a model, sets up 64 images a set, starts, and waits for the live screen."""
+    terminal.until(lambda s: "set up run" in s, "the list of models")
     terminal.keys("/")
     terminal.until(lambda s: "set up run" not in s, "the cursor in the filter")
-    terminal.type("mini_clip")
-    terminal.until(lambda s: "2 of" in s and "mini_clip_soft" in s, "the filtered list")
-    terminal.keys("Down")
+    terminal.type(model)
+    terminal.until(lambda s: "shown ·" in s and model in s, "the filtered list")
+    terminal.keys("Enter")
     terminal.until(lambda s: "set up run" in s, "the cursor in the list")
     terminal.keys("Enter")
-
     terminal.until(lambda s: "Run setup" in s and "--data miniature" in s, "the setup")
     terminal.walk("Down", "sample ")
     terminal.type("64")
     terminal.until(lambda s: "--sample 64" in s, "the sample in the command line")
-    terminal.walk("Up", "data ")
-    terminal.type("miniature:val")  # replaces what is selected
-    terminal.until(lambda s: "--data miniature:val" in s, "the data in the command line")
     terminal.keys("Enter")
-
     terminal.until(lambda s: "starting" in s or "measuring" in s or "done" in s, "the live screen")
-    terminal.until(lambda s: "█" in s and "kurtosis" in s and "n 64" in s, "bars and figures")
-    terminal.until(lambda s: "enter shows the results" in s, "the end of the run")
-    terminal.keys("Enter")
 
-    terminal.until(lambda s: "Outliers" in s and "Concepts" in s, "the results")
-    terminal.keys("e")
-    terminal.until(lambda s: "Write" in s, "the export screen")
-    run = next((tmp_path / "runs").iterdir())
-    before = (run / "report.html").stat().st_mtime_ns
+
+def test_from_start_to_an_exported_report(terminal: Terminal, tmp_path: Path) -> None:
+    start_a_run(terminal, "mini_supervised")
+    terminal.until(lambda s: "sets so far" in s and "val" in s and "now" in s, "figures")
+    engine = int(next(tmp_path.glob("runs/*/lock")).read_text().split()[1])
+    os.kill(engine, 9)
+    terminal.until(lambda s: "stopped at" in s and "r resumes" in s, "what happened")
+    terminal.keys("Escape")
+    terminal.until(lambda s: "set up run" in s, "the list of models")
+    terminal.keys("R")
+    terminal.until(lambda s: "unfinished" in s and "mini_supervised" in s, "the run in the list")
+    terminal.keys("r")
+    terminal.until(lambda s: "Enter shows the results" in s, "the end of the resumed run")
+    terminal.keys("Escape")
+    terminal.until(lambda s: "compare what was measured" in s and "✓ done" in s, "the runs")
+
+    terminal.keys("M")
+    start_a_run(terminal, "mini_clip_soft")
+    terminal.until(lambda s: "Enter shows the results" in s, "the end of the run")
     terminal.keys("Enter")
-    terminal.until(lambda s: "written; y copies the path" in s, "the report")
-    assert run.name.startswith("mini_clip-miniature-val-")
+    terminal.until(lambda s: "[1 overview]" in s and "How sure" in s, "the overview")
+    terminal.keys("2")
+    terminal.until(lambda s: "[2 channels]" in s and "height" in s, "the channels")
+    terminal.keys("Enter")
+    terminal.until(lambda s: "images at both ends" in s and "▀" in s, "a channel's images")
+    terminal.keys("a")
+    terminal.until(lambda s: "val" in s and "±" in s and "change" in s, "accuracy without it")
+    terminal.keys("Escape")
+    terminal.until(lambda s: "[2 channels]" in s, "the channels again")
+    terminal.keys("e")
+    terminal.until(lambda s: "export ·" in s and "Write" in s, "the export dialog")
+    run = next(one for one in (tmp_path / "runs").iterdir() if "mini_clip_soft" in one.name)
+    terminal.keys("Space")  # leaves out the page, so that only Markdown is written
+    (run / "report.md").unlink()
+    terminal.keys("Enter")
+    terminal.until(lambda s: "written" in s, "the report")
+    assert (run / "report.md").is_file()
     assert (run / "results.json").is_file()
-    assert (run / "report.html").stat().st_mtime_ns > before
+
+    terminal.keys("Escape")
+    terminal.until(lambda s: "export ·" not in s, "the results")
+    terminal.keys("R")
+    terminal.until(lambda s: "compare what was measured" in s, "the list of runs")
+    terminal.keys("Space", "Space")
+    terminal.until(lambda s: "2 marked" in s, "two marked runs")
+    terminal.keys("c")
+    shown = terminal.until(lambda s: "headline figures" in s and "┼" in s, "the comparison")
+    assert "top-1 on val" in shown
 
     begin = time.monotonic()
     terminal.keys("C-c")

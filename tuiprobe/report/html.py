@@ -20,7 +20,7 @@ from tuiprobe.report.text import line as line_of
 from tuiprobe.results import DataSet, Report
 from tuiprobe.results.card import CardBlock, card
 from tuiprobe.results.preflight import PROBE as PREFLIGHT
-from tuiprobe.results.reproduce import command, software, verified
+from tuiprobe.results.reproduce import command, software, speed, verified
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -70,7 +70,10 @@ def sections_html(title: str, sections: Sequence[Section]) -> str:
 
 def _glossary(terms: Terms, contents: Contents, place: Element) -> None:
     if terms:
-        terms.write(contents.section(place, "Glossary"))
+        section = contents.section(place, "Glossary")
+        folded = inside(section, "details")
+        inside(folded, "summary", "The terms of this page")
+        terms.write(folded)
 
 
 class _Told:
@@ -137,7 +140,7 @@ class _Told:
     ) -> None:
         more: Element | None = None
         for one in content:
-            if isinstance(one, Chart) and one.folded:
+            if isinstance(one, Chart) and (one.folded or (folded and not self._pieces.shown.open)):
                 if more is None:
                     more = inside(place, "details")
                     inside(more, "summary", "More figures")
@@ -247,19 +250,18 @@ class _Report:
             inside(inside(section, "pre"), "code", line)
         else:
             inside(section, "p", "The options of this run are of another version of tuiprobe.")
-        inside(section, "h3", "What was probed")
-        self._pieces.pairs(section, "The encoder", subject_rows(report))
+        if (checks := verified(report)) is not None:
+            told.inside(section, checks, PREFLIGHT, self._files.get(PREFLIGHT, ()))
+        self._pieces.pairs(section, "Software and machine", (*software(report), *speed(report)))
+        inside(section, "p", READ)
+        probed = inside(section, "details", class_="part")
+        inside(inside(probed, "summary"), "h3", "What was probed")
+        self._pieces.pairs(probed, "The encoder", subject_rows(report))
         header, rows = data_rows(report)
         columns = [Column(id=name, title=(name,)) for name in header]
-        self._pieces.rows(section, ("The images",), columns, rows)
+        self._pieces.rows(probed, ("The images",), columns, rows)
         for one in report.data:
-            self._lost(section, one)
-        if (checks := verified(report)) is not None:
-            inside(section, "h3", checks.title)
-            told.inside(section, checks, PREFLIGHT, self._files.get(PREFLIGHT, ()))
-        inside(section, "h3", "How it was computed")
-        inside(section, "p", READ)
-        self._pieces.pairs(section, "Software and machine", software(report))
+            self._lost(probed, one)
 
     def _lost(self, place: Element, one: DataSet) -> None:
         """Adds the lists of images that could not be used."""

@@ -134,6 +134,8 @@ class Pieces:
             return
         shown = one.rows[:LISTED_ROWS]
         name: Text = one.title or (one.id.replace("_", " ").capitalize(),)
+        if isinstance(name[-1], str):
+            name = (*name[:-1], name[-1].removesuffix(":"))
         if folded:
             place = inside(place, "details")
             counted = f"{len(one.rows):,} row{'s' if len(one.rows) > 1 else ''}"

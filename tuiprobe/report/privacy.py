@@ -12,6 +12,8 @@ from typing import Any, Final
 from tuiprobe.results.report import Report
 from tuiprobe.spec import run_options
 
+MOST_SPACED: Final = 500
+"""Names with spaces that are looked for within sentences; each takes time on every string."""
 HIDDEN: Final = "…"
 """Stands for a name that was left out."""
 
@@ -93,7 +95,9 @@ class _Secrets:
     def __init__(self, names: Iterable[str]) -> None:
         self._names = {name for name in names if name}
         folders = sorted((one for one in self._names if "/" in one), key=len, reverse=True)
-        places = [one for one in folders if not _IMAGE.fullmatch(one)]
+        # Names of images are found by their endings, those with spaces only as they are.
+        places = [one for one in folders if " " not in one and not _IMAGE.fullmatch(one)]
+        places += [one for one in folders if " " in one][:MOST_SPACED]
         self._within = re.compile("|".join(map(re.escape, places))) if places else None
 
     def left_out(self, value: Any) -> Any:

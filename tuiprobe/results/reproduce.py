@@ -23,7 +23,7 @@ def command(report: Report) -> str:
 
 
 def software(report: Report) -> Iterator[tuple[str, Text]]:
-    """Yields versions, machine, key and speed, as names and values."""
+    """Yields versions, machine and keys, as names and values."""
     made = report.fingerprint
     yield "tuiprobe", (Code(code=report.tuiprobe),)
     yield "torch", (Code(code=made.torch),)
@@ -34,6 +34,10 @@ def software(report: Report) -> Iterator[tuple[str, Text]]:
     if made.flags:
         flags = ", ".join(f"{name}={value}" for name, value in sorted(made.flags.items()))
         yield "flags", (Code(code=flags),)
+
+
+def speed(report: Report) -> Iterator[tuple[str, Text]]:
+    """Yields how long the run took, as names and values; nothing where that is not known."""
     timings = report.timings
     if timings.images_per_second is not None:
         yield "speed", (timings.images_per_second, " images/s")

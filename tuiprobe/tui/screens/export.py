@@ -82,7 +82,7 @@ class ExportScreen(ModalScreen[None]):
         border: round $primary; background: $surface; padding: 0 1;
     }
     .-ascii ExportScreen #export { border: ascii $primary; }
-    ExportScreen #formats { height: 9; }
+    ExportScreen #formats { height: 10; }
     ExportScreen #to-line { height: 1; }
     ExportScreen #to-line Static { width: 4; }
     ExportScreen #to { border: none; height: 1; padding: 0; width: 1fr; background: $panel; }
