@@ -49,7 +49,8 @@ class Training:
     def __init__(self, folder: Path) -> None:
         torch.manual_seed(0)
         self.recipe = replace(RECIPES["mini_supervised"], images=IMAGES)
-        self.model = new_model(self.recipe).to(memory_format=torch.channels_last)
+        self.model = new_model(self.recipe)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimiser = optimiser(self.model, self.recipe)
         self.pixels, self.wanted = training_set(folder, self.recipe)
         self.numbers = cycle(batches(self.recipe, 0, 0))
@@ -67,7 +68,7 @@ class Training:
         images = to_input(torch.from_numpy(self.pixels[numbers]))
         found = loss_of(self.model, images, self.wanted[torch.from_numpy(numbers)], False)
         self.optimiser.zero_grad()
-        found.backward()
+        found.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
         return found.item()

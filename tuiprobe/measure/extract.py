@@ -190,9 +190,14 @@ class Extraction:
     ) -> torch.Tensor:
         spec, encoder = self._plan.spec, self._plan.encoder
         images = images.to(self.device, getattr(torch, spec.dtype), non_blocking=True)
-        with encoder.watch(self._plan.taps, lambda tap, x: measures[tap.name].update(x, ids)):
+        there = ids.to(statistics_device(self.device), non_blocking=True)  # once for all taps
+
+        def take(tap: Tap, x: torch.Tensor) -> None:
+            measures[tap.name].update(x, ids, there)
+
+        with encoder.watch(self._plan.taps, take):
             h = encoder.encode(images, ids)
-        measures[FINAL_TAP].update(h, ids)
+        measures[FINAL_TAP].update(h, ids, there)
         return h
 
 

@@ -38,18 +38,22 @@ class TapMeasure:
         self._device = torch.device(device)
         self._rows: list[torch.Tensor] = []
 
-    def update(self, activations: torch.Tensor, ids: torch.Tensor) -> None:
+    def update(
+        self, activations: torch.Tensor, ids: torch.Tensor, there: torch.Tensor | None = None
+    ) -> None:
         """Adds the activations of one batch.
 
         Args:
             activations: `[B, C]`, tokens `[B, T, C]`, or a map with channels at the tap's
                 `channel_dim`.
-            ids: int64 `[B]`, sample ids.
+            ids: int64 `[B]`, sample ids, on the CPU.
+            there: The same on the device of the statistics, where they are copied once for all
+                taps; None to copy them.
         """
         x = select_tokens(activations, self.tap, self._tokens)
         if x.device.type != self._device.type:  # no kernels there
             x = x.to(self._device)
-        self.stats.update(x, ids, channel_dim=self.tap.channel_dim)
+        self.stats.update(x, ids if there is None else there, channel_dim=self.tap.channel_dim)
         if self._rows_wanted > 0:
             rows = sampled_rows(x, ids, self.tap.channel_dim, self._seed)[: self._rows_wanted]
             self._rows.append(rows.float())  # stays there, so that nothing waits
