@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from tuiprobe.stats._cuda import CudaStats, Device
-from tuiprobe.stats._input import read_activations, read_sample_ids
+from tuiprobe.stats._input import read_activations, read_sample_ids, without_wrapper
 from tuiprobe.stats._native import native, statistics_path
 from tuiprobe.stats._summaries import (
     ActivationSummary,
@@ -47,9 +47,9 @@ class _Accumulator:
         each replay then counts as an update, with consecutive numbers as ids.
 
         Args:
-            x: float32, float16 or bfloat16 tensor, or float32 or float16 NumPy array, of any
-                strides: `(N, C)`, tokens `(B, T, C)`, or 4-D maps, which need
-                `channel_dim`.
+            x: float32, float16 or bfloat16 tensor, float32 or float16 NumPy array, or anything
+                with `__dlpack__` (CuPy, JAX), which is not copied. Of any strides: `(N, C)`,
+                tokens `(B, T, C)`, or 4-D maps, which need `channel_dim`.
             sample_ids: int64 `[B]`, not negative; consecutive numbers from 0 by default. Images
                 with equal ids, in one update or in several, are one image to the top k, which
                 keep its best entry; every other figure counts each of them. A tensor on the
@@ -62,6 +62,7 @@ class _Accumulator:
             RuntimeError: If the process was forked after this module was loaded, or a graph is
                 captured without room for its images (see `reserve`).
         """
+        x = without_wrapper(x)
         rows = read_activations(x, self.channels, channel_dim, self.device)
         keep = None if self._cuda is None else self.device
         ids = read_sample_ids(sample_ids, rows.shape[0], keep)
@@ -146,6 +147,44 @@ class _Accumulator:
                 flat[name] = torch.from_numpy(value)
         return flat
 
+    def reset(self) -> Self:
+        """Forgets everything seen; returns self. Graphs captured before stay valid."""
+        with self._lock:
+            empty = self._new_core()
+            if self._cuda is not None:
+                self._cuda.load(empty.state())
+            else:
+                self._core = empty
+        return self
+
+    def to(self, device: str | torch.device) -> Self:
+        """Returns an accumulator on another device with the same state; itself if it is there."""
+        if _device(device) == self.device:
+            return self
+        moved = self._like(device)
+        moved.load_state_dict(self.state_dict())
+        return moved
+
+    def _like(self, device: str | torch.device) -> Self:
+        """Returns an empty accumulator of the same kind, width and k."""
+        other = object.__new__(type(self))
+        other.__dict__.update({n: v for n, v in vars(self).items() if n in ("k", "_end")})
+        _Accumulator.__init__(other, self.channels, device, **self._parts)
+        return other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles and copies by the state, which keeps its bits; the device must be there then."""
+        fixed = {n: v for n, v in vars(self).items() if n in ("k", "_end")}
+        made = (type(self), self.channels, str(self.device), self._parts, fixed)
+        return _restored, (*made, self.state_dict())
+
+    def __repr__(self) -> str:
+        """Shows kind, width, k and the images seen."""
+        k = f", k={self.k}" if hasattr(self, "k") else ""
+        images = self._snapshot().images()
+        where = "" if self.device.type == "cpu" else f" on {self.device}"
+        return f"{type(self).__name__}({self.channels}{k}): {images:,} images{where}"
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Replaces the state by one from `state_dict`.
 
@@ -167,6 +206,22 @@ class _Accumulator:
             core.load(nested)  # which checks it
             if self._cuda is not None:
                 self._cuda.load(core.state())
+
+
+def _restored(
+    kind: type[_Accumulator],
+    channels: int,
+    device: str,
+    parts: dict[str, Any],
+    fixed: dict[str, Any],
+    state: dict[str, torch.Tensor],
+) -> _Accumulator:
+    """Builds an accumulator from what `__reduce__` gives."""
+    made = object.__new__(kind)
+    made.__dict__.update(fixed)
+    _Accumulator.__init__(made, channels, device, **parts)
+    made.load_state_dict(state)
+    return made
 
 
 _NOTHING = {"moments": False, "largest": 0, "smallest": 0, "samples": False}

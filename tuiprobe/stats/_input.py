@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.utils.dlpack import from_dlpack
 
 _TORCH_CODES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
 _NUMPY_CODES = {np.dtype(np.float32): 0, np.dtype(np.float16): 1}
@@ -26,6 +27,20 @@ class Rows(NamedTuple):
     dtype: int
     shape: Quad
     strides: Quad
+
+
+def without_wrapper(x: Any) -> Any:
+    """Returns a tensor that shares the memory of anything with `__dlpack__`; others as they are.
+
+    Raises:
+        TypeError: If its type or device cannot be shared with torch.
+    """
+    if isinstance(x, torch.Tensor | np.ndarray) or not hasattr(x, "__dlpack__"):
+        return x
+    try:
+        return from_dlpack(x)
+    except (RuntimeError, ValueError, TypeError, BufferError) as error:
+        raise TypeError(f"{type(x).__name__} cannot be shared with torch: {error}") from error
 
 
 def read_activations(x: Any, channels: int, channel_dim: int, device: torch.device) -> Rows:
