@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,14 @@ def unknown_words(given: list[str]) -> list[str]:
     return [one for one in named if one not in {*known, "--help"}]
 
 
+def optional() -> set[str]:
+    """Returns the packages of all extras, which need not be installed."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    return {re.split("[^A-Za-z0-9_-]", one)[0] for listed in extras.values() for one in listed}
+
+
 def _one(
     place: str, program: list[str], check: Check, capsys: pytest.CaptureFixture[str], code: int
 ) -> None:
@@ -122,7 +131,7 @@ def _one(
         assert check(given) == code, f"{place}: {capsys.readouterr().err}"
     elif "-m" in program and Path(program[0]).name.startswith("python"):
         module = program[program.index("-m") + 1]
-        assert importlib.util.find_spec(module) is not None, place
+        assert importlib.util.find_spec(module) is not None or module in optional(), place
     named = [word for word in program if word.startswith(("tests/", "benchmarks/", ".ci/"))]
     assert [one for one in named if not (ROOT / one).exists()] == [], place
 
