@@ -334,7 +334,7 @@ def test_readers_open_such_a_run(
     ):
         assert run_cli(words) == 0, capsys.readouterr().err
     said = capsys.readouterr().out
-    assert "row " in (first / "report.md").read_text()
+    assert "row " in (first / "report.html").read_text()
     assert "x on rows" in said
 
 

@@ -88,7 +88,7 @@ def test_one_that_is_cancelled_or_fails_does_not_stop_the_others(tmp_path: Path)
         member_of(plan, tmp_path / "strict", unreadable=0.0),
         member_of(plan, tmp_path / "well"),
     )
-    (tmp_path / "cancelled").mkdir()
+    (tmp_path / "cancelled").mkdir(exist_ok=True)  # its live state may be there
     (tmp_path / "cancelled" / "cancel").touch()
     together(plan, cancelled, strict, well)
     assert isinstance(cancelled.ended, Interrupted)

@@ -411,7 +411,10 @@ async def test_the_engine_is_started_as_the_command_says(
         assert child.shown_command(started[0]) == shown.removeprefix("$ ")
         run = app.screen.root
         assert run.parent == tmp_path / "runs"
-        await until(pilot, lambda: (run / "log.txt").read_text() == "loading\n")
+        begun, said = "$ tuiprobe ", "loading\n"
+        log = run / "log.txt"
+        await until(pilot, lambda: log.read_text().endswith(said))
+        assert log.read_text().startswith(begun)
         await until(pilot, lambda: [engine.arguments for engine in app.engines] == started)
 
 
