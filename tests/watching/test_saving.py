@@ -15,7 +15,9 @@ from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.report import read_report
 from tuiprobe.run.directory import RunDir, delete_run
 from tuiprobe.run.live import read_state, read_taps
+from tuiprobe.run.locks import held_locks
 from tuiprobe.run.records import read_plan
+from tuiprobe.run.state import run_state
 from tuiprobe.tui.livewatch import has_results
 
 
@@ -60,7 +62,28 @@ def test_a_run_is_live_while_the_block_runs_and_saved_at_its_end(tmp_path: Path)
         taps = dict(read_taps(run, 0, state))
         assert all(len(one.shares) in (24, 32) for one in taps.values())
         assert not has_results(run.path)
+        assert run_state(run, held_locks()).kind == "running"
     assert has_results(run.path)
+    assert run_state(run, held_locks()).kind == "done"
+
+
+def test_a_block_that_fails_is_a_failed_run(tmp_path: Path) -> None:
+    model, run = network(), RunDir(tmp_path / "run")
+    with (
+        pytest.raises(RuntimeError, match="channels"),
+        tuiprobe.watch(model, "head", output=run.path),
+    ):
+        model(pictures(4)[:, :2])
+    found = run_state(run, held_locks())
+    assert (found.kind, found.reason) == ("failed", "the block ended with RuntimeError")
+
+
+def test_one_watch_a_directory(tmp_path: Path) -> None:
+    model = network()
+    with tuiprobe.watch(model, "head", output=tmp_path / "run"):
+        model(pictures(4))
+        with pytest.raises(DataError, match="another run"):
+            tuiprobe.watch(model, "head", output=tmp_path / "run").__enter__()
 
 
 def test_saving_again_replaces_and_another_watch_is_refused(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tuiprobe.events import Event
 from tuiprobe.measure.live import MAX_COST, MIN_SECONDS, RunningTap
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.live import RankState, write_rank
@@ -30,16 +32,33 @@ class LiveFiles:
         self._directory = RunDir(path)
         self._sequence = 0
         self._next = self._started = 0.0
+        self._locked = ExitStack()
 
     def begin(self) -> None:
-        """Claims the directory.
+        """Claims the directory and locks it until `end`, so that readers see a running run.
 
         Raises:
             DataError: If it holds something else.
-            RunError: If it cannot be written.
+            RunError: If it cannot be written, or another process writes it.
         """
-        claim(self._directory, self._watched.key, self._watched)
+        self._directory.refuse_foreign(self._watched.key)
+        with ExitStack() as stack:
+            stack.enter_context(self._directory.locked())
+            claim(self._directory, self._watched.key, self._watched)
+            self._say(Event("stage", "measuring", {"stage": "extract"}))
+            self._locked = stack.pop_all()
         self._started = time.monotonic()
+
+    def end(self, failure: BaseException | None) -> None:
+        """Says how the block ended, and lets go of the directory."""
+        with self._locked:
+            if failure is None:
+                self._say(Event("done", "saved by tuiprobe.watch"))
+            else:
+                self._say(Event("failed", f"the block ended with {type(failure).__name__}"))
+
+    def _say(self, event: Event) -> None:
+        self._directory.events_file(0).append(event.to_line().encode())
 
     def show(self) -> None:
         """Replaces the live files if they are due."""

@@ -121,8 +121,10 @@ class Watched:
             for index, layer in enumerate(self.layers):
                 hook = Hook(self, number, index, self.model, self._buffer)
                 self._handles.append(layer.module.register_forward_hook(hook))
-        except BaseException:
+        except BaseException as error:
             self._remove()
+            if self._live is not None:
+                self._live.end(error)
             raise
         if self._compiled:
             torch.compiler.reset()  # code compiled before does not call new hooks
@@ -136,8 +138,15 @@ class Watched:
     ) -> None:
         """Removes the hooks; saves the figures where an output was given."""
         self._remove()
-        if self._live is not None and kind is None:
-            self.save(self._live.path)
+        if self._live is None:
+            return
+        try:
+            if error is None:
+                self.save(self._live.path)
+        except BaseException as reason:
+            self._live.end(reason)
+            raise
+        self._live.end(error)
 
     def _remove(self) -> None:
         for handle in self._handles:

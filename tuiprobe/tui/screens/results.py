@@ -294,7 +294,7 @@ class ResultsScreen(ProbeScreen):
         try:
             command = command_of(self.found.report.spec)
         except UsageError as error:
-            cause = f"the run's options are not those of this version: {plain(str(error))}"
+            cause = f"no command repeats this run: {plain(str(error))}"
             self.app.fail(cause)
             return
         self.app.copy(command, "command")
