@@ -23,6 +23,8 @@ from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_measured
 
+pytestmark = pytest.mark.slow
+
 CLASSES, CHANNELS, N = 6, 16, 5000  # more rows than a block holds
 
 

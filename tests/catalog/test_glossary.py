@@ -53,3 +53,8 @@ def test_the_page_is_current() -> None:
     assert (DOCS / "glossary.md").read_text("utf-8") == page(), (
         "python -m tuiprobe.catalog.glossary > docs/glossary.md"
     )
+
+
+def test_a_letter_is_a_term_as_a_heading_and_no_word_of_a_sentence() -> None:
+    assert named("P") is not None
+    assert mentioned("images of class P") == ()

@@ -11,6 +11,8 @@ from tuiprobe.errors import RunError
 from tuiprobe.measure.stages import Outcome
 from tuiprobe.run.directory import RunDir
 
+pytestmark = pytest.mark.slow
+
 GRID = """
 data = "miniature:val"
 output = "out"

@@ -19,7 +19,7 @@ from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.picker import Folders, PickerScreen
 from tuiprobe.tui.screens.setup import SetupScreen
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.slow]  # two seconds each
 
 
 @pytest.fixture

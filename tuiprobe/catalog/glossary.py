@@ -91,7 +91,8 @@ def named(heading: str) -> Term | None:
 
 @lru_cache(maxsize=1)
 def _pattern() -> re.Pattern[str]:
-    found = [w for one in terms() if not one.common for w in one.words]
+    # A single letter is a term as a heading, and any letter in a sentence.
+    found = [w for one in terms() if not one.common for w in one.words if len(w) > 1]
     longest_first = sorted(found, key=len, reverse=True)
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
 
