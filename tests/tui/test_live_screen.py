@@ -210,6 +210,10 @@ async def test_every_panel_has_its_place_at_every_size(
         if log:
             await pilot.press("l")
             await pilot.pause()
+        else:  # plot and pictures are drawn once their panels have their sizes
+            await until(
+                pilot, lambda: all(word in drawn(app) for word in ("random rotation", "▀▀▀▀▀▀"))
+            )
         text = drawn(app)
         for word in ("channel", ".50", "together", "┊ even share .016", "13", ".60"):
             assert word in text, word
