@@ -54,14 +54,27 @@ def watch(
     every: int = 1,
     output: str | Path | None = None,
 ) -> Watched:
-    """Watches layers of a torch model while anyone's code runs it; see `tuiprobe.watching.watch`.
+    """Watches layers of a torch model: statistics of their outputs while anyone's code runs it.
+
+    ```python
+    with tuiprobe.watch(model, "blocks.*") as watched:
+        for images, _ in loader:
+            model(images)
+    print(watched.table())
+    ```
+
+    Works for inference and training, in eager and compiled models, and with any input. Outputs are
+    read and never changed. Hooks are removed at the end of the block, also after an exception.
 
     Args:
-        model: The model.
-        layers: Globs over names of its modules, separated by blanks or as several strings.
-        k: Images to keep per channel and end.
+        model: The model. Where its `forward` is not what runs (`encode_image` of a CLIP), pass the
+            module that is called, such as `model.visual`.
+        layers: Globs over names of its modules, separated by blanks or as several strings; `*`
+            stops at a dot, `**` does not.
+        k: Images to keep per channel and end, by their number in the order seen.
         every: Only every n-th call of the model is measured.
-        output: A run directory, live during the block and saved at its end; None for none.
+        output: A run directory: `tuiprobe open` shows it while the block runs, and the figures are
+            saved there at its end. None for none.
 
     Returns:
         A context manager; its `table`, `figures`, `log` and `save` say what was seen.
@@ -69,6 +82,6 @@ def watch(
     Raises:
         UsageError: If no module matches, or an option is out of its range.
     """
-    from tuiprobe.watching import watch as watching
+    from tuiprobe.watching import Watched
 
-    return watching(model, layers, k=k, every=every, output=output)
+    return Watched(model, layers, k=k, every=every, output=output)

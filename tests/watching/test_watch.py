@@ -20,8 +20,8 @@ from torch import Tensor, nn
 import tuiprobe
 from tests.watching.networks import LAYERS, WIDTH, Giving, network, pictures
 from tuiprobe.errors import UsageError
+from tuiprobe.measure.tap_statistics import MAX_ROWS
 from tuiprobe.results import Estimate, NotRun
-from tuiprobe.watching.seen import MAX_ROWS
 
 
 def outputs(model: nn.Module, layer: str, batches: list[Tensor]) -> Tensor:

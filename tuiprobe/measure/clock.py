@@ -10,6 +10,32 @@ from datetime import UTC, datetime
 from tuiprobe.results.report import Timings
 
 
+class Pace:
+    """Spaces out work so that it takes at most a part of the time.
+
+    Args:
+        share: That part, above 0.
+        seconds: Least time between the end of one piece and the next.
+    """
+
+    def __init__(self, share: float, seconds: float = 0.0) -> None:
+        self._share, self._seconds = share, seconds
+        self._next = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether the next piece may begin."""
+        return time.monotonic() >= self._next
+
+    @contextmanager
+    def piece(self) -> Iterator[None]:
+        """Times a piece of work, and sets the time of the next one by its cost."""
+        begin = time.monotonic()
+        yield
+        end = time.monotonic()
+        self._next = end + max(self._seconds, (end - begin) / self._share)
+
+
 class Clock:
     """A clock that starts with the run.
 

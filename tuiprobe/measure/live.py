@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.datasets import Dataset
 from tuiprobe.events import Event, Listener
+from tuiprobe.measure.clock import Pace
 from tuiprobe.measure.live_thumbs import EndsOf, LiveThumbs, RunningEnds
 from tuiprobe.measure.shards import Shard
 from tuiprobe.models.taps import Tap
@@ -38,6 +39,11 @@ from tuiprobe.stats import ActivationStats, SampleSummary
 MIN_SECONDS = 0.2
 MAX_COST = 0.01  # share of the run's time that the live view may take
 _SCANNED_VALUES = 1 << 15  # of the last batch, so that heights take about a millisecond
+
+
+def live_pace() -> Pace:
+    """Returns the pace of live files: at most five times a second, and 1 % of the time."""
+    return Pace(MAX_COST, MIN_SECONDS)
 
 
 class Shown(Protocol):
@@ -183,7 +189,7 @@ class LiveView:
         self._shard: Shard | None = None
         self._measures: Mapping[str, Shown] = {}
         self._started = time.monotonic()
-        self._next = 0.0
+        self._pace = live_pace()
         # Until the first batch, the files of an earlier attempt would be taken for this one's.
         state = RankState(**self._progress().model_dump(), sequence=self._sequence, sets=self._sets)
         write_state(directory, rank, state)
@@ -209,7 +215,7 @@ class LiveView:
         self._skipped += skipped
         self._listen(Event("progress", "", self._progress().model_dump()))
         last = self._done + self._skipped == self._total
-        if last or time.monotonic() >= self._next:
+        if last or self._pace.due:
             self._show(features if images else ())
 
     def end_shard(self) -> None:
@@ -281,23 +287,21 @@ class LiveView:
         self._heights[name] = self._heights.get(name, none).plus(rows)
 
     def _show(self, features: Sequence[NDArray[Any] | torch.Tensor] = ()) -> None:
-        begin = time.monotonic()
-        taps = self._taps | self._current()
         assert self._shard is not None
-        self._scan(features)
-        ends = self._ends_of[self._shard.set_name] = self._leading(taps)
-        self._sequence += 1
-        state = RankState(
-            **self._progress().model_dump(),
-            sequence=self._sequence,
-            sets=self._set_progress(),
-            ends=self._ends_of,
-        )
-        shown = {
-            (name, tap): one.shown(self._heights.get(name) if tap == FINAL_TAP else None)
-            for (name, tap), one in taps.items()
-        }
-        write_rank(self._directory, self._rank, state, shown)
-        cost = time.monotonic() - begin
-        self._next = time.monotonic() + max(MIN_SECONDS, cost / MAX_COST)
+        with self._pace.piece():
+            taps = self._taps | self._current()
+            self._scan(features)
+            ends = self._ends_of[self._shard.set_name] = self._leading(taps)
+            self._sequence += 1
+            state = RankState(
+                **self._progress().model_dump(),
+                sequence=self._sequence,
+                sets=self._set_progress(),
+                ends=self._ends_of,
+            )
+            shown = {
+                (name, tap): one.shown(self._heights.get(name) if tap == FINAL_TAP else None)
+                for (name, tap), one in taps.items()
+            }
+            write_rank(self._directory, self._rank, state, shown)
         self._thumbs.write(self._shard.set_name, ends)

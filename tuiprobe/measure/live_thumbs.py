@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets import Dataset
+from tuiprobe.measure.clock import Pace
 from tuiprobe.measure.thumbs import IMAGES_PER_END, LEADING_CHANNELS, write_thumbnails
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.live import Ends, bounded
@@ -94,20 +94,18 @@ class LiveThumbs:
     def __init__(self, directory: RunDir, sets: Mapping[str, Dataset]) -> None:
         self._directory, self._sets = directory, sets
         self._tried: set[tuple[str, int]] = set()
-        self._next = 0.0
+        self._pace = Pace(_MAX_COST)
 
     def write(self, set_name: str, ends: EndsOf) -> None:
         """Writes the next missing thumbnail, if the time budget allows."""
-        begin = time.monotonic()
-        if begin < self._next or set_name not in self._sets:
+        if not self._pace.due or set_name not in self._sets:
             return
         wanted = self._most_wanted(set_name, ends)
         if wanted is None:
             return
         self._tried.add((set_name, wanted))
-        write_thumbnails(self._directory, set_name, self._sets[set_name], [wanted])
-        cost = time.monotonic() - begin
-        self._next = time.monotonic() + cost / _MAX_COST
+        with self._pace.piece():
+            write_thumbnails(self._directory, set_name, self._sets[set_name], [wanted])
 
     def _most_wanted(self, set_name: str, ends: EndsOf) -> int | None:
         for place in range(IMAGES_PER_END):

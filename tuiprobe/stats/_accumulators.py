@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from tuiprobe.stats._summaries import (
     sample_summary,
 )
 from tuiprobe.stats._torch_path import partial_states
+
+_Kind = TypeVar("_Kind", bound="_Accumulator")
 
 
 class _Accumulator:
@@ -161,22 +163,16 @@ class _Accumulator:
         """Returns an accumulator on another device with the same state; itself if it is there."""
         if _device(device) == self.device:
             return self
-        moved = self._like(device)
-        moved.load_state_dict(self.state_dict())
-        return moved
+        return _restored(self._description(), device, self.state_dict())
 
-    def _like(self, device: str | torch.device) -> Self:
-        """Returns an empty accumulator of the same kind, width and k."""
-        other = object.__new__(type(self))
-        other.__dict__.update({n: v for n, v in vars(self).items() if n in ("k", "_end")})
-        _Accumulator.__init__(other, self.channels, device, **self._parts)
-        return other
+    def _description(self) -> tuple[type[Self], int, dict[str, Any], dict[str, Any]]:
+        """Returns kind, width, parts and attributes, from which `_restored` makes another."""
+        fixed = {name: value for name, value in vars(self).items() if name in ("k", "_end")}
+        return type(self), self.channels, self._parts, fixed
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles and copies by the state, which keeps its bits; the device must be there then."""
-        fixed = {n: v for n, v in vars(self).items() if n in ("k", "_end")}
-        made = (type(self), self.channels, str(self.device), self._parts, fixed)
-        return _restored, (*made, self.state_dict())
+        return _restored, (self._description(), str(self.device), self.state_dict())
 
     def __repr__(self) -> str:
         """Shows kind, width, k and the images seen."""
@@ -209,16 +205,14 @@ class _Accumulator:
 
 
 def _restored(
-    kind: type[_Accumulator],
-    channels: int,
-    device: str,
-    parts: dict[str, Any],
-    fixed: dict[str, Any],
-    state: dict[str, torch.Tensor],
-) -> _Accumulator:
-    """Builds an accumulator from what `__reduce__` gives."""
+    description: tuple[type[_Kind], int, dict[str, Any], dict[str, Any]],
+    device: str | torch.device,
+    state: Mapping[str, Any],
+) -> _Kind:
+    """Returns an accumulator as `_description` tells it, on a device, with a state."""
+    kind, channels, parts, fixed = description
     made = object.__new__(kind)
-    made.__dict__.update(fixed)
+    vars(made).update(fixed)
     _Accumulator.__init__(made, channels, device, **parts)
     made.load_state_dict(state)
     return made

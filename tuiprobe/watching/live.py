@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tuiprobe.events import Event
-from tuiprobe.measure.live import MAX_COST, MIN_SECONDS, RunningTap
+from tuiprobe.measure.live import RunningTap, live_pace
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.live import RankState, write_rank
+from tuiprobe.run.live import LiveTap, RankState, write_rank
 from tuiprobe.watching.saving import SET, claim
+from tuiprobe.watching.seen import Seen
 
 if TYPE_CHECKING:
     from tuiprobe.watching.watched import Watched
@@ -31,7 +32,8 @@ class LiveFiles:
         self.path, self._watched = path, watched
         self._directory = RunDir(path)
         self._sequence = 0
-        self._next = self._started = 0.0
+        self._started = 0.0
+        self._pace = live_pace()
         self._locked = ExitStack()
 
     def begin(self) -> None:
@@ -62,21 +64,24 @@ class LiveFiles:
 
     def show(self) -> None:
         """Replaces the live files if they are due."""
-        begin = time.monotonic()
-        if begin < self._next:
+        if not self._pace.due:
             return
-        taps, done = {}, 0
-        for layer in self._watched.in_order:
-            if layer.shown is None:
-                continue
-            width = layer.shown.tap.channels
-            running = RunningTap(np.zeros(width), np.zeros(width, np.int64))
-            shown = running.plus(layer.shown.stats.samples.compute()).shown()
-            taps[SET, layer.name] = shown
-            done = max(done, layer.shown.images)
-        self._sequence += 1
-        rate = done / max(begin - self._started, 1e-9)
-        state = RankState(stage="extract", set=SET, done=done, rate=rate, sequence=self._sequence)
-        write_rank(self._directory, 0, state, taps)
-        cost = time.monotonic() - begin
-        self._next = time.monotonic() + max(MIN_SECONDS, cost / MAX_COST)
+        with self._pace.piece():
+            layers = self._watched.shown
+            self._sequence += 1
+            done = max((seen.images for _, seen in layers), default=0)
+            state = RankState(
+                stage="extract",
+                set=SET,
+                done=done,
+                rate=done / max(time.monotonic() - self._started, 1e-9),
+                sequence=self._sequence,
+            )
+            taps = {(SET, name): _shown(seen) for name, seen in layers}
+            write_rank(self._directory, 0, state, taps)
+
+
+def _shown(seen: Seen) -> LiveTap:
+    width = seen.tap.channels
+    none = RunningTap(np.zeros(width), np.zeros(width, np.int64))
+    return none.plus(seen.stats.samples.compute()).shown()

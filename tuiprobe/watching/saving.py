@@ -14,16 +14,17 @@ from tuiprobe.answer.report import part, title
 from tuiprobe.checksums import write_json
 from tuiprobe.errors import DataError
 from tuiprobe.measure.fingerprint import current_fingerprint
+from tuiprobe.measure.tap_statistics import MAX_ROWS
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.probes import registry
 from tuiprobe.probes.inputs import TapArrays, flatten_summary
 from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.result import OutlierResult, Outliers
 from tuiprobe.probes.protocol import Subject
-from tuiprobe.results import DataSet, Model, NotRun, Part, Report
+from tuiprobe.results import DataSet, Model, NotRun, Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import WATCHED
-from tuiprobe.watching.seen import MAX_ROWS, Layer, Seen
+from tuiprobe.watching.seen import Seen
 
 if TYPE_CHECKING:
     from tuiprobe.watching.watched import Watched
@@ -57,59 +58,54 @@ def save(watched: Watched, path: Path) -> None:
         DataError: If nothing was measured, or the directory holds something else.
         RunError: If it cannot be written.
     """
-    layers = [(one, one.shown) for one in watched.in_order if one.shown is not None]
+    layers = watched.shown
     if not layers:
         reasons = "; ".join(f"{name}: {why}" for name, why in watched.refused.items())
         raise DataError(f"nothing was measured, so there is nothing to save ({reasons})")
     directory = RunDir(path)
     claim(directory, watched.key, watched)
-    report = _report(watched, [(one, seen) for one, seen in layers if seen is not None])
-    directory.results_file.write_text(report.to_json())
+    directory.results_file.write_text(_report(watched, layers).to_json())
 
 
-def _report(watched: Watched, layers: list[tuple[Layer, Seen]]) -> Report:
+def _report(watched: Watched, layers: list[tuple[str, Seen]]) -> Report:
     taps = _taps(layers)
-    final = next(one for one in taps if one.final)
-    model, data = _model(watched, final), _data(layers[-1][1], final)
+    last = layers[-1][1]
+    model, data = _model(watched, taps[0], last), _data(last)
     subject = Subject(model, (data,))
-    known = registry()
-    parts = []
-    for probe in known.in_order():
-        result: OutlierResult | NotRun = NotRun(reason=_ONLY, remedy=_REMEDY)
-        if probe.Result is OutlierResult:
-            result = OutlierResult(taps=taps)
-        parts.append(part(probe, result, subject))
-    ordered = _in_reading_order(parts, [one.id for one in known.probes])
+    found, none = OutlierResult(taps=taps), NotRun(reason=_ONLY, remedy=_REMEDY)
+    parts = tuple(
+        part(probe, found if probe.Result is OutlierResult else none, subject)
+        for probe in registry().probes
+    )
     return Report(
-        title=title(model, (data,), ordered),
+        title=title(model, (data,), parts),
         tuiprobe=__version__,
         key=watched.key,
         spec=_spec(watched),
         model=model,
         data=(data,),
-        fingerprint=current_fingerprint(str(next(iter(layers[-1][1].devices)))),
-        parts=ordered,
-        warnings=tuple(_warnings(watched, final)),
+        fingerprint=current_fingerprint(str(last.devices[0])),
+        parts=parts,
+        warnings=tuple(_warnings(watched, taps[0])),
     )
 
 
-def _in_reading_order(parts: list[Part], ids: list[str]) -> tuple[Part, ...]:
-    return tuple(sorted(parts, key=lambda one: ids.index(one.probe)))
+def _taps(layers: list[tuple[str, Seen]]) -> tuple[Outliers, ...]:
+    """Computes the outlier figures of every layer; the last stands for the representation.
+
+    It comes first, as the representation does in every report.
+    """
+    *inner, final = layers
+    arrays = [_arrays(*final, final=True), *(_arrays(*one, final=False) for one in inner)]
+    return tuple(probe_outliers(one) for one in arrays)
 
 
-def _taps(layers: list[tuple[Layer, Seen]]) -> tuple[Outliers, ...]:
-    """Computes the outlier figures of every layer; the last stands for the representation."""
-    last = layers[-1][0]
-    found = [probe_outliers(_arrays(layer, seen, final=layer is last)) for layer, seen in layers]
-    return (found[-1], *found[:-1])
-
-
-def _arrays(layer: Layer, seen: Seen, *, final: bool) -> TapArrays:
+def _arrays(name: str, seen: Seen, *, final: bool) -> TapArrays:
     rows = seen.rows()
     kind = seen.tap.kind
     return TapArrays(
         set=SET,
-        tap=layer.name,
+        tap=name,
         kind=kind,
         channels=seen.tap.channels,
         statistics=_statistics(seen),
@@ -133,7 +129,7 @@ def _spec(watched: Watched) -> dict[str, Any]:
     }
 
 
-def _model(watched: Watched, final: Outliers) -> Model:
+def _model(watched: Watched, final: Outliers, last: Seen) -> Model:
     model = watched.model
     name = type(model).__name__
     representation: Literal["token", "pooled"] = "pooled" if final.kind == "vector" else "token"
@@ -143,7 +139,7 @@ def _model(watched: Watched, final: Outliers) -> Model:
         loader="tuiprobe.watch",
         architecture=name,
         representation=representation,
-        width=_width(watched, final),
+        width=last.tap.channels,
         parameters=sum(one.numel() for one in model.parameters()),
         weights=WeightsInfo(
             kind="unknown", source="in memory", digest=state_digest(model.state_dict())
@@ -154,13 +150,7 @@ def _model(watched: Watched, final: Outliers) -> Model:
     )
 
 
-def _width(watched: Watched, final: Outliers) -> int:
-    layer = next(one for one in watched.layers if one.name == final.tap)
-    assert layer.shown is not None
-    return layer.shown.tap.channels
-
-
-def _data(seen: Seen, final: Outliers) -> DataSet:
+def _data(seen: Seen) -> DataSet:
     kept = min(seen.images, MAX_ROWS)
     return DataSet(
         name=SET,

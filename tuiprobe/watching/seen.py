@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tuiprobe.datasets.order import hash_ids
+from tuiprobe.measure.tap_statistics import MAX_ROWS, sampled_rows
 from tuiprobe.models.taps import Extract, NotTappableError, Scene, Tap, layout
 from tuiprobe.stats import ActivationStats
 
-MAX_ROWS = 4096
-"""Images of a layer of which one row each is kept."""
 SEED = 0
 
 
@@ -56,11 +55,9 @@ class Seen:
         chosen = np.flatnonzero(ranks < self._ranks.max()) if full else np.arange(len(ids))
         if not len(chosen):
             return
-        places = x.movedim(self.tap.channel_dim, -1).flatten(1, -2) if x.ndim > 2 else x[:, None]
-        positions = (hash_ids(ids[chosen], SEED + 1) % np.uint64(places.shape[1])).astype(np.int64)
-        where = torch.from_numpy(chosen), torch.from_numpy(positions)
-        images, at = (one.to(x.device, non_blocking=True) for one in where)
-        self._rows.append(places[images, at].float())
+        images = torch.from_numpy(chosen).to(x.device, non_blocking=True)
+        rows = sampled_rows(x, torch.from_numpy(ids), self.tap.channel_dim, SEED + 1)
+        self._rows.append(rows[images].float())
         self._ranks = np.concatenate([self._ranks, ranks[chosen]])
         if len(self._ranks) >= 2 * MAX_ROWS:
             self._trim()

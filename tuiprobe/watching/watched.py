@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterable
@@ -21,49 +22,13 @@ from tuiprobe.watching.figures import LayerFigures, figures_of, table
 from tuiprobe.watching.live import LiveFiles
 from tuiprobe.watching.observing import ROOT, Hook, register
 from tuiprobe.watching.saving import new_key, save
-from tuiprobe.watching.seen import Layer
+from tuiprobe.watching.seen import Layer, Seen
 
 _NAMED = 8  # modules that an error lists
 
 
-def watch(
-    model: nn.Module,
-    layers: str | Iterable[str],
-    *,
-    k: int = 0,
-    every: int = 1,
-    output: str | Path | None = None,
-) -> Watched:
-    """Watches layers of a torch model: statistics of their outputs while anyone's code runs it.
-
-    ```python
-    with tuiprobe.watch(model, "blocks.*") as watched:
-        for images, _ in loader:
-            model(images)
-    print(watched.table())
-    ```
-
-    Works for inference and training, in eager and compiled models, and with any input. Outputs are
-    read and never changed. Hooks are removed at the end of the block, also after an exception.
-
-    Args:
-        model: The model. Where its `forward` is not what runs (`encode_image` of a CLIP), pass the
-            module that is called, such as `model.visual`.
-        layers: Globs over names of its modules, separated by blanks or as several strings; `*`
-            stops at a dot, `**` does not.
-        k: Images to keep per channel and end, by their number in the order seen.
-        every: Only every n-th call of the model is measured.
-        output: A run directory: `tuiprobe open` shows it while the block runs, and the figures are
-            saved there at its end. None for none.
-
-    Raises:
-        UsageError: If no module matches, or an option is out of its range.
-    """
-    return Watched(model, layers, k=k, every=every, output=output)
-
-
 class Watched:
-    """A watched model; see `watch`.
+    """A watched model; see `tuiprobe.watch`.
 
     Figures describe what was seen since the last `log` or `reset`, or since the block began. Right
     after `log` they describe what was logged. Each image takes about 24 bytes a layer until then.
@@ -185,11 +150,14 @@ class Watched:
     # What it found.
 
     @property
-    def in_order(self) -> list[Layer]:
-        """The measured layers in the order of their first call."""
+    def shown(self) -> list[tuple[str, Seen]]:
+        """What figures describe of each measured layer, by name, in the order of first calls."""
         with self._lock:
-            there = [one for one in self.layers if one.shown is not None]
-            return sorted(there, key=lambda one: one.order or 0)
+            found = ((one.name, one.shown) for one in self._in_order())
+            return [(name, seen) for name, seen in found if seen is not None]
+
+    def _in_order(self) -> list[Layer]:
+        return sorted(self.layers, key=lambda one: math.inf if one.order is None else one.order)
 
     @property
     def refused(self) -> dict[str, str]:
@@ -203,9 +171,7 @@ class Watched:
     def figures(self) -> tuple[LayerFigures, ...]:
         """Returns the figures of the measured layers in the order of their first call."""
         with self._lock:
-            return tuple(
-                figures_of(one.name, one.shown) for one in self.in_order if one.shown is not None
-            )
+            return tuple(figures_of(name, seen) for name, seen in self.shown)
 
     def table(self) -> str:
         """Returns the figures as text, one line a layer, and what measuring cost."""
@@ -228,12 +194,11 @@ class Watched:
             TypeError: If the writer has neither.
         """
         with self._lock:
-            fresh = [one for one in self.in_order if one.seen is not None]
+            fresh = [(one, seen) for one in self._in_order() if (seen := one.seen) is not None]
             scalars = {
                 f"tuiprobe/{one.name}/{name}": value
-                for one in fresh
-                if one.seen is not None
-                for name, value in figures_of(one.name, one.seen).scalars().items()
+                for one, seen in fresh
+                for name, value in figures_of(one.name, seen).scalars().items()
             }
             if hasattr(writer, "add_scalar"):
                 for name, value in scalars.items():
@@ -244,8 +209,8 @@ class Watched:
             else:
                 kind = type(writer).__name__
                 raise TypeError(f"a writer has `add_scalar` or `log`; {kind} has neither")
-            for one in fresh:
-                one.logged, one.seen = one.seen, None
+            for one, seen in fresh:
+                one.logged, one.seen = seen, None
 
     def reset(self) -> None:
         """Forgets what was seen."""
@@ -268,7 +233,7 @@ class Watched:
     def __repr__(self) -> str:
         """Shows model, layers and counts."""
         kind = type(self.model).__name__
-        images = max((one.shown.images for one in self.in_order if one.shown), default=0)
+        images = max((seen.images for _, seen in self.shown), default=0)
         return f"Watched({kind}, {len(self.layers)} layers, {images:,} images)"
 
 
