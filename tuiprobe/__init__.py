@@ -56,12 +56,12 @@ def watch(
 ) -> Watched:
     """Watches layers of a torch model: statistics of their outputs while anyone's code runs it.
 
-    ```python
-    with tuiprobe.watch(model, "blocks.*") as watched:
-        for images, _ in loader:
-            model(images)
-    print(watched.table())
-    ```
+    An example::
+
+        with tuiprobe.watch(model, "blocks.*") as watched:
+            for images, _ in loader:
+                model(images)
+        print(watched.table())
 
     Works for inference and training, in eager and compiled models, and with any input. Outputs are
     read and never changed. Hooks are removed at the end of the block, also after an exception.
