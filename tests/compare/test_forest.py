@@ -68,19 +68,20 @@ def test_the_sentence_says_what_the_paired_figures_say_and_no_more():
         found(TARGET, 0.5, paired=False), found(KURTOSIS, 5.27, 0.1),
     )  # fmt: skip
     assert verdict(told, "A", "B") == (
-        "on the same images, B loses 3.5 points on val and gains 9.1 points on the mean of the "
-        "shifts; its kurtosis is 5.27 higher; not told apart by effective robustness"
+        "On the same images, B loses 3.5 points on val and gains 9.1 points on the mean of the "
+        "shifts; its kurtosis is 5.27 higher; not told apart by effective robustness."
     )
-    assert verdict(told[3:4], "A", "B").startswith("A and B cannot be compared image by image")
+    assert verdict(told[3:4], "A", "B").startswith("Image by image, A and B cannot be compared")
     assert verdict(told[2:3], "A", "B") == (
-        "on the same images, B and A are not told apart by effective robustness"
+        "On the same images, B and A are not told apart by effective robustness."
     )
-    assert verdict(told[4:], "A", "B") == "on the same images, of B the kurtosis is 5.27 higher"
+    assert verdict(told[4:], "A", "B") == "On the same images, of B the kurtosis is 5.27 higher."
 
 
 def test_a_difference_that_the_correction_rejects_is_no_gain():
     (one,) = rows(found(TOP1, 0.03, 0.01, differs=False))
     assert "not told apart by top-1 on val" in verdict([one], "A", "B")
+    assert verdict([], "A", "B") == "No headline figure is in both runs."
 
 
 def test_the_other_way_round_is_the_mirror_image():

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tuiprobe.compare.differences import Comparison, Difference
+from tuiprobe.compare.forest import forest_rows, verdict
 from tuiprobe.compare.overlap import Overlap
 from tuiprobe.probes.telling import heading, points, prose, table
 from tuiprobe.report.numbers import figure
@@ -33,23 +34,15 @@ def describe(found: Comparison, everything: bool = False) -> Section:
     """
     return Section(
         title="Comparison",
-        headline=sentence(found),
+        headline=(_headline(found),),
         content=(*_about(found), *_headlines(found), *_others(found, everything), *_common(found)),
     )
 
 
-def sentence(found: Comparison) -> Text:
-    """Returns which headline figures differ, and which the runs cannot be told apart by."""
-    told = [one for one in found.headlines() if one.differs is not None]
-    if not told:
-        return ("No headline figure has an interval in both runs.",)
-    differing = [one for one in told if one.differs]
-    alike = ", ".join(one.name for one in told if not one.differs)
-    text: list[Value] = [f"{found.models[1]} against {found.models[0]}: "]
-    text.append(", ".join(f"{one.name} {changed(one)}" for one in differing) or "no difference")
-    if alike:
-        text.append(f"; not told apart by {alike}")
-    return (*text, ".")
+def _headline(found: Comparison) -> str:
+    first, second = found.models
+    names = ("the first run", "the second run") if first == second else (first, second)
+    return verdict(forest_rows(found), *names)
 
 
 def changed(one: Difference) -> str:

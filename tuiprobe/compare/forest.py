@@ -111,28 +111,32 @@ def _row(one: Difference, reaches: dict[Unit, float]) -> ForestRow:
 def verdict(rows: Sequence[ForestRow], first: str, second: str) -> str:
     """Returns what the figures that were measured on the same images say, in one sentence.
 
+    Screens and reports say it alike.
+
     Args:
         rows: The headline figures.
         first: What to call the first run.
         second: What to call the second run.
     """
+    if not rows:
+        return "No headline figure is in both runs."
     known = [one for one in rows if one.paired and one.differs is not None]
     if not known:
         return (
-            f"{first} and {second} cannot be compared image by image: each interval comes from two "
-            "separate ones"
+            f"Image by image, {first} and {second} cannot be compared: each interval comes from "
+            "two separate ones."
         )
     differing = [one for one in known if one.differs]
     if not differing:
         alike = _listed([one.name for one in known])
-        return f"on the same images, {second} and {first} are not told apart by {alike}"
+        return f"On the same images, {second} and {first} are not told apart by {alike}."
     moved = _listed(_points(differing))
     others = _listed(_others(differing))
     same = _listed([one.name for one in known if not one.differs])
     clauses = [f"{second} {moved}" if moved else ""]
     clauses.append(f"{'its' if moved else f'of {second} the'} {others}" if others else "")
     clauses.append(f"not told apart by {same}" if same else "")
-    return "on the same images, " + "; ".join(one for one in clauses if one)
+    return f"On the same images, {'; '.join(one for one in clauses if one)}."
 
 
 def _points(rows: Sequence[ForestRow]) -> list[str]:

@@ -180,67 +180,56 @@ async def ask(arguments: Sequence[str]) -> Answer:
     Args:
         arguments: Arguments of `tuiprobe`, without the program's name.
     """
-    return await ask_python(command(arguments)[1:])
+    return await _run(command(arguments))
 
 
 async def ask_python(arguments: Sequence[str]) -> Answer:
     """Runs the interpreter like `ask`, with these arguments."""
-    process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
-        [sys.executable, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    try:
-        out, err = await asyncio.to_thread(process.communicate)
-    except asyncio.CancelledError:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()  # no await, since the loop may be closing; the child must not outlive it
-        raise
-    return Answer(
-        process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
-    )
+    return await _run([sys.executable, *arguments])
 
 
 async def follow(arguments: Sequence[str], heard: Callable[[str], None]) -> Answer:
-    """Runs a longer tuiprobe command, and passes on what it narrates; ends it when cancelled.
+    """Runs a longer tuiprobe command like `ask`, and passes on what it narrates.
 
     Args:
         arguments: Arguments of `tuiprobe`, without the program's name.
-        heard: Called with each line of standard error as it comes.
+        heard: Called in the event loop with each line of standard error as it comes, stripped.
     """
+    return await _run(command(arguments), heard)
+
+
+async def _run(words: Sequence[str], heard: Callable[[str], None] | None = None) -> Answer:
     process = subprocess.Popen(  # noqa: S603  (our own program, no shell)
-        command(arguments),
+        words,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
     loop = asyncio.get_running_loop()
-    lines: list[str] = []
 
-    def listen() -> None:
+    def listen() -> str:
         assert process.stderr is not None
+        said: list[str] = []
         with process.stderr:
             for line in process.stderr:
-                text = line.decode("utf-8", "replace").strip()
-                lines.append(text)
-                with contextlib.suppress(RuntimeError):  # the loop is closed: the screens are gone
-                    loop.call_soon_threadsafe(heard, text)
+                said.append(line.decode("utf-8", "replace"))
+                if heard is not None:
+                    with contextlib.suppress(RuntimeError):  # the loop is closed with the screens
+                        loop.call_soon_threadsafe(heard, said[-1].strip())
+        return "".join(said)
 
-    def read() -> bytes:
+    def read() -> str:
         assert process.stdout is not None
         with process.stdout:
-            return process.stdout.read()
+            return process.stdout.read().decode("utf-8", "replace")
 
     try:
-        out, _ = await asyncio.gather(asyncio.to_thread(read), asyncio.to_thread(listen))
+        out, err = await asyncio.gather(asyncio.to_thread(read), asyncio.to_thread(listen))
         code = await asyncio.to_thread(process.wait)
     except asyncio.CancelledError:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.wait()  # no await, since the loop may be closing; the child must not outlive it
         raise
-    return Answer(code, out.decode("utf-8", "replace"), "\n".join(lines))
+    return Answer(code, out, err)

@@ -204,7 +204,7 @@ class CompareScreen(FilteredScreen):
         self._head([(f"! {plain(note)}", "$warning") for note in found.notes])
         self._title(first, second)
         said = verdict(self._forest, *self.pair.letters)
-        self.query_one("#verdict", Told).show(inert(f"{said[0].upper()}{said[1:]}."))
+        self.query_one("#verdict", Told).show(inert(said))
         bars = bar_pair(first.report, second.report)
         self.query_one("#beneath", Told).show(self._beneath(found, bars))
         common = (inert(line(overlap_line(one))) for one in found.overlaps)
