@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tuiprobe.results.report import Report
     from tuiprobe.watching import Watched
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["__version__", "probe", "watch"]
 
 

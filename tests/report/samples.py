@@ -156,7 +156,7 @@ def report(**changes: Any) -> Report:
     results = {"outliers": found, "concepts": NO_CONCEPTS}
     results |= {id: changes.pop(id) for id in PROBES if id in changes}
     fields: dict[str, Any] = {
-        "tuiprobe": "0.1.0", "key": "cd" * 32, "spec": {"model": ["m"], "seed": 0},
+        "tuiprobe": "0.2.0", "key": "cd" * 32, "spec": {"model": ["m"], "seed": 0},
         "model": model(), "data": data_sets(),
         "fingerprint": Fingerprint(torch="2.13.0", device="cpu", isa="avx2", threads=2),
         "warnings": ("1 image skipped",),
