@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-import tuiprobe._native as native
 from tuiprobe.stats import instruction_set
+from tuiprobe.stats._native import native
 
 Work = Callable[[], object]
 

@@ -6,8 +6,9 @@ set(TUIPROBE_CUDA_REASON "")
 if(TUIPROBE_CUDA STREQUAL "OFF")
   set(TUIPROBE_CUDA_REASON "switched off by TUIPROBE_CUDA=OFF")
 else()
+  # The package nvidia-cuda-nvcc lies among the build requirements, where CMAKE_PREFIX_PATH leads.
   find_program(TUIPROBE_NVCC nvcc PATHS ENV CUDACXX ENV CUDA_HOME ENV CUDA_PATH /usr/local/cuda
-               PATH_SUFFIXES bin)
+               PATH_SUFFIXES nvidia/cu13/bin bin)
   if(NOT TUIPROBE_NVCC)
     set(TUIPROBE_CUDA_REASON "no nvcc found")
   else()

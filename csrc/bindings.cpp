@@ -281,6 +281,7 @@ PYBIND11_MODULE(_native, m) {
   m.def(
       "build", [] { return std::string(TUIPROBE_BUILD); },
       "Compilers of the module and a digest of its source.");
+  m.attr("VERSION") = TUIPROBE_VERSION;
   m.def("openmp_runtime", &tuiprobe::cpu::parallel_runtime,
         "File of the OpenMP runtime in use; empty: single-threaded.");
 }

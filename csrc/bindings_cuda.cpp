@@ -27,7 +27,8 @@ std::string cuda_reason(int device) {
   return reason == nullptr ? "" : reason;
 #else
   static_cast<void>(device);
-  return "built without CUDA: " TUIPROBE_CUDA_REASON;
+  return "built without CUDA kernels, which pip install 'tuiprobe[cuda]' "
+         "brings: " TUIPROBE_CUDA_REASON;
 #endif
 }
 

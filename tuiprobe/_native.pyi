@@ -13,6 +13,7 @@ import numpy.typing as npt
 CUDA_MAX_CHANNELS: int
 CUDA_MAX_K: int
 CUDA_RECORD_BYTES: int
+VERSION: str
 
 class Accumulator:
     def __init__(

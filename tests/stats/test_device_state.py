@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tuiprobe._native as native
+from tuiprobe.stats._native import native
 
 NOTHING: dict[str, Any] = {"moments": False, "largest": 0, "smallest": 0, "samples": False}
 EVERYTHING: dict[str, Any] = {"moments": True, "largest": 2, "smallest": 2, "samples": True}

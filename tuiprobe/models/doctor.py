@@ -76,14 +76,14 @@ def examine(
 
 
 def check_installation() -> list[Check]:
-    """Checks the interpreter, the libraries, the native core and the caches."""
+    """Checks the interpreter, the libraries, the native core, the device and the caches."""
     import torch
 
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in PACKAGES)
     found = [
         Check("python", "pass", f"{platform.python_version()}, {platform.platform()}"),
         Check("libraries", "pass", versions),
-        _native(),
+        *check_native(),
         *_plugins(),
     ]
     if torch.cuda.is_available():
@@ -94,13 +94,22 @@ def check_installation() -> list[Check]:
     return found
 
 
-def _native() -> Check:
+def check_native() -> list[Check]:
+    """Checks the native core and, where there is a GPU, its CUDA kernels."""
+    import torch
+
     try:
-        from tuiprobe import _native
-    except ImportError as error:
-        fix = "install tuiprobe again, with a C++ compiler"
-        return Check("native core", "fail", str(error), fix)
-    return Check("native core", "pass", str(Path(_native.__file__).name))
+        from tuiprobe.stats import cuda_reason, instruction_set
+        from tuiprobe.stats._native import native
+    except (ImportError, TuiprobeError) as error:
+        return [Check("native core", "fail", str(error), "install tuiprobe again")]
+    found = [Check("native core", "pass", f"{Path(native.__file__).name}, {instruction_set()}")]
+    if torch.cuda.is_available():
+        reason = cuda_reason()
+        detail = f"torch computes the statistics: {reason}" if reason else "in use"
+        fix = "run `pip install 'tuiprobe[cuda]'`, or update the driver if these kernels need one"
+        found.append(Check("CUDA kernels", "warn" if reason else "pass", detail, fix))
+    return found
 
 
 def _plugins() -> list[Check]:

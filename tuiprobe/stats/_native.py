@@ -4,11 +4,15 @@ torch is imported first: the native loops use the OpenMP runtime that torch has 
 load a second one into the process.
 """
 
+import importlib
+import importlib.util
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-import tuiprobe._native as native
+from tuiprobe import __version__
+from tuiprobe.errors import TuiprobeError
 
 __all__ = [
     "cuda_reason",
@@ -19,6 +23,31 @@ __all__ = [
     "statistics_path",
     "supported_instruction_sets",
 ]
+
+
+def load_native() -> Any:
+    """Returns the module of the package `tuiprobe_cuda` if it is installed, else tuiprobe's own.
+
+    Raises:
+        TuiprobeError: If the module is of another version than the Python code.
+    """
+    with_cuda = importlib.util.find_spec("tuiprobe_cuda") is not None
+    module = importlib.import_module("tuiprobe_cuda._native" if with_cuda else "tuiprobe._native")
+    version = getattr(module, "VERSION", "0.1.0")  # which had none
+    if version != __version__:
+        package = "tuiprobe-cuda" if with_cuda else "tuiprobe"
+        raise TuiprobeError(
+            f"{module.__file__} is of version {version}, tuiprobe of {__version__}: run `pip "
+            f"install --force-reinstall --no-deps '{package}=={__version__}'`, in a clone `pip "
+            "install -e .`"
+        )
+    return module
+
+
+if TYPE_CHECKING:
+    import tuiprobe._native as native
+else:
+    native = load_native()
 
 
 def warn_without_openmp() -> None:

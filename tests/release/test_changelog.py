@@ -1,0 +1,30 @@
+"""The changelog has the form that people and tools expect, and the newest version is this one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import tuiprobe
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "CHANGELOG.md").read_text("utf-8")
+LISTS = ["Breaking", "Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"]
+
+
+def test_versions_stand_from_newest_to_oldest_with_their_dates() -> None:
+    headings = re.findall(r"^## (.+)$", TEXT, re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    found = [
+        re.fullmatch(r"\[(\d+)\.(\d+)\.(\d+)\] - (\d{4}-\d\d-\d\d)", one) for one in headings[1:]
+    ]
+    assert all(found), headings
+    ordered = [(*map(int, one.groups()[:3]), one[4]) for one in found if one]
+    assert ordered == sorted(ordered, reverse=True)
+    assert ".".join(map(str, ordered[0][:3])) == tuiprobe.__version__
+
+
+def test_each_version_has_lists_of_known_names_in_one_order() -> None:
+    for version in re.split(r"^## ", TEXT, flags=re.MULTILINE)[1:]:
+        lists = re.findall(r"^### (.+)$", version, re.MULTILINE)
+        assert lists == [name for name in LISTS if name in lists], version.splitlines()[0]

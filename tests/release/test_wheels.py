@@ -1,0 +1,173 @@
+"""What users download: which wheels, what is in them, which module a process takes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import tuiprobe
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.models import doctor
+from tuiprobe.stats import _native
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+PAGE = (ROOT / "docs" / "howto" / "install.md").read_text("utf-8")
+PROJECTS = {"tuiprobe": ROOT, "tuiprobe-cuda": ROOT / "packaging" / "cuda"}
+EVERY = pytest.mark.parametrize("name", PROJECTS)
+INSTALLED = {one.name.replace("_", "-") for one in distributions()}
+
+
+def settings(name: str) -> dict[str, Any]:
+    """Returns the pyproject.toml of one of the two packages."""
+    return tomllib.loads((PROJECTS[name] / "pyproject.toml").read_text("utf-8"))
+
+
+@EVERY
+def test_wheels_are_built_for_every_python_that_is_supported(name: str) -> None:
+    found = settings(name)
+    wheels = found["tool"]["cibuildwheel"]
+    tags = [f"cp{version.replace('.', '')}-*" for version in PYTHONS]
+    assert wheels["build"].split() == tags
+    assert found["project"]["requires-python"] == ">=3.11,<3.15"
+    classifiers = settings("tuiprobe")["project"]["classifiers"]
+    prefix = "Programming Language :: Python :: "
+    said = [one.removeprefix(prefix) for one in classifiers if one.startswith(prefix)]
+    assert said == list(PYTHONS)
+
+
+@pytest.mark.slow
+@EVERY
+@pytest.mark.parametrize("platform", ["linux x86_64", "linux aarch64", "macos arm64"])
+@pytest.mark.skipif("cibuildwheel" not in INSTALLED, reason="needs the extra dev: cibuildwheel")
+def test_cibuildwheel_reads_its_settings_as_they_are_meant(name: str, platform: str) -> None:
+    if (name, platform) == ("tuiprobe-cuda", "macos arm64"):
+        pytest.skip("no CUDA on macOS")
+    system, architecture = platform.split()
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "cibuildwheel", "--print-build-identifiers"),
+            *("--platform", system, "--archs", architecture, str(PROJECTS[name])),
+        ],
+        capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    kind = {"linux": "manylinux", "macos": "macosx"}[system]
+    expected = [f"cp{v.replace('.', '')}-{kind}_{architecture}" for v in PYTHONS]
+    assert done.stdout.split() == expected
+
+
+def test_the_cuda_wheel_differs_from_the_other_in_its_kernels_alone() -> None:
+    ours, cuda = settings("tuiprobe"), settings("tuiprobe-cuda")
+    build = cuda["tool"]["scikit-build"]
+    assert (PROJECTS["tuiprobe-cuda"] / build["cmake"]["source-dir"]).resolve() == ROOT
+    assert build["cmake"]["define"]["TUIPROBE_CUDA"] == "ON"
+    assert build["metadata"]["dependencies"]["result"] == ["tuiprobe=={project[version]}"]
+    source = PROJECTS["tuiprobe-cuda"] / build["metadata"]["version"]["input"]
+    assert source.resolve() == ROOT / ours["tool"]["scikit-build"]["metadata"]["version"]["input"]
+    extra = ours["project"]["optional-dependencies"]["cuda"]
+    assert extra == ["tuiprobe-cuda; sys_platform == 'linux'"]
+    assert ours["tool"]["cibuildwheel"]["config-settings"] == {"cmake.define.TUIPROBE_CUDA": "OFF"}
+
+
+def test_the_page_lists_what_could_not_be_verified() -> None:
+    part = PAGE.partition("## Not verified here")[2]
+    for subject in ("manylinux", "aarch64", "macOS", "3.14", "GPU", "workflows", "PyPI"):
+        assert subject in part, subject
+
+
+def write_wheel(path: Path, members: dict[str, Path | bytes]) -> Path:
+    """Writes a wheel with these members."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content if isinstance(content, bytes) else content.read_bytes())
+    return path
+
+
+MODULE = Path(_native.native.__file__)
+TORCH = Path(torch.__file__).parent / "lib" / "libshm.so"
+"""A small library of torch, which links the others."""
+LINKED = ["needs libc10.so", "needs libgomp", "needs the symbol _ZN3c10"]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads ELF files")
+@pytest.mark.skipif("pyelftools" not in INSTALLED, reason="needs the extra dev: pyelftools")
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"tuiprobe/_native.so": MODULE}, []),
+        ({"tuiprobe/_native.so": TORCH}, LINKED),
+        ({"tuiprobe/_native.so": MODULE, "a.libs/libgomp-1.so.1": b""}, ["folders", "shared"]),
+        ({"tuiprobe/__init__.py": b""}, ["shared libraries: none"]),
+        ({"tuiprobe/_native.so": MODULE, "tuiprobe/big": bytes(25_000_000)}, ["MB, limit 25 MB"]),
+    ],
+    ids=["good", "torch", "vendored", "pure", "big"],
+)  # fmt: skip
+def test_a_wheel_that_is_not_as_it_should_be_is_refused(
+    members: dict[str, Path | bytes], words: list[str], tmp_path: Path
+) -> None:
+    from tests.release.wheel_contents import problems
+
+    found = list(problems(write_wheel(tmp_path / "a.whl", members)))
+    assert bool(found) == bool(words)
+    for word in words:
+        assert any(word in line for line in found), found
+
+
+def cuda_package(folder: Path, module: str) -> Path:
+    """Writes a package `tuiprobe_cuda` with a native module in Python."""
+    package = folder / "tuiprobe_cuda"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "_native.py").write_text(module, "utf-8")
+    return package
+
+
+@pytest.fixture
+def no_cuda_package(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("tuiprobe_cuda", "tuiprobe_cuda._native"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    return monkeypatch
+
+
+def test_a_module_of_another_version_is_refused(
+    tmp_path: Path, no_cuda_package: pytest.MonkeyPatch
+) -> None:
+    assert tuiprobe.__version__ == _native.load_native().VERSION
+    cuda_package(tmp_path, "VERSION = '0.0.1'")
+    no_cuda_package.syspath_prepend(tmp_path)
+    with pytest.raises(TuiprobeError, match=r"of version 0\.0\.1, tuiprobe of .*tuiprobe-cuda=="):
+        _native.load_native()
+
+
+@pytest.mark.slow
+def test_the_module_of_the_extra_is_used_where_it_is_installed(tmp_path: Path) -> None:
+    package = cuda_package(tmp_path, "")
+    (package / "_native.py").unlink()
+    shutil.copy(MODULE, package / MODULE.name)
+    code = "from tuiprobe.stats import _native; print(_native.native.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.split() == ["tuiprobe_cuda._native"]
+
+
+@pytest.mark.parametrize(("reason", "status"), [("no kernels", "warn"), ("", "pass")])
+def test_doctor_says_how_a_gpu_without_kernels_gets_them(
+    reason: str, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(_native.native, "cuda_reason", lambda device: reason)
+    core, kernels = doctor.check_native()
+    assert (core.status, kernels.name, kernels.status) == ("pass", "CUDA kernels", status)
+    assert reason in kernels.detail
+    assert "pip install 'tuiprobe[cuda]'" in (kernels.fix or "")
