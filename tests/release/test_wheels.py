@@ -22,7 +22,7 @@ from tuiprobe.stats import _native
 ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PAGE = (ROOT / "docs" / "howto" / "install.md").read_text("utf-8")
-PROJECTS = {"tuiprobe": ROOT, "tuiprobe-cuda": ROOT / "packaging" / "cuda"}
+PROJECTS = {"tuiprobe": ROOT, "tuiprobe-cuda": ROOT / "packages" / "cuda"}
 EVERY = pytest.mark.parametrize("name", PROJECTS)
 INSTALLED = {one.name.replace("_", "-") for one in distributions()}
 

@@ -23,7 +23,7 @@ WORKFLOWS = {
     for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 }
 CI_RUN = (ROOT / ".ci" / "run").read_text("utf-8")
-ELSEWHERE = {".ci/wheels .", ".ci/wheels packaging/cuda"}
+ELSEWHERE = {".ci/wheels .", ".ci/wheels packages/cuda"}
 """Steps that need containers or other machines; docs/howto/install.md says so."""
 
 
@@ -71,7 +71,7 @@ def test_tests_run_on_every_python_that_is_supported() -> None:
 @pytest.mark.parametrize("step", RUNS, ids=lambda step: f"{step.workflow}-{step.job}-{step.run}")
 def test_what_a_step_runs_is_there_and_called_here_too(step: Step) -> None:
     words = shlex.split(step.run)
-    named = [word for word in words if re.match(r"\.ci/|tests/|packaging/", word)]
+    named = [word for word in words if re.match(r"\.ci/|tests/|packages/", word)]
     assert named
     for word in named:
         assert (ROOT / word).exists(), word
