@@ -76,5 +76,5 @@ def test_the_version_stands_in_one_file() -> None:
 def test_scripts_can_be_run_and_name_files_that_exist(script: Path) -> None:
     assert script.stat().st_mode & 0o111
     subprocess.run(["bash", "-n", script], check=True)
-    named = re.findall(r"\b(?:tests|packages)/[\w/.]+", script.read_text())
+    named = re.findall(r"(?<![\w/-])(?:tests|packages)/[\w/.]+", script.read_text())
     assert [one for one in named if not (ROOT / one).exists()] == []
