@@ -34,11 +34,15 @@ def fetch(
     ] = None,
     head: Annotated[
         Literal["zero-shot"] | None,
-        typer.Option(help="Put the zero-shot head of every model into the bundle too."),
+        typer.Option(
+            help="Put the zero-shot head of every model into the bundle too.", metavar="zero-shot"
+        ),
     ] = None,
     classes: Annotated[
         Path | None,
-        typer.Option(help="Class names of that head, one a line.  [default: ImageNet's]"),
+        typer.Option(
+            help="Class names of that head, one a line.  [default: ImageNet's]", metavar="FILE"
+        ),
     ] = None,
     templates: Annotated[Path | None, of_run("templates")] = None,
     device: Annotated[str, of_run("device")] = RunSpec.device,
