@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save
 from tests.hub_cache import put
 from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.names import all_published
+from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import WeightsError
 from tuiprobe.models.bundle import build_head, bundle_models, look_for_weights
 from tuiprobe.models.bundle_file import open_bundle
@@ -342,3 +343,38 @@ def test_another_file_is_no_bundle(tmp_path: Path, content: bytes) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(WeightsError, match="named pipe"):
         open_bundle(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fetch", "mini_clip", "--head", "zero-shot"], "belong to --bundle FILE"),
+        (["fetch", "mini_clip", "--bundle", "b", "--classes", "c"], "belong to --head zero-shot"),
+        (["doctor", "--bundle", "b"], "name the one to check by --model"),
+        (["--headless", "--embeddings", "v.npy", "--bundle", "b"], "--bundle is about images"),
+    ],
+)
+def test_options_that_do_not_go_together_are_usage(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_the_command_bundles_the_heads_of_models_with_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _lines(tmp_path / "names", "cat", "dog")
+    _lines(tmp_path / "templates", "a {}.")
+    given = ["--head", "zero-shot", "--classes", "names", "--templates", "templates"]
+    assert run_cli(["fetch", "mini_clip", "mini_supervised", "--bundle", "b.tar", *given]) == 0
+    said = capsys.readouterr()
+    assert "mini_supervised: no text tower, so no zero-shot head" in said.err
+    assert said.out.split("\t")[0] == "bundle"
+    manifest = open_bundle(tmp_path / "b.tar").manifest
+    assert len(manifest.heads) == 1
+    look_for_weights("mini_clip", tmp_path / "b.tar", offline=False)
+    head = load_encoder("mini_clip").head(("cat", "dog"), ("a {}.",))
+    assert head is not None
+    assert head.source.endswith(", from the bundle")

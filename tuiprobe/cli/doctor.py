@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuiprobe.cli.options import of_run
+from tuiprobe.errors import UsageError
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def doctor(
     from tuiprobe.models.bundle import look_for_weights
     from tuiprobe.models.doctor import examine
 
+    if bundle is not None and model is None:
+        raise UsageError("--bundle holds models: name the one to check by --model")
     look_for_weights(model, bundle, offline=offline)
     checks = examine(
         model,

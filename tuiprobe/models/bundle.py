@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -14,15 +16,15 @@ from tuiprobe.catalog.cached import hub_cache, url_folder
 from tuiprobe.catalog.labels import imagenet_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import WeightsError
+from tuiprobe.files import Entry, open_regular, reading
 from tuiprobe.models.bundle_file import (
+    MANIFEST,
     REFERENCE,
-    Content,
     Manifest,
     Member,
-    content_of,
+    checked_chunks,
     may_hold,
     open_bundle,
-    write_bundle,
 )
 from tuiprobe.models.fetch import Fetched
 from tuiprobe.models.head_files import read_classes, read_templates
@@ -46,6 +48,33 @@ class Written:
     path: Path
     size: int
     sha256: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """The content of a member that is written: a file, or bytes in memory."""
+
+    source: Path | bytes
+    member: Member
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yields the content.
+
+        Raises:
+            WeightsError: If the file is no longer what it was.
+        """
+        if isinstance(self.source, bytes):
+            yield self.source
+            return
+        with reading(self.source), open_regular(self.source) as file:
+            yield from checked_chunks(
+                file, self.member, str(self.source), "it changed; fetch it again"
+            )
+
+
+def content_of(data: bytes) -> Content:
+    """Returns bytes as the content of a member."""
+    return Content(data, Member(size=len(data), sha256=hashlib.sha256(data).hexdigest()))
 
 
 def bundle_models(
@@ -76,8 +105,39 @@ def bundle_models(
         heads=sorted(named),
         files={name: content.member for name, content in sorted(contents.items())},
     )
-    digest = write_bundle(path, manifest, contents)
+    digest = _write(path, manifest, contents)
     return Written(path, path.stat().st_size, digest)
+
+
+def _write(path: Path, manifest: Manifest, contents: Mapping[str, Content]) -> str:
+    """Publishes a bundle, whole or not at all; equal contents give equal bytes.
+
+    Returns:
+        The SHA-256 of the file.
+    """
+    digest = hashlib.sha256()
+
+    def chunks() -> Iterator[bytes]:
+        listed = content_of((manifest.model_dump_json(indent=1) + "\n").encode())
+        for name, content in ((MANIFEST, listed), *sorted(contents.items())):
+            yield from _stored(name, content)
+        yield bytes(2 * tarfile.BLOCKSIZE)
+
+    def hashed() -> Iterator[bytes]:
+        for chunk in chunks():
+            digest.update(chunk)
+            yield chunk
+
+    Entry(path.absolute().parent, path.name).write_chunks(hashed())
+    return digest.hexdigest()
+
+
+def _stored(name: str, content: Content) -> Iterator[bytes]:
+    info = tarfile.TarInfo(name)
+    info.size = content.member.size
+    yield info.tobuf(tarfile.PAX_FORMAT)
+    yield from content.chunks()
+    yield bytes(-info.size % tarfile.BLOCKSIZE)
 
 
 def build_head(

@@ -81,62 +81,6 @@ class Manifest(BaseModel):
 
 
 @dataclass(frozen=True)
-class Content:
-    """The content of a member that is written: a file, or bytes in memory."""
-
-    source: Path | bytes
-    member: Member
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yields the content.
-
-        Raises:
-            WeightsError: If the file is no longer what it was.
-        """
-        if isinstance(self.source, bytes):
-            yield self.source
-            return
-        with reading(self.source), open_regular(self.source) as file:
-            yield from _checked(file, self.member, str(self.source), "it changed; fetch it again")
-
-
-def content_of(data: bytes) -> Content:
-    """Returns bytes as the content of a member."""
-    return Content(data, Member(size=len(data), sha256=hashlib.sha256(data).hexdigest()))
-
-
-def write_bundle(path: Path, manifest: Manifest, contents: Mapping[str, Content]) -> str:
-    """Publishes a bundle, whole or not at all; equal contents give equal bytes.
-
-    Returns:
-        The SHA-256 of the file.
-    """
-    digest = hashlib.sha256()
-
-    def chunks() -> Iterator[bytes]:
-        listed = content_of((manifest.model_dump_json(indent=1) + "\n").encode())
-        for name, content in ((MANIFEST, listed), *sorted(contents.items())):
-            yield from _stored(name, content)
-        yield bytes(2 * tarfile.BLOCKSIZE)
-
-    def hashed() -> Iterator[bytes]:
-        for chunk in chunks():
-            digest.update(chunk)
-            yield chunk
-
-    Entry(path.absolute().parent, path.name).write_chunks(hashed())
-    return digest.hexdigest()
-
-
-def _stored(name: str, content: Content) -> Iterator[bytes]:
-    info = tarfile.TarInfo(name)
-    info.size = content.member.size
-    yield info.tobuf(tarfile.PAX_FORMAT)
-    yield from content.chunks()
-    yield bytes(-info.size % tarfile.BLOCKSIZE)
-
-
-@dataclass(frozen=True)
 class Bundle:
     """An opened bundle, of which nothing but the manifest and the headers was read.
 
@@ -173,7 +117,7 @@ class Bundle:
     def _chunks(self, name: str, member: Member) -> Iterator[bytes]:
         with reading(self.path), open_regular(self.path) as file:
             file.seek(self.offsets[name])
-            yield from _checked(file, member, f"{name} in the bundle {self.path}", _ADVICE)
+            yield from checked_chunks(file, member, f"{name} in the bundle {self.path}", _ADVICE)
 
 
 def _holds(entry: Entry, member: Member) -> bool:
@@ -182,15 +126,25 @@ def _holds(entry: Entry, member: Member) -> bool:
         return False
     try:
         with entry.open() as file:
-            for _ in _checked(file, member, str(entry), ""):
+            for _ in checked_chunks(file, member, str(entry), ""):
                 pass
     except WeightsError:
         return False
     return True
 
 
-def _checked(file: IO[bytes], member: Member, what: str, advice: str) -> Iterator[bytes]:
-    """Yields the next bytes of a file; raises at the end if they are not those of the member."""
+def checked_chunks(file: IO[bytes], member: Member, what: str, advice: str) -> Iterator[bytes]:
+    """Yields the next bytes of a file.
+
+    Args:
+        file: An open file.
+        member: What the bytes should be.
+        what: What names them in errors.
+        advice: What to do if they are others.
+
+    Raises:
+        WeightsError: At the end, if they are not those of the member.
+    """
     digest, left = hashlib.sha256(), member.size
     while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
         digest.update(chunk)
