@@ -6,7 +6,6 @@ the form on the screens, copied commands and docs/options.md are generated from 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -480,6 +479,8 @@ def content_key(content: dict[str, Any]) -> str:
     >>> content_key({"dtype": "float32"}) == content_key({"dtype": "float32"})
     True
     """
+    import hashlib  # loads OpenSSL, which `--help` and completion do not need
+
     text = json.dumps({"schema": DIRECTORY_VERSION, **content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
