@@ -69,7 +69,9 @@ def test_python_and_extras_are_those_of_the_project(
 ) -> None:
     given = arguments(instructions)
     assert f"Programming Language :: Python :: {given['PYTHON']}" in project["classifiers"]
-    assert set(given["EXTRAS"].split(",")) <= set(project["optional-dependencies"])
+    page = (ROOT / "docs" / "howto" / "anywhere.md").read_text("utf-8")
+    for extras in (given["EXTRAS"], *re.findall(r"EXTRAS=([\w,]+)", page)):
+        assert set(extras.split(",")) <= set(project["optional-dependencies"])
     assert any(".[${EXTRAS}]" in rest for rest in rest_of(instructions, "RUN"))
     assert given["TORCH"] == "cpu"
 
