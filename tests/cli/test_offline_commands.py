@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.hub_cache import put
+from tests.models.test_bundles import TINY, put_tiny
 
 pytestmark = pytest.mark.slow
 
@@ -170,6 +171,7 @@ def test_weights_that_are_not_to_be_had_end_with_three(tmp_path: Path, weights: 
 
 def test_a_bundle_goes_on_with_a_run_where_no_cache_is(tmp_path: Path, weights: bytes) -> None:
     cached(tmp_path, weights)
+    put_tiny(tmp_path)
     write_pictures(tmp_path)
     run = [
         "--headless", "--model", MODEL, "--data", "imagefolder:photos", "--output", "run",
@@ -177,7 +179,7 @@ def test_a_bundle_goes_on_with_a_run_where_no_cache_is(tmp_path: Path, weights: 
     ]  # fmt: skip
     opened, said = typed(
         tmp_path,
-        ["fetch", "--offline", MODEL, "mini_clip", "--bundle", "models.tar"],
+        ["fetch", "--offline", MODEL, TINY, "mini_clip", "--bundle", "models.tar"],
         [*run, "--offline"],
     )
     assert opened == []
@@ -198,15 +200,17 @@ def test_a_bundle_goes_on_with_a_run_where_no_cache_is(tmp_path: Path, weights: 
     opened, said = typed(
         tmp_path,
         [*run, "--bundle", "models.tar"],
+        ["inspect", TINY, "--bundle", "models.tar", "--no-cost", "--json"],
         [*run, "--offline"],
         [*run, "--bundle", "cut.tar"],
         [*run, "--bundle", "run/results.json"],
         ["inspect", "rn50_openai", "--bundle", "models.tar"],
     )
     assert opened == []
-    assert [code for code, _, _ in said] == [0, 3, 3, 3, 3], said
+    assert [code for code, _, _ in said] == [0, 0, 3, 3, 3, 3], said
+    assert json.loads(said[1][1])["weights"]["kind"] == "pretrained"
     causes = ("they are not cached", "is cut short", "is no bundle", "does not hold")
-    for (_, out, err), cause in zip(said[1:], causes, strict=True):
+    for (_, out, err), cause in zip(said[2:], causes, strict=True):
         assert (out, cause in err) == ("", True), err
     assert (tmp_path / "run" / "key").read_text() == key
     after = json.loads((tmp_path / "run" / "results.json").read_text())
