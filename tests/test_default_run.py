@@ -91,7 +91,7 @@ def test_command_line_python_and_exported_files_agree(
     tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    options = {"sample": 80, "workers": 0, "threads": 1}
+    options: Any = {"sample": 80, "workers": 0, "threads": 1}
     built_in = tuiprobe.probe("mini_clip", "miniature:val", output="api", **options)
     done = run(
         "--headless", "--data", "miniature:val", "--sample", "80", "--workers", "0",

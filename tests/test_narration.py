@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from tuiprobe.cli.narration import _Bar, _Lines, narrated, sentence
+import tuiprobe
 from tuiprobe.events import Event
+from tuiprobe.narration import _Bar, _Cell, _Lines, narrated, sentence, somebody_looks
 from tuiprobe.plaintext import plain
 
 
@@ -55,6 +58,45 @@ def test_a_bar_on_a_terminal_shows_rate_and_share() -> None:
     assert "25%" in shown
     assert "12.5 images/s" in shown
     assert "warning: [red]as it is[/red]" in shown
+
+
+def test_one_output_of_a_notebook_is_renewed() -> None:
+    shown: list[str] = []
+    cell = _Cell(lambda data, raw: shown.append(data["text/plain"]))
+    state = {"set": "val", "done": 50, "skipped": 0, "total": 200, "rate": 12.5, "eta": 12.0}
+    cell(Event("stage", "loading mini_clip"))
+    assert shown[-1] == "loading mini_clip"
+    cell(Event("progress", "", state))
+    assert shown[-1] == "val: 50 of 200 images, 12.5 images/s, 0:12 left"
+    cell(Event("progress", "", {**state, "done": 51}))  # within a fifth of a second
+    assert len(shown) == 2
+    cell(Event("warning", "<b>as it is</b>"))
+    cell(Event("shard", "shard 1 of 2"))
+    cell(Event("stage", "merging"))
+    assert shown[2:] == ["warning: <b>as it is</b>", "warning: <b>as it is</b>\nmerging"]
+    cell.end()
+    assert shown[-1] == "warning: <b>as it is</b>"
+
+
+@pytest.mark.slow
+def test_python_shows_progress_on_request_and_to_no_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events: list[Event] = []
+
+    def probe(progress: Any = None) -> str:
+        tuiprobe.probe(
+            "mini_clip", "miniature:val", sample=8, workers=0, output=str(tmp_path / "run"),
+            progress=progress,
+        )  # fmt: skip
+        said = capsys.readouterr()
+        assert said.out == ""
+        return said.err
+
+    assert "loading mini_clip" in probe(True)
+    assert probe(events.append) == ""
+    assert {"stage", "done"} <= {one.kind for one in events}
+    assert not somebody_looks()
 
 
 def test_a_sentence_names_its_kind() -> None:

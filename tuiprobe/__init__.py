@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from torch import nn
 
+    from tuiprobe.events import Event
     from tuiprobe.results.report import Report
     from tuiprobe.watching import Watched
 
@@ -22,6 +23,7 @@ def probe(
     data: str | None = None,
     *,
     output: str | None = None,
+    progress: bool | Callable[[Event], None] | None = None,
     **options: Any,
 ) -> Report:
     """Probes an encoder, or stored vectors, as the command line does.
@@ -31,11 +33,15 @@ def probe(
             or with `embeddings`.
         data: Data source, for example `imagefolder:/data/val` or `miniature`, likewise.
         output: The run directory; None makes one under `runs/`, named by content.
+        progress: Whether to show stages and progress: a bar on a terminal, one line that is
+            renewed in a notebook, lines on stderr elsewhere. None shows them only in a terminal
+            or notebook, so that logs of programs stay quiet. A function gets every event instead.
         options: Further fields of `tuiprobe.spec.RunSpec`, such as `checkpoint`,
             `layers` or `sample`.
 
     Returns:
-        The report, also written to `results.json` in the run directory.
+        The report, also written to `results.json` in the run directory. A notebook shows its
+        card.
 
     Raises:
         TuiprobeError: If the run fails; the subclass says why, as the exit code does on the
@@ -43,7 +49,7 @@ def probe(
     """
     from tuiprobe.api import run_probe
 
-    return run_probe(model, data, output, options)
+    return run_probe(model, data, output, progress, options)
 
 
 def watch(

@@ -18,8 +18,11 @@ def main() -> None:
         from tuiprobe.tui.start import start
 
         sys.exit(start(ascii="--ascii" in sys.argv))
-    from tuiprobe.cli.app import run_cli
+    from tuiprobe.cli.app import complete, run_cli
 
+    if sys.argv[1:2] == ["--complete"]:  # a shell asks: nothing is parsed, nothing can fail
+        complete(sys.argv[2:])
+        return
     sys.exit(run_cli(sys.argv[1:]))
 
 

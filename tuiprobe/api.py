@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tuiprobe.answer import answer
 from tuiprobe.errors import RunError, TuiprobeError
+from tuiprobe.events import Listener
 from tuiprobe.measure import run as measuring
 from tuiprobe.measure.run import Outcome
 from tuiprobe.measure.stopping import Interrupted
+from tuiprobe.narration import narrated, somebody_looks
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.results import Report
 from tuiprobe.spec import RunSpec, make_spec
@@ -31,7 +34,11 @@ def run_several(
 
 
 def run_probe(
-    model: str | None, data: str | None, output: str | None, options: dict[str, Any]
+    model: str | None,
+    data: str | None,
+    output: str | None,
+    progress: bool | Listener | None,
+    options: dict[str, Any],
 ) -> Report:
     """Measures, probes and returns the report; see `tuiprobe.probe`.
 
@@ -39,10 +46,24 @@ def run_probe(
         KeyboardInterrupt: If the run was interrupted; finished shards are kept.
         RunError: If another rank will write the report.
     """
-    outcome = run(make_spec(model, data, options), output=Path(output) if output else None)
+    spec = make_spec(model, data, options)
+    with _told(progress) as listen:
+        outcome = run(spec, output=Path(output) if output else None, listen=listen)
     if not outcome.complete:
         raise KeyboardInterrupt(f"the run in {outcome.directory.path} was interrupted")
     if not outcome.merged:
         raise RunError("another rank merges this run; read its results.json")
     write_reports(outcome.directory)
     return read_report(outcome.directory)
+
+
+@contextmanager
+def _told(progress: bool | Listener | None) -> Iterator[Listener]:
+    """Yields what hears the events of a run; an error is raised anyway, so it is not told."""
+    if callable(progress):
+        yield progress
+    elif progress or (progress is None and somebody_looks()):
+        with narrated() as show:
+            yield lambda event: None if event.kind == "failed" else show(event)
+    else:
+        yield lambda event: None

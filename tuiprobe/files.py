@@ -14,7 +14,7 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -222,7 +222,11 @@ class Entry:
         Raises:
             RunError: If the operating system refuses, or a folder on the path is a link.
         """
-        self._publish(content, durable=True)
+        self._publish((content,), durable=True)
+
+    def write_chunks(self, chunks: Iterable[bytes]) -> None:
+        """Publishes a file of any size as `write_bytes` does; if `chunks` raises, there is none."""
+        self._publish(chunks, durable=True)
 
     def write_text(self, text: str) -> None:
         """Publishes UTF-8 text; lone surrogates of undecodable file names become `?`."""
@@ -234,7 +238,7 @@ class Entry:
 
     def replace(self, content: bytes) -> None:
         """Replaces the file atomically, without waiting for the disk."""
-        self._publish(content, durable=False)
+        self._publish((content,), durable=False)
 
     def append(self, content: bytes) -> None:
         """Appends to the file; creates it if it is missing."""
@@ -298,7 +302,7 @@ class Entry:
         finally:
             os.close(folder)
 
-    def _publish(self, content: bytes, *, durable: bool) -> None:
+    def _publish(self, chunks: Iterable[bytes], *, durable: bool) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         temporary = f".{self._last[:180]}.{_writer()}.tmp"
         with writing(self.path), self._folder(make=True) as folder:
@@ -307,7 +311,8 @@ class Entry:
             descriptor = os.open(temporary, flags, 0o666, dir_fd=folder)
             try:
                 try:
-                    _write_all(descriptor, content)
+                    for chunk in chunks:
+                        _write_all(descriptor, chunk)
                     if durable:
                         os.fsync(descriptor)
                 finally:

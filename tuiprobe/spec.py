@@ -6,7 +6,6 @@ the form on the screens, copied commands and docs/options.md are generated from 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shlex
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -81,7 +80,7 @@ EMBEDDED = "embeddings"
 OF_IMAGES = (
     "checkpoint", "sample", "target", "layers", "tokens", "ablate", "ablate_mode", "dtype",
     "batch_size", "shard_batches", "workers", "max_unreadable", "templates", "concepts",
-    "concept_sample", "require_weights",
+    "concept_sample", "require_weights", "bundle",
 )  # fmt: skip
 """Options that stored vectors have no use for."""
 
@@ -382,6 +381,17 @@ class RunSpec:
     offline: Annotated[
         bool, Option("Open no socket: cached weights only.", MACHINE, changes="nothing")
     ] = False
+    bundle: Annotated[
+        str | None,
+        Option(
+            "A file of `tuiprobe fetch --bundle`: weights, tokenizer and head come from it alone, "
+            "and no socket is opened.",
+            MACHINE,
+            metavar="FILE",
+            unset="the caches of the libraries",
+            changes="nothing",
+        ),
+    ] = None
 
     @property
     def batch(self) -> int:
@@ -469,6 +479,8 @@ def content_key(content: dict[str, Any]) -> str:
     >>> content_key({"dtype": "float32"}) == content_key({"dtype": "float32"})
     True
     """
+    import hashlib  # loads OpenSSL, which `--help` and completion do not need
+
     text = json.dumps({"schema": DIRECTORY_VERSION, **content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

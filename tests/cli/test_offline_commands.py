@@ -17,11 +17,13 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.hub_cache import put
+from tests.models.test_bundles import TINY, put_tiny
+
 pytestmark = pytest.mark.slow
 
 MODEL = "timm:test_resnet.r160_in1k"
 REPOSITORY = "timm/test_resnet.r160_in1k"
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 DRIVER = """
 import contextlib, io, json, socket, sys
@@ -46,16 +48,7 @@ sys.__stdout__.write(json.dumps([opened, said]))
 
 
 def cached(home: Path, data: bytes) -> Path:
-    """Writes weights as the hub keeps them: a blob under its digest, a ref, and a link."""
-    root = home / "hub" / f"models--{REPOSITORY.replace('/', '--')}"
-    blob = root / "blobs" / hashlib.sha256(data).hexdigest()
-    link = root / "snapshots" / COMMIT / "model.safetensors"
-    for folder in (blob.parent, link.parent, root / "refs"):
-        folder.mkdir(parents=True, exist_ok=True)
-    (root / "refs" / "main").write_text(COMMIT)
-    blob.write_bytes(data)
-    link.symlink_to(os.path.relpath(blob, link.parent))
-    return blob
+    return put(home, REPOSITORY, "model.safetensors", data)
 
 
 def typed(home: Path, *commands: list[str]) -> tuple[list[Any], list[tuple[int, str, str]]]:
@@ -174,3 +167,54 @@ def test_weights_that_are_not_to_be_had_end_with_three(tmp_path: Path, weights: 
         assert cause in err, (arguments, err)
         assert "Traceback" not in err
         assert len([line for line in err.splitlines() if line.startswith("error")]) == 1
+
+
+def test_a_bundle_goes_on_with_a_run_where_no_cache_is(tmp_path: Path, weights: bytes) -> None:
+    cached(tmp_path, weights)
+    put_tiny(tmp_path)
+    write_pictures(tmp_path)
+    run = [
+        "--headless", "--model", MODEL, "--data", "imagefolder:photos", "--output", "run",
+        "--threads", "1", "--workers", "0", "--batch-size", "4", "--shard-batches", "1",
+    ]  # fmt: skip
+    opened, said = typed(
+        tmp_path,
+        ["fetch", "--offline", MODEL, TINY, "mini_clip", "--bundle", "models.tar"],
+        [*run, "--offline"],
+    )
+    assert opened == []
+    assert [code for code, _, _ in said] == [0, 0], said
+    whole = (tmp_path / "models.tar").read_bytes()
+    digest = hashlib.sha256(whole).hexdigest()
+    assert said[0][1].splitlines()[-1] == f"bundle\t{digest}\t{len(whole)}\tmodels.tar"
+    key = (tmp_path / "run" / "key").read_text()
+    before = json.loads((tmp_path / "run" / "results.json").read_text())
+
+    (tmp_path / "hub").rename(tmp_path / "elsewhere")
+    (tmp_path / "cut.tar").write_bytes(whole[:-200_000])
+    shards = sorted((tmp_path / "run" / "shards").rglob("*.safetensors"))
+    assert len(shards) == 3
+    results, measured = (tmp_path / "run" / name for name in ("results.json", "measured.json"))
+    for lost in (shards[1], results, measured):
+        lost.unlink()
+    opened, said = typed(
+        tmp_path,
+        [*run, "--bundle", "models.tar"],
+        ["inspect", TINY, "--bundle", "models.tar", "--no-cost", "--json"],
+        [*run, "--offline"],
+        [*run, "--bundle", "cut.tar"],
+        [*run, "--bundle", "run/results.json"],
+        ["inspect", "rn50_openai", "--bundle", "models.tar"],
+    )
+    assert opened == []
+    assert [code for code, _, _ in said] == [0, 0, 3, 3, 3, 3], said
+    assert json.loads(said[1][1])["weights"]["kind"] == "pretrained"
+    causes = ("they are not cached", "is cut short", "is no bundle", "does not hold")
+    for (_, out, err), cause in zip(said[2:], causes, strict=True):
+        assert (out, cause in err) == ("", True), err
+    assert (tmp_path / "run" / "key").read_text() == key
+    after = json.loads((tmp_path / "run" / "results.json").read_text())
+    for one in (before, after):
+        del one["timings"], one["sha256"]
+        del one["spec"]["bundle"], one["spec"]["offline"]
+    assert after == before

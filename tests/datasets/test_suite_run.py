@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -126,7 +127,7 @@ def test_tar_shards_give_the_figures_of_folders_to_the_last_digit(tmp_path: Path
     files = miniature.export(
         tmp_path / "files", sets=("val",), layouts=("imagefolder", "webdataset"), images=80
     )
-    options = {"threads": 1, "workers": 0, "concepts": "none"}
+    options: Any = {"threads": 1, "workers": 0, "concepts": "none"}
     folders, shards = (
         tuiprobe.probe("mini_clip", source, output=str(tmp_path / source[:3]), **options)
         for source in (

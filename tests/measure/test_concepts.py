@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def run(photos: Path, source: str, output: Path, **options: object) -> Report:
+def run(photos: Path, source: str, output: Path, **options: Any) -> Report:
     options = {"workers": 0, "threads": 1, "batch_size": 16, **options}
     return probe(MODEL, f"imagefolder:{photos}", output=str(output), concepts=source, **options)
 
@@ -260,7 +261,7 @@ def test_the_exported_miniature_gives_the_figures_of_the_built_in_set(
     # a smaller set of concepts, so that all of it can be exported and measured
     monkeypatch.setitem(PROFILES, "concepts", replace(PROFILES["concepts"], images=320))
     miniature.export(tmp_path / "mini", layouts=("broden",))
-    options = {"sample": 8, "concept_sample": 0, "workers": 0, "threads": 1}
+    options: Any = {"sample": 8, "concept_sample": 0, "workers": 0, "threads": 1}
     found = [
         probe("mini_clip", "miniature:val", output=str(tmp_path / name), concepts=source, **options)
         for name, source in (("a", "miniature"), ("b", f"broden:{tmp_path / 'mini' / 'broden'}"))

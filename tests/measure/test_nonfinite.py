@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,7 +43,7 @@ MODEL = "py:tests.measure.partly_nan:build"
 BROKEN = {"class1/black.png": 0, "class4/black.png": 0, "class2/white.png": 255}
 
 
-def run(data: Path, output: Path, **options: object) -> Report:
+def run(data: Path, output: Path, **options: Any) -> Report:
     options = {"workers": 0, "threads": 1, "batch_size": 16, "concepts": "none", **options}
     return probe(MODEL, f"imagefolder:{data}", output=str(output), **options)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -59,7 +60,7 @@ def write_target(root: Path, count: int, shade: int) -> str:
 
 
 def run(photos: Path, output: Path, concepts: str | None, *targets: str) -> Report:
-    options = {
+    options: Any = {
         "workers": 0, "threads": 1, "batch_size": 4, "concepts": concepts, "target": targets
     }  # fmt: skip
     return probe(MODEL, f"imagefolder:{photos}", output=str(output), **options)

@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import save
 from torch import Tensor
 
+from tests.hub_cache import put
 from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.names import all_published
 from tuiprobe.errors import UsageError, WeightsError
@@ -21,8 +22,6 @@ from tuiprobe.models.offline import verified
 State = Callable[[str], dict[str, Tensor]]
 
 pytestmark = pytest.mark.slow
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 # Counts every use of a socket, also one that fails, from the first import on.
 GUARD = """
@@ -47,19 +46,6 @@ for name in sys.argv[1:]:
         said.append(["error", error.exit_code, str(error)])
 print(json.dumps([opened, said]))
 """
-
-
-def put(home: Path, repository: str, name: str, data: bytes) -> Path:
-    """Writes a large file as the hub's cache keeps it: a blob under its digest, and a link."""
-    root = home / "hub" / f"models--{repository.replace('/', '--')}"
-    blob = root / "blobs" / hashlib.sha256(data).hexdigest()
-    link = root / "snapshots" / COMMIT / name
-    for folder in (blob.parent, link.parent, root / "refs"):
-        folder.mkdir(parents=True, exist_ok=True)
-    (root / "refs" / "main").write_text(COMMIT)
-    blob.write_bytes(data)
-    link.symlink_to(os.path.relpath(blob, link.parent))
-    return blob
 
 
 def offline(home: Path, *names: str) -> tuple[list[object], list[list[object]]]:

@@ -32,6 +32,7 @@ from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.grid import Gap, paper_tables
 from tuiprobe.report.html import sections_html
 from tuiprobe.report.markdown import section_markdown
+from tuiprobe.report.notebook import card_html
 from tuiprobe.report.summary import summary
 from tuiprobe.results import NotRun, Part, ProbeResult, Report
 from tuiprobe.results.preflight import PreflightCheck
@@ -170,6 +171,7 @@ def everything(report: Report) -> dict[str, str]:
         **files,
         "several.html": sections_html("Runs", describe_several([Run(report, {}), Run(other, {})])),
         "summary": summary(report),
+        "notebook.html": card_html(report),
         "comparison.md": section_markdown(describe(compare(report, report), everything=True)),
         "other.md": section_markdown(describe(compare(report, other), everything=True)),
         "compare.html": sections_html("Comparison", [describe(compare(report, other), True)]),

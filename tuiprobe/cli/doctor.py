@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuiprobe.cli.options import of_run
+from tuiprobe.errors import UsageError
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def doctor(
     device: Annotated[str, of_run("device")] = RunSpec.device,
     dtype: Annotated[str, of_run("dtype")] = RunSpec.dtype,
     offline: Annotated[bool, of_run("offline")] = RunSpec.offline,
+    bundle: Annotated[Path | None, of_run("bundle")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check the installation; with --model the encoder, with --data labels and a known answer.
@@ -39,11 +41,12 @@ def doctor(
     """
     from tuiprobe.measure.device import choose_device
     from tuiprobe.measure.ranks import Rank
+    from tuiprobe.models.bundle import look_for_weights
     from tuiprobe.models.doctor import examine
-    from tuiprobe.models.offline import go_offline
 
-    if offline:
-        go_offline()
+    if bundle is not None and model is None:
+        raise UsageError("--bundle holds models: name the one to check by --model")
+    look_for_weights(model, bundle, offline=offline)
     checks = examine(
         model,
         checkpoint=checkpoint,
@@ -52,7 +55,7 @@ def doctor(
         templates=templates,
         device=choose_device(device, Rank()),
         dtype=dtype,
-        progress=_told(),
+        progress=told(),
     )
     if as_json:
         print(json.dumps([asdict(check) for check in checks], indent=1))
@@ -63,11 +66,11 @@ def doctor(
         raise typer.Exit(5)
 
 
-def _told() -> Callable[[int, int], None]:
+def told() -> Callable[[int, int], None]:
     """Returns a callback that reports a head's progress on stderr every few seconds."""
     start = last = time.monotonic()
 
-    def told(done: int, total: int) -> None:
+    def tell(done: int, total: int) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= PROGRESS_SECONDS and done:
@@ -75,7 +78,7 @@ def _told() -> Callable[[int, int], None]:
             left = (now - start) / done * (total - done)
             print(f"head: {done} of {total} classes, {left:.0f} s left", file=sys.stderr)
 
-    return told
+    return tell
 
 
 def lines(checks: list[Check]) -> list[str]:

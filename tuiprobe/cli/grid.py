@@ -66,8 +66,8 @@ def run_grid(asked: Grid, *, fetch: bool, again: bool) -> int:
     Raises:
         DataError: If the data cannot be used by any model.
     """
-    from tuiprobe.cli.narration import narrated
     from tuiprobe.measure.stopping import INTERRUPTED
+    from tuiprobe.narration import narrated
     from tuiprobe.report.grid import Gap
     from tuiprobe.spec import make_spec
 

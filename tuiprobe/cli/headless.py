@@ -7,10 +7,10 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuiprobe.cli.narration import narrated
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, listening
+from tuiprobe.narration import narrated
 from tuiprobe.plaintext import plain
 from tuiprobe.spec import RunSpec, make_spec
 

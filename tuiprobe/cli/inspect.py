@@ -18,6 +18,7 @@ def inspect(
     device: Annotated[str, of_run("device")] = RunSpec.device,
     dtype: Annotated[str, of_run("dtype")] = RunSpec.dtype,
     offline: Annotated[bool, of_run("offline")] = RunSpec.offline,
+    bundle: Annotated[Path | None, of_run("bundle")] = None,
     cost: Annotated[bool, typer.Option(help="Time a trial batch.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -25,11 +26,10 @@ def inspect(
     from tuiprobe.measure.device import choose_device
     from tuiprobe.measure.ranks import Rank
     from tuiprobe.models import load_encoder
+    from tuiprobe.models.bundle import look_for_weights
     from tuiprobe.models.inspect import describe
-    from tuiprobe.models.offline import go_offline
 
-    if offline:
-        go_offline()
+    look_for_weights(model, bundle, offline=offline)
     device = choose_device(device, Rank())
     encoder = load_encoder(model, checkpoint=checkpoint, device=device, dtype=dtype)
     found = describe(encoder, cost=cost)

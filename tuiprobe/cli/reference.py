@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import typer
 from typer.models import ArgumentInfo, OptionInfo
@@ -55,19 +55,38 @@ def reference() -> str:
 
 def commands() -> str:
     """Returns the page of all commands, with their arguments and options."""
-    return "\n".join([COMMANDS_HEADER, *_sections("tuiprobe", app)])
+    return "\n".join([COMMANDS_HEADER, *map(_section, described())])
 
 
-def _sections(path: str, group: typer.Typer) -> Iterator[str]:
+class Described(NamedTuple):
+    """A command as the reference tells it.
+
+    Attributes:
+        usage: Its name and arguments.
+        text: What it does, in paragraphs.
+        rows: Arguments and options: how they are written, their default, what they mean.
+    """
+
+    usage: str
+    text: str
+    rows: list[tuple[str, str, str]]
+
+
+def described() -> Iterator[Described]:
+    """Yields every command, those of inner groups last."""
+    return _of_group("tuiprobe", app)
+
+
+def _of_group(path: str, group: typer.Typer) -> Iterator[Described]:
     for one in group.registered_commands:
         assert one.callback is not None
-        yield _section(f"{path} {one.name or one.callback.__name__}", one.callback)
+        yield _described(f"{path} {one.name or one.callback.__name__}", one.callback)
     for inner in group.registered_groups:
         assert inner.typer_instance is not None
-        yield from _sections(f"{path} {inner.name}", inner.typer_instance)
+        yield from _of_group(f"{path} {inner.name}", inner.typer_instance)
 
 
-def _section(usage: str, command: Callable[..., None]) -> str:
+def _described(usage: str, command: Callable[..., None]) -> Described:
     hints = get_type_hints(command, include_extras=True)
     arguments, options = [], []
     for parameter in inspect.signature(command).parameters.values():
@@ -75,15 +94,19 @@ def _section(usage: str, command: Callable[..., None]) -> str:
         if isinstance(info, ArgumentInfo):
             name = _argument(parameter, kind)
             usage += f" {name}"
-            arguments.append(_cells(f"`{name}`", "", info.help or ""))
+            arguments.append((name, "", info.help or ""))
         else:
             text, _, default = (info.help or "").partition("  [default: ")
             flags = _option(parameter, kind, info)
             default = default.removesuffix("]") or _default(parameter, flags)
-            options.append(_cells(f"`{flags}`", default, text))
+            options.append((flags, default, text))
     said = "\n\n".join(" ".join(part.split()) for part in (command.__doc__ or "").split("\n\n"))
-    rows = "\n".join([*arguments, *options])
-    return f"## {usage}\n\n{said}\n\n|  | default | meaning |\n|---|---|---|\n{rows}\n"
+    return Described(usage, said, [*arguments, *options])
+
+
+def _section(one: Described) -> str:
+    rows = "\n".join(_cells(f"`{name}`", default, text) for name, default, text in one.rows)
+    return f"## {one.usage}\n\n{one.text}\n\n|  | default | meaning |\n|---|---|---|\n{rows}\n"
 
 
 def _argument(parameter: inspect.Parameter, kind: Any) -> str:

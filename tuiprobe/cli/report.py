@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -93,6 +92,8 @@ def _one(
 
 
 def _several(runs: list[Path], formats: Sequence[str], paths: bool) -> Files:
+    import hashlib
+
     from tuiprobe.compare.differences import read_run
     from tuiprobe.compare.several import describe_several, title_of
     from tuiprobe.plaintext import plain

@@ -28,7 +28,7 @@ from tuiprobe.run.published import published_images
 from tuiprobe.run.records import PlanRecord, read_plan
 from tuiprobe.spec import EMBEDDED, RunSpec, make_spec
 
-FILES = ("checkpoint", "head", "classes", "templates", "labels", "baseline")
+FILES = ("checkpoint", "bundle", "head", "classes", "templates", "labels", "baseline")
 """Options that name a file."""
 
 _NO_FILES = ("probe", "zero-shot")  # values of --head that are no file

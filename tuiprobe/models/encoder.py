@@ -12,7 +12,15 @@ from torch import Tensor, nn
 
 from tuiprobe.errors import UsageError
 from tuiprobe.models.ablated import LayerAblation
-from tuiprobe.models.heads import Head, Progress, TextTower, classes_left, zero_shot_head
+from tuiprobe.models.heads import (
+    Head,
+    Progress,
+    TextTower,
+    bundled_head,
+    classes_left,
+    head_key,
+    zero_shot_head,
+)
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
 from tuiprobe.models.taps import Extract, Probe, Tap, TapTable, discover
 from tuiprobe.results.subject import Representation, Training
@@ -142,15 +150,20 @@ class Encoder:
 
         Raises:
             UsageError: If a template lacks `{}`.
+            WeightsError: If the bundle in use holds this head, but not in its form.
         """
         if self.text is None:
             return self.classifier
         if not classes:
             return None
+        templates = self.text.templates if templates is None else templates
+        bundled = self._bundled_head(classes, templates)
+        if bundled is not None:
+            return bundled
         return zero_shot_head(
             self.text,
             classes,
-            self.text.templates if templates is None else templates,
+            templates,
             digest=self._text_digest(),
             cache=cache,
             progress=progress,
@@ -159,23 +172,35 @@ class Encoder:
     def prompts_left(
         self, classes: Sequence[str], templates: Sequence[str], *, cache: Path | None = None
     ) -> int:
-        """Returns how many prompts `head` would encode; 0 if the head is cached.
+        """Returns how many prompts `head` would encode; 0 if the head is cached or bundled.
 
         The arguments are those of `head`.
         """
-        if self.text is None:
+        if self.text is None or self._bundled_head(classes, templates) is not None:
             return 0
         left = classes_left(classes, templates, digest=self._text_digest(), cache=cache)
         return left * len(templates)
 
+    def head_key(self, classes: Sequence[str], templates: Sequence[str]) -> str:
+        """Returns what names a zero-shot head in a bundle, whichever machine built it."""
+        return head_key(self._weights_digest(), classes, templates)
+
+    def _bundled_head(self, classes: Sequence[str], templates: Sequence[str]) -> Head | None:
+        assert self.text is not None, "a head of prompts needs a text tower"
+        digest = self._weights_digest()
+        return bundled_head(self.text, classes, templates, digest=digest, width=self.width)
+
+    def _weights_digest(self) -> str:
+        # The architecture's name includes an activation set by the user.
+        return f"{self.weights.digest} {self.architecture} {self.dtype}"
+
     def _text_digest(self) -> str:
-        # The architecture's name includes an activation set by the user. Everything else here
-        # affects the last bits, so a head built under other conditions is not reused.
+        # This affects the last bits, so a head built under other conditions is not reused.
         computed = f"torch {torch.__version__} on {self.device.type}"
         if self.device.type == "cpu":
             capability, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
             computed += f" {capability}, {threads} threads"
-        return f"{self.weights.digest} {self.architecture} {self.dtype} {computed}"
+        return f"{self._weights_digest()} {computed}"
 
     def parameters(self) -> int:
         """Returns the number of parameters of the vision tower."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tuiprobe.catalog.cached import cached_file
+from tuiprobe.catalog.cached import cached_file, hub_cache
 from tuiprobe.catalog.names import Published, all_published, published
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import UsageError, WeightsError
@@ -13,6 +15,9 @@ from tuiprobe.models.offline import check_reachable, sha256, verified
 from tuiprobe.models.quiet import quiet
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.models.weights import resolve
+
+_TOKENIZER_SUFFIXES = (".json", ".txt", ".model")
+"""Of the files that tokenizers are made of; others of a repository are weights, pages or code."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,10 @@ def _published(model: Published) -> list[Path]:
         raise WeightsError(f"{model.spec} was downloaded, but is not where its library keeps it")
     files.append(verified(file))
     if model.loader == "open_clip":
-        _tokenizer(model.architecture, model.spec)
+        import open_clip
+
+        config = open_clip.get_model_config(model.architecture)
+        files += _tokenizer(model.architecture, config, model.spec)
     return files
 
 
@@ -110,16 +118,26 @@ def _download(model: Published) -> str:
         return name
 
 
-def _tokenizer(model_name: str, spec: str) -> None:
-    """Builds the tokenizer once, which caches its files, if it has any."""
+def _tokenizer(model_name: str, config: Mapping[str, Any], spec: str) -> list[Path]:
+    """Builds the tokenizer once, which caches its files; returns them, if it has any."""
     import open_clip
 
     def make() -> str:
         with quiet():
-            open_clip.get_tokenizer(model_name)
+            open_clip.get_tokenizer(model_name, cache_dir=str(hub_cache()))
         return ""
 
     resolve(make, what=f"the tokenizer of {spec}")
+    repository = config.get("text_cfg", {}).get("hf_tokenizer_name")
+    return tokenizer_files(repository) if repository else []
+
+
+def tokenizer_files(repository: str) -> list[Path]:
+    """Returns the cached files of a repository that a tokenizer may be made of."""
+    root = hub_cache() / f"models--{repository.replace('/', '--')}"
+    commit = (root / "refs" / "main").read_text("utf-8").strip()
+    found = (root / "snapshots" / commit).glob("*")
+    return sorted(file for file in found if file.suffix in _TOKENIZER_SUFFIXES)
 
 
 def _repository(spec: str, loader: str, repository: str) -> list[Path]:
@@ -132,7 +150,7 @@ def _repository(spec: str, loader: str, repository: str) -> list[Path]:
         config = resolve(lambda: hf_hub_download(repository, "config.json"), what=spec)
         return [config, from_timm.in_repository(repository)]
     source = locate(Request(spec, f"hf-hub:{repository}"))
-    _tokenizer(f"hf-hub:{repository}", spec)
+    tokenizer = _tokenizer(f"hf-hub:{repository}", source.config, spec)
     assert source.weights is not None, "a repository always has a way to its weights"
     config = resolve(lambda: hf_hub_download(repository, CONFIG_FILE), what=spec)
-    return [config, source.weights()]
+    return [config, source.weights(), *tokenizer]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.labels import imagenet_templates
 from tuiprobe.catalog.presets import Preset
 from tuiprobe.errors import WeightsError
@@ -187,7 +188,9 @@ def _text_tower(source: Source, model: Any) -> TextTower:
         if not made:  # Built on first use: some tokenizers are downloaded.
             try:
                 with quiet():
-                    made.append(open_clip.get_tokenizer(source.model_name))
+                    made.append(
+                        open_clip.get_tokenizer(source.model_name, cache_dir=str(hub_cache()))
+                    )
             except Exception as error:
                 raise WeightsError(
                     f"the tokenizer of {source.architecture} could not be had ({error}). Fetch it "

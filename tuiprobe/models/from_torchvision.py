@@ -135,7 +135,7 @@ def _load_weights(request: Request, model: Any, published: Any) -> WeightsInfo:
         return WeightsInfo(kind="checkpoint", source=source, digest=digest)
 
     def fetch() -> str:
-        state = published.get_state_dict(progress=False, check_hash=True)
+        state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
         model.load_state_dict(state)
         return ""
 
@@ -190,7 +190,7 @@ def _fetch(spec: str, rest: str) -> list[Path]:
     file = url_folder("torchvision") / PurePosixPath(urlsplit(entry.url).path).name
 
     def download() -> str:
-        entry.get_state_dict(progress=False, check_hash=True)
+        entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
         return str(file)
 
     if not (is_offline() and file.is_file()):

@@ -18,12 +18,13 @@ import platformdirs
 import torch
 from torch import Tensor, nn
 
-from tuiprobe.errors import UsageError
+from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import DamagedFileError, Entry
 
 CLASSES_PER_SHARD = 25
 
 _MOST_SHARD_BYTES = 16 * 2**20
+_MOST_HEAD_BYTES = 256 * 2**20
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished classes and of all classes."""
@@ -128,22 +129,71 @@ def zero_shot_head(
     check_templates(templates)
     if not classes:
         raise UsageError("a zero-shot head needs class names; pass --classes FILE")
-    folder = (cache or cache_folder()) / _key(digest, classes, templates)
+    folder = (cache or cache_folder()) / head_key(digest, classes, templates)
     rows = []
     for start in range(0, len(classes), CLASSES_PER_SHARD):
         names = classes[start : start + CLASSES_PER_SHARD]
         path = folder / f"{start:06d}.safetensors"
         rows.append(_shard(text, names, templates, path, start, len(classes), progress))
+    return _zero_shot(text, torch.cat(rows), classes, templates, "")
+
+
+def _zero_shot(
+    text: TextTower, weight: Tensor, classes: Sequence[str], templates: Sequence[str], origin: str
+) -> Head:
     return Head(
-        weight=torch.cat(rows),
+        weight=weight,
         bias=None,
         classes=tuple(classes),
         templates=tuple(templates),
         normalize=True,
-        source=f"zero-shot, {len(templates)} templates, {text.tokenizer}",
+        source=f"zero-shot, {len(templates)} templates, {text.tokenizer}{origin}",
         logit_scale=text.logit_scale,
         logit_bias=text.logit_bias,
     )
+
+
+_bundled: list[Path] = []
+
+
+def look_for_heads(folder: Path | None) -> None:
+    """Sets where finished heads of a bundle are, for this process; None for nowhere."""
+    _bundled[:] = [] if folder is None else [folder]
+
+
+def bundled_head(
+    text: TextTower, classes: Sequence[str], templates: Sequence[str], *, digest: str, width: int
+) -> Head | None:
+    """Returns a head from the bundle in use; None if it holds none of these names.
+
+    It may have been built on another machine, so its last bits may be of that machine.
+
+    Args:
+        text: Text tower of the model.
+        classes: Class names.
+        templates: Prompt templates.
+        digest: What the weights, the architecture and the precision are.
+        width: Channels of the representation.
+
+    Raises:
+        WeightsError: If the file with it is no such head.
+    """
+    for folder in _bundled:
+        path = folder / f"{head_key(digest, classes, templates)}.safetensors"
+        if not _entry(path).exists():
+            continue
+        weight = _read_shard(path, len(classes), _MOST_HEAD_BYTES)
+        if weight is None or weight.shape[1] != width:
+            raise WeightsError(f"{path} is not the head that its name says; write the bundle again")
+        return _zero_shot(text, weight, classes, templates, ", from the bundle")
+    return None
+
+
+def head_bytes(head: Head) -> bytes:
+    """Returns a zero-shot head as `bundled_head` reads it."""
+    from safetensors.torch import save
+
+    return save({"weight": head.weight.float().cpu().contiguous()})
 
 
 def classes_left(
@@ -157,7 +207,7 @@ def classes_left(
         digest: Digest of the weights.
         cache: Folder of heads.
     """
-    folder = (cache or cache_folder()) / _key(digest, classes, templates)
+    folder = (cache or cache_folder()) / head_key(digest, classes, templates)
     left = 0
     for start in range(0, len(classes), CLASSES_PER_SHARD):
         rows = len(classes[start : start + CLASSES_PER_SHARD])
@@ -183,7 +233,8 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("tuiprobe")) / "heads"
 
 
-def _key(digest: str, classes: Sequence[str], templates: Sequence[str]) -> str:
+def head_key(digest: str, classes: Sequence[str], templates: Sequence[str]) -> str:
+    """Returns the name of a zero-shot head in a folder of heads."""
     content = json.dumps([digest, list(classes), list(templates), CLASSES_PER_SHARD])
     return hashlib.sha256(content.encode()).hexdigest()[:24]
 
@@ -220,13 +271,13 @@ def _row(text: TextTower, name: str, templates: Sequence[str]) -> Tensor:
     return row
 
 
-def _read_shard(path: Path, rows: int) -> Tensor | None:
+def _read_shard(path: Path, rows: int, limit: int = _MOST_SHARD_BYTES) -> Tensor | None:
     """Returns a finished shard; None if it has to be built again."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
-        weight = load(_entry(path).read_bytes(_MOST_SHARD_BYTES)).get("weight")
+        weight = load(_entry(path).read_bytes(limit)).get("weight")
     except (DamagedFileError, SafetensorError, KeyError):  # KeyError: a dtype unknown to torch
         return None
     if weight is None or weight.dtype != torch.float32 or weight.ndim != 2:

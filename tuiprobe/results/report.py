@@ -1,7 +1,9 @@
 """The report: everything one run found, and what it was found on."""
 
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import ClassVar, Final, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
@@ -166,6 +168,14 @@ class Report(Frozen):
         """Returns strict JSON (no NaN, no Infinity) with its checksum, ending in a newline."""
         return seal(json_text(self.model_dump(mode="json", exclude={MEMBER})))
 
+    def _repr_html_(self) -> str:
+        """Returns the card as HTML, which notebooks show."""
+        return _rendered("tuiprobe.report.notebook:card_html", self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Prints the card as text, as IPython shows it."""
+        printer.text(_rendered("tuiprobe.report.summary:summary", self).rstrip("\n"))
+
     @classmethod
     def read(cls, file: Path | Entry) -> "Report":
         """Reads a `results.json`.
@@ -194,6 +204,18 @@ class Report(Frozen):
             return cls.model_validate_json(content).model_copy(update={MEMBER: None})
         except ValidationError as error:
             raise no_report(content, source, error) from error
+
+
+def _rendered(renderer: str, report: Report) -> str:
+    """Renders a report for a notebook, by import string: the room of renderers is above this one.
+
+    Args:
+        renderer: A function from a report to text, as `module:name`.
+        report: What it renders.
+    """
+    module, _, name = renderer.partition(":")
+    render: Callable[[Report], str] = getattr(import_module(module), name)
+    return render(report)
 
 
 def _validated(kind: type[_Result], value: JsonValue) -> _Result:

@@ -1,10 +1,10 @@
-"""Events on stderr: a progress bar on a terminal, plain lines elsewhere."""
+"""Events as text: a bar on a terminal, one line in a notebook, lines on stderr elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,12 +16,34 @@ from tuiprobe.events import Event, Listener
 from tuiprobe.plaintext import clock, plain
 
 _LINE_SECONDS = 5.0
+_NOTEBOOK_SECONDS = 0.2
 _SKIPPED_SHOWN = 10
+
+
+def somebody_looks() -> bool:
+    """Says whether progress would be seen: in a terminal, or in a notebook."""
+    return sys.stderr.isatty() or _in_notebook()
+
+
+def _in_notebook() -> bool:
+    """Says whether this process is the kernel of a notebook, such as Jupyter's or Colab's."""
+    shell = sys.modules.get("IPython")
+    running = shell.get_ipython() if shell is not None else None
+    return running is not None and hasattr(running, "kernel")
 
 
 @contextmanager
 def narrated() -> Iterator[Listener]:
-    """Yields a listener that writes events to stderr as plain text."""
+    """Yields a listener that shows events as plain text on stderr, or in a cell of a notebook."""
+    if _in_notebook():
+        from IPython.display import display
+
+        cell = _Cell(display(_text(""), raw=True, display_id=True).update)
+        try:
+            yield cell
+        finally:
+            cell.end()
+        return
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if not console.is_terminal:
         yield _Lines()
@@ -93,6 +115,44 @@ class _Lines:
                 print(progress_line(event.data), file=sys.stderr, flush=True)
         elif self._skips.worth_showing(event):
             print(sentence(event), file=sys.stderr, flush=True)
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"text/plain": text}
+
+
+class _Cell:
+    """Keeps one output of a notebook up to date: what is notable, and below it what is under way.
+
+    Args:
+        update: Replaces the output by data by media type; takes `raw=True`.
+    """
+
+    def __init__(self, update: Callable[..., None]) -> None:
+        self._update = update
+        self._skips = _Skips()
+        self._notable: list[str] = []
+        self._next = 0.0
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "progress":
+            if time.monotonic() >= self._next:
+                self._next = time.monotonic() + _NOTEBOOK_SECONDS
+                self._show(progress_line(event.data))
+        elif self._skips.worth_showing(event):
+            if event.kind == "stage":
+                self._show(sentence(event))
+            else:
+                self._notable.append(sentence(event))
+                self._show("")
+
+    def end(self) -> None:
+        """Leaves what is notable."""
+        self._show("")
+
+    def _show(self, now: str) -> None:
+        lines = [*self._notable, *[now] * bool(now)]
+        self._update(_text("\n".join(lines)), raw=True)
 
 
 class _Bar:
