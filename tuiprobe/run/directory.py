@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tuiprobe.checksums import is_sealed
 from tuiprobe.errors import DataError, RunError
-from tuiprobe.files import DamagedFileError, Entry, pinned, reading, writing
+from tuiprobe.files import DamagedFileError, Entry, flush_folder, pinned, reading, writing
 
 ENGINE_LOCK = "lock-engine"
 MERGE_LOCK = "lock-merge"
@@ -32,7 +32,7 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 _BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # log.txt exists before the engine starts
 _BEFORE_THE_SPEC = (*_BEFORE_THE_KEY, "key", "events-", ".spec.json.")
 _KEPT_BY_FRESH = ("lock", "log.txt")
-_DELETED_LAST = ("key", "spec.json")  # they mark a run if deleting is interrupted
+_DELETED_LAST = ("spec.json", "key")  # in this order: a key marks a run that was deleted in part
 
 
 class RunDir:
@@ -282,7 +282,11 @@ class RunDir:
         with self._other_locks(), writing(self.path):
             names = [one.name for one in self.path.iterdir()]
             gone = [name for name in names if not name.startswith(_KEPT_BY_FRESH)]
-            for name in sorted(gone, key=_DELETED_LAST.__contains__):
+            for name in gone:
+                if name not in _DELETED_LAST:
+                    _remove(self.path / name)
+            for name in _DELETED_LAST:
+                flush_folder(self.path)  # else power loss may bring back files without their key
                 _remove(self.path / name)
 
     def _refuse_other_than_run(self) -> None:
