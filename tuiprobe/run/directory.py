@@ -27,6 +27,7 @@ MERGE_LOCK = "lock-merge"
 LOG_MARK = "$ tuiprobe "
 """Begins the line of `log.txt` that the output of an engine follows."""
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _MOST_RANKS = 256
 _KEY = re.compile(r"[0-9a-f]{64}")
 _BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # log.txt exists before the engine starts
@@ -404,7 +405,8 @@ def _take_lock(entry: Entry, wait: bool) -> _Lock:
 
 def _flock(entry: Entry, descriptor: int, wait: bool) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with refusing_without_locks(entry):
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             raise
@@ -412,4 +414,23 @@ def _flock(entry: Entry, descriptor: int, wait: bool) -> None:
         raise RunError(
             f"{entry.root} is being written by {holder or 'another process'}; wait for it, or "
             "choose another --output"
+        ) from error
+
+
+@contextmanager
+def refusing_without_locks(entry: Entry) -> Iterator[None]:
+    """Refuses a file system that has no locks, as some network file systems are mounted.
+
+    Raises:
+        RunError: If the block cannot lock the file for this reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise RunError(
+            f"{entry.root} is on a file system without locks ({error.strerror}), where two "
+            "processes could write one run: choose an --output on another file system, or have "
+            "this one mounted with locks (NFS with a lock service, Lustre with -o flock)"
         ) from error
