@@ -350,3 +350,5 @@ if __name__ == "__main__":
     print(table(measured), end="")
     if asked.json:
         asked.json.write_text(json.dumps(measured, indent=1) + "\n")
+    soaked = measured["soak"]
+    raise SystemExit(any(soaked[one] for one in ("different", "processes", "files")))

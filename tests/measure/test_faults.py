@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import LASTING
 from tests.measure.conftest import job, write_pictures
 from tests.prepared import Prepared
 from tuiprobe.run.arrays import read_arrays
@@ -24,7 +25,7 @@ from tuiprobe.run.verify import verify
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(1800 if "TUIPROBE_FAULTS" in os.environ else 300),
+    pytest.mark.timeout(3600 if "TUIPROBE_FAULTS" in os.environ else 300),
     pytest.mark.skipif(sys.platform != "linux", reason="finds open files below /proc"),
 ]
 
@@ -88,7 +89,9 @@ def undisturbed(
 
 def chosen(kind: str, calls: list[str]) -> list[tuple[int, bool]]:
     """Returns numbers of calls and sides: all, or a seeded few of every name of a call."""
-    all_ = [(at, after) for at in range(len(calls)) for after in (False, True)]
+    # What lasts from after a call on lasts from before the next one.
+    sides = (False,) if kind in LASTING else (False, True)
+    all_ = [(at, after) for at in range(len(calls)) for after in sides]
     if HOW_MANY == "all":
         return all_
     return sorted(random.Random(f"{SEED} {kind}").sample(all_, min(int(HOW_MANY), len(all_))))

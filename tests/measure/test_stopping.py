@@ -180,6 +180,14 @@ def test_a_source_that_hangs_ends_the_run_and_is_named(
     assert f"error: reading {name} has made no progress for 2 s; see whether the" in run.said
 
 
+def test_storage_that_hangs_while_contents_are_compared_is_named(start: Start, data: Path) -> None:
+    assert start(workers=0).ended(60) == 0
+    os.utime(data / "class0" / "red.png")
+    run = start(slow="digest_of", workers=0, impatient=1.5)
+    assert run.ended(30) == 4, run.said
+    assert f"error: reading imagefolder:{data} has made no progress" in run.said
+
+
 def test_a_second_signal_ends_a_process_that_hangs_at_once(start: Start) -> None:
     run = start(fault="decode:hang", workers=0)
     run.until_said("at decode")
