@@ -55,3 +55,14 @@ def test_errors_go_to_stderr_with_their_code(
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has no /dev/full")
+def test_output_that_finds_no_room_is_no_bug_of_the_program() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123  (a device)
+        done = subprocess.run(
+            [sys.executable, "-m", "tuiprobe", "models"],
+            stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    said = "error: cannot write output: No space left on device\n"
+    assert (done.returncode, done.stderr) == (5, said)

@@ -385,13 +385,22 @@ def pinned(lock: Entry, descriptor: int) -> Iterator[None]:
 
 
 def _make_root(root: Path) -> None:
-    if not root.is_dir():
-        root.mkdir(parents=True, exist_ok=True)
-        parent = os.open(root.parent, _FOLDER)
-        try:
-            os.fsync(parent)
-        finally:
-            os.close(parent)
+    """Makes a directory and those above it; each name is flushed, so that it survives with them."""
+    if root.is_dir():
+        return
+    _make_root(root.parent)
+    with suppress(FileExistsError):
+        root.mkdir()
+        flush_folder(root.parent)
+
+
+def flush_folder(path: Path) -> None:
+    """Waits until all names that a directory holds now, and no others, survive a loss of power."""
+    folder = os.open(path, _FOLDER)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

@@ -15,7 +15,7 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.report.numbers import short
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.listing import list_runs
+from tuiprobe.run.listing import find_runs, list_runs, read_runs
 from tuiprobe.run.live import Pulse, pulse
 from tuiprobe.run.locks import held_locks, is_running
 
@@ -60,7 +60,7 @@ def test_states_and_figures_come_from_the_directories(root):
 
 
 def test_the_latest_alone_are_the_first_of_all(root):
-    assert list_runs(root, most=2) == list_runs(root)[:2]
+    assert list(read_runs(find_runs(root)[:2])) == list_runs(root)[:2]
 
 
 def test_a_run_that_cannot_be_read_is_listed_as_damaged(root):

@@ -18,6 +18,7 @@ from tests.measure import colors
 from tuiprobe.models.encoder import Encoder
 
 BATCHES_BEFORE = 6
+WAITS = {"hang": 600.0, "doze": 0.3}
 
 
 def fault(place: str) -> None:
@@ -25,9 +26,9 @@ def fault(place: str) -> None:
     wanted, _, what = os.environ.get("FAULT", "").partition(":")
     if wanted != place:
         return
-    if what in ("hang", "doze"):
+    if what in WAITS:
         print(f"at {place}", file=sys.stderr, flush=True)
-        time.sleep(600 if what == "hang" else 0.3)
+        time.sleep(WAITS[what])
         return
     raise getattr(builtins, what)(f"{place} failed on purpose\nwith more lines")
 

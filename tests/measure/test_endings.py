@@ -13,6 +13,7 @@ from PIL import Image
 
 from tests.measure.conftest import write_pictures
 from tuiprobe.cli.app import run_cli
+from tuiprobe.measure import stopping
 from tuiprobe.measure import workers as reading
 from tuiprobe.run.directory import RunDir
 
@@ -112,7 +113,7 @@ def test_decoding_that_hangs_ends_the_run_and_names_the_image(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(reading, "STALL_SECONDS", 2.0)
+    monkeypatch.setattr(stopping, "STALL_SECONDS", 2.0)
     assert probe("decode:hang", *more) == 4
     said = capsys.readouterr().err
     assert "reading class0/red.png of photos has made no progress for 2 s" in said
@@ -120,7 +121,7 @@ def test_decoding_that_hangs_ends_the_run_and_names_the_image(
 
 def test_slow_images_are_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch may take longer than the time without any progress."""
-    monkeypatch.setattr(reading, "STALL_SECONDS", 1.5)
+    monkeypatch.setattr(stopping, "STALL_SECONDS", 1.5)
 
     def read(place: int) -> int:
         time.sleep(0.5)
@@ -129,6 +130,20 @@ def test_slow_images_are_no_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     source = reading.Source([range(10)], read, list, str)
     with reading.reading_ahead(source, 1) as batches:
         assert list(batches) == [list(range(10))]
+
+
+def test_a_process_that_was_suspended_has_not_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    patience = stopping.Patience()
+    now += 24 * 3600  # stopped by the scheduler, and continued
+    assert not patience.spent()
+    for _ in range(int(stopping.STALL_SECONDS)):
+        now += 1
+        last = patience.spent()
+    assert last
+    patience.renew()
+    assert not patience.spent()
 
 
 def test_what_reads_ahead_ends_with_the_block() -> None:

@@ -56,13 +56,15 @@ class Numbers:
 class Spread(nn.Module):
     """Brightness to four channels; refuses batches that are too large for its memory."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, on_gpu: bool) -> None:
         super().__init__()
-        self.capacity = capacity
+        self.capacity, self.on_gpu = capacity, on_gpu
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if len(images) > self.capacity:
-            raise torch.OutOfMemoryError("out of memory on purpose")
+            if self.on_gpu:
+                raise torch.OutOfMemoryError("as a GPU says it")
+            torch.empty(2**60, dtype=torch.uint8)
         brightness = images[:, 0, 0, 0] * 255
         return torch.stack([brightness, -brightness, brightness**2, brightness * 0 + 1], dim=1)
 
@@ -71,8 +73,8 @@ def to_tensor(image: Image.Image) -> torch.Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
 
 
-def plan_of(capacity: int) -> Plan:
-    module = Spread(capacity)
+def plan_of(capacity: int, on_gpu: bool = False) -> Plan:
+    module = Spread(capacity, on_gpu)
     encoder = Encoder(
         name="py:test",
         architecture="spread",
@@ -125,9 +127,12 @@ def test_figures_belong_to_their_images(tmp_path: Path) -> None:
     assert sum(e.kind == "skipped" for e in said) == len(BROKEN)
 
 
-def test_running_out_of_memory_cuts_the_batch_and_counts_nothing_twice(tmp_path: Path) -> None:
+@pytest.mark.parametrize("on_gpu", [False, True])
+def test_running_out_of_memory_cuts_the_batch_and_counts_nothing_twice(
+    on_gpu: bool, tmp_path: Path
+) -> None:
     whole = merged_val(plan := plan_of(99), extract(plan, tmp_path / "whole")[0])
-    plan = plan_of(capacity=3)
+    plan = plan_of(capacity=3, on_gpu=on_gpu)
     directory, said = extract(plan, tmp_path / "cut")
     cut = merged_val(plan, directory)
     assert cut.pieces == 4

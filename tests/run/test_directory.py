@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +20,8 @@ from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir, delete_run
+from tuiprobe.run.listing import list_runs
+from tuiprobe.tui.child import Engine
 
 SPEC = {"model": "mini_clip", "data": "miniature"}
 
@@ -220,6 +225,30 @@ def test_a_lock_of_a_deleted_run_is_worth_nothing(tmp_path: Path) -> None:
         (run.path / "lock").unlink()
         with other_process_holding(run, "lock"):  # another file by now
             assert (run.path / "lock").is_file()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_refused_in_one_sentence(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = begun(tmp_path / "run")
+    before = sorted(path.name for path in run.path.iterdir())
+
+    def no_locks(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    said = re.escape(f"{run.path} is on a file system without locks ({os.strerror(number)})")
+    with pytest.raises(RunError, match=f"{said}.* choose an --output on another"), run.locked():
+        pass
+    with pytest.raises(RunError, match=said):
+        delete_run(run)
+    with pytest.raises(RunError, match=said):
+        Engine(["--headless"], run.path)
+    kept = sorted(path.name for path in run.path.iterdir() if not path.name.startswith("lock"))
+    assert kept == before
+    (row,) = list_runs(tmp_path)  # readers take no lock
+    assert row.state == "unfinished"
 
 
 def test_locks_and_events_are_never_written_through_a_link(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ stdout carries data, stderr messages. Slow imports happen inside the commands.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 import traceback
 from dataclasses import dataclass
@@ -145,6 +147,9 @@ def probe(context: typer.Context, **values: Any) -> None:
     raise typer.Exit(code)
 
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
 @dataclass
 class _Settings:
     """Settings of every command."""
@@ -164,19 +169,43 @@ def run_cli(arguments: list[str]) -> int:
 
     settings = _Settings()
     try:
-        app(args=arguments, prog_name="tuiprobe", obj=settings)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        code = _exit_code(arguments, settings)
+        sys.stdout.flush()  # here, not at the interpreter's end, where an error says nothing
+        return code
+    except BrokenPipeError:  # the reader has seen enough
+        _drop_output()
+        return 1
     except Exception as error:
+        _drop_output()
         if settings.debug:
             traceback.print_exception(error)
         said = str(error) if isinstance(error, TuiprobeError) else _unexpected(error)
         print(f"error: {plain(said)}", file=sys.stderr)
         return error.exit_code if isinstance(error, TuiprobeError) else TuiprobeError.exit_code
+
+
+def _exit_code(arguments: list[str], settings: _Settings) -> int:
+    try:
+        app(args=arguments, prog_name="tuiprobe", obj=settings)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
 
 
+def _drop_output() -> None:
+    """Lets go of output that cannot be written, which the interpreter would try again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
 def _unexpected(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        where = "output" if error.filename is None else error.filename
+        return f"cannot write {where}: {error.strerror}"
     first = next(iter(str(error).splitlines()), "")
     return (
         f"unexpected {type(error).__name__}{f': {first}' if first else ''}; this is a bug of "

@@ -17,6 +17,7 @@ from tuiprobe.datasets.content import DIGEST_BYTES, digest_of
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
+from tuiprobe.measure import stopping
 from tuiprobe.measure.plan import KEYED_CONTENTS, Plan
 from tuiprobe.measure.plan_record import record_of
 from tuiprobe.measure.shards import Shard
@@ -128,8 +129,9 @@ def _compare(
     dataset = plan.suite.sets[shard.set_name]
     measured = _digests(directory, shard) if ids else {}
     for some in _pieces(ids):
-        found = readers.map(lambda i: digest_of(dataset, dataset.samples[i]), some)
-        for i, digest in zip(some, list(found), strict=True):
+        with stopping.current().reading(lambda: dataset.source):
+            found = list(readers.map(lambda i: digest_of(dataset, dataset.samples[i]), some))
+        for i, digest in zip(some, found, strict=True):
             if measured.get(i) != digest:
                 raise _differs(plan, directory, shard.set_name, i)
 

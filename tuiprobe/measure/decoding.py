@@ -23,6 +23,7 @@ Stamps = Mapping[str, Mapping[int, Stamp]]
 """Planned stamps by set name and sample id."""
 
 MAX_WORKERS = 32
+_LONGEST_REASON = 300
 _WORKERS_FROM = 512  # fewer images are decoded faster than workers start
 
 
@@ -156,15 +157,20 @@ class _Images:
         try:
             content = dataset.read(dataset.samples[sample_id])
         except UnreadableImageError as error:
-            return _Item(sample_id, UNREADABLE, reason=str(error))
+            return _Item(sample_id, UNREADABLE, reason=_brief(error))
         digest = content.digest()
         if content.stamp != self._stamps[set_name][sample_id]:
             return _Item(sample_id, digest, reason="it changed", changed=True)
         try:
             image = content.image()
         except UnreadableImageError as error:
-            return _Item(sample_id, digest, reason=str(error))
+            return _Item(sample_id, digest, reason=_brief(error))
         return _Item(sample_id, digest, [preprocess(image) for preprocess in self._preprocesses])
+
+
+def _brief(error: UnreadableImageError) -> str:
+    """Returns why an image cannot be read; other packages' sources may say more than fits."""
+    return str(error)[:_LONGEST_REASON] or "unreadable"
 
 
 def _collate(encoders: int, items: list[_Item]) -> tuple[Batch, ...]:

@@ -21,6 +21,7 @@ from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
 from tuiprobe.measure.stages import Answer, Stages
+from tuiprobe.measure.stopping import current
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.bundle import look_for_weights
 from tuiprobe.models.load import load_encoder
@@ -141,7 +142,8 @@ def _hidden(spec: RunSpec) -> tuple[str, ...]:
 
 
 def _plan(spec: RunSpec) -> Plan:
-    suite = open_suite(spec)
+    with current().reading(lambda: spec.data):
+        suite = open_suite(spec)
     checkpoint = Path(spec.checkpoint) if spec.checkpoint else None
     encoder = load_encoder(spec.model, checkpoint=checkpoint, device=spec.device, dtype=spec.dtype)
     if spec.require_weights and encoder.weights.kind == "untrained":
@@ -151,7 +153,8 @@ def _plan(spec: RunSpec) -> Plan:
         )
     for name, channels in parse_ablations(spec.ablate).items():
         encoder.ablate(name, channels, spec.ablate_mode)
-    plan = make_plan(spec, encoder, suite)
+    with current().reading(lambda: spec.data):
+        plan = make_plan(spec, encoder, suite)
     if plan.head.kind == "probe":  # fail now, not after hours
         probe_split(plan)
     return plan

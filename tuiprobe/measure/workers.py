@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -22,9 +22,6 @@ from torch.utils.data import DataLoader, get_worker_info
 from tuiprobe.errors import DataError, RunError, TuiprobeError
 from tuiprobe.measure import stopping
 from tuiprobe.measure.failures import describe, worker_died
-
-STALL_SECONDS = 300.0
-"""If no image is read within this time, the workers count as hung."""
 
 _POLL_SECONDS = 1.0  # between two signal checks while waiting
 _WATCH_SECONDS = 0.5
@@ -61,7 +58,7 @@ def reading_ahead(source: Source[Item, Together], workers: int) -> Iterator[Iter
 
     - `Interrupted` if a stop was requested;
     - `DataError` if the operating system cannot read an item, or if no worker has made progress
-      for `STALL_SECONDS`;
+      for `stopping.STALL_SECONDS`;
     - `RunError` if reading failed otherwise, or a worker died.
 
     Args:
@@ -104,7 +101,8 @@ def _taken(
     while True:
         stopping.current().check()
         try:
-            found = next(batches, None)
+            with _watched(source, progress, workers):
+                found = next(batches, None)
         except (EOFError, ConnectionError, FileNotFoundError) as error:
             # The worker died while sending a tensor, before torch noticed.
             raise worker_died(error) from error
@@ -119,6 +117,15 @@ def _taken(
         if isinstance(found, _Failure):
             raise found.explained()
         yield found
+
+
+def _watched(
+    source: Source[Any, Any], progress: _Progress, workers: int
+) -> AbstractContextManager[None]:
+    """Watches this process while it reads itself; the progress of workers is looked at instead."""
+    if workers:
+        return nullcontext()
+    return stopping.current().reading(lambda: progress.names(source))
 
 
 def _end(batches: Any) -> None:
@@ -145,6 +152,7 @@ class _Progress:
         # An index, or -1 minus the index once it is read: every step changes the value.
         self._at = np.frombuffer(mmap.mmap(-1, 8 * workers), dtype=np.int64)
         self._at[:] = np.iinfo(np.int64).min
+        self._patience = stopping.Patience()
         self.moved()
 
     def begin(self, place: int) -> None:
@@ -157,7 +165,8 @@ class _Progress:
 
     def moved(self) -> None:
         """Records, in the engine, that the workers have made progress."""
-        self._seen, self._since = self._at.copy(), time.monotonic()
+        self._seen = self._at.copy()
+        self._patience.renew()
 
     def look(self, source: Source[Any, Any]) -> None:
         """Checks, in the engine, that the workers make progress.
@@ -167,13 +176,13 @@ class _Progress:
         """
         if not np.array_equal(self._at, self._seen):
             self.moved()
-        elif time.monotonic() - self._since >= STALL_SECONDS:
-            names = [source.name(place) for place in self._at.tolist() if place >= 0]
-            what = f"reading {', '.join(names[:_NAMED])}" if names else "reading images"
-            raise DataError(
-                f"{what} has made no progress for {STALL_SECONDS:.0f} s; see whether the storage "
-                f"answers; {stopping.KEPT}"
-            )
+        elif self._patience.spent():
+            raise DataError(f"{stopping.stalled(self.names(source))}; {stopping.KEPT}")
+
+    def names(self, source: Source[Any, Any]) -> str:
+        """Names what is being read."""
+        names = [source.name(place) for place in self._at.tolist() if place >= 0]
+        return ", ".join(names[:_NAMED]) or "images"
 
     def _worker(self) -> int:
         info = get_worker_info()

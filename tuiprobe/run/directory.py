@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tuiprobe.checksums import is_sealed
 from tuiprobe.errors import DataError, RunError
-from tuiprobe.files import DamagedFileError, Entry, pinned, reading, writing
+from tuiprobe.files import DamagedFileError, Entry, flush_folder, pinned, reading, writing
 
 ENGINE_LOCK = "lock-engine"
 MERGE_LOCK = "lock-merge"
@@ -27,12 +27,13 @@ MERGE_LOCK = "lock-merge"
 LOG_MARK = "$ tuiprobe "
 """Begins the line of `log.txt` that the output of an engine follows."""
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _MOST_RANKS = 256
 _KEY = re.compile(r"[0-9a-f]{64}")
 _BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # log.txt exists before the engine starts
 _BEFORE_THE_SPEC = (*_BEFORE_THE_KEY, "key", "events-", ".spec.json.")
 _KEPT_BY_FRESH = ("lock", "log.txt")
-_DELETED_LAST = ("key", "spec.json")  # they mark a run if deleting is interrupted
+_DELETED_LAST = ("spec.json", "key")  # in this order: a key marks a run that was deleted in part
 
 
 class RunDir:
@@ -282,7 +283,11 @@ class RunDir:
         with self._other_locks(), writing(self.path):
             names = [one.name for one in self.path.iterdir()]
             gone = [name for name in names if not name.startswith(_KEPT_BY_FRESH)]
-            for name in sorted(gone, key=_DELETED_LAST.__contains__):
+            for name in gone:
+                if name not in _DELETED_LAST:
+                    _remove(self.path / name)
+            for name in _DELETED_LAST:
+                flush_folder(self.path)  # else power loss may bring back files without their key
                 _remove(self.path / name)
 
     def _refuse_other_than_run(self) -> None:
@@ -400,7 +405,8 @@ def _take_lock(entry: Entry, wait: bool) -> _Lock:
 
 def _flock(entry: Entry, descriptor: int, wait: bool) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with refusing_without_locks(entry):
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             raise
@@ -408,4 +414,23 @@ def _flock(entry: Entry, descriptor: int, wait: bool) -> None:
         raise RunError(
             f"{entry.root} is being written by {holder or 'another process'}; wait for it, or "
             "choose another --output"
+        ) from error
+
+
+@contextmanager
+def refusing_without_locks(entry: Entry) -> Iterator[None]:
+    """Refuses a file system that has no locks, as some network file systems are mounted.
+
+    Raises:
+        RunError: If the block cannot lock the file for this reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise RunError(
+            f"{entry.root} is on a file system without locks ({error.strerror}), where two "
+            "processes could write one run: choose an --output on another file system, or have "
+            "this one mounted with locks (NFS with a lock service, Lustre with -o flock)"
         ) from error

@@ -127,7 +127,6 @@ def read_runs(
 def list_runs(
     root: Path,
     words: Sequence[str] = (),
-    most: int | None = None,
     observer: Observer | None = None,
 ) -> list[RunRow]:
     """Returns the runs of a directory, latest first.
@@ -135,10 +134,9 @@ def list_runs(
     Args:
         root: Folder, as for `find_runs`.
         words: Filter words, as for `read_runs`.
-        most: Number of latest runs to read; None for all.
         observer: As for `read_runs`.
     """
-    return list(read_runs(find_runs(root)[:most], words, observer))
+    return list(read_runs(find_runs(root), words, observer))
 
 
 def matches(row: RunRow, words: Sequence[str]) -> bool:

@@ -267,7 +267,8 @@ def _last_end(run: RunDir) -> _End:
     """Returns the end of the last attempt over all ranks; a failure counts before a stop."""
     ends = [_end_of(file, written) for file in _event_files(run) if (written := file.modified())]
     begun = max((one.begun for one in ends), default=0.0)
-    last = [one for one in ends if one.kind and one.time >= begun]
+    # Within a file the order decides, also where the clock was set back in between.
+    last = [one for one in ends if one.kind and (one.begun == begun or one.time >= begun)]
     order = ("failed", "interrupted", "done")
     return min(last, key=lambda one: order.index(one.kind), default=_End(begun=begun))
 

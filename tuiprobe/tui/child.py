@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tuiprobe.errors import RunError, UsageError
 from tuiprobe.plugins import DATASETS, MODELS, is_foreign
-from tuiprobe.run.directory import LOG_MARK, RunDir
+from tuiprobe.run.directory import LOG_MARK, RunDir, refusing_without_locks
 from tuiprobe.spec import command_of as command_of
 from tuiprobe.spec import headless_arguments
 from tuiprobe.spec import shown_command as shown_command
@@ -141,7 +141,8 @@ def _locked_for(run: Path) -> Iterator[int]:
     lock = file.descriptor(os.O_RDWR | os.O_CREAT)
     try:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with refusing_without_locks(file):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise RunError(f"an engine works on {run}: wait for it, or cancel it") from error
         os.ftruncate(lock, 0)

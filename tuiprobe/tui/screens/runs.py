@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from textual.widgets import Input, Static
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.report.numbers import short
 from tuiprobe.run.directory import RunDir, delete_run
-from tuiprobe.run.listing import SORTS, RunRow, list_runs, matches
+from tuiprobe.run.listing import SORTS, RunRow, find_runs, list_runs, matches, read_runs
 from tuiprobe.run.state import QUIET_SECONDS, Observer
 from tuiprobe.tui.control import Control
 from tuiprobe.tui.progress import advice, sign
@@ -42,7 +43,7 @@ _TERMS = {
 }
 _SECONDS = 2.0
 _FRESH_SECONDS = QUIET_SECONDS
-_FIRST = 50
+_FIRST_SECONDS = 0.2
 _SHORTEST_DATA = 12
 _WIDE = 100
 
@@ -177,14 +178,22 @@ class RunsScreen(FilteredScreen):
         return self.query_one("#runs", RunTable)
 
     def _watch(self) -> None:
-        self._look(_FIRST)  # with hundreds of runs, the rest follows a moment later
+        self._show_soon(self._first())
         while not self._stop.is_set():
             if not self._all or self.is_current:
-                self._look()
+                self._show_soon(list_runs(self.root, observer=self._observer))
             self._stop.wait(_SECONDS)
 
-    def _look(self, most: int | None = None) -> None:
-        rows = list_runs(self.root, most=most, observer=self._observer)
+    def _first(self) -> list[RunRow]:
+        """Returns the latest runs, as many as are read at once; of hundreds, the rest follows."""
+        enough, rows = time.monotonic() + _FIRST_SECONDS, []
+        for row in read_runs(find_runs(self.root), observer=self._observer):
+            rows.append(row)
+            if time.monotonic() > enough:
+                break
+        return rows
+
+    def _show_soon(self, rows: list[RunRow]) -> None:
         if self.is_running and not self._stop.is_set():
             self.app.call_later(self._arrived, rows)
 

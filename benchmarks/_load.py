@@ -1,0 +1,147 @@
+"""Many run directories, many terminals at one run, many unreadable images: parts of `soak`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.tui import Screen
+from tests.measure.conftest import write_pictures
+from tests.prepared import Prepared
+
+TERMINALS, WINDOW = 8, 15.0
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def listing(folder: Path, run: Path, count: int) -> dict[str, float]:
+    """Returns seconds to the first row of many runs, and to the last."""
+    for number in range(count):
+        copy = folder / "runs" / f"{run.name}-{number:03}"
+        copy.mkdir(parents=True)
+        for one in run.iterdir():
+            if one.is_file() and one.suffix in (".json", ".jsonl", ""):
+                shutil.copy2(one, copy)
+    begin = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tuiprobe", "runs"], cwd=folder, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    heads = [process.stdout.readline() for _ in range(2)]
+    first = time.perf_counter() - begin
+    rows = sum(1 for _ in process.stdout) + len(heads) - 1
+    last = time.perf_counter() - begin
+    process.wait()
+    if rows < count:
+        raise RuntimeError(f"{rows} rows of {count} runs")
+    screen = Screen(folder)
+    screen.until("mini_clip")
+    screen.settle()
+    begin = time.perf_counter()
+    os.write(screen._master, b"R")
+    screen.until("done")
+    shown = time.perf_counter() - begin
+    screen.leave()
+    return {"runs": count, "first": first, "last": last, "screen": shown}
+
+
+def images_done(run: Path) -> tuple[float, int]:
+    """Returns the time and how many images an engine has measured."""
+    return time.perf_counter(), json.loads((run / "live" / "0.json").read_text())["done"]
+
+
+def rate(run: Path) -> float:
+    """Returns an engine's images per second, over some seconds."""
+    begin, before = images_done(run)
+    time.sleep(WINDOW)
+    end, after = images_done(run)
+    return (after - before) / (end - begin)
+
+
+def terminals(folder: Path) -> dict[str, Any]:
+    """Returns the rate of an engine alone, watched from several terminals, and alone again."""
+    run = folder / "watched"
+    engine = subprocess.Popen(
+        [sys.executable, "-m", "tuiprobe", "--headless", "--output", str(run), "--sample", "0"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 120
+        while not (run / "live" / "0.safetensors").exists():
+            if time.monotonic() > deadline or engine.poll() is not None:
+                raise RuntimeError("the engine did not begin to measure")
+            time.sleep(0.1)
+        alone = rate(run)
+        screens = [Screen(folder, "open", str(run)) for _ in range(TERMINALS)]
+        for screen in screens:
+            screen.until("kurtosis")
+        watched = _watched_rate(run, screens)
+        for screen in screens:
+            screen.leave()
+        return {"terminals": TERMINALS, "alone": alone, "watched": watched, "after": rate(run)}
+    finally:
+        engine.kill()
+        engine.wait()
+
+
+def _watched_rate(run: Path, screens: list[Screen]) -> float:
+    """Returns the engine's rate while every terminal reads what its screen draws."""
+    begin, before = images_done(run)
+    while time.perf_counter() - begin < WINDOW:
+        for screen in screens:
+            screen.read(0.01)
+    end, after = images_done(run)
+    return (after - before) / (end - begin)
+
+
+def unreadable(folder: Path, images: int) -> dict[str, Any]:
+    """Returns what a run costs of whose images a fifth cannot be read, and one of the others."""
+    base, found = folder / "base", {}
+    write_pictures(base, 40, classes=1)
+    whole = sorted(base.rglob("*.png"))
+    bad = base / "bad.png"
+    bad.write_bytes(whole[0].read_bytes()[:60])
+    for kind in ("some", "none"):
+        for number in range(images):
+            place = folder / kind / f"class{number % 10}" / f"{number:06}.png"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if number % 5:
+                os.link(whole[number % len(whole)], place)
+            elif kind == "some":
+                os.link(bad, place)
+    with Prepared() as prepared:
+        for kind in ("some", "none"):
+            run, begin, peak = folder / f"run-{kind}", time.perf_counter(), 0.0
+            process = prepared.start(
+                "--headless", "--model", "py:tests.measure.colors:build", "--output", run,
+                "--data", f"imagefolder:{folder / kind}", "--max-unreadable", "0.25",
+                "--workers", "2", cwd=ROOT,
+            )  # fmt: skip
+            while process.poll() is None:
+                peak = max(peak, highest(process.pid))
+                time.sleep(0.05)
+            if process.returncode != 0:
+                raise RuntimeError(process.stderr)
+            (data,) = json.loads((run / "results.json").read_text())["data"]
+            found[kind] = {
+                "images": data["images"], "measured": data["measured"],
+                "unreadable": len(data["skipped"]), "seconds": time.perf_counter() - begin,
+                "peak_mb": peak, "lines": process.stderr.count("\n"),
+                "markdown_kb": (run / "report.md").stat().st_size / 1024,
+            }  # fmt: skip
+    return found
+
+
+def highest(pid: int) -> float:
+    """Returns the most memory that a process had, in megabytes; 0 once it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(one.split()[1]) / 1024 for one in lines if one.startswith("VmHWM")), 0.0)

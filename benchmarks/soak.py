@@ -1,0 +1,222 @@
+"""Load: many killed runs, samples, run directories, terminals and unreadable images.
+
+`python -m benchmarks.soak --runs 200` measures the miniature so many times. Every other run is
+killed once or twice at a random moment and started again; afterwards its results must be those of
+the first, to the last digit, and nothing may be left: no process, temporary file or shared memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks._common import machine, markdown
+from benchmarks._load import ROOT, listing, terminals, unreadable
+from tests.prepared import Forked, Prepared
+
+TITLE = "Load"
+SAMPLE, SEED = 20, 7
+
+_MANY_RUNS = """
+import json, os, sys, threading
+from pathlib import Path
+from tuiprobe.api import run
+from tuiprobe.spec import make_spec
+lines = lambda: Path("/proc/self/status").read_text().splitlines()
+for number in range(int(sys.argv[1])):
+    spec = make_spec(None, None, {"sample": int(sys.argv[2])})
+    run(spec, output=Path(sys.argv[3]) / str(number))
+    resident = next(int(one.split()[1]) for one in lines() if one.startswith("VmRSS"))
+    held = [resident / 1024, len(os.listdir("/proc/self/fd")), threading.active_count()]
+    print(json.dumps(held), flush=True)
+"""
+
+_STATISTICS = """
+import json, sys
+from pathlib import Path
+import torch
+from tuiprobe.stats import ActivationStats, ChannelStats
+def resident():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(one.split()[1]) for one in lines if one.startswith("VmRSS")) / 1024
+total, width, batch, shard = int(sys.argv[1]), 256, 250, 2000
+draws, held = torch.Generator().manual_seed(0), []
+whole = ChannelStats(width)
+for start in range(0, total, batch):
+    if start % shard == 0:  # a shard is published and dropped, as in a run
+        stats = ActivationStats(width)
+    x = torch.randn(batch, width, generator=draws)
+    ids = torch.arange(start, start + batch)
+    stats.update(x, ids)
+    whole.update(x, ids)
+    if start % (total // 10) < batch:
+        held.append(resident())
+assert int(whole.compute()[0].count.max()) == -(-total // batch) * batch
+print(json.dumps(held))
+"""
+
+
+class Left:
+    """What processes may leave behind: temporary files and shared memory."""
+
+    def __init__(self, temporary: Path) -> None:
+        self._places = (temporary, Path("/dev/shm"))
+        self._before = [set(place.iterdir()) for place in self._places]
+
+    def count(self, runs: Path) -> int:
+        """Returns how many files were left, in these places and as `*.tmp` of the runs."""
+        pairs = zip(self._places, self._before, strict=True)
+        found = [one for place, before in pairs for one in set(place.iterdir()) - before]
+        mine = [one for one in found if one.owner() == self._places[0].owner()]
+        named = [one for one in mine if one.parent == self._places[0] or "torch" in one.name]
+        return len(named) + sum(1 for _ in runs.rglob("*.tmp"))
+
+
+def of_session(session: int) -> int:
+    """Returns how many processes of a session run."""
+    count = 0
+    for one in Path("/proc").iterdir():
+        try:
+            count += one.name.isdecimal() and os.getsid(int(one.name)) == session
+        except OSError:
+            continue
+    return count
+
+
+def results(run: Path) -> str:
+    """Returns what a run found, without times."""
+    found = json.loads((run / "results.json").read_text())
+    del found["timings"], found["sha256"]
+    return json.dumps(found, sort_keys=True)
+
+
+def soak(folder: Path, runs: int, minutes: float) -> dict[str, Any]:
+    """Measures the miniature again and again, with kills; stops after some minutes."""
+    draws, begun, done, kills, different, processes = random.Random(SEED), time.time(), 0, 0, 0, 0
+    temporary, place, first, usual = folder / "tmp", folder / "runs", "", 8.0
+    temporary.mkdir()
+    place.mkdir()
+    left = Left(temporary)
+    with Prepared() as prepared:
+
+        def start(run: Path) -> Forked:
+            return prepared.start(
+                "--headless", "--sample", str(SAMPLE), "--output", run,
+                cwd=folder, env={"TMPDIR": str(temporary)}, session=True,
+            )  # fmt: skip
+
+        while done < runs and time.time() - begun < 60 * minutes:
+            run = place / str(done)
+            for _ in range(draws.choice((1, 2)) if done % 2 else 0):
+                process = start(run)
+                time.sleep(draws.uniform(0, usual))
+                process.kill()
+                kills += process.wait() == -signal.SIGKILL
+                time.sleep(0.5)  # the kernel ends the decoding processes
+                processes += of_session(process.pid)
+            before = time.time()
+            process = start(run)
+            if process.wait(600) != 0:
+                raise RuntimeError(process.stderr)
+            processes += of_session(process.pid)
+            if done == 0:
+                first, usual = results(run), time.time() - before
+            different += results(run) != first
+            done += 1
+    return {
+        "asked": runs, "done": done, "kills": kills, "different": different,
+        "processes": processes, "files": left.count(place), "minutes": (time.time() - begun) / 60,
+    }  # fmt: skip
+
+
+def child(script: str, *arguments: object) -> list[Any]:
+    """Returns what a script prints, as JSON, a value a line."""
+    words = [sys.executable, "-c", script, *map(str, arguments)]
+    done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=ROOT)
+    return [json.loads(line) for line in done.stdout.splitlines() if line[:1] in "[{"]
+
+
+def run(quick: bool, runs: int | None = None, minutes: float = 600.0) -> dict[str, Any]:
+    """Returns all figures."""
+    runs = runs or (4 if quick else 200)
+    part = 10 if quick else 1
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        figures: dict[str, Any] = {"machine": machine()}
+        figures["soak"] = soak(folder, runs, minutes)
+        figures["one_process"] = child(_MANY_RUNS, 4 if quick else 8, SAMPLE, folder / "more")
+        (figures["statistics"],) = child(_STATISTICS, 1_000_000 // part)
+        figures["listing"] = listing(folder / "list", folder / "runs" / "0", 500 // part)
+        figures["terminals"] = terminals(folder)
+        figures["unreadable"] = unreadable(folder, 50_000 // part)
+    return figures
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Renders the figures beside what is wanted."""
+    soaked, many = figures["soak"], figures["one_process"]
+    (before, files, threads), (after, files_after, threads_after) = many[1], many[-1]
+    memory, listed, watched = figures["statistics"], figures["listing"], figures["terminals"]
+    some, none = figures["unreadable"]["some"], figures["unreadable"]["none"]
+    alone = (watched["alone"] + watched["after"]) / 2
+    left = soaked["processes"] + soaked["files"]
+    rows = [
+        [
+            f"default runs in a row (`--sample {SAMPLE}`), asked for: {soaked['asked']}",
+            f"{soaked['done']} runs, {soaked['kills']} kills, {soaked['minutes']:.1f} min", "", "",
+        ],
+        _row("runs whose results differ from the first", soaked["different"], 0),
+        _row("processes, temporary files and shared memory left", left, 0),
+        _row(f"MB more after {len(many)} runs of one process", after - before, 32),
+        _row("files and threads more, likewise", files_after - files + threads_after - threads, 0),
+        _row("MB more between 200,000 and 1,000,000 samples", memory[-1] - memory[2], 8),
+        _row(f"`runs` over {listed['runs']} runs: seconds to the first row", listed["first"], 1),
+        _row("the same: seconds to the last row", listed["last"]),
+        _row("its screen: seconds from the key to the first row", listed["screen"], 1),
+        _row(f"rate with {watched['terminals']} terminals / alone", watched["watched"] / alone),
+        [
+            f"{some['unreadable']:,} of {some['images']:,} images unreadable, the others alone",
+            f"{some['seconds']:.0f} s, {none['seconds']:.0f} s", "", "",
+        ],
+        _row("the same: MB more at the peak", some["peak_mb"] - none["peak_mb"], 100),
+        _row("the same: lines on the terminal", some["lines"], 40),
+        _row("the same: KB of report.md", some["markdown_kb"], 100),
+    ]  # fmt: skip
+    about = figures["machine"]
+    head = (
+        f"{about['cpu']}, {about['cores']} cores; load average before: {about['load_before']:.1f}. "
+        f"The engine measures {alone:.1f} images/s alone, {watched['watched']:.1f} with terminals "
+        "that draw on the same cores.\n\n"
+    )
+    return head + markdown(["what", "measured", "target", "met"], rows)
+
+
+def _row(what: str, value: float, most: float | None = None) -> list[str]:
+    shown = f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+    if most is None:
+        return [what, shown, "", ""]
+    return [what, shown, f"<= {most:g}", "yes" if value <= most else "**missed**"]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, help="default runs in a row (default: 200)")
+    parser.add_argument("--minutes", type=float, default=600.0, help="stop them after so many")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--quick", action="store_true", help="fewer of everything; rough figures")
+    asked = parser.parse_args()
+    measured = run(asked.quick, asked.runs, asked.minutes)
+    print(table(measured), end="")
+    if asked.json:
+        asked.json.write_text(json.dumps(measured, indent=1) + "\n")
+    soaked = measured["soak"]
+    raise SystemExit(any(soaked[one] for one in ("different", "processes", "files")))

@@ -1,0 +1,138 @@
+"""A wall clock that jumps by hours changes no figure, no progress and no state."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.measure.conftest import write_pictures
+from tests.measure.test_faults import content_of, figures
+from tests.measure.test_integrity import other_process_holding
+from tuiprobe import files
+from tuiprobe.cli.app import run_cli
+from tuiprobe.events import Event
+from tuiprobe.measure import extract
+from tuiprobe.measure.stopping import Interrupted
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.listing import list_runs
+from tuiprobe.run.live import Progress
+from tuiprobe.run.locks import held_locks
+from tuiprobe.run.state import Observer, run_state
+
+HOUR = 3600.0
+Jumping = Callable[[], None]
+
+
+@pytest.fixture
+def jumping(monkeypatch: pytest.MonkeyPatch) -> Jumping:
+    """Returns a function that lets the wall clock jump by up to ten hours at every look."""
+    draws, real, to_line = random.Random(3), time.time, Event.to_line
+
+    def jumped() -> float:
+        return real() + draws.uniform(-10, 10) * HOUR
+
+    def install() -> None:
+        monkeypatch.setattr(time, "time", jumped)
+        monkeypatch.setattr(Event, "to_line", lambda event: to_line(replace(event, time=jumped())))
+
+    return install
+
+
+def run(data: Path, output: Path) -> int:
+    return run_cli(
+        [
+            "--headless", "--model", "py:tests.measure.colors:build", "--batch-size", "4",
+            "--data", f"imagefolder:{data}", "--output", str(output), "--workers", "0",
+            "--threads", "1",
+        ]
+    )  # fmt: skip
+
+
+def test_a_clock_that_jumps_changes_neither_figures_nor_progress(
+    jumping: Jumping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, whole, path = tmp_path / "data", RunDir(tmp_path / "whole"), tmp_path / "jumped"
+    write_pictures(data, 24)
+    assert run(data, whole.path) == 0
+    jumping()
+    shown: list[Progress] = []
+    advance = extract.LiveView.advance
+
+    def until_half(view: extract.LiveView, *arguments: object) -> None:
+        advance(view, *arguments)  # type: ignore[arg-type]
+        shown.append(view._progress())
+        if len(shown) == 3:
+            raise Interrupted("the test")
+
+    monkeypatch.setattr(extract.LiveView, "advance", until_half)
+    assert run(data, path) == 130
+    draws = random.Random(4)
+    for file in path.rglob("*"):
+        moment = file.stat().st_mtime + draws.uniform(-10, 10) * HOUR
+        os.utime(file, (moment, moment))
+    assert run(data, path) == 0
+    assert figures(RunDir(path)) == figures(whole)
+    assert content_of(RunDir(path)) == content_of(whole)
+    assert all(one.rate > 0 and one.eta is not None and one.eta < HOUR for one in shown)
+    assert {row.state for row in list_runs(tmp_path)} == {"done"}
+
+
+def written(path: Path, *events: tuple[str, float]) -> RunDir:
+    """Writes a run whose events have these kinds and times."""
+    path.mkdir()
+    (path / "key").write_text("0" * 64)
+    for kind, when in events:
+        about = {"stage": "load"} if kind == "stage" else {}
+        line = {"kind": kind, "message": "why", "data": about, "time": when}
+        with (path / "events-0.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    return RunDir(path)
+
+
+@pytest.mark.parametrize("back", [0.0, 5 * HOUR])
+def test_a_clock_set_back_hides_no_failure(back: float, tmp_path: Path) -> None:
+    begun = 1e9
+    failed = written(tmp_path / "failed", ("stage", begun), ("failed", begun + 9 - back))
+    assert run_state(failed, held_locks()).words == "failed: why"
+    again = written(
+        tmp_path / "again", ("stage", begun), ("failed", begun + 9), ("stage", begun + 99 - back)
+    )
+    assert run_state(again, held_locks()).kind == "unfinished"
+
+
+def test_locks_and_heartbeats_know_no_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = written(tmp_path / "run", ("stage", time.time() + 9 * HOUR))
+    now = time.monotonic()
+    with other_process_holding(directory, "lock"):
+        for hours in (-9, 9):
+            monkeypatch.setattr(time, "time", lambda hours=hours: 1e9 + hours * HOUR)
+            os.utime(directory.path / "lock", (1e9 + hours * HOUR,) * 2)
+            assert run_state(directory, held_locks()).kind == "running"
+    observer = Observer(trusting=True)
+    (directory.path / "lock").write_text("process 1 on another-host\n")
+    for sequence, later, state in ((1, 0, "running"), (1, 19, "running"), (1, 21, "unfinished")):
+        beat = {"sequence": sequence, "total": 9}
+        directory.live_file(0, "json").replace(json.dumps(beat).encode())
+        moment = 1e9 + sequence * HOUR
+        os.utime(directory.live_file(0, "json").path, (moment, moment))
+        monkeypatch.setattr(time, "monotonic", lambda later=later: now + later)
+        assert observer.state(directory, held_locks()).kind == state
+
+
+def test_temporary_files_of_this_host_are_judged_by_their_process(tmp_path: Path) -> None:
+    for name, process in (("mine", os.getppid()), ("dead", 2**22 + 1)):
+        for day in (-3, 3):
+            file = tmp_path / f".{name}{day}.{files._host()}-{process}.tmp"
+            file.touch()
+            os.utime(file, (time.time() + day * 24 * HOUR,) * 2)
+    assert files.sweep(tmp_path) == 2
+    assert {path.name[:5] for path in tmp_path.iterdir()} == {".mine"}

@@ -1,0 +1,72 @@
+"""Many unreadable images: each counted, all in the results, few on the terminal and the pages.
+
+`python -m benchmarks.soak` does the same with 10,000 of 50,000.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.measure.conftest import write_pictures
+from tests.measure.test_extract import BROKEN, Numbers, extract, merged_val, plan_of
+from tuiprobe.cli.app import run_cli
+from tuiprobe.datasets.base import Sample, UnreadableImageError
+from tuiprobe.report.html import LISTED_IMAGES
+
+pytestmark = pytest.mark.slow
+
+IMAGES, EVERY = 500, 5
+
+
+def test_a_fifth_of_the_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, run = tmp_path / "data", tmp_path / "run"
+    write_pictures(tmp_path / "base", 1, classes=1)
+    (good,) = (tmp_path / "base").rglob("*.png")
+    bad = good.with_name("bad.png")
+    bad.write_bytes(good.read_bytes()[:60])
+    data.mkdir()
+    for number in range(IMAGES):
+        os.link(good if number % EVERY else bad, data / f"{number:03}.png")
+    command = [
+        "--headless", "--model", "py:tests.measure.colors:build", "--data", f"imagefolder:{data}",
+        "--output", str(run), "--workers", "0", "--max-unreadable",
+    ]  # fmt: skip
+    assert run_cli([*command, "0.19"]) == 4
+    said = capsys.readouterr().err
+    assert "96 of 500 images cannot be read, more than the 19% allowed" in said
+    assert run_cli([*command, "0.2"]) == 0  # those before the resume count, once
+    said = capsys.readouterr().err
+    (found,) = json.loads((run / "results.json").read_text())["data"]
+    assert (found["images"], found["measured"], len(found["skipped"])) == (500, 400, 100)
+    assert {one["path"] for one in found["skipped"]} == {f"{n:03}.png" for n in range(0, 500, 5)}
+    assert said.count("skipped ") <= 11
+    for page in ("report.md", "report.html"):
+        assert (run / page).read_text().count("5.png") <= LISTED_IMAGES + 2
+    assert "and 80 more" in (run / "report.md").read_text()
+
+
+REASONS = {"none": "", "long": "x" * 10**6, "escapes": "\x1b[31m\n" * 99}
+
+
+@pytest.mark.parametrize("reason", REASONS.values(), ids=REASONS)
+def test_whatever_a_source_says_of_an_image_is_kept_short(
+    reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Numbers.open
+
+    def open_(images: Numbers, sample: Sample) -> Image.Image:
+        if sample.id == 3:
+            raise UnreadableImageError(reason)
+        return real(images, sample)
+
+    monkeypatch.setattr(Numbers, "open", open_)
+    plan = plan_of(9)
+    directory, _ = extract(plan, tmp_path)
+    said = dict(merged_val(plan, directory).skipped)
+    assert set(said) == {3, *BROKEN}
+    assert 0 < len(said[3]) <= 300
