@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tuiprobe.cli.narration import narrated
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Listener
+from tuiprobe.measure.ranks import current_rank
 from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, listening
 from tuiprobe.plaintext import plain
 from tuiprobe.spec import RunSpec, make_spec
@@ -44,7 +45,8 @@ def run_models(
     """
     asked: list[str | None] = [*models] or [None]
     specs = [make_spec(model, data, options) for model in asked]
-    with listening(owner=True), narrated() as listen:
+    rank = current_rank()
+    with listening(owner=True), narrated(rank) as listen:
         try:
             if len(specs) > 1:
                 return _run_several(specs, output or Path("runs"), fresh, mix, listen, debug)
@@ -99,7 +101,8 @@ def _report(outcome: Outcome) -> int:
     if outcome.merged:
         sys.stdout.write(write_reports(outcome.directory))
         sys.stdout.flush()
-    print(_last_line(outcome), file=sys.stderr)
+    if outcome.merged or current_rank().local == 0:
+        print(_last_line(outcome), file=sys.stderr)
     return 0 if outcome.complete else INTERRUPTED
 
 

@@ -15,6 +15,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 from tuiprobe.checksums import is_sealed
@@ -28,11 +29,16 @@ LOG_MARK = "$ tuiprobe "
 """Begins the line of `log.txt` that the output of an engine follows."""
 
 _MOST_RANKS = 256
+_MOST_SHARDS = 2**20
 _KEY = re.compile(r"[0-9a-f]{64}")
 _BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # log.txt exists before the engine starts
 _BEFORE_THE_SPEC = (*_BEFORE_THE_KEY, "key", "events-", ".spec.json.")
 _KEPT_BY_FRESH = ("lock", "log.txt")
 _DELETED_LAST = ("key", "spec.json")  # they mark a run if deleting is interrupted
+
+
+class BusyError(RunError):
+    """Another process holds a lock."""
 
 
 class RunDir:
@@ -139,6 +145,13 @@ class RunDir:
         """Returns the file of one shard's partial statistics."""
         return self.at(f"shards/{set_name}-{number:05d}.safetensors")
 
+    def shard_names(self) -> set[str]:
+        """Lists the names of the shard files; reads none of them."""
+        with suppress(OSError), os.scandir(self.path / "shards") as entries:
+            names = (one.name for one in islice(entries, _MOST_SHARDS))
+            return {name for name in names if name.endswith(".safetensors")}
+        return set()
+
     def features_file(self, set_name: str) -> Entry:
         """Returns the file of one set's final representations and per-image values."""
         return self.at(f"features/{set_name}/images.safetensors")
@@ -165,11 +178,22 @@ class RunDir:
 
     def live_ranks(self) -> list[int]:
         """Lists the ranks that have a live file, in ascending order."""
+        return self._numbered("live")
+
+    def _numbered(self, folder: str) -> list[int]:
         with suppress(OSError):
-            names = [one.stem for one in (self.path / "live").glob("*.json")]
+            names = [one.stem for one in (self.path / folder).glob("*.json")]
             numbers = (int(one) for one in names if one.isdecimal() and one.isascii())
             return sorted(numbers)[:_MOST_RANKS]
         return []
+
+    def rank_file(self, number: int) -> Entry:
+        """Returns the heartbeat and lease of one of several ranks."""
+        return self.at(f"ranks/{number}.json")
+
+    def rank_numbers(self) -> list[int]:
+        """Lists the ranks that have such a file, in ascending order."""
+        return self._numbered("ranks")
 
     def events_file(self, rank: int) -> Entry:
         """Returns one rank's file of milestones, warnings and skipped images, a JSON line each."""
@@ -248,7 +272,7 @@ class RunDir:
             wait: Whether to wait for another process to release it.
 
         Raises:
-            RunError: If another process holds it and `wait` is false.
+            BusyError: If another process holds it and `wait` is false.
         """
         with writing(self.path):
             lock = _take_lock(self.at(name), wait)
@@ -405,7 +429,7 @@ def _flock(entry: Entry, descriptor: int, wait: bool) -> None:
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             raise
         holder = os.pread(descriptor, 256, 0).decode("utf-8", "replace").strip()
-        raise RunError(
+        raise BusyError(
             f"{entry.root} is being written by {holder or 'another process'}; wait for it, or "
             "choose another --output"
         ) from error

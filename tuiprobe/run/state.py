@@ -31,7 +31,6 @@ QUIET_SECONDS = 20.0
 
 _TAIL = 2**18
 _MOST_TEXT = 4000
-_MOST_FILES = 2**20
 _CACHED = 10_000
 
 
@@ -214,10 +213,7 @@ def _kept(run: RunDir) -> tuple[int, int]:
     if written is None:
         return 0, 0
     sets = _planned_sets(run.plan_file, written)
-    published: Counter[str] = Counter()
-    with suppress(OSError), os.scandir(run.path / "shards") as entries:
-        names = (one.name for one in islice(entries, _MOST_FILES))
-        published.update(n.rpartition("-")[0] for n in names if n.endswith(".safetensors"))
+    published = Counter(name.rpartition("-")[0] for name in run.shard_names())
     kept = sum(
         images * min(published[name], shards) // shards for name, images, shards in sets if shards
     )
