@@ -94,7 +94,13 @@ class Waves(nn.Module):
 
 
 def plan_of(
-    seed: int, sets: Mapping[str, int], *, width: int, blocks: int, batch: int, shard_batches: int
+    seed: int,
+    sets: Mapping[str, int],
+    *,
+    width: int,
+    blocks: int,
+    batch: int,
+    shard_batches: int | None = None,
 ) -> Plan:
     """Plans a run over sets of numbers with an encoder of sines."""
     module = Waves(seed, width, blocks)

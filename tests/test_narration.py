@@ -9,6 +9,7 @@ from rich.console import Console
 
 from tuiprobe.cli.narration import _Bar, _Lines, narrated, sentence
 from tuiprobe.events import Event
+from tuiprobe.measure.ranks import Rank
 from tuiprobe.plaintext import plain
 
 
@@ -59,3 +60,21 @@ def test_a_bar_on_a_terminal_shows_rate_and_share() -> None:
 
 def test_a_sentence_names_its_kind() -> None:
     assert sentence(Event("failed", "disk full")) == "error: disk full"
+
+
+def test_of_several_ranks_of_a_host_one_narrates_and_the_others_say_what_goes_wrong(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with narrated(Rank(0, 4, 0, 2)) as listen:
+        assert isinstance(listen, _Lines)
+    with narrated(Rank(3, 4, 1, 2)) as listen:
+        listen(Event("warning", "the same on every rank"))
+        listen(Event("stage", "measuring 5 images", {"stage": "extract"}))
+        listen(Event("progress", "", {}))
+        for number in range(30):
+            listen(Event("skipped", f"{number}.png: damaged"))
+        listen(Event("failed", "disk full"))
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "rank 3: skipped 0.png: damaged"
+    assert said[-1] == "rank 3: error: disk full"
+    assert len(said) == 11

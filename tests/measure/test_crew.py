@@ -156,10 +156,10 @@ def test_the_first_rank_clears_away_those_of_a_larger_attempt(tmp_path: Path) ->
         many.run.live_file(number, "json").write_bytes(b"{}")
     few = Ranks(tmp_path, world=2)
     few.crews[0].join()
-    assert many.run.rank_numbers() == [0, 1]
+    assert list(many.run.rank_files()) == [0, 1]
     assert many.run.live_ranks() == [0, 1]
     Ranks(tmp_path, world=1).crews[0].join()
-    assert many.run.rank_numbers() == []
+    assert many.run.rank_files() == {}
 
 
 def test_what_no_rank_wrote_is_left_out(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class Crew:
         self._record = RankRecord(process=os.getpid(), host=self._host, stage="start")
         self._names = {place: directory.shard_file(*place).path.name for place in self._shards}
         self._measured: set[Place] = set()
-        self._unusable: dict[Place, tuple[int, int] | None] = {}
+        self._unusable: dict[Place, tuple[int, int]] = {}
         self._told: set[tuple[str, int]] = set()
         self._beat_at = self._step_at = self._looked_at = float("-inf")
         self._longest_step = 0.0
@@ -100,7 +100,7 @@ class Crew:
         """Says that this rank starts; the first one clears away ranks that there are no more."""
         if self._rank.number == 0:
             world = self._rank.world if self.shared else 0
-            for number in self._directory.rank_numbers():
+            for number in self._directory.rank_files():
                 if number >= world:
                     self._directory.rank_file(number).unlink()
             for number in self._directory.live_ranks():
@@ -156,7 +156,10 @@ class Crew:
 
     def distrust(self, shards: Sequence[Shard]) -> None:
         """Counts shards that cannot be used as not published, until their files are replaced."""
-        self._unusable |= {place_of(shard): self._version(place_of(shard)) for shard in shards}
+        for place in map(place_of, shards):
+            version = self._version(place)
+            if version is not None:  # else it is simply not there
+                self._unusable[place] = version
 
     def published(self) -> set[Place]:
         """Returns the shards whose files exist and are not known to be unusable."""

@@ -28,6 +28,9 @@ MERGE_LOCK = "lock-merge"
 LOG_MARK = "$ tuiprobe "
 """Begins the line of `log.txt` that the output of an engine follows."""
 
+Version = tuple[int, int, int]
+"""What changes when a file is replaced: inode, time and size."""
+
 _MOST_RANKS = 256
 _MOST_SHARDS = 2**20
 _KEY = re.compile(r"[0-9a-f]{64}")
@@ -178,11 +181,8 @@ class RunDir:
 
     def live_ranks(self) -> list[int]:
         """Lists the ranks that have a live file, in ascending order."""
-        return self._numbered("live")
-
-    def _numbered(self, folder: str) -> list[int]:
         with suppress(OSError):
-            names = [one.stem for one in (self.path / folder).glob("*.json")]
+            names = [one.stem for one in (self.path / "live").glob("*.json")]
             numbers = (int(one) for one in names if one.isdecimal() and one.isascii())
             return sorted(numbers)[:_MOST_RANKS]
         return []
@@ -191,9 +191,17 @@ class RunDir:
         """Returns the heartbeat and lease of one of several ranks."""
         return self.at(f"ranks/{number}.json")
 
-    def rank_numbers(self) -> list[int]:
-        """Lists the ranks that have such a file, in ascending order."""
-        return self._numbered("ranks")
+    def rank_files(self) -> dict[int, Version]:
+        """Lists the ranks that have such a file; the version changes whenever it is replaced."""
+        found: dict[int, Version] = {}
+        with suppress(OSError), os.scandir(self.path / "ranks") as entries:
+            for one in islice(entries, 2 * _MOST_RANKS):  # some are being replaced
+                number = one.name.removesuffix(".json")
+                if number != one.name and number.isdecimal() and number.isascii():
+                    status = one.stat(follow_symlinks=False)
+                    version = (status.st_ino, status.st_mtime_ns, status.st_size)
+                    found[int(number[:9])] = version
+        return dict(sorted(found.items())[:_MOST_RANKS])
 
     def events_file(self, rank: int) -> Entry:
         """Returns one rank's file of milestones, warnings and skipped images, a JSON line each."""

@@ -19,7 +19,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, ValidationError
 
 from tuiprobe.files import DamagedFileError
-from tuiprobe.run.directory import RunDir
+from tuiprobe.run.directory import RunDir, Version
 from tuiprobe.run.live import Beat
 from tuiprobe.run.locks import held_locks, is_held, lock_of, this_host
 
@@ -110,17 +110,24 @@ class RankWatch:
 
     def __init__(self, run: RunDir, now: Callable[[], float] = time.monotonic) -> None:
         self._run, self._now = run, now
-        self._seen: dict[int, tuple[RankRecord, float]] = {}
+        self._seen: dict[int, tuple[Version, RankRecord, float]] = {}
 
     def look(self) -> tuple[RankView, ...]:
-        """Returns all ranks that have a file, by number."""
-        found, now, held = read_records(self._run), self._now(), None
-        views = []
-        for number, record in found.items():
+        """Returns all ranks that have a file, by number; reads those that changed."""
+        files, held = self._run.rank_files(), None
+        self._seen = {number: one for number, one in self._seen.items() if number in files}
+        for number, version in files.items():
             before = self._seen.get(number)
-            if before is None or before[0] != record:
-                self._seen[number] = (record, now)
-            silence = now - self._seen[number][1]
+            if before is not None and before[0] == version:
+                continue
+            record = _read(self._run, number)
+            if record is None:
+                self._seen.pop(number, None)
+            elif before is None or before[1] != record:
+                self._seen[number] = (version, record, self._now())
+        views, now = [], self._now()
+        for number, (_, record, seen) in sorted(self._seen.items()):
+            silence = now - seen
             gone = False
             if record.host == this_host() and record.stage not in _ENDED:
                 held = held_locks() if held is None else held
@@ -128,7 +135,6 @@ class RankWatch:
             silent = record.stage not in _ENDED and (gone or silence >= record.term)
             condition: RankCondition = "silent" if silent else record.stage
             views.append(RankView(number, record, silence, gone, condition))
-        self._seen = {number: self._seen[number] for number in found}
         return _with_late(views)
 
 
@@ -150,12 +156,13 @@ def _with_late(views: list[RankView]) -> tuple[RankView, ...]:
 
 def read_records(run: RunDir) -> dict[int, RankRecord]:
     """Returns what the ranks have written, by number; what cannot be read is left out."""
-    found = {}
-    for number in run.rank_numbers():
-        with suppress(DamagedFileError, ValidationError):
-            content = run.rank_file(number).read_bytes(_MOST_BYTES)
-            found[number] = RankRecord.model_validate_json(content)
-    return found
+    return {n: found for n in run.rank_files() if (found := _read(run, n)) is not None}
+
+
+def _read(run: RunDir, number: int) -> RankRecord | None:
+    with suppress(DamagedFileError, ValidationError):
+        return RankRecord.model_validate_json(run.rank_file(number).read_bytes(_MOST_BYTES))
+    return None
 
 
 def write_record(run: RunDir, number: int, record: RankRecord) -> None:

@@ -202,7 +202,7 @@ class Watch:
     def _with_ranks(self, snapshot: Snapshot) -> Snapshot:
         """Adds the ranks of a shared run, and counts over all of them."""
         if self._rank_watch is None:
-            if not self._directory.rank_numbers():
+            if not self._directory.rank_files():
                 return snapshot
             from tuiprobe.run.ranks import RankWatch
 
