@@ -13,6 +13,8 @@ import pytest
 
 from tests.measure.conftest import Run, job
 from tests.prepared import Forked, Prepared
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.ranks import read_records
 
 pytestmark = pytest.mark.slow
 
@@ -152,14 +154,25 @@ def test_a_rank_that_is_killed_is_named_and_the_other_measures_its_shards(
     assert "rank 0 takes over shards of rank 1" in left.stderr
 
 
+def stop_within_a_shard(run: RunDir, number: int, process: Forked) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        process.send_signal(signal.SIGSTOP)
+        record = read_records(run).get(number)
+        if record and record.shard and not run.shard_file(*record.shard).exists():
+            return
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.02)
+    raise AssertionError(process.stderr)
+
+
 def test_a_rank_that_hangs_loses_its_lease_and_changes_nothing_when_it_comes_back(
     prepared: Prepared, undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path
 ) -> None:
     directory = tmp_path / "ranks"
     arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
     left, hung = as_ranks(prepared, arguments, 2, tmp_path, lease=1.0)
-    wait_for_shards(directory, 4, hung)
-    hung.send_signal(signal.SIGSTOP)
+    stop_within_a_shard(RunDir(directory), 1, hung)
     assert left.wait() == 0, left.stderr
     assert "has shown no sign of life for" in left.stderr
     assert results(directory) == undisturbed

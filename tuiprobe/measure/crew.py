@@ -93,8 +93,8 @@ class Crew:
 
     def enter(self, stage: Stage) -> None:
         """Says what this rank does now; it holds no shard."""
-        terms = {"start": START_SECONDS, "merge": LONGEST_TERM}
-        self._say(stage=stage, set_name=None, images=0, term=terms.get(stage, LEASE_SECONDS))
+        term = START_SECONDS if stage == "start" else LEASE_SECONDS
+        self._say(stage=stage, set_name=None, images=0, term=term)
 
     def join(self) -> None:
         """Says that this rank starts; the first one clears away ranks that there are no more."""
@@ -205,9 +205,16 @@ class Crew:
 
     def wait(self) -> None:
         """Says that this rank waits for shards that others hold."""
-        if self._record.stage != "wait" or self._now() - self._beat_at >= LEASE_SECONDS / 4:
+        if self._record.stage != "wait":
             self.enter("wait")
         self._look()
+
+    def merging(self) -> bool:
+        """Says whether another rank merges the whole run."""
+        return any(
+            one.alive and one.record.stage == "merge" and one.number != self._rank.number
+            for one in self._look()
+        )
 
     def progress(self) -> WholeProgress | None:
         """Returns the progress of all ranks; None before a second has passed since the last."""

@@ -230,6 +230,7 @@ class Stages:
         """Defers stop requests to the next batch, and measures the time."""
         with current().deferred(), self._clock.stage("extract"):
             yield
+        self._crew.enter("wait")
 
     def extract(self, left: Callable[[list[Shard]], list[Shard]] | None = None) -> None:
         """Measures the missing shards, unless the run was stopped.
@@ -269,24 +270,30 @@ class Stages:
         """Merges and probes once all shards are published, unless another rank does it."""
         self._refuse_gutted()
         self._take_over()
-        merged = False
-        # Who finds another rank merging is done: the same command would do it again.
-        with suppress(BusyError), self._directory.locked(MERGE_LOCK, wait=not self._crew.shared):
-            if self._interrupted or not self._merged_meanwhile():
-                self._crew.enter("merge")
-                merged = self._merge_and_probe(hurried=self._interrupted)
-                if merged and not self._directory.results_file.exists():
-                    gone = f"{self._directory.results_file} was written and is gone"
-                    raise RunError(f"{gone}; {_AGAIN}")
+        merged = self._merge_once()
         complete = not self._headless and not self._interrupted
         self._crew.enter("done" if complete else "stopped")
         untrained = self.plan.encoder.weights.kind == "untrained"
         return Outcome(self._directory, complete, merged, self._inventory.done, untrained)
 
+    def _merge_once(self) -> bool:
+        """Merges and probes, or leaves it to the rank that does; says whether it was this one."""
+        while True:
+            wait = not self._crew.shared
+            try:
+                with self._directory.locked(MERGE_LOCK, wait=wait):
+                    return not self._merged_meanwhile() and self._merge_and_probe()
+            except BusyError:
+                # An interrupted rank merges a part only, so a whole run waits for it.
+                if self._interrupted or self._crew.merging():
+                    return False
+            self._wait()
+
     def _merged_meanwhile(self) -> bool:
         """Says whether another rank has written results of all images since this one began."""
         written = self._directory.results_file.modified()
-        if not self._crew.shared or written in (None, self._results_before):
+        alone = self._interrupted or not self._crew.shared
+        if alone or written in (None, self._results_before):
             return False
         return not is_partial(self._directory.results_file, written)
 
@@ -322,9 +329,10 @@ class Stages:
             if not file.exists():
                 raise RunError(f"{file} is gone; {_AGAIN}")
 
-    def _merge_and_probe(self, hurried: bool) -> bool:
+    def _merge_and_probe(self) -> bool:
         """Publishes the results of the measured images; returns False if there are none."""
-        plan, directory = self.plan, self._directory
+        plan, directory, hurried = self.plan, self._directory, self._interrupted
+        self._crew.enter("stopped" if hurried else "merge")
         with self._clock.stage("merge"):
             merged = self._merged(hurried)
             if not merged.keys() - plan.suite.own_keys:
@@ -346,6 +354,8 @@ class Stages:
         report = report.model_copy(update={"timings": self._clock.timings()})
         directory.results_file.write_text(report.to_json())
         self._say("done", report.title)
+        if not directory.results_file.exists():
+            raise RunError(f"{directory.results_file} was written and is gone; {_AGAIN}")
         return True
 
     def _write_merged(self, merged: dict[str, MergedSet]) -> None:

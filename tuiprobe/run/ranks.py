@@ -79,8 +79,8 @@ class RankView:
         record: What its file says.
         silence: Seconds since the reader saw the file change.
         gone: Whether its process is known to have ended.
-        condition: Its stage; `silent` if it should have written again or is gone; `late` if it is
-            much slower than the others.
+        condition: Its stage; `silent` if it is gone, or starts or measures and should have written
+            again; `late` if it is much slower than the others.
     """
 
     number: int
@@ -132,12 +132,14 @@ class RankWatch:
             if record.host == this_host() and record.stage not in _ENDED:
                 held = held_locks() if held is None else held
                 gone = not is_held(self._run.at(lock_of(number)), held)
-            silent = record.stage not in _ENDED and (gone or silence >= record.term)
+            overdue = record.stage in _BEATING and silence >= record.term
+            silent = gone or overdue
             condition: RankCondition = "silent" if silent else record.stage
             views.append(RankView(number, record, silence, gone, condition))
         return _with_late(views)
 
 
+_BEATING: Final = ("start", "extract")
 _ENDED: Final = ("done", "stopped", "failed")
 
 
