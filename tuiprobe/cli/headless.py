@@ -74,7 +74,8 @@ def _run_several(
     from tuiprobe.compare.ranking import write_ranking
 
     ends = run_several(specs, runs=runs, fresh=fresh, mix=mix, listen=listen)
-    codes, merged = [], []
+    outcomes: list[Outcome] = []
+    codes = []
     for spec, end in zip(specs, ends, strict=True):
         if isinstance(end, Interrupted):
             listen(Event("interrupted", f"{spec.model}: stopped by {end}; {KEPT}"))
@@ -85,9 +86,16 @@ def _run_several(
             codes.append(end.exit_code)
         else:
             codes.append(_report(end))
-            merged += [end.directory] if end.merged else []
-    if len(merged) > 1:
-        path, text = write_ranking(merged, runs)
+            outcomes.append(end)
+    shared = current_rank().world > 1  # then the rank that merges last finds all results
+    there = [
+        end.directory
+        for end in outcomes
+        if end.merged or (shared and end.directory.results_file.exists())
+    ]
+    whole = not shared or len(there) == len(outcomes)
+    if len(there) > 1 and whole and any(end.merged for end in outcomes):
+        path, text = write_ranking(there, runs)
         sys.stdout.write(text)
         sys.stdout.flush()
         print(plain(f"comparison: {path}"), file=sys.stderr)
