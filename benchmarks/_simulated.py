@@ -309,7 +309,9 @@ class Simulation:
         crew.join()
         yield world.load
         extraction = extraction_of(self._plan, self._directory, crew)
-        inventory = take_inventory(reader_of(self._plan, self._directory), self._shards, self._hear)
+        inventory = take_inventory(
+            reader_of(self._plan, self._directory), self._shards, self._hear, rank.owns
+        )
         missing = {(shard.set_name, shard.number) for shard in inventory.missing}
         crew.distrust(inventory.missing)
         owned = (shard for i, shard in enumerate(self._shards) if rank.owns(i))

@@ -6,12 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks._simulated import Simulation, World, bits, measure_alone, merged, plan_of
+from benchmarks._simulated import (
+    Simulation,
+    World,
+    bits,
+    measure_alone,
+    merged,
+    plan_of,
+    reader_of,
+)
+from tests.measure.test_extract import extract
 from tests.measure.test_extract import plan_of as small_plan
 from tuiprobe.events import Event
 from tuiprobe.measure.crew import Crew
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.ranks import Rank
+from tuiprobe.measure.resume import take_inventory
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import this_host
 from tuiprobe.run.ranks import LEASE_SECONDS, RankWatch, read_records, whole_progress
@@ -169,6 +179,26 @@ def test_what_no_rank_wrote_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "ranks" / "9.json").symlink_to("/dev/zero")
     assert RankWatch(run).look() == ()
     assert whole_progress((), set(), 0, 0).eta is None
+
+
+def test_a_rank_reads_its_own_shards_whole_and_the_heads_of_the_others(tmp_path: Path) -> None:
+    plan = small_plan(capacity=99)
+    run, _ = extract(plan, tmp_path)
+    reader, shards = reader_of(plan, run), list(plan.shards["val"])
+
+    def missing(rank: Rank) -> list[int]:
+        return numbers(list(take_inventory(reader, shards, lambda event: None, rank.owns).missing))
+
+    damaged = run.shard_file("val", 1).path
+    content = bytearray(damaged.read_bytes())
+    content[-1] ^= 1
+    damaged.write_bytes(content)
+    assert [missing(Rank(number, 3)) for number in range(3)] == [[], [1], []]
+    assert missing(Rank()) == [1]
+    damaged.write_bytes(run.shard_file("val", 2).path.read_bytes())  # of another place
+    assert [missing(Rank(number, 3)) for number in range(3)] == [[1]] * 3
+    damaged.write_bytes(b"\xff" * 100)
+    assert [missing(Rank(number, 3)) for number in range(3)] == [[1]] * 3
 
 
 def small() -> Plan:

@@ -158,7 +158,9 @@ class Stages:
         self._crew.join()
         sweep(directory.path)
         shards = [shard for pieces in plan.shards.values() for shard in pieces]
-        inventory = self._inventory = take_inventory(self._reader, shards, self._listen)
+        inventory = self._inventory = take_inventory(
+            self._reader, shards, self._listen, self._rank.owns
+        )
         missing = {(s.set_name, s.number) for s in inventory.missing}
         published = [s for s in shards if (s.set_name, s.number) not in missing]
         anew = new or compare_contents(plan, directory, published, self._listen)

@@ -18,6 +18,7 @@ Arrays: TypeAlias = "dict[str, NDArray[Any]]"
 
 MAX_TENSOR_BYTES = 16 * 2**30
 _HEADER_LENGTH_BYTES = 8
+_MAX_HEADER_BYTES = 8 * 2**20
 _DTYPES = {
     "BOOL": "?", "U8": "<u1", "I8": "<i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4",
     "U64": "<u8", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8",
@@ -59,6 +60,24 @@ def read_arrays(entry: Entry, expected: str | None = None) -> tuple[Arrays, dict
         raise DamagedFileError(f"{entry} is damaged: its checksum does not match its content")
     refuse_other(entry, checksum, expected)
     return arrays, metadata
+
+
+def read_metadata(entry: Entry) -> dict[str, str]:
+    """Returns the metadata of an array file without reading its arrays; verifies no checksum.
+
+    Raises:
+        DamagedFileError: If the file is missing or its header is not one.
+    """
+    with entry.open(MAX_TENSOR_BYTES) as file, reading(entry):
+        length = int.from_bytes(file.read(_HEADER_LENGTH_BYTES), "little")
+        if length > _MAX_HEADER_BYTES:
+            raise DamagedFileError(f"{entry} is damaged: its header has {length:,} bytes")
+        head = file.read(length)
+    try:
+        metadata = parse_json(head).get("__metadata__", {}).items()
+        return {str(name): str(text) for name, text in metadata}
+    except (ValueError, AttributeError) as error:
+        raise DamagedFileError(f"{entry} is damaged: {error}") from error
 
 
 def decode_arrays(entry: Entry, content: bytes) -> Arrays:
