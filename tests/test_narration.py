@@ -11,6 +11,7 @@ from rich.console import Console
 
 import tuiprobe
 from tuiprobe.events import Event
+from tuiprobe.measure.ranks import Rank
 from tuiprobe.narration import _Bar, _Cell, _Lines, narrated, sentence, somebody_looks
 from tuiprobe.plaintext import plain
 
@@ -101,3 +102,21 @@ def test_python_shows_progress_on_request_and_to_no_log(
 
 def test_a_sentence_names_its_kind() -> None:
     assert sentence(Event("failed", "disk full")) == "error: disk full"
+
+
+def test_of_several_ranks_of_a_host_one_narrates_and_the_others_say_what_goes_wrong(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with narrated(Rank(0, 4, 0, 2)) as listen:
+        assert isinstance(listen, _Lines)
+    with narrated(Rank(3, 4, 1, 2)) as listen:
+        listen(Event("warning", "the same on every rank"))
+        listen(Event("stage", "measuring 5 images", {"stage": "extract"}))
+        listen(Event("progress", "", {}))
+        for number in range(30):
+            listen(Event("skipped", f"{number}.png: damaged"))
+        listen(Event("failed", "disk full"))
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "rank 3: skipped 0.png: damaged"
+    assert said[-1] == "rank 3: error: disk full"
+    assert len(said) == 11

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from tuiprobe.events import Event, Listener
+from tuiprobe.measure.ranks import Rank
 from tuiprobe.plaintext import clock, plain
 
 _LINE_SECONDS = 5.0
@@ -33,8 +34,16 @@ def _in_notebook() -> bool:
 
 
 @contextmanager
-def narrated() -> Iterator[Listener]:
-    """Yields a listener that shows events as plain text on stderr, or in a cell of a notebook."""
+def narrated(rank: Rank | None = None) -> Iterator[Listener]:
+    """Yields a listener that shows events as plain text on stderr, or in a cell of a notebook.
+
+    Args:
+        rank: This process, if it is one of several. The first one of a host narrates the progress
+            of all; the others, whose output stands in the same log, only what goes wrong.
+    """
+    if rank is not None and rank.local > 0:
+        yield _Troubles(rank.number)
+        return
     if _in_notebook():
         from IPython.display import display
 
@@ -74,12 +83,24 @@ def progress_line(data: dict[str, Any]) -> str:
 
     >>> progress_line({"set": "val", "done": 64, "skipped": 1, "total": 500, "rate": 8, "eta": 61})
     'val: 65 of 500 images, 8.0 images/s, 1:01 left'
+
+    Of several ranks it is the progress of all.
+
+    >>> progress_line({"ranks": 4, "done": 9, "skipped": 0, "total": 10, "rate": 32, "eta": None})
+    '4 ranks: 9 of 10 images, 32.0 images/s'
     """
     unit = data.get("unit", "images")
     through, total = _counted(data)
     eta = data["eta"]
     left = f", {clock(eta)} left" if eta is not None else ""
-    return f"{data['set']}: {through} of {total} {unit}, {data['rate']:.1f} {unit}/s{left}"
+    return f"{_where(data)}: {through} of {total} {unit}, {data['rate']:.1f} {unit}/s{left}"
+
+
+def _where(data: dict[str, Any]) -> str:
+    ranks = data.get("ranks")
+    if ranks is None:
+        return str(data["set"])
+    return "1 rank" if ranks == 1 else f"{ranks} ranks"
 
 
 def _counted(data: dict[str, Any]) -> tuple[int, int]:
@@ -155,6 +176,25 @@ class _Cell:
         self._update(_text("\n".join(lines)), raw=True)
 
 
+class _Troubles:
+    """Writes warnings of a rank from its first image on, and why it fails.
+
+    What is said before that is the same on every rank.
+    """
+
+    def __init__(self, rank: int) -> None:
+        self._rank = rank
+        self._skips = _Skips()
+        self._measuring = False
+
+    def __call__(self, event: Event) -> None:
+        if event.kind == "stage" and event.data.get("stage") == "extract":
+            self._measuring = True
+        told = self._measuring and event.kind in ("warning", "skipped")
+        if event.kind == "failed" or (told and self._skips.worth_showing(event)):
+            print(f"rank {self._rank}: {sentence(event)}", file=sys.stderr, flush=True)
+
+
 class _Bar:
     """A progress bar with the other events above it."""
 
@@ -180,6 +220,6 @@ class _Bar:
         self._progress.update(
             self._task,
             completed=through,
-            where=str(data["set"]),
+            where=_where(data),
             rate=f"{data['rate']:.1f} {data.get('unit', 'images')}/s",
         )

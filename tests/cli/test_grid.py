@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,29 @@ def test_a_record_from_elsewhere_leads_nowhere_else(folder: Path, opened: list[s
 def test_show_prints_the_file_that_ships(capsys: Captured) -> None:
     assert run_cli(["grid", "--show"]) == 0
     assert capsys.readouterr().out.startswith("# The grid of the paper")
+
+
+def test_tasks_of_an_array_run_one_model_each_and_make_the_tables_together(
+    folder: Path, capsys: Captured
+) -> None:
+    assert run_cli(["grid", "paper.toml", "--sbatch"]) == 0
+    script = capsys.readouterr().out
+    assert run_cli(["grid", "paper.toml", "--sbatch"]) == 0
+    assert capsys.readouterr().out == script
+    assert "#SBATCH --array=0-2\n" in script
+    assert not (folder / "out").exists()
+    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+    task = {**os.environ, "SLURM_ARRAY_TASK_ID": "2"}
+    done = subprocess.run(
+        ["bash"], input=script, text=True, capture_output=True, env=task, cwd="/", timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mini\\_clip: not finished yet" in done.stdout
+    assert run_cli(["grid", "paper.toml", "--only", "mini_clip"]) == 0
+    table = capsys.readouterr().out
+    assert "| backbone | rendered web | supervised |" in table
+    assert "not finished yet" in table  # rn101_cc12m
+    assert set(json.loads((folder / "out" / "grid.json").read_text())) == {
+        "mini_clip", "mini_supervised",
+    }  # fmt: skip
+    assert run_cli(["grid", "paper.toml", "--only", "x"]) == 2

@@ -1,13 +1,15 @@
 """An encoder that fails or hangs where `FAULT` says: `<place>:<what>`, for example `forward:hang`.
 
 Places: `load`, `decode` (of the one red image), `forward` (after the batches that the preflight and
-the first shards take). What: `hang`, `doze`, or the name of an exception.
+the first shards take). What: `hang`, `doze`, `die-once` (rank 1, before torchrun starts it again),
+or the name of an exception.
 """
 
 from __future__ import annotations
 
 import builtins
 import os
+import signal
 import sys
 import time
 
@@ -29,6 +31,10 @@ def fault(place: str) -> None:
     if what in WAITS:
         print(f"at {place}", file=sys.stderr, flush=True)
         time.sleep(WAITS[what])
+        return
+    if what == "die-once":
+        if (os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]) == ("1", "0"):
+            os.kill(os.getpid(), signal.SIGKILL)
         return
     raise getattr(builtins, what)(f"{place} failed on purpose\nwith more lines")
 

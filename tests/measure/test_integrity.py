@@ -507,27 +507,7 @@ def test_a_directory_that_goes_away_ends_the_run_in_one_sentence(
         assert not list(path.iterdir())
 
 
-def test_a_lone_rank_says_who_is_missing(
-    run: RunDir, again: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: Capture
-) -> None:
-    for path in shards(run)[1::3]:  # those of rank 1 of three
-        path.unlink()
-    run.results_file.unlink()
-    as_rank(monkeypatch, 2, world=3)
-    assert again() == 0
-    said = capsys.readouterr().err
-    assert "rank 2 of 3 is done, without results yet; 3 shards are missing of rank 1" in said
-    assert "not running on this machine: start what runs nowhere (RANK=1 WORLD_SIZE=3" in said
-    with other_process_holding(run, "lock-1"):
-        assert again() == 0
-    assert "3 shards are missing of rank 1, running on this machine" in capsys.readouterr().err
-    assert not run.results_file.exists()
-    as_rank(monkeypatch, 1, world=3)
-    assert again() == 0
-    assert run.results_file.exists()
-
-
-def test_a_rank_that_is_done_before_the_first_has_begun_leaves_a_run_to_go_on_with(
+def test_a_lone_rank_measures_what_nobody_holds(
     finished: Path,
     small_checkpoint: Path,
     pictures: Path,
@@ -536,11 +516,15 @@ def test_a_rank_that_is_done_before_the_first_has_begun_leaves_a_run_to_go_on_wi
     capsys: Capture,
 ) -> None:
     command = arguments(small_checkpoint, pictures, tmp_path / "run")
-    as_rank(monkeypatch, 1)
+    as_rank(monkeypatch, 1, world=3)
     assert run_cli(command) == 0
-    assert "rank 1 of 2 is done, without results yet" in capsys.readouterr().err
-    as_rank(monkeypatch, 0)
+    said = capsys.readouterr().err
+    assert "measuring 12 images" in said
+    assert "rank 1 takes over shards of rank 0 that nobody measures" in said
+    assert results(tmp_path / "run") == results(finished)
+    as_rank(monkeypatch, 0, world=3)  # it has come late
     assert run_cli(command) == 0
+    assert "measuring" not in capsys.readouterr().err
     assert results(tmp_path / "run") == results(finished)
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from tests.measure.conftest import Run, job
 from tests.prepared import Forked, Prepared
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.ranks import read_records
 
 pytestmark = pytest.mark.slow
 
@@ -110,22 +112,75 @@ def test_a_cancel_file_stops_the_run(
     assert (directory / "results.json").exists()
 
 
-def test_two_ranks_give_what_one_gives(
+def as_ranks(
+    prepared: Prepared, arguments: list, world: int, folder: Path, lease: float = 60.0
+) -> list[Forked]:
+    return [
+        prepared.start(
+            *arguments,
+            cwd=folder,
+            env={"RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_RANK": str(rank)},
+            before=[("tests.hooks:leases_last", [lease])],
+        )
+        for rank in range(world)
+    ]
+
+
+def test_four_ranks_give_what_one_gives(
     prepared: Prepared, undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path
 ) -> None:
     directory = tmp_path / "ranks"
     arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
-    ranks = [
-        prepared.start(
-            *arguments,
-            cwd=tmp_path,
-            env={"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(2)
-    ]
-    assert [process.wait() for process in ranks] == [0, 0], [one.stderr for one in ranks]
+    ranks = as_ranks(prepared, arguments, 4, tmp_path)
+    assert [process.wait() for process in ranks] == [0] * 4, [one.stderr for one in ranks]
     assert results(directory) == undisturbed
-    assert len(list(directory.glob("events-*.jsonl"))) == 2
+    assert len(list(directory.glob("events-*.jsonl"))) == 4
+    assert sum(bool(one.stdout) for one in ranks) == 1  # one of them merges
+    told = [line for one in ranks[1:] for line in one.stderr.splitlines()]
+    assert all(line.startswith(("rank ", "report")) for line in told), told
+
+
+def test_a_rank_that_is_killed_is_named_and_the_other_measures_its_shards(
+    prepared: Prepared, undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "ranks"
+    arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
+    left, killed = as_ranks(prepared, arguments, 2, tmp_path)
+    wait_for_shards(directory, 4, killed)
+    killed.kill()
+    assert left.wait() == 0, left.stderr
+    assert results(directory) == undisturbed
+    assert "has ended before its shards were measured" in left.stderr
+    assert "rank 0 takes over shards of rank 1" in left.stderr
+
+
+def stop_within_a_shard(run: RunDir, number: int, process: Forked) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        process.send_signal(signal.SIGSTOP)
+        record = read_records(run).get(number)
+        if record and record.shard and not run.shard_file(*record.shard).exists():
+            return
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.02)
+    raise AssertionError(process.stderr)
+
+
+def test_a_rank_that_hangs_loses_its_lease_and_changes_nothing_when_it_comes_back(
+    prepared: Prepared, undisturbed: dict, small_checkpoint: Path, pictures: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "ranks"
+    arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
+    left, hung = as_ranks(prepared, arguments, 2, tmp_path, lease=1.0)
+    stop_within_a_shard(RunDir(directory), 1, hung)
+    assert left.wait() == 0, left.stderr
+    assert "has shown no sign of life for" in left.stderr
+    assert results(directory) == undisturbed
+    written = (directory / "results.json").stat().st_mtime_ns
+    hung.send_signal(signal.SIGCONT)
+    assert hung.wait() == 0, hung.stderr
+    assert (directory / "results.json").stat().st_mtime_ns == written
+    assert results(directory) == undisturbed
 
 
 def test_worker_processes_change_nothing(

@@ -99,6 +99,16 @@ def write_live(
     (run / "live" / f"{rank}.json").write_text(json.dumps(state))
 
 
+def write_rank(run: Path, number: int, **changes: object) -> None:
+    """Writes the heartbeat of one of several ranks."""
+    record = {
+        "process": 1, "host": "node", "stage": "extract", "set_name": "val", "number": number,
+        "images": 50, "rate": 20.0, "seconds": 60.0, "term": 60.0, "sequence": 1, **changes,
+    }  # fmt: skip
+    (run / "ranks").mkdir(exist_ok=True)
+    (run / "ranks" / f"{number}.json").write_text(json.dumps(record))
+
+
 def write_pictures(run: Path, set_name: str = "val", ids: tuple[int, ...] = (5, 6, 7, 8)) -> None:
     """Writes small pictures: a gradient each, in other colours."""
     folder = run / "thumbs" / set_name

@@ -18,7 +18,7 @@ from textual.widgets import Static
 
 from tests.tui.conftest import until
 from tests.tui.finished import write_run
-from tests.tui.live_run import live_run, say, write_live, write_pictures
+from tests.tui.live_run import live_run, say, write_live, write_pictures, write_rank
 from tuiprobe.catalog.glossary import term
 from tuiprobe.files import Entry
 from tuiprobe.tui import child, livewatch
@@ -606,3 +606,14 @@ async def test_wide_layers_are_drawn(tmp_path: Path) -> None:
         await pilot.pause()
         text = "\n".join(bars.render_line(y).text for y in range(bars.size.height))
         assert "8,180 more, together" in text
+
+
+async def test_the_ranks_of_a_shared_run_have_a_line(tmp_path: Path) -> None:
+    app = opened(live_run(tmp_path))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, shown(app))
+        assert not app.screen.query_one("#ranks").display
+        write_rank(tmp_path, 0)
+        write_rank(tmp_path, 7, host="[b]away", rate=3.0)
+        line = "ranks ● 0 20 img/s · ! 7 late: 3 img/s on [b]away"
+        await until(pilot, lambda: line in drawn(app))

@@ -16,6 +16,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.tui.live_run import CHANNELS, live_run, say, shares_of, write_live
+from tests.tui.live_run import write_rank as write_rank_file
 from tuiprobe.files import Entry
 from tuiprobe.measure.live import RunningTap
 from tuiprobe.run.directory import RunDir
@@ -23,7 +24,7 @@ from tuiprobe.run.live import Ends, LiveTap, RankState, SetProgress, bounded, wr
 from tuiprobe.run.state import RunState
 from tuiprobe.tui.files import Tail
 from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, has_results, outliers_of, runs_of
-from tuiprobe.tui.progress import state_line
+from tuiprobe.tui.progress import ranks_line, state_line
 
 Damage = Callable[[Path], object]
 
@@ -394,3 +395,51 @@ def test_a_figure_beyond_the_bounds_is_left_out_by_the_writer() -> None:
     tap = apart.shown()
     assert (tap.kurtosis, tap.effective_channels) == (3.0, None)
     assert [bounded(value) for value in (1e15, 1e16, math.nan, -math.inf)] == [1e15] + [None] * 3
+
+
+def plan_file(run: Path, images: int, shards: int) -> None:
+    sets = [{"name": "val", "planned": images, "shards": shards}]
+    (run / "plan.json").write_text(json.dumps({"sets": sets}))
+
+
+def test_ranks_are_counted_together_and_each_has_a_state(tmp_path: Path) -> None:
+    run, clock = live_run(tmp_path), Clock()
+    plan_file(run, images=1000, shards=10)
+    (run / "shards").mkdir()
+    for number in (0, 1, 5):
+        (run / "shards" / f"val-{number:05d}.safetensors").touch()
+    write_rank_file(run, 1)  # its shard is published: its images count once
+    write_rank_file(run, 2)
+    write_rank_file(run, 3, rate=5.0)
+    write_rank_file(run, 4, stage="done", set_name=None)
+    watch = Watch(run, now=clock)
+    shot = watch.poll()
+    assert [(one.number, one.condition) for one in shot.ranks] == [
+        (1, "extract"), (2, "extract"), (3, "late"), (4, "done"),
+    ]  # fmt: skip
+    assert (shot.done, shot.total, shot.rate) == (300 + 50 + 50, 1000, 45.0)
+    clock.now = 59.0
+    write_rank_file(run, 2, sequence=2)
+    watch.poll()
+    clock.now = 61.0
+    shot = watch.poll()
+    silent = [one.number for one in shot.ranks if one.condition == "silent"]
+    assert silent == [1, 3]  # the one that is done is never silent
+    assert (shot.done, shot.rate) == (350, 20.0)
+    assert ranks_line(shot.ranks, 200) == (
+        "ranks ✗ 1 no sign of life for 1:01 on node · ● 2 20 img/s · "
+        "✗ 3 no sign of life for 1:01 on node · ✓ 4 done"
+    )
+    short = ranks_line(shot.ranks, 80)
+    assert short.startswith(
+        "4 ranks: 1 measuring · 1 done · ✗ 1 no sign of life for 1:01 on node · "
+    )
+    assert (len(short), short[-1]) == (80, "…")
+
+
+def test_a_set_has_no_more_images_than_planned_when_shards_were_taken_over(tmp_path: Path) -> None:
+    run = live_run(tmp_path)
+    write_live(run, 1, done=1500, rank=1)  # of the 2,000 that the first rank has planned too
+    plan_file(run, images=2000, shards=10)
+    one = Watch(run).poll().sets["val"]
+    assert (one.total, one.through) == (2000, 2000)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuiprobe import __version__
-from tuiprobe.errors import DataError, RunError, TuiprobeError, WeightsError
+from tuiprobe.errors import DataError, RunError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 RECORD = "grid.json"
 TABLES = "grid.md"
+LOCK = "lock-grid"
 
 
 def grid(
@@ -31,6 +32,13 @@ def grid(
     ] = False,
     again: Annotated[
         bool, typer.Option("--again", help="Check finished runs against their data once more.")
+    ] = False,
+    only: Annotated[
+        str | None,
+        typer.Option("--only", metavar="MODEL", help="Run this model of the grid alone."),
+    ] = None,
+    sbatch: Annotated[
+        bool, typer.Option("--sbatch", help="Print a Slurm array script: one task a model.")
     ] = False,
     show: Annotated[
         bool, typer.Option("--show", help="Print the file that ships, to start from.")
@@ -47,17 +55,33 @@ def grid(
         sys.stdout.write(SHIPPED.read_text("utf-8"))
         return
     asked = read_grid(file)
+    if only is not None and only not in asked.models:
+        raise UsageError(f"{asked.path}: --only: there is no model {only!r}")
+    if sbatch:
+        from tuiprobe.cli.sbatch import array_script
+
+        given = [str(file.absolute())] if file is not None else []
+        given += ["--fetch"] * fetch + ["--again"] * again
+        models = asked.models if only is None else (only,)
+        sys.stdout.write(array_script(models, given, folder=Path.cwd()))
+        return
     with listening(owner=True):
         try:
-            code = run_grid(asked, fetch=fetch, again=again)
+            code = run_grid(asked, fetch=fetch, again=again, only=only)
         except KeyboardInterrupt as reason:
             print(f"stopped by {reason or 'SIGINT'}; {KEPT}", file=sys.stderr)
             code = INTERRUPTED
     raise typer.Exit(code)
 
 
-def run_grid(asked: Grid, *, fetch: bool, again: bool) -> int:
+def run_grid(asked: Grid, *, fetch: bool, again: bool, only: str | None = None) -> int:
     """Runs what is left to do and prints the tables.
+
+    Args:
+        asked: The grid.
+        fetch: Whether to download weights.
+        again: Whether to open finished runs too.
+        only: The model to run; the tables hold what others have finished. None for all.
 
     Returns:
         0; else the exit code of the first run that failed, 130 if interrupted, 3 if no model at
@@ -90,6 +114,8 @@ def run_grid(asked: Grid, *, fetch: bool, again: bool) -> int:
     with narrated() as listen:
         _check_data(asked.data)
         for number, (name, spec) in enumerate(specs.items(), start=1):
+            if only not in (None, name):
+                continue
             listen(Event("stage", f"{name}: {number} of {len(specs)}", {"stage": "grid"}))
             if not again and record.finished(name, spec):
                 listen(Event("stage", f"{name}: finished before"))
@@ -109,7 +135,10 @@ def run_grid(asked: Grid, *, fetch: bool, again: bool) -> int:
                     codes.insert(0, INTERRUPTED)
                     gaps += [Gap(left, "stopped before") for left in list(specs)[number - 1 :]]
                     break
+    record.refresh()  # tasks of an array finish at the same time
     reports = {name: report for name in specs if (report := record.report(name)) is not None}
+    if only is not None:
+        gaps += [Gap(name, "not finished yet") for name in specs if name != only]
     _publish(asked.output, reports, [gap for gap in gaps if gap.model not in reports])
     if codes:
         return codes[0]
@@ -190,6 +219,10 @@ class _Record:
             if isinstance(entry, dict) and isinstance(entry.get("directory"), str)
         }
 
+    def refresh(self) -> None:
+        """Reads what other processes have recorded since."""
+        self._runs = self._read()
+
     def finished(self, name: str, spec: RunSpec) -> bool:
         """Returns whether exactly this spec was run to the end and its report exists."""
         entry = self._runs.get(name, {})
@@ -214,22 +247,25 @@ class _Record:
 
     def forget(self, name: str) -> None:
         """Marks a run as unfinished until it is kept again."""
-        if self._runs.pop(name, None) is not None:
-            self._write()
+        if name in self._runs:
+            self._change(name, None)
 
     def keep(self, name: str, spec: RunSpec, directory: Path, *, complete: bool) -> None:
         """Records where a run lies."""
-        self._runs[name] = {
-            "directory": directory.name,
-            "complete": complete,
-            "spec": _identity(spec),
-        }
-        self._write()
+        entry = {"directory": directory.name, "complete": complete, "spec": _identity(spec)}
+        self._change(name, entry)
 
-    def _write(self) -> None:
+    def _change(self, name: str, entry: dict[str, Any] | None) -> None:
+        """Changes one entry; those of other processes stay."""
         from tuiprobe.files import Entry
+        from tuiprobe.run.directory import RunDir
 
-        Entry(self._output, RECORD).write_json(self._runs)
+        with RunDir(self._output).locked(LOCK, wait=True):
+            self.refresh()
+            self._runs.pop(name, None)
+            if entry is not None:
+                self._runs[name] = entry
+            Entry(self._output, RECORD).write_json(self._runs)
 
 
 def _identity(spec: RunSpec) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Listener
+from tuiprobe.measure.ranks import current_rank
 from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, listening
 from tuiprobe.narration import narrated
 from tuiprobe.plaintext import plain
@@ -44,7 +45,8 @@ def run_models(
     """
     asked: list[str | None] = [*models] or [None]
     specs = [make_spec(model, data, options) for model in asked]
-    with listening(owner=True), narrated() as listen:
+    rank = current_rank()
+    with listening(owner=True), narrated(rank) as listen:
         try:
             if len(specs) > 1:
                 return _run_several(specs, output or Path("runs"), fresh, mix, listen, debug)
@@ -72,7 +74,8 @@ def _run_several(
     from tuiprobe.compare.ranking import write_ranking
 
     ends = run_several(specs, runs=runs, fresh=fresh, mix=mix, listen=listen)
-    codes, merged = [], []
+    outcomes: list[Outcome] = []
+    codes = []
     for spec, end in zip(specs, ends, strict=True):
         if isinstance(end, Interrupted):
             listen(Event("interrupted", f"{spec.model}: stopped by {end}; {KEPT}"))
@@ -83,9 +86,16 @@ def _run_several(
             codes.append(end.exit_code)
         else:
             codes.append(_report(end))
-            merged += [end.directory] if end.merged else []
-    if len(merged) > 1:
-        path, text = write_ranking(merged, runs)
+            outcomes.append(end)
+    shared = current_rank().world > 1  # then the rank that merges last finds all results
+    there = [
+        end.directory
+        for end in outcomes
+        if end.merged or (shared and end.directory.results_file.exists())
+    ]
+    whole = not shared or len(there) == len(outcomes)
+    if len(there) > 1 and whole and any(end.merged for end in outcomes):
+        path, text = write_ranking(there, runs)
         sys.stdout.write(text)
         sys.stdout.flush()
         print(plain(f"comparison: {path}"), file=sys.stderr)
@@ -99,7 +109,8 @@ def _report(outcome: Outcome) -> int:
     if outcome.merged:
         sys.stdout.write(write_reports(outcome.directory))
         sys.stdout.flush()
-    print(_last_line(outcome), file=sys.stderr)
+    if outcome.merged or current_rank().local == 0:
+        print(_last_line(outcome), file=sys.stderr)
     return 0 if outcome.complete else INTERRUPTED
 
 

@@ -96,7 +96,7 @@ class Group:
     def _measure(self, runs: dict[int, Stages]) -> None:
         plan = next(iter(runs.values())).plan
         members = {
-            i: Member(run.extraction(), {(s.set_name, s.number) for s in run.missing})
+            i: Member(run.extraction(), {(s.set_name, s.number) for s in run.missing}, run.left)
             for i, run in runs.items()
             if run.plan.spec.batch == plan.spec.batch  # others measure alone, in `_finish`
         }

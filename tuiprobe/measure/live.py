@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tuiprobe.datasets import Dataset
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.clock import Pace
+from tuiprobe.measure.crew import Crew
 from tuiprobe.measure.live_thumbs import EndsOf, LiveThumbs, RunningEnds
 from tuiprobe.measure.shards import Shard
 from tuiprobe.models.taps import Tap
@@ -164,6 +165,8 @@ class LiveView:
         planned: Progress by set before the start, see `planned_sets`.
         listen: Told about progress.
         sets: Data sets by set name, to make thumbnails from.
+        crew: The ranks of the run, if there are several: they see this one's progress, and the
+            listener is told about that of all.
     """
 
     def __init__(
@@ -173,7 +176,9 @@ class LiveView:
         planned: Mapping[str, SetProgress],
         listen: Listener,
         sets: Mapping[str, Dataset] | None = None,
+        crew: Crew | None = None,
     ) -> None:
+        self._crew = crew
         self._directory, self._rank, self._listen = directory, rank, listen
         self._kept = sum(one.kept for one in planned.values())
         self._total = sum(one.total for one in planned.values()) - self._kept
@@ -199,6 +204,20 @@ class LiveView:
         self._shard, self._measures = shard, measures
         self._done, self._skipped = self._before
         self._heights = dict(self._finished)
+        if self._crew is not None:
+            self._crew.hold(shard)
+
+    def plan(self, shard: Shard, sign: int) -> None:
+        """Adds a shard to what this rank measures, or takes it away.
+
+        Args:
+            shard: A shard that it takes over, or that another rank has measured or holds.
+            sign: 1 or -1.
+        """
+        self._total += sign * shard.size
+        before = self._sets.get(shard.set_name, SetProgress())
+        total = max(before.total + sign * shard.size, before.through)
+        self._sets[shard.set_name] = before.model_copy(update={"total": total})
 
     def advance(
         self, images: int, skipped: int, features: Sequence[NDArray[Any] | torch.Tensor] = ()
@@ -213,14 +232,30 @@ class LiveView:
         """
         self._done += images
         self._skipped += skipped
-        self._listen(Event("progress", "", self._progress().model_dump()))
+        self._tell()
         last = self._done + self._skipped == self._total
         if last or self._pace.due:
             self._show(features if images else ())
 
+    def _tell(self) -> None:
+        """Tells the listener about this rank's progress, or that of all."""
+        now = self._progress()
+        if self._crew is None:
+            self._listen(Event("progress", "", now.model_dump()))
+            return
+        within = self._done + self._skipped - sum(self._before)
+        self._crew.beat(within, now.rate, time.monotonic() - self._started)
+        whole = self._crew.progress()
+        if whole is not None:
+            counts = {"done": whole.through, "total": whole.total, "kept": 0, "skipped": 0}
+            speed = {"rate": whole.rate, "eta": whole.eta, "ranks": whole.ranks}
+            self._listen(Event("progress", "", {**now.model_dump(), **counts, **speed}))
+
     def end_shard(self) -> None:
         """Adds the finished shard to the running sums."""
         assert self._shard is not None
+        if self._crew is not None:
+            self._crew.measured(self._shard)
         self._taps |= self._current()
         measure = self._measures.get(FINAL_TAP)
         if measure is not None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from tuiprobe.checksums import write_json
@@ -28,6 +30,8 @@ from tuiprobe.stats import ActivationStats, SampleSummary
 
 States = dict[str, ActivationStats]
 
+_READERS = 2  # threads: reading waits for the disk, and checksums release the GIL
+_AHEAD = 4  # shards in memory besides the one that is merged
 SHARD_FIELDS: Final = ("share_sum", "share_square_sum", "images", "kurtosis_sum")
 
 
@@ -71,21 +75,28 @@ class MergedSet:
     contents: str | None = None
 
 
-def merge_tree(lo: int, hi: int, load: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
+def merge_tree(
+    lo: int,
+    hi: int,
+    load: Callable[[int], dict[str, Any]],
+    spare: Callable[[dict[str, Any]], None] = lambda merged: None,
+) -> dict[str, Any]:
     """Merges `load(lo) … load(hi - 1)` along a binary tree that depends only on `hi - lo`.
 
     Args:
         lo: First leaf.
         hi: One past the last leaf; at least `lo + 1`.
         load: Returns the statistics of a leaf, by tap.
+        spare: Told about statistics that are merged into others, so that they can be used again.
     """
     if hi - lo == 1:
         return load(lo)
     half = 1 << ((hi - lo - 1).bit_length() - 1)  # the largest power of two below the count
-    left = merge_tree(lo, lo + half, load)
-    right = merge_tree(lo + half, hi, load)
+    left = merge_tree(lo, lo + half, load, spare)
+    right = merge_tree(lo + half, hi, load, spare)
     for tap, stats in left.items():
         stats.merge(right[tap])
+    spare(right)
     return left
 
 
@@ -119,27 +130,31 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
         UnusableShardError: If a shard must be measured again.
         DataError: If a shard has another fingerprint and mixing is not allowed.
     """
-    collected = _Collected()
+    collected, spares = _Collected(), list[States]()
+    read = _read_ahead(reader, shards)
 
     def load(leaf: int) -> States:
-        arrays, metadata = reader.read(shards[leaf])
-        collected.features.append(arrays["features"])
-        collected.ids.append(arrays["ids"])
-        collected.contents.append((arrays["images"], arrays["digests"]))
+        arrays, metadata = next(read)
+        # Copies: the arrays share memory with the whole file, which goes away.
+        collected.features.append(arrays["features"].copy())
+        collected.ids.append(arrays["ids"].copy())
+        collected.contents.append((arrays["images"].copy(), arrays["digests"].copy()))
         collected.skipped += [(int(i), str(r)) for i, r in json.loads(metadata["skipped"])]
         fingerprint = Fingerprint.model_validate_json(metadata["fingerprint"])
         if fingerprint not in collected.fingerprints:
             collected.fingerprints.append(fingerprint)
         collected.pieces = max(collected.pieces, int(metadata["pieces"]))
-        states = _accumulators(plan)
+        states = spares.pop() if spares else _accumulators(plan)
+        parts = _by_tap(arrays)
         for tap, stats in states.items():
-            stats.load_state_dict(_state(arrays, tap))
+            stats.load_state_dict(parts[tap])
             collected.sums.setdefault(tap, []).append(shard_sums(stats.samples.compute()))
             if f"{tap}/rows" in arrays:
-                collected.rows.setdefault(tap, []).append(arrays[f"{tap}/rows"])
+                collected.rows.setdefault(tap, []).append(arrays[f"{tap}/rows"].copy())
         return states
 
-    merged = merge_tree(0, len(shards), load)
+    with closing(read):
+        merged = merge_tree(0, len(shards), load, spares.append)
     return MergedSet(
         arrays=_flatten(merged, collected),
         features=np.concatenate(collected.features),
@@ -199,13 +214,31 @@ def write_merged(
     write_json(directory.measured_file, record.model_dump(mode="json"))
 
 
-def _state(arrays: Arrays, tap: str) -> dict[str, torch.Tensor]:
-    prefix = f"{tap}/state."
-    return {
-        name.removeprefix(prefix): torch.from_numpy(array)
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }
+def _by_tap(arrays: Arrays) -> dict[str, Arrays]:
+    """Returns the state of each tap in the arrays of a shard."""
+    parts: dict[str, Arrays] = {}
+    for name, array in arrays.items():
+        tap, found, field_name = name.partition("/state.")
+        if found:
+            parts.setdefault(tap, {})[field_name] = array
+    return parts
+
+
+def _read_ahead(
+    reader: ShardReader, shards: Sequence[Shard]
+) -> Generator[tuple[Arrays, dict[str, str]]]:
+    """Yields the content of shards in order; threads read and verify those that follow."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        coming = deque(pool.submit(reader.read, shard) for shard in shards[:_AHEAD])
+        try:
+            for shard in (*shards[_AHEAD:], *[None] * len(coming)):
+                content = coming.popleft().result()
+                if shard is not None:
+                    coming.append(pool.submit(reader.read, shard))
+                yield content
+        finally:
+            for one in coming:
+                one.cancel()
 
 
 def shard_sums(samples: SampleSummary) -> tuple[Any, ...]:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tuiprobe.errors import UsageError
-from tuiprobe.run.directory import RunDir
-from tuiprobe.run.locks import held_locks, is_held
-
-_NAMED = 8  # most ranks listed in a message
+from tuiprobe.run.locks import lock_of
 
 
 @dataclass(frozen=True)
@@ -45,42 +41,7 @@ class Rank:
     @property
     def lock_name(self) -> str:
         """Name of the lock file, a different one for each rank."""
-        return _lock_name(self.number)
-
-
-def _lock_name(number: int) -> str:
-    return "lock" if number == 0 else f"lock-{number}"
-
-
-def who_is_missing(directory: RunDir, rank: Rank, absent: Sequence[int]) -> str:
-    """Says which ranks have not published their shards yet, and what to do.
-
-    Args:
-        directory: The run directory.
-        rank: Rank of this process, which is done.
-        absent: Index in the plan of each missing shard.
-    """
-    held = held_locks()
-    shards = Counter(rank.owner(i) for i in absent)
-    waiting = [n for n in sorted(shards) if is_held(directory.at(_lock_name(n)), held)]
-    away = [n for n in sorted(shards) if n not in waiting]
-    said = [f"rank {rank.number} of {rank.world} is done, without results yet"]
-    if waiting:
-        said.append(f"{_shards_of(waiting, shards)}, running on this machine")
-    if away:
-        said.append(
-            f"{_shards_of(away, shards)}, not running on this machine: start what runs nowhere "
-            f"(RANK={away[0]} WORLD_SIZE={rank.world}, the same command), or finish the run in one "
-            "process with the same command outside torchrun"
-        )
-    return "; ".join([*said, "the last rank to finish writes the results"])
-
-
-def _shards_of(ranks: Sequence[int], shards: Mapping[int, int]) -> str:
-    count = sum(shards[n] for n in ranks)
-    names = ", ".join(str(n) for n in ranks[:_NAMED]) + (", ..." if len(ranks) > _NAMED else "")
-    missing = "1 shard is missing" if count == 1 else f"{count} shards are missing"
-    return f"{missing} of {'rank' if len(ranks) == 1 else 'ranks'} {names}"
+        return lock_of(self.number)
 
 
 def current_rank(environment: Mapping[str, str] = os.environ) -> Rank:

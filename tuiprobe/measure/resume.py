@@ -7,7 +7,7 @@ wrote it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.measure.shard_check import States, check_shard
 from tuiprobe.measure.shards import Shard
 from tuiprobe.results import Fingerprint
-from tuiprobe.run.arrays import Arrays, read_arrays
+from tuiprobe.run.arrays import Arrays, read_arrays, read_metadata
 from tuiprobe.run.directory import RunDir
 
 _MOST_PIECES = 2**20
@@ -59,29 +59,62 @@ class ShardReader:
             arrays, metadata = read_arrays(file)
         except DamagedFileError as error:
             raise UnusableShardError(str(error)) from error
-        if metadata.get("key") != self.keys[shard.set_name]:
-            raise UnusableShardError(f"{file} belongs to another run or other images")
         planned = np.concatenate(shard.batches)
+        skipped = self._refuse_foreign(shard, metadata, planned)
         try:
-            found = Fingerprint.model_validate_json(metadata["fingerprint"])
-            skipped = _skipped(metadata["skipped"], planned)
             if not 1 <= int(metadata["pieces"]) <= _MOST_PIECES:
                 raise ValueError("pieces is out of range")
             ids = arrays["ids"]
         except (KeyError, ValueError, TypeError) as error:
             first = str(error).partition("\n")[0]
             raise UnusableShardError(f"{file} is damaged: {first}") from error
-        place = f"{shard.set_name} {shard.number}"
-        expected = planned[~np.isin(planned, skipped)]
-        if metadata.get("place", place) != place or not np.array_equal(ids, expected):
+        if not np.array_equal(ids, planned[~np.isin(planned, skipped)]):
             raise UnusableShardError(f"{file} holds other images than planned")
         try:
             check_shard(file, arrays, planned, self.states)
         except DamagedFileError as error:
             raise UnusableShardError(str(error)) from error
+        self._refuse_mixed(file, metadata)
+        return arrays, metadata
+
+    def read_head(self, shard: Shard) -> dict[str, str]:
+        """Returns the metadata of a published shard without its arrays.
+
+        Raises:
+            UnusableShardError: If it is missing, or of another run or position.
+            DataError: If it has another fingerprint and `mix` is false.
+        """
+        file = self.directory.shard_file(shard.set_name, shard.number)
+        try:
+            metadata = read_metadata(file)
+        except DamagedFileError as error:
+            raise UnusableShardError(str(error)) from error
+        self._refuse_foreign(shard, metadata, np.concatenate(shard.batches))
+        self._refuse_mixed(file, metadata)
+        return metadata
+
+    def _refuse_foreign(
+        self, shard: Shard, metadata: Mapping[str, str], planned: NDArray[np.int64]
+    ) -> list[int]:
+        """Refuses a shard of another run or position; returns its unreadable images."""
+        file = self.directory.shard_file(shard.set_name, shard.number)
+        if metadata.get("key") != self.keys[shard.set_name]:
+            raise UnusableShardError(f"{file} belongs to another run or other images")
+        try:
+            Fingerprint.model_validate_json(metadata["fingerprint"])
+            skipped = _skipped(metadata["skipped"], planned)
+        except (KeyError, ValueError, TypeError) as error:
+            first = str(error).partition("\n")[0]
+            raise UnusableShardError(f"{file} is damaged: {first}") from error
+        place = f"{shard.set_name} {shard.number}"
+        if metadata.get("place", place) != place:
+            raise UnusableShardError(f"{file} holds other images than planned")
+        return skipped
+
+    def _refuse_mixed(self, file: Entry, metadata: Mapping[str, str]) -> None:
+        found = Fingerprint.model_validate_json(metadata["fingerprint"])
         if found != self.fingerprint and not self.mix:
             raise DataError(other_conditions(file, found, self.fingerprint))
-        return arrays, metadata
 
 
 def _skipped(text: str, planned: NDArray[np.int64]) -> list[int]:
@@ -108,24 +141,34 @@ class Inventory:
     unreadable: int
 
 
-def take_inventory(reader: ShardReader, shards: Sequence[Shard], listen: Listener) -> Inventory:
+def take_inventory(
+    reader: ShardReader,
+    shards: Sequence[Shard],
+    listen: Listener,
+    owns: Callable[[int], bool] = lambda index: True,
+) -> Inventory:
     """Checks every published shard.
+
+    Of several ranks, each reads its own shards whole and only the heads of the others, which are
+    read whole when they are merged. Else a resume would read everything as often as there are
+    ranks.
 
     Args:
         reader: Reads the shards of the run.
         shards: All shards of the run.
         listen: Told about shards that cannot be used.
+        owns: Says whether this rank owns the shard of an index.
 
     Raises:
         DataError: If a shard has another fingerprint and mixing is not allowed.
     """
     missing, done, unreadable = [], 0, 0
-    for shard in shards:
+    for index, shard in enumerate(shards):
         if not reader.directory.shard_file(shard.set_name, shard.number).exists():
             missing.append(shard)
             continue
         try:
-            _, metadata = reader.read(shard)
+            metadata = reader.read(shard)[1] if owns(index) else reader.read_head(shard)
         except UnusableShardError as error:
             listen(Event("warning", f"{error}; it must be measured again", {}))
             missing.append(shard)

@@ -35,7 +35,7 @@ def check_shard(file: Entry, arrays: Arrays, planned: NDArray[np.int64], states:
     Raises:
         DamagedFileError: If an array is invalid.
     """
-    checked, known = CheckedArrays(file, arrays), set(planned.tolist())
+    checked, known = CheckedArrays(file, arrays), _Known(planned)
     images = len(checked.shaped("ids", "i8", None))
     width = len(states[FINAL_TAP]["moments.count"])
     checked.shaped("features", "f4", images, width)
@@ -47,7 +47,7 @@ def check_shard(file: Entry, arrays: Arrays, planned: NDArray[np.int64], states:
             checked.shaped(f"{tap}/rows", "f4", None, len(fields["moments.count"]))
 
 
-def _check_state(checked: CheckedArrays, prefix: str, fields: Arrays, known: set[int]) -> None:
+def _check_state(checked: CheckedArrays, prefix: str, fields: Arrays, known: _Known) -> None:
     images = len(_own(checked, f"{prefix}samples.sample_ids", known))
     channels = len(fields["moments.count"])
     for field, empty in fields.items():
@@ -69,9 +69,27 @@ def _check_state(checked: CheckedArrays, prefix: str, fields: Arrays, known: set
             checked.shaped(name, kind, *shape)
 
 
-def _own(checked: CheckedArrays, name: str, known: set[int]) -> list[int]:
-    ids: list[int] = checked.shaped(name, "i8", None).tolist()
-    if len(set(ids)) != len(ids) or not known.issuperset(ids):
+class _Known:
+    """The images of a shard, looked up a thousand at a time."""
+
+    def __init__(self, planned: NDArray[np.int64]) -> None:
+        self._there = np.zeros(int(planned.max(initial=-1)) + 2, dtype=bool)
+        self._there[planned] = True  # the last one stands for -1
+
+    def holds(self, ids: NDArray[np.int64], none: bool = False) -> bool:
+        """Says whether all ids are of the shard; `none` allows -1 too."""
+        if not ids.size:
+            return True
+        end = len(self._there) - 1
+        if not -1 <= ids.min() <= ids.max() < end:
+            return False
+        self._there[end] = none
+        return bool(self._there[ids].all())
+
+
+def _own(checked: CheckedArrays, name: str, known: _Known) -> NDArray[np.int64]:
+    ids = checked.shaped(name, "<i8", None)
+    if len(np.unique(ids)) != len(ids) or not known.holds(ids):
         raise checked.damaged(f"{name} holds an image twice, or one that is not of this shard")
     return ids
 
@@ -82,9 +100,11 @@ def _within(checked: CheckedArrays, name: str, kind: str, shape: tuple[int, ...]
         raise checked.damaged(f"{name} holds {array.min()} to {array.max()}, not -1 to {end - 1}")
 
 
-def _check_ends(checked: CheckedArrays, name: str, known: set[int], shape: tuple[int, ...]) -> None:
+def _check_ends(checked: CheckedArrays, name: str, known: _Known, shape: tuple[int, ...]) -> None:
     """Checks that the top images of each channel are of this shard and have finite values."""
-    ids = checked.ids(name, known, *shape)
-    values = checked.shaped(name.replace(".sample_ids", ".values"), "f4", *shape)
-    if not np.isfinite(values[ids >= 0]).all():
+    ids = checked.shaped(name, "<i8", *shape)
+    if not known.holds(ids, none=True):
+        raise checked.damaged(f"{name} names an image that is not of this shard")
+    values = checked.shaped(name.replace(".sample_ids", ".values"), "<f4", *shape)
+    if not (np.isfinite(values) | (ids < 0)).all():
         raise checked.damaged(f"{name} names images whose values are not finite")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from tuiprobe.datasets import Dataset
 from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.events import Event, Kind, Listener
 from tuiprobe.files import sweep
@@ -14,6 +16,7 @@ from tuiprobe.measure.ablation import set_means
 from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.concepts import write_labels
 from tuiprobe.measure.contents import compare_contents
+from tuiprobe.measure.crew import BEAT_SECONDS, Crew, Place, place_of
 from tuiprobe.measure.extract import Extraction
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.fingerprint import current_fingerprint
@@ -29,7 +32,7 @@ from tuiprobe.measure.merge import (
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.plan_record import record_of, records_are_whole, write_plan
 from tuiprobe.measure.preflight import preflight
-from tuiprobe.measure.ranks import Rank, who_is_missing
+from tuiprobe.measure.ranks import Rank
 from tuiprobe.measure.resume import Inventory, ShardReader, UnusableShardError, take_inventory
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stopping import KEPT, Interrupted, StopRequest, current
@@ -38,7 +41,8 @@ from tuiprobe.measure.unreadable import UnreadableLimit
 from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.results import Report
 from tuiprobe.results.pictures import pictured
-from tuiprobe.run.directory import MERGE_LOCK, RunDir
+from tuiprobe.run.directory import MERGE_LOCK, BusyError, RunDir
+from tuiprobe.run.glance import is_partial
 from tuiprobe.run.records import write_spec
 from tuiprobe.spec import FINAL_TAP
 
@@ -103,6 +107,12 @@ class Stages:
         self._fingerprint = current_fingerprint(plan.device, plan.spec.top_k)
         self._reader = ShardReader(directory, plan.set_keys, self._fingerprint, empty_states(plan))
         self._stop = StopRequest(directory.cancel_file)
+        shards = [shard for pieces in plan.shards.values() for shard in pieces]
+        self._crew = Crew(directory, rank, shards, self._listen)
+        self._live: LiveView | None = None
+        self._planned: set[Place] = set()  # shards that the live view counts
+        self._extraction: Extraction | None = None
+        self._results_before = directory.results_file.modified()
         self.owned: list[Shard] = []
         self.missing: list[Shard] = []
         self._inventory = Inventory((), 0, 0)
@@ -126,6 +136,7 @@ class Stages:
             message = f"stopped by {reason}; {KEPT}" if stopped else str(reason)
             with suppress(TuiprobeError):
                 _record(self._directory, self._rank, Event(kind, message))
+                self._crew.enter("stopped" if stopped else "failed")
             raise
 
     def _listen(self, event: Event) -> None:
@@ -144,9 +155,12 @@ class Stages:
         new = directory.create(plan.key)
         directory.cancel_file.unlink()
         directory.live_file(self._rank.number, "json").unlink()  # of an earlier attempt
+        self._crew.join()
         sweep(directory.path)
         shards = [shard for pieces in plan.shards.values() for shard in pieces]
-        inventory = self._inventory = take_inventory(self._reader, shards, self._listen)
+        inventory = self._inventory = take_inventory(
+            self._reader, shards, self._listen, self._rank.owns
+        )
         missing = {(s.set_name, s.number) for s in inventory.missing}
         published = [s for s in shards if (s.set_name, s.number) not in missing]
         anew = new or compare_contents(plan, directory, published, self._listen)
@@ -168,13 +182,17 @@ class Stages:
         for note in dict.fromkeys((*notes, *plan.suite.notes)):
             self._say("warning", note)
         with self._clock.stage("preflight"):
-            preflight(plan, directory, self._listen, self._rank.number)
+            self._preflight(self._rank.number)
         if inventory.done:
             said = f"resuming: {inventory.done} of {plan.images} images are done"
             self._say("stage", said, stage="load")
         self.owned = [shard for i, shard in enumerate(shards) if self._rank.owns(i)]
         self.missing = [one for one in self.owned if (one.set_name, one.number) in missing]
+        self._crew.distrust(inventory.missing)
         self._clock.images = sum(shard.size for shard in self.missing)
+
+    def _preflight(self, rank: int) -> None:
+        preflight(self.plan, self._directory, self._listen, rank)
 
     def _write_records(self, anew: bool) -> None:
         """Writes the plan, or only the options that do not affect measured numbers."""
@@ -187,36 +205,63 @@ class Stages:
         write_plan(plan, directory)
 
     def extraction(self) -> Extraction:
-        """Returns the extraction of the missing shards."""
-        plan, images = self.plan, sum(shard.size for shard in self.missing)
-        self._say("stage", f"measuring {images} images", stage="extract")
+        """Returns the extraction of this process's shards, the same one at every call."""
+        if self._extraction is None:
+            plan, images = self.plan, sum(shard.size for shard in self.missing)
+            self._say("stage", f"measuring {images} images", stage="extract")
+            limit = UnreadableLimit(
+                plan.images, plan.spec.max_unreadable, self._inventory.unreadable, self._listen
+            )
+            self._extraction = Extraction(
+                plan, self._directory, self._fingerprint, self._live_view(plan.suite.sets),
+                self._stop, limit, self._listen,
+            )  # fmt: skip
+        return self._extraction
+
+    def _live_view(self, pictured: Mapping[str, Dataset] | None = None) -> LiveView:
         planned = planned_sets(self.owned, self.missing)
-        live = LiveView(
-            self._directory, self._rank.number, planned, self._listen, self.plan.suite.sets
+        self._planned = {place_of(shard) for shard in self.missing}
+        crew = self._crew if self._crew.shared else None
+        self._live = LiveView(
+            self._directory, self._rank.number, planned, self._listen, pictured, crew
         )
-        limit = UnreadableLimit(
-            plan.images, plan.spec.max_unreadable, self._inventory.unreadable, self._listen
-        )
-        return Extraction(
-            plan, self._directory, self._fingerprint, live, self._stop, limit, self._listen
-        )
+        return self._live
 
     @contextmanager
     def extracting(self) -> Iterator[None]:
         """Defers stop requests to the next batch, and measures the time."""
         with current().deferred(), self._clock.stage("extract"):
             yield
+        self._crew.enter("wait")
 
-    def extract(self) -> None:
-        """Measures the missing shards, unless the run was stopped."""
+    def extract(self, left: Callable[[list[Shard]], list[Shard]] | None = None) -> None:
+        """Measures the missing shards, unless the run was stopped.
+
+        Args:
+            left: Returns those that are still to be measured; None leaves out what others do.
+        """
         if not self.missing or self._interrupted:
             return
-        extraction = self.extraction()
         try:
-            with self.extracting():
-                extraction.run(self.missing)
+            self._measure(left or self.left)
         except Interrupted as reason:
             self.interrupt(reason)
+
+    def _measure(self, left: Callable[[list[Shard]], list[Shard]]) -> None:
+        extraction = self.extraction()
+        with self.extracting():
+            extraction.run(self.missing, left)
+
+    def left(self, coming: list[Shard]) -> list[Shard]:
+        """Returns the shards that nobody else has measured or holds."""
+        left = self._crew.left(coming)
+        kept = {place_of(shard) for shard in left}
+        for shard in coming:
+            place = place_of(shard)
+            if self._live is not None and place not in kept and place in self._planned:
+                self._planned.remove(place)
+                self._live.plan(shard, -1)
+        return left
 
     def interrupt(self, reason: Interrupted) -> None:
         """Records that shards are missing because a stop was requested."""
@@ -224,26 +269,61 @@ class Stages:
         self._say("interrupted", f"stopped by {reason}; {KEPT}")
 
     def finish(self) -> Outcome:
-        """Merges and probes, unless another rank will do it."""
-        complete = not self._interrupted
+        """Merges and probes once all shards are published, unless another rank does it."""
         self._refuse_gutted()
-        absent = self._absent()
-        merged = not absent or not complete
-        if merged:
-            before = self._directory.results_file.modified()
-            with self._directory.locked(MERGE_LOCK, wait=True):
-                # If two ranks finish together, the second finds the results already written.
-                if not complete or self._directory.results_file.modified() == before:
-                    merged = self._merge_and_probe(hurried=not complete)
-            if merged and not self._directory.results_file.exists():
-                raise RunError(f"{self._directory.results_file} was written and is gone; {_AGAIN}")
-            complete = complete and not self._headless and not self._interrupted
-        elif any(self._rank.owns(i) for i in absent):
-            raise RunError(f"shards of this process are gone from {self._directory.path}; {_AGAIN}")
-        else:
-            self._say("warning", who_is_missing(self._directory, self._rank, absent))
+        self._take_over()
+        merged = self._merge_once()
+        complete = not self._headless and not self._interrupted
+        self._crew.enter("done" if complete else "stopped")
         untrained = self.plan.encoder.weights.kind == "untrained"
         return Outcome(self._directory, complete, merged, self._inventory.done, untrained)
+
+    def _merge_once(self) -> bool:
+        """Merges and probes, or leaves it to the rank that does; says whether it was this one."""
+        while True:
+            wait = not self._crew.shared
+            try:
+                with self._directory.locked(MERGE_LOCK, wait=wait):
+                    return not self._merged_meanwhile() and self._merge_and_probe()
+            except BusyError:
+                # An interrupted rank merges a part only, so a whole run waits for it.
+                if self._interrupted or self._crew.merging():
+                    return False
+            self._wait()
+
+    def _merged_meanwhile(self) -> bool:
+        """Says whether another rank has written results of all images since this one began."""
+        written = self._directory.results_file.modified()
+        alone = self._interrupted or not self._crew.shared
+        if alone or written in (None, self._results_before):
+            return False
+        return not is_partial(self._directory.results_file, written)
+
+    def _take_over(self) -> None:
+        """Measures shards that nobody holds, and waits for the others, until all are published."""
+        while not self._interrupted and (absent := self._crew.absent()):
+            if not self._crew.shared or self._crew.lost(absent):
+                gone = f"shards of this process are gone from {self._directory.path}"
+                raise RunError(f"{gone}; {_AGAIN}")
+            shard = self._crew.take(absent)
+            if shard is None:
+                self._wait()
+                continue
+            self.missing = [shard]
+            if self._live is not None and place_of(shard) not in self._planned:
+                self._planned.add(place_of(shard))
+                self._live.plan(shard, 1)
+            self.extract()
+
+    def _wait(self) -> None:
+        """Waits a moment for shards that other ranks hold."""
+        try:
+            with current().deferred():
+                self._stop.check()
+                self._crew.wait()
+                time.sleep(BEAT_SECONDS)
+        except Interrupted as reason:
+            self.interrupt(reason)
 
     def _refuse_gutted(self) -> None:
         directory = self._directory
@@ -251,15 +331,10 @@ class Stages:
             if not file.exists():
                 raise RunError(f"{file} is gone; {_AGAIN}")
 
-    def _absent(self) -> list[int]:
-        """Returns the index in the plan of each shard that is not published."""
-        shards = [shard for pieces in self.plan.shards.values() for shard in pieces]
-        there = {(s.set_name, s.number) for s in published_shards(self.plan, self._directory)}
-        return [i for i, s in enumerate(shards) if (s.set_name, s.number) not in there]
-
-    def _merge_and_probe(self, hurried: bool) -> bool:
+    def _merge_and_probe(self) -> bool:
         """Publishes the results of the measured images; returns False if there are none."""
-        plan, directory = self.plan, self._directory
+        plan, directory, hurried = self.plan, self._directory, self._interrupted
+        self._crew.enter("stopped" if hurried else "merge")
         with self._clock.stage("merge"):
             merged = self._merged(hurried)
             if not merged.keys() - plan.suite.own_keys:
@@ -270,6 +345,8 @@ class Stages:
             for name, one in merged.items():
                 if name != plan.suite.concept_set:
                     self._thumbnails(name, one)
+        if not directory.preflight_file.exists():  # the first rank, which writes it, never began
+            self._preflight(0)
         with self._clock.stage("head"):
             self._head(hurried or self._interrupted)
         with self._clock.stage("probe"):
@@ -279,6 +356,8 @@ class Stages:
         report = report.model_copy(update={"timings": self._clock.timings()})
         directory.results_file.write_text(report.to_json())
         self._say("done", report.title)
+        if not directory.results_file.exists():
+            raise RunError(f"{directory.results_file} was written and is gone; {_AGAIN}")
         return True
 
     def _write_merged(self, merged: dict[str, MergedSet]) -> None:
@@ -297,7 +376,7 @@ class Stages:
             unusable = take_inventory(self._reader, shards, self._listen).missing
         if not hurried:
             self.missing = list(unusable)
-            self.extract()
+            self.extract(list)
         if hurried or self._interrupted:
             self._say("warning", "merged without the shards that must be measured again")
             left = {(s.set_name, s.number) for s in unusable}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tuiprobe.files import DamagedFileError, Entry, parse_json
+from tuiprobe.files import DamagedFileError, Entry, parse_json, reading
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:  # the screens list directories without numpy
@@ -17,6 +18,11 @@ Arrays: TypeAlias = "dict[str, NDArray[Any]]"
 
 MAX_TENSOR_BYTES = 16 * 2**30
 _HEADER_LENGTH_BYTES = 8
+_MAX_HEADER_BYTES = 8 * 2**20
+_DTYPES = {
+    "BOOL": "?", "U8": "<u1", "I8": "<i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4",
+    "U64": "<u8", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8",
+}  # fmt: skip
 
 
 def write_arrays(entry: Entry, arrays: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> str:
@@ -44,14 +50,34 @@ def read_arrays(entry: Entry, expected: str | None = None) -> tuple[Arrays, dict
         DamagedFileError: If the file is truncated, altered, too large, behind a link, or not the
             expected one.
     """
-    content = entry.read_bytes(MAX_TENSOR_BYTES)
-    arrays = decode_arrays(entry, content)
-    metadata = _metadata(entry, content)
+    content = _content(entry)
+    try:
+        arrays, metadata = _views(content)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise DamagedFileError(f"{entry} is damaged: {error}") from error
     checksum = metadata.pop("checksum", "")
     if checksum != _checksum(arrays, metadata):
         raise DamagedFileError(f"{entry} is damaged: its checksum does not match its content")
     refuse_other(entry, checksum, expected)
     return arrays, metadata
+
+
+def read_metadata(entry: Entry) -> dict[str, str]:
+    """Returns the metadata of an array file without reading its arrays; verifies no checksum.
+
+    Raises:
+        DamagedFileError: If the file is missing or its header is not one.
+    """
+    with entry.open(MAX_TENSOR_BYTES) as file, reading(entry):
+        length = int.from_bytes(file.read(_HEADER_LENGTH_BYTES), "little")
+        if length > _MAX_HEADER_BYTES:
+            raise DamagedFileError(f"{entry} is damaged: its header has {length:,} bytes")
+        head = file.read(length)
+    try:
+        metadata = parse_json(head).get("__metadata__", {}).items()
+        return {str(name): str(text) for name, text in metadata}
+    except (ValueError, AttributeError) as error:
+        raise DamagedFileError(f"{entry} is damaged: {error}") from error
 
 
 def decode_arrays(entry: Entry, content: bytes) -> Arrays:
@@ -67,6 +93,47 @@ def decode_arrays(entry: Entry, content: bytes) -> Arrays:
         return dict(decode_tensors(content))
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFileError(f"{entry} is damaged: {error}") from error
+
+
+def _content(entry: Entry) -> NDArray[Any]:
+    """Returns the bytes of a file in memory that may be written to, as torch expects it."""
+    import numpy as np
+
+    with entry.open(MAX_TENSOR_BYTES) as file, reading(entry):
+        content = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
+        if file.readinto(content.data) != len(content) or file.read(1):  # type: ignore[attr-defined]
+            raise DamagedFileError(f"{entry} changed while it was read")
+    return content
+
+
+def _views(content: NDArray[Any]) -> tuple[Arrays, dict[str, str]]:
+    """Returns arrays that share memory with a safetensors file, and its metadata.
+
+    The library would copy each of the hundreds of arrays of a shard.
+
+    Raises:
+        ValueError: If the header does not describe the content, each byte of it once; also
+            KeyError, TypeError, AttributeError or OverflowError if it is no header.
+    """
+    start = _HEADER_LENGTH_BYTES
+    start += int.from_bytes(content[:_HEADER_LENGTH_BYTES].tobytes(), "little")
+    if not _HEADER_LENGTH_BYTES <= start <= len(content):
+        raise ValueError("its header is cut short")
+    header = parse_json(content[_HEADER_LENGTH_BYTES:start].tobytes())
+    metadata = {str(k): str(v) for k, v in header.pop("__metadata__", {}).items()}
+    data = content[start:]
+    arrays: Arrays = {}
+    end = 0
+    for name, one in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        shape, (first, last) = tuple(one["shape"]), one["data_offsets"]
+        if first != end or not first <= last <= len(data) or min(shape, default=0) < 0:
+            raise ValueError(f"the place of {name!r} does not follow the one before")
+        array = data[first:last].view(_DTYPES[one["dtype"]]).reshape(shape)
+        arrays[name] = array if array.flags.aligned else array.copy()
+        end = last
+    if end != len(data):
+        raise ValueError("its header does not describe all of it")
+    return arrays, metadata
 
 
 def read_own_arrays(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[str, str]]:
@@ -93,16 +160,6 @@ def refuse_other(entry: Entry, checksum: str, expected: str | None) -> None:
             f"{entry} does not belong to {entry.root / 'measured.json'}: a merge was cut short or "
             "files of two runs were mixed; the command that made the run merges it again"
         )
-
-
-def _metadata(entry: Entry, content: bytes) -> dict[str, str]:
-    """Returns the metadata of a file; its arrays were decoded, so its header is valid JSON."""
-    length = int.from_bytes(content[:_HEADER_LENGTH_BYTES], "little")
-    try:
-        header = parse_json(content[_HEADER_LENGTH_BYTES : _HEADER_LENGTH_BYTES + length])
-        return {str(name): str(text) for name, text in header.get("__metadata__", {}).items()}
-    except (ValueError, AttributeError) as error:
-        raise DamagedFileError(f"{entry} is damaged: {error}") from error
 
 
 def _checksum(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:

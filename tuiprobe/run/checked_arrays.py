@@ -76,8 +76,10 @@ class CheckedArrays:
         array = self._arrays.get(name)
         if array is None:
             raise self.damaged(f"{name} is missing")
-        if array.dtype != np.dtype(kind):
+        if array.dtype.str != kind and array.dtype != np.dtype(kind):
             raise self.damaged(f"{name} holds {array.dtype}, not {np.dtype(kind)}")
+        if array.shape == shape:
+            return array
         fits = len(shape) == array.ndim and all(
             wanted in (None, length) for wanted, length in zip(shape, array.shape, strict=True)
         )

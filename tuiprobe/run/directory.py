@@ -15,6 +15,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 from tuiprobe.checksums import is_sealed
@@ -28,12 +29,20 @@ LOG_MARK = "$ tuiprobe "
 """Begins the line of `log.txt` that the output of an engine follows."""
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+Version = tuple[int, int, int]
+"""What changes when a file is replaced: inode, time and size."""
+
 _MOST_RANKS = 256
+_MOST_SHARDS = 2**20
 _KEY = re.compile(r"[0-9a-f]{64}")
 _BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # log.txt exists before the engine starts
 _BEFORE_THE_SPEC = (*_BEFORE_THE_KEY, "key", "events-", ".spec.json.")
 _KEPT_BY_FRESH = ("lock", "log.txt")
 _DELETED_LAST = ("spec.json", "key")  # in this order: a key marks a run that was deleted in part
+
+
+class BusyError(RunError):
+    """Another process holds a lock."""
 
 
 class RunDir:
@@ -140,6 +149,13 @@ class RunDir:
         """Returns the file of one shard's partial statistics."""
         return self.at(f"shards/{set_name}-{number:05d}.safetensors")
 
+    def shard_names(self) -> set[str]:
+        """Lists the names of the shard files; reads none of them."""
+        with suppress(OSError), os.scandir(self.path / "shards") as entries:
+            names = (one.name for one in islice(entries, _MOST_SHARDS))
+            return {name for name in names if name.endswith(".safetensors")}
+        return set()
+
     def features_file(self, set_name: str) -> Entry:
         """Returns the file of one set's final representations and per-image values."""
         return self.at(f"features/{set_name}/images.safetensors")
@@ -171,6 +187,22 @@ class RunDir:
             numbers = (int(one) for one in names if one.isdecimal() and one.isascii())
             return sorted(numbers)[:_MOST_RANKS]
         return []
+
+    def rank_file(self, number: int) -> Entry:
+        """Returns the heartbeat and lease of one of several ranks."""
+        return self.at(f"ranks/{number}.json")
+
+    def rank_files(self) -> dict[int, Version]:
+        """Lists the ranks that have such a file; the version changes whenever it is replaced."""
+        found: dict[int, Version] = {}
+        with suppress(OSError), os.scandir(self.path / "ranks") as entries:
+            for one in islice(entries, 2 * _MOST_RANKS):  # some are being replaced
+                number = one.name.removesuffix(".json")
+                if number != one.name and number.isdecimal() and number.isascii():
+                    status = one.stat(follow_symlinks=False)
+                    version = (status.st_ino, status.st_mtime_ns, status.st_size)
+                    found[int(number[:9])] = version
+        return dict(sorted(found.items())[:_MOST_RANKS])
 
     def events_file(self, rank: int) -> Entry:
         """Returns one rank's file of milestones, warnings and skipped images, a JSON line each."""
@@ -249,7 +281,7 @@ class RunDir:
             wait: Whether to wait for another process to release it.
 
         Raises:
-            RunError: If another process holds it and `wait` is false.
+            BusyError: If another process holds it and `wait` is false.
         """
         with writing(self.path):
             lock = _take_lock(self.at(name), wait)
@@ -411,7 +443,7 @@ def _flock(entry: Entry, descriptor: int, wait: bool) -> None:
         if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
             raise
         holder = os.pread(descriptor, 256, 0).decode("utf-8", "replace").strip()
-        raise RunError(
+        raise BusyError(
             f"{entry.root} is being written by {holder or 'another process'}; wait for it, or "
             "choose another --output"
         ) from error

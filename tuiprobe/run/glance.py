@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tuiprobe.files import Entry
+from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.results.base import LONGEST_TEXT, Count, Figure, Many, NotRun
 from tuiprobe.results.report import (
     ABSENT,
@@ -127,3 +127,16 @@ def summary(file: Entry, _modified: int) -> dict[str, Any]:
         "outcome": report.fact("outcome"),
         **{field: report.figure(id) for field, id in FIGURES.items()},
     }
+
+
+def is_partial(file: Entry, modified: int) -> bool:
+    """Says whether results are of a part of the images, or cannot be read.
+
+    Args:
+        file: The run's `results.json`.
+        modified: When it was last written.
+    """
+    try:
+        return bool(summary(file, modified)["partial"])
+    except DamagedFileError:
+        return True

@@ -36,6 +36,11 @@ def is_running(run: RunDir, held: frozenset[str] | None) -> bool:
     return any(is_held(one, held) for one in files)
 
 
+def lock_of(rank: int) -> str:
+    """Returns the name of a rank's lock file."""
+    return "lock" if rank == 0 else f"lock-{rank}"
+
+
 def is_held(lock: Entry, held: frozenset[str] | None) -> bool:
     """Says whether a process of this machine holds a lock; `held` comes from `held_locks`."""
     return _holder_lives(lock) if held is None else str(_inode(lock)) in held

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.run.directory import LOG_MARK, RunDir
 from tuiprobe.run.locks import held_locks, is_held, is_running, last_host, this_host
+from tuiprobe.run.shard_list import kept_images
 
 State = Literal["waiting", "running", "done", "partial", "unfinished", "failed", "damaged", "none"]
 STATES: Final[tuple[State, ...]] = get_args(State)
@@ -31,7 +31,6 @@ QUIET_SECONDS = 20.0
 
 _TAIL = 2**18
 _MOST_TEXT = 4000
-_MOST_FILES = 2**20
 _CACHED = 10_000
 
 
@@ -117,7 +116,7 @@ def run_state(
         return _without_key(run, starting or is_running(run, held))
     if run.read_key() is None:
         return RunState("damaged", f"{run.key_file} holds no key of a run")
-    measured, planned = _kept(run)
+    measured, planned = kept_images(run)
     results = run.results_file.modified()
     found = RunState("unfinished", "", measured, planned, results is not None)
     if is_running(run, held):
@@ -206,34 +205,6 @@ def _without_key(run: RunDir, starting: bool) -> RunState:
         return RunState("none", f"{run.path} is no run directory: it holds no key")
     said = _error(run)
     return RunState("failed", said) if said else RunState("unfinished")
-
-
-def _kept(run: RunDir) -> tuple[int, int]:
-    """Returns how many images the published shards hold, and how many are planned."""
-    written = run.plan_file.modified()
-    if written is None:
-        return 0, 0
-    sets = _planned_sets(run.plan_file, written)
-    published: Counter[str] = Counter()
-    with suppress(OSError), os.scandir(run.path / "shards") as entries:
-        names = (one.name for one in islice(entries, _MOST_FILES))
-        published.update(n.rpartition("-")[0] for n in names if n.endswith(".safetensors"))
-    kept = sum(
-        images * min(published[name], shards) // shards for name, images, shards in sets if shards
-    )
-    return kept, sum(images for _, images, _ in sets)
-
-
-@lru_cache(maxsize=_CACHED)
-def _planned_sets(file: Entry, _written: int) -> tuple[tuple[str, int, int], ...]:
-    """Returns name, images and shards of each planned set."""
-    try:
-        sets = file.read_json()["sets"]
-        found = tuple((one["name"], one["planned"], one["shards"]) for one in sets)
-    except (TuiprobeError, KeyError, TypeError):
-        return ()
-    counts = [count for one in found for count in one[1:]]
-    return found if all(isinstance(count, int) and count >= 0 for count in counts) else ()
 
 
 @dataclass(frozen=True)

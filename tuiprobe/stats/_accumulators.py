@@ -191,7 +191,9 @@ class _Accumulator:
         """
         nested: dict[str, Any] = {}
         for name, value in state.items():
-            array = np.ascontiguousarray(torch.as_tensor(value).detach().cpu().numpy())
+            if not isinstance(value, np.ndarray):
+                value = torch.as_tensor(value).detach().cpu().numpy()
+            array = np.ascontiguousarray(value)
             part, _, key = name.partition(".")
             if key:
                 nested.setdefault(part, {})[key] = array

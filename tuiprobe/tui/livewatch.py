@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.shard_list import SetPlan, kept_images, published_shards, set_plans
 from tuiprobe.tui.files import Tail
 
 if TYPE_CHECKING:
     from tuiprobe.run.live import Ends, LiveTap, RankState, SetProgress
+    from tuiprobe.run.ranks import RankView, RankWatch
 
 State = Literal["starting", "running", "ended", "gone", "unreadable"]
 
@@ -60,6 +62,7 @@ class Snapshot:
         sets: Progress by set, all ranks together, in the order of measuring.
         taps: By set and tap.
         ends: Images at both ends of the leading channels, by set and channel.
+        ranks: The ranks of the run; empty if it has only one.
         about: Model, data and kind of the weights as planned; empty before the plan is written.
         events: The last warnings and milestones.
         log: The last lines of the log.
@@ -81,6 +84,7 @@ class Snapshot:
     taps: dict[tuple[str, str], LiveTap] = field(default_factory=dict)
     sets: dict[str, SetProgress] = field(default_factory=dict)
     ends: dict[tuple[str, int], Ends] = field(default_factory=dict)
+    ranks: tuple[RankView, ...] = ()
     about: Mapping[str, str] = field(default_factory=dict)
     events: tuple[Said, ...] = ()
     log: tuple[str, ...] = ()
@@ -130,6 +134,8 @@ class Watch:
         self._beat: tuple[int, ...] = ()
         self._seen = now()
         self._ranks: list[RankState] = []
+        self._rank_watch: RankWatch | None = None
+        self._planned: tuple[SetPlan, ...] = ()
         self._damage = ""
         self._taps: dict[tuple[str, str], LiveTap] = {}
         self._ends: dict[tuple[str, int], Ends] = {}
@@ -143,6 +149,8 @@ class Watch:
         self._read_events()
         if self._about is None and self._directory.plan_file.exists():
             self._about = _about(self._directory)
+        if not self._planned:
+            self._planned = set_plans(self._directory)
         try:
             self._read_live()
         except DamagedFileError as error:
@@ -169,7 +177,7 @@ class Watch:
         ranks = self._ranks
         state: State = "ended" if self._outcome else "running" if ranks else "starting"
         damaged = bool(self._damage) and state != "ended"
-        return Snapshot(
+        snapshot = Snapshot(
             state="unreadable" if damaged else state,
             stage=self._stage,
             stage_message=self._damage if damaged else self._stage_message,
@@ -180,7 +188,7 @@ class Watch:
             rate=sum(rank.rate for rank in ranks),
             eta=max((rank.eta for rank in ranks if rank.eta is not None), default=None),
             taps=self._taps,
-            sets=_merged_sets(ranks),
+            sets=_merged_sets(ranks, {one.name: one.images for one in self._planned}),
             ends=self._ends,
             about=self._about or {},
             events=tuple(self._events),
@@ -189,6 +197,28 @@ class Watch:
             silence=self._now() - self._seen,
             outcome=self._outcome,
         )
+        return self._with_ranks(snapshot)
+
+    def _with_ranks(self, snapshot: Snapshot) -> Snapshot:
+        """Adds the ranks of a shared run, and counts over all of them."""
+        if self._rank_watch is None:
+            if not self._directory.rank_files():
+                return snapshot
+            from tuiprobe.run.ranks import RankWatch
+
+            self._rank_watch = RankWatch(self._directory, self._now)
+        from tuiprobe.run.ranks import whole_progress
+
+        views = self._rank_watch.look()
+        measuring = any(view.condition in ("extract", "late", "wait") for view in views)
+        if not views or not self._planned or not measuring:
+            return replace(snapshot, ranks=views)
+        kept, total = kept_images(self._directory)
+        whole = whole_progress(views, published_shards(self._directory), kept, total)
+        return replace(
+            snapshot, ranks=views, done=max(whole.through - snapshot.skipped, 0),
+            total=total, rate=whole.rate, eta=whole.eta,
+        )  # fmt: skip
 
     def _read_taps(self, ranks: dict[int, RankState]) -> dict[tuple[str, str], LiveTap]:
         from tuiprobe.run.live import read_taps
@@ -306,11 +336,23 @@ def _merged_ends(ranks: list[RankState]) -> dict[tuple[str, int], Ends]:
     return found
 
 
-def _merged_sets(ranks: list[RankState]) -> dict[str, SetProgress]:
+def _merged_sets(ranks: list[RankState], planned: Mapping[str, int]) -> dict[str, SetProgress]:
+    """Returns the progress by set over all ranks.
+
+    Args:
+        ranks: The ranks.
+        planned: Images of each set, if that is known: a shard that was taken over from a rank that
+            died counts with both of them.
+    """
     found: dict[str, SetProgress] = {}
     for rank in ranks:
         for name, one in rank.sets.items():
             found[name] = found[name].plus(one) if name in found else one
+    for name, one in found.items():
+        most = planned.get(name, one.total)
+        if len(ranks) > 1 and one.total > most:
+            done = max(min(one.done, most - one.kept - one.skipped), 0)
+            found[name] = one.model_copy(update={"total": most, "done": done})
     return found
 
 

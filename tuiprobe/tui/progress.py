@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from tuiprobe.catalog.presets import presets
 from tuiprobe.plaintext import clock
 from tuiprobe.run.state import QUIET_SECONDS, RunState
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.widgets.bars import bar
+
+if TYPE_CHECKING:
+    from tuiprobe.run.ranks import RankView
 
 STAGES = {
     "load": "loading",
@@ -63,6 +68,50 @@ def progress_line(snapshot: Snapshot, width: int) -> str:
     tail = f" {int(100 * part)} %{rate}{eta}{skipped}"
     room = min(max(width - len(head) - len(tail), 0), 20)
     return head + _line(part, room) + tail
+
+
+def ranks_line(ranks: Sequence[RankView], width: int) -> str:
+    """Returns the state of every rank as one line; of many, how many there are of each state.
+
+    Ranks that are late or show no sign of life are named in either form.
+
+    Args:
+        ranks: The ranks of the run; none gives an empty line.
+        width: Columns.
+    """
+    if not ranks:
+        return ""
+    whole = "ranks " + " · ".join(_rank(one) for one in ranks)
+    if len(whole) <= width:
+        return whole
+    counts = Counter(one.condition for one in ranks)
+    parts = [f"{count} {_CONDITIONS[kind]}" for kind, count in counts.items()
+             if kind not in _TROUBLE]  # fmt: skip
+    troubled = sorted((one for one in ranks if one.condition in _TROUBLE),
+                      key=lambda one: (one.condition != "silent", one.number))  # fmt: skip
+    parts += [_rank(one) for one in troubled]
+    line = f"{len(ranks)} ranks: {' · '.join(parts)}"
+    return line if len(line) <= width else f"{line[: width - 1]}…"
+
+
+_TROUBLE = ("silent", "late")
+_CONDITIONS = {
+    "start": "starting", "extract": "measuring", "wait": "waiting", "merge": "merging",
+    "done": "done", "stopped": "stopped", "failed": "failed",
+}  # fmt: skip
+
+
+def _rank(one: RankView) -> str:
+    speed = f"{one.record.rate:.0f} img/s"
+    if one.condition == "silent":
+        since = "ended" if one.gone else f"no sign of life for {clock(one.silence)}"
+        return f"✗ {one.number} {since} on {one.record.host}"
+    if one.condition == "late":
+        return f"! {one.number} late: {speed} on {one.record.host}"
+    if one.condition == "extract":
+        return f"● {one.number} {speed}"
+    signs = {"done": "✓", "stopped": "◐", "failed": "✗"}
+    return f"{signs.get(one.condition, '○')} {one.number} {_CONDITIONS[one.condition]}"
 
 
 def _line(part: float, room: int) -> str:

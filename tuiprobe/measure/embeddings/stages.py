@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 
 from tuiprobe.catalog.labels import imagenet_labels
@@ -16,14 +16,13 @@ from tuiprobe.measure.embeddings.merge import MergedRows, merge_rows, write_rows
 from tuiprobe.measure.embeddings.plan import row_set, row_shards
 from tuiprobe.measure.embeddings.shard_io import RowShardReader
 from tuiprobe.measure.embeddings.shards import SAMPLED_ROWS, RowShard
-from tuiprobe.measure.live import LiveView, planned_sets
 from tuiprobe.measure.merge import MergedSet, write_merged
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.preflight import head_row_checks
 from tuiprobe.measure.ranks import Rank
 from tuiprobe.measure.resume import UnusableShardError
+from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stages import Answer, Stages
-from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models.preflight_data import check_labels
 from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.results import Report
@@ -48,6 +47,7 @@ class RowStages(Stages):
     ) -> None:
         super().__init__(plan, directory, rank, clock, listen, answer)
         self._rows = RowShardReader(plan, directory, self._fingerprint)
+        self._row_extraction: RowExtraction | None = None
 
     def prepare(self, mix: bool) -> None:
         """Creates or resumes the directory and determines the missing shards."""
@@ -56,6 +56,7 @@ class RowStages(Stages):
         directory.create(plan.key)
         directory.cancel_file.unlink()
         directory.live_file(self._rank.number, "json").unlink()  # of an earlier attempt
+        self._crew.join()
         sweep(directory.path)
         shards = [one for name in plan.shards for one in row_shards(plan, name)]
         missing = self._unusable(shards)
@@ -70,7 +71,7 @@ class RowStages(Stages):
                 said = f"{name}: moments and top rows are of all {count:,} rows; figures that "
                 said += f"need vectors are of a seeded sample of {SAMPLED_ROWS:,}"
                 self._say("stage", said)
-        self._preflight()
+        self._preflight(self._rank.number)
         done = sum(one.size for one in published)
         self._inventory = replace(self._inventory, done=done)
         if done:
@@ -78,24 +79,19 @@ class RowStages(Stages):
             self._say("stage", said, stage="load")
         self.owned = [one for i, one in enumerate(shards) if self._rank.owns(i)]
         self.missing = [one for one in self.owned if one in missing]
+        self._crew.distrust(missing)
         self._clock.images = sum(shard.size for shard in self.missing)
 
-    def extract(self) -> None:
-        """Measures the missing shards, unless the run was stopped."""
-        if not self.missing or self._interrupted:
-            return
-        rows = sum(shard.size for shard in self.missing)
-        self._say("stage", f"measuring {rows} rows", stage="extract")
-        planned = planned_sets(self.owned, self.missing)
-        live = LiveView(self._directory, self._rank.number, planned, self._listen)
-        extraction = RowExtraction(
-            self.plan, self._directory, self._fingerprint, live, self._stop, self._listen
-        )
-        try:
-            with self.extracting():
-                extraction.run(self.missing)
-        except Interrupted as reason:
-            self.interrupt(reason)
+    def _measure(self, left: Callable[[list[Shard]], list[Shard]]) -> None:
+        if self._row_extraction is None:
+            rows = sum(shard.size for shard in self.missing)
+            self._say("stage", f"measuring {rows} rows", stage="extract")
+            self._row_extraction = RowExtraction(
+                self.plan, self._directory, self._fingerprint, self._live_view(), self._stop,
+                self._listen,
+            )  # fmt: skip
+        with self.extracting():
+            self._row_extraction.run(self.missing, left)
 
     def _unusable(self, shards: Sequence[RowShard]) -> list[RowShard]:
         """Returns the shards that must be measured: missing, or not to be used."""
@@ -151,7 +147,7 @@ class RowStages(Stages):
         directory.samples_file.write_text(seal(f'{{"key": "{plan.key}", "images": 0}}'))
         write_json(directory.plan_file, record_of_rows(plan).model_dump(mode="json"))
 
-    def _preflight(self) -> None:
+    def _preflight(self, rank: int) -> None:
         plan = self.plan
         found = []
         for name, rows in ((name, row_set(plan, name)) for name in plan.suite.sets):
@@ -160,7 +156,7 @@ class RowStages(Stages):
             found.append(PreflightCheck(name="vectors", status="pass", detail=said, data=name))
             found += _label_checks(name, rows.classes, count, named)
         found += head_row_checks(plan, plan.head)
-        if self._rank.number == 0:
+        if rank == 0:
             write_preflight(self._directory, found)
 
     def _published(self, name: str) -> list[RowShard]:
@@ -177,7 +173,7 @@ class RowStages(Stages):
         unusable = self._unusable([one for shards in found.values() for one in shards])
         if unusable and not hurried:
             self.missing = list(unusable)
-            self.extract()
+            self.extract(list)
         if unusable and (hurried or self._interrupted):
             self._say("warning", "merged without the shards that must be measured again")
             found = {n: [s for s in shards if s not in unusable] for n, shards in found.items()}

@@ -82,6 +82,7 @@ class LiveScreen(RunningScreen):
     ]
     DEFAULT_CSS = """
     LiveScreen #progress { height: 1; padding: 0 1; color: $secondary; }
+    LiveScreen #ranks { height: 1; padding: 0 1; display: none; }
     LiveScreen #warning { height: 1; padding: 0 1; color: $warning; display: none; }
     LiveScreen #warning.-whole { height: auto; max-height: 6; }
     LiveScreen #log { height: 10; }
@@ -102,6 +103,7 @@ class LiveScreen(RunningScreen):
         self._timer: Timer | None = None
         self._choices: tuple[bool | None, ...] = ()
         self._told_last: tuple[object, ...] = ()
+        self._ranks_line = ""
 
     def _new_watch(self) -> WatchThread:
         return WatchThread(Watch(self.run_path, log=RunDir(self.root).log_file))
@@ -119,6 +121,7 @@ class LiveScreen(RunningScreen):
     def compose_body(self) -> ComposeResult:
         """Lays out the progress, the panels, the last warning and the log."""
         yield Static("", id="progress", markup=False)
+        yield Static("", id="ranks", markup=False)
         yield LivePanels(id="body")
         yield Static("", id="warning", markup=False)
         with Vertical(id="log", classes="panel"):
@@ -154,6 +157,7 @@ class LiveScreen(RunningScreen):
         self._show_title(snapshot)
         if self._paused:
             return
+        self._show_ranks(snapshot)
         kind = None if self.state is None else self.state.kind
         told = (snapshot.log, snapshot.events, self.end_text(snapshot), kind)
         turned = told[-2:] != self._told_last[-2:]
@@ -175,6 +179,16 @@ class LiveScreen(RunningScreen):
         place = self.query_one("#place", Static)
         place.update(inert_lines(lines))
         place.styles.height = len(lines)
+
+    def _show_ranks(self, snapshot: Snapshot) -> None:
+        """Shows the ranks while a shared run goes on."""
+        line = progress.ranks_line(snapshot.ranks, self.size.width - 2) if self.going else ""
+        if line == self._ranks_line:
+            return
+        self._ranks_line = line
+        shown = self.query_one("#ranks", Static)
+        shown.update(inert(line))
+        shown.display = bool(line)
 
     def _find_members(self) -> None:
         """Finds the runs of a group, whose models begin one after the other."""

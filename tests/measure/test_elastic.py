@@ -1,0 +1,45 @@
+"""The real torchrun: a rank dies, all are started again, and the run goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.measure.conftest import write_pictures
+from tuiprobe.cli.app import run_cli
+
+pytestmark = pytest.mark.slow
+
+
+def results(run: Path) -> dict:
+    found = json.loads((run / "results.json").read_text())
+    del found["timings"], found["sha256"]
+    return found
+
+
+def test_a_rank_that_dies_is_started_again_by_torchrun_and_the_run_resumes(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos", 48)
+    job = [
+        "--headless", "--model", "py:tests.measure.faulty:build",
+        "--data", f"imagefolder:{tmp_path / 'photos'}", "--batch-size", "4", "--threads", "1",
+        "--workers", "0",
+    ]  # fmt: skip
+    torchrun = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "--max-restarts", "1", "-m", "tuiprobe",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [*torchrun, *job, "--output", str(tmp_path / "shared")],
+        env={**os.environ, "FAULT": "forward:die-once", "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "SIGKILL" in done.stderr or "exitcode: -9" in done.stderr, done.stderr
+    assert "resuming: " in done.stderr
+    assert run_cli([*job, "--output", str(tmp_path / "alone")]) == 0
+    assert results(tmp_path / "shared") == results(tmp_path / "alone")
