@@ -1,14 +1,16 @@
 """The report: everything one run found, and what it was found on."""
 
+import json
+import re
 from pathlib import Path
-from typing import ClassVar, Final, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
 from tuiprobe.checksums import MEMBER, is_sealed, seal
 from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular
 from tuiprobe.plaintext import json_text
-from tuiprobe.results.base import Figure, Frozen, Many, NotRun, Plain, Real
+from tuiprobe.results.base import Figure, Frozen, Many, Named, NotRun, Plain, Real
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
@@ -32,6 +34,8 @@ class ProbeResult(Frozen):
 ABSENT: Final = NotRun(reason="not in this report")
 """What stands for a figure that a report does not name."""
 
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
 _Result = TypeVar("_Result", bound=ProbeResult)
 
 
@@ -47,7 +51,7 @@ class Timings(Frozen):
 
     started: str | None = None
     finished: str | None = None
-    seconds: dict[str, Real] = Field(default_factory=dict)
+    seconds: Named[Real] = Field(default_factory=dict)
     images_per_second: Real | None = None
 
 
@@ -104,7 +108,7 @@ class Report(Frozen):
     title: str
     tuiprobe: str
     key: str
-    spec: dict[str, Plain]
+    spec: Named[Plain]
     model: Model
     data: Many[DataSet]
     partial: bool = False
@@ -189,11 +193,11 @@ class Report(Frozen):
         Raises:
             DamagedFileError: If it was altered or is not a report of this schema version.
         """
-        refuse_altered(content, source)
+        tree = read_tree(content, source)
         try:
-            return cls.model_validate_json(content).model_copy(update={MEMBER: None})
+            return cls.model_validate(tree).model_copy(update={MEMBER: None})
         except ValidationError as error:
-            raise no_report(content, source, error) from error
+            raise no_report(tree, source, error) from error
 
 
 def _validated(kind: type[_Result], value: JsonValue) -> _Result:
@@ -208,21 +212,32 @@ def _validated(kind: type[_Result], value: JsonValue) -> _Result:
         ) from error
 
 
-def refuse_altered(content: bytes, source: object) -> None:
-    """Compares the checksum of a `results.json`, where it has one.
+def read_tree(content: bytes, source: object) -> Any:
+    """Returns the plain data of a `results.json`, whose checksum is compared where it has one.
+
+    It is parsed before pydantic sees it, because pydantic's own parser takes 20 times the memory.
 
     Raises:
-        DamagedFileError: If it was altered.
+        DamagedFileError: If it was altered or is not strict JSON.
     """
     try:
         is_sealed(content, source)
     except DamagedFileError as error:
         raise DamagedFileError(f"{error}; {_reprobe(source)}") from error
+    try:
+        tree = parse_json(content.decode("utf-8"))
+        if _SURROGATE.search(content):  # pairs of them are letters
+            json.dumps(tree, ensure_ascii=False).encode("utf-8")
+    except ValueError as error:
+        said = f"{source} is no report of this version of tuiprobe: the file: {error}"
+        raise DamagedFileError(f"{said}; {_reprobe(source)}") from error
+    return tree
 
 
-def no_report(content: bytes, source: object, error: ValidationError) -> DamagedFileError:
-    """Returns the error for a file whose content is not a report of this schema version."""
-    version = _version(content)
+def no_report(tree: Any, source: object, error: ValidationError) -> DamagedFileError:
+    """Returns the error for plain data that are not a report of this schema version."""
+    version = tree.get("schema_version") if isinstance(tree, dict) else None
+    version = version if isinstance(version, int) and 0 < version < 1000 else None
     if version is not None and version != SCHEMA_VERSION:
         return DamagedFileError(
             f"{source} is of schema {version}, and this version of tuiprobe reads schema "
@@ -234,15 +249,6 @@ def no_report(content: bytes, source: object, error: ValidationError) -> Damaged
         f"{source} is no report of this version of tuiprobe: {where}: {first['msg'][:200]}; "
         f"{_reprobe(source)}"
     )
-
-
-def _version(content: bytes) -> int | None:
-    try:
-        found = parse_json(content)
-    except ValueError:
-        return None
-    version = found.get("schema_version") if isinstance(found, dict) else None
-    return version if isinstance(version, int) and 0 < version < 1000 else None
 
 
 def _reprobe(source: object) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tuiprobe.results.base import Count, Estimate, Figure, Frozen, Many, NotRun, Real
+from tuiprobe.results.base import Count, Estimate, Figure, Frozen, Many, Named, NotRun, Real
 from tuiprobe.results.images import TopImage
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
@@ -367,4 +367,4 @@ class NamedSet(Frozen):
     place: str = ""
     members: Many[str]
     universe: Count | None = None
-    basis: dict[str, str | None] = Field(default_factory=dict)
+    basis: Named[str | None] = Field(default_factory=dict)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tuiprobe.checksums import is_sealed
 from tuiprobe.errors import DataError, RunError
-from tuiprobe.files import DamagedFileError, Entry, pinned, reading, writing
+from tuiprobe.files import DamagedFileError, Entry, names_below, pinned, reading, writing
 
 ENGINE_LOCK = "lock-engine"
 MERGE_LOCK = "lock-merge"
@@ -28,6 +28,7 @@ LOG_MARK = "$ tuiprobe "
 """Begins the line of `log.txt` that the output of an engine follows."""
 
 _MOST_RANKS = 256
+_MOST_FILES = 2**20
 _KEY = re.compile(r"[0-9a-f]{64}")
 _BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # log.txt exists before the engine starts
 _BEFORE_THE_SPEC = (*_BEFORE_THE_KEY, "key", "events-", ".spec.json.")
@@ -165,11 +166,17 @@ class RunDir:
 
     def live_ranks(self) -> list[int]:
         """Lists the ranks that have a live file, in ascending order."""
-        with suppress(OSError):
-            names = [one.stem for one in (self.path / "live").glob("*.json")]
-            numbers = (int(one) for one in names if one.isdecimal() and one.isascii())
-            return sorted(numbers)[:_MOST_RANKS]
-        return []
+        names = (one.removesuffix(".json") for one in self.names("live") if one.endswith(".json"))
+        return sorted(int(one) for one in names if one.isdecimal() and one.isascii())[:_MOST_RANKS]
+
+    def names(self, folder: str = "") -> list[str]:
+        """Returns the names in the directory or in a folder of it, sorted; follows no link."""
+        return names_below(self.path, folder, _MOST_FILES)
+
+    def event_files(self) -> list[str]:
+        """Returns the names of the files of events of all ranks."""
+        names = self.names()
+        return [one for one in names if one.startswith("events-") and one.endswith(".jsonl")]
 
     def events_file(self, rank: int) -> Entry:
         """Returns one rank's file of milestones, warnings and skipped images, a JSON line each."""

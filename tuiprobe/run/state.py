@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -31,7 +30,6 @@ QUIET_SECONDS = 20.0
 
 _TAIL = 2**18
 _MOST_TEXT = 4000
-_MOST_FILES = 2**20
 _CACHED = 10_000
 
 
@@ -215,9 +213,8 @@ def _kept(run: RunDir) -> tuple[int, int]:
         return 0, 0
     sets = _planned_sets(run.plan_file, written)
     published: Counter[str] = Counter()
-    with suppress(OSError), os.scandir(run.path / "shards") as entries:
-        names = (one.name for one in islice(entries, _MOST_FILES))
-        published.update(n.rpartition("-")[0] for n in names if n.endswith(".safetensors"))
+    names = run.names("shards")
+    published.update(n.rpartition("-")[0] for n in names if n.endswith(".safetensors"))
     kept = sum(
         images * min(published[name], shards) // shards for name, images, shards in sets if shards
     )
@@ -255,7 +252,7 @@ class _End:
 
 
 def _event_files(run: RunDir) -> list[Entry]:
-    return [run.at(path.name) for path in islice(sorted(run.path.glob("events-*.jsonl")), 256)]
+    return [run.at(name) for name in run.event_files()[:256]]
 
 
 def _times(run: RunDir) -> Iterator[int]:
