@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,9 @@ from tuiprobe.answer import answer
 from tuiprobe.catalog.signatures import filed
 from tuiprobe.cli.gridfile import read_grid
 from tuiprobe.compare.describe import describe
+from tuiprobe.compare.differences import Run as Compared
 from tuiprobe.compare.differences import compare
+from tuiprobe.compare.several import describe_several
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.tars import index_of, read_index
 from tuiprobe.errors import TuiprobeError
@@ -257,12 +260,19 @@ def reports(place: Path) -> Target:
     tree = json.loads(run.files["results.json"])
     whole = Report.parse(run.files["results.json"], "whole")
 
+    renderers: list[Callable[[Report], object]] = [
+        *(partial(files_of, run=None, formats=[one]) for one in FORMATS),
+        without_paths,
+        summary,
+        lambda report: describe(compare(report, whole), everything=True),
+        lambda report: describe_several([Compared(whole, {}), Compared(report, {})]),
+    ]
+
     def ask(content: bytes) -> object:
-        damaged = json.dumps(mutated_tree(tree, Decisions(content)))
-        report = Report.parse(resealed(damaged.encode()), "x")
-        files_of(report, None, list(FORMATS))
-        files_of(without_paths(report), None, ["md"])
-        return summary(report), describe(compare(report, whole), everything=True)
+        draw = Decisions(content)
+        render = draw.choice(renderers)
+        damaged = json.dumps(mutated_tree(tree, draw))
+        return render(Report.parse(resealed(damaged.encode()), "x"))
 
     return Target(DRAWS, ask)
 

@@ -70,12 +70,10 @@ PerChannel = Annotated[tuple[_Item, ...], Field(max_length=MOST_CHANNELS, fail_f
 """One entry a channel or direction at most."""
 
 
-class Frozen(BaseModel):
-    """An immutable result: unknown fields, NaN and infinity are refused."""
+class Record(BaseModel):
+    """An immutable value of a file: unknown fields and texts above `LONGEST_TEXT` are refused."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=LONGEST_TEXT
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", str_max_length=LONGEST_TEXT)
 
     @model_validator(mode="before")
     @classmethod
@@ -83,6 +81,12 @@ class Frozen(BaseModel):
         if isinstance(value, dict) and len(value) > len(cls.model_fields):
             raise ValueError("it has fields that are not known")
         return value
+
+
+class Frozen(Record):
+    """An immutable result: NaN and infinity are refused too."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class Estimate(Frozen):

@@ -16,6 +16,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from tuiprobe.checksums import is_sealed
 from tuiprobe.errors import DataError, RunError
@@ -26,6 +27,9 @@ MERGE_LOCK = "lock-merge"
 
 LOG_MARK = "$ tuiprobe "
 """Begins the line of `log.txt` that the output of an engine follows."""
+
+MAX_SPEC_BYTES = 2**16
+"""Largest `spec.json`; so no text in it is longer than a report takes."""
 
 _MOST_RANKS = 256
 _MOST_FILES = 2**20
@@ -192,6 +196,14 @@ class RunDir:
             return None
         return key if _KEY.fullmatch(key) else None
 
+    def spec_json(self) -> Any:
+        """Returns the content of `spec.json`, which may be anything.
+
+        Raises:
+            DamagedFileError: If it is missing, too large or no JSON.
+        """
+        return self.spec_file.read_json(MAX_SPEC_BYTES)
+
     def refuse_foreign(self, key: str) -> None:
         """Refuses a directory that does not belong to this run.
 
@@ -306,7 +318,7 @@ class RunDir:
         if not self.spec_file.exists():  # stopped before it wrote anything else
             return all(one.name.startswith(_BEFORE_THE_SPEC) for one in self.path.iterdir())
         try:
-            spec = self.spec_file.read_json()
+            spec = self.spec_json()
         except DamagedFileError:
             return False
         return isinstance(spec, dict) and all(
