@@ -284,23 +284,34 @@ RECORDS = (
 )  # fmt: skip
 
 
-def look(run: Run) -> None:
-    """Asks all that read records, each of which may refuse them."""
-    watch = Watch(run.path)
-    watch.poll()
-    watch.poll()
-    rows = list_runs(run.root)
-    json.dumps([as_json(row) for row in rows])
-    verify(run.directory)
-    read_pixels(run.directory.thumbnail_file("val", 5), 4, 4)
-    for read in (
-        lambda: read_spec(run.directory).to_json(),
-        lambda: published_images(run.directory, read_plan(run.directory)),
-        lambda: read_glance(run.directory.results_file),
-        lambda: pictures(Report.read(run.directory.results_file), run.directory),
-    ):
+def look(run: Run, name: str) -> None:
+    """Asks the readers of a record, each of which may refuse it."""
+    kept = run.directory
+    watched: list[Callable[[], object]] = [lambda: watch(run), lambda: listed(run)]
+    readers = {
+        "spec.json": [lambda: read_spec(kept).to_json(), lambda: listed(run)],
+        "plan.json": [lambda: published_images(kept, read_plan(kept)), lambda: verify(kept)],
+        "results.json": [
+            lambda: read_glance(kept.results_file), lambda: listed(run),
+            lambda: pictures(Report.read(kept.results_file), kept),
+        ],
+        "thumbs/val/5.jpg": [lambda: read_pixels(kept.thumbnail_file("val", 5), 4, 4)],
+        **dict.fromkeys(("key", "log.txt", "events-0.jsonl"), watched),
+        **dict.fromkeys(("live/0.json", "live/0.safetensors"), watched),
+    }  # fmt: skip
+    for read in readers.get(name, [lambda: verify(kept)]):
         with suppress(TuiprobeError):
             read()
+
+
+def watch(run: Run) -> None:
+    one = Watch(run.path)
+    one.poll()
+    one.poll()
+
+
+def listed(run: Run) -> str:
+    return json.dumps([as_json(row) for row in list_runs(run.root)])
 
 
 def raw_records(place: Path) -> Target:
@@ -308,7 +319,7 @@ def raw_records(place: Path) -> Target:
 
     def ask(content: bytes) -> object:
         name = RECORDS[content[0] % len(RECORDS) if content else 0]
-        return run.with_file(name, content[1:], lambda: look(run))
+        return run.with_file(name, content[1:], lambda: look(run, name))
 
     seeds = tuple(bytes([i]) + run.files[name] for i, name in enumerate(RECORDS))
     return Target(tuple(one for one in seeds if len(one) < 20_000), ask)
@@ -328,7 +339,7 @@ def records(place: Path) -> Target:
             damaged = b"\n".join(lines) + b"\n"
         else:
             damaged = resealed(damaged_json(draw, run.files[name]))
-        return run.with_file(name, damaged, lambda: look(run))
+        return run.with_file(name, damaged, lambda: look(run, name))
 
     return Target(DRAWS, ask)
 

@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
@@ -17,8 +17,11 @@ from tuiprobe.results.subject import DataSet, Fingerprint, Model
 SchemaVersion = Literal[2]
 SCHEMA_VERSION: Final = 2
 
-MAX_REPORT_BYTES: Final = 128 * 2**20
-"""Several times the report of every layer of a large encoder on eight sets."""
+MOST_PARTS = 100
+MOST_SETS = 1000
+
+MAX_REPORT_BYTES: Final = 64 * 2**20
+"""The report of every layer of a large encoder on eight sets is smaller."""
 
 
 class ProbeResult(Frozen):
@@ -110,10 +113,10 @@ class Report(Frozen):
     key: str
     spec: Named[Plain]
     model: Model
-    data: Many[DataSet]
+    data: Annotated[Many[DataSet], Field(max_length=MOST_SETS)]
     partial: bool = False
     fingerprint: Fingerprint
-    parts: Many[Part] = ()
+    parts: Annotated[Many[Part], Field(max_length=MOST_PARTS)] = ()
     probe_key: str = ""
     warnings: Many[str] = ()
     timings: Timings = Timings()

@@ -39,6 +39,8 @@ class Strong(Frozen):
 Value = Estimate | NotRun | Code | Strong | bool | int | float | str | None
 """A cell of a table, or a piece of prose; figures are formatted where they are shown."""
 
+MOST_BLOCKS = 1000
+
 Text = Many[Value]
 """Pieces of one line, in order."""
 
@@ -261,7 +263,7 @@ class Section(Frozen):
     card: Many[Text] = ()
     warnings: Many[str] = ()
     pictures: Many[Id] = ()
-    content: Many[Content] = ()
+    content: Annotated[Many[Content], Field(max_length=MOST_BLOCKS)] = ()
 
     @model_validator(mode="after")
     def _pictures_exist(self) -> "Section":

@@ -15,6 +15,7 @@ from tuiprobe.options import OptionError, validated
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint, Model
 from tuiprobe.results.base import LONGEST_TEXT, Count, Many, Named, Record
+from tuiprobe.results.report import MOST_SETS
 from tuiprobe.run.directory import MAX_SPEC_BYTES, RunDir
 from tuiprobe.run.row_records import RowsMeasured, RowsRecord
 from tuiprobe.run.row_samples import read_row_samples
@@ -30,8 +31,7 @@ _SEALED_BY = "\n# "  # precedes the checksum; not part of the table
 _FOREIGN = "{} is no run of this version of tuiprobe: {}"
 
 MOST_TAPS = 10_000
-MOST_SETS = 1000
-MOST_SAMPLES = 4_000_000
+MOST_SAMPLES = 2_000_000
 
 
 class TapRecord(Record):
