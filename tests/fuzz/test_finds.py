@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 
 from tests.fuzz.test_readers import make_template
 from tuiprobe.cli.app import run_cli
+from tuiprobe.errors import DataError
+from tuiprobe.models.embeddings.formats import open_matrix
+from tuiprobe.models.embeddings.labels import read_labels
+from tuiprobe.models.embeddings.parquet import read_names
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
@@ -269,3 +275,51 @@ def test_a_folder_that_is_a_link_is_not_listed(folder: str, run: RunDir, tmp_pat
     assert not any(
         name.startswith(f"{folder}/") and one.state == "whole" for name, one in said.items()
     )
+
+
+def npy(header: bytes) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+HALF = b"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4"
+SPACES = HALF.replace(b"(3, 4", b" " * 60)
+BROKEN = [HALF, SPACES, b"(" * 9000, b"{'descr': '<f4', 'shape': (1e999, 4)}", b"'''", b"\\\n"]
+
+
+@pytest.mark.parametrize("header", BROKEN, ids=range(len(BROKEN)))
+def test_headers_of_numpy_that_end_early_are_refused(header: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    path.write_bytes(npy(header + b"\n"))
+    with pytest.raises(DataError, match=r"x\.npy cannot be read"):
+        open_matrix(path)
+    with pytest.raises(DataError, match=r"x\.npy cannot be read as labels"):
+        read_labels(path, 3)
+
+
+def test_a_page_of_parquet_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"vector": [[1.0, 2.0], [3.0, 4.0]]}), path)
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + b"\xff" * 40 + content[44:])
+    with pytest.raises(DataError, match=r"x\.parquet cannot be read as Parquet"):
+        open_matrix(path).read(0, 2)
+
+
+def test_few_bytes_of_parquet_stand_for_few_values(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"vector": [np.zeros(2**22, np.float32)]}), path)
+    assert path.stat().st_size < 2000
+    with pytest.raises(DataError, match=r"4,194,304 values in 1 rows, above the limit"):
+        open_matrix(path)
+
+
+def test_a_long_name_of_many_rows_is_decoded_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    names = pa.DictionaryArray.from_arrays(pa.array([0] * 8000, pa.int32()), ["x" * 2**20])
+    parquet.write_table(pa.table({"id": names}), path, compression="zstd")
+    assert path.stat().st_size < 10_000
+    before = pa.total_allocated_bytes()
+    found, rows = read_names(path, "id", [0, 7999])
+    assert rows == 8000
+    assert found == ["x" * 1024] * 2
+    assert pa.default_memory_pool().max_memory() - before < 500 * 2**20  # all of them take 8 GB
