@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tuiprobe.files import DamagedFileError, Entry, parse_json
+from tuiprobe.files import MAX_TEXT_BYTES, DamagedFileError, Entry, parse_json
 
 MEMBER = "sha256"
 _SEAL = re.compile(rb'"sha256": "([0-9a-f]{64})"\s*\}\s*\Z')
@@ -52,17 +52,20 @@ def is_sealed(content: bytes, name: object) -> bool:
     return True
 
 
-def read_checked(entry: Entry, like: Entry | None = None) -> tuple[bytes, bool]:
+def read_checked(
+    entry: Entry, like: Entry | None = None, limit: int = MAX_TEXT_BYTES
+) -> tuple[bytes, bool]:
     """Returns the content of a file, and whether a checksum covers it.
 
     Args:
         entry: What to read.
         like: An older file of the same run; if it has a checksum, this one must have one too.
+        limit: Largest size in bytes.
 
     Raises:
-        DamagedFileError: If the file is missing or altered.
+        DamagedFileError: If the file is missing, too large or altered.
     """
-    content = entry.read_bytes()
+    content = entry.read_bytes(limit)
     sealed = is_sealed(content, entry)
     if not sealed and like is not None:
         refuse_lost_seal(entry, like)
@@ -84,12 +87,14 @@ def write_json(entry: Entry, value: Mapping[str, Any]) -> None:
     entry.write_text(seal(json.dumps(value, indent=1, allow_nan=False)))
 
 
-def read_json(entry: Entry, like: Entry | None = None) -> tuple[Any, bool]:
+def read_json(
+    entry: Entry, like: Entry | None = None, limit: int = MAX_TEXT_BYTES
+) -> tuple[Any, bool]:
     """Returns a JSON value without its checksum, and whether it had one.
 
     Arguments and errors as for `read_checked`; also refuses anything but strict JSON.
     """
-    content, sealed = read_checked(entry, like)
+    content, sealed = read_checked(entry, like, limit)
     try:
         value = parse_json(content)
     except ValueError as error:

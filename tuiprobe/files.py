@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -24,6 +25,12 @@ from tuiprobe.errors import DataError, RunError
 
 MAX_TEXT_BYTES = 256 * 2**20
 """Largest text or JSON file that is read."""
+
+MAX_JSON_VALUES = 4_000_000
+"""Most values of a JSON text. In memory each takes up to 120 bytes, however short it is written."""
+
+UNFIT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What code raises that takes a parsed value apart and finds another one than it expects."""
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking, so a pipe cannot hang
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -102,12 +109,38 @@ def parse_json(content: bytes | str) -> Any:
     """Returns the value of a strict JSON text.
 
     Raises:
-        ValueError: If it is not JSON, is nested too deeply, or holds NaN or an infinity.
+        ValueError: If it is not JSON, is nested too deeply, has too many values, or holds NaN or an
+            infinity.
     """
+    if len(content) > MAX_JSON_VALUES:
+        marks = (",", "[", "{") if isinstance(content, str) else (b",", b"[", b"{")
+        if sum(map(content.count, marks)) > MAX_JSON_VALUES:  # type: ignore[arg-type]
+            raise ValueError(f"it has more than {MAX_JSON_VALUES:,} values")
     try:
         return json.loads(content, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def refuse_beyond_memory(path: object, size: int) -> None:
+    """Refuses data that the machine has no memory for; the kernel would end the process.
+
+    Args:
+        path: The file, for the message.
+        size: Bytes that are wanted.
+
+    Raises:
+        DamagedFileError: If it is more than the kernel says is available. Only Linux says so.
+    """
+    with suppress(OSError, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        line = next((one for one in lines if one.startswith("MemAvailable:")), "")
+        available = int(line.split()[1]) * 1024
+        if size > available:
+            raise DamagedFileError(
+                f"{path} holds {size:,} bytes, and {available:,} bytes of memory are available; "
+                "read it on a machine with more"
+            )
 
 
 def _refuse_constant(name: str) -> Any:
@@ -135,6 +168,32 @@ def writing(path: object) -> Iterator[None]:
             f"cannot write {path}: {cause}; everything published before is kept, free "
             "the cause and run the same command again to resume"
         ) from error
+
+
+def names_below(root: Path, folder: str = "", most: int | None = None) -> list[str]:
+    """Returns the names in a directory or in a folder of it, sorted; none if it cannot be listed.
+
+    No link below the directory is followed.
+
+    Args:
+        root: The directory; its own path may contain links.
+        folder: A folder directly below it; empty for the directory itself.
+        most: Names to look at; None for all.
+    """
+    with suppress(OSError, ValueError):
+        descriptor = os.open(root, _FOLDER)
+        try:
+            if folder:
+                outer, descriptor = (
+                    descriptor,
+                    os.open(folder, _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor),
+                )
+                os.close(outer)
+            with os.scandir(descriptor) as entries:
+                return sorted(one.name for one in islice(entries, most))
+        finally:
+            os.close(descriptor)
+    return []
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 
 from tests.fuzz.test_readers import make_template
 from tuiprobe.cli.app import run_cli
+from tuiprobe.errors import DataError
+from tuiprobe.models.embeddings.formats import open_matrix
+from tuiprobe.models.embeddings.labels import read_labels
+from tuiprobe.models.embeddings.parquet import read_names
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.listing import list_runs
+from tuiprobe.run.verify import verify
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -134,3 +143,183 @@ def test_a_plan_whose_parts_do_not_fit_is_refused(
     change(plan)
     run.plan_file.write_json(plan)
     assert "unexpected" not in refused(run, capsys)
+
+
+def test_places_of_concepts_never_lead_out_of_their_array(
+    run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """SciPy follows them unchecked: the process ended by a signal."""
+    arrays, metadata = read_arrays(run.concepts_file)
+    for place in (10**12, -7, 2**62):
+        indptr = arrays["indptr"].copy()
+        indptr[1:-1] = place
+        write_arrays(run.concepts_file, {**arrays, "indptr": indptr}, metadata)
+        assert "indptr does not fit" in refused(run, capsys)
+
+
+LONG = "x" * 70_000
+TEXTS: dict[str, Change] = {
+    "source": lambda m: m.update(source=LONG),
+    "reason": lambda m: m.update(reason=LONG),
+    "unmatched": lambda m: m.update({"unmatched/val": LONG}),
+    "own names": lambda m: m.update({"own_names_reason/r": LONG}),
+    "classes": lambda m: m.update(classes=json.dumps([LONG] * 3)),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_a_text_that_no_report_takes_is_refused(
+    kind: str, run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays, metadata = read_arrays(run.head_file)
+    if kind != "own names":
+        arrays.pop("answers/val")
+    TEXTS[kind](metadata)
+    write_arrays(run.head_file, arrays, metadata)
+    code = run_cli(["reprobe", str(run.path)])
+    said = capsys.readouterr().err
+    assert code in (0, 4), said
+    assert "unexpected" not in said
+
+
+SKIPS = ['[[1e999, "x"]]', f'[[{10**30}, "x"]]', "[[[1], 2]]", "{", "3", '[["a", "b"]]', "[[]]"]
+
+
+@pytest.mark.parametrize("skipped", SKIPS)
+def test_shards_with_impossible_ids_are_damaged(skipped: str, run: RunDir) -> None:
+    key = run.read_key()
+    assert key is not None
+    write_arrays(run.shard_file("val", 0), {"ids": np.arange(48)}, {"key": key, "skipped": skipped})
+    assert {one.file: one.state for one in verify(run)}["shards/val-*"] == "damaged"
+
+
+@pytest.mark.parametrize("ids", [np.full((3, 3), np.nan), np.zeros((3, 3), int), np.zeros(3, "u1")])
+def test_shards_whose_ids_are_none_are_damaged(ids: np.ndarray, run: RunDir) -> None:
+    key = run.read_key()
+    assert key is not None
+    write_arrays(run.shard_file("val", 0), {"ids": ids}, {"key": key, "skipped": "[]"})
+    assert {one.file: one.state for one in verify(run)}["shards/val-*"] == "damaged"
+
+
+@pytest.mark.parametrize("content", ["", "\n\n\n", "{}"])
+@pytest.mark.parametrize("name", ["samples.jsonl", "measured.json"])
+def test_records_that_say_nothing_are_refused(
+    name: str, content: str, run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run.path / name).write_text(content)
+    assert name in refused(run, capsys)
+
+
+CLAIMS: list[Change] = [
+    lambda p: p["sets"].extend(
+        {**p["sets"][0], "name": f"s{i}", "shards": 2**50} for i in range(900)
+    ),
+    lambda p: p["sets"].extend({**p["sets"][0], "name": f"s{i}"} for i in range(2000)),
+    lambda p: p["taps"].extend({**p["taps"][0], "name": f"t{i}"} for i in range(20_000)),
+    lambda p: p["sets"][0].update(name=LONG),
+    lambda p: p["sets"][0].update(notes=[LONG]),
+    lambda p: p["model"].update(name=LONG),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CLAIMS, ids=range(len(CLAIMS)))
+def test_what_a_plan_claims_costs_no_time(
+    change: Change, run: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = run.plan_file.read_json()
+    change(plan)
+    run.plan_file.write_json(plan)
+    begun = time.process_time()
+    for command in ("reprobe", "verify", "report"):
+        assert run_cli([command, str(run.path)]) in (0, 4)
+    assert "unexpected" not in capsys.readouterr().err
+    assert time.process_time() - begun < 10
+
+
+def test_the_model_of_a_spec_has_a_largest_length(run: RunDir) -> None:
+    run.spec_file.write_json({"model": "x" * 3_000_000, "data": "d"})
+    assert run_cli(["reprobe", str(run.path)]) == 4
+    (row,) = list_runs(run.path)
+    assert len(row.model) < 70_000
+
+
+SURROGATES = [b'"\\ud800"', b'"\\uDFFF x"', b'"\xed\xa0\x80"', b'{"\\udc80": 1}', b'"\xff"']
+
+
+@pytest.mark.parametrize("value", SURROGATES)
+def test_no_half_letter_enters_a_report(value: bytes, run: RunDir) -> None:
+    content = run.results_file.read_bytes()
+    at = content.index(b'"result": ') + len(b'"result": ')
+    run.results_file.path.write_bytes(
+        resealed_bytes(content[:at] + value + b', "x": ' + content[at:])
+    )
+    assert run_cli(["report", str(run.path)]) == 4
+
+
+def resealed_bytes(content: bytes) -> bytes:
+    return content[: content.rindex(b'"sha256"')].rstrip().rstrip(b",") + b"}"
+
+
+@pytest.mark.parametrize("folder", ["live", "shards", "answers", "head-probe"])
+def test_a_folder_that_is_a_link_is_not_listed(folder: str, run: RunDir, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for name in ("7.json", "val-00000.safetensors", "x.safetensors"):
+        (outside / name).write_text("{}")
+    shutil.rmtree(run.path / folder, ignore_errors=True)
+    (run.path / folder).symlink_to(outside)
+    assert run.names(folder) == []
+    assert run.live_ranks() == ([] if folder == "live" else [0])
+    said = {one.file: one for one in verify(run)}
+    assert f"{folder}/" not in said
+    assert not any(
+        name.startswith(f"{folder}/") and one.state == "whole" for name, one in said.items()
+    )
+
+
+def npy(header: bytes) -> bytes:
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+HALF = b"{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4"
+SPACES = HALF.replace(b"(3, 4", b" " * 60)
+BROKEN = [HALF, SPACES, b"(" * 9000, b"{'descr': '<f4', 'shape': (1e999, 4)}", b"'''", b"\\\n"]
+
+
+@pytest.mark.parametrize("header", BROKEN, ids=range(len(BROKEN)))
+def test_headers_of_numpy_that_end_early_are_refused(header: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    path.write_bytes(npy(header + b"\n"))
+    with pytest.raises(DataError, match=r"x\.npy cannot be read"):
+        open_matrix(path)
+    with pytest.raises(DataError, match=r"x\.npy cannot be read as labels"):
+        read_labels(path, 3)
+
+
+def test_a_page_of_parquet_that_is_damaged_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"vector": [[1.0, 2.0], [3.0, 4.0]]}), path)
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + b"\xff" * 40 + content[44:])
+    with pytest.raises(DataError, match=r"x\.parquet cannot be read as Parquet"):
+        open_matrix(path).read(0, 2)
+
+
+def test_few_bytes_of_parquet_stand_for_few_values(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    parquet.write_table(pa.table({"vector": [np.zeros(2**22, np.float32)]}), path)
+    assert path.stat().st_size < 2000
+    with pytest.raises(DataError, match=r"4,194,304 values in 1 rows, above the limit"):
+        open_matrix(path)
+
+
+def test_a_long_name_of_many_rows_is_decoded_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    names = pa.DictionaryArray.from_arrays(pa.array([0] * 8000, pa.int32()), ["x" * 2**20])
+    parquet.write_table(pa.table({"id": names}), path, compression="zstd")
+    assert path.stat().st_size < 10_000
+    before = pa.total_allocated_bytes()
+    found, rows = read_names(path, "id", [0, 7999])
+    assert rows == 8000
+    assert found == ["x" * 1024] * 2
+    assert pa.default_memory_pool().max_memory() - before < 500 * 2**20  # all of them take 8 GB

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from tuiprobe import __version__
 from tuiprobe.answer.per_image import keep_per_image
 from tuiprobe.errors import DataError, UsageError
@@ -37,7 +39,20 @@ def answer(directory: RunDir) -> Report:
     Raises:
         DataError: If a file of the run is missing or damaged.
     """
-    run, known = RunReader(directory), registry()
+    try:
+        return _answer(RunReader(directory))
+    except ValidationError as error:
+        causes = {one["type"] for one in error.errors(include_input=False, include_url=False)}
+        if not causes & {"string_too_long", "too_long"}:
+            raise
+        raise DamagedFileError(
+            f"{directory.path} holds longer names, texts or lists than a report takes: "
+            f"{error.errors()[0]['msg']}"
+        ) from error
+
+
+def _answer(run: RunReader) -> Report:
+    known = registry()
     subject = Subject(run.plan.model, run.images, run.plan.concept_set)
     results: dict[str, ProbeResult | NotRun] = {}
     parts: dict[str, Part] = {}
@@ -63,7 +78,7 @@ def answer(directory: RunDir) -> Report:
         model=run.plan.model,
         data=run.data,
         partial=partial,
-        fingerprint=next(iter(measured.values())).fingerprints[0],
+        fingerprint=run.fingerprint,
         parts=ordered,
         probe_key=_probe_key(run),
         warnings=(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _NOT_CATEGORIES = ("image", "split", "ih", "iw", "sh", "sw")
+_SHOWN = 20
 _CATEGORY = re.compile(r"(?P<name>[^()]+?)\s*(?:\((?P<count>\d+)\))?")
 
 
@@ -226,7 +227,8 @@ def _is_number(entry: str) -> bool:
 def _read_labels(table: Table, columns: list[str]) -> tuple[NDArray[np.int64], tuple[Concept, ...]]:
     """Returns the label numbers and the concept of each; skips the row for 0, which means none."""
     number, name, category = (table.column(n) for n in ("number", "name", "category"))
-    numbers: list[int] = []
+    numbers: dict[int, None] = {}
+    known = frozenset(columns)
     concepts: list[Concept] = []
     for line, cells in table.rows:
         where = f"{table.path} line {line}"
@@ -236,19 +238,20 @@ def _read_labels(table: Table, columns: list[str]) -> tuple[NDArray[np.int64], t
             continue
         if int(cells[number]) in numbers:
             raise DataError(f"{where}: label number {cells[number]} is there twice")
-        numbers.append(int(cells[number]))
-        concepts.append(Concept(cells[name], _main_category(cells[category], columns, where)))
-    return np.array(numbers, dtype=np.int64), tuple(concepts)
+        numbers[int(cells[number])] = None
+        concepts.append(Concept(cells[name], _main_category(cells[category], known, where)))
+    return np.array(list(numbers), dtype=np.int64), tuple(concepts)
 
 
-def _main_category(text: str, columns: list[str], where: str) -> str:
+def _main_category(text: str, columns: frozenset[str], where: str) -> str:
     """Returns the category with most images in a list such as `material(36);object(3)`."""
     best, most = "", -1
     for entry in _entries(text):
         found = _CATEGORY.fullmatch(entry)
         if found is None or found["name"] not in columns:
             raise DataError(
-                f"{where}: category {entry!r} is none of index.csv: {', '.join(columns)}"
+                f"{where}: category {entry!r} is none of index.csv: "
+                f"{', '.join(sorted(columns)[:_SHOWN])}"
             )
         count = int(found["count"] or 0)
         if count > most:

@@ -8,6 +8,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from tuiprobe.errors import DataError
@@ -42,10 +43,14 @@ class Table:
         Raises:
             DataError: If there is no such column.
         """
-        if name not in self.header:
+        if name not in self._places:
             found = ", ".join(self.header[:12])
             raise DataError(f"{self.path}: there is no column {name!r}; the columns are {found}")
-        return self.header.index(name)
+        return self._places[name]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.header)}
 
 
 def read_table(path: Path, needed: Sequence[str]) -> Table:

@@ -17,7 +17,7 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import ShardSums, TapArrays
 from tuiprobe.probes.nonfinite import final_statistics, nonfinite_ids, without_nonfinite
-from tuiprobe.results import DataSet, Skipped
+from tuiprobe.results import DataSet, Fingerprint, Skipped
 from tuiprobe.run.arrays import Arrays, read_arrays
 from tuiprobe.run.checked_arrays import HeadArrays, check_features, check_statistics
 from tuiprobe.run.concept_labels import Labels, read_labels
@@ -90,9 +90,22 @@ class RunReader:
     @cached_property
     def images(self) -> tuple[DataSet, ...]:
         """The measured sets without the one that carries concepts and without target sets."""
-        return tuple(
+        found = tuple(
             one for one in self.data if not one.target and one.name != self.plan.concept_set
         )
+        if not found:
+            raise DamagedFileError(f"{self.directory.measured_file} names no set of images")
+        return found
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Software and hardware of the first shards."""
+        found = next(
+            (one for name in self.measured.sets.values() for one in name.fingerprints), None
+        )
+        if found is None:
+            raise DamagedFileError(f"{self.directory.measured_file} does not say what measured it")
+        return found
 
     @cached_property
     def targets(self) -> tuple[DataSet, ...]:

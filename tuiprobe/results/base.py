@@ -1,13 +1,22 @@
 """The two forms of a figure, the base class of results, and the bounds of numbers.
 
 Reports are not trusted, so the schema bounds every size, length and magnitude: what reads a
-report that passed needs no checks of its own.
+report that passed needs no checks of its own. Pydantic lists every mistake that it finds, which
+takes kilobytes each: lists stop at the first, and objects with too many fields are refused at once.
 """
 
 from math import isfinite
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    model_validator,
+)
 from typing_extensions import TypeIs
 
 _Item = TypeVar("_Item")
@@ -27,8 +36,21 @@ Channel = Annotated[int, Field(ge=0, lt=MOST_CHANNELS)]
 Real = Annotated[float, Field(ge=-1e100, le=1e100)]
 """A number that sums and squares of a report's figures do not carry out of range."""
 
-Many = Annotated[tuple[_Item, ...], Field(max_length=MOST_ITEMS)]
+Many = Annotated[tuple[_Item, ...], Field(max_length=MOST_ITEMS, fail_fast=True)]
 """A list."""
+
+
+MOST_NAMED = 10_000
+
+
+def _few(value: Any) -> Any:
+    if isinstance(value, dict) and len(value) > MOST_NAMED:
+        raise ValueError(f"more than {MOST_NAMED:,} names")
+    return value
+
+
+Named = Annotated[dict[str, _Item], BeforeValidator(_few)]
+"""Values by name."""
 
 
 def _finite(value: JsonValue) -> JsonValue:
@@ -44,16 +66,27 @@ def _finite(value: JsonValue) -> JsonValue:
 Plain = Annotated[JsonValue, AfterValidator(_finite)]
 """Any value of strict JSON."""
 
-PerChannel = Annotated[tuple[_Item, ...], Field(max_length=MOST_CHANNELS)]
+PerChannel = Annotated[tuple[_Item, ...], Field(max_length=MOST_CHANNELS, fail_fast=True)]
 """One entry a channel or direction at most."""
 
 
-class Frozen(BaseModel):
-    """An immutable result: unknown fields, NaN and infinity are refused."""
+class Record(BaseModel):
+    """An immutable value of a file: unknown fields and texts above `LONGEST_TEXT` are refused."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, str_max_length=LONGEST_TEXT
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", str_max_length=LONGEST_TEXT)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fields_alone(cls, value: Any) -> Any:
+        if isinstance(value, dict) and len(value) > len(cls.model_fields):
+            raise ValueError("it has fields that are not known")
+        return value
+
+
+class Frozen(Record):
+    """An immutable result: NaN and infinity are refused too."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class Estimate(Frozen):

@@ -1,24 +1,29 @@
 """The report: everything one run found, and what it was found on."""
 
+import json
+import re
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 
 from pydantic import Field, JsonValue, ValidationError
 
 from tuiprobe.checksums import MEMBER, is_sealed, seal
 from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular
 from tuiprobe.plaintext import json_text
-from tuiprobe.results.base import Figure, Frozen, Many, NotRun, Plain, Real
+from tuiprobe.results.base import Figure, Frozen, Many, Named, NotRun, Plain, Real
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
 SchemaVersion = Literal[2]
 SCHEMA_VERSION: Final = 2
 
-MAX_REPORT_BYTES: Final = 128 * 2**20
-"""Several times the report of every layer of a large encoder on eight sets."""
+MOST_PARTS = 100
+MOST_SETS = 1000
+
+MAX_REPORT_BYTES: Final = 64 * 2**20
+"""The report of every layer of a large encoder on eight sets is smaller."""
 
 
 class ProbeResult(Frozen):
@@ -33,6 +38,8 @@ class ProbeResult(Frozen):
 
 ABSENT: Final = NotRun(reason="not in this report")
 """What stands for a figure that a report does not name."""
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 _Result = TypeVar("_Result", bound=ProbeResult)
 
@@ -49,7 +56,7 @@ class Timings(Frozen):
 
     started: str | None = None
     finished: str | None = None
-    seconds: dict[str, Real] = Field(default_factory=dict)
+    seconds: Named[Real] = Field(default_factory=dict)
     images_per_second: Real | None = None
 
 
@@ -106,12 +113,12 @@ class Report(Frozen):
     title: str
     tuiprobe: str
     key: str
-    spec: dict[str, Plain]
+    spec: Named[Plain]
     model: Model
-    data: Many[DataSet]
+    data: Annotated[Many[DataSet], Field(max_length=MOST_SETS)]
     partial: bool = False
     fingerprint: Fingerprint
-    parts: Many[Part] = ()
+    parts: Annotated[Many[Part], Field(max_length=MOST_PARTS)] = ()
     probe_key: str = ""
     warnings: Many[str] = ()
     timings: Timings = Timings()
@@ -199,11 +206,11 @@ class Report(Frozen):
         Raises:
             DamagedFileError: If it was altered or is not a report of this schema version.
         """
-        refuse_altered(content, source)
+        tree = read_tree(content, source)
         try:
-            return cls.model_validate_json(content).model_copy(update={MEMBER: None})
+            return cls.model_validate(tree).model_copy(update={MEMBER: None})
         except ValidationError as error:
-            raise no_report(content, source, error) from error
+            raise no_report(tree, source, error) from error
 
 
 def _rendered(renderer: str, report: Report) -> str:
@@ -230,21 +237,32 @@ def _validated(kind: type[_Result], value: JsonValue) -> _Result:
         ) from error
 
 
-def refuse_altered(content: bytes, source: object) -> None:
-    """Compares the checksum of a `results.json`, where it has one.
+def read_tree(content: bytes, source: object) -> Any:
+    """Returns the plain data of a `results.json`, whose checksum is compared where it has one.
+
+    It is parsed before pydantic sees it, because pydantic's own parser takes 20 times the memory.
 
     Raises:
-        DamagedFileError: If it was altered.
+        DamagedFileError: If it was altered or is not strict JSON.
     """
     try:
         is_sealed(content, source)
     except DamagedFileError as error:
         raise DamagedFileError(f"{error}; {_reprobe(source)}") from error
+    try:
+        tree = parse_json(content.decode("utf-8"))
+        if _SURROGATE.search(content):  # pairs of them are letters
+            json.dumps(tree, ensure_ascii=False).encode("utf-8")
+    except ValueError as error:
+        said = f"{source} is no report of this version of tuiprobe: the file: {error}"
+        raise DamagedFileError(f"{said}; {_reprobe(source)}") from error
+    return tree
 
 
-def no_report(content: bytes, source: object, error: ValidationError) -> DamagedFileError:
-    """Returns the error for a file whose content is not a report of this schema version."""
-    version = _version(content)
+def no_report(tree: Any, source: object, error: ValidationError) -> DamagedFileError:
+    """Returns the error for plain data that are not a report of this schema version."""
+    version = tree.get("schema_version") if isinstance(tree, dict) else None
+    version = version if isinstance(version, int) and 0 < version < 1000 else None
     if version is not None and version != SCHEMA_VERSION:
         return DamagedFileError(
             f"{source} is of schema {version}, and this version of tuiprobe reads schema "
@@ -256,15 +274,6 @@ def no_report(content: bytes, source: object, error: ValidationError) -> Damaged
         f"{source} is no report of this version of tuiprobe: {where}: {first['msg'][:200]}; "
         f"{_reprobe(source)}"
     )
-
-
-def _version(content: bytes) -> int | None:
-    try:
-        found = parse_json(content)
-    except ValueError:
-        return None
-    version = found.get("schema_version") if isinstance(found, dict) else None
-    return version if isinstance(version, int) and 0 < version < 1000 else None
 
 
 def _reprobe(source: object) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tuiprobe.results.base import Count, Estimate, Figure, Frozen, Many, NotRun, Real
+from tuiprobe.results.base import Count, Estimate, Figure, Frozen, Many, Named, NotRun, Real
 from tuiprobe.results.images import TopImage
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
@@ -38,6 +38,8 @@ class Strong(Frozen):
 
 Value = Estimate | NotRun | Code | Strong | bool | int | float | str | None
 """A cell of a table, or a piece of prose; figures are formatted where they are shown."""
+
+MOST_BLOCKS = 1000
 
 Text = Many[Value]
 """Pieces of one line, in order."""
@@ -261,7 +263,7 @@ class Section(Frozen):
     card: Many[Text] = ()
     warnings: Many[str] = ()
     pictures: Many[Id] = ()
-    content: Many[Content] = ()
+    content: Annotated[Many[Content], Field(max_length=MOST_BLOCKS)] = ()
 
     @model_validator(mode="after")
     def _pictures_exist(self) -> "Section":
@@ -367,4 +369,4 @@ class NamedSet(Frozen):
     place: str = ""
     members: Many[str]
     universe: Count | None = None
-    basis: dict[str, str | None] = Field(default_factory=dict)
+    basis: Named[str | None] = Field(default_factory=dict)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tuiprobe.results.base import MOST_CHANNELS, Count, Frozen, Many, Real
+from tuiprobe.results.base import MOST_CHANNELS, Count, Frozen, Many, Named, Real
 
 Representation = Literal["projected", "pooled", "token"]
 Training = Literal["zero-shot", "captions", "finetuned", "supervised", "unknown"]
@@ -142,4 +142,4 @@ class Fingerprint(Frozen):
     device: str
     isa: str
     threads: Count
-    flags: dict[str, str] = Field(default_factory=dict)
+    flags: Named[str] = Field(default_factory=dict)

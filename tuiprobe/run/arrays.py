@@ -1,27 +1,42 @@
-"""Arrays of a run: safetensors files with their checksum inside, read whole and verified."""
+"""Arrays of a run: safetensors files with their checksum inside, read whole and verified.
+
+A file's header is checked before anything is allocated: its arrays fill the file without gaps or
+overlaps, so what is read needs as much memory as the file has bytes.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
-from tuiprobe.files import DamagedFileError, Entry, parse_json, reading
+from tuiprobe.files import (
+    UNFIT,
+    DamagedFileError,
+    Entry,
+    parse_json,
+    reading,
+    refuse_beyond_memory,
+)
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:  # the screens list directories without numpy
+    import numpy as np
     from numpy.typing import NDArray
 
 Arrays: TypeAlias = "dict[str, NDArray[Any]]"
 
 MAX_TENSOR_BYTES = 16 * 2**30
 _HEADER_LENGTH_BYTES = 8
-_MAX_HEADER_BYTES = 8 * 2**20
+_MAX_HEADER_BYTES = 100_000_000  # as the safetensors library has it
+_MOST_DIMENSIONS = 32
 _DTYPES = {
-    "BOOL": "?", "U8": "<u1", "I8": "<i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4",
-    "U64": "<u8", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8",
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
+    "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
 
 
@@ -50,11 +65,7 @@ def read_arrays(entry: Entry, expected: str | None = None) -> tuple[Arrays, dict
         DamagedFileError: If the file is truncated, altered, too large, behind a link, or not the
             expected one.
     """
-    content = _content(entry)
-    try:
-        arrays, metadata = _views(content)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise DamagedFileError(f"{entry} is damaged: {error}") from error
+    arrays, metadata = read_unsealed(entry, MAX_TENSOR_BYTES)
     checksum = metadata.pop("checksum", "")
     if checksum != _checksum(arrays, metadata):
         raise DamagedFileError(f"{entry} is damaged: its checksum does not match its content")
@@ -69,71 +80,96 @@ def read_metadata(entry: Entry) -> dict[str, str]:
         DamagedFileError: If the file is missing or its header is not one.
     """
     with entry.open(MAX_TENSOR_BYTES) as file, reading(entry):
-        length = int.from_bytes(file.read(_HEADER_LENGTH_BYTES), "little")
-        if length > _MAX_HEADER_BYTES:
-            raise DamagedFileError(f"{entry} is damaged: its header has {length:,} bytes")
-        head = file.read(length)
-    try:
-        metadata = parse_json(head).get("__metadata__", {}).items()
-        return {str(name): str(text) for name, text in metadata}
-    except (ValueError, AttributeError) as error:
-        raise DamagedFileError(f"{entry} is damaged: {error}") from error
+        return read_header(file, entry)[1]
 
 
-def decode_arrays(entry: Entry, content: bytes) -> Arrays:
-    """Returns the arrays of a safetensors file.
+def read_unsealed(entry: Entry, limit: int) -> tuple[Arrays, dict[str, str]]:
+    """Reads a safetensors file without a checksum.
+
+    Args:
+        entry: What to read.
+        limit: Largest size in bytes.
+
+    Returns:
+        Arrays by name, and the metadata.
 
     Raises:
-        DamagedFileError: If the content is invalid, or has an array of an unsupported kind.
+        DamagedFileError: If the file is missing, too large for the limit or the memory, or damaged.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load as decode_tensors
-
-    try:
-        return dict(decode_tensors(content))
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedFileError(f"{entry} is damaged: {error}") from error
-
-
-def _content(entry: Entry) -> NDArray[Any]:
-    """Returns the bytes of a file in memory that may be written to, as torch expects it."""
     import numpy as np
 
-    with entry.open(MAX_TENSOR_BYTES) as file, reading(entry):
-        content = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
-        if file.readinto(content.data) != len(content) or file.read(1):  # type: ignore[attr-defined]
-            raise DamagedFileError(f"{entry} changed while it was read")
-    return content
+    with entry.open(limit) as file, reading(entry):
+        header, metadata = read_header(file, entry)
+        refuse_beyond_memory(entry, os.fstat(file.fileno()).st_size)
+        arrays: Arrays = {}
+        try:
+            for name, one in header.items():
+                arrays[name] = np.empty(one.shape, one.dtype)
+                file.seek(one.start)
+                view = arrays[name].reshape(-1).view(np.uint8).data
+                while view:
+                    count = file.readinto(view)  # type: ignore[attr-defined]
+                    if not count:
+                        raise DamagedFileError(f"{entry} is damaged: it is cut short")
+                    view = view[count:]
+        except (MemoryError, ValueError) as error:  # also a dimension that NumPy cannot count
+            raise DamagedFileError(f"{entry} cannot be read: {error}") from error
+    return arrays, metadata
 
 
-def _views(content: NDArray[Any]) -> tuple[Arrays, dict[str, str]]:
-    """Returns arrays that share memory with a safetensors file, and its metadata.
+@dataclass(frozen=True)
+class Stored:
+    """Type, shape and position of one array in its file."""
 
-    The library would copy each of the hundreds of arrays of a shard.
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+def read_header(file: IO[bytes], entry: Entry) -> tuple[dict[str, Stored], dict[str, str]]:
+    """Reads the header of an open safetensors file.
+
+    Returns:
+        Place and type of each array by name, and the metadata.
 
     Raises:
-        ValueError: If the header does not describe the content, each byte of it once; also
-            KeyError, TypeError, AttributeError or OverflowError if it is no header.
+        DamagedFileError: If it is none, or does not describe the file byte by byte.
     """
-    start = _HEADER_LENGTH_BYTES
-    start += int.from_bytes(content[:_HEADER_LENGTH_BYTES].tobytes(), "little")
-    if not _HEADER_LENGTH_BYTES <= start <= len(content):
-        raise ValueError("its header is cut short")
-    header = parse_json(content[_HEADER_LENGTH_BYTES:start].tobytes())
-    metadata = {str(k): str(v) for k, v in header.pop("__metadata__", {}).items()}
-    data = content[start:]
-    arrays: Arrays = {}
-    end = 0
-    for name, one in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-        shape, (first, last) = tuple(one["shape"]), one["data_offsets"]
-        if first != end or not first <= last <= len(data) or min(shape, default=0) < 0:
-            raise ValueError(f"the place of {name!r} does not follow the one before")
-        array = data[first:last].view(_DTYPES[one["dtype"]]).reshape(shape)
-        arrays[name] = array if array.flags.aligned else array.copy()
-        end = last
-    if end != len(data):
-        raise ValueError("its header does not describe all of it")
+    size = os.fstat(file.fileno()).st_size
+    length = int.from_bytes(file.read(_HEADER_LENGTH_BYTES), "little")
+    start = _HEADER_LENGTH_BYTES + length
+    if length > _MAX_HEADER_BYTES or start > size:
+        raise DamagedFileError(f"{entry} is damaged: its header claims {length:,} bytes")
+    try:
+        header = parse_json(file.read(length))
+        metadata = {str(k): str(v) for k, v in header.pop("__metadata__", {}).items()}
+        arrays = {str(name): _stored(one, start) for name, one in header.items()}
+    except UNFIT as error:
+        raise DamagedFileError(f"{entry} is damaged: {error}") from error
+    place = start
+    for one in sorted(arrays.values(), key=lambda one: (one.start, one.end)):
+        if one.start != place:
+            raise DamagedFileError(f"{entry} is damaged: its arrays overlap, or leave gaps")
+        place = one.end
+    if place != size:
+        raise DamagedFileError(
+            f"{entry} is damaged: it has {size:,} bytes, and its arrays end at {place:,}"
+        )
     return arrays, metadata
+
+
+def _stored(entry: dict[str, Any], start: int) -> Stored:
+    import numpy as np
+
+    dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), entry["shape"]
+    first, last = entry["data_offsets"]
+    whole = all(type(one) is int and one >= 0 for one in (*shape, first, last))
+    if not whole or len(shape) > _MOST_DIMENSIONS:
+        raise ValueError("its header names places outside the file")
+    if last - first != dtype.itemsize * math.prod(shape):
+        raise ValueError("its header contradicts itself")
+    return Stored(dtype, tuple(shape), start + first, start + last)
 
 
 def read_own_arrays(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[str, str]]:

@@ -4,35 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.files import DamagedFileError, Entry, parse_json, reading
-from tuiprobe.run.arrays import MAX_TENSOR_BYTES
+from tuiprobe.files import DamagedFileError, Entry, reading
+from tuiprobe.run.arrays import MAX_TENSOR_BYTES, Stored, read_header
 
-_HEADER_LENGTH_BYTES = 8
-_MAX_HEADER_BYTES = 2**20
 _CHUNK_BYTES = 4 * 2**20
-_DTYPES: dict[str, np.dtype[Any]] = {
-    "F32": np.dtype("<f4"),
-    "F64": np.dtype("<f8"),
-    "I64": np.dtype("<i8"),
-}
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """Type, shape and position of one array in its file."""
-
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    start: int
-    end: int
 
 
 class BlockReader:
@@ -54,7 +35,7 @@ class BlockReader:
         self.entry = entry
         self._file = entry.open(MAX_TENSOR_BYTES)
         try:
-            self._arrays, metadata = self._header()
+            self._arrays, metadata = read_header(self._file, entry)
             self.checksum = self._verify(metadata)
         except BaseException:
             self._file.close()
@@ -89,7 +70,7 @@ class BlockReader:
             content = self._bytes(found.start + first * width, found.start + last * width)
             yield np.frombuffer(content, found.dtype).reshape(last - first, *found.shape[1:])
 
-    def _find(self, name: str) -> _Stored:
+    def _find(self, name: str) -> Stored:
         if name not in self._arrays:
             raise DamagedFileError(f"{self.entry} is damaged: it holds no {name!r}")
         return self._arrays[name]
@@ -101,20 +82,6 @@ class BlockReader:
         if len(content) != end - start:
             raise DamagedFileError(f"{self.entry} is damaged: it is cut short")
         return content
-
-    def _header(self) -> tuple[dict[str, _Stored], dict[str, str]]:
-        size = os.fstat(self._file.fileno()).st_size
-        length = int.from_bytes(self._bytes(0, _HEADER_LENGTH_BYTES), "little")
-        if length > _MAX_HEADER_BYTES:
-            raise DamagedFileError(f"{self.entry} is damaged: its header has {length} bytes")
-        start = _HEADER_LENGTH_BYTES + length
-        try:
-            header = parse_json(self._bytes(_HEADER_LENGTH_BYTES, start))
-            metadata = {str(k): str(v) for k, v in header.pop("__metadata__", {}).items()}
-            arrays = {name: _stored(entry, start, size) for name, entry in header.items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DamagedFileError(f"{self.entry} is damaged: {error}") from error
-        return arrays, metadata
 
     def _verify(self, metadata: dict[str, str]) -> str:
         """Verifies the checksum that is stored in the file and returns it."""
@@ -130,13 +97,3 @@ class BlockReader:
                 f"{self.entry} is damaged: its checksum does not match its content"
             )
         return stored
-
-
-def _stored(entry: dict[str, Any], start: int, size: int) -> _Stored:
-    dtype, shape = _DTYPES[entry["dtype"]], tuple(int(n) for n in entry["shape"])
-    first, last = (start + int(offset) for offset in entry["data_offsets"])
-    if min(shape, default=0) < 0 or not start <= first <= last <= size:
-        raise ValueError("its header names places outside the file")
-    if last - first != dtype.itemsize * int(np.prod(shape, dtype=object)):
-        raise ValueError("its header contradicts itself")
-    return _Stored(dtype, shape, first, last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from tuiprobe.files import DamagedFileError, parse_json
+from tuiprobe.files import UNFIT, parse_json
+from tuiprobe.results.base import LONGEST_TEXT
 from tuiprobe.run.arrays import read_own_arrays
+from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
 
 
@@ -47,34 +50,53 @@ def read_labels(directory: RunDir) -> Labels:
     """
     path = directory.concepts_file
     arrays, metadata = read_own_arrays(directory, path)
+    checked = CheckedArrays(path, arrays)
+    names, categories = (_names(checked, metadata, one) for one in ("names", "categories"))
+    k, g = len(names), len(categories)
+    ids = checked.counts("ids", "i8", None)
+    n = len(ids)
+    shares = checked.finite("shares", "f4", None)
+    if shares.min() < 0 or shares.max() > 1:
+        raise checked.damaged("shares holds what is no share")
+    return Labels(
+        ids=ids,
+        shares=scipy.sparse.csr_array((shares, *_places(checked, n, k, shares.size)), shape=(n, k)),
+        annotated=checked.shaped("annotated", "u1", n, g) != 0,
+        train=checked.shaped("train", "u1", n) != 0,
+        category_of=_below(checked, "category_of", checked.shaped("category_of", "i8", k), g),
+        names=names,
+        categories=categories,
+        digest=metadata.get("digest", ""),
+    )
+
+
+def _names(checked: CheckedArrays, metadata: Mapping[str, str], name: str) -> tuple[str, ...]:
     try:
-        names, categories = parse_json(metadata["names"]), parse_json(metadata["categories"])
-        n, k, g = len(arrays["ids"]), len(names), len(categories)
-        category_of = arrays["category_of"]
-        for name, fits in {
-            "category_of": category_of.shape == (k,) and _within(category_of, g),
-            "indptr": arrays["indptr"].shape == (n + 1,),
-            "indices": _within(arrays["indices"], k),
-            "shares": bool(np.isfinite(arrays["shares"]).all()),
-            "annotated": arrays["annotated"].shape == (n, g),
-            "train": arrays["train"].shape == (n,),
-        }.items():
-            if not fits:
-                raise DamagedFileError(f"{path} is damaged: {name} does not fit the rest")
-        rows = (arrays["shares"], arrays["indices"], arrays["indptr"])
-        return Labels(
-            ids=arrays["ids"],
-            shares=scipy.sparse.csr_array(rows, shape=(n, k)),
-            annotated=arrays["annotated"] != 0,
-            train=arrays["train"] != 0,
-            category_of=category_of,
-            names=tuple(str(name) for name in names),
-            categories=tuple(str(name) for name in categories),
-            digest=metadata["digest"],
-        )
-    except (KeyError, ValueError, TypeError) as error:
-        raise DamagedFileError(f"{path} is damaged: {error}") from error
+        names = parse_json(metadata[name])
+    except UNFIT as error:
+        raise checked.damaged(f"{name}: {error}") from error
+    if not isinstance(names, list) or not all(
+        isinstance(one, str) and len(one) <= LONGEST_TEXT for one in names
+    ):
+        raise checked.damaged(f"{name} is no list of names")
+    return tuple(names)
 
 
-def _within(numbers: NDArray[Any], end: int) -> bool:
-    return not numbers.size or bool(numbers.min() >= 0 and numbers.max() < end)
+def _places(
+    checked: CheckedArrays, n: int, k: int, count: int
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Returns the concept of each share, and where the shares of each image begin.
+
+    SciPy does not check the latter, and reads and writes wherever they point.
+    """
+    indptr = checked.shaped("indptr", "i8", n + 1)
+    if indptr[0] != 0 or indptr[-1] != count or (np.diff(indptr) < 0).any():
+        raise checked.damaged("indptr does not fit the rest")
+    kind = "i8" if checked.holds("indices", "i8") else "i4"
+    return _below(checked, "indices", checked.shaped("indices", kind, count), k), indptr
+
+
+def _below(checked: CheckedArrays, name: str, numbers: NDArray[Any], end: int) -> NDArray[Any]:
+    if numbers.size and not (numbers.min() >= 0 and numbers.max() < end):
+        raise checked.damaged(f"{name} does not fit the rest")
+    return numbers

@@ -15,12 +15,20 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from tuiprobe.checksums import is_sealed
 from tuiprobe.errors import DataError, RunError
-from tuiprobe.files import DamagedFileError, Entry, flush_folder, pinned, reading, writing
+from tuiprobe.files import (
+    DamagedFileError,
+    Entry,
+    flush_folder,
+    names_below,
+    pinned,
+    reading,
+    writing,
+)
 
 ENGINE_LOCK = "lock-engine"
 MERGE_LOCK = "lock-merge"
@@ -28,12 +36,15 @@ MERGE_LOCK = "lock-merge"
 LOG_MARK = "$ tuiprobe "
 """Begins the line of `log.txt` that the output of an engine follows."""
 
+MAX_SPEC_BYTES = 2**16
+"""Largest `spec.json`; so no text in it is longer than a report takes."""
+
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 Version = tuple[int, int, int]
 """What changes when a file is replaced: inode, time and size."""
 
 _MOST_RANKS = 256
-_MOST_SHARDS = 2**20
+_MOST_FILES = 2**20
 _KEY = re.compile(r"[0-9a-f]{64}")
 _BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # log.txt exists before the engine starts
 _BEFORE_THE_SPEC = (*_BEFORE_THE_KEY, "key", "events-", ".spec.json.")
@@ -151,10 +162,7 @@ class RunDir:
 
     def shard_names(self) -> set[str]:
         """Lists the names of the shard files; reads none of them."""
-        with suppress(OSError), os.scandir(self.path / "shards") as entries:
-            names = (one.name for one in islice(entries, _MOST_SHARDS))
-            return {name for name in names if name.endswith(".safetensors")}
-        return set()
+        return {name for name in self.names("shards") if name.endswith(".safetensors")}
 
     def features_file(self, set_name: str) -> Entry:
         """Returns the file of one set's final representations and per-image values."""
@@ -182,11 +190,17 @@ class RunDir:
 
     def live_ranks(self) -> list[int]:
         """Lists the ranks that have a live file, in ascending order."""
-        with suppress(OSError):
-            names = [one.stem for one in (self.path / "live").glob("*.json")]
-            numbers = (int(one) for one in names if one.isdecimal() and one.isascii())
-            return sorted(numbers)[:_MOST_RANKS]
-        return []
+        names = (one.removesuffix(".json") for one in self.names("live") if one.endswith(".json"))
+        return sorted(int(one) for one in names if one.isdecimal() and one.isascii())[:_MOST_RANKS]
+
+    def names(self, folder: str = "") -> list[str]:
+        """Returns the names in the directory or in a folder of it, sorted; follows no link."""
+        return names_below(self.path, folder, _MOST_FILES)
+
+    def event_files(self) -> list[str]:
+        """Returns the names of the files of events of all ranks."""
+        names = self.names()
+        return [one for one in names if one.startswith("events-") and one.endswith(".jsonl")]
 
     def rank_file(self, number: int) -> Entry:
         """Returns the heartbeat and lease of one of several ranks."""
@@ -195,11 +209,11 @@ class RunDir:
     def rank_files(self) -> dict[int, Version]:
         """Lists the ranks that have such a file; the version changes whenever it is replaced."""
         found: dict[int, Version] = {}
-        with suppress(OSError), os.scandir(self.path / "ranks") as entries:
-            for one in islice(entries, 2 * _MOST_RANKS):  # some are being replaced
-                number = one.name.removesuffix(".json")
-                if number != one.name and number.isdecimal() and number.isascii():
-                    status = one.stat(follow_symlinks=False)
+        for name in self.names("ranks")[: 2 * _MOST_RANKS]:  # some are being replaced
+            number = name.removesuffix(".json")
+            if number != name and number.isdecimal() and number.isascii():
+                with suppress(OSError):
+                    status = (self.path / "ranks" / name).stat(follow_symlinks=False)
                     version = (status.st_ino, status.st_mtime_ns, status.st_size)
                     found[int(number[:9])] = version
         return dict(sorted(found.items())[:_MOST_RANKS])
@@ -217,6 +231,14 @@ class RunDir:
         except (DamagedFileError, UnicodeDecodeError):
             return None
         return key if _KEY.fullmatch(key) else None
+
+    def spec_json(self) -> Any:
+        """Returns the content of `spec.json`, which may be anything.
+
+        Raises:
+            DamagedFileError: If it is missing, too large or no JSON.
+        """
+        return self.spec_file.read_json(MAX_SPEC_BYTES)
 
     def refuse_foreign(self, key: str) -> None:
         """Refuses a directory that does not belong to this run.
@@ -336,7 +358,7 @@ class RunDir:
         if not self.spec_file.exists():  # stopped before it wrote anything else
             return all(one.name.startswith(_BEFORE_THE_SPEC) for one in self.path.iterdir())
         try:
-            spec = self.spec_file.read_json()
+            spec = self.spec_json()
         except DamagedFileError:
             return False
         return isinstance(spec, dict) and all(

@@ -12,7 +12,7 @@ from tuiprobe.results.report import (
     MAX_REPORT_BYTES,
     SchemaVersion,
     no_report,
-    refuse_altered,
+    read_tree,
 )
 from tuiprobe.results.subject import Representation
 
@@ -96,11 +96,11 @@ def read_glance(file: Entry) -> Glance:
         DamagedFileError: If it is missing, altered, not a regular file, too large, or not a report.
     """
     content = file.read_bytes(MAX_REPORT_BYTES)
-    refuse_altered(content, file)
+    tree = read_tree(content, file)
     try:
-        return Glance.model_validate_json(content)
+        return Glance.model_validate(tree)
     except ValidationError as error:
-        raise no_report(content, file, error) from error
+        raise no_report(tree, file, error) from error
 
 
 @lru_cache(maxsize=_KEPT)

@@ -188,7 +188,7 @@ def _row(one: FoundRun, status: RunState) -> RunRow:
 def _asked(run: RunDir) -> dict[str, Any]:
     """Returns a row's fields of a run without results, from its spec."""
     try:
-        spec = run.spec_file.read_json()
+        spec = run.spec_json()
         return {
             "model": str(spec["model"]),
             "data": str(spec["data"]),

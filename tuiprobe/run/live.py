@@ -10,14 +10,14 @@ What other versions write in other fields is ignored.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.run.arrays import Arrays, decode_arrays
+from tuiprobe.run.arrays import Arrays, read_unsealed
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 MAX_STATE_BYTES = 8 * 2**20
 """Size limit; several times the state of a rank that measures all layers of a large encoder."""
 MAX_ARRAY_BYTES = 64 * 2**20
+MAX_STATES_BYTES = 32 * 2**20
+MAX_ARRAYS_BYTES = 512 * 2**20
+"""Size limits of the two kinds of files over all ranks."""
+
+_MOST_VALUES = 200_000
 _LARGEST = 1e15
 _MOST_TAPS = 10_000
 _MOST_PICTURED = 4096
@@ -216,6 +221,7 @@ class LiveTap:
 
 
 _AnyPart = TypeVar("_AnyPart", bound=_Part)
+_Content = TypeVar("_Content")
 
 
 def bounded(value: float) -> float | None:
@@ -256,6 +262,23 @@ def write_rank(
     write_state(run, rank, state.model_copy(update={"taps": figures}))
 
 
+def ranks_of(run: RunDir) -> list[int]:
+    """Returns the ranks that have a live file.
+
+    Raises:
+        DamagedFileError: If their files are too large together.
+    """
+    ranks = run.live_ranks()
+    for suffix, most in (("json", MAX_STATES_BYTES), ("safetensors", MAX_ARRAYS_BYTES)):
+        found = (run.live_file(rank, suffix).status() for rank in ranks)
+        size = sum(one.st_size for one in found if one is not None)
+        if size > most:
+            raise DamagedFileError(
+                f"{run.path / 'live'} holds {size:,} bytes of {suffix}, above the limit of {most:,}"
+            )
+    return ranks
+
+
 def read_state(run: RunDir, rank: int) -> RankState | None:
     """Returns the state of a rank; None if it has no file any more.
 
@@ -274,8 +297,7 @@ def read_taps(
         DamagedFileError: If the arrays are invalid, or not one value per channel.
     """
     file = run.live_file(rank, "safetensors")
-    content = _content(file, MAX_ARRAY_BYTES)
-    arrays = {} if content is None else decode_arrays(file, content)
+    arrays = _unless_missing(lambda: read_unsealed(file, MAX_ARRAY_BYTES)[0]) or {}
     for name, figures in state.taps.items():
         shares = _channels(file, arrays, _shares_of(name))
         if shares is None:
@@ -311,7 +333,11 @@ class _Counted(Progress, Beat):
 def pulse(run: RunDir) -> Pulse:
     """Returns the pulse of a run; files that cannot be read count as 0."""
     beat = through = total = 0
-    for rank in run.live_ranks():
+    try:
+        ranks = ranks_of(run)
+    except DamagedFileError:
+        ranks = []
+    for rank in ranks:
         try:
             one = _read_part(_Counted, run.live_file(rank, "json"))
         except DamagedFileError:
@@ -336,9 +362,11 @@ def _above_of(name: str) -> str:
 
 
 def _read_part(kind: type[_AnyPart], file: Entry) -> _AnyPart | None:
-    content = _content(file, MAX_STATE_BYTES)
+    content = _unless_missing(lambda: file.read_bytes(MAX_STATE_BYTES))
     if content is None:
         return None
+    if sum(map(content.count, (b",", b"[", b"{"))) > _MOST_VALUES:
+        raise DamagedFileError(f"{file} is damaged: it has more than {_MOST_VALUES:,} values")
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:
@@ -347,9 +375,9 @@ def _read_part(kind: type[_AnyPart], file: Entry) -> _AnyPart | None:
         raise DamagedFileError(f"{file} is damaged: {where}: {first['msg'][:200]}") from error
 
 
-def _content(file: Entry, limit: int) -> bytes | None:
+def _unless_missing(read: Callable[[], _Content]) -> _Content | None:
     try:
-        return file.read_bytes(limit)
+        return read()
     except DamagedFileError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return None

@@ -31,7 +31,7 @@ def is_running(run: RunDir, held: frozenset[str] | None) -> bool:
     lock still runs.
     """
     others = (MERGE_LOCK, ENGINE_LOCK)
-    names = [one.name for one in run.path.glob("lock*") if one.name not in others]
+    names = [name for name in run.names() if name.startswith("lock") and name not in others]
     files = [run.at(name) for name in names]
     return any(is_held(one, held) for one in files)
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from tuiprobe.catalog.own_baseline import MAX_BASELINE_BYTES
 from tuiprobe.checksums import read_checked, read_json, seal, write_json
 from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.options import OptionError, validated
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint, Model
-from tuiprobe.results.base import Count
-from tuiprobe.run.directory import RunDir
+from tuiprobe.results.base import LONGEST_TEXT, Count, Many, Named, Record
+from tuiprobe.results.report import MOST_SETS
+from tuiprobe.run.directory import MAX_SPEC_BYTES, RunDir
 from tuiprobe.run.row_records import RowsMeasured, RowsRecord
 from tuiprobe.run.row_samples import read_row_samples
 from tuiprobe.spec import FINAL_TAP, WATCHED, RunSpec
 
-_Record = TypeVar("_Record", bound=BaseModel)
+_Record = TypeVar("_Record", bound=Record)
 
 ROW_SAMPLE = "row_sample"
 """Field of the statistics that holds sampled rows of an inner tap, float32 `[m, C]`."""
@@ -27,14 +30,12 @@ _SEALED_BY = "\n# "  # precedes the checksum; not part of the table
 
 _FOREIGN = "{} is no run of this version of tuiprobe: {}"
 
-_SAMPLE_FIELDS = {"id", "set", "path", "label"}
-"""Required fields of a line of `samples.jsonl`; earlier versions wrote only these."""
+MOST_TAPS = 10_000
+MOST_SAMPLES = 2_000_000
 
 
-class TapRecord(BaseModel):
+class TapRecord(Record):
     """One measured tap: name, kind of activations, token rule and width."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     kind: Literal["vector", "token", "map"]
@@ -42,7 +43,7 @@ class TapRecord(BaseModel):
     channels: Annotated[int, Field(ge=1, le=2**24)]
 
 
-class SetRecord(BaseModel):
+class SetRecord(Record):
     """One set of images as planned.
 
     Attributes:
@@ -53,22 +54,20 @@ class SetRecord(BaseModel):
         rows: Where its vectors are, if vectors were given in place of images.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: str
     source: str
     found: Count
     planned: Count
     shards: Count
-    classes: tuple[str, ...]
-    notes: tuple[str, ...]
+    classes: Many[str]
+    notes: Many[str]
     published: str | None = None
     key: str | None = None
     target: bool = False
     rows: RowsRecord | None = None
 
 
-class PlanRecord(BaseModel):
+class PlanRecord(Record):
     """The content of `plan.json`.
 
     Attributes:
@@ -81,14 +80,12 @@ class PlanRecord(BaseModel):
         concept_set: Name of the set with concepts; None if there is none.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     key: str
     model: Model
-    taps: tuple[TapRecord, ...]
-    blocks: tuple[str, ...]
+    taps: Annotated[Many[TapRecord], Field(max_length=MOST_TAPS)]
+    blocks: Many[str]
     all_blocks: bool
-    sets: tuple[SetRecord, ...]
+    sets: Annotated[Many[SetRecord], Field(max_length=MOST_SETS)]
     concept_set: str | None = None
 
     @model_validator(mode="after")
@@ -107,10 +104,9 @@ class PlanRecord(BaseModel):
         return self
 
 
-class SampleRecord(BaseModel):
+@dataclass(frozen=True, slots=True)
+class SampleRecord:
     """One line of `samples.jsonl`: id, path and label within a set, and the image's stamp."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: int
     set: str
@@ -120,7 +116,7 @@ class SampleRecord(BaseModel):
     changed: str | None = None
 
 
-class MeasuredRecord(BaseModel):
+class MeasuredRecord(Record):
     """The inputs of one set's merged statistics.
 
     Attributes:
@@ -133,18 +129,16 @@ class MeasuredRecord(BaseModel):
         rows: What was measured of stored vectors; None for images.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     shards: Count
-    skipped: tuple[tuple[int, str], ...]
-    fingerprints: tuple[Fingerprint, ...]
+    skipped: Many[tuple[Count, str]]
+    fingerprints: Many[Fingerprint]
     pieces: Count
     features: str | None = None
     contents: str | None = None
     rows: RowsMeasured | None = None
 
 
-class Measured(BaseModel):
+class Measured(Record):
     """The content of `measured.json`, written last in a merge; identifies the merged files.
 
     Attributes:
@@ -153,11 +147,9 @@ class Measured(BaseModel):
         sets: Inputs of the statistics, by measured set.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     key: str | None = None
     statistics: str | None = None
-    sets: dict[str, MeasuredRecord]
+    sets: Named[MeasuredRecord]
 
 
 def write_spec(spec: RunSpec, directory: RunDir) -> None:
@@ -172,7 +164,7 @@ def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
         UsageError: If a value is invalid for its option.
         DamagedFileError: If the run's specification is missing or damaged.
     """
-    found, _ = read_json(directory.spec_file, directory.plan_file)
+    found, _ = read_json(directory.spec_file, directory.plan_file, MAX_SPEC_BYTES)
     if not isinstance(found, dict):
         raise DamagedFileError(f"{directory.spec_file} is no specification of a run")
     try:
@@ -188,7 +180,7 @@ def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
 def saved_by_watch(directory: RunDir) -> bool:
     """Says whether `tuiprobe.watch` saved the directory: results without arrays or images."""
     try:
-        found, _ = read_json(directory.spec_file, directory.plan_file)
+        found, _ = read_json(directory.spec_file, directory.plan_file, MAX_SPEC_BYTES)
     except DamagedFileError:
         return False
     return isinstance(found, dict) and found.get(WATCHED) is True
@@ -220,7 +212,7 @@ def read_measured(directory: RunDir) -> Measured:
 
 def read_spec(directory: RunDir) -> RunSpec:
     """Returns `spec.json` of a run; errors as for `read_plan`."""
-    value, _ = read_json(directory.spec_file, directory.plan_file)
+    value, _ = read_json(directory.spec_file, directory.plan_file, MAX_SPEC_BYTES)
     try:
         return validated(RunSpec, value)
     except OptionError as error:
@@ -234,6 +226,7 @@ def read_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
     """
     listed = _listed_samples(directory)
     for one in read_plan(directory).sets if directory.plan_file.exists() else ():
+        listed.setdefault(one.name, {})
         if one.rows is not None:
             listed[one.name] = read_row_samples(directory, one.name, one.found)
     return listed
@@ -242,25 +235,39 @@ def read_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
 def _listed_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:
     file = directory.samples_file
     content, sealed = read_checked(file, directory.plan_file)
-    lines = content.decode("utf-8", "replace").splitlines()
-    samples: dict[str, dict[int, SampleRecord]] = {}
+    end = len(content)
     if sealed:
-        _refuse_foreign(directory, file, _key_in(file, lines.pop()))
-    for line in lines:
+        end = content.rstrip().rfind(b"\n") + 1
+        _refuse_foreign(directory, file, _key_in(file, content[end:]))
+    samples: dict[str, dict[int, SampleRecord]] = {}
+    for number, line in enumerate(_lines(content, end)):
+        if number >= MOST_SAMPLES:
+            raise DamagedFileError(f"{file} is damaged: it has more than {MOST_SAMPLES:,} lines")
         record = _sample(directory, line)
         samples.setdefault(record.set, {})[record.id] = record
     return dict(samples)
+
+
+def _lines(content: bytes, end: int) -> Iterator[str]:
+    """Yields the lines up to a place one by one: a list of all may take 30 times the memory."""
+    start = 0
+    while start < end:
+        stop = content.find(b"\n", start, end)
+        stop = end if stop < 0 else stop
+        yield content[start:stop].decode("utf-8", "replace")
+        start = stop + 1
 
 
 def _validated(kind: type[_Record], directory: RunDir, value: Any) -> _Record:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        cause = error.errors()[0]["msg"]
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+        cause = found[0]["msg"][:LONGEST_TEXT]
         raise DamagedFileError(_FOREIGN.format(directory.path, cause)) from error
 
 
-def _key_in(file: Entry, last_line: str) -> str | None:
+def _key_in(file: Entry, last_line: bytes) -> str | None:
     try:
         key = parse_json(last_line).get("key")
     except (ValueError, AttributeError) as error:
@@ -272,19 +279,19 @@ def _sample(directory: RunDir, line: str) -> SampleRecord:
     """Parses a line without pydantic, which refuses surrogates in undecodable file names."""
     try:
         found = parse_json(line)
-        record = SampleRecord.model_construct(**found)
+        record = SampleRecord(**found)
         if (
-            SampleRecord.model_fields.keys() >= found.keys() >= _SAMPLE_FIELDS
-            and _is_count(record.id)
+            _is_count(record.id)
             and isinstance(record.set, str)
             and isinstance(record.path, str)
+            and len(record.path) <= LONGEST_TEXT
             and (record.label is None or _is_count(record.label))
             and (record.size is None or _is_count(record.size))
             and (record.changed is None or isinstance(record.changed, str))
         ):
             if record.path.isascii():
                 return record
-            return record.model_copy(update={"path": encodable(record.path)})
+            return replace(record, path=encodable(record.path))
     except (ValueError, TypeError, AttributeError):
         pass
     raise DamagedFileError(f"{directory.samples_file} is damaged: {line[:60]!r} is no image")
@@ -311,6 +318,6 @@ def kept_baseline(directory: RunDir) -> str | None:
     kept = directory.baseline_file
     if not kept.exists():
         return None
-    content, sealed = read_checked(kept, directory.plan_file)
+    content, sealed = read_checked(kept, directory.plan_file, 2 * MAX_BASELINE_BYTES)
     text = content.decode("utf-8", "replace")
     return text.rpartition(_SEALED_BY)[0] if sealed else text

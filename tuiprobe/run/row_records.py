@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from tuiprobe.results.base import Count
+from tuiprobe.results.base import Count, Many, Record
 
 LISTED_ROWS = 100
 """Rows that are named for not being finite, per shard and per set."""
 
 
-class RowFile(BaseModel):
+class RowFile(Record):
     """A file of vectors as it was when the run was planned.
 
     Attributes:
@@ -22,15 +22,13 @@ class RowFile(BaseModel):
         changed: Time of its last change.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     path: str
     rows: Count
     size: Count
     changed: str
 
 
-class RowsRecord(BaseModel):
+class RowsRecord(Record):
     """Where the vectors of a set are, in `plan.json`.
 
     Attributes:
@@ -39,14 +37,12 @@ class RowsRecord(BaseModel):
         files: The files, in order.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     format: str
     dtype: str
-    files: Annotated[tuple[RowFile, ...], Field(min_length=1)]
+    files: Annotated[Many[RowFile], Field(min_length=1)]
 
 
-class RowsMeasured(BaseModel):
+class RowsMeasured(Record):
     """What was measured of stored vectors, in `measured.json`.
 
     Attributes:
@@ -56,8 +52,6 @@ class RowsMeasured(BaseModel):
         names: Checksum of the file with names and labels.
         contents: SHA-256 over the digests of all shards, that is, of all rows.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: Count
     nonfinite: Count

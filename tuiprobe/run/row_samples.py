@@ -40,7 +40,7 @@ class RowSamples(Mapping[int, "SampleRecord"]):
             raise KeyError(row)
         path = self._names.get(row) or row_name(row)
         label = self._labels.get(row)
-        return SampleRecord.model_construct(
+        return SampleRecord(
             id=int(row), set=self._name, path=path, label=label, size=None, changed=None
         )
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -226,7 +225,7 @@ class _End:
 
 
 def _event_files(run: RunDir) -> list[Entry]:
-    return [run.at(path.name) for path in islice(sorted(run.path.glob("events-*.jsonl")), 256)]
+    return [run.at(name) for name in run.event_files()[:256]]
 
 
 def _times(run: RunDir) -> Iterator[int]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from tuiprobe.checksums import is_sealed, read_checked, read_json
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.files import DamagedFileError, Entry, parse_json
+from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json
 from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays
+from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.concept_labels import read_labels
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head, read_own_names
@@ -44,8 +45,8 @@ from tuiprobe.run.records import (
 State = Literal["whole", "not covered", "unfinished", "missing", "damaged", "moved", "changed"]
 Samples = dict[str, Mapping[int, SampleRecord]]
 
-_MOST_FILES = 1_000_000
 _NAMED = 3
+_SHARD = re.compile(r"(.+)-([0-9]{5,12})\.safetensors", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class _Verification:
             return Finding(entry.name, "missing")
         try:
             found = read()
-        except (TuiprobeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (TuiprobeError, *UNFIT) as error:
             said = str(error).removeprefix(f"{entry} ").removeprefix("is damaged: ")
             return Finding(entry.name, "damaged", said or type(error).__name__)
         return Finding(entry.name, "whole", found if isinstance(found, str) else "")
@@ -171,26 +172,27 @@ class _Verification:
             yield Finding(f"{name}/", "whole", f"{len(found):,} files")
 
     def _names(self, folder: str) -> list[str]:
-        try:
-            entries = os.scandir(self._directory.path / folder)
-        except OSError:
-            return []
-        with closing(entries):
-            names = (one.name for one in entries if not one.name.startswith("."))
-            return sorted(name for _, name in zip(range(_MOST_FILES), names, strict=False))
+        return [name for name in self._directory.names(folder) if not name.startswith(".")]
+
+    @cached_property
+    def _numbers(self) -> Mapping[str, list[int]]:
+        """The numbers of the shards that are there, ascending, by set."""
+        found: dict[str, list[int]] = {}
+        for name in self._names("shards"):
+            if match := _SHARD.fullmatch(name):
+                found.setdefault(match[1], []).append(int(match[2]))
+        return {name: sorted(numbers) for name, numbers in found.items()}
 
     def _shards(self, one: SetRecord) -> Finding:
         """Checks a set's shards: each is intact and in place, and no image is repeated or lost."""
-        name = re.compile(rf"{re.escape(one.name)}-([0-9]{{5,12}})\.safetensors")
-        numbers = [int(m[1]) for n in self._names("shards") if (m := name.fullmatch(n))]
-        numbers = sorted(number for number in numbers if number < one.shards)
+        numbers = [number for number in self._numbers.get(one.name, ()) if number < one.shards]
         file, there = f"shards/{one.name}-*", f"{len(numbers):,} of {one.shards:,}"
         seen: list[NDArray[np.int64]] = []
         wrong = []
         for number in numbers:
             try:
                 seen.append(self._shard(one, number))
-            except (TuiprobeError, ValueError, KeyError, TypeError) as error:
+            except TuiprobeError as error:
                 wrong.append(str(error))
         if wrong:
             more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
@@ -208,45 +210,55 @@ class _Verification:
         """Returns the images of a shard, readable or not."""
         entry = self._directory.shard_file(one.name, number)
         arrays, metadata = read_arrays(entry)
-        place = f"{one.name} {number}"
+        checked, place = CheckedArrays(entry, arrays), f"{one.name} {number}"
         if (
-            metadata["key"] != (one.key or self._directory.read_key())
+            metadata.get("key") != (one.key or self._directory.read_key())
             or metadata.get("place", place) != place
         ):
             raise DamagedFileError(f"{entry} belongs to another run or place")
-        skipped = [int(i) for i, _ in parse_json(metadata["skipped"])]
-        return np.concatenate([arrays["ids"], np.array(skipped, dtype=np.int64)])
+        try:
+            skipped = np.array([i for i, _ in parse_json(metadata["skipped"])], dtype=np.int64)
+            if skipped.ndim != 1:
+                raise ValueError("its unreadable images are no list")
+        except UNFIT as error:
+            raise checked.damaged(str(error)) from error
+        return np.concatenate([checked.shaped("ids", "i8", None), skipped])
 
     def _row_shards(self, one: SetRecord) -> Finding:
         """Checks a set's shards of stored vectors: each is intact and in place."""
-        file, ends = f"shards/{one.name}-*", [0]
-        there = 0
-        if one.shards > _MOST_FILES:
+        file = f"shards/{one.name}-*"
+        if one.shards > max(one.planned, 1):
             return Finding(file, "damaged", f"plan.json claims {one.shards:,} shards")
-        for number in range(one.shards):
-            entry = self._directory.shard_file(one.name, number)
-            if not os.path.lexists(entry.path):
-                ends.append(-1)
-                continue
+        numbers = [number for number in self._numbers.get(one.name, ()) if number < one.shards]
+        before, end = -1, 0
+        for number in numbers:
             try:
-                _, metadata = read_arrays(entry)
-                place = re.fullmatch(ROW_PLACE, metadata.get("place", ""))
-                own = metadata["key"] == one.key and place is not None
-                if not own or (place[1], int(place[2])) != (one.name, number):  # type: ignore[index]
-                    raise DamagedFileError(f"{entry} belongs to another run or place")
-                if ends[-1] not in (-1, int(place[3])):  # type: ignore[index]
-                    raise DamagedFileError(f"{entry} does not begin where the one before it ends")
-                ends.append(int(place[4]))  # type: ignore[index]
-            except (TuiprobeError, ValueError, KeyError, TypeError) as error:
+                first, last = self._rows_of(one, number)
+            except TuiprobeError as error:
                 return Finding(file, "damaged", str(error))
-            there += 1
+            if number == before + 1 and first != end:
+                entry = self._directory.shard_file(one.name, number)
+                said = f"{entry} does not begin where the one before it ends"
+                return Finding(file, "damaged", said)
+            before, end = number, last
+        there = len(numbers)
         said = f"{there:,} of {one.shards:,}"
         merged = self._measured.sets.get(one.name) if self._measured is not None else None
         if there < (merged.shards if merged is not None else 0):
             return Finding(file, "missing", f"{said}, and {merged.shards:,} were merged")  # type: ignore[union-attr]
-        if there == one.shards and ends[-1] != one.planned:
+        if there == one.shards and end != one.planned:
             return Finding(file, "damaged", f"{said}: rows are missing")
         return Finding(file, "whole" if there == one.shards else "unfinished", said)
+
+    def _rows_of(self, one: SetRecord, number: int) -> tuple[int, int]:
+        """Returns the first row of a shard of stored vectors, and the row that follows its last."""
+        entry = self._directory.shard_file(one.name, number)
+        _, metadata = read_arrays(entry)
+        place = re.fullmatch(ROW_PLACE, metadata.get("place", ""))
+        own = place is not None and metadata.get("key") == one.key
+        if not own or (place[1], int(place[2])) != (one.name, number):  # type: ignore[index]
+            raise DamagedFileError(f"{entry} belongs to another run or place")
+        return int(place[3]), int(place[4])  # type: ignore[index]
 
     def _vectors(self, one: SetRecord) -> Iterator[Finding]:
         """Checks whether the files of vectors are where and what they were; reads none of them."""

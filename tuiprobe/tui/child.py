@@ -44,7 +44,7 @@ def resuming_arguments(run: Path) -> list[str]:
         UsageError: If its spec names code to run, or options that this version does not know.
         DamagedFileError: If it has no readable spec.
     """
-    spec = RunDir(run).spec_file.read_json()
+    spec = RunDir(run).spec_json()
     if not isinstance(spec, dict):
         raise UsageError(f"{run}/spec.json holds no options of a run")
     words = [*headless_arguments(spec), "--output", str(run)]

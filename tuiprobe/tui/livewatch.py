@@ -159,9 +159,9 @@ class Watch:
 
     def _read_live(self) -> None:
         """Reads what the ranks say; keeps what they said before if a part is damaged."""
-        from tuiprobe.run.live import read_state
+        from tuiprobe.run.live import ranks_of, read_state
 
-        found = {n: read_state(self._directory, n) for n in self._directory.live_ranks()}
+        found = {n: read_state(self._directory, n) for n in ranks_of(self._directory)}
         ranks = {number: state for number, state in found.items() if state is not None}
         beat = tuple(state.sequence for state in ranks.values())
         if beat != self._beat or self._damage:
@@ -232,8 +232,8 @@ class Watch:
         )
 
     def _read_events(self) -> None:
-        for path in sorted(self.run.glob("events-*.jsonl"))[:_MOST_EVENT_FILES]:
-            tail = self._event_files.setdefault(path.name, Tail(self._directory.at(path.name)))
+        for name in self._directory.event_files()[:_MOST_EVENT_FILES]:
+            tail = self._event_files.setdefault(name, Tail(self._directory.at(name)))
             for line in tail.lines():
                 with suppress(ValueError):
                     value = parse_json(line)

@@ -10,6 +10,7 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -44,7 +45,7 @@ _TORCH = {
 
 _BROKEN = (
     ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, ArithmeticError,
-    MemoryError, struct.error, zipfile.BadZipFile,
+    MemoryError, SyntaxError, TokenError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
 
 

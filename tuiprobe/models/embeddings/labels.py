@@ -6,13 +6,14 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
-from tuiprobe.files import open_regular, parse_json, read_regular, reading
+from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
 from tuiprobe.plaintext import plain
 
 _MOST_CLASSES = 1_000_000
@@ -40,7 +41,7 @@ def read_labels(path: Path, rows: int, names: tuple[str, ...] = ()) -> Labels:
     try:
         with reading(path):
             found = reader(path, rows)
-    except (ValueError, EOFError, csv.Error, TypeError, MemoryError) as error:
+    except (*UNFIT, EOFError, csv.Error, MemoryError, SyntaxError, TokenError) as error:
         said = plain(str(error).partition("\n")[0])
         raise DataError(f"{path} cannot be read as labels: {said}") from error
     if len(found) != rows:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular, reading
 from tuiprobe.models.embeddings.matrix import (
+    MOST_CHANNELS,
     Stamp,
     as_floats,
     refuse_changed,
@@ -22,6 +23,7 @@ from tuiprobe.plaintext import plain
 
 _TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
 _BATCH_ROWS = 8192
+_BATCH_VALUES = 2**24
 _SHOWN = 6
 _LONGEST_NAME = 1024
 
@@ -36,13 +38,18 @@ def _parquet(path: Path) -> Any:
     return parquet
 
 
-def _open(path: Path) -> tuple[IO[bytes], Any]:
-    """Opens a Parquet file; the caller closes the first of the two."""
+def _open(path: Path, names: str | None = None) -> tuple[IO[bytes], Any]:
+    """Opens a Parquet file; the caller closes the first of the two.
+
+    Args:
+        path: The file.
+        names: A column of texts of which each is decoded once, however many rows have it.
+    """
     parquet = _parquet(path)
     with reading(path):
         file = open_regular(path)
     try:
-        return file, parquet.ParquetFile(file)
+        return file, parquet.ParquetFile(file, read_dictionary=[names] if names else None)
     except Exception as error:  # pyarrow raises its own kinds, and OSError without a number
         file.close()
         raise _damaged(path, error) from error
@@ -71,19 +78,45 @@ class ParquetMatrix:
     def __init__(self, path: Path, column: str | None = None) -> None:
         self.path = path
         file, opened = _open(path)
-        with file:
-            self.stamp: Stamp = stamp_of(file)
-            schema = opened.schema_arrow
-            self._columns, self.dtype = self._choose(schema, column)
-            self._listed = _is_list(schema.field(self._columns[0]).type)
-            groups = range(opened.metadata.num_row_groups)
-            sizes = [opened.metadata.row_group(g).num_rows for g in groups]
-            self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-            width = self._width(opened) if self._listed else len(self._columns)
+        try:
+            with file:
+                self.stamp: Stamp = stamp_of(file)
+                schema = opened.schema_arrow
+                self._columns, self.dtype = self._choose(schema, column)
+                self._listed = _is_list(schema.field(self._columns[0]).type)
+                groups = range(opened.metadata.num_row_groups)
+                sizes = [opened.metadata.row_group(g).num_rows for g in groups]
+                self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+                self._batch_rows = self._few_rows(opened)
+                width = self._width(opened) if self._listed else len(self._columns)
+        except DataError:
+            raise
+        except Exception as error:
+            raise _damaged(path, error) from error
         self.rows, self.channels = refuse_shape(path, (int(self._starts[-1]), width))
         self._at = -1
         self._batches: Iterator[NDArray[Any]] = iter(())
         self._rest: NDArray[Any] = np.empty((0, self.channels))
+
+    def _few_rows(self, opened: Any) -> int:
+        """Returns how many rows are decoded at once.
+
+        A few bytes can stand for millions of equal values, so what the file says of their number is
+        compared with the widest vectors before any is decoded.
+        """
+        widest = 1
+        for g in range(opened.metadata.num_row_groups):
+            group = opened.metadata.row_group(g)
+            columns = (group.column(i) for i in range(group.num_columns))
+            wanted = [c for c in columns if c.path_in_schema.partition(".")[0] in self._columns]
+            values = sum(one.num_values for one in wanted)
+            if values > MOST_CHANNELS * group.num_rows:
+                raise DataError(
+                    f"{self.path} has {values:,} values in {group.num_rows:,} rows, above the "
+                    f"limit of {MOST_CHANNELS:,} channels"
+                )
+            widest = max(widest, values // max(group.num_rows, 1))
+        return max(1, min(_BATCH_ROWS, _BATCH_VALUES // widest))
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Returns rows as `tuiprobe.models.embeddings.matrix.Matrix.read` says."""
@@ -112,7 +145,9 @@ class ParquetMatrix:
         with file:
             refuse_changed(self.path, self.stamp, stamp_of(file))
             groups = list(range(group, len(self._starts) - 1))
-            batches = opened.iter_batches(_BATCH_ROWS, row_groups=groups, columns=self._columns)
+            batches = opened.iter_batches(
+                self._batch_rows, row_groups=groups, columns=self._columns
+            )
             try:
                 for batch in batches:
                     yield as_floats(self._matrix(batch), self.dtype)
@@ -143,7 +178,7 @@ class ParquetMatrix:
         kind = opened.schema_arrow.field(self._columns[0]).type
         if hasattr(kind, "list_size"):
             return int(kind.list_size)
-        for batch in opened.iter_batches(_BATCH_ROWS, columns=self._columns):
+        for batch in opened.iter_batches(self._batch_rows, columns=self._columns):
             lengths = _lengths(batch.column(0))
             if (lengths >= 0).any():
                 return int(lengths[lengths >= 0][0])
@@ -196,7 +231,7 @@ def read_names(path: Path, column: str, wanted: Sequence[int]) -> tuple[list[str
     Raises:
         DataError: If the file cannot be read or has no such column.
     """
-    file, opened = _open(path)
+    file, opened = _open(path, column)
     with file:
         names = opened.schema_arrow.names
         if column not in names:
@@ -211,8 +246,8 @@ def read_names(path: Path, column: str, wanted: Sequence[int]) -> tuple[list[str
                     break
                 stop = start + batch.num_rows
                 here = places[(places >= start) & (places < stop)] - start
-                values = batch.column(0).take(_indices(here)).to_pylist() if len(here) else []
-                found += [str(value)[:_LONGEST_NAME] for value in values]
+                values = batch.column(0).take(_indices(here)) if len(here) else []
+                found += [str(value.as_py())[:_LONGEST_NAME] for value in values]
                 start = stop
         except Exception as error:
             raise _damaged(path, error) from error

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from tuiprobe.results.base import Count, Figure, Frozen, Many, NotRun, Real
+from tuiprobe.results.base import Count, Figure, Frozen, Many, Named, NotRun, Real
 from tuiprobe.results.report import ProbeResult
 
 
@@ -86,7 +86,7 @@ class BaselineModel(Frozen):
 
     name: str
     x: Real
-    shifts: dict[str, Real]
+    shifts: Named[Real]
 
 
 class BaselineModels(Frozen):

@@ -1,0 +1,436 @@
+"""Every reader of files from outside, as a function of bytes, with valid files to begin from.
+
+A target of raw bytes reads them as a file; a target of decisions lets them steer the damage of a
+valid file (`tests.fuzz.decisions`), which gets past checksums and syntax.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import shutil
+import tarfile
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+from tests.datasets.broden_tree import write_tree
+from tests.fuzz.damage import damaged_arrays, damaged_json, resealed
+from tests.fuzz.decisions import Decisions
+from tests.fuzz.mutate import mutated_tree
+from tests.fuzz.sources import make_sources, read_all, read_baseline, read_concepts
+from tests.fuzz.test_readers import make_template
+from tests.models.test_fuzz_checkpoints import saved, scripted, states
+from tuiprobe.answer import answer
+from tuiprobe.catalog.signatures import filed
+from tuiprobe.cli.gridfile import read_grid
+from tuiprobe.compare.describe import describe
+from tuiprobe.compare.differences import Run as Compared
+from tuiprobe.compare.differences import compare
+from tuiprobe.compare.several import describe_several
+from tuiprobe.datasets.decode import decode_image
+from tuiprobe.datasets.tars import index_of, read_index
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.models.embeddings.formats import open_matrix
+from tuiprobe.models.embeddings.labels import read_labels
+from tuiprobe.models.head_files import read_classes, read_head, read_templates
+from tuiprobe.models.pickles import PickleReader
+from tuiprobe.models.weights import read_checkpoint
+from tuiprobe.report.formats import FORMATS, files_of
+from tuiprobe.report.pictures import pictures
+from tuiprobe.report.privacy import without_paths
+from tuiprobe.report.summary import summary
+from tuiprobe.results import Report
+from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
+from tuiprobe.run.block_reader import BlockReader
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import read_glance
+from tuiprobe.run.head_file import read_class_names
+from tuiprobe.run.listing import as_json, list_runs
+from tuiprobe.run.per_image import read_per_image
+from tuiprobe.run.published import published_images
+from tuiprobe.run.records import read_plan, read_spec
+from tuiprobe.run.verify import verify
+from tuiprobe.tui.livewatch import Watch
+from tuiprobe.tui.widgets.thumbnail import read_pixels
+
+Ask = Callable[[bytes], object]
+
+DRAWS = tuple(random.Random(seed).randbytes(64) for seed in range(40))
+"""Seeds of the targets of decisions."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader under attack.
+
+    Attributes:
+        seeds: Inputs to begin from, of which the reader makes something.
+        ask: Reads one input; raises nothing but the package's own errors.
+    """
+
+    seeds: tuple[bytes, ...]
+    ask: Ask
+
+
+def file_target(place: Path, *kinds: tuple[str, bytes, Callable[[Path], object]]) -> Target:
+    """Returns a target whose first byte says which of several files the rest is."""
+
+    def ask(content: bytes) -> object:
+        name, _, read = kinds[content[0] % len(kinds) if content else 0]
+        path = place / name
+        path.write_bytes(content[1:])
+        return read(path)
+
+    return Target(tuple(bytes([i]) + content for i, (_, content, _) in enumerate(kinds)), ask)
+
+
+def checkpoints(place: Path) -> Target:
+    state = states()
+    whole = {name: one.clone() for name, one in state.items()}
+
+    def head(path: Path) -> object:
+        return read_head(path, width=4)
+
+    return file_target(
+        place,
+        ("w.pt", saved({"epoch": 1, "state_dict": state}), read_checkpoint),
+        ("w.bin", saved(state, legacy=True), read_checkpoint),
+        ("s.pt", scripted(), read_checkpoint),
+        ("w.safetensors", save(whole), read_checkpoint),
+        ("h.safetensors", save({"weight": torch.ones(3, 4)}), head),
+        ("c.txt", b"cat\nfire truck\n", read_classes),
+        ("t.txt", b"a {}\n", read_templates),
+    )  # fmt: skip
+
+
+def pickles(place: Path) -> Target:
+    import zipfile
+
+    seeds = []
+    for content in (saved({"epoch": 1, "state_dict": states()}), scripted()):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            seeds += [archive.read(n) for n in archive.namelist() if n.endswith("data.pkl")]
+
+    def ask(content: bytes) -> object:
+        with suppress(ValueError):  # becomes a sentence of whoever opened the file
+            return PickleReader().read(io.BytesIO(content))
+
+    return Target(tuple(seeds), ask)
+
+
+def tars(place: Path) -> Target:
+    seeds = []
+    for kind in (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w", format=kind) as tar:
+            for name, size in (("a" * 90 + ".jpg", 3), ("b.cls", 1), ("c/../d.png", 9)):
+                info = tarfile.TarInfo(name if kind == tarfile.USTAR_FORMAT else name * 2)
+                info.size = size
+                tar.addfile(info, io.BytesIO(b"1" * size))
+        seeds.append(buffer.getvalue()[:6144])
+
+    def ask(content: bytes) -> object:
+        return read_index(io.BytesIO(with_checksums(content)), "x.tar")
+
+    return Target(tuple(seeds), ask)
+
+
+def with_checksums(content: bytes) -> bytes:
+    """Returns a tar whose headers have the checksums that fit, which no fuzzer guesses."""
+    blocks = bytearray(content)
+    for start in range(0, len(blocks) - 511, 512):
+        if blocks[start + 257 : start + 262] == b"ustar":
+            blocks[start + 148 : start + 156] = b" " * 8
+            total = sum(blocks[start : start + 512])
+            blocks[start + 148 : start + 156] = b"%06o\0 " % total
+    return bytes(blocks)
+
+
+def images(place: Path) -> Target:
+    from PIL import Image
+
+    picture = Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
+    seeds = []
+    for kind in ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "TGA", "ICO"):
+        buffer = io.BytesIO()
+        picture.save(buffer, kind)
+        seeds.append(buffer.getvalue())
+    return Target(tuple(seeds), lambda content: decode_image(io.BytesIO(content)))
+
+
+def tables(place: Path) -> Target:
+    make_sources(place)
+    write_tree(place / "broden")
+    mappings = place / "objectnet/mappings"
+
+    def source(text: str, read: Callable[[str], object]) -> Callable[[Path], object]:
+        return lambda path: read(text)
+
+    broden = source(f"broden:{place}/broden", read_concepts)
+    objectnet = source(f"objectnet:{place}/objectnet", read_all)
+    kinds = [
+        ("suite.toml", source(f"suite:{place}/suite.toml", read_all)),
+        ("concepts.csv", source(f"csv:{place}/concepts.csv", read_concepts)),
+        ("baseline.csv", source(f"{place}/baseline.csv", read_baseline)),
+        ("broden/index.csv", broden),
+        ("broden/label.csv", broden),
+        *((f"objectnet/mappings/{one.name}", objectnet) for one in sorted(mappings.iterdir())),
+    ]
+    (place / "grid.toml").write_text('models = ["mini_clip"]\ndata = "miniature:val"\n')
+    kinds.append(("grid.toml", lambda path: read_grid(path)))
+    whole = {name: (place / name).read_bytes() for name, _ in kinds}
+
+    def ask(content: bytes) -> object:
+        name, read = kinds[content[0] % len(kinds) if content else 0]
+        (place / name).write_bytes(content[1:])
+        try:
+            return read(place / name)
+        finally:
+            (place / name).write_bytes(whole[name])
+
+    return Target(tuple(bytes([i]) + whole[name] for i, (name, _) in enumerate(kinds)), ask)
+
+
+def vectors(place: Path) -> Target:
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    x = np.arange(12, dtype=np.float32).reshape(3, 4)
+    buffers = [io.BytesIO() for _ in range(3)]
+    np.save(buffers[0], x)
+    np.savez(buffers[1], x=x, y=x[:2])
+    parquet.write_table(pa.table({"vector": x.tolist(), "id": list("abc")}), buffers[2])
+
+    def rows(path: Path) -> object:
+        matrix = open_matrix(path)
+        return matrix.read(0, min(matrix.rows, 3))
+
+    def labels(path: Path) -> object:
+        return read_labels(path, 3)
+
+    array = io.BytesIO()
+    np.save(array, np.arange(3))
+    return file_target(
+        place,
+        ("x.npy", buffers[0].getvalue(), rows),
+        ("x.npz", buffers[1].getvalue(), lambda path: open_matrix(path, "x").read(0, 1)),
+        ("x.parquet", buffers[2].getvalue(), rows),
+        ("x.safetensors", save({"x": torch.from_numpy(x)}), rows),
+        ("x.pt", saved(torch.from_numpy(x)), rows),
+        ("y.pt", saved({"x": torch.from_numpy(x)}, legacy=True), rows),
+        ("l.npy", array.getvalue(), labels),
+        ("l.txt", b"0\n1\n2\n", labels),
+        ("l.csv", b"id,label\na,x\nb,y\nc,x\n", labels),
+        ("l.json", b'["x", "y", "x"]', labels),
+    )
+
+
+class Run:
+    """A finished run, of which one file at a time is damaged and made whole again."""
+
+    def __init__(self, place: Path) -> None:
+        make_template(place / "runs")
+        self.path = place / "runs/run"
+        self.directory = RunDir(self.path)
+        self.root = place / "runs"
+        names = (one for one in self.path.rglob("*") if one.is_file())
+        self.files = {one.relative_to(self.path).as_posix(): one.read_bytes() for one in names}
+
+    def with_file(self, name: str, content: bytes, read: Callable[[], object]) -> object:
+        (self.path / name).write_bytes(content)
+        try:
+            return read()
+        finally:
+            shutil.rmtree(self.path / "answers", ignore_errors=True)
+            (self.path / name).write_bytes(self.files[name])
+
+
+def reports(place: Path) -> Target:
+    """Everything that renders a report, of damaged trees with a checksum that fits."""
+    run = Run(place)
+    tree = json.loads(run.files["results.json"])
+    whole = Report.parse(run.files["results.json"], "whole")
+
+    renderers: list[Callable[[Report], object]] = [
+        *(partial(files_of, run=None, formats=[one]) for one in FORMATS),
+        without_paths,
+        summary,
+        lambda report: describe(compare(report, whole), everything=True),
+        lambda report: describe_several([Compared(whole, {}), Compared(report, {})]),
+    ]
+
+    def ask(content: bytes) -> object:
+        draw = Decisions(content)
+        render = draw.choice(renderers)
+        damaged = json.dumps(mutated_tree(tree, draw))
+        return render(Report.parse(resealed(damaged.encode()), "x"))
+
+    return Target(DRAWS, ask)
+
+
+RECORDS = (
+    "spec.json", "plan.json", "measured.json", "samples.jsonl", "preflight.json", "key",
+    "results.json", "events-0.jsonl", "live/0.json", "live/0.safetensors", "log.txt",
+    "baseline.csv", "thumbs/val/5.jpg",
+)  # fmt: skip
+
+
+def look(run: Run, name: str) -> None:
+    """Asks the readers of a record, each of which may refuse it."""
+    kept = run.directory
+    watched: list[Callable[[], object]] = [lambda: watch(run), lambda: listed(run)]
+    readers = {
+        "spec.json": [lambda: read_spec(kept).to_json(), lambda: listed(run)],
+        "plan.json": [lambda: published_images(kept, read_plan(kept)), lambda: verify(kept)],
+        "results.json": [
+            lambda: read_glance(kept.results_file), lambda: listed(run),
+            lambda: pictures(Report.read(kept.results_file), kept),
+        ],
+        "thumbs/val/5.jpg": [lambda: read_pixels(kept.thumbnail_file("val", 5), 4, 4)],
+        **dict.fromkeys(("key", "log.txt", "events-0.jsonl"), watched),
+        **dict.fromkeys(("live/0.json", "live/0.safetensors"), watched),
+    }  # fmt: skip
+    for read in readers.get(name, [lambda: verify(kept)]):
+        with suppress(TuiprobeError):
+            read()
+
+
+def watch(run: Run) -> None:
+    one = Watch(run.path)
+    one.poll()
+    one.poll()
+
+
+def listed(run: Run) -> str:
+    return json.dumps([as_json(row) for row in list_runs(run.root)])
+
+
+def raw_records(place: Path) -> Target:
+    run = Run(place)
+
+    def ask(content: bytes) -> object:
+        name = RECORDS[content[0] % len(RECORDS) if content else 0]
+        return run.with_file(name, content[1:], lambda: look(run, name))
+
+    seeds = tuple(bytes([i]) + run.files[name] for i, name in enumerate(RECORDS))
+    return Target(tuple(one for one in seeds if len(one) < 20_000), ask)
+
+
+def records(place: Path) -> Target:
+    run = Run(place)
+    texts = [name for name in RECORDS if name.endswith((".json", ".jsonl"))]
+
+    def ask(content: bytes) -> object:
+        draw = Decisions(content)
+        name = draw.choice(texts)
+        if name.endswith(".jsonl"):
+            lines = run.files[name].splitlines()
+            at = draw.randrange(len(lines))
+            lines[at] = damaged_json(draw, lines[at])
+            damaged = b"\n".join(lines) + b"\n"
+        else:
+            damaged = resealed(damaged_json(draw, run.files[name]))
+        return run.with_file(name, damaged, lambda: look(run, name))
+
+    return Target(DRAWS, ask)
+
+
+ARRAYS = (
+    "statistics.safetensors", "features/val/images.safetensors", "head.safetensors",
+    "concepts.safetensors", "per_image.safetensors", "plan.json", "measured.json",
+)  # fmt: skip
+
+
+def arrays(place: Path) -> Target:
+    """Probes over damaged arrays with a checksum that fits."""
+    run = Run(place)
+    whole = {
+        name: read_arrays(run.directory.at(name)) for name in ARRAYS if not name.endswith("json")
+    }
+
+    def ask(content: bytes) -> object:
+        draw = Decisions(content)
+        name = draw.choice(ARRAYS)
+        if name.endswith("json"):
+            damaged = resealed(damaged_json(draw, run.files[name]))
+            return run.with_file(name, damaged, read)
+        write_arrays(run.directory.at(name), *damaged_arrays(draw, *whole[name]))
+        return run.with_file(name, (run.path / name).read_bytes(), read)
+
+    def read() -> object:
+        verify(run.directory)
+        with suppress(TuiprobeError):
+            read_per_image(run.directory)
+        with suppress(TuiprobeError):
+            read_class_names(run.directory)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return answer(run.directory)
+
+    return Target(DRAWS, ask)
+
+
+def headers(place: Path) -> Target:
+    """Headers of arrays, which are read before their checksum is compared."""
+    run = Run(place)
+    name = "head.safetensors"
+
+    def ask(content: bytes) -> object:
+        return run.with_file(name, content, read)
+
+    def read() -> object:
+        entry = run.directory.at(name)
+        for one in (
+            lambda: read_arrays(entry),
+            lambda: read_unsealed(entry, 2**20),
+            lambda: BlockReader(entry).__enter__().checksum,
+        ):
+            with suppress(TuiprobeError):
+                one()
+
+    return Target((run.files[name],), ask)
+
+
+def caches(place: Path) -> Target:
+    """Files that the program keeps for itself, which others may have written."""
+    make_sources(place)
+    folder = place / "cache"
+    index_of(str(place / "shard-0.tar"), folder)
+    (kept,) = folder.iterdir()
+    signature = Path("tuiprobe/catalog/untrained.json").read_bytes()
+    first = json.dumps(json.loads(signature)[0]).encode() + b"\n"
+    seeds = (kept.read_bytes(), first)
+
+    def ask(content: bytes) -> object:
+        if content and content[0] % 2:
+            (place / "signatures.jsonl").write_bytes(content[1:])
+            return filed(place / "signatures.jsonl")
+        kept.write_bytes(content[1:])
+        return index_of(str(place / "shard-0.tar"), folder)
+
+    return Target(tuple(bytes([i]) + one for i, one in enumerate(seeds)), ask)
+
+
+TARGETS: dict[str, Callable[[Path], Target]] = {
+    "checkpoints": checkpoints,
+    "pickles": pickles,
+    "tars": tars,
+    "images": images,
+    "tables": tables,
+    "vectors": vectors,
+    "reports": reports,
+    "raw-records": raw_records,
+    "records": records,
+    "arrays": arrays,
+    "headers": headers,
+    "caches": caches,
+}

@@ -1,0 +1,143 @@
+"""Files of a run that ask for gigabytes, read by a process that may not have them.
+
+`python -m tests.run.bombs FOLDER` writes each there and prints what its reader says, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from tuiprobe.errors import TuiprobeError
+from tuiprobe.results import Report
+from tuiprobe.run.arrays import read_arrays
+from tuiprobe.run.block_reader import BlockReader
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import read_glance
+from tuiprobe.run.records import read_plan, read_samples
+from tuiprobe.tui.livewatch import Watch
+
+MEMORY_MB = 640
+VALUES = 3_900_000
+
+Write = Callable[[RunDir], None]
+
+
+def sparse(name: str, size: int) -> Write:
+    """Returns what writes a file of zeros that takes no room on the disk."""
+
+    def write(run: RunDir) -> None:
+        path = run.path / name
+        path.parent.mkdir(exist_ok=True)
+        with path.open("r+b" if path.exists() else "wb") as file:
+            file.truncate(size)
+
+    return write
+
+
+def content(name: str, make: Callable[[], bytes]) -> Write:
+    """Returns what writes a file."""
+
+    def write(run: RunDir) -> None:
+        path = run.path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(make())
+
+    return write
+
+
+def zeros(run: RunDir) -> None:
+    """Writes an array of 1 GiB, as its header rightly says."""
+    entry = {"dtype": "U8", "shape": [2**30], "data_offsets": [0, 2**30]}
+    header = json.dumps({"x": entry}).encode()
+    run.head_file.path.write_bytes(len(header).to_bytes(8, "little") + header)
+    sparse("head.safetensors", 8 + len(header) + 2**30)(run)
+
+
+def many(piece: bytes, marks: int) -> Callable[[], bytes]:
+    """Returns what makes a report of as many values as a JSON text may have."""
+    return lambda: b'{"schema_version":2,"parts":[' + piece * (VALUES // marks) + b"0]}"
+
+
+def watch(run: RunDir) -> str:
+    found = Watch(run.path).poll()
+    assert found.state == "unreadable"
+    return found.stage_message
+
+
+def blocks(run: RunDir) -> None:
+    with BlockReader(run.head_file) as file:
+        file.read("x")
+
+
+def report(run: RunDir) -> object:
+    with suppress(TuiprobeError):
+        read_glance(run.results_file)
+    return Report.read(run.results_file)
+
+
+def arrays(run: RunDir) -> object:
+    return read_arrays(run.head_file)
+
+
+def live(count: int, size: int) -> Write:
+    def write(run: RunDir) -> None:
+        for rank in range(count):
+            sparse(f"live/{rank}.json", 1)(run)
+            sparse(f"live/{rank}.safetensors", size)(run)
+
+    return write
+
+
+BOMBS: dict[str, tuple[Write, Callable[[RunDir], object]]] = {
+    "objects": (content("results.json", many(b"{},", 2)), report),
+    "pairs": (content("results.json", many(b'{"":1},', 2)), report),
+    "lists": (content("results.json", many(b"[],", 2)), report),
+    "too many": (content("results.json", lambda: b"[" + b"[]," * 20_000_000 + b"0]"), report),
+    "deep": (content("results.json", lambda: b"[" * 60_000_000), report),
+    "blank": (content("results.json", lambda: b" " * 60_000_000), report),
+    "fields": (
+        content("results.json", lambda: b"{%s}" % b",".join(b'"%d":0' % i for i in range(500_000))),
+        report,
+    ),
+    "sparse report": (sparse("results.json", 2**40), report),
+    "plan": (content("plan.json", many(b"{},", 2)), read_plan),
+    "empty lines": (content("samples.jsonl", lambda: b"\n" * (100 * 2**20)), read_samples),
+    "sparse lines": (sparse("samples.jsonl", 100 * 2**20), read_samples),
+    "array": (zeros, arrays),
+    "array in blocks": (zeros, blocks),
+    "live files": (live(9, 60 * 2**20), watch),
+    "live values": (content("live/0.json", lambda: b'{"taps":{"a":[' + b"[]," * 2**21), watch),
+}  # fmt: skip
+
+
+def main(folder: Path) -> None:
+    """Writes and reads all bombs."""
+    found = {}
+    for name, (write, _) in BOMBS.items():
+        run = RunDir(folder / name)
+        run.path.mkdir()
+        run.key_file.path.write_text("a" * 64)
+        write(run)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + MEMORY_MB * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    for name, (_, read) in BOMBS.items():
+        begun = time.process_time()
+        try:
+            said = str(read(RunDir(folder / name)))[:500]
+        except TuiprobeError as error:
+            said = str(error)
+        except BaseException as error:
+            said = f"not one sentence: {type(error).__name__} {error}"[:500]
+        found[name] = [said, time.process_time() - begun]
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
