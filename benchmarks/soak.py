@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ for start in range(0, total, batch):
     whole.update(x, ids)
     if start % (total // 10) < batch:
         held.append(resident())
+held.append(resident())
 assert int(whole.compute()[0].count.max()) == -(-total // batch) * batch
 print(json.dumps(held))
 """
@@ -142,62 +144,93 @@ def child(script: str, *arguments: object) -> list[Any]:
     """Returns what a script prints, as JSON, a value a line."""
     words = [sys.executable, "-c", script, *map(str, arguments)]
     done = subprocess.run(words, check=True, capture_output=True, text=True, cwd=ROOT)
-    return [json.loads(line) for line in done.stdout.splitlines() if line[:1] in "[{"]
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
 
 
-def run(quick: bool, runs: int | None = None, minutes: float = 600.0) -> dict[str, Any]:
-    """Returns all figures."""
-    runs = runs or (4 if quick else 200)
-    part = 10 if quick else 1
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        figures: dict[str, Any] = {"machine": machine()}
-        figures["soak"] = soak(folder, runs, minutes)
-        figures["one_process"] = child(_MANY_RUNS, 4 if quick else 8, SAMPLE, folder / "more")
-        (figures["statistics"],) = child(_STATISTICS, 1_000_000 // part)
-        figures["listing"] = listing(folder / "list", folder / "runs" / "0", 500 // part)
-        figures["terminals"] = terminals(folder)
-        figures["unreadable"] = unreadable(folder, 50_000 // part)
-    return figures
+PARTS = ("runs", "process", "samples", "list", "terminals", "unreadable")
+
+
+def measured(part: str, folder: Path, quick: bool, runs: int, minutes: float) -> Any:
+    """Returns the figures of one part."""
+    fewer = 10 if quick else 1
+    if part == "runs":
+        return soak(folder, runs, minutes)
+    if part == "process":
+        return child(_MANY_RUNS, 4 if quick else 8, SAMPLE, folder)
+    if part == "samples":
+        return child(_STATISTICS, 1_000_000 // fewer)[0]
+    if part == "list":
+        return listing(folder, 500 // fewer)
+    return terminals(folder) if part == "terminals" else unreadable(folder, 50_000 // fewer)
 
 
 def table(figures: dict[str, Any]) -> str:
     """Renders the figures beside what is wanted."""
-    soaked, many = figures["soak"], figures["one_process"]
-    (before, files, threads), (after, files_after, threads_after) = many[1], many[-1]
-    memory, listed, watched = figures["statistics"], figures["listing"], figures["terminals"]
-    some, none = figures["unreadable"]["some"], figures["unreadable"]["none"]
-    alone = (watched["alone"] + watched["after"]) / 2
-    left = soaked["processes"] + soaked["files"]
-    rows = [
-        [
-            f"default runs in a row (`--sample {SAMPLE}`), asked for: {soaked['asked']}",
-            f"{soaked['done']} runs, {soaked['kills']} kills, {soaked['minutes']:.1f} min", "", "",
-        ],
-        _row("runs whose results differ from the first", soaked["different"], 0),
-        _row("processes, temporary files and shared memory left", left, 0),
-        _row(f"MB more after {len(many)} runs of one process", after - before, 32),
-        _row("files and threads more, likewise", files_after - files + threads_after - threads, 0),
-        _row("MB more between 200,000 and 1,000,000 samples", memory[-1] - memory[2], 8),
-        _row(f"`runs` over {listed['runs']} runs: seconds to the first row", listed["first"], 1),
-        _row("the same: seconds to the last row", listed["last"]),
-        _row("its screen: seconds from the key to the first row", listed["screen"], 1),
-        _row(f"rate with {watched['terminals']} terminals / alone", watched["watched"] / alone),
-        [
-            f"{some['unreadable']:,} of {some['images']:,} images unreadable, the others alone",
-            f"{some['seconds']:.0f} s, {none['seconds']:.0f} s", "", "",
-        ],
+    load = f"{figures['load_before']:.1f}"
+    head = f"{figures['cpu']}, {figures['cores']} cores; load average before the last part: {load}.\n\n"
+    rows = [row for part in PARTS if part in figures for row in ROWS[part](figures[part])]
+    return head + markdown(["what", "measured", "target", "met"], rows)
+
+
+def _of_runs(found: dict[str, Any]) -> list[list[str]]:
+    done = f"{found['done']} runs, {found['kills']} kills, {found['minutes']:.1f} min"
+    return [
+        [f"default runs in a row (`--sample {SAMPLE}`), of {found['asked']}", done, "", ""],
+        _row("runs whose results differ from the first", found["different"], 0),
+        _row("processes left behind", found["processes"], 0),
+        _row("temporary files and shared memory left behind", found["files"], 0),
+    ]
+
+
+def _of_process(found: list[list[float]]) -> list[list[str]]:
+    (before, *held), (after, *held_after) = found[1], found[-1]
+    more = int(sum(held_after) - sum(held))
+    return [
+        _row(f"MB more after {len(found)} runs of one process than after 2", after - before, 32),
+        _row("open files and threads more, likewise", more, 0),
+    ]
+
+
+def _of_samples(found: list[float]) -> list[list[str]]:
+    return [_row("MB more after 1,000,000 samples than after 200,000", found[-1] - found[2], 8)]
+
+
+def _of_list(found: dict[str, float]) -> list[list[str]]:
+    return [
+        _row(f"`runs` over {found['runs']} runs: seconds to the first row", found["first"], 1),
+        _row("the same: seconds to the last row", found["last"]),
+        _row("its screen: seconds from the key to the first row", found["screen"], 1),
+    ]
+
+
+def _of_terminals(found: dict[str, float]) -> list[list[str]]:
+    alone = (found["alone"] + found["after"]) / 2
+    rates = f"{alone:.1f}, {found['watched']:.1f}"
+    return [
+        [f"images/s alone, with {found['terminals']} terminals on the same cores", rates, "", ""],
+        _row("the same: ratio", found["watched"] / alone),
+    ]
+
+
+def _of_unreadable(found: dict[str, Any]) -> list[list[str]]:
+    some, none = found["some"], found["none"]
+    what = f"{some['unreadable']:,} of {some['images']:,} images unreadable; the others alone"
+    return [
+        [what, f"{some['seconds']:.0f} s; {none['seconds']:.0f} s", "", ""],
         _row("the same: MB more at the peak", some["peak_mb"] - none["peak_mb"], 100),
         _row("the same: lines on the terminal", some["lines"], 40),
         _row("the same: KB of report.md", some["markdown_kb"], 100),
-    ]  # fmt: skip
-    about = figures["machine"]
-    head = (
-        f"{about['cpu']}, {about['cores']} cores; load average before: {about['load_before']:.1f}. "
-        f"The engine measures {alone:.1f} images/s alone, {watched['watched']:.1f} with terminals "
-        "that draw on the same cores.\n\n"
-    )
-    return head + markdown(["what", "measured", "target", "met"], rows)
+    ]
+
+
+ROWS: dict[str, Callable[[Any], list[list[str]]]] = {
+    "runs": _of_runs,
+    "process": _of_process,
+    "samples": _of_samples,
+    "list": _of_list,
+    "terminals": _of_terminals,
+    "unreadable": _of_unreadable,
+}
 
 
 def _row(what: str, value: float, most: float | None = None) -> list[str]:
@@ -207,16 +240,27 @@ def _row(what: str, value: float, most: float | None = None) -> list[str]:
     return [what, shown, f"<= {most:g}", "yes" if value <= most else "**missed**"]
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Measures the parts asked for; 1 if runs differed or left something behind."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="default: all")
     parser.add_argument("--runs", type=int, help="default runs in a row (default: 200)")
     parser.add_argument("--minutes", type=float, default=600.0, help="stop them after so many")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="file of figures; those of other parts stay")
     parser.add_argument("--quick", action="store_true", help="fewer of everything; rough figures")
     asked = parser.parse_args()
-    measured = run(asked.quick, asked.runs, asked.minutes)
-    print(table(measured), end="")
-    if asked.json:
-        asked.json.write_text(json.dumps(measured, indent=1) + "\n")
-    soaked = measured["soak"]
-    raise SystemExit(any(soaked[one] for one in ("different", "processes", "files")))
+    runs, bad = asked.runs or (4 if asked.quick else 200), False
+    for part in asked.parts or PARTS:
+        about = machine()
+        with tempfile.TemporaryDirectory() as name:
+            found = measured(part, Path(name), asked.quick, runs, asked.minutes)
+        print(table({**about, part: found}), end="", flush=True)
+        if asked.json:
+            before = json.loads(asked.json.read_text()) if asked.json.exists() else {}
+            asked.json.write_text(json.dumps({**before, **about, part: found}, indent=1) + "\n")
+        bad |= part == "runs" and any(found[one] for one in ("different", "processes", "files"))
+    return int(bad)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

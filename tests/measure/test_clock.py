@@ -14,11 +14,11 @@ import pytest
 
 from tests.measure.conftest import write_pictures
 from tests.measure.test_faults import content_of, figures
-from tests.measure.test_integrity import other_process_holding
+from tests.run.test_directory import other_process_holding
 from tuiprobe import files
 from tuiprobe.cli.app import run_cli
 from tuiprobe.events import Event
-from tuiprobe.measure import extract
+from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
@@ -63,15 +63,15 @@ def test_a_clock_that_jumps_changes_neither_figures_nor_progress(
     assert run(data, whole.path) == 0
     jumping()
     shown: list[Progress] = []
-    advance = extract.LiveView.advance
+    advance = LiveView.advance
 
-    def until_half(view: extract.LiveView, *arguments: object) -> None:
+    def until_half(view: LiveView, *arguments: object) -> None:
         advance(view, *arguments)  # type: ignore[arg-type]
         shown.append(view._progress())
         if len(shown) == 3:
             raise Interrupted("the test")
 
-    monkeypatch.setattr(extract.LiveView, "advance", until_half)
+    monkeypatch.setattr(LiveView, "advance", until_half)
     assert run(data, path) == 130
     draws = random.Random(4)
     for file in path.rglob("*"):

@@ -56,7 +56,7 @@ class Numbers:
 class Spread(nn.Module):
     """Brightness to four channels; refuses batches that are too large for its memory."""
 
-    def __init__(self, capacity: int, on_gpu: bool) -> None:
+    def __init__(self, capacity: int, on_gpu: bool = False) -> None:
         super().__init__()
         self.capacity, self.on_gpu = capacity, on_gpu
 
