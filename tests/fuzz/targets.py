@@ -121,8 +121,10 @@ def pickles(place: Path) -> Target:
             seeds += [archive.read(n) for n in archive.namelist() if n.endswith("data.pkl")]
 
     def ask(content: bytes) -> object:
-        with suppress(ValueError):  # becomes a sentence of whoever opened the file
+        try:
             return PickleReader().read(io.BytesIO(content))
+        except ValueError:  # becomes a sentence of whoever opened the file
+            return None
 
     return Target(tuple(seeds), ask)
 
@@ -288,7 +290,7 @@ def look(run: Run, name: str) -> None:
     """Asks the readers of a record, each of which may refuse it."""
     kept = run.directory
     watched: list[Callable[[], object]] = [lambda: watch(run), lambda: listed(run)]
-    readers = {
+    readers: dict[str, list[Callable[[], object]]] = {
         "spec.json": [lambda: read_spec(kept).to_json(), lambda: listed(run)],
         "plan.json": [lambda: published_images(kept, read_plan(kept)), lambda: verify(kept)],
         "results.json": [
@@ -389,13 +391,15 @@ def headers(place: Path) -> Target:
 
     def read() -> object:
         entry = run.directory.at(name)
-        for one in (
+        readers: list[Callable[[], object]] = [
             lambda: read_arrays(entry),
             lambda: read_unsealed(entry, 2**20),
-            lambda: BlockReader(entry).__enter__().checksum,
-        ):
+            lambda: BlockReader(entry).__exit__(),
+        ]
+        for one in readers:
             with suppress(TuiprobeError):
                 one()
+        return None
 
     return Target((run.files[name],), ask)
 
@@ -407,7 +411,7 @@ def caches(place: Path) -> Target:
     index_of(str(place / "shard-0.tar"), folder)
     (kept,) = folder.iterdir()
     signature = Path("tuiprobe/catalog/untrained.json").read_bytes()
-    first = json.dumps(json.loads(signature)[0]).encode() + b"\n"
+    first = json.dumps(json.loads(signature)["signatures"][0]).encode() + b"\n"
     seeds = (kept.read_bytes(), first)
 
     def ask(content: bytes) -> object:
