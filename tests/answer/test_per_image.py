@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,7 @@ def test_samples_without_sizes_and_contents_are_known_by_their_source() -> None:
     rows = [SampleRecord(id=i, set="val", path=f"row {i}", label=None) for i in range(3)]
     assert list_digest(rows, "", "a.npy") != list_digest(rows, "", "b.npy")
     assert list_digest(rows, "digest", "a.npy") == list_digest(rows, "digest", "b.npy")
-    files = [one.model_copy(update={"size": 9}) for one in rows]
+    files = [replace(one, size=9) for one in rows]
     assert list_digest(files, "", "/a") == list_digest(files, "", "/b")
 
 

@@ -6,6 +6,7 @@ valid file (`tests.fuzz.decisions`), which gets past checksums and syntax.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import random
@@ -39,6 +40,7 @@ from tuiprobe.compare.several import describe_several
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.tars import index_of, read_index
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.models.bundle_file import open_bundle
 from tuiprobe.models.embeddings.formats import open_matrix
 from tuiprobe.models.embeddings.labels import read_labels
 from tuiprobe.models.head_files import read_classes, read_head, read_templates
@@ -121,8 +123,10 @@ def pickles(place: Path) -> Target:
             seeds += [archive.read(n) for n in archive.namelist() if n.endswith("data.pkl")]
 
     def ask(content: bytes) -> object:
-        with suppress(ValueError):  # becomes a sentence of whoever opened the file
+        try:
             return PickleReader().read(io.BytesIO(content))
+        except ValueError:  # becomes a sentence of whoever opened the file
+            return None
 
     return Target(tuple(seeds), ask)
 
@@ -288,7 +292,7 @@ def look(run: Run, name: str) -> None:
     """Asks the readers of a record, each of which may refuse it."""
     kept = run.directory
     watched: list[Callable[[], object]] = [lambda: watch(run), lambda: listed(run)]
-    readers = {
+    readers: dict[str, list[Callable[[], object]]] = {
         "spec.json": [lambda: read_spec(kept).to_json(), lambda: listed(run)],
         "plan.json": [lambda: published_images(kept, read_plan(kept)), lambda: verify(kept)],
         "results.json": [
@@ -389,13 +393,15 @@ def headers(place: Path) -> Target:
 
     def read() -> object:
         entry = run.directory.at(name)
-        for one in (
+        readers: list[Callable[[], object]] = [
             lambda: read_arrays(entry),
             lambda: read_unsealed(entry, 2**20),
-            lambda: BlockReader(entry).__enter__().checksum,
-        ):
+            lambda: BlockReader(entry).__exit__(),
+        ]
+        for one in readers:
             with suppress(TuiprobeError):
                 one()
+        return None
 
     return Target((run.files[name],), ask)
 
@@ -407,7 +413,7 @@ def caches(place: Path) -> Target:
     index_of(str(place / "shard-0.tar"), folder)
     (kept,) = folder.iterdir()
     signature = Path("tuiprobe/catalog/untrained.json").read_bytes()
-    first = json.dumps(json.loads(signature)[0]).encode() + b"\n"
+    first = json.dumps(json.loads(signature)["signatures"][0]).encode() + b"\n"
     seeds = (kept.read_bytes(), first)
 
     def ask(content: bytes) -> object:
@@ -418,6 +424,31 @@ def caches(place: Path) -> Target:
         return index_of(str(place / "shard-0.tar"), folder)
 
     return Target(tuple(bytes([i]) + one for i, one in enumerate(seeds)), ask)
+
+
+def bundles(place: Path) -> Target:
+    files = {"heads/a.safetensors": b"abc", "hub/m/refs/main": b"d"}
+    members = {
+        name: {"size": len(one), "sha256": hashlib.sha256(one).hexdigest()}
+        for name, one in files.items()
+    }
+    manifest = {"format": "tuiprobe bundle", "version": 1, "tuiprobe": "0", "files": members,
+                "models": {"m": ["hub/m/refs/main"]}, "heads": ["heads/a.safetensors"]}  # fmt: skip
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, one in {"manifest.json": json.dumps(manifest).encode(), **files}.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(one)
+            tar.addfile(info, io.BytesIO(one))
+
+    def ask(content: bytes) -> object:
+        path = place / "b.tar"
+        path.write_bytes(with_checksums(content))
+        bundle = open_bundle(path)
+        bundle.place(bundle.manifest.files, place / "cache")
+        return bundle
+
+    return Target((buffer.getvalue()[:5120],), ask)
 
 
 TARGETS: dict[str, Callable[[Path], Target]] = {
@@ -433,4 +464,5 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "arrays": arrays,
     "headers": headers,
     "caches": caches,
+    "bundles": bundles,
 }

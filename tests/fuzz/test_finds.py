@@ -68,6 +68,7 @@ ARRAYS: list[tuple[str, Change]] = [
     ("head", lambda a: a.pop("weight")),
     ("head", lambda a: a.update(weight=a["weight"][:, :-1])),
     ("head", lambda a: a["weight"].fill(np.nan)),
+    ("head", lambda a: a["weight"].fill(-1e38)),
     ("head", lambda a: a.update({"answers/val": np.array([-7, 0, 1])})),
 ]
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import subprocess
 import unicodedata
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 from markdown_it import MarkdownIt
 from pydantic import BaseModel, ValidationError
 
@@ -23,6 +25,7 @@ from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Run, compare
+from tuiprobe.compare.junit import Case, junit
 from tuiprobe.compare.ranking import describe_ranking, rank
 from tuiprobe.compare.several import describe_several
 from tuiprobe.probes.population.result import Population, Reference
@@ -38,6 +41,7 @@ from tuiprobe.results import NotRun, Part, ProbeResult, Report
 from tuiprobe.results.preflight import PreflightCheck
 from tuiprobe.results.section import Chart, Series, Strip, Table
 from tuiprobe.run.directory import RunDir
+from tuiprobe.spec import command_of
 
 pytestmark = pytest.mark.slow
 
@@ -166,7 +170,8 @@ WAYS = {"results": in_results, "report": in_report}
 def everything(report: Report) -> dict[str, str]:
     other = report.model_copy(update={"parts": report.parts[1:]})
     files = files_of(report, None, list(FORMATS))
-    files["model-card.md"] = files["model-card.md"].split("\n---\n", 1)[1]  # YAML stands above it
+    begin, files["card.yaml"], files["model-card.md"] = files["model-card.md"].split("---\n", 2)
+    assert begin == ""
     return {
         **files,
         "several.html": sections_html("Runs", describe_several([Run(report, {}), Run(other, {})])),
@@ -246,6 +251,9 @@ def test_no_format_obeys_a_hostile_field(
         if name.endswith(".md"):
             assert skeleton(content) == skeleton(expected[name]), name
             assert bold(content) <= bold(expected[name]), name
+        if name.endswith(".yaml"):
+            shapes = [shape_of(yaml.safe_load(one)) for one in (content, expected[name])]
+            assert shapes[0] == shapes[1]
         if name.endswith(".csv"):
             check_table(name, content, expected[name])
         if name.endswith((".svg", ".html")):
@@ -267,6 +275,51 @@ def test_no_hostile_string_can_name_a_file_or_a_probe(text: str) -> None:
     ):
         with pytest.raises(ValidationError, match="pattern"):
             make()
+
+
+@pytest.mark.parametrize("text", HOSTILES, ids=range(len(HOSTILES)))
+def test_no_gate_of_a_hostile_name_breaks_the_file_of_junit(text: str) -> None:
+    def made(name: str) -> str:
+        cases = [Case(name, name, (name, name)), Case(name, name, error=name), Case(name, name)]
+        return junit(name, cases)
+
+    found, expected = made(text), made(HARMLESS)
+    assert inert(found)
+    tags = [[(one.tag, sorted(one.attrib)) for one in ElementTree.fromstring(xml).iter()]
+            for xml in (found, expected)]  # fmt: skip
+    assert tags[0] == tags[1]
+
+
+def shape_of(value: object) -> object:
+    """Returns plain data with every text replaced by an empty one."""
+    if isinstance(value, dict):
+        return {name: shape_of(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [shape_of(one) for one in value]
+    return "" if isinstance(value, str) else type(value)
+
+
+@pytest.mark.parametrize("text", HOSTILES, ids=range(len(HOSTILES)))
+def test_a_copied_command_is_one_command(text: str) -> None:
+    spec = {"model": text, "data": text, "checkpoint": text}
+    line = command_of(spec)
+    assert inert(line)
+    assert "\n" not in line
+    words, expected = in_shell(line), in_shell(command_of(dict.fromkeys(spec, HARMLESS)))
+    assert [one for one in words if one.startswith("--")] == [
+        one for one in expected if one.startswith("--")
+    ]
+    assert len(words) == len(expected)
+    if text.isprintable() and text == text.strip():
+        assert words[2] == text
+
+
+def in_shell(line: str) -> list[str]:
+    """Returns the arguments that a shell passes to the program."""
+    script = f"tuiprobe() {{ printf '%s\\0' \"$@\"; }}; {line}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True)
+    assert done.stderr == b""
+    return done.stdout.decode().split("\0")
 
 
 def check_latex(content: str, harmless: str) -> None:

@@ -43,10 +43,10 @@ def answer(directory: RunDir) -> Report:
         return _answer(RunReader(directory))
     except ValidationError as error:
         causes = {one["type"] for one in error.errors(include_input=False, include_url=False)}
-        if not causes & {"string_too_long", "too_long"}:
+        if not causes & {"string_too_long", "too_long", "finite_number"}:
             raise
         raise DamagedFileError(
-            f"{directory.path} holds longer names, texts or lists than a report takes: "
+            f"{directory.path} holds texts, lists or numbers that no report takes: "
             f"{error.errors()[0]['msg']}"
         ) from error
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from tuiprobe.catalog.presets import presets
 from tuiprobe.compare.indicator import ModelPoint, probe_indicators
 from tuiprobe.compare.indicator_result import CorrelatedRun, Correlations, RunLeftOut
+from tuiprobe.plaintext import encodable
 from tuiprobe.results import Model, given
 from tuiprobe.results.report import Report
 
@@ -58,7 +59,7 @@ def correlate(
     """
     left_out: list[RunLeftOut] = []
     usable: dict[str, _Usable] = {}
-    for name, report in reports:
+    for name, report in ((encodable(name), report) for name, report in reports):
         found = report if isinstance(report, str) else _usable(report, baseline)
         if isinstance(found, str):
             left_out.append(RunLeftOut(run=name, reason=found))

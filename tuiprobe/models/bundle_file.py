@@ -20,13 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tuiprobe import __version__
 from tuiprobe.datasets.tar_headers import Header, read_headers
 from tuiprobe.errors import DataError, WeightsError
 from tuiprobe.files import DamagedFileError, Entry, open_regular, parse_json, reading
 from tuiprobe.models.weights import read_checkpoint
+from tuiprobe.results.base import few
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -47,6 +48,7 @@ _ADVICE = "copy it again, or write it again with tuiprobe fetch --bundle"
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
+_Names = Annotated[list[Name], Field(max_length=MAX_FILES, fail_fast=True)]
 
 
 class Member(BaseModel):
@@ -75,9 +77,9 @@ class Manifest(BaseModel):
     format: Literal["tuiprobe bundle"] = "tuiprobe bundle"
     version: Literal[1] = 1
     tuiprobe: Name = __version__
-    models: dict[Name, list[Name]]
-    heads: list[Name]
-    files: dict[Name, Member]
+    models: Annotated[dict[Name, _Names], BeforeValidator(few)]
+    heads: _Names
+    files: Annotated[dict[Name, Member], BeforeValidator(few)]
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import DamagedFileError, read_regular
 from tuiprobe.models.heads import Head, check_templates
 from tuiprobe.models.weights import converts, read_checkpoint
+from tuiprobe.run.checked_arrays import LARGEST_WEIGHT
 
 _WEIGHTS = ("weight", "W", "fc.weight", "head.weight", "classifier.weight")
 """Names of the weight tensor, alone or as the last layer of a whole model."""
@@ -82,6 +83,8 @@ def read_head(path: Path, *, width: int, classes: tuple[str, ...] = ()) -> Head:
         raise UsageError(f"{len(classes)} class names for the {count} rows of the head in {path}")
     if not bool(weight.isfinite().all()) or (bias is not None and not bool(bias.isfinite().all())):
         raise WeightsError(f"the head in {path} holds values that are not finite")
+    if any(one is not None and bool(one.abs().gt(LARGEST_WEIGHT).any()) for one in (weight, bias)):
+        raise WeightsError(f"the head in {path} holds values above {LARGEST_WEIGHT:g}")
     if not bool(weight.any()):
         raise WeightsError(f"the head in {path} holds nothing but zeros; pass a trained one")
     names = classes or tuple(str(i) for i in range(count))

@@ -43,13 +43,14 @@ Many = Annotated[tuple[_Item, ...], Field(max_length=MOST_ITEMS, fail_fast=True)
 MOST_NAMED = 10_000
 
 
-def _few(value: Any) -> Any:
+def few(value: Any) -> Any:
+    """Refuses an object of too many names before pydantic looks at each."""
     if isinstance(value, dict) and len(value) > MOST_NAMED:
         raise ValueError(f"more than {MOST_NAMED:,} names")
     return value
 
 
-Named = Annotated[dict[str, _Item], BeforeValidator(_few)]
+Named = Annotated[dict[str, _Item], BeforeValidator(few)]
 """Values by name."""
 
 

@@ -18,6 +18,8 @@ from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.records import SampleRecord, TapRecord
 
 _LARGEST = 1e100
+LARGEST_WEIGHT = 1e15
+"""Largest magnitude in a head; logits of larger ones leave the range of float32."""
 _MOST = 2**53
 
 _PER_CHANNEL = {
@@ -212,6 +214,9 @@ def check_head(file: Entry, arrays: Arrays, metadata: Mapping[str, str]) -> Head
     checked = CheckedArrays(file, arrays)
     weight = checked.finite("weight", "f4", None, None)
     bias = checked.finite("bias", "f4", len(weight)) if "bias" in arrays else None
+    for one in (weight, bias):
+        if one is not None and np.abs(one).max() > LARGEST_WEIGHT:
+            raise checked.damaged(f"it holds {np.abs(one).max():g}, which is no weight of a head")
     for name in (one for one in arrays if one.startswith("answers/")):
         answers = checked.take(name, "i8", len(weight))
         if answers.min() < -1 or answers.max() > _MOST:
