@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.jit._trace import is_tracing
 
 from tuiprobe.models.taps import first_tensor
 
@@ -93,7 +94,7 @@ class Hook:
         elif torch.compiler.is_compiling():
             seen = getattr(self.root, self.buffer)
             _observe(x.detach(), seen, self.number, self.index)
-        elif not isinstance(x, FakeTensor) and not torch.jit.is_tracing():
+        elif not isinstance(x, FakeTensor) and not is_tracing():
             self.observer.observe(self.index, x.detach())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
