@@ -20,7 +20,7 @@ from benchmarks._common import command
 from tuiprobe.globs import matches
 from tuiprobe.measure.tap_statistics import INNER_TOP_K, TapMeasure
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.from_timm import Request, load
+from tuiprobe.models.load import load_encoder
 from tuiprobe.models.taps import Tap
 from tuiprobe.spec import FINAL_TAP
 
@@ -41,8 +41,7 @@ def build(architecture: str) -> Encoder:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.pt"
         torch.save(timm.create_model(architecture, pretrained=False).state_dict(), path)
-        request = Request(f"timm:{architecture}", architecture, checkpoint=path)
-        return load(request, device="cpu", dtype=torch.float32)
+        return load_encoder(f"timm:{architecture}", checkpoint=path)
 
 
 def measure(architecture: str, layers: str, batch: int, pairs: int) -> dict[str, Any]:

@@ -35,22 +35,29 @@ struct RowFigures {
   double square_norm;
 };
 
-// Calls take(c, raw) for the vectors of a row that belong to the lane, and next() after every four
-// of them, whose loads are issued together.
+// Vectors of a row whose loads a lane issues together, and the channels between two of them.
+constexpr int kVectors = 4;
+template <int kVector>
+constexpr int kStep = kLanes * kVector;
+
+// Calls take(c, raw) for the vectors of a row that belong to the lane, and next(c) after every
+// kVectors of them, the first of which is at c.
 template <class T, int kVector, class Ctx, class Take, class Next>
 TP_HD void each_vector(Ctx& ctx, const T* row, int channels, Take take, Next next) {
-  constexpr int kVectors = 4, kStep = kLanes * kVector;
-  for (int c = ctx.lane() * kVector; c < channels; c += kVectors * kStep) {
+  constexpr int kApart = kStep<kVector>;
+  const T* at = row + ctx.lane() * kVector;
+  for (int c = ctx.lane() * kVector; c < channels; c += kVectors * kApart) {
     T raw[kVectors][kVector];
     TP_UNROLL
     for (int i = 0; i < kVectors; ++i) {
-      if (c + i * kStep < channels) ctx.template load<T, kVector>(row + c + i * kStep, raw[i]);
+      if (c + i * kApart < channels) ctx.template load<T, kVector>(at + i * kApart, raw[i]);
     }
     TP_UNROLL
     for (int i = 0; i < kVectors; ++i) {
-      if (c + i * kStep < channels) take(c + i * kStep, raw[i]);
+      if (c + i * kApart < channels) take(c + i * kApart, raw[i]);
     }
-    next();
+    next(c);
+    at += kVectors * kApart;
   }
 }
 
@@ -72,7 +79,7 @@ TP_HD RowPowers row_powers(Ctx& ctx, const T* row, int channels, const RowCentre
           run.square = fmaf(x, x, run.square);
         }
       },
-      [&] {
+      [&](int) {
         all = combine_powers(all, run);
         run = {0, 0, 0, 0, 0};
       });
@@ -162,14 +169,25 @@ TP_HD static inline Lead combine_leads(const Lead& a, const Lead& b) {
   return {a.self + b.self, second ? b.best : a.best, second ? b.channel : a.channel};
 }
 
-// Rare enough to be read again.
-template <class T, class Ctx>
-TP_HD TP_RARE void count_exceeding(Ctx& ctx, const T* values, int n, int* counts) {
+// Counts what exceeds in `vectors` vectors of the lane from channel c on; rare enough to read them
+// again.
+template <class T, int kVector, class Ctx>
+TP_HD TP_RARE void count_exceeding(Ctx& ctx, const T* row, int c, int channels, int vectors,
+                                   int* counts) {
   TP_NO_UNROLL
-  for (int v = 0; v < n; ++v) {
-    const float x = to_float(values[v]);
-    if (is_finite(x) && fabsf(x) >= kExceedance) ctx.add(&counts[v], 1);
+  for (int i = 0; i < vectors && c < channels; ++i, c += kStep<kVector>) {
+    TP_NO_UNROLL
+    for (int v = 0; v < kVector; ++v) {
+      const float x = to_float(row[c + v]);
+      if (is_finite(x) && fabsf(x) >= kExceedance) ctx.add(&counts[c + v], 1);
+    }
   }
+}
+
+// Fourth power of a scaled distance from the mean.
+TP_HD static inline float fourth_power(float x, const RowCentre& centre) {
+  const float d = fmaf(x, centre.scale, -centre.high) - centre.low, d2 = d * d;
+  return d2 * d2;
 }
 
 // Adds a row's shares to those of its warp, and what exceeds. Where an image is one row, all lanes
@@ -178,28 +196,39 @@ template <class T, int kVector, bool kLead, class Ctx>
 TP_HD Lead row_shares(Ctx& ctx, const T* row, int channels, const RowCentre& centre, float weight,
                       float* shares, int* exceeding) {
   Lead lead{0, -1, INT32_MAX};
+  float most = 0;
   each_vector<T, kVector>(
       ctx, row, channels,
       [&](int c, const T* raw) {
-        float sums[kVector], most = 0;
+        float sums[kVector], best = 0;
         ctx.template load_shared<kVector>(shares + c, sums);
         TP_UNROLL
         for (int v = 0; v < kVector; ++v) {
-          const float x = to_float(raw[v]);
-          const float d = fmaf(x, centre.scale, -centre.high) - centre.low;
-          const float d2 = d * d, d4 = d2 * d2;
+          const float x = to_float(raw[v]), d4 = fourth_power(x, centre);
           sums[v] = fmaf(d4, weight, sums[v]);
           most = fmaxf(most, fabsf(x));
           if (!kLead) continue;
           lead.self = fmaf(d4, d4, lead.self);
-          if (d4 > lead.best) lead.channel = c + v;
-          lead.best = fmaxf(lead.best, d4);
+          best = fmaxf(best, d4);
         }
         ctx.template store_shared<kVector>(shares + c, sums);
-        if (most >= kExceedance) count_exceeding(ctx, row + c, kVector, exceeding + c);
+        if (!kLead) return;
+        if (best > lead.best) lead.channel = c;
+        lead.best = fmaxf(lead.best, best);
       },
-      [] {});
-  if (kLead) lead = reduce_warp(ctx, lead, combine_leads);
+      [&](int c) {
+        if (most < kExceedance) return;
+        count_exceeding<T, kVector>(ctx, row, c, channels, kVectors, exceeding);
+        most = 0;
+      });
+  if (kLead) {
+    // The channel within the vector that leads; a lane may have none.
+    for (int v = 0; v < kVector && lead.channel < channels; ++v) {
+      if (fourth_power(to_float(row[lead.channel]), centre) == lead.best) break;
+      ++lead.channel;
+    }
+    lead = reduce_warp(ctx, lead, combine_leads);
+  }
   lead.self *= weight * weight;
   return lead;
 }
@@ -265,9 +294,7 @@ TP_HD double take_row(Ctx& ctx, const Job& job, const T* row, int64_t image, Row
                                                           shares, memory.exceeding);
     kurtosis = n * figures.fourth / (figures.second * figures.second);
   } else {
-    for (int c = ctx.lane(); c < channels; c += kLanes) {
-      count_exceeding(ctx, row + c, 1, memory.exceeding + c);
-    }
+    count_exceeding<T, 1>(ctx, row, ctx.lane(), channels, channels, memory.exceeding);
   }
   if (!job.many_rows() && ctx.lane() == 0) leave_image(ctx, job, image, kurtosis, lead);
   return kurtosis;

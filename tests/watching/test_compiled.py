@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from torch import nn
 
 import tuiprobe
-from tests.watching.networks import LAYERS, network, pictures
+from tests.watching.networks import LAYERS, WIDTH, Giving, network, pictures
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +38,29 @@ def test_a_compiled_model_has_one_graph_and_the_same_figures(backend: str) -> No
     for one, other in zip(watched.figures(), plain.figures(), strict=True):
         assert (one.layer, one.images, one.leading) == (other.layer, other.images, other.leading)
         assert one.scalars() == pytest.approx(other.scalars(), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrap"),
+    [("tuple", lambda x: (x, x)), ("dict", lambda x: {"x": x}), ("NoneType", lambda x: None)],
+)
+def test_what_is_no_activation_is_named_in_a_graph_too(kind: str, wrap: object) -> None:
+    model = Giving(wrap)
+    with tuiprobe.watch(model, "inner odd") as watched:
+        torch.compile(model, fullgraph=True, backend="eager")(torch.randn(4, 3))
+    assert [one.layer for one in watched.figures()] == ["inner"]
+    assert watched.refused == {"odd": f"its output is a {kind}, not one tensor"}
+
+
+def test_dynamic_batches_and_shared_layers_keep_one_graph() -> None:
+    shared = nn.Linear(WIDTH, WIDTH)
+    model = nn.Sequential(shared, nn.ReLU(), shared)
+    with tuiprobe.watch(model, "0") as watched:
+        compiled = torch.compile(model, fullgraph=True, backend="eager", dynamic=True)
+        for count in (4, 7, 1, 3):
+            compiled(torch.randn(count, WIDTH))
+    assert watched.figures()[0].images == 2 * 15
+    assert not watched.refused
 
 
 def test_a_model_compiled_before_is_watched_too() -> None:

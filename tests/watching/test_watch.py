@@ -151,21 +151,45 @@ def test_nested_watches_count_apart() -> None:
     assert [one.images for one in inner.figures()] == [4] * 4
 
 
+def test_nested_watches_may_end_in_any_order() -> None:
+    model = network()
+    first, second = tuiprobe.watch(model, "head"), tuiprobe.watch(model.blocks, "0")
+    first.__enter__()
+    with second:
+        model(pictures(4))
+        first.__exit__(None, None, None)
+        model(pictures(3))
+    assert [one.figures()[0].images for one in (first, second)] == [4, 7]
+    assert not dict(model.named_buffers())
+    assert not any(one._forward_hooks for one in model.modules())
+
+
 def test_entering_twice_is_refused() -> None:
     watched = tuiprobe.watch(network(), "head")
     with watched, pytest.raises(RuntimeError, match="already"), watched:
         pass
 
 
-@pytest.mark.parametrize(
-    "wrap", [lambda x: (x, x), lambda x: {"x": x}, lambda x: None, lambda x: x.int()]
-)
-def test_what_is_no_activation_is_named_and_left_out(wrap: object) -> None:
+ODD = {
+    "tuple": lambda x: (x, x),
+    "dict": lambda x: {"x": x},
+    "NoneType": lambda x: None,
+    "torch.int32": lambda x: x.int(),
+    "dense": lambda x: x.to_sparse(),
+    "nested": lambda x: torch.nested.nested_tensor([x, x[:2]], layout=torch.jagged),
+    "meta": lambda x: x.to("meta"),
+    "()": lambda x: x.sum(),
+}
+
+
+@pytest.mark.parametrize(("reason", "wrap"), ODD.items())
+def test_what_is_no_activation_is_named_and_left_out(reason: str, wrap: object) -> None:
     model = Giving(wrap)
     with tuiprobe.watch(model, "inner odd") as watched:
         model(torch.randn(4, 3))
+        model.odd(torch.randn(4, WIDTH))  # without the model around it
     assert [one.layer for one in watched.figures()] == ["inner"]
-    assert "odd" in watched.refused
+    assert reason in watched.refused["odd"]
     assert f"odd: not measured: {watched.refused['odd']}" in watched.table()
 
 
@@ -198,15 +222,91 @@ def test_other_types_and_batch_sizes_while_watched() -> None:
     assert "float64" in refused.refused["head"]
 
 
+def test_a_model_moved_to_a_device_without_values_is_named() -> None:
+    model = network()
+    with tuiprobe.watch(model, "head") as watched:
+        model(pictures(4))
+        model.to("meta")(pictures(3).to("meta"))
+    assert "meta device" in watched.refused["head"]
+    assert watched.figures()[0].images == 4
+    assert not dict(model.named_buffers())
+
+
+def test_another_width_while_watched_is_named() -> None:
+    model = network()
+    with tuiprobe.watch(model, "head") as watched:
+        model(pictures(4))
+        model.head.weight = nn.Parameter(torch.randn(30, WIDTH))
+        model.head.bias = nn.Parameter(torch.randn(30))
+        model(pictures(2))
+    assert "expected 24 channels" in watched.refused["head"]
+    assert watched.figures()[0].images == 4
+
+
+def test_transforms_that_hide_values_are_named() -> None:
+    model = network()
+    with tuiprobe.watch(model, "head") as watched:
+        torch.func.grad(lambda x: model(x).sum())(pictures(4))
+    assert watched.figures() == ()
+    assert "no readable memory" in watched.refused["head"]
+
+
+def test_tracing_counts_nothing() -> None:
+    model = network()
+    with tuiprobe.watch(model, "head") as watched:
+        torch.jit.trace(model, (pictures(4),), check_trace=False)
+    assert watched.figures() == ()
+
+
+def test_a_layer_replaced_while_watched_is_watched_no_more() -> None:
+    model = network()
+    first = model.head
+    with tuiprobe.watch(model, "head") as watched:
+        model(pictures(4))
+        model.head = nn.Linear(WIDTH, 24)
+        model(pictures(2))
+    assert watched.figures()[0].images == 4
+    assert not first._forward_hooks
+
+
 def test_threads_share_a_watch() -> None:
     model = network()
     with tuiprobe.watch(model, LAYERS) as watched:
-        threads = [threading.Thread(target=model, args=(pictures(n + 1),)) for n in range(8)]
-        for one in threads:
-            one.start()
-        for one in threads:
-            one.join()
+        run = threads_of(lambda n: model(pictures(n + 1)))
+    assert not run
     assert {one.images for one in watched.figures()} == {36}
+
+
+def test_a_watch_a_thread() -> None:
+    model = network()
+    found: dict[int, int] = {}
+
+    def watch(n: int) -> None:
+        own = copy.deepcopy(model)
+        with tuiprobe.watch(own, "head") as watched:
+            own(pictures(n + 1))
+        found[n] = watched.figures()[0].images
+
+    assert not threads_of(watch)
+    assert found == {n: n + 1 for n in range(8)}
+
+
+def threads_of(work: Callable[[int], object]) -> list[BaseException]:
+    """Calls `work` with 0 to 7 in a thread each; returns what they raised."""
+    raised: list[BaseException] = []
+
+    def guarded(n: int) -> None:
+        try:
+            work(n)
+        except BaseException as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(n,)) for n in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    return raised
 
 
 def test_data_parallel_is_seen_through() -> None:

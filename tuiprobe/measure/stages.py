@@ -104,7 +104,9 @@ class Stages:
     ) -> None:
         self.plan, self._directory, self._rank = plan, directory, rank
         self._clock, self._outside, self._answer = clock, listen, answer
-        self._fingerprint = current_fingerprint(plan.device, plan.spec.top_k)
+        self._fingerprint = current_fingerprint(
+            plan.device, plan.spec.top_k, plan.encoder.memory_format
+        )
         self._reader = ShardReader(directory, plan.set_keys, self._fingerprint, empty_states(plan))
         self._stop = StopRequest(directory.cancel_file)
         shards = [shard for pieces in plan.shards.values() for shard in pieces]

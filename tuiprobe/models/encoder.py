@@ -51,6 +51,7 @@ class Encoder:
         preprocess: Converts a PIL RGB image to float32 `[3, H, W]`.
         device: Device of `module`.
         dtype: Floating point type of its computation.
+        memory_format: How images, and so the maps made of them, lie in memory.
         loader: Name of the loader, such as `open_clip` or `py`.
         tag: Tag of the pretrained weights; None if there is none.
         text: Text tower of a CLIP; None if there is none.
@@ -94,6 +95,7 @@ class Encoder:
         self.weights = weights
         self.preprocessing = preprocessing
         self.module = module.eval().requires_grad_(False)
+        self.memory_format = torch.contiguous_format
         self.move(device, dtype)
         self.tower = tower if tower is not None else module
         self.preprocess = preprocess
@@ -118,7 +120,10 @@ class Encoder:
         """
         for ablation in self.ablated.values():
             ablation.ids = ids
-        h = self._forward(images.to(self.device, self.dtype, non_blocking=True)).float()
+        images = images.to(
+            self.device, self.dtype, non_blocking=True, memory_format=self.memory_format
+        )
+        h = self._forward(images).float()
         for watcher in self._watchers:
             watcher(h)
         return h
@@ -128,6 +133,19 @@ class Encoder:
         self.device = torch.device(device)
         self.dtype = dtype
         self.module.to(self.device, dtype)
+
+    def use_channels_last(self) -> None:
+        """Lays images, maps and filters out with channels last, for faster convolutions.
+
+        Changes nothing on devices other than CPU and CUDA, or where the tower has one convolution
+        alone: the patches of a transformer, which makes no maps.
+        """
+        filters = [one for one in self.tower.modules() if isinstance(one, nn.Conv2d)]
+        if self.device.type not in ("cpu", "cuda") or len(filters) < 2:
+            return
+        self.memory_format = torch.channels_last
+        for one in filters:
+            one.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def head(
         self,

@@ -15,6 +15,9 @@ from tuiprobe.models.registry import LOADERS, Loader, Wanted, model_forms
 from tuiprobe.plugins import in_words
 from tuiprobe.results.subject import Training
 
+_CHANNELS_LAST = ("open_clip", "timm", "torchvision")
+"""Loaders of libraries whose models run with channels last; the code of others might not."""
+
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -47,6 +50,8 @@ def load_encoder(
     path = Path(checkpoint) if checkpoint is not None else None
     encoder = _load(spec, path, device, _DTYPES[dtype])
     encoder.training = _training(encoder)
+    if encoder.loader in _CHANNELS_LAST:
+        encoder.use_channels_last()
     return encoder
 
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.jit._trace import is_tracing
 
 from tuiprobe.models.taps import first_tensor
 
@@ -86,15 +87,14 @@ class Hook:
             x = next((one for one in inputs if isinstance(one, Tensor)), None)
         else:
             x = first_tensor(output)
-        if torch.compiler.is_compiling():
-            if x is not None:
-                seen = getattr(self.root, self.buffer)
-                _observe(x.detach(), seen, self.number, self.index)
-        elif x is None:
+        if x is None:
             if self.index != ROOT:
                 kind = type(output).__name__
                 self.observer.refuse(self.index, f"its output is a {kind}, not one tensor")
-        elif not isinstance(x, FakeTensor):
+        elif torch.compiler.is_compiling():
+            seen = getattr(self.root, self.buffer)
+            _observe(x.detach(), seen, self.number, self.index)
+        elif not isinstance(x, FakeTensor) and not is_tracing():
             self.observer.observe(self.index, x.detach())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:

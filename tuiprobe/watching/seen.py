@@ -112,16 +112,23 @@ class Layer:
         self.logged: Seen | None = None
         self._layout: tuple[int, Tap, Extract] | None = None
 
-    def add(self, x: Tensor, scene: Scene) -> None:
-        """Adds an output; one that cannot be read is refused, with its reason in `refused`."""
+    def add(self, x: Tensor, model: nn.Module, batch: int | None) -> None:
+        """Adds an output; one that cannot be read is refused, with its reason in `refused`.
+
+        Args:
+            x: The output.
+            model: The model that holds the layer.
+            batch: Images of the model's input; None if they are not known.
+        """
         try:
-            tap, extract = self._layout_of(x, scene)
+            _refuse_unreadable(x)
+            tap, extract = self._layout_of(x, Scene(model, batch or len(x)))
             y = extract(x)
             if not len(y):
                 return
-            if self.seen is None:
-                self.seen = Seen(tap, self._k)
-            self.seen.add(y)
+            seen = self.seen or Seen(tap, self._k)
+            seen.add(y)
+            self.seen = seen
         except (NotTappableError, TypeError, ValueError) as error:
             self.refused = str(error)
         else:
@@ -141,3 +148,10 @@ class Layer:
     def shown(self) -> Seen | None:
         """What figures describe: since the last log, or what that log described."""
         return self.seen if self.seen is not None else self.logged
+
+
+def _refuse_unreadable(x: Tensor) -> None:
+    if x.is_nested:
+        raise TypeError("its output is a nested tensor, not one rectangle")
+    if x.is_meta:
+        raise TypeError("its output is on the meta device and holds no values")

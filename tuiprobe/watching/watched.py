@@ -17,7 +17,6 @@ from torch.utils.hooks import RemovableHandle
 
 from tuiprobe.errors import UsageError
 from tuiprobe.globs import matches
-from tuiprobe.models.taps import Scene
 from tuiprobe.watching.figures import LayerFigures, figures_of, table
 from tuiprobe.watching.live import LiveFiles
 from tuiprobe.watching.observing import ROOT, Hook, register
@@ -136,9 +135,8 @@ class Watched:
                 return
             if layer.order is None:
                 layer.order, self._arrived = self._arrived, self._arrived + 1
-            batch = getattr(self._local, "batch", None) or len(x)
             with torch.no_grad():
-                layer.add(x, Scene(self.model, batch))
+                layer.add(x, self.model, getattr(self._local, "batch", None))
             if self._live is not None:
                 self._live.show()
             self._seconds += time.perf_counter() - begin

@@ -1,0 +1,40 @@
+"""Zero-shot classification of a folder by CLIP_benchmark, in the environment that has it.
+
+`python _clip_benchmark.py REQUEST.json ANSWER.json`; needs clip-benchmark (1.6.2) and nothing of
+tuiprobe. As its command line does it: batches of 64, four processes that decode, in float32.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def measure(request: dict[str, Any]) -> dict[str, Any]:
+    """Returns the seconds of classifying all images, and the class predicted for each path."""
+    from clip_benchmark.metrics import zeroshot_classification as zero_shot
+    from clip_benchmark.models.open_clip import load_open_clip
+    from torch.utils.data import DataLoader
+    from torchvision.datasets import ImageFolder
+
+    model, transform, tokenizer = load_open_clip(request["model"], request["weights"])
+    model.eval()
+    templates = [one.replace("{}", "{c}") for one in request["templates"]]
+    head = zero_shot.zero_shot_classifier(model, tokenizer, request["classes"], templates, "cpu", amp=False)
+    images = ImageFolder(request["images"], transform=transform)
+    loader = DataLoader(images, batch_size=64, shuffle=False, num_workers=4)
+    begin = time.perf_counter()
+    logits, _ = zero_shot.run_classification(model, head, loader, "cpu", amp=False)
+    seconds = time.perf_counter() - begin
+    root = Path(request["images"])
+    paths = [str(Path(path).relative_to(root)) for path, _ in images.samples]
+    best = logits.argmax(dim=1).tolist()
+    return {"seconds": seconds, "predicted": dict(zip(paths, best, strict=True))}
+
+
+if __name__ == "__main__":
+    asked, answered = map(Path, sys.argv[1:3])
+    answered.write_text(json.dumps(measure(json.loads(asked.read_text()))))
