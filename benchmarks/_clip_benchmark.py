@@ -23,7 +23,9 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     model, transform, tokenizer = load_open_clip(request["model"], request["weights"])
     model.eval()
     templates = [one.replace("{}", "{c}") for one in request["templates"]]
-    head = zero_shot.zero_shot_classifier(model, tokenizer, request["classes"], templates, "cpu", amp=False)
+    head = zero_shot.zero_shot_classifier(
+        model, tokenizer, request["classes"], templates, "cpu", amp=False
+    )
     images = ImageFolder(request["images"], transform=transform)
     loader = DataLoader(images, batch_size=64, shuffle=False, num_workers=4)
     begin = time.perf_counter()
