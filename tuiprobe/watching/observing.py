@@ -94,7 +94,7 @@ class Hook:
         elif torch.compiler.is_compiling():
             seen = getattr(self.root, self.buffer)
             _observe(x.detach(), seen, self.number, self.index)
-        elif not isinstance(x, FakeTensor) and not is_tracing():
+        elif not isinstance(x, FakeTensor) and not is_tracing():  # type: ignore[no-untyped-call]
             self.observer.observe(self.index, x.detach())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
