@@ -123,7 +123,7 @@ def unreadable(folder: Path, images: int) -> dict[str, Any]:
             process = prepared.start(
                 "--headless", "--model", "py:tests.measure.colors:build", "--output", run,
                 "--data", f"imagefolder:{folder / kind}", "--max-unreadable", "0.25",
-                "--workers", "2", cwd=ROOT,
+                "--sample", "0", "--workers", "2", cwd=ROOT,
             )  # fmt: skip
             while process.poll() is None:
                 peak = max(peak, highest(process.pid))

@@ -130,8 +130,9 @@ def soak(folder: Path, runs: int, minutes: float) -> dict[str, Any]:
             if process.wait(600) != 0:
                 raise RuntimeError(process.stderr)
             processes += of_session(process.pid)
-            if done == 0:
-                first, usual = results(run), time.time() - before
+            if done % 2 == 0:  # was not disturbed
+                usual = time.time() - before
+            first = first or results(run)
             different += results(run) != first
             done += 1
     return {
@@ -167,7 +168,7 @@ def measured(part: str, folder: Path, quick: bool, runs: int, minutes: float) ->
 def table(figures: dict[str, Any]) -> str:
     """Renders the figures beside what is wanted."""
     load = f"{figures['load_before']:.1f}"
-    head = f"{figures['cpu']}, {figures['cores']} cores; load average before the last part: {load}.\n\n"
+    head = f"{figures['cpu']}, {figures['cores']} cores; load before the last part: {load}.\n\n"
     rows = [row for part in PARTS if part in figures for row in ROWS[part](figures[part])]
     return head + markdown(["what", "measured", "target", "met"], rows)
 
