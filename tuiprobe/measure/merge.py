@@ -135,10 +135,9 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
 
     def load(leaf: int) -> States:
         arrays, metadata = next(read)
-        # Copies: the arrays share memory with the whole file, which goes away.
-        collected.features.append(arrays["features"].copy())
-        collected.ids.append(arrays["ids"].copy())
-        collected.contents.append((arrays["images"].copy(), arrays["digests"].copy()))
+        collected.features.append(arrays["features"])
+        collected.ids.append(arrays["ids"])
+        collected.contents.append((arrays["images"], arrays["digests"]))
         collected.skipped += [(int(i), str(r)) for i, r in json.loads(metadata["skipped"])]
         fingerprint = Fingerprint.model_validate_json(metadata["fingerprint"])
         if fingerprint not in collected.fingerprints:
@@ -150,7 +149,7 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
             stats.load_state_dict(parts[tap])
             collected.sums.setdefault(tap, []).append(shard_sums(stats.samples.compute()))
             if f"{tap}/rows" in arrays:
-                collected.rows.setdefault(tap, []).append(arrays[f"{tap}/rows"].copy())
+                collected.rows.setdefault(tap, []).append(arrays[f"{tap}/rows"])
         return states
 
     with closing(read):
