@@ -125,6 +125,7 @@ def models(seed: int, count: int, scatter: float) -> list[Row]:
     ]
 
 
+@pytest.mark.slow
 def test_prediction_interval_covers_new_models() -> None:
     """95 % nominal; over 400 draws a correct interval stays within 91.5 to 98.5 %."""
     hits = 0

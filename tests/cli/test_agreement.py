@@ -40,6 +40,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [written(folder, i, noise) for i, noise in enumerate(np.linspace(0.2, 1.0, MODELS))]
 
 
+@pytest.mark.slow
 def test_a_row_a_model_as_table_and_as_json(
     runs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -61,6 +62,7 @@ def test_too_few_models_are_refused(runs: list[str], capsys: pytest.CaptureFixtu
     assert "takes 5 to 40 models, not 4" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_other_images_and_kinds_are_refused(
     runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -159,6 +159,7 @@ def icon(png: bytes) -> bytes:
 
 @LINUX
 @pytest.mark.parametrize("bomb", BOMBS)
+@pytest.mark.slow
 def test_small_files_cannot_take_gigabytes(bomb: str, tmp_path: Path) -> None:
     path = tmp_path / "bomb"
     path.write_bytes(BOMBS[bomb]())

@@ -89,6 +89,7 @@ def family(found: Concepts, name: str):
     return next(one for one in found.families if one.family == name)
 
 
+@pytest.mark.slow
 def test_what_is_planted_is_found_and_what_is_not_is_not(planted: Path) -> None:
     report = Report.read(planted / "results.json")
     found = concepts_of(report)

@@ -306,6 +306,7 @@ def test_a_run_with_a_head_without_class_names(
     assert (check.status, "no accuracy can be given" in check.detail) == ("warn", True)
 
 
+@pytest.mark.slow
 def test_one_run_answered_with_two_heads(
     small_checkpoint: Path, pictures: Path, tmp_path: Path
 ) -> None:

@@ -90,6 +90,7 @@ def test_accuracy_and_directions_of_a_zero_shot_head(
     assert "never evidence about real models" in done.stdout
 
 
+@pytest.mark.slow
 def test_unlabelled_images_say_why_there_is_no_accuracy(
     clip_file: Path, tmp_path: Path, tuiprobe: Run, photographs: Path
 ) -> None:

@@ -81,6 +81,7 @@ def test_index_order_is_the_byte_order_of_paths(name: str) -> None:
     assert len(set(paths)) == len(paths)
 
 
+@pytest.mark.slow
 def test_the_target_set_is_mixed_of_the_shifts_and_overlaps_no_other_set() -> None:
     def scenes(name: str) -> list[Any]:
         return [world.scene(name, i) for i in range(world.size(name))]

@@ -46,6 +46,7 @@ def test_zero_shot_head_is_open_clips_and_an_independent_one(clip: Encoder, tmp_
     assert head.normalize
 
 
+@pytest.mark.slow
 def test_the_logit_scale_is_open_clips(clip: Encoder) -> None:
     assert clip.text is not None
     scale = float(clip.module.logit_scale.exp())

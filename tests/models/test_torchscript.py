@@ -62,6 +62,7 @@ def test_tensors_are_those_of_torch(tmp_path: Path) -> None:
         assert torch.equal(found[name], tensor)
 
 
+@pytest.mark.slow
 def test_an_openai_file_loads(
     open_clip_state: Callable[[str], dict[str, Tensor]], tmp_path: Path
 ) -> None:

@@ -254,6 +254,7 @@ def run_python(code, **environment):
     )
 
 
+@pytest.mark.slow
 def test_a_forked_child_is_refused():
     result = run_python(
         """
@@ -281,6 +282,7 @@ def test_a_forked_child_is_refused():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.slow
 def test_only_torchs_openmp_runtime_is_loaded():
     result = run_python(
         """

@@ -41,6 +41,7 @@ async def test_help_lists_the_keys_that_work_here() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_every_footer_key_is_in_the_palette_and_has_a_meaning(tmp_path: Path) -> None:
     app = TuiprobeApp(open_run=live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
@@ -57,6 +58,7 @@ async def test_every_footer_key_is_in_the_palette_and_has_a_meaning(tmp_path: Pa
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_the_palette_runs_what_it_lists() -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:
@@ -125,6 +127,7 @@ async def test_a_window_may_change_its_size_at_any_time(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("screen", ["models", "live"])
+@pytest.mark.slow
 async def test_ascii_drawing_is_ascii(screen: str, tmp_path: Path) -> None:
     run = live_run(tmp_path) if screen == "live" else None
     app = TuiprobeApp(open_run=run, ascii=True)

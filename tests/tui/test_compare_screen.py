@@ -167,6 +167,7 @@ async def test_two_runs_change_places(runs: list[Path]) -> None:
         assert line.index("◆") > line.index("┼")
 
 
+@pytest.mark.slow
 async def test_all_figures_are_behind_f_with_filter_and_differences(runs: list[Path]) -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:

@@ -78,6 +78,7 @@ async def test_the_sentence_and_the_sizes_are_those_of_what_is_written(run: Path
         await until(pilot, lambda: lines(app)[0].split()[-2:] != sizes[0])
 
 
+@pytest.mark.slow
 async def test_files_with_other_content_are_replaced_only_after_a_yes(run: Path) -> None:
     (run / "report.md").write_text("my own notes")
     app = TuiprobeApp()

@@ -67,6 +67,7 @@ async def shown_help(app: TuiprobeApp) -> str:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("size", [(60, 20), (120, 40)], ids=str)
+@pytest.mark.slow
 async def test_help_explains_what_is_at_the_cursor_first_and_nothing_twice(
     size: tuple[int, int],
 ) -> None:
@@ -167,6 +168,7 @@ async def palette(pilot, text: str) -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_the_palette_finds_commands_by_their_names(tmp_path: Path) -> None:
     app = TuiprobeApp(runs=tmp_path)
     async with app.run_test(size=(100, 40)) as pilot:
@@ -179,6 +181,7 @@ async def test_the_palette_finds_commands_by_their_names(tmp_path: Path) -> None
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("by", ["key", "palette"])
+@pytest.mark.slow
 async def test_a_screenshot_goes_into_the_run_that_is_shown(by: str, tmp_path: Path) -> None:
     run = live_run(tmp_path)
     app = TuiprobeApp(open_run=run)

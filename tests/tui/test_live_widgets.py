@@ -113,6 +113,7 @@ async def test_only_rows_that_matter_are_shown_and_the_rest_is_one_line() -> Non
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_the_cursor_stays_on_its_channel_while_rows_reorder() -> None:
     bars = ChannelBars()
     bars.styles.height = 8

@@ -67,6 +67,7 @@ async def test_presets_are_there_at_once_and_all_models_soon(app: TuiprobeApp) -
         assert "list of 20" in text(app, "#count")
 
 
+@pytest.mark.slow
 async def test_typing_filters_and_escape_clears(app: TuiprobeApp) -> None:
     async with app.run_test(size=(120, 30)) as pilot:
         await until(pilot, lambda: len(table(app).models) > 2000)
@@ -84,6 +85,7 @@ async def test_typing_filters_and_escape_clears(app: TuiprobeApp) -> None:
         assert app.screen.query_one("#filter", Input).value == ""
 
 
+@pytest.mark.slow
 async def test_several_can_be_marked_and_go_to_the_setup(app: TuiprobeApp) -> None:
     async with app.run_test(size=(120, 30)) as pilot:
         await pilot.press("space", "down", "space")
@@ -224,6 +226,7 @@ async def test_the_cursor_passes_over_headings_and_the_first_one_stays_in_sight(
         assert all(isinstance(row, ModelRow) for row in table(app).rows)  # sorted: no groups
 
 
+@pytest.mark.slow
 async def test_the_terms_of_a_model_are_those_of_its_group(app: TuiprobeApp) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: len(table(app).models) > 2000)

@@ -106,6 +106,7 @@ async def test_filter_and_escape(root: Path) -> None:
         assert "esc clears" in table(app).render_line(1).text
 
 
+@pytest.mark.slow
 async def test_sort_by_key_and_by_heading(root: Path) -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(120, 30)) as pilot:
@@ -165,6 +166,7 @@ async def test_deleting_asks_and_no_is_where_the_cursor_is(root: Path) -> None:
         assert not (root / EVIL).exists()
 
 
+@pytest.mark.slow
 async def test_the_mouse_answers_too_and_marked_runs_go_together(root: Path) -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(120, 30)) as pilot:
@@ -187,6 +189,7 @@ async def test_a_running_run_is_shown_and_not_deleted(root: Path) -> None:
         await until(pilot, lambda: "○ unfinished" in drawn(app)[4])
 
 
+@pytest.mark.slow
 async def test_a_heartbeat_that_moves_means_running_elsewhere(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

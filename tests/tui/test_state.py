@@ -276,6 +276,7 @@ async def test_live_and_runs_say_the_same_of_a_killed_run(tmp_path: Path) -> Non
 
 
 @pytest.mark.asyncio
+@pytest.mark.slow
 async def test_a_run_that_goes_on_opens_live_whatever_results_it_has(tmp_path: Path) -> None:
     run = plan(tmp_path / "again", published=6)
     write_run(run.path, report(partial=True), pictures=False)

@@ -24,6 +24,7 @@ BACKENDS = ["eager", "aot_eager", pytest.param("inductor", marks=pytest.mark.slo
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.slow
 def test_a_compiled_model_has_one_graph_and_the_same_figures(backend: str) -> None:
     model = network()
     with tuiprobe.watch(model, LAYERS, k=2) as watched:

@@ -23,6 +23,7 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("recipe", [CLIP, LABELS])
+@pytest.mark.slow
 def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path, recipe) -> None:
     whole = loop.train(recipe, 0, tmp_path / "a").state_dict()
 

@@ -271,6 +271,7 @@ def test_more_categories_than_one_call_takes():
     assert {c.category for c in own.categories if c.concepts.value} == {"c0", "c69"}
 
 
+@pytest.mark.slow
 def test_fewer_images_than_channels():
     rng = np.random.default_rng(0)
     h = rng.standard_normal((140, 200)).astype("f4")

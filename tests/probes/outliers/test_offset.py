@@ -18,6 +18,7 @@ def found(rows):
 
 
 @pytest.mark.parametrize("channels", [20, 56, 150, 320, 640, 900])
+@pytest.mark.slow
 def test_the_null_equals_fresh_draws(channels):
     draws = 60_000
     x = np.random.default_rng(7).standard_normal((draws, channels), dtype=np.float32)

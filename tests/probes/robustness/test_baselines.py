@@ -156,6 +156,7 @@ def planted(path: Path, x: float, shift: float, own: str | None = None) -> Robus
     return part(answer(run), Robustness)
 
 
+@pytest.mark.slow
 def test_a_planted_effective_robustness_reaches_the_report(tmp_path: Path) -> None:
     line = bundled("standard")
     found = planted(tmp_path / "run", 0.7, line.expected(0.7) + 0.2, OWN)
@@ -201,6 +202,7 @@ def test_the_csv_is_kept_in_the_run_and_goes_with_the_option(tmp_path: Path) -> 
     assert not run.baseline_file.exists()
 
 
+@pytest.mark.slow
 def test_reprobe_takes_a_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from tuiprobe.cli.app import run_cli
 

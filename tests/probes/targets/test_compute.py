@@ -125,6 +125,7 @@ def test_every_class_is_counted_and_the_ends_are_named():
     assert "none of the head's classes makes every estimate meaningless" in said
 
 
+@pytest.mark.slow
 def test_the_card_has_at_most_three_sets_and_counts_the_rest():
     targets = [unlabelled(f"t{i}", n=60, seed=i) for i in range(5)]
     lines = card(found(targets=targets))

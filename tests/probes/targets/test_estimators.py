@@ -70,6 +70,7 @@ def test_a_wrong_scale_changes_nothing_after_temperature_scaling():
         assert scaled[name].value == pytest.approx(one.value, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_accuracy_of_the_same_distribution():
     many = calibrated("s", n=200_000, seed=1000).features.astype(np.float64)
     truth = softmax(many / 1.3, axis=1).max(axis=1).mean()  # labels are drawn from it
