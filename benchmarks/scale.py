@@ -298,7 +298,7 @@ def table(figures: dict[str, Any]) -> str:
         "Average precision of 128 channels on 2,000 images:\n",
         markdown(["concepts", "seconds"], aps),
         f"Extrapolated to Broden ({BROWSE_CONCEPTS:,} concepts, {BROWSE_IMAGES:,} images): "
-        f"{broden:.0f} s for 128 channels.\n",
+        f"{broden:.1f} s for 128 channels.\n",
     ]  # fmt: skip
     return "\n".join(each)
 
