@@ -278,7 +278,8 @@ def table(figures: dict[str, Any]) -> str:
     broden = last["seconds"] * BROWSE_CONCEPTS / last["concepts"] * BROWSE_IMAGES / 2000
     aps = [[f"{one['concepts']}", f"{one['seconds']:.3f}"] for one in figures["concepts"]]
     each = [
-        f"{about['cpu']}, {about['cores']} cores; load average before: {about['load_before']:.1f}.",
+        f"{about['cpu']}, {about['cores']} cores; "
+        f"load average before: {about['load_before']:.1f}.\n",
         markdown(["work", "measured", "target", "met", "note"], lines),
         f"{simulation['ranks']} ranks in virtual time: {simulation['shards']:,} shards of "
         f"{simulation['images']:,} images ({simulation['models']} models), "
@@ -298,7 +299,7 @@ def table(figures: dict[str, Any]) -> str:
         "Average precision of 128 channels on 2,000 images:\n",
         markdown(["concepts", "seconds"], aps),
         f"Extrapolated to Broden ({BROWSE_CONCEPTS:,} concepts, {BROWSE_IMAGES:,} images): "
-        f"{broden:.0f} s for 128 channels.\n",
+        f"{broden:.1f} s for 128 channels.\n",
     ]  # fmt: skip
     return "\n".join(each)
 
