@@ -49,7 +49,10 @@ def _open(path: Path, names: str | None = None) -> tuple[IO[bytes], Any]:
     with reading(path):
         file = open_regular(path)
     try:
-        return file, parquet.ParquetFile(file, read_dictionary=[names] if names else None)
+        opened = parquet.ParquetFile(file)
+        if names in opened.schema_arrow.names:
+            opened = parquet.ParquetFile(file, read_dictionary=[names])
+        return file, opened
     except Exception as error:  # pyarrow raises its own kinds, and OSError without a number
         file.close()
         raise _damaged(path, error) from error
