@@ -278,8 +278,8 @@ def table(figures: dict[str, Any]) -> str:
     broden = last["seconds"] * BROWSE_CONCEPTS / last["concepts"] * BROWSE_IMAGES / 2000
     aps = [[f"{one['concepts']}", f"{one['seconds']:.3f}"] for one in figures["concepts"]]
     each = [
-        f"{about['cpu']}, {about['cores']} cores; "
-        f"load average before: {about['load_before']:.1f}.\n",
+        f"{about['cpu']}, {about['cores']} cores; load average before: "
+        f"{about['load_before']:.1f}.\n",
         markdown(["work", "measured", "target", "met", "note"], lines),
         f"{simulation['ranks']} ranks in virtual time: {simulation['shards']:,} shards of "
         f"{simulation['images']:,} images ({simulation['models']} models), "

@@ -1,8 +1,8 @@
 """An encoder that fails or hangs where `FAULT` says: `<place>:<what>`, for example `forward:hang`.
 
-Places: `load`, `decode` (of the one red image), `forward` (after the batches that the preflight and
-the first shards take). What: `hang`, `doze`, `die-once` (rank 1, before torchrun starts it again),
-or the name of an exception.
+Places: `load`, `decode` (of the one red image), `encode` (always), `forward` (after the batches
+that the preflight and the first shards take). What: `hang`, `doze`, `die-once` (rank 1, before
+torchrun starts it again), or the name of an exception.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -33,10 +34,17 @@ def fault(place: str) -> None:
         time.sleep(WAITS[what])
         return
     if what == "die-once":
-        if (os.environ["RANK"], os.environ["TORCHELASTIC_RESTART_COUNT"]) == ("1", "0"):
-            os.kill(os.getpid(), signal.SIGKILL)
+        if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+            die_later() if os.environ["RANK"] == "1" else time.sleep(0.2)
         return
     raise getattr(builtins, what)(f"{place} failed on purpose\nwith more lines")
+
+
+def die_later() -> None:
+    """Ends this process as soon as another one has published a shard."""
+    while not list(Path(os.environ["SHARDS"]).glob("[!.]*")):
+        time.sleep(0.02)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class Faulty(colors.Means):
@@ -47,6 +55,7 @@ class Faulty(colors.Means):
         self.batches = 0
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        fault("encode")
         self.batches += 1
         if self.batches > BATCHES_BEFORE:
             fault("forward")

@@ -35,7 +35,10 @@ def test_a_rank_that_dies_is_started_again_by_torchrun_and_the_run_resumes(tmp_p
     ]  # fmt: skip
     done = subprocess.run(
         [*torchrun, *job, "--output", str(tmp_path / "shared")],
-        env={**os.environ, "FAULT": "forward:die-once", "OMP_NUM_THREADS": "1"},
+        env={
+            **os.environ, "FAULT": "encode:die-once", "OMP_NUM_THREADS": "1",
+            "SHARDS": str(tmp_path / "shared" / "shards"),
+        },
         capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
