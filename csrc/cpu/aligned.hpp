@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <new>
 #include <vector>
 
@@ -24,5 +25,12 @@ struct LineAllocator {
 
 using Floats = std::vector<float, LineAllocator<float>>;
 using Doubles = std::vector<double, LineAllocator<double>>;
+
+// Makes room without giving any up: accumulators of several shapes that take turns would otherwise
+// clear their memory again and again.
+template <class Vector>
+void grow(Vector& v, int64_t size) {
+  if (static_cast<int64_t>(v.size()) < size) v.resize(static_cast<std::size_t>(size));
+}
 
 }  // namespace tuiprobe::cpu

@@ -12,28 +12,29 @@ constexpr int kMaxRanked = 512;  // ranking compares all with all
 }  // namespace
 
 void Candidates::reserve(const TopK& state, bool distinct, bool single, const Kernels& kernels) {
-  const int64_t channels = static_cast<int64_t>(state.sizes.size());
+  const int64_t channels = channels_ = static_cast<int64_t>(state.sizes.size());
   k_ = state.k;
   room_ = k_ + std::max(std::clamp(k_, 16, 64), k_ / 4);
   smallest_ = state.smallest;
   distinct_ = distinct;
   single_ = single;
   kernels_ = &kernels;
-  keys_.resize(padded(room_));
-  ranks_.resize(padded(room_));
-  entries_.resize(channels * room_);
-  sizes_.resize(channels);
-  for (Floats* limits : {&limit_, &tie_, &own_limit_, &own_tie_}) limits->resize(padded(channels));
+  grow(keys_, padded(room_));
+  grow(ranks_, padded(room_));
+  grow(entries_, channels * room_);
+  grow(sizes_, channels);
+  for (Floats* limits : {&limit_, &tie_, &own_limit_, &own_tie_}) grow(*limits, padded(channels));
 }
 
 void Candidates::reset(const TopK& state) {
-  std::fill(sizes_.begin(), sizes_.end(), 0);
+  const int64_t channels = static_cast<int64_t>(state.sizes.size());
+  std::fill_n(sizes_.begin(), channels, 0);
   current_ = -1;
-  for (int64_t c = 0; c < static_cast<int64_t>(state.sizes.size()); ++c) {
+  for (int64_t c = 0; c < channels; ++c) {
     set_limit(c, state.sizes[c] == k_ ? state.last[c] : Entry{-INFINITY, 0, INT64_MAX});
   }
   for (Floats* limits : {&limit_, &tie_, &own_limit_, &own_tie_}) {
-    std::fill(limits->begin() + static_cast<int64_t>(state.sizes.size()), limits->end(), 0.0f);
+    std::fill(limits->begin() + channels, limits->begin() + padded(channels), 0.0f);
   }
 }
 
@@ -95,8 +96,8 @@ int keep_best_of_images(Entry* entries, int size, int k) {
 
 void Joiner::reserve(int64_t most) {
   all_.reserve(most);
-  keys_.resize(std::max<size_t>(keys_.size(), padded(std::min<int64_t>(most, kMaxRanked))));
-  ranks_.resize(keys_.size());
+  grow(keys_, padded(std::min<int64_t>(most, kMaxRanked)));
+  grow(ranks_, padded(std::min<int64_t>(most, kMaxRanked)));
 }
 
 void Joiner::begin(const TopK& state, int64_t c) {

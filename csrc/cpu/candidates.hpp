@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "aligned.hpp"
@@ -31,8 +32,9 @@ class Candidates {
   void begin_group(int64_t first, int64_t last) {
     if (single_ || (first == last && first == current_)) return;
     if (current_ >= 0) {
-      own_limit_ = limit_;
-      own_tie_ = tie_;
+      const size_t bytes = static_cast<size_t>(channels_) * sizeof(float);
+      std::memcpy(own_limit_.data(), limit_.data(), bytes);
+      std::memcpy(own_tie_.data(), tie_.data(), bytes);
     }
     current_ = first == last ? first : -1;
   }
@@ -59,7 +61,7 @@ class Candidates {
   }
 
   Limits limits(int64_t first_id) const {
-    return {own_limit_.data(), own_tie_.data(), below(first_id), smallest_};
+    return {own_limit_.data(), own_tie_.data(), below(first_id), smallest_, current_ >= 0};
   }
 
   const Entry* list(int64_t c) const { return entries_.data() + c * room_; }
@@ -86,6 +88,7 @@ class Candidates {
     tie_[c] = own_tie_[c] = above(worst.id);
   }
 
+  int64_t channels_ = 0;
   int k_ = 0;
   int room_ = 0;
   bool smallest_ = false;

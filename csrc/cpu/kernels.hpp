@@ -17,8 +17,7 @@ static inline int64_t padded(int64_t channels) { return (channels + kLane - 1) /
 
 struct Group {
   const void* rows[kGroup];
-  const void* next[kGroup];  // rows to come, to be prefetched
-  bool prefetch;             // all of them by `moments`; else every other, the rest by row_powers
+  const void* next[kGroup];  // the group after it, whose first lines `moments` prefetches
   int size;
   int64_t channels;
 };
@@ -34,6 +33,7 @@ struct MomentArrays {
   float* max;
   float* group_min;  // of this group alone
   float* group_max;
+  float* row_means;  // [kGroup], to about float32; null where they are not wanted
 };
 
 // Sums over the channels of powers of d = (x - shift) * scale.
@@ -45,9 +45,8 @@ struct RowPowers {
 // A few rows (all channels at one position each) on their way to figures of their own.
 struct Quad {
   const void* rows[kQuad];
-  const void* next[kQuad];  // rows to come, to be prefetched
   int size;
-  float shift[kQuad];       // out of row_means
+  float shift[kQuad];
   RowPowers powers[kQuad];  // out of row_powers
 };
 
@@ -64,6 +63,7 @@ struct Limits {
   const float* tie;    // an equal value matters only from sample ids up to this one
   float first_id;      // no larger than the smallest id of the group
   bool smallest;
+  bool one_image;  // all rows of the group: of its values, only the best can matter
 };
 
 // A value that does.
@@ -77,10 +77,9 @@ constexpr int64_t kHits = 1024;  // that `passing` lists at once; at least kLane
 
 struct Kernels {
   const char* name;
-  // Adds the group to the power sums, minima and maxima of each channel.
+  // Adds the group to the power sums, minima and maxima of each channel; the one loop that reads
+  // memory, so it also sums the rows and prefetches.
   void (*moments)(const Group&, DType, const MomentArrays&);
-  // Means of the rows, to about float32.
-  void (*row_means)(Quad&, int64_t channels, DType);
   // Power sums of each row about its shift, and d^4 to fourth[row * width + c], 0 beyond the
   // channels. s8 and leading only where `leaders`.
   void (*row_powers)(Quad&, int64_t channels, DType, float scale, bool leaders, float* fourth,

@@ -54,12 +54,7 @@ const T* typed(const void* p, const T*) {
 
 template <class T>
 void moments_as(const Group& g, const MomentArrays& to, const T*) {
-  g.prefetch ? moments_of<T, true>(g, to) : moments_of<T, false>(g, to);
-}
-
-template <class T>
-void means_as(Quad& g, int64_t channels, const T*) {
-  all_row_means<T>(g, channels);
+  to.row_means != nullptr ? moments_of<T, true>(g, to) : moments_of<T, false>(g, to);
 }
 
 template <class T>
@@ -85,10 +80,6 @@ void moments(const Group& g, DType dtype, const MomentArrays& to) {
   by_type(dtype, [&](auto* t) { moments_as(g, to, t); });
 }
 
-void row_means(Quad& g, int64_t channels, DType dtype) {
-  by_type(dtype, [&](auto* t) { means_as(g, channels, t); });
-}
-
 void row_powers(Quad& g, int64_t channels, DType dtype, float scale, bool leaders, float* fourth,
                 int64_t width) {
   by_type(dtype, [&](auto* t) { powers_as(g, channels, scale, leaders, fourth, width, t); });
@@ -112,8 +103,8 @@ void exceed(const Group& g, DType dtype, const float* low, const float* high, fl
 }  // namespace
 }  // namespace tuiprobe::cpu
 
-#define TUIPROBE_KERNEL_TABLE(symbol, label)                                          \
-  namespace tuiprobe::cpu {                                                           \
-  const Kernels symbol = {label,   moments, row_means, row_powers, row_shares, flush, \
-                          passing, rank,    pack,      exceed,     read};             \
+#define TUIPROBE_KERNEL_TABLE(symbol, label)                               \
+  namespace tuiprobe::cpu {                                                \
+  const Kernels symbol = {label,   moments, row_powers, row_shares, flush, \
+                          passing, rank,    pack,       exceed,     read}; \
   }

@@ -41,35 +41,64 @@ struct MomentVecs {
   }
 };
 
-// Rows to come are fetched to the L2 cache: a group is larger than the L1 cache.
-template <class T, bool kAll>
-inline void moments_of(const Group& g, const MomentArrays& to) {
-  const int64_t whole = g.channels / kWidth * kWidth;
-  const bool full = g.size == kGroup;
+// Fetches what a full group reads some lines from channel c on: of its own rows, then of the next
+// group's. Far enough to hide the memory's latency, near enough to stay in the L1 cache; whole rows
+// ahead would be dropped by the processor.
+template <class T>
+inline void prefetch(const Group& g, int64_t c) {
+  constexpr int64_t kLine = 64 / sizeof(T), kAhead = 8 * kLine;
+  if (c % kLine != 0) return;
+  const bool own = c + kAhead < g.channels;
+  const int64_t at = own ? c + kAhead : c + kAhead - g.channels;
+  if (at >= g.channels) return;
+  const void* const* rows = own ? g.rows : g.next;
+#pragma GCC unroll 16
+  for (int r = 0; r < kGroup; ++r) __builtin_prefetch(static_cast<const T*>(rows[r]) + at);
+}
+
+// The channels before `whole`, which fill vectors. Leaves the sums of the rows in row_means.
+template <class T, bool kMeans, bool kFull>
+inline void whole_moments(const Group& g, int64_t whole, const MomentArrays& to) {
+  const int size = kFull ? kGroup : g.size;
+  Vec row_sums[kMeans ? kGroup : 1];
+  for (Vec& sum : row_sums) sum = broadcast(0);
   for (int64_t c = 0; c < whole; c += kWidth) {
     MomentVecs sums;
     const Vec scale = load(to.scale + c), bias = load(to.bias + c);
-    if (full) {
+    if (kFull) prefetch<T>(g, c);
 #pragma GCC unroll 16
-      for (int r = 0; r < kGroup; ++r) {
-        if (kAll || r % 2 == 0) __builtin_prefetch(static_cast<const T*>(g.next[r]) + c, 0, 2);
-        sums.take(load(static_cast<const T*>(g.rows[r]) + c), scale, bias, r % 2);
-      }
-    } else {
-      for (int r = 0; r < g.size; ++r) {
-        sums.take(load(static_cast<const T*>(g.rows[r]) + c), scale, bias, 0);
-      }
+    for (int r = 0; r < size; ++r) {
+      const Vec x = load(static_cast<const T*>(g.rows[r]) + c);
+      if constexpr (kMeans) row_sums[r] = add(row_sums[r], x);
+      sums.take(x, scale, bias, r % 2);
     }
     sums.flush(to, c);
   }
+  if constexpr (kMeans) {
+    for (int r = 0; r < kGroup; r += 4) {
+      float folded[4];
+      fold<Sum>(row_sums[r], row_sums[r + 1], row_sums[r + 2], row_sums[r + 3], folded);
+      for (int k = 0; k < 4; ++k) to.row_means[r + k] = folded[k];
+    }
+  }
+}
+
+template <class T, bool kMeans>
+inline void moments_of(const Group& g, const MomentArrays& to) {
+  const int64_t whole = g.channels / kWidth * kWidth;
+  g.size == kGroup ? whole_moments<T, kMeans, true>(g, whole, to)
+                   : whole_moments<T, kMeans, false>(g, whole, to);
   if (whole < g.channels) {
     MomentVecs sums;
     for (int r = 0; r < g.size; ++r) {
-      const Vec x = load_padded(static_cast<const T*>(g.rows[r]), whole, g.channels, 0);
-      sums.take(x, load(to.scale + whole), load(to.bias + whole), 0);
+      float tail[kWidth];
+      load_tail(static_cast<const T*>(g.rows[r]), whole, g.channels, 0, tail);
+      sums.take(load(tail), load(to.scale + whole), load(to.bias + whole), r % 2);
+      for (int i = 0; kMeans && i < kWidth; ++i) to.row_means[r] += tail[i];
     }
     sums.flush(to, whole);
   }
+  for (int r = 0; kMeans && r < g.size; ++r) to.row_means[r] /= static_cast<float>(g.channels);
 }
 
 void flush(float* part, double* sum, int64_t channels) {

@@ -11,32 +11,6 @@ namespace {
 constexpr int kRowsAtOnce = kWidth == 16 ? 4 : 2;  // as many as the registers hold
 constexpr int64_t kRowChain = 64;                  // vectors whose sums are added in float32
 
-template <class T, int kRows>
-inline void row_means_of(Quad& g, int from, int64_t channels) {
-  Vec sum[4];  // rows, and idle ones
-  for (Vec& s : sum) s = broadcast(0);
-  const int64_t whole = channels / kWidth * kWidth;
-  const T* rows[kRows];
-  for (int r = 0; r < kRows; ++r) rows[r] = static_cast<const T*>(g.rows[from + r]);
-  for (int64_t c = 0; c < whole; c += kWidth) {
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) sum[r] = add(sum[r], load(rows[r] + c));
-  }
-  for (int r = 0; r < kRows && whole < channels; ++r) {
-    sum[r] = add(sum[r], load_padded(rows[r], whole, channels, 0));
-  }
-  float sums[4];
-  fold<Sum>(sum[0], sum[1], sum[2], sum[3], sums);
-  for (int r = 0; r < kRows; ++r) g.shift[from + r] = sums[r] / static_cast<float>(channels);
-}
-
-template <class T>
-inline void all_row_means(Quad& g, int64_t channels) {
-  int r = 0;
-  for (; r + 4 <= g.size; r += 4) row_means_of<T, 4>(g, r, channels);
-  for (; r < g.size; ++r) row_means_of<T, 1>(g, r, channels);
-}
-
 // First of `count` floats, readable up to a multiple of kWidth, that equals `value`, which is
 // there.
 inline int64_t find(const float* row, int64_t count, float value) {
@@ -107,12 +81,11 @@ inline void row_powers_of(Quad& g, int from, int64_t channels, float scale, floa
                           int64_t width) {
   const Vec s = broadcast(scale);
   Vec bias[kRows], peak[4];
-  const T *rows[kRows], *next[kRows];
+  const T* rows[kRows];
   float* to[kRows];
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
     rows[r] = static_cast<const T*>(g.rows[from + r]);
-    next[r] = static_cast<const T*>(g.next[from + r]);
     to[r] = fourth + (from + r) * width;
     bias[r] = broadcast(-g.shift[from + r] * scale);
     g.powers[from + r] = RowPowers{0, 0, 0, 0, 0};
@@ -128,7 +101,6 @@ inline void row_powers_of(Quad& g, int from, int64_t channels, float scale, floa
       for (; c < end; c += kWidth) {
 #pragma GCC unroll 4
         for (int r = 0; r < kRows; ++r) {
-          if (r % 2 == 1) __builtin_prefetch(next[r] + c, 0, 2);
           sums[r].template take<kLeaders>(load(rows[r] + c), s, bias[r], to[r] + c, peak[r]);
         }
       }

@@ -10,6 +10,7 @@ namespace {
 
 // The rows that pass of one vector of channels, as bits: row by row, kWidth lanes each.
 constexpr int kWords = kGroup * kWidth / 64;
+constexpr unsigned kAllLanes = (1u << kWidth) - 1;
 
 template <class Passes>
 inline void passing_rows(int rows, Passes passes, uint64_t (&bits)[kWords]) {
@@ -22,7 +23,7 @@ inline void passing_rows(int rows, Passes passes, uint64_t (&bits)[kWords]) {
 template <class T>
 inline int64_t passing_of(const Group& g, const float* extreme, const Limits& limits, int64_t* from,
                           Hit* out) {
-  const Vec id = broadcast(limits.first_id);
+  const Vec id = broadcast(limits.first_id), huge = broadcast(3.402823466e38f);
   const auto passes = [&](Vec x, Vec limit) {
     return limits.smallest ? at_least(limit, x) : at_least(x, limit);
   };
@@ -35,14 +36,17 @@ inline int64_t passing_of(const Group& g, const float* extreme, const Limits& li
     const bool whole = c + kWidth <= g.channels;
     if (!whole) reached &= (1u << (g.channels - c)) - 1;
     if (!reached) continue;
+    // An infinite extreme hides the best value: then all that reach the limit are listed.
+    const bool best_only = limits.one_image && at_least(huge, absolute(x)) == kAllLanes;
+    const Vec least = best_only ? x : limit;
     const auto row = [&](int r) { return static_cast<const T*>(g.rows[r]); };
     uint64_t bits[kWords];
     if (whole) {
-      passing_rows(g.size, [&](int r) { return passes(load(row(r) + c), limit) & reached; }, bits);
+      passing_rows(g.size, [&](int r) { return passes(load(row(r) + c), least) & reached; }, bits);
     } else {
       passing_rows(
           g.size,
-          [&](int r) { return passes(load_padded(row(r), c, g.channels, 0), limit) & reached; },
+          [&](int r) { return passes(load_padded(row(r), c, g.channels, 0), least) & reached; },
           bits);
     }
     for (int w = 0; w < kWords; ++w) {

@@ -70,6 +70,7 @@ struct Worker {
   Floats tiles[2];  // packed rows, where channels are not contiguous
   Floats power[4];  // float32 sums of the groups since the last flush
   Floats group_min, group_max;
+  float row_means[kGroup];
   Floats shares;         // of the rows since the last flush
   Floats fourths;        // [kQuad, row_stride], of the current quad
   Doubles image_shares;  // of the current image, or of one exact row
@@ -83,19 +84,19 @@ struct Worker {
   void reserve(const View& x, const State& state, bool distinct, const Kernels& kernels) {
     const int64_t width = padded(x.channels);
     ready = false;
-    for (auto& p : power) p.resize(width);
-    group_min.resize(width);
-    group_max.resize(width);
+    for (auto& p : power) grow(p, width);
+    grow(group_min, width);
+    grow(group_max, width);
     if (x.channel_stride != 1) {
-      for (auto& tile : tiles) tile.resize(tile_rows(x) * row_stride(x.channels));
+      for (auto& tile : tiles) grow(tile, tile_rows(x) * row_stride(x.channels));
     }
     if (state.options.samples) {
-      shares.resize(width);
-      fourths.resize(kQuad * row_stride(x.channels));
-      image_shares.resize(width);
-      row_shares.resize(width);
+      grow(shares, width);
+      grow(fourths, kQuad * row_stride(x.channels));
+      grow(image_shares, width);
+      grow(row_shares, width);
     }
-    if (state.options.largest || state.options.smallest) hits.resize(kHits);
+    if (state.options.largest || state.options.smallest) grow(hits, kHits);
     const bool single = positions(x) == 1;
     if (state.options.largest) largest.reserve(state.largest, distinct, single, kernels);
     if (state.options.smallest) smallest.reserve(state.smallest, distinct, single, kernels);
@@ -103,11 +104,12 @@ struct Worker {
 
   // Before the worker's first block; by its own thread.
   void reset(const State& state) {
+    const int64_t width = padded(state.options.channels);
     ready = true;
-    for (auto& p : power) std::fill(p.begin(), p.end(), 0.0f);
+    for (auto& p : power) std::fill_n(p.begin(), width, 0.0f);
     if (state.options.samples) {
-      std::fill(shares.begin(), shares.end(), 0.0f);
-      std::fill(image_shares.begin(), image_shares.end(), 0.0);
+      std::fill_n(shares.begin(), width, 0.0f);
+      std::fill_n(image_shares.begin(), width, 0.0);
     }
     if (state.options.largest) largest.reset(state.largest);
     if (state.options.smallest) smallest.reset(state.smallest);

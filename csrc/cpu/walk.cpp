@@ -204,7 +204,7 @@ class ImageSums {
     if (!is_finite(quad.shift[r])) return false;
     Quad one;
     one.size = 1;
-    one.rows[0] = one.next[0] = quad.rows[r];
+    one.rows[0] = quad.rows[r];
     one.shift[0] = quad.shift[r];
     powers(one, w_.fourths.data() + r * stride_);
     quad.powers[r] = one.powers[0];
@@ -222,10 +222,9 @@ class ImageSums {
     quad.size = std::min(kQuad, g.size - from);
     for (int r = 0; r < quad.size; ++r) {
       quad.rows[r] = g.rows[from + r];
-      quad.next[r] = g.next[from + r];
+      quad.shift[r] = w_.row_means[from + r];
     }
     dtype_ = g.dtype;
-    walk_.kernels.row_means(quad, g.channels, g.dtype);
     powers(quad, w_.fourths.data());
     Fourths shares;
     shares.size = 0;
@@ -273,7 +272,7 @@ class ImageSums {
     if (!degenerate_) {
       finish(image, w_.image_shares.data(), kurtosis_ * weight_);
     }
-    std::fill(w_.image_shares.begin(), w_.image_shares.end(), 0.0);
+    std::fill_n(w_.image_shares.begin(), width_, 0.0);
     kurtosis_ = 0;
     degenerate_ = false;
   }
@@ -324,10 +323,17 @@ void collect(const Rows& g, const Walk& walk, Worker& w, const Floats& extreme, 
 }  // namespace
 
 MomentArrays Walk::arrays(Worker& w, BlockSums& sums, int64_t c) const {
-  return {scaling.scale.data() + c, scaling.bias.data() + c, w.power[0].data() + c,
-          w.power[1].data() + c,    w.power[2].data() + c,   w.power[3].data() + c,
-          sums.min.data() + c,      sums.max.data() + c,     w.group_min.data() + c,
-          w.group_max.data() + c};
+  return {scaling.scale.data() + c,
+          scaling.bias.data() + c,
+          w.power[0].data() + c,
+          w.power[1].data() + c,
+          w.power[2].data() + c,
+          w.power[3].data() + c,
+          sums.min.data() + c,
+          sums.max.data() + c,
+          w.group_min.data() + c,
+          w.group_max.data() + c,
+          state.options.samples ? w.row_means : nullptr};
 }
 
 void Walk::flush_moments(Worker& w, BlockSums& sums) const {
@@ -352,7 +358,6 @@ void Walk::lines_by_channels(int64_t first, int64_t last, Worker& w, BlockSums& 
         Group g;
         g.size = static_cast<int>(std::min<int64_t>(kGroup, count - r));
         g.channels = channels;
-        g.prefetch = false;
         for (int k = 0; k < g.size; ++k) g.rows[k] = g.next[k] = tile + (r + k) * kLane;
         kernels.moments(g, DType::f32, to);
       }
@@ -392,7 +397,6 @@ void Walk::block(int64_t first, int64_t last, Worker& w, BlockSums& sums) const 
     more = groups.next(ahead);
     for (int r = 0; r < at.size; ++r)
       at.next[r] = more && r < ahead.size ? ahead.rows[r] : at.rows[r];
-    at.prefetch = !samples;
     kernels.moments(at, at.dtype, to);
     if (state.options.largest) collect(at, *this, w, w.group_max, w.largest);
     if (state.options.smallest) collect(at, *this, w, w.group_min, w.smallest);

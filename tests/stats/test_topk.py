@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.stats.oracle import as_rows, check_topk
-from tuiprobe.stats import ChannelTopK
+from tuiprobe.stats import ActivationStats, ChannelTopK
 
 
 @st.composite
@@ -85,3 +85,13 @@ def test_many_positions_of_images_whose_ids_repeat(largest, together):
     for part, part_ids in [(x, ids)] if together else zip(x[:, None], ids[:, None], strict=True):
         top.update(part.reshape(-1, 50, 5), part_ids)
     check_topk(top.compute(), as_rows(x), ids.tolist(), 7, largest)
+
+
+@pytest.mark.parametrize("largest", [True, False])
+def test_an_infinite_value_does_not_hide_the_best_finite_one(largest):
+    x = np.random.default_rng(4).standard_normal((30, 33, 18)).astype(np.float32)
+    x[:, 5, ::2] = np.inf if largest else -np.inf
+    stats = ActivationStats(18, k=4)  # whose groups of rows are each of one image
+    stats.update(x)
+    top = stats.compute().largest if largest else stats.compute().smallest
+    check_topk(top, as_rows(x), range(30), 4, largest)
