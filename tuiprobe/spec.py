@@ -600,8 +600,23 @@ def shown_command(arguments: Sequence[str]) -> str:
 
     >>> shown_command(["--headless", "--data", "imagefolder:my photos"])
     "tuiprobe --headless --data 'imagefolder:my photos'"
+    >>> print(shown_command(["open", "a\nb\x1b[31m"]))
+    tuiprobe open $'a\x0ab\x1b[31m'
     """
-    return " ".join(shlex.join(["tuiprobe", *arguments]).splitlines())
+    return " ".join(map(_quoted, ["tuiprobe", *arguments]))
+
+
+def _quoted(word: str) -> str:
+    """Quotes a word for a shell; letters that a terminal obeys or hides are written as bytes."""
+    if word.isprintable():
+        return shlex.quote(word)
+    return "$'" + "".join(map(_escaped, word)) + "'"
+
+
+def _escaped(letter: str) -> str:
+    if letter.isprintable() and letter not in "'\\":
+        return letter
+    return "".join(f"\\x{byte:02x}" for byte in letter.encode("utf-8", "surrogateescape"))
 
 
 def headless_arguments(spec: Mapping[str, Any]) -> list[str]:

@@ -36,7 +36,11 @@ def test_resnet_from_a_file_is_the_clip_image_embedding(
     reference.load_state_dict(state)
     images = torch.randn(2, 3, 224, 224)
     with torch.inference_mode():
-        expected = reference.eval().encode_image(images, normalize=False)
+        expected = (
+            reference.eval()
+            .to(memory_format=torch.channels_last)
+            .encode_image(images.to(memory_format=torch.channels_last), normalize=False)
+        )
         assert torch.equal(encoder.encode(images), expected)
     assert (encoder.representation, encoder.width) == ("projected", 1024)
     assert encoder.weights.kind == "checkpoint"

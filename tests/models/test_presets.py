@@ -215,7 +215,7 @@ def test_published_weights_of_a_preset_are_known_by_any_name(
         kind = "pretrained" if request.checkpoint is None else "checkpoint"
         return SimpleNamespace(
             name=request.name, loader="timm", architecture=architecture, tag=tag,
-            weights=SimpleNamespace(kind=kind), training="unknown",
+            weights=SimpleNamespace(kind=kind), training="unknown", use_channels_last=lambda: None,
         )  # fmt: skip
 
     monkeypatch.setattr(from_timm, "load", build)

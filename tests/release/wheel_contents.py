@@ -12,10 +12,6 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from elftools.elf.dynamic import DynamicSection
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
-
 MAX_BYTES = 25_000_000
 SYSTEM = (
     "ld-linux",
@@ -61,6 +57,10 @@ def linked(library: bytes) -> Iterator[str]:
     Args:
         library: The bytes of an ELF file.
     """
+    from elftools.elf.dynamic import DynamicSection  # a tool of .ci/wheel and the extra dev alone
+    from elftools.elf.elffile import ELFFile
+    from elftools.elf.sections import SymbolTableSection
+
     file = ELFFile(io.BytesIO(library))
     dynamic = file.get_section_by_name(".dynamic")
     assert isinstance(dynamic, DynamicSection)

@@ -93,7 +93,7 @@ async def test_the_forest_plot_shows_both_runs_and_the_interval_beside_zero(runs
         for same in lines[: KURTOSIS - 1]:
             assert same[zero] == "◆"
             assert "*" not in same
-        assert said(app, "#verdict").startswith("A and B cannot be compared image by image")
+        assert said(app, "#verdict").startswith("Image by image, A and B cannot be compared")
         beneath = said(app, "#beneath")
         assert "outlier features: A outlier channels, B outlier channels" in beneath
         assert "channels  A █ " in beneath
@@ -309,5 +309,5 @@ async def test_reports_without_a_headline_figure_still_compare(tmp_path: Path) -
     async with app.run_test(size=(80, 24)) as pilot:
         app.push_screen(CompareScreen(pair))
         await until(pilot, lambda: app.screen.query(Told) and said(app, "#verdict"))
-        assert said(app, "#verdict").startswith("A and B cannot be compared image by image")
+        assert said(app, "#verdict") == "No headline figure is in both runs."
         assert not forest(app).rows
