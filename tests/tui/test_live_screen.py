@@ -94,8 +94,8 @@ async def test_bars_layers_line_and_figures_follow_the_run(tmp_path: Path) -> No
         assert titles(app, "#kurtosis") == (
             "kurtosis 54.00 (52.50 to 55.50)", "persistence .93 · effective channels 2.7",
         )  # fmt: skip
-        assert "random rotation" in lines(app, KurtosisPlot)
-        assert "2.91┤" in lines(app, KurtosisPlot)
+        await until(pilot, lambda: "random rotation" in lines(app, KurtosisPlot))
+        await until(pilot, lambda: "2.91┤" in lines(app, KurtosisPlot))
         assert "● val    54.00 (52.50 to 55.50)  n\xa0640  now" in lines(app, SetHistory)
         assert "○ sketch waiting" in lines(app, SetHistory)
         assert content(app, "#progress").startswith("val (1 of 3) · 640 of 2,000 ")
@@ -107,7 +107,7 @@ async def test_bars_layers_line_and_figures_follow_the_run(tmp_path: Path) -> No
         assert app.screen.query_one(ChannelBars) is bars  # updated in place, not replaced
         assert bars.channel == 13  # bound to its channel, which lost its line
         assert "1,000 of 2,000" in content(app, "#progress")
-        assert lines(app, KurtosisPlot) != before
+        await until(pilot, lambda: lines(app, KurtosisPlot) != before)
         assert "3 of 2000 images" in content(app, "#warning")
 
 
