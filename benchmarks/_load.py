@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tui import Screen
+from benchmarks.tui import Screen, measuring
 from tests.measure.conftest import write_pictures
 from tests.prepared import Prepared
 
@@ -68,17 +68,7 @@ def rate(run: Path) -> float:
 def terminals(folder: Path) -> dict[str, Any]:
     """Returns the rate of an engine alone, watched from several terminals, and alone again."""
     run = folder / "watched"
-    engine = subprocess.Popen(
-        [sys.executable, "-m", "tuiprobe", "--headless", "--output", str(run), "--sample", "0"],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 120
-        while not (run / "live" / "0.safetensors").exists():
-            if time.monotonic() > deadline or engine.poll() is not None:
-                raise RuntimeError("the engine did not begin to measure")
-            time.sleep(0.1)
+    with measuring(run):
         alone = rate(run)
         screens = [Screen(folder, "open", str(run)) for _ in range(TERMINALS)]
         for screen in screens:
@@ -87,9 +77,6 @@ def terminals(folder: Path) -> dict[str, Any]:
         for screen in screens:
             screen.leave()
         return {"terminals": TERMINALS, "alone": alone, "watched": watched, "after": rate(run)}
-    finally:
-        engine.kill()
-        engine.wait()
 
 
 def _watched_rate(run: Path, screens: list[Screen]) -> float:

@@ -17,6 +17,8 @@ import sys
 import tempfile
 import termios
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -118,9 +120,9 @@ def first_paint(folder: Path, rounds: int) -> float:
     return statistics.median(seconds)
 
 
-def during_extraction(folder: Path, keys: int) -> dict[str, float]:
-    """Returns key latency, memory and exit time on the live screen while an engine measures."""
-    run = folder / "run"
+@contextmanager
+def measuring(run: Path) -> Iterator[None]:
+    """Holds while an engine measures the miniature into a directory; ends it afterwards."""
     engine = subprocess.Popen(
         [sys.executable, "-m", "tuiprobe", "--headless", "--output", str(run), "--sample", "0"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -132,6 +134,16 @@ def during_extraction(folder: Path, keys: int) -> dict[str, float]:
             if time.perf_counter() > deadline or engine.poll() is not None:
                 raise RuntimeError("the engine did not begin to measure")
             time.sleep(0.1)
+        yield
+    finally:
+        engine.kill()
+        engine.wait()
+
+
+def during_extraction(folder: Path, keys: int) -> dict[str, float]:
+    """Returns key latency, memory and exit time on the live screen while an engine measures."""
+    run = folder / "run"
+    with measuring(run):
         screen = Screen(folder, "open", str(run))
         screen.until("kurtosis")
         screen.settle()
@@ -142,9 +154,6 @@ def during_extraction(folder: Path, keys: int) -> dict[str, float]:
             "resident memory, MB": memory,
             "leaving during extraction, s": screen.leave(),
         }
-    finally:
-        engine.kill()
-        engine.wait()
 
 
 def idle(folder: Path, seconds: float) -> float:

@@ -113,13 +113,22 @@ def parse_json(content: bytes | str) -> Any:
             infinity.
     """
     if len(content) > MAX_JSON_VALUES:
-        marks = (",", "[", "{") if isinstance(content, str) else (b",", b"[", b"{")
-        if sum(map(content.count, marks)) > MAX_JSON_VALUES:  # type: ignore[arg-type]
-            raise ValueError(f"it has more than {MAX_JSON_VALUES:,} values")
+        refuse_many_values(content, MAX_JSON_VALUES)
     try:
         return json.loads(content, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def refuse_many_values(content: bytes | str, most: int) -> None:
+    """Refuses a JSON text by its marks, before it is parsed.
+
+    Raises:
+        ValueError: If it may have more values.
+    """
+    marks = (",", "[", "{") if isinstance(content, str) else (b",", b"[", b"{")
+    if sum(map(content.count, marks)) > most:  # type: ignore[arg-type]
+        raise ValueError(f"it has more than {most:,} values")
 
 
 def refuse_beyond_memory(path: object, size: int) -> None:

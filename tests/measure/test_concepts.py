@@ -248,8 +248,9 @@ def test_damaged_labels_are_named(planted: Path, tmp_path: Path) -> None:
     write_arrays(directory.concepts_file, {**arrays, "indices": broken}, metadata)
     with pytest.raises(DamagedFileError, match=r"concepts\.safetensors is damaged: indices"):
         read_labels(directory)
-    write_arrays(directory.concepts_file, arrays, {**metadata, "names": json.dumps(["a"])})
-    with pytest.raises(DamagedFileError, match="indices does not fit"):
+    names = [*json.loads(metadata["names"]), "one more"]
+    write_arrays(directory.concepts_file, arrays, {**metadata, "names": json.dumps(names)})
+    with pytest.raises(DamagedFileError, match="category_of"):
         read_labels(directory)
     write_arrays(directory.concepts_file, {**arrays, "ids": arrays["ids"] + 1}, metadata)
     assert run_cli(["reprobe", str(directory.path)]) == 4

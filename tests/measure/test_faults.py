@@ -167,7 +167,7 @@ def test_twenty_kills_at_random_moments_change_no_bit(
         kills += process.wait() == -signal.SIGKILL
         at.append(len(list(run.path.glob("shards/*"))))
         assert [one for one in verify(run) if one.state == "damaged"] == [], at
-    assert len(set(at)) > 2, at  # a busy machine is killed at fewer moments
+    assert len(set(at)) > 5, at
     done = prepared.run(*command, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     assert figures(run) == figures(whole)

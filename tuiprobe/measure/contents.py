@@ -50,7 +50,7 @@ def compare_contents(
     """
     recorded = _recorded(plan, directory)
     doubtful = {
-        (shard.set_name, shard.number): ids
+        shard.place: ids
         for shard in published
         if (ids := _doubtful(plan, shard, recorded.get(shard.set_name, {})))
     }
@@ -65,7 +65,7 @@ def compare_contents(
         )
     with ThreadPoolExecutor(_READERS) as readers:
         for shard in published:
-            ids = doubtful.get((shard.set_name, shard.number), [])
+            ids = doubtful.get(shard.place, [])
             _compare(plan, directory, shard, ids, readers)
     return recorded != plan.stamps or not _plan_is(plan, directory)
 
@@ -145,7 +145,7 @@ def _pieces(ids: list[int]) -> Iterator[list[int]]:
 
 
 def _digests(directory: RunDir, shard: Shard) -> dict[int, bytes]:
-    path = directory.shard_file(shard.set_name, shard.number)
+    path = directory.shard_file(*shard.place)
     arrays, _ = read_arrays(path)
     ids, digests = arrays.get("images"), arrays.get("digests")
     if ids is None or digests is None or digests.shape != (ids.size, DIGEST_BYTES):
@@ -155,7 +155,7 @@ def _digests(directory: RunDir, shard: Shard) -> dict[int, bytes]:
 
 
 def _first_digests(directory: RunDir, shard: Shard) -> dict[int, bytes]:
-    if not directory.shard_file(shard.set_name, shard.number).exists():
+    if not directory.shard_file(*shard.place).exists():
         return {}
     return _digests(directory, shard)
 

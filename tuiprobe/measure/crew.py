@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.ranks import Rank
-from tuiprobe.measure.shards import Shard
+from tuiprobe.measure.shards import Place, Shard
 from tuiprobe.plaintext import clock
-from tuiprobe.run.directory import RunDir
+from tuiprobe.run.directory import RunDir, Version, version_of
 from tuiprobe.run.locks import this_host
 from tuiprobe.run.ranks import (
     LEASE_SECONDS,
@@ -35,14 +35,6 @@ BEAT_SECONDS = 1.0
 START_SECONDS = 600.0
 """Time that loading a model and checking its data may take before a rank counts as silent."""
 _SLOW_STEPS = 4  # longest pauses between batches that a lease lasts
-
-Place = tuple[str, int]
-"""Set and number of a shard."""
-
-
-def place_of(shard: Shard) -> Place:
-    """Returns set and number of a shard."""
-    return shard.set_name, shard.number
 
 
 class Crew:
@@ -71,7 +63,7 @@ class Crew:
     ) -> None:
         self._directory, self._rank, self._listen, self._now = directory, rank, listen, now
         self._host = host or this_host()
-        self._shards = {place_of(shard): shard for shard in shards}
+        self._shards = {shard.place: shard for shard in shards}
         self._owners = {place: rank.owner(i) for i, place in enumerate(self._shards)}
         self._images = sum(shard.size for shard in shards)
         self._watch = RankWatch(directory, now)
@@ -79,7 +71,7 @@ class Crew:
         self._record = RankRecord(process=os.getpid(), host=self._host, stage="start")
         self._names = {place: directory.shard_file(*place).path.name for place in self._shards}
         self._measured: set[Place] = set()
-        self._unusable: dict[Place, tuple[int, int]] = {}
+        self._unusable: dict[Place, Version] = {}
         self._told: set[tuple[str, int]] = set()
         self._beat_at = self._step_at = self._looked_at = float("-inf")
         self._longest_step = 0.0
@@ -132,7 +124,7 @@ class Crew:
 
     def measured(self, shard: Shard) -> None:
         """Notes that this process has published a shard."""
-        self._measured.add(place_of(shard))
+        self._measured.add(shard.place)
 
     def _term(self) -> float:
         return min(max(LEASE_SECONDS, _SLOW_STEPS * self._longest_step), LONGEST_TERM)
@@ -152,11 +144,11 @@ class Crew:
         if not self.shared:
             return list(pending)
         theirs = self._held() | self.published()
-        return [shard for shard in pending if place_of(shard) not in theirs]
+        return [shard for shard in pending if shard.place not in theirs]
 
     def distrust(self, shards: Sequence[Shard]) -> None:
         """Counts shards that cannot be used as not published, until their files are replaced."""
-        for place in map(place_of, shards):
+        for place in (shard.place for shard in shards):
             version = self._version(place)
             if version is not None:  # else it is simply not there
                 self._unusable[place] = version
@@ -171,9 +163,8 @@ class Crew:
             if place not in self._unusable or self._version(place) != self._unusable[place]
         }
 
-    def _version(self, place: Place) -> tuple[int, int] | None:
-        status = self._directory.shard_file(*place).status()
-        return None if status is None else (status.st_ino, status.st_mtime_ns)
+    def _version(self, place: Place) -> Version | None:
+        return version_of(self._directory.shard_file(*place))
 
     def absent(self) -> list[Shard]:
         """Returns the shards that are not published, in the order of the plan."""
@@ -182,7 +173,7 @@ class Crew:
 
     def lost(self, absent: Sequence[Shard]) -> bool:
         """Says whether a shard that this process has published is there no more."""
-        return any(place_of(shard) in self._measured for shard in absent)
+        return any(shard.place in self._measured for shard in absent)
 
     def take(self, absent: Sequence[Shard]) -> Shard | None:
         """Takes over a shard that nobody holds; None if all are held.
@@ -192,12 +183,12 @@ class Crew:
         it.
         """
         held = self._held()
-        free = [shard for shard in reversed(absent) if place_of(shard) not in held]
+        free = [shard for shard in reversed(absent) if shard.place not in held]
         if not free:
             return None
         shard = free[self._rank.number % min(len(free), self._rank.world)]
         self.hold(shard)
-        if place_of(shard) in self._held(below=self._rank.number):
+        if shard.place in self._held(below=self._rank.number):
             self.enter("wait")
             return None
         self._tell_taken(shard)
@@ -260,7 +251,7 @@ class Crew:
         self._listen(Event("warning", f"{view.name} {what}; {then}", {"rank": view.number}))
 
     def _tell_taken(self, shard: Shard) -> None:
-        owner = self._owners[place_of(shard)]
+        owner = self._owners[shard.place]
         if owner == self._rank.number or ("taken", owner) in self._told:
             return
         self._told.add(("taken", owner))

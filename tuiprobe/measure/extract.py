@@ -174,7 +174,7 @@ class Extraction:
             "skipped": json.dumps(current.skipped),
             "seconds": f"{time.monotonic() - current.started:.3f}",
         }
-        write_arrays(self._directory.shard_file(shard.set_name, shard.number), arrays, metadata)
+        write_arrays(self._directory.shard_file(*shard.place), arrays, metadata)
         self._live.end_shard()
         done = f"{shard.set_name} {shard.number + 1}"
         self._listen(Event("shard", f"shard {done} of {len(self._plan.shards[shard.set_name])}"))

@@ -96,11 +96,11 @@ class Group:
     def _measure(self, runs: dict[int, Stages]) -> None:
         plan = next(iter(runs.values())).plan
         members = {
-            i: Member(run.extraction(), {(s.set_name, s.number) for s in run.missing}, run.left)
+            i: Member(run.extraction(), {s.place for s in run.missing}, run.left)
             for i, run in runs.items()
             if run.plan.spec.batch == plan.spec.batch  # others measure alone, in `_finish`
         }
-        shards = [shard for pieces in plan.shards.values() for shard in pieces]
+        shards = plan.all_shards
         sets, workers = plan.suite.sets, plan.spec.workers
         try:
             with explaining_failures(), ExitStack() as stack:
@@ -123,7 +123,7 @@ class Group:
 
 def _settle(run: Stages, member: Member) -> None:
     """Passes a member's result of the shared measurement to its run."""
-    run.missing = [s for s in run.missing if (s.set_name, s.number) in member.missing]
+    run.missing = [s for s in run.missing if s.place in member.missing]
     if isinstance(member.ended, Interrupted):
         run.interrupt(member.ended)
     elif member.ended is not None:
@@ -143,8 +143,8 @@ def _images(run: Stages) -> tuple[object, ...]:
     plan = run.plan
     sources = tuple((name, dataset.source) for name, dataset in plan.suite.sets.items())
     stamps = tuple(tuple(of_set.items()) for of_set in plan.stamps.values())
-    return sources, stamps, tuple(_content(s) for pieces in plan.shards.values() for s in pieces)
+    return sources, stamps, tuple(map(_content, plan.all_shards))
 
 
 def _content(shard: Shard) -> tuple[object, ...]:
-    return shard.set_name, shard.number, tuple(tuple(batch.tolist()) for batch in shard.batches)
+    return *shard.place, tuple(tuple(batch.tolist()) for batch in shard.batches)

@@ -115,12 +115,7 @@ def _accumulators(plan: Plan) -> States:
 
 def published_shards(plan: Plan, directory: RunDir) -> list[Shard]:
     """Returns the shards whose files exist, in the order of the plan, without reading them."""
-    return [
-        shard
-        for shards in plan.shards.values()
-        for shard in shards
-        if directory.shard_file(shard.set_name, shard.number).exists()
-    ]
+    return [one for one in plan.all_shards if directory.shard_file(*one.place).exists()]
 
 
 def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:

@@ -71,6 +71,11 @@ class Plan:
     key: str
     set_keys: dict[str, str]
 
+    @property
+    def all_shards(self) -> list[Shard]:
+        """The shards of all sets, in the order of the sets."""
+        return [shard for shards in self.shards.values() for shard in shards]
+
     @cached_property
     def head(self) -> HeadChoice:
         """The head choice of the run; decided once.

@@ -54,13 +54,13 @@ class ShardReader:
             UnusableShardError: If it is missing, damaged, or of another run or position.
             DataError: If it has another fingerprint and `mix` is false.
         """
-        file = self.directory.shard_file(shard.set_name, shard.number)
+        file = self.directory.shard_file(*shard.place)
         try:
             arrays, metadata = read_arrays(file)
         except DamagedFileError as error:
             raise UnusableShardError(str(error)) from error
         planned = np.concatenate(shard.batches)
-        skipped = self._refuse_foreign(shard, metadata, planned)
+        found, skipped = self._accepted(shard, metadata, planned)
         try:
             if not 1 <= int(metadata["pieces"]) <= _MOST_PIECES:
                 raise ValueError("pieces is out of range")
@@ -74,7 +74,7 @@ class ShardReader:
             check_shard(file, arrays, planned, self.states)
         except DamagedFileError as error:
             raise UnusableShardError(str(error)) from error
-        self._refuse_mixed(file, metadata)
+        self._refuse_mixed(file, found)
         return arrays, metadata
 
     def read_head(self, shard: Shard) -> dict[str, str]:
@@ -84,24 +84,24 @@ class ShardReader:
             UnusableShardError: If it is missing, or of another run or position.
             DataError: If it has another fingerprint and `mix` is false.
         """
-        file = self.directory.shard_file(shard.set_name, shard.number)
+        file = self.directory.shard_file(*shard.place)
         try:
             metadata = read_metadata(file)
         except DamagedFileError as error:
             raise UnusableShardError(str(error)) from error
-        self._refuse_foreign(shard, metadata, np.concatenate(shard.batches))
-        self._refuse_mixed(file, metadata)
+        found, _ = self._accepted(shard, metadata, np.concatenate(shard.batches))
+        self._refuse_mixed(file, found)
         return metadata
 
-    def _refuse_foreign(
+    def _accepted(
         self, shard: Shard, metadata: Mapping[str, str], planned: NDArray[np.int64]
-    ) -> list[int]:
-        """Refuses a shard of another run or position; returns its unreadable images."""
-        file = self.directory.shard_file(shard.set_name, shard.number)
+    ) -> tuple[Fingerprint, list[int]]:
+        """Returns fingerprint and unreadable images; refuses a shard of another run or position."""
+        file = self.directory.shard_file(*shard.place)
         if metadata.get("key") != self.keys[shard.set_name]:
             raise UnusableShardError(f"{file} belongs to another run or other images")
         try:
-            Fingerprint.model_validate_json(metadata["fingerprint"])
+            found = Fingerprint.model_validate_json(metadata["fingerprint"])
             skipped = _skipped(metadata["skipped"], planned)
         except (KeyError, ValueError, TypeError) as error:
             first = str(error).partition("\n")[0]
@@ -109,10 +109,9 @@ class ShardReader:
         place = f"{shard.set_name} {shard.number}"
         if metadata.get("place", place) != place:
             raise UnusableShardError(f"{file} holds other images than planned")
-        return skipped
+        return found, skipped
 
-    def _refuse_mixed(self, file: Entry, metadata: Mapping[str, str]) -> None:
-        found = Fingerprint.model_validate_json(metadata["fingerprint"])
+    def _refuse_mixed(self, file: Entry, found: Fingerprint) -> None:
         if found != self.fingerprint and not self.mix:
             raise DataError(other_conditions(file, found, self.fingerprint))
 
@@ -164,7 +163,7 @@ def take_inventory(
     """
     missing, done, unreadable = [], 0, 0
     for index, shard in enumerate(shards):
-        if not reader.directory.shard_file(shard.set_name, shard.number).exists():
+        if not reader.directory.shard_file(*shard.place).exists():
             missing.append(shard)
             continue
         try:

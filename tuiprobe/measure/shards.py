@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 MAX_SHARD_BATCHES = 8
 _WANTED_SHARDS = 20  # a delete-one-shard jackknife needs at least 16
 
+Place = tuple[str, int]
+"""Set and number of a shard."""
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -26,6 +29,11 @@ class Shard:
     number: int
     batches: tuple[NDArray[np.int64], ...]
     start: int
+
+    @property
+    def place(self) -> Place:
+        """Set and number."""
+        return self.set_name, self.number
 
     @property
     def size(self) -> int:

@@ -45,7 +45,7 @@ class Member:
 
     def needs(self, shard: Shard) -> bool:
         """Says whether the encoder still has to measure a shard."""
-        return self.active and (shard.set_name, shard.number) in self.missing
+        return self.active and shard.place in self.missing
 
     def attempt(self, step: Callable[[], None]) -> bool:
         """Executes a step; a failure ends this member only. Returns whether it is still active."""
@@ -105,7 +105,7 @@ def _measure(members: Sequence[Member], shard: Shard, batches: Iterator[tuple[Ba
         ]
     for i in taking:
         if members[i].attempt(members[i].extraction.publish):
-            members[i].missing.discard((shard.set_name, shard.number))
+            members[i].missing.discard(shard.place)
 
 
 def _any_active(members: Sequence[Member]) -> bool:

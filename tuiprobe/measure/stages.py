@@ -16,7 +16,7 @@ from tuiprobe.measure.ablation import set_means
 from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.concepts import write_labels
 from tuiprobe.measure.contents import compare_contents
-from tuiprobe.measure.crew import BEAT_SECONDS, Crew, Place, place_of
+from tuiprobe.measure.crew import BEAT_SECONDS, Crew
 from tuiprobe.measure.extract import Extraction
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.fingerprint import current_fingerprint
@@ -34,7 +34,7 @@ from tuiprobe.measure.plan_record import record_of, records_are_whole, write_pla
 from tuiprobe.measure.preflight import preflight
 from tuiprobe.measure.ranks import Rank
 from tuiprobe.measure.resume import Inventory, ShardReader, UnusableShardError, take_inventory
-from tuiprobe.measure.shards import Shard
+from tuiprobe.measure.shards import Place, Shard
 from tuiprobe.measure.stopping import KEPT, Interrupted, StopRequest, current
 from tuiprobe.measure.thumbs import candidates, write_thumbnails
 from tuiprobe.measure.unreadable import UnreadableLimit
@@ -109,8 +109,7 @@ class Stages:
         )
         self._reader = ShardReader(directory, plan.set_keys, self._fingerprint, empty_states(plan))
         self._stop = StopRequest(directory.cancel_file)
-        shards = [shard for pieces in plan.shards.values() for shard in pieces]
-        self._crew = Crew(directory, rank, shards, self._listen)
+        self._crew = Crew(directory, rank, plan.all_shards, self._listen)
         self._live: LiveView | None = None
         self._planned: set[Place] = set()  # shards that the live view counts
         self._extraction: Extraction | None = None
@@ -159,12 +158,12 @@ class Stages:
         directory.live_file(self._rank.number, "json").unlink()  # of an earlier attempt
         self._crew.join()
         sweep(directory.path)
-        shards = [shard for pieces in plan.shards.values() for shard in pieces]
+        shards = plan.all_shards
         inventory = self._inventory = take_inventory(
             self._reader, shards, self._listen, self._rank.owns
         )
-        missing = {(s.set_name, s.number) for s in inventory.missing}
-        published = [s for s in shards if (s.set_name, s.number) not in missing]
+        missing = {s.place for s in inventory.missing}
+        published = [s for s in shards if s.place not in missing]
         anew = new or compare_contents(plan, directory, published, self._listen)
         if anew or self._rank.number == 0:  # a rank may finish before another starts
             self._write_records(anew)
@@ -189,7 +188,7 @@ class Stages:
             said = f"resuming: {inventory.done} of {plan.images} images are done"
             self._say("stage", said, stage="load")
         self.owned = [shard for i, shard in enumerate(shards) if self._rank.owns(i)]
-        self.missing = [one for one in self.owned if (one.set_name, one.number) in missing]
+        self.missing = [one for one in self.owned if one.place in missing]
         self._crew.distrust(inventory.missing)
         self._clock.images = sum(shard.size for shard in self.missing)
 
@@ -222,7 +221,7 @@ class Stages:
 
     def _live_view(self, pictured: Mapping[str, Dataset] | None = None) -> LiveView:
         planned = planned_sets(self.owned, self.missing)
-        self._planned = {place_of(shard) for shard in self.missing}
+        self._planned = {shard.place for shard in self.missing}
         crew = self._crew if self._crew.shared else None
         self._live = LiveView(
             self._directory, self._rank.number, planned, self._listen, pictured, crew
@@ -257,9 +256,9 @@ class Stages:
     def left(self, coming: list[Shard]) -> list[Shard]:
         """Returns the shards that nobody else has measured or holds."""
         left = self._crew.left(coming)
-        kept = {place_of(shard) for shard in left}
+        kept = {shard.place for shard in left}
         for shard in coming:
-            place = place_of(shard)
+            place = shard.place
             if self._live is not None and place not in kept and place in self._planned:
                 self._planned.remove(place)
                 self._live.plan(shard, -1)
@@ -312,8 +311,8 @@ class Stages:
                 self._wait()
                 continue
             self.missing = [shard]
-            if self._live is not None and place_of(shard) not in self._planned:
-                self._planned.add(place_of(shard))
+            if self._live is not None and shard.place not in self._planned:
+                self._planned.add(shard.place)
                 self._live.plan(shard, 1)
             self.extract()
 
@@ -381,8 +380,8 @@ class Stages:
             self.extract(list)
         if hurried or self._interrupted:
             self._say("warning", "merged without the shards that must be measured again")
-            left = {(s.set_name, s.number) for s in unusable}
-            shards = [s for s in shards if (s.set_name, s.number) not in left]
+            left = {s.place for s in unusable}
+            shards = [s for s in shards if s.place not in left]
         return self._merged_once(shards)
 
     def _merged_once(self, shards: Sequence[Shard]) -> dict[str, MergedSet]:

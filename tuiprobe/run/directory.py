@@ -52,6 +52,12 @@ _KEPT_BY_FRESH = ("lock", "log.txt")
 _DELETED_LAST = ("spec.json", "key")  # in this order: a key marks a run that was deleted in part
 
 
+def version_of(file: Entry) -> Version | None:
+    """Returns the version of a file; None if there is none."""
+    status = file.status()
+    return None if status is None else (status.st_ino, status.st_mtime_ns, status.st_size)
+
+
 class BusyError(RunError):
     """Another process holds a lock."""
 
@@ -190,8 +196,13 @@ class RunDir:
 
     def live_ranks(self) -> list[int]:
         """Lists the ranks that have a live file, in ascending order."""
-        names = (one.removesuffix(".json") for one in self.names("live") if one.endswith(".json"))
-        return sorted(int(one) for one in names if one.isdecimal() and one.isascii())[:_MOST_RANKS]
+        return self._ranks_in("live")
+
+    def _ranks_in(self, folder: str) -> list[int]:
+        """Lists the ranks that have a JSON file in a folder, in ascending order."""
+        names = (one.removesuffix(".json") for one in self.names(folder) if one.endswith(".json"))
+        numbers = (int(one[:9]) for one in names if one.isdecimal() and one.isascii())
+        return sorted(numbers)[:_MOST_RANKS]
 
     def names(self, folder: str = "") -> list[str]:
         """Returns the names in the directory or in a folder of it, sorted; follows no link."""
@@ -208,15 +219,8 @@ class RunDir:
 
     def rank_files(self) -> dict[int, Version]:
         """Lists the ranks that have such a file; the version changes whenever it is replaced."""
-        found: dict[int, Version] = {}
-        for name in self.names("ranks")[: 2 * _MOST_RANKS]:  # some are being replaced
-            number = name.removesuffix(".json")
-            if number != name and number.isdecimal() and number.isascii():
-                with suppress(OSError):
-                    status = (self.path / "ranks" / name).stat(follow_symlinks=False)
-                    version = (status.st_ino, status.st_mtime_ns, status.st_size)
-                    found[int(number[:9])] = version
-        return dict(sorted(found.items())[:_MOST_RANKS])
+        found = {number: version_of(self.rank_file(number)) for number in self._ranks_in("ranks")}
+        return {number: version for number, version in found.items() if version is not None}
 
     def events_file(self, rank: int) -> Entry:
         """Returns one rank's file of milestones, warnings and skipped images, a JSON line each."""

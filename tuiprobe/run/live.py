@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.files import DamagedFileError, Entry, refuse_many_values
 from tuiprobe.run.arrays import Arrays, read_unsealed
 from tuiprobe.run.directory import RunDir
 
@@ -365,8 +365,10 @@ def _read_part(kind: type[_AnyPart], file: Entry) -> _AnyPart | None:
     content = _unless_missing(lambda: file.read_bytes(MAX_STATE_BYTES))
     if content is None:
         return None
-    if sum(map(content.count, (b",", b"[", b"{"))) > _MOST_VALUES:
-        raise DamagedFileError(f"{file} is damaged: it has more than {_MOST_VALUES:,} values")
+    try:
+        refuse_many_values(content, _MOST_VALUES)
+    except ValueError as error:
+        raise DamagedFileError(f"{file} is damaged: {error}") from error
     try:
         return kind.model_validate_json(content)
     except ValidationError as error:

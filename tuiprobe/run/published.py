@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-import struct
 
-from tuiprobe.files import DamagedFileError, Entry, parse_json
+from tuiprobe.files import DamagedFileError, Entry, reading
+from tuiprobe.run.arrays import read_header
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import PlanRecord
 
 ROW_PLACE = r"(.+) ([0-9]{1,9}) rows ([0-9]{1,15}) to ([0-9]{1,15})"
 """How a shard of stored vectors says where it belongs: set, number, first row, end."""
 
-_MOST_HEAD_BYTES = 8 * 2**20
 _MOST_SHARDS = 2**20
 
 
 def published_images(directory: RunDir, plan: PlanRecord) -> int:
     """Counts the images in shards of this plan; those of another key do not count.
 
-    Only the head of each file is read, so a damaged shard counts until the engine verifies it.
+    Only the head of each file is read, so a shard with damaged arrays counts until the engine
+    verifies it.
     """
     count = 0
     for one in plan.sets:
@@ -29,22 +29,18 @@ def published_images(directory: RunDir, plan: PlanRecord) -> int:
             try:
                 if entry.exists():
                     count += _images(entry, one.key or plan.key)
-            except (DamagedFileError, ValueError, KeyError, TypeError, struct.error):
+            except (DamagedFileError, ValueError, LookupError, TypeError):
                 continue
     return count
 
 
 def _images(entry: Entry, key: str) -> int:
     """Returns how many images a shard holds, readable or not; 0 if it is of another run."""
-    with entry.open() as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        if length > _MOST_HEAD_BYTES:
-            raise DamagedFileError(f"{entry} is damaged: its head claims {length:,} bytes")
-        head = parse_json(file.read(length))
-    metadata = head["__metadata__"]
+    with entry.open() as file, reading(entry):
+        arrays, metadata = read_header(file, entry)
     if metadata["key"] != key:
         return 0
     rows = re.fullmatch(ROW_PLACE, metadata.get("place", ""))
     if rows is not None:
         return int(rows[4]) - int(rows[3])
-    return int(head["ids"]["shape"][0]) + len(json.loads(metadata["skipped"]))
+    return arrays["ids"].shape[0] + len(json.loads(metadata["skipped"]))

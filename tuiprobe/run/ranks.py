@@ -13,8 +13,8 @@ import statistics
 import time
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field, ValidationError
 
@@ -32,8 +32,7 @@ _JUDGED_AFTER: Final = 30.0
 _MOST_BYTES = 2**16
 
 Stage = Literal["start", "extract", "wait", "merge", "done", "stopped", "failed"]
-RankCondition = Literal["start", "extract", "wait", "merge", "done", "stopped", "failed", "late",
-                        "silent"]  # fmt: skip
+RankCondition: TypeAlias = Stage | Literal["late", "silent"]
 
 _Count = Annotated[int, Field(ge=0, lt=2**53)]
 _Rate = Annotated[float, Field(ge=0, le=1e15)]
@@ -150,10 +149,7 @@ def _with_late(views: list[RankView]) -> tuple[RankView, ...]:
         return tuple(views)
     usual = statistics.median(one.record.rate for one in measuring)
     late = {one.number for one in judged if one.record.rate < LATE * usual}
-    return tuple(
-        RankView(v.number, v.record, v.silence, v.gone, "late") if v.number in late else v
-        for v in views
-    )
+    return tuple(replace(v, condition="late") if v.number in late else v for v in views)
 
 
 def read_records(run: RunDir) -> dict[int, RankRecord]:

@@ -82,7 +82,7 @@ class RowShardReader:
             UnusableShardError: If it is missing, damaged, or of another run or position.
             DataError: If it has another fingerprint and `mix` is false.
         """
-        file = self.directory.shard_file(shard.set_name, shard.number)
+        file = self.directory.shard_file(*shard.place)
         try:
             arrays, metadata = read_arrays(file)
             if metadata.get("key") != self.plan.set_keys[shard.set_name]:
@@ -100,7 +100,7 @@ class RowShardReader:
         return found
 
     def _checked(self, shard: RowShard, arrays: Arrays, metadata: dict[str, str]) -> ShardOfRows:
-        file = self.directory.shard_file(shard.set_name, shard.number)
+        file = self.directory.shard_file(*shard.place)
         checked, width = CheckedArrays(file, arrays), self.plan.encoder.width
         ids = checked.shaped("ids", "i8", None)
         features = checked.shaped("features", "f4", len(ids), width)

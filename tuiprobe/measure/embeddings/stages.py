@@ -97,7 +97,7 @@ class RowStages(Stages):
         """Returns the shards that must be measured: missing, or not to be used."""
         missing = []
         for shard in shards:
-            if not self._directory.shard_file(shard.set_name, shard.number).exists():
+            if not self._directory.shard_file(*shard.place).exists():
                 missing.append(shard)
                 continue
             try:
