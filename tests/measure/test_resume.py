@@ -146,7 +146,7 @@ def test_a_rank_that_is_killed_is_named_and_the_other_measures_its_shards(
     directory = tmp_path / "ranks"
     arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
     left, killed = as_ranks(prepared, arguments, 2, tmp_path)
-    wait_for_shards(directory, 4, killed)
+    stop_within_a_shard(RunDir(directory), 1, killed)  # so the other one has to ask after it
     killed.kill()
     assert left.wait() == 0, left.stderr
     assert results(directory) == undisturbed
