@@ -4,8 +4,10 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <functional>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "cpu/stats.hpp"
@@ -56,11 +58,32 @@ inline py::dict write(const std::vector<Moments>& moments) {
   return d;
 }
 
-inline void read(const py::dict& d, std::vector<Moments>& moments) {
+// Arrays of a state that were checked, and what copies them, which needs no GIL.
+class Reading {
+ public:
+  template <class T, class Copy>
+  void add(Array<T> a, Copy&& copy) {
+    const T* from = a.data();
+    held_.push_back(std::move(a));
+    steps_.emplace_back([from, copy] { copy(from); });
+  }
+  void then(std::function<void()> step) { steps_.push_back(std::move(step)); }
+  void run() const {
+    for (const auto& step : steps_) step();
+  }
+
+ private:
+  std::vector<py::object> held_;
+  std::vector<std::function<void()>> steps_;
+};
+
+inline void read(const py::dict& d, std::vector<Moments>& moments, Reading& reading) {
   visit_moment_fields([&](const char* name, auto member) {
     using T = std::decay_t<decltype(moments[0].*member)>;
-    const Array<T> a = field<T>(d, name, static_cast<py::ssize_t>(moments.size()));
-    for (size_t c = 0; c < moments.size(); ++c) moments[c].*member = a.data()[c];
+    reading.add(field<T>(d, name, static_cast<py::ssize_t>(moments.size())),
+                [&moments, member](const T* from) {
+                  for (size_t c = 0; c < moments.size(); ++c) moments[c].*member = from[c];
+                });
   });
 }
 
@@ -85,20 +108,17 @@ inline py::dict write(const cpu::TopK& top) {
   return d;
 }
 
-inline void read(const py::dict& d, cpu::TopK& top) {
-  std::vector<Entry> entries(top.sizes.size() * static_cast<size_t>(top.k));
+inline void read(const py::dict& d, cpu::TopK& top, Reading& reading) {
   visit_entry_fields([&](const char* name, auto member, auto) {
     using T = std::decay_t<decltype(Entry{}.*member)>;
-    const Array<T> a = field<T>(d, name, static_cast<py::ssize_t>(entries.size()));
-    for (size_t i = 0; i < entries.size(); ++i) entries[i].*member = a.data()[i];
+    reading.add(field<T>(d, name, static_cast<py::ssize_t>(top.entries.size())),
+                [&top, member](const T* from) {
+                  for (size_t i = 0; i < top.entries.size(); ++i) top.entries[i].*member = from[i];
+                });
   });
-  for (size_t i = 0; i < entries.size(); ++i) {
-    Entry& e = entries[i];
-    if (e.id < 0) continue;
-    require(is_finite(e.key), "state field 'values' holds a filled entry that is not finite");
-    e.key = (top.smallest ? -e.key : e.key) + 0.0f;
-    top.offer(static_cast<int64_t>(i) / top.k, e);
-  }
+  reading.then([&top] {
+    require(top.settle(), "state field 'values' holds a filled entry that is not finite");
+  });
 }
 
 inline py::dict write(const cpu::Samples& s) {
@@ -114,13 +134,13 @@ inline py::dict write(const cpu::Samples& s) {
   return d;
 }
 
-inline void read(const py::dict& d, cpu::Samples& s) {
+inline void read(const py::dict& d, cpu::Samples& s, Reading& reading) {
   const auto images = field<int64_t>(d, "sample_ids", -1).size();
   visit_image_fields(
       [&](const char* name, auto& to) {
         using T = typename std::remove_reference_t<decltype(to)>::value_type;
-        const Array<T> a = field<T>(d, name, images);
-        to.assign(a.data(), a.data() + images);
+        reading.add(field<T>(d, name, images),
+                    [&to, images](const T* from) { to.assign(from, from + images); });
       },
       s);
   const auto channels = static_cast<int64_t>(s.share_sum.size());
@@ -128,8 +148,8 @@ inline void read(const py::dict& d, cpu::Samples& s) {
       [&](const char* name, Extent extent, auto& to) {
         using T = std::remove_reference_t<decltype(*data_of(to))>;
         const py::ssize_t length = static_cast<py::ssize_t>(entries(extent, channels));
-        const Array<T> a = field<T>(d, name, length);
-        std::copy(a.data(), a.data() + length, data_of(to));
+        reading.add(field<T>(d, name, length),
+                    [&to, length](const T* from) { std::copy(from, from + length, data_of(to)); });
       },
       s);
 }
@@ -154,17 +174,21 @@ inline py::dict write(const cpu::State& s) {
   return d;
 }
 
-// The state of an accumulator with these options from what `write` returned.
+// The state of an accumulator with these options from what `write` returned. Releases the GIL
+// while it copies.
 inline cpu::State read(const py::dict& d, const cpu::Options& options) {
   cpu::State s(options);
+  Reading reading;
   s.images = field<int64_t>(d, "images", 1).data()[0];
   visit_parts(
       [&](const char* name, auto& part) {
         if (!wanted(part, options, name)) return;
         if (!d.contains(name)) throw py::key_error(std::string("state is missing '") + name + "'");
-        read(py::cast<py::dict>(d[name]), part);
+        read(py::cast<py::dict>(d[name]), part, reading);
       },
       s);
+  py::gil_scoped_release release;
+  reading.run();
   return s;
 }
 

@@ -292,7 +292,7 @@ class Entry:
         """
         self._publish((content,), durable=True)
 
-    def write_chunks(self, chunks: Iterable[bytes]) -> None:
+    def write_chunks(self, chunks: Iterable[bytes | memoryview]) -> None:
         """Publishes a file of any size as `write_bytes` does; if `chunks` raises, there is none."""
         self._publish(chunks, durable=True)
 
@@ -370,7 +370,7 @@ class Entry:
         finally:
             os.close(folder)
 
-    def _publish(self, chunks: Iterable[bytes], *, durable: bool) -> None:
+    def _publish(self, chunks: Iterable[bytes | memoryview], *, durable: bool) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         temporary = f".{self._last[:180]}.{_writer()}.tmp"
         with writing(self.path), self._folder(make=True) as folder:
@@ -471,7 +471,7 @@ def flush_folder(path: Path) -> None:
         os.close(folder)
 
 
-def _write_all(descriptor: int, content: bytes) -> None:
+def _write_all(descriptor: int, content: bytes | memoryview) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view[:_CHUNK_BYTES]) :]

@@ -39,6 +39,9 @@ struct TopK {
     if (size == k) last[c] = list(c)[k - 1];
   }
   void merge(const TopK& other);
+  // Makes lists of `entries` as a state stores them: values, not keys, and ids below 0 for none.
+  // False if a value is not finite.
+  bool settle();
 };
 
 // Per-image figures; what each field means is said in fields.hpp.

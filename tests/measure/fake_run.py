@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tuiprobe.measure.merge import MergedSet, _flatten, shard_sums, write_merged
-from tuiprobe.measure.merge import _Collected as Collected
+from tuiprobe.measure.merge import SHARD_FIELDS, MergedSet, shard_sums, write_merged
+from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.results import Fingerprint, Model, Preprocessing, Weights
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.directory import RunDir
@@ -115,9 +115,12 @@ def _merged(features: np.ndarray) -> MergedSet:
     ids = np.arange(len(features))
     h = torch.from_numpy(features.astype(np.float32))
     stats.update(h, torch.from_numpy(ids))
-    collected = Collected(sums={FINAL_TAP: [shard_sums(stats.samples.compute())]})
+    summary = stats.compute()
+    arrays = {f"{FINAL_TAP}/{name}": array for name, array in flatten_summary(summary).items()}
+    for name, value in zip(SHARD_FIELDS, shard_sums(summary.samples), strict=True):
+        arrays[f"{FINAL_TAP}/shard_{name}"] = np.array([value])
     return MergedSet(
-        arrays=_flatten({FINAL_TAP: stats}, collected),
+        arrays=arrays,
         features=h.numpy(), ids=ids, skipped=[], shards=1, fingerprints=[PRINT], pieces=1,
         contents="0" * 64,
     )  # fmt: skip

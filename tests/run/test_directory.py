@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ from hypothesis.extra import numpy as arrays_of
 from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.run.arrays import read_arrays, write_arrays
+from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir, delete_run
 from tuiprobe.run.listing import list_runs
 from tuiprobe.tui.child import Engine
@@ -69,15 +71,17 @@ def test_no_damage_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, data
     else:
         content[place] ^= data.draw(st.integers(1, 255))
     file.path.write_bytes(content)
-    try:
-        read, metadata = read_arrays(file)
-    except DamagedFileError:
-        return
-    # Nothing but the order or spacing of the header can have changed.
-    assert metadata == {"key": "k"}
-    assert read.keys() == {"x", "y"}
-    assert (read["x"] == np.arange(20.0)).all()
-    assert (read["y"] == np.zeros((2, 3))).all()
+    for read in (read_arrays, BlockReader):
+        with pytest.raises(DamagedFileError):
+            read(file)
+
+
+def test_a_checksum_in_other_texts_is_not_taken_for_the_own_one(tmp_path: Path) -> None:
+    file, text = Entry(tmp_path, "a.safetensors"), f'"sha256":"{"0" * 64}"'
+    checksum = write_arrays(file, {text: np.arange(3)}, {"a": text, "z": text})
+    assert read_arrays(file, checksum)[1] == {"a": text, "z": text}
+    content = file.path.read_bytes()
+    assert hashlib.sha256(content.replace(checksum.encode(), b"")).hexdigest() == checksum
 
 
 def test_a_directory_belongs_to_one_key(tmp_path: Path) -> None:

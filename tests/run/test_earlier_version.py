@@ -15,6 +15,7 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, write_arrays
+from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 
@@ -54,6 +55,19 @@ def test_its_head_has_no_logit_scale_and_its_sets_are_no_targets(run: Path) -> N
     assert reader.head.normalize
     assert (reader.head.logit_scale, reader.head.logit_bias) == (None, 0.0)
     assert (reader.targets, reader.target_sets) == ((), [])
+
+
+def test_its_checksums_are_compared(run: Path) -> None:
+    file = RunDir(run).statistics_file
+    read_arrays(file)
+    with BlockReader(file) as blocks:
+        assert blocks.checksum
+    content = bytearray(file.path.read_bytes())
+    content[-1] ^= 1
+    file.path.write_bytes(content)
+    for read in (read_arrays, BlockReader):
+        with pytest.raises(DamagedFileError, match="checksum"):
+            read(file)
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,26 @@
-"""Merges a set's shards along a fixed binary tree, so results are the same to the last bit."""
+"""Merges a set's shards along a fixed binary tree, so results are the same to the last bit.
+
+Threads read, check and merge whole branches of the tree; what they do does not depend on how many
+there are.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.checksums import write_json
+from tuiprobe.measure.device import available_cores
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.resume import ShardReader
 from tuiprobe.measure.shards import Shard
@@ -30,23 +36,34 @@ from tuiprobe.stats import ActivationStats, SampleSummary
 
 States = dict[str, ActivationStats]
 
-_READERS = 2  # threads: reading waits for the disk, and checksums release the GIL
-_AHEAD = 4  # shards in memory besides the one that is merged
+_MOST_THREADS = 4  # Python's lock leaves no work for more
+_BRANCH = 8  # shards that one thread merges; a power of two, so that they are a branch of the tree
 SHARD_FIELDS: Final = ("share_sum", "share_square_sum", "images", "kurtosis_sum")
 
 
-@dataclass
-class _Collected:
-    """Values collected from each shard in addition to the mergeable state."""
+@dataclass(frozen=True)
+class _Leaf:
+    """What a shard holds besides the states that are merged.
 
-    features: list[NDArray[np.float32]] = field(default_factory=list)
-    ids: list[NDArray[np.int64]] = field(default_factory=list)
-    contents: list[tuple[NDArray[np.int64], NDArray[np.uint8]]] = field(default_factory=list)
-    rows: dict[str, list[NDArray[np.float32]]] = field(default_factory=dict)
-    sums: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
-    skipped: list[tuple[int, str]] = field(default_factory=list)
-    fingerprints: list[Fingerprint] = field(default_factory=list)
-    pieces: int = 1
+    Attributes:
+        features: float32 `[n, C]`.
+        ids: int64 `[n]`.
+        contents: Ids of all images read, and the digests of their files.
+        rows: float32 `[m, C]` by inner tap, if the shard has any.
+        sums: The `SHARD_FIELDS` by tap.
+        skipped: Sample id and reason of each unreadable image.
+        fingerprint: What it was measured with.
+        pieces: Forward passes per batch.
+    """
+
+    features: NDArray[np.float32]
+    ids: NDArray[np.int64]
+    contents: tuple[NDArray[np.int64], NDArray[np.uint8]]
+    rows: dict[str, NDArray[np.float32]]
+    sums: dict[str, tuple[Any, ...]]
+    skipped: list[tuple[int, str]]
+    fingerprint: Fingerprint
+    pieces: int
 
 
 @dataclass(frozen=True)
@@ -125,44 +142,86 @@ def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> Merge
         UnusableShardError: If a shard must be measured again.
         DataError: If a shard has another fingerprint and mixing is not allowed.
     """
-    collected, spares = _Collected(), list[States]()
-    read = _read_ahead(reader, shards)
+    spares = deque[States]()
+    leaves: list[_Leaf] = []
+    branches = _branches(plan, reader, shards, spares)
 
-    def load(leaf: int) -> States:
-        arrays, metadata = next(read)
-        collected.features.append(arrays["features"])
-        collected.ids.append(arrays["ids"])
-        collected.contents.append((arrays["images"], arrays["digests"]))
-        collected.skipped += [(int(i), str(r)) for i, r in json.loads(metadata["skipped"])]
-        fingerprint = Fingerprint.model_validate_json(metadata["fingerprint"])
-        if fingerprint not in collected.fingerprints:
-            collected.fingerprints.append(fingerprint)
-        collected.pieces = max(collected.pieces, int(metadata["pieces"]))
-        states = spares.pop() if spares else _accumulators(plan)
-        parts = _by_tap(arrays)
-        for tap, stats in states.items():
-            stats.load_state_dict(parts[tap])
-            collected.sums.setdefault(tap, []).append(shard_sums(stats.samples.compute()))
-            if f"{tap}/rows" in arrays:
-                collected.rows.setdefault(tap, []).append(arrays[f"{tap}/rows"])
+    def load(branch: int) -> States:
+        states, found = next(branches)
+        leaves.extend(found)
         return states
 
-    with closing(read):
-        merged = merge_tree(0, len(shards), load, spares.append)
+    with closing(branches):
+        merged = merge_tree(0, -(-len(shards) // _BRANCH), load, spares.append)
+    fingerprints = {one.fingerprint.model_dump_json(): one.fingerprint for one in leaves}
     return MergedSet(
-        arrays=_flatten(merged, collected),
-        features=np.concatenate(collected.features),
-        ids=np.concatenate(collected.ids),
-        skipped=collected.skipped,
+        arrays=_flatten(merged, leaves),
+        features=np.concatenate([one.features for one in leaves]),
+        ids=np.concatenate([one.ids for one in leaves]),
+        skipped=[entry for one in leaves for entry in one.skipped],
         shards=len(shards),
-        fingerprints=collected.fingerprints,
-        pieces=collected.pieces,
-        contents=_contents(collected),
+        fingerprints=list(fingerprints.values()),
+        pieces=max(one.pieces for one in leaves),
+        contents=_contents(leaves),
     )
 
 
-def _contents(collected: _Collected) -> str:
-    ids, digests = (np.concatenate(column) for column in zip(*collected.contents, strict=True))
+def _branches(
+    plan: Plan, reader: ShardReader, shards: Sequence[Shard], spares: deque[States]
+) -> Generator[tuple[States, list[_Leaf]]]:
+    """Yields the branches of the tree in order; threads merge those that follow."""
+
+    def merge(first: int) -> tuple[States, list[_Leaf]]:
+        leaves: list[_Leaf] = []
+
+        def load(leaf: int) -> States:
+            states, found = _load(plan, reader, shards[leaf], spares)
+            leaves.append(found)
+            return states
+
+        last = min(first + _BRANCH, len(shards))
+        return merge_tree(first, last, load, spares.append), leaves
+
+    threads = min(available_cores(), _MOST_THREADS)
+    with ThreadPoolExecutor(threads) as pool:
+        starts: Iterator[int] = iter(range(0, len(shards), _BRANCH))
+        coming = deque(pool.submit(merge, first) for first in islice(starts, threads + 1))
+        try:
+            while coming:
+                yield coming.popleft().result()
+                coming.extend(pool.submit(merge, first) for first in islice(starts, 1))
+        finally:
+            for one in coming:
+                one.cancel()
+
+
+def _load(
+    plan: Plan, reader: ShardReader, shard: Shard, spares: deque[States]
+) -> tuple[States, _Leaf]:
+    """Reads a shard; copies what is kept, or all of its file would stay in memory."""
+    arrays, metadata = reader.read(shard)
+    try:
+        states = spares.pop()
+    except IndexError:
+        states = _accumulators(plan)
+    parts = _by_tap(arrays)
+    for tap, stats in states.items():
+        stats.load_state_dict(parts[tap])
+    return states, _Leaf(
+        features=arrays["features"].copy(),
+        ids=arrays["ids"].copy(),
+        contents=(arrays["images"].copy(), arrays["digests"].copy()),
+        rows={tap: arrays[name].copy() for tap in states if (name := f"{tap}/rows") in arrays},
+        sums={tap: shard_sums(stats.samples.compute()) for tap, stats in states.items()},
+        skipped=[(int(i), str(reason)) for i, reason in json.loads(metadata["skipped"])],
+        fingerprint=Fingerprint.model_validate_json(metadata["fingerprint"]),
+        pieces=int(metadata["pieces"]),
+    )
+
+
+def _contents(leaves: Sequence[_Leaf]) -> str:
+    columns = zip(*(one.contents for one in leaves), strict=True)
+    ids, digests = (np.concatenate(column) for column in columns)
     order = np.argsort(ids)
     return hashlib.sha256(ids[order].tobytes() + digests[order].tobytes()).hexdigest()
 
@@ -218,23 +277,6 @@ def _by_tap(arrays: Arrays) -> dict[str, Arrays]:
     return parts
 
 
-def _read_ahead(
-    reader: ShardReader, shards: Sequence[Shard]
-) -> Generator[tuple[Arrays, dict[str, str]]]:
-    """Yields the content of shards in order; threads read and verify those that follow."""
-    with ThreadPoolExecutor(_READERS) as pool:
-        coming = deque(pool.submit(reader.read, shard) for shard in shards[:_AHEAD])
-        try:
-            for shard in (*shards[_AHEAD:], *[None] * len(coming)):
-                content = coming.popleft().result()
-                if shard is not None:
-                    coming.append(pool.submit(reader.read, shard))
-                yield content
-        finally:
-            for one in coming:
-                one.cancel()
-
-
 def shard_sums(samples: SampleSummary) -> tuple[Any, ...]:
     """Returns the sums of one shard for the jackknife, in the order of `SHARD_FIELDS`."""
     kurtosis = np.asarray(samples.kurtosis)
@@ -247,14 +289,15 @@ def shard_sums(samples: SampleSummary) -> tuple[Any, ...]:
     )
 
 
-def _flatten(merged: States, collected: _Collected) -> Arrays:
+def _flatten(merged: States, leaves: Sequence[_Leaf]) -> Arrays:
     arrays: Arrays = {}
     for tap, stats in merged.items():
         for name, array in flatten_summary(stats.compute()).items():
             arrays[f"{tap}/{name}"] = array
-        columns = zip(*collected.sums[tap], strict=True)
+        columns = zip(*(one.sums[tap] for one in leaves), strict=True)
         for name, column in zip(SHARD_FIELDS, columns, strict=True):
             arrays[f"{tap}/shard_{name}"] = np.array(column)
-        if tap in collected.rows:
-            arrays[f"{tap}/{ROW_SAMPLE}"] = np.concatenate(collected.rows[tap])
+        rows = [one.rows[tap] for one in leaves if tap in one.rows]
+        if rows:
+            arrays[f"{tap}/{ROW_SAMPLE}"] = np.concatenate(rows)
     return arrays

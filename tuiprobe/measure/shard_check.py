@@ -75,6 +75,11 @@ class _Known:
     def __init__(self, planned: NDArray[np.int64]) -> None:
         self._there = np.zeros(int(planned.max(initial=-1)) + 2, dtype=bool)
         self._there[planned] = True  # the last one stands for -1
+        self._planned = planned
+
+    def are_all(self, ids: NDArray[np.int64]) -> bool:
+        """Says whether the ids are those of the plan, in its order, none left out."""
+        return np.array_equal(ids, self._planned)
 
     def holds(self, ids: NDArray[np.int64], none: bool = False) -> bool:
         """Says whether all ids are of the shard; `none` allows -1 too."""
@@ -89,6 +94,8 @@ class _Known:
 
 def _own(checked: CheckedArrays, name: str, known: _Known) -> NDArray[np.int64]:
     ids = checked.shaped(name, "<i8", None)
+    if known.are_all(ids):
+        return ids
     if len(np.unique(ids)) != len(ids) or not known.holds(ids):
         raise checked.damaged(f"{name} holds an image twice, or one that is not of this shard")
     return ids
@@ -106,5 +113,6 @@ def _check_ends(checked: CheckedArrays, name: str, known: _Known, shape: tuple[i
     if not known.holds(ids, none=True):
         raise checked.damaged(f"{name} names an image that is not of this shard")
     values = checked.shaped(name.replace(".sample_ids", ".values"), "<f4", *shape)
-    if not (np.isfinite(values) | (ids < 0)).all():
+    finite = np.isfinite(values)
+    if not finite.all() and not (finite | (ids < 0)).all():
         raise checked.damaged(f"{name} names images whose values are not finite")

@@ -2,6 +2,9 @@
 
 A file's header is checked before anything is allocated: its arrays fill the file without gaps or
 overlaps, so what is read needs as much memory as the file has bytes.
+
+The checksum is the SHA-256 of the file without its 64 digits, as in `tuiprobe.checksums`. Earlier
+versions hashed the arrays one by one, in the order of their names.
 """
 
 from __future__ import annotations
@@ -10,10 +13,11 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from tuiprobe.checksums import MEMBER
 from tuiprobe.files import (
     UNFIT,
     DamagedFileError,
@@ -29,11 +33,14 @@ if TYPE_CHECKING:  # the screens list directories without numpy
     from numpy.typing import NDArray
 
 Arrays: TypeAlias = "dict[str, NDArray[Any]]"
+Pieces: TypeAlias = "Callable[[int, int], Iterable[bytes | memoryview]]"
+"""Returns the bytes of a file from one place to another."""
 
 MAX_TENSOR_BYTES = 16 * 2**30
 _HEADER_LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000  # as the safetensors library has it
 _MOST_DIMENSIONS = 32
+_EARLIER_MEMBER = "checksum"
 _DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
     "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
@@ -46,13 +53,30 @@ def write_arrays(entry: Entry, arrays: Mapping[str, NDArray[Any]], metadata: dic
     from safetensors.numpy import save as encode_tensors
 
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
-    checksum = _checksum(contiguous, metadata)
-    entry.write_bytes(encode_tensors(contiguous, metadata={**metadata, "checksum": checksum}))
-    return checksum
+    blank = "0" * hashlib.sha256().digest_size * 2
+    content = encode_tensors(contiguous, metadata={**metadata, MEMBER: blank})
+    place = _place(content, blank)
+    before, after = content[:place], memoryview(content)[place + len(blank) :]
+    digest = hashlib.sha256(before)
+    digest.update(after)
+    entry.write_chunks((before, digest.hexdigest().encode(), after))
+    return digest.hexdigest()
+
+
+def _place(head: bytes, checksum: str) -> int:
+    """Returns where the checksum stands in a file; quotes in other texts are escaped.
+
+    Raises:
+        ValueError: If it is not there.
+    """
+    member = f'"{MEMBER}":"'
+    return head.index(f'{member}{checksum}"'.encode("utf-8", "replace")) + len(member)
 
 
 def read_arrays(entry: Entry, expected: str | None = None) -> tuple[Arrays, dict[str, str]]:
     """Reads arrays written by `write_arrays` and verifies their checksum.
+
+    The arrays share the memory of the file's content: who keeps few of many copies them.
 
     Args:
         entry: What to read.
@@ -65,12 +89,11 @@ def read_arrays(entry: Entry, expected: str | None = None) -> tuple[Arrays, dict
         DamagedFileError: If the file is truncated, altered, too large, behind a link, or not the
             expected one.
     """
-    arrays, metadata = read_unsealed(entry, MAX_TENSOR_BYTES)
-    checksum = metadata.pop("checksum", "")
-    if checksum != _checksum(arrays, metadata):
-        raise DamagedFileError(f"{entry} is damaged: its checksum does not match its content")
+    header, content = _read(entry, MAX_TENSOR_BYTES)
+    view, start = content.data, header.start
+    checksum = verify(entry, header, lambda first, last: [view[first - start : last - start]])
     refuse_other(entry, checksum, expected)
-    return arrays, metadata
+    return _arrays(header, content), header.described
 
 
 def read_metadata(entry: Entry) -> dict[str, str]:
@@ -80,7 +103,7 @@ def read_metadata(entry: Entry) -> dict[str, str]:
         DamagedFileError: If the file is missing or its header is not one.
     """
     with entry.open(MAX_TENSOR_BYTES) as file, reading(entry):
-        return read_header(file, entry)[1]
+        return read_header(file, entry).described
 
 
 def read_unsealed(entry: Entry, limit: int) -> tuple[Arrays, dict[str, str]]:
@@ -96,29 +119,11 @@ def read_unsealed(entry: Entry, limit: int) -> tuple[Arrays, dict[str, str]]:
     Raises:
         DamagedFileError: If the file is missing, too large for the limit or the memory, or damaged.
     """
-    import numpy as np
-
-    with entry.open(limit) as file, reading(entry):
-        header, metadata = read_header(file, entry)
-        refuse_beyond_memory(entry, os.fstat(file.fileno()).st_size)
-        arrays: Arrays = {}
-        try:
-            for name, one in header.items():
-                arrays[name] = np.empty(one.shape, one.dtype)
-                file.seek(one.start)
-                view = arrays[name].reshape(-1).view(np.uint8).data
-                while view:
-                    count = file.readinto(view)  # type: ignore[attr-defined]
-                    if not count:
-                        raise DamagedFileError(f"{entry} is damaged: it is cut short")
-                    view = view[count:]
-        except (MemoryError, ValueError) as error:  # also a dimension that NumPy cannot count
-            raise DamagedFileError(f"{entry} cannot be read: {error}") from error
-    return arrays, metadata
+    header, content = _read(entry, limit)
+    return _arrays(header, content), header.metadata
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(NamedTuple):
     """Type, shape and position of one array in its file."""
 
     dtype: np.dtype[Any]
@@ -127,28 +132,55 @@ class Stored:
     end: int
 
 
-def read_header(file: IO[bytes], entry: Entry) -> tuple[dict[str, Stored], dict[str, str]]:
-    """Reads the header of an open safetensors file.
+class Header(NamedTuple):
+    """What a safetensors file says of itself.
 
-    Returns:
-        Place and type of each array by name, and the metadata.
+    Attributes:
+        arrays: Place and type of each array by name, in the order of the file.
+        metadata: Texts by name.
+        content: The bytes before the arrays.
+        end: Size of the file.
+    """
+
+    arrays: dict[str, Stored]
+    metadata: dict[str, str]
+    content: bytes
+    end: int
+
+    @property
+    def start(self) -> int:
+        """Where the arrays begin."""
+        return len(self.content)
+
+    @property
+    def described(self) -> dict[str, str]:
+        """The metadata without the checksum."""
+        sealed = (MEMBER, _EARLIER_MEMBER)
+        return {name: text for name, text in self.metadata.items() if name not in sealed}
+
+
+def read_header(file: IO[bytes], entry: Entry) -> Header:
+    """Reads the header of an open safetensors file.
 
     Raises:
         DamagedFileError: If it is none, or does not describe the file byte by byte.
     """
     size = os.fstat(file.fileno()).st_size
-    length = int.from_bytes(file.read(_HEADER_LENGTH_BYTES), "little")
+    content = file.read(_HEADER_LENGTH_BYTES)
+    length = int.from_bytes(content, "little")
     start = _HEADER_LENGTH_BYTES + length
     if length > _MAX_HEADER_BYTES or start > size:
         raise DamagedFileError(f"{entry} is damaged: its header claims {length:,} bytes")
+    content += file.read(length)
     try:
-        header = parse_json(file.read(length))
+        header = parse_json(content[_HEADER_LENGTH_BYTES:])
         metadata = {str(k): str(v) for k, v in header.pop("__metadata__", {}).items()}
         arrays = {str(name): _stored(one, start) for name, one in header.items()}
     except UNFIT as error:
         raise DamagedFileError(f"{entry} is damaged: {error}") from error
     place = start
-    for one in sorted(arrays.values(), key=lambda one: (one.start, one.end)):
+    ordered = sorted(arrays.items(), key=lambda item: (item[1].start, item[1].end))
+    for _, one in ordered:
         if one.start != place:
             raise DamagedFileError(f"{entry} is damaged: its arrays overlap, or leave gaps")
         place = one.end
@@ -156,7 +188,7 @@ def read_header(file: IO[bytes], entry: Entry) -> tuple[dict[str, Stored], dict[
         raise DamagedFileError(
             f"{entry} is damaged: it has {size:,} bytes, and its arrays end at {place:,}"
         )
-    return arrays, metadata
+    return Header(dict(ordered), metadata, content, size)
 
 
 def _stored(entry: dict[str, Any], start: int) -> Stored:
@@ -164,12 +196,79 @@ def _stored(entry: dict[str, Any], start: int) -> Stored:
 
     dtype, shape = np.dtype(_DTYPES[entry["dtype"]]), entry["shape"]
     first, last = entry["data_offsets"]
-    whole = all(type(one) is int and one >= 0 for one in (*shape, first, last))
-    if not whole or len(shape) > _MOST_DIMENSIONS:
-        raise ValueError("its header names places outside the file")
+    for one in (*shape, first, last):
+        if type(one) is not int or one < 0:
+            raise ValueError("its header names places outside the file")
+    if len(shape) > _MOST_DIMENSIONS:
+        raise ValueError(f"its header names an array of {len(shape):,} dimensions")
     if last - first != dtype.itemsize * math.prod(shape):
         raise ValueError("its header contradicts itself")
     return Stored(dtype, tuple(shape), start + first, start + last)
+
+
+def _read(entry: Entry, limit: int) -> tuple[Header, NDArray[np.uint8]]:
+    """Returns the header of a file and the bytes of its arrays."""
+    import numpy as np
+
+    with entry.open(limit) as file, reading(entry):
+        header = read_header(file, entry)
+        refuse_beyond_memory(entry, header.end)
+        try:
+            content = np.empty(header.end - header.start, np.uint8)
+        except MemoryError as error:
+            raise DamagedFileError(f"{entry} cannot be read: {error}") from error
+        if file.readinto(content.data) != len(content):  # type: ignore[attr-defined]
+            raise DamagedFileError(f"{entry} is damaged: it is cut short")
+    return header, content
+
+
+def _arrays(header: Header, content: NDArray[np.uint8]) -> Arrays:
+    import numpy as np
+
+    arrays: Arrays = {}
+    for name, one in header.arrays.items():
+        first = one.start - header.start
+        if first % one.dtype.itemsize:  # the native core reads aligned memory
+            part = content[first : one.end - header.start].copy()
+            arrays[name] = part.view(one.dtype).reshape(one.shape)
+        else:
+            arrays[name] = np.ndarray(one.shape, one.dtype, content, first)
+    return arrays
+
+
+def verify(entry: Entry, header: Header, pieces: Pieces) -> str:
+    """Returns the checksum that is stored in a file after comparing it with the content.
+
+    Raises:
+        DamagedFileError: If it does not match, or there is none.
+    """
+    sealed = header.metadata.get(MEMBER)
+    stored = header.metadata.get(_EARLIER_MEMBER) if sealed is None else sealed
+    found = _earlier_digest(header, pieces) if sealed is None else _digest(header, sealed, pieces)
+    if stored is None or found != stored:
+        raise DamagedFileError(f"{entry} is damaged: its checksum does not match its content")
+    return stored
+
+
+def _digest(header: Header, stored: str, pieces: Pieces) -> str | None:
+    with suppress(ValueError):  # nothing that `write_arrays` has written
+        place = _place(header.content, stored)
+        digest = hashlib.sha256(header.content[:place])
+        digest.update(header.content[place + len(stored) :])
+        for piece in pieces(header.start, header.end):
+            digest.update(piece)
+        return digest.hexdigest()
+    return None
+
+
+def _earlier_digest(header: Header, pieces: Pieces) -> str:
+    digest = hashlib.sha256(json.dumps(header.described, sort_keys=True).encode())
+    for name in sorted(header.arrays):
+        one = header.arrays[name]
+        digest.update(f"{name} {one.dtype.str} {one.shape}".encode())
+        for piece in pieces(one.start, one.end):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def read_own_arrays(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[str, str]]:
@@ -196,14 +295,3 @@ def refuse_other(entry: Entry, checksum: str, expected: str | None) -> None:
             f"{entry} does not belong to {entry.root / 'measured.json'}: a merge was cut short or "
             "files of two runs were mixed; the command that made the run merges it again"
         )
-
-
-def _checksum(arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:
-    import numpy as np
-
-    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(np.asarray(array, order="C").reshape(-1).view(np.uint8).data)
-    return digest.hexdigest()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.files import DamagedFileError, Entry, reading
-from tuiprobe.run.arrays import MAX_TENSOR_BYTES, Stored, read_header
+from tuiprobe.run.arrays import MAX_TENSOR_BYTES, Stored, read_header, verify
 
 _CHUNK_BYTES = 4 * 2**20
 
@@ -25,7 +23,7 @@ class BlockReader:
         entry: File written by `tuiprobe.run.arrays.write_arrays`.
 
     Attributes:
-        checksum: SHA-256 of the content, hexadecimal.
+        checksum: Its checksum, see `tuiprobe.run.arrays`.
 
     Raises:
         DamagedFileError: If the file is missing, truncated, altered, too large or behind a link.
@@ -35,8 +33,9 @@ class BlockReader:
         self.entry = entry
         self._file = entry.open(MAX_TENSOR_BYTES)
         try:
-            self._arrays, metadata = read_header(self._file, entry)
-            self.checksum = self._verify(metadata)
+            header = read_header(self._file, entry)
+            self._arrays = header.arrays
+            self.checksum = verify(entry, header, self._pieces)
         except BaseException:
             self._file.close()
             raise
@@ -83,17 +82,6 @@ class BlockReader:
             raise DamagedFileError(f"{self.entry} is damaged: it is cut short")
         return content
 
-    def _verify(self, metadata: dict[str, str]) -> str:
-        """Verifies the checksum that is stored in the file and returns it."""
-        stored = metadata.pop("checksum", None)
-        digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
-        for name in sorted(self._arrays):
-            one = self._arrays[name]
-            digest.update(f"{name} {one.dtype.str} {one.shape}".encode())
-            for start in range(one.start, one.end, _CHUNK_BYTES):
-                digest.update(self._bytes(start, min(start + _CHUNK_BYTES, one.end)))
-        if stored is None or digest.hexdigest() != stored:
-            raise DamagedFileError(
-                f"{self.entry} is damaged: its checksum does not match its content"
-            )
-        return stored
+    def _pieces(self, first: int, last: int) -> Iterator[bytes]:
+        for start in range(first, last, _CHUNK_BYTES):
+            yield self._bytes(start, min(start + _CHUNK_BYTES, last))

@@ -97,7 +97,9 @@ class CheckedArrays:
         """Returns an array as `shaped` does; also checks that its finite values are in range."""
         array = self.shaped(name, kind, *shape)
         if array.dtype.kind == "f" and array.size and array.dtype.itemsize == 8:
-            largest = np.abs(array, where=np.isfinite(array), out=np.zeros_like(array)).max()
+            largest = np.abs(array).max()
+            if not largest <= _LARGEST:  # also where some are not finite
+                largest = np.abs(array, where=np.isfinite(array), out=np.zeros_like(array)).max()
             if largest > _LARGEST:
                 raise self.damaged(f"{name} holds {largest:g}, which no encoder gives")
         return array

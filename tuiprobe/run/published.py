@@ -37,7 +37,8 @@ def published_images(directory: RunDir, plan: PlanRecord) -> int:
 def _images(entry: Entry, key: str) -> int:
     """Returns how many images a shard holds, readable or not; 0 if it is of another run."""
     with entry.open() as file, reading(entry):
-        arrays, metadata = read_header(file, entry)
+        header = read_header(file, entry)
+    arrays, metadata = header.arrays, header.metadata
     if metadata["key"] != key:
         return 0
     rows = re.fullmatch(ROW_PLACE, metadata.get("place", ""))

@@ -193,7 +193,7 @@ class _Accumulator:
         for name, value in state.items():
             if not isinstance(value, np.ndarray):
                 value = torch.as_tensor(value).detach().cpu().numpy()
-            array = np.ascontiguousarray(value)
+            array = value if value.flags.c_contiguous else np.ascontiguousarray(value)
             part, _, key = name.partition(".")
             if key:
                 nested.setdefault(part, {})[key] = array
