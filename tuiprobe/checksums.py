@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from tuiprobe.files import MAX_TEXT_BYTES, DamagedFileError, Entry, parse_json
+from tuiprobe.files import MAX_TEXT_BYTES, DamagedFileError, Entry, parse_json, reading
 
 MEMBER = "sha256"
 _SEAL = re.compile(rb'"sha256": "([0-9a-f]{64})"\s*\}\s*\Z')
@@ -50,6 +51,18 @@ def is_sealed(content: bytes, name: object) -> bool:
     if digest.hexdigest().encode() != found[1]:
         raise DamagedFileError(f"{name} is damaged: its checksum does not match its content")
     return True
+
+
+def checksum_at_end(entry: Entry) -> str | None:
+    """Returns the checksum that a file carries, without comparing it; None if it has none.
+
+    Raises:
+        DamagedFileError: If the file cannot be read.
+    """
+    with entry.open() as file, reading(entry):
+        file.seek(max(os.fstat(file.fileno()).st_size - _LONGEST_SEAL, 0))
+        found = _SEAL.search(file.read(_LONGEST_SEAL))
+    return None if found is None else found[1].decode()
 
 
 def read_checked(

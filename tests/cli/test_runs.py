@@ -11,10 +11,14 @@ import pytest
 
 from tests.report.samples import estimate, model, outliers, report
 from tests.report.strangers import strange_report
+from tuiprobe.checksums import seal
 from tuiprobe.cli.app import run_cli
+from tuiprobe.files import DamagedFileError
+from tuiprobe.report import read_report
 from tuiprobe.report.numbers import short
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import read_summary, write_results
 from tuiprobe.run.listing import find_runs, list_runs, read_runs
 from tuiprobe.run.live import Pulse, pulse
 from tuiprobe.run.locks import held_locks, is_running
@@ -27,7 +31,7 @@ def make(root, name, found=None, key="a"):
     run.key_file.write_text(key * 64 + "\n")
     run.spec_file.write_json({"model": EVIL, "data": "miniature"})
     if found is not None:
-        run.results_file.write_text(found.to_json())
+        write_results(run, found)
     return run
 
 
@@ -68,6 +72,62 @@ def test_a_run_that_cannot_be_read_is_listed_as_damaged(root):
     row = by_name(root)["first"]
     assert row.state == "damaged"
     assert "results.json" in row.title
+
+
+def test_a_row_comes_from_the_summary_and_not_from_the_whole_results(root):
+    file = RunDir(root / "first").results_file
+    content = file.read_bytes()
+    written = file.modified() or 0
+    file.path.write_bytes(b" " * (len(content) - 300) + content[-300:])
+    os.utime(file.path, ns=(written, written))  # as a disk that loses bits leaves it
+    row = by_name(root)["first"]
+    assert (row.state, row.kurtosis) == ("done", outliers().kurtosis)
+    with pytest.raises(DamagedFileError, match="checksum"):
+        read_report(RunDir(root / "first"))
+
+
+def test_results_that_were_written_without_a_summary_are_read_themselves(root):
+    run = RunDir(root / "first")
+    run.summary_file.unlink()
+    assert by_name(root)["first"].kurtosis == outliers().kurtosis
+    write_results(run, report())
+    other = report(outliers=(outliers(kurtosis=estimate(4.0, 0.2)),))
+    run.results_file.write_text(other.to_json())  # as an earlier version does
+    assert read_summary(run) is None
+    assert by_name(root)["first"].kurtosis.value == 4.0
+
+
+@pytest.mark.parametrize("kind", ["altered", "no checksum", "no summary", "large", "pipe", "link"])
+def test_a_summary_that_cannot_be_read_is_not_used(root, kind):
+    file = RunDir(root / "first").summary_file
+    tree = json.loads(file.read_bytes()) | {"title": "of somebody else"}
+    content = {
+        "altered": file.read_text().replace('"title": "', '"title": "not '),
+        "no checksum": json.dumps({name: one for name, one in tree.items() if name != "sha256"}),
+        "no summary": seal(json.dumps({"results": tree["results"], "images": -1})),
+        "large": seal(json.dumps({**tree, "model": "x" * 2**21})),
+    }
+    file.unlink()
+    if kind == "pipe":
+        os.mkfifo(file.path)
+    elif kind == "link":
+        file.path.symlink_to(root / "half/summary.json")
+    else:
+        file.path.write_text(content[kind])
+    row = by_name(root)["first"]
+    assert (row.state, row.title, row.images) == ("done", report().title, report().data[0].measured)
+
+
+def test_verify_compares_the_summary_with_the_results(root, capsys):
+    run = RunDir(root / "first")
+    tree = json.loads(run.summary_file.read_bytes())
+    for title, state in ((tree["title"], "whole"), ("of somebody else", "damaged")):
+        del tree["sha256"]
+        tree = json.loads(seal(json.dumps({**tree, "title": title})))
+        run.summary_file.write_text(seal(json.dumps({**tree, "title": title})))
+        run_cli(["verify", str(run.path), "--json"])
+        files = json.loads(capsys.readouterr().out)["files"]
+        assert {one["file"]: one["state"] for one in files}["summary.json"] == state
 
 
 def test_links_are_not_followed(root, tmp_path):

@@ -32,7 +32,7 @@ pytestmark = [
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 11
 KILLS = 20
-PASSING = ("lock", "events-", "live/", "results.json", "report", "thumbs/")
+PASSING = ("lock", "events-", "live/", "results.json", "summary.json", "report", "thumbs/")
 HOW_MANY = os.environ.get("TUIPROBE_FAULTS", "3")
 Go = Callable[..., tuple[int, str]]
 
@@ -134,9 +134,7 @@ def content_of(run: RunDir) -> dict[str, object]:
     found: dict[str, object] = {}
     for path in sorted(run.path.rglob("*")):
         name = path.relative_to(run.path).as_posix()
-        if path.is_dir() or name.startswith(
-            ("lock", "events-", "live/", "results.json", "report", "thumbs/")
-        ):
+        if path.is_dir() or name.startswith(PASSING):
             continue
         if path.suffix == ".safetensors":
             arrays, _ = read_arrays(run.at(name))  # a shard says how many seconds it took

@@ -53,6 +53,7 @@ def reprobe(
     from tuiprobe.answer import answer
     from tuiprobe.probes.robustness.baselines import keep_baseline
     from tuiprobe.report import write_reports
+    from tuiprobe.run.glance import write_results
     from tuiprobe.run.records import change_spec, read_plan
 
     with directory.locked():
@@ -60,7 +61,7 @@ def reprobe(
             keep_baseline(directory, read_plan(directory).sets, str(baseline))
         if changes:
             change_spec(directory, changes)
-        directory.results_file.write_text(answer(directory).to_json())
+        write_results(directory, answer(directory))
         print(write_reports(directory), end="")
 
 

@@ -42,7 +42,7 @@ from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.results import Report
 from tuiprobe.results.pictures import pictured
 from tuiprobe.run.directory import MERGE_LOCK, BusyError, RunDir
-from tuiprobe.run.glance import is_partial
+from tuiprobe.run.glance import is_partial, write_results
 from tuiprobe.run.records import write_spec
 from tuiprobe.spec import FINAL_TAP
 
@@ -298,7 +298,7 @@ class Stages:
         alone = self._interrupted or not self._crew.shared
         if alone or written in (None, self._results_before):
             return False
-        return not is_partial(self._directory.results_file, written)
+        return not is_partial(self._directory.results_file)
 
     def _take_over(self) -> None:
         """Measures shards that nobody holds, and waits for the others, until all are published."""
@@ -355,7 +355,7 @@ class Stages:
             report = self._answer(directory)
             self._exemplars(report)
         report = report.model_copy(update={"timings": self._clock.timings()})
-        directory.results_file.write_text(report.to_json())
+        write_results(directory, report)
         self._say("done", report.title)
         if not directory.results_file.exists():
             raise RunError(f"{directory.results_file} was written and is gone; {_AGAIN}")

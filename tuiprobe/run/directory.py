@@ -148,6 +148,11 @@ class RunDir:
         return self.at("results.json")
 
     @property
+    def summary_file(self) -> Entry:
+        """What a list of runs shows of the Report, as JSON."""
+        return self.at("summary.json")
+
+    @property
     def log_file(self) -> Entry:
         """The output of an engine that a screen started."""
         return self.at("log.txt")

@@ -1,20 +1,30 @@
-"""Reads the few figures that a list of runs shows, without building the whole report."""
+"""Writes and reads the few figures that a list of runs shows, without building the whole report.
 
+`summary.json` holds them, and the checksum of the `results.json` that they are of. Results that
+carry another checksum or were written later, as an earlier version or an editor leaves them, are
+read themselves.
+"""
+
+from contextlib import suppress
 from functools import lru_cache
-from typing import Any, Final
+from pathlib import Path
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tuiprobe.checksums import checksum_at_end, read_json, write_json
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.results.base import LONGEST_TEXT, Count, Figure, Many, NotRun
+from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Count, Figure, Frozen, Many, NotRun
 from tuiprobe.results.report import (
     ABSENT,
     MAX_REPORT_BYTES,
+    Report,
     SchemaVersion,
     no_report,
     read_tree,
 )
 from tuiprobe.results.subject import Representation
+from tuiprobe.run.directory import RunDir
 
 FIGURES: Final = {
     "kurtosis": "kurtosis",
@@ -24,7 +34,9 @@ FIGURES: Final = {
 }
 """The figures of a row: field name and figure id."""
 
+_Sum = Annotated[int, Field(ge=0, le=2**53 * MOST_ITEMS)]
 _KEPT = 10_000
+_MOST_BYTES = 2**20
 
 
 class _Piece(BaseModel):
@@ -103,40 +115,116 @@ def read_glance(file: Entry) -> Glance:
         raise no_report(tree, file, error) from error
 
 
-@lru_cache(maxsize=_KEPT)
-def summary(file: Entry, _modified: int) -> dict[str, Any]:
-    """Returns what a list of runs shows of a report, cached until the file changes.
+class Summary(Frozen):
+    """What a list of runs shows of a report.
 
-    Args:
-        file: The run's `results.json`.
-        _modified: When it was last written.
+    Attributes:
+        results: The checksum that `results.json` carries.
+        title: Title of the report.
+        partial: Whether images are missing.
+        model: Name of the model.
+        data: Names of the sets.
+        source: The source, as the user typed it.
+        kind: Kind of the representation.
+        images: Measured images, over all sets.
+        wanted: Images to measure, over all sets.
+        outcome: Outcome on outlier features; empty without one.
+        kurtosis: Kurtosis of the final representation on the first set.
+        persistence: Persistence, likewise.
+        accuracy: Top-1 accuracy on the first set.
+        shifts: Mean top-1 accuracy over the shifted sets.
+    """
+
+    results: str | None
+    title: str
+    partial: bool
+    model: str
+    data: str
+    source: str
+    kind: Representation
+    images: _Sum
+    wanted: _Sum
+    outcome: str
+    kurtosis: Figure
+    persistence: Figure
+    accuracy: Figure
+    shifts: Figure
+
+
+def write_results(run: RunDir, report: Report) -> None:
+    """Publishes the report of a run, then its summary.
 
     Raises:
-        DamagedFileError: As for `read_glance`.
+        RunError: If the operating system refuses.
     """
-    report = read_glance(file)
-    return {
-        "title": report.title,
-        "partial": report.partial,
-        "model": report.model.name,
-        "data": ", ".join(one.name for one in report.data),
-        "source": report.spec.data,
-        "kind": report.model.representation,
-        "images": sum(one.measured for one in report.data),
-        "wanted": sum(one.images for one in report.data),
-        "outcome": report.fact("outcome"),
-        **{field: report.figure(id) for field, id in FIGURES.items()},
-    }
+    run.results_file.write_text(report.to_json())
+    glance = Glance.model_validate(report, from_attributes=True)
+    found = summary_of(glance, checksum_at_end(run.results_file))
+    write_json(run.summary_file, found.model_dump(mode="json"))
 
 
-def is_partial(file: Entry, modified: int) -> bool:
-    """Says whether results are of a part of the images, or cannot be read.
+def summary_of(report: Glance, checksum: str | None) -> Summary:
+    """Returns the summary of a report, whose file carries the checksum."""
+    figures = {field: report.figure(id) for field, id in FIGURES.items()}
+    return Summary(
+        results=checksum,
+        title=report.title,
+        partial=report.partial,
+        model=report.model.name,
+        data=", ".join(one.name for one in report.data)[:LONGEST_TEXT],
+        source=report.spec.data,
+        kind=report.model.representation,
+        images=sum(one.measured for one in report.data),
+        wanted=sum(one.images for one in report.data),
+        outcome=report.fact("outcome"),
+        **figures,
+    )
+
+
+def read_summary(run: RunDir) -> Summary | None:
+    """Reads `summary.json`; returns None if it is of other results than those of the run.
+
+    Raises:
+        DamagedFileError: If it is missing, altered or no summary.
+    """
+    file = run.summary_file
+    tree, sealed = read_json(file, limit=_MOST_BYTES)
+    if not sealed:
+        raise DamagedFileError(f"{file} is damaged: its checksum is gone")
+    try:
+        found = Summary.model_validate(tree)
+    except ValidationError as error:
+        raise DamagedFileError(f"{file} is damaged: it is no summary") from error
+    checksum = checksum_at_end(run.results_file) if run.results_file.exists() else None
+    return found if checksum is not None and checksum == found.results else None
+
+
+def summary(run: RunDir, modified: int) -> Summary:
+    """Returns what a list of runs shows of a report, cached until the report changes.
 
     Args:
-        file: The run's `results.json`.
-        modified: When it was last written.
+        run: The directory.
+        modified: When its `results.json` was last written.
+
+    Raises:
+        DamagedFileError: If there is no valid summary, as for `read_glance`.
     """
+    return _summary(run.path, modified)
+
+
+@lru_cache(maxsize=_KEPT)
+def _summary(path: Path, modified: int) -> Summary:
+    run = RunDir(path)
+    if (run.summary_file.modified() or 0) >= modified:
+        with suppress(DamagedFileError):
+            if (found := read_summary(run)) is not None:
+                return found
+    return summary_of(read_glance(run.results_file), None)
+
+
+def is_partial(file: Entry) -> bool:
+    """Says whether a `results.json` is of a part of the images, or cannot be read."""
     try:
-        return bool(summary(file, modified)["partial"])
+        return read_glance(file).partial
     except DamagedFileError:
         return True

@@ -176,10 +176,10 @@ def _row(one: FoundRun, status: RunState) -> RunRow:
     written = run.results_file.modified()
     if written is not None and status.kind != "damaged":
         try:
-            found = summary(run.results_file, written)
+            found = dict(summary(run, written))
         except (TuiprobeError, OSError) as error:
             found = {**_asked(run), "title": str(error)}
-        about |= {name: one for name, one in found.items() if name not in ("partial", "wanted")}
+        about |= {name: one for name, one in found.items() if name in RunRow.__annotations__}
         return RunRow(status=status, **about)
     title = status.reason if status.kind == "damaged" else "no results yet"
     return RunRow(status=status, title=title, **about, **_asked(run))

@@ -132,14 +132,14 @@ def run_state(
         from tuiprobe.run.glance import summary  # loads pydantic
 
         try:
-            about = summary(run.results_file, results)
+            about = summary(run, results)
         except (TuiprobeError, OSError) as error:
             return replace(found, kind="damaged", reason=str(error), results=False)
-        if not about["partial"] and end.kind != "interrupted":
+        if not about.partial and end.kind != "interrupted":
             return replace(found, kind="done")
         found = replace(found, kind="partial")
         if not planned:  # the results alone were copied
-            found = replace(found, measured=about["images"], planned=about["wanted"])
+            found = replace(found, measured=about.images, planned=about.wanted)
     if (run.log_file.modified() or 0) > max(_times(run), default=0) and (said := _error(run)):
         return replace(found, kind="failed", reason=said)
     away = end.kind == "" and host != this_host()

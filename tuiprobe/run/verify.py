@@ -25,6 +25,7 @@ from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.concept_labels import read_labels
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import read_glance, read_summary, summary_of
 from tuiprobe.run.head_file import read_head, read_own_names
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.preflight_file import read_preflight
@@ -94,6 +95,7 @@ class _Verification:
         if saved_by_watch(run):
             if os.path.lexists(run.results_file.path):
                 yield self._text(run.results_file, self._read_results)
+            yield from self._optional(run.summary_file, self._read_summary)
             return
         yield self._text(run.spec_file, lambda: read_spec(run))
         yield self._text(run.plan_file, self._read_plan)
@@ -119,6 +121,7 @@ class _Verification:
             yield self._text(run.results_file, self._read_results)
         else:
             yield Finding("results.json", "unfinished", "the same command goes on with the run")
+        yield from self._optional(run.summary_file, self._read_summary)
 
     def _read_plan(self) -> None:
         self._plan = read_plan(self._directory)
@@ -136,6 +139,15 @@ class _Verification:
         if report.key != self._directory.read_key():
             raise DamagedFileError("it belongs to another run")
         return "partial" if report.partial else ""
+
+    def _read_summary(self) -> str:
+        found = read_summary(self._directory)
+        if found is None:
+            return "of other results, so no list shows it"
+        report = read_glance(self._directory.results_file)
+        if found != summary_of(report, found.results):
+            raise DamagedFileError("it says something else than results.json")
+        return ""
 
     def _answer(self, entry: Entry) -> None:
         read_json(entry, self._directory.plan_file)

@@ -23,6 +23,7 @@ from tuiprobe.probes.outliers.result import OutlierResult, Outliers
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.results import DataSet, Model, NotRun, Report
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 from tuiprobe.spec import WATCHED
 from tuiprobe.watching.seen import Seen
 
@@ -64,7 +65,7 @@ def save(watched: Watched, path: Path) -> None:
         raise DataError(f"nothing was measured, so there is nothing to save ({reasons})")
     directory = RunDir(path)
     claim(directory, watched.key, watched)
-    directory.results_file.write_text(_report(watched, layers).to_json())
+    write_results(directory, _report(watched, layers))
 
 
 def _report(watched: Watched, layers: list[tuple[str, Seen]]) -> Report:
