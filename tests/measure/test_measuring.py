@@ -43,6 +43,7 @@ def test_a_measure_keeps_as_many_rows_as_it_was_asked_for() -> None:
     measure = TapMeasure(TOKENS, "all", 4, "cpu", rows_wanted=5, seed=0)
     for start in (0, 4, 8):
         measure.update(torch.randn(4, 7, 5), torch.arange(start, start + 4))
-    arrays = measure.arrays()
-    assert arrays["rows"].shape == (5, 5)
+    rows = measure.rows()
+    assert rows is not None
+    assert rows.shape == (5, 5)
     assert int(measure.stats.compute().samples.rows) == 3 * 4 * 7

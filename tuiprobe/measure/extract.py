@@ -19,6 +19,7 @@ from tuiprobe.measure.decoding import Batch, choose_workers, decode_batches
 from tuiprobe.measure.device import statistics_device
 from tuiprobe.measure.live import LiveView
 from tuiprobe.measure.plan import Plan
+from tuiprobe.measure.shard_states import stack_states
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.stopping import StopRequest
 from tuiprobe.measure.tap_statistics import INNER_TOP_K, MAX_ROWS, TapMeasure
@@ -26,7 +27,7 @@ from tuiprobe.measure.unreadable import UnreadableLimit
 from tuiprobe.measure.uploading import uploaded
 from tuiprobe.models.taps import Tap
 from tuiprobe.results import Fingerprint
-from tuiprobe.run.arrays import Arrays, write_arrays
+from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import FINAL_TAP
 
@@ -155,11 +156,11 @@ class Extraction:
     def publish(self) -> None:
         """Writes the shard's file; after this the shard is final."""
         current, shard = self._current, self._current.shard
-        arrays: Arrays = {
-            f"{name}/{field}": value
-            for name, measure in current.measures.items()
-            for field, value in measure.arrays().items()
-        }
+        arrays = stack_states({tap: one.state() for tap, one in current.measures.items()})
+        for tap, one in current.measures.items():
+            rows = one.rows()
+            if rows is not None:
+                arrays[f"{tap}/rows"] = rows
         width = self._plan.encoder.width
         features = torch.cat(current.features).cpu() if current.features else torch.empty(0, width)
         arrays["features"] = features.numpy()

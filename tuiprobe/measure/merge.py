@@ -23,6 +23,7 @@ from tuiprobe.checksums import write_json
 from tuiprobe.measure.device import available_cores
 from tuiprobe.measure.plan import Plan
 from tuiprobe.measure.resume import ShardReader
+from tuiprobe.measure.shard_states import split_states
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.tap_statistics import INNER_TOP_K
 from tuiprobe.probes.inputs import flatten_summary
@@ -204,7 +205,7 @@ def _load(
         states = spares.pop()
     except IndexError:
         states = _accumulators(plan)
-    parts = _by_tap(arrays)
+    parts = split_states(arrays, reader.states)
     for tap, stats in states.items():
         stats.load_state_dict(parts[tap])
     return states, _Leaf(
@@ -265,16 +266,6 @@ def write_merged(
         },
     )
     write_json(directory.measured_file, record.model_dump(mode="json"))
-
-
-def _by_tap(arrays: Arrays) -> dict[str, Arrays]:
-    """Returns the state of each tap in the arrays of a shard."""
-    parts: dict[str, Arrays] = {}
-    for name, array in arrays.items():
-        tap, found, field_name = name.partition("/state.")
-        if found:
-            parts.setdefault(tap, {})[field_name] = array
-    return parts
 
 
 def shard_sums(samples: SampleSummary) -> tuple[Any, ...]:

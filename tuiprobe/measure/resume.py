@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError, Entry, parse_json
-from tuiprobe.measure.shard_check import States, check_shard
+from tuiprobe.measure.shard_check import check_shard
+from tuiprobe.measure.shard_states import States, with_stacked_states
 from tuiprobe.measure.shards import Shard
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, read_arrays, read_metadata
@@ -64,7 +65,7 @@ class ShardReader:
         try:
             if not 1 <= int(metadata["pieces"]) <= _MOST_PIECES:
                 raise ValueError("pieces is out of range")
-            ids = arrays["ids"]
+            ids, arrays = arrays["ids"], with_stacked_states(arrays, self.states)
         except (KeyError, ValueError, TypeError) as error:
             first = str(error).partition("\n")[0]
             raise UnusableShardError(f"{file} is damaged: {first}") from error

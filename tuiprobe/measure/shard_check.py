@@ -6,21 +6,15 @@ checks can be loaded and merged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets.content import DIGEST_BYTES
 from tuiprobe.files import Entry
+from tuiprobe.measure.shard_states import IDS, LENGTHS, Group, States, groups
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.spec import FINAL_TAP
-
-States = Mapping[str, Arrays]
-"""Empty state by tap: names, types and shapes of its fields."""
-
-_PER_IMAGE = {"samples.kurtosis", "samples.self_share", "samples.leading"}
 
 
 def check_shard(file: Entry, arrays: Arrays, planned: NDArray[np.int64], states: States) -> None:
@@ -41,21 +35,25 @@ def check_shard(file: Entry, arrays: Arrays, planned: NDArray[np.int64], states:
     checked.shaped("features", "f4", images, width)
     read = len(_own(checked, "images", known))
     checked.shaped("digests", "u1", read, DIGEST_BYTES)
+    checked.shaped(f"{FINAL_TAP}/state.{IDS}", "<i8", None)
+    if len(states) > 1:
+        checked.counts(LENGTHS, "<i8", len(states) - 1)
+    for group in groups(arrays, states):
+        _check_group(checked, group, known)
     for tap, fields in states.items():
-        _check_state(checked, f"{tap}/state.", fields, known)
         if f"{tap}/rows" in arrays:
             checked.shaped(f"{tap}/rows", "f4", None, len(fields["moments.count"]))
 
 
-def _check_state(checked: CheckedArrays, prefix: str, fields: Arrays, known: _Known) -> None:
-    images = len(_own(checked, f"{prefix}samples.sample_ids", known))
-    channels = len(fields["moments.count"])
-    for field, empty in fields.items():
-        name, kind = f"{prefix}{field}", empty.dtype.str
-        shape = (images,) if field in _PER_IMAGE else empty.shape
-        if field == "samples.sample_ids":
+def _check_group(checked: CheckedArrays, group: Group, known: _Known) -> None:
+    _check_ids(checked, group, known)  # first, for it bounds the lengths
+    for field, empty in group.states[0].items():
+        name, kind = group.prefix + field, empty.dtype.str
+        shape = (sum(group.sizes(field)), *empty.shape[1:])
+        if field == IDS:
             continue
         if field == "samples.leading":
+            channels = np.repeat(group.sizes("moments.count"), group.lengths)
             _within(checked, name, kind, shape, channels)
         elif field.endswith(".sample_ids"):
             _check_ends(checked, name, known, shape)
@@ -69,6 +67,15 @@ def _check_state(checked: CheckedArrays, prefix: str, fields: Arrays, known: _Kn
             checked.shaped(name, kind, *shape)
 
 
+def _check_ids(checked: CheckedArrays, group: Group, known: _Known) -> None:
+    """Checks that each tap has seen images of this shard, and each once."""
+    name = group.prefix + IDS
+    ids = checked.shaped(name, "<i8", sum(group.sizes(IDS)))
+    if not known.repeats(ids, group.lengths):
+        for part in np.split(ids, np.cumsum(group.lengths)[:-1]):
+            _refuse_foreign(checked, name, part, known)
+
+
 class _Known:
     """The images of a shard, looked up a thousand at a time."""
 
@@ -77,9 +84,11 @@ class _Known:
         self._there[planned] = True  # the last one stands for -1
         self._planned = planned
 
-    def are_all(self, ids: NDArray[np.int64]) -> bool:
-        """Says whether the ids are those of the plan, in its order, none left out."""
-        return np.array_equal(ids, self._planned)
+    def repeats(self, ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> bool:
+        """Says whether every tap has seen all planned images in their order."""
+        images = len(self._planned)
+        whole = images > 0 and bool((lengths == images).all())
+        return whole and bool((ids.reshape(-1, images) == self._planned).all())
 
     def holds(self, ids: NDArray[np.int64], none: bool = False) -> bool:
         """Says whether all ids are of the shard; `none` allows -1 too."""
@@ -94,17 +103,24 @@ class _Known:
 
 def _own(checked: CheckedArrays, name: str, known: _Known) -> NDArray[np.int64]:
     ids = checked.shaped(name, "<i8", None)
-    if known.are_all(ids):
-        return ids
-    if len(np.unique(ids)) != len(ids) or not known.holds(ids):
-        raise checked.damaged(f"{name} holds an image twice, or one that is not of this shard")
+    _refuse_foreign(checked, name, ids, known)
     return ids
 
 
-def _within(checked: CheckedArrays, name: str, kind: str, shape: tuple[int, ...], end: int) -> None:
+def _refuse_foreign(
+    checked: CheckedArrays, name: str, ids: NDArray[np.int64], known: _Known
+) -> None:
+    if len(np.unique(ids)) != len(ids) or not known.holds(ids):
+        raise checked.damaged(f"{name} holds an image twice, or one that is not of this shard")
+
+
+def _within(
+    checked: CheckedArrays, name: str, kind: str, shape: tuple[int, ...],
+    end: int | NDArray[np.int64],
+) -> None:  # fmt: skip
     array = checked.shaped(name, kind, *shape)
-    if array.size and not -1 <= array.min() <= array.max() < end:
-        raise checked.damaged(f"{name} holds {array.min()} to {array.max()}, not -1 to {end - 1}")
+    if not ((array >= -1) & (array < end)).all():
+        raise checked.damaged(f"{name} holds {array.min()} to {array.max()}, which is out of range")
 
 
 def _check_ends(checked: CheckedArrays, name: str, known: _Known, shape: tuple[int, ...]) -> None:

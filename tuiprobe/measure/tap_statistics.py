@@ -59,12 +59,13 @@ class TapMeasure:
             self._rows.append(rows.float())  # stays there, so that nothing waits
             self._rows_wanted -= len(rows)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Returns the mergeable state and the rows, to be stored in a shard file."""
-        state = {f"state.{name}": t.numpy() for name, t in self.stats.state_dict().items()}
-        if self._rows:
-            state["rows"] = torch.cat(self._rows).cpu().numpy()
-        return state
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Returns the mergeable state by field."""
+        return {name: tensor.numpy() for name, tensor in self.stats.state_dict().items()}
+
+    def rows(self) -> NDArray[np.float32] | None:
+        """Returns float32 `[m, C]`, one position of each of the first images; None if none."""
+        return torch.cat(self._rows).cpu().numpy() if self._rows else None
 
 
 def select_tokens(x: torch.Tensor, tap: Tap, tokens: str) -> torch.Tensor:

@@ -1,0 +1,115 @@
+"""The states of several taps in one shard: back as they were, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.measure.shard_check import check_shard
+from tuiprobe.measure.shard_states import (
+    LENGTHS,
+    States,
+    split_states,
+    stack_states,
+    with_stacked_states,
+)
+from tuiprobe.run.arrays import Arrays
+from tuiprobe.stats import ActivationStats
+
+WIDTHS = {"embedding": 6, "b": 5, "a": 3, "states": 4}
+PLANNED = np.arange(10, 17)
+
+
+def state(width: int, k: int, seen: np.ndarray) -> Arrays:
+    stats = ActivationStats(width, k=k)
+    draws = torch.Generator().manual_seed(width)
+    stats.update(torch.randn(len(seen), width, generator=draws), torch.from_numpy(seen))
+    return {name: one.numpy() for name, one in stats.state_dict().items()}
+
+
+def states_of(seen: dict[str, np.ndarray]) -> States:
+    return {
+        tap: state(width, 4 if tap == "embedding" else 2, seen.get(tap, PLANNED))
+        for tap, width in WIDTHS.items()
+    }
+
+
+EMPTY = states_of(dict.fromkeys(WIDTHS, PLANNED[:0]))
+
+
+def shard(**seen: np.ndarray) -> Arrays:
+    """Returns the arrays of a shard."""
+    return {
+        "features": np.zeros((len(PLANNED), 6), np.float32), "ids": PLANNED, "images": PLANNED,
+        "digests": np.zeros((len(PLANNED), 32), np.uint8), "a/rows": np.zeros((2, 3), np.float32),
+        **stack_states(states_of(seen)),
+    }  # fmt: skip
+
+
+def check(arrays: Arrays) -> None:
+    check_shard(Entry(Path("/nowhere"), "shard"), arrays, PLANNED, EMPTY)
+
+
+@pytest.mark.parametrize(
+    "seen", [{}, {"a": PLANNED[2:]}, {"a": PLANNED[:0]}, {"b": PLANNED[::-1].copy()}]
+)
+def test_states_come_back_as_they_were(seen: dict[str, np.ndarray]) -> None:
+    found = shard(**seen)
+    check(found)
+    parts = split_states(found, EMPTY)
+    expected = states_of(seen)
+    assert list(parts) == list(expected)
+    for tap, fields in expected.items():
+        assert parts[tap].keys() == fields.keys()
+        for name, array in fields.items():
+            assert parts[tap][name].dtype == array.dtype
+            np.testing.assert_array_equal(parts[tap][name], array, strict=True)
+            assert parts[tap][name].flags.c_contiguous
+
+
+def test_the_layout_of_earlier_versions_is_read() -> None:
+    now = shard(a=PLANNED[1:])
+    before = {name: one for name, one in now.items() if not name.startswith("states/")}
+    for tap, fields in states_of({"a": PLANNED[1:]}).items():
+        before |= {f"{tap}/state.{name}": array for name, array in fields.items()}
+    found = with_stacked_states(before, EMPTY)
+    check(found)
+    assert all((found[name] == array).all() for name, array in now.items() if "values" not in name)
+    del before["b/state.images"]
+    with pytest.raises(KeyError):
+        with_stacked_states(before, EMPTY)
+
+
+def twice(arrays: Arrays) -> None:
+    arrays["states/samples.sample_ids"][1] = arrays["states/samples.sample_ids"][0]
+
+
+def of_the_next_tap(arrays: Arrays) -> None:
+    arrays["states/samples.leading"][7] = 4  # `a` has three channels, `b` five
+
+
+HARMS: dict[str, Callable[[Arrays], object]] = {
+    "a length is beyond everything": lambda a: a.update({LENGTHS: np.array([2**53, 7, 7])}),
+    "lengths are negative": lambda a: a.update({LENGTHS: np.array([28, -14, 7])}),
+    "lengths are moved": lambda a: a.update({LENGTHS: np.array([6, 8, 7])}),
+    "lengths are too few": lambda a: a.update({LENGTHS: np.array([14, 7])}),
+    "lengths are no integers": lambda a: a.update({LENGTHS: np.array([7.0, 7, 7])}),
+    "an image is there twice": twice,
+    "a channel is of the next tap": of_the_next_tap,
+    "a field is missing": lambda a: a.pop("states/moments.m4"),
+    "a field is short": lambda a: a.update({"states/moments.m4": a["states/moments.m4"][1:]}),
+    "the representation is missing": lambda a: a.pop("embedding/state.samples.sample_ids"),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS.values(), ids=HARMS)
+def test_what_no_engine_wrote_is_refused(harm: Callable[[Arrays], object]) -> None:
+    arrays = shard()
+    harm(arrays)
+    with pytest.raises(DamagedFileError):
+        check(arrays)
