@@ -14,6 +14,7 @@ from tuiprobe.measure.tap_statistics import TapMeasure
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.info import state_digest
 from tuiprobe.models.load import load_encoder
+from tuiprobe.run.arrays import Arrays
 
 CONVOLUTIONAL = ("timm:test_resnet", "torchvision:mobilenet_v3_small")
 
@@ -42,6 +43,13 @@ def plain(encoder: Encoder) -> Encoder:
     return encoder
 
 
+def arrays_of(measure: TapMeasure) -> Arrays:
+    """Returns the state and the sampled rows of a tap."""
+    rows = measure.rows()
+    assert rows is not None
+    return {**measure.state(), "rows": rows}
+
+
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_figures_are_those_of_maps_with_channels_second(name: str, tmp_path: Path) -> None:
     path = written(name, tmp_path / "w.pt")
@@ -62,8 +70,7 @@ def test_figures_are_those_of_maps_with_channels_second(name: str, tmp_path: Pat
 
         with torch.inference_mode(), one.watch(taps, take):
             h = one.encode(images)
-        arrays = {tap: {"rows": one.rows(), **one.state()} for tap, one in measures.items()}
-        found.append((h, arrays))
+        found.append((h, {tap: arrays_of(measure) for tap, measure in measures.items()}))
     assert sum(strides[: len(taps)]) > len(taps) / 2
     (h, arrays), (expected, expected_arrays) = found
     torch.testing.assert_close(h, expected, rtol=1e-4, atol=1e-5)
