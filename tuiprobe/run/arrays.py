@@ -14,14 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
-from tuiprobe.files import (
-    UNFIT,
-    DamagedFileError,
-    Entry,
-    parse_json,
-    reading,
-    refuse_beyond_memory,
-)
+from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json, reading
+from tuiprobe.memory import refuse_beyond_memory
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:  # the screens list directories without numpy
