@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from tests.report.samples import report
 from tuiprobe import __version__
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 
 
 def tuiprobe(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -57,12 +63,51 @@ def test_errors_go_to_stderr_with_their_code(
     assert done.stdout == ""
 
 
+NO_ROOM = "error: cannot write output: No space left on device"
+PRINT = (
+    "--version", "--help", "models", "runs --root .", "completion bash", "--complete mod",
+    "report run --format md --to -", "verify run", "compare run run",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run, of which commands have something to print."""
+    folder = tmp_path_factory.mktemp("place")
+    run = RunDir(folder / "run")
+    run.key_file.write_text("a" * 64 + "\n")
+    write_results(run, report())
+    return folder
+
+
+def ended(
+    command: str, place: Path, to: str, buffer: bool = True, keep: tuple[int, ...] = ()
+) -> tuple[int, list[str]]:
+    """Returns exit code and lines of messages of a command with redirected output."""
+    words = shlex.join([sys.executable, "-m", "tuiprobe", *command.split()])
+    done = subprocess.run(
+        ["bash", "-c", f"{words} {to}"], stderr=subprocess.PIPE, text=True, cwd=place,
+        pass_fds=keep,
+        env={**os.environ, "PYTHONUNBUFFERED": "" if buffer else "1"},
+    )  # fmt: skip
+    return done.returncode, done.stderr.splitlines()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="has no /dev/full")
-def test_output_that_finds_no_room_is_no_bug_of_the_program() -> None:
-    with open("/dev/full", "w") as full:  # noqa: PTH123  (a device)
-        done = subprocess.run(
-            [sys.executable, "-m", "tuiprobe", "models"],
-            stdout=full, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-    said = "error: cannot write output: No space left on device\n"
-    assert (done.returncode, done.stderr) == (5, said)
+@pytest.mark.parametrize("command", PRINT)
+def test_output_that_finds_no_room_is_one_sentence(command: str, place: Path) -> None:
+    code, said = ended(command, place, "> /dev/full")
+    assert (code, said[-1]) == (5, NO_ROOM)
+    assert len(said) == (2 if command == "models" else 1)  # it says how many it shows
+
+
+@pytest.mark.parametrize("command", ["--version", "runs --root ."])
+def test_output_that_cannot_be_written_in_other_ways(command: str, place: Path) -> None:
+    if sys.platform == "linux":
+        assert ended(command, place, "> /dev/full", buffer=False) == (5, [NO_ROOM])
+    assert ended(command, place, ">&-") == (5, ["error: cannot write output: it is closed"])
+    assert ended(command, place, "> /dev/null 2>&-") == (0, [])
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert ended(command, place, f">&{writer}", keep=(writer,)) == (1, [])
+    os.close(writer)

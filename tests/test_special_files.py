@@ -65,7 +65,7 @@ FILES = [
     "baseline.csv", "concepts.safetensors", "events-0.jsonl", "live/0.json", "live/0.safetensors",
     "log.txt", "lock", "lock-merge", "thumbs/val/5.jpg", "shards/val-00000.safetensors",
     "per_image.safetensors", "features", "live", "thumbs", "answers", "tables", "figures",
-    "report.md",
+    "report.md", "summary.json", "ranks/0.json",
 ]  # fmt: skip
 COMMANDS = [
     "runs --root {root}", "runs --root {root} --json", "runs --root {root} --correlate",

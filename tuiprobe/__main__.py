@@ -9,21 +9,27 @@ def main() -> None:
     """Runs `tuiprobe` and exits with its exit code."""
     if sys.platform == "win32":
         sys.exit("tuiprobe runs on Linux and macOS; on Windows use it inside WSL")
+    from tuiprobe.cli.output import printing
+
+    sys.exit(printing(_run))
+
+
+def _run() -> int:
     if sys.argv[1:] == ["--version"]:
         from tuiprobe import __version__
 
         print(f"tuiprobe {__version__}")
-        return
+        return 0
     if sys.argv[1:] in ([], ["--ascii"]):  # no argument parser: paint sooner
         from tuiprobe.tui.start import start
 
-        sys.exit(start(ascii="--ascii" in sys.argv))
+        return start(ascii="--ascii" in sys.argv)
     from tuiprobe.cli.app import complete, run_cli
 
-    if sys.argv[1:2] == ["--complete"]:  # a shell asks: nothing is parsed, nothing can fail
+    if sys.argv[1:2] == ["--complete"]:  # a shell asks: nothing is parsed
         complete(sys.argv[2:])
-        return
-    sys.exit(run_cli(sys.argv[1:]))
+        return 0
+    return run_cli(sys.argv[1:])
 
 
 if __name__ == "__main__":

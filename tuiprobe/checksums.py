@@ -53,6 +53,16 @@ def is_sealed(content: bytes, name: object) -> bool:
     return True
 
 
+def checksum_in(content: bytes) -> str | None:
+    """Returns the checksum that content carries at its end, without comparing it.
+
+    >>> checksum_in(seal('{"a": 1}').encode())[:8], checksum_in(b"{}")
+    ('f89b2743', None)
+    """
+    found = _SEAL.search(content, max(len(content) - _LONGEST_SEAL, 0))
+    return None if found is None else found[1].decode()
+
+
 def checksum_at_end(entry: Entry) -> str | None:
     """Returns the checksum that a file carries, without comparing it; None if it has none.
 
@@ -61,8 +71,7 @@ def checksum_at_end(entry: Entry) -> str | None:
     """
     with entry.open() as file, reading(entry):
         file.seek(max(os.fstat(file.fileno()).st_size - _LONGEST_SEAL, 0))
-        found = _SEAL.search(file.read(_LONGEST_SEAL))
-    return None if found is None else found[1].decode()
+        return checksum_in(file.read(_LONGEST_SEAL))
 
 
 def read_checked(

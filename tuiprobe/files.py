@@ -131,27 +131,6 @@ def refuse_many_values(content: bytes | str, most: int) -> None:
         raise ValueError(f"it has more than {most:,} values")
 
 
-def refuse_beyond_memory(path: object, size: int) -> None:
-    """Refuses data that the machine has no memory for; the kernel would end the process.
-
-    Args:
-        path: The file, for the message.
-        size: Bytes that are wanted.
-
-    Raises:
-        DamagedFileError: If it is more than the kernel says is available. Only Linux says so.
-    """
-    with suppress(OSError, ValueError, IndexError):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        line = next((one for one in lines if one.startswith("MemAvailable:")), "")
-        available = int(line.split()[1]) * 1024
-        if size > available:
-            raise DamagedFileError(
-                f"{path} holds {size:,} bytes, and {available:,} bytes of memory are available; "
-                "read it on a machine with more"
-            )
-
-
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number of JSON")
 

@@ -62,6 +62,9 @@ MINIATURE_TARGET = "miniature:street"
 NO_TARGET = "none"
 """What a user types to leave out the default target set."""
 
+MAX_WORKERS = 32
+"""Most processes that decode images by default."""
+
 MAX_CPU_PROMPTS = 10_000
 """Most prompts that a CPU encodes by default; 1,000 classes x 80 templates take hours."""
 

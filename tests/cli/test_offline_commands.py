@@ -115,6 +115,7 @@ def test_what_was_fetched_serves_every_command(tmp_path: Path, weights: bytes) -
     assert shown["weights"]["kind"] == "pretrained"
     assert shown["taps"][-1]["name"] == "embedding"
     assert shown["cost"]["images_per_second"] > 0
+    assert shown["cost"]["prompts_per_second"] is None  # has no text tower
     checks = {check["name"]: check for check in json.loads(doctor)}
     assert checks["class mask"]["detail"].startswith("2 of 1,000 classes")
     assert "fail" not in {check["status"] for check in checks.values()}

@@ -75,7 +75,8 @@ def attack(target: str, seconds: float, seed: int, folder: Path) -> None:
     longest = max(4096, 2 * max(map(len, one.seeds)))
     options = [
         f"-max_total_time={seconds:.0f}", f"-seed={seed}", f"-max_len={longest}",
-        "-len_control=0", "-timeout=120", "-rss_limit_mb=0", "-print_final_stats=1", str(corpus),
+        "-len_control=0", "-timeout=120", "-rss_limit_mb=0", "-print_final_stats=1",
+        f"-artifact_prefix={place}/", str(corpus),
     ]  # fmt: skip
     atheris.Setup([sys.argv[0], *options], case)
     atheris.Fuzz()

@@ -28,7 +28,7 @@ from tests.fuzz.damage import damaged_arrays, damaged_json, resealed
 from tests.fuzz.decisions import Decisions
 from tests.fuzz.mutate import mutated_tree
 from tests.fuzz.sources import make_sources, read_all, read_baseline, read_concepts
-from tests.fuzz.test_readers import make_template
+from tests.fuzz.test_readers import make_template, read_ranks
 from tests.models.test_fuzz_checkpoints import saved, scripted, states
 from tuiprobe.answer import answer
 from tuiprobe.catalog.signatures import filed
@@ -54,7 +54,7 @@ from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_glance
+from tuiprobe.run.glance import read_glance, read_summary
 from tuiprobe.run.head_file import read_class_names
 from tuiprobe.run.listing import as_json, list_runs
 from tuiprobe.run.per_image import read_per_image
@@ -283,8 +283,8 @@ def reports(place: Path) -> Target:
 
 RECORDS = (
     "spec.json", "plan.json", "measured.json", "samples.jsonl", "preflight.json", "key",
-    "results.json", "events-0.jsonl", "live/0.json", "live/0.safetensors", "log.txt",
-    "baseline.csv", "thumbs/val/5.jpg",
+    "results.json", "summary.json", "events-0.jsonl", "live/0.json", "live/0.safetensors",
+    "ranks/0.json", "log.txt", "baseline.csv", "thumbs/val/5.jpg",
 )  # fmt: skip
 
 
@@ -299,7 +299,9 @@ def look(run: Run, name: str) -> None:
             lambda: read_glance(kept.results_file), lambda: listed(run),
             lambda: pictures(Report.read(kept.results_file), kept),
         ],
+        "ranks/0.json": [lambda: read_ranks(kept)],
         "thumbs/val/5.jpg": [lambda: read_pixels(kept.thumbnail_file("val", 5), 4, 4)],
+        "summary.json": [lambda: read_summary(kept), lambda: listed(run), lambda: verify(kept)],
         **dict.fromkeys(("key", "log.txt", "events-0.jsonl"), watched),
         **dict.fromkeys(("live/0.json", "live/0.safetensors"), watched),
     }  # fmt: skip
@@ -352,6 +354,24 @@ ARRAYS = (
     "statistics.safetensors", "features/val/images.safetensors", "head.safetensors",
     "concepts.safetensors", "per_image.safetensors", "plan.json", "measured.json",
 )  # fmt: skip
+
+
+def ranks(place: Path) -> Target:
+    """What ranks say of themselves, in any bytes or in damaged JSON, and the plan that counts."""
+    run = Run(place)
+    names = ("ranks/0.json", "ranks/1.json", "plan.json")
+
+    def ask(content: bytes) -> object:
+        if content[:1] == b"\0":
+            return run.with_file(names[0], content[1:], read)
+        draw = Decisions(content[1:])
+        name = draw.choice(names)
+        return run.with_file(name, resealed(damaged_json(draw, run.files[name])), read)
+
+    def read() -> None:
+        read_ranks(run.directory)
+
+    return Target((b"\0" + run.files[names[0]], *(b"\1" + one for one in DRAWS)), ask)
 
 
 def arrays(place: Path) -> Target:
@@ -461,6 +481,7 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "reports": reports,
     "raw-records": raw_records,
     "records": records,
+    "ranks": ranks,
     "arrays": arrays,
     "headers": headers,
     "caches": caches,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 
-from tests.fuzz.test_readers import make_template
+from tests.fuzz.test_readers import make_template, read_ranks
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import DataError
 from tuiprobe.models.embeddings.formats import open_matrix
@@ -23,6 +24,7 @@ from tuiprobe.models.embeddings.parquet import read_names
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
+from tuiprobe.run.ranks import read_records
 from tuiprobe.run.verify import verify
 
 Change = Callable[[dict[str, Any]], object]
@@ -324,3 +326,41 @@ def test_a_long_name_of_many_rows_is_decoded_once(tmp_path: Path) -> None:
     assert rows == 8000
     assert found == ["x" * 1024] * 2
     assert pa.default_memory_pool().max_memory() - before < 500 * 2**20  # all of them take 8 GB
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("ranks/0.json", '"rate":8.0', '"rate":5e-324'),  # the time left is no number
+        ("plan.json", '"planned": 48', '"planned": ' + "9" * 400),  # no float holds it
+    ],
+    ids=("rate", "count"),
+)
+def test_progress_of_ranks_is_a_number_or_unknown(
+    name: str, before: str, after: str, run: RunDir
+) -> None:
+    run.rank_file(1).unlink()
+    text = (run.path / name).read_text()
+    assert before in text
+    (run.path / name).write_text(text.replace(before, after))
+    read_ranks(run)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rate": math.nan}, {"rate": math.inf}, {"rate": "8"}, {"rate": 1e300},
+        {"images": 2**53}, {"images": -1}, {"images": True}, {"number": 10**400},
+        {"sequence": 1.5}, {"process": None}, {"host": "x" * 257}, {"host": ["x"]},
+        {"set_name": "x" * 1001}, {"stage": "rests"}, {"term": 0.0}, {"term": math.nan},
+        {"term": 3601.0}, {"seconds": -1.0},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_rank_that_says_what_no_engine_writes_is_left_out(
+    change: dict[str, Any], run: RunDir
+) -> None:
+    file = run.rank_file(0)
+    file.path.write_text(json.dumps({**json.loads(file.read_bytes()), **change}))
+    assert list(read_records(run)) == [1]
+    read_ranks(run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import random
 import shutil
 import time
@@ -25,7 +26,16 @@ from tuiprobe.report import read_report
 from tuiprobe.report.pictures import pictures
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.ranks import (
+    RankRecord,
+    RankWatch,
+    read_records,
+    whole_progress,
+    write_record,
+)
+from tuiprobe.run.shard_list import kept_images, published_shards
 from tuiprobe.tui.livewatch import Watch
+from tuiprobe.tui.progress import progress_line, ranks_line
 
 SECONDS = seconds("readers")
 SLOWEST = 20.0
@@ -33,8 +43,9 @@ FOLDERS = ("live", "thumbs", "features")
 
 READERS = {
     "results.json": ["runs", "correlate", "report", "compare", "add", "screens", "verify"],
+    "summary.json": ["runs", "verify"],
     "spec.json": ["reprobe", "runs", "verify"],
-    "plan.json": ["reprobe", "ablate", "verify"],
+    "plan.json": ["ranks", "reprobe", "ablate", "verify"],
     "measured.json": ["reprobe", "ablate", "verify"],
     "preflight.json": ["reprobe", "verify"],
     "samples.jsonl": ["reprobe", "ablate", "verify"],
@@ -46,6 +57,7 @@ READERS = {
     "per_image.safetensors": ["compare", "verify"],
     "baseline.csv": ["reprobe", "csv", "verify"],
     "live/0.json": ["runs", "screens"],
+    "ranks/0.json": ["ranks", "screens"],
     "live/0.safetensors": ["screens"],
     "events-0.jsonl": ["screens"],
     "log.txt": ["screens"],
@@ -102,6 +114,7 @@ def make_template(root: Path) -> Path:
         },
     )
     live_run(place)
+    write_ranks(run)
     run.key_file.write_text("0123456789abcdef" * 4)
     run.preflight_file.write_text(
         '[{"name": "n", "status": "warn", "detail": "d", "fix": "", "data": null}]'
@@ -111,6 +124,28 @@ def make_template(root: Path) -> Path:
     assert run_cli(["reprobe", str(place)]) == 0
     shutil.copytree(place, root / "other")
     return root
+
+
+def write_ranks(run: RunDir) -> None:
+    """Writes what two ranks of another host say while they measure."""
+    for number in range(2):
+        record = RankRecord(
+            sequence=3, process=7, host="node", stage="extract", set_name="val", number=number,
+            images=5, rate=8.0, seconds=40.0,
+        )  # fmt: skip
+        write_record(run, number, record)
+
+
+def read_ranks(run: RunDir) -> None:
+    """Asks what the live screen and another rank ask of the files of the ranks."""
+    read_records(run)
+    views = RankWatch(run).look()
+    whole = whole_progress(views, published_shards(run), *kept_images(run))
+    assert 0 <= whole.through <= whole.total
+    assert whole.eta is None or math.isfinite(whole.eta)
+    shown = Watch(run.path).poll()
+    ranks_line(shown.ranks, 80)
+    progress_line(shown, 80)
 
 
 def ask(reader: str, root: Path, name: str) -> None:
@@ -124,6 +159,8 @@ def ask(reader: str, root: Path, name: str) -> None:
             pictures(read_report(RunDir(run)), RunDir(run))
         except TuiprobeError:
             return
+    elif reader == "ranks":
+        read_ranks(RunDir(run))
     elif reader == "csv":
         try:
             text = (run / name).read_bytes().decode("utf-8", "replace")

@@ -53,6 +53,16 @@ def test_options_change_the_counts() -> None:
     assert looked_at(sample=0, concept_sample=10).images == {"mini_clip": 14_000 + 10 + 500}
 
 
+def test_the_first_images_say_what_decoding_takes(tmp_path: Path) -> None:
+    decoding = looked_at(sample=5).decoding
+    assert decoding is not None
+    assert 0 < decoding < 1
+    bad = tmp_path / "class" / "bad.png"
+    bad.parent.mkdir()
+    bad.write_bytes(b"no image")
+    assert looked_at(data=f"imagefolder:{tmp_path}", concepts="none").decoding is None
+
+
 @pytest.mark.parametrize(
     ("options", "field", "said"),
     [

@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import tarfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.names import all_published
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import WeightsError
-from tuiprobe.models.bundle import build_head, bundle_models, look_for_weights
+from tuiprobe.models.bundle import UNUSED_DAYS, build_head, bundle_models, look_for_weights
 from tuiprobe.models.bundle_file import open_bundle
 from tuiprobe.models.fetch import fetch, tokenizer_files
 from tuiprobe.models.load import load_encoder
@@ -145,6 +146,36 @@ def test_a_damaged_cache_of_a_bundle_is_written_again(written: Path) -> None:
         file.write_bytes(content)
         look_for_weights(PRESET, written, offline=False)
         assert file.read_bytes() == b"weights"
+
+
+def test_caches_of_bundles_that_no_run_uses_any_more_are_removed(
+    written: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "own/tuiprobe/bundles"
+    day = 24 * 3600
+    old, new = time.time() - (UNUSED_DAYS + 1) * day, time.time() - (UNUSED_DAYS - 1) * day
+    ages = {"a": (old, old), "b": (old, new), "c": (old, None), "d": (new, None)}
+    for name, (made, used) in ages.items():
+        place = folder / (name * 24)
+        (place / "hub").mkdir(parents=True)
+        (place / "hub/model.safetensors").write_bytes(b"weights")
+        if used is not None:
+            (place / "used").touch()
+            os.utime(place / "used", (used, used))
+        os.utime(place, (made, made))
+    others = [folder / "e", folder / ("f" * 24)]
+    others[0].mkdir()
+    others[1].symlink_to(tmp_path / "hub", target_is_directory=True)
+    os.utime(others[0], (old, old))
+    os.utime(others[1], (old, old), follow_symlinks=False)
+    look_for_weights(PRESET, written, offline=False)
+    own = open_bundle(written).key[:24]
+    assert {one.name for one in folder.iterdir()} == {
+        own, "b" * 24, "d" * 24, *(one.name for one in others)
+    }  # fmt: skip
+    os.utime(folder / own / "used", (old, old))
+    look_for_weights(PRESET, written, offline=False)
+    assert (folder / own / "used").stat().st_mtime > new
 
 
 def test_equal_contents_give_equal_bundles(tmp_path: Path) -> None:

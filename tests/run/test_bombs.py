@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.run.bombs import BOMBS
-from tuiprobe.files import DamagedFileError, refuse_beyond_memory
+from tuiprobe.files import DamagedFileError
 from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir
@@ -48,14 +48,6 @@ def test_a_bomb_ends_in_time_and_memory(bomb: str, answers: dict[str, tuple[str,
     assert CAUSES[bomb] in said.replace("Unable to allocate", "memory")
     assert "\n" not in said
     assert seconds < SECONDS
-
-
-def test_arrays_beyond_the_memory_of_the_machine_are_refused() -> None:
-    if not sys.platform.startswith("linux"):
-        pytest.skip("only Linux says how much memory is available")
-    refuse_beyond_memory("x", 1)
-    with pytest.raises(DamagedFileError, match="bytes of memory are available"):
-        refuse_beyond_memory("x", 2**60)
 
 
 ONE = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}

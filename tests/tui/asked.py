@@ -14,10 +14,12 @@ TRIAL: dict[str, Any] = {
     "width": 128,
     "training": "zero-shot",
     "taps": [{"name": "layer1", "channels": 8}, {"name": "layer1.0", "channels": 8}],
-    "cost": {"images_per_second": 100.0, "device": "cpu"},
+    "cost": {
+        "images_per_second": 100.0, "prompts_per_second": 40.0, "device": "cpu", "threads": 4,
+    },
     "text": {"templates": 8},
     "head": None,
-}
+}  # fmt: skip
 
 
 def one_set(name: str, planned: int, role: str = "labelled", **more: Any) -> dict[str, Any]:
@@ -35,6 +37,7 @@ FOUND: dict[str, Any] = {
         one_set("street", 50, "target"),
     ],
     "images": {"mini_clip": 1550},
+    "decoding": 0.004,
     "templates": None,
     "named": 0,
     "peers": {"mini_clip": "too few models are published on these sets"},

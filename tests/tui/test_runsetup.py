@@ -114,20 +114,6 @@ def test_a_preview_is_asked_for_typed_values_without_the_wrong_ones() -> None:
     assert asked["trained"] == {"m": "zero-shot"}
 
 
-def test_a_download_is_told_with_what_is_known_of_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tuiprobe.catalog.cached.cached_file", lambda model: None)
-    said = runsetup.download("vitb16_openai", "")
-    assert "the start downloads them" in said
-    assert "345 MB" in said
-    other = runsetup.download("timm:resnet50.a1_in1k", "")
-    assert "downloads" in other
-    assert "MB" not in other
-    for model, checkpoint in (("mini_clip", ""), ("vitb16_openai", "w.pt"), ("py:a:b", "")):
-        assert not runsetup.download(model, checkpoint)
-    monkeypatch.setattr("tuiprobe.catalog.cached.cached_file", lambda model: Path("x"))
-    assert not runsetup.download("vitb16_openai", "")
-
-
 # What is said before the start.
 
 
@@ -142,29 +128,70 @@ def test_layers_are_previewed_with_the_engines_globs() -> None:
     assert not outlook.unmatched_layers([TRIAL], "layer*")
 
 
+PLAIN = Setup(("mini_clip",), {"head": "w.pt"})
+
+
 def test_the_cost_grows_with_images_models_and_layers_and_shrinks_with_what_is_done() -> None:
-    one = outlook.estimate([TRIAL], FOUND, "")
+    one = outlook.estimate([TRIAL], FOUND, PLAIN)
     assert one.images == 1550
-    assert one.seconds == pytest.approx(outlook.SECONDS_TO_START + 15.5)
+    answers = outlook.SECONDS_TO_START + outlook.SECONDS_A_VALUE * 1550 * 128
+    measuring = 15.5 * outlook.STATISTICS + 1550 * 0.004 / 2  # decoding shares four cores
+    assert one.seconds == pytest.approx(answers + measuring)
     both = {**FOUND, "images": {"a": 1550, "b": 64}}
-    two = outlook.estimate([TRIAL, TRIAL], both, "layer*")
+    layers = Setup(("a", "b"), {"head": "w.pt", "layers": "layer*"})
+    two = outlook.estimate([TRIAL, TRIAL], both, layers)
     assert (two.images, two.disk > one.disk) == (1614, True)
-    half = outlook.estimate([TRIAL], {**FOUND, "done": 775}, "")
-    assert half.seconds == pytest.approx(outlook.SECONDS_TO_START + 7.75)
+    more = outlook.SECONDS_A_MODEL + 2 * outlook.SECONDS_A_LAYER  # one of each matches
+    assert two.seconds - one.seconds == pytest.approx(
+        more + 64 * (outlook.STATISTICS / 100 + outlook.SECONDS_A_VALUE * 128)
+    )
+    half = outlook.estimate([TRIAL], {**FOUND, "done": 775}, PLAIN)
+    assert half.seconds == pytest.approx(answers + measuring / 2)
     assert half.lines()[0] == "1,550 images; 775 of them are measured"
+    assert len(half.lines()) == 2
+
+
+def test_a_gpu_waits_for_what_the_cores_decode() -> None:
+    fast = {**TRIAL["cost"], "device": "cuda:0", "images_per_second": 1e4}
+    found = {**FOUND, "images": {"m": 10**6}}
+    cost = outlook.estimate([{**TRIAL, "cost": fast}], found, PLAIN)
+    answers = outlook.SECONDS_A_VALUE * 128e6
+    assert cost.seconds == pytest.approx(outlook.SECONDS_TO_START + answers + 10**6 * 0.004 / 4)
+
+
+@pytest.mark.parametrize(
+    ("texts", "trial", "found", "prompts"),
+    [
+        ({}, {}, {}, 40 * 8),
+        ({"head": "zero-shot"}, {}, {"named": 10_000, "templates": 2}, 20_000),
+        ({}, {}, {"named": 10_000, "templates": 2}, 0),  # so many only if they are asked for
+        ({"head": "probe"}, {}, {}, 0),
+        ({}, {"text": None}, {}, 0),
+    ],
+)
+def test_prompts_of_a_zero_shot_head_are_counted(
+    texts: dict[str, str], trial: dict[str, Any], found: dict[str, Any], prompts: int
+) -> None:
+    setup = Setup(("m",), texts)
+    cost = outlook.estimate([{**TRIAL, **trial}], {**FOUND, **found}, setup)
+    assert cost.prompts == prompts / 40
+    without = outlook.estimate([TRIAL], FOUND, PLAIN)
+    assert cost.seconds == pytest.approx(without.seconds + cost.prompts)
+    told = [one for one in cost.lines() if "unless the head is cached" in one]
+    assert len(told) == (prompts > 0)
 
 
 @pytest.mark.parametrize(
     ("done", "said"),
     [
-        (0, "start: 1,550 images, about 0:22"),
-        (775, "resumes 775 of 1,550, about 0:14"),
+        (0, "start: 1,550 images, about 0:29"),
+        (775, "resumes 775 of 1,550, about 0:19"),
         (1550, "all 1,550 are measured: answers again"),
     ],
 )
 def test_the_button_says_what_enter_will_do(done: int, said: str) -> None:
     found = {**FOUND, "done": done}
-    assert outlook.start_words(found, outlook.estimate([TRIAL], found, "")) == said
+    assert outlook.start_words(found, outlook.estimate([TRIAL], found, PLAIN)) == said
 
 
 def test_every_set_is_counted_as_it_will_be_measured() -> None:

@@ -90,7 +90,7 @@ async def test_it_says_what_the_defaults_mean(asked: Asked, tmp_path: Path) -> N
             "- Forecast: too few models",
         ):  # fmt: skip
             assert part in shown
-        assert button(app) == "start: 1,550 images, about 0:22"
+        assert button(app) == "start: 1,550 images, about 0:37"
         assert "DEMONSTRATION" in title(app)
         assert "--model mini_clip --data miniature --output" in command(app)
         assert asked.models == [["inspect", "mini_clip", "--json", "--offline"]]
@@ -236,7 +236,8 @@ async def test_the_form_is_kept_on_escape_and_the_estimate_with_it(
         await until(pilot, lambda: "--sample 64" in command(app))
         await pilot.press("escape")
         await until(pilot, lambda: not is_setup(app))
-        asked.trial = Answer(0, json.dumps({**TRIAL, "cost": {"images_per_second": 1.0}}), "")
+        slow = {**TRIAL["cost"], "images_per_second": 1.0}
+        asked.trial = Answer(0, json.dumps({**TRIAL, "cost": slow}), "")
         await pilot.press("enter")
         await until(pilot, lambda: is_setup(app) and "disk" in understood(app))
         assert app.screen.query_one("#sample", Input).value == "64"
@@ -291,7 +292,7 @@ async def test_vectors_replace_model_and_data(
 async def test_weights_that_are_not_here_are_announced_once(
     asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tuiprobe.catalog.cached.cached_file", lambda model: None)
+    monkeypatch.setattr("tuiprobe.catalog.missing.cached_file", lambda model: None)
     app = opened(tmp_path, ["vitb16_openai"])
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "the start downloads them" in understood(app))

@@ -5,8 +5,6 @@ stdout carries data, stderr messages. Slow imports happen inside the commands.
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
 import traceback
 from dataclasses import dataclass
@@ -37,6 +35,7 @@ from tuiprobe.cli import (
 )
 from tuiprobe.cli.options import LAST as PROGRAM
 from tuiprobe.cli.options import GroupedHelp, takes
+from tuiprobe.cli.output import NO_ROOM, drop_output, printing
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.options import Option, OptionField, options_of
 from tuiprobe.spec import WHAT, run_options
@@ -147,9 +146,6 @@ def probe(context: typer.Context, **values: Any) -> None:
     raise typer.Exit(code)
 
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-
-
 @dataclass
 class _Settings:
     """Settings of every command."""
@@ -169,14 +165,9 @@ def run_cli(arguments: list[str]) -> int:
 
     settings = _Settings()
     try:
-        code = _exit_code(arguments, settings)
-        sys.stdout.flush()  # here, not at the interpreter's end, where an error says nothing
-        return code
-    except BrokenPipeError:  # the reader has seen enough
-        _drop_output()
-        return 1
+        return printing(lambda: _exit_code(arguments, settings))
     except Exception as error:
-        _drop_output()
+        drop_output()
         if settings.debug:
             traceback.print_exception(error)
         said = str(error) if isinstance(error, TuiprobeError) else _unexpected(error)
@@ -192,20 +183,9 @@ def _exit_code(arguments: list[str], settings: _Settings) -> int:
     return 0
 
 
-def _drop_output() -> None:
-    """Lets go of output that cannot be written, which the interpreter would try again."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-
-
 def _unexpected(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        where = "output" if error.filename is None else error.filename
-        return f"cannot write {where}: {error.strerror}"
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return f"cannot write {error.filename}: {error.strerror}"
     first = next(iter(str(error).splitlines()), "")
     return (
         f"unexpected {type(error).__name__}{f': {first}' if first else ''}; this is a bug of "

@@ -48,6 +48,7 @@ def run_models(
     rank = current_rank()
     with listening(owner=True), narrated(rank) as listen:
         try:
+            announce_downloads(specs, listen)
             if len(specs) > 1:
                 return _run_several(specs, output or Path("runs"), fresh, mix, listen, debug)
             return _run_one(specs[0], output, fresh, mix, listen)
@@ -59,6 +60,16 @@ def run_models(
             if debug:
                 traceback.print_exception(error)
             return error.exit_code
+
+
+def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
+    """Says once what all models will download, where that is anything."""
+    from tuiprobe.catalog.missing import download_words, missing_weights
+
+    loaded = [one for one in specs if one.checkpoint is None and one.embeddings is None]
+    models = [one.model for one in loaded if not one.offline and one.bundle is None]
+    if words := download_words(missing_weights(models)):
+        listen(Event("stage", words))
 
 
 def _run_one(spec: RunSpec, output: Path | None, fresh: bool, mix: bool, listen: Listener) -> int:

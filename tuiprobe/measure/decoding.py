@@ -18,11 +18,11 @@ from tuiprobe.measure.device import available_cores
 from tuiprobe.measure.ranks import current_rank
 from tuiprobe.measure.shards import Shard
 from tuiprobe.measure.workers import Source, reading_ahead
+from tuiprobe.spec import MAX_WORKERS
 
 Stamps = Mapping[str, Mapping[int, Stamp]]
 """Planned stamps by set name and sample id."""
 
-MAX_WORKERS = 32
 _LONGEST_REASON = 300
 _WORKERS_FROM = 512  # fewer images are decoded faster than workers start
 

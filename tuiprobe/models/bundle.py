@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import sys
 import tarfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +20,7 @@ from tuiprobe.catalog.cached import hub_cache, url_folder
 from tuiprobe.catalog.labels import imagenet_names
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import WeightsError
-from tuiprobe.files import Entry, open_regular, reading
+from tuiprobe.files import Entry, names_below, open_regular, reading
 from tuiprobe.models.bundle_file import (
     MANIFEST,
     REFERENCE,
@@ -32,6 +36,11 @@ from tuiprobe.models.heads import Head, Progress, head_bytes, look_for_heads
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.offline import go_offline
 
+UNUSED_DAYS = 14
+"""A bundle's cache that was not used for longer is removed when a bundle is used."""
+
+_USED = "used"
+_KEY = re.compile("[0-9a-f]{24}")
 _VARIABLES = ("HF_HUB_CACHE", "TORCH_HOME")
 
 
@@ -211,7 +220,8 @@ def look_for_weights(model: str | None, bundle: Path | None, *, offline: bool) -
     """Sets where this process takes a model from: from a bundle alone, or from the usual caches.
 
     The files of a bundle, verified, become a cache of their own below the user's cache folder,
-    where the libraries look for them from now on. A bundle implies `offline`.
+    where the libraries look for them from now on. Caches of bundles that were not used for
+    `UNUSED_DAYS` are removed. A bundle implies `offline`.
 
     Args:
         model: The model; None if none is loaded.
@@ -232,8 +242,21 @@ def look_for_weights(model: str | None, bundle: Path | None, *, offline: bool) -
         held = ", ".join(sorted(manifest.models)) or "no model"
         raise WeightsError(f"the bundle {bundle} does not hold {spec}; it holds {held}")
     root = Path(platformdirs.user_cache_dir("tuiprobe")) / "bundles" / opened.key[:24]
+    Entry(root, _USED).replace(b"")
+    _remove_unused(root.parent)
     opened.place([*manifest.models[spec], *manifest.heads], root)
     _look_in(root)
+
+
+def _remove_unused(folder: Path) -> None:
+    """Removes the caches of bundles that no run has used for days; each can be made again."""
+    for name in names_below(folder):
+        root, now = folder / name, time.time()
+        used = Entry(root, _USED).modified()
+        with suppress(OSError):  # of a cache that cannot be removed, nothing depends on it
+            last = root.lstat().st_mtime if used is None else used / 1e9  # none: of version 0.2
+            if _KEY.fullmatch(name) and now - last > UNUSED_DAYS * 24 * 3600:
+                shutil.rmtree(root)
 
 
 _before: dict[str, str | None] = {}

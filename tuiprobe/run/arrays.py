@@ -18,14 +18,8 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tuiprobe.checksums import MEMBER
-from tuiprobe.files import (
-    UNFIT,
-    DamagedFileError,
-    Entry,
-    parse_json,
-    reading,
-    refuse_beyond_memory,
-)
+from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json, reading
+from tuiprobe.memory import refuse_beyond_memory
 from tuiprobe.run.directory import RunDir
 
 if TYPE_CHECKING:  # the screens list directories without numpy

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tuiprobe.checksums import checksum_at_end, read_json, write_json
+from tuiprobe.checksums import checksum_at_end, checksum_in, read_json, write_json
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Count, Figure, Frozen, Many, NotRun
 from tuiprobe.results.report import (
@@ -157,9 +157,10 @@ def write_results(run: RunDir, report: Report) -> None:
     Raises:
         RunError: If the operating system refuses.
     """
-    run.results_file.write_text(report.to_json())
+    text = report.to_json()
+    run.results_file.write_text(text)
     glance = Glance.model_validate(report, from_attributes=True)
-    found = summary_of(glance, checksum_at_end(run.results_file))
+    found = summary_of(glance, checksum_in(text.encode("utf-8", "replace")))
     write_json(run.summary_file, found.model_dump(mode="json"))
 
 

@@ -9,6 +9,7 @@ and no figure, since a shard has the same bits whoever measures it.
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Collection, Iterable
@@ -30,6 +31,8 @@ LATE: Final = 0.5
 """A rank is late if it measures at less than this part of the median speed."""
 _JUDGED_AFTER: Final = 30.0
 _MOST_BYTES = 2**16
+_LONGEST_ETA: Final = 1e9
+"""Seconds; what no engine says, as that of a rate of almost nothing, is unknown."""
 
 Stage = Literal["start", "extract", "wait", "merge", "done", "stopped", "failed"]
 RankCondition: TypeAlias = Stage | Literal["late", "silent"]
@@ -206,5 +209,6 @@ def whole_progress(
         if shard is not None and shard not in published:  # two may measure one shard
             running[shard] = max(running.get(shard, 0), one.record.images)
     through = min(kept + sum(running.values()), total)
-    eta = (total - through) / rate if rate > 0 else None
-    return WholeProgress(through, total, rate, eta, len(measuring))
+    eta = (total - through) / rate if rate > 0 else math.inf
+    known = eta if eta <= _LONGEST_ETA else None
+    return WholeProgress(through, total, rate, known, len(measuring))

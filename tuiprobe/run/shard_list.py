@@ -68,4 +68,4 @@ def _set_plans(file: Entry, _written: int) -> tuple[SetPlan, ...]:
 
 def _is_whole(one: SetPlan) -> bool:
     counts = (one.images, one.shards)
-    return isinstance(one.name, str) and all(isinstance(n, int) and n >= 0 for n in counts)
+    return isinstance(one.name, str) and all(type(n) is int and 0 <= n < 2**53 for n in counts)

@@ -8,11 +8,30 @@ from typing import Any
 
 from tuiprobe.globs import matches
 from tuiprobe.plaintext import clock
-from tuiprobe.spec import CPU_BATCH, EMBEDDED, FINAL_TAP, MAX_CPU_PROMPTS, RunSpec, run_option
+from tuiprobe.spec import (
+    CPU_BATCH,
+    EMBEDDED,
+    FINAL_TAP,
+    MAX_CPU_PROMPTS,
+    MAX_WORKERS,
+    RunSpec,
+    run_option,
+)
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.runsetup import Kept, Setup
 
-SECONDS_TO_START = 6.0  # importing the libraries and building a small model
+# Measured with the miniature on two idle cores, where the estimate was 0.8 to 1.1 of the time of
+# runs of 160, 1,600 and 15,500 images.
+SECONDS_TO_START = 9.0
+"""Of a run that measures next to nothing: libraries, model, merge, answers, reports."""
+SECONDS_A_MODEL = 4.0
+"""Of every further model: loading, merge, answers, reports."""
+SECONDS_A_LAYER = 0.2
+"""Merging and answering for an inner layer."""
+SECONDS_A_VALUE = 2.2e-6
+"""Answering, for a channel of an image: 56 s for 50,000 images of 512 channels."""
+STATISTICS = 1.07
+"""What an encoder takes with statistics over what it takes alone."""
 MEGABYTE = 2**20
 
 Found = Mapping[str, Any]
@@ -30,48 +49,91 @@ class Cost:
         images: To measure, over sets and models.
         done: Images among them that the directory holds already.
         seconds: From start to report.
+        prompts: Of these, seconds for the prompts of zero-shot heads.
         disk: Bytes, of the run directories.
     """
 
     images: int
     done: int
     seconds: float
+    prompts: float
     disk: int
 
     def lines(self) -> list[str]:
         """Returns the estimate in words."""
         left = f"; {self.done:,} of them are measured" if self.done else ""
-        return [
+        lines = [
             f"{self.images:,} images{left}",
             f"about {clock(self.seconds)}, disk {self.disk / MEGABYTE:,.0f} MB",
         ]
+        if self.prompts >= 0.1 * self.seconds:
+            lines.append(f"{clock(self.prompts)} of it for prompts, unless the head is cached")
+        return lines
 
 
-def estimate(trials: Sequence[Trial], found: Found, layers: str) -> Cost:
+def estimate(trials: Sequence[Trial], found: Found, setup: Setup) -> Cost:
     """Estimates a run from trial batches and the images that it will measure.
+
+    Several models decode each image once. What a run keeps (heads of prompts, shards of concepts)
+    makes it shorter, other work on the machine longer.
 
     Args:
         trials: What a trial found of each model.
         found: What will be measured.
-        layers: Globs over inner layers.
+        setup: The options as typed.
     """
     counts, sets = list(found["images"].values()), len(found["sets"])
-    total = sum(counts)
+    total, layers = sum(counts), setup["layers"]
     left = 1 - found["done"] / total if total else 0.0
-    seconds, disk = SECONDS_TO_START, 0
+    encoding, prompts, disk = 0.0, 0.0, 0
+    seconds = SECONDS_TO_START + SECONDS_A_MODEL * (len(trials) - 1)
     for trial, images in zip(trials, counts, strict=True):
-        seconds += left * images / float(trial["cost"]["images_per_second"])
+        encoding += left * images * STATISTICS / float(trial["cost"]["images_per_second"])
+        prompts += _for_prompts(setup, trial, found)
         inner = [
             int(tap["channels"])
             for tap in trial["taps"]
             if tap["name"] != FINAL_TAP and any(matches(tap["name"], p) for p in layers.split())
         ]
+        seconds += SECONDS_A_LAYER * len(inner)
+        seconds += SECONDS_A_VALUE * images * int(trial["width"])
         shards = max(images // (8 * CPU_BATCH), 20 * sets)
         # float32 features twice (shard and merged); per channel 8 moments and the two top lists.
         state = int(trial["width"]) * (8 * 8 + 2 * RunSpec.top_k * 16)
         state += sum(inner) * (8 * 8 + 2 * 8 * 16)
         disk += images * int(trial["width"]) * 8 + shards * state + 4096 * 4 * sum(inner)
-    return Cost(total, int(found["done"]), seconds, disk)
+    decoding = left * max(counts, default=0) * float(found.get("decoding") or 0.0)
+    seconds += prompts + _with_decoding(encoding, decoding, trials)
+    return Cost(total, int(found["done"]), seconds, prompts, disk)
+
+
+def _with_decoding(encoding: float, decoding: float, trials: Sequence[Trial]) -> float:
+    """Returns the seconds to decode and encode: beside a GPU, or on the cores that both share."""
+    cores = max(int(trial["cost"]["threads"]) for trial in trials)
+    if all(trial["cost"]["device"] == "cpu" for trial in trials):
+        return encoding + decoding / max(cores / 2, 1)
+    return max(encoding, decoding / min(cores, MAX_WORKERS))
+
+
+def _for_prompts(setup: Setup, trial: Trial, found: Found) -> float:
+    """Returns the seconds for the prompts of a zero-shot head, if nothing of it is cached."""
+    rate, count = trial["cost"].get("prompts_per_second"), _prompts(trial, found)
+    if not rate or setup["head"] not in ("", "zero-shot") or _headless(setup, trial, found):
+        return 0.0
+    return count / float(rate)
+
+
+def _prompts(trial: Trial, found: Found) -> int:
+    """Returns how many prompts a zero-shot head takes; 0 without a text tower or class names."""
+    if trial["text"] is None:
+        return 0
+    return _classes(found) * int(found["templates"] or trial["text"]["templates"])
+
+
+def _classes(found: Found) -> int:
+    """Returns how many classes have a name."""
+    first = found["sets"][0] if found["sets"] else None
+    return int(found["named"] or (first["classes"] if first is not None else 0))
 
 
 @dataclass(frozen=True)
@@ -95,7 +157,7 @@ class Outlook:
         """The cost; None while something is wrong or not known yet."""
         if self.found is None or not self.found["images"] or self.wrong or not self.trials:
             return None
-        return estimate(self.trials, self.found, self.setup["layers"])
+        return estimate(self.trials, self.found, self.setup)
 
     @property
     def words(self) -> str:
@@ -269,8 +331,7 @@ def _missing(setup: Setup, trial: Trial | None, found: Found) -> dict[str, str]:
 
 def _headless(setup: Setup, trial: Trial | None, found: Found) -> str:
     """Returns why there will be no head; empty if there will be one."""
-    first = found["sets"][0] if found["sets"] else None
-    classes = found["named"] or (first["classes"] if first is not None else 0)
+    classes = _classes(found)
     if setup["head"] and setup["head"] != "probe":
         return ""
     if setup["head"] == "probe":
@@ -283,7 +344,7 @@ def _headless(setup: Setup, trial: Trial | None, found: Found) -> str:
         return "" if trial["head"] is not None else "the model brings no head: head takes one"
     if not classes:
         return "no class names: classes takes a file of them"
-    prompts = classes * (found["templates"] or trial["text"]["templates"])
+    prompts = _prompts(trial, found)
     if prompts > MAX_CPU_PROMPTS and trial["cost"]["device"] == "cpu":
         return f"{prompts:,} prompts take a CPU hours: head zero-shot asks for them"
     return ""

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tuiprobe.catalog.presets import presets
 from tuiprobe.options import OptionField, words_of
 from tuiprobe.spec import (
     OF_EMBEDDINGS,
@@ -200,27 +199,3 @@ def source_of(path: Path) -> str:
     if path.suffix == ".tar":
         return f"webdataset:{path}"
     return f"imagefolder:{path}"
-
-
-def download(model: str, checkpoint: str) -> str:
-    """Returns what the start will download, and its size where that is known; empty for nothing.
-
-    Args:
-        model: A preset or a spec.
-        checkpoint: The user's file with weights; then nothing is downloaded.
-    """
-    from tuiprobe.catalog.cached import cached_file
-    from tuiprobe.catalog.names import published
-
-    preset = presets().get(model)
-    spec = preset.spec if preset is not None else model
-    weights = published(spec)
-    if checkpoint or weights is None or cached_file(weights) is not None:
-        return ""
-    size = ""
-    if preset is not None:
-        size = f" (its image tower takes {preset.parameters * 4 / 1e6:,.0f} MB in float32)"
-    return (
-        f"! the weights of {model} are not on this machine: the start downloads them{size}; "
-        "ctrl+l downloads them now and times a batch"
-    )

@@ -13,6 +13,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.timer import Timer
 from textual.widgets import Button, Input, Select, Static
 
+from tuiprobe.catalog.missing import Missing, download_words, missing_weights
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import RunError, WeightsError
 from tuiprobe.spec import run_option
@@ -156,10 +157,13 @@ class SetupScreen(ProbeScreen):
         if unmatched := unmatched_layers(self._kept.all_trials(setup), setup["layers"]):
             wrong["layers"] = unmatched
         if setup["offline"] == YES and not setup.of_vectors:
-            absent = (m for m in self._models if runsetup.download(m, setup["checkpoint"]))
-            for model in absent:
-                wrong["offline"] = f"the weights of {model} are not on this machine: choose no"
+            for one in self._missing(setup):
+                wrong["offline"] = f"the weights of {one.model} are not on this machine: choose no"
         return wrong | self._trial_wrong | setup.problems()
+
+    def _missing(self, setup: Setup) -> list[Missing]:
+        """Returns the weights to download; a file of the user's own takes their place."""
+        return [] if setup["checkpoint"] else missing_weights(self._models)
 
     # What is shown.
 
@@ -196,8 +200,9 @@ class SetupScreen(ProbeScreen):
         for model in self._models:
             if self._kept.trial(model, setup) is not None:
                 continue
-            if offline and (absent := runsetup.download(model, setup["checkpoint"])):
-                self._trial_note = absent
+            if offline and any(one.model == model for one in self._missing(setup)):
+                told = download_words(self._missing(setup))
+                self._trial_note = f"! {told}; ctrl+l downloads now and times a batch"
                 self._show()
                 return
             self._trial_note = f"timing a batch of {model}"

@@ -1,0 +1,59 @@
+"""What a run will download, told before it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tuiprobe.catalog import missing
+from tuiprobe.catalog.missing import download_words, missing_weights
+from tuiprobe.cli.headless import announce_downloads
+from tuiprobe.events import Event
+from tuiprobe.spec import make_spec
+
+TWO = ["vitb16_openai", "vitb32_openai"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(missing, "cached_file", lambda model: None)
+
+
+def test_one_total_says_what_is_known_and_what_is_not() -> None:
+    towers = [one.tower for one in missing_weights(TWO)]
+    assert None not in towers
+    assert len(set(towers)) == 2
+    said = download_words(missing_weights([*TWO, "mini_clip", "timm:resnet50.a1_in1k", *TWO]))
+    assert said == (
+        "the weights of vitb16_openai, vitb32_openai, timm:resnet50.a1_in1k are not on this "
+        "machine: the start downloads them, at least 696 MB (image towers in float32); the size of "
+        "timm:resnet50.a1_in1k is unknown"
+    )
+
+
+def test_a_size_that_is_unknown_is_never_a_number() -> None:
+    said = download_words(missing_weights(["timm:resnet50.a1_in1k"]))
+    assert said.endswith("downloads them; the size of timm:resnet50.a1_in1k is unknown")
+    assert "MB" not in said
+
+
+def test_what_is_here_or_has_no_published_weights_is_not_downloaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert missing_weights(["mini_clip", "py:a:b"]) == []
+    monkeypatch.setattr(missing, "cached_file", lambda model: Path("x"))
+    assert missing_weights(TWO) == []
+    assert download_words([]) == ""
+
+
+def test_a_run_without_screens_says_so_before_it_starts() -> None:
+    told: list[Event] = []
+    announce_downloads([make_spec(one, "miniature", {}) for one in TWO], told.append)
+    assert [(one.kind, one.message) for one in told] == [
+        ("stage", download_words(missing_weights(TWO)))
+    ]
+    for options in ({"offline": True}, {"checkpoint": "w.pt"}, {"bundle": "b.tar"}):
+        announce_downloads([make_spec("vitb16_openai", "miniature", options)], told.append)
+    announce_downloads([make_spec(None, None, {})], told.append)
+    assert len(told) == 1

@@ -1,0 +1,56 @@
+"""Standard output that cannot be written: one sentence, an exit code, and never a traceback."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+from tuiprobe.errors import TuiprobeError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def printing(work: Callable[[], int]) -> int:
+    """Does what prints, and returns its exit code, or that of output that cannot be written.
+
+    A reader that has seen enough (`| head -1`) ends it silently with 1.
+    """
+    if sys.stderr is None:  # closed by the caller; what is opened next would take its place
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    if sys.stdout is None:
+        return _refused("it is closed")
+    try:
+        code = work()
+        sys.stdout.flush()  # here, not at the interpreter's end, where an error says nothing
+        return code
+    except BrokenPipeError:
+        drop_output()
+        return 1
+    except OSError as error:
+        # Without a buffer nothing is left to be written; files of the program's own have a name.
+        if drop_output() or (error.filename is None and error.errno in NO_ROOM):
+            return _refused(error.strerror)
+        raise
+
+
+def drop_output() -> bool:
+    """Lets go of output that cannot be written, which the interpreter would try again.
+
+    Returns:
+        Whether there was any.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        return True
+    return False
+
+
+def _refused(why: str | None) -> int:
+    print(f"error: cannot write output: {why}", file=sys.stderr)
+    return TuiprobeError.exit_code
