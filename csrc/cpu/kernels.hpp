@@ -5,19 +5,19 @@
 #pragma once
 
 #include "../dtype.hpp"
+#include "../rows.hpp"
 
 namespace tuiprobe::cpu {
 
 constexpr int kGroup = 16;  // rows a group: bounds the length of float32 chains
 constexpr int kFlush = 8;   // groups whose sums are added in float32: bounds its error likewise
 constexpr int kLane = 16;   // channels; a multiple of every vector width
-constexpr int kQuad = 4;  // rows whose own figures are taken together: few enough for the L1 cache
 
 static inline int64_t padded(int64_t channels) { return (channels + kLane - 1) / kLane * kLane; }
 
 struct Group {
   const void* rows[kGroup];
-  const void* next[kGroup];  // the group after it, whose first lines `moments` prefetches
+  const void* next;  // where the group after it begins, which `moments` prefetches
   int size;
   int64_t channels;
 };
@@ -36,24 +36,32 @@ struct MomentArrays {
   float* row_means;  // [kGroup], to about float32; null where they are not wanted
 };
 
-// Sums over the channels of powers of d = (x - shift) * scale.
-struct RowPowers {
-  double s1, s2, s4, s8;
-  int64_t leading;  // first channel of the largest d^4
+// Rows (all channels at one position each) that are given figures of their own.
+struct RowBatch {
+  const void* rows[kGroup];
+  float shift[kGroup];  // their means, to about float32
+  int size;
+  int64_t channels;
+  float scale;     // d = (x - shift) * scale
+  float* fourths;  // d^4 goes to fourths[row * width + c], 0 beyond the channels
+  int64_t width;
 };
 
-// A few rows (all channels at one position each) on their way to figures of their own.
-struct Quad {
-  const void* rows[kQuad];
-  int size;
-  float shift[kQuad];
-  RowPowers powers[kQuad];  // out of row_powers
+struct RowFigures {
+  float kurtosis[kGroup];    // Pearson's
+  float inverse[kGroup];     // 1 / (sum over the channels of d^4)
+  float self_share[kGroup];  // sum of the squares of d^4 * inverse; only for `leaders`
+  int64_t leading[kGroup];   // first channel of the largest d^4; only for `leaders`
+  int32_t norm[kGroup];      // bin of the norm
+  // Whether float32 sums served: nothing left their range, and the shift was the mean but for a
+  // millionth of the spread.
+  int32_t accurate[kGroup];
 };
 
 // Fourth powers of rows, and what makes shares of them.
 struct Fourths {
-  const float* rows[kQuad];
-  float inverse[kQuad];  // 1 / (sum over the channels * positions an image)
+  const float* rows[kGroup];
+  float inverse[kGroup];  // 1 / (sum over the channels * positions an image)
   int size;
 };
 
@@ -80,10 +88,7 @@ struct Kernels {
   // Adds the group to the power sums, minima and maxima of each channel; the one loop that reads
   // memory, so it also sums the rows and prefetches.
   void (*moments)(const Group&, DType, const MomentArrays&);
-  // Power sums of each row about its shift, and d^4 to fourth[row * width + c], 0 beyond the
-  // channels. s8 and leading only where `leaders`.
-  void (*row_powers)(Quad&, int64_t channels, DType, float scale, bool leaders, float* fourth,
-                     int64_t width);
+  void (*row_figures)(const RowBatch&, DType, bool leaders, RowFigures&);
   // acc[c] += the shares of the rows.
   void (*row_shares)(const Fourths&, int64_t channels, float* acc);
   // sum[c] += part[c]; part[c] = 0.

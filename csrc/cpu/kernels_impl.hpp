@@ -11,19 +11,11 @@
 namespace tuiprobe::cpu {
 namespace {
 
-// Last channels that do not fill a vector, as floats, padded with `fill`.
+// The vector at channel c, 0 beyond the channels.
 template <class T>
-inline void load_tail(const T* row, int64_t from, int64_t channels, float fill, float* out) {
-  for (int i = 0; i < kWidth; ++i) out[i] = from + i < channels ? to_float(row[from + i]) : fill;
-}
-
-// The vector at channel c, or the last channels.
-template <class T>
-inline Vec load_padded(const T* row, int64_t c, int64_t channels, float fill) {
+inline Vec load_padded(const T* row, int64_t c, int64_t channels) {
   if (c + kWidth <= channels) return load(row + c);
-  float tail[kWidth];
-  load_tail(row, c, channels, fill, tail);
-  return load(tail);
+  return load_part(row + c, static_cast<int>(channels - c));
 }
 
 }  // namespace
@@ -58,10 +50,8 @@ void moments_as(const Group& g, const MomentArrays& to, const T*) {
 }
 
 template <class T>
-void powers_as(Quad& g, int64_t channels, float scale, bool leaders, float* fourth, int64_t width,
-               const T*) {
-  leaders ? all_row_powers<T, true>(g, channels, scale, fourth, width)
-          : all_row_powers<T, false>(g, channels, scale, fourth, width);
+void figures_as(const RowBatch& rows, bool leaders, RowFigures& to, const T*) {
+  leaders ? row_figures_of<T, true>(rows, to) : row_figures_of<T, false>(rows, to);
 }
 
 template <class T>
@@ -80,9 +70,8 @@ void moments(const Group& g, DType dtype, const MomentArrays& to) {
   by_type(dtype, [&](auto* t) { moments_as(g, to, t); });
 }
 
-void row_powers(Quad& g, int64_t channels, DType dtype, float scale, bool leaders, float* fourth,
-                int64_t width) {
-  by_type(dtype, [&](auto* t) { powers_as(g, channels, scale, leaders, fourth, width, t); });
+void row_figures(const RowBatch& rows, DType dtype, bool leaders, RowFigures& to) {
+  by_type(dtype, [&](auto* t) { figures_as(rows, leaders, to, t); });
 }
 
 int64_t passing(const Group& g, DType dtype, const float* extreme, const Limits& limits,
@@ -103,8 +92,8 @@ void exceed(const Group& g, DType dtype, const float* low, const float* high, fl
 }  // namespace
 }  // namespace tuiprobe::cpu
 
-#define TUIPROBE_KERNEL_TABLE(symbol, label)                               \
-  namespace tuiprobe::cpu {                                                \
-  const Kernels symbol = {label,   moments, row_powers, row_shares, flush, \
-                          passing, rank,    pack,       exceed,     read}; \
+#define TUIPROBE_KERNEL_TABLE(symbol, label)                                \
+  namespace tuiprobe::cpu {                                                 \
+  const Kernels symbol = {label,   moments, row_figures, row_shares, flush, \
+                          passing, rank,    pack,        exceed,     read}; \
   }

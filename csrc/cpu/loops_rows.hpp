@@ -48,52 +48,74 @@ struct Leaders {
   }
 };
 
+// Sums over the channels of powers of d = (x - shift) * scale, by row.
+enum Power { kFirst, kSecond, kFourth, kEighth, kPowers };
+using RowSums = float[kPowers][kGroup];
+
+// to[i] += more[i] as a vector, which the compiler does not make of it.
+inline void add_four(float* to, const float* more) {
+  typedef float Four __attribute__((vector_size(16)));
+  Four a, b;
+  memcpy(&a, to, sizeof a);
+  memcpy(&b, more, sizeof b);
+  a += b;
+  memcpy(to, &a, sizeof a);
+}
+
+template <int kRows>
 struct RowVecs {
-  Vec s1 = broadcast(0), s2 = broadcast(0), s4 = broadcast(0), s8 = broadcast(0);
+  Vec sum[kPowers * kRows];  // by power, then row
+
+  RowVecs() {
+    for (Vec& v : sum) v = broadcast(0);
+  }
 
   template <bool kLeaders>
-  inline void take(Vec x, Vec scale, Vec bias, float* fourth, Vec& peak) {
+  inline void take(int r, Vec x, Vec scale, Vec bias, float* fourth, Vec& peak) {
     const Vec d = fma(x, scale, bias);
     const Vec d2 = mul(d, d);
     const Vec d4 = mul(d2, d2);
-    s1 = add(s1, d);
-    s2 = add(s2, d2);
-    s4 = add(s4, d4);
+    sum[kFirst * kRows + r] = add(sum[kFirst * kRows + r], d);
+    sum[kSecond * kRows + r] = add(sum[kSecond * kRows + r], d2);
+    sum[kFourth * kRows + r] = add(sum[kFourth * kRows + r], d4);
     store(fourth, d4);
     if (kLeaders) {
-      s8 = fma(d4, d4, s8);
+      sum[kEighth * kRows + r] = fma(d4, d4, sum[kEighth * kRows + r]);
       peak = max(d4, peak);
     }
   }
 
-  inline void flush(RowPowers& to) const {
-    float sums[4];
-    fold<Sum>(s1, s2, s4, s8, sums);
-    to.s1 += static_cast<double>(sums[0]);
-    to.s2 += static_cast<double>(sums[1]);
-    to.s4 += static_cast<double>(sums[2]);
-    to.s8 += static_cast<double>(sums[3]);
+  inline void flush(int row, RowSums& to) const {
+#pragma GCC unroll 4
+    for (int i = 0; i < kPowers * kRows; i += 4) {
+      float folded[4];
+      fold<Sum>(sum[i], sum[i + 1], sum[i + 2], sum[i + 3], folded);
+      if (kRows == 4) {
+        add_four(to[i / 4] + row, folded);
+      } else {
+        for (int k = 0; k < 4; ++k) to[(i + k) / kRows][row + (i + k) % kRows] += folded[k];
+      }
+    }
   }
 };
 
+// Rows [from, from + kRows).
 template <class T, int kRows, bool kLeaders>
-inline void row_powers_of(Quad& g, int from, int64_t channels, float scale, float* fourth,
-                          int64_t width) {
-  const Vec s = broadcast(scale);
+inline void sum_rows(const RowBatch& b, int from, RowSums& sums_of, RowFigures& to) {
+  const Vec scale = broadcast(b.scale);
   Vec bias[kRows], peak[4];
   const T* rows[kRows];
-  float* to[kRows];
+  float* fourths[kRows];
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
-    rows[r] = static_cast<const T*>(g.rows[from + r]);
-    to[r] = fourth + (from + r) * width;
-    bias[r] = broadcast(-g.shift[from + r] * scale);
-    g.powers[from + r] = RowPowers{0, 0, 0, 0, 0};
+    rows[r] = static_cast<const T*>(b.rows[from + r]);
+    fourths[r] = b.fourths + (from + r) * b.width;
+    bias[r] = broadcast(-b.shift[from + r] * b.scale);
   }
   Leaders leaders;
-  const int64_t whole = channels / kWidth * kWidth;
-  for (int64_t c = 0; c < channels;) {
-    RowVecs sums[kRows];
+  const int64_t whole = b.channels / kWidth * kWidth;
+  for (int64_t c = 0; c < b.channels;) {
+    RowVecs<kRows> sums;
     const int64_t chain_end = c + kRowChain * kWidth < whole ? c + kRowChain * kWidth : whole;
     while (c < chain_end) {
       const int64_t start = c, end = c + kSegment < chain_end ? c + kSegment : chain_end;
@@ -101,39 +123,62 @@ inline void row_powers_of(Quad& g, int from, int64_t channels, float scale, floa
       for (; c < end; c += kWidth) {
 #pragma GCC unroll 4
         for (int r = 0; r < kRows; ++r) {
-          sums[r].template take<kLeaders>(load(rows[r] + c), s, bias[r], to[r] + c, peak[r]);
+          sums.template take<kLeaders>(r, load(rows[r] + c), scale, bias[r], fourths[r] + c,
+                                       peak[r]);
         }
       }
       if (kLeaders) leaders.look(peak, start);
     }
-    if (c == whole && c < channels) {
+    if (c == whole && c < b.channels) {
+      const int rest = static_cast<int>(b.channels - c);
       for (Vec& p : peak) p = broadcast(0);
       for (int r = 0; r < kRows; ++r) {
-        const Vec x = load_padded(rows[r], whole, channels, g.shift[from + r]);
-        sums[r].template take<kLeaders>(x, s, bias[r], to[r] + c, peak[r]);
+        // Beyond the channels bias is left out too, so that d is 0 there.
+        sums.template take<kLeaders>(r, load_part(rows[r] + c, rest), scale,
+                                     first_lanes(bias[r], rest), fourths[r] + c, peak[r]);
       }
       if (kLeaders) leaders.look(peak, whole);
-      c = channels;
+      c = b.channels;
     }
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) sums[r].flush(g.powers[from + r]);
+    sums.flush(from, sums_of);
   }
   for (int r = 0; r < kRows && kLeaders; ++r) {
-    const int64_t at = leaders.segment[r], rest = channels - at;
+    const int64_t at = leaders.segment[r], rest = b.channels - at;
     const int64_t count = rest < kSegment ? rest : kSegment;
-    g.powers[from + r].leading = at + find(to[r] + at, count, leaders.value[r]);
+    to.leading[from + r] = at + find(fourths[r] + at, count, leaders.value[r]);
+  }
+}
+
+// Figures of all rows a batch can have, so that rows are lanes of vectors.
+inline void finish_rows(const RowBatch& b, const RowSums& sums, bool leaders, RowFigures& to) {
+  constexpr float kHuge = 3.402823466e38f;
+  const float channels = static_cast<float>(b.channels), each = 1 / channels, unit = 1 / b.scale;
+  const auto& highest = sums[leaders ? kEighth : kFourth];
+  for (int r = 0; r < kGroup; ++r) {
+    const float s1 = sums[kFirst][r], s2 = sums[kSecond][r], s4 = sums[kFourth][r];
+    const float m = s1 * each, variance = s2 * each - m * m, shift = b.shift[r];
+    const float square_norm = (s2 * unit + 2 * s1 * shift) * unit + channels * shift * shift;
+    to.kurtosis[r] = channels * s4 / (s2 * s2);
+    to.inverse[r] = 1 / s4;
+    to.self_share[r] = sums[kEighth][r] / s4 / s4;
+    to.accurate[r] = (highest[r] <= kHuge) & (variance > 0x1p-24f) & (variance < 0x1p24f) &
+                     (m * m <= 1e-12f * variance);
+    to.norm[r] = norm_bin_f32(square_norm);
   }
 }
 
 template <class T, bool kLeaders>
-inline void all_row_powers(Quad& g, int64_t channels, float scale, float* fourth, int64_t width) {
+inline void row_figures_of(const RowBatch& b, RowFigures& to) {
+  RowSums sums;
+  for (auto& power : sums) {
+    for (int r = 0; r < kGroup; r += kWidth) store(power + r, broadcast(0));
+  }
   int r = 0;
-  for (; r + kRowsAtOnce <= g.size; r += kRowsAtOnce) {
-    row_powers_of<T, kRowsAtOnce, kLeaders>(g, r, channels, scale, fourth, width);
+  for (; r + kRowsAtOnce <= b.size; r += kRowsAtOnce) {
+    sum_rows<T, kRowsAtOnce, kLeaders>(b, r, sums, to);
   }
-  for (; r < g.size; ++r) {
-    row_powers_of<T, 1, kLeaders>(g, r, channels, scale, fourth, width);
-  }
+  for (; r < b.size; ++r) sum_rows<T, 1, kLeaders>(b, r, sums, to);
+  finish_rows(b, sums, kLeaders, to);
 }
 
 template <int kRows>
@@ -149,8 +194,9 @@ inline void row_shares_of(const Fourths& g, int from, int64_t channels, float* a
 }
 
 void row_shares(const Fourths& g, int64_t channels, float* acc) {
-  if (g.size == kQuad) return row_shares_of<kQuad>(g, 0, channels, acc);
-  for (int r = 0; r < g.size; ++r) row_shares_of<1>(g, r, channels, acc);
+  int r = 0;
+  for (; r + 4 <= g.size; r += 4) row_shares_of<4>(g, r, channels, acc);
+  for (; r < g.size; ++r) row_shares_of<1>(g, r, channels, acc);
 }
 
 }  // namespace

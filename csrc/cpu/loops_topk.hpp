@@ -46,8 +46,7 @@ inline int64_t passing_of(const Group& g, const float* extreme, const Limits& li
     } else {
       passing_rows(
           g.size,
-          [&](int r) { return passes(load_padded(row(r), c, g.channels, 0), least) & reached; },
-          bits);
+          [&](int r) { return passes(load_padded(row(r), c, g.channels), least) & reached; }, bits);
     }
     for (int w = 0; w < kWords; ++w) {
       for (uint64_t left = bits[w]; left; left &= left - 1) {

@@ -37,7 +37,7 @@ struct BlockSums {
   Floats max;
   Doubles shares;
   std::vector<int32_t> exceed;
-  std::vector<int64_t> norms;
+  int64_t norms[kNormBins];
 
   // Clears what the block will add to; memory is kept from update to update.
   void reset(int64_t width, bool samples) {
@@ -47,7 +47,7 @@ struct BlockSums {
     if (!samples) return;
     shares.assign(width, 0.0);
     exceed.assign(width, 0);
-    norms.assign(kNormBins, 0);
+    std::fill_n(norms, kNormBins, 0);
   }
 
   // So that reset() cannot run out of memory.
@@ -58,7 +58,6 @@ struct BlockSums {
     if (!samples) return;
     shares.reserve(width);
     exceed.reserve(width);
-    norms.reserve(kNormBins);
   }
 };
 
@@ -72,7 +71,7 @@ struct Worker {
   Floats group_min, group_max;
   float row_means[kGroup];
   Floats shares;         // of the rows since the last flush
-  Floats fourths;        // [kQuad, row_stride], of the current quad
+  Floats fourths;        // [rows_at_once, row_stride]
   Doubles image_shares;  // of the current image, or of one exact row
   Doubles row_shares;
   std::vector<Hit> hits;
@@ -92,7 +91,7 @@ struct Worker {
     }
     if (state.options.samples) {
       grow(shares, width);
-      grow(fourths, kQuad * row_stride(x.channels));
+      grow(fourths, rows_at_once(x.channels) * row_stride(x.channels));
       grow(image_shares, width);
       grow(row_shares, width);
     }
@@ -114,6 +113,9 @@ struct Worker {
     if (state.options.largest) largest.reset(state.largest);
     if (state.options.smallest) smallest.reset(state.smallest);
   }
+
+  // Rows whose own figures are taken together: few enough for the L1 cache.
+  static int rows_at_once(int64_t channels) { return channels <= 256 ? kGroup : 4; }
 
   // Rows packed together: all positions of an image (all images of one position), as far as the L2
   // cache holds them.

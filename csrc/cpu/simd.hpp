@@ -26,6 +26,20 @@ inline Vec load(const BFloat16* p) {
   const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
+// The first `count` elements, 0 after them; reads nothing beyond.
+inline Vec load_part(const float* p, int count) {
+  return _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), p);
+}
+inline Vec load_part(const Half* p, int count) {
+  return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << count) - 1), p));
+}
+inline Vec load_part(const BFloat16* p, int count) {
+  const __m256i bits = _mm256_maskz_loadu_epi16(static_cast<__mmask16>((1u << count) - 1), p);
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+}
+inline Vec first_lanes(Vec v, int count) {
+  return _mm512_maskz_mov_ps(static_cast<__mmask16>((1u << count) - 1), v);
+}
 inline void store(float* p, Vec v) { _mm512_storeu_ps(p, v); }
 inline Vec add(Vec a, Vec b) { return _mm512_add_ps(a, b); }
 inline Vec mul(Vec a, Vec b) { return _mm512_mul_ps(a, b); }
@@ -148,6 +162,20 @@ inline Vec count_greater(Vec count, Vec a, Vec b) {
 
 #endif
 
+#if !defined(__AVX512F__)
+template <class T>
+inline Vec load_part(const T* p, int count) {
+  float out[kWidth];
+  for (int i = 0; i < kWidth; ++i) out[i] = i < count ? to_float(p[i]) : 0.0f;
+  return load(out);
+}
+inline Vec first_lanes(Vec v, int count) {
+  float all[kWidth];
+  store(all, v);
+  return load_part(all, count);
+}
+#endif
+
 struct Sum {
   static inline float of(float a, float b) { return a + b; }
   static inline Vec of(Vec a, Vec b) { return add(a, b); }
@@ -165,15 +193,23 @@ struct Largest {
 };
 
 #if defined(__AVX2__)
-// The four quarters (two halves) of a vector folded into one.
+// In each quarter (half) of the vectors: lanes 0 with 2 and 1 with 3, in the order a b a b; then
+// those of four vectors, in the order a b c d.
 template <class Op>
-inline __m128 folded(Vec v) {
+inline Vec interleaved(Vec a, Vec b) {
 #if defined(__AVX512F__)
-  const __m512 halves = Op::of(v, _mm512_shuffle_f32x4(v, v, 0x4e));
-  const __m512 quarters = Op::of(halves, _mm512_shuffle_f32x4(halves, halves, 0xb1));
-  return _mm512_castps512_ps128(quarters);
+  return Op::of(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
 #else
-  return Op::of(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  return Op::of(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+#endif
+}
+
+template <class Op>
+inline Vec paired(Vec a, Vec b) {
+#if defined(__AVX512F__)
+  return Op::of(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+#else
+  return Op::of(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xee));
 #endif
 }
 #endif
@@ -182,9 +218,14 @@ inline __m128 folded(Vec v) {
 template <class Op>
 inline void fold(Vec a, Vec b, Vec c, Vec d, float (&out)[4]) {
 #if defined(__AVX2__)
-  __m128 p = folded<Op>(a), q = folded<Op>(b), r = folded<Op>(c), s = folded<Op>(d);
-  _MM_TRANSPOSE4_PS(p, q, r, s);
-  _mm_storeu_ps(out, Op::of(Op::of(p, q), Op::of(r, s)));
+  const Vec v = paired<Op>(interleaved<Op>(a, b), interleaved<Op>(c, d));
+#if defined(__AVX512F__)
+  const Vec halves = Op::of(v, _mm512_shuffle_f32x4(v, v, 0x4e));
+  const __m512 quarters = Op::of(halves, _mm512_shuffle_f32x4(halves, halves, 0xb1));
+  _mm_storeu_ps(out, _mm512_castps512_ps128(quarters));
+#else
+  _mm_storeu_ps(out, Op::of(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)));
+#endif
 #else
   const Vec all[4] = {a, b, c, d};
   for (int i = 0; i < 4; ++i) {

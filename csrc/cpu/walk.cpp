@@ -7,11 +7,29 @@
 namespace tuiprobe::cpu {
 namespace {
 
-struct Rows : Group {
-  int64_t image[kGroup];
-  int32_t position[kGroup];
-  DType dtype;
+// A row's image, and its position there.
+struct Place {
+  int64_t image;
+  int64_t position;
 };
+
+struct Rows : Group {
+  Place first;
+  DType dtype;
+
+  Place place(int row, int64_t per_image) const {
+    const int64_t at = first.position + row;
+    if (at < per_image) return {first.image, at};
+    if (per_image == 1) return {first.image + at, 0};
+    return {first.image + at / per_image, at % per_image};
+  }
+};
+
+// Whether the rows follow each other in memory.
+bool contiguous(const Rows& g) {
+  const char* const first = static_cast<const char*>(g.rows[0]);
+  return g.rows[g.size - 1] == first + (g.size - 1) * g.channels * item_size(g.dtype);
+}
 
 // A run of rows that may lie next to each other in memory: the positions of an image or, where each
 // image is one row, the images.
@@ -83,88 +101,89 @@ class Tiles {
   int turn_ = 0;
 };
 
-// Cuts [first, last) into groups; a group never crosses an image where images have many positions
-// and per-image figures are wanted.
+// Cuts images [first, last) into groups.
 class Groups {
  public:
-  Groups(const View& x, const Kernels& kernels, int64_t first, int64_t last, bool by_image,
-         Worker& w)
-      : x_(x),
-        tiles_(x, kernels, last, w),
-        image_(first),
-        last_(last),
-        at_(static_cast<const char*>(row_address(x, first, 0))),
-        by_image_(by_image),
-        packed_(x.channel_stride != 1) {}
+  Groups(const View& x, const Kernels& kernels, int64_t first, int64_t last, Worker& w)
+      : x_(x), tiles_(x, kernels, last, w), at_{first, 0}, last_(last) {}
 
   bool next(Rows& out) {
+    const bool packed = x_.channel_stride != 1;
     out.size = 0;
     out.channels = x_.channels;
-    out.dtype = packed_ ? DType::f32 : x_.dtype;
-    while (out.size < kGroup && image_ < last_) {
-      const int64_t position = row_ * x_.width + column_;
+    out.dtype = packed ? DType::f32 : x_.dtype;
+    out.first = at_;
+    while (out.size < kGroup && at_.image < last_) {
       // A group lies in one tile: the one before may be packed anew for the group after it.
-      if (packed_ && out.size > 0 && tiles_.ends(image_, position)) break;
-      out.image[out.size] = image_;
-      out.position[out.size] = static_cast<int32_t>(position);
-      out.rows[out.size++] = packed_ ? static_cast<const void*>(tiles_.row(image_, position)) : at_;
-      if (step() && by_image_) break;
+      if (packed && out.size > 0 && tiles_.ends(at_.image, at_.position)) break;
+      packed ? add_packed(out) : add_run(out);
     }
     return out.size > 0;
   }
 
  private:
-  // To the next position; true if it is the first of another image.
-  bool step() {
-    at_ += x_.column_stride * bytes_;
-    if (++column_ < x_.width) return false;
-    column_ = 0;
-    at_ += (x_.row_stride - x_.width * x_.column_stride) * bytes_;
-    if (++row_ < x_.height) return false;
-    row_ = 0;
-    at_ += (x_.image_stride - x_.height * x_.row_stride) * bytes_;
-    ++image_;
-    return true;
+  void add_packed(Rows& out) {
+    out.rows[out.size] = tiles_.row(at_.image, at_.position);
+    step(out, 1);
+  }
+
+  // Rows that are evenly spaced in memory, as many as the group has room for.
+  void add_run(Rows& out) {
+    const bool of_images = positions(x_) == 1;
+    const bool even = x_.row_stride == x_.width * x_.column_stride;
+    const int64_t left = of_images ? last_ - at_.image
+                         : even    ? positions(x_) - at_.position
+                                   : x_.width - at_.position % x_.width;
+    const int count = static_cast<int>(std::min<int64_t>(kGroup - out.size, left));
+    const int64_t stride = (of_images ? x_.image_stride : x_.column_stride) * item_size(x_.dtype);
+    const void* const at = row_address(x_, at_.image, at_.position);
+    for (int i = 0; i < count; ++i) {
+      out.rows[out.size + i] = static_cast<const char*>(at) + i * stride;
+    }
+    step(out, count);
+  }
+
+  void step(Rows& out, int rows) {
+    out.size += rows;
+    at_.position += rows;
+    if (at_.position < positions(x_)) return;
+    at_.image += at_.position / positions(x_);
+    at_.position = 0;
   }
 
   const View& x_;
   Tiles tiles_;
-  int64_t image_;
+  Place at_;
   int64_t last_;
-  int64_t row_ = 0;
-  int64_t column_ = 0;
-  const int64_t bytes_ = item_size(x_.dtype);
-  const char* at_;
-  bool by_image_;
-  bool packed_;
-};
-
-struct RowSummary {
-  double mean;         // over the channels
-  double variance;     // of (x - mean) * scale
-  double fourth;       // sum over the channels of ((x - mean) * scale)^4
-  double kurtosis;     // Pearson's
-  double square_norm;  // sum over the channels of x^2
 };
 
 // The images of one block: accumulates rows into images, images into the block.
 class ImageSums {
  public:
-  ImageSums(const Walk& walk, Worker& worker, BlockSums& sums)
+  ImageSums(const Walk& walk, int64_t first_image, Worker& worker, BlockSums& sums)
       : walk_(walk),
         w_(worker),
         sums_(sums),
         width_(padded(walk.x.channels)),
-        stride_(row_stride(walk.x.channels)),
         per_image_(positions(walk.x)),
-        channels_(static_cast<double>(walk.x.channels)),
-        each_(1 / channels_),
-        unit_(1 / static_cast<double>(walk.scaling.row_scale)),
-        weight_(1 / static_cast<double>(per_image_)) {}
+        weight_(1 / static_cast<float>(per_image_)),
+        step_(Worker::rows_at_once(walk.x.channels)),
+        at_{first_image, 0} {
+    batch_.channels = walk.x.channels;
+    batch_.scale = walk.scaling.row_scale;
+    batch_.fourths = worker.fourths.data();
+    batch_.width = row_stride(walk.x.channels);
+  }
 
   void take(const Rows& g) {
-    for (int r = 0; r < g.size; r += kQuad) take_quad(g, r);
-    if (per_image_ > 1 && g.position[g.size - 1] + 1 == per_image_) finish_image(g.image[0]);
+    for (int from = 0; from < g.size; from += step_) {
+      measure(g, from);
+      for (int r = 0, end; r < batch_.size; r = end) {
+        const int64_t left = per_image_ == 1 ? kGroup : r + per_image_ - at_.position;
+        end = static_cast<int>(std::min<int64_t>(batch_.size, left));
+        add_rows(g, from, r, end);
+      }
+    }
   }
 
   // Float32 sums of shares into float64.
@@ -174,103 +193,67 @@ class ImageSums {
   }
 
  private:
-  void count_norm(double square_norm) {
-    if (std::isfinite(square_norm)) ++sums_.norms[norm_bin(square_norm)];
+  // Figures of the rows from this one on, as many as are taken together.
+  void measure(const Rows& g, int from) {
+    batch_.size = std::min(step_, g.size - from);
+    std::copy_n(g.rows + from, batch_.size, batch_.rows);
+    std::copy_n(w_.row_means + from, batch_.size, batch_.shift);
+    walk_.kernels.row_figures(batch_, g.dtype, per_image_ == 1, figures_);
   }
 
-  // Whether float32 sums serve: nothing left their range, and the shift was the mean but for a
-  // millionth of the spread.
-  bool trustworthy(const RowPowers& p, double m, double variance) const {
-    return std::isfinite(p.s8) && variance > 0x1p-24 && variance < 0x1p24 &&
-           m * m <= 1e-12 * variance;
-  }
-
-  // From the powers of row r to its figures; whether they serve. Puts the true mean into the shift.
-  bool summarize(Quad& quad, int r, RowSummary& row) const {
-    const RowPowers& p = quad.powers[r];
-    const double shift = static_cast<double>(quad.shift[r]);
-    const double m = p.s1 * each_;
-    row.mean = shift + m * unit_;
-    row.variance = p.s2 * each_ - m * m;
-    row.fourth = p.s4;
-    row.kurtosis = channels_ * p.s4 / (p.s2 * p.s2);
-    row.square_norm = (p.s2 * unit_ + 2 * shift * p.s1) * unit_ + channels_ * shift * shift;
-    quad.shift[r] = static_cast<float>(row.mean);
-    return trustworthy(p, m, row.variance);
-  }
-
-  // The same about the mean that the first time brought out.
-  bool summarize_again(Quad& quad, int r, RowSummary& row) {
-    if (!is_finite(quad.shift[r])) return false;
-    Quad one;
-    one.size = 1;
-    one.rows[0] = quad.rows[r];
-    one.shift[0] = quad.shift[r];
-    powers(one, w_.fourths.data() + r * stride_);
-    quad.powers[r] = one.powers[0];
-    return summarize(one, 0, row);
-  }
-
-  void powers(Quad& quad, float* fourths) const {
-    walk_.kernels.row_powers(quad, walk_.x.channels, dtype_, walk_.scaling.row_scale,
-                             per_image_ == 1, fourths, stride_);
-  }
-
-  // Rows [from, from + kQuad) of the group, or what there is of them.
-  void take_quad(const Rows& g, int from) {
-    Quad quad;
-    quad.size = std::min(kQuad, g.size - from);
-    for (int r = 0; r < quad.size; ++r) {
-      quad.rows[r] = g.rows[from + r];
-      quad.shift[r] = w_.row_means[from + r];
-    }
-    dtype_ = g.dtype;
-    powers(quad, w_.fourths.data());
+  // Rows [begin, end) of the batch, all of one image or each of its own.
+  void add_rows(const Rows& g, int from, int begin, int end) {
     Fourths shares;
     shares.size = 0;
-    for (int r = 0; r < quad.size; ++r) {
-      RowSummary row;
-      if (!summarize(quad, r, row) && !summarize_again(quad, r, row)) {
-        take_exact(g, from + r);
-        continue;
-      }
-      count_norm(row.square_norm);
-      if (per_image_ > 1 && degenerate_) continue;
-      const float* fourth = w_.fourths.data() + r * stride_;
-      const double inverse = 1 / row.fourth;
-      if (per_image_ == 1) {
-        const int64_t image = g.image[from + r];
-        walk_.images.kurtosis[image] = row.kurtosis;
-        walk_.images.self_share[image] = quad.powers[r].s8 * inverse * inverse;
-        walk_.images.leading[image] = static_cast<int32_t>(quad.powers[r].leading);
-      } else {
-        kurtosis_ += row.kurtosis;
-      }
-      shares.rows[shares.size] = fourth;
-      shares.inverse[shares.size++] = static_cast<float>(inverse * weight_);
+    double kurtosis = 0;  // no call in the loop, so that this stays in a register
+    for (int r = begin; r < end; ++r) {
+      if (!figures_.accurate[r]) continue;
+      ++sums_.norms[figures_.norm[r]];
+      kurtosis += static_cast<double>(figures_.kurtosis[r]);
+      shares.rows[shares.size] = batch_.fourths + r * batch_.width;
+      shares.inverse[shares.size++] = figures_.inverse[r] * weight_;
     }
+    kurtosis_ += kurtosis;
     walk_.kernels.row_shares(shares, g.channels, w_.shares.data());
+    for (int r = begin; r < end && (per_image_ == 1 || shares.size < end - begin); ++r) {
+      const int64_t image = per_image_ == 1 ? at_.image + r - begin : at_.image;
+      if (!figures_.accurate[r]) {
+        add_exactly(image, g.rows[from + r], g.dtype);
+      } else if (per_image_ == 1) {
+        walk_.images.kurtosis[image] = static_cast<double>(figures_.kurtosis[r]);
+        walk_.images.self_share[image] = static_cast<double>(figures_.self_share[r]);
+        walk_.images.leading[image] = static_cast<int32_t>(figures_.leading[r]);
+      }
+    }
+    if (per_image_ == 1) {
+      at_.image += end - begin;
+    } else if ((at_.position += end - begin) == per_image_) {
+      finish_image();
+      at_ = {at_.image + 1, 0};
+    }
   }
 
-  void take_exact(const Rows& g, int r) {
+  void add_exactly(int64_t image, const void* values, DType dtype) {
     ExactRow row;
     double* shares = w_.row_shares.data();
-    const bool valid = exact_row(g.rows[r], g.channels, 1, g.dtype, shares, &row);
-    count_norm(row.square_norm);
+    const int64_t channels = walk_.x.channels;
+    const bool valid = exact_row(values, channels, 1, dtype, shares, &row);
+    if (std::isfinite(row.square_norm)) ++sums_.norms[norm_bin(row.square_norm)];
     if (per_image_ > 1) {
       degenerate_ = degenerate_ || !valid;
       if (degenerate_) return;
       kurtosis_ += row.kurtosis;
-      for (int64_t c = 0; c < g.channels; ++c) w_.image_shares[c] += shares[c] * weight_;
+      const double weight = 1 / static_cast<double>(per_image_);
+      for (int64_t c = 0; c < channels; ++c) w_.image_shares[c] += shares[c] * weight;
     } else if (valid) {
-      finish(g.image[r], shares, row.kurtosis);
+      finish(image, shares, row.kurtosis);
     }
   }
 
-  void finish_image(int64_t image) {
+  void finish_image() {
     flush();
     if (!degenerate_) {
-      finish(image, w_.image_shares.data(), kurtosis_ * weight_);
+      finish(at_.image, w_.image_shares.data(), kurtosis_ / static_cast<double>(per_image_));
     }
     std::fill_n(w_.image_shares.begin(), width_, 0.0);
     kurtosis_ = 0;
@@ -294,28 +277,30 @@ class ImageSums {
   Worker& w_;
   BlockSums& sums_;
   int64_t width_;
-  int64_t stride_;
   int64_t per_image_;
-  double channels_;
-  double each_;               // 1 / channels
-  double unit_;               // 1 / scale of the rows
-  double weight_;             // of a position in its image
-  DType dtype_ = DType::f32;  // of the rows at work
+  float weight_;  // of a position in its image
+  int step_;      // rows measured together
+  Place at_;      // of the row that comes
+  RowBatch batch_{};
+  RowFigures figures_;
   double kurtosis_ = 0;
   bool degenerate_ = false;
 };
 
 void collect(const Rows& g, const Walk& walk, Worker& w, const Floats& extreme, Candidates& to) {
+  const int64_t per_image = positions(walk.x);
+  const int64_t last = g.place(g.size - 1, per_image).image;
   int64_t first_id = INT64_MAX;
-  for (int r = 0; r < g.size; ++r) first_id = std::min(first_id, walk.id(g.image[r]));
-  to.begin_group(g.image[0], g.image[g.size - 1]);
+  for (int64_t i = g.first.image; i <= last; ++i) first_id = std::min(first_id, walk.id(i));
+  to.begin_group(g.first.image, last);
   const Limits limits = to.limits(first_id);
   for (int64_t from = 0; from < g.channels;) {
     const int64_t n =
         walk.kernels.passing(g, g.dtype, extreme.data(), limits, &from, w.hits.data());
     for (int64_t i = 0; i < n; ++i) {
       const Hit& hit = w.hits[i];
-      to.offer(hit.channel, hit.value, g.position[hit.row], walk.id(g.image[hit.row]));
+      const Place at = g.place(hit.row, per_image);
+      to.offer(hit.channel, hit.value, static_cast<int32_t>(at.position), walk.id(at.image));
     }
   }
 }
@@ -358,7 +343,8 @@ void Walk::lines_by_channels(int64_t first, int64_t last, Worker& w, BlockSums& 
         Group g;
         g.size = static_cast<int>(std::min<int64_t>(kGroup, count - r));
         g.channels = channels;
-        for (int k = 0; k < g.size; ++k) g.rows[k] = g.next[k] = tile + (r + k) * kLane;
+        g.next = tile;
+        for (int k = 0; k < g.size; ++k) g.rows[k] = tile + (r + k) * kLane;
         kernels.moments(g, DType::f32, to);
       }
     }
@@ -382,9 +368,9 @@ void Walk::block(int64_t first, int64_t last, Worker& w, BlockSums& sums) const 
   if (x.channel_stride != 1 && !samples && !state.options.largest && !state.options.smallest) {
     return lines_by_channels(first, last, w, sums);
   }
-  Groups groups(x, kernels, first, last, samples && positions(x) > 1, w);
+  Groups groups(x, kernels, first, last, w);
   const MomentArrays to = arrays(w, sums, 0);
-  ImageSums image_sums(*this, w, sums);
+  ImageSums image_sums(*this, first, w, sums);
   const auto flush = [&] {
     flush_moments(w, sums);
     if (samples) image_sums.flush();
@@ -395,8 +381,7 @@ void Walk::block(int64_t first, int64_t last, Worker& w, BlockSums& sums) const 
   for (int turn = 0; more; turn ^= 1) {
     Rows &at = pair[turn], &ahead = pair[turn ^ 1];
     more = groups.next(ahead);
-    for (int r = 0; r < at.size; ++r)
-      at.next[r] = more && r < ahead.size ? ahead.rows[r] : at.rows[r];
+    at.next = more && contiguous(ahead) ? ahead.rows[0] : at.rows[0];
     kernels.moments(at, at.dtype, to);
     if (state.options.largest) collect(at, *this, w, w.group_max, w.largest);
     if (state.options.smallest) collect(at, *this, w, w.group_min, w.smallest);

@@ -110,6 +110,10 @@ static void norm_bins() {
   CHECK(norm_bin(4) == 36);
   CHECK(norm_bin(0) == 0);
   CHECK(norm_bin(1e300) == kNormBins - 1);
+  for (float x = 1e-30f; x < 1e30f; x *= 1.1f) {
+    CHECK(norm_bin_f32(x) == norm_bin(static_cast<double>(x)));
+  }
+  CHECK(norm_bin_f32(0) == 0 && norm_bin_f32(INFINITY) == kNormBins - 1);
   CHECK(norm_bin(1e-300) == 0);
 }
 
