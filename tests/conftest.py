@@ -14,6 +14,9 @@ from tests.prepared import Prepared
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("NO_COLOR", "1")
+# Read when torch is imported. A thread that spins for another one keeps it from its core where two
+# test processes share two cores: the same run takes twice the time. No figure depends on it.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,7 @@
 
 #include <array>
 #include <atomic>
-#include <barrier>
+#include <climits>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -16,6 +16,12 @@
 #include <functional>
 #include <thread>
 #include <vector>
+
+#ifdef __linux__
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include "../../csrc/cuda/context.hpp"
 
@@ -31,8 +37,44 @@ struct Seed {
   bool atomic = false;    // additions are not atomic
 };
 
+// A std::barrier that sleeps at once. That of libstdc++ yields several times before it sleeps,
+// which takes most of the time where many threads share few cores.
+class Barrier {
+ public:
+  explicit Barrier(int expected) : expected_(expected), left_(expected) {}
+
+  void arrive_and_wait() {
+    const int phase = phase_.load(std::memory_order_relaxed);
+    arrive();
+    while (phase_.load(std::memory_order_acquire) == phase) sleep(phase);
+  }
+  void arrive_and_drop() {
+    expected_.fetch_sub(1, std::memory_order_relaxed);
+    arrive();
+  }
+
+ private:
+  void arrive() {
+    if (left_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+    left_.store(expected_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    phase_.fetch_add(1, std::memory_order_release);
+    wake();
+  }
+#ifdef __linux__
+  void sleep(int phase) {
+    syscall(SYS_futex, &phase_, FUTEX_WAIT_PRIVATE, phase, nullptr, nullptr, 0);
+  }
+  void wake() { syscall(SYS_futex, &phase_, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0); }
+#else
+  void sleep(int phase) { phase_.wait(phase); }
+  void wake() { phase_.notify_all(); }
+#endif
+
+  std::atomic<int> expected_, left_, phase_{0};
+};
+
 struct HostWarp {
-  std::barrier<> barrier{kLanes};
+  Barrier barrier{kLanes};
   alignas(16) char slots[kLanes][64];
 };
 
@@ -44,7 +86,7 @@ struct HostBlock {
   struct alignas(16) Unit {
     char bytes[16];
   };
-  std::barrier<> barrier;
+  Barrier barrier;
   std::array<HostWarp, kMostWarps> warp;
   std::vector<Unit> memory;
 };
@@ -171,7 +213,7 @@ class HostThreads {
   }
 
  private:
-  std::barrier<> start_{kMostThreads + 1}, end_{kMostThreads + 1};
+  Barrier start_{kMostThreads + 1}, end_{kMostThreads + 1};
   std::function<void(int)> work_;
   std::vector<std::thread> threads_;
 };

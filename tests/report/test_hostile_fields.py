@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -139,6 +139,7 @@ def planted(value: Any, text: str) -> Planted:
     return planted_model(value), places
 
 
+@cache
 def in_results(text: str) -> Report:
     """Returns the report as the probes tell it of results that hold `text`."""
     whole = full_report()
@@ -158,11 +159,15 @@ def _result(found: Report, id: str) -> ProbeResult | None:
     return found.part(PROBES[id].Result)
 
 
+@cache
 def in_report(text: str) -> Report:
     """Returns the report with `text` in every field of its own: sections, figures, sets."""
     found, _ = planted(full_report(), text)
     return Report.parse(found.to_json().encode(), "planted")
 
+
+LATEST = 128
+"""Parsed texts that are kept: those that hostile ones are compared with, and the last of these."""
 
 WAYS = {"results": in_results, "report": in_report}
 
@@ -194,12 +199,14 @@ BOLD = ("strong_open", "strong_close")
 """Left out of a skeleton: a mark that should make bold does not beside some letters."""
 
 
+@lru_cache(LATEST)
 def bold(markdown: str) -> int:
     parsed = MarkdownIt("commonmark").enable("table").parse(markdown)
     kinds = [child.type for token in parsed for child in token.children or ()]
     return kinds.count(BOLD[0])
 
 
+@lru_cache(LATEST)
 def skeleton(markdown: str) -> list[str]:
     """Returns what a Markdown text is made of, without its words."""
     parser = MarkdownIt("commonmark", {"html": True, "linkify": False}).enable(
@@ -341,6 +348,7 @@ def check_table(name: str, content: str, harmless: str) -> None:
             assert number or not cell.lstrip().startswith(("=", "+", "-", "@")), (name, cell)
 
 
+@lru_cache(LATEST)
 def elements(name: str, content: str) -> list[tuple[str, tuple[str, ...]]]:
     if name.endswith(".html"):
         named = ("a", "wbr")  # terms that are mentioned, and places where a long name may break

@@ -360,12 +360,12 @@ async def test_a_resume_that_cannot_start_is_told_whole(tmp_path: Path) -> None:
 # With the real engine.
 
 
-WORDS = ["--headless", "--data", "miniature:val", "--sample", "800", "--shard-batches", "1",
+WORDS = ["--headless", "--data", "miniature:val", "--shard-batches", "1",
          "--batch-size", "8"]  # fmt: skip
 
 
-def started(run: Path) -> Engine:
-    return Engine([*WORDS, "--output", str(run)], run)
+def started(run: Path, images: int = 800) -> Engine:
+    return Engine([*WORDS, "--sample", str(images), "--output", str(run)], run)
 
 
 async def measured(run: Path, shards: int) -> None:
@@ -387,7 +387,7 @@ async def test_a_kill_is_seen_and_r_resumes_from_runs_after_escape(tmp_path: Pat
     run = tmp_path / "runs" / "one"
     app = TuiprobeApp(runs=tmp_path / "runs")
     async with app.run_test(size=(80, 24)) as pilot:
-        engine = started(run)
+        engine = started(run, 400)
         app.push_screen(LiveScreen(run, engine))
         await measured(run, 12)
         os.killpg(engine.pid, signal.SIGKILL)
@@ -395,7 +395,7 @@ async def test_a_kill_is_seen_and_r_resumes_from_runs_after_escape(tmp_path: Pat
         await until(pilot, lambda: "stopped at" in place(app))
         assert "killed by SIGKILL, so memory may have run out · r resumes" in whole(app)
         kept = sorted((run / "shards").glob("val-*"))
-        percent = int(100 * state(run).measured / 800)
+        percent = int(100 * state(run).measured / 400)
         stamps = [one.stat().st_mtime_ns for one in kept]
         said = state(run).words
         await pilot.press("escape")
