@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
@@ -74,6 +75,18 @@ def test_no_damage_goes_unnoticed(tmp_path_factory: pytest.TempPathFactory, data
     for read in (read_arrays, BlockReader):
         with pytest.raises(DamagedFileError):
             read(file)
+
+
+def test_equal_arrays_give_equal_files(tmp_path: Path) -> None:
+    texts = {f"key {number}": "ü\n" for number in range(20)}
+    arrays = {name: np.arange(3) for name in "cab"}
+    one, two = (Entry(tmp_path, name) for name in ("one", "two"))
+    checksum = write_arrays(one, arrays, texts)
+    assert checksum == write_arrays(
+        two, dict(reversed(arrays.items())), dict(reversed(texts.items()))
+    )
+    assert one.path.read_bytes() == two.path.read_bytes()
+    assert safetensors.numpy.load_file(one.path).keys() == arrays.keys()
 
 
 def test_a_checksum_in_other_texts_is_not_taken_for_the_own_one(tmp_path: Path) -> None:

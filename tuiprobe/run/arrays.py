@@ -47,14 +47,25 @@ def write_arrays(entry: Entry, arrays: Mapping[str, NDArray[Any]], metadata: dic
     from safetensors.numpy import save as encode_tensors
 
     contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    content = memoryview(encode_tensors(contiguous))
+    start = _HEADER_LENGTH_BYTES + int.from_bytes(content[:_HEADER_LENGTH_BYTES], "little")
     blank = "0" * hashlib.sha256().digest_size * 2
-    content = encode_tensors(contiguous, metadata={**metadata, MEMBER: blank})
-    place = _place(content, blank)
-    before, after = content[:place], memoryview(content)[place + len(blank) :]
-    digest = hashlib.sha256(before)
-    digest.update(after)
-    entry.write_chunks((before, digest.hexdigest().encode(), after))
+    head = _described(bytes(content[_HEADER_LENGTH_BYTES:start]), {**metadata, MEMBER: blank})
+    place = _place(head, blank)
+    before, after = head[:place], head[place + len(blank) :]
+    digest = hashlib.sha256(before + after)
+    digest.update(content[start:])
+    entry.write_chunks((before, digest.hexdigest().encode(), after, content[start:]))
     return digest.hexdigest()
+
+
+def _described(header: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Returns the bytes before the arrays with metadata, which the library writes in any order."""
+    texts = json.dumps({"__metadata__": metadata}, sort_keys=True, separators=(",", ":"))
+    members = header.strip()[1:-1]
+    whole = texts[:-1].encode() + (b"," + members if members else b"") + b"}"
+    whole += b" " * (-len(whole) % _HEADER_LENGTH_BYTES)  # arrays begin at multiples of 8
+    return len(whole).to_bytes(_HEADER_LENGTH_BYTES, "little") + whole
 
 
 def _place(head: bytes, checksum: str) -> int:
