@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.datasets.content import DIGEST_BYTES
 from tuiprobe.files import Entry
-from tuiprobe.measure.shard_states import IDS, LENGTHS, Group, States, groups
+from tuiprobe.measure.shard_states import FINAL_IDS, IDS, LENGTHS, Group, States, groups
 from tuiprobe.run.arrays import Arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.spec import FINAL_TAP
@@ -35,7 +35,7 @@ def check_shard(file: Entry, arrays: Arrays, planned: NDArray[np.int64], states:
     checked.shaped("features", "f4", images, width)
     read = len(_own(checked, "images", known))
     checked.shaped("digests", "u1", read, DIGEST_BYTES)
-    checked.shaped(f"{FINAL_TAP}/state.{IDS}", "<i8", None)
+    checked.shaped(FINAL_IDS, "<i8", None)
     if len(states) > 1:
         checked.counts(LENGTHS, "<i8", len(states) - 1)
     for group in groups(arrays, states):

@@ -9,7 +9,7 @@ numbers of images at its ends and stands alone: `embedding/state.<field>`. Earli
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -23,8 +23,9 @@ States = Mapping[str, Arrays]
 
 IDS: Final = "samples.sample_ids"
 PER_IMAGE: Final = (IDS, "samples.kurtosis", "samples.self_share", "samples.leading")
-LENGTHS: Final = "states/lengths"
 _FINAL, _INNER, _EARLIER = f"{FINAL_TAP}/state.", "states/", "/state."
+FINAL_IDS: Final = _FINAL + IDS
+LENGTHS: Final = _INNER + "lengths"
 
 
 class Group(NamedTuple):
@@ -59,7 +60,7 @@ def groups(arrays: Mapping[str, NDArray[Any]], states: States) -> Iterator[Group
     Raises:
         KeyError: If an array is missing that says how many images there are.
     """
-    final = np.array([len(arrays[_FINAL + IDS])])
+    final = np.array([len(arrays[FINAL_IDS])])
     yield Group(_FINAL, (FINAL_TAP,), (states[FINAL_TAP],), final)
     inner = _inner(states)
     if inner:
@@ -110,6 +111,5 @@ def with_stacked_states(arrays: Arrays, states: States) -> Arrays:
     inner = _inner(states)
     if not inner or LENGTHS in arrays:
         return arrays
-    every: Sequence[str] = (FINAL_TAP, *inner)
-    found = {tap: {f: arrays[tap + _EARLIER + f] for f in states[tap]} for tap in every}
+    found = {tap: {f: arrays[tap + _EARLIER + f] for f in empty} for tap, empty in states.items()}
     return {**arrays, **stack_states(found)}
