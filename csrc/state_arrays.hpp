@@ -23,9 +23,9 @@ inline void require(bool condition, const char* message) {
   if (!condition) throw py::value_error(message);
 }
 
-template <class T>
-Array<T> to_array(const std::vector<T>& v) {
-  return Array<T>(static_cast<py::ssize_t>(v.size()), v.data());
+template <class Vector>
+auto to_array(const Vector& v) {
+  return Array<typename Vector::value_type>(static_cast<py::ssize_t>(v.size()), v.data());
 }
 
 // A one-dimensional array field of the given length, or of any if it is negative, checked.

@@ -17,7 +17,7 @@ static inline int64_t padded(int64_t channels) { return (channels + kLane - 1) /
 
 struct Group {
   const void* rows[kGroup];
-  const void* next;  // where the group after it begins, which `moments` prefetches
+  const void* next;  // where the group after it begins: prefetched while this one is worked on
   int size;
   int64_t channels;
 };
@@ -36,10 +36,13 @@ struct MomentArrays {
   float* row_means;  // [kGroup], to about float32; null where they are not wanted
 };
 
+constexpr int64_t kBeyond = 16 * kLane;  // floats readable from any of a row's fourth powers on
+
 // Rows (all channels at one position each) that are given figures of their own.
 struct RowBatch {
   const void* rows[kGroup];
   float shift[kGroup];  // their means, to about float32
+  const void* next;     // prefetched meanwhile: half as much as the rows themselves
   int size;
   int64_t channels;
   float scale;     // d = (x - shift) * scale
@@ -85,8 +88,9 @@ constexpr int64_t kHits = 1024;  // that `passing` lists at once; at least kLane
 
 struct Kernels {
   const char* name;
-  // Adds the group to the power sums, minima and maxima of each channel; the one loop that reads
-  // memory, so it also sums the rows and prefetches.
+  // Adds the group to the power sums, minima and maxima of each channel. Where the means of its
+  // rows are wanted too, `row_figures` will follow, and only the first half of the next group is
+  // prefetched.
   void (*moments)(const Group&, DType, const MomentArrays&);
   void (*row_figures)(const RowBatch&, DType, bool leaders, RowFigures&);
   // acc[c] += the shares of the rows.

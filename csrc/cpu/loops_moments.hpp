@@ -8,12 +8,13 @@
 namespace tuiprobe::cpu {
 namespace {
 
-// Two chains of rows, so that a chain of additions is short and does not wait for itself.
+// One vector of channels, in chains of rows that take turns.
+template <int kChains>
 struct MomentVecs {
-  Vec s1[2], s2[2], s3[2], s4[2], low, high;
+  Vec s1[kChains], s2[kChains], s3[kChains], s4[kChains], low, high;
 
   MomentVecs() : low(broadcast(__builtin_inff())), high(broadcast(-__builtin_inff())) {
-    for (int k = 0; k < 2; ++k) s1[k] = s2[k] = s3[k] = s4[k] = broadcast(0);
+    for (int k = 0; k < kChains; ++k) s1[k] = s2[k] = s3[k] = s4[k] = broadcast(0);
   }
 
   inline void take(Vec x, Vec scale, Vec bias, int chain) {
@@ -27,13 +28,17 @@ struct MomentVecs {
     high = max(x, high);
   }
 
-  static inline void collect(float* to, Vec a, Vec b) { store(to, add(load(to), add(a, b))); }
+  static inline void collect(float* to, const Vec (&chains)[kChains]) {
+    Vec sum = load(to);
+    for (int k = 0; k < kChains; ++k) sum = add(sum, chains[k]);
+    store(to, sum);
+  }
 
   inline void flush(const MomentArrays& to, int64_t c) const {
-    collect(to.s1 + c, s1[0], s1[1]);
-    collect(to.s2 + c, s2[0], s2[1]);
-    collect(to.s3 + c, s3[0], s3[1]);
-    collect(to.s4 + c, s4[0], s4[1]);
+    collect(to.s1 + c, s1);
+    collect(to.s2 + c, s2);
+    collect(to.s3 + c, s3);
+    collect(to.s4 + c, s4);
     store(to.group_min + c, low);
     store(to.group_max + c, high);
     store(to.min + c, min(low, load(to.min + c)));
@@ -41,43 +46,67 @@ struct MomentVecs {
   }
 };
 
-// One vector of channels of all rows, as `load_row` reads it. Meanwhile fetches as much of the next
-// group to the L2 cache, in the order of its addresses: memory serves one stream of them twice as
-// fast as 16 rows side by side.
-template <class T, bool kMeans, class LoadRow>
+// `kVecs` vectors of channels of all rows, as `load_row` reads them, with at least two chains in
+// all, so that none waits for itself. Meanwhile fetches as much of the next group to the L2 cache,
+// or half as much where the figures of its rows do the rest, in the order of its addresses: memory
+// serves one stream of them twice as fast as 16 rows side by side.
+template <class T, bool kMeans, int kVecs, class LoadRow>
 inline void add_moments(const Group& g, int64_t c, const MomentArrays& to,
                         float (*row_sums)[kWidth], LoadRow load_row) {
   constexpr int kStep = 4;  // rows at once, which the registers hold
-  constexpr int kRowsALine = 64 / sizeof(T) / kWidth;
-  MomentVecs sums;
-  const Vec scale = load(to.scale + c), bias = load(to.bias + c);
-  const T* const next = static_cast<const T*>(g.next) + c * kGroup;
+  constexpr int kVecsALine = 64 / sizeof(T) / kWidth;
+  constexpr int kParts = kMeans ? 2 : 1;
+  constexpr int kChains = kVecs == 1 ? 2 : 1;
+  MomentVecs<kChains> sums[kVecs];
+  Vec scale[kVecs], bias[kVecs];
+  for (int v = 0; v < kVecs; ++v) {
+    scale[v] = load(to.scale + c + v * kWidth);
+    bias[v] = load(to.bias + c + v * kWidth);
+  }
+  const T* const next = static_cast<const T*>(g.next) + c * kGroup / kParts;
   const auto take = [&](int r, int chain) {
-    if (r % kRowsALine == 0) __builtin_prefetch(next + r * kWidth, 0, 2);
-    const Vec x = load_row(static_cast<const T*>(g.rows[r]) + c);
-    if constexpr (kMeans) store(row_sums[r], c == 0 ? x : add(load(row_sums[r]), x));
-    sums.take(x, scale, bias, chain);
+    Vec sum = kMeans && c > 0 ? load(row_sums[r]) : broadcast(0);
+#pragma GCC unroll 2
+    for (int v = 0; v < kVecs; ++v) {
+      const int done = r * kVecs + v;  // vectors
+      if (done % (kVecsALine * kParts) == 0) {
+        __builtin_prefetch(next + done * kWidth / kParts, 0, 2);
+      }
+      const Vec x = load_row(static_cast<const T*>(g.rows[r]) + c + v * kWidth);
+      sum = add(sum, x);
+      sums[v].take(x, scale[v], bias[v], chain);
+    }
+    if (kMeans) store(row_sums[r], sum);
   };
   int r = 0;
 #pragma GCC unroll 1
   for (; r + kStep <= g.size; r += kStep) {
 #pragma GCC unroll 4
-    for (int k = 0; k < kStep; ++k) take(r + k, k % 2);
+    for (int k = 0; k < kStep; ++k) take(r + k, k % kChains);
   }
-  for (; r < g.size; ++r) take(r, r % 2);
-  sums.flush(to, c);
+  for (; r < g.size; ++r) take(r, r % kChains);
+#pragma GCC unroll 2
+  for (int v = 0; v < kVecs; ++v) sums[v].flush(to, c + v * kWidth);
 }
 
 template <class T, bool kMeans>
 inline void moments_of(const Group& g, const MomentArrays& to) {
   alignas(64) float row_sums[kMeans ? kGroup : 1][kWidth];
+  // Two, where registers hold them, halve the work on the rows' sums; without those, memory alone
+  // sets the pace, and serves one better.
+  constexpr int kVecs = kMeans && kWidth != 8 ? 2 : 1;
+  const auto whole = [](const T* p) { return load(p); };
   int64_t c = 0;
-  for (; c + kWidth <= g.channels; c += kWidth) {
-    add_moments<T, kMeans>(g, c, to, row_sums, [](const T* p) { return load(p); });
+  for (; c + kVecs * kWidth <= g.channels; c += kVecs * kWidth) {
+    add_moments<T, kMeans, kVecs>(g, c, to, row_sums, whole);
+  }
+  if (kVecs > 1 && c + kWidth <= g.channels) {
+    add_moments<T, kMeans, 1>(g, c, to, row_sums, whole);
+    c += kWidth;
   }
   if (c < g.channels) {
     const int rest = static_cast<int>(g.channels - c);
-    add_moments<T, kMeans>(g, c, to, row_sums, [=](const T* p) { return load_part(p, rest); });
+    add_moments<T, kMeans, 1>(g, c, to, row_sums, [=](const T* p) { return load_part(p, rest); });
   }
   if constexpr (kMeans) {
     for (int r = g.size; r < kGroup; ++r) store(row_sums[r], broadcast(0));

@@ -11,27 +11,29 @@ namespace {
 constexpr int kRowsAtOnce = kWidth == 16 ? 4 : 2;  // as many as the registers hold
 constexpr int64_t kRowChain = 64;                  // vectors whose sums are added in float32
 
-// First of `count` floats, readable up to a multiple of kWidth, that equals `value`, which is
-// there.
-inline int64_t find(const float* row, int64_t count, float value) {
-  const Vec v = broadcast(value);
-  int64_t i = 0;
-  for (; i + 4 * kWidth <= count; i += 4 * kWidth) {
-    uint64_t hits = 0;
-#pragma GCC unroll 4
-    for (int k = 0; k < 4; ++k) {
-      hits |= static_cast<uint64_t>(equal(load(row + i + k * kWidth), v)) << k * kWidth;
-    }
-    if (hits) return i + __builtin_ctzll(hits);
-  }
-  for (; i < count; i += kWidth) {
-    const unsigned hit = equal(load(row + i), v);
-    if (hit) return i + __builtin_ctz(hit);
-  }
-  return 0;
-}
-
 constexpr int64_t kSegment = 16 * kWidth;  // channels between two looks at which leads
+static_assert(kSegment <= kBeyond, "`find` reads whole segments");
+
+// First of the floats of a segment that equals `value`, which is there. Without branches: where it
+// lies is random, and a wrong guess costs more than looking at all of them.
+inline int64_t find(const float* segment, float value) {
+  constexpr int kVecs = kSegment / kWidth, kParts = 4, kEach = kVecs / kParts;
+  const Vec v = broadcast(value);
+  uint64_t hits[kParts] = {};
+#pragma GCC unroll 16
+  for (int k = 0; k < kVecs; ++k) {
+    const uint64_t hit = equal(load(segment + k * kWidth), v);
+    hits[k / kEach] |= hit << k % kEach * kWidth;
+  }
+  int part = kParts - 1;
+  uint64_t first = hits[part];
+  for (int k = kParts - 2; k >= 0; --k) {
+    part = hits[k] ? k : part;
+    first = hits[k] ? hits[k] : first;
+  }
+  // A row of NaN has no such value: its figures are not used.
+  return part * kEach * kWidth + __builtin_ctzll(first | uint64_t{1} << 63);
+}
 
 // The segment of the largest value of each row, so that little is searched for it afterwards.
 struct Leaders {
@@ -113,6 +115,7 @@ inline void sum_rows(const RowBatch& b, int from, RowSums& sums_of, RowFigures& 
     bias[r] = broadcast(-b.shift[from + r] * b.scale);
   }
   Leaders leaders;
+  const T* const next = static_cast<const T*>(b.next) + from * b.channels / 2;
   const int64_t whole = b.channels / kWidth * kWidth;
   for (int64_t c = 0; c < b.channels;) {
     RowVecs<kRows> sums;
@@ -121,6 +124,10 @@ inline void sum_rows(const RowBatch& b, int from, RowSums& sums_of, RowFigures& 
       const int64_t start = c, end = c + kSegment < chain_end ? c + kSegment : chain_end;
       for (Vec& p : peak) p = broadcast(0);
       for (; c < end; c += kWidth) {
+#pragma GCC unroll 4
+        for (int k = 0; k < kRows * kWidth / 2; k += 64 / sizeof(T)) {
+          __builtin_prefetch(next + c * kRows / 2 + k, 0, 2);
+        }
 #pragma GCC unroll 4
         for (int r = 0; r < kRows; ++r) {
           sums.template take<kLeaders>(r, load(rows[r] + c), scale, bias[r], fourths[r] + c,
@@ -143,9 +150,8 @@ inline void sum_rows(const RowBatch& b, int from, RowSums& sums_of, RowFigures& 
     sums.flush(from, sums_of);
   }
   for (int r = 0; r < kRows && kLeaders; ++r) {
-    const int64_t at = leaders.segment[r], rest = b.channels - at;
-    const int64_t count = rest < kSegment ? rest : kSegment;
-    to.leading[from + r] = at + find(fourths[r] + at, count, leaders.value[r]);
+    const int64_t at = leaders.segment[r];
+    to.leading[from + r] = at + find(fourths[r] + at, leaders.value[r]);
   }
 }
 

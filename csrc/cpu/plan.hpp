@@ -21,7 +21,7 @@ struct Plan {
   int64_t blocks;
 
   explicit Plan(const View& x) {
-    constexpr int64_t kMaxBlocks = 64, kMinRows = 128;
+    constexpr int64_t kMaxBlocks = 32, kMinRows = 128;
     const int64_t rows = x.images * positions(x);
     const int64_t wanted = std::max(kMinRows, (rows + kMaxBlocks - 1) / kMaxBlocks);
     images_per_block = std::max<int64_t>(1, (wanted + positions(x) - 1) / positions(x));
@@ -37,6 +37,9 @@ struct BlockSums {
   Floats max;
   Doubles shares;
   std::vector<int32_t> exceed;
+  std::vector<int32_t> leading;
+  double share_squares;
+  int64_t degenerate;
   int64_t norms[kNormBins];
 
   // Clears what the block will add to; memory is kept from update to update.
@@ -47,6 +50,9 @@ struct BlockSums {
     if (!samples) return;
     shares.assign(width, 0.0);
     exceed.assign(width, 0);
+    leading.assign(width, 0);
+    share_squares = 0;
+    degenerate = 0;
     std::fill_n(norms, kNormBins, 0);
   }
 
@@ -58,6 +64,7 @@ struct BlockSums {
     if (!samples) return;
     shares.reserve(width);
     exceed.reserve(width);
+    leading.reserve(width);
   }
 };
 
@@ -91,7 +98,7 @@ struct Worker {
     }
     if (state.options.samples) {
       grow(shares, width);
-      grow(fourths, rows_at_once(x.channels) * row_stride(x.channels));
+      grow(fourths, rows_at_once(x.channels) * row_stride(x.channels) + kBeyond);
       grow(image_shares, width);
       grow(row_shares, width);
     }
@@ -126,15 +133,26 @@ struct Worker {
   }
 };
 
-// Per-image results, by index within the update.
+// Where the figures of an update's images go, by index: behind the end of those that a state has.
 struct Images {
-  std::vector<double> kurtosis, self_share;
-  std::vector<int32_t> leading;
+  int64_t* id;
+  double* kurtosis;
+  double* self_share;
+  int32_t* leading;
 
-  void reset(int64_t n) {
-    kurtosis.assign(n, NAN);
-    self_share.assign(n, NAN);
-    leading.assign(n, -1);
+  // Makes room; the state is longer only once `grown` has been called.
+  static Images behind(Samples& s, int64_t images) {
+    const size_t known = s.id.size();
+    visit_image_fields(
+        [&](const char*, auto& field) { field.reserve(known + static_cast<size_t>(images)); }, s);
+    Images to;
+    visit_image_fields(
+        [&](const char*, auto& pointer, auto& field) { pointer = field.data() + known; }, to, s);
+    return to;
+  }
+  static void grown(Samples& s, int64_t images) {
+    const size_t total = s.id.size() + static_cast<size_t>(images);
+    visit_image_fields([&](const char*, auto& field) { field.resize(total); }, s);
   }
 };
 
@@ -143,7 +161,6 @@ struct Workspace {
   std::vector<BlockSums> blocks;
   std::vector<Worker> workers;
   std::vector<Joiner> joiners;
-  Images images;
 
   // Before an update of about so many bytes. Lets go of everything after many updates that needed
   // much less than is held.

@@ -82,9 +82,9 @@ Samples::Samples(int64_t channels) {
 void Samples::merge(const Samples& other) {
   const size_t total = id.size() + other.id.size();
   visit_image_fields([&](const char*, auto& field) { field.reserve(total); }, *this);
-  visit_image_fields([](const char*, auto& to,
-                        const auto& from) { to.insert(to.end(), from.begin(), from.end()); },
-                     *this, other);
+  visit_image_fields(
+      [](const char*, auto& to, const auto& from) { to.append(from.begin(), from.end()); }, *this,
+      other);
   const int64_t channels = static_cast<int64_t>(share_sum.size());
   visit_sum_fields(
       [&](const char*, Extent extent, auto& to, const auto& from) {

@@ -8,6 +8,7 @@
 
 #include "../fields.hpp"
 #include "../layout.hpp"
+#include "growing.hpp"
 
 namespace tuiprobe::cpu {
 
@@ -46,10 +47,10 @@ struct TopK {
 
 // Per-image figures; what each field means is said in fields.hpp.
 struct Samples {
-  std::vector<int64_t> id;
-  std::vector<double> kurtosis;
-  std::vector<double> self_share;
-  std::vector<int32_t> leading;
+  Growing<int64_t> id;
+  Growing<double> kurtosis;
+  Growing<double> self_share;
+  Growing<int32_t> leading;
   std::vector<double> share_sum;
   std::vector<int64_t> leading_count;
   std::vector<int64_t> exceed_count;

@@ -66,6 +66,11 @@ Scaling choose_scaling(const State& state, const View& x) {
   return s;
 }
 
+template <class From, class To>
+void add(const From* more, int64_t n, To* sums) {
+  for (int64_t i = 0; i < n; ++i) sums[i] += more[i];
+}
+
 // The state's moments with those of the batch.
 std::vector<Moments> combine_moments(Span<BlockSums> blocks, const Scaling& at, const State& state,
                                      const View& x, const Plan& plan, int threads) {
@@ -74,15 +79,19 @@ std::vector<Moments> combine_moments(Span<BlockSums> blocks, const Scaling& at, 
   constexpr int64_t kChunk = 64;
   std::vector<char> doubtful(x.channels);
   parallel_for(threads, (x.channels + kChunk - 1) / kChunk, [&](int64_t chunk, int) {
-    for (int64_t c = chunk * kChunk; c < std::min((chunk + 1) * kChunk, x.channels); ++c) {
-      PowerSums sums;
-      float low = INFINITY, high = -INFINITY;
-      for (const BlockSums& b : blocks) {
-        sums = merge(sums, {b.power[0][c], b.power[1][c], b.power[2][c], b.power[3][c]});
-        low = std::min(low, b.min[c]);
-        high = std::max(high, b.max[c]);
-      }
-      const Moments part = central(sums, rows, at.shift[c], at.scale[c], low, high);
+    const int64_t first = chunk * kChunk, n = std::min(kChunk, x.channels - first);
+    double power[4][kChunk] = {};
+    float low[kChunk], high[kChunk];
+    std::fill_n(low, kChunk, INFINITY);
+    std::fill_n(high, kChunk, -INFINITY);
+    for (const BlockSums& b : blocks) {
+      for (int p = 0; p < 4; ++p) add(b.power[p].data() + first, n, power[p]);
+      for (int64_t i = 0; i < n; ++i) low[i] = std::min(low[i], b.min[first + i]);
+      for (int64_t i = 0; i < n; ++i) high[i] = std::max(high[i], b.max[first + i]);
+    }
+    for (int64_t i = 0, c = first; i < n; ++i, ++c) {
+      const PowerSums sums{power[0][i], power[1][i], power[2][i], power[3][i]};
+      const Moments part = central(sums, rows, at.shift[c], at.scale[c], low[i], high[i]);
       merged[c] = merge(state.moments[c], part);
       doubtful[c] = !trustworthy(sums, rows, part, merged[c], at.scale[c]);
     }
@@ -99,36 +108,18 @@ std::vector<Moments> combine_moments(Span<BlockSums> blocks, const Scaling& at, 
   return merged;
 }
 
-template <class T>
-void make_room(std::vector<T>& v, size_t more) {
-  if (v.capacity() - v.size() < more) v.reserve(std::max(v.size() + more, 2 * v.capacity()));
-}
-
-// Adds per-image figures and sums of one update; on an exception nothing has changed.
-void add_samples(Span<BlockSums> blocks, const Images& images, int64_t first_id, const View& x,
-                 const int64_t* ids, Samples& to) {
-  const size_t n = static_cast<size_t>(x.images);
-  visit_image_fields([&](const char*, auto& field) { make_room(field, n); }, to);
+// Adds the sums of one update, whose images have been written already.
+void add_samples(Span<BlockSums> blocks, const View& x, Samples& to) {
+  Images::grown(to, x.images);
   to.rows += x.images * positions(x);
   for (const BlockSums& b : blocks) {
-    for (int64_t c = 0; c < x.channels; ++c) {
-      to.share_sum[c] += b.shares[c];
-      to.exceed_count[c] += b.exceed[c];
-    }
-    for (int i = 0; i < kNormBins; ++i) to.norm_histogram[i] += b.norms[i];
+    add(b.shares.data(), x.channels, to.share_sum.data());
+    add(b.exceed.data(), x.channels, to.exceed_count.data());
+    add(b.leading.data(), x.channels, to.leading_count.data());
+    add(b.norms, kNormBins, to.norm_histogram.data());
+    to.share_square_sum += b.share_squares;
+    to.degenerate += b.degenerate;
   }
-  for (size_t i = 0; i < n; ++i) {
-    to.id.push_back(ids ? ids[i] : first_id + static_cast<int64_t>(i));
-    if (images.leading[i] < 0) {
-      ++to.degenerate;
-    } else {
-      ++to.leading_count[images.leading[i]];
-      to.share_square_sum += images.self_share[i];
-    }
-  }
-  to.kurtosis.insert(to.kurtosis.end(), images.kurtosis.begin(), images.kurtosis.end());
-  to.self_share.insert(to.self_share.end(), images.self_share.begin(), images.self_share.end());
-  to.leading.insert(to.leading.end(), images.leading.begin(), images.leading.end());
 }
 
 // One joiner a thread, with room for what the state and all workers may hold of a channel.
@@ -185,8 +176,8 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   const Span<Worker> workers{space.workers.data(), count};
   const bool distinct = all_different(ids, x.images);
   for (Worker& w : workers) w.reserve(x, state, distinct, *set);
-  Images& images = space.images;
-  images.reset(state.options.samples ? x.images : 0);
+  Images images{};
+  if (state.options.samples) images = Images::behind(state.samples, x.images);
   const Walk walk{x, state, *set, scaling, ids, images};
   parallel_for(static_cast<int>(count), plan.blocks, [&](int64_t b, int worker) {
     Worker& w = workers.begin()[worker];
@@ -198,11 +189,9 @@ void update(State& state, const View& x, const int64_t* ids, int threads) {
   });
   std::vector<Moments> moments;
   if (state.options.moments) moments = combine_moments(blocks, scaling, state, x, plan, threads);
+  // The last that may throw.
   const Span<Joiner> joiners = make_joiners(workers, state.options, space.joiners);
-  if (state.options.samples) {
-    // The last that may throw.
-    add_samples(blocks, images, state.images, x, ids, state.samples);
-  }
+  if (state.options.samples) add_samples(blocks, x, state.samples);
   state.moments.swap(moments);
   if (state.options.largest) {
     join_candidates(workers, joiners, *set, &Worker::largest, state.largest);

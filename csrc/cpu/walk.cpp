@@ -1,6 +1,7 @@
 #include "walk.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "exact.hpp"
 
@@ -196,6 +197,8 @@ class ImageSums {
   // Figures of the rows from this one on, as many as are taken together.
   void measure(const Rows& g, int from) {
     batch_.size = std::min(step_, g.size - from);
+    batch_.next =
+        static_cast<const char*>(g.next) + (g.size + from) / 2 * g.channels * item_size(g.dtype);
     std::copy_n(g.rows + from, batch_.size, batch_.rows);
     std::copy_n(w_.row_means + from, batch_.size, batch_.shift);
     walk_.kernels.row_figures(batch_, g.dtype, per_image_ == 1, figures_);
@@ -220,9 +223,8 @@ class ImageSums {
       if (!figures_.accurate[r]) {
         add_exactly(image, g.rows[from + r], g.dtype);
       } else if (per_image_ == 1) {
-        walk_.images.kurtosis[image] = static_cast<double>(figures_.kurtosis[r]);
-        walk_.images.self_share[image] = static_cast<double>(figures_.self_share[r]);
-        walk_.images.leading[image] = static_cast<int32_t>(figures_.leading[r]);
+        record(image, static_cast<double>(figures_.kurtosis[r]),
+               static_cast<double>(figures_.self_share[r]), figures_.leading[r]);
       }
     }
     if (per_image_ == 1) {
@@ -247,12 +249,16 @@ class ImageSums {
       for (int64_t c = 0; c < channels; ++c) w_.image_shares[c] += shares[c] * weight;
     } else if (valid) {
       finish(image, shares, row.kurtosis);
+    } else {
+      record_degenerate(image);
     }
   }
 
   void finish_image() {
     flush();
-    if (!degenerate_) {
+    if (degenerate_) {
+      record_degenerate(at_.image);
+    } else {
       finish(at_.image, w_.image_shares.data(), kurtosis_ / static_cast<double>(per_image_));
     }
     std::fill_n(w_.image_shares.begin(), width_, 0.0);
@@ -268,9 +274,25 @@ class ImageSums {
       sums_.shares[c] += shares[c];
       if (shares[c] > shares[leading]) leading = c;
     }
-    walk_.images.kurtosis[image] = kurtosis;
-    walk_.images.self_share[image] = self;
-    walk_.images.leading[image] = static_cast<int32_t>(leading);
+    record(image, kurtosis, self, leading);
+  }
+
+  void record(int64_t image, double kurtosis, double self_share, int64_t leading) {
+    const Images& to = walk_.images;
+    to.id[image] = walk_.id(image);
+    to.kurtosis[image] = kurtosis;
+    to.self_share[image] = self_share;
+    to.leading[image] = static_cast<int32_t>(leading);
+    sums_.share_squares += self_share;
+    ++sums_.leading[leading];
+  }
+
+  void record_degenerate(int64_t image) {
+    const Images& to = walk_.images;
+    to.id[image] = walk_.id(image);
+    to.kurtosis[image] = to.self_share[image] = NAN;
+    to.leading[image] = -1;
+    ++sums_.degenerate;
   }
 
   const Walk& walk_;

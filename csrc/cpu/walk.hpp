@@ -25,7 +25,7 @@ struct Walk {
   const Kernels& kernels;
   const Scaling& scaling;
   const int64_t* ids;
-  Images& images;
+  const Images& images;
 
   int64_t id(int64_t image) const { return ids ? ids[image] : state.images + image; }
 
