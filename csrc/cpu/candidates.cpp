@@ -14,7 +14,7 @@ constexpr int kMaxRanked = 512;  // ranking compares all with all
 void Candidates::reserve(const TopK& state, bool distinct, bool single, const Kernels& kernels) {
   const int64_t channels = channels_ = static_cast<int64_t>(state.sizes.size());
   k_ = state.k;
-  room_ = k_ + std::max(std::clamp(k_, 16, 64), k_ / 4);
+  room_ = k_ + std::max(16, k_ / 4);
   smallest_ = state.smallest;
   distinct_ = distinct;
   single_ = single;

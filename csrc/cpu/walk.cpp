@@ -343,46 +343,54 @@ MomentArrays Walk::arrays(Worker& w, BlockSums& sums, int64_t c) const {
           state.options.samples ? w.row_means : nullptr};
 }
 
-void Walk::flush_moments(Worker& w, BlockSums& sums) const {
-  for (int i = 0; i < 4; ++i) kernels.flush(w.power[i].data(), sums.power[i].data(), x.channels);
+void Walk::flush_moments(Worker& w, BlockSums& sums, int64_t c, int64_t channels) const {
+  for (int i = 0; i < 4; ++i) {
+    kernels.flush(w.power[i].data() + c, sums.power[i].data() + c, channels);
+  }
 }
 
-// Channels apart in memory, and nothing wanted of whole rows: a few channels at a time, so that
-// what is packed never leaves the L1 cache.
+// Channels apart in memory, and nothing wanted of whole rows: a few channels of several images at a
+// time, so that what is packed never leaves the L1 cache.
 void Walk::lines_by_channels(int64_t first, int64_t last, Worker& w, BlockSums& sums) const {
-  constexpr int64_t kRows = 4 * kGroup;
+  constexpr int64_t kGroups = 16, kRows = kGroups * kGroup;
   alignas(64) float tile[kRows * kLane];
-  const Line line(x);
-  int groups_added = 0;
-  const auto take = [&](int64_t image, int64_t row, int64_t count) {
-    const char* at = static_cast<const char*>(line.address(image, row));
+  Group groups[kGroups];
+  for (int64_t r = 0; r < kRows; ++r) groups[r / kGroup].rows[r % kGroup] = tile + r * kLane;
+  for (Group& g : groups) g.next = tile;
+  struct {
+    const char* at;
+    int64_t rows;
+  } runs[kRows];  // that the tile is made of
+  int64_t count = 0, rows = 0;
+  const auto take = [&] {
     for (int64_t c = 0; c < x.channels; c += kLane) {
       const int64_t channels = std::min<int64_t>(kLane, x.channels - c);
-      kernels.pack(at + c * x.channel_stride * item_size(x.dtype), x.channel_stride, channels,
-                   x.dtype, count, tile, kLane);
-      const MomentArrays to = arrays(w, sums, c);
-      for (int64_t r = 0; r < count; r += kGroup) {
-        Group g;
-        g.size = static_cast<int>(std::min<int64_t>(kGroup, count - r));
-        g.channels = channels;
-        g.next = tile;
-        for (int k = 0; k < g.size; ++k) g.rows[k] = tile + (r + k) * kLane;
-        kernels.moments(g, DType::f32, to);
+      float* to = tile;
+      for (int64_t i = 0; i < count; to += runs[i++].rows * kLane) {
+        kernels.pack(runs[i].at + c * x.channel_stride * item_size(x.dtype), x.channel_stride,
+                     channels, x.dtype, runs[i].rows, to, kLane);
+      }
+      const MomentArrays arrays = this->arrays(w, sums, c);
+      for (int64_t g = 0; g * kGroup < rows; ++g) {
+        groups[g].size = static_cast<int>(std::min<int64_t>(kGroup, rows - g * kGroup));
+        groups[g].channels = channels;
+        kernels.moments(groups[g], DType::f32, arrays);
+        if ((g + 1) % kFlush == 0 || (g + 1) * kGroup >= rows) flush_moments(w, sums, c, channels);
       }
     }
-    groups_added += static_cast<int>((count + kGroup - 1) / kGroup);
-    if (groups_added < kFlush) return;
-    groups_added = 0;
-    flush_moments(w, sums);
+    count = rows = 0;
   };
+  const Line line(x);
   for (int64_t image = first; image < last; image = line.of_images ? last : image + 1) {
     const int64_t end = line.of_images ? last : line.rows();
     for (int64_t row = line.of_images ? first : 0, run; row < end; row += run) {
       run = line.neighbours(row, std::min(row + kRows, end));
-      take(image, row, run);
+      if (rows + run > kRows) take();
+      runs[count++] = {static_cast<const char*>(line.address(image, row)), run};
+      rows += run;
     }
   }
-  flush_moments(w, sums);
+  take();
 }
 
 void Walk::block(int64_t first, int64_t last, Worker& w, BlockSums& sums) const {
@@ -394,7 +402,7 @@ void Walk::block(int64_t first, int64_t last, Worker& w, BlockSums& sums) const 
   const MomentArrays to = arrays(w, sums, 0);
   ImageSums image_sums(*this, first, w, sums);
   const auto flush = [&] {
-    flush_moments(w, sums);
+    flush_moments(w, sums, 0, x.channels);
     if (samples) image_sums.flush();
   };
   int groups_added = 0;

@@ -34,7 +34,7 @@ struct Walk {
 
  private:
   MomentArrays arrays(Worker& worker, BlockSums& sums, int64_t from_channel) const;
-  void flush_moments(Worker& worker, BlockSums& sums) const;
+  void flush_moments(Worker& worker, BlockSums& sums, int64_t from_channel, int64_t channels) const;
   void lines_by_channels(int64_t first, int64_t last, Worker& worker, BlockSums& sums) const;
 };
 
