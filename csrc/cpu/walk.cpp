@@ -115,6 +115,8 @@ class Groups {
     out.dtype = packed ? DType::f32 : x_.dtype;
     out.first = at_;
     while (out.size < kGroup && at_.image < last_) {
+      // Of a group of one image, few values are candidates: long images share none.
+      if (out.size > 0 && at_.position == 0 && positions(x_) >= kLong) break;
       // A group lies in one tile: the one before may be packed anew for the group after it.
       if (packed && out.size > 0 && tiles_.ends(at_.image, at_.position)) break;
       packed ? add_packed(out) : add_run(out);
@@ -123,6 +125,8 @@ class Groups {
   }
 
  private:
+  static constexpr int64_t kLong = 2 * kGroup;  // positions
+
   void add_packed(Rows& out) {
     out.rows[out.size] = tiles_.row(at_.image, at_.position);
     step(out, 1);
