@@ -161,7 +161,7 @@ TP_HD TP_RARE void add_exactly(const Job& job, int number, int64_t c, int i, dou
 
 // Adds the warps' sums of one channel in order and leaves its moments; whether float32 served.
 TP_HD static inline TP_RARE bool leave_moments(const Job& job, const ColumnSums& sums, int lane,
-                                               int v, double shift, double scale, int64_t c,
+                                               int v, const Centre& centre, int64_t c,
                                                int64_t unit) {
   PowerSums all;
   float low = INFINITY, high = -INFINITY;
@@ -174,8 +174,9 @@ TP_HD static inline TP_RARE bool leave_moments(const Job& job, const ColumnSums&
     count += sums.count[i];
     nonfinite += sums.nonfinite[i];
   }
-  Moments part =
-      central(all, count, shift, scale, static_cast<double>(low), static_cast<double>(high));
+  const double scale = static_cast<double>(centre.scale);
+  Moments part = central(all, count, centre.shift(), scale, static_cast<double>(low),
+                         static_cast<double>(high));
   part.nonfinite = nonfinite;
   job.scratch.parts[unit * job.x.channels + c] = part;
   return trustworthy(all, count, part, merge(job.state.moments[c], part), scale);
@@ -205,16 +206,13 @@ struct ColumnsKernel : Kernel<kColumnWarps, 6> {
     // The first warps leave the moments, each one of the neighbouring channels of every lane.
     const bool leaves = there && warp < kVector;
     const Centre own = leaves ? centre_of<T>(job, c + warp) : Centre();
-    if (leaves) {
-      sums.redo[warp][lane] = !leave_moments(job, sums, lane, warp, own.shift(),
-                                             static_cast<double>(own.scale), c + warp, unit);
-    }
+    if (leaves) sums.redo[warp][lane] = !leave_moments(job, sums, lane, warp, own, c + warp, unit);
     ctx.barrier();
     TP_NO_UNROLL
     for (int v = 0; v < kVector; ++v) {
       if (!there || !sums.redo[v][lane]) continue;
       const int entry = ColumnSums::entry(thread_of(ctx), v);
-      const double shift = centre_of<T>(job, c + v).shift();
+      const double shift = centre_of<T>(job, c + v).unscaled().shift();
       sums.clear(entry);
       for (int i = begin; i < end; i += kColumnWarps) {
         add_exactly<T>(job, i, c + v, entry, shift, sums);
@@ -222,7 +220,7 @@ struct ColumnsKernel : Kernel<kColumnWarps, 6> {
     }
     ctx.barrier();
     if (!leaves || !sums.redo[warp][lane]) return;
-    leave_moments(job, sums, lane, warp, own.shift(), 1, c + warp, unit);
+    leave_moments(job, sums, lane, warp, own.unscaled(), c + warp, unit);
   }
 };
 

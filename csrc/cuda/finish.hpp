@@ -7,8 +7,6 @@ namespace tuiprobe::cuda {
 
 TP_HD static inline double merge(double a, double b) { return a + b; }
 
-constexpr int kFinishSharedBytes = kFinishWarps * kLanes * static_cast<int>(sizeof(Moments));
-
 // Merges from[0], from[step] ... from[(n - 1) * step] in order: each warp a run of them, then the
 // first warp the runs. Warp 0 gets the result; all threads call.
 template <class V, class Ctx, class From>
@@ -53,7 +51,9 @@ TP_HD void finish_images(Ctx& ctx, const Job& job) {
 }
 
 // Grid: channels / kLanes, after all other kernels of an update.
-struct FinishKernel : Kernel<kFinishWarps, 1> {
+struct FinishKernel : Kernel<8, 1> {
+  static constexpr int kSharedBytes = kWarps * kLanes * static_cast<int>(sizeof(Moments));
+
   template <class Ctx>
   TP_HD static void run(Ctx& ctx, const Job& job) {
     if (ctx.block_x() == 0) finish_images(ctx, job);

@@ -9,8 +9,7 @@ namespace tuiprobe::cuda {
 
 constexpr int kColumnWarps = 4;
 constexpr int kMaxRowWarps = 8;
-constexpr int kFinishWarps = 8;  // each at a run of partial results
-constexpr int kBatch = 16;       // rows that a thread loads before it uses the first, at most
+constexpr int kBatch = 16;  // rows that a thread loads before it uses the first, at most
 constexpr int kSharedBytes = 97 << 10;  // of a block, at most
 
 // Channels next to each other in memory that a thread takes, where rows are aligned.
@@ -46,14 +45,15 @@ struct Cut {
   }
 };
 
-// A unit is for `workers` that share its runs. There are about `wanted` workers, of which none has
-// fewer than `least` rows, and runs of at most about `most`, where it can be helped.
-static inline Cut make_cut(int64_t lines, int64_t length, int64_t wanted, int64_t least,
+// A unit is for `workers` that share its runs. There are about `wanted` workers, with `grain` rows
+// at least; runs have a multiple of `grain` rows, about `most` at most, and the rest of a line.
+static inline Cut make_cut(int64_t lines, int64_t length, int64_t wanted, int64_t grain,
                            int64_t most, int workers) {
-  const int64_t share = tiles(lines * length, wanted), rows = share < least ? least : share;
-  const int64_t pieces = length / (rows < most ? rows : most);
-  const int64_t run = tiles(length, pieces < 1 ? 1 : pieces), per_line = tiles(length, run);
-  const int64_t each = (rows < run ? 1 : rows / run) * workers, runs = lines * per_line;
+  const int64_t all = tiles(lines * length, wanted), share = all < grain ? grain : all;
+  int64_t run = tiles(share < most ? share : most, grain) * grain;
+  if (run > length) run = length;
+  const int64_t per_line = tiles(length, run), runs = lines * per_line;
+  const int64_t each = (share < run ? 1 : share / run) * workers;
   return {static_cast<int>(length), static_cast<int>(run),  static_cast<int>(per_line),
           static_cast<int>(runs),   static_cast<int>(each), static_cast<int>(tiles(runs, each))};
 }
@@ -70,6 +70,7 @@ struct Centre {
     return static_cast<double>(float_from_bits(0x7f000000u - bits));
   }
   TP_HD double shift() const { return -static_cast<double>(bias) * unit(); }
+  TP_HD Centre unscaled() const { return {1, -static_cast<float>(shift())}; }
 };
 
 TP_HD static inline Centre make_centre(double mean, double variance) {
@@ -128,11 +129,11 @@ static inline Job make_job(const Options& wanted, const View& x, const int64_t* 
     job.x.column_stride = x.image_stride;
   }
   const int64_t c = x.channels, lines = job.x.images, length = job.x.width;
-  job.columns = make_cut(lines, length, kColumnShares / tiles(c, kLanes * kColumnVector), 8,
+  job.columns = make_cut(lines, length, kColumnShares / tiles(c, kLanes * kColumnVector), kBatch,
                          kLongestRun, kColumnWarps);
   const int64_t fit = (kSharedBytes - 512) / (4 * c);
   job.row_warps = static_cast<int>(fit < kMaxRowWarps ? fit : kMaxRowWarps);
-  job.rows = make_cut(lines, length, kRowBlocks, 4 * job.row_warps, INT32_MAX, 1);
+  job.rows = make_cut(lines, length, kRowBlocks, 2 * job.row_warps, length, 1);
   Carver carver(memory);
   if (wanted.moments) job.scratch.parts = carver.take<Moments>(job.columns.units * c);
   for (int end = 0; end < 2 && job.wants_top(); ++end) {

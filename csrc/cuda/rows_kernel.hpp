@@ -165,11 +165,8 @@ TP_HD void leave_image(Ctx& ctx, const Job& job, int64_t image, double kurtosis,
     progress.records[at] = {job.id_of(image), kurtosis, self, valid ? lead.channel : -1};
   }
   job.scratch.self[image] = valid ? self : 0;
-  if (valid) {
-    ctx.add(&job.state.samples.leading_count[lead.channel], int64_t{1});
-  } else {
-    ctx.add(job.state.samples.degenerate, int64_t{1});
-  }
+  const SampleSums& sums = job.state.samples;
+  ctx.add(valid ? &sums.leading_count[lead.channel] : sums.degenerate, int64_t{1});
 }
 
 // A block's shared memory, followed by the warps' sums of shares, [warps, channels].
@@ -179,6 +176,7 @@ struct RowMemory {
 
   TP_HD float* shares() { return reinterpret_cast<float*>(this + 1); }
 };
+static_assert(sizeof(RowMemory) % 16 == 0, "shares are read by 16 bytes");
 
 static inline int64_t row_shared_bytes(const Job& job) {
   return static_cast<int64_t>(sizeof(RowMemory)) + 4 * job.row_warps * job.x.channels;

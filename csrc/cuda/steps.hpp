@@ -58,7 +58,7 @@ int run_update(Launcher& launcher, const Options& wanted, const View& x, const i
   }
   if (error != 0) return error;
   return launcher.template run<FinishKernel>(
-      {tiles(x.channels, kLanes), 1, kFinishWarps, kFinishSharedBytes}, job);
+      {tiles(x.channels, kLanes), 1, FinishKernel::kWarps, FinishKernel::kSharedBytes}, job);
 }
 
 }  // namespace tuiprobe::cuda

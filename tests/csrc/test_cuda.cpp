@@ -325,6 +325,33 @@ void negative_ids_are_counted() {
   CHECK(run.state().progress->negative_ids == 2);
 }
 
+// Whatever the shape, runs hold each row once, units each run once, and a grid has room for them.
+void cuts_hold_every_row_once() {
+  std::mt19937 random(1);
+  for (int round = 0; round < 300; ++round) {
+    const auto upto = [&](int bits) { return 1 + static_cast<int64_t>(random() % (1u << bits)); };
+    const int64_t images = round == 0 ? INT32_MAX - 1 : upto(round % 17);
+    const int64_t places = round == 0 ? 1 : upto(round % 7), channels = upto(13);
+    const View x{nullptr, DType::f32, images, 1, places, channels, 0, 0, 0, 1};
+    int64_t bytes;
+    const Job job = make_job(everything(channels, 1), x, nullptr, nullptr, nullptr, &bytes);
+    CHECK(job.columns.units <= 65535);
+    for (const Cut& cut : {job.columns, job.rows}) {
+      CHECK(cut.begin(cut.units - 1) < cut.runs && cut.end(cut.units - 1) == cut.runs);
+      int64_t rows = 0;
+      for (int unit = 0; unit < cut.units && round > 0; ++unit) {
+        CHECK(cut.begin(unit) == (unit == 0 ? 0 : cut.end(unit - 1)));
+        for (int i = cut.begin(unit); i < cut.end(unit); ++i) {
+          const auto run = cut.run(i);
+          CHECK(run.line * int64_t{cut.length} + run.first == rows && run.rows > 0);
+          rows += run.rows;
+        }
+      }
+      CHECK(round == 0 || rows == images * places);
+    }
+  }
+}
+
 // Batches as the engine sends them: every multiprocessor of a large GPU has warps, scratch is
 // small.
 void plans() {
@@ -354,6 +381,7 @@ void plans() {
 
 int main(int argc, char** argv) {
   if (argc > 1) sow(argv[1]);
+  cuts_hold_every_row_once();
   plans();
   shapes_layouts_and_types();
   single_statistics();
