@@ -22,7 +22,6 @@ void bind_cuda(py::module_& m);  // bindings_cuda.cpp
 
 namespace {
 
-using cpu::Options;
 using cpu::State;
 
 const pid_t kLoadedIn = getpid();

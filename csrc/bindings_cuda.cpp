@@ -20,6 +20,8 @@ void bind_cuda(py::module_& m);
 
 namespace {
 
+using Quad = std::array<int64_t, 4>;
+
 // Why tensors on a device do not take the kernels (any device if negative); empty where they do.
 std::string cuda_reason(int device) {
 #if defined(TUIPROBE_WITH_CUDA)
@@ -36,8 +38,7 @@ std::string cuda_reason(int device) {
 class DeviceState {
  public:
   DeviceState(int64_t channels, bool moments, int largest, int smallest, bool samples)
-      : wanted_{channels, moments, largest, smallest, samples},
-        options_{channels, moments, largest, smallest, samples} {
+      : wanted_{channels, moments, largest, smallest, samples} {
     require(channels >= 1 && channels <= cuda::kMaxChannels, "channels out of the kernels' range");
     require(largest >= 0 && smallest >= 0 && largest <= cuda::kMaxK && smallest <= cuda::kMaxK,
             "k is more than the kernels keep");
@@ -56,7 +57,7 @@ class DeviceState {
   // have none.
   py::dict read(const std::string& bytes, const std::string& records) {
     const std::vector<Unit> memory = placed(&bytes);
-    cpu::State s(options_);
+    cpu::State s(wanted_);
     s.images = state_.progress->images;
     if (wanted_.moments) s.moments.assign(state_.moments, state_.moments + wanted_.channels);
     if (wanted_.largest) read_list(state_.top[0], s.largest);
@@ -72,7 +73,7 @@ class DeviceState {
   // The state of an accumulator as device memory, whose records are at `address` with room for
   // `capacity`: the state, and the bytes of its records.
   py::tuple place(const py::dict& d, uintptr_t address, int64_t capacity) {
-    const cpu::State s = tuiprobe::read(d, options_);
+    const cpu::State s = tuiprobe::read(d, wanted_);
     std::vector<Unit> memory = placed(nullptr);
     const auto recorded = static_cast<int64_t>(s.samples.id.size());
     *state_.progress = {s.images, recorded, 0, reinterpret_cast<cuda::ImageRecord*>(address),
@@ -96,19 +97,32 @@ class DeviceState {
                   records.size() * sizeof(cuda::ImageRecord)));
   }
 
-  int64_t scratch_bytes(int dtype, std::array<int64_t, 4> shape,
-                        std::array<int64_t, 4> strides) const {
-    return cuda::scratch_bytes(wanted_, view(16, dtype, shape, strides));
+  // Whether the kernels read activations as they lie: channels next to each other, one stride
+  // between positions, and where rows consist of vectors of 16 bytes, all on 16 bytes.
+  bool reads(uintptr_t data, int dtype, const Quad& shape, const Quad& strides) const {
+    require(dtype >= 0 && dtype <= 2, "unknown dtype code");
+    const int64_t vector = 16 / item_size(static_cast<DType>(dtype));
+    const bool whole = shape[3] % vector == 0;
+    if (shape[1] != 1 || (shape[3] > 1 && strides[3] != 1) || (whole && data % 16)) return false;
+    return !whole || ((shape[0] == 1 || strides[0] % vector == 0) &&
+                      (shape[2] == 1 || strides[2] % vector == 0));
+  }
+
+  int64_t scratch_bytes(const Quad& shape) const {
+    int64_t bytes;
+    cuda::make_job(wanted_, view(0, 0, shape, {}), nullptr, nullptr, nullptr, &bytes);
+    return bytes;
   }
 
 #if defined(TUIPROBE_WITH_CUDA)
   // All addresses are memory of `device`; enqueues and returns.
-  void update(uintptr_t data, int dtype, std::array<int64_t, 4> shape,
-              std::array<int64_t, 4> strides, uintptr_t ids, uintptr_t state, int64_t state_bytes,
-              uintptr_t scratch, int64_t scratch_size, uintptr_t stream, int device) const {
+  void update(uintptr_t data, int dtype, const Quad& shape, const Quad& strides, uintptr_t ids,
+              uintptr_t state, int64_t state_bytes, uintptr_t scratch, int64_t scratch_size,
+              uintptr_t stream, int device) const {
     const View x = view(data, dtype, shape, strides);
+    require(data != 0 && reads(data, dtype, shape, strides), "rows that the kernels do not read");
     require(state != 0 && state_bytes == bytes_, "state of another size");
-    require(scratch_size >= cuda::scratch_bytes(wanted_, x), "scratch too small");
+    require(scratch_size >= scratch_bytes(shape), "scratch too small");
     const char* error;
     {
       py::gil_scoped_release release;
@@ -149,7 +163,7 @@ class DeviceState {
   void read_list(const cuda::TopState& top, cpu::TopK& out) const {
     for (int64_t c = 0; c < wanted_.channels; ++c) {
       require(top.sizes[c] >= 0 && top.sizes[c] <= top.k, "not the bytes of a state");
-      for (int32_t i = 0; i < top.sizes[c]; ++i) out.offer(c, top.list(c)[i]);
+      for (int32_t i = 0; i < top.sizes[c]; ++i) out.offer(c, top.lists[c * top.k + i]);
     }
   }
 
@@ -175,13 +189,10 @@ class DeviceState {
     }
   }
 
-  View view(uintptr_t data, int dtype, std::array<int64_t, 4> shape,
-            std::array<int64_t, 4> strides) const {
-    require(dtype >= 0 && dtype <= 2, "unknown dtype code");
-    for (const int64_t size : shape) require(size >= 0 && size < INT32_MAX, "sizes out of range");
+  View view(uintptr_t data, int dtype, const Quad& shape, const Quad& strides) const {
+    for (const int64_t size : shape) require(size >= 1 && size < INT32_MAX, "sizes out of range");
     require(shape[1] * shape[2] < INT32_MAX, "more than 2**31 positions");
     require(shape[3] == wanted_.channels, "another number of channels");
-    require(data != 0 || shape[0] * shape[1] * shape[2] == 0, "null data pointer");
     return {reinterpret_cast<const void*>(data),
             static_cast<DType>(dtype),
             shape[0],
@@ -194,8 +205,7 @@ class DeviceState {
             strides[3]};
   }
 
-  cuda::Wanted wanted_;
-  cpu::Options options_;
+  Options wanted_;
   cuda::State state_;  // its pointers hold during one call
   int64_t bytes_;
 };
@@ -210,8 +220,9 @@ void bind_cuda(py::module_& m) {
       .def("read", [](DeviceState& d, const py::bytes& state,
                       const py::bytes& records) { return d.read(state, records); })
       .def("place", &DeviceState::place, py::arg("state"), py::arg("records"), py::arg("capacity"))
-      .def("scratch_bytes", &DeviceState::scratch_bytes, py::arg("dtype"), py::arg("shape"),
+      .def("reads", &DeviceState::reads, py::arg("data"), py::arg("dtype"), py::arg("shape"),
            py::arg("strides"))
+      .def("scratch_bytes", &DeviceState::scratch_bytes, py::arg("shape"))
 #if defined(TUIPROBE_WITH_CUDA)
       .def("update", &DeviceState::update, py::arg("data"), py::arg("dtype"), py::arg("shape"),
            py::arg("strides"), py::arg("ids"), py::arg("state"), py::arg("state_bytes"),

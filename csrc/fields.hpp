@@ -15,6 +15,15 @@
 
 namespace tuiprobe {
 
+// What an accumulator keeps.
+struct Options {
+  int64_t channels = 0;
+  bool moments = false;
+  int largest = 0;   // entries a channel; 0: not wanted
+  int smallest = 0;  // likewise
+  bool samples = false;
+};
+
 // The first entry of a field, whatever holds it.
 template <class T>
 T* data_of(std::vector<T>& field) {

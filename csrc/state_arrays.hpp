@@ -155,13 +155,11 @@ inline void read(const py::dict& d, cpu::Samples& s, Reading& reading) {
 }
 
 // Whether an optional part is there.
-inline bool wanted(const std::vector<Moments>&, const cpu::Options& o, const char*) {
-  return o.moments;
-}
-inline bool wanted(const cpu::TopK&, const cpu::Options& o, const std::string& name) {
+inline bool wanted(const std::vector<Moments>&, const Options& o, const char*) { return o.moments; }
+inline bool wanted(const cpu::TopK&, const Options& o, const std::string& name) {
   return (name == "largest" ? o.largest : o.smallest) > 0;
 }
-inline bool wanted(const cpu::Samples&, const cpu::Options& o, const char*) { return o.samples; }
+inline bool wanted(const cpu::Samples&, const Options& o, const char*) { return o.samples; }
 
 inline py::dict write(const cpu::State& s) {
   py::dict d;
@@ -176,7 +174,7 @@ inline py::dict write(const cpu::State& s) {
 
 // The state of an accumulator with these options from what `write` returned. Releases the GIL
 // while it copies.
-inline cpu::State read(const py::dict& d, const cpu::Options& options) {
+inline cpu::State read(const py::dict& d, const Options& options) {
   cpu::State s(options);
   Reading reading;
   s.images = field<int64_t>(d, "images", 1).data()[0];

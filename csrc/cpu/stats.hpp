@@ -12,14 +12,6 @@
 
 namespace tuiprobe::cpu {
 
-struct Options {
-  int64_t channels = 0;
-  bool moments = false;
-  int largest = 0;   // entries a channel; 0: not wanted
-  int smallest = 0;  // likewise
-  bool samples = false;
-};
-
 // Best-first lists, one a channel.
 struct TopK {
   int k = 0;

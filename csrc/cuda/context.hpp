@@ -9,7 +9,6 @@
 //   barrier() warp_barrier()     for all threads of the block, of the warp
 //   shared<T>()                  the block's shared memory, 16-byte aligned
 //   load<T, n>(from, to)         one aligned load of n entries from device memory
-//   load_shared<n>(from, to) store_shared<n>(to, from)   n neighbouring floats of shared memory
 //   exchange(value, mask)        the value of lane() ^ mask; all lanes of a warp call
 //   ballot(condition)            one bit a lane; likewise
 //   add(int*, int) add(int64_t*, int64_t)   atomic
@@ -33,14 +32,6 @@ namespace tuiprobe::cuda {
 
 constexpr int kLanes = 32;
 
-TP_HD static inline int count_bits(uint32_t bits) {
-#if defined(__CUDA_ARCH__)
-  return __popc(bits);
-#else
-  return __builtin_popcount(bits);
-#endif
-}
-
 template <class Ctx>
 TP_HD int thread_of(const Ctx& ctx) {
   return ctx.warp() * kLanes + ctx.lane();
@@ -51,11 +42,10 @@ TP_HD int threads_of(const Ctx& ctx) {
   return ctx.warps() * kLanes;
 }
 
-// A kernel is a struct with `template <class Ctx> static void run(Ctx&, const Argument&)` on top of
-// this: what it reads, the most warps of a block, the blocks a multiprocessor shall hold at least.
-template <class A, int kMostWarps, int kLeastBlocks>
+// A kernel is a struct with `template <class Ctx> static void run(Ctx&, const Job&)` on top of
+// this: the most warps of a block, the blocks a multiprocessor shall hold at least.
+template <int kMostWarps, int kLeastBlocks>
 struct Kernel {
-  using Argument = A;
   static constexpr int kWarps = kMostWarps, kBlocks = kLeastBlocks;
 };
 

@@ -3,29 +3,11 @@
 
 #include <cuda_runtime.h>
 
+#include <type_traits>
+
 #include "context.hpp"
 
 namespace tuiprobe::cuda {
-
-// One load of up to 16 bytes.
-template <int kBytes>
-struct Word;
-template <>
-struct Word<16> {
-  using type = uint4;
-};
-template <>
-struct Word<8> {
-  using type = uint2;
-};
-template <>
-struct Word<4> {
-  using type = uint32_t;
-};
-template <>
-struct Word<2> {
-  using type = uint16_t;
-};
 
 struct DeviceContext {
   __device__ int lane() const { return static_cast<int>(threadIdx.x); }
@@ -44,34 +26,13 @@ struct DeviceContext {
 
   template <class T, int kVector>
   __device__ void load(const T* from, T* to) const {
-    using Bits = typename Word<sizeof(T) * kVector>::type;
+    constexpr int kBytes = sizeof(T) * kVector;
+    using Small = std::conditional_t<kBytes == 4, uint32_t, uint16_t>;
+    using Bits =
+        std::conditional_t<kBytes == 16, uint4, std::conditional_t<kBytes == 8, uint2, Small>>;
     const Bits bits = __ldg(reinterpret_cast<const Bits*>(from));
+    static_assert(sizeof bits == kBytes, "2, 4, 8 or 16 bytes");
     memcpy(to, &bits, sizeof bits);
-  }
-
-  template <int kCount>
-  __device__ void load_shared(const float* from, float* to) const {
-    if constexpr (kCount % 4 == 0) {
-      for (int i = 0; i < kCount / 4; ++i) {
-        const float4 four = reinterpret_cast<const float4*>(from)[i];
-        memcpy(to + 4 * i, &four, sizeof four);
-      }
-    } else {
-      for (int i = 0; i < kCount; ++i) to[i] = from[i];
-    }
-  }
-
-  template <int kCount>
-  __device__ void store_shared(float* to, const float* from) const {
-    if constexpr (kCount % 4 == 0) {
-      for (int i = 0; i < kCount / 4; ++i) {
-        float4 four;
-        memcpy(&four, from + 4 * i, sizeof four);
-        reinterpret_cast<float4*>(to)[i] = four;
-      }
-    } else {
-      for (int i = 0; i < kCount; ++i) to[i] = from[i];
-    }
   }
 
   template <class V>

@@ -2,49 +2,19 @@
 //
 // A row is read twice, the second time from the cache: its powers about the mean of the row before,
 // then its shares about its own mean. Both are float32, scaled by the spread of the row before; a
-// row for which that does not serve is summed in float64.
+// row for which that does not serve is tried again about its own mean, then summed in float64.
 #pragma once
 
+#include "../rows.hpp"
 #include "plan.hpp"
 
 namespace tuiprobe::cuda {
 
-// d = x scale - high - low are the scaled distances of a row from its mean.
-struct RowCentre {
-  float scale = 1;
-  float high = 0;
-  float low = 0;
-};
-
-struct RowPowers {
-  float s1, s2, s3, s4;
-  float square;  // sum of x^2
-};
-
-TP_HD static inline RowPowers combine_powers(const RowPowers& a, const RowPowers& b) {
-  return {a.s1 + b.s1, a.s2 + b.s2, a.s3 + b.s3, a.s4 + b.s4, a.square + b.square};
-}
-
-// What is known of a row.
-struct RowFigures {
-  bool finite;
-  bool valid;  // finite, and not all values are equal
-  double mean;
-  double second;  // sum of the squared distances from the mean
-  double fourth;
-  double square_norm;
-};
-
-// Vectors of a row whose loads a lane issues together, and the channels between two of them.
-constexpr int kVectors = 4;
-template <int kVector>
-constexpr int kStep = kLanes * kVector;
-
-// Calls take(c, raw) for the vectors of a row that belong to the lane, and next(c) after every
-// kVectors of them, the first of which is at c.
-template <class T, int kVector, class Ctx, class Take, class Next>
-TP_HD void each_vector(Ctx& ctx, const T* row, int channels, Take take, Next next) {
-  constexpr int kApart = kStep<kVector>;
+// Calls take(c, raw) for the vectors of a row that belong to the lane; the loads of several come
+// before the first use.
+template <class T, int kVector, class Ctx, class Take>
+TP_HD void each_vector(Ctx& ctx, const T* row, int channels, Take take) {
+  constexpr int kVectors = 4, kApart = kLanes * kVector;
   const T* at = row + ctx.lane() * kVector;
   for (int c = ctx.lane() * kVector; c < channels; c += kVectors * kApart) {
     T raw[kVectors][kVector];
@@ -56,106 +26,75 @@ TP_HD void each_vector(Ctx& ctx, const T* row, int channels, Take take, Next nex
     for (int i = 0; i < kVectors; ++i) {
       if (c + i * kApart < channels) take(c + i * kApart, raw[i]);
     }
-    next(c);
     at += kVectors * kApart;
   }
 }
 
+struct RowPowers {
+  float s1 = 0, s2 = 0, s3 = 0, s4 = 0;
+};
+
+TP_HD static inline RowPowers add_powers(const RowPowers& a, const RowPowers& b) {
+  return {a.s1 + b.s1, a.s2 + b.s2, a.s3 + b.s3, a.s4 + b.s4};
+}
+
+// What is known of a row.
+struct RowFigures {
+  double mean;
+  double variance;
+  double fourth;  // mean fourth power of the distances from the mean
+  int norm;       // bin of the L2 norm; -1: not all values are finite
+  bool valid;     // they are, and not all equal
+};
+
+// The figures by float32 powers; whether they serve.
 template <class T, int kVector, class Ctx>
-TP_HD RowPowers row_powers(Ctx& ctx, const T* row, int channels, const RowCentre& centre) {
-  RowPowers all{0, 0, 0, 0, 0}, run = all;
-  const float scale = centre.scale, bias = -centre.high;
-  each_vector<T, kVector>(
-      ctx, row, channels,
-      [&](int, const T* raw) {
-        TP_UNROLL
-        for (int v = 0; v < kVector; ++v) {
-          const float x = to_float(raw[v]);
-          const float d = fmaf(x, scale, bias), d2 = d * d;
-          run.s1 += d;
-          run.s2 += d2;
-          run.s3 = fmaf(d2, d, run.s3);
-          run.s4 = fmaf(d2, d2, run.s4);
-          run.square = fmaf(x, x, run.square);
-        }
-      },
-      [&](int) {
-        all = combine_powers(all, run);
-        run = {0, 0, 0, 0, 0};
-      });
-  return reduce_warp(ctx, all, combine_powers);
-}
-
-// Figures from float32 powers; whether they serve.
-TP_HD static inline bool summarize(const RowPowers& p, double n, const RowCentre& centre,
-                                   RowFigures& out) {
-  const double s1 = static_cast<double>(p.s1), s2 = static_cast<double>(p.s2);
-  const double s3 = static_cast<double>(p.s3), s4 = static_cast<double>(p.s4);
-  const double m = s1 / n, m2 = m * m;
-  const double second = s2 - n * m2, unit = 1 / static_cast<double>(centre.scale);
-  const double fourth = s4 - 4 * m * s3 + 6 * m2 * s2 - 3 * n * m2 * m2;
-  out = {true,
-         true,
-         (static_cast<double>(centre.high) + m) * unit,
-         second * unit * unit,
-         fourth * unit * unit * unit * unit,
-         static_cast<double>(p.square)};
+TP_HD bool quick_figures(Ctx& ctx, const T* row, int channels, const Centre& centre,
+                         RowFigures& out) {
+  RowPowers all;
+  each_vector<T, kVector>(ctx, row, channels, [&](int, const T* raw) {
+    RowPowers some;
+    TP_UNROLL
+    for (int v = 0; v < kVector; ++v) {
+      const float d = fmaf(to_float(raw[v]), centre.scale, centre.bias), d2 = d * d;
+      some.s1 += d;
+      some.s2 += d2;
+      some.s3 = fmaf(d2, d, some.s3);
+      some.s4 = fmaf(d2, d2, some.s4);
+    }
+    all = add_powers(all, some);
+  });
+  all = reduce_warp(ctx, all, add_powers);
+  const double s1 = static_cast<double>(all.s1), n = channels, each = 1 / n, m = s1 * each;
+  const double s2 = static_cast<double>(all.s2) * each, s3 = static_cast<double>(all.s3) * each;
+  const double s4 = static_cast<double>(all.s4) * each, m2 = m * m, variance = s2 - m2;
+  const double fourth = s4 - 4 * m * s3 + 6 * m2 * s2 - 3 * m2 * m2;
+  const double bias = static_cast<double>(centre.bias), unit = centre.unit(), area = unit * unit;
+  const double square = (static_cast<double>(all.s2) - 2 * bias * s1 + n * bias * bias) * area;
+  out = {(m - bias) * unit, variance * area, fourth * area * area, norm_bin(square), true};
   constexpr double kRange = 16777216.0;  // 2^24
-  return is_finite(p.s4) && is_finite(p.square) && second > n / kRange && second < n * kRange &&
-         n * m2 <= second;
-}
-
-struct ExactExtent {
-  double sum;
-  double square;
-  float low;
-  float high;
-  int64_t nonfinite;
-};
-
-TP_HD static inline ExactExtent combine_extents(const ExactExtent& a, const ExactExtent& b) {
-  return {a.sum + b.sum, a.square + b.square, fminf(a.low, b.low), fmaxf(a.high, b.high),
-          a.nonfinite + b.nonfinite};
-}
-
-struct ExactPowers {
-  double second;
-  double fourth;
-};
-
-TP_HD static inline ExactPowers combine_exact(const ExactPowers& a, const ExactPowers& b) {
-  return {a.second + b.second, a.fourth + b.fourth};
+  return is_finite(all.s4) && variance > 1 / kRange && variance < kRange && m2 <= variance;
 }
 
 template <class T, class Ctx>
 TP_HD TP_RARE RowFigures exact_figures(Ctx& ctx, const T* row, int channels) {
-  ExactExtent extent{0, 0, INFINITY, -INFINITY, 0};
+  const auto add = [](const PowerSums& a, const PowerSums& b) { return merge(a, b); };
+  const double n = channels, first = static_cast<double>(to_float(row[0]));
+  PowerSums sums, powers;  // of the values, with the number of those unlike the first; centred
   for (int c = ctx.lane(); c < channels; c += kLanes) {
-    const float x = to_float(row[c]);
-    const double wide = static_cast<double>(x);
-    extent = combine_extents(extent, {wide, wide * wide, x, x, is_finite(x) ? 0 : 1});
+    const double x = static_cast<double>(to_float(row[c]));
+    sums = merge(sums, {x, x * x, x != first ? 1.0 : 0.0, 0});
   }
-  extent = reduce_warp(ctx, extent, combine_extents);
-  if (extent.nonfinite > 0) return {false, false, 0, 0, 0, 0};
-  const double mean = extent.sum / static_cast<double>(channels);
-  ExactPowers powers{0, 0};
+  sums = reduce_warp(ctx, sums, add);
+  const double mean = sums.s1 / n;
   for (int c = ctx.lane(); c < channels; c += kLanes) {
     const double d = static_cast<double>(to_float(row[c])) - mean, d2 = d * d;
-    powers = combine_exact(powers, {d2, d2 * d2});
+    powers = merge(powers, {0, d2, 0, d2 * d2});
   }
-  powers = reduce_warp(ctx, powers, combine_exact);
-  return {true, extent.low < extent.high, mean, powers.second, powers.fourth, extent.square};
-}
-
-// Puts a row's own mean and spread into `centre`; returns the weight of its scaled fourth powers.
-TP_HD static inline float centre_on(const RowFigures& row, double n, double per_image,
-                                    RowCentre& centre) {
-  const float scale = scale_for(row.second / n);
-  const double unit = static_cast<double>(scale), mean = row.mean * unit;
-  centre.scale = scale;
-  centre.high = static_cast<float>(mean);
-  centre.low = static_cast<float>(mean - static_cast<double>(centre.high));
-  return static_cast<float>(1 / (row.fourth * unit * unit * unit * unit * per_image));
+  powers = reduce_warp(ctx, powers, add);
+  const bool finite = fabs(sums.s2) <= 1.7976931348623157e308;
+  return {mean, powers.s2 / n, powers.s4 / n, finite ? norm_bin(sums.s2) : -1,
+          finite && sums.s3 > 0};
 }
 
 struct Lead {
@@ -169,67 +108,49 @@ TP_HD static inline Lead combine_leads(const Lead& a, const Lead& b) {
   return {a.self + b.self, second ? b.best : a.best, second ? b.channel : a.channel};
 }
 
-// Counts what exceeds in `vectors` vectors of the lane from channel c on; rare enough to read them
-// again.
-template <class T, int kVector, class Ctx>
-TP_HD TP_RARE void count_exceeding(Ctx& ctx, const T* row, int c, int channels, int vectors,
-                                   int* counts) {
-  TP_NO_UNROLL
-  for (int i = 0; i < vectors && c < channels; ++i, c += kStep<kVector>) {
-    TP_NO_UNROLL
-    for (int v = 0; v < kVector; ++v) {
-      const float x = to_float(row[c + v]);
-      if (is_finite(x) && fabsf(x) >= kExceedance) ctx.add(&counts[c + v], 1);
-    }
-  }
-}
-
-// Fourth power of a scaled distance from the mean.
-TP_HD static inline float fourth_power(float x, const RowCentre& centre) {
-  const float d = fmaf(x, centre.scale, -centre.high) - centre.low, d2 = d * d;
+// Fourth power of a scaled distance from the mean, of which `rest` is what the bias rounds away.
+TP_HD static inline float fourth_power(float x, const Centre& centre, float rest) {
+  const float d = fmaf(x, centre.scale, centre.bias) - rest, d2 = d * d;
   return d2 * d2;
 }
 
-// Adds a row's shares to those of its warp, and what exceeds. Where an image is one row, all lanes
-// get its lead.
+// A vector of floats, read and written at once.
+template <int kCount>
+struct alignas(kCount % 4 == 0 ? 16 : 4) Floats {
+  float at[kCount];
+};
+
+// Adds a row's shares to those of its warp. Where an image is one row, all lanes get its lead.
 template <class T, int kVector, bool kLead, class Ctx>
-TP_HD Lead row_shares(Ctx& ctx, const T* row, int channels, const RowCentre& centre, float weight,
-                      float* shares, int* exceeding) {
+TP_HD Lead row_shares(Ctx& ctx, const T* row, int channels, const Centre& centre, float rest,
+                      float weight, float* shares) {
   Lead lead{0, -1, INT32_MAX};
-  float most = 0;
-  each_vector<T, kVector>(
-      ctx, row, channels,
-      [&](int c, const T* raw) {
-        float sums[kVector], best = 0;
-        ctx.template load_shared<kVector>(shares + c, sums);
-        TP_UNROLL
-        for (int v = 0; v < kVector; ++v) {
-          const float x = to_float(raw[v]), d4 = fourth_power(x, centre);
-          sums[v] = fmaf(d4, weight, sums[v]);
-          most = fmaxf(most, fabsf(x));
-          if (!kLead) continue;
-          lead.self = fmaf(d4, d4, lead.self);
-          best = fmaxf(best, d4);
-        }
-        ctx.template store_shared<kVector>(shares + c, sums);
-        if (!kLead) return;
-        if (best > lead.best) lead.channel = c;
-        lead.best = fmaxf(lead.best, best);
-      },
-      [&](int c) {
-        if (most < kExceedance) return;
-        count_exceeding<T, kVector>(ctx, row, c, channels, kVectors, exceeding);
-        most = 0;
-      });
+  each_vector<T, kVector>(ctx, row, channels, [&](int c, const T* raw) {
+    auto& to = *reinterpret_cast<Floats<kVector>*>(shares + c);
+    Floats<kVector> sums = to;
+    float best = 0;
+    TP_UNROLL
+    for (int v = 0; v < kVector; ++v) {
+      const float d4 = fourth_power(to_float(raw[v]), centre, rest);
+      sums.at[v] = fmaf(d4, weight, sums.at[v]);
+      if (!kLead) continue;
+      lead.self = fmaf(d4, d4, lead.self);
+      best = fmaxf(best, d4);
+    }
+    to = sums;
+    if (!kLead) return;
+    if (best > lead.best) lead.channel = c;
+    lead.best = fmaxf(lead.best, best);
+  });
   if (kLead) {
     // The channel within the vector that leads; a lane may have none.
     for (int v = 0; v < kVector && lead.channel < channels; ++v) {
-      if (fourth_power(to_float(row[lead.channel]), centre) == lead.best) break;
+      if (fourth_power(to_float(row[lead.channel]), centre, rest) == lead.best) break;
       ++lead.channel;
     }
     lead = reduce_warp(ctx, lead, combine_leads);
+    lead.self *= weight * weight;
   }
-  lead.self *= weight * weight;
   return lead;
 }
 
@@ -238,81 +159,78 @@ template <class Ctx>
 TP_HD void leave_image(Ctx& ctx, const Job& job, int64_t image, double kurtosis, const Lead& lead) {
   const bool valid = kurtosis == kurtosis;
   const double self = valid ? static_cast<double>(lead.self) : NAN;
-  const int64_t id = job.id_of(image);
   const Progress& progress = *job.state.progress;
   const int64_t at = progress.recorded + image;
-  if (at < progress.capacity)
-    progress.records[at] = {id, kurtosis, self, valid ? lead.channel : -1};
+  if (at < progress.capacity) {
+    progress.records[at] = {job.id_of(image), kurtosis, self, valid ? lead.channel : -1};
+  }
   job.scratch.self[image] = valid ? self : 0;
-  if (valid) {
-    ctx.add(&job.state.samples.leading_count[lead.channel], int64_t{1});
-  } else {
-    ctx.add(job.state.samples.degenerate, int64_t{1});
-  }
+  const SampleSums& sums = job.state.samples;
+  ctx.add(valid ? &sums.leading_count[lead.channel] : sums.degenerate, int64_t{1});
 }
 
-// A block's shared memory.
+// A block's shared memory, followed by the warps' sums of shares, [warps, channels].
 struct RowMemory {
-  double* kurtosis;  // [warps] sum of the rows; NaN: one of them is degenerate
-  int* norms;
-  float* shares;   // [warps, channels]
-  int* exceeding;  // [channels]
+  double kurtosis[kMaxRowWarps];  // sum of the rows; NaN: one of them is degenerate
+  int norms[kNormBins];
 
-  template <class Ctx>
-  TP_HD RowMemory(Ctx& ctx, int64_t channels) {
-    kurtosis = ctx.template shared<double>();
-    norms = ctx.template shared<int>() + 2 * kMaxRowWarps;
-    shares = ctx.template shared<float>() + 2 * kMaxRowWarps + kNormBins;
-    exceeding = ctx.template shared<int>() + 2 * kMaxRowWarps + kNormBins + ctx.warps() * channels;
-  }
+  TP_HD float* shares() { return reinterpret_cast<float*>(this + 1); }
 };
+static_assert(sizeof(RowMemory) % 16 == 0, "shares are read by 16 bytes");
 
-TP_HD static inline int64_t row_shared_bytes(const Job& job) {
-  return 4 * (2 * kMaxRowWarps + kNormBins + (job.row_warps + 1) * job.x.channels);
+static inline int64_t row_shared_bytes(const Job& job) {
+  return static_cast<int64_t>(sizeof(RowMemory)) + 4 * job.row_warps * job.x.channels;
 }
 
-// One row of `image`; returns its kurtosis, NaN if the row is degenerate.
+// One row of `image`; returns its kurtosis, NaN if the row is degenerate. The centre is that of the
+// row before, then its own.
 template <class T, int kVector, class Ctx>
-TP_HD double take_row(Ctx& ctx, const Job& job, const T* row, int64_t image, RowCentre& centre,
-                      const RowMemory& memory) {
+TP_HD double take_row(Ctx& ctx, const Job& job, const T* row, int64_t image, Centre& centre,
+                      RowMemory& memory) {
   const int channels = static_cast<int>(job.x.channels);
-  const double n = static_cast<double>(channels);
   RowFigures figures;
-  if (!summarize(row_powers<T, kVector>(ctx, row, channels, centre), n, centre, figures)) {
-    figures = exact_figures(ctx, row, channels);
+  bool serves = false;
+  TP_NO_UNROLL
+  for (int tries = 0; tries < 2 && !serves; ++tries) {
+    serves = quick_figures<T, kVector>(ctx, row, channels, centre, figures);
+    centre = make_centre(figures.mean, figures.variance);
   }
-  if (figures.finite && ctx.lane() == 0) ctx.add(&memory.norms[norm_bin(figures.square_norm)], 1);
+  if (!serves) {
+    figures = exact_figures(ctx, row, channels);
+    centre = make_centre(figures.mean, figures.variance);
+  }
+  if (figures.norm >= 0 && ctx.lane() == 0) ctx.add(&memory.norms[figures.norm], 1);
   Lead lead{0, 0, 0};
   double kurtosis = NAN;
   if (figures.valid) {
-    const double per_image = static_cast<double>(positions(job.x));
-    const float weight = centre_on(figures, n, per_image, centre);
-    float* shares = memory.shares + ctx.warp() * channels;
-    lead = job.many_rows() ? row_shares<T, kVector, false>(ctx, row, channels, centre, weight,
-                                                           shares, memory.exceeding)
-                           : row_shares<T, kVector, true>(ctx, row, channels, centre, weight,
-                                                          shares, memory.exceeding);
-    kurtosis = n * figures.fourth / (figures.second * figures.second);
-  } else {
-    count_exceeding<T, 1>(ctx, row, ctx.lane(), channels, channels, memory.exceeding);
+    kurtosis = figures.fourth / (figures.variance * figures.variance);
+    const double scale = static_cast<double>(centre.scale), area = scale * scale;
+    const double values = static_cast<double>(job.positions() * channels);
+    const float weight = 1 / static_cast<float>(figures.fourth * area * area * values);
+    const float rest = static_cast<float>(figures.mean * scale + static_cast<double>(centre.bias));
+    float* shares = memory.shares() + ctx.warp() * channels;
+    lead = job.many_rows
+               ? row_shares<T, kVector, false>(ctx, row, channels, centre, rest, weight, shares)
+               : row_shares<T, kVector, true>(ctx, row, channels, centre, rest, weight, shares);
   }
-  if (!job.many_rows() && ctx.lane() == 0) leave_image(ctx, job, image, kurtosis, lead);
+  if (!job.many_rows && ctx.lane() == 0) leave_image(ctx, job, image, kurtosis, lead);
   return kurtosis;
 }
 
-// Adds the warps' shares in order, leaves them as vector `at` and clears them.
+// Adds the warps' shares in order, leaves them as those of run `at` and clears them.
 template <class Ctx>
-TP_HD void leave_shares(Ctx& ctx, const Job& job, int64_t at, const RowMemory& memory) {
+TP_HD void leave_shares(Ctx& ctx, const Job& job, int64_t at, RowMemory& memory) {
   const int64_t channels = job.x.channels;
   for (int64_t c = thread_of(ctx); c < channels; c += threads_of(ctx)) {
     float all = 0;
     for (int w = 0; w < ctx.warps(); ++w) {
-      all += memory.shares[w * channels + c];
-      memory.shares[w * channels + c] = 0;
+      float& share = memory.shares()[w * channels + c];
+      all += share;
+      share = 0;
     }
     job.scratch.shares[at * channels + c] = all;
   }
-  if (!job.many_rows() || thread_of(ctx) != 0) return;
+  if (thread_of(ctx) != 0) return;
   double all = 0;
   for (int w = 0; w < ctx.warps(); ++w) all += memory.kurtosis[w];
   job.scratch.kurtosis[at] = all;
@@ -320,39 +238,26 @@ TP_HD void leave_shares(Ctx& ctx, const Job& job, int64_t at, const RowMemory& m
 
 // Grid: units of job.rows, a block each.
 template <class T, int kVector>
-struct RowsKernel : Kernel<Job, kMaxRowWarps, 2> {
+struct RowsKernel : Kernel<kMaxRowWarps, 2> {
   template <class Ctx>
   TP_HD static void run(Ctx& ctx, const Job& job) {
-    const int64_t channels = job.x.channels, stride = job.run_stride();
-    const RowMemory memory(ctx, channels);
+    auto& memory = *ctx.template shared<RowMemory>();
+    const int64_t all = ctx.warps() * job.x.channels;
     for (int bin = thread_of(ctx); bin < kNormBins; bin += threads_of(ctx)) memory.norms[bin] = 0;
-    for (int64_t c = thread_of(ctx); c < channels; c += threads_of(ctx)) {
-      memory.exceeding[c] = 0;
-      for (int w = 0; w < ctx.warps(); ++w) memory.shares[w * channels + c] = 0;
-    }
+    for (int64_t i = thread_of(ctx); i < all; i += threads_of(ctx)) memory.shares()[i] = 0;
     ctx.barrier();
-    const Unit unit = Unit::at(job.x, job.rows, static_cast<int>(ctx.block_x()));
-    const bool many = job.many_rows();
-    RowCentre centre;
-    for (int image = unit.first_image; image < unit.last_image;
-         image = many ? image + 1 : unit.last_image) {
-      const int rows = many ? unit.rows : unit.last_image - image;
-      const T* at = job.row<T>(image, unit.position);
+    Centre centre;
+    const int end = job.rows.end(ctx.block_x());
+    for (int i = job.rows.begin(ctx.block_x()); i < end; ++i) {
+      const Run run = job.rows.run(i);
       double kurtosis = 0;
-      for (int r = ctx.warp(); r < rows; r += ctx.warps()) {
-        kurtosis += take_row<T, kVector>(ctx, job, at + r * stride, image + r, centre, memory);
+      for (int r = run.first + ctx.warp(); r < run.first + run.rows; r += ctx.warps()) {
+        kurtosis += take_row<T, kVector>(ctx, job, job.row<T>(run.line, r), r, centre, memory);
       }
       if (ctx.lane() == 0) memory.kurtosis[ctx.warp()] = kurtosis;
       ctx.barrier();
-      const int64_t piece = unit.position / job.rows.rows;
-      leave_shares(ctx, job, many ? int64_t{image} * job.rows.pieces + piece : ctx.block_x(),
-                   memory);
+      leave_shares(ctx, job, i, memory);
       ctx.barrier();
-    }
-    for (int64_t c = thread_of(ctx); c < channels; c += threads_of(ctx)) {
-      if (memory.exceeding[c] > 0) {
-        ctx.add(&job.state.samples.exceed_count[c], static_cast<int64_t>(memory.exceeding[c]));
-      }
     }
     for (int bin = thread_of(ctx); bin < kNormBins; bin += threads_of(ctx)) {
       if (memory.norms[bin] > 0) {
@@ -362,23 +267,23 @@ struct RowsKernel : Kernel<Job, kMaxRowWarps, 2> {
   }
 };
 
-// Grid: images / warps of a block, for images of many rows: adds their pieces in order, and leaves
-// the shares of the image as the vector of its first piece.
-struct ImagesKernel : Kernel<Job, 8, 1> {
+// Grid: images / warps of a block, for images of many rows: adds their runs in order, and leaves
+// the shares of the image as those of its first run.
+struct ImagesKernel : Kernel<8, 1> {
   template <class Ctx>
   TP_HD static void run(Ctx& ctx, const Job& job) {
     const int64_t image = ctx.block_x() * ctx.warps() + ctx.warp(), channels = job.x.channels;
-    if (image >= job.x.images) return;  // the whole warp
-    const int64_t pieces = job.rows.pieces;
+    if (image >= job.images()) return;  // the whole warp
+    const int64_t runs = job.rows.per_line;
     double kurtosis = 0;
-    for (int64_t p = 0; p < pieces; ++p) kurtosis += job.scratch.kurtosis[image * pieces + p];
-    kurtosis /= static_cast<double>(positions(job.x));
+    for (int64_t r = 0; r < runs; ++r) kurtosis += job.scratch.kurtosis[image * runs + r];
+    kurtosis /= static_cast<double>(job.positions());
     const bool valid = kurtosis == kurtosis;
-    float* shares = job.scratch.shares + image * pieces * channels;
+    float* shares = job.scratch.shares + image * runs * channels;
     Lead lead{0, -1, INT32_MAX};
     for (int64_t c = ctx.lane(); c < channels; c += kLanes) {
       float share = 0;
-      for (int64_t p = 0; p < pieces; ++p) share += shares[p * channels + c];
+      for (int64_t r = 0; r < runs; ++r) share += shares[r * channels + c];
       shares[c] = valid ? share : 0;
       lead = combine_leads(lead, {share * share, share, static_cast<int32_t>(c)});
     }

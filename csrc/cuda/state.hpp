@@ -11,14 +11,6 @@ namespace tuiprobe::cuda {
 constexpr int kMaxK = 1024;
 constexpr int64_t kMaxChannels = 12288;
 
-struct Wanted {
-  int64_t channels;
-  bool moments;
-  int largest;   // entries a channel; 0: not wanted
-  int smallest;  // likewise
-  bool samples;
-};
-
 struct ImageRecord {
   int64_t id;
   double kurtosis;
@@ -38,10 +30,8 @@ struct Progress {
 
 struct TopState {
   int k;
-  bool smallest;
   Entry* lists;    // [channels, k], best first
   int32_t* sizes;  // [channels]
-  TP_HD Entry* list(int64_t c) const { return lists + c * k; }
 };
 
 struct SampleSums {
@@ -64,16 +54,16 @@ struct State {
 // Hands out pieces of one block of memory, each on 16 bytes; from null, it only counts.
 class Carver {
  public:
-  TP_HD explicit Carver(void* memory) : memory_(static_cast<char*>(memory)) {}
+  explicit Carver(void* memory) : memory_(static_cast<char*>(memory)) {}
 
   template <class V>
-  TP_HD V* take(int64_t count) {
+  V* take(int64_t count) {
     V* at = memory_ == nullptr ? nullptr : reinterpret_cast<V*>(memory_ + used_);
     used_ += (count * static_cast<int64_t>(sizeof(V)) + 15) / 16 * 16;
     return at;
   }
 
-  TP_HD int64_t used() const { return used_; }
+  int64_t used() const { return used_; }
 
  private:
   char* memory_;
@@ -81,13 +71,13 @@ class Carver {
 };
 
 // Finds the parts of the state in `memory`; returns how many bytes they take.
-static inline int64_t place(const Wanted& w, void* memory, State* out) {
+static inline int64_t place(const Options& w, void* memory, State* out) {
   Carver carver(memory);
   *out = {carver.take<Progress>(1), nullptr, {}, {}};
   if (w.moments) out->moments = carver.take<Moments>(w.channels);
   const int k[2] = {w.largest, w.smallest};
   for (int end = 0; end < 2; ++end) {
-    out->top[end] = {k[end], end == 1, nullptr, nullptr};
+    out->top[end] = {k[end], nullptr, nullptr};
     if (k[end] == 0) continue;
     out->top[end].lists = carver.take<Entry>(w.channels * k[end]);
     out->top[end].sizes = carver.take<int32_t>(w.channels);

@@ -7,16 +7,16 @@ namespace {
 
 template <class K>
 __global__ void __launch_bounds__(K::kWarps* kLanes, K::kBlocks)
-    kernel(const __grid_constant__ typename K::Argument argument) {
+    kernel(const __grid_constant__ Job job) {
   DeviceContext ctx;
-  K::run(ctx, argument);
+  K::run(ctx, job);
 }
 
 struct StreamLauncher {
   cudaStream_t stream;
 
   template <class K>
-  int run(const Grid& grid, const typename K::Argument& argument) {
+  int run(const Grid& grid, const Job& job) {
     // More than 48 KiB must be asked for. An attribute of the kernel that all threads of the
     // process share: always the same, the most that any plan takes.
     if (grid.shared_bytes > 48 << 10) {
@@ -26,40 +26,34 @@ struct StreamLauncher {
     }
     const dim3 blocks(static_cast<unsigned>(grid.x), static_cast<unsigned>(grid.y));
     kernel<K><<<blocks, dim3(kLanes, static_cast<unsigned>(grid.warps)),
-                static_cast<size_t>(grid.shared_bytes), stream>>>(argument);
+                static_cast<size_t>(grid.shared_bytes), stream>>>(job);
     return cudaGetLastError();
   }
 };
 
 // Makes a device current for a while.
-class DeviceGuard {
- public:
-  explicit DeviceGuard(int device) {
-    error_ = cudaGetDevice(&before_);
-    if (error_ != cudaSuccess || device == before_) return;
-    error_ = cudaSetDevice(device);
-    changed_ = error_ == cudaSuccess;
-  }
-  ~DeviceGuard() {
-    if (changed_) cudaSetDevice(before_);
+struct DeviceGuard {
+  int before = 0;
+  bool changed = false;
+  cudaError_t error;
+
+  explicit DeviceGuard(int device) : error(cudaGetDevice(&before)) {
+    if (error != cudaSuccess || device == before) return;
+    error = cudaSetDevice(device);
+    changed = error == cudaSuccess;
   }
   DeviceGuard(const DeviceGuard&) = delete;
-  DeviceGuard& operator=(const DeviceGuard&) = delete;
-  cudaError_t error() const { return error_; }
-
- private:
-  int before_ = 0;
-  bool changed_ = false;
-  cudaError_t error_;
+  ~DeviceGuard() {
+    if (changed) cudaSetDevice(before);
+  }
 };
 
 }  // namespace
 
-const char* update(const Wanted& wanted, const View& x, const int64_t* ids, void* state,
+const char* update(const Options& wanted, const View& x, const int64_t* ids, void* state,
                    void* scratch, void* stream, int device) {
-  if (x.images == 0 || positions(x) == 0) return nullptr;
   const DeviceGuard guard(device);
-  int error = guard.error();
+  int error = guard.error;
   if (error == 0) {
     cudaGetLastError();  // an earlier error of someone else is not ours
     StreamLauncher launcher{static_cast<cudaStream_t>(stream)};
@@ -71,10 +65,9 @@ const char* update(const Wanted& wanted, const View& x, const int64_t* ids, void
 const char* unavailable(int device) {
   int count = 0;
   cudaError_t error = cudaGetDeviceCount(&count);
-  if (error == cudaSuccess && count == 0) return "no CUDA device";
   if (error == cudaSuccess && device >= 0) {
     const DeviceGuard guard(device);
-    error = guard.error();
+    error = guard.error;
     cudaFuncAttributes unused;
     if (error == cudaSuccess) error = cudaFuncGetAttributes(&unused, kernel<FinishKernel>);
   }

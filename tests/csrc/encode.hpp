@@ -55,20 +55,4 @@ std::vector<T> values(int64_t n, unsigned seed, unsigned rarity = 100) {
   return out;
 }
 
-// Images [n, positions, channels] as memory [n, channels, positions].
-template <class T>
-std::vector<T> channels_second(const std::vector<T>& data, int64_t images, int64_t places,
-                               int64_t channels) {
-  std::vector<T> out(data.size(), T{});
-  for (int64_t i = 0; i < images; ++i) {
-    for (int64_t p = 0; p < places; ++p) {
-      for (int64_t k = 0; k < channels; ++k) {
-        out[static_cast<size_t>((i * channels + k) * places + p)] =
-            data[static_cast<size_t>((i * places + p) * channels + k)];
-      }
-    }
-  }
-  return out;
-}
-
 }  // namespace tuiprobe

@@ -75,7 +75,7 @@ class Barrier {
 
 struct HostWarp {
   Barrier barrier{kLanes};
-  alignas(16) char slots[kLanes][64];
+  alignas(16) char slots[2][kLanes][64];  // taken in turn, so that one barrier an exchange will do
 };
 
 struct HostBlock {
@@ -125,36 +125,26 @@ class HostContext {
     check_aligned(from, sizeof(T) * kVector);
     std::memcpy(to, from, sizeof(T) * kVector);
   }
-  template <int kCount>
-  void load_shared(const float* from, float* to) const {
-    check_aligned(from, kCount % 4 == 0 ? 16 : 4);
-    std::memcpy(to, from, sizeof(float) * kCount);
-  }
-  template <int kCount>
-  void store_shared(float* to, const float* from) const {
-    check_aligned(to, kCount % 4 == 0 ? 16 : 4);
-    std::memcpy(to, from, sizeof(float) * kCount);
-  }
 
   template <class V>
   V exchange(const V& value, int mask) {
     static_assert(sizeof(V) <= 64 && sizeof(V) % 4 == 0);
     if (seed_.exchange) return value;
-    std::memcpy(mine().slots[lane()], &value, sizeof value);
+    auto& slots = mine().slots[turn_ ^= 1];
+    std::memcpy(slots[lane()], &value, sizeof value);
     mine().barrier.arrive_and_wait();
     V other;
-    std::memcpy(&other, mine().slots[lane() ^ mask], sizeof other);
-    mine().barrier.arrive_and_wait();
+    std::memcpy(&other, slots[lane() ^ mask], sizeof other);
     return other;
   }
 
   uint32_t ballot(bool condition) {
     if (seed_.exchange) return condition ? 1u << lane() : 0;
-    mine().slots[lane()][0] = condition;
+    auto& slots = mine().slots[turn_ ^= 1];
+    slots[lane()][0] = condition;
     mine().barrier.arrive_and_wait();
     uint32_t bits = 0;
-    for (int i = 0; i < kLanes; ++i) bits |= uint32_t{mine().slots[i][0] != 0} << i;
-    mine().barrier.arrive_and_wait();
+    for (int i = 0; i < kLanes; ++i) bits |= uint32_t{slots[i][0] != 0} << i;
     return bits;
   }
 
@@ -174,7 +164,7 @@ class HostContext {
   int warps_, thread_;
   int64_t x_, y_;
   const Seed& seed_;
-  int passed_ = 0, passed_in_warp_ = 0;
+  int passed_ = 0, passed_in_warp_ = 0, turn_ = 0;
 };
 
 constexpr int kMostThreads = kMostWarps * kLanes;

@@ -8,7 +8,7 @@ extern "C" void host_update(int64_t channels, int moments, int largest, int smal
                             const void* data, int dtype, const int64_t* shape,
                             const int64_t* strides, const int64_t* ids, void* state,
                             void* scratch) {
-  const cuda::Wanted wanted{channels, moments != 0, largest, smallest, samples != 0};
+  const Options wanted{channels, moments != 0, largest, smallest, samples != 0};
   const View x{data,       static_cast<DType>(dtype),
                shape[0],   shape[1],
                shape[2],   shape[3],

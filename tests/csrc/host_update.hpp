@@ -10,9 +10,9 @@ struct HostLauncher {
   const Seed& seed;
 
   template <class K>
-  int run(const Grid& grid, const typename K::Argument& argument) {
+  int run(const Grid& grid, const Job& job) {
     run_grid(grid.warps, grid.x, grid.y, grid.shared_bytes, seed,
-             [&](HostContext& ctx) { K::run(ctx, argument); });
+             [&](HostContext& ctx) { K::run(ctx, job); });
     return 0;
   }
 };
@@ -28,9 +28,11 @@ inline std::vector<Unit16> garbage(int64_t bytes) {
   return out;
 }
 
-inline void update_on_host(const Wanted& wanted, const View& x, const int64_t* ids, void* state,
+inline void update_on_host(const Options& wanted, const View& x, const int64_t* ids, void* state,
                            const Seed& seed) {
-  std::vector<Unit16> scratch = garbage(scratch_bytes(wanted, x));
+  int64_t bytes;
+  make_job(wanted, x, nullptr, nullptr, nullptr, &bytes);
+  std::vector<Unit16> scratch = garbage(bytes);
   HostLauncher launcher{seed};
   run_update(launcher, wanted, x, ids, state, scratch.data());
 }

@@ -29,7 +29,7 @@ void sow(const std::string& bug) {
 // State in plain memory, and all that was put in.
 class Run {
  public:
-  Run(const Wanted& wanted, int64_t room_for)
+  Run(const Options& wanted, int64_t room_for)
       : wanted_(wanted),
         records_(static_cast<size_t>(room_for)),
         memory_(static_cast<size_t>(place(wanted, nullptr, &state_) / 16)) {
@@ -48,7 +48,7 @@ class Run {
   }
 
  private:
-  Wanted wanted_;
+  Options wanted_;
   std::vector<ImageRecord> records_;
   State state_;
   std::vector<Unit16> memory_;
@@ -183,7 +183,7 @@ class Oracle {
       std::sort(wanted.begin(), wanted.end(), better);
       if (wanted.size() > static_cast<size_t>(top.k)) wanted.resize(static_cast<size_t>(top.k));
       CHECK(static_cast<size_t>(top.sizes[c]) == wanted.size());
-      const Entry* got = top.list(static_cast<int64_t>(c));
+      const Entry* got = top.lists + static_cast<int64_t>(c) * top.k;
       for (size_t i = 0; i < wanted.size() && top.sizes[c] == static_cast<int>(wanted.size());
            ++i) {
         CHECK(got[i].key == wanted[i].key);
@@ -202,10 +202,10 @@ class Oracle {
 };
 
 struct Shape {
-  int64_t images, height, width, channels;
+  int64_t images, positions, channels;
 };
 
-enum class Layout { last, unaligned, cropped, second };
+enum class Layout { dense, apart };
 
 // How the values are made.
 struct Values {
@@ -219,32 +219,27 @@ struct Values {
 
 // Two updates, the second from a warm state, with running numbers or ids that repeat.
 template <class T>
-void check(const Shape& shape, const Wanted& wanted, Layout layout, const Values& made = {}) {
+void check(const Shape& shape, const Options& wanted, Layout layout, const Values& made = {}) {
   if (failures() > 0) return;  // a sown bug is found
   Run run(wanted, made.room_for);
   Oracle oracle(wanted.channels);
-  const auto [n, h, w, c] = shape;
+  const auto [n, w, c] = shape;
   for (unsigned round = 0; round < 2; ++round) {
-    std::vector<T> data = values<T>(n * h * w * c, round + 7, made.rarity);
+    std::vector<T> data = values<T>(n * w * c, round + 7, made.rarity);
     const float offset = made.offset + made.jump * static_cast<float>(round);
     if (offset != 0 || made.scale != 1) {
       for (T& x : data) x = encode<T>((to_float(x) + offset) * made.scale);
     }
-    if (n > 3) std::fill_n(data.begin() + 2 * h * w * c, c, encode<T>(2.5f));  // no variance
-    View x{data.data(), kType<T>, n, h, w, c, h * w * c, w * c, c, 1};
-    if (layout == Layout::second) {
-      data = channels_second(data, n, h * w, c);
-      x = {data.data(), kType<T>, n, h, w, c, c * h * w, w, 1, h * w};
-    } else if (layout == Layout::unaligned) {
-      data.insert(data.begin(), T{});
-      x.data = data.data() + 1;
-    } else if (layout == Layout::cropped) {  // the right half of a map of twice the width
-      std::vector<T> wide(2 * data.size(), T{});
-      for (int64_t r = 0; r < n * h; ++r) {
-        std::copy_n(data.begin() + r * w * c, w * c, wide.begin() + (2 * r + 1) * w * c);
+    if (n > 3) std::fill_n(data.begin() + 2 * w * c, c, encode<T>(2.5f));  // no variance
+    View x{data.data(), kType<T>, n, 1, w, c, w * c, w * c, c, 1};
+    if (layout == Layout::apart) {  // every row is followed by its copy, backwards
+      std::vector<T> wide;
+      for (auto at = data.begin(); at != data.end(); at += c) {
+        wide.insert(wide.end(), at, at + c);
+        wide.insert(wide.end(), std::reverse_iterator(at + c), std::reverse_iterator(at));
       }
       data = std::move(wide);
-      x = {data.data() + w * c, kType<T>, n, h, w, c, 2 * h * w * c, 2 * w * c, c, 1};
+      x = {data.data(), kType<T>, n, 1, w, c, 2 * w * c, 2 * w * c, 2 * c, 1};
     }
     std::vector<int64_t> ids;
     for (int64_t i = 0; made.repeated_ids && i < n; ++i) {
@@ -257,48 +252,48 @@ void check(const Shape& shape, const Wanted& wanted, Layout layout, const Values
   oracle.check(run);
 }
 
-Wanted everything(int64_t channels, int k) { return {channels, true, k, k, true}; }
+Options everything(int64_t channels, int k) { return {channels, true, k, k, true}; }
 
 void shapes_layouts_and_types() {
-  check<float>({1, 1, 1, 1}, everything(1, 1), Layout::last);
-  check<float>({70, 1, 1, 4}, everything(4, 3), Layout::last);
-  check<float>({3, 3, 5, 6}, everything(6, 2), Layout::second);
-  check<float>({5, 2, 3, 8}, everything(8, 2), Layout::cropped);
-  check<float>({33, 1, 1, 7}, everything(7, 2), Layout::second);
-  check<Half>({9, 1, 5, 8}, everything(8, 4), Layout::last, {.repeated_ids = true});
-  check<Half>({5, 2, 3, 3}, everything(3, 2), Layout::second);
-  check<BFloat16>({40, 1, 1, 5}, everything(5, 5), Layout::unaligned, {.repeated_ids = true});
-  check<BFloat16>({3, 1, 90, 16}, everything(16, 2), Layout::last, {.rarity = 2000});
+  check<float>({1, 1, 1}, everything(1, 1), Layout::dense);
+  check<float>({70, 1, 4}, everything(4, 3), Layout::dense);
+  check<float>({3, 15, 6}, everything(6, 2), Layout::apart);
+  check<float>({5, 6, 8}, everything(8, 2), Layout::apart);
+  check<float>({33, 1, 7}, everything(7, 2), Layout::apart);
+  check<Half>({9, 5, 8}, everything(8, 4), Layout::dense, {.repeated_ids = true});
+  check<Half>({5, 6, 3}, everything(3, 2), Layout::apart);
+  check<BFloat16>({40, 1, 5}, everything(5, 5), Layout::apart, {.repeated_ids = true});
+  check<BFloat16>({3, 90, 16}, everything(16, 2), Layout::dense, {.rarity = 2000});
 }
 
 void wide_and_long() {
-  check<float>({2, 1, 70, 300}, everything(300, 2), Layout::last, {.rarity = 20000});
-  check<BFloat16>({300, 1, 1, 72}, everything(72, 3), Layout::last, {.rarity = 20000});
+  check<float>({2, 70, 300}, everything(300, 2), Layout::dense, {.rarity = 20000});
+  check<BFloat16>({300, 1, 72}, everything(72, 3), Layout::dense, {.rarity = 20000});
 }
 
 // Float32 sums serve none of these, or only for some channels of some blocks.
 void extreme_scales_means_and_jumps() {
   for (const float scale : {1e-42f, 1e-30f, 1e30f, 1e37f}) {
-    check<float>({12, 1, 2, 8}, everything(8, 2), Layout::last, {.scale = scale, .rarity = 1000});
+    check<float>({12, 2, 8}, everything(8, 2), Layout::dense, {.scale = scale, .rarity = 1000});
   }
-  check<float>({40, 1, 1, 8}, everything(8, 2), Layout::last,
+  check<float>({40, 1, 8}, everything(8, 2), Layout::dense,
                {.offset = 40000, .scale = 1e-3f, .rarity = 1000});
-  check<float>({40, 1, 1, 8}, everything(8, 2), Layout::last, {.rarity = 1000, .jump = 3000});
+  check<float>({40, 1, 8}, everything(8, 2), Layout::dense, {.rarity = 1000, .jump = 3000});
 }
 
 void single_statistics() {
-  check<float>({20, 1, 3, 5}, {5, false, 0, 0, true}, Layout::last, {.rarity = 1000});
-  check<float>({20, 1, 3, 5}, {5, true, 0, 0, false}, Layout::last);
-  check<float>({90, 1, 1, 4}, {4, false, 6, 0, false}, Layout::last, {.repeated_ids = true});
-  check<float>({30, 1, 2, 4}, {4, false, 0, 6, false}, Layout::unaligned, {.repeated_ids = true});
+  check<float>({20, 3, 5}, {5, false, 0, 0, true}, Layout::dense, {.rarity = 1000});
+  check<float>({20, 3, 5}, {5, true, 0, 0, false}, Layout::dense);
+  check<float>({90, 1, 4}, {4, false, 6, 0, false}, Layout::dense, {.repeated_ids = true});
+  check<float>({30, 2, 4}, {4, false, 0, 6, false}, Layout::apart, {.repeated_ids = true});
 }
 
 void lists_longer_than_a_warp_and_full_buffers() {
-  check<float>({400, 1, 1, 3}, {3, false, 70, 40, false}, Layout::last, {.repeated_ids = true});
+  check<float>({400, 1, 3}, {3, false, 70, 40, false}, Layout::dense, {.repeated_ids = true});
 }
 
 void images_beyond_the_room_for_records() {
-  check<float>({20, 1, 1, 8}, {8, false, 0, 0, true}, Layout::last, {.room_for = 30});
+  check<float>({20, 1, 8}, {8, false, 0, 0, true}, Layout::dense, {.room_for = 30});
 }
 
 // Reading is looking at memory: what follows has the same bits with and without. So has another
@@ -330,23 +325,50 @@ void negative_ids_are_counted() {
   CHECK(run.state().progress->negative_ids == 2);
 }
 
+// Whatever the shape, runs hold each row once, units each run once, and a grid has room for them.
+void cuts_hold_every_row_once() {
+  std::mt19937 random(1);
+  for (int round = 0; round < 300; ++round) {
+    const auto upto = [&](int bits) { return 1 + static_cast<int64_t>(random() % (1u << bits)); };
+    const int64_t images = round == 0 ? INT32_MAX - 1 : upto(round % 17);
+    const int64_t places = round == 0 ? 1 : upto(round % 7), channels = upto(13);
+    const View x{nullptr, DType::f32, images, 1, places, channels, 0, 0, 0, 1};
+    int64_t bytes;
+    const Job job = make_job(everything(channels, 1), x, nullptr, nullptr, nullptr, &bytes);
+    CHECK(job.columns.units <= 65535);
+    for (const Cut& cut : {job.columns, job.rows}) {
+      CHECK(cut.begin(cut.units - 1) < cut.runs && cut.end(cut.units - 1) == cut.runs);
+      int64_t rows = 0;
+      for (int unit = 0; unit < cut.units && round > 0; ++unit) {
+        CHECK(cut.begin(unit) == (unit == 0 ? 0 : cut.end(unit - 1)));
+        for (int i = cut.begin(unit); i < cut.end(unit); ++i) {
+          const auto run = cut.run(i);
+          CHECK(run.line * int64_t{cut.length} + run.first == rows && run.rows > 0);
+          rows += run.rows;
+        }
+      }
+      CHECK(round == 0 || rows == images * places);
+    }
+  }
+}
+
 // Batches as the engine sends them: every multiprocessor of a large GPU has warps, scratch is
 // small.
 void plans() {
   const auto job_of = [](int64_t images, int64_t places, int64_t channels) {
     const View x{nullptr,           DType::bf16,       images,   1, places, channels,
                  places * channels, places * channels, channels, 1};
-    char any[16];
-    Job job = place_job(everything(channels, 32), x, nullptr, any);
-    CHECK(row_shared_bytes(job) <= kSharedBytes);
-    CHECK(place_scratch(job, nullptr, &job.scratch) <= 64 << 20);
+    int64_t bytes;
+    const Job job = make_job(everything(channels, 32), x, nullptr, nullptr, nullptr, &bytes);
+    CHECK(row_shared_bytes(job) <= kSharedBytes && bytes <= 64 << 20);
     return job;
   };
   const auto warps = [](const Job& job) {
-    return job.columns.units * tiles(job.x.channels, kLanes * kColumnVector);
+    const int64_t runs = job.columns.each / kColumnWarps;  // of a warp
+    return tiles(job.columns.runs, runs) * tiles(job.x.channels, kLanes * kColumnVector);
   };
   const Job tokens = job_of(32, 197, 768), vectors = job_of(256, 1, 768);
-  CHECK(tokens.columns.pieces > 1 && tokens.rows.pieces > 1);
+  CHECK(tokens.columns.per_line > 1 && tokens.rows.per_line > 1);
   CHECK(warps(tokens) > 132 * 8 && tokens.rows.units >= 132);
   CHECK(warps(vectors) >= 132 && vectors.rows.units >= 8);
   const Job large = job_of(50432, 1, 768), maps = job_of(64, 49, 2048), wide = job_of(64, 50, 8192);
@@ -359,6 +381,7 @@ void plans() {
 
 int main(int argc, char** argv) {
   if (argc > 1) sow(argv[1]);
+  cuts_hold_every_row_once();
   plans();
   shapes_layouts_and_types();
   single_statistics();

@@ -143,6 +143,20 @@ def test_views_of_any_strides(on_device, view):
     check_all(stats, torch.cat([x.movedim(channel_dim, -1)] * 2), [*range(len(x))] * 2, 4)
 
 
+@pytest.mark.parametrize("channels", [16, 9])
+def test_no_bit_depends_on_strides_or_alignment(on_device, channels):
+    x = batch(20, 12, channels, dtype=torch.float16)
+    shifted, wide = torch.empty(x.numel() + 1, dtype=x.dtype), batch(20, 12, channels + 3)
+    second = x.movedim(-1, 1).contiguous()
+    same = shifted[1:].view(x.shape), wide.to(x.dtype)[..., 2 : channels + 2], second.movedim(1, -1)
+    plain = on_device(ActivationStats, channels, k=4)
+    plain.update(x)
+    for view in same:
+        stats = on_device(ActivationStats, channels, k=4)
+        stats.update(view.copy_(x))
+        equal_bits(stats, plain)
+
+
 @pytest.mark.parametrize("scale", [1e-12, 1.0, 1e12])
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_scales_means_and_values_that_are_not_finite(on_device, scale, offset):

@@ -12,7 +12,6 @@
 #include "check.hpp"
 
 using namespace tuiprobe;
-using cpu::Options;
 using cpu::State;
 
 namespace {

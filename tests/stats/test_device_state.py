@@ -124,11 +124,29 @@ def test_bytes_of_another_state_are_refused():
 
 def test_scratch_follows_from_the_shape():
     device = native.DeviceState(channels=768, **EVERYTHING)
-    dense = device.scratch_bytes(1, (50432, 1, 1, 768), (768, 768, 768, 1))
-    assert 0 < dense < 64 << 20
-    assert device.scratch_bytes(1, (0, 1, 1, 768), (768, 768, 768, 1)) == 0
-    # Channels apart in memory are packed in slabs: more than the kernels need, less than a copy.
-    maps = device.scratch_bytes(0, (512, 14, 14, 768), (768 * 196, 14, 1, 196))
-    assert 32 << 20 < maps < 64 << 20
+    assert 0 < device.scratch_bytes((50432, 1, 1, 768)) < 64 << 20
+    assert 0 < device.scratch_bytes((256, 1, 197, 768)) < 64 << 20
     with pytest.raises(ValueError, match="channels"):
-        device.scratch_bytes(0, (4, 1, 1, 5), (5, 5, 5, 1))
+        device.scratch_bytes((4, 1, 1, 5))
+    with pytest.raises(ValueError, match="sizes"):
+        device.scratch_bytes((0, 1, 1, 768))
+
+
+@pytest.mark.parametrize(
+    ("read", "data", "dtype", "shape", "strides"),
+    [
+        (True, 16, 0, (5, 1, 3, 8), (24, 24, 8, 1)),
+        (True, 16, 1, (5, 1, 3, 8), (48, 0, 16, 1)),  # gaps of whole vectors
+        (True, 16, 2, (1, 1, 1, 8), (3, 3, 3, 1)),  # strides of a single row
+        (True, 2, 1, (5, 1, 3, 7), (21, 21, 7, 1)),  # rows that are no vectors may lie anywhere
+        (True, 4, 0, (5, 1, 1, 1), (9, 9, 9, 5)),
+        (False, 8, 1, (5, 1, 3, 8), (24, 24, 8, 1)),
+        (False, 16, 1, (5, 1, 3, 8), (36, 0, 12, 1)),
+        (False, 16, 1, (5, 1, 3, 8), (36, 0, 8, 1)),
+        (False, 16, 0, (5, 1, 3, 8), (24, 24, 1, 3)),  # channels second
+        (False, 16, 0, (5, 3, 3, 8), (144, 48, 8, 1)),  # cropped
+    ],
+)
+def test_what_kernels_read_as_it_lies(read, data, dtype, shape, strides):
+    device = native.DeviceState(channels=shape[3], **NOTHING)
+    assert device.reads(data, dtype, shape, strides) == read

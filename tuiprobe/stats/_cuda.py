@@ -104,20 +104,29 @@ class CudaStats:
         self._recorded += rows.shape[0]
         self._captured = self._captured or capturing
 
+    def _readable(self, x: torch.Tensor, rows: Rows) -> torch.Tensor:
+        """Returns activations as the kernels read them: copied where they lie otherwise."""
+        images, _, _, channels = rows.shape
+        flat = x.as_strided(rows.shape, rows.strides).reshape(images, 1, -1, channels)
+        if not self._native.reads(flat.data_ptr(), rows.dtype, flat.shape, flat.stride()):
+            flat = flat.clone(memory_format=torch.contiguous_format)
+        return flat
+
     def _launch(
         self, x: torch.Tensor, rows: Rows, ids: Ids, stream: torch.cuda.Stream, capturing: bool
     ) -> None:
         if isinstance(ids, np.ndarray):
             ids = self._device.upload(ids)
-        size = self._native.scratch_bytes(rows.dtype, rows.shape, rows.strides)
+        flat = self._readable(x, rows)
+        size = self._native.scratch_bytes(flat.shape)
         # From torch's pool, ordered by the stream; during capture from the graph's own pool.
         scratch = torch.empty(size, dtype=torch.uint8, device=self._device.device)
         self._device.enqueue(
             self._native,
-            data=rows.data,
+            data=flat.data_ptr(),
             dtype=rows.dtype,
-            shape=rows.shape,
-            strides=rows.strides,
+            shape=flat.shape,
+            strides=flat.stride(),
             ids=0 if ids is None else ids.data_ptr(),
             state=self._state.data_ptr(),
             state_bytes=self._state.numel(),
