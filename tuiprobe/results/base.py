@@ -79,7 +79,7 @@ class Record(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fields_alone(cls, value: Any) -> Any:
-        if isinstance(value, dict) and len(value) > len(cls.model_fields):
+        if isinstance(value, dict) and len(value) > len(cls.__pydantic_fields__):
             raise ValueError("it has fields that are not known")
         return value
 
