@@ -83,9 +83,7 @@ FOLDERS = {
 }
 
 
-def test_an_encoder_over_the_trees(
-    run: Run, trees: Path, checkpoint: Path, tmp_path: Path
-) -> None:
+def test_an_encoder_over_the_trees(run: Run, trees: Path, checkpoint: Path, tmp_path: Path) -> None:
     done = run(
         "--model", MODEL, "--checkpoint", str(checkpoint), "--suite", "auto",
         "--sample", "6", "--batch-size", "6", "--workers", "2", "--output", "run",
