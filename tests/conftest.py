@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -63,3 +64,8 @@ def write_crops(folder: Path, images: list, crops: int) -> None:
             top, left = draws.integers(0, height - size), draws.integers(0, width - size)
             picture = Image.fromarray(image[top : top + size, left : left + size])
             picture.save(folder / f"{number}-{crop}.jpg", quality=90)
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what is imported and collected out of collections of garbage: 0.3 s in each."""
+    gc.freeze()

@@ -7,6 +7,11 @@ import time
 from pathlib import Path
 
 
+def on_the_path(folder: str) -> None:
+    """Makes the packages in a folder importable, as `PYTHONPATH` does where Python starts."""
+    sys.path.insert(0, folder)
+
+
 def stage_hangs(name: str, grace: float) -> None:
     """Lets a stage of the engine hang, and a process that hangs be ended after so many seconds."""
     from tuiprobe import api

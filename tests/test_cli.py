@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.prepared import Prepared
 from tests.report.samples import report
 from tuiprobe import __version__
 from tuiprobe.run.directory import RunDir
@@ -33,8 +34,8 @@ def test_help_names_every_option_and_command() -> None:
         assert name in done.stdout
 
 
-def test_the_schema_of_results_is_printed() -> None:
-    done = tuiprobe("report", "--schema")
+def test_the_schema_of_results_is_printed(prepared: Prepared, tmp_path: Path) -> None:
+    done = prepared.run("report", "--schema", cwd=tmp_path)
     schema = json.loads(done.stdout)
     assert done.returncode == 0
     assert {"title", "model", "data", "parts"} <= set(schema["properties"])
@@ -53,10 +54,9 @@ def test_the_schema_of_results_is_printed() -> None:
     ids=str,
 )
 def test_errors_go_to_stderr_with_their_code(
-    arguments: list[str], code: int, said: str, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], code: int, said: str, prepared: Prepared, tmp_path: Path
 ) -> None:
-    monkeypatch.chdir(str(tmp_path))
-    done = tuiprobe(*arguments)
+    done = prepared.run(*arguments, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr

@@ -26,6 +26,8 @@ def build():
     folder.mkdir(parents=True, exist_ok=True)
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     options = ["-DTUIPROBE_BUILD_TESTS=ON", "-DTUIPROBE_WERROR=ON"]
+    if shutil.which("ccache"):
+        options.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         run("cmake", "-S", str(ROOT), "-B", str(folder), *generator, *options)

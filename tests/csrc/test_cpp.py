@@ -53,12 +53,17 @@ CROSS, EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64-static"
 def test_update_on_aarch64(tmp_path):
     """The NEON loops; packages g++-aarch64-linux-gnu and qemu-user-static."""
     core = [f for f in (ROOT / "csrc" / "cpu").glob("*.cpp") if "avx" not in f.name]
-    for name in ("test_update", "test_monoids"):
-        program = tmp_path / name
-        sources = [*map(str, core), str(ROOT / "tests" / "csrc" / f"{name}.cpp")]
-        flags = ["-std=c++17", "-O3", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
-        run(CROSS, *flags, "-static", *sources, "-o", str(program), "-ldl")
-        run(EMULATOR, str(program), *(["generic"] if name == "test_update" else []))
+    tests = [ROOT / "tests" / "csrc" / f"{name}.cpp" for name in ("test_update", "test_monoids")]
+    cached = ["ccache"] if shutil.which("ccache") else []
+    flags = ["-std=c++17", "-O3", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]
+    for source in (*core, *tests):
+        compiled = str(tmp_path / f"{source.stem}.o")
+        run(*cached, CROSS, *flags, "-c", str(source), "-o", compiled)
+    for test in tests:
+        program = str(tmp_path / test.stem)
+        objects = [str(tmp_path / f"{source.stem}.o") for source in (*core, test)]
+        run(CROSS, "-static", *objects, "-o", program, "-ldl")
+        run(EMULATOR, program, *(["generic"] if test.stem == "test_update" else []))
 
 
 @pytest.mark.skipif(shutil.which("nvcc") is None, reason="no nvcc")

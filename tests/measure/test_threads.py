@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+from tests.prepared import Prepared
 from tuiprobe.probes.algebra import BLAS_THREADS, fixed_threads
 from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays
@@ -25,10 +26,9 @@ JOB = (
 )  # fmt: skip
 
 
-def start(folder: Path, output: str, *, ranks: int | None, threads: str) -> Path:
+def start(folder: Path, output: str, *, ranks: int = 0, threads: str) -> Path:
     """Runs the program, by torchrun where ranks are asked for; its heads are built anew."""
-    cache = folder / f"cache-{output}"
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "XDG_CACHE_HOME": str(cache)}
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, **own_cache(folder, output)}
     launcher = (
         ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
         if ranks
@@ -42,10 +42,8 @@ def start(folder: Path, output: str, *, ranks: int | None, threads: str) -> Path
     return folder / output
 
 
-def reprobe(run: Path, threads: str) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": threads}
-    command = [sys.executable, "-m", "tuiprobe", "reprobe", str(run)]
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=240)
+def own_cache(folder: Path, output: str) -> dict[str, str]:
+    return {"XDG_CACHE_HOME": str(folder / f"cache-{output}")}
 
 
 def found_in(run: Path) -> str:
@@ -53,16 +51,21 @@ def found_in(run: Path) -> str:
 
 
 @pytest.mark.slow
-def test_ranks_and_threads_change_no_bit(tmp_path: Path) -> None:
-    alone = start(tmp_path, "alone", ranks=None, threads="2")
+def test_ranks_and_threads_change_no_bit(prepared: Prepared, tmp_path: Path) -> None:
+    alone = start(tmp_path, "alone", threads="2")
     expected = found_in(alone)
     head, _ = read_arrays(RunDir(alone).head_file)
-    for ranks in (1, 3):  # tests of resuming run two
-        shared = start(tmp_path, f"ranks{ranks}", ranks=ranks, threads="1")
+    start(tmp_path, "ranks3", ranks=3, threads="1")  # tests of resuming run two
+    # What is prepared has one thread.
+    rank = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0", **own_cache(tmp_path, "rank1")}
+    done = prepared.run(*JOB[1:], "--output", "rank1", cwd=tmp_path, env=rank)
+    assert done.returncode == 0, done.stderr
+    for shared in (tmp_path / "ranks3", tmp_path / "rank1"):
         assert found_in(shared) == expected
         theirs, _ = read_arrays(RunDir(shared).head_file)
         assert all(np.array_equal(head[name], theirs[name]) for name in head | theirs)
-    reprobe(alone, threads="1")
+    again = prepared.run("reprobe", alone, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
     assert found_in(alone) == expected
 
 

@@ -139,19 +139,20 @@ def cached(home: Path, repository: str) -> Path:
 LOAD = """
 import sys
 from tuiprobe.models import load_encoder
-encoder = load_encoder(sys.argv[1])
-print(encoder.weights.kind, encoder.weights.digest, encoder.preprocessing.mean)
+for spec in sys.argv[1:]:
+    encoder = load_encoder(spec)
+    print(encoder.weights.kind, encoder.weights.digest, encoder.preprocessing.mean)
 """
 
 
-def load_from(home: Path, spec: str) -> str:
+def load_from(home: Path, *specs: str) -> list[str]:
     """Loads in a process of its own, since the libraries read the cache's place when imported."""
     environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, spec], capture_output=True, text=True, env=environment
+        [sys.executable, "-c", LOAD, *specs], capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout.splitlines()
 
 
 @pytest.mark.slow
@@ -160,15 +161,15 @@ def test_cached_repositories(tmp_path: Path, open_clip_state: State) -> None:
 
     state = open_clip_state("RN50-quickgelu")
     open_clip_folder(cached(tmp_path, "someone/clip"), state)
-    said = load_from(tmp_path, "open_clip:hf-hub:someone/clip")
-    assert said.startswith(f"pretrained {state_digest(state)} (0.1, 0.2, 0.3)")
     # A registered tag, from the repository that the library names for it.
     open_clip_folder(cached(tmp_path, "timm/resnet50_clip.openai"), state)
-    said = load_from(tmp_path, "rn50_openai")
-    assert said.startswith(f"pretrained {state_digest(state)} (0.48145466,")
-    state = timm_folder(cached(tmp_path, "someone/resnet"))
-    said = load_from(tmp_path, "timm:hf-hub:someone/resnet")
-    assert said.startswith(f"pretrained {state_digest(state)} (0.1, 0.2, 0.3)")
+    other = timm_folder(cached(tmp_path, "someone/resnet"))
+    own, registered, resnet = load_from(
+        tmp_path, "open_clip:hf-hub:someone/clip", "rn50_openai", "timm:hf-hub:someone/resnet"
+    )
+    assert own.startswith(f"pretrained {state_digest(state)} (0.1, 0.2, 0.3)")
+    assert registered.startswith(f"pretrained {state_digest(state)} (0.48145466,")
+    assert resnet.startswith(f"pretrained {state_digest(other)} (0.1, 0.2, 0.3)")
 
 
 def test_an_unreachable_repository_is_one_message() -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+
+from tests.prepared import Prepared
 
 PACKAGE = Path(__file__).with_name("package")
 
@@ -43,15 +43,11 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def typed(tmp_path: Path) -> Typed:
+def typed(prepared: Prepared, tmp_path: Path) -> Typed:
     """Returns a function that runs a command line with a folder on the path."""
 
     def run(site: Path | None, *arguments: str) -> subprocess.CompletedProcess[str]:
-        paths = [] if site is None else [str(site)]
-        return subprocess.run(
-            [sys.executable, "-m", "tuiprobe", *arguments],
-            capture_output=True, text=True, check=False, cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-        )  # fmt: skip
+        before = [] if site is None else [("tests.hooks:on_the_path", [str(site)])]
+        return prepared.run(*arguments, cwd=tmp_path, before=before)
 
     return run

@@ -14,6 +14,7 @@ import pytest
 
 from tests.plugin.conftest import Typed
 from tests.plugin.test_sources_and_loaders import SMALL
+from tests.prepared import Prepared
 from tests.tui.conftest import until
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens.results import ResultsScreen
@@ -22,15 +23,14 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def runs(stranger: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def runs(stranger: Path, prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns a folder with two runs that the stranger's probe was asked of."""
     root = tmp_path_factory.mktemp("runs")
     for name, data, longest in (("a", "bands:36", "2"), ("b", "bands:45", "4")):
-        done = subprocess.run(
-            [sys.executable, "-m", "tuiprobe", "--headless", "--model", "toy:8", "--data", data,
-             "--probe", f"lengths.longest={longest}", "--output", name, *SMALL],
-            cwd=root, env={"PYTHONPATH": str(stranger), "PATH": ""}, capture_output=True, text=True,
-            check=False,
+        done = prepared.run(
+            "--headless", "--model", "toy:8", "--data", data,
+            "--probe", f"lengths.longest={longest}", "--output", name, *SMALL,
+            cwd=root, before=[("tests.hooks:on_the_path", [str(stranger)])],
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         assert "length " in done.stdout

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from textual._styles_cache import StylesCache
 from textual.pilot import Pilot
 
 from tuiprobe.tui.app import TuiprobeApp
@@ -24,6 +25,16 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Returns the file of the screens' settings, which is no user's own."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return tmp_path / "config" / "tuiprobe" / "screens.json"
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> Iterator[None]:
+    """Lets go of what was drawn: Textual keeps the lines of the last 1,024 widgets in a cache.
+
+    A collection of garbage goes through half a million objects of screens that are gone.
+    """
+    yield
+    StylesCache.get_inner_outer.cache_clear()  # type: ignore[attr-defined]
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 20) -> None:

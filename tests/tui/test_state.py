@@ -434,7 +434,7 @@ async def test_a_cancelled_run_is_partial_everywhere_and_resumes_from_results(
     run = tmp_path / "runs" / "one"
     app = TuiprobeApp(runs=tmp_path / "runs")
     async with app.run_test(size=(80, 24)) as pilot:
-        engine = started(run)
+        engine = started(run, 400)
         app.push_screen(LiveScreen(run, engine))
         await measured(run, 6)
         await pilot.press("x")

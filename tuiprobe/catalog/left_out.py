@@ -75,9 +75,10 @@ def residuals(points: Sequence[Point]) -> Residuals:
             f"{len(points)} published models of {len(by_family)} families are known, and a "
             f"forecast needs {FEWEST_MODELS} of {FEWEST_FAMILIES}"
         )
+    sums = sums_of(points)
     found = {}
     for name, members in by_family.items():
-        a, b = solve(total([s for other, s in sums_of(points).items() if other != name]))
+        a, b = solve(total([s for other, s in sums.items() if other != name]))
         found[name] = tuple(one.y - a * one.x - b for one in members)
     return found
 

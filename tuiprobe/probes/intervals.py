@@ -7,7 +7,7 @@ sums are (docs/outliers.md).
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import ndtr, stdtrit
 
 from tuiprobe.probes.inputs import Float64, Int64
 from tuiprobe.results import Estimate, Figure, NotRun
@@ -53,7 +53,7 @@ def bootstrap_mean(values: npt.ArrayLike, seed: int = 0) -> Figure:
     a = skew / (6 * np.sqrt(n))
     shifted = a + (a + tail) / np.maximum(1 - a * (a + tail), 0.1)
     if n <= SIMULATE_BELOW:
-        low, high = np.quantile(_resampled_means(kept, seed), stats.norm.cdf(shifted))
+        low, high = np.quantile(_resampled_means(kept, seed), ndtr(shifted))
     else:
         low, high = mean + sd / np.sqrt(n) * _cornish_fisher(shifted, skew, excess, n)
     return Estimate(value=mean, low=float(low), high=float(high), n=n, method=method)
@@ -97,7 +97,7 @@ def delete_one(
     left_out = np.asarray(without, dtype=np.float64)
     n = left_out.size
     variance = (n - 1) / n * float(((left_out - left_out.mean()) ** 2).sum())
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * np.sqrt(variance)
+    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * np.sqrt(variance)
     centre = n * value - (n - 1) * float(left_out.mean())
     return _interval(value, centre, half, n, "jackknife over images", low, high)
 
@@ -122,7 +122,7 @@ def mean_interval(
     if n == 1:
         return exact(total, 1, "no interval: one image")
     variance = max(0.0, squares / n - (total / n) ** 2) / (n - 1)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * float(np.sqrt(variance))
+    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * float(np.sqrt(variance))
     return _interval(total / n, total / n, half, n, "jackknife over images", low, high)
 
 
@@ -155,7 +155,7 @@ def delete_shard(
     centre = shards * value - float(((1 - 1 / h) * left_out).sum())
     pseudo = h * value - (h - 1) * left_out
     variance = float(((pseudo - centre) ** 2 / (h - 1)).sum()) / shards
-    half = float(stats.t.ppf((1 + LEVEL) / 2, shards - 1)) * np.sqrt(variance)
+    half = float(stdtrit(shards - 1, (1 + LEVEL) / 2)) * np.sqrt(variance)
     return _interval(value, centre, half, n, f"jackknife over {shards} shards", low, high)
 
 

@@ -36,7 +36,7 @@ class Strong(Frozen):
     strong: str
 
 
-Value = Estimate | NotRun | Code | Strong | bool | int | float | str | None
+Value = str | bool | int | float | Estimate | NotRun | Code | Strong | None
 """A cell of a table, or a piece of prose; figures are formatted where they are shown."""
 
 MOST_BLOCKS = 1000
