@@ -156,7 +156,7 @@ def test_from_start_to_an_exported_report(terminal: Terminal, tmp_path: Path) ->
     terminal.keys("Escape")
     terminal.until(lambda s: "export ·" not in s, "the results")
     terminal.keys("R")
-    terminal.until(lambda s: "compare what was measured" in s, "the list of runs")
+    terminal.until(lambda s: "compare what was measured" in s and "2 of 2" in s, "both runs")
     terminal.keys("Space", "Space")
     terminal.until(lambda s: "2 marked" in s, "two marked runs")
     terminal.keys("c")
