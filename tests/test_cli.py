@@ -12,6 +12,7 @@ import pytest
 from tests.prepared import Prepared
 from tests.report.samples import report
 from tuiprobe import __version__
+from tuiprobe.__main__ import main as program
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import write_results
 
@@ -25,6 +26,20 @@ def tuiprobe(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_version() -> None:
     done = tuiprobe("--version")
     assert (done.returncode, done.stdout) == (0, f"tuiprobe {__version__}\n")
+
+
+@pytest.mark.parametrize("chosen", [None, "active"])
+def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(
+    chosen: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tuiprobe", "--version"])
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", chosen)
+    with pytest.raises(SystemExit) as end:
+        program()
+    assert end.value.code == 0
+    assert os.environ["OMP_WAIT_POLICY"] == (chosen or "passive")
 
 
 def test_help_names_every_option_and_command() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -9,6 +10,9 @@ def main() -> None:
     """Runs `tuiprobe` and exits with its exit code."""
     if sys.platform == "win32":
         sys.exit("tuiprobe runs on Linux and macOS; on Windows use it inside WSL")
+    # Read when torch is imported. Threads of OpenMP that spin while they wait keep processes that
+    # decode images from their cores: the default run then takes half as long again.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from tuiprobe.cli.output import printing
 
     sys.exit(printing(_run))
