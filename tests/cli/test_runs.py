@@ -17,6 +17,7 @@ from tuiprobe.files import DamagedFileError
 from tuiprobe.report import read_report
 from tuiprobe.report.numbers import short
 from tuiprobe.results import Estimate, NotRun
+from tuiprobe.run import glance
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import read_summary, write_results
 from tuiprobe.run.listing import find_runs, list_runs, read_runs
@@ -74,16 +75,30 @@ def test_a_run_that_cannot_be_read_is_listed_as_damaged(root):
     assert "results.json" in row.title
 
 
-def test_a_row_comes_from_the_summary_and_not_from_the_whole_results(root):
-    file = RunDir(root / "first").results_file
-    content = file.read_bytes()
-    written = file.modified() or 0
-    file.path.write_bytes(b" " * (len(content) - 300) + content[-300:])
-    os.utime(file.path, ns=(written, written))  # as a disk that loses bits leaves it
-    row = by_name(root)["first"]
-    assert (row.state, row.kurtosis) == ("done", outliers().kurtosis)
+def test_a_row_comes_from_the_summary_and_not_from_the_whole_results(root, monkeypatch):
+    write_results(RunDir(root / "first"), report())
+    monkeypatch.setattr(glance, "read_report", None)
+    assert glance.summary(RunDir(root / "first")).kurtosis == outliers().kurtosis
+
+
+@pytest.mark.parametrize("edit", ["a figure", "no checksum", "a figure, restored time"])
+def test_edited_results_are_refused_by_the_list_as_by_every_reader(root, edit, capsys):
+    run = RunDir(root / "first")
+    file, written = run.results_file, run.results_file.modified() or 0
+    run.plan_file.write_text(seal('{"a": 1}'))  # the run of this version has checksums
+    text = file.read_text().replace("22 % of the energy", "99 % of the energy")
+    assert text != file.read_text()
+    if edit == "no checksum":
+        text = json.dumps({name: one for name, one in json.loads(text).items() if name != "sha256"})
+    file.path.write_text(text)
+    if "restored" in edit:
+        os.utime(file.path, ns=(written, written))
+    assert by_name(root)["first"].state == "damaged"
+    assert isinstance(by_name(root)["first"].kurtosis, NotRun)
     with pytest.raises(DamagedFileError, match="checksum"):
-        read_report(RunDir(root / "first"))
+        read_report(run)
+    assert run_cli(["verify", str(run.path)]) != 0
+    assert "results.json" in capsys.readouterr().out
 
 
 def test_results_that_were_written_without_a_summary_are_read_themselves(root):

@@ -18,7 +18,7 @@ from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_glance
+from tuiprobe.run.glance import read_report
 from tuiprobe.run.records import read_plan, read_samples
 from tuiprobe.tui.livewatch import Watch
 
@@ -77,7 +77,7 @@ def blocks(run: RunDir) -> None:
 
 def report(run: RunDir) -> object:
     with suppress(TuiprobeError):
-        read_glance(run.results_file)
+        read_report(run)
     return Report.read(run.results_file)
 
 

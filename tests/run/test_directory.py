@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.block_reader import BlockReader
-from tuiprobe.run.directory import RunDir, delete_run
+from tuiprobe.run.directory import RunDir, delete_run, kept_files
 from tuiprobe.run.listing import list_runs
 from tuiprobe.tui.child import Engine
 
@@ -166,6 +167,38 @@ def test_a_run_is_deleted_whole_and_a_link_to_it_is_not_followed(tmp_path: Path)
     assert not run.path.exists()
     assert (tmp_path / "outside" / "file").read_text() == "precious"
     delete_run(run)  # what is not there needs no deleting
+
+
+USERS = (
+    "notes.txt", "labels-street.csv", "screenshots/live-1.svg", "photos/cat.jpg",
+    "shards/read me", "features/val/mine.npy", "report.html.bak",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("fresh", [True, False], ids=["--fresh", "--delete"])
+def test_files_of_the_user_inside_a_run_are_kept_and_named(tmp_path: Path, fresh: bool) -> None:
+    run = begun(tmp_path / "run")
+    ours = ["plan.json", "events-0.jsonl", "shards/val-00000.safetensors", "tables/sets.csv",
+            "features/val/images.safetensors", "thumbs/val/3.jpg", "live/0.json", "report.html",
+            "shards/.val-00001.safetensors.0123abcd-77.tmp"]  # fmt: skip
+    for name in (*ours, *USERS):
+        run.at(name).write_bytes(b"x")
+    with run.locked() if fresh else nullcontext():
+        kept = run.clear() if fresh else delete_run(run)
+    there = {
+        one.relative_to(run.path).as_posix() for one in run.path.rglob("*") if one.is_file()
+    } - {"lock"}
+    assert there == set(USERS)
+    assert kept == [
+        "features/val/mine.npy", "labels-street.csv", "notes.txt", "photos", "report.html.bak",
+        "screenshots", "shards/read me",
+    ]  # fmt: skip
+    assert not run.is_run()
+    assert kept_files(run.path, kept).endswith("notes.txt, photos, report.html.bak and 2 more")
+    if fresh:  # the run begins again beside them; another run does not
+        with pytest.raises(DataError, match="is no run directory"):
+            RunDir(run.path).create("b" * 64)
+        assert run.create("b" * 64)
 
 
 def test_a_run_stopped_before_its_spec_can_be_cleared(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def _line(cells: tuple[str, ...], widths: list[int]) -> str:
 
 def _delete(rows: list[RunRow], words: list[str], yes: bool) -> None:
     from tuiprobe.plaintext import plain
-    from tuiprobe.run.directory import RunDir, delete_run
+    from tuiprobe.run.directory import RunDir, delete_run, kept_files
 
     if not words:
         raise UsageError("--delete takes words that say which runs, for example a part of a name")
@@ -157,8 +157,10 @@ def _delete(rows: list[RunRow], words: list[str], yes: bool) -> None:
         print("nothing was deleted", file=sys.stderr)
         return
     for row in rows:
-        delete_run(RunDir(row.path))
+        kept = delete_run(RunDir(row.path))
         print(plain(str(row.path)))
+        if kept:
+            print(plain(kept_files(row.path, kept)), file=sys.stderr)
 
 
 def _confirmed(count: int) -> bool:

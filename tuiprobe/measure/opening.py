@@ -26,7 +26,7 @@ from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.bundle import look_for_weights
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.registry import LOADERS
-from tuiprobe.run.directory import RunDir
+from tuiprobe.run.directory import RunDir, kept_files
 from tuiprobe.run.records import read_spec
 from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec
 
@@ -77,8 +77,8 @@ def open_run(
             refuse_other_images(plan, directory)
         directory.refuse_foreign(plan.key)
     locks.enter_context(directory.locked(rank.lock_name))
-    if fresh:
-        directory.clear()
+    if fresh and (kept := directory.clear()):
+        listen(Event("warning", kept_files(directory.path, kept)))
     stages = RowStages if vectors else Stages
     return stages(plan, directory, rank, clock, listen, answer)
 

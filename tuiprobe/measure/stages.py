@@ -298,7 +298,7 @@ class Stages:
         alone = self._interrupted or not self._crew.shared
         if alone or written in (None, self._results_before):
             return False
-        return not is_partial(self._directory.results_file)
+        return not is_partial(self._directory)
 
     def _take_over(self) -> None:
         """Measures shards that nobody holds, and waits for the others, until all are published."""

@@ -1,25 +1,11 @@
 """Write every report of a run from its results.json."""
 
-from tuiprobe.checksums import is_sealed, refuse_lost_seal
 from tuiprobe.report.formats import WRITTEN, export
 from tuiprobe.report.summary import summary
-from tuiprobe.results.report import MAX_REPORT_BYTES, Report
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import read_report
 
-
-def read_report(directory: RunDir) -> Report:
-    """Reads the report of a run directory, which is not trusted.
-
-    Raises:
-        DamagedFileError: results.json is altered, or no report of this schema version.
-        DamagedFileError: results.json is missing, too large, no regular file or a link.
-    """
-    file = directory.results_file
-    content = file.read_bytes(MAX_REPORT_BYTES)
-    found = Report.parse(content, file)
-    if not is_sealed(content, file):
-        refuse_lost_seal(file, directory.plan_file)
-    return found
+__all__ = ["read_report", "write_reports"]
 
 
 def write_reports(directory: RunDir) -> str:

@@ -11,9 +11,8 @@ import errno
 import fcntl
 import os
 import re
-import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -44,12 +43,29 @@ Version = tuple[int, int, int]
 """What changes when a file is replaced: inode, time and size."""
 
 _MOST_RANKS = 256
+_NAMED = 5
 _MOST_FILES = 2**20
 _KEY = re.compile(r"[0-9a-f]{64}")
 _BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # log.txt exists before the engine starts
 _BEFORE_THE_SPEC = (*_BEFORE_THE_KEY, "key", "events-", ".spec.json.")
 _KEPT_BY_FRESH = ("lock", "log.txt")
 _DELETED_LAST = ("spec.json", "key")  # in this order: a key marks a run that was deleted in part
+_FOLDERS = re.compile(
+    r"ranks|live|rows|shards|head-probe|features|thumbs|answers|tables|figures"
+    r"|(?:features|thumbs)/[^/]+"
+)
+_FILES = re.compile(
+    r"key|cancel|log\.txt|lock(?:-[a-z0-9]+)?|samples\.jsonl|baseline\.csv|events-\d+\.jsonl"
+    r"|(?:spec|plan|preflight|measured|summary|results)\.json"
+    r"|(?:statistics|concepts|head|ablation|per_image)\.safetensors"
+    r"|report\.(?:html|md|tex)|model-card\.md|tables/[^/]+\.csv|figures/[^/]+\.svg"
+    r"|ranks/\d+\.json|live/\d+\.(?:json|safetensors)|answers/ablation-[^/]+\.json"
+    r"|(?:rows|shards|head-probe)/[^/]+\.safetensors"
+    r"|features/[^/]+/images\.safetensors|thumbs/[^/]+/\d+\.jpg"
+    r"|(?:[^/]+/)*\.[^/]+\.[0-9a-f]{8}-\d+\.tmp",  # of a killed writer
+    re.DOTALL,
+)
+"""What a run consists of; whatever else lies in its directory is the user's and never deleted."""
 
 
 def version_of(file: Entry) -> Version | None:
@@ -71,6 +87,7 @@ class RunDir:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._kept: frozenset[str] = frozenset()
 
     # Layout.
 
@@ -257,7 +274,11 @@ class RunDir:
         """
         with reading(self.path):
             entries = list(self.path.iterdir()) if self.path.exists() else []
-        others = [entry for entry in entries if not entry.name.startswith(_BEFORE_THE_KEY)]
+        others = [
+            entry
+            for entry in entries
+            if not entry.name.startswith(_BEFORE_THE_KEY) and entry.name not in self._kept
+        ]
         # Read after the listing: a rank that starts at the same time writes the key before
         # anything else, so files without a key do not belong to a run.
         found = self.read_key()
@@ -333,25 +354,55 @@ class RunDir:
         else:
             self._refuse_other_than_run()
 
-    def clear(self) -> None:
+    def clear(self) -> list[str]:
         """Deletes what an earlier attempt left, under the locks that the caller holds.
+
+        Returns:
+            The names that were kept, because they are no part of a run.
 
         Raises:
             DataError: If the directory is not a run and not empty.
             RunError: If a rank of the run is still writing, or the system refuses.
         """
         if self.read_key() is None:
-            return  # no run is here; `refuse_foreign` refuses any other files
+            return []  # no run is here; `refuse_foreign` refuses any other files
         self._refuse_other_than_run()
         with self._other_locks(), writing(self.path):
-            names = [one.name for one in self.path.iterdir()]
-            gone = [name for name in names if not name.startswith(_KEPT_BY_FRESH)]
+            files, others = self._layout()
+            gone = [name for name in files if not name.startswith(_KEPT_BY_FRESH)]
             for name in gone:
                 if name not in _DELETED_LAST:
-                    _remove(self.path / name)
+                    (self.path / name).unlink(missing_ok=True)
+            self._remove_empty_folders()
             for name in _DELETED_LAST:
                 flush_folder(self.path)  # else power loss may bring back files without their key
-                _remove(self.path / name)
+                (self.path / name).unlink(missing_ok=True)
+        self._kept = frozenset(name.partition("/")[0] for name in others)
+        return others
+
+    def _layout(self) -> tuple[list[str], list[str]]:
+        """Returns the files of a run by their paths, and everything else; follows no link."""
+        files, others = [], []
+        for place, folders, names in os.walk(self.path):
+            below = "" if place == str(self.path) else f"{Path(place).relative_to(self.path)}/"
+            for folder in list(folders):
+                ours = _FOLDERS.fullmatch(below + folder)
+                if ours and not (Path(place) / folder).is_symlink():
+                    continue
+                folders.remove(folder)
+                (files if ours else others).append(below + folder)
+            for name in names:
+                (files if _FILES.fullmatch(below + name) else others).append(below + name)
+        return files, sorted(others)
+
+    def _remove_empty_folders(self) -> None:
+        """Removes the folders of a run that hold nothing any more, the innermost first."""
+        for place, folders, _ in os.walk(self.path, topdown=False):
+            for folder in folders:
+                path = Path(place) / folder
+                if _FOLDERS.fullmatch(path.relative_to(self.path).as_posix()):
+                    with suppress(OSError):  # it holds something else
+                        path.rmdir()
 
     def _refuse_other_than_run(self) -> None:
         if self.path.is_symlink() or not self.is_run():
@@ -391,8 +442,12 @@ class RunDir:
             yield
 
 
-def delete_run(directory: RunDir) -> None:
-    """Deletes a run directory, also of a start that failed; refuses anything else.
+def delete_run(directory: RunDir) -> list[str]:
+    """Deletes the files of a run, also of a start that failed; refuses any other directory.
+
+    Returns:
+        The names that were kept, because they are no part of a run; without any, the directory
+        itself is gone.
 
     Raises:
         DataError: If the path is not a run or is a link.
@@ -400,27 +455,32 @@ def delete_run(directory: RunDir) -> None:
     """
     path = directory.path
     if not path.exists() and not path.is_symlink():
-        return
+        return []
     if not directory.is_failed_start():
         directory._refuse_other_than_run()
     with directory.locked():
-        if directory.read_key() is None:
-            if not directory.is_failed_start():
-                directory._refuse_other_than_run()
-            with directory._other_locks(), writing(path):
-                shutil.rmtree(path)
-            return
-        directory._refuse_other_than_run()
+        if not directory.is_failed_start():
+            directory._refuse_other_than_run()
         directory.clear()
-        with writing(path):
-            shutil.rmtree(path)
+        with directory._other_locks(), writing(path):
+            files, others = directory._layout()
+            for name in files:
+                (path / name).unlink(missing_ok=True)
+            directory._remove_empty_folders()
+            if not others:
+                path.rmdir()
+        return others
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def kept_files(path: Path, names: Sequence[str]) -> str:
+    """Says which files of the user's were kept when a run was deleted.
+
+    >>> kept_files(Path("runs/a"), ["notes.txt", "screenshots"])
+    'kept in runs/a, because they are no part of the run: notes.txt, screenshots'
+    """
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    listed = f"{', '.join(names[:_NAMED])}{more}"
+    return f"kept in {path}, because they are no part of the run: {listed}"
 
 
 class _Lock:

@@ -1,4 +1,4 @@
-"""Writes and reads the few figures that a list of runs shows, without building the whole report.
+"""The report of a run, and the few figures of it that a list of runs shows.
 
 `summary.json` holds them, and the checksum of the `results.json` that they are of. Results that
 carry another checksum or were written later, as an earlier version or an editor leaves them, are
@@ -10,19 +10,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from tuiprobe.checksums import checksum_at_end, checksum_in, read_json, write_json
-from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Count, Figure, Frozen, Many, NotRun
-from tuiprobe.results.report import (
-    ABSENT,
-    MAX_REPORT_BYTES,
-    Report,
-    SchemaVersion,
-    no_report,
-    read_tree,
+from tuiprobe.checksums import (
+    checksum_at_end,
+    checksum_in,
+    read_checked,
+    read_json,
+    write_json,
 )
+from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Figure, Frozen, NotRun
+from tuiprobe.results.report import ABSENT, MAX_REPORT_BYTES, Report
 from tuiprobe.results.subject import Representation
 from tuiprobe.run.directory import RunDir
 
@@ -39,80 +38,16 @@ _KEPT = 10_000
 _MOST_BYTES = 2**20
 
 
-class _Piece(BaseModel):
-    """A part of a report; fields that are not declared here are neither read nor checked."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", allow_inf_nan=False, str_max_length=LONGEST_TEXT
-    )
-
-
-class _Model(_Piece):
-    name: str
-    representation: Representation
-
-
-class _Data(_Piece):
-    name: str
-    images: Count
-    measured: Count
-
-
-class _Named(_Piece):
-    id: str
-    figure: Figure
-    inner: bool
-
-
-class _Fact(_Piece):
-    id: str
-    value: str
-
-
-class _Part(_Piece):
-    figures: Many[_Named]
-    facts: Many[_Fact]
-
-
-class _Spec(_Piece):
-    data: str = ""
-
-
-class Glance(_Piece):
-    """The part of a report that a list of runs shows; the fields are those of `Report`."""
-
-    schema_version: SchemaVersion
-    title: str
-    partial: bool
-    spec: _Spec
-    model: _Model
-    data: Many[_Data]
-    parts: Many[_Part]
-
-    def figure(self, id: str) -> Figure:
-        """Returns the first figure with this id that is not of an inner layer."""
-        figures = (one for part in self.parts for one in part.figures)
-        found = next((one.figure for one in figures if one.id == id and not one.inner), ABSENT)
-        return NotRun(reason="not measured") if found is ABSENT else found
-
-    def fact(self, id: str) -> str:
-        """Returns a finding by its id; empty if the report does not have it."""
-        facts = (one for part in self.parts for one in part.facts)
-        return next((one.value for one in facts if one.id == id), "")
-
-
-def read_glance(file: Entry) -> Glance:
-    """Reads the part of a run's `results.json` that a list shows.
+def read_report(run: RunDir) -> Report:
+    """Reads the report of a run directory, which is not trusted.
 
     Raises:
-        DamagedFileError: If it is missing, altered, not a regular file, too large, or not a report.
+        DamagedFileError: If `results.json` is missing, altered, too large, no regular file, or no
+            report of this schema version.
     """
-    content = file.read_bytes(MAX_REPORT_BYTES)
-    tree = read_tree(content, file)
-    try:
-        return Glance.model_validate(tree)
-    except ValidationError as error:
-        raise no_report(tree, file, error) from error
+    file = run.results_file
+    content, _ = read_checked(file, run.plan_file, MAX_REPORT_BYTES)
+    return Report.parse(content, file)
 
 
 class Summary(Frozen):
@@ -159,26 +94,29 @@ def write_results(run: RunDir, report: Report) -> None:
     """
     text = report.to_json()
     run.results_file.write_text(text)
-    glance = Glance.model_validate(report, from_attributes=True)
-    found = summary_of(glance, checksum_in(text.encode("utf-8", "replace")))
+    found = summary_of(report, checksum_in(text.encode("utf-8", "replace")))
     write_json(run.summary_file, found.model_dump(mode="json"))
 
 
-def summary_of(report: Glance, checksum: str | None) -> Summary:
+def summary_of(report: Report, checksum: str | None) -> Summary:
     """Returns the summary of a report, whose file carries the checksum."""
     figures = {field: report.figure(id) for field, id in FIGURES.items()}
+    source = report.spec.get("data", "")
     return Summary(
         results=checksum,
         title=report.title,
         partial=report.partial,
         model=report.model.name,
-        data=", ".join(one.name for one in report.data)[:LONGEST_TEXT],
-        source=report.spec.data,
+        data=", ".join(data.name for data in report.data)[:LONGEST_TEXT],
+        source=source if isinstance(source, str) else "",
         kind=report.model.representation,
-        images=sum(one.measured for one in report.data),
-        wanted=sum(one.images for one in report.data),
+        images=sum(data.measured for data in report.data),
+        wanted=sum(data.images for data in report.data),
         outcome=report.fact("outcome"),
-        **figures,
+        **{
+            field: NotRun(reason="not measured") if figure is ABSENT else figure
+            for field, figure in figures.items()
+        },
     )
 
 
@@ -200,32 +138,37 @@ def read_summary(run: RunDir) -> Summary | None:
     return found if checksum is not None and checksum == found.results else None
 
 
-def summary(run: RunDir, modified: int) -> Summary:
+def summary(run: RunDir) -> Summary:
     """Returns what a list of runs shows of a report, cached until the report changes.
 
-    Args:
-        run: The directory.
-        modified: When its `results.json` was last written.
-
     Raises:
-        DamagedFileError: If there is no valid summary, as for `read_glance`.
+        DamagedFileError: If there is no valid summary, and `read_report` refuses the results.
     """
-    return _summary(run.path, modified)
+    return _summary(run.path, _changed(run.results_file))
 
 
 @lru_cache(maxsize=_KEPT)
-def _summary(path: Path, modified: int) -> Summary:
+def _summary(path: Path, changed: int) -> Summary:
     run = RunDir(path)
-    if (run.summary_file.modified() or 0) >= modified:
+    if _changed(run.summary_file) >= changed:
         with suppress(DamagedFileError):
-            if (found := read_summary(run)) is not None:
-                return found
-    return summary_of(read_glance(run.results_file), None)
+            if (summary := read_summary(run)) is not None:
+                return summary
+    return summary_of(read_report(run), None)
 
 
-def is_partial(file: Entry) -> bool:
-    """Says whether a `results.json` is of a part of the images, or cannot be read."""
+def _changed(file: Entry) -> int:
+    """Returns when a file or its times were last set, in nanoseconds; -1 without it.
+
+    An edit can restore the time of modification (`cp -p`, `rsync -t`), not that of the change.
+    """
+    status = file.status()
+    return -1 if status is None else max(status.st_mtime_ns, status.st_ctime_ns)
+
+
+def is_partial(run: RunDir) -> bool:
+    """Says whether a run's results are of a part of the images, or cannot be read."""
     try:
-        return read_glance(file).partial
+        return read_report(run).partial
     except DamagedFileError:
         return True

@@ -173,10 +173,9 @@ def _folders(path: Path) -> list[Path]:
 def _row(one: FoundRun, status: RunState) -> RunRow:
     run = RunDir(one.path)
     about: dict[str, Any] = {"path": one.path, "name": one.name, "changed": one.changed}
-    written = run.results_file.modified()
-    if written is not None and status.kind != "damaged":
+    if run.results_file.exists() and status.kind != "damaged":
         try:
-            found = dict(summary(run, written))
+            found = dict(summary(run))
         except (TuiprobeError, OSError) as error:
             found = {**_asked(run), "title": str(error)}
         about |= {name: one for name, one in found.items() if name in RunRow.__annotations__}

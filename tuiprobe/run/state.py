@@ -132,7 +132,7 @@ def run_state(
         from tuiprobe.run.glance import summary  # loads pydantic
 
         try:
-            about = summary(run, results)
+            about = summary(run)
         except (TuiprobeError, OSError) as error:
             return replace(found, kind="damaged", reason=str(error), results=False)
         if not about.partial and end.kind != "interrupted":

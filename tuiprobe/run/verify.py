@@ -17,15 +17,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.checksums import is_sealed, read_checked, read_json
+from tuiprobe.checksums import is_sealed, read_json
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json
-from tuiprobe.results.report import Report
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.concept_labels import read_labels
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_glance, read_summary, summary_of
+from tuiprobe.run.glance import read_report, read_summary, summary_of
 from tuiprobe.run.head_file import read_head, read_own_names
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.preflight_file import read_preflight
@@ -134,8 +133,7 @@ class _Verification:
         self._measured = read_measured(self._directory)
 
     def _read_results(self) -> str:
-        content, _ = read_checked(self._directory.results_file, self._directory.plan_file)
-        report = Report.parse(content, self._directory.results_file)
+        report = read_report(self._directory)
         if report.key != self._directory.read_key():
             raise DamagedFileError("it belongs to another run")
         return "partial" if report.partial else ""
@@ -144,7 +142,7 @@ class _Verification:
         found = read_summary(self._directory)
         if found is None:
             return "of other results, so no list shows it"
-        report = read_glance(self._directory.results_file)
+        report = read_report(self._directory)
         if found != summary_of(report, found.results):
             raise DamagedFileError("it says something else than results.json")
         return ""

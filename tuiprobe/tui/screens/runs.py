@@ -16,8 +16,9 @@ from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.plaintext import plain
 from tuiprobe.report.numbers import short
-from tuiprobe.run.directory import RunDir, delete_run
+from tuiprobe.run.directory import RunDir, delete_run, kept_files
 from tuiprobe.run.listing import SORTS, RunRow, find_runs, list_runs, matches, read_runs
 from tuiprobe.run.state import QUIET_SECONDS, Observer
 from tuiprobe.tui.control import Control
@@ -356,7 +357,8 @@ class RunsScreen(FilteredScreen):
     def _delete(self, rows: list[RunRow]) -> None:
         try:
             for row in rows:
-                delete_run(RunDir(row.path))
+                if kept := delete_run(RunDir(row.path)):
+                    self.app.notify(plain(kept_files(row.path, kept)), markup=False, timeout=15)
         except TuiprobeError as error:
             self.app.fail(str(error))
         self._marked = {}
