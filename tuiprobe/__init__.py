@@ -22,7 +22,7 @@ def probe(
     model: str | None = None,
     data: str | None = None,
     *,
-    output: str | None = None,
+    output: str | Path | None = None,
     progress: bool | Callable[[Event], None] | None = None,
     **options: Any,
 ) -> Report:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tuiprobe.answer import answer
-from tuiprobe.errors import RunError, TuiprobeError
+from tuiprobe.errors import RunError, TuiprobeError, UsageError
 from tuiprobe.events import Listener
 from tuiprobe.measure import run as measuring
 from tuiprobe.measure.run import Outcome
@@ -36,7 +37,7 @@ def run_several(
 def run_probe(
     model: str | None,
     data: str | None,
-    output: str | None,
+    output: str | os.PathLike[str] | None,
     progress: bool | Listener | None,
     options: dict[str, Any],
 ) -> Report:
@@ -47,6 +48,8 @@ def run_probe(
         RunError: If another rank will write the report.
     """
     spec = make_spec(model, data, options)
+    if not isinstance(output, str | os.PathLike | None):
+        raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
     with _told(progress) as listen:
         outcome = run(spec, output=Path(output) if output else None, listen=listen)
     if not outcome.complete:

@@ -7,9 +7,10 @@ the form on the screens, copied commands and docs/options.md are generated from 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
@@ -520,6 +521,11 @@ def make_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -
     for name in options:
         refuse_unknown("there is no option", name, names)
     values = {name: value for name, value in options.items() if value is not None}
+    values = {name: _as_typed(run_option(name), value) for name, value in values.items()}
+    model, data = (
+        value if value is None else _as_typed(run_option(name), value)
+        for name, value in (("model", model), ("data", data))
+    )
     if values.get("embeddings") is not None:
         values |= _embedded(model, data, values)
     else:
@@ -528,6 +534,26 @@ def make_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -
     spec = validated(RunSpec, {**values, **_filled(values)})
     probe_options(spec.probe)
     return spec
+
+
+def _as_typed(option: OptionField, value: Any) -> Any:
+    """Returns a value from Python as the command line gives it: paths as text, one as several.
+
+    Raises:
+        UsageError: If it is neither text nor a path where the option is text.
+    """
+    if option.many:
+        single = isinstance(value, str | os.PathLike)
+        values = [value] if single else value if isinstance(value, list | tuple) else None
+        if values is not None:
+            return tuple(_as_typed(replace(option, many=False), each) for each in values)
+    elif isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if option.kind is str and not isinstance(value, str):
+        name = "model" if option.name == "model" else option.flag
+        hint = option.option.help.partition(". ")[0].rstrip(".")
+        raise UsageError(f"{name} takes text ({hint}), not a {type(value).__name__}")
+    return value
 
 
 def _embedded(model: str | None, data: str | None, values: Mapping[str, Any]) -> dict[str, str]:

@@ -238,25 +238,44 @@ def of_group(process: Path, group: int) -> bool:
         return False
 
 
-def test_ranks_that_fail_end_with_their_launcher(data: Path, tmp_path: Path) -> None:
+def launch(data: Path, log: Path, fault: str) -> subprocess.Popen[bytes]:
+    """Starts two ranks by torchrun, in a session of their own."""
     arguments = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
         "--no-python", sys.executable, "-m", "tuiprobe",
         "--headless", "--model", "py:tests.measure.faulty:build",
-        "--data", f"imagefolder:{data}", "--output", str(tmp_path / "run"),
+        "--data", f"imagefolder:{data}", "--output", str(log.parent / "run"),
         "--batch-size", "2", "--threads", "1", "--workers", "2",
     ]  # fmt: skip
-    log = tmp_path / "log"
     with log.open("wb") as file:
-        launcher = subprocess.Popen(
+        return subprocess.Popen(
             arguments,
             stdout=subprocess.DEVNULL,
             stderr=file,
-            env={**os.environ, "FAULT": "forward:RuntimeError"},
+            env={**os.environ, "FAULT": fault},
             start_new_session=True,
         )
+
+
+def test_ranks_end_when_their_torchrun_is_killed_outright(data: Path, tmp_path: Path) -> None:
+    launcher = launch(data, tmp_path / "log", "encode:doze")
+    end = time.monotonic() + 120
+    while not list((tmp_path / "run/shards").glob("*.safetensors")):
+        assert launcher.poll() is None, (tmp_path / "log").read_text()
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    assert len(children) == 2
+    launcher.kill()
+    launcher.wait()
+    assert gone([int(child) for child in children], 60)
+    assert "interrupted: " in (tmp_path / "log").read_text()  # what is measured is kept
+
+
+def test_ranks_that_fail_end_with_their_launcher(data: Path, tmp_path: Path) -> None:
+    launcher = launch(data, tmp_path / "log", "forward:RuntimeError")
     assert launcher.wait(180) == 1
-    said = log.read_text()
+    said = (tmp_path / "log").read_text()
     assert "the run failed with RuntimeError" in said
     assert "exitcode  : 5" in said
     assert gone([int(p.name) for p in Path("/proc").iterdir() if of_group(p, launcher.pid)], 5)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from tuiprobe.errors import TuiprobeError
+from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.events import Listener
 from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.group import Group
@@ -17,6 +18,24 @@ from tuiprobe.measure.stopping import Interrupted, listening
 from tuiprobe.spec import RunSpec
 
 __all__ = ["Outcome", "run", "run_several"]
+
+_measures: int | None = None
+"""The process that has begun to measure; threads that libraries started then exist only there."""
+
+
+def refuse_forked_child() -> None:
+    """Refuses to measure in a process that was forked from one that has measured.
+
+    Raises:
+        UsageError: If this is such a process, which would wait for threads that it does not have.
+    """
+    global _measures
+    if _measures not in (None, os.getpid()):
+        raise UsageError(
+            "this process was forked from one that has measured, and would hang: start it with "
+            "multiprocessing.get_context('spawn'), or measure in the parent alone"
+        )
+    _measures = os.getpid()
 
 
 def run(
@@ -44,6 +63,7 @@ def run(
         TuiprobeError: If anything fails; states the cause and the next step, and has the exit code.
         Interrupted: If a stop was requested before the first image or after the last.
     """
+    refuse_forked_child()
     with listening(), explaining_failures(), ExitStack() as locks:
         one = open_run(
             spec, locks, output=output, runs=runs, fresh=fresh, listen=listen, answer=answer
@@ -76,6 +96,7 @@ def run_several(
     Returns:
         The outcome of each run, in the order of `specs`. A failed run does not stop the others.
     """
+    refuse_forked_child()
     with listening(), ExitStack() as locks:
         opened = partial(open_run, locks=locks, output=None, runs=runs, fresh=fresh, answer=answer)
         return Group(specs, opened, listen).go(mix)

@@ -1,4 +1,4 @@
-"""Stop requests to a run: Ctrl-C, SIGTERM, or a `cancel` file from another host.
+"""Stop requests to a run: Ctrl-C, SIGTERM, a `cancel` file, or the end of the torchrun it is of.
 
 While images are measured or a head is built, a request waits for the end of the current batch, so
 that the measured images can be reported. Everywhere else it raises at once: files are published by
@@ -287,6 +287,7 @@ class StopRequest:
         self._cancel_file = cancel_file
         self._cancelled = False
         self._next_poll = 0.0
+        self._agent = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
 
     def check(self) -> None:
         """Raises `Interrupted` if a stop was requested."""
@@ -294,5 +295,8 @@ class StopRequest:
         if not self._cancelled and time.monotonic() >= self._next_poll:
             self._next_poll = time.monotonic() + _POLL_SECONDS
             self._cancelled = self._cancel_file.exists()
+            # Nobody else would end a rank whose torchrun was killed outright.
+            if self._agent not in (None, os.getppid()):
+                raise Interrupted("the torchrun that started this rank is gone")
         if self._cancelled:
             raise Interrupted("cancelled")

@@ -47,6 +47,12 @@ def load_encoder(
     """
     if dtype not in _DTYPES:
         raise UsageError(f"unknown dtype {dtype!r}; one of {', '.join(_DTYPES)}")
+    if not isinstance(spec, str):
+        raise UsageError(f"a model is named by text, such as {model_forms()}, not by {spec!r}")
+    try:
+        torch.device(device)
+    except RuntimeError as error:
+        raise UsageError(f"there is no device {device!r}; name cpu, cuda or cuda:N") from error
     path = Path(checkpoint) if checkpoint is not None else None
     encoder = _load(spec, path, device, _DTYPES[dtype])
     encoder.training = _training(encoder)

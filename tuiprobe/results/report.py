@@ -10,7 +10,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar
 from pydantic import Field, JsonValue, ValidationError
 
 from tuiprobe.checksums import MEMBER, is_sealed, seal
-from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular
+from tuiprobe.errors import UsageError
+from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular, reading
 from tuiprobe.plaintext import json_text
 from tuiprobe.results.base import Figure, Frozen, Many, Named, NotRun, Plain, Real
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section
@@ -136,7 +137,10 @@ class Report(Frozen):
 
         Raises:
             DamagedFileError: If the part does not fit this version of the probe.
+            UsageError: If `kind` is no such class.
         """
+        if not (isinstance(kind, type) and issubclass(kind, ProbeResult)):
+            raise UsageError(f"part takes a probe's result class; part_of({kind!r}) finds by id")
         found = self.part_of(kind.probe)
         if found is None or found.result is None:
             return None
@@ -188,12 +192,16 @@ class Report(Frozen):
         """Reads a `results.json`.
 
         Raises:
-            DamagedFileError: If it was altered, or is not a regular report file.
-            OSError: If it is unreadable.
+            DamagedFileError: If it is missing, altered, or not a regular report file.
         """
         if isinstance(file, Entry):
             return cls.parse(file.read_bytes(MAX_REPORT_BYTES), file)
-        return cls.parse(read_regular(file, MAX_REPORT_BYTES), file)
+        if not isinstance(file, str | Path):
+            raise UsageError(f"read takes the path of a results.json, not a {type(file).__name__}")
+        if Path(file).is_dir():
+            raise DamagedFileError(f"{file} is a directory: name the results.json in it")
+        with reading(file):
+            return cls.parse(read_regular(file, MAX_REPORT_BYTES), file)
 
     @classmethod
     def parse(cls, content: bytes, source: object) -> "Report":

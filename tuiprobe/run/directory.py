@@ -382,7 +382,8 @@ class RunDir:
 
     def _layout(self) -> tuple[list[str], list[str]]:
         """Returns the files of a run by their paths, and everything else; follows no link."""
-        files, others = [], []
+        files: list[str] = []
+        others: list[str] = []
         for place, folders, names in os.walk(self.path):
             below = "" if place == str(self.path) else f"{Path(place).relative_to(self.path)}/"
             for folder in list(folders):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections.abc import Iterable
@@ -46,8 +47,10 @@ class Watched:
             raise UsageError(f"every must be a whole number from 1, got {every!r}")
         if isinstance(k, bool) or not isinstance(k, int) or not 0 <= k <= 65536:
             raise UsageError(f"k must be a whole number from 0 to 65,536, got {k!r}")
+        if not isinstance(output, str | os.PathLike | None):
+            raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
         self.model = _bare(model)
-        self.patterns = tuple(layers.split() if isinstance(layers, str) else layers)
+        self.patterns = _patterns(layers)
         self.every, self.k = every, k
         self.layers = tuple(
             Layer(name, module, k) for name, module in _chosen(self.model, self.patterns)
@@ -246,6 +249,15 @@ def _bare(model: nn.Module) -> nn.Module:
             model = model._orig_mod  # type: ignore[assignment]
         else:
             return model
+
+
+def _patterns(layers: object) -> tuple[str, ...]:
+    patterns = layers.split() if isinstance(layers, str) else layers
+    if isinstance(patterns, Iterable):
+        patterns = tuple(patterns)
+        if all(isinstance(pattern, str) for pattern in patterns):
+            return patterns
+    raise UsageError(f"layers takes patterns such as 'blocks.*', as text, not {layers!r}")
 
 
 def _chosen(model: nn.Module, patterns: tuple[str, ...]) -> list[tuple[str, nn.Module]]:
