@@ -157,6 +157,21 @@ def test_a_moved_file_resumes_and_a_changed_one_is_refused(tmp_path: Path, measu
     assert run_cli(["verify", str(run.path)]) == DataError.exit_code
 
 
+def test_a_row_changed_before_a_resume_is_noticed_though_its_time_was_restored(
+    tmp_path: Path, measure: Run
+) -> None:
+    x = planted(300, 8)
+    source = saved(tmp_path, x)
+    status = source.stat()
+    run = measure(source).directory
+    x[150] += 1
+    saved(tmp_path, x)
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))  # as `cp -p` and `rsync -t` do
+    assert {one.file: one.state for one in verify(run)}[str(source)] == "not covered"
+    with pytest.raises(DataError, match="rows 0 to 299 of"):
+        measure(source)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_rows_that_are_not_finite_are_counted_and_listed(
     tmp_path: Path, measure: Run, dtype: str

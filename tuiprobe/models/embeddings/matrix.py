@@ -75,9 +75,9 @@ class Matrix(Protocol):
 
 
 def stamp_of(file: IO[bytes]) -> Stamp:
-    """Returns the stamp of an open file."""
+    """Returns the stamp of an open file, which holds both times as that of an image does."""
     status = os.fstat(file.fileno())
-    return Stamp(status.st_size, str(status.st_mtime_ns))
+    return Stamp(status.st_size, f"{status.st_mtime_ns} {status.st_ctime_ns}")
 
 
 def as_floats(values: NDArray[Any], dtype: str) -> NDArray[Any]:
