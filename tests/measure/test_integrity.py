@@ -15,6 +15,7 @@ from tests.measure.conftest import job
 from tests.run.test_directory import other_process_holding
 from tuiprobe.cli.app import run_cli
 from tuiprobe.measure import extract
+from tuiprobe.measure.fingerprint import current_fingerprint
 from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
@@ -207,6 +208,45 @@ def test_a_shard_of_another_fingerprint_is_refused_at_the_merge_unless_mixed(
     assert not (run.path / "results.json").exists()
     assert again("--mix") == 0
     assert any("--mix" in warning for warning in results(run.path)["warnings"])
+
+
+@pytest.mark.parametrize("name", ["pillow", "numpy", "timm", "onednn", "blas"])
+def test_a_shard_of_other_libraries_is_refused_by_name_on_a_resume_unless_mixed(
+    name: str, run: RunDir, again: Callable[..., int], capsys: Capture
+) -> None:
+    first, *_, last = shards(run)
+    last.unlink()
+    _, metadata = read_arrays(run.at(f"shards/{first.name}"))
+    made = json.loads(metadata["fingerprint"])
+    made["flags"][name] = "another"
+    rewritten(run, first, fingerprint=json.dumps(made))
+    assert again() == 4
+    assert f"({name} another then, " in capsys.readouterr().err
+    assert again("--mix") == 0
+
+
+def test_a_shard_of_another_model_of_processor_is_used_and_told(
+    run: RunDir, again: Callable[..., int]
+) -> None:
+    first, *_, last = shards(run)
+    last.unlink()
+    _, metadata = read_arrays(run.at(f"shards/{first.name}"))
+    made = json.loads(metadata["fingerprint"]) | {"processor": "Another Model 9000"}
+    rewritten(run, first, fingerprint=json.dumps(made))
+    assert again() == 0
+    (warning,) = (text for text in results(run.path)["warnings"] if "processor" in text)
+    assert "Another Model 9000" in warning
+    assert "last bits may differ" in warning
+
+
+def test_the_fingerprint_holds_what_changes_the_last_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = current_fingerprint("cpu")
+    assert found.flags["numpy"] == np.__version__
+    assert "openblas" in found.flags["blas"] or "mkl" in found.flags["blas"]
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    assert current_fingerprint("cpu").differences(found) == {
+        "onednn": ("SSE41", found.flags["onednn"])
+    }
 
 
 def during(

@@ -188,8 +188,14 @@ def _warnings(
         done = ", ".join(f"{d.measured} of {d.images} images of {d.name}" for d in data)
         warnings.append(f"interrupted: {done} were measured; the same command resumes the run")
     warnings += [_said_nonfinite(one) for one in data if one.nonfinite]
-    if any(len(one.fingerprints) > 1 for one in measured.values()):
+    made = [fingerprint for record in measured.values() for fingerprint in record.fingerprints]
+    if any(made[0].differences(other) for other in made[1:]):
         warnings.append("shards of different hardware or libraries were mixed (--mix)")
+    elif len(processors := sorted({fingerprint.processor for fingerprint in made})) > 1:
+        warnings.append(
+            f"shards were measured on {len(processors)} models of processor with equal instruction "
+            f"sets ({', '.join(processors)}): last bits may differ"
+        )
     pieces = max(one.pieces for one in measured.values())
     if pieces > 1:
         warnings.append(f"memory ran out: batches were cut into up to {pieces} pieces")

@@ -113,7 +113,7 @@ class ShardReader:
         return found, skipped
 
     def _refuse_mixed(self, file: Entry, found: Fingerprint) -> None:
-        if found != self.fingerprint and not self.mix:
+        if found.differences(self.fingerprint) and not self.mix:
             raise DataError(other_conditions(file, found, self.fingerprint))
 
 
@@ -180,11 +180,9 @@ def take_inventory(
 
 def other_conditions(file: Entry, found: Fingerprint, current: Fingerprint) -> str:
     """Says that a shard was measured under other conditions, which, and what to do."""
-    before, now = found.model_dump(), current.model_dump()
     differences = ", ".join(
-        f"{name} {before[name]} then, {now[name]} now"
-        for name in before
-        if before[name] != now[name]
+        f"{name} {before} then, {now} now"
+        for name, (before, now) in found.differences(current).items()
     )
     return (
         f"{file} was measured under other conditions ({differences}), so the figures would not be "

@@ -135,7 +135,10 @@ class Fingerprint(Frozen):
         device: Such as `cpu` or the GPU's name.
         isa: Instruction set that the native core chose.
         threads: CPU threads used.
-        flags: Numerical switches (TF32, cuDNN benchmark, ...), by name.
+        flags: Numerical switches (TF32, cuDNN benchmark, ...), instruction sets and versions of
+            the libraries that compute figures, by name.
+        processor: Model of the processor, which is recorded and never refused: with equal
+            instruction sets, libraries may still choose other kernels by it.
     """
 
     torch: str
@@ -143,3 +146,17 @@ class Fingerprint(Frozen):
     isa: str
     threads: Count
     flags: Named[str] = Field(default_factory=dict)
+    processor: str = ""
+
+    def differences(self, other: "Fingerprint") -> dict[str, tuple[str, str]]:
+        """Returns what differs, the processor's model aside: by name, this value and the other."""
+        ours, theirs = self._compared(), other._compared()
+        return {
+            name: (ours.get(name, "unknown"), theirs.get(name, "unknown"))
+            for name in sorted(ours.keys() | theirs.keys())
+            if ours.get(name) != theirs.get(name)
+        }
+
+    def _compared(self) -> dict[str, str]:
+        fields = {"torch": self.torch, "device": self.device, "instruction set": self.isa}
+        return {**fields, "threads": str(self.threads), **self.flags}

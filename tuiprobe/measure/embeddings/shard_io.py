@@ -95,7 +95,7 @@ class RowShardReader:
             if not isinstance(error, DamagedFileError):
                 said = f"{file} is damaged: {said}"
             raise UnusableShardError(said) from error
-        if found.fingerprint != self.fingerprint and not self.mix:
+        if found.fingerprint.differences(self.fingerprint) and not self.mix:
             raise DataError(other_conditions(file, found.fingerprint, self.fingerprint))
         return found
 
