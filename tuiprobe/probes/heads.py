@@ -175,6 +175,20 @@ def hits(features: Float32, head: HeadArrays, one: SetFeatures) -> int:
     return int(answered_right(features, head, one).sum())
 
 
+def hits_among_all(head: HeadArrays, one: SetFeatures) -> int:
+    """Counts the correct answers where every row of the head may answer, also those left out.
+
+    Args:
+        head: The head.
+        one: Features, labels and answers.
+    """
+    answers, labels = np.asarray(one.answers), np.asarray(one.labels)
+    blocks = logit_blocks(one.features, head, replace(one, answers=None))
+    return sum(
+        int((answers[logits.argmax(axis=1)] == labels[place]).sum()) for place, logits in blocks
+    )
+
+
 def top_hits(head: HeadArrays, one: SetFeatures, k: int) -> int:
     """Counts the images whose class is among the answers of the k highest rows."""
     answers, labels = answers_of(one, head.weight.shape[0]), np.asarray(one.labels)

@@ -3,6 +3,8 @@ from math import exp, log
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tuiprobe.catalog.accuracies import Row
 from tuiprobe.catalog.baselines import bundled, fit
@@ -94,6 +96,25 @@ def test_a_class_list_restricts_the_answers():
     assert found.accuracies[1].top1.value == 0.5
     assert found.accuracies[1].classes == 2
     assert "nearly all" in found.accuracies[1].top5.reason
+    assert found.accuracies[1].top1_all.value == 0.0  # rows that may not answer here are highest
+    assert (found.accuracies[1].head_classes, found.accuracies[1].top1_all.n) == (4, 2)
+    assert "every class" in found.accuracies[0].top1_all.reason
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_both_accuracies_under_a_mask_are_those_of_numpy(seed):
+    draws = np.random.default_rng(seed)
+    head = HeadArrays(draws.normal(size=(9, 5)).astype(np.float32))
+    h, rows = draws.normal(size=(40, 5)).astype(np.float32), np.array([1, 4, 5, 8])
+    answers = np.full(9, -1)
+    answers[rows] = rows
+    labels = draws.choice(rows, 40)
+    first = SetFeatures("val", h, labels)
+    masked = SetFeatures("a", h, labels, answers)
+    found = probe_robustness(head, [first, masked], {}, Baselines()).accuracies[1]
+    scores = h @ head.weight.T
+    assert found.top1.value == np.mean(rows[scores[:, rows].argmax(1)] == labels)
+    assert found.top1_all.value == np.mean(scores.argmax(1) == labels)
 
 
 def test_several_rows_may_answer_for_one_class():

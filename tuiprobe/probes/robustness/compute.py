@@ -18,7 +18,14 @@ from tuiprobe.catalog.baselines import (
 )
 from tuiprobe.errors import DataError
 from tuiprobe.probes.crossfit import on_classes_of
-from tuiprobe.probes.heads import SetFeatures, answers_of, hits, top_hits, usable_images
+from tuiprobe.probes.heads import (
+    SetFeatures,
+    answers_of,
+    hits,
+    hits_among_all,
+    top_hits,
+    usable_images,
+)
 from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.robustness.confidence import mean_confidence
 from tuiprobe.probes.robustness.result import (
@@ -153,13 +160,16 @@ def _own_names(
 def _accuracy(
     head: HeadArrays, first: SetFeatures, one: SetFeatures, shift: str | None
 ) -> Accuracy:
-    answers, n = answers_of(one, head.weight.shape[0]), one.features.shape[0]
-    usable = usable_images(one)
+    rows, n = head.weight.shape[0], one.features.shape[0]
+    answers, usable = answers_of(one, rows), usable_images(one)
     classes = int(np.unique(answers).size)
+    among_all: Figure = NotRun(reason="every class of the head may answer")
     top1: Figure = NotRun(reason="no image with a finite representation")
     top5: Figure = NotRun(reason=f"{classes} classes: five answers would be nearly all")
     if n:
         top1 = wilson(hits(usable.features, head, usable), n)
+        if answers.size < rows:
+            among_all = wilson(hits_among_all(head, usable), n)
     if classes > TOP:
         top5 = wilson(top_hits(head, usable, TOP), n) if n else top1
     return Accuracy(
@@ -167,7 +177,9 @@ def _accuracy(
         shift=shift,
         images=n,
         classes=classes,
+        head_classes=rows,
         top1=top1,
+        top1_all=among_all,
         top5=top5,
         id_own_classes=_on_own_classes(head, first, one),
     )

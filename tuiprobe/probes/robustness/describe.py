@@ -81,9 +81,11 @@ def _accuracies(result: Robustness) -> Iterator[Content]:
             ("shift", "shift"),
             ("names", "names"),
             ("top1", "top-1"),
+            ("top1_all", "top-1 among all classes of the head"),
             ("top5", "top-5"),
             ("images", "n"),
             ("classes", "classes"),
+            ("head_classes", "of the head's"),
             ("id_own_classes", (Code(code=result.data), " on the same classes")),
         ],
         [
@@ -96,15 +98,27 @@ def _accuracies(result: Robustness) -> Iterator[Content]:
 
 def _accuracy(one: Accuracy, names: str) -> list[Value]:
     own: Value = one.id_own_classes if given(one.id_own_classes) else "-"
+    among_all: Value = one.top1_all if given(one.top1_all) else "-"
     return [
-        Code(code=one.data), one.shift or "", names, one.top1, one.top5, one.images, one.classes,
-        own,
+        Code(code=one.data), one.shift or "", names, one.top1, among_all, one.top5, one.images,
+        one.classes, one.head_classes or None, own,
     ]  # fmt: skip
 
 
 def _own(one: OwnNames) -> list[Value]:
     if isinstance(one.accuracy, NotRun):
-        return [Code(code=one.data), "", "its own", one.accuracy, None, None, None, None]
+        return [
+            Code(code=one.data),
+            "",
+            "its own",
+            one.accuracy,
+            None,
+            None,
+            None,
+            None,
+            None,
+            None,
+        ]
     return _accuracy(one.accuracy, "its own")
 
 

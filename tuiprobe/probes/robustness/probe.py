@@ -21,6 +21,7 @@ from tuiprobe.run.records import kept_baseline
 
 NAMES = {
     "top1": "top-1",
+    "top1_all": "top-1 among all classes of the head",
     "top5": "top-5",
     "id_own_classes": "in-distribution top-1 on the same classes",
     "mean_shift": "mean top-1 of the shifts",

@@ -14,7 +14,9 @@ class Accuracy(Frozen):
         shift: Which of the published shifts it is (`imagenet_r`, ...); None for others.
         images: measured.
         classes: Number of classes that an answer may have.
+        head_classes: Number of classes (rows) that the head has; 0 in runs of 0.2.0.
         top1: Wilson interval.
+        top1_all: The same where every class of the head may answer; `NotRun` where all may anyway.
         top5: Wilson interval.
         id_own_classes: Accuracy on those in-distribution images whose class this set has too, with
             the answers this set allows: the other x axis.
@@ -24,7 +26,9 @@ class Accuracy(Frozen):
     shift: str | None
     images: Count
     classes: Count
+    head_classes: Count = 0
     top1: Figure
+    top1_all: Figure = NotRun(reason="not computed by the version that answered")
     top5: Figure
     id_own_classes: Figure
 
