@@ -11,11 +11,11 @@ from threading import Barrier, Lock
 
 import pytest
 
+from tools.train import command
+from tools.train.command import next_job, run_jobs
+from tools.train.recipes import MODELS, RECIPES, SEEDS, Job, jobs_for
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import weights
-from tuiprobe.miniature.train import command
-from tuiprobe.miniature.train.command import next_job, run_jobs
-from tuiprobe.miniature.train.recipes import MODELS, RECIPES, SEEDS, Job, jobs_for
 
 CLIP = dataclasses.replace(
     RECIPES["mini_clip"], name="tiny_clip", images=32, steps=2, batch=16, warmup=1, hold=0

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tuiprobe.miniature.train import evaluation
+from tools.train import evaluation
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from tuiprobe.miniature import networks, world
-from tuiprobe.miniature.train import cache, evaluation, loop
-from tuiprobe.miniature.train.recipes import MODELS, RECIPES
+from tools.train import cache, evaluation, loop
+from tools.train.recipes import MODELS, RECIPES
+from tuiprobe.miniature import world
 
 CLIP = dataclasses.replace(
     RECIPES["mini_clip"], name="tiny", images=64, steps=4, batch=16, warmup=2
@@ -54,7 +54,7 @@ def test_labels_are_learned_by_heart(tmp_path: Path) -> None:
     model.train()  # with 16 images the running statistics lag behind
     pixels = torch.from_numpy(np.array(cache.pixels(tmp_path, "train", 16)))
     with torch.inference_mode():
-        found = model(networks.to_input(pixels)).argmax(1)
+        found = model(evaluation.to_input(pixels)).argmax(1)
     assert float((found == evaluation.labels_of("train", 16)).float().mean()) > 0.9
 
 

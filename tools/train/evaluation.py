@@ -6,20 +6,44 @@ model.
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tools.train import cache
 from tuiprobe.miniature import world
-from tuiprobe.miniature.captions import TEMPLATES
-from tuiprobe.miniature.networks import Classifier, to_input, zero_shot_weights
-from tuiprobe.miniature.train import cache
+from tuiprobe.miniature.captions import TEMPLATES, WordTokenizer
+from tuiprobe.miniature.networks import MEAN, STD, Classifier
+
+if TYPE_CHECKING:
+    from open_clip import CLIP
 
 Matrix = NDArray[np.float64]
 TUNING_IMAGES = 1000
+
+
+def to_input(pixels: Tensor) -> Tensor:
+    """Returns normalised images, float32 `[B, 3, 64, 64]` channels last.
+
+    Args:
+        pixels: uint8 `[B, 64, 64, 3]`.
+    """
+    mean, std = torch.tensor(MEAN), torch.tensor(STD)
+    return ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
+def zero_shot_weights(model: "CLIP", names: tuple[str, ...], templates: tuple[str, ...]) -> Tensor:
+    """Returns the zero-shot head `[classes, 128]`: mean of normalised prompts, renormalised."""
+    tokenizer = WordTokenizer()
+    rows = []
+    with torch.no_grad():
+        for name in names:
+            text = model.encode_text(tokenizer([t.format(name) for t in templates]), normalize=True)
+            rows.append(nn.functional.normalize(text.float().mean(dim=0), dim=0))
+    return torch.stack(rows)
 
 
 def _visual(model: nn.Module) -> nn.Module:

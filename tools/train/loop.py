@@ -1,4 +1,4 @@
-"""The training loop of the miniature's models; see `python -m tuiprobe.miniature.train --help`."""
+"""The training loop of the miniature's models; see `python -m tools.train --help`."""
 
 import json
 import math
@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tools.train.cache import training_set
+from tools.train.evaluation import to_input, zero_shot_weights
+from tools.train.recipes import Recipe
 from tuiprobe.errors import UsageError
 from tuiprobe.miniature import world
 from tuiprobe.miniature.captions import TEMPLATES
-from tuiprobe.miniature.networks import Classifier, new_clip, to_input, zero_shot_weights
-from tuiprobe.miniature.train.cache import training_set
-from tuiprobe.miniature.train.recipes import Recipe
+from tuiprobe.miniature.networks import Classifier, new_clip
 
 SAVE_EVERY = 250
 Report = Callable[[nn.Module], dict[str, float]]

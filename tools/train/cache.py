@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tools.train.recipes import Recipe
 from tuiprobe.miniature import world
 from tuiprobe.miniature.backgrounds import SIZE
 from tuiprobe.miniature.captions import WordTokenizer
 from tuiprobe.miniature.profiles import PROFILES
-from tuiprobe.miniature.train.recipes import Recipe
 
 _CHUNK = 500
 

@@ -1,4 +1,4 @@
-"""Trains the miniature's models from scratch: `python -m tuiprobe.miniature.train`.
+"""Trains the miniature's models from scratch: `python -m tools.train`.
 
 Fixed step counts and seeds, those of the files that ship unless --seed names another. Independent
 trainings run side by side. Not bit-equal across machines; the bands that accuracies fall into are
@@ -6,6 +6,7 @@ in docs/miniature.md. An interrupted training goes on from its last checkpoint.
 """
 
 import argparse
+import hashlib
 import json
 import shutil
 import sys
@@ -20,13 +21,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from safetensors.torch import save as to_bytes
+from torch import nn
 
+from tools.train import cache, evaluation
+from tools.train.loop import train
+from tools.train.recipes import MODELS, RECIPES, Job, baseline_jobs, jobs_for
 from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.miniature import baseline, weights, world
 from tuiprobe.miniature.captions import WordTokenizer
-from tuiprobe.miniature.train import cache, evaluation
-from tuiprobe.miniature.train.loop import train
-from tuiprobe.miniature.train.recipes import MODELS, RECIPES, Job, baseline_jobs, jobs_for
 
 Card = dict[str, Any]
 Result = TypeVar("Result")
@@ -34,7 +37,7 @@ Result = TypeVar("Result")
 
 def arguments() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="python -m tuiprobe.miniature.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.train", description=__doc__)
     names = [recipe.name for recipe in MODELS]
     parser.add_argument(
         "models",
@@ -97,11 +100,30 @@ def make(job: Job, folder: Path, images: int | None = None) -> Card:
     model = train(job.recipe, job.seed, folder, start, report)
     card = {"name": name, "seed": job.seed, "recipe": asdict(job.recipe)}
     card["vocabulary_sha256"] = WordTokenizer().digest
-    weights.save(model, name, card, trial)
+    save(model, name, card, trial)
     shipped = weights.restore(model, weights.load_file(trial / f"{name}.safetensors"), name)
     card |= evaluation.evaluate(shipped, folder, stream=0, count=images)
-    weights.save(shipped, name, card, trial)
+    save(shipped, name, card, trial)
     return card
+
+
+def save(model: nn.Module, name: str, details: dict[str, Any], folder: Path) -> None:
+    """Writes weights in float16 (running statistics in float32) and their card."""
+    state = {
+        key: value.contiguous() if "running" in key else value.to(torch.float16).contiguous()
+        for key, value in model.state_dict().items()
+        if value.is_floating_point()
+    }
+    data = to_bytes(state)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"sha256": hashlib.sha256(data).hexdigest(), **details}, indent=1)
+    for path, content in (
+        (folder / f"{name}.safetensors", data),
+        (folder / f"{name}.json", (text + "\n").encode()),
+    ):
+        part = path.with_suffix(".part")
+        part.write_bytes(content)
+        part.replace(path)
 
 
 def _prepare(threads: int) -> None:
