@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TypeVar
 
@@ -19,14 +20,27 @@ LAST = "Program"
 """Group of the options that no group was named for, such as `--help`."""
 
 
+_HARMLESS = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
+
+
+def model_names() -> list[str]:
+    """Returns what a shell may complete a model to: it inserts a name without quoting it."""
+    from tuiprobe.catalog.names import all_published
+    from tuiprobe.catalog.presets import presets
+
+    return [name for name in (*presets(), *all_published()) if _HARMLESS.fullmatch(name)]
+
+
 def option_info(field: OptionField, default: str) -> OptionInfo:
     """Returns the typer declaration of an option, with its default in words."""
+    names = model_names if field.name == "model" else lambda: list(field.choices)
     info = typer.Option(
         field.flag,
         help=f"{field.help}  [default: {default}]" if default else field.help,
         metavar=field.metavar or None,
         show_default=False,
         rich_help_panel=field.option.group,
+        autocompletion=names if field.name == "model" or field.choices else None,
     )
     assert isinstance(info, OptionInfo)
     return info
