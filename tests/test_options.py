@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
 import tuiprobe
+from tools.options_page import PAGE, page
 from tuiprobe import options
 from tuiprobe.cli import app, headless
-from tuiprobe.cli.reference import commands, reference
+from tuiprobe.cli.reference import commands
 from tuiprobe.errors import UsageError
 from tuiprobe.options import (
     Option,
@@ -40,8 +41,6 @@ from tuiprobe.spec import (
     run_options,
 )
 from tuiprobe.tui.child import command_of
-
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +84,21 @@ def test_the_help_names_defaults_and_values(shown: str) -> None:
     assert "Repeatable." in text
 
 
-def test_the_reference_is_current() -> None:
-    page = PAGE.read_text("utf-8")
-    assert page == reference(), "python -m tuiprobe.cli.reference docs"
-    for option in run_options():
-        assert f"| `{option.flag}" in page
+def test_the_page_of_options_and_commands_is_current() -> None:
+    text = PAGE.read_text("utf-8")
+    assert text == page(), "python -m tools.options_page"
+    for option in app.all_options():
+        assert re.search(rf"^\| (\*\*)?`{option.flag}\b", text, re.MULTILINE)
+    root: Any = typer.main.get_command(app.app)
+    for name, command in root.commands.items():
+        for path, each in [(name, command), *getattr(command, "commands", {}).items()]:
+            if hasattr(each, "commands"):
+                continue
+            section = text.split(f"{path}\n\n{each.help}\n")[1].split("\n### ")[0]
+            for parameter in each.params:
+                if parameter.param_type_name == "option":
+                    for flag in (*parameter.opts, *parameter.secondary_opts):
+                        assert re.search(rf"{flag}\b", section), parameter.name
 
 
 def test_the_page_of_commands_is_current_and_names_every_option() -> None:

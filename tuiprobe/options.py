@@ -36,8 +36,9 @@ class Option:
 
     Attributes:
         help: Help text; forms show the first sentence only.
-        group: Heading in `--help` and in the reference.
-        metavar: Placeholder of the value in `--help`; empty for the name of its type.
+        group: Heading in `--help-all` and in docs/options.md.
+        common: Whether `--help` shows it too.
+        metavar: Placeholder of the value in help texts; empty for the name of its type.
         unset: What the run uses if the value is None, in words.
         typed_none: What a user types for None; None if leaving the option out means None.
         several: Whether several values on one command line start several runs.
@@ -50,6 +51,7 @@ class Option:
 
     help: str
     group: str = "Options"
+    common: bool = False
     metavar: str = ""
     unset: str = ""
     typed_none: int | str | None = None
