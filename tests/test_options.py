@@ -19,7 +19,6 @@ import tuiprobe
 from tools.options_page import PAGE, page
 from tuiprobe import options
 from tuiprobe.cli import app, headless
-from tuiprobe.cli.reference import commands
 from tuiprobe.errors import UsageError
 from tuiprobe.options import (
     Option,
@@ -99,23 +98,6 @@ def test_the_page_of_options_and_commands_is_current() -> None:
                 if parameter.param_type_name == "option":
                     for flag in (*parameter.opts, *parameter.secondary_opts):
                         assert re.search(rf"{flag}\b", section), parameter.name
-
-
-def test_the_page_of_commands_is_current_and_names_every_option() -> None:
-    page = PAGE.with_name("commands.md").read_text("utf-8")
-    assert page == commands(), "python -m tuiprobe.cli.reference docs"
-    root: Any = typer.main.get_command(app.app)
-    for name, command in root.commands.items():
-        if hasattr(command, "commands"):
-            assert f"\n## tuiprobe {name} " in page
-            continue
-        section = page.split(f"\n## tuiprobe {name}")[1].split("\n## ")[0]
-        for parameter in command.params:
-            if parameter.param_type_name == "option":
-                assert all(
-                    f"`{flag}" in section or f" {flag}`" in section
-                    for flag in (*parameter.opts, *parameter.secondary_opts)
-                ), parameter.name
 
 
 def values_of(option: OptionField) -> st.SearchStrategy[Any]:

@@ -29,11 +29,8 @@ def _run() -> int:
         from tuiprobe.tui.start import start
 
         return start(ascii="--ascii" in sys.argv)
-    from tuiprobe.cli.app import complete, run_cli
+    from tuiprobe.cli.app import run_cli
 
-    if sys.argv[1:2] == ["--complete"]:  # a shell asks: nothing is parsed
-        complete(sys.argv[2:])
-        return 0
     return run_cli(sys.argv[1:])
 
 

@@ -12,19 +12,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import typer.main
 
 from tuiprobe import __version__
 from tuiprobe.cli import (
     agreement,
     atlas,
     compare,
-    completion,
     doctor,
     fetch,
     grid,
     inspect,
-    manual,
     miniature,
     models,
     open_run,
@@ -63,8 +60,6 @@ for command in (
     agreement.agreement,
     runs.runs,
     grid.grid,
-    completion.completion,
-    manual.manual,
 ):
     app.command()(command)
 app.command("open")(open_run.open_run)
@@ -151,12 +146,6 @@ class _Settings:
     """Settings of every command."""
 
     debug: bool = False
-
-
-def complete(words: list[str]) -> None:
-    """Prints what a shell may make of the last word, one candidate a line."""
-    for one in completion.candidates(typer.main.get_command(app), words):
-        print(one)
 
 
 def run_cli(arguments: list[str]) -> int:
