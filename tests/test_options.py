@@ -42,12 +42,18 @@ from tuiprobe.spec import (
 from tuiprobe.tui.child import command_of
 
 
+def help_text(width: int, **meta: bool) -> str:
+    """Returns what `--help` prints in lines of some width."""
+    command: Any = typer.main.get_command(app.app)
+    context = command.make_context("tuiprobe", ["models"], terminal_width=width)
+    context.meta.update(meta)
+    return command.get_help(context)
+
+
 @pytest.fixture(scope="module")
 def shown() -> str:
-    """What `--help` prints, in lines wide enough for any option."""
-    return typer.main.get_command(app.app).get_help(
-        typer.main.get_command(app.app).make_context("tuiprobe", ["models"], max_content_width=200)
-    )
+    """What `--help-all` prints, in lines wide enough for any option."""
+    return help_text(200, **{app.ALL: True})
 
 
 def parsed(words: list[str]) -> list[RunSpec]:
@@ -73,6 +79,53 @@ def test_every_field_is_in_the_help_under_its_group(shown: str) -> None:
         assert option.option.help.split()[0] in help_of[option.option.group]
     assert "--help" in help_of["Program"]
     assert "models" in help_of["Commands"]
+
+
+def test_the_first_screen_of_help_has_the_question_examples_and_common_options() -> None:
+    lines = help_text(78).splitlines()  # what a terminal of 80 columns has
+    assert len(lines) <= 48
+    assert max(map(len, lines)) < 80
+    assert "Will this image encoder hold up on my pictures" in lines[2]
+    options = lines[lines.index("Options:") + 1 : lines.index("Commands:") - 1]
+    common = [one.flag for one in app.all_options() if one.option.common]
+    flags = [re.findall(r"--[a-z-]+", line)[0] for line in options]
+    assert sorted(flags) == sorted([*common, "--help"])
+    assert 15 <= len(common) <= 22
+    examples = [
+        re.split("  +", line.strip())[0].split()
+        for line in lines
+        if line[4:].startswith("tuiprobe ")
+    ]
+    assert len(examples) == 3
+    for _, *words in examples:
+        assert words[0] == "compare" or parsed(words[1:])
+    names = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :]]
+    assert names == [*(name for _, name, _ in app.COMMANDS), "miniature"]
+
+
+@pytest.mark.parametrize("command", ["", "compare", "miniature", "miniature export"])
+def test_h_asks_for_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+    for flag in ("-h", "--help"):
+        assert app.run_cli([*command.split(), flag]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert printed[0].startswith(f"Usage: tuiprobe {command}")
+
+
+def test_all_options_are_shown_on_request(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert app.run_cli(["--help-all"]) == 0
+    printed = capsys.readouterr().out
+    assert all(option.flag in printed for option in app.all_options())
+
+
+def test_measuring_without_a_screen_takes_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run_cli(["--model", "mini_clip"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, "takes --headless" in err) == ("", True)
 
 
 def test_the_help_names_defaults_and_values(shown: str) -> None:

@@ -16,11 +16,13 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
 OPTIONS = """\
 # Options and commands
 
-`tuiprobe` alone opens [the screens](tui.md), `tuiprobe --headless [OPTIONS]` measures. Other commands are
-[below](#commands). `tuiprobe --help` shows the options in bold, `tuiprobe --help-all` all of them.
+`tuiprobe` alone opens [the screens](tui.md), `tuiprobe --headless [OPTIONS]` measures. Other
+commands are [below](#commands). `tuiprobe --help` shows the options in bold, `tuiprobe --help-all`
+all of them.
 
-In Python, `tuiprobe.probe(model, data, **options)` takes the same options of a run: `--batch-size 8` is
-`batch_size=8`, and a repeatable option takes a list. The last column says what another value changes.
+In Python, `tuiprobe.probe(model, data, **options)` takes the same options of a run:
+`--batch-size 8` is `batch_size=8`, and a repeatable option takes a list. The last column says what
+another value changes.
 
 This page is made by `python -m tools.options_page`.
 """

@@ -1,4 +1,4 @@
-"""tuiprobe: probe vision encoders for the inner signature of robustness."""
+"""tuiprobe: will this image encoder hold up on my pictures, why, and how sure is that?"""
 
 from __future__ import annotations
 

@@ -128,10 +128,9 @@ class OptionField:
         return self.option.help + " Repeatable." * self.repeatable
 
     @property
-    def hint(self) -> str:
-        """One line that explains the option and names its default."""
-        sentence = self.option.help.partition(". ")[0].rstrip(".").replace("`", "")
-        return f"{sentence} (default: {self.shown_default})" if self.shown_default else sentence
+    def summary(self) -> str:
+        """What the option does: the first sentence of its help, without a full stop."""
+        return self.option.help.partition(". ")[0].rstrip(".")
 
     @property
     def shown_default(self) -> str:
@@ -146,7 +145,7 @@ class OptionField:
         if self.choices and text not in self.choices:
             return f"{self.label}: give one of {', '.join(self.choices)}"
         if self.option.pattern and not re.fullmatch(self.option.pattern, text):
-            return f"{self.label}: give {self.option.help.partition('. ')[0].rstrip('.')}"
+            return f"{self.label}: give {self.summary}"
         if self.kind not in (int, float) or text == str(self.option.typed_none):
             return ""
         known = (("at least", operator.ge), ("above", operator.gt), ("at most", operator.le))

@@ -104,8 +104,10 @@ class RunSpec:
     model: Annotated[
         str,
         Option(
-            "Encoder, such as open_clip:RN50-quickgelu/openai or timm:resnet50.a1_in1k.",
+            "Encoder; `tuiprobe models` lists them. For example vitb16_openai, "
+            "open_clip:RN50-quickgelu/openai or timm:resnet50.a1_in1k.",
             WHAT,
+            common=True,
             unset=DEFAULT_MODEL,
             several=True,
             min_length=1,
@@ -113,14 +115,17 @@ class RunSpec:
     ]
     checkpoint: Annotated[
         str | None,
-        Option("Weights to load in place of the published ones.", WHAT, metavar="FILE"),
+        Option(
+            "Weights to load in place of the published ones.", WHAT, common=True, metavar="FILE"
+        ),
     ] = None
     data: Annotated[
         str,
         Option(
-            "Images: miniature, imagefolder:DIR, suite:FILE.toml or another source of "
-            "docs/data.md.",
+            "Images: a folder or another source. Class folders are labels; miniature, "
+            "webdataset:SHARDS, suite:FILE.toml and others are in docs/data.md.",
             WHAT,
+            common=True,
             metavar="SOURCE",
             unset=DEFAULT_DATA,
             min_length=1,
@@ -131,6 +136,7 @@ class RunSpec:
         Option(
             "Images per set, 0 for all. They are the first of the processing order.",
             WHAT,
+            common=True,
             unset=f"{DEFAULT_SAMPLE}, miniature fewer",
             typed_none=0,
             ge=1,
@@ -139,9 +145,10 @@ class RunSpec:
     target: Annotated[
         tuple[str, ...],
         Option(
-            "Unlabelled images to estimate accuracy on: a source as for --data, or none. Labels "
-            "are ignored; --sample applies.",
+            "Unlabelled images to estimate the accuracy on. A folder or another source, as for "
+            "--data, or none; labels are ignored; --sample applies.",
             WHAT,
+            common=True,
             metavar="SOURCE",
             unset="none; the miniature brings its own",
             typed_none=NO_TARGET,
@@ -151,9 +158,10 @@ class RunSpec:
     layers: Annotated[
         tuple[str, ...],
         Option(
-            "Inner layers to measure too, such as `layer*` or `blocks.**`. `*` stays between two "
-            "dots, `**` crosses them; the final representation is always measured.",
+            "Inner layers to measure too, such as `layer*`. `*` stays between two dots, `**` "
+            "crosses them, as in `blocks.**`; the final representation is always measured.",
             MEASURED,
+            common=True,
             metavar="GLOB",
         ),
     ] = ()
@@ -192,6 +200,7 @@ class RunSpec:
             "auto, cpu, cuda, cuda:N or mps. `auto` takes CUDA, else MPS, else the CPU; a resumed "
             "run keeps its device.",
             MACHINE,
+            common=True,
             metavar="DEVICE",
             changes="bits",
             pattern=r"auto|cpu|mps|cuda(:[0-9]{1,3})?",
@@ -244,6 +253,7 @@ class RunSpec:
             "are not measured; `zero-shot` takes prompts, however long they take; FILE holds a "
             "linear head.",
             HEAD,
+            common=True,
             metavar="HEAD",
             unset="the model's own",
             changes="answers",
@@ -254,6 +264,7 @@ class RunSpec:
         Option(
             "Class names of the head, one a line, in label order.",
             HEAD,
+            common=True,
             metavar="FILE",
             changes="answers",
         ),
@@ -270,9 +281,10 @@ class RunSpec:
     embeddings: Annotated[
         str | None,
         Option(
-            "Vectors in place of --model and --data: a file, a pattern or a folder of "
+            "Vectors in place of --model and --data. A file, a pattern or a folder of "
             "docs/embeddings.md.",
             EMBEDDINGS,
+            common=True,
             metavar="FILE",
             min_length=1,
         ),
@@ -280,8 +292,9 @@ class RunSpec:
     labels: Annotated[
         str | None,
         Option(
-            "Labels of the vectors, one a row: .npy, .txt, .csv or .json. --classes names them.",
+            "Labels of the vectors, one a row. In .npy, .txt, .csv or .json; --classes names them.",
             EMBEDDINGS,
+            common=True,
             metavar="FILE",
         ),
     ] = None
@@ -327,6 +340,7 @@ class RunSpec:
         Option(
             "Concept set: miniature, broden:DIR, csv:FILE or none.",
             CONCEPTS,
+            common=True,
             metavar="SOURCE",
             unset="what the suite names; the miniature brings its own",
             typed_none=NO_CONCEPTS,
@@ -382,7 +396,8 @@ class RunSpec:
         bool, Option("Refuse an encoder without trained weights (exit 3).", MACHINE)
     ] = False
     offline: Annotated[
-        bool, Option("Open no socket: cached weights only.", MACHINE, changes="nothing")
+        bool,
+        Option("Open no socket: cached weights only.", MACHINE, common=True, changes="nothing"),
     ] = False
     bundle: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""Options of a class of fields as options of the command line, grouped in `--help`."""
+"""Options of a class of fields as options of the command line."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TypeVar
 
 import typer
-from typer.core import TyperGroup
 from typer.models import OptionInfo
 
 from tuiprobe.options import OptionField
 from tuiprobe.spec import run_option
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-LAST = "Program"
-"""Group of the options that no group was named for, such as `--help`."""
 
 
 _HARMLESS = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
@@ -39,7 +35,6 @@ def option_info(field: OptionField, default: str) -> OptionInfo:
         help=f"{field.help}  [default: {default}]" if default else field.help,
         metavar=field.metavar or None,
         show_default=False,
-        rich_help_panel=field.option.group,
         autocompletion=names if field.name == "model" or field.choices else None,
     )
     assert isinstance(info, OptionInfo)
@@ -85,20 +80,3 @@ def takes(fields: Iterable[OptionField]) -> Callable[[Command], Command]:
         return command
 
     return decorate
-
-
-class GroupedHelp(TyperGroup):
-    """A command whose help lists options under the headings of their groups."""
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Writes one section per group, in the order in which groups first appear."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None:
-                group = getattr(parameter, "rich_help_panel", None) or LAST
-                sections.setdefault(group, []).append(record)
-        for group, records in sections.items():
-            with formatter.section(group):
-                formatter.write_dl(records)
-        self.format_commands(ctx, formatter)
