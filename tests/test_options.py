@@ -262,16 +262,14 @@ def test_vectors_and_images_exclude_each_other(model: Any, data: Any, given: dic
 
 
 def test_no_more_words_than_needed() -> None:
-    for model, data in (("mini_clip", "miniature"), ("rn50_openai", "imagefolder:x")):
-        spec = make_spec(model, data, {})
-        assert arguments_of(spec) == ["--model", model, "--data", data]
-    assert arguments_of(make_spec("mini_clip", "miniature", {"sample": 60}))[4:] == [
-        "--sample",
-        "60",
-    ]
+    spec = make_spec("rn50_openai", "imagefolder:x", {})
+    assert arguments_of(spec) == ["--model", "rn50_openai", "--data", "imagefolder:x"]
     plain = make_spec("mini_clip", "miniature", {})
+    assert arguments_of(plain) == ["--model", "mini_clip"]  # a folder may be called miniature
+    fewer = make_spec("mini_clip", "miniature", {"sample": 60})
+    assert arguments_of(fewer)[2:] == ["--sample", "60"]
     silent = replace(plain, concepts=None, concept_sample=None, target=())
-    assert arguments_of(silent)[4:] == ["--target", "none", "--concepts", "none"]
+    assert arguments_of(silent)[2:] == ["--target", "none", "--concepts", "none"]
 
 
 def test_a_spec_of_another_version_gives_no_command() -> None:

@@ -31,7 +31,7 @@ def probe(
     Args:
         model: Encoder, for example `open_clip:RN50-quickgelu/openai`; None for the embedded one,
             or with `embeddings`.
-        data: Data source, for example `imagefolder:/data/val` or `miniature`, likewise.
+        data: Data source, for example the folder `/data/val`, or `miniature`, likewise.
         output: The run directory; None makes one under `runs/`, named by content.
         progress: Whether to show stages and progress: a bar on a terminal, one line that is
             renewed in a notebook, lines on stderr elsewhere. None shows them only in a terminal

@@ -586,7 +586,7 @@ def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
         "sample": sample or None,
         "concepts": concepts,
         "concept_sample": concept_sample or None,
-        "target": tuple(values.get("target") or default_targets(model, data)),
+        "target": values.get("target") or default_targets(model, data),
     }
 
 
@@ -609,6 +609,8 @@ def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str
         wanted = getattr(spec, name)
         if spec.embeddings is None and _filled(given)[name] != wanted:
             given[name] = run_option(name).option.typed_none if wanted == nothing else wanted
+    if given["data"] == DEFAULT_DATA:  # a folder may have this name where the command is run
+        given["data"] = None
     known = [option for option in run_options() if names is None or option.name in names]
     return words_of(known, given)
 
