@@ -143,9 +143,9 @@ class OptionField:
     def problem(self, text: str) -> str:
         """Returns why `text` is not a valid value, in one sentence; empty if it is valid."""
         if self.choices and text not in self.choices:
-            return f"{self.label}: give one of {', '.join(self.choices)}"
+            return f"give one of {', '.join(self.choices)}"
         if self.option.pattern and not re.fullmatch(self.option.pattern, text):
-            return f"{self.label}: give {self.summary}"
+            return f"give {self.summary}"
         if self.kind not in (int, float) or text == str(self.option.typed_none):
             return ""
         known = (("at least", operator.ge), ("above", operator.gt), ("at most", operator.le))
@@ -159,7 +159,7 @@ class OptionField:
             return ""
         said = " and".join(f" {word} {at:g}" for word, _, at in bounds)
         more = "" if self.option.typed_none is None else f", {self.option.typed_none} for all"
-        return f"{self.label}: give a {'whole ' * (self.kind is int)}number{said}{more}"
+        return f"give a {'whole ' * (self.kind is int)}number{said}{more}"
 
 
 _METAVARS = {bool: "", int: "N", float: "X", str: "TEXT"}

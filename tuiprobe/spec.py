@@ -435,58 +435,6 @@ def run_option(name: str) -> OptionField:
     return next(option for option in run_options() if option.name == name)
 
 
-def default_sample(model: str, data: str) -> int:
-    """Returns how many images per set are measured if the user does not say.
-
-    The miniature is a demonstration: its own models take under a minute, and a full-size encoder
-    gets fewer images.
-
-    >>> default_sample("rn101_cc12m", "miniature"), default_sample("mini_clip", "miniature:val")
-    (64, 2000)
-    """
-    if data.partition(":")[0] != "miniature":
-        return DEFAULT_SAMPLE
-    return 2000 if model.startswith("mini_") else 64
-
-
-def default_concepts(model: str, data: str) -> str | None:
-    """Returns the concept set that is measured if the user names none.
-
-    The miniature has its own concept set. Concepts take thousands of images, which a full-size
-    encoder needs minutes for, so it measures them only on request.
-
-    >>> default_concepts("mini_clip", "miniature"), default_concepts("rn50_openai", "miniature")
-    ('miniature', None)
-    """
-    return "miniature" if _is_demonstration(model, data) else None
-
-
-def default_targets(model: str, data: str) -> tuple[str, ...]:
-    """Returns the target sets that are measured if the user names none.
-
-    >>> default_targets("mini_clip", "miniature"), default_targets("mini_clip", "miniature:val")
-    (('miniature:street',), ())
-    """
-    return (MINIATURE_TARGET,) if _is_demonstration(model, data) else ()
-
-
-def _is_demonstration(model: str, data: str) -> bool:
-    """Says whether one of the miniature's own models measures the whole miniature."""
-    return data == DEFAULT_DATA and model.startswith("mini_")
-
-
-def default_concept_sample(concepts: str | None) -> int | None:
-    """Returns how many images of a concept set are measured if the user does not say.
-
-    All of them, because a concept needs 30 positives in each split; of the miniature, fewer are
-    enough.
-
-    >>> default_concept_sample("miniature"), default_concept_sample("broden:/data/broden1_224")
-    (3000, None)
-    """
-    return MINIATURE_CONCEPT_SAMPLE if concepts == "miniature" else None
-
-
 def content_key(content: dict[str, Any]) -> str:
     """Returns the SHA-256 of what determines the numbers of a run.
 
@@ -569,24 +517,31 @@ def _refuse_options(values: Mapping[str, Any], names: Iterable[str], said: str) 
 
 
 def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields whose default depends on other fields, with defaults filled in."""
+    """Returns the fields whose default depends on other fields, with defaults filled in.
+
+    The miniature is a demonstration: with its own models it brings concepts and a target set and
+    takes under a minute; a full-size encoder gets fewer images and no concepts. Other concept sets
+    are measured whole, because a concept needs 30 positives in each split.
+    """
     if values.get("embeddings") is not None:
         return {"sample": None, "concepts": None, "concept_sample": None}
     model, data, sample = values["model"], values["data"], values.get("sample")
     concepts, concept_sample = values.get("concepts"), values.get("concept_sample")
-    if concepts is None:
-        concepts = default_concepts(model, data)
+    own_model = model.startswith("mini_")
+    demonstration = own_model and data == DEFAULT_DATA
+    if concepts is None and demonstration:
+        concepts = "miniature"
     if concept_sample is None:  # an explicit --sample applies to every set
         concept_sample = sample
-    if concept_sample is None:
-        concept_sample = default_concept_sample(concepts)
-    if sample is None:
-        sample = default_sample(model, data)
+    if concept_sample is None and concepts == "miniature":
+        concept_sample = MINIATURE_CONCEPT_SAMPLE
+    if sample is None and data.partition(":")[0] == "miniature":
+        sample = 2000 if own_model else 64
     return {
-        "sample": sample or None,
+        "sample": DEFAULT_SAMPLE if sample is None else sample or None,
         "concepts": concepts,
         "concept_sample": concept_sample or None,
-        "target": values.get("target") or default_targets(model, data),
+        "target": values.get("target") or ((MINIATURE_TARGET,) if demonstration else ()),
     }
 
 
