@@ -80,17 +80,18 @@ class Help(TyperGroup):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes the options and the commands."""
+        everything = ctx.meta.get(ALL, False)
         fields = {field.name: field for field in all_options()}
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             field, record = fields.get(parameter.name), parameter.get_help_record(ctx)
-            if not ctx.meta.get(ALL):
-                if field is not None and field.option.common:
-                    record = (f"{field.flag} {field.metavar}".rstrip(), _short(field))
-                elif parameter.name != "help":
-                    continue
-            groups.setdefault(field.option.group if field else PROGRAM, []).append(record)
-        if not ctx.meta.get(ALL):
+            if field is not None and field.option.common and not everything:
+                record = (f"{field.flag} {field.metavar}".rstrip(), _short(field))
+            elif not everything and parameter.name != "help":
+                continue
+            if record is not None:
+                groups.setdefault(field.option.group if field else PROGRAM, []).append(record)
+        if not everything:
             groups = {"Options": [record for records in groups.values() for record in records]}
         for heading, records in groups.items():
             with formatter.section(heading):
