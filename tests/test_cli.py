@@ -80,7 +80,7 @@ def test_errors_go_to_stderr_with_their_code(
 
 NO_ROOM = "error: cannot write output: No space left on device"
 PRINT = (
-    "--version", "--help", "models", "runs --root .", "completion bash", "--complete mod",
+    "--version", "--help", "models", "runs --root .", "--help-all",
     "report run --format md --to -", "verify run", "compare run run",
 )  # fmt: skip
 

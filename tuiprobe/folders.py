@@ -10,10 +10,3 @@ def signatures_file() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("tuiprobe")) / "signatures.jsonl"
-
-
-def settings_file() -> Path:
-    """Returns the path of what the screens remember: `$XDG_CONFIG_HOME/tuiprobe/screens.json`."""
-    import platformdirs
-
-    return Path(platformdirs.user_config_dir("tuiprobe")) / "screens.json"

@@ -7,13 +7,14 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.ranks import current_rank
 from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, listening
 from tuiprobe.narration import narrated
 from tuiprobe.plaintext import plain
-from tuiprobe.spec import RunSpec, make_spec
+from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
     from tuiprobe.measure.stages import Outcome
@@ -44,7 +45,7 @@ def run_models(
         The exit code: the first that is not 0.
     """
     asked: list[str | None] = [*models] or [None]
-    specs = [make_spec(model, data, options) for model in asked]
+    specs = [user_spec(model, data, options) for model in asked]
     rank = current_rank()
     with listening(owner=True), narrated(rank) as listen:
         try:

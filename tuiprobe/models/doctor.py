@@ -12,7 +12,7 @@ from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.labels import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.catalog.presets import presets
-from tuiprobe.datasets.registry import SOURCES
+from tuiprobe.datasets.registry import SOURCES, source_named
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.head_files import read_classes, read_templates
@@ -61,7 +61,7 @@ def examine(
         return checks
     from tuiprobe.datasets.load import load_suite
 
-    suite = load_suite(data)
+    suite = load_suite(source_named(data))
     for name, images in suite.sets.items():
         found = check_labels(
             images.classes,
