@@ -31,11 +31,9 @@ def test_by_default_all_reports_are_written_beside_the_results(run, capsys):
 
 def test_formats_go_where_they_are_asked_to(run, tmp_path, capsys):
     to = tmp_path / "out"
-    assert (
-        run_cli(["report", str(run), "--format", "tex", "--format", "html", "--to", str(to)]) == 0
-    )
-    assert capsys.readouterr().out.splitlines() == [str(to / "report.tex"), str(to / "report.html")]
-    assert sorted(path.name for path in to.iterdir()) == ["report.html", "report.tex"]
+    assert run_cli(["report", str(run), "--format", "md", "--format", "html", "--to", str(to)]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(to / "report.md"), str(to / "report.html")]
+    assert sorted(path.name for path in to.iterdir()) == ["report.html", "report.md"]
 
 
 def test_one_file_can_be_printed(run, capsys):
@@ -96,7 +94,7 @@ def test_what_is_there_is_replaced_only_when_asked(run, tmp_path, capsys):
     to = tmp_path / "out"
     to.mkdir()
     (to / "report.html").write_text("mine")
-    arguments = ["report", str(run), "--format", "html", "--format", "tex", "--to", str(to)]
+    arguments = ["report", str(run), "--format", "html", "--format", "md", "--to", str(to)]
     assert run_cli(arguments) == 2
     assert f"{to / 'report.html'} would be replaced; --replace allows it" in capsys.readouterr().err
     assert [path.name for path in to.iterdir()] == ["report.html"]
@@ -119,13 +117,13 @@ def test_a_full_disk_is_told_in_one_sentence(run, tmp_path, capsys, monkeypatch)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "write", full)
-    code = run_cli(["report", str(run), "--format", "tex", "--to", str(tmp_path / "out")])
+    code = run_cli(["report", str(run), "--format", "md", "--to", str(tmp_path / "out")])
     monkeypatch.undo()
     said = capsys.readouterr().err
     assert code not in (0, 2)
     assert "No space left on device" in said
     assert "Traceback" not in said
-    assert not (tmp_path / "out" / "report.tex").exists()
+    assert not (tmp_path / "out" / "report.md").exists()
 
 
 def test_a_run_without_small_images_names_them(run, capsys):

@@ -107,10 +107,6 @@ def test_tables_of_one_id_are_files_of_their_own() -> None:
     assert names == {"tables/edges.csv", "tables/borders_edges.csv", "tables/borders_edges_2.csv"}
 
 
-def test_latex_has_its_headline(files: dict[str, str]) -> None:
-    assert "texture bias & $0.62$ ($0.57$ to $0.67$) \\\\" in files["report.tex"].splitlines()
-
-
 def test_the_summary_has_its_lines() -> None:
     assert "  texture bias 0.62 (0.57 to 0.67)" in summary(strange_report()).splitlines()
 

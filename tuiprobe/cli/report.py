@@ -27,7 +27,7 @@ def report(
     format: Annotated[
         list[str] | None,
         typer.Option(
-            help="html, md, json, csv, tex, svg or card; repeats. Default: html, md, csv, svg; of "
+            help="html, md, json, csv, svg or card; repeats. Default: html, md, csv, svg; of "
             "several runs html."
         ),
     ] = None,

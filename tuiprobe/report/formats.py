@@ -73,12 +73,6 @@ def _csv(wanted: Wanted) -> Files:
     return {f"tables/{name}.csv": text for name, text in tables(wanted.report).items()}
 
 
-def _tex(wanted: Wanted) -> Files:
-    from tuiprobe.report.latex import latex
-
-    return {"report.tex": latex(wanted.report)}
-
-
 def _card(wanted: Wanted) -> Files:
     from tuiprobe.report.modelcard import model_card
 
@@ -104,7 +98,6 @@ FORMATS: Final = {
         Format("md", "Markdown, for a repository or an issue", _markdown),
         Format("json", "everything, strict JSON of a published schema", _json),
         Format("csv", "every figure as tables", _csv),
-        Format("tex", "the headline figures as a LaTeX table", _tex),
         Format("svg", "every figure as a picture", _svg),
         Format("card", "a section with metadata for a model card", _card),
     )
