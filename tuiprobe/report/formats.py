@@ -74,7 +74,7 @@ def _csv(wanted: Wanted) -> Files:
 
 
 def _card(wanted: Wanted) -> Files:
-    from tuiprobe.report.modelcard import model_card
+    from tuiprobe.report.markdown import model_card
 
     return {"model-card.md": model_card(wanted.report)}
 
