@@ -420,6 +420,12 @@ def run_option(name: str) -> OptionField:
     return next(option for option in run_options() if option.name == name)
 
 
+def path_options() -> tuple[str, ...]:
+    """Returns the names of the options that take paths, some of them names too."""
+    kinds = ("FILE", "SOURCE", "HEAD")
+    return tuple(option.name for option in run_options() if option.option.metavar in kinds)
+
+
 def default_sample(model: str, data: str) -> int:
     """Returns how many images per set are measured if the user does not say.
 

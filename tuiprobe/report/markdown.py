@@ -33,7 +33,7 @@ from tuiprobe.results import DataSet, Report, given
 from tuiprobe.results.card import card
 from tuiprobe.results.headlines import HEADLINES
 from tuiprobe.results.preflight import PROBE as PREFLIGHT
-from tuiprobe.results.reproduce import command, software, verified
+from tuiprobe.results.reproduce import command, command_note, software, verified
 from tuiprobe.results.section import (
     Chart,
     Content,
@@ -170,8 +170,8 @@ def _is_small(one: Table) -> bool:
 
 
 def _command(report: Report) -> str:
-    line = command(report)
-    return code(line) if line else "The options of this run are of another version of tuiprobe."
+    line, note = command(report), command_note(report)
+    return "\n\n".join([*([code(line)] if line else []), *([note] if note else [])])
 
 
 def _reproduce(report: Report) -> list[str]:
