@@ -15,7 +15,7 @@ from tuiprobe.results.section import Code, Section, Text
 from tuiprobe.spec import command_of, path_options
 
 WHOLE: Final = "It holds the last part of each path; `tuiprobe runs NAME` prints the whole command."
-_NO_PATHS: Final = ("miniature", "hf:", "none", "probe", "zero-shot")
+_NO_PATHS: Final = ("miniature", "none", "probe", "zero-shot")
 OTHER_VERSION: Final = "The options of this run are of another version of tuiprobe."
 
 
