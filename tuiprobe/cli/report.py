@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tuiprobe.report.formats import Files
-    from tuiprobe.run.directory import RunDir
 
 SEVERAL = ("html", "md")
 """Formats of a report over several runs."""
@@ -56,12 +55,23 @@ def report(
         return
     if not runs:
         raise UsageError("name a run directory, or ask for --schema")
-    if len(runs) > 1:
-        where = str(runs[0].absolute().parent) if to is None else to
-        _write(_several(runs, format or SEVERAL[:1]), None, where, replace)
-        return
-    from tuiprobe.report import write_reports
+    from tuiprobe.report.formats import (
+        WRITTEN,
+        export,
+        files_of,
+        read_report,
+        write_files,
+        write_reports,
+    )
     from tuiprobe.run.directory import RunDir
+
+    if len(runs) > 1:
+        files = _several(runs, format or SEVERAL[:1])
+        if to == "-":
+            _print(files)
+        else:
+            _say(write_files(files, None, Path(to or runs[0].absolute().parent), replace))
+        return
 
     run = RunDir(runs[0])
     if not pictures and to is None:
@@ -69,17 +79,12 @@ def report(
     if format is None and to is None:
         print(write_reports(run), end="")
         return
-    files = _one(run, format, to, pictures)
-    _write(files, run, str(run.path) if to is None else to, replace)
-
-
-def _one(run: RunDir, formats: list[str] | None, to: str | None, pictures: bool) -> Files:
-    from tuiprobe.report import read_report
-    from tuiprobe.report.formats import WRITTEN, files_of, tables_beside
-
-    chosen = formats or WRITTEN
-    beside = "csv" in chosen if to == "-" else tables_beside(run, chosen, Path(to or run.path))
-    return files_of(read_report(run), run if pictures else None, chosen, beside)
+    chosen = format or list(WRITTEN)
+    if to == "-":
+        _print(files_of(read_report(run), run if pictures else None, chosen))
+    else:
+        place = run.path if to is None else Path(to)
+        _say(export(read_report(run), run, chosen, place, pictures, replace))
 
 
 def _several(runs: list[Path], formats: Sequence[str]) -> Files:
@@ -108,14 +113,14 @@ def _several(runs: list[Path], formats: Sequence[str]) -> Files:
     return {f"{name}.{one}": make[one]() for one in formats}
 
 
-def _write(files: Files, run: RunDir | None, to: str, replace: bool) -> None:
-    from tuiprobe.plaintext import plain
-    from tuiprobe.report.formats import write_files
-
-    if to != "-":
-        for path in write_files(files, run, Path(to), replace):
-            print(plain(str(path)))
-        return
+def _print(files: Files) -> None:
     if len(files) != 1:
         raise UsageError(f"--to - prints one file and these formats make {len(files)}; name one")
     print(next(iter(files.values())), end="")
+
+
+def _say(written: list[Path]) -> None:
+    from tuiprobe.plaintext import plain
+
+    for path in written:
+        print(plain(str(path)))
