@@ -35,11 +35,11 @@ from tuiprobe.spec import (
     OF_IMAGES,
     RunSpec,
     arguments_of,
+    command_of,
     make_spec,
     run_option,
     run_options,
 )
-from tuiprobe.tui.child import command_of
 
 
 def help_text(width: int, **meta: bool) -> str:

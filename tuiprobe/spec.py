@@ -435,6 +435,12 @@ def run_option(name: str) -> OptionField:
     return next(option for option in run_options() if option.name == name)
 
 
+def path_options() -> tuple[str, ...]:
+    """Returns the names of the options that take paths, some of them names too."""
+    kinds = ("FILE", "SOURCE", "HEAD")
+    return tuple(option.name for option in run_options() if option.option.metavar in kinds)
+
+
 def content_key(content: dict[str, Any]) -> str:
     """Returns the SHA-256 of what determines the numbers of a run.
 

@@ -31,6 +31,7 @@ from tests.fuzz.sources import make_sources, read_all, read_baseline, read_conce
 from tests.fuzz.test_readers import make_template, read_ranks
 from tests.models.test_fuzz_checkpoints import saved, scripted, states
 from tuiprobe.answer import answer
+from tuiprobe.answer.paths import without_folders
 from tuiprobe.catalog.signatures import filed
 from tuiprobe.cli.gridfile import read_grid
 from tuiprobe.compare.describe import describe
@@ -48,7 +49,6 @@ from tuiprobe.models.pickles import PickleReader
 from tuiprobe.models.weights import read_checkpoint
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.pictures import pictures
-from tuiprobe.report.privacy import without_paths
 from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
@@ -266,7 +266,7 @@ def reports(place: Path) -> Target:
 
     renderers: list[Callable[[Report], object]] = [
         *(partial(files_of, run=None, formats=[one]) for one in FORMATS),
-        without_paths,
+        partial(without_folders, places=("imagefolder:/data/val",)),
         summary,
         lambda report: describe(compare(report, whole), everything=True),
         lambda report: describe_several([Compared(whole, {}), Compared(report, {})]),

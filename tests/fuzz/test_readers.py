@@ -66,7 +66,7 @@ READERS = {
 COMMANDS = {
     "runs": "runs --root {root} --json",
     "correlate": "runs --root {root} --correlate",
-    "report": "report {run} --format html --format md --format json --format csv --format tex "
+    "report": "report {run} --format html --format md --format json --format csv "
     "--format svg --to {to}",
     "compare": "compare {run} {other}",
     "add": "atlas add {run}",

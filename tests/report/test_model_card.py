@@ -9,7 +9,7 @@ from tests.report.samples import model, report
 from tests.report.samples_head import head_report
 from tests.report.test_hostile_fields import HOSTILES, in_report, inert, skeleton
 from tuiprobe.plaintext import plain
-from tuiprobe.report.modelcard import model_card
+from tuiprobe.report.markdown import model_card
 
 
 def read(text: str) -> ModelCardData:

@@ -19,7 +19,7 @@ NAMES = [
 ]  # fmt: skip
 COMMANDS = [
     "runs --root {root}", "runs --root {root} --json", "runs --root {root} --correlate",
-    "report {run}", "report {run} --format html --to -", "report {run} --format tex --to -",
+    "report {run}", "report {run} --format html --to -", "report {run} --format card --to -",
     "compare {run} {other}", "compare {other} {run} --json", "verify {run}", "report {missing}",
 ]  # fmt: skip
 

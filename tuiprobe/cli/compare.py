@@ -13,8 +13,6 @@ from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
     from tuiprobe.compare.differences import Comparison, Run
-    from tuiprobe.compare.gates import Gate
-    from tuiprobe.compare.junit import Case
 
 RANKED = 3
 """From so many runs on, a ranked table of the models follows."""
@@ -37,57 +35,34 @@ def compare(
         bool, typer.Option("--html", help="Print a page with a forest plot.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
-    junit: Annotated[
-        Path | None, typer.Option(help="Write the gates of --fail-if as a JUnit file.")
-    ] = None,
 ) -> None:
     """Compare runs: headline figures and their differences, paired where the images are the same.
 
     Three or more runs end with a ranked table of the models.
     """
     from tuiprobe.compare.differences import compare_runs, read_run
-    from tuiprobe.compare.gates import parse_gate
+    from tuiprobe.compare.gates import parse_gate, tripped
+    from tuiprobe.plaintext import plain
     from tuiprobe.run.directory import RunDir
 
     if as_html and as_json:
         raise UsageError("--html and --json are two forms; choose one")
-    if junit is not None and not fail_if:
-        raise UsageError("--junit writes the gates of --fail-if, and there are none")
     gates = [parse_gate(text) for text in fail_if or ()]
     runs = [read_run(RunDir(path)) for path in (first, *others)]
     found = [compare_runs(runs[0], run) for run in runs[1:]]
-    cases = [
-        _case(path, gate, one) for path, one in zip(others, found, strict=True) for gate in gates
+    reasons = [
+        f"gate tripped by {plain(str(path))}: {gate.text}: {reason}"
+        for path, one in zip(others, found, strict=True)
+        for gate in gates
+        for reason in tripped(gate, one)
     ]
-    if junit is not None:
-        _write_junit(junit, first, cases)
-    if unanswered := next((one.error for one in cases if one.error), ""):
-        raise UsageError(unanswered)
     if as_json:
         print(_json((first, *others), runs, found))
     else:
         print(_text(runs, found, everything, as_html), end="")
-    for case in cases:
-        for reason in case.failures:
-            print(f"gate tripped by {case.run}: {case.gate}: {reason}", file=sys.stderr)
-    raise typer.Exit(int(any(one.failures for one in cases)))
-
-
-def _case(path: Path, gate: Gate, found: Comparison) -> Case:
-    from tuiprobe.compare.gates import tripped
-    from tuiprobe.compare.junit import Case
-
-    try:
-        return Case(_named(path), gate.text, tuple(tripped(gate, found)))
-    except UsageError as error:
-        return Case(_named(path), gate.text, error=str(error))
-
-
-def _write_junit(file: Path, first: Path, cases: list[Case]) -> None:
-    from tuiprobe.compare.junit import junit
-    from tuiprobe.files import Entry
-
-    Entry(file.absolute().parent, file.name).write_text(junit(_named(first), cases))
+    for reason in reasons:
+        print(reason, file=sys.stderr)
+    raise typer.Exit(int(bool(reasons)))
 
 
 def _text(runs: list[Run], found: list[Comparison], everything: bool, as_html: bool) -> str:
@@ -113,9 +88,3 @@ def _json(paths: tuple[Path, ...], runs: list[Run], found: list[Comparison]) -> 
     ]
     ranking = rank(runs).model_dump(mode="json") if len(runs) >= RANKED else None
     return json.dumps({"schema_version": 2, "comparisons": pairs, "ranking": ranking}, indent=1)
-
-
-def _named(path: Path) -> str:
-    from tuiprobe.plaintext import plain
-
-    return plain(str(path))

@@ -44,8 +44,14 @@ def runs(
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List runs, the latest first: state, figures with half their interval, outcome."""
-    from tuiprobe.run.listing import SORTS, find_runs, read_runs
+    """List runs, the latest first: state, figures with half their interval, outcome.
+
+    Where words leave one run, the command that does what it did follows.
+    """
+    from tuiprobe.errors import TuiprobeError
+    from tuiprobe.plaintext import plain
+    from tuiprobe.run.directory import RunDir
+    from tuiprobe.run.listing import SORTS, command_of_run, find_runs, read_runs
     from tuiprobe.run.listing import as_json as plain_row
 
     if sort not in SORTS:
@@ -69,12 +75,22 @@ def runs(
     if as_json:
         print(json.dumps({"schema_version": 1, "runs": [plain_row(row) for row in rows]}, indent=1))
         return
-    shown = False
-    for line in table(rows, [one.name for one in found]):
+    read: list[RunRow] = []
+    for line in table(_kept(rows, read), [one.name for one in found]):
         print(line, flush=True)  # prints a row as soon as its run is read
-        shown = True
-    if not shown:
+    if not read:
         print("no run matches" if words else f"no runs in {root}", file=sys.stderr)
+    if words and len(read) == 1:
+        try:
+            print(command_of_run(RunDir(read[0].path)))
+        except TuiprobeError as error:
+            print(f"no command repeats it: {plain(str(error))}", file=sys.stderr)
+
+
+def _kept(rows: Iterable[RunRow], into: list[RunRow]) -> Iterator[RunRow]:
+    for row in rows:
+        into.append(row)
+        yield row
 
 
 def _correlate(rows: Iterable[RunRow], by: str | None, as_json: bool) -> None:

@@ -132,6 +132,22 @@ def below(base: Path | None, text: str) -> str:
     return str(base / text)
 
 
+def last_part(source: str) -> str:
+    """Returns a path or a data source with the last part of its path; names and URLs are kept.
+
+    >>> last_part("imagefolder:/home/me/photos/"), last_part("lists/classes.txt")
+    ('imagefolder:photos', 'classes.txt')
+    >>> last_part("torchvision:CIFAR10:~/data:test"), last_part("hf:org/birds:validation")
+    ('torchvision:CIFAR10:data:test', 'hf:org/birds:validation')
+    """
+    if "://" in source:
+        return source
+    kind, colon, _ = source.partition(":")
+    named = colon and "/" not in kind and (kind not in SOURCES.builtin_names or kind == "hf")
+    folders = r"(?<=:)[/~](?:[^:/]*/)*(?=[^:/])" if named else r"(?:[^:/]*/)+(?=[^:/])"
+    return re.sub(folders, "", source.rstrip("/") or source)
+
+
 def safe_name(text: str) -> str:
     """Returns `text` reduced to characters that are safe in file names on every system.
 

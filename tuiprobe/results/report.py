@@ -13,7 +13,7 @@ from tuiprobe.checksums import MEMBER, is_sealed, seal
 from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular
 from tuiprobe.plaintext import json_text
 from tuiprobe.results.base import Figure, Frozen, Many, Named, NotRun, Plain, Real
-from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section
+from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
 SchemaVersion = Literal[2]
@@ -166,6 +166,22 @@ class Report(Frozen):
         """Returns a finding by its name; empty where it is not in this report."""
         facts = (one for part in self.parts for one in part.facts)
         return next((one.value for one in facts if one.id == id), "")
+
+    def pictured(self, data: str | None = None) -> set[int]:
+        """Returns the sample ids of the images in the strips of its sections.
+
+        Args:
+            data: Only images of this set; None for all.
+        """
+        sections = (part.section for part in self.parts if part.section is not None)
+        strips = (one for section in sections for one in section.content if isinstance(one, Strip))
+        return {
+            image.sample_id
+            for strip in strips
+            if data in (None, strip.data)
+            for end in strip.ends
+            for image in end.images
+        }
 
     def without_timings(self) -> "Report":
         """Returns the same report with empty timings, for comparing two runs by `==`."""
