@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,7 +37,8 @@ def doctor(
 ) -> None:
     """Check the installation; with --model the encoder, with --data labels and a known answer.
 
-    Ends with exit code 5 if a check fails.
+    With --model it also shows width, training, preprocessing, text side, head and taps, and times
+    a trial batch. Ends with exit code 5 if a check fails.
     """
     from tuiprobe.measure.device import choose_device
     from tuiprobe.measure.ranks import Rank
@@ -47,7 +48,7 @@ def doctor(
     if bundle is not None and model is None:
         raise UsageError("--bundle holds models: name the one to check by --model")
     look_for_weights(model, bundle, offline=offline)
-    checks = examine(
+    examination = examine(
         model,
         checkpoint=checkpoint,
         data=data,
@@ -58,11 +59,14 @@ def doctor(
         progress=told(),
     )
     if as_json:
-        print(json.dumps([asdict(check) for check in checks], indent=1))
+        print(json.dumps({"schema": 2, **asdict(examination)}, indent=1))
     else:
-        for line in lines(checks):
+        for line in lines(examination.checks):
             print(line)
-    if any(check.status == "fail" for check in checks):
+        if examination.encoder is not None:
+            for line in description_lines(examination.encoder):
+                print(line)
+    if any(check.status == "fail" for check in examination.checks):
         raise typer.Exit(5)
 
 
@@ -90,4 +94,22 @@ def lines(checks: list[Check]) -> list[str]:
         printed.append(plain(f"{MARKS[check.status]:<5} {check.name:<14} {check.detail}"))
         if check.fix and check.status in ("warn", "fail"):
             printed.append(plain(f"{'':<20} → {check.fix}"))
+    return printed
+
+
+def description_lines(encoder: dict[str, Any]) -> list[str]:
+    """Returns the description of an encoder in lines: what it is, then its taps."""
+    from tuiprobe.plaintext import plain
+
+    printed = [""]
+    for name in ("name", "architecture", "representation", "training", "width", "parameters"):
+        printed.append(plain(f"{name:<15} {encoder[name]}"))
+    for name in ("weights", "preprocessing", "text", "head", "cost"):
+        if encoder[name] is not None:
+            values = ", ".join(f"{key} {value}" for key, value in encoder[name].items())
+            printed.append(plain(f"{name:<15} {values}"))
+    for tap in encoder["taps"]:
+        printed.append(plain(f"{tap['name']:<40} {tap['kind']:<6} {tap['channels']:>6}"))
+    if encoder["untappable"]:
+        printed.append(f"{len(encoder['untappable'])} modules cannot be tapped; --json says why")
     return printed
