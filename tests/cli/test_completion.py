@@ -23,7 +23,6 @@ def test_commands_options_and_values_are_completed() -> None:
     assert completed("--tok") == ["--tokens"]
     assert completed("--tokens", "") == ["all", "class", "mean"]
     assert completed("--headless", "--device", "c") == ["cpu", "cuda"]
-    assert completed("inspect", "--no") == ["--no-cost"]
     assert completed("miniature", "") == ["export"]
     assert completed("completion", "") == ["bash", "fish", "zsh"]
     assert completed("completion", "bash", "") == []
@@ -33,11 +32,10 @@ def test_commands_options_and_values_are_completed() -> None:
 
 
 def test_models_are_completed_wherever_one_is_named() -> None:
-    for before in (("--model",), ("inspect",), ("fetch", "rn50_cc12m"), ("doctor", "--model")):
+    for before in (("--model",), ("fetch", "rn50_cc12m"), ("doctor", "--model")):
         assert completed(*before, "vitb16_openai") == ["vitb16_openai", "vitb16_openai_ft_in1k"]
     wanted = "open_clip:RN50-quickgelu/openai"
     assert completed("fetch", "--offline", wanted[:-2]) == [wanted]
-    assert completed("inspect", wanted, "") == []
 
 
 def test_runs_are_completed_unless_a_shell_would_obey_their_names(

@@ -1,4 +1,4 @@
-"""models, atlas, inspect, doctor, fetch and a headless run, offline, as a user types them.
+"""models, atlas, doctor, fetch and a headless run, offline, as a user types them.
 
 A folder stands in for the hub's cache, in its real layout, and every use of a socket is recorded.
 One process runs all of them, since the libraries take seconds to import.
@@ -97,7 +97,6 @@ def test_what_was_fetched_serves_every_command(tmp_path: Path, weights: bytes) -
         tmp_path,
         ["fetch", "--offline", MODEL],
         ["models", "test_resnet", "--json"],
-        ["inspect", MODEL, "--offline", "--json"],
         ["doctor", "--model", MODEL, "--data", "imagefolder:photos", "--offline", "--json"],
         run,
         ["atlas", "add", "run"],
@@ -105,18 +104,19 @@ def test_what_was_fetched_serves_every_command(tmp_path: Path, weights: bytes) -
         ["atlas", "resnet50.a1_in1k", "--json"],
     )
     assert opened == []
-    assert [code for code, _, _ in said] == [0] * 8, said
-    fetched, models, inspected, doctor, ran, _, signatures, atlas = (out for _, out, _ in said)
+    assert [code for code, _, _ in said] == [0] * 7, said
+    fetched, models, doctor, ran, _, signatures, atlas = (out for _, out, _ in said)
     digest = hashlib.sha256(weights).hexdigest()
     assert fetched.split("\t")[:3] == [MODEL, digest, str(len(weights))]
     rows = {row["name"]: row for row in json.loads(models)}
     assert rows[MODEL]["cached"] == "yes"
-    shown = json.loads(inspected)
+    examination = json.loads(doctor)
+    shown = examination["encoder"]
     assert shown["weights"]["kind"] == "pretrained"
     assert shown["taps"][-1]["name"] == "embedding"
     assert shown["cost"]["images_per_second"] > 0
     assert shown["cost"]["prompts_per_second"] is None  # has no text tower
-    checks = {check["name"]: check for check in json.loads(doctor)}
+    checks = {check["name"]: check for check in examination["checks"]}
     assert checks["class mask"]["detail"].startswith("2 of 1,000 classes")
     assert "fail" not in {check["status"] for check in checks.values()}
     assert "Top-1 " in ran
@@ -148,17 +148,25 @@ def test_weights_that_are_not_to_be_had_end_with_three(tmp_path: Path, weights: 
     other = ["--checkpoint", "other.safetensors"]
     cases = [
         (["fetch", "--offline", MODEL], "is damaged"),
-        (["inspect", MODEL, "--offline"], "is damaged"),
         (["doctor", "--model", MODEL, "--offline"], "is damaged"),
         (["--headless", "--model", MODEL, "--data", "imagefolder:photos", "--offline"], "damaged"),
         (["fetch", "--offline", "vitb16_openai"], "they are not cached, and downloads are off"),
         (["fetch", "open_clip:RN50-quickgelu/nope", "--offline"], "the tags of RN50-quickgelu are"),
-        (["inspect", "timm:resnet18.nope", "--offline"], "has no tag 'nope'; its tags are"),
-        (["inspect", "open_clip:RN50/nope", "--offline"], "has no tag 'nope'"),
-        (["inspect", "timm:resnet18", "--offline", *other], "does not fit timm:resnet18"),
+        (
+            ["doctor", "--model", "timm:resnet18.nope", "--offline"],
+            "has no tag 'nope'; its tags are",
+        ),
+        (["doctor", "--model", "open_clip:RN50/nope", "--offline"], "has no tag 'nope'"),
+        (["doctor", "--model", "timm:resnet18", "--offline", *other], "does not fit timm:resnet18"),
         (["doctor", "--model", "rn50_in1k", "--offline", *other], "Name the architecture"),
-        (["inspect", "timm:hf-hub:nobody/nothing", "--offline"], "Fetch them where there is a"),
-        (["inspect", "torchvision:resnet18/IMAGENET1K_V1", "--offline"], "tuiprobe fetch"),
+        (
+            ["doctor", "--model", "timm:hf-hub:nobody/nothing", "--offline"],
+            "Fetch them where there is a",
+        ),
+        (
+            ["doctor", "--model", "torchvision:resnet18/IMAGENET1K_V1", "--offline"],
+            "tuiprobe fetch",
+        ),
     ]
     opened, said = typed(tmp_path, *(arguments for arguments, _ in cases))
     assert opened == []
@@ -201,15 +209,15 @@ def test_a_bundle_goes_on_with_a_run_where_no_cache_is(tmp_path: Path, weights: 
     opened, said = typed(
         tmp_path,
         [*run, "--bundle", "models.tar"],
-        ["inspect", TINY, "--bundle", "models.tar", "--no-cost", "--json"],
+        ["doctor", "--model", TINY, "--bundle", "models.tar", "--json"],
         [*run, "--offline"],
         [*run, "--bundle", "cut.tar"],
         [*run, "--bundle", "run/results.json"],
-        ["inspect", "rn50_openai", "--bundle", "models.tar"],
+        ["doctor", "--model", "rn50_openai", "--bundle", "models.tar"],
     )
     assert opened == []
     assert [code for code, _, _ in said] == [0, 0, 3, 3, 3, 3], said
-    assert json.loads(said[1][1])["weights"]["kind"] == "pretrained"
+    assert json.loads(said[1][1])["encoder"]["weights"]["kind"] == "pretrained"
     causes = ("they are not cached", "is cut short", "is no bundle", "does not hold")
     for (_, out, err), cause in zip(said[2:], causes, strict=True):
         assert (out, cause in err) == ("", True), err

@@ -23,7 +23,6 @@ from tuiprobe.cli import (
     doctor,
     fetch,
     grid,
-    inspect,
     manual,
     miniature,
     models,
@@ -53,7 +52,6 @@ app = typer.Typer(
 for command in (
     models.models,
     atlas.atlas,
-    inspect.inspect,
     doctor.doctor,
     fetch.fetch,
     report.report,
