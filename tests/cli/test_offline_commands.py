@@ -7,8 +7,10 @@ One process runs all of them, since the libraries take seconds to import.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +19,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.hub_cache import put
-from tests.models.test_bundles import TINY, put_tiny
+from tests.hub_cache import CONFIG, TINY, put, put_tiny
 
 pytestmark = pytest.mark.slow
 
@@ -26,16 +27,20 @@ MODEL = "timm:test_resnet.r160_in1k"
 REPOSITORY = "timm/test_resnet.r160_in1k"
 
 DRIVER = """
-import contextlib, io, json, socket, sys
+import contextlib, io, json, os, socket, sys
 
 opened = []
 def hook(event, arguments):
+    if event == "import" and arguments[0] == "huggingface_hub.constants" and not PRELUDE:
+        if os.environ.get("HF_HUB_OFFLINE") != "1":
+            opened.append([event, str(arguments)])
     # Processes on one machine may talk through AF_UNIX; nothing may leave it.
     if event in ("socket.getaddrinfo", "socket.gethostbyname"):
         opened.append([event, str(arguments)])
     if event in ("socket.connect", "socket.bind") and arguments[0].family != socket.AF_UNIX:
         opened.append([event, str(arguments)])
 sys.addaudithook(hook)
+exec(PRELUDE)
 from tuiprobe.cli.app import run_cli
 said = []
 for arguments in json.loads(sys.stdin.read()):
@@ -51,16 +56,23 @@ def cached(home: Path, data: bytes) -> Path:
     return put(home, REPOSITORY, "model.safetensors", data)
 
 
-def typed(home: Path, *commands: list[str]) -> tuple[list[Any], list[tuple[int, str, str]]]:
-    """Runs command lines; returns the sockets used, and exit code, stdout and stderr of each."""
+def typed(
+    home: Path, *commands: list[str], prelude: str = ""
+) -> tuple[list[Any], list[tuple[int, str, str]]]:
+    """Runs command lines; returns the sockets used, and exit code, stdout and stderr of each.
+
+    The first one should be offline: a hub's library that is imported before it knows counts as a
+    socket. A prelude is code that runs first, and may import what it likes.
+    """
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "XDG_"))}
     environment |= {
         "HF_HOME": str(home), "TORCH_HOME": str(home / "torch"), "OMP_NUM_THREADS": "1",
         "XDG_CACHE_HOME": str(home / "cache"), "XDG_DATA_HOME": str(home / "data"),
+        "HOME": str(home),
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-c", DRIVER], input=json.dumps(commands), capture_output=True,
-        text=True, env=environment, cwd=home,
+        [sys.executable, "-c", f"PRELUDE = {prelude!r}{DRIVER}"], input=json.dumps(commands),
+        capture_output=True, text=True, env=environment, cwd=home,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     opened, said = json.loads(done.stdout)
@@ -176,6 +188,108 @@ def test_weights_that_are_not_to_be_had_end_with_three(tmp_path: Path, weights: 
         assert cause in err, (arguments, err)
         assert "Traceback" not in err
         assert len([line for line in err.splitlines() if line.startswith("error")]) == 1
+
+
+BY_URL = "open_clip:tiny/ours"
+
+AN_OPEN_CLIP_WITHOUT_THE_HUB = """
+import open_clip
+from open_clip import pretrained
+open_clip.add_model_config("tiny.json")
+pretrained._PRETRAINED["tiny"] = {"ours": pretrained._pcfg(url=open("url").read())}
+"""
+
+
+def put_by_url(home: Path) -> None:
+    """Writes weights into open_clip's own folder, and how open_clip and tuiprobe list them."""
+    import torch
+
+    from tuiprobe.catalog.names import FILE
+
+    stream = io.BytesIO()
+    torch.save({"state_dict": put_tiny(home)}, stream)
+    (home / ".cache/clip").mkdir(parents=True)
+    (home / ".cache/clip/tiny.pt").write_bytes(stream.getvalue())
+    digest = hashlib.sha256(stream.getvalue()).hexdigest()
+    url = f"https://openaipublic.azureedge.net/clip/models/{digest}/tiny.pt"
+    (home / "url").write_text(url)
+    (home / "tiny.json").write_text(json.dumps(CONFIG["model_cfg"]))
+    (home / "cache/tuiprobe").mkdir(parents=True)
+    (home / "cache/tuiprobe/names.tsv").write_text(
+        FILE.read_text() + f"open_clip\ttiny\tours\t0\t\t\t{url}\n"
+    )
+
+
+def test_copied_caches_serve_a_machine_without_a_network(tmp_path: Path, weights: bytes) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    cached(here, weights)
+    put_by_url(here)
+    (here / "names").write_text("tench\ngoldfish\n")
+    (here / "templates").write_text("a {}.\nthe {}.\n")
+    write_pictures(here)
+    shutil.copytree(here / "photos", there / "photos")
+    for name in ("names", "templates", "tiny.json", "url", "cache/tuiprobe/names.tsv"):
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(here / name, there / name)
+    head = ["--head", "zero-shot", "--classes", "names", "--templates", "templates"]
+    run = [
+        "--headless", "--offline", "--model", BY_URL, "--data", "imagefolder:photos", *head,
+        "--output", "run", "--threads", "1", "--workers", "0",
+    ]  # fmt: skip
+    fetch = ["fetch", "--offline", MODEL, TINY, BY_URL, *head, "--device", "cpu"]
+    prelude = AN_OPEN_CLIP_WITHOUT_THE_HUB
+    opened, said = typed(here, fetch, run, prelude=prelude)
+    assert opened == []
+    assert [code for code, _, _ in said] == [0, 0], said
+    assert f"{MODEL}: no text tower" in said[0][2]
+    rows = [line.split("\t") for line in said[0][1].splitlines()]
+    folders = {Path(row[3]): int(row[2]) for row in rows if row[0] == "folder"}
+    assert {str(folder.relative_to(here)).rpartition("/")[0] for folder in folders} == {
+        "hub", ".cache", "cache/tuiprobe/heads"
+    }  # fmt: skip
+    assert len(folders) == 5  # of two models of the hub, one by URL, and two heads
+    for folder, size in folders.items():
+        files = [one for one in folder.rglob("*") if one.is_file() and not one.is_symlink()]
+        assert size == sum(one.stat().st_size for one in files)
+        shutil.copytree(folder, there / folder.relative_to(here), symlinks=True)
+    for row in rows:
+        if row[0] != "folder":
+            assert row[1] == hashlib.sha256(Path(row[3]).read_bytes()).hexdigest()
+    here.rename(tmp_path / "gone")
+
+    opened, again = typed(there, run, [*fetch, "mini_clip"], prelude=prelude)
+    assert opened == []
+    assert [code for code, _, _ in again] == [0, 0], again
+    assert again[1][1].splitlines()[:2] == [
+        line.replace(str(here), str(there)) for line in said[0][1].splitlines()[:2]
+    ]
+    texts = [(home / "run/results.json").read_text() for home in (tmp_path / "gone", there)]
+    results = [json.loads(texts[0].replace(str(here), str(there))), json.loads(texts[1])]
+    for one in results:
+        del one["timings"], one["sha256"]
+    assert results[0] == results[1]
+    assert "built by tuiprobe fetch" in json.dumps(results[1])
+
+    # Each as the first command of a process.
+    other = [TINY if word == BY_URL else word for word in run[:-6]]
+    for command in (["doctor", "--model", TINY, "--offline", "--json"], other):
+        opened, said = typed(there, command)
+        assert opened == []
+        assert said[0][0] == 0, said
+
+    for lost in (".cache/clip/tiny.pt", "cache/tuiprobe/heads/*/*.safetensors"):
+        for file in there.glob(lost):
+            content = bytearray(file.read_bytes())
+            content[-3] ^= 1
+            file.write_bytes(content)
+        opened, said = typed(there, fetch, [*run, "--fresh"], prelude=prelude)
+        assert opened == []
+        assert [code for code, _, _ in said] == [3, 3], said
+        for _, _, err in said:
+            assert "is damaged" in err
+            assert "Traceback" not in err
+        shutil.rmtree(there / ".cache/clip")
+        shutil.copytree(tmp_path / "gone/.cache/clip", there / ".cache/clip")
 
 
 def test_a_bundle_goes_on_with_a_run_where_no_cache_is(tmp_path: Path, weights: bytes) -> None:

@@ -19,7 +19,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save
 
-from tests.hub_cache import put
+from tests.hub_cache import TINY, put, put_tiny
 from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.names import all_published
 from tuiprobe.cli.app import run_cli
@@ -29,20 +29,8 @@ from tuiprobe.models.bundle_file import open_bundle
 from tuiprobe.models.fetch import fetch, tokenizer_files
 from tuiprobe.models.load import load_encoder
 
-TINY = "open_clip:hf-hub:me/tiny"
 PRESET, FILE = "rn50_openai", "open_clip_model.safetensors"
 SPEC = "open_clip:RN50-quickgelu/openai"
-
-CONFIG: dict[str, Any] = {
-    "model_cfg": {
-        "embed_dim": 16,
-        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
-        "text_cfg": {
-            "context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 1
-        },
-    },
-    "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
-}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -73,20 +61,6 @@ def member(path: Path, name: str) -> bytes:
         found = tar.extractfile(next(one for one in tar.getmembers() if one.name.endswith(name)))
         assert found is not None
         return found.read()
-
-
-def put_tiny(tmp_path: Path) -> dict[str, torch.Tensor]:
-    import open_clip
-
-    from tuiprobe.models.quiet import quiet
-
-    put(tmp_path, "me/tiny", "open_clip_config.json", json.dumps(CONFIG).encode())
-    with quiet(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
-        model = open_clip.CLIP(**CONFIG["model_cfg"])
-    state = {k: v.clone() for k, v in model.state_dict().items() if k != "attn_mask"}
-    put(tmp_path, "me/tiny", FILE, save(state))
-    return state
 
 
 def test_an_encoder_with_its_head_is_the_same_from_a_bundle(tmp_path: Path) -> None:
@@ -379,7 +353,6 @@ def test_another_file_is_no_bundle(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["fetch", "mini_clip", "--head", "zero-shot"], "belong to --bundle FILE"),
         (["fetch", "mini_clip", "--bundle", "b", "--classes", "c"], "belong to --head zero-shot"),
         (["doctor", "--bundle", "b"], "name the one to check by --model"),
         (["--headless", "--embeddings", "v.npy", "--bundle", "b"], "--bundle is about images"),

@@ -40,6 +40,10 @@ def doctor(
     With --model it also shows width, training, preprocessing, text side, head and taps, and times
     a trial batch. Ends with exit code 5 if a check fails.
     """
+    from tuiprobe.models.offline import go_offline
+
+    if offline:
+        go_offline()  # before a library is imported
     from tuiprobe.measure.device import choose_device
     from tuiprobe.measure.ranks import Rank
     from tuiprobe.models.bundle import look_for_weights

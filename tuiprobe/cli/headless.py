@@ -11,6 +11,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.ranks import current_rank
 from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, listening
+from tuiprobe.models.offline import go_offline
 from tuiprobe.narration import narrated
 from tuiprobe.plaintext import plain
 from tuiprobe.spec import RunSpec, make_spec
@@ -45,6 +46,8 @@ def run_models(
     """
     asked: list[str | None] = [*models] or [None]
     specs = [make_spec(model, data, options) for model in asked]
+    if any(spec.offline for spec in specs):
+        go_offline()  # before a library is imported
     rank = current_rank()
     with listening(owner=True), narrated(rank) as listen:
         try:
