@@ -83,9 +83,12 @@ EMBEDDED = "embeddings"
 OF_IMAGES = (
     "checkpoint", "sample", "target", "layers", "tokens", "ablate", "ablate_mode", "dtype",
     "batch_size", "shard_batches", "workers", "max_unreadable", "templates", "concepts",
-    "concept_sample", "require_weights", "bundle",
+    "concept_sample", "require_weights",
 )  # fmt: skip
 """Options that stored vectors have no use for."""
+
+DROPPED = ("bundle",)
+"""Fields of the specs of 0.2.0 that are no longer there, and that readers pass over."""
 
 OF_EMBEDDINGS = ("labels", "training", "representation", "target_embeddings", "id_column")
 """Options that only stored vectors have a use for."""
@@ -384,17 +387,6 @@ class RunSpec:
     offline: Annotated[
         bool, Option("Open no socket: cached weights only.", MACHINE, changes="nothing")
     ] = False
-    bundle: Annotated[
-        str | None,
-        Option(
-            "A file of `tuiprobe fetch --bundle`: weights, tokenizer and head come from it alone, "
-            "and no socket is opened.",
-            MACHINE,
-            metavar="FILE",
-            unset="the caches of the libraries",
-            changes="nothing",
-        ),
-    ] = None
 
     @property
     def batch(self) -> int:

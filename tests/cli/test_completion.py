@@ -27,7 +27,7 @@ def test_commands_options_and_values_are_completed() -> None:
     assert completed("completion", "") == ["bash", "fish", "zsh"]
     assert completed("completion", "bash", "") == []
     assert completed("--checkpoint", "") == []  # a file: the shell knows them
-    assert {"--headless", "--help", "--bundle"} <= set(completed("--"))
+    assert {"--headless", "--help", "--offline"} <= set(completed("--"))
     assert completed() == completed("")
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tuiprobe.cli.options import of_run
-from tuiprobe.errors import UsageError
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ def doctor(
     device: Annotated[str, of_run("device")] = RunSpec.device,
     dtype: Annotated[str, of_run("dtype")] = RunSpec.dtype,
     offline: Annotated[bool, of_run("offline")] = RunSpec.offline,
-    bundle: Annotated[Path | None, of_run("bundle")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check the installation; with --model the encoder, with --data labels and a known answer.
@@ -46,12 +44,8 @@ def doctor(
         go_offline()  # before a library is imported
     from tuiprobe.measure.device import choose_device
     from tuiprobe.measure.ranks import Rank
-    from tuiprobe.models.bundle import look_for_weights
     from tuiprobe.models.doctor import examine
 
-    if bundle is not None and model is None:
-        raise UsageError("--bundle holds models: name the one to check by --model")
-    look_for_weights(model, bundle, offline=offline)
     examination = examine(
         model,
         checkpoint=checkpoint,

@@ -70,7 +70,7 @@ def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
     from tuiprobe.catalog.missing import download_words, missing_weights
 
     loaded = [one for one in specs if one.checkpoint is None and one.embeddings is None]
-    models = [one.model for one in loaded if not one.offline and one.bundle is None]
+    models = [one.model for one in loaded if not one.offline]
     if words := download_words(missing_weights(models)):
         listen(Event("stage", words))
 

@@ -16,10 +16,8 @@ from tuiprobe.models.heads import (
     Head,
     Progress,
     TextTower,
-    bundled_head,
     classes_left,
     fetched_head,
-    head_key,
     keep_head,
     zero_shot_head,
 )
@@ -177,9 +175,6 @@ class Encoder:
         if not classes:
             return None
         templates = self.text.templates if templates is None else templates
-        bundled = self._bundled_head(classes, templates)
-        if bundled is not None:
-            return bundled
         fetched = self._fetched_head(classes, templates, cache)
         if fetched is not None:
             return fetched
@@ -199,16 +194,10 @@ class Encoder:
 
         The arguments are those of `head`.
         """
-        if self.text is None or self._bundled_head(classes, templates) is not None:
-            return 0
-        if self._fetched_head(classes, templates, cache) is not None:
+        if self.text is None or self._fetched_head(classes, templates, cache) is not None:
             return 0
         left = classes_left(classes, templates, digest=self._text_digest(), cache=cache)
         return left * len(templates)
-
-    def head_key(self, classes: Sequence[str], templates: Sequence[str]) -> str:
-        """Returns what names a zero-shot head in a bundle, whichever machine built it."""
-        return head_key(self._weights_digest(), classes, templates)
 
     def keep_head(self, head: Head) -> Path:
         """Keeps a zero-shot head in the cache of heads, for any machine; returns the file."""
@@ -226,11 +215,6 @@ class Encoder:
             width=self.width,
             cache=cache,
         )
-
-    def _bundled_head(self, classes: Sequence[str], templates: Sequence[str]) -> Head | None:
-        assert self.text is not None, "a head of prompts needs a text tower"
-        digest = self._weights_digest()
-        return bundled_head(self.text, classes, templates, digest=digest, width=self.width)
 
     def _weights_digest(self) -> str:
         # The architecture's name includes an activation set by the user.

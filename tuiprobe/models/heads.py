@@ -154,49 +154,6 @@ def _zero_shot(
     )
 
 
-_bundled: list[Path] = []
-
-
-def look_for_heads(folder: Path | None) -> None:
-    """Sets where finished heads of a bundle are, for this process; None for nowhere."""
-    _bundled[:] = [] if folder is None else [folder]
-
-
-def bundled_head(
-    text: TextTower, classes: Sequence[str], templates: Sequence[str], *, digest: str, width: int
-) -> Head | None:
-    """Returns a head from the bundle in use; None if it holds none of these names.
-
-    It may have been built on another machine, so its last bits may be of that machine.
-
-    Args:
-        text: Text tower of the model.
-        classes: Class names.
-        templates: Prompt templates.
-        digest: What the weights, the architecture and the precision are.
-        width: Channels of the representation.
-
-    Raises:
-        WeightsError: If the file with it is no such head.
-    """
-    for folder in _bundled:
-        path = folder / f"{head_key(digest, classes, templates)}.safetensors"
-        if not _entry(path).exists():
-            continue
-        weight = _read_shard(path, len(classes), _MOST_HEAD_BYTES)
-        if weight is None or weight.shape[1] != width:
-            raise WeightsError(f"{path} is not the head that its name says; write the bundle again")
-        return _zero_shot(text, weight, classes, templates, ", from the bundle")
-    return None
-
-
-def head_bytes(head: Head) -> bytes:
-    """Returns a zero-shot head as a file of the cache."""
-    from safetensors.torch import save
-
-    return save({"weight": head.weight.float().cpu().contiguous()})
-
-
 def keep_head(head: Head, *, digest: str, cache: Path | None = None) -> Path:
     """Publishes a zero-shot head for `fetched_head`, under its SHA-256; returns the file.
 
@@ -205,7 +162,9 @@ def keep_head(head: Head, *, digest: str, cache: Path | None = None) -> Path:
         digest: What the weights, the architecture and the precision are.
         cache: Folder of heads; None for the user's cache folder.
     """
-    data = head_bytes(head)
+    from safetensors.torch import save
+
+    data = save({"weight": head.weight.float().cpu().contiguous()})
     folder = (cache or cache_folder()) / head_key(digest, head.classes, head.templates)
     entry = Entry(folder, f"{hashlib.sha256(data).hexdigest()}.safetensors")
     entry.write_bytes(data)
@@ -328,10 +287,10 @@ def _row(text: TextTower, name: str, templates: Sequence[str]) -> Tensor:
     return row
 
 
-def _read_shard(path: Path, rows: int, limit: int = _MOST_SHARD_BYTES) -> Tensor | None:
+def _read_shard(path: Path, rows: int) -> Tensor | None:
     """Returns a finished shard; None if it has to be built again."""
     try:
-        return _weight(_entry(path).read_bytes(limit), rows)
+        return _weight(_entry(path).read_bytes(_MOST_SHARD_BYTES), rows)
     except DamagedFileError:
         return None
 

@@ -19,7 +19,7 @@ from tuiprobe.results.report import MOST_SETS
 from tuiprobe.run.directory import MAX_SPEC_BYTES, RunDir
 from tuiprobe.run.row_records import RowsMeasured, RowsRecord
 from tuiprobe.run.row_samples import read_row_samples
-from tuiprobe.spec import FINAL_TAP, WATCHED, RunSpec
+from tuiprobe.spec import DROPPED, FINAL_TAP, WATCHED, RunSpec
 
 _Record = TypeVar("_Record", bound=Record)
 
@@ -157,6 +157,14 @@ def write_spec(spec: RunSpec, directory: RunDir) -> None:
     write_json(directory.spec_file, spec.to_json())
 
 
+def _spec_fields(directory: RunDir) -> Any:
+    """Returns the content of `spec.json`, which may be anything, without `DROPPED` fields."""
+    value, _ = read_json(directory.spec_file, directory.plan_file, MAX_SPEC_BYTES)
+    if not isinstance(value, dict):
+        return value
+    return {name: field for name, field in value.items() if name not in DROPPED}
+
+
 def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
     """Changes options of a run that do not affect measured numbers.
 
@@ -164,7 +172,7 @@ def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
         UsageError: If a value is invalid for its option.
         DamagedFileError: If the run's specification is missing or damaged.
     """
-    found, _ = read_json(directory.spec_file, directory.plan_file, MAX_SPEC_BYTES)
+    found = _spec_fields(directory)
     if not isinstance(found, dict):
         raise DamagedFileError(f"{directory.spec_file} is no specification of a run")
     try:
@@ -212,9 +220,8 @@ def read_measured(directory: RunDir) -> Measured:
 
 def read_spec(directory: RunDir) -> RunSpec:
     """Returns `spec.json` of a run; errors as for `read_plan`."""
-    value, _ = read_json(directory.spec_file, directory.plan_file, MAX_SPEC_BYTES)
     try:
-        return validated(RunSpec, value)
+        return validated(RunSpec, _spec_fields(directory))
     except OptionError as error:
         raise DamagedFileError(_FOREIGN.format(directory.path, error.cause)) from error
 

@@ -43,7 +43,7 @@ Trial = Mapping[str, Any]
 """The encoder as `tuiprobe doctor --model MODEL --json` describes it."""
 
 
-def trial_of(answer: Answer) -> tuple[Trial | None, str]:
+def trial_of(answer: Answer) -> tuple[dict[str, Any] | None, str]:
     """Returns what `doctor` says of the encoder; None and the reason if it could not be tried."""
     try:
         examination = json.loads(answer.out)
