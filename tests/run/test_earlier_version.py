@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tuiprobe.checksums import read_json, write_json
 from tuiprobe.cli.app import run_cli
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.reader import RunReader
@@ -62,15 +63,15 @@ def test_its_head_has_no_logit_scale_and_its_sets_are_no_targets(run: Path) -> N
 
 def test_fields_of_a_spec_that_are_gone_are_passed_over_and_others_refused(run: Path) -> None:
     directory = RunDir(run)
-    spec, file = read_spec(directory), directory.spec_file.path
-    written = json.loads(file.read_text())
-    file.write_text(json.dumps({**written, "bundle": "models.tar"}))
+    spec, file = read_spec(directory), directory.spec_file
+    written, _ = read_json(file, directory.plan_file)
+    write_json(file, {**written, "bundle": "models.tar"})
     assert read_spec(directory) == spec
     assert command_of(directory.spec_json()) == command_of(written)
     change_spec(directory, {"concept_share": 0.02})
     assert read_spec(directory) == replace(spec, concept_share=0.02)
-    file.write_text(json.dumps({**written, "bundles": "models.tar"}))
-    with pytest.raises(DamagedFileError, match="bundles"):
+    write_json(file, {**written, "bundles": "models.tar"})
+    with pytest.raises(DamagedFileError, match="is no run of this version"):
         read_spec(directory)
 
 
