@@ -47,15 +47,15 @@ def fetch(
     Prints a line for each file (model, SHA-256, bytes, path), then one for each folder that was
     filled, with its bytes: copy these to a machine without a network.
     """
-    from tuiprobe.cli.doctor import told
-    from tuiprobe.measure.device import choose_device
-    from tuiprobe.measure.ranks import Rank
     from tuiprobe.models.offline import go_offline
 
     if offline:
         go_offline()  # before a library is imported
     if head is None and (classes or templates):
         raise UsageError("--classes and --templates belong to --head zero-shot")
+    from tuiprobe.cli.doctor import told
+    from tuiprobe.measure.device import choose_device
+    from tuiprobe.measure.ranks import Rank
     from tuiprobe.models.downloads import narrated
     from tuiprobe.models.fetch import fetch as fetch_model
     from tuiprobe.models.fetch import fetch_head, filled_folders
