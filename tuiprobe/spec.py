@@ -83,7 +83,7 @@ EMBEDDED = "embeddings"
 OF_IMAGES = (
     "checkpoint", "sample", "target", "layers", "tokens", "ablate", "ablate_mode", "dtype",
     "batch_size", "shard_batches", "workers", "max_unreadable", "templates", "concepts",
-    "concept_sample", "require_weights", "bundle",
+    "concept_sample", "require_weights",
 )  # fmt: skip
 """Options that stored vectors have no use for."""
 
@@ -399,17 +399,6 @@ class RunSpec:
         bool,
         Option("Open no socket: cached weights only.", MACHINE, common=True, changes="nothing"),
     ] = False
-    bundle: Annotated[
-        str | None,
-        Option(
-            "A file of `tuiprobe fetch --bundle`: weights, tokenizer and head come from it alone, "
-            "and no socket is opened.",
-            MACHINE,
-            metavar="FILE",
-            unset="the caches of the libraries",
-            changes="nothing",
-        ),
-    ] = None
 
     @property
     def batch(self) -> int:

@@ -6,7 +6,6 @@ valid file (`tests.fuzz.decisions`), which gets past checksums and syntax.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import random
@@ -41,7 +40,6 @@ from tuiprobe.compare.several import describe_several
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.tars import index_of, read_index
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.models.bundle_file import open_bundle
 from tuiprobe.models.embeddings.formats import open_matrix
 from tuiprobe.models.embeddings.labels import read_labels
 from tuiprobe.models.head_files import read_classes, read_head, read_templates
@@ -446,31 +444,6 @@ def caches(place: Path) -> Target:
     return Target(tuple(bytes([i]) + one for i, one in enumerate(seeds)), ask)
 
 
-def bundles(place: Path) -> Target:
-    files = {"heads/a.safetensors": b"abc", "hub/m/refs/main": b"d"}
-    members = {
-        name: {"size": len(one), "sha256": hashlib.sha256(one).hexdigest()}
-        for name, one in files.items()
-    }
-    manifest = {"format": "tuiprobe bundle", "version": 1, "tuiprobe": "0", "files": members,
-                "models": {"m": ["hub/m/refs/main"]}, "heads": ["heads/a.safetensors"]}  # fmt: skip
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, one in {"manifest.json": json.dumps(manifest).encode(), **files}.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(one)
-            tar.addfile(info, io.BytesIO(one))
-
-    def ask(content: bytes) -> object:
-        path = place / "b.tar"
-        path.write_bytes(with_checksums(content))
-        bundle = open_bundle(path)
-        bundle.place(bundle.manifest.files, place / "cache")
-        return bundle
-
-    return Target((buffer.getvalue()[:5120],), ask)
-
-
 TARGETS: dict[str, Callable[[Path], Target]] = {
     "checkpoints": checkpoints,
     "pickles": pickles,
@@ -485,5 +458,4 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "arrays": arrays,
     "headers": headers,
     "caches": caches,
-    "bundles": bundles,
 }

@@ -59,7 +59,7 @@ def test_listed_where_the_built_in_ones_are(stranger: Path, typed: Typed) -> Non
     assert "imagefolder:DIR" in unknown.stderr
     assert "bands:… (package stranger 1.0)" in unknown.stderr
     checked = typed(stranger, "doctor", "--json")
-    found = {one["name"]: one for one in json.loads(checked.stdout)}
+    found = {one["name"]: one for one in json.loads(checked.stdout)["checks"]}
     assert found["plugins"]["status"] == "pass"
     assert "bands, toy (package stranger 1.0)" in found["plugins"]["detail"]
 

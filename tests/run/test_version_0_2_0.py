@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import change_spec, read_spec
 from tuiprobe.spec import command_of
 
-ARCHIVE = Path(__file__).with_name("version_0_2_0.tar.xz")
+EARLIER = Path(__file__).with_name("version_0_2_0")
 GONE_PARTS: frozenset[str] = frozenset()
 """Probes that 0.2.0 had and that are gone."""
 
@@ -35,12 +34,9 @@ Run = Callable[..., int]
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written() -> Path:
     """Returns the run as it was written; tests read it only."""
-    folder = tmp_path_factory.mktemp("earlier")
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(folder, filter="data")
-    return folder / "version_0_2_0"
+    return EARLIER
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,6 @@ from tuiprobe.cli import (
     doctor,
     fetch,
     grid,
-    inspect,
     miniature,
     models,
     open_run,
@@ -60,7 +59,6 @@ Without arguments, tuiprobe opens its screens. At the command line:
 COMMANDS = (
     (models.models, "models", "List encoders by name"),
     (atlas.atlas, "atlas", "Show accuracies of published models"),
-    (inspect.inspect, "inspect", "Show an encoder's layers and the cost of a batch"),
     (doctor.doctor, "doctor", "Check the installation, an encoder, labels of images"),
     (fetch.fetch, "fetch", "Download and verify what encoders need"),
     (grid.grid, "grid", "Measure every encoder of a list"),

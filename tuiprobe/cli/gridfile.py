@@ -23,7 +23,7 @@ KEYS = ("suite", "data", "output", "models", "options", "checkpoints")
 
 _OWN = {"model", "data", "checkpoint", "offline", "require_weights", "ablate"}
 _OPTIONS = tuple(option.name for option in run_options() if option.name not in _OWN)
-_FILES = ("classes", "templates", "baseline", "bundle")
+_FILES = ("classes", "templates", "baseline")
 
 
 @dataclass(frozen=True)

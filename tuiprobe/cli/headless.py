@@ -12,6 +12,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.ranks import current_rank
 from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, listening
+from tuiprobe.models.offline import go_offline
 from tuiprobe.narration import narrated
 from tuiprobe.plaintext import plain
 from tuiprobe.spec import RunSpec
@@ -46,6 +47,8 @@ def run_models(
     """
     asked: list[str | None] = [*models] or [None]
     specs = [user_spec(model, data, options) for model in asked]
+    if any(spec.offline for spec in specs):
+        go_offline()  # before a library is imported
     rank = current_rank()
     with listening(owner=True), narrated(rank) as listen:
         try:
@@ -68,7 +71,7 @@ def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
     from tuiprobe.catalog.missing import download_words, missing_weights
 
     loaded = [one for one in specs if one.checkpoint is None and one.embeddings is None]
-    models = [one.model for one in loaded if not one.offline and one.bundle is None]
+    models = [one.model for one in loaded if not one.offline]
     if words := download_words(missing_weights(models)):
         listen(Event("stage", words))
 

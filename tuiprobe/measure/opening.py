@@ -23,8 +23,8 @@ from tuiprobe.measure.ranks import Rank, current_rank
 from tuiprobe.measure.stages import Answer, Stages
 from tuiprobe.measure.stopping import current
 from tuiprobe.models.ablated import parse_ablations
-from tuiprobe.models.bundle import look_for_weights
 from tuiprobe.models.load import load_encoder
+from tuiprobe.models.offline import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_spec
@@ -56,8 +56,8 @@ def open_run(
         TuiprobeError: If encoder, data or directory cannot be used.
     """
     clock, rank = Clock(), current_rank()
-    bundle = Path(spec.bundle) if spec.bundle is not None else None
-    look_for_weights(spec.model, bundle, offline=spec.offline)
+    if spec.offline:
+        go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
     asked, spec = spec, settled(spec, rank, earlier(output) if not fresh else None)
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))

@@ -31,7 +31,7 @@ from tuiprobe.run.published import published_images
 from tuiprobe.run.records import PlanRecord, read_plan
 from tuiprobe.spec import EMBEDDED, RunSpec
 
-FILES = ("checkpoint", "bundle", "head", "classes", "templates", "labels", "baseline")
+FILES = ("checkpoint", "head", "classes", "templates", "labels", "baseline")
 """Options that name a file."""
 
 _TIMED_SETS, _TIMED_IMAGES = 4, 3
