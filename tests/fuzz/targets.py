@@ -15,7 +15,7 @@ import tarfile
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from tests.fuzz.sources import make_sources, read_all, read_baseline, read_conce
 from tests.fuzz.test_readers import make_template, read_ranks
 from tests.models.test_fuzz_checkpoints import saved, scripted, states
 from tuiprobe.answer import answer
-from tuiprobe.catalog.signatures import filed
+from tuiprobe.catalog.signatures import filed, shipped
 from tuiprobe.cli.gridfile import read_grid
 from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Run as Compared
@@ -432,8 +432,7 @@ def caches(place: Path) -> Target:
     folder = place / "cache"
     index_of(str(place / "shard-0.tar"), folder)
     (kept,) = folder.iterdir()
-    signature = Path("tuiprobe/catalog/untrained.json").read_bytes()
-    first = json.dumps(json.loads(signature)["signatures"][0]).encode() + b"\n"
+    first = json.dumps(asdict(shipped()[0])).encode() + b"\n"
     seeds = (kept.read_bytes(), first)
 
     def ask(content: bytes) -> object:

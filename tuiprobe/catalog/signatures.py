@@ -16,9 +16,8 @@ from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.atlas import for_spec
 from tuiprobe.catalog.baselines import BASELINES
 from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.untrained import references
 from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular
-
-SHIPPED = Path(__file__).with_name("untrained.json")
 
 FIGURES = {
     "kurtosis": "kurtosis",
@@ -103,7 +102,21 @@ def reference_of(
 
 def shipped() -> list[Signature]:
     """Returns the signatures of untrained architectures."""
-    return [_signature(row) for row in json.loads(SHIPPED.read_text("utf-8"))["signatures"]]
+    return [
+        Signature(
+            model=row.architecture,
+            architecture=row.architecture,
+            weights="untrained",
+            digest=row.digest,
+            representation=row.representation,
+            data=row.data,
+            n=row.n,
+            width=row.width,
+            kurtosis=row.kurtosis,
+            persistence=(row.persistence, None, None),
+        )
+        for row in references()
+    ]
 
 
 @dataclass(frozen=True)

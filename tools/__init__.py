@@ -1,0 +1,1 @@
+"""What only builders need; it is no part of the wheel."""
