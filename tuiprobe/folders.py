@@ -5,13 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def signatures_file() -> Path:
-    """Returns the path of the signatures that `tuiprobe atlas add` stores."""
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("tuiprobe")) / "signatures.jsonl"
-
-
 def settings_file() -> Path:
     """Returns the path of what the screens remember: `$XDG_CONFIG_HOME/tuiprobe/screens.json`."""
     import platformdirs

@@ -17,7 +17,6 @@ import typer.main
 from tuiprobe import __version__
 from tuiprobe.cli import (
     agreement,
-    atlas,
     compare,
     completion,
     doctor,
@@ -52,7 +51,6 @@ app = typer.Typer(
 )
 for command in (
     models.models,
-    atlas.atlas,
     inspect.inspect,
     doctor.doctor,
     fetch.fetch,

@@ -13,8 +13,8 @@ import typer
 from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
-    from tuiprobe.catalog.atlas import Entry
     from tuiprobe.catalog.listing import Listed
+    from tuiprobe.catalog.published import Entry
 
 PRINTED = ("standard", "zero_shot")
 """Baselines of the printed table, unless others are asked for; JSON holds all."""
@@ -109,9 +109,9 @@ def _published(
     words: list[str], baseline: list[str] | None, target: list[str], *, as_json: bool
 ) -> None:
     from tuiprobe.catalog.accuracies import SHIFTS
-    from tuiprobe.catalog.atlas import as_json as plain_data
-    from tuiprobe.catalog.atlas import entries
     from tuiprobe.catalog.baselines import BASELINES
+    from tuiprobe.catalog.published import as_json as plain_data
+    from tuiprobe.catalog.published import entries
 
     for kind, names, known in (
         ("baseline", baseline or [], BASELINES), ("shift", target, SHIFTS)
