@@ -1,4 +1,4 @@
-"""models, atlas, doctor, fetch and a headless run, offline, as a user types them.
+"""models, doctor, fetch and a headless run, offline, as a user types them.
 
 A folder stands in for the hub's cache, in its real layout, and every use of a socket is recorded.
 One process runs all of them, since the libraries take seconds to import.
@@ -111,13 +111,11 @@ def test_what_was_fetched_serves_every_command(tmp_path: Path, weights: bytes) -
         ["models", "test_resnet", "--json"],
         ["doctor", "--model", MODEL, "--data", "imagefolder:photos", "--offline", "--json"],
         run,
-        ["atlas", "add", "run"],
-        ["atlas", "signatures", "--json"],
-        ["atlas", "resnet50.a1_in1k", "--json"],
+        ["models", "--published", "resnet50.a1_in1k", "--json"],
     )
     assert opened == []
-    assert [code for code, _, _ in said] == [0] * 7, said
-    fetched, models, doctor, ran, _, signatures, atlas = (out for _, out, _ in said)
+    assert [code for code, _, _ in said] == [0] * 5, said
+    fetched, models, doctor, ran, published = (out for _, out, _ in said)
     digest = hashlib.sha256(weights).hexdigest()
     assert fetched.split("\t")[:3] == [MODEL, digest, str(len(weights))]
     rows = {row["name"]: row for row in json.loads(models)}
@@ -145,9 +143,7 @@ def test_what_was_fetched_serves_every_command(tmp_path: Path, weights: bytes) -
     events = (tmp_path / "run" / "events-0.jsonl").read_text()
     assert "preflight, image count of photos" in events
 
-    filed = [one for one in json.loads(signatures) if one["weights"] == "pretrained"]
-    assert [(one["model"], one["n"]) for one in filed] == [(MODEL, 12)]
-    assert all("signatures" in row for row in json.loads(atlas)["rows"])
+    assert {row["size"] for row in json.loads(published)["rows"]} == {224, 288}
 
 
 def test_weights_that_are_not_to_be_had_end_with_three(tmp_path: Path, weights: bytes) -> None:

@@ -69,7 +69,6 @@ COMMANDS = {
     "report": "report {run} --format html --format md --format json --format csv "
     "--format svg --to {to}",
     "compare": "compare {run} {other}",
-    "add": "atlas add {run}",
     "reprobe": "reprobe {run}",
     "verify": "verify {run}",
     "ablate": "reprobe {run} --ablate channel:1 --json",

@@ -123,7 +123,7 @@ async def test_the_screens_show_it(runs: Path) -> None:
             await pilot.press("tab")
             await pilot.pause()
         assert "lengths" in seen
-        assert {"outliers", "ablation", "population", "preflight"} <= set(seen)
+        assert {"outliers", "ablation", "preflight"} <= set(seen)
 
 
 def test_no_tab_of_a_stranger_loads_torch(runs: Path, typed: Typed) -> None:

@@ -27,7 +27,6 @@ from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Run, compare
 from tuiprobe.compare.ranking import describe_ranking, rank
 from tuiprobe.compare.several import describe_several
-from tuiprobe.probes.population.result import Population, Reference
 from tuiprobe.probes.preflight.result import Preflight
 from tuiprobe.probes.robustness.result import Accuracy, BaselineNotRun, OwnNames
 from tuiprobe.report.formats import FORMATS, files_of
@@ -65,10 +64,6 @@ HOSTILES = [
 @cache
 def full_report() -> Report:
     """Returns a report of every probe, and of one that is not installed."""
-    reference = Reference(
-        model="m", architecture="a", weights="pretrained", data="d", n=3, width=8,
-        kurtosis=estimate(3, 1), persistence=NotRun(reason="r", remedy="m"),
-    )  # fmt: skip
     accuracy = Accuracy(
         data="v2", shift="imagenet_v2", images=3, classes=2, top1=estimate(0.5, 0.1),
         top5=NotRun(reason="r"), id_own_classes=NotRun(reason="r"),
@@ -92,7 +87,6 @@ def full_report() -> Report:
         **head_results()
         | {
             "robustness": robustness,
-            "population": Population(untrained=reference, filed=(reference,)),
             "preflight": Preflight(checks=checks),
             "quantisation": quantisation(),
             "towers": towers(),

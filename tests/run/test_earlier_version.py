@@ -31,7 +31,7 @@ def run(tmp_path: Path) -> Path:
     return shutil.copytree(EARLIER, tmp_path / "run")
 
 
-@pytest.mark.parametrize("command", ["report", "compare", "atlas add"])
+@pytest.mark.parametrize("command", ["report", "compare"])
 def test_it_is_refused_with_the_command_that_brings_it_up_to_date(
     command: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

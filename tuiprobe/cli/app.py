@@ -17,7 +17,6 @@ from typer.core import TyperGroup
 from tuiprobe import __version__
 from tuiprobe.cli import (
     agreement,
-    atlas,
     compare,
     doctor,
     fetch,
@@ -58,7 +57,6 @@ Without arguments, tuiprobe opens its screens. At the command line:
 
 COMMANDS = (
     (models.models, "models", "List encoders by name"),
-    (atlas.atlas, "atlas", "Show accuracies of published models"),
     (doctor.doctor, "doctor", "Check the installation, an encoder, labels of images"),
     (fetch.fetch, "fetch", "Download and verify what encoders need"),
     (grid.grid, "grid", "Measure every encoder of a list"),

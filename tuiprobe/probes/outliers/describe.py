@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tuiprobe.probes.outliers.channel_result import CurveRow, Heights, Outcome
 from tuiprobe.probes.outliers.describe_evidence import evidence
 from tuiprobe.probes.outliers.heights import OUTLIER
-from tuiprobe.probes.outliers.result import OutlierResult, Outliers
+from tuiprobe.probes.outliers.result import OutlierResult, Outliers, UntrainedReference
 from tuiprobe.probes.outliers.saying import (
     MEANING,
     clause,
@@ -101,6 +101,7 @@ def _content(result: OutlierResult, model: Model) -> Iterator[Content]:
     if said := paper(model):
         yield points(said)
     yield _finals(finals)
+    yield from _untrained(result.untrained, model)
     yield prose("What this does not say:")
     yield points(LIMITS)
     yield from _channels(final)
@@ -138,6 +139,31 @@ def _finals(finals: list[Outliers]) -> Table:
         [[name, *values] for name, values in rows.items()],
         file=False,
     )
+
+
+def _untrained(reference: UntrainedReference | None, model: Model) -> Iterator[Content]:
+    """Yields the figures of the same architecture with random weights."""
+    if reference is None:
+        yield prose("No untrained reference is available for ", Code(code=model.architecture), ".")
+        return
+    yield prose(
+        "For comparison: the same architecture with random weights, on other images (persistence "
+        "without interval). Its figures are not zero."
+    )
+    yield table(
+        "untrained",
+        [
+            ("model", "model"), ("weights", "weights"), ("data", "data"), ("n", "n"),
+            ("width", "C"), ("kurtosis", "kurtosis"), ("persistence", "P"),
+        ],
+        [
+            [
+                Code(code=reference.architecture), Strong(strong="untrained"),
+                Code(code=reference.data), reference.n, reference.width, reference.kurtosis,
+                reference.persistence,
+            ]
+        ],
+    )  # fmt: skip
 
 
 def _counted(one: Outliers) -> Value:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tuiprobe.catalog.untrained import Untrained, untrained
 from tuiprobe.probes.inputs import TapArrays
 from tuiprobe.probes.outliers.channel_result import Heights
 from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.describe import describe
 from tuiprobe.probes.outliers.neighbours import llm_int8
-from tuiprobe.probes.outliers.result import OutlierResult, Outliers
+from tuiprobe.probes.outliers.result import OutlierResult, Outliers, UntrainedReference
 from tuiprobe.probes.outliers.rule import circumstances
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
@@ -66,6 +67,7 @@ class Inputs:
         model: The encoder.
         data: The sets.
         seed: Seed of the bootstrap.
+        untrained: Shipped figures of the same architecture with random weights, if there are any.
     """
 
     taps: tuple[TapArrays, ...]
@@ -75,6 +77,7 @@ class Inputs:
     model: Model
     data: tuple[DataSet, ...]
     seed: int
+    untrained: Untrained | None
 
 
 class OutlierFeatures(Probe[Inputs, OutlierResult]):
@@ -97,6 +100,7 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
             model=run.plan.model,
             data=run.images,
             seed=run.spec.seed,
+            untrained=untrained(run.plan.model.architecture, run.plan.model.representation),
         )
 
     def compute(self, inputs: Inputs, options: Options) -> OutlierResult:
@@ -112,7 +116,9 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
             for tap in inputs.taps
         )
         return OutlierResult(
-            taps=taps, cross_layer=(llm_int8(inputs.blocks, all_blocks=inputs.all_blocks),)
+            taps=taps,
+            cross_layer=(llm_int8(inputs.blocks, all_blocks=inputs.all_blocks),),
+            untrained=_reference(inputs.untrained),
         )
 
     def describe(self, result: OutlierResult, subject: Subject) -> Section:
@@ -139,6 +145,21 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
                 if isinstance(one.heights, Heights)
             ),
         )
+
+
+def _reference(untrained: Untrained | None) -> UntrainedReference | None:
+    if untrained is None:
+        return None
+    value, low, high = untrained.kurtosis
+    n, method = untrained.n, "shipped with tuiprobe"
+    return UntrainedReference(
+        architecture=untrained.architecture,
+        data=untrained.data,
+        n=n,
+        width=untrained.width,
+        kurtosis=Estimate(value=value, low=low, high=high, n=n, method=method),
+        persistence=Estimate(value=untrained.persistence, low=None, high=None, n=n, method=method),
+    )
 
 
 def _figures(taps: tuple[Outliers, ...], first: str) -> Iterator[NamedFigure]:

@@ -290,7 +290,7 @@ def _images(one: Outliers, report: Report) -> str:
 
 def _untrained(one: Outliers, about: Found) -> list[Entry]:
     """Returns the figures of the same architecture with random weights, which are not zero."""
-    known = about.population.untrained if about.population is not None else None
-    if not one.final or known is None:
+    reference = about.outliers.untrained if about.outliers is not None else None
+    if not one.final or reference is None:
         return []
-    return [("  untrained", known.kurtosis)]
+    return [("  untrained", reference.kurtosis)]

@@ -1,8 +1,8 @@
-"""The atlas: published accuracies of public models, effective robustness, and forecasts."""
+"""Published accuracies of public models, with their effective robustness and forecasts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -11,20 +11,10 @@ from tuiprobe.catalog.baselines import (
     AXIS,
     BASELINES,
     EffectiveRobustness,
-    Line,
     bundled,
     effective_robustness,
 )
-from tuiprobe.catalog.forecast import (
-    BASELINE_OF,
-    Expected,
-    FamilyError,
-    Kind,
-    errors,
-    kind_of,
-    own_family,
-    peers,
-)
+from tuiprobe.catalog.forecast import BASELINE_OF, Expected, errors, kind_of, own_family, peers
 
 SCHEMA_VERSION = 1
 
@@ -37,7 +27,7 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the atlas.
+    """One published row.
 
     Attributes:
         row: Published accuracies.
@@ -48,47 +38,44 @@ class Entry:
 
     row: Row
     robustness: dict[str, EffectiveRobustness | None]
-    forecast: Expected | None = None
+    forecast: Expected | None
 
 
 def entries(
     words: Sequence[str] = (),
     *,
-    table: str | None = None,
     baselines: Sequence[str] = BASELINES,
     target: tuple[str, ...] | None = None,
 ) -> list[Entry]:
     """Returns the rows that contain all words, sorted by effective robustness, best first.
 
     Args:
-        words: Substrings of model, tag or spec; case is ignored.
-        table: `open_clip`, `timm` or `testbed`; None for all.
+        words: Substrings of table, model, tag, spec or training; case is ignored.
         baselines: Baselines of the effective robustness; the first one sorts.
         target: Shifts to average over; None for all that a baseline has.
 
     >>> entries(["vit-b-16", "openai"])[0].row.spec
     'open_clip:ViT-B-16-quickgelu/openai'
     """
-    chosen = [row for row in rows() if (table in (None, row.table)) and _matches(row, words)]
-    found = [
+    listed = [
         Entry(
             row,
             {name: robustness_of(row, name, target) for name in baselines},
             forecast_of(row, target or SHIFTS),
         )
-        for row in chosen
+        for row in rows()
+        if _matches(row, words)
     ]
-    return sorted(found, key=lambda entry: _rank(entry, baselines[0]))
+    return sorted(listed, key=lambda entry: _rank(entry.robustness[baselines[0]]))
 
 
-def for_spec(spec: str, baseline: str = "standard", size: int | None = None) -> Entry | None:
-    """Returns the entry of a model's explicit spec; None if no accuracies are published."""
-    from tuiprobe.catalog.accuracies import published_row
+def _matches(row: Row, words: Sequence[str]) -> bool:
+    text = f"{row.table} {row.model} {row.tag} {row.spec} {row.training}".lower()
+    return all(word.lower() in text for word in words)
 
-    row = published_row(spec, size)
-    if row is None:
-        return None
-    return Entry(row, {baseline: robustness_of(row, baseline)})
+
+def _rank(er: EffectiveRobustness | None) -> tuple[bool, float]:
+    return (er is None, 0.0 if er is None else -er.value)
 
 
 def robustness_of(
@@ -102,58 +89,52 @@ def robustness_of(
 def forecast_of(row: Row, target: tuple[str, ...] = SHIFTS) -> Expected | None:
     """Returns what the peers of a row lead one to expect; None if it has none at its accuracy.
 
-    >>> found = forecast_of(rows()[0])
-    >>> found is None  # no model of another pretraining set has its accuracy
+    >>> forecast_of(rows()[0]) is None  # no model of another pretraining set has its accuracy
     True
     """
+    training = "zero-shot" if row.table == "open_clip" else "unknown"
+    if row.table == "testbed":  # it has words of its own for the training
+        training = "supervised" if row.training == "standard" else "other"
     if row.imagenet is None:
         return None
     try:
-        kind = _kind(row)
+        kind = kind_of(training, None if row.table == "testbed" else row)
         return peers(kind, target, own_family(kind, row, row.model)).expected(row.imagenet)
     except ValueError:
         return None
 
 
-def _kind(row: Row) -> Kind:
-    """Returns the kind of training of a row; the testbed has words of its own for it."""
-    if row.table == "testbed":
-        return kind_of("supervised" if row.training == "standard" else "other", None)
-    return kind_of("zero-shot" if row.table == "open_clip" else "unknown", row)
-
-
-def as_json(found: Iterable[Entry], target: tuple[str, ...] | None = None) -> dict[str, object]:
+def as_json(listed: Sequence[Entry], target: tuple[str, ...] | None = None) -> dict[str, object]:
     """Returns entries as plain data, together with the baselines they use.
 
     Args:
-        found: Entries.
+        listed: Entries.
         target: The shifts that they were asked for.
     """
-    listed = list(found)
-    used: dict[str, Line] = {}
+    targets: dict[str, tuple[str, ...]] = {}
     for entry in listed:
-        used.update({n: er.line for n, er in entry.robustness.items() if er is not None})
+        targets |= {n: er.line.target for n, er in entry.robustness.items() if er is not None}
+    forecasts = {kind: errors(kind, target or SHIFTS) for kind in BASELINE_OF}
     return {
         "schema_version": SCHEMA_VERSION,
         "axis": AXIS,
         "sources": SOURCES,
-        "baselines": {name: _line(bundled(name, line.target)) for name, line in used.items()},
-        "forecasts": {kind: _error(kind, target or SHIFTS) for kind in BASELINE_OF},
+        "baselines": {name: _line(name, shifts) for name, shifts in targets.items()},
+        "forecasts": {
+            kind: {
+                "target": list(target or SHIFTS),
+                "models": sum(family.models for family in families),
+                "error_mean_over_families": fmean(family.error for family in families),
+                "error_by_family": {family.family: family.error for family in families},
+            }
+            for kind, families in forecasts.items()
+        },
         "rows": [_entry(entry) for entry in listed],
     }
 
 
-def _error(kind: Kind, target: tuple[str, ...]) -> dict[str, object]:
-    found: tuple[FamilyError, ...] = errors(kind, target)
-    return {
-        "target": list(target),
-        "models": sum(one.models for one in found),
-        "error_mean_over_families": fmean(one.error for one in found),
-        "error_by_family": {one.family: one.error for one in found},
-    }
-
-
-def _line(line: Line) -> dict[str, object]:
+def _line(name: str, target: tuple[str, ...]) -> dict[str, object]:
+    line = bundled(name, target)
     return {
         "target": list(line.target),
         "n": line.n,
@@ -167,7 +148,12 @@ def _line(line: Line) -> dict[str, object]:
 
 
 def _entry(entry: Entry) -> dict[str, object]:
-    row = entry.row
+    row, expected = entry.row, entry.forecast
+    forecast: dict[str, object] | None = None
+    if expected is not None:
+        forecast = {"target": list(expected.target), "value": expected.value}
+        for level, ends in expected.intervals.items():
+            forecast[f"prediction_{100 * level:.0f}"] = list(ends)
     return {
         "table": row.table,
         "model": row.model,
@@ -181,13 +167,8 @@ def _entry(entry: Entry) -> dict[str, object]:
         "effective_robustness": {
             name: None if er is None else _robustness(er) for name, er in entry.robustness.items()
         },
-        "forecast": None if entry.forecast is None else _forecast(entry.forecast),
+        "forecast": forecast,
     }
-
-
-def _forecast(found: Expected) -> dict[str, object]:
-    ends = {f"prediction_{100 * level:.0f}": list(ends) for level, ends in found.intervals.items()}
-    return {"target": list(found.target), "value": found.value, **ends}
 
 
 def _robustness(er: EffectiveRobustness) -> dict[str, object]:
@@ -199,13 +180,3 @@ def _robustness(er: EffectiveRobustness) -> dict[str, object]:
         "above_baseline": er.above,
         "without_family": er.line.without or None,
     }
-
-
-def _matches(row: Row, words: Sequence[str]) -> bool:
-    text = f"{row.table} {row.model} {row.tag} {row.spec} {row.training}".lower()
-    return all(word.lower() in text for word in words)
-
-
-def _rank(entry: Entry, baseline: str) -> tuple[bool, float]:
-    er = entry.robustness[baseline]
-    return (er is None, 0.0 if er is None else -er.value)

@@ -1,19 +1,20 @@
-"""Signatures of untrained architectures, for the atlas: `python -m tuiprobe.miniature.untrained`.
+"""Measures the architectures of all presets with random weights: `python -m tools.untrained`.
 
-Random weights do not give zero kurtosis or persistence, so an outcome is shown beside their values.
+It adds what is missing to `tuiprobe/catalog/untrained.json`, whose figures reports show beside the
+outcome.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import islice
 
 import torch
 from torch import Tensor
 
 from tuiprobe.catalog.presets import presets
-from tuiprobe.catalog.signatures import SHIPPED, Signature, shipped
+from tuiprobe.catalog.untrained import FILE, Untrained, references
 from tuiprobe.miniature import encoder as from_miniature
 from tuiprobe.miniature.data import dataset
 from tuiprobe.models import from_open_clip, from_timm
@@ -43,7 +44,7 @@ def kurtosis_and_persistence(h: Tensor) -> tuple[Tensor, float]:
     return kappa, (cross - 1 / channels) / (own - 1 / channels)
 
 
-def signature(encoder: Encoder, batch: int = 16) -> Signature:
+def measure(encoder: Encoder, architecture: str, batch: int = 16) -> Untrained:
     """Measures an encoder on the first images of the miniature's validation set."""
     images = dataset("val")
     step = len(images.samples) // IMAGES
@@ -55,25 +56,23 @@ def signature(encoder: Encoder, batch: int = 16) -> Signature:
             rows.append(encoder.encode(torch.stack(tensors)).double())
     kappa, persistence = kurtosis_and_persistence(torch.cat(rows))
     mean, reach = float(kappa.mean()), 1.96 * float(kappa.std()) / len(kappa) ** 0.5
-    return Signature(
-        model=encoder.architecture,
-        architecture=encoder.architecture,
-        weights="untrained",
-        digest=encoder.weights.digest,
+    return Untrained(
+        architecture=architecture,
         representation=encoder.representation,
+        digest=encoder.weights.digest,
         data="miniature:val",
         n=len(samples),
         width=encoder.width,
         kurtosis=(mean, mean - reach, mean + reach),
-        persistence=(persistence, None, None),
+        persistence=persistence,
     )
 
 
 def architectures() -> list[tuple[str, str]]:
     """Returns loader and architecture of every preset, each once."""
-    found = {(p.loader, p.architecture): None for p in presets().values()}
+    pairs = {(p.loader, p.architecture): None for p in presets().values()}
     small = {"miniature": 0, "timm": 1, "open_clip": 2}
-    return sorted(found, key=lambda one: (small[one[0]], "L-14" in one[1] or "large" in one[1]))
+    return sorted(pairs, key=lambda pair: (small[pair[0]], "L-14" in pair[1] or "large" in pair[1]))
 
 
 def build(loader: str, architecture: str) -> Encoder:
@@ -82,8 +81,8 @@ def build(loader: str, architecture: str) -> Encoder:
         request = Request(architecture, architecture, untrained=True)
         return from_open_clip.load(request, device="cpu", dtype=torch.float32)
     if loader == "timm":
-        wanted = from_timm.Request(architecture, architecture, untrained=True)
-        return from_timm.load(wanted, device="cpu", dtype=torch.float32)
+        timm = from_timm.Request(architecture, architecture, untrained=True)
+        return from_timm.load(timm, device="cpu", dtype=torch.float32)
     return from_miniature.load(
         architecture, None, device="cpu", dtype=torch.float32, untrained=True
     )
@@ -92,15 +91,14 @@ def build(loader: str, architecture: str) -> Encoder:
 def main() -> None:
     """Adds missing architectures to `untrained.json`; saves after each one."""
     note = f"random initialisation, seed 0, {IMAGES} rendered images of miniature:val"
-    found = shipped()
-    there = {one.model for one in found}
+    measured = list(references())
+    known = {reference.architecture for reference in measured}
     for loader, architecture in architectures():
-        if architecture in there:
+        if architecture in known:
             continue
-        encoder = build(loader, architecture)
-        found.append(replace(signature(encoder), model=architecture))
-        content = {"note": note, "signatures": [asdict(s) for s in found]}
-        SHIPPED.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+        measured.append(measure(build(loader, architecture), architecture))
+        content = {"note": note, "architectures": [asdict(row) for row in measured]}
+        FILE.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

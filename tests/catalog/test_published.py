@@ -1,13 +1,13 @@
-"""The atlas as data: filters, order, JSON."""
+"""Published rows as data: filters, order, JSON."""
 
 import json
 
 import pytest
 
-from tuiprobe.catalog.atlas import as_json, entries, for_spec
+from tuiprobe.catalog.published import as_json, entries
 
 
-def test_the_whole_atlas_is_strict_json() -> None:
+def test_all_rows_are_strict_json() -> None:
     found = entries()
     assert len(found) == 121 + 1557 + 335
     data = json.loads(json.dumps(as_json(found), allow_nan=False))
@@ -24,26 +24,19 @@ def test_the_whole_atlas_is_strict_json() -> None:
 
 
 def test_best_first_and_unknown_last() -> None:
-    values = [entry.robustness["standard"] for entry in entries(["vit"], table="open_clip")]
+    values = [entry.robustness["standard"] for entry in entries(["vit", "open_clip"])]
     known = [er.value for er in values if er is not None]
     assert known == sorted(known, reverse=True)
-    timm = [entry.robustness["standard"] for entry in entries(table="timm")]
+    timm = [entry.robustness["standard"] for entry in entries(["timm"])]
     assert set(timm) == {None}  # no ObjectNet there
 
 
 def test_words_filter_and_targets_change_the_figure() -> None:
-    found = entries(["RN50-QuickGELU", "cc12m"], table="open_clip")
+    found = entries(["RN50-QuickGELU", "cc12m", "open_clip"])
     assert [(e.row.model, e.row.tag) for e in found] == [("RN50-quickgelu", "cc12m")]
     one = entries(["RN50-quickgelu", "cc12m"], target=("imagenet_a",), baselines=["standard"])
     assert one[0].robustness["standard"] != found[0].robustness["standard"]
     assert entries(["nothing of that name"]) == []
-
-
-def test_by_spec() -> None:
-    entry = for_spec("open_clip:ViT-B-16-quickgelu/openai")
-    assert entry is not None
-    assert entry.robustness["standard"] is not None
-    assert for_spec("open_clip:ViT-M-16/none") is None
 
 
 def test_a_zero_shot_row_has_both_baselines_and_a_forecast() -> None:
