@@ -25,12 +25,15 @@ def agreement(
     """Estimate accuracy without labels from the agreement of models of one kind of training."""
     from tuiprobe.probes.reader import RunReader
     from tuiprobe.probes.targets.agreement import agreement as on_the_line
-    from tuiprobe.probes.targets.agreement import refuse_models
+    from tuiprobe.probes.targets.agreement import why_unfit
     from tuiprobe.run.directory import RunDir
 
     read = [RunReader(RunDir(path)) for path in runs]
     models = [one.plan.model for one in read]
-    refuse_models([one.training for one in models], [one.weights.digest for one in models])
+    if reason := why_unfit(
+        [one.training for one in models], [one.weights.digest for one in models]
+    ):
+        raise UsageError(f"agreement on the line: {reason}")
     names = [name for name in read[0].plan.sets if name.name in read[0].measured.sets]
     first, *others = [one.name for one in names if one.name != read[0].plan.concept_set]
     own = _answers(read, runs, first)
@@ -109,7 +112,8 @@ def _markdown(first: str, found: Sequence[SetAgreement]) -> list[str]:
             f"## {escaped(one.data)}",
             "",
             f"{one.pairs} pairs of models on {one.images:,} images; line in probits: slope "
-            f"{number(one.slope)}, intercept {number(one.intercept)}, R^2 {number(one.r2)}.",
+            f"{number(one.slope or 0)}, intercept {number(one.intercept or 0)}, R^2 "
+            f"{number(one.r2 or 0)}.",
             "",
         ]
         if one.refused:

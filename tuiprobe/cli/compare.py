@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tuiprobe.compare.differences import Comparison, Run
     from tuiprobe.compare.gates import Gate
     from tuiprobe.compare.junit import Case
+    from tuiprobe.probes.targets.agreement import Agreement
 
 RANKED = 3
 """From so many runs on, a ranked table of the models follows."""
@@ -66,7 +67,7 @@ def compare(
     if as_json:
         print(_json((first, *others), runs, found))
     else:
-        print(_text(runs, found, everything, as_html), end="")
+        print(_text((first, *others), runs, found, everything, as_html), end="")
     for case in cases:
         for reason in case.failures:
             print(f"gate tripped by {case.run}: {case.gate}: {reason}", file=sys.stderr)
@@ -90,15 +91,22 @@ def _write_junit(file: Path, first: Path, cases: list[Case]) -> None:
     Entry(file.absolute().parent, file.name).write_text(junit(_named(first), cases))
 
 
-def _text(runs: list[Run], found: list[Comparison], everything: bool, as_html: bool) -> str:
+def _text(
+    paths: tuple[Path, ...],
+    runs: list[Run],
+    found: list[Comparison],
+    everything: bool,
+    as_html: bool,
+) -> str:
     from tuiprobe.compare.describe import describe
     from tuiprobe.compare.ranking import describe_ranking, rank
+    from tuiprobe.probes.targets.agreement import describe_agreement
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.markdown import section_markdown
 
     sections = [describe(one, everything) for one in found]
     if len(runs) >= RANKED:
-        sections.append(describe_ranking(rank(runs)))
+        sections += [describe_ranking(rank(runs)), describe_agreement(_agreement(paths, runs))]
     if as_html:
         return sections_html("Comparison", sections)
     return "\n".join(section_markdown(one) for one in sections)
@@ -111,8 +119,18 @@ def _json(paths: tuple[Path, ...], runs: list[Run], found: list[Comparison]) -> 
         {"first": str(paths[0]), "second": str(path), **one.model_dump(mode="json")}
         for path, one in zip(paths[1:], found, strict=True)
     ]
-    ranking = rank(runs).model_dump(mode="json") if len(runs) >= RANKED else None
-    return json.dumps({"schema_version": 2, "comparisons": pairs, "ranking": ranking}, indent=1)
+    several: dict[str, Any] = {"ranking": None, "agreement": None}
+    if len(runs) >= RANKED:
+        parts = {"ranking": rank(runs), "agreement": _agreement(paths, runs)}
+        several = {name: one.model_dump(mode="json") for name, one in parts.items()}
+    return json.dumps({"schema_version": 2, "comparisons": pairs, **several}, indent=1)
+
+
+def _agreement(paths: tuple[Path, ...], runs: list[Run]) -> Agreement:
+    from tuiprobe.probes.targets.agreement import agreement_of
+    from tuiprobe.run.directory import RunDir
+
+    return agreement_of([one.report.model for one in runs], [RunDir(path) for path in paths])
 
 
 def _named(path: Path) -> str:
