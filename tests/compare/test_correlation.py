@@ -17,13 +17,15 @@ from tuiprobe.catalog.baselines import bundled
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.correlation import backbone_and_training, correlate, signatures_of
 from tuiprobe.compare.correlation_text import correlation_text
+from tuiprobe.compare.differences import Run
 from tuiprobe.compare.indicator_result import Correlations
+from tuiprobe.compare.several import describe_models, describe_several
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
 from tuiprobe.probes.robustness.confidence import mean_confidence
 from tuiprobe.results import Estimate, NotRun, given
 from tuiprobe.results.report import Report
-from tuiprobe.results.section import NamedFigure
+from tuiprobe.results.section import Chart, NamedFigure
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 
@@ -251,3 +253,61 @@ def test_the_command_answers_as_text_and_json(
     assert run_cli(["runs", "--root", str(tmp_path), "--correlate", "--by", "own"]) == 0
     assert "no effective robustness by own" in capsys.readouterr().out
     assert run_cli(["runs", "--root", str(tmp_path), "--by", "own"]) == 2
+
+
+def planted() -> list[Run]:
+    """Returns six runs of two kinds of training and of representation, with planted figures."""
+    reports = rising(3, training="zero-shot") | rising(
+        3, architecture="resnet50", representation="pooled", tag="a1_in1k", training="supervised"
+    )
+    return [
+        Run(one.model_copy(update={"model": one.model.model_copy(update={"name": name})}), {})
+        for name, one in reports.items()
+    ]
+
+
+def test_three_runs_have_charts_of_outlier_figures_against_robustness() -> None:
+    runs = planted()
+    *_, section = describe_several(runs)
+    assert section.title == "Outlier figures against robustness"
+    charts = [one for one in section.content if isinstance(one, Chart)]
+    assert [one.title for one in charts] == [
+        "Effective robustness by highest channel, pooled",
+        "Effective robustness by kurtosis, pooled",
+        "Effective robustness by highest channel, projected",
+        "Effective robustness by kurtosis, projected",
+    ]
+    (series,) = charts[3].series
+    points = sorted(zip(series.names, series.x, series.y, strict=True))
+    assert [(name, x) for name, x, _ in points] == [("x-0", 3.0), ("x-1", 4.0), ("x-2", 5.0)]
+    assert [y for *_, y in points] == [run.report.figure("value").value for run in runs[:3]]
+    assert (series.name, series.role) == ("zero-shot", "main")
+    assert charts[0].series[0].role == "control"
+    assert describe_models(runs)[-1] == section
+    assert len(describe_several(runs[:2])) == 2
+
+
+def test_compare_has_them_for_runs_of_several_kinds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = []
+    for run in planted():
+        directory = RunDir(tmp_path / run.report.model.name)
+        directory.results_file.write_text(run.report.to_json())
+        paths.append(str(directory.path))
+    assert run_cli(["compare", *paths, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    names = sorted(Path(path).name for path in paths)
+    assert [one["run"] for one in found["correlations"]["runs"]] == names
+    assert [bool(one["differences"]) for one in found["comparisons"]] == [True] * 2 + [False] * 3
+    assert "compare only within one kind" in found["comparisons"][-1]["notes"][0]
+    assert run_cli(["compare", *paths]) == 0
+    out = capsys.readouterr().out
+    assert "6 encoders, effective robustness by standard on imagenet" in out
+    assert "Encoders in each stratum: pooled, RN50: 3" in out
+    assert run_cli(["compare", *paths, "--html"]) == 0
+    assert "Effective robustness by kurtosis, pooled" in capsys.readouterr().out
+    assert run_cli(["report", *paths, "--to", "-"]) == 0
+    assert "Effective robustness by kurtosis, pooled" in capsys.readouterr().out
+    assert run_cli(["compare", *paths, "--fail-if", "kurtosis differs"]) == 2
+    assert run_cli(["compare", paths[0], paths[-1]]) == 2

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from tuiprobe.compare.junit import Case
     from tuiprobe.probes.targets.agreement import Agreement
 
-RANKED = 3
-"""From so many runs on, a ranked table of the models follows."""
-
 
 def compare(
     first: Annotated[Path, typer.Argument(help="The run that the others are compared with.")],
@@ -44,10 +41,12 @@ def compare(
 ) -> None:
     """Compare runs: headline figures and their differences, paired where the images are the same.
 
-    Three or more runs end with a ranked table of the models.
+    Three or more runs end with a ranked table of the models, their outlier figures against
+    effective robustness, and, for five or more of one kind of training, agreement on the line.
     """
     from tuiprobe.compare.differences import compare_runs, read_run
     from tuiprobe.compare.gates import parse_gate
+    from tuiprobe.compare.several import SEVERAL
     from tuiprobe.run.directory import RunDir
 
     if as_html and as_json:
@@ -56,7 +55,8 @@ def compare(
         raise UsageError("--junit writes the gates of --fail-if, and there are none")
     gates = [parse_gate(text) for text in fail_if or ()]
     runs = [read_run(RunDir(path)) for path in (first, *others)]
-    found = [compare_runs(runs[0], run) for run in runs[1:]]
+    strict = bool(gates) or len(runs) < SEVERAL
+    found = [compare_runs(runs[0], run, strict) for run in runs[1:]]
     cases = [
         _case(path, gate, one) for path, one in zip(others, found, strict=True) for gate in gates
     ]
@@ -99,14 +99,15 @@ def _text(
     as_html: bool,
 ) -> str:
     from tuiprobe.compare.describe import describe
-    from tuiprobe.compare.ranking import describe_ranking, rank
-    from tuiprobe.probes.targets.agreement import describe_agreement
+    from tuiprobe.compare.several import SEVERAL, describe_models
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.markdown import section_markdown
 
     sections = [describe(one, everything) for one in found]
-    if len(runs) >= RANKED:
-        sections += [describe_ranking(rank(runs)), describe_agreement(_agreement(paths, runs))]
+    if len(runs) >= SEVERAL:
+        from tuiprobe.probes.targets.agreement import describe_agreement
+
+        sections += [*describe_models(runs), describe_agreement(_agreement(paths, runs))]
     if as_html:
         return sections_html("Comparison", sections)
     return "\n".join(section_markdown(one) for one in sections)
@@ -114,15 +115,18 @@ def _text(
 
 def _json(paths: tuple[Path, ...], runs: list[Run], found: list[Comparison]) -> str:
     from tuiprobe.compare.ranking import rank
+    from tuiprobe.compare.several import SEVERAL, correlations
 
     pairs = [
         {"first": str(paths[0]), "second": str(path), **one.model_dump(mode="json")}
         for path, one in zip(paths[1:], found, strict=True)
     ]
-    several: dict[str, Any] = {"ranking": None, "agreement": None}
-    if len(runs) >= RANKED:
-        parts = {"ranking": rank(runs), "agreement": _agreement(paths, runs)}
-        several = {name: one.model_dump(mode="json") for name, one in parts.items()}
+    several: dict[str, Any] = dict.fromkeys(("ranking", "correlations", "agreement"))
+    if len(runs) >= SEVERAL:
+        parts = (rank(runs), correlations(runs), _agreement(paths, runs))
+        several = {
+            name: one.model_dump(mode="json") for name, one in zip(several, parts, strict=True)
+        }
     return json.dumps({"schema_version": 2, "comparisons": pairs, **several}, indent=1)
 
 
