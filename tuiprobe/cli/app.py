@@ -16,7 +16,6 @@ import typer.main
 
 from tuiprobe import __version__
 from tuiprobe.cli import (
-    agreement,
     atlas,
     compare,
     completion,
@@ -60,7 +59,6 @@ for command in (
     reprobe.reprobe,
     verify.verify,
     compare.compare,
-    agreement.agreement,
     runs.runs,
     grid.grid,
     completion.completion,

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tuiprobe.compare.correlations import FEWEST, CorrelatedRun, Correlations, Indicator
+from tuiprobe.compare.indicator import FEWEST, CorrelatedRun, Correlations, Indicator
 from tuiprobe.probes.telling import points, prose, several, table
 from tuiprobe.results import Estimate, Figure, given
 from tuiprobe.results.section import Chart, Content, Drawn, Section, Series, Value

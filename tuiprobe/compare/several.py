@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tuiprobe.compare.correlations import Correlations, correlate
 from tuiprobe.compare.differences import Comparison, Run, compare_runs
+from tuiprobe.compare.indicator import Correlations, correlate
 from tuiprobe.compare.indicator_section import describe_indicator
 from tuiprobe.compare.ranking import describe_ranking, rank
 from tuiprobe.probes.telling import points, prose, several
