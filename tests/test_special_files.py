@@ -68,7 +68,7 @@ FILES = [
     "report.md", "summary.json", "ranks/0.json",
 ]  # fmt: skip
 COMMANDS = [
-    "runs --root {root}", "runs --root {root} --json", "runs --root {root} --correlate",
+    "runs --root {root}", "runs --root {root} --json", "compare {run} {other} {other}",
     "report {run}", "report {run} --format html --to -", "compare {run} {other}",
     "compare {other} {run}", "reprobe {run}", "reprobe {run} --ablate channel:0",
 ]  # fmt: skip

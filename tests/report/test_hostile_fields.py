@@ -347,8 +347,8 @@ def test_no_command_prints_a_hostile_field_raw(
         ["compare", first, second, "--json"],
         ["runs", "--root", root],
         ["runs", "--root", root, "--json"],
-        ["runs", "--root", root, "--correlate"],
-        ["runs", "--root", root, "--correlate", "--json"],
+        ["compare", first, second, first],
+        ["compare", first, second, first, "--json"],
     ):
         assert run_cli(arguments) == 0, arguments
         said = capsys.readouterr()

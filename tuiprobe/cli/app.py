@@ -16,7 +16,6 @@ from typer.core import TyperGroup
 
 from tuiprobe import __version__
 from tuiprobe.cli import (
-    agreement,
     compare,
     doctor,
     fetch,
@@ -63,7 +62,6 @@ COMMANDS = (
     (runs.runs, "runs", "List runs and their figures; delete runs"),
     (open_run.open_run, "open", "Show a run on the screens, live or finished"),
     (compare.compare, "compare", "Compare runs: differences, ranks, gates for CI"),
-    (agreement.agreement, "agreement", "Estimate accuracy from the agreement of models"),
     (report.report, "report", "Write reports of runs again, in other formats"),
     (reprobe.reprobe, "reprobe", "Compute a run's results again, without its model"),
     (verify.verify, "verify", "Check a run's files for damage"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,9 +13,7 @@ from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
     from tuiprobe.compare.differences import Comparison, Run
-
-RANKED = 3
-"""From so many runs on, a ranked table of the models follows."""
+    from tuiprobe.probes.targets.agreement import Agreement
 
 
 def compare(
@@ -38,10 +36,12 @@ def compare(
 ) -> None:
     """Compare runs: headline figures and their differences, paired where the images are the same.
 
-    Three or more runs end with a ranked table of the models.
+    Three or more runs end with a ranked table of the models, their outlier figures against
+    effective robustness, and, for five or more of one kind of training, agreement on the line.
     """
     from tuiprobe.compare.differences import compare_runs, read_run
     from tuiprobe.compare.gates import parse_gate, tripped
+    from tuiprobe.compare.several import SEVERAL
     from tuiprobe.plaintext import plain
     from tuiprobe.run.directory import RunDir
 
@@ -49,7 +49,8 @@ def compare(
         raise UsageError("--html and --json are two forms; choose one")
     gates = [parse_gate(text) for text in fail_if or ()]
     runs = [read_run(RunDir(path)) for path in (first, *others)]
-    found = [compare_runs(runs[0], run) for run in runs[1:]]
+    strict = bool(gates) or len(runs) < SEVERAL
+    found = [compare_runs(runs[0], run, strict) for run in runs[1:]]
     reasons = [
         f"gate tripped by {plain(str(path))}: {gate.text}: {reason}"
         for path, one in zip(others, found, strict=True)
@@ -59,21 +60,29 @@ def compare(
     if as_json:
         print(_json((first, *others), runs, found))
     else:
-        print(_text(runs, found, everything, as_html), end="")
+        print(_text((first, *others), runs, found, everything, as_html), end="")
     for reason in reasons:
         print(reason, file=sys.stderr)
     raise typer.Exit(int(bool(reasons)))
 
 
-def _text(runs: list[Run], found: list[Comparison], everything: bool, as_html: bool) -> str:
+def _text(
+    paths: tuple[Path, ...],
+    runs: list[Run],
+    found: list[Comparison],
+    everything: bool,
+    as_html: bool,
+) -> str:
     from tuiprobe.compare.describe import describe
-    from tuiprobe.compare.ranking import describe_ranking, rank
+    from tuiprobe.compare.several import SEVERAL, describe_models
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.markdown import section_markdown
 
     sections = [describe(one, everything) for one in found]
-    if len(runs) >= RANKED:
-        sections.append(describe_ranking(rank(runs)))
+    if len(runs) >= SEVERAL:
+        from tuiprobe.probes.targets.agreement import describe_agreement
+
+        sections += [*describe_models(runs), describe_agreement(_agreement(paths, runs))]
     if as_html:
         return sections_html("Comparison", sections)
     return "\n".join(section_markdown(one) for one in sections)
@@ -81,10 +90,23 @@ def _text(runs: list[Run], found: list[Comparison], everything: bool, as_html: b
 
 def _json(paths: tuple[Path, ...], runs: list[Run], found: list[Comparison]) -> str:
     from tuiprobe.compare.ranking import rank
+    from tuiprobe.compare.several import SEVERAL, correlations
 
     pairs = [
         {"first": str(paths[0]), "second": str(path), **one.model_dump(mode="json")}
         for path, one in zip(paths[1:], found, strict=True)
     ]
-    ranking = rank(runs).model_dump(mode="json") if len(runs) >= RANKED else None
-    return json.dumps({"schema_version": 2, "comparisons": pairs, "ranking": ranking}, indent=1)
+    several: dict[str, Any] = dict.fromkeys(("ranking", "correlations", "agreement"))
+    if len(runs) >= SEVERAL:
+        parts = (rank(runs), correlations(runs), _agreement(paths, runs))
+        several = {
+            name: one.model_dump(mode="json") for name, one in zip(several, parts, strict=True)
+        }
+    return json.dumps({"schema_version": 2, "comparisons": pairs, **several}, indent=1)
+
+
+def _agreement(paths: tuple[Path, ...], runs: list[Run]) -> Agreement:
+    from tuiprobe.probes.targets.agreement import agreement_of
+    from tuiprobe.run.directory import RunDir
+
+    return agreement_of([one.report.model for one in runs], [RunDir(path) for path in paths])

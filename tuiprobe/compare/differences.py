@@ -122,13 +122,28 @@ def read_run(directory: RunDir) -> Run:
     return Run(read_report(directory), read_per_image(directory))
 
 
-def compare_runs(first: Run, second: Run) -> Comparison:
+def compare_runs(first: Run, second: Run, strict: bool = True) -> Comparison:
     """Compares two runs figure by figure, in pairs where they measured the same images.
 
+    Args:
+        first: The run that the other one is compared with.
+        second: The other run.
+        strict: Whether runs of different representation kinds are an error. Otherwise their
+            comparison has no figures, and the reason is its note.
+
     Raises:
-        IncomparableError: They are about different representation kinds.
+        IncomparableError: They are about different representation kinds, and `strict`.
     """
-    return compare(first.report, second.report, Pairing(first.images, second.images))
+    try:
+        return compare(first.report, second.report, Pairing(first.images, second.images))
+    except IncomparableError as error:
+        if strict:
+            raise
+        return Comparison(
+            titles=(first.report.title, second.report.title),
+            models=(first.report.model.name, second.report.model.name),
+            facts=(), differences=(), overlaps=(), notes=(str(error),), unmatched=(),
+        )  # fmt: skip
 
 
 def compare(first: Report, second: Report, pairing: Pairing | None = None) -> Comparison:
