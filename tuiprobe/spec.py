@@ -146,7 +146,7 @@ class RunSpec:
         tuple[str, ...],
         Option(
             "Unlabelled images to estimate the accuracy on. A folder or another source, as for "
-            "--data, or none; labels are ignored; --sample applies.",
+            "--data, or none. Labels are ignored; --sample applies.",
             WHAT,
             common=True,
             metavar="SOURCE",
