@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,15 +30,8 @@ def without_folders(report: Report, places: Iterable[str]) -> Report:
     for text in (*places, *paths, *_texts(whole["spec"])):
         for folder in _folders(text):
             shorter |= {f"{folder}/": "", folder: Path(folder).name}
-    shorter = {text: short for text, short in shorter.items() if text != short}
-    if not shorter:
-        return report
-    # Longest first, so that a folder goes before the folder that it lies in.
-    known = "|".join(map(_bounded, sorted(shorter, key=len, reverse=True)))
-    replace = re.compile(known).sub
-    return Report.model_validate(
-        _changed(whole, lambda text: replace(lambda match: shorter[match[0]], text))
-    )
+    replace = _replacement({text: short for text, short in shorter.items() if text != short})
+    return Report.model_validate(_changed(whole, replace))
 
 
 def _folders(text: str) -> Iterator[str]:
@@ -54,10 +47,21 @@ def _folders(text: str) -> Iterator[str]:
                 yield folder
 
 
-def _bounded(text: str) -> str:
-    """Returns a pattern that finds a path neither within a longer path nor within a word."""
-    before = r"(?<![\w.-])" if text.startswith(("/", "~")) else r"(?<![\w./-])"
-    return before + re.escape(text) + ("" if text.endswith("/") else r"(?![\w-])")
+def _replacement(shorter: Mapping[str, str]) -> Callable[[str], str]:
+    """Returns a function that shortens paths in a text, neither within words nor longer paths."""
+    # Longest first, so that a folder goes before the folder that it lies in.
+    ordered = sorted(shorter, key=len, reverse=True)
+    ends = {
+        text: re.escape(text) + ("" if text.endswith("/") else r"(?![\w-])") for text in ordered
+    }
+    absolute = "|".join(ends[text] for text in ordered if text.startswith(("/", "~")))
+    relative = "|".join(ends[text] for text in ordered if not text.startswith(("/", "~")))
+    found = [rf"(?<![\w.-])(?=[/~])(?:{absolute})"] if absolute else []
+    found += [rf"(?<![\w./-])(?:{relative})"] if relative else []
+    if not found:
+        return lambda text: text
+    replace = re.compile("|".join(found)).sub
+    return lambda text: replace(lambda match: shorter[match[0]], text) if "/" in text else text
 
 
 def _texts(value: Any) -> Iterator[str]:
