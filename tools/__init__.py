@@ -1,1 +1,1 @@
-"""What only builders need; it is no part of the wheel."""
+"""What only builders of tuiprobe need: no part of the wheel."""

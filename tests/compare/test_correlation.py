@@ -19,8 +19,12 @@ from tuiprobe.compare.correlation import backbone_and_training, correlate, signa
 from tuiprobe.compare.correlation_text import correlation_text
 from tuiprobe.compare.indicator_result import Correlations
 from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
-from tuiprobe.probes.robustness.confidence import mean_confidence
+from tuiprobe.probes.robustness.compute import (
+    Baseline,
+    Baselines,
+    mean_confidence,
+    probe_robustness,
+)
 from tuiprobe.results import Estimate, NotRun, given
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import NamedFigure
