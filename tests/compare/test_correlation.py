@@ -20,8 +20,12 @@ from tuiprobe.compare.indicator import Correlations, backbone_of, correlate, sig
 from tuiprobe.compare.indicator_section import describe_indicator
 from tuiprobe.compare.several import describe_models, describe_several
 from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
-from tuiprobe.probes.robustness.confidence import mean_confidence
+from tuiprobe.probes.robustness.compute import (
+    Baseline,
+    Baselines,
+    mean_confidence,
+    probe_robustness,
+)
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import Estimate, NotRun, given
 from tuiprobe.results.report import Report

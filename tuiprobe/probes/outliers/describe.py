@@ -17,7 +17,7 @@ from tuiprobe.probes.outliers.saying import (
     skewed,
 )
 from tuiprobe.probes.telling import heading, known, points, prose, series, several, table
-from tuiprobe.results import Figure, Model, given
+from tuiprobe.results import Model, given
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -115,7 +115,7 @@ def _finals(finals: list[Outliers]) -> Table:
         "outcome": [one.outcome.value for one in finals],
         "images counted": [_counted(one) for one in finals],
         "outlier channels": [listed_channels(one) for one in finals],
-        "highest channel, sigma": [_highest(one) for one in finals],
+        "highest channel, sigma": [one.highest for one in finals],
         "offset share": [one.offset.share for one in finals],
         "kurtosis of the offset": [one.offset.kurtosis for one in finals],
         ".999 quantile of a random direction": [one.offset.null_999 for one in finals],
@@ -169,10 +169,6 @@ def _untrained(reference: UntrainedReference | None, model: Model) -> Iterator[C
 def _counted(one: Outliers) -> Value:
     n = one.kurtosis.n if given(one.kurtosis) else 0
     return f"{n:,}, {one.degenerate:,} degenerate left out" if one.degenerate else n
-
-
-def _highest(one: Outliers) -> Figure:
-    return one.heights.highest if isinstance(one.heights, Heights) else one.heights
 
 
 def _channels(one: Outliers) -> Iterator[Content]:

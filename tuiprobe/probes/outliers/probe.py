@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tuiprobe.catalog.untrained import Untrained, untrained
 from tuiprobe.probes.inputs import TapArrays
+from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.outliers.channel_result import Heights
 from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.describe import describe
@@ -158,15 +159,14 @@ def _reference(untrained: Untrained | None) -> UntrainedReference | None:
         n=n,
         width=untrained.width,
         kurtosis=Estimate(value=value, low=low, high=high, n=n, method=method),
-        persistence=Estimate(value=untrained.persistence, low=None, high=None, n=n, method=method),
+        persistence=exact(untrained.persistence, n, method),
     )
 
 
 def _figures(taps: tuple[Outliers, ...], first: str) -> Iterator[NamedFigure]:
     for one in taps:
         leading = one.final and one.data == first
-        highest = one.heights.highest if isinstance(one.heights, Heights) else one.heights
-        yield _named(one, "height", "highest channel, sigma", highest, leading, HEIGHT)
+        yield _named(one, "height", "highest channel, sigma", one.highest, leading, HEIGHT)
         for id, figure in figures_in(one):
             if id in NAMES:
                 yield _named(one, id, NAMES[id], figure, leading, HEADLINES.get(id))
@@ -197,7 +197,4 @@ def _mean_of(one: Outliers) -> MeanOf | None:
 def _count(one: Outliers) -> Figure:
     if isinstance(one.heights, NotRun):
         return one.heights
-    return Estimate(
-        value=len(one.outlier_channels), low=None, high=None, n=one.heights.n,
-        method="count of channels",
-    )  # fmt: skip
+    return exact(len(one.outlier_channels), one.heights.n, "count of channels")
