@@ -15,7 +15,6 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_glance
 from tuiprobe.run.listing import list_runs
 
 
@@ -44,12 +43,6 @@ def sentence(root: Path) -> str:
 def test_readers_of_a_report(root: Path, read) -> None:
     with pytest.raises(DamagedFileError) as refused:
         read(RunDir(root / "old"))
-    assert str(refused.value) == sentence(root)
-
-
-def test_a_glance(root: Path) -> None:
-    with pytest.raises(DamagedFileError) as refused:
-        read_glance(RunDir(root / "old").results_file)
     assert str(refused.value) == sentence(root)
 
 

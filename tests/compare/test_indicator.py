@@ -2,18 +2,24 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tuiprobe.compare.indicator import ModelPoint, probe_indicators, spearman
-from tuiprobe.results import NotRun
+from tuiprobe.compare.indicator import CorrelatedRun, probe_indicators, spearman
+from tuiprobe.results import Estimate, NotRun
 
 
-def point(x, y, backbone="RN50", kind="projected", zero_shot=True):
-    return ModelPoint(kind, backbone, zero_shot, y, {"kurtosis": x})
+def point(x, y, backbone="RN50", kind="projected", training="zero-shot"):
+    nothing = NotRun(reason="not measured")
+    run = CorrelatedRun(
+        run="", model="", representation=kind, backbone=backbone, training=training,
+        robustness=Estimate(value=y, low=None, high=None, n=9, method="planted"),
+        height=nothing, kurtosis=nothing,
+    )  # fmt: skip
+    return run, {"kurtosis": x}
 
 
 def clusters(seed, n=12):
     """Two clusters that differ in both figures and are unrelated within."""
     rng = np.random.default_rng(seed)
-    low = [point(*rng.normal(0, 1, 2), "RN50", "pooled", False) for _ in range(n)]  # type: ignore[call-arg]
+    low = [point(*rng.normal(0, 1, 2), "RN50", "pooled", "supervised") for _ in range(n)]  # type: ignore[call-arg]
     return low + [point(*(rng.normal(0, 1, 2) + 4), "RN50", "projected") for _ in range(n)]  # type: ignore[call-arg]
 
 

@@ -51,7 +51,7 @@ from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_glance, read_summary
+from tuiprobe.run.glance import read_summary
 from tuiprobe.run.head_file import read_class_names
 from tuiprobe.run.listing import as_json, list_runs
 from tuiprobe.run.per_image import read_per_image
@@ -293,7 +293,7 @@ def look(run: Run, name: str) -> None:
         "spec.json": [lambda: read_spec(kept).to_json(), lambda: listed(run)],
         "plan.json": [lambda: published_images(kept, read_plan(kept)), lambda: verify(kept)],
         "results.json": [
-            lambda: read_glance(kept.results_file), lambda: listed(run),
+            lambda: listed(run),
             lambda: pictures(Report.read(kept.results_file), kept),
         ],
         "ranks/0.json": [lambda: read_ranks(kept)],

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -121,25 +120,6 @@ class Correlations(Frozen):
     predictors: Many[Indicator]
 
 
-@dataclass(frozen=True)
-class ModelPoint:
-    """One model.
-
-    Attributes:
-        representation: kind.
-        backbone: name.
-        zero_shot: Whether it is a zero-shot encoder.
-        robustness: Effective robustness.
-        signatures: By name; a signature the model lacks is left out.
-    """
-
-    representation: str
-    backbone: str
-    zero_shot: bool
-    robustness: float
-    signatures: Mapping[str, float]
-
-
 def correlate(reports: Iterable[tuple[str, Report]]) -> Correlations:
     """Correlates every signature with effective robustness, within strata.
 
@@ -176,8 +156,8 @@ def correlate(reports: Iterable[tuple[str, Report]]) -> Correlations:
         axis=question[2],
         runs=tuple(run for run, _ in kept),
         left_out=tuple(left_out),
-        signatures=probe_indicators([_point(run, signatures_of(report)) for run, report in kept]),
-        predictors=probe_indicators([_point(run, _predictors(report)) for run, report in kept]),
+        signatures=probe_indicators([(run, signatures_of(report)) for run, report in kept]),
+        predictors=probe_indicators([(run, _predictors(report)) for run, report in kept]),
     )
 
 
@@ -220,16 +200,6 @@ def _correlated(name: str, report: Report, robustness: Estimate) -> CorrelatedRu
     )
 
 
-def _point(run: CorrelatedRun, figures: Mapping[str, float]) -> ModelPoint:
-    return ModelPoint(
-        representation=run.representation,
-        backbone=run.backbone,
-        zero_shot=run.training == "zero-shot",
-        robustness=run.robustness.value,
-        signatures=figures,
-    )
-
-
 def backbone_of(model: Model) -> str:
     """Returns the presets' name for an architecture, or the library's where none has it."""
     alike = [one for one in presets().values() if one.architecture == model.architecture]
@@ -259,26 +229,30 @@ def _values(report: Report, role: str) -> dict[str, float]:
     return found
 
 
-def probe_indicators(models: Sequence[ModelPoint], *, seed: int = 0) -> tuple[Indicator, ...]:
-    """Returns one indicator per signature, by name.
+def probe_indicators(
+    models: Sequence[tuple[CorrelatedRun, Mapping[str, float]]], *, seed: int = 0
+) -> tuple[Indicator, ...]:
+    """Returns an indicator for each signature, by name.
 
     Args:
-        models: The runs.
+        models: The runs, each with its signatures; those that a run lacks are left out.
         seed: Seed of the permutations.
     """
-    names = sorted({name for model in models for name in model.signatures})
+    names = sorted({name for _, signatures in models for name in signatures})
     return tuple(_indicator(name, models, seed) for name in names)
 
 
-def _indicator(name: str, models: Sequence[ModelPoint], seed: int) -> Indicator:
-    having = [model for model in models if name in model.signatures]
-    groups: dict[tuple[str, str], list[ModelPoint]] = {}
-    for model in having:
-        groups.setdefault((model.representation, model.backbone), []).append(model)
+def _indicator(
+    name: str, models: Sequence[tuple[CorrelatedRun, Mapping[str, float]]], seed: int
+) -> Indicator:
+    having = [(run, signatures[name]) for run, signatures in models if name in signatures]
+    groups: dict[tuple[str, str], list[tuple[CorrelatedRun, float]]] = {}
+    for run, value in having:
+        groups.setdefault((run.representation, run.backbone), []).append((run, value))
     strata, pairs = [], []
     for (representation, backbone), group in sorted(groups.items()):
-        x = np.array([model.signatures[name] for model in group])
-        y = np.array([model.robustness for model in group])
+        x = np.array([value for _, value in group])
+        y = np.array([run.robustness.value for run, _ in group])
         figure = spearman(x, y)
         strata.append(
             Stratum(
@@ -291,9 +265,9 @@ def _indicator(name: str, models: Sequence[ModelPoint], seed: int) -> Indicator:
         if isinstance(figure, Estimate):
             pairs.append((_centred_ranks(x), _centred_ranks(y)))
     within, p_value = _within(pairs, seed)
-    x = np.array([model.signatures[name] for model in having])
-    y = np.array([model.robustness for model in having])
-    trivial = np.array([float(model.zero_shot) for model in having])
+    x = np.array([value for _, value in having])
+    y = np.array([run.robustness.value for run, _ in having])
+    trivial = np.array([float(run.training == "zero-shot") for run, _ in having])
     return Indicator(
         signature=name,
         strata=tuple(strata),

@@ -16,7 +16,6 @@ from tuiprobe.results.base import Figure, Frozen, Many, Named, NotRun, Plain, Re
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
-SchemaVersion = Literal[2]
 SCHEMA_VERSION: Final = 2
 
 MOST_PARTS = 100
@@ -109,7 +108,7 @@ class Report(Frozen):
             file was verified when it was read.
     """
 
-    schema_version: SchemaVersion = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     title: str
     tuiprobe: str
     key: str
@@ -222,11 +221,11 @@ class Report(Frozen):
         Raises:
             DamagedFileError: If it was altered or is not a report of this schema version.
         """
-        tree = read_tree(content, source)
+        tree = _read_tree(content, source)
         try:
             return cls.model_validate(tree).model_copy(update={MEMBER: None})
         except ValidationError as error:
-            raise no_report(tree, source, error) from error
+            raise _no_report(tree, source, error) from error
 
 
 def _rendered(renderer: str, report: Report) -> str:
@@ -253,7 +252,7 @@ def _validated(kind: type[_Result], value: JsonValue) -> _Result:
         ) from error
 
 
-def read_tree(content: bytes, source: object) -> Any:
+def _read_tree(content: bytes, source: object) -> Any:
     """Returns the plain data of a `results.json`, whose checksum is compared where it has one.
 
     It is parsed before pydantic sees it, because pydantic's own parser takes 20 times the memory.
@@ -275,7 +274,7 @@ def read_tree(content: bytes, source: object) -> Any:
     return tree
 
 
-def no_report(tree: Any, source: object, error: ValidationError) -> DamagedFileError:
+def _no_report(tree: Any, source: object, error: ValidationError) -> DamagedFileError:
     """Returns the error for plain data that are not a report of this schema version."""
     version = tree.get("schema_version") if isinstance(tree, dict) else None
     version = version if isinstance(version, int) and 0 < version < 1000 else None
