@@ -37,6 +37,12 @@ def compare(
         bool, typer.Option("--html", help="Print a page with a forest plot.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    as_paper: Annotated[
+        bool,
+        typer.Option(
+            "--paper", help="Print the paper's tables instead: models by backbone and training."
+        ),
+    ] = False,
     junit: Annotated[
         Path | None, typer.Option(help="Write the gates of --fail-if as a JUnit file.")
     ] = None,
@@ -53,6 +59,11 @@ def compare(
         raise UsageError("--html and --json are two forms; choose one")
     if junit is not None and not fail_if:
         raise UsageError("--junit writes the gates of --fail-if, and there are none")
+    if as_paper:
+        if as_html or everything or fail_if:
+            raise UsageError("--paper prints tables of its own, as text or with --json")
+        print(_paper((first, *others), as_json), end="")
+        return
     gates = [parse_gate(text) for text in fail_if or ()]
     runs = [read_run(RunDir(path)) for path in (first, *others)]
     found = [compare_runs(runs[0], run) for run in runs[1:]]
@@ -71,6 +82,17 @@ def compare(
         for reason in case.failures:
             print(f"gate tripped by {case.run}: {case.gate}: {reason}", file=sys.stderr)
     raise typer.Exit(int(any(one.failures for one in cases)))
+
+
+def _paper(paths: tuple[Path, ...], as_json: bool) -> str:
+    from tuiprobe.compare.paper import paper, paper_markdown
+    from tuiprobe.report import read_report
+    from tuiprobe.run.directory import RunDir
+
+    content = paper([read_report(RunDir(path)) for path in paths])
+    if as_json:
+        return json.dumps({"schema_version": 2, **content.model_dump(mode="json")}, indent=1) + "\n"
+    return paper_markdown(content)
 
 
 def _case(path: Path, gate: Gate, found: Comparison) -> Case:
