@@ -84,6 +84,15 @@ class Invocation:
             metavar="FILE",
         ),
     ] = None
+    models: Annotated[
+        str | None,
+        Option(
+            "Many models: a file with a line MODEL [checkpoint=FILE] for each, or paper. Finished "
+            "ones are skipped, and those without weights listed.",
+            WHAT,
+            metavar="FILE",
+        ),
+    ] = None
     output: Annotated[
         str | None,
         Option(
@@ -136,6 +145,7 @@ def probe(context: typer.Context, **values: Any) -> None:
 
     code = run_models(
         models,
+        listed=asked.models,
         data=data,
         output=None if asked.output is None else Path(asked.output),
         fresh=asked.fresh,
