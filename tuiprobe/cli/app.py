@@ -22,7 +22,6 @@ from tuiprobe.cli import (
     completion,
     doctor,
     fetch,
-    grid,
     inspect,
     manual,
     miniature,
@@ -62,7 +61,6 @@ for command in (
     compare.compare,
     agreement.agreement,
     runs.runs,
-    grid.grid,
     completion.completion,
     manual.manual,
 ):
