@@ -142,8 +142,8 @@ class _Command:
 
         waiting = self._waiting(specs)
         announce_downloads(waiting, self.listen)
-        free = free_memory(choose_device(specs[0].device, current_rank()))
         outcomes: list[Outcome] = []
+        free = free_memory(choose_device(specs[0].device, current_rank())) if waiting else None
         for together in affordable(waiting, free):
             if INTERRUPTED in self.codes:
                 self.gaps += [f"{spec.model}: stopped before" for spec in together]

@@ -18,6 +18,7 @@ from tuiprobe.datasets.assemble import open_suite
 from tuiprobe.datasets.base import Stamp
 from tuiprobe.datasets.content import stamp_file
 from tuiprobe.files import DamagedFileError
+from tuiprobe.measure.failures import explaining_failures
 from tuiprobe.measure.plan_record import file_records
 from tuiprobe.measure.stopping import current
 from tuiprobe.plaintext import encodable
@@ -50,26 +51,16 @@ def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
         DataError: If a source of images cannot be used.
     """
     suites: dict[tuple[object, ...], Suite] = {}
-    for spec in specs:
-        if (named := _sources(spec)) not in suites:
-            with current().reading(lambda source=spec.data: source):  # type: ignore[misc]
-                suites[named] = open_suite(spec)
     recorded = []
-    for found in find_runs(runs):
-        run = RunDir(found.path)
-        with suppress(DamagedFileError, OSError):
-            recorded.append((run, read_spec(run)))
-    return [
-        next(
-            (
-                run
-                for run, before in recorded
-                if _agree(spec, before) and _finished(spec, run, suites[_sources(spec)])
-            ),
-            None,
-        )
-        for spec in specs
-    ]
+    with explaining_failures(), current().reading(lambda: specs[0].data):
+        for spec in specs:
+            if _sources(spec) not in suites:
+                suites[_sources(spec)] = open_suite(spec)
+        for found in find_runs(runs):
+            run = RunDir(found.path)
+            with suppress(DamagedFileError, OSError):
+                recorded.append((run, read_spec(run)))
+        return [_finished_run(spec, recorded, suites[_sources(spec)]) for spec in specs]
 
 
 def _sources(spec: RunSpec) -> tuple[object, ...]:
@@ -90,6 +81,13 @@ def _agree(spec: RunSpec, before: RunSpec) -> bool:
         for option in run_options()
         if option.option.changes != "nothing"
     )
+
+
+def _finished_run(
+    spec: RunSpec, recorded: Sequence[tuple[RunDir, RunSpec]], suite: Suite
+) -> RunDir | None:
+    alike = (run for run, before in recorded if _agree(spec, before))
+    return next((run for run in alike if _finished(spec, run, suite)), None)
 
 
 def _finished(spec: RunSpec, run: RunDir, suite: Suite) -> bool:
