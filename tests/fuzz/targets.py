@@ -31,7 +31,7 @@ from tests.fuzz.test_readers import make_template, read_ranks
 from tests.models.test_fuzz_checkpoints import saved, scripted, states
 from tuiprobe.answer import answer
 from tuiprobe.answer.paths import without_folders
-from tuiprobe.cli.gridfile import read_grid
+from tuiprobe.cli.model_list import read_models
 from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Run as Compared
 from tuiprobe.compare.differences import compare
@@ -186,8 +186,8 @@ def tables(place: Path) -> Target:
         ("broden/label.csv", broden),
         *((f"objectnet/mappings/{one.name}", objectnet) for one in sorted(mappings.iterdir())),
     ]
-    (place / "grid.toml").write_text('models = ["mini_clip"]\ndata = "miniature:val"\n')
-    kinds.append(("grid.toml", lambda path: read_grid(path)))
+    (place / "models.txt").write_text("# a\nmini_clip\nrn50_openai checkpoint='my w.pt'\n")
+    kinds.append(("models.txt", lambda path: read_models(str(path))))
     whole = {name: (place / name).read_bytes() for name, _ in kinds}
 
     def ask(content: bytes) -> object:

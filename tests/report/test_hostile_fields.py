@@ -25,12 +25,12 @@ from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Run, compare
+from tuiprobe.compare.paper import paper, paper_markdown
 from tuiprobe.compare.ranking import describe_ranking, rank
 from tuiprobe.compare.several import describe_several
 from tuiprobe.probes.preflight.result import Preflight
 from tuiprobe.probes.robustness.result import Accuracy, BaselineNotRun, OwnNames
 from tuiprobe.report.formats import FORMATS, files_of
-from tuiprobe.report.grid import Gap, paper_tables
 from tuiprobe.report.html import sections_html
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.notebook import card_html
@@ -179,7 +179,7 @@ def everything(report: Report) -> dict[str, str]:
         "other.md": section_markdown(describe(compare(report, other), everything=True)),
         "compare.html": sections_html("Comparison", [describe(compare(report, other), True)]),
         "ranking.md": section_markdown(describe_ranking(rank([Run(report, {}), Run(other, {})]))),
-        "grid.md": paper_tables({report.title: report}, (Gap(report.title, report.title),)),
+        "paper.md": paper_markdown(paper([report])),
     }
 
 

@@ -12,7 +12,6 @@ import pytest
 from tests.report.samples import PROBES, report
 from tests.report.strangers import strange_report, stranger
 from tuiprobe.report.formats import FORMATS, files_of
-from tuiprobe.report.grid import paper_tables
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.summary import summary
@@ -118,10 +117,6 @@ def test_json_keeps_it(files: dict[str, str]) -> None:
 def test_its_pictures_are_known() -> None:
     assert strange_report().pictured("val") == {3, 7, 9}
     assert strange_report().pictured("other") == set()
-
-
-def test_the_tables_of_the_paper_do_not_stumble_over_it() -> None:
-    assert paper_tables({"x": strange_report()}, ()) == paper_tables({"x": report()}, ())
 
 
 def test_the_screens_open_it(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from tuiprobe.cli import (
     compare,
     doctor,
     fetch,
-    grid,
     miniature,
     models,
     open_run,
@@ -58,7 +57,6 @@ COMMANDS = (
     (models.models, "models", "List encoders by name"),
     (doctor.doctor, "doctor", "Check the installation, an encoder, labels of images"),
     (fetch.fetch, "fetch", "Download and verify what encoders need"),
-    (grid.grid, "grid", "Measure every encoder of a list"),
     (runs.runs, "runs", "List runs and their figures; delete runs"),
     (open_run.open_run, "open", "Show a run on the screens, live or finished"),
     (compare.compare, "compare", "Compare runs: differences, ranks, gates for CI"),
@@ -129,6 +127,15 @@ class Invocation:
             metavar="FILE",
         ),
     ] = None
+    models: Annotated[
+        str | None,
+        Option(
+            "Many models: a file with a line MODEL [checkpoint=FILE] for each, or paper. Finished "
+            "ones are skipped, and those without weights listed.",
+            WHAT,
+            metavar="FILE",
+        ),
+    ] = None
     output: Annotated[
         str | None,
         Option(
@@ -192,6 +199,7 @@ def probe(context: typer.Context, **values: Any) -> None:
 
     code = run_models(
         models,
+        listed=asked.models,
         data=data,
         output=None if asked.output is None else Path(asked.output),
         fresh=asked.fresh,

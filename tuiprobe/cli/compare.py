@@ -33,6 +33,12 @@ def compare(
         bool, typer.Option("--html", help="Print a page with a forest plot.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
+    as_paper: Annotated[
+        bool,
+        typer.Option(
+            "--paper", help="Print the paper's tables instead: models by backbone and training."
+        ),
+    ] = False,
 ) -> None:
     """Compare runs: headline figures and their differences, paired where the images are the same.
 
@@ -47,6 +53,11 @@ def compare(
 
     if as_html and as_json:
         raise UsageError("--html and --json are two forms; choose one")
+    if as_paper:
+        if as_html or everything or fail_if:
+            raise UsageError("--paper prints tables of its own, as text or with --json")
+        print(_paper((first, *others), as_json), end="")
+        return
     gates = [parse_gate(text) for text in fail_if or ()]
     runs = [read_run(RunDir(path)) for path in (first, *others)]
     strict = bool(gates) or len(runs) < SEVERAL
@@ -64,6 +75,17 @@ def compare(
     for reason in reasons:
         print(reason, file=sys.stderr)
     raise typer.Exit(int(bool(reasons)))
+
+
+def _paper(paths: tuple[Path, ...], as_json: bool) -> str:
+    from tuiprobe.compare.paper import paper, paper_markdown
+    from tuiprobe.report import read_report
+    from tuiprobe.run.directory import RunDir
+
+    content = paper([read_report(RunDir(path)) for path in paths])
+    if as_json:
+        return json.dumps({"schema_version": 2, **content.model_dump(mode="json")}, indent=1) + "\n"
+    return paper_markdown(content)
 
 
 def _text(

@@ -263,8 +263,15 @@ def _saw_the_same(first: Run, other: Run) -> bool:
     return True
 
 
-def write_ranking(directories: Sequence[RunDir], place: Path) -> tuple[Path, str]:
+def write_ranking(
+    directories: Sequence[RunDir], place: Path, gaps: Sequence[str] = ()
+) -> tuple[Path, str]:
     """Writes the table of finished runs, named by their keys; returns its path and its text.
+
+    Args:
+        directories: The runs.
+        place: Folder of the file.
+        gaps: Models that have no run, each with the reason.
 
     Raises:
         DataError: If a run has no readable report.
@@ -274,5 +281,8 @@ def write_ranking(directories: Sequence[RunDir], place: Path) -> tuple[Path, str
     keys = "".join(sorted(run.report.key for run in runs))
     file = Entry(place, f"comparison-{hashlib.sha256(keys.encode()).hexdigest()[:8]}.md")
     text = section_markdown(describe_ranking(rank(runs)))
+    if gaps:
+        missing = Section(title="Not measured", headline=(), content=(points(gaps),))
+        text += "\n" + section_markdown(missing)
     file.write_text(text)
     return file.path, text

@@ -17,6 +17,7 @@ from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.contents import refuse_other_images
 from tuiprobe.measure.device import available_cores, choose_device, usual_batch
 from tuiprobe.measure.embeddings import RowStages, plan_vectors
+from tuiprobe.measure.finished import file_stamps
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
@@ -119,7 +120,9 @@ def _begun(plan: Plan, asked: RunSpec, rank: Rank, runs: Path) -> Plan:
     """
     if asked.batch_size is None and not (runs / plan.directory_name).exists():
         for batch in {CPU_BATCH, GPU_BATCH} - {plan.spec.batch}:
-            other = make_plan(replace(plan.spec, batch_size=batch), plan.encoder, plan.suite)
+            other = make_plan(
+                replace(plan.spec, batch_size=batch), plan.encoder, plan.suite, plan.files
+            )
             if (runs / other.directory_name).exists():
                 plan = other
     before = earlier(runs / plan.directory_name)
@@ -144,6 +147,7 @@ def _hidden(spec: RunSpec) -> tuple[str, ...]:
 def _plan(spec: RunSpec) -> Plan:
     with current().reading(lambda: spec.data):
         suite = open_suite(spec)
+    files = file_stamps(spec)
     checkpoint = Path(spec.checkpoint) if spec.checkpoint else None
     encoder = load_encoder(spec.model, checkpoint=checkpoint, device=spec.device, dtype=spec.dtype)
     if spec.require_weights and encoder.weights.kind == "untrained":
@@ -154,7 +158,7 @@ def _plan(spec: RunSpec) -> Plan:
     for name, channels in parse_ablations(spec.ablate).items():
         encoder.ablate(name, channels, spec.ablate_mode)
     with current().reading(lambda: spec.data):
-        plan = make_plan(spec, encoder, suite)
+        plan = make_plan(spec, encoder, suite, files)
     if plan.head.kind == "probe":  # fail now, not after hours
         probe_split(plan)
     return plan

@@ -43,6 +43,13 @@ class TapRecord(Record):
     channels: Annotated[int, Field(ge=1, le=2**24)]
 
 
+class FileRecord(Record):
+    """Size and times of a file that an option names, before it was read."""
+
+    size: Count
+    changed: str
+
+
 class SetRecord(Record):
     """One set of images as planned.
 
@@ -78,6 +85,7 @@ class PlanRecord(Record):
         all_blocks: Whether these are all of its blocks.
         sets: The sets of images, the in-distribution one first.
         concept_set: Name of the set with concepts; None if there is none.
+        files: The files that options name, by option; empty in runs of earlier versions.
     """
 
     key: str
@@ -87,6 +95,7 @@ class PlanRecord(Record):
     all_blocks: bool
     sets: Annotated[Many[SetRecord], Field(max_length=MOST_SETS)]
     concept_set: str | None = None
+    files: Named[FileRecord] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits(self) -> PlanRecord:
