@@ -66,9 +66,27 @@ COMMANDS = (
 )
 """The commands in the order of `--help`, with what it says of them; `miniature` is the last."""
 
+GONE = {
+    "agreement": "compare RUN…",
+    "atlas": "models --published",
+    "completion": "--install-completion",
+    "grid": "--headless --models FILE",
+    "inspect": "doctor --model MODEL",
+    "manual": "--help-all",
+}
+"""Commands of 0.2.0 that were removed, with what takes their place."""
+
 
 class Help(TyperGroup):
     """The main command: `--help` shows its common options, `--help-all` all, by group."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Finds the command; says of a removed one what takes its place."""
+        if args[0] in GONE:
+            raise UsageError(
+                f"there is no command {args[0]} any more: `tuiprobe {GONE[args[0]]}` does it"
+            )
+        return super().resolve_command(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Writes the options and the commands."""
