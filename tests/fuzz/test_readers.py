@@ -207,12 +207,8 @@ def one_case(seed: int, template: Path, place: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 120)
 def test_damage_is_answered_in_one_sentence(
-    template: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     end = time.monotonic() + SECONDS
     seed = SEED * 1_000_000
     while time.monotonic() < end:
