@@ -62,7 +62,6 @@ def test_the_list_of_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ["report", "old", "--format", "md", "--to", "-"],
         ["compare", "old", "new"],
         ["compare", "new", "old"],
-        ["atlas", "add", "old"],
     ],
 )
 def test_commands(root: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,11 +10,9 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir
@@ -76,9 +74,7 @@ def blocks(run: RunDir) -> None:
 
 
 def report(run: RunDir) -> object:
-    with suppress(TuiprobeError):
-        read_report(run)
-    return Report.read(run.results_file)
+    return read_report(run)
 
 
 def arrays(run: RunDir) -> object:

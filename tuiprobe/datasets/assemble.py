@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from tuiprobe.datasets.base import Suite
 from tuiprobe.datasets.concepts import with_concepts
 from tuiprobe.datasets.load import load_concepts, load_suite
+from tuiprobe.datasets.registry import source_named
 from tuiprobe.datasets.targets import load_target, with_targets
 from tuiprobe.errors import UsageError
-from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec
+from tuiprobe.options import OptionError, flag
+from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec, make_spec, typed
+
+
+def user_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -> RunSpec:
+    """Returns the spec of what a user asks for: `make_spec`, with folders for data and targets.
+
+    Raises:
+        UsageError: If an option is unknown or invalid; names the option and the problem.
+    """
+    data = _source("data", typed("data", data))
+    if (targets := typed("target", options.get("target"))) is not None:
+        options = {**options, "target": tuple(_source("target", target) for target in targets)}
+    return make_spec(model, data, options)
+
+
+def _source(option: str, value: Any) -> Any:
+    try:
+        return value if value is None else source_named(value)
+    except UsageError as error:
+        raise OptionError(option, str(error), f"{flag(option)}: {error}") from error
 
 
 def open_suite(spec: RunSpec) -> Suite:

@@ -33,6 +33,7 @@ FIGURES: Final = {
 }
 """The figures of a row: field name and figure id."""
 
+_NOTHING: Final = NotRun(reason="not measured")
 _Sum = Annotated[int, Field(ge=0, le=2**53 * MOST_ITEMS)]
 _KEPT = 10_000
 _MOST_BYTES = 2**20
@@ -101,22 +102,19 @@ def write_results(run: RunDir, report: Report) -> None:
 def summary_of(report: Report, checksum: str | None) -> Summary:
     """Returns the summary of a report, whose file carries the checksum."""
     figures = {field: report.figure(id) for field, id in FIGURES.items()}
-    source = report.spec.get("data", "")
+    figures = {id: _NOTHING if one is ABSENT else one for id, one in figures.items()}
     return Summary(
         results=checksum,
         title=report.title,
         partial=report.partial,
         model=report.model.name,
         data=", ".join(data.name for data in report.data)[:LONGEST_TEXT],
-        source=source if isinstance(source, str) else "",
+        source=str(report.spec.get("data", "")),
         kind=report.model.representation,
         images=sum(data.measured for data in report.data),
         wanted=sum(data.images for data in report.data),
         outcome=report.fact("outcome"),
-        **{
-            field: NotRun(reason="not measured") if figure is ABSENT else figure
-            for field, figure in figures.items()
-        },
+        **figures,
     )
 
 
