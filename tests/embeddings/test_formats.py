@@ -199,7 +199,7 @@ BAD: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     ),
     "torch conjugate": (
         "x.pt",
-        lambda p: torch.save({"v": torch.ones(4, 8).cfloat().conj()}, p),
+        lambda p: torch.save({"v": torch.ones(4, 8, dtype=torch.complex64).conj()}, p),
         "complex64",
     ),
     "torch integers": ("x.pt", lambda p: torch.save(torch.zeros(4, 8).int(), p), "int32"),
