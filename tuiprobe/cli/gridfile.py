@@ -12,6 +12,7 @@ from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
 from tuiprobe.models.registry import runs_foreign_code
+from tuiprobe.plaintext import text_of
 from tuiprobe.spec import run_options
 
 SHIPPED = Path(__file__).parents[1] / "catalog" / "paper.toml"
@@ -155,7 +156,7 @@ def _refuse_unknown(path: Path, prefix: str, found: dict[str, Any], known: tuple
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_regular(path, MAX_BYTES).decode("utf-8"))
+        return tomllib.loads(text_of(read_regular(path, MAX_BYTES)))
     except OSError as error:
         raise UsageError(f"cannot read the grid {path}: {error.strerror}") from error
     except DataError as error:

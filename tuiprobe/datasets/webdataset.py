@@ -16,6 +16,7 @@ from tuiprobe.datasets.shard_io import expand, is_url, read_range
 from tuiprobe.datasets.tars import Member, index_of
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
+from tuiprobe.plaintext import text_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -161,7 +162,10 @@ def _names_beside(place: str) -> tuple[str, tuple[str, ...]] | None:
         for name in NAME_FILES:
             path = folder / name
             if path.is_file():
-                lines = read_regular(path, MAX_NAMES_BYTES).decode("utf-8", "replace").splitlines()
+                try:
+                    lines = text_of(read_regular(path, MAX_NAMES_BYTES)).splitlines()
+                except ValueError as error:
+                    raise DataError(f"{path} cannot be read as class names: {error}") from error
                 return str(path), tuple(line.strip() for line in lines if line.strip())
     return None
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets import Suite
-from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError, refuse_undecodable
 from tuiprobe.datasets.registry import safe_name
 from tuiprobe.errors import DataError
 from tuiprobe.measure.embeddings.shards import RowShard, sampled_rows, split_rows
@@ -57,6 +57,15 @@ class RowSet:
     sampled: NDArray[np.int64]
     target: bool = False
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuses files whose paths no record of a run can hold.
+
+        Raises:
+            DataError: If a path holds bytes that are not UTF-8.
+        """
+        for one in self.vectors.matrix.matrices:
+            refuse_undecodable(str(one.path.absolute()), "the path")
 
     @property
     def source(self) -> str:
