@@ -150,7 +150,10 @@ def _numbered(
         return tuple(str(label) for label in range(count)), labels
     path, found = names
     if len(found) < count:
-        raise DataError(f"{path} names {len(found)} classes, but the shards go up to {count - 1}")
+        shift = "; labels count from 0: subtract 1 from each" if 0 not in labels else ""
+        raise DataError(
+            f"{path} names {len(found)} classes, but the shards go up to {count - 1}{shift}"
+        )
     return found, labels
 
 
