@@ -12,7 +12,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests.embeddings.conftest import planted
-from tuiprobe.errors import DataError
+from tuiprobe.catalog.labels import place_of_each
+from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event
 from tuiprobe.measure.embeddings import plan_vectors
 from tuiprobe.measure.plan import Plan
@@ -91,7 +92,7 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "ids from 1": ("l.csv", column([f"{i + 1},0" for i in range(6)], "id,label"), "0 to 5, each"),
     "an id twice": ("l.csv", column([f"{i % 5},0" for i in range(6)], "id,label"), "0 to 5, each"),
     "ids that are names": (
-        "l.csv", column([f"a{i}.png,0" for i in range(6)], "image_id,label"), "--id-column, or rem"
+        "l.csv", column([f"a{i}.png,0" for i in range(6)], "image_id,label"), "column, or .*--id-col"
     ),
     "fewer ids": ("l.csv", table(range(5)), "5 labels for 6 rows"),
     "semicolons": ("l.csv", column([f"{i};0" for i in range(6)]), "other signs than commas"),
@@ -113,6 +114,16 @@ def test_names_stay_names(tmp_path: Path) -> None:
     found = labels_of(tmp_path, "l.txt", column(names))
     assert [found.classes[i] for i in found.values] == names
     assert found.in_words() == "6 labels, 5 classes, by position"
+
+
+def test_a_name_that_is_there_twice_stands_for_no_class(tmp_path: Path) -> None:
+    names = ("ant", "crane", "bee", "crane")
+    with pytest.raises(DataError, match="the label 'crane', which --classes holds twice"):
+        labels_of(tmp_path, "l.txt", column(["ant", "crane"] * 3), names=names)
+    found = labels_of(tmp_path, "l.txt", column(["ant", "bee"] * 3), names=names)
+    assert found.values.tolist() == [0, 2] * 3
+    with pytest.raises(UsageError, match="the class names hold 'crane' twice"):
+        place_of_each(["ant", "crane"], names)
 
 
 @pytest.mark.parametrize("first", [0, 1])
@@ -207,5 +218,5 @@ def test_parquet_joins_labels_by_the_column_of_ids(tmp_path: Path) -> None:
     options = {"embeddings": str(tmp_path / "x.parquet"), "labels": str(tmp_path / "l.csv")}
     rows = plan_vectors(make_spec(None, None, {**options, "id_column": "id"})).suite.sets["rows"]
     assert [one.label for one in rows.samples] == [TRUTH[i] for i in (4, 2, 0, 1, 3, 5)]
-    with pytest.raises(DataError, match="name the column of the vectors' ids by --id-column"):
+    with pytest.raises(DataError, match="name the vectors' own ids in Parquet by --id-column"):
         plan_vectors(make_spec(None, None, options))

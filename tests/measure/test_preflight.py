@@ -217,7 +217,7 @@ def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(
 def test_warnings_are_told_and_other_ranks_write_nothing(tmp_path: Path) -> None:
     data = SimpleNamespace(
         samples=[Sample(i, f"{i}.png", i % 3) for i in range(6)], classes=("0", "1", "2"),
-        source="imagefolder:d", notes=(),
+        source="imagefolder:d", notes=(), read=ImageNet(0.5).read,
     )  # fmt: skip
     events: list[Event] = []
     preflight(plan(encoder(), data), RunDir(tmp_path), events.append, rank=1)

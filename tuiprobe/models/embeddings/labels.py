@@ -142,8 +142,8 @@ def _places(
     if (places < 0).any():
         raise DataError(
             f"{path}: its column {name} does not hold 0 to {rows - 1:,}, each once, so nothing "
-            "says which label belongs to which vector; name the column of the vectors' ids by "
-            "--id-column, or remove this one if the labels are in the order of the vectors"
+            "says which label belongs to which vector; put the labels in the order of the vectors "
+            "and remove the column, or name the vectors' own ids in Parquet by --id-column"
         )
     return places, f"by the row numbers in the column {name}"
 
@@ -192,6 +192,13 @@ def _named(
     if len(classes) > _MOST_CLASSES:
         raise DataError(f"{path} holds {len(classes):,} different labels, which are no classes")
     place = {name: i for i, name in enumerate(classes)}
+    doubles = {name for i, name in enumerate(classes) if place[name] != i}
+    double = next((one for one in labels if one in doubles), None)
+    if double is not None:
+        raise DataError(
+            f"{path} holds the label {plain(double[:80])!r}, which --classes holds twice: write "
+            "row numbers in place of names, or give each class a name of its own"
+        )
     missing = next((one for one in labels if one not in place), None)
     if missing is not None:
         raise DataError(f"{path} holds the label {plain(missing[:80])!r}, which --classes does not")
