@@ -89,19 +89,9 @@ def read_checked(
     """
     content = entry.read_bytes(limit)
     sealed = is_sealed(content, entry)
-    if not sealed and like is not None:
-        refuse_lost_seal(entry, like)
-    return content, sealed
-
-
-def refuse_lost_seal(entry: Entry, like: Entry) -> None:
-    """Refuses a file without a checksum if an older file of the same run has one.
-
-    Raises:
-        DamagedFileError: If the older file has a checksum.
-    """
-    if like.exists() and is_sealed(like.read_bytes(), like):
+    if not sealed and like is not None and like.exists() and is_sealed(like.read_bytes(), like):
         raise DamagedFileError(f"{entry} is damaged: its checksum is gone")
+    return content, sealed
 
 
 def write_json(entry: Entry, value: Mapping[str, Any]) -> None:

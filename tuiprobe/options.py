@@ -17,6 +17,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 from tuiprobe.errors import UsageError
+from tuiprobe.plaintext import undecodable
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -268,8 +269,11 @@ def validated(kind: type[T], values: Any, called: Callable[[str], str] = flag) -
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""
-        said = f"{called(name)}: {first['msg']} (got {first['input']!r})"
-        raise OptionError(name, first["msg"], said) from error
+        cause = first["msg"]
+        if odd := undecodable(str(first["input"])):
+            cause = f"a name that is not UTF-8 ({odd}), and reports are; rename the file or folder"
+        said = f"{called(name)}: {cause} (got {first['input']!r})"
+        raise OptionError(name, cause, said) from error
 
 
 @cache

@@ -33,6 +33,35 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def undecodable(text: str) -> str:
+    r"""Returns the bytes of a file name that are not UTF-8, in words; empty if there are none.
+
+    >>> undecodable("caf\udce9"), undecodable("Löwe")
+    ('the byte 0xe9', '')
+    """
+    odd = [f"0x{ord(c) & 0xFF:02x}" for c in text if "\ud800" <= c <= "\udfff"]
+    return f"the byte{'s' if len(odd) > 1 else ''} {' '.join(odd[:8])}" if odd else ""
+
+
+def text_of(content: bytes) -> str:
+    """Returns the text of a file, without a byte order mark.
+
+    Raises:
+        ValueError: If it is not UTF-8; says where, and what to do.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        cause = f"line {line} holds the byte 0x{content[error.start]:02x}, which is not UTF-8"
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            cause = "it is UTF-16"
+        raise ValueError(f"{cause}; save the file as UTF-8") from error
+    if "\0" in text:
+        raise ValueError("it holds zero bytes, as UTF-16 does; save the file as UTF-8")
+    return text
+
+
 def json_text(value: Any) -> str:
     r"""Returns a value as strict JSON; control and bidi characters become `\u` escapes.
 

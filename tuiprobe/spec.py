@@ -321,7 +321,7 @@ class RunSpec:
     id_column: Annotated[
         str | None,
         Option(
-            "Column of a Parquet file that names the rows.",
+            "Column of a Parquet file that names the rows; --labels are joined by it.",
             EMBEDDINGS,
             metavar="NAME",
             unset="rows go by their index",

@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from skimage import data
 
 from tuiprobe.datasets import UnreadableImageError
 from tuiprobe.datasets.content import read_file
-from tuiprobe.datasets.decode import decode_image, readable_extensions
+from tuiprobe.datasets.decode import decode_image, has_deep_values, readable_extensions
 
 PICTURE = data.chelsea()[:100, :150]
 
@@ -55,10 +56,86 @@ def test_exif_orientation_is_honoured(orientation: int) -> None:
     assert np.array_equal(np.asarray(decoded), PICTURE)
 
 
-def test_sixteen_bits_are_scaled_not_clipped() -> None:
-    values = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
-    decoded = np.asarray(decode_image(encoded(Image.fromarray(values), "PNG")))
-    assert np.array_equal(decoded[..., 0], np.arange(256).reshape(16, 16))
+RAMP = np.arange(256).reshape(16, 16)
+
+
+def tiff(values: np.ndarray, bits: int, kind: int = 1, photometric: int = 1) -> io.BytesIO:
+    """Returns a TIFF of one band, of these bytes, bits a value and kind of value."""
+    order = b"MM" if values.dtype.byteorder == ">" else b"II"
+    mark = ">" if order == b"MM" else "<"
+    body = values.tobytes()
+    entries = [
+        (256, 4, 16), (257, 4, 16), (258, 3, bits), (259, 3, 1), (262, 3, photometric),
+        (273, 4, 8), (277, 3, 1), (278, 4, 16), (279, 4, len(body)), (339, 3, kind),
+    ]  # fmt: skip
+    head = struct.pack(f"{mark}2sHI", order, 42, 8 + len(body))
+    listed = b"".join(
+        struct.pack(
+            f"{mark}HHI{'HH' if type_ == 3 else 'I'}", tag, type_, 1, value, *[0][: type_ == 3]
+        )
+        for tag, type_, value in entries
+    )
+    return io.BytesIO(head + body + struct.pack(f"{mark}H", len(entries)) + listed + bytes(4))
+
+
+def twelve_bits() -> np.ndarray:
+    """Returns the ramp with 12 bits a value, two values in three bytes."""
+    first, second = (RAMP.reshape(-1) * 4095 // 255).reshape(-1, 2).T
+    return np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], 1).astype(np.uint8)
+
+
+SIXTEEN = (RAMP * 257).astype(np.uint16)
+DEEP = {
+    "png": lambda: encoded(Image.fromarray(SIXTEEN), "PNG"),
+    "tiff": lambda: encoded(Image.fromarray(SIXTEEN), "TIFF"),
+    "little-endian tiff": lambda: tiff(SIXTEEN.astype("<u2"), 16),
+    "big-endian tiff": lambda: tiff(SIXTEEN.astype(">u2"), 16),
+    "tiff whose white is zero": lambda: tiff((65535 - SIXTEEN).astype("<u2"), 16, photometric=0),
+    "12 bits": lambda: tiff(twelve_bits(), 12),
+    "pgm": lambda: io.BytesIO(b"P5 16 16 65535 " + SIXTEEN.astype(">u2").tobytes()),
+    "pgm of 12 bits": lambda: io.BytesIO(
+        b"P5 16 16 4080 " + (RAMP * 16).astype(">u2").tobytes()
+    ),
+    "colour pgm": lambda: io.BytesIO(
+        b"P6 16 16 65535 " + np.repeat(SIXTEEN[..., None], 3, 2).astype(">u2").tobytes()
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_more_than_8_bits_are_scaled_by_their_depth(kind: str) -> None:
+    decoded = np.asarray(decode_image(DEEP[kind]())).astype(int)
+    assert np.abs(decoded - RAMP[..., None]).max() <= (1 if "12" in kind else 0)
+    assert has_deep_values(DEEP[kind]().getvalue())
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_8_bits_are_not_deep(mode: str) -> None:
+    for format in ("PNG", "TIFF"):
+        assert not has_deep_values(
+            encoded(Image.fromarray(PICTURE).convert(mode), format).getvalue()
+        )
+    assert not has_deep_values(b"no image")
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [
+        (lambda: encoded(Image.fromarray(RAMP.astype(np.int32)), "TIFF"), "32-bit or signed"),
+        (lambda: tiff(RAMP.astype("<i4"), 32, 2), "32-bit or signed"),
+        (lambda: tiff(RAMP.astype("<u4"), 32, 1), "32-bit or signed"),
+        (lambda: tiff(RAMP.astype(">i2"), 16, 2), "32-bit or signed"),
+        (lambda: encoded(Image.fromarray(RAMP.astype(np.float32)), "TIFF"), "float"),
+        (lambda: encoded(Image.fromarray((RAMP / 255).astype(np.float32)), "TIFF"), "float"),
+        (lambda: tiff((RAMP / 255).astype(">f4"), 32, 3), "float"),
+        (lambda: io.BytesIO(b"Pf 16 16 -1.0 " + (RAMP / 255).astype("<f4").tobytes()), "float"),
+    ],
+)
+def test_values_without_a_range_are_refused_with_the_remedy(
+    file: Callable[[], io.BytesIO], kind: str
+) -> None:
+    with pytest.raises(UnreadableImageError, match=f"a {kind}.* no agreed range.*8 or 16 bits"):
+        decode_image(file())
 
 
 def test_cmyk_palette_alpha_bilevel_and_animation_decode() -> None:
@@ -72,7 +149,6 @@ def test_cmyk_palette_alpha_bilevel_and_animation_decode() -> None:
         "alpha": encoded(rgb.convert("RGBA"), "PNG"),
         "grey and alpha": encoded(rgb.convert("LA"), "PNG"),
         "bilevel": encoded(rgb.convert("1"), "PNG"),
-        "float": encoded(Image.fromarray(PICTURE[..., 0].astype(np.float32) / 255), "TIFF"),
         "animation": encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]),
     }
     for name, file in files.items():
@@ -186,19 +262,13 @@ except UnreadableImageError as error:
 @LINUX
 def test_what_the_limit_allows_stays_within_it(tmp_path: Path) -> None:
     path = tmp_path / "large.tif"
-    path.write_bytes(strips("F", 4000, 4000))
+    path.write_bytes(strips("I;16", 4000, 4000))
     bounded = WITHIN_A_GIGABYTE.replace("2**30", "(350 + 150) * 2**20")  # 122 MiB, and the program
     done = subprocess.run(
         [sys.executable, "-c", bounded, path],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert "RGB" in done.stdout, done.stdout + done.stderr
-
-
-def test_values_without_a_range_are_refused() -> None:
-    wild = Image.fromarray(np.full((4, 4), 1e6, dtype=np.float32))
-    with pytest.raises(UnreadableImageError, match="float image"):
-        decode_image(encoded(wild, "TIFF"))
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -192,6 +192,16 @@ BAD: dict[str, tuple[str, Callable[[Path], Any], str]] = {
     "pickle": ("x.pt", lambda p: p.write_bytes(pickle.dumps(Evil())), "run code|pickle"),
     "torch pickle": ("x.pt", lambda p: torch.save(Evil(), p), "run code"),
     "torch view": ("x.pt", lambda p: torch.save(torch.zeros(4, 8).T, p), "contiguous"),
+    "torch negative": (
+        "x.pt",
+        lambda p: torch.save(torch._neg_view(torch.ones(4, 8)), p),
+        "resolve_neg",
+    ),
+    "torch conjugate": (
+        "x.pt",
+        lambda p: torch.save({"v": torch.ones(4, 8, dtype=torch.complex64).conj()}, p),
+        "complex64",
+    ),
     "torch integers": ("x.pt", lambda p: torch.save(torch.zeros(4, 8).int(), p), "int32"),
     "parquet": ("x.parquet", lambda p: p.write_bytes(b"PAR1"), "Parquet|pyarrow"),
     "suffix": ("x.csv", lambda p: p.write_text("1,2"), "no known format"),

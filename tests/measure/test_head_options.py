@@ -21,7 +21,7 @@ from tests.parts import part
 from tuiprobe.catalog.labels import imagenet_wnids, place_of_each
 from tuiprobe.datasets import Suite
 from tuiprobe.datasets.base import Sample
-from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
+from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_probe import probe_split
@@ -257,6 +257,23 @@ def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: P
     assert not chosen("0", "1", "2").assumed  # these folders name the rows by their numbers
     named = chosen("cat", "cow", "dog", classes=lines(tmp_path / "c", "dog", "cow", "cat"))
     assert (named.classes, named.assumed) == (("dog", "cow", "cat"), False)
+
+
+@pytest.mark.parametrize("option", ["head", "classes"])
+def test_labels_that_count_from_1_are_refused(option: str, tmp_path: Path) -> None:
+    shifted = images(["0", "1", "2", "3"])
+    shifted.samples = [one for one in shifted.samples if one.label != 0]
+    save_file({"weight": torch.randn(3, WIDTH)}, tmp_path / "head.safetensors")
+    given: dict[str, Any]
+    if option == "head":
+        given = {"head": str(tmp_path / "head.safetensors")}
+    else:
+        given = {"classes": lines(tmp_path / "c.txt", "ant", "bee", "cat")}
+    with pytest.raises(DataError, match=r"fake: holds the labels 1 to 3, and .* 3 .* subtract 1"):
+        _ = plan(Clip(tmp_path), shifted, **given).head
+    counted = images(["0", "1", "2", "3"])
+    with pytest.raises(UsageError, match="3 class names for 4 classes"):
+        _ = plan(Clip(tmp_path), counted, classes=lines(tmp_path / "d.txt", "a", "b", "c")).head
 
 
 def test_a_head_of_other_peoples_thousand_classes_is_not_imagenets(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy.stats import binomtest
+from skimage import data
 from torch import nn
 from torchvision.transforms.functional import pil_to_tensor
 
@@ -20,7 +21,9 @@ from tuiprobe import probe
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.labels import imagenet_names, imagenet_wnids
 from tuiprobe.datasets import Suite
-from tuiprobe.datasets.base import Sample
+from tuiprobe.datasets.base import Sample, Stamp
+from tuiprobe.datasets.content import Content
+from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.errors import DataError, TuiprobeError, WeightsError
 from tuiprobe.events import Event
 from tuiprobe.measure.plan import Plan
@@ -53,6 +56,9 @@ class ImageNet:
     def answer(self, sample: Sample) -> int:
         assert sample.label is not None
         return sample.label if self._right[sample.id] else (sample.label + 1) % 1000
+
+    def read(self, sample: Sample) -> Content:
+        return Content(Image.new("RGB", (2, 2)), Stamp(None, None))
 
     def open(self, sample: Sample) -> Image.Image:
         self.opened += 1
@@ -211,7 +217,7 @@ def test_labels_that_do_not_fit_end_the_run_with_the_code_of_data(
 def test_warnings_are_told_and_other_ranks_write_nothing(tmp_path: Path) -> None:
     data = SimpleNamespace(
         samples=[Sample(i, f"{i}.png", i % 3) for i in range(6)], classes=("0", "1", "2"),
-        source="imagefolder:d", notes=(),
+        source="imagefolder:d", notes=(), read=ImageNet(0.5).read,
     )  # fmt: skip
     events: list[Event] = []
     preflight(plan(encoder(), data), RunDir(tmp_path), events.append, rank=1)
@@ -236,3 +242,43 @@ def test_a_diverged_checkpoint_is_refused_by_a_run(
     assert error.value.exit_code == 3
     assert "preflight, weights" in (tmp_path / "run" / "events-0.jsonl").read_text()
     assert not (tmp_path / "run" / "results.json").exists()
+
+
+def deep_pictures(folder: Path, white: int, suffix: str) -> Path:
+    """Writes 12 photographs of 16 bits whose brightest value is `white`."""
+    pictures = data.camera()[: 480 // 4 * 4].reshape(12, 40, 512)
+    (folder / "a").mkdir(parents=True)
+    for number, picture in enumerate(pictures):
+        values = (picture.astype(np.uint32) * white // 255).astype(np.uint16)
+        Image.fromarray(values).save(folder / "a" / f"{number:02d}.{suffix}")
+    return folder
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize(("white", "fits"), [(255, False), (4095, False), (65535, True)])
+def test_a_16_bit_set_far_below_white_stops_the_run(
+    white: int, fits: bool, suffix: str, tmp_path: Path
+) -> None:
+    images = ImageFolder(deep_pictures(tmp_path / "deep", white, suffix))
+    directory = RunDir(tmp_path / "run")
+    directory.path.mkdir()
+    if fits:
+        preflight(plan(encoder(), images), directory, lambda event: None)
+        checks = {check.name: check.status for check in read_preflight(directory)}
+        assert checks["value range"] == "pass"
+        return
+    with pytest.raises(DataError, match=r"value range of val: 99.9 %.*measured as black") as error:
+        preflight(plan(encoder(), images), directory, lambda event: None)
+    names = [f"a/{number:02d}.{suffix}" for number in range(12)]
+    assert sum(name in str(error.value) for name in names) == 3
+    assert "by one factor" in str(error.value)
+
+
+def test_images_of_8_bits_have_no_check_of_their_range(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for number in range(4):
+        Image.new("RGB", (8, 8), (9, 9, 9)).save(tmp_path / "a" / f"{number}.png")
+    directory = RunDir(tmp_path / "run")
+    directory.path.mkdir()
+    preflight(plan(encoder(), ImageFolder(tmp_path)), directory, lambda event: None)
+    assert "value range" not in {check.name for check in read_preflight(directory)}

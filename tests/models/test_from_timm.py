@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from PIL import Image
 
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.models.fetch import fetch
 from tuiprobe.models.load import load_encoder
 
 
@@ -121,3 +123,38 @@ def test_unknown_names_and_missing_weights(tmp_path: Path) -> None:
         load_encoder("timm:resnet34", checkpoint=tmp_path / "w.pt")
     with pytest.raises(WeightsError, match="does not fit timm:vit_tiny_patch16_224"):
         load_encoder("timm:vit_tiny_patch16_224", checkpoint=tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("name", ["vit_giant_patch14_224", "vit_giant_patch14_224.untrained"])
+def test_a_model_without_weights_is_refused_unbuilt(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timm, "create_model", None)
+    with pytest.raises(WeightsError, match=r"--checkpoint FILE, or take one .*vit_") as error:
+        load_encoder(f"timm:{name}")
+    assert "random ones" in str(error.value)
+
+
+def test_an_unreachable_hub_is_asked_once_and_nothing_is_built(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = []
+
+    def unreachable(repository: str, name: str, **options: object) -> str:
+        asked.append((repository, name, options.get("local_files_only")))
+        raise LocalEntryNotFoundError("no network")
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(timm, "create_model", None)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", unreachable)
+    with pytest.raises(WeightsError, match=r"no network.*tuiprobe fetch timm:resnet18\.a1_in1k"):
+        load_encoder("timm:resnet18.a1_in1k")
+    with pytest.raises(WeightsError, match=r"tuiprobe fetch timm:resnet18\.a1_in1k\)") as error:
+        fetch("timm:resnet18.a1_in1k")
+    assert str(error.value).count("could not be had") == 1
+    with pytest.raises(WeightsError, match="tuiprobe fetch timm:hf-hub:me/mine"):
+        load_encoder("timm:hf-hub:me/mine")
+    repository = "timm/resnet18.a1_in1k"
+    once = [(repository, "model.safetensors", False), (repository, "pytorch_model.bin", True)]
+    assert asked[:4] == once * 2
+    assert [local for *_, local in asked[4:]] == [False, True, True, True]

@@ -186,6 +186,32 @@ def test_what_torch_reads_is_read_alike(legacy: bool, tmp_path: Path) -> None:
     assert found["view"].untyped_storage().data_ptr() == found["shared"].data_ptr()
 
 
+@pytest.mark.parametrize("legacy", [False, True])
+def test_negative_and_conjugate_views_keep_their_sign(legacy: bool, tmp_path: Path) -> None:
+    numbers = torch.randn(3, 4, dtype=torch.complex64)
+    state = {
+        "negative": torch._neg_view(torch.randn(3, 2)),
+        "parameter": nn.Parameter(torch._neg_view(torch.randn(3, 2))),
+        "conjugate": numbers.conj(),
+        "part": torch.randn(3, 4, dtype=torch.complex64).conj().imag,
+        "both": torch._neg_view(numbers.conj()),
+        "plain": numbers,
+    }
+    torch.save(state, tmp_path / "w.pt", _use_new_zipfile_serialization=not legacy)
+    found = read_checkpoint(tmp_path / "w.pt")
+    for name, tensor in state.items():
+        assert torch.equal(found[name], tensor), name
+        assert not found[name].is_neg()
+        assert not found[name].is_conj()
+
+
+def test_a_traced_model_keeps_the_sign_of_its_views(tmp_path: Path) -> None:
+    model = nn.Linear(2, 2)
+    model.weight = nn.Parameter(torch._neg_view(torch.randn(2, 2)))
+    torch.jit.script(model).save(str(tmp_path / "w.pt"))
+    assert torch.equal(read_checkpoint(tmp_path / "w.pt")["weight"], model.weight)
+
+
 def norm() -> nn.Module:
     return nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
 

@@ -64,6 +64,7 @@ def test_digest_sees_every_bit_name_shape_and_dtype(index: int, dtype: torch.dty
     variants = [{"w": changed}, {"v": tensor}, {"w": tensor.view(2, 2)}, {"w": tensor.double()}]
     assert digest not in [state_digest(v) for v in variants]
     assert digest == state_digest({"w": tensor.clone()})
+    assert digest == state_digest({"w": torch._neg_view(-tensor)})
 
 
 class Harmful:

@@ -124,6 +124,13 @@ def place_of_each(classes: Sequence[str], names: Sequence[str]) -> tuple[int, ..
     if labels is not None and len(names) == len(imagenet_wnids()):
         return labels
     where = {name: place for place, name in enumerate(names)}
+    doubles = {name for place, name in enumerate(names) if where[name] != place}
+    double = next((one for one in classes if {one, one.replace("_", " ")} & doubles), None)
+    if double is not None:
+        raise UsageError(
+            f"the class names hold {double!r} twice, so which of them is the class of that name "
+            "cannot be told; give each class a name of its own"
+        )
     known = [where.get(raw, where.get(raw.replace("_", " "))) for raw in classes]
     if all(place is not None for place in known):
         return tuple(place for place in known if place is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tuiprobe.datasets.base import Suite
+from tuiprobe.datasets.base import Suite, refuse_undecodable
 from tuiprobe.datasets.concepts import with_concepts
 from tuiprobe.datasets.load import load_concepts, load_suite
 from tuiprobe.datasets.registry import source_named
@@ -58,18 +58,23 @@ def add_concepts(suite: Suite, spec: RunSpec) -> Suite:
 
 
 def add_targets(suite: Suite, spec: RunSpec) -> Suite:
-    """Returns the suite with the target sets that the user names.
+    """Returns the suite with the target sets that the user names, which completes it.
 
     Raises:
         UsageError: If `none` is not the only one.
-        DataError: If a source cannot be used.
+        DataError: If a source cannot be used, or a path or a class has a name that is not UTF-8.
     """
     sources = tuple(dict.fromkeys(spec.target))
     if NO_TARGET in sources:
         if len(sources) > 1:
             raise UsageError(f"--target {NO_TARGET} leaves out every target; give no other one")
-        return suite
-    return with_targets(suite, [load_target(source) for source in sources])
+        sources = ()
+    suite = with_targets(suite, [load_target(source) for source in sources])
+    for dataset in suite.sets.values():
+        refuse_undecodable(dataset.source, "the path")
+        for name in dataset.classes:
+            refuse_undecodable(name, f"{dataset.source}: the class folder")
+    return suite
 
 
 def planned_images(suite: Suite, spec: RunSpec) -> dict[str, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from tuiprobe.errors import DataError
+from tuiprobe.plaintext import plain, undecodable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -98,6 +99,19 @@ class Dataset(Protocol):
             UnreadableImageError: If it cannot be read or decoded.
         """
         ...
+
+
+def refuse_undecodable(text: str, what: str) -> None:
+    """Refuses a name whose bytes are not UTF-8, because files of a run are.
+
+    Raises:
+        DataError: If it is one; names it and the bytes.
+    """
+    if odd := undecodable(text):
+        raise DataError(
+            f"{what} '{plain(text)}' has a name that is not UTF-8 ({odd}), and reports are; "
+            "rename it, such as by convmv -f latin1 -t utf8"
+        )
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def read_table(path: Path, needed: Sequence[str]) -> Table:
     try:
         header, rows = _parse(path, content)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: {error}") from error
+        raise DataError(f"{path} is not UTF-8 text: {error}; save it as UTF-8") from error
     except csv.Error as error:
         raise DataError(f"{path} is no CSV file: {error}") from error
     table = Table(path, header, tuple(rows), hashlib.sha256(content).hexdigest())

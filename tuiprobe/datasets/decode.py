@@ -1,8 +1,8 @@
 """Decodes bytes to an RGB image, by the same rules for every data source.
 
 The conversions follow the evaluation of open_clip and timm (`convert("RGB")`), except where that
-call silently damages the image: 16-bit images are scaled instead of clipped, and EXIF orientation
-is applied.
+call silently damages the image: 16-bit images are scaled instead of clipped, 32-bit ones, whose
+range nothing tells, are refused, and EXIF orientation is applied.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import io
 import struct
 import sys
 import warnings
-from collections.abc import Callable
 from functools import cache
 from typing import IO
 
@@ -54,6 +53,11 @@ _TURNS = {
 }
 """Operation that makes an image upright, by EXIF orientation."""
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+_WHITE, _WHITE_OF_12_BITS = 65535, 4095
+_DEEP_AS_32_BITS = ("PNG", "PPM")
+"""Formats of at most 16 bits a channel that Pillow, or an older Pillow, opens with 32."""
+
 _ROWS_AT_ONCE = 256
 _TYPE_BYTES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 """Bytes of each TIFF value type; types that are not listed take one."""
@@ -113,9 +117,48 @@ def _decoded(file: IO[bytes]) -> Image.Image:
         _refuse_huge(image.size, image)
         if isinstance(image, TiffImageFile) and _TILE_WIDTH in image.tag_v2:
             _refuse_huge((image.tag_v2[_TILE_WIDTH], image.tag_v2[_TILE_LENGTH]), image)
+        _refuse_unscaled(image)
+        white = _WHITE_OF_12_BITS if "I;12" in _raw_modes(image) else _WHITE
         image.load()
         refuse_many_tags(io.BytesIO(image.info.get("exif", b"").removeprefix(b"Exif\0\0")))
-        return _to_rgb(_upright(image))
+        inverted = isinstance(image, TiffImageFile) and (
+            image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+        )
+        return _to_rgb(_upright(image), white, inverted)
+
+
+def has_deep_values(data: bytes) -> bool:
+    """Says whether an image file stores more than 8 bits a channel; not if it cannot be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            refuse_many_tags(io.BytesIO(data))
+            with Image.open(io.BytesIO(data), formats=readable_formats()) as image:
+                deep = any(";16" in mode or ";12" in mode for mode in _raw_modes(image))
+                return deep or image.mode.startswith("I")
+    except Exception:  # as in `decode_image`, which states the cause
+        return False
+
+
+def _raw_modes(image: Image.Image) -> tuple[str, ...]:
+    """Returns the modes in which the pixels lie in the file; only before they are loaded."""
+    modes: list[str] = []
+    for _, _, _, arguments in getattr(image, "tile", ()):
+        several = (arguments,) if isinstance(arguments, str) else tuple(arguments or ())
+        modes += [one for one in several if isinstance(one, str)]
+        if image.format == "PPM" and any(isinstance(n, int) and n > 255 for n in several):
+            modes.append("I;16")
+    return tuple(modes)
+
+
+def _refuse_unscaled(image: Image.Image) -> None:
+    """Refuses values whose white is not known: any guess would measure some sets as black."""
+    if image.mode == "F" or (image.mode == "I" and image.format not in _DEEP_AS_32_BITS):
+        kind = "float" if image.mode == "F" else "32-bit or signed integer"
+        raise UnreadableImageError(
+            f"a {kind} image has no agreed range of brightness; scale its values to 0 to 255 or "
+            "0 to 65,535 and save it with 8 or 16 bits"
+        )
 
 
 def _refuse_huge(size: tuple[int, int], image: Image.Image) -> None:
@@ -163,38 +206,26 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, white: int, inverted: bool) -> Image.Image:
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I"):
-        return _by_rows(image, _from_integers)
-    if image.mode == "F":
-        return _by_rows(image, _from_floats)
+        return _scaled(image, white, inverted)
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # direct RGB warns and keeps the colour key
     return image.convert("RGB")
 
 
-def _by_rows(image: Image.Image, convert: Callable[[np.ndarray], np.ndarray]) -> Image.Image:
-    """Converts a one-band image a few rows at a time, to avoid a second full copy."""
+def _scaled(image: Image.Image, white: int, inverted: bool) -> Image.Image:
+    """Converts a one-band image of integers a few rows at a time, to avoid a second full copy."""
     result = Image.new("RGB", image.size)
     for top in range(0, image.height, _ROWS_AT_ONCE):
         bottom = min(top + _ROWS_AT_ONCE, image.height)
-        rows = convert(np.asarray(image.crop((0, top, image.width, bottom))))
+        values = np.asarray(image.crop((0, top, image.width, bottom))).astype(np.uint32)
+        rows = (np.minimum(values, white) * 255 // white).astype(np.uint8)
+        rows = 255 - rows if inverted else rows
         result.paste(Image.fromarray(rows).convert("RGB"), (0, top))
     return result
-
-
-def _from_integers(values: np.ndarray) -> np.ndarray:
-    if values.min() < 0 or values.max() > 65535:
-        raise UnreadableImageError("a 32-bit integer image has no agreed range of brightness")
-    return np.asarray(values // 257, dtype=np.uint8)
-
-
-def _from_floats(values: np.ndarray) -> np.ndarray:
-    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-        raise UnreadableImageError("a float image outside [0, 1] has no agreed range of brightness")
-    return np.asarray(np.rint(values * 255), dtype=np.uint8)
 
 
 def _cause(error: Exception) -> str:

@@ -14,6 +14,7 @@ from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.decode import readable_extensions
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError
+from tuiprobe.plaintext import encodable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -125,7 +126,7 @@ def _unreadable(error: OSError) -> None:
 
 
 def _listed(counts: Counter[str]) -> str:
-    shown = ", ".join(f"{count} {name}" for name, count in counts.most_common(5))
+    shown = ", ".join(f"{count} {encodable(name)}" for name, count in counts.most_common(5))
     return shown + (", …" if len(counts) > 5 else "")
 
 

@@ -14,6 +14,7 @@ from tuiprobe.datasets.imagefolder import ImageFolder
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError
 from tuiprobe.files import parse_json, read_regular
+from tuiprobe.plaintext import text_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -176,8 +177,8 @@ def _read_json(path: Path, kind: type = str) -> dict[str, Any]:
 
 def _read(path: Path) -> str:
     try:
-        return read_regular(path, MAX_MAPPING_BYTES).decode("utf-8")
-    except (OSError, UnicodeError, DataError) as error:
+        return text_of(read_regular(path, MAX_MAPPING_BYTES))
+    except (OSError, ValueError, DataError) as error:
         raise DataError(f"objectnet: cannot read {path}: {error}") from error
 
 

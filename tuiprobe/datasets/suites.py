@@ -24,6 +24,7 @@ from tuiprobe.datasets.registry import (
 )
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
+from tuiprobe.plaintext import text_of
 
 MAX_BYTES = 2**16
 """Largest suite file; the parser's time grows with the square of a key's length."""
@@ -177,7 +178,7 @@ def _text(path: Path, key: str, value: Any) -> str:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_regular(path, MAX_BYTES).decode("utf-8"))
+        return tomllib.loads(text_of(read_regular(path, MAX_BYTES)))
     except OSError as error:
         raise DataError(f"cannot read the suite {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:

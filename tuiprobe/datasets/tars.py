@@ -25,13 +25,14 @@ from tuiprobe.datasets.shard_io import opened, stamp
 from tuiprobe.datasets.tar_headers import Header, read_headers
 from tuiprobe.errors import DataError
 from tuiprobe.files import parse_json, read_regular
+from tuiprobe.plaintext import text_of
 
 LABEL_EXTENSIONS = (".cls", ".cls.txt")
 """Extensions of members that hold the class of an image, a number or a name."""
 
 MAX_LABEL_BYTES = 1024
 
-_VERSION = 2  # of cached indexes
+_VERSION = 3  # of cached indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,10 @@ def _label(file: IO[bytes], header: Header, place: str) -> str:
     if header.size > MAX_LABEL_BYTES:
         raise DataError(f"{place}: {header.name!r} is too long for a class ({header.size:,} bytes)")
     file.seek(header.offset)
-    return file.read(header.size).decode("utf-8", "replace").strip()
+    try:
+        return text_of(file.read(header.size)).strip()
+    except ValueError as error:
+        raise DataError(f"{place}: the class in {header.name!r} cannot be read: {error}") from error
 
 
 def _without_companions(images: dict[str, Header]) -> dict[str, Header]:

@@ -16,6 +16,7 @@ from tuiprobe.datasets.shard_io import expand, is_url, read_range
 from tuiprobe.datasets.tars import Member, index_of
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
+from tuiprobe.plaintext import text_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -149,7 +150,10 @@ def _numbered(
         return tuple(str(label) for label in range(count)), labels
     path, found = names
     if len(found) < count:
-        raise DataError(f"{path} names {len(found)} classes, but the shards go up to {count - 1}")
+        shift = "; labels count from 0: subtract 1 from each" if 0 not in labels else ""
+        raise DataError(
+            f"{path} names {len(found)} classes, but the shards go up to {count - 1}{shift}"
+        )
     return found, labels
 
 
@@ -161,7 +165,10 @@ def _names_beside(place: str) -> tuple[str, tuple[str, ...]] | None:
         for name in NAME_FILES:
             path = folder / name
             if path.is_file():
-                lines = read_regular(path, MAX_NAMES_BYTES).decode("utf-8", "replace").splitlines()
+                try:
+                    lines = text_of(read_regular(path, MAX_NAMES_BYTES)).splitlines()
+                except ValueError as error:
+                    raise DataError(f"{path} cannot be read as class names: {error}") from error
                 return str(path), tuple(line.strip() for line in lines if line.strip())
     return None
 

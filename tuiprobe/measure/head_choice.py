@@ -16,10 +16,11 @@ from tuiprobe.catalog.labels import (
     place_of_each,
     prompt_names,
 )
-from tuiprobe.datasets import Suite
-from tuiprobe.errors import UsageError
+from tuiprobe.datasets import Dataset, Suite
+from tuiprobe.errors import DataError, UsageError
 from tuiprobe.models import Encoder
 from tuiprobe.models.embeddings.encoder import LOADER
+from tuiprobe.models.embeddings.labels import counts_from_one
 from tuiprobe.models.head_files import read_classes, read_head, read_templates
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import state_digest
@@ -82,11 +83,15 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
 
     Raises:
         UsageError: If the options contradict each other, the encoder or the data.
+        DataError: If labels count from 1.
         WeightsError: If the file with the head cannot be used.
     """
     text = encoder.text
-    labels = next(iter(suite.sets.values())).classes
+    first = next(iter(suite.sets.values()))
+    labels = first.classes
     given = read_classes(Path(spec.classes)) if spec.classes is not None else ()
+    if given:
+        _refuse_from_one(spec, first, len(given), f"--classes holds {len(given):,} names")
     if given and labels:
         place_of_each(labels, given)  # raises if the names do not fit
     prompted = spec.head == "zero-shot" or (spec.head is None and text is not None)
@@ -102,12 +107,25 @@ def choose_head(spec: RunSpec, encoder: Encoder, suite: Suite) -> HeadChoice:
         return _probe(spec.model, labels, given)
     if spec.head is not None:
         head = read_head(Path(spec.head), width=encoder.width, classes=given)
+        count = len(head.classes)
+        _refuse_from_one(spec, first, count, f"the head has {count:,} rows")
         thousand = len(imagenet_names())
         others = len(labels) == thousand and imagenet_labels(labels) is None
         if not given and len(head.classes) == thousand and not others:
             given = imagenet_names()
         return _brought("file", head, given, labels)
-    return _classifier(spec.model, encoder, labels, given)
+    return _classifier(spec, encoder, first, given)
+
+
+def _refuse_from_one(spec: RunSpec, dataset: Dataset, count: int, other: str) -> None:
+    """Refuses numbered labels 1 to K where there are K classes: they would be off by one.
+
+    Raises:
+        DataError: If the labels of a data set are those.
+    """
+    numbered = len(dataset.classes) == count + 1 and _are_numbers(dataset.classes)
+    if numbered and all(sample.label != 0 for sample in dataset.samples):
+        raise DataError(counts_from_one(spec.labels or dataset.source, count, other))
 
 
 def _prompts(
@@ -147,16 +165,18 @@ def _probe(model: str, labels: Sequence[str], given: tuple[str, ...]) -> HeadCho
 
 
 def _classifier(
-    model: str, encoder: Encoder, labels: Sequence[str], given: tuple[str, ...]
+    spec: RunSpec, encoder: Encoder, first: Dataset, given: tuple[str, ...]
 ) -> HeadChoice:
     head = encoder.head()
     if head is None:
         more = "" if encoder.loader == LOADER else " or --head probe"
-        reason = f"{model} brings no head; pass --head FILE{more}"
+        reason = f"{spec.model} brings no head; pass --head FILE{more}"
         return HeadChoice("none", reason=reason)
-    if given and len(given) != len(head.classes):
+    count = len(head.classes)
+    _refuse_from_one(spec, first, count, f"{head.source} has {count:,} rows")
+    if given and len(given) != count:
         raise UsageError(f"--classes holds {len(given)} names for {head.source}")
-    return _brought("classifier", head, given, labels)
+    return _brought("classifier", head, given, first.classes)
 
 
 def _brought(

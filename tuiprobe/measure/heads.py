@@ -78,7 +78,7 @@ def write_head(
         arrays["logit_scale"] = np.array([found.logit_scale], dtype=np.float32)
         arrays["logit_bias"] = np.array([found.logit_bias], dtype=np.float32)
     for name in plan.suite.sets:
-        answers = _answers(plan, choice, found.classes, name)
+        answers = answers_of(plan, choice, found.classes, name)
         if answers is not None:
             arrays[ANSWERS + name] = answers
         elif plan.suite.sets[name].classes:
@@ -187,9 +187,10 @@ def _most_prompts(plan: Plan, choice: HeadChoice) -> int | None:
     return MAX_CPU_PROMPTS if too_long(MAX_CPU_PROMPTS + 1, plan.device, choice) else None
 
 
-def _answers(
+def answers_of(
     plan: Plan, choice: HeadChoice, rows: tuple[str, ...], name: str
 ) -> NDArray[np.int64] | None:
+    """Returns the class of a set that each row of a head predicts; see `answers_for`."""
     dataset = plan.suite.sets[name]
     if not dataset.classes:
         return None

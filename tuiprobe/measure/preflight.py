@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tuiprobe.measure.heads import too_long
 from tuiprobe.measure.plan import Plan
 from tuiprobe.models.doctor import check_answer, expected_answer
 from tuiprobe.models.preflight import Check, check_encoder
-from tuiprobe.models.preflight_data import check_labels
+from tuiprobe.models.preflight_data import check_labels, check_range
 from tuiprobe.results.preflight import PreflightCheck
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preflight_file import read_preflight, said, write_preflight
@@ -23,7 +24,7 @@ ANSWER = "known answer"
 
 
 def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) -> None:
-    """Checks encoder, labels and, if ImageNet is available, the published accuracy.
+    """Checks encoder, labels, images and, if ImageNet is available, the published accuracy.
 
     All checks are stored in `preflight.json`. A known-answer check that passed is not repeated.
 
@@ -35,7 +36,7 @@ def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) ->
 
     Raises:
         WeightsError: If a check of the encoder fails.
-        DataError: If a check of the labels fails.
+        DataError: If a check of the images or their labels fails.
     """
     choice = plan.head
     found = [PreflightCheck(**asdict(check)) for check in _encoder(plan, choice)]
@@ -51,7 +52,7 @@ def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) ->
         found += [
             PreflightCheck(**{**asdict(check), "cause": "labels"}, data=name) for check in checks
         ]
-    found += head_row_checks(plan, choice)
+    found += [*head_row_checks(plan, choice), *_ranges(plan)]
     _refuse(found)
     if rank == 0:
         earlier = [c for c in _earlier(directory) if c.name == ANSWER and c.status == "pass"]
@@ -79,6 +80,15 @@ def _encoder(plan: Plan, choice: HeadChoice) -> list[Check]:
     return check_encoder(plan.encoder, prompts=choice.kind == "zero-shot")
 
 
+def _ranges(plan: Plan) -> Iterator[PreflightCheck]:
+    """Checks the values of the first images of every set that are measured."""
+    for name, dataset in plan.suite.sets.items():
+        first = (i for shard in plan.shards[name][:1] for batch in shard.batches for i in batch)
+        check = check_range(dataset, [dataset.samples[i] for i in first])
+        if check is not None:
+            yield PreflightCheck(**asdict(check), data=name)
+
+
 def head_row_checks(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
     """Returns a warning if the rows of the head have no names."""
     name, dataset = next(iter(plan.suite.sets.items()))
@@ -102,7 +112,7 @@ def head_row_checks(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
 def _refuse(found: list[PreflightCheck]) -> None:
     for check in found:
         if check.status == "fail":
-            kind = DataError if check.cause == "labels" else WeightsError
+            kind = WeightsError if check.cause == "encoder" else DataError
             raise kind(f"preflight, {said(check)}")
 
 

@@ -24,6 +24,7 @@ from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.files import DamagedFileError, open_regular, read_regular
 from tuiprobe.options import OptionError
+from tuiprobe.plaintext import text_of
 from tuiprobe.probes import BUILT_IN, PROBES
 from tuiprobe.probes.needs import ASKS, without_peers
 from tuiprobe.run.directory import RunDir
@@ -111,7 +112,7 @@ def _tried(found: Preview, option: str, work: Callable[[], T]) -> T | None:
     """Returns what the work gives, or notes why it cannot be done."""
     try:
         return work()
-    except TuiprobeError as error:
+    except (TuiprobeError, ValueError) as error:
         found.problems[option] = str(error)
     except OSError as error:
         found.problems[option] = error.strerror or str(error)
@@ -204,7 +205,7 @@ def _look_at_names(spec: RunSpec, classes: tuple[str, ...], found: Preview) -> N
 
 
 def _lines(found: Preview, option: str, path: str) -> list[str]:
-    text = _tried(found, option, lambda: read_regular(path).decode("utf-8", "replace"))
+    text = _tried(found, option, lambda: text_of(read_regular(path)))
     lines = [line for line in (text or "").splitlines() if line.strip()]
     if text is not None and not lines:
         found.problems[option] = f"{path} is empty"

@@ -27,7 +27,14 @@ from tuiprobe.models.preflight import (
     check_encoder,
     expected_activation,
 )
-from tuiprobe.models.preflight_data import Setup, check_labels, known_answer, sample_of
+from tuiprobe.models.preflight_data import (
+    SAMPLE,
+    Setup,
+    check_labels,
+    check_range,
+    known_answer,
+    sample_of,
+)
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.plugins import PluginError
 
@@ -84,6 +91,7 @@ def examine(
     if data is None:
         return Examination(checks, description)
     from tuiprobe.datasets.load import load_suite
+    from tuiprobe.datasets.order import processing_order
 
     suite = load_suite(source_named(data))
     for name, images in suite.sets.items():
@@ -93,6 +101,9 @@ def examine(
             named=classes is not None,
             imagenet=suite.imagenet.get(name),
         )
+        order = processing_order(images.samples, 0)[:SAMPLE].tolist()
+        values = check_range(images, [images.samples[i] for i in order])
+        found += [values] if values is not None else []
         several = len(suite.sets) > 1
         checks += [replace(c, detail=f"{name}: {c.detail}") if several else c for c in found]
     first = next(iter(suite.sets.values()))

@@ -172,7 +172,10 @@ def _download(model: Published) -> str:
             return str(pretrained.download_pretrained(config))
         import timm
 
+        from tuiprobe.models import from_timm
+
         name = model.spec.removeprefix("timm:")
+        from_timm.fetch_weights(name)
         timm.create_model(name, pretrained=True)
         return name
 

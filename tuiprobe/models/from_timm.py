@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,6 +29,12 @@ from tuiprobe.results.subject import Representation
 
 _FILES = ("model.safetensors", "pytorch_model.bin", "pytorch_model.pth", "model.pth")
 """File names of weights in a folder or repository, preferred first."""
+
+_SAFE_NAMES = {
+    "pytorch_model.bin": "model.safetensors",
+    "open_clip_pytorch_model.bin": "open_clip_model.safetensors",
+}
+"""Name that timm prefers to that of a file, where it is not the same with another suffix."""
 
 _MOST_CLASSES = 100_000
 """Most classes that are built to fit a file; a small file may claim any number."""
@@ -121,11 +128,17 @@ def _check_name(request: Request) -> None:
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise UsageError(f"timm has no architecture {base!r}{hint}")
     tags = [n.partition(".")[2] for n in timm.list_pretrained(f"{base}.*")]
-    if tag and tag not in tags:
-        have = f"its tags are {', '.join(tags)}" if tags else "it has no published weights"
-        raise WeightsError(f"timm's {base} has no tag {tag!r}; {have}")
     if not tags and request.checkpoint is None and not request.untrained:
-        raise WeightsError(f"timm's {base} has no published weights; pass --checkpoint FILE")
+        trained = sorted({n.partition(".")[0] for n in timm.list_pretrained()})
+        near = get_close_matches(base, trained, n=3, cutoff=0.6)
+        hint = f", or take one that has them: {', '.join(near)}" if near else ""
+        raise WeightsError(
+            f"timm's {base} has no published weights, and random ones would say nothing of a "
+            f"trained encoder; pass --checkpoint FILE{hint}"
+        )
+    if tag and tag not in tags:
+        have = f"its tags are {', '.join(tags)}" if tags else "it has none; leave it out"
+        raise WeightsError(f"timm's {base} has no tag {tag!r}; {have}")
     notes = timm.get_pretrained_cfg(request.architecture).notes if tags else None
     # timm only mentions this in a note, and builds a model that gives wrong numbers.
     if wants_quickgelu(notes) and "quickgelu" not in base and request.activation is None:
@@ -174,11 +187,54 @@ def _published(request: Request) -> tuple[Any, WeightsInfo]:
 
     spec = f"timm:{request.architecture}"
     check_reachable(spec)
+    fetch_weights(request.architecture)
     resolve(fetch, what=spec)
     model = built[0]
     source = str(model.pretrained_cfg.get("hf_hub_id") or model.pretrained_cfg.get("url"))
     digest = state_digest(model.state_dict())
     return model, WeightsInfo(kind="pretrained", source=source, digest=digest)
+
+
+def fetch_weights(architecture: str) -> None:
+    """Caches the weights of timm's repository for a model, before its network is built.
+
+    timm builds the network first, and asks an unreachable hub for each of several file names.
+
+    Raises:
+        WeightsError: If they are neither cached nor available for download.
+    """
+    import timm
+
+    config = timm.get_pretrained_cfg(architecture)
+    if config is None or not config.hf_hub_id:
+        return
+    repository, _, revision = config.hf_hub_id.partition("@")
+    name = config.hf_hub_filename or "pytorch_model.bin"
+    safe = _SAFE_NAMES.get(name, f"{name.removesuffix('.bin')}.safetensors")
+    names = (safe, name) if name.endswith(".bin") else (name,)
+    resolve(lambda: _downloaded(repository, names, revision), what=f"timm:{architecture}")
+
+
+def _downloaded(repository: str, names: Sequence[str], revision: str = "") -> str:
+    """Returns the first file that a repository holds; an unreachable hub is asked only once."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    unreachable: Exception | None = None
+    for name in names:
+        try:
+            file = hf_hub_download(
+                repository,
+                name,
+                revision=revision or None,
+                local_files_only=unreachable is not None,
+            )
+            return str(file)
+        except LocalEntryNotFoundError as error:
+            unreachable = unreachable or error
+        except EntryNotFoundError:
+            continue
+    raise unreachable or FileNotFoundError(f"{repository} holds none of {', '.join(names)}")
 
 
 def _build(request: Request, num_classes: int | None = None, pretrained: bool = False) -> Any:
@@ -211,21 +267,9 @@ def _in_folder(folder: Path) -> Path:
 
 def in_repository(repository: str) -> Path:
     """Returns the weights file of a Hugging Face repository; downloads it if necessary."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-
-    def fetch() -> str:
-        for name in _FILES:
-            try:
-                return str(hf_hub_download(repository, name))
-            except LocalEntryNotFoundError:
-                if name == _FILES[-1]:
-                    raise
-            except EntryNotFoundError:
-                continue
-        raise FileNotFoundError(f"{repository} holds none of {', '.join(_FILES)}")
-
-    return verified(resolve(fetch, what=f"timm:hf-hub:{repository}"))
+    return verified(
+        resolve(lambda: _downloaded(repository, _FILES), what=f"timm:hf-hub:{repository}")
+    )
 
 
 def _classes_in(request: Request, state: State) -> int | None:

@@ -12,6 +12,7 @@ from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.files import DamagedFileError, read_regular
 from tuiprobe.models.heads import Head, check_templates
 from tuiprobe.models.weights import converts, read_checkpoint
+from tuiprobe.plaintext import text_of
 from tuiprobe.run.checked_arrays import LARGEST_WEIGHT
 
 _WEIGHTS = ("weight", "W", "fc.weight", "head.weight", "classifier.weight")
@@ -29,7 +30,7 @@ def read_lines(path: Path, what: str) -> tuple[str, ...]:
         what: Description of the lines, for messages.
     """
     try:
-        text = read_regular(path, _MOST_TEXT_BYTES).decode("utf-8")
+        text = text_of(read_regular(path, _MOST_TEXT_BYTES))
     except (OSError, ValueError, DamagedFileError) as error:
         raise UsageError(f"cannot read {what} from {path}: {error}") from error
     lines = tuple(line.strip() for line in text.splitlines() if line.strip())

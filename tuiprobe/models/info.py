@@ -26,7 +26,7 @@ def state_digest(state: Mapping[str, torch.Tensor]) -> str:
     """
     digest = hashlib.sha256()
     for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
+        tensor = state[name].detach().cpu().resolve_conj().resolve_neg().contiguous()
         digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
         # Flattened first, because a scalar has no byte view.
         digest.update(tensor.flatten().view(torch.uint8).numpy().data)

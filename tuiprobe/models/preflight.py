@@ -28,7 +28,7 @@ class Check:
         status: `pass`, `warn` (could not be verified), `fail` or `skip`.
         detail: What was found.
         fix: What to do; empty if nothing.
-        cause: What is wrong if the check failed: the encoder, or the labels of the images.
+        cause: What is wrong if the check failed: the encoder, the images, or their labels.
     """
 
     name: str

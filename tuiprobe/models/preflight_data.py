@@ -1,4 +1,4 @@
-"""Preflight with images: labels, class mask, counts, and a known accuracy."""
+"""Preflight with images: labels, class mask, counts, range of values, and a known accuracy."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from tuiprobe.catalog.labels import imagenet_labels, imagenet_wnids
+from tuiprobe.datasets.base import UnreadableImageError
+from tuiprobe.datasets.decode import has_deep_values
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.preflight import Check
@@ -31,6 +34,10 @@ KNOWN_COUNTS = {
     (200, 30_000): "ImageNet-R",
     (200, 7_500): "ImageNet-A",
 }
+
+
+_FIRST, _LOOKED_AT = 8, 32
+"""Images that are looked at for their depth, and all that are looked at if one of them has 16."""
 
 
 def check_labels(
@@ -82,6 +89,46 @@ def check_labels(
             Check("image count", "warn", said, "fine for a sample; else files are missing")
         )
     return found
+
+
+def check_range(images: Dataset, samples: Sequence[Sample]) -> Check | None:
+    """Checks that 16-bit images use their range; None if the first images have 8 bits.
+
+    A set whose values end far below white, such as 12 bits in files of 16, would be measured as
+    black. Reads a few images, and decodes those with more than 8 bits a channel.
+
+    Args:
+        images: The set.
+        samples: Images of it, in the order in which they are measured.
+    """
+    counts = np.zeros(256, dtype=np.int64)
+    deep: list[str] = []
+    for number, sample in enumerate(samples[:_LOOKED_AT]):
+        if number == _FIRST and not deep:
+            break
+        try:
+            content = images.read(sample)
+            if not isinstance(content.data, bytes) or not has_deep_values(content.data):
+                continue
+            values = np.asarray(content.image()).reshape(-1)
+        except UnreadableImageError:
+            continue
+        counts += np.bincount(values, minlength=256)
+        deep.append(sample.path)
+    if not deep:
+        return None
+    level = int(np.searchsorted(np.cumsum(counts), 0.999 * counts.sum()))
+    said = f"99.9 % of the values in {len(deep)} of the 16-bit images are at most {level} of 255"
+    if level >= 255 / 8:
+        return Check("value range", "pass", said)
+    return Check(
+        "value range",
+        "fail",
+        f"{said}, so they would be measured as black ({', '.join(deep[:3])})",
+        "scale the values of all files to the full range of 16 bits, by one factor, or save them "
+        "with 8 bits",
+        "images",
+    )
 
 
 def _kind(classes: Sequence[str]) -> str:

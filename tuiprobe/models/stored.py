@@ -6,7 +6,7 @@ Functions are recognised by name and never called; their result is described ins
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -40,13 +40,21 @@ class Storage:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor whose data are not read yet; offset and stride count elements of `dtype`."""
+    """A tensor whose data are not read yet; offset and stride count elements of `dtype`.
+
+    Attributes:
+        negative: Whether the values are those of the data with the other sign: torch saves a view
+            such as `x.conj().imag` as its data and a mark.
+        conjugate: Whether the values are the conjugates of the data, likewise.
+    """
 
     storage: Storage
     dtype: torch.dtype
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
+    negative: bool = False
+    conjugate: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,12 @@ _HARMLESS = {
     "torch.per_channel_symmetric",
     "torch.per_channel_affine_float_qparams",
 }  # fmt: skip
+_MARKS = ("neg", "conj")
+"""Marks of a tensor whose values are not its data."""
+
+_MARKS_AT = {"_rebuild_tensor_v2": 6, "_rebuild_tensor_v3": 7}
+"""Place of the marks among the arguments, by function."""
+
 _MAPPINGS = ("collections.OrderedDict", "collections.Counter")
 _TYPED_LISTS = (
     "build_intlist",
@@ -228,7 +242,20 @@ def _tensor(function: str, arguments: Any) -> object:
         raise ValueError("a tensor reaches beyond its data")
     if math.prod(size) * dtype.itemsize > storage.nbytes:
         raise ValueError("a tensor repeats its data to fill its shape; save it contiguous")
-    return StoredTensor(storage, dtype, offset, tuple(size), tuple(stride))
+    marks = arguments[_MARKS_AT[function] :][:1] if function in _MARKS_AT else ()
+    return _marked(StoredTensor(storage, dtype, offset, tuple(size), tuple(stride)), *marks)
+
+
+def _marked(tensor: StoredTensor, marks: object = None) -> object:
+    """Returns a tensor with its marks; one with an unknown mark is not read."""
+    if marks is None:
+        return tensor
+    if not isinstance(marks, dict):
+        raise ValueError("its pickle is damaged")
+    unknown = next((name for name, value in marks.items() if value and name not in _MARKS), None)
+    if unknown is not None:
+        return Unread(f"a tensor with the mark {unknown!r}", tensor=True)
+    return replace(tensor, negative=bool(marks.get("neg")), conjugate=bool(marks.get("conj")))
 
 
 def _is_size(value: object) -> bool:

@@ -223,5 +223,7 @@ def _built(
         key = one.storage.key
         if key not in data:
             data[key] = read(one.storage)
-        state[name] = data[key].view(one.dtype).as_strided(one.size, one.stride, one.offset)
+        tensor = data[key].view(one.dtype).as_strided(one.size, one.stride, one.offset)
+        tensor = tensor.conj().resolve_conj() if one.conjugate else tensor
+        state[name] = tensor.neg() if one.negative else tensor
     return state

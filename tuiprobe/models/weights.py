@@ -215,6 +215,8 @@ def resolve(fetch: Callable[[], str | Path], *, what: str) -> Path:
     """
     try:
         return Path(fetch())
+    except WeightsError:
+        raise
     except Exception as error:  # Libraries pass on their HTTP client's errors.
         raise WeightsError(
             f"the weights of {what} could not be had ({_reason(error)}). Fetch them where there is "

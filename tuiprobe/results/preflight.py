@@ -5,7 +5,7 @@ from typing import Final, Literal
 from tuiprobe.results.base import Frozen
 
 Status = Literal["pass", "warn", "fail", "skip"]
-Cause = Literal["encoder", "labels"]
+Cause = Literal["encoder", "labels", "images"]
 
 
 PROBE: Final = "preflight"
@@ -21,7 +21,7 @@ class PreflightCheck(Frozen):
         detail: What was found.
         fix: What to do; empty if nothing.
         data: The set it concerns; None for the encoder.
-        cause: What is wrong if it failed: the encoder, or the labels of the images.
+        cause: What is wrong if it failed: the encoder, the images, or their labels.
     """
 
     name: str

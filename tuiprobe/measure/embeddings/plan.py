@@ -12,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets import Suite
-from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError, refuse_undecodable
 from tuiprobe.datasets.registry import safe_name
 from tuiprobe.errors import DataError
 from tuiprobe.measure.embeddings.shards import RowShard, sampled_rows, split_rows
+from tuiprobe.measure.heads import answers_of
 from tuiprobe.measure.plan import Plan, describe_model
 from tuiprobe.models.embeddings import open_vectors
 from tuiprobe.models.embeddings.encoder import unseen_encoder
 from tuiprobe.models.embeddings.labels import read_labels
 from tuiprobe.models.embeddings.sources import Vectors
 from tuiprobe.models.head_files import read_classes
+from tuiprobe.plaintext import plain
 from tuiprobe.run.row_records import RowFile, RowsRecord
 from tuiprobe.run.row_samples import row_name
 from tuiprobe.spec import RunSpec, content_key, rows_name
@@ -48,6 +50,7 @@ class RowSet:
         classes: Class names by label.
         sampled: Rows whose vectors are kept, ascending.
         target: Whether it is a target set.
+        understood: What was understood of the labels, in words; empty without labels.
     """
 
     name: str
@@ -57,6 +60,16 @@ class RowSet:
     sampled: NDArray[np.int64]
     target: bool = False
     notes: tuple[str, ...] = ()
+    understood: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuses files whose paths no record of a run can hold.
+
+        Raises:
+            DataError: If a path holds bytes that are not UTF-8.
+        """
+        for one in self.vectors.matrix.matrices:
+            refuse_undecodable(str(one.path.absolute()), "the path")
 
     @property
     def source(self) -> str:
@@ -137,7 +150,7 @@ def plan_vectors(spec: RunSpec) -> Plan:
         name: key if name == ROWS else content_key({"run": key, "target": one})
         for name, one in content.items()
     }
-    return Plan(
+    plan = Plan(
         spec=spec,
         encoder=encoder,
         model=describe_model(spec, encoder),
@@ -157,6 +170,30 @@ def plan_vectors(spec: RunSpec) -> Plan:
         key=key,
         set_keys=keys,
     )
+    _refuse_unmatched(plan)
+    return plan
+
+
+def _refuse_unmatched(plan: Plan) -> None:
+    """Refuses labels whose rows in the head are not known: any guess may give a wrong accuracy.
+
+    Raises:
+        DataError: If they are names and the rows have none, or numbers beyond the last row.
+    """
+    rows, choice, path = row_set(plan, ROWS), plan.head, str(plan.spec.labels)
+    if rows.labels is None or choice.head is None:
+        return
+    matched = answers_of(plan, choice, choice.classes, ROWS) is not None
+    if matched and not choice.assumed:
+        return
+    high, head = int(rows.labels.max()), f"the head has {len(choice.classes):,} rows"
+    if rows.classes[high] != str(high):
+        raise DataError(
+            f"{path} holds names ({plain(rows.classes[0][:80])}, …), and nothing says which rows "
+            "of the head they are; give the names of all rows in their order by --classes FILE, "
+            "or write row numbers in place of names"
+        )
+    raise DataError(f"{path} holds the label {high:,}, and {head}, from 0; is it the right head?")
 
 
 def open_row_sets(spec: RunSpec) -> dict[str, RowSet]:
@@ -183,12 +220,18 @@ def row_shards(plan: Plan, name: str) -> tuple[RowShard, ...]:
 def _own(spec: RunSpec) -> RowSet:
     vectors = open_vectors(spec.embeddings or "", spec.id_column)
     names = read_classes(Path(spec.classes)) if spec.classes is not None else ()
-    labels: NDArray[np.int32] | None = None
-    classes: tuple[str, ...] = ()
-    if spec.labels is not None:
-        labels, classes = read_labels(Path(spec.labels), vectors.matrix.rows, names)
     sampled = sampled_rows(vectors.matrix.rows, spec.seed)
-    return RowSet(ROWS, vectors, labels, classes, sampled)
+    if spec.labels is None:
+        return RowSet(ROWS, vectors, None, (), sampled)
+    labels = read_labels(
+        Path(spec.labels),
+        vectors.matrix.rows,
+        names,
+        id_column=spec.id_column,
+        ids=vectors.all_names if spec.id_column is not None else None,
+    )
+    said = labels.in_words()
+    return RowSet(ROWS, vectors, labels.values, labels.classes, sampled, understood=said)
 
 
 def _target(name: str, source: str, spec: RunSpec, channels: int) -> RowSet:

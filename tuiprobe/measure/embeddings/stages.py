@@ -67,6 +67,8 @@ class RowStages(Stages):
             keep_baseline(directory, record_of_rows(plan).sets, plan.spec.baseline)
         for name, rows in ((name, row_set(plan, name)) for name in plan.suite.sets):
             count = rows.vectors.matrix.rows
+            if rows.understood:
+                self._say("stage", rows.understood)
             if count > SAMPLED_ROWS:
                 said = f"{name}: moments and top rows are of all {count:,} rows; figures that "
                 said += f"need vectors are of a seeded sample of {SAMPLED_ROWS:,}"

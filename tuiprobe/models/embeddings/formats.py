@@ -161,6 +161,11 @@ def _torch(path: Path, file: IO[bytes], member: str | None) -> Matrix:
     dtype = _refuse_type(str(path), _TORCH.get(one.dtype, str(one.dtype).removeprefix("torch.")))
     if one.stride != (channels, 1) and not (rows == 1 and one.stride[1] == 1):
         raise DataError(f"{path} holds a view of a tensor; save tensor.contiguous()")
+    if one.negative:
+        raise DataError(
+            f"{path} holds a negative view: the data in the file have the other sign; save "
+            "tensor.resolve_neg()"
+        )
     offset = opened.offset(one.storage) + one.offset * one.dtype.itemsize
     return StoredMatrix(path, stamp, "torch", dtype, rows, channels, offset)
 

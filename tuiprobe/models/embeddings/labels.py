@@ -1,10 +1,16 @@
-"""Labels of vectors: one a row, in a file of NumPy, text, CSV or JSON."""
+"""Labels of vectors: one a row, in a file of NumPy, text, CSV or JSON.
+
+A file that can be understood in two ways is refused: a label that slips by one row, or a name in
+another order, gives a wrong accuracy and no error.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -14,110 +20,273 @@ from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
-from tuiprobe.plaintext import plain
+from tuiprobe.models.embeddings.parquet import LONGEST_NAME
+from tuiprobe.plaintext import plain, text_of
 
 _MOST_CLASSES = 1_000_000
-_COLUMNS = ("label", "labels", "class", "class_name", "target", "y")
-"""Names of the column of labels in a CSV file of several columns."""
+_LABELS = ("label", "labels", "class", "class_name", "target", "y")
+"""Names of the column of labels in a CSV file."""
 
-Labels = tuple[NDArray[np.int32], tuple[str, ...]]
+_IDS = ("id", "ids", "index", "idx", "row", "row_id", "image_id", "sample_id", "uid", "uuid", "key",
+        "", "unnamed: 0")  # fmt: skip
+"""Names of a column that says which row a label belongs to; pandas leaves its index unnamed."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_MISSING = {"nan", "none", "null", "na", "n/a", "<na>"}
+_LARGEST = 10**15  # is no class, and fits int64
+
+Ids = Callable[[], Sequence[str]]
+"""Returns the ids of all vectors, in their order."""
 
 
-def read_labels(path: Path, rows: int, names: tuple[str, ...] = ()) -> Labels:
-    """Returns the label of each row, and the class names in label order.
+@dataclass(frozen=True)
+class Labels:
+    """The labels of vectors.
+
+    Attributes:
+        values: int32 `[rows]`.
+        classes: Class names in label order.
+        order: How labels and vectors were matched, in words.
+    """
+
+    values: NDArray[np.int32]
+    classes: tuple[str, ...]
+    order: str = "by position"
+
+    def in_words(self) -> str:
+        """Returns what was understood.
+
+        >>> Labels(np.array([0, 1, 1], np.int32), ("cat", "dog")).in_words()
+        '3 labels, 2 classes, by position'
+        """
+        used, known = len(np.unique(self.values)), len(self.classes)
+        classes = f"{known:,}" if used == known else f"{used:,} of {known:,}"
+        return f"{len(self.values):,} labels, {classes} classes, {self.order}"
+
+
+@dataclass(frozen=True)
+class _Column:
+    """The labels of a file as they stand in it.
+
+    Attributes:
+        labels: One text or number a row.
+        ids: The row's id beside each label; None if the file has no column of ids.
+        ids_name: Name of that column.
+        unused: Names of the columns that are not read.
+    """
+
+    labels: Sequence[str] | NDArray[Any]
+    ids: Sequence[str] | None = None
+    ids_name: str = ""
+    unused: tuple[str, ...] = ()
+
+
+def read_labels(
+    path: Path,
+    rows: int,
+    names: tuple[str, ...] = (),
+    *,
+    id_column: str | None = None,
+    ids: Ids | None = None,
+) -> Labels:
+    """Reads the label of each vector.
 
     Args:
         path: A `.npy`, `.txt`, `.csv` or `.json` file; whole numbers from 0, or names.
         rows: Number of vectors.
         names: Class names in label order; empty for the sorted names of the labels, or for the
             numbers themselves.
+        id_column: Name of the column of ids of the vectors, which a CSV file may have too.
+        ids: Returns the vectors' ids, to which those of a CSV file are joined; None if they have
+            none.
 
     Raises:
-        DataError: If the file cannot be read, or does not hold one label a row.
+        DataError: If the file cannot be read, does not hold one label a row, or leaves open which
+            label belongs to which vector or class.
     """
     reader = {".npy": _npy, ".txt": _lines, ".csv": _csv, ".json": _json}.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path}: labels are read from .npy, .txt, .csv or .json files")
     try:
         with reading(path):
-            found = reader(path, rows)
+            column = reader(path, id_column)
+            numbers = _numbers(column.labels)
     except (*UNFIT, EOFError, csv.Error, MemoryError, SyntaxError, TokenError) as error:
         said = plain(str(error).partition("\n")[0])
         raise DataError(f"{path} cannot be read as labels: {said}") from error
-    if len(found) != rows:
-        raise DataError(f"{path} holds {len(found):,} labels for {rows:,} rows")
-    if isinstance(found, np.ndarray):
-        return _counted(path, found, names)
-    numbers = _numbers(found)
-    return _named(path, found, names) if numbers is None else _counted(path, numbers, names)
+    places, order = _places(path, column, rows, ids)
+    if numbers is not None:
+        values, classes = _counted(path, numbers[places], names)
+    else:
+        values, classes = _named(path, [str(column.labels[i]) for i in places.tolist()], names)
+    return Labels(values, classes, order)
 
 
-def _counted(path: Path, labels: NDArray[Any], names: tuple[str, ...]) -> Labels:
+def _places(
+    path: Path, column: _Column, rows: int, ids: Ids | None
+) -> tuple[NDArray[np.int64], str]:
+    """Returns which label of the file is that of each vector, and how that is known."""
+    count, name = len(column.labels), plain(column.ids_name) or "of the index"
+    if column.ids is not None and ids is not None:
+        return _joined(path, column, ids()), f"joined by the column {name}"
+    if count != rows:
+        hint = "; if its first line is a header, call it label" if count == rows + 1 else ""
+        raise DataError(f"{path} holds {count:,} labels for {rows:,} rows{hint}")
+    if column.ids is None:
+        unused = f" (not read: {plain(', '.join(column.unused))})" if column.unused else ""
+        return np.arange(rows, dtype=np.int64), f"by position{unused}"
+    places = np.full(rows, -1, dtype=np.int64)
+    for place, text in enumerate(column.ids):
+        if text.isascii() and text.isdecimal() and int(text[:18]) < rows:
+            places[int(text[:18])] = place
+    if (places < 0).any():
+        raise DataError(
+            f"{path}: its column {name} does not hold 0 to {rows - 1:,}, each once, so nothing "
+            "says which label belongs to which vector; put the labels in the order of the vectors "
+            "and remove the column, or name the vectors' own ids in Parquet by --id-column"
+        )
+    return places, f"by the row numbers in the column {name}"
+
+
+def _joined(path: Path, column: _Column, ids: Sequence[str]) -> NDArray[np.int64]:
+    assert column.ids is not None
+    where: dict[str, int] = {}
+    for place, text in enumerate(column.ids):
+        if where.setdefault(text[:LONGEST_NAME], place) != place:
+            raise DataError(f"{path}: the id {plain(text[:80])!r} is there twice")
+    missing = next((one for one in ids if one not in where), None)
+    if missing is not None:
+        raise DataError(
+            f"{path} holds {len(where):,} ids, and none of them is {plain(missing[:80])!r}, which "
+            f"is that of one of the {len(ids):,} vectors; give the labels of all vectors"
+        )
+    return np.array([where[one] for one in ids], dtype=np.int64)
+
+
+def _counted(
+    path: Path, labels: NDArray[Any], names: tuple[str, ...]
+) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     low, high = int(labels.min()), int(labels.max())
     if low < 0:
         raise DataError(f"{path} holds the label {low}; labels are whole numbers from 0")
+    if names and low == 1 and high == len(names):
+        raise DataError(counts_from_one(str(path), high, f"--classes holds {high:,} names"))
     if high >= (len(names) or _MOST_CLASSES):
         limit = f"--classes holds {len(names):,} names" if names else "that is no class"
         raise DataError(f"{path} holds the label {high:,}; {limit}")
     return labels.astype(np.int32), names or tuple(str(i) for i in range(high + 1))
 
 
-def _named(path: Path, labels: Sequence[str], names: tuple[str, ...]) -> Labels:
+def counts_from_one(path: str, high: int, other: str) -> str:
+    """Returns the message for labels 1 to K where there are K classes, 0 to K - 1."""
+    return (
+        f"{path} holds the labels 1 to {high:,}, and {other}: labels count from 0; subtract 1 "
+        "from each, or write names in place of numbers and give their order by --classes FILE"
+    )
+
+
+def _named(
+    path: Path, labels: Sequence[str], names: tuple[str, ...]
+) -> tuple[NDArray[np.int32], tuple[str, ...]]:
     classes = names or tuple(sorted(set(labels)))
     if len(classes) > _MOST_CLASSES:
         raise DataError(f"{path} holds {len(classes):,} different labels, which are no classes")
     place = {name: i for i, name in enumerate(classes)}
+    doubles = {name for i, name in enumerate(classes) if place[name] != i}
+    double = next((one for one in labels if one in doubles), None)
+    if double is not None:
+        raise DataError(
+            f"{path} holds the label {plain(double[:80])!r}, which --classes holds twice: write "
+            "row numbers in place of names, or give each class a name of its own"
+        )
     missing = next((one for one in labels if one not in place), None)
     if missing is not None:
         raise DataError(f"{path} holds the label {plain(missing[:80])!r}, which --classes does not")
     return np.array([place[one] for one in labels], dtype=np.int32), classes
 
 
-def _numbers(labels: Sequence[str]) -> NDArray[np.int64] | None:
-    """Returns labels as whole numbers; None if one of them is a name."""
-    if not all(one.removeprefix("-").isdecimal() and one.isascii() for one in labels):
+def _numbers(labels: Sequence[str] | NDArray[Any]) -> NDArray[np.int64] | None:
+    """Returns labels as whole numbers; None if they are names.
+
+    Raises:
+        ValueError: If a number is not whole, or a label is missing among numbers.
+    """
+    if isinstance(labels, np.ndarray):
+        values = labels.astype(np.float64)
+        whole = np.clip(np.nan_to_num(np.floor(values)), -_LARGEST, _LARGEST)
+        odd = np.flatnonzero((whole != values) & (labels.dtype.kind == "f"))
+        if odd.size:
+            raise ValueError(f"row {odd[0]} has the label {labels[odd[0]]}, no whole number")
+        return np.asarray(whole, dtype=np.int64)
+    numeric = [_NUMBER.fullmatch(text) is not None for text in labels]
+    if not all(numeric):
+        others = [i for i, one in enumerate(numeric) if not one]
+        if len(others) < len(labels) and all(labels[i].lower() in _MISSING for i in others):
+            raise ValueError(f"row {others[0]} has no label ({labels[others[0]]})")
         return None
-    return np.array([int(one[:18]) for one in labels], dtype=np.int64)
+    numbers = []
+    for row, text in enumerate(labels):
+        value = float(text)
+        if value % 1:
+            raise ValueError(f"row {row} has the label {plain(text[:80])}, no whole number")
+        numbers.append(int(max(min(value, _LARGEST), -_LARGEST)))
+    return np.array(numbers, dtype=np.int64)
 
 
-def _npy(path: Path, rows: int) -> NDArray[Any] | list[str]:
+def _npy(path: Path, id_column: str | None) -> _Column:
     with open_regular(path) as file:
-        found = np.lib.format.read_array(file, allow_pickle=False) if rows else np.empty(0)
+        found = np.lib.format.read_array(file, allow_pickle=False)
     if found.ndim != 1:
         raise ValueError(f"its shape is {found.shape}, not one label a row")
     if found.dtype.kind == "U":
-        return [str(one) for one in found]
-    if found.dtype.kind not in "iu":
+        return _Column(_stripped([str(one) for one in found]))
+    if found.dtype.kind not in "iuf":
         raise ValueError(f"it holds {found.dtype}, not whole numbers or names")
-    return found
+    return _Column(found)
 
 
-def _lines(path: Path, rows: int) -> list[str]:
-    lines = read_regular(path).decode("utf-8-sig").splitlines()
+def _lines(path: Path, id_column: str | None) -> _Column:
+    lines = text_of(read_regular(path)).splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
-    return _stripped(lines)
+    return _Column(_stripped(lines))
 
 
-def _csv(path: Path, rows: int) -> list[str]:
-    text = read_regular(path).decode("utf-8-sig")
-    table = [one for one in csv.reader(io.StringIO(text, newline="")) if one]
-    header = table[0] if table else []
-    if len(header) > 1:
-        column = next((name for name in _COLUMNS if name in header), None)
-        if column is None:
-            raise ValueError(f"none of its columns is called {_COLUMNS[0]!r}")
-        place = header.index(column)
-        return _stripped([one[place] if place < len(one) else "" for one in table[1:]])
-    cells = [one[0] for one in table]
-    return _stripped(cells[1:] if len(cells) == rows + 1 else cells)
+def _csv(path: Path, id_column: str | None) -> _Column:
+    """Reads a column of labels, and one of ids.
+
+    The first line is a header if it names a known column.
+    """
+    text = text_of(read_regular(path))
+    table = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
+    header = [cell.strip() for cell in table[0]] if table else []
+    folded = [cell.lower() for cell in header]
+    place = next((folded.index(name) for name in _LABELS if name in folded), None)
+    if place is None:
+        if any(len(row) > 1 for row in table):
+            raise ValueError(f"none of its columns is called {_LABELS[0]!r}")
+        if table and all(";" in row[0] or "\t" in row[0] for row in table):
+            raise ValueError("its columns are separated by other signs than commas")
+        return _Column(_stripped([row[0] for row in table]))
+    for number, row in enumerate(table[1:]):
+        if len(row) != len(header):
+            raise ValueError(
+                f"row {number} has {len(row)} cells where the header has {len(header)}"
+            )
+    known = [id_column] if id_column in header else [n for n in header if n.lower() in _IDS]
+    unused = tuple(name for i, name in enumerate(header) if i != place and name not in known[:1])
+    labels = _stripped([row[place] for row in table[1:]])
+    if not known:
+        return _Column(labels, unused=unused)
+    at = header.index(known[0])
+    return _Column(labels, [row[at].strip() for row in table[1:]], known[0], unused)
 
 
-def _json(path: Path, rows: int) -> list[str]:
+def _json(path: Path, id_column: str | None) -> _Column:
     found = parse_json(read_regular(path))
-    if not isinstance(found, list) or not all(type(one) in (int, str) for one in found):
+    if not isinstance(found, list) or not all(type(one) in (int, float, str) for one in found):
         raise ValueError("it is no list of whole numbers or names")
-    return _stripped([str(one) for one in found])
+    return _Column(_stripped([str(one) for one in found]))
 
 
 def _stripped(labels: Sequence[str]) -> list[str]:

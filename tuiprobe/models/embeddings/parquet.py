@@ -25,7 +25,8 @@ _TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
 _BATCH_ROWS = 8192
 _BATCH_VALUES = 2**24
 _SHOWN = 6
-_LONGEST_NAME = 1024
+LONGEST_NAME = 1024
+"""Characters of an id that are kept."""
 
 
 def _parquet(path: Path) -> Any:
@@ -250,7 +251,7 @@ def read_names(path: Path, column: str, wanted: Sequence[int]) -> tuple[list[str
                 stop = start + batch.num_rows
                 here = places[(places >= start) & (places < stop)] - start
                 values = batch.column(0).take(_indices(here)) if len(here) else []
-                found += [str(value.as_py())[:_LONGEST_NAME] for value in values]
+                found += [str(value.as_py())[:LONGEST_NAME] for value in values]
                 start = stop
         except Exception as error:
             raise _damaged(path, error) from error

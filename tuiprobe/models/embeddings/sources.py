@@ -59,6 +59,10 @@ class Vectors:
             start += piece.rows
         return names
 
+    def all_names(self) -> list[str]:
+        """Returns the names of all rows, in their order; errors as for `names`."""
+        return list(self.names(range(self.matrix.rows)).values())
+
 
 def open_vectors(source: str, id_column: str | None = None) -> Vectors:
     """Opens vectors by what the user typed.

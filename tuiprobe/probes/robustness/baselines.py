@@ -25,6 +25,7 @@ from tuiprobe.catalog.presets import presets
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, read_regular
+from tuiprobe.plaintext import text_of
 from tuiprobe.probes.robustness.compute import Axis, Baseline, Baselines
 from tuiprobe.probes.robustness.result import BaselineNotRun
 from tuiprobe.results import Model
@@ -132,8 +133,8 @@ def refuse_baseline(sets: Sequence[SetRecord], path: str) -> str:
         UsageError: If it cannot be read or does not fit the sets.
     """
     try:
-        text = read_regular(path, MAX_BASELINE_BYTES).decode("utf-8")
-    except (OSError, DamagedFileError, UnicodeDecodeError) as error:
+        text = text_of(read_regular(path, MAX_BASELINE_BYTES))
+    except (OSError, DamagedFileError, ValueError) as error:
         raise UsageError(f"--baseline: cannot read {path}: {error}") from error
     baselines_for(sets, text, path)  # refuses a wrong file before any image is measured
     return text
