@@ -10,6 +10,7 @@ from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
 from tuiprobe.models.registry import runs_foreign_code
+from tuiprobe.plaintext import text_of
 
 PAPER = "paper"
 """What a user types in place of a file for the encoders of the paper."""
@@ -42,7 +43,7 @@ def read_models(path: str) -> tuple[Listed, ...]:
         return tuple((name, None) for name in paper_models())
     file = Path(path)
     try:
-        lines = read_regular(file, MAX_BYTES).decode("utf-8").splitlines()
+        lines = text_of(read_regular(file, MAX_BYTES)).splitlines()
     except OSError as error:
         raise UsageError(f"cannot read the list of models {file}: {error.strerror}") from error
     except DataError as error:
