@@ -27,7 +27,7 @@ from tuiprobe.run.records import change_spec, read_spec
 from tuiprobe.spec import command_of
 
 EARLIER = Path(__file__).with_name("version_0_2_0")
-GONE_PARTS: frozenset[str] = frozenset()
+GONE_PARTS = frozenset({"population"})
 """Probes that 0.2.0 had and that are gone."""
 
 Run = Callable[..., int]
@@ -127,7 +127,7 @@ def test_a_bundle_in_its_spec_is_data(bundle: str | None, run: Path) -> None:
 def test_retired_options_are_dropped_and_other_unknown_ones_refused(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(RETIRED, "RunSpec", frozenset({"lamp", "model"}))
+    monkeypatch.setitem(RETIRED, "RunSpec", frozenset({"bundle", "lamp", "model"}))
     directory = RunDir(run)
     rewrite(directory, lamp="green")
     assert read_spec(directory).model == "mini_clip"  # a field that a model has is no retired one

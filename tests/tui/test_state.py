@@ -308,9 +308,12 @@ async def test_failed_runs_are_listed_with_their_whole_reason(tmp_path: Path) ->
         line = app.screen.query_one(RunTable).render_line(1).text
         assert "open_clip:RN50-quickgelu/openai" in line  # columns fold before a name does
         assert "✗ failed" in line
-        shown = app.screen.query_one("#runs-title", Static)
-        drawn = [shown.render_line(y).text.strip() for y in range(shown.size.height)]
-        assert "please · r tries again" in " ".join(drawn)
+        title = app.screen.query_one("#runs-title", Static)
+
+        def drawn() -> str:
+            return " ".join(title.render_line(y).text.strip() for y in range(title.size.height))
+
+        await until(pilot, lambda: "please · r tries again" in drawn())  # it grows with its text
 
 
 @pytest.mark.asyncio
