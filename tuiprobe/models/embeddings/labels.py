@@ -235,13 +235,23 @@ def _numbers(labels: Sequence[str] | NDArray[Any]) -> NDArray[np.int64] | None:
 
 def _npy(path: Path, id_column: str | None) -> _Column:
     with open_regular(path) as file:
-        found = np.lib.format.read_array(file, allow_pickle=False)
+        try:
+            found = np.lib.format.read_array(file, allow_pickle=False)
+        except ValueError as error:
+            if "Object arrays" not in str(error):
+                raise
+            cause = "it holds Python objects, which could run code; save labels.astype(str)"
+            raise ValueError(cause) from error
     if found.ndim != 1:
-        raise ValueError(f"its shape is {found.shape}, not one label a row")
+        hint = "; save labels.ravel()" if found.ndim == 2 and found.shape[1] == 1 else ""
+        raise ValueError(f"its shape is {found.shape}, not one label a row{hint}")
     if found.dtype.kind == "U":
         return _Column(_stripped([str(one) for one in found]))
     if found.dtype.kind not in "iuf":
-        raise ValueError(f"it holds {found.dtype}, not whole numbers or names")
+        raise ValueError(
+            f"it holds {found.dtype}, not whole numbers or names; save labels.astype(int), or "
+            "labels.astype(str) for names"
+        )
     return _Column(found)
 
 
@@ -249,6 +259,12 @@ def _lines(path: Path, id_column: str | None) -> _Column:
     lines = text_of(read_regular(path)).splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
+    for row, cells in enumerate(line.split() for line in lines):
+        if len(cells) > 1 and all(map(_NUMBER.fullmatch, cells)):
+            raise ValueError(
+                f"row {row} holds {len(cells)} numbers; a text file has one label a line, and a "
+                "CSV file with a header may have ids beside them"
+            )
     return _Column(_stripped(lines))
 
 
