@@ -20,10 +20,10 @@ from torch import nn
 
 import tuiprobe
 from benchmarks._common import command, machine, markdown, row
-from tuiprobe.miniature.networks import to_input
-from tuiprobe.miniature.train.cache import training_set
-from tuiprobe.miniature.train.loop import batches, loss_of, new_model, optimiser
-from tuiprobe.miniature.train.recipes import RECIPES
+from tools.train.cache import training_set
+from tools.train.evaluation import to_input
+from tools.train.loop import batches, loss_of, new_model, optimiser
+from tools.train.recipes import RECIPES
 
 TITLE = "Watching a training loop"
 IMAGES, BLOCK = 2000, 20

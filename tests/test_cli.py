@@ -13,6 +13,7 @@ from tests.prepared import Prepared
 from tests.report.samples import report
 from tuiprobe import __version__
 from tuiprobe.__main__ import main as program
+from tuiprobe.cli.app import GONE, run_cli
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import write_results
 
@@ -80,7 +81,7 @@ def test_errors_go_to_stderr_with_their_code(
 
 NO_ROOM = "error: cannot write output: No space left on device"
 PRINT = (
-    "--version", "--help", "models", "runs --root .", "completion bash", "--complete mod",
+    "--version", "--help", "models", "runs --root .", "--help-all",
     "report run --format md --to -", "verify run", "compare run run",
 )  # fmt: skip
 
@@ -126,3 +127,13 @@ def test_output_that_cannot_be_written_in_other_ways(command: str, place: Path) 
     os.close(reader)
     assert ended(command, place, f">&{writer}", keep=(writer,)) == (1, [])
     os.close(writer)
+
+
+@pytest.mark.parametrize("command", GONE)
+def test_a_command_that_is_gone_names_what_takes_its_place(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli([command, "more"]) == 2
+    assert f"`tuiprobe {GONE[command]}` does it" in capsys.readouterr().err
+    if not GONE[command].startswith("--"):
+        assert run_cli([GONE[command].split()[0], "--help"]) == 0

@@ -29,6 +29,8 @@ def imported(code: str) -> set[str]:
         ("import tuiprobe.errors, tuiprobe.events", set()),
         ("import tuiprobe.spec, tuiprobe.results, tuiprobe.run.directory", {"numpy", "pydantic"}),
         ("import tuiprobe.report, tuiprobe.compare.differences", {"numpy", "pydantic"}),
+        ("import tuiprobe.compare.several", {"numpy", "pydantic"}),
+        ("import tuiprobe.probes.targets.agreement", {"numpy", "pydantic", "scipy"}),
         ("import tuiprobe.miniature", {"numpy"}),
         ("import tuiprobe.datasets.imagefolder", {"numpy"}),
         ("import tuiprobe.tui.start", set()),

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
 import tuiprobe
+from tools.options_page import PAGE, page
 from tuiprobe import options
 from tuiprobe.cli import app, headless
-from tuiprobe.cli.reference import commands, reference
 from tuiprobe.errors import UsageError
 from tuiprobe.options import (
     Option,
@@ -35,21 +35,25 @@ from tuiprobe.spec import (
     OF_IMAGES,
     RunSpec,
     arguments_of,
+    command_of,
     make_spec,
     run_option,
     run_options,
 )
-from tuiprobe.tui.child import command_of
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "options.md"
+
+def help_text(width: int, **meta: bool) -> str:
+    """Returns what `--help` prints in lines of some width."""
+    command: Any = typer.main.get_command(app.app)
+    context = command.make_context("tuiprobe", ["models"], terminal_width=width)
+    context.meta.update(meta)
+    return command.get_help(context)
 
 
 @pytest.fixture(scope="module")
 def shown() -> str:
-    """What `--help` prints, in lines wide enough for any option."""
-    return typer.main.get_command(app.app).get_help(
-        typer.main.get_command(app.app).make_context("tuiprobe", ["models"], max_content_width=200)
-    )
+    """What `--help-all` prints, in lines wide enough for any option."""
+    return help_text(200, **{app.ALL: True})
 
 
 def parsed(words: list[str]) -> list[RunSpec]:
@@ -77,6 +81,53 @@ def test_every_field_is_in_the_help_under_its_group(shown: str) -> None:
     assert "models" in help_of["Commands"]
 
 
+def test_the_first_screen_of_help_has_the_question_examples_and_common_options() -> None:
+    lines = help_text(78).splitlines()  # what a terminal of 80 columns has
+    assert len(lines) <= 48
+    assert max(map(len, lines)) < 80
+    assert "Will this image encoder hold up on my pictures" in lines[2]
+    options = lines[lines.index("Options:") + 1 : lines.index("Commands:") - 1]
+    common = [one.flag for one in app.all_options() if one.option.common]
+    flags = [re.findall(r"--[a-z-]+", line)[0] for line in options]
+    assert sorted(flags) == sorted([*common, "--help"])
+    assert 15 <= len(common) <= 22
+    examples = [
+        re.split("  +", line.strip())[0].split()
+        for line in lines
+        if line[4:].startswith("tuiprobe ")
+    ]
+    assert len(examples) == 3
+    for _, *words in examples:
+        assert words[0] == "compare" or parsed(words[1:])
+    names = [line.split()[0] for line in lines[lines.index("Commands:") + 1 :]]
+    assert names == [*(name for _, name, _ in app.COMMANDS), "miniature"]
+
+
+@pytest.mark.parametrize("command", ["", "compare", "miniature", "miniature export"])
+def test_h_asks_for_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+    for flag in ("-h", "--help"):
+        assert app.run_cli([*command.split(), flag]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert printed[0].startswith(f"Usage: tuiprobe {command}")
+
+
+def test_all_options_are_shown_on_request(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert app.run_cli(["--help-all"]) == 0
+    printed = capsys.readouterr().out
+    assert all(option.flag in printed for option in app.all_options())
+
+
+def test_measuring_without_a_screen_takes_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.run_cli(["--model", "mini_clip"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, "takes --headless" in err) == ("", True)
+
+
 def test_the_help_names_defaults_and_values(shown: str) -> None:
     text = " ".join(shown.split())
     assert "--tokens all|class|mean" in text
@@ -85,28 +136,21 @@ def test_the_help_names_defaults_and_values(shown: str) -> None:
     assert "Repeatable." in text
 
 
-def test_the_reference_is_current() -> None:
-    page = PAGE.read_text("utf-8")
-    assert page == reference(), "python -m tuiprobe.cli.reference docs"
-    for option in run_options():
-        assert f"| `{option.flag}" in page
-
-
-def test_the_page_of_commands_is_current_and_names_every_option() -> None:
-    page = PAGE.with_name("commands.md").read_text("utf-8")
-    assert page == commands(), "python -m tuiprobe.cli.reference docs"
+def test_the_page_of_options_and_commands_is_current() -> None:
+    text = PAGE.read_text("utf-8")
+    assert text == page(), "python -m tools.options_page"
+    for option in app.all_options():
+        assert re.search(rf"^\| (\*\*)?`{option.flag}\b", text, re.MULTILINE)
     root: Any = typer.main.get_command(app.app)
     for name, command in root.commands.items():
-        if hasattr(command, "commands"):
-            assert f"\n## tuiprobe {name} " in page
-            continue
-        section = page.split(f"\n## tuiprobe {name}")[1].split("\n## ")[0]
-        for parameter in command.params:
-            if parameter.param_type_name == "option":
-                assert all(
-                    f"`{flag}" in section or f" {flag}`" in section
-                    for flag in (*parameter.opts, *parameter.secondary_opts)
-                ), parameter.name
+        for path, each in [(name, command), *getattr(command, "commands", {}).items()]:
+            if hasattr(each, "commands"):
+                continue
+            section = text.split(f"{path}\n\n{each.help}\n")[1].split("\n### ")[0]
+            for parameter in each.params:
+                if parameter.param_type_name == "option":
+                    for flag in (*parameter.opts, *parameter.secondary_opts):
+                        assert re.search(rf"{flag}\b", section), parameter.name
 
 
 def values_of(option: OptionField) -> st.SearchStrategy[Any]:
@@ -218,16 +262,14 @@ def test_vectors_and_images_exclude_each_other(model: Any, data: Any, given: dic
 
 
 def test_no_more_words_than_needed() -> None:
-    for model, data in (("mini_clip", "miniature"), ("rn50_openai", "imagefolder:x")):
-        spec = make_spec(model, data, {})
-        assert arguments_of(spec) == ["--model", model, "--data", data]
-    assert arguments_of(make_spec("mini_clip", "miniature", {"sample": 60}))[4:] == [
-        "--sample",
-        "60",
-    ]
+    spec = make_spec("rn50_openai", "imagefolder:x", {})
+    assert arguments_of(spec) == ["--model", "rn50_openai", "--data", "imagefolder:x"]
     plain = make_spec("mini_clip", "miniature", {})
+    assert arguments_of(plain) == ["--model", "mini_clip"]  # a folder may be called miniature
+    fewer = make_spec("mini_clip", "miniature", {"sample": 60})
+    assert arguments_of(fewer)[2:] == ["--sample", "60"]
     silent = replace(plain, concepts=None, concept_sample=None, target=())
-    assert arguments_of(silent)[4:] == ["--target", "none", "--concepts", "none"]
+    assert arguments_of(silent)[2:] == ["--target", "none", "--concepts", "none"]
 
 
 def test_a_spec_of_another_version_gives_no_command() -> None:
@@ -363,17 +405,17 @@ def test_options_are_read_from_models_and_dataclasses_alike() -> None:
     ("name", "text", "said"),
     [
         ("batch_size", "32", ""),
-        ("batch_size", "65537", "batch size: give a whole number at least 1 and at most 65536"),
-        ("batch_size", "1.5", "batch size: give a whole number"),
+        ("batch_size", "65537", "give a whole number at least 1 and at most 65536"),
+        ("batch_size", "1.5", "give a whole number"),
         ("sample", "0", ""),
-        ("sample", "-1", "sample: give a whole number at least 1, 0 for all"),
+        ("sample", "-1", "give a whole number at least 1, 0 for all"),
         ("max_unreadable", "0.5", ""),
-        ("max_unreadable", "2", "max unreadable: give a number at least 0 and at most 1"),
-        ("max_unreadable", "nan", "max unreadable: give a number"),
-        ("max_unreadable", "", "max unreadable: give a number"),
-        ("concept_share", "0", "concept share: give a number above 0 and at most 1"),
-        ("batch_size", "9" * 400, "batch size: give a whole number"),
-        ("tokens", "some", "tokens: give one of all, class, mean"),
+        ("max_unreadable", "2", "give a number at least 0 and at most 1"),
+        ("max_unreadable", "nan", "give a number"),
+        ("max_unreadable", "", "give a number"),
+        ("concept_share", "0", "give a number above 0 and at most 1"),
+        ("batch_size", "9" * 400, "give a whole number"),
+        ("tokens", "some", "give one of all, class, mean"),
         ("head", "anything", ""),
     ],
 )

@@ -68,10 +68,9 @@ FILES = [
     "report.md", "summary.json", "ranks/0.json",
 ]  # fmt: skip
 COMMANDS = [
-    "runs --root {root}", "runs --root {root} --json", "runs --root {root} --correlate",
+    "runs --root {root}", "runs --root {root} --json", "compare {run} {other} {other}",
     "report {run}", "report {run} --format html --to -", "compare {run} {other}",
     "compare {other} {run}", "reprobe {run}", "reprobe {run} --ablate channel:0",
-    "atlas add {run}",
 ]  # fmt: skip
 
 
@@ -91,8 +90,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+def run(template: Path, tmp_path: Path) -> Path:
     shutil.copytree(template, tmp_path / "runs/run")
     shutil.copytree(template, tmp_path / "runs/other")
     return tmp_path / "runs/run"
@@ -154,7 +152,7 @@ def test_no_file_of_a_run_hangs_or_breaks_a_reader(
 @pytest.mark.parametrize(
     "command",
     [
-        "atlas add {file}", "reprobe {run} --baseline {file}", "report {file}",
+        "reprobe {run} --baseline {file}", "report {file}",
         "runs --root {file}", "compare {file} {run}", "open {file}",
     ],
 )  # fmt: skip
@@ -174,22 +172,6 @@ def test_no_file_that_a_user_names_hangs_a_reader(
     assert time.monotonic() - begun < SECONDS
     said = capsys.readouterr()
     assert (code in (2, 4, 5), said.err.count("error:")) == (True, 1), said.err
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_the_filed_signatures_may_be_anything(
-    kind: Callable[[Path, Path], None], run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from tuiprobe.folders import signatures_file
-
-    outside = tmp_path / "outside"
-    outside.write_text(SECRET)
-    signatures_file().parent.mkdir(parents=True, exist_ok=True)
-    put(signatures_file(), kind, outside)
-    assert run_cli(["reprobe", str(run)]) == 0
-    assert run_cli(["atlas", "signatures"]) == 0
-    assert run_cli(["atlas", "add", str(run)]) in (0, 2, 4, 5)
-    assert outside.read_text() == SECRET
 
 
 def test_huge_live_files_cost_nothing(run: Path) -> None:

@@ -1,4 +1,4 @@
-"""tuiprobe: probe vision encoders for the inner signature of robustness."""
+"""tuiprobe: will this image encoder hold up on my pictures, why, and how sure is that?"""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def probe(
     Args:
         model: Encoder, for example `open_clip:RN50-quickgelu/openai`; None for the embedded one,
             or with `embeddings`.
-        data: Data source, for example `imagefolder:/data/val` or `miniature`, likewise.
+        data: Data source, for example the folder `/data/val`, or `miniature`, likewise.
         output: The run directory; None makes one under `runs/`, named by content.
         progress: Whether to show stages and progress: a bar on a terminal, one line that is
             renewed in a notebook, lines on stderr elsewhere. None shows them only in a terminal

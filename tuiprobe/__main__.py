@@ -24,15 +24,13 @@ def _run() -> int:
 
         print(f"tuiprobe {__version__}")
         return 0
-    if sys.argv[1:] in ([], ["--ascii"]):  # no argument parser: paint sooner
+    completing = "_TUIPROBE_COMPLETE" in os.environ  # set by Typer's script, which passes no words
+    if not completing and sys.argv[1:] in ([], ["--ascii"]):  # no argument parser: paint sooner
         from tuiprobe.tui.start import start
 
         return start(ascii="--ascii" in sys.argv)
-    from tuiprobe.cli.app import complete, run_cli
+    from tuiprobe.cli.app import run_cli
 
-    if sys.argv[1:2] == ["--complete"]:  # a shell asks: nothing is parsed
-        complete(sys.argv[2:])
-        return 0
     return run_cli(sys.argv[1:])
 
 

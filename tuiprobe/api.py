@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tuiprobe.answer import answer
+from tuiprobe.datasets.assemble import user_spec
 from tuiprobe.errors import RunError, TuiprobeError
 from tuiprobe.events import Listener
 from tuiprobe.measure import run as measuring
@@ -16,7 +17,7 @@ from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.narration import narrated, somebody_looks
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.results import Report
-from tuiprobe.spec import RunSpec, make_spec
+from tuiprobe.spec import RunSpec
 
 __all__ = ["Outcome", "run", "run_probe", "run_several"]
 
@@ -46,7 +47,7 @@ def run_probe(
         KeyboardInterrupt: If the run was interrupted; finished shards are kept.
         RunError: If another rank will write the report.
     """
-    spec = make_spec(model, data, options)
+    spec = user_spec(model, data, options)
     with _told(progress) as listen:
         outcome = run(spec, output=Path(output) if output else None, listen=listen)
     if not outcome.complete:

@@ -37,8 +37,9 @@ class Option:
 
     Attributes:
         help: Help text; forms show the first sentence only.
-        group: Heading in `--help` and in the reference.
-        metavar: Placeholder of the value in `--help`; empty for the name of its type.
+        group: Heading in `--help-all` and in docs/options.md.
+        common: Whether `--help` shows it too.
+        metavar: Placeholder of the value in help texts; empty for the name of its type.
         unset: What the run uses if the value is None, in words.
         typed_none: What a user types for None; None if leaving the option out means None.
         several: Whether several values on one command line start several runs.
@@ -51,6 +52,7 @@ class Option:
 
     help: str
     group: str = "Options"
+    common: bool = False
     metavar: str = ""
     unset: str = ""
     typed_none: int | str | None = None
@@ -127,10 +129,9 @@ class OptionField:
         return self.option.help + " Repeatable." * self.repeatable
 
     @property
-    def hint(self) -> str:
-        """One line that explains the option and names its default."""
-        sentence = self.option.help.partition(". ")[0].rstrip(".").replace("`", "")
-        return f"{sentence} (default: {self.shown_default})" if self.shown_default else sentence
+    def summary(self) -> str:
+        """What the option does: the first sentence of its help, without a full stop."""
+        return self.option.help.partition(". ")[0].rstrip(".")
 
     @property
     def shown_default(self) -> str:
@@ -143,9 +144,9 @@ class OptionField:
     def problem(self, text: str) -> str:
         """Returns why `text` is not a valid value, in one sentence; empty if it is valid."""
         if self.choices and text not in self.choices:
-            return f"{self.label}: give one of {', '.join(self.choices)}"
+            return f"give one of {', '.join(self.choices)}"
         if self.option.pattern and not re.fullmatch(self.option.pattern, text):
-            return f"{self.label}: give {self.option.help.partition('. ')[0].rstrip('.')}"
+            return f"give {self.summary}"
         if self.kind not in (int, float) or text == str(self.option.typed_none):
             return ""
         known = (("at least", operator.ge), ("above", operator.gt), ("at most", operator.le))
@@ -159,7 +160,7 @@ class OptionField:
             return ""
         said = " and".join(f" {word} {at:g}" for word, _, at in bounds)
         more = "" if self.option.typed_none is None else f", {self.option.typed_none} for all"
-        return f"{self.label}: give a {'whole ' * (self.kind is int)}number{said}{more}"
+        return f"give a {'whole ' * (self.kind is int)}number{said}{more}"
 
 
 _METAVARS = {bool: "", int: "N", float: "X", str: "TEXT"}

@@ -83,7 +83,7 @@ EMBEDDED = "embeddings"
 OF_IMAGES = (
     "checkpoint", "sample", "target", "layers", "tokens", "ablate", "ablate_mode", "dtype",
     "batch_size", "shard_batches", "workers", "max_unreadable", "templates", "concepts",
-    "concept_sample", "require_weights", "bundle",
+    "concept_sample", "require_weights",
 )  # fmt: skip
 """Options that stored vectors have no use for."""
 
@@ -104,8 +104,10 @@ class RunSpec:
     model: Annotated[
         str,
         Option(
-            "Encoder, such as open_clip:RN50-quickgelu/openai or timm:resnet50.a1_in1k.",
+            "Encoder; `tuiprobe models` lists them. For example vitb16_openai, "
+            "open_clip:RN50-quickgelu/openai or timm:resnet50.a1_in1k.",
             WHAT,
+            common=True,
             unset=DEFAULT_MODEL,
             several=True,
             min_length=1,
@@ -113,14 +115,17 @@ class RunSpec:
     ]
     checkpoint: Annotated[
         str | None,
-        Option("Weights to load in place of the published ones.", WHAT, metavar="FILE"),
+        Option(
+            "Weights to load in place of the published ones.", WHAT, common=True, metavar="FILE"
+        ),
     ] = None
     data: Annotated[
         str,
         Option(
-            "Images: miniature, imagefolder:DIR, suite:FILE.toml or another source of "
-            "docs/data.md.",
+            "Images: a folder or another source. Class folders are labels; miniature, "
+            "webdataset:SHARDS, suite:FILE.toml and others are in docs/data.md.",
             WHAT,
+            common=True,
             metavar="SOURCE",
             unset=DEFAULT_DATA,
             min_length=1,
@@ -131,6 +136,7 @@ class RunSpec:
         Option(
             "Images per set, 0 for all. They are the first of the processing order.",
             WHAT,
+            common=True,
             unset=f"{DEFAULT_SAMPLE}, miniature fewer",
             typed_none=0,
             ge=1,
@@ -139,9 +145,10 @@ class RunSpec:
     target: Annotated[
         tuple[str, ...],
         Option(
-            "Unlabelled images to estimate accuracy on: a source as for --data, or none. Labels "
-            "are ignored; --sample applies.",
+            "Unlabelled images to estimate the accuracy on. A folder or another source, as for "
+            "--data, or none. Labels are ignored; --sample applies.",
             WHAT,
+            common=True,
             metavar="SOURCE",
             unset="none; the miniature brings its own",
             typed_none=NO_TARGET,
@@ -151,9 +158,10 @@ class RunSpec:
     layers: Annotated[
         tuple[str, ...],
         Option(
-            "Inner layers to measure too, such as `layer*` or `blocks.**`. `*` stays between two "
-            "dots, `**` crosses them; the final representation is always measured.",
+            "Inner layers to measure too, such as `layer*`. `*` stays between two dots, `**` "
+            "crosses them, as in `blocks.**`; the final representation is always measured.",
             MEASURED,
+            common=True,
             metavar="GLOB",
         ),
     ] = ()
@@ -192,6 +200,7 @@ class RunSpec:
             "auto, cpu, cuda, cuda:N or mps. `auto` takes CUDA, else MPS, else the CPU; a resumed "
             "run keeps its device.",
             MACHINE,
+            common=True,
             metavar="DEVICE",
             changes="bits",
             pattern=r"auto|cpu|mps|cuda(:[0-9]{1,3})?",
@@ -244,6 +253,7 @@ class RunSpec:
             "are not measured; `zero-shot` takes prompts, however long they take; FILE holds a "
             "linear head.",
             HEAD,
+            common=True,
             metavar="HEAD",
             unset="the model's own",
             changes="answers",
@@ -254,6 +264,7 @@ class RunSpec:
         Option(
             "Class names of the head, one a line, in label order.",
             HEAD,
+            common=True,
             metavar="FILE",
             changes="answers",
         ),
@@ -270,9 +281,10 @@ class RunSpec:
     embeddings: Annotated[
         str | None,
         Option(
-            "Vectors in place of --model and --data: a file, a pattern or a folder of "
+            "Vectors in place of --model and --data. A file, a pattern or a folder of "
             "docs/embeddings.md.",
             EMBEDDINGS,
+            common=True,
             metavar="FILE",
             min_length=1,
         ),
@@ -280,8 +292,9 @@ class RunSpec:
     labels: Annotated[
         str | None,
         Option(
-            "Labels of the vectors, one a row: .npy, .txt, .csv or .json. --classes names them.",
+            "Labels of the vectors, one a row. In .npy, .txt, .csv or .json; --classes names them.",
             EMBEDDINGS,
+            common=True,
             metavar="FILE",
         ),
     ] = None
@@ -327,6 +340,7 @@ class RunSpec:
         Option(
             "Concept set: miniature, broden:DIR, csv:FILE or none.",
             CONCEPTS,
+            common=True,
             metavar="SOURCE",
             unset="what the suite names; the miniature brings its own",
             typed_none=NO_CONCEPTS,
@@ -382,19 +396,9 @@ class RunSpec:
         bool, Option("Refuse an encoder without trained weights (exit 3).", MACHINE)
     ] = False
     offline: Annotated[
-        bool, Option("Open no socket: cached weights only.", MACHINE, changes="nothing")
+        bool,
+        Option("Open no socket: cached weights only.", MACHINE, common=True, changes="nothing"),
     ] = False
-    bundle: Annotated[
-        str | None,
-        Option(
-            "A file of `tuiprobe fetch --bundle`: weights, tokenizer and head come from it alone, "
-            "and no socket is opened.",
-            MACHINE,
-            metavar="FILE",
-            unset="the caches of the libraries",
-            changes="nothing",
-        ),
-    ] = None
 
     @property
     def batch(self) -> int:
@@ -420,56 +424,10 @@ def run_option(name: str) -> OptionField:
     return next(option for option in run_options() if option.name == name)
 
 
-def default_sample(model: str, data: str) -> int:
-    """Returns how many images per set are measured if the user does not say.
-
-    The miniature is a demonstration: its own models take under a minute, and a full-size encoder
-    gets fewer images.
-
-    >>> default_sample("rn101_cc12m", "miniature"), default_sample("mini_clip", "miniature:val")
-    (64, 2000)
-    """
-    if data.partition(":")[0] != "miniature":
-        return DEFAULT_SAMPLE
-    return 2000 if model.startswith("mini_") else 64
-
-
-def default_concepts(model: str, data: str) -> str | None:
-    """Returns the concept set that is measured if the user names none.
-
-    The miniature has its own concept set. Concepts take thousands of images, which a full-size
-    encoder needs minutes for, so it measures them only on request.
-
-    >>> default_concepts("mini_clip", "miniature"), default_concepts("rn50_openai", "miniature")
-    ('miniature', None)
-    """
-    return "miniature" if _is_demonstration(model, data) else None
-
-
-def default_targets(model: str, data: str) -> tuple[str, ...]:
-    """Returns the target sets that are measured if the user names none.
-
-    >>> default_targets("mini_clip", "miniature"), default_targets("mini_clip", "miniature:val")
-    (('miniature:street',), ())
-    """
-    return (MINIATURE_TARGET,) if _is_demonstration(model, data) else ()
-
-
-def _is_demonstration(model: str, data: str) -> bool:
-    """Says whether one of the miniature's own models measures the whole miniature."""
-    return data == DEFAULT_DATA and model.startswith("mini_")
-
-
-def default_concept_sample(concepts: str | None) -> int | None:
-    """Returns how many images of a concept set are measured if the user does not say.
-
-    All of them, because a concept needs 30 positives in each split; of the miniature, fewer are
-    enough.
-
-    >>> default_concept_sample("miniature"), default_concept_sample("broden:/data/broden1_224")
-    (3000, None)
-    """
-    return MINIATURE_CONCEPT_SAMPLE if concepts == "miniature" else None
+def path_options() -> tuple[str, ...]:
+    """Returns the names of the options that take paths, some of them names too."""
+    kinds = ("FILE", "SOURCE", "HEAD")
+    return tuple(option.name for option in run_options() if option.option.metavar in kinds)
 
 
 def content_key(content: dict[str, Any]) -> str:
@@ -554,24 +512,31 @@ def _refuse_options(values: Mapping[str, Any], names: Iterable[str], said: str) 
 
 
 def _filled(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields whose default depends on other fields, with defaults filled in."""
+    """Returns the fields whose default depends on other fields, with defaults filled in.
+
+    The miniature is a demonstration: with its own models it brings concepts and a target set and
+    takes under a minute; a full-size encoder gets fewer images and no concepts. Other concept sets
+    are measured whole, because a concept needs 30 positives in each split.
+    """
     if values.get("embeddings") is not None:
         return {"sample": None, "concepts": None, "concept_sample": None}
     model, data, sample = values["model"], values["data"], values.get("sample")
     concepts, concept_sample = values.get("concepts"), values.get("concept_sample")
-    if concepts is None:
-        concepts = default_concepts(model, data)
+    own_model = model.startswith("mini_")
+    demonstration = own_model and data == DEFAULT_DATA
+    if concepts is None and demonstration:
+        concepts = "miniature"
     if concept_sample is None:  # an explicit --sample applies to every set
         concept_sample = sample
-    if concept_sample is None:
-        concept_sample = default_concept_sample(concepts)
-    if sample is None:
-        sample = default_sample(model, data)
+    if concept_sample is None and concepts == "miniature":
+        concept_sample = MINIATURE_CONCEPT_SAMPLE
+    if sample is None and data.partition(":")[0] == "miniature":
+        sample = 2000 if own_model else 64
     return {
-        "sample": sample or None,
+        "sample": DEFAULT_SAMPLE if sample is None else sample or None,
         "concepts": concepts,
         "concept_sample": concept_sample or None,
-        "target": tuple(values.get("target") or default_targets(model, data)),
+        "target": values.get("target") or ((MINIATURE_TARGET,) if demonstration else ()),
     }
 
 
@@ -594,6 +559,8 @@ def arguments_of(spec: RunSpec, names: Container[str] | None = None) -> list[str
         wanted = getattr(spec, name)
         if spec.embeddings is None and _filled(given)[name] != wanted:
             given[name] = run_option(name).option.typed_none if wanted == nothing else wanted
+    if given["data"] == DEFAULT_DATA:  # a folder may have this name where the command is run
+        given["data"] = None
     known = [option for option in run_options() if names is None or option.name in names]
     return words_of(known, given)
 

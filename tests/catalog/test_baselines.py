@@ -112,12 +112,6 @@ def models(seed: int, count: int, scatter: float) -> list[Row]:
         Row(
             table="t",
             model=f"{'abcdefghijkl'[i % 12]}net{i}",
-            tag="",
-            spec="",
-            size=None,
-            parameters=None,
-            training="",
-            baselines=frozenset(),
             imagenet=sigmoid(float(x[i])),
             shifts={"imagenet_v2": sigmoid(float(y[i]))},
         )

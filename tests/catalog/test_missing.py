@@ -53,7 +53,7 @@ def test_a_run_without_screens_says_so_before_it_starts() -> None:
     assert [(one.kind, one.message) for one in told] == [
         ("stage", download_words(missing_weights(TWO)))
     ]
-    for options in ({"offline": True}, {"checkpoint": "w.pt"}, {"bundle": "b.tar"}):
+    for options in ({"offline": True}, {"checkpoint": "w.pt"}):
         announce_downloads([make_spec("vitb16_openai", "miniature", options)], told.append)
     announce_downloads([make_spec(None, None, {})], told.append)
     assert len(told) == 1

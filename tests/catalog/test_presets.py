@@ -1,4 +1,4 @@
-"""The grid of the paper, by name."""
+"""The encoders of the paper, by name."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ from tuiprobe.catalog.presets import NORMALIZATIONS, near_presets, presets
 BACKBONES = {"RN50": 1024, "RN101": 512, "ViT-B/32": 512, "ViT-B/16": 512, "ViT-L/14": 768}
 
 
-def test_the_grid_is_complete() -> None:
+def test_the_encoders_of_the_paper_are_complete() -> None:
     zero_shot = [p for p in presets().values() if p.training == "zero-shot" and p.size == 224]
     public = Counter(p.backbone for p in zero_shot if p.public)
     assert public == {"RN50": 3, "RN101": 2, "ViT-B/32": 4, "ViT-B/16": 4, "ViT-L/14": 4}

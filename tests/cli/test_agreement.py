@@ -1,16 +1,19 @@
-"""`tuiprobe agreement`: tables, JSON, and what it refuses."""
+"""Agreement on the line in `tuiprobe compare`: tables, JSON, and what it refuses."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.measure.fake_run import FakeSet, write_run
+from tests.measure.fake_run import FakeSet, model, write_run
+from tests.report.samples import report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.results import Weights
+from tuiprobe.run.directory import RunDir
 
 CLASSES, IMAGES, MODELS = 6, 3000, 5
 
@@ -31,6 +34,7 @@ def written(folder: Path, number: int, noise: float, *, images: int = IMAGES, **
         folder / f"m{number}", sets, np.eye(CLASSES), about=more,
         extra_head={"answers/street": np.arange(CLASSES)},
     )  # fmt: skip
+    run.results_file.write_text(report(model=model(width=CLASSES, **more)).to_json())
     return str(run.path)
 
 
@@ -40,45 +44,70 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [written(folder, i, noise) for i, noise in enumerate(np.linspace(0.2, 1.0, MODELS))]
 
 
+def block(runs: list[str], capsys: pytest.CaptureFixture[str]) -> Any:
+    assert run_cli(["compare", *runs, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)["agreement"]
+
+
 @pytest.mark.slow
-def test_a_row_a_model_as_table_and_as_json(
+def test_a_row_a_model_as_table_page_and_json(
     runs: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_cli(["agreement", *runs, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = block(runs, capsys)
     (street,) = found["sets"]
     assert (found["first"], street["data"], street["images"]) == ("val", "street", IMAGES)
     assert (street["pairs"], street["refused"]) == (10, "")
     assert street["r2"] >= 0.95
     assert [one["model"] for one in street["models"]] == [f"m{i}" for i in range(MODELS)]
-    assert run_cli(["agreement", *runs]) == 0
-    out = capsys.readouterr().out
+    assert run_cli(["compare", *runs]) == 0
+    out = capsys.readouterr().out.partition("# Agreement on the line")[2]
     assert "10 pairs of models on 3,000 images" in out
     assert "| m4 |" in out
+    assert run_cli(["compare", *runs, "--html"]) == 0
+    assert "10 pairs of models on 3,000 images" in capsys.readouterr().out
 
 
-def test_too_few_models_are_refused(runs: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_cli(["agreement", *runs[:4]]) == 2
-    assert "takes 5 to 40 models, not 4" in capsys.readouterr().err
+def test_too_few_models_are_told_what_is_needed(
+    runs: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(["compare", *runs[:4]]) == 0
+    out = capsys.readouterr().out
+    assert "takes 5 to 40 models with heads on the same labelled and target images, not 4" in out
+    assert block(runs[:2], capsys) is None
+    assert run_cli(["compare", *runs[:2]]) == 0
+    assert "Agreement" not in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_other_images_and_kinds_are_refused(
+def test_other_images_and_kinds_are_a_line_and_no_error(
     runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = written(tmp_path, 9, 0.5, images=2500)
-    assert run_cli(["agreement", *runs[:4], other]) == 2
-    assert "2 different samples of street" in capsys.readouterr().err
+    (street,) = block([*runs[:4], other], capsys)["sets"]
+    assert street["refused"] == "the runs measured 2 different samples of street, not one"
+    assert (street["r2"], street["models"]) == (None, [])
     supervised = written(tmp_path, 8, 0.5, training="supervised")
-    assert run_cli(["agreement", *runs[:4], supervised]) == 2
-    assert "of one training kind, not 2: supervised, zero-shot" in capsys.readouterr().err
+    refused = block([*runs[:4], supervised], capsys)["refused"]
+    assert "of one training kind, not 2: supervised, zero-shot" in refused
 
 
-def test_agreement_off_the_line_ends_with_data_that_cannot_be_used(
+@pytest.mark.slow
+def test_runs_without_heads_or_arrays_still_compare(
+    runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, file in ((6, "head_file"), (7, "plan_file"), (8, "measured_file")):
+        run = RunDir(Path(written(tmp_path, number, 0.5)))
+        getattr(run, file).path.unlink()
+        found = block([*runs[:4], str(run.path)], capsys)
+        assert found["refused"]
+        assert found["sets"] == []
+    assert run_cli(["compare", *runs[:4], str(run.path)]) == 0
+    assert "Not estimated: " in capsys.readouterr().out
+
+
+def test_agreement_off_the_line_is_refused_with_its_figure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     paths = [written(tmp_path, i, 0.5) for i in range(MODELS)]
-    assert run_cli(["agreement", *paths]) == 4
-    said = capsys.readouterr()
-    assert "Refused: the agreement line has R^2" in said.out
-    assert "refused for every set" in said.err
+    assert run_cli(["compare", *paths]) == 0
+    assert "Refused: the agreement line has R^2" in capsys.readouterr().out

@@ -1,14 +1,11 @@
 """`tuiprobe compare` and its gates."""
 
 import json
-from xml.etree import ElementTree
 
 import pytest
 
 from tests.report.samples import estimate, outliers, report
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.junit import Case
-from tuiprobe.compare.junit import junit as junit_text
 from tuiprobe.run.directory import RunDir
 
 
@@ -70,47 +67,18 @@ def test_forms_of_a_comparison(runs, capsys):
     assert run_cli(["compare", *runs, "--html", "--json"]) == 2
 
 
-def junit(runs, file, *gates):
-    conditions = [word for gate in gates for word in ("--fail-if", gate)]
-    code = run_cli(["compare", *runs[:2], *conditions, "--junit", str(file)])
-    return code, ElementTree.parse(file).getroot()
+def test_every_condition_that_holds_is_a_line(runs, capsys):
+    gates = ["--fail-if", "kurtosis < -1000", "--fail-if", "kurtosis > -1000"]
+    assert run_cli(["compare", *runs, *gates]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [
+        [f"gate tripped by {run}", "kurtosis > -1000"] for run in runs[1:]
+    ]
 
 
-def test_gates_are_a_junit_file(runs, tmp_path, capsys):
-    file = tmp_path / "gates.xml"
-    code, root = junit(runs, file, "kurtosis < -1000", "outcome differs", "kurtosis > -1000")
-    assert code == 1
-    cases = list(root.iter("testcase"))
-    assert [one.get("name") for one in cases] == [
-        "kurtosis < -1000", "outcome differs", "kurtosis > -1000",
-    ]  # fmt: skip
-    assert {one.get("classname") for one in cases} == {str(runs[1])}
-    failed = [one.find("failure") is not None for one in cases]
-    assert failed == [False, False, True]
-    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("3", "1", "0")
-    assert "kurtosis" in (cases[2].find("failure").get("message") or "")
-    code, root = junit(runs, file, "kurtosis < -1000")
-    assert (code, root.get("failures")) == (0, "0")
-
-
-def test_a_gate_that_no_run_answers_is_an_error_in_the_file_too(runs, tmp_path, capsys):
-    code, root = junit(runs, tmp_path / "gates.xml", "kurtosis < -1000", "nonsense < 1")
-    assert code == 2
-    assert [one.find("error") is not None for one in root.iter("testcase")] == [False, True]
-    assert "nonsense" in capsys.readouterr().err
-
-
-def test_junit_without_a_gate_is_refused(runs, tmp_path, capsys):
-    file = tmp_path / "gates.xml"
-    assert run_cli(["compare", *runs, "--junit", str(file)]) == 2
-    assert "--junit writes the gates of --fail-if" in capsys.readouterr().err
-    assert not file.exists()
-
-
-def test_a_hostile_gate_and_run_stay_text_in_the_file():
-    text = junit_text('a"><failure/>\x1b', [Case("r]]><x>\u202e", "g & <y>", ("z\x00",))])
-    root = ElementTree.fromstring(text)
-    [case] = root.iter("testcase")
-    assert (case.get("name"), case.get("classname")) == ("g & <y>", "r]]><x>\\u202e")
-    assert [one.tag for one in case] == ["failure"]
-    assert case[0].text == "z\\x00"
+def test_a_gate_that_no_run_answers_is_an_error(runs, capsys):
+    gates = ["--fail-if", "kurtosis > -1000", "--fail-if", "nonsense < 1"]
+    assert run_cli(["compare", *runs[:2], *gates]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "nonsense" in printed.err

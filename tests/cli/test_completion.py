@@ -1,96 +1,76 @@
-"""Completion gives commands, options, models and runs, and nothing that a shell would execute."""
+"""Typer completes commands, options and models, and gives a shell nothing that it would execute."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import typer.main
 
-from tuiprobe.cli.app import app, run_cli
-from tuiprobe.cli.completion import candidates
-
-
-def completed(*words: str) -> list[str]:
-    return candidates(typer.main.get_command(app), words)
+from tuiprobe.catalog import names
+from tuiprobe.cli.app import run_cli
+from tuiprobe.cli.options import model_names
 
 
-def test_commands_options_and_values_are_completed() -> None:
-    assert completed("re") == ["report", "reprobe"]
+@pytest.fixture
+def completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Returns what bash is given for the last word of a command line."""
+
+    def complete(*words: str) -> list[str]:
+        monkeypatch.setenv("_TUIPROBE_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", shlex.join(["tuiprobe", *words]))
+        monkeypatch.setenv("COMP_CWORD", str(len(words)))
+        assert run_cli([]) == 0
+        return capsys.readouterr().out.split()
+
+    return complete
+
+
+def test_commands_options_and_values_are_completed(completed) -> None:
+    assert completed("rep") == ["report", "reprobe"]
     assert completed("--tok") == ["--tokens"]
     assert completed("--tokens", "") == ["all", "class", "mean"]
-    assert completed("--headless", "--device", "c") == ["cpu", "cuda"]
-    assert completed("inspect", "--no") == ["--no-cost"]
+    assert completed("--headless", "--dtype", "b") == ["bfloat16"]
+    assert completed("reprobe", "--ablate-mode", "m") == ["mean"]
     assert completed("miniature", "") == ["export"]
-    assert completed("completion", "") == ["bash", "fish", "zsh"]
-    assert completed("completion", "bash", "") == []
     assert completed("--checkpoint", "") == []  # a file: the shell knows them
-    assert {"--headless", "--help", "--bundle"} <= set(completed("--"))
-    assert completed() == completed("")
+    assert {"--headless", "--help", "--top-k", "--install-completion"} <= set(completed("--"))
+    assert completed("--model", "vitb16_openai") == ["vitb16_openai", "vitb16_openai_ft_in1k"]
 
 
-def test_models_are_completed_wherever_one_is_named() -> None:
-    for before in (("--model",), ("inspect",), ("fetch", "rn50_cc12m"), ("doctor", "--model")):
-        assert completed(*before, "vitb16_openai") == ["vitb16_openai", "vitb16_openai_ft_in1k"]
-    wanted = "open_clip:RN50-quickgelu/openai"
-    assert completed("fetch", "--offline", wanted[:-2]) == [wanted]
-    assert completed("inspect", wanted, "") == []
-
-
-def test_runs_are_completed_unless_a_shell_would_obey_their_names(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert completed("open", "") == []
-    for name in ("a-1", "b", "$(touch x)", "c;d", "e f", "-n", "g\n"):
-        (tmp_path / "runs" / name).mkdir(parents=True)
-        (tmp_path / "runs" / name / "key").touch()
-    (tmp_path / "runs" / "none").mkdir()
-    for before in (("open",), ("report", "x"), ("compare", "x"), ("verify",)):
-        assert completed(*before, "r") == ["runs/-n", "runs/a-1", "runs/b"]
-    assert completed("open", "x", "") == []
-
-
-BASH = """
-source <(tuiprobe completion bash)
-COMP_LINE=$1 COMP_POINT=${#1} COMP_WORDBREAKS=$2
-_tuiprobe tuiprobe
-printf '%s\\n' "${COMPREPLY[@]}"
-"""
+def test_no_name_is_completed_that_a_shell_would_obey(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = names.all_published()
+    assert {"rn50_openai", "open_clip:RN50-quickgelu/openai"} <= set(model_names())
+    bad = {name: next(iter(known.values())) for name in ("$(touch x)", "c;d", "e f", "g\n")}
+    monkeypatch.setattr(names, "all_published", lambda: {**bad, **known})
+    assert not bad.keys() & set(model_names())
+    assert known.keys() <= set(model_names())
 
 
 @pytest.mark.slow
-def test_bash_is_given_what_stands_behind_the_last_colon(tmp_path: Path) -> None:
+def test_bash_completes_what_typer_installed(tmp_path: Path) -> None:
     program = tmp_path / "tuiprobe"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -X importtime -m tuiprobe "$@"\n')
     program.chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
 
-    def asked(line: str, breaks: str = " :=") -> tuple[list[str], str]:
-        done = subprocess.run(
-            ["bash", "--norc", "-c", BASH, "bash", line, breaks],
-            capture_output=True, text=True, env={**os.environ, "PATH": path},
+    def bash(script: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "--norc", "-c", f"{script}\ntrue"], capture_output=True, text=True,
+            env={**os.environ, "PATH": path, "HOME": str(tmp_path)},
         )  # fmt: skip
-        return done.stdout.splitlines(), done.stderr
 
-    assert asked("tuiprobe fetch open_clip:RN50-quickgelu/o")[0] == ["RN50-quickgelu/openai"]
-    whole = ["open_clip:RN50-quickgelu/openai"]
-    assert asked("tuiprobe fetch open_clip:RN50-quickgelu/o", " ")[0] == whole
-    assert asked("tuiprobe --tokens ")[0] == ["all", "class", "mean"]
-    done = subprocess.run(
-        [program, "--complete", "fetch", "open_clip:"], capture_output=True, text=True
+    assert "bash completion installed" in bash("tuiprobe --install-completion").stdout
+    done = bash(
+        "source ~/.bashrc\n"
+        "COMP_WORDS=(tuiprobe compare --fail) COMP_CWORD=2\n"
+        "$(complete -p tuiprobe | grep -o '_[a-z_]*completion') tuiprobe\n"
+        'printf "%s\\n" "${COMPREPLY[@]}"'
     )
-    assert len(done.stdout.splitlines()) > 100
-    assert not {"torch", "numpy", "pydantic"} & {
+    assert done.stdout.splitlines() == ["--fail-if"]
+    assert not {"torch", "numpy", "textual"} & {  # Typer itself takes pydantic to read a value
         line.rpartition("|")[2].strip() for line in done.stderr.splitlines()
     }
-
-
-def test_each_script_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    for shell in ("bash", "zsh", "fish"):
-        assert run_cli(["completion", shell]) == 0
-        assert "--complete" in capsys.readouterr().out
-    assert run_cli(["completion", "tcsh"]) == 2

@@ -1,4 +1,4 @@
-"""models, atlas, inspect, doctor, fetch and a headless run, offline, as a user types them.
+"""models, doctor, fetch and a headless run, offline, as a user types them.
 
 A folder stands in for the hub's cache, in its real layout, and every use of a socket is recorded.
 One process runs all of them, since the libraries take seconds to import.
@@ -7,8 +7,10 @@ One process runs all of them, since the libraries take seconds to import.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,8 +19,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tests.hub_cache import put
-from tests.models.test_bundles import TINY, put_tiny
+from tests.hub_cache import CONFIG, TINY, put, put_tiny
 
 pytestmark = pytest.mark.slow
 
@@ -26,16 +27,20 @@ MODEL = "timm:test_resnet.r160_in1k"
 REPOSITORY = "timm/test_resnet.r160_in1k"
 
 DRIVER = """
-import contextlib, io, json, socket, sys
+import contextlib, io, json, os, socket, sys
 
 opened = []
 def hook(event, arguments):
+    if event == "import" and arguments[0] == "huggingface_hub.constants" and not PRELUDE:
+        if os.environ.get("HF_HUB_OFFLINE") != "1":
+            opened.append([event, str(arguments)])
     # Processes on one machine may talk through AF_UNIX; nothing may leave it.
     if event in ("socket.getaddrinfo", "socket.gethostbyname"):
         opened.append([event, str(arguments)])
     if event in ("socket.connect", "socket.bind") and arguments[0].family != socket.AF_UNIX:
         opened.append([event, str(arguments)])
 sys.addaudithook(hook)
+exec(PRELUDE)
 from tuiprobe.cli.app import run_cli
 said = []
 for arguments in json.loads(sys.stdin.read()):
@@ -51,16 +56,23 @@ def cached(home: Path, data: bytes) -> Path:
     return put(home, REPOSITORY, "model.safetensors", data)
 
 
-def typed(home: Path, *commands: list[str]) -> tuple[list[Any], list[tuple[int, str, str]]]:
-    """Runs command lines; returns the sockets used, and exit code, stdout and stderr of each."""
+def typed(
+    home: Path, *commands: list[str], prelude: str = ""
+) -> tuple[list[Any], list[tuple[int, str, str]]]:
+    """Runs command lines; returns the sockets used, and exit code, stdout and stderr of each.
+
+    The first one should be offline: a hub's library that is imported before it knows counts as a
+    socket. A prelude is code that runs first, and may import what it likes.
+    """
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "XDG_"))}
     environment |= {
         "HF_HOME": str(home), "TORCH_HOME": str(home / "torch"), "OMP_NUM_THREADS": "1",
         "XDG_CACHE_HOME": str(home / "cache"), "XDG_DATA_HOME": str(home / "data"),
+        "HOME": str(home),
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-c", DRIVER], input=json.dumps(commands), capture_output=True,
-        text=True, env=environment, cwd=home,
+        [sys.executable, "-c", f"PRELUDE = {prelude!r}{DRIVER}"], input=json.dumps(commands),
+        capture_output=True, text=True, env=environment, cwd=home,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     opened, said = json.loads(done.stdout)
@@ -97,26 +109,24 @@ def test_what_was_fetched_serves_every_command(tmp_path: Path, weights: bytes) -
         tmp_path,
         ["fetch", "--offline", MODEL],
         ["models", "test_resnet", "--json"],
-        ["inspect", MODEL, "--offline", "--json"],
         ["doctor", "--model", MODEL, "--data", "imagefolder:photos", "--offline", "--json"],
         run,
-        ["atlas", "add", "run"],
-        ["atlas", "signatures", "--json"],
-        ["atlas", "resnet50.a1_in1k", "--json"],
+        ["models", "--published", "resnet50.a1_in1k", "--json"],
     )
     assert opened == []
-    assert [code for code, _, _ in said] == [0] * 8, said
-    fetched, models, inspected, doctor, ran, _, signatures, atlas = (out for _, out, _ in said)
+    assert [code for code, _, _ in said] == [0] * 5, said
+    fetched, models, doctor, ran, published = (out for _, out, _ in said)
     digest = hashlib.sha256(weights).hexdigest()
     assert fetched.split("\t")[:3] == [MODEL, digest, str(len(weights))]
     rows = {row["name"]: row for row in json.loads(models)}
     assert rows[MODEL]["cached"] == "yes"
-    shown = json.loads(inspected)
+    examination = json.loads(doctor)
+    shown = examination["encoder"]
     assert shown["weights"]["kind"] == "pretrained"
     assert shown["taps"][-1]["name"] == "embedding"
     assert shown["cost"]["images_per_second"] > 0
     assert shown["cost"]["prompts_per_second"] is None  # has no text tower
-    checks = {check["name"]: check for check in json.loads(doctor)}
+    checks = {check["name"]: check for check in examination["checks"]}
     assert checks["class mask"]["detail"].startswith("2 of 1,000 classes")
     assert "fail" not in {check["status"] for check in checks.values()}
     assert "Top-1 " in ran
@@ -133,9 +143,7 @@ def test_what_was_fetched_serves_every_command(tmp_path: Path, weights: bytes) -
     events = (tmp_path / "run" / "events-0.jsonl").read_text()
     assert "preflight, image count of photos" in events
 
-    filed = [one for one in json.loads(signatures) if one["weights"] == "pretrained"]
-    assert [(one["model"], one["n"]) for one in filed] == [(MODEL, 12)]
-    assert all("signatures" in row for row in json.loads(atlas)["rows"])
+    assert {row["size"] for row in json.loads(published)["rows"]} == {224, 288}
 
 
 def test_weights_that_are_not_to_be_had_end_with_three(tmp_path: Path, weights: bytes) -> None:
@@ -147,18 +155,26 @@ def test_weights_that_are_not_to_be_had_end_with_three(tmp_path: Path, weights: 
     write_pictures(tmp_path)
     other = ["--checkpoint", "other.safetensors"]
     cases = [
-        (["fetch", "--offline", MODEL], "is damaged"),
-        (["inspect", MODEL, "--offline"], "is damaged"),
         (["doctor", "--model", MODEL, "--offline"], "is damaged"),
+        (["fetch", "--offline", MODEL], "is damaged"),
         (["--headless", "--model", MODEL, "--data", "imagefolder:photos", "--offline"], "damaged"),
         (["fetch", "--offline", "vitb16_openai"], "they are not cached, and downloads are off"),
         (["fetch", "open_clip:RN50-quickgelu/nope", "--offline"], "the tags of RN50-quickgelu are"),
-        (["inspect", "timm:resnet18.nope", "--offline"], "has no tag 'nope'; its tags are"),
-        (["inspect", "open_clip:RN50/nope", "--offline"], "has no tag 'nope'"),
-        (["inspect", "timm:resnet18", "--offline", *other], "does not fit timm:resnet18"),
+        (
+            ["doctor", "--model", "timm:resnet18.nope", "--offline"],
+            "has no tag 'nope'; its tags are",
+        ),
+        (["doctor", "--model", "open_clip:RN50/nope", "--offline"], "has no tag 'nope'"),
+        (["doctor", "--model", "timm:resnet18", "--offline", *other], "does not fit timm:resnet18"),
         (["doctor", "--model", "rn50_in1k", "--offline", *other], "Name the architecture"),
-        (["inspect", "timm:hf-hub:nobody/nothing", "--offline"], "Fetch them where there is a"),
-        (["inspect", "torchvision:resnet18/IMAGENET1K_V1", "--offline"], "tuiprobe fetch"),
+        (
+            ["doctor", "--model", "timm:hf-hub:nobody/nothing", "--offline"],
+            "Fetch them where there is a",
+        ),
+        (
+            ["doctor", "--model", "torchvision:resnet18/IMAGENET1K_V1", "--offline"],
+            "tuiprobe fetch",
+        ),
     ]
     opened, said = typed(tmp_path, *(arguments for arguments, _ in cases))
     assert opened == []
@@ -170,52 +186,97 @@ def test_weights_that_are_not_to_be_had_end_with_three(tmp_path: Path, weights: 
         assert len([line for line in err.splitlines() if line.startswith("error")]) == 1
 
 
-def test_a_bundle_goes_on_with_a_run_where_no_cache_is(tmp_path: Path, weights: bytes) -> None:
-    cached(tmp_path, weights)
-    put_tiny(tmp_path)
-    write_pictures(tmp_path)
-    run = [
-        "--headless", "--model", MODEL, "--data", "imagefolder:photos", "--output", "run",
-        "--threads", "1", "--workers", "0", "--batch-size", "4", "--shard-batches", "1",
-    ]  # fmt: skip
-    opened, said = typed(
-        tmp_path,
-        ["fetch", "--offline", MODEL, TINY, "mini_clip", "--bundle", "models.tar"],
-        [*run, "--offline"],
+BY_URL = "open_clip:tiny/ours"
+
+AN_OPEN_CLIP_WITHOUT_THE_HUB = """
+import open_clip
+from open_clip import pretrained
+open_clip.add_model_config("tiny.json")
+pretrained._PRETRAINED["tiny"] = {"ours": pretrained._pcfg(url=open("url").read())}
+"""
+
+
+def put_by_url(home: Path) -> None:
+    """Writes weights into open_clip's own folder, and how open_clip and tuiprobe list them."""
+    import torch
+
+    from tuiprobe.catalog.names import FILE
+
+    stream = io.BytesIO()
+    torch.save({"state_dict": put_tiny(home)}, stream)
+    (home / ".cache/clip").mkdir(parents=True)
+    (home / ".cache/clip/tiny.pt").write_bytes(stream.getvalue())
+    digest = hashlib.sha256(stream.getvalue()).hexdigest()
+    url = f"https://openaipublic.azureedge.net/clip/models/{digest}/tiny.pt"
+    (home / "url").write_text(url)
+    (home / "tiny.json").write_text(json.dumps(CONFIG["model_cfg"]))
+    (home / "cache/tuiprobe").mkdir(parents=True)
+    (home / "cache/tuiprobe/names.tsv").write_text(
+        FILE.read_text() + f"open_clip\ttiny\tours\t0\t\t\t{url}\n"
     )
+
+
+def test_copied_caches_serve_a_machine_without_a_network(tmp_path: Path, weights: bytes) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    cached(here, weights)
+    put_by_url(here)
+    (here / "names").write_text("tench\ngoldfish\n")
+    (here / "templates").write_text("a {}.\nthe {}.\n")
+    write_pictures(here)
+    shutil.copytree(here / "photos", there / "photos")
+    for name in ("names", "templates", "tiny.json", "url", "cache/tuiprobe/names.tsv"):
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(here / name, there / name)
+    head = ["--head", "zero-shot", "--classes", "names", "--templates", "templates"]
+    run = [
+        "--headless", "--offline", "--model", BY_URL, "--data", "imagefolder:photos", *head,
+        "--output", "run", "--threads", "1", "--workers", "0",
+    ]  # fmt: skip
+    fetch = ["fetch", "--offline", MODEL, TINY, BY_URL, *head, "--device", "cpu"]
+    prelude = AN_OPEN_CLIP_WITHOUT_THE_HUB
+    opened, said = typed(here, fetch, run, prelude=prelude)
     assert opened == []
     assert [code for code, _, _ in said] == [0, 0], said
-    whole = (tmp_path / "models.tar").read_bytes()
-    digest = hashlib.sha256(whole).hexdigest()
-    assert said[0][1].splitlines()[-1] == f"bundle\t{digest}\t{len(whole)}\tmodels.tar"
-    key = (tmp_path / "run" / "key").read_text()
-    before = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert f"{MODEL}: no text tower" in said[0][2]
+    rows = [line.split("\t") for line in said[0][1].splitlines()]
+    folders = {Path(row[3]): int(row[2]) for row in rows if row[0] == "folder"}
+    assert {str(folder.relative_to(here)).rpartition("/")[0] for folder in folders} == {
+        "hub", ".cache", "cache/tuiprobe/heads"
+    }  # fmt: skip
+    assert len(folders) == 5  # of two models of the hub, one by URL, and two heads
+    for folder, size in folders.items():
+        files = [one for one in folder.rglob("*") if one.is_file() and not one.is_symlink()]
+        assert size == sum(one.stat().st_size for one in files)
+        shutil.copytree(folder, there / folder.relative_to(here), symlinks=True)
+    for row in rows:
+        if row[0] != "folder":
+            assert row[1] == hashlib.sha256(Path(row[3]).read_bytes()).hexdigest()
+    here.rename(tmp_path / "gone")
 
-    (tmp_path / "hub").rename(tmp_path / "elsewhere")
-    (tmp_path / "cut.tar").write_bytes(whole[:-200_000])
-    shards = sorted((tmp_path / "run" / "shards").rglob("*.safetensors"))
-    assert len(shards) == 3
-    results, measured = (tmp_path / "run" / name for name in ("results.json", "measured.json"))
-    for lost in (shards[1], results, measured):
-        lost.unlink()
-    opened, said = typed(
-        tmp_path,
-        [*run, "--bundle", "models.tar"],
-        ["inspect", TINY, "--bundle", "models.tar", "--no-cost", "--json"],
-        [*run, "--offline"],
-        [*run, "--bundle", "cut.tar"],
-        [*run, "--bundle", "run/results.json"],
-        ["inspect", "rn50_openai", "--bundle", "models.tar"],
-    )
+    opened, again = typed(there, run, [*fetch, "mini_clip"], prelude=prelude)
     assert opened == []
-    assert [code for code, _, _ in said] == [0, 0, 3, 3, 3, 3], said
-    assert json.loads(said[1][1])["weights"]["kind"] == "pretrained"
-    causes = ("they are not cached", "is cut short", "is no bundle", "does not hold")
-    for (_, out, err), cause in zip(said[2:], causes, strict=True):
-        assert (out, cause in err) == ("", True), err
-    assert (tmp_path / "run" / "key").read_text() == key
-    after = json.loads((tmp_path / "run" / "results.json").read_text())
-    for one in (before, after):
+    assert [code for code, _, _ in again] == [0, 0], again
+    assert again[1][1].splitlines()[:2] == [
+        line.replace(str(here), str(there)) for line in said[0][1].splitlines()[:2]
+    ]
+    texts = [(home / "run/results.json").read_text() for home in (tmp_path / "gone", there)]
+    results = [json.loads(texts[0].replace(str(here), str(there))), json.loads(texts[1])]
+    for one in results:
         del one["timings"], one["sha256"]
-        del one["spec"]["bundle"], one["spec"]["offline"]
-    assert after == before
+    assert results[0] == results[1]
+    assert "built by tuiprobe fetch" in json.dumps(results[1])
+
+    (by_url,) = there.glob(".cache/clip/tiny.pt")
+    for file in (by_url, *there.glob("cache/tuiprobe/heads/*/*.safetensors")):
+        content = bytearray(file.read_bytes())
+        content[-3] ^= 1
+        file.write_bytes(content)
+    of_head = [TINY if word == BY_URL else word for word in run]
+    of_head[of_head.index("run")] = "other"
+    opened, heads = typed(there, of_head, ["fetch", "--offline", TINY, *head])
+    again, weights_by_url = typed(
+        there, ["fetch", "--offline", BY_URL], [*run, "--fresh"], prelude=prelude
+    )
+    assert opened == again == []
+    for code, _, err in (*heads, *weights_by_url):
+        assert (code, "is damaged" in err, "Traceback" in err) == (3, True, False), err

@@ -11,7 +11,6 @@ from tests.report.samples import model, report
 from tuiprobe.answer.schema import json_schema
 from tuiprobe.cli.app import run_cli
 from tuiprobe.report.formats import FORMATS
-from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 
 
@@ -31,11 +30,9 @@ def test_by_default_all_reports_are_written_beside_the_results(run, capsys):
 
 def test_formats_go_where_they_are_asked_to(run, tmp_path, capsys):
     to = tmp_path / "out"
-    assert (
-        run_cli(["report", str(run), "--format", "tex", "--format", "html", "--to", str(to)]) == 0
-    )
-    assert capsys.readouterr().out.splitlines() == [str(to / "report.tex"), str(to / "report.html")]
-    assert sorted(path.name for path in to.iterdir()) == ["report.html", "report.tex"]
+    assert run_cli(["report", str(run), "--format", "md", "--format", "html", "--to", str(to)]) == 0
+    assert capsys.readouterr().out.splitlines() == [str(to / "report.md"), str(to / "report.html")]
+    assert sorted(path.name for path in to.iterdir()) == ["report.html", "report.md"]
 
 
 def test_one_file_can_be_printed(run, capsys):
@@ -96,7 +93,7 @@ def test_what_is_there_is_replaced_only_when_asked(run, tmp_path, capsys):
     to = tmp_path / "out"
     to.mkdir()
     (to / "report.html").write_text("mine")
-    arguments = ["report", str(run), "--format", "html", "--format", "tex", "--to", str(to)]
+    arguments = ["report", str(run), "--format", "html", "--format", "md", "--to", str(to)]
     assert run_cli(arguments) == 2
     assert f"{to / 'report.html'} would be replaced; --replace allows it" in capsys.readouterr().err
     assert [path.name for path in to.iterdir()] == ["report.html"]
@@ -119,13 +116,13 @@ def test_a_full_disk_is_told_in_one_sentence(run, tmp_path, capsys, monkeypatch)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "write", full)
-    code = run_cli(["report", str(run), "--format", "tex", "--to", str(tmp_path / "out")])
+    code = run_cli(["report", str(run), "--format", "md", "--to", str(tmp_path / "out")])
     monkeypatch.undo()
     said = capsys.readouterr().err
     assert code not in (0, 2)
     assert "No space left on device" in said
     assert "Traceback" not in said
-    assert not (tmp_path / "out" / "report.tex").exists()
+    assert not (tmp_path / "out" / "report.md").exists()
 
 
 def test_a_run_without_small_images_names_them(run, capsys):
@@ -135,24 +132,17 @@ def test_a_run_without_small_images_names_them(run, capsys):
     assert "cats/=1|2.jpg" in page
 
 
-def test_reports_for_elsewhere_hold_no_pictures_and_no_paths(run, tmp_path, capsys):
+def test_reports_for_elsewhere_hold_no_pictures(run, tmp_path, capsys):
     folder = run / "thumbs" / "val"
     folder.mkdir(parents=True)
     (folder / "3.jpg").write_bytes(b"\xff\xd8\xffpicture")
-    with_all = ["report", str(run), "--to", str(tmp_path / "all")]
-    assert run_cli(with_all) == 0
+    assert run_cli(["report", str(run), "--to", str(tmp_path / "all")]) == 0
     assert "data:image/jpeg" in (tmp_path / "all" / "report.html").read_text()
     to = tmp_path / "private"
     every = [word for name in FORMATS for word in ("--format", name)]
-    private = ["--no-pictures", "--no-paths", "--to", str(to)]
-    assert run_cli(["report", str(run), *every, *private]) == 0
+    assert run_cli(["report", str(run), *every, "--no-pictures", "--to", str(to)]) == 0
     files = [path for path in to.rglob("*") if path.is_file()]
     assert len(files) > 12
-    for path in files:
-        text = path.read_text("utf-8")
-        assert "data:image" not in text, path
-        for name in ("/data/val", "b.png", "dogs/", "cats/", "2.jpg", "weights.safetensors"):
-            assert name not in text, (path, name)
-    assert Report.read(to / "results.json").data[0].source == "imagefolder:…"
-    assert run_cli(["report", str(run), "--no-paths"]) == 2
+    assert not [path for path in files if "data:image" in path.read_text("utf-8")]
+    assert run_cli(["report", str(run), "--no-pictures"]) == 2
     assert "name a place with --to" in capsys.readouterr().err

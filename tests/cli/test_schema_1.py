@@ -15,7 +15,6 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.report import read_report, write_reports
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_glance
 from tuiprobe.run.listing import list_runs
 
 
@@ -47,12 +46,6 @@ def test_readers_of_a_report(root: Path, read) -> None:
     assert str(refused.value) == sentence(root)
 
 
-def test_a_glance(root: Path) -> None:
-    with pytest.raises(DamagedFileError) as refused:
-        read_glance(RunDir(root / "old").results_file)
-    assert str(refused.value) == sentence(root)
-
-
 def test_the_list_of_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     states = {row.name: (row.state, row.title) for row in list_runs(root)}
     assert states["old"] == ("damaged", sentence(root))
@@ -69,7 +62,6 @@ def test_the_list_of_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ["report", "old", "--format", "md", "--to", "-"],
         ["compare", "old", "new"],
         ["compare", "new", "old"],
-        ["atlas", "add", "old"],
     ],
 )
 def test_commands(root: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""`runs --correlate`: which runs count, in which strata, and what is said where none does."""
+"""Outlier figures against robustness: which runs count, in which strata, and charts of them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,21 @@ from tests.report.samples_head import head_results, one_hot
 from tests.report.strangers import stranger
 from tuiprobe.catalog.baselines import bundled
 from tuiprobe.cli.app import run_cli
-from tuiprobe.compare.correlation import backbone_and_training, correlate, signatures_of
-from tuiprobe.compare.correlation_text import correlation_text
-from tuiprobe.compare.indicator_result import Correlations
+from tuiprobe.compare.differences import Run
+from tuiprobe.compare.indicator import Correlations, backbone_of, correlate, signatures_of
+from tuiprobe.compare.indicator_section import describe_indicator
+from tuiprobe.compare.several import describe_models, describe_several
 from tuiprobe.probes.heads import SetFeatures
-from tuiprobe.probes.robustness.compute import Baseline, Baselines, probe_robustness
-from tuiprobe.probes.robustness.confidence import mean_confidence
+from tuiprobe.probes.robustness.compute import (
+    Baseline,
+    Baselines,
+    mean_confidence,
+    probe_robustness,
+)
+from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import Estimate, NotRun, given
 from tuiprobe.results.report import Report
-from tuiprobe.results.section import NamedFigure
+from tuiprobe.results.section import Chart, NamedFigure
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
 
@@ -54,8 +60,12 @@ def rising(count: int, **model: Any) -> dict[str, Report]:
     }
 
 
-def correlated(reports: dict[str, Report], baseline: str | None = None) -> Correlations:
-    return correlate(reports.items(), baseline)
+def correlated(reports: dict[str, Report]) -> Correlations:
+    return correlate(reports.items())
+
+
+def text_of(found: Correlations) -> str:
+    return section_markdown(describe_indicator(found))
 
 
 def signature(found: Correlations, name: str = "kurtosis, final"):  # type: ignore[no-untyped-def]
@@ -71,9 +81,10 @@ def test_a_relation_within_a_stratum_is_found() -> None:
     assert len(found.runs) == 9
     for name in ("top-1, accuracy", "mean confidence, robustness"):  # the same for all of them
         assert "both vary" in signature(found, name).within.reason
-    text = correlation_text(found)
-    assert "within: +1.00" in text
-    assert "what one has anyway" in text
+    text = text_of(found)
+    assert "9 encoders, effective robustness by standard" in text
+    assert "| kurtosis, final | 1 (" in text
+    assert "| what one has anyway | within strata | p | pooled | pooled, zero-shot or not |" in text
 
 
 def test_strata_under_eight_encoders_are_not_run() -> None:
@@ -92,8 +103,8 @@ def test_strata_under_eight_encoders_are_not_run() -> None:
     assert {(s.backbone, s.models) for s in kurtosis.strata} == {("RN50", 7), ("RN50", 4)}
     assert given(kurtosis.pooled)  # beside the trivial predictor
     assert given(kurtosis.pooled_trivial)
-    text = correlation_text(found)
-    assert "not run, because no stratum of 8 models" in text
+    text = text_of(found)
+    assert "no stratum of 8 models" in text
     assert "pooled, RN50: 4" in text
 
 
@@ -118,26 +129,31 @@ def test_runs_that_do_not_count_say_why() -> None:
     assert set(reasons) == {"good", "random", "ablated", "partial", "bare", "other"}
     assert "same encoder" in reasons["good"]
     assert "no effective robustness" in reasons["bare"]
-    other = correlated({"a": good, "other": run(6, 3.0, 0.4, baseline="standard_and_low")},
-                      "standard_and_low")  # fmt: skip
-    assert [one.run for one in other.runs] == ["other"]
-    assert "by standard_and_low" in other.left_out[0].reason
+    text = text_of(found)
+    assert "- left out, partial: not every image was measured: partial" in text
+    assert "Nothing is correlated: that takes 8 encoders." in text
+
+
+def test_the_baseline_is_the_one_that_most_runs_have() -> None:
+    few = {"a": run(1, 3.0, 0.4), "b": run(2, 3.0, 0.4)}
+    more = {str(i): run(i, 3.0, 0.4, baseline="standard_and_low") for i in range(3, 6)}
+    found = correlated(few | more)
+    assert (found.baseline, len(found.runs)) == ("standard_and_low", 3)
+    assert {one.reason for one in found.left_out} == {"other shifts or another baseline"}
 
 
 def test_nothing_to_correlate_is_said_and_no_zero() -> None:
     found = correlated({})
     assert (found.runs, found.signatures, found.baseline) == ((), (), "")
-    assert correlation_text(found) == "no run can be correlated\n"
+    assert "No run has an effective robustness" in text_of(found)
 
 
 def test_backbones_have_the_names_of_the_presets() -> None:
     model = sample().model
     known = model.model_copy(update={"architecture": "ViT-B-16-quickgelu", "tag": "openai"})
-    assert backbone_and_training(known) == ("ViT-B/16", "zero-shot")
-    timm = model.model_copy(update={"architecture": "resnet50", "training": "unknown"})
-    assert backbone_and_training(timm) == ("RN50", "unknown")
-    strange = timm.model_copy(update={"architecture": "mynet"})
-    assert backbone_and_training(strange) == ("mynet", "unknown")
+    assert backbone_of(known) == "ViT-B/16"
+    assert backbone_of(model.model_copy(update={"architecture": "resnet50"})) == "RN50"
+    assert backbone_of(model.model_copy(update={"architecture": "mynet"})) == "mynet"
 
 
 def test_signatures_are_those_of_the_first_set_at_the_end() -> None:
@@ -189,14 +205,14 @@ def test_of_several_sets_the_first_counts() -> None:
 
 def test_a_probe_that_is_not_installed_has_signatures_and_outcomes() -> None:
     def strange(number: int) -> Report:
-        plain = run(number, 3.0, 0.4)
+        plain = retold(run(number, 3.0, 0.4), robustness=None)
         parts = (*plain.parts, stranger(value=number / 10))
         return plain.model_copy(update={"parts": parts})
 
     reports = {str(i): strange(i) for i in range(1, 9)}
-    found = correlated(reports, "textures")
+    found = correlated(reports)
     assert (found.baseline, found.target, found.axis) == ("textures", ("sketches",), "val")
-    assert [one.robustness for one in found.runs] == [i / 20 for i in range(1, 9)]
+    assert [one.robustness.value for one in found.runs] == [i / 20 for i in range(1, 9)]
     texture = signature(found, "texture bias, final")
     assert texture.within.value == pytest.approx(1)
     assert "both vary" in signature(found).within.reason
@@ -236,18 +252,59 @@ def test_confidence_is_the_largest_softmax() -> None:
     assert "no image" in mean_confidence(head, nothing).reason
 
 
-def test_the_command_answers_as_text_and_json(
+def planted() -> list[Run]:
+    """Returns six runs of two kinds of training and of representation, with planted figures."""
+    reports = rising(3, training="zero-shot") | rising(
+        3, architecture="resnet50", representation="pooled", tag="a1_in1k", training="supervised"
+    )
+    return [
+        Run(one.model_copy(update={"model": one.model.model_copy(update={"name": name})}), {})
+        for name, one in reports.items()
+    ]
+
+
+def test_three_runs_have_charts_of_outlier_figures_against_robustness() -> None:
+    runs = planted()
+    *_, section = describe_several(runs)
+    assert section.title == "Outlier figures against robustness"
+    charts = [one for one in section.content if isinstance(one, Chart)]
+    assert [one.title for one in charts] == [
+        "Effective robustness by highest channel, pooled",
+        "Effective robustness by kurtosis, pooled",
+        "Effective robustness by highest channel, projected",
+        "Effective robustness by kurtosis, projected",
+    ]
+    (series,) = charts[3].series
+    points = sorted(zip(series.names, series.x, series.y, strict=True))
+    assert [(name, x) for name, x, _ in points] == [("x-0", 3.0), ("x-1", 4.0), ("x-2", 5.0)]
+    assert [y for *_, y in points] == [run.report.figure("value").value for run in runs[:3]]
+    assert (series.name, series.role) == ("zero-shot", "main")
+    assert charts[0].series[0].role == "control"
+    assert describe_models(runs)[-1] == section
+    assert len(describe_several(runs[:2])) == 2
+
+
+def test_compare_has_them_for_runs_of_several_kinds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, report in rising(8).items():
-        directory = RunDir(tmp_path / name)
-        directory.key_file.write_text("a" * 64 + "\n")
-        directory.results_file.write_text(report.to_json())
-    assert run_cli(["runs", "--root", str(tmp_path), "--correlate", "--json"]) == 0
-    found = Correlations.model_validate(json.loads(capsys.readouterr().out))
-    assert signature(found).within.value == pytest.approx(1)
-    assert run_cli(["runs", "--root", str(tmp_path), "--correlate"]) == 0
-    assert "8 encoders, effective robustness by standard" in capsys.readouterr().out
-    assert run_cli(["runs", "--root", str(tmp_path), "--correlate", "--by", "own"]) == 0
-    assert "no effective robustness by own" in capsys.readouterr().out
-    assert run_cli(["runs", "--root", str(tmp_path), "--by", "own"]) == 2
+    paths = []
+    for run in planted():
+        directory = RunDir(tmp_path / run.report.model.name)
+        directory.results_file.write_text(run.report.to_json())
+        paths.append(str(directory.path))
+    assert run_cli(["compare", *paths, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    names = sorted(Path(path).name for path in paths)
+    assert [one["run"] for one in found["correlations"]["runs"]] == names
+    assert [bool(one["differences"]) for one in found["comparisons"]] == [True] * 2 + [False] * 3
+    assert "compare only within one kind" in found["comparisons"][-1]["notes"][0]
+    assert run_cli(["compare", *paths]) == 0
+    out = capsys.readouterr().out
+    assert "6 encoders, effective robustness by standard on imagenet" in out
+    assert "Encoders in each stratum: pooled, RN50: 3" in out
+    assert run_cli(["compare", *paths, "--html"]) == 0
+    assert "Effective robustness by kurtosis, pooled" in capsys.readouterr().out
+    assert run_cli(["report", *paths, "--to", "-"]) == 0
+    assert "Effective robustness by kurtosis, pooled" in capsys.readouterr().out
+    assert run_cli(["compare", *paths, "--fail-if", "kurtosis differs"]) == 2
+    assert run_cli(["compare", paths[0], paths[-1]]) == 2

@@ -117,3 +117,19 @@ def test_a_ranking_comes_back_from_json_as_it_was() -> None:
     found = rank([shifted("a", 0.5), shifted("b", 0.4), shifted("c", 0.3)])
     plain = json.loads(json.dumps(found.model_dump(mode="json")))
     assert Ranking.model_validate(plain) == found
+
+
+def test_other_contents_are_other_images_whatever_the_folder_is_called() -> None:
+    def seen(name: str, contents: str) -> Run:
+        return run(name, images={"val": SetValues("list", contents, np.arange(9), {})})
+
+    def notes(*runs: Run) -> list[str]:
+        return [one for one in rank(runs).notes if "other images" in one]
+
+    assert notes(seen("a", "x"), seen("b", "x")) == []
+    assert notes(seen("a", "x"), seen("b", "y")) == ["b saw other images: 500 of val"]
+    assert notes(seen("a", "x"), run("c")) == []
+    moved = run("d")
+    data = [one.model_copy(update={"source": "imagefolder:val"}) for one in moved.report.data]
+    moved = moved._replace(report=moved.report.model_copy(update={"data": tuple(data)}))
+    assert notes(run("c"), moved) == []

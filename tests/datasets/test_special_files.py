@@ -11,7 +11,7 @@ import pytest
 
 from tests.datasets.broden_tree import write_tree
 from tests.datasets.trees import jpeg, write_objectnet
-from tuiprobe.cli.gridfile import read_grid
+from tuiprobe.cli.model_list import read_models
 from tuiprobe.datasets import Dataset, UnreadableImageError
 from tuiprobe.datasets.content import MAX_IMAGE_BYTES, UNREADABLE, digest_of
 from tuiprobe.datasets.load import load_concepts, load_dataset, load_suite
@@ -80,7 +80,7 @@ def shard(root: Path) -> Path:
 
 READERS: dict[str, tuple[Callable[[Path], Path], Callable[[Path], object]]] = {
     "suite": (suite, lambda path: load_suite(f"suite:{path}")),
-    "grid": (suite, read_grid),
+    "list": (suite, lambda path: read_models(str(path))),
     "table": (concept_table, lambda path: load_concepts(f"csv:{path}")),
     "map": (objectnet_map, lambda path: load_suite(f"objectnet:{path.parents[1]}")),
     "shard": (shard, lambda path: load_suite(f"webdataset:{path}")),
@@ -171,6 +171,6 @@ def test_impossible_paths_in_files_are_named(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(TuiprobeError, match=r"x\.toml: id"):
             load_suite(f"suite:{path}")
-    path.write_text('data = "imagefolder:~nobody-of-this-name/x"')
+    path.write_text("mini_clip checkpoint=~nobody-of-this-name/x")
     with pytest.raises(TuiprobeError, match="nobody"):
-        read_grid(path)
+        read_models(str(path))

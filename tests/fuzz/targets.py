@@ -6,7 +6,6 @@ valid file (`tests.fuzz.decisions`), which gets past checksums and syntax.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import random
@@ -31,8 +30,8 @@ from tests.fuzz.sources import make_sources, read_all, read_baseline, read_conce
 from tests.fuzz.test_readers import make_template, read_ranks
 from tests.models.test_fuzz_checkpoints import saved, scripted, states
 from tuiprobe.answer import answer
-from tuiprobe.catalog.signatures import filed
-from tuiprobe.cli.gridfile import read_grid
+from tuiprobe.answer.paths import without_folders
+from tuiprobe.cli.model_list import read_models
 from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Run as Compared
 from tuiprobe.compare.differences import compare
@@ -40,7 +39,6 @@ from tuiprobe.compare.several import describe_several
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.datasets.tars import index_of, read_index
 from tuiprobe.errors import TuiprobeError
-from tuiprobe.models.bundle_file import open_bundle
 from tuiprobe.models.embeddings.formats import open_matrix
 from tuiprobe.models.embeddings.labels import read_labels
 from tuiprobe.models.head_files import read_classes, read_head, read_templates
@@ -48,13 +46,12 @@ from tuiprobe.models.pickles import PickleReader
 from tuiprobe.models.weights import read_checkpoint
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.pictures import pictures
-from tuiprobe.report.privacy import without_paths
 from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_glance, read_summary
+from tuiprobe.run.glance import read_summary
 from tuiprobe.run.head_file import read_class_names
 from tuiprobe.run.listing import as_json, list_runs
 from tuiprobe.run.per_image import read_per_image
@@ -189,8 +186,8 @@ def tables(place: Path) -> Target:
         ("broden/label.csv", broden),
         *((f"objectnet/mappings/{one.name}", objectnet) for one in sorted(mappings.iterdir())),
     ]
-    (place / "grid.toml").write_text('models = ["mini_clip"]\ndata = "miniature:val"\n')
-    kinds.append(("grid.toml", lambda path: read_grid(path)))
+    (place / "models.txt").write_text("# a\nmini_clip\nrn50_openai checkpoint='my w.pt'\n")
+    kinds.append(("models.txt", lambda path: read_models(str(path))))
     whole = {name: (place / name).read_bytes() for name, _ in kinds}
 
     def ask(content: bytes) -> object:
@@ -266,7 +263,7 @@ def reports(place: Path) -> Target:
 
     renderers: list[Callable[[Report], object]] = [
         *(partial(files_of, run=None, formats=[one]) for one in FORMATS),
-        without_paths,
+        partial(without_folders, places=("imagefolder:/data/val",)),
         summary,
         lambda report: describe(compare(report, whole), everything=True),
         lambda report: describe_several([Compared(whole, {}), Compared(report, {})]),
@@ -296,7 +293,7 @@ def look(run: Run, name: str) -> None:
         "spec.json": [lambda: read_spec(kept).to_json(), lambda: listed(run)],
         "plan.json": [lambda: published_images(kept, read_plan(kept)), lambda: verify(kept)],
         "results.json": [
-            lambda: read_glance(kept.results_file), lambda: listed(run),
+            lambda: listed(run),
             lambda: pictures(Report.read(kept.results_file), kept),
         ],
         "ranks/0.json": [lambda: read_ranks(kept)],
@@ -432,43 +429,12 @@ def caches(place: Path) -> Target:
     folder = place / "cache"
     index_of(str(place / "shard-0.tar"), folder)
     (kept,) = folder.iterdir()
-    signature = Path("tuiprobe/catalog/untrained.json").read_bytes()
-    first = json.dumps(json.loads(signature)["signatures"][0]).encode() + b"\n"
-    seeds = (kept.read_bytes(), first)
 
     def ask(content: bytes) -> object:
-        if content and content[0] % 2:
-            (place / "signatures.jsonl").write_bytes(content[1:])
-            return filed(place / "signatures.jsonl")
-        kept.write_bytes(content[1:])
+        kept.write_bytes(content)
         return index_of(str(place / "shard-0.tar"), folder)
 
-    return Target(tuple(bytes([i]) + one for i, one in enumerate(seeds)), ask)
-
-
-def bundles(place: Path) -> Target:
-    files = {"heads/a.safetensors": b"abc", "hub/m/refs/main": b"d"}
-    members = {
-        name: {"size": len(one), "sha256": hashlib.sha256(one).hexdigest()}
-        for name, one in files.items()
-    }
-    manifest = {"format": "tuiprobe bundle", "version": 1, "tuiprobe": "0", "files": members,
-                "models": {"m": ["hub/m/refs/main"]}, "heads": ["heads/a.safetensors"]}  # fmt: skip
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, one in {"manifest.json": json.dumps(manifest).encode(), **files}.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(one)
-            tar.addfile(info, io.BytesIO(one))
-
-    def ask(content: bytes) -> object:
-        path = place / "b.tar"
-        path.write_bytes(with_checksums(content))
-        bundle = open_bundle(path)
-        bundle.place(bundle.manifest.files, place / "cache")
-        return bundle
-
-    return Target((buffer.getvalue()[:5120],), ask)
+    return Target((kept.read_bytes(),), ask)
 
 
 TARGETS: dict[str, Callable[[Path], Target]] = {
@@ -485,5 +451,4 @@ TARGETS: dict[str, Callable[[Path], Target]] = {
     "arrays": arrays,
     "headers": headers,
     "caches": caches,
-    "bundles": bundles,
 }

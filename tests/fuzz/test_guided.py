@@ -15,7 +15,7 @@ from tests.fuzz.targets import TARGETS
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import parse_json
 
-OF_FILES = ("checkpoints", "pickles", "tars", "images", "tables", "vectors", "caches", "bundles")
+OF_FILES = ("checkpoints", "pickles", "tars", "images", "tables", "vectors", "caches")
 
 
 @pytest.mark.slow

@@ -17,13 +17,15 @@ import pytest
 
 from tests.fuzz.budget import SEED, seconds
 from tests.fuzz.damage import damage
-from tests.measure.fake_run import FakeSet, write_run
+from tests.measure.fake_run import FakeSet, model, write_run
 from tests.tui.live_run import live_run
 from tuiprobe.catalog.own_baseline import read_own_baseline
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.probes.targets.agreement import agreement_of
 from tuiprobe.report import read_report
 from tuiprobe.report.pictures import pictures
+from tuiprobe.results import Weights
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.ranks import (
@@ -42,17 +44,17 @@ SLOWEST = 20.0
 FOLDERS = ("live", "thumbs", "features")
 
 READERS = {
-    "results.json": ["runs", "correlate", "report", "compare", "add", "screens", "verify"],
+    "results.json": ["runs", "several", "report", "compare", "add", "screens", "verify"],
     "summary.json": ["runs", "verify"],
     "spec.json": ["reprobe", "runs", "verify"],
-    "plan.json": ["ranks", "reprobe", "ablate", "verify"],
-    "measured.json": ["reprobe", "ablate", "verify"],
+    "plan.json": ["ranks", "reprobe", "ablate", "agreement", "verify"],
+    "measured.json": ["reprobe", "ablate", "agreement", "verify"],
     "preflight.json": ["reprobe", "verify"],
-    "samples.jsonl": ["reprobe", "ablate", "verify"],
+    "samples.jsonl": ["reprobe", "ablate", "agreement", "verify"],
     "key": ["runs", "reprobe", "verify"],
     "statistics.safetensors": ["reprobe", "verify"],
-    "features/val/images.safetensors": ["reprobe", "ablate", "verify"],
-    "head.safetensors": ["reprobe", "ablate", "verify"],
+    "features/val/images.safetensors": ["reprobe", "ablate", "agreement", "verify"],
+    "head.safetensors": ["reprobe", "ablate", "agreement", "verify"],
     "concepts.safetensors": ["reprobe", "verify"],
     "per_image.safetensors": ["compare", "verify"],
     "baseline.csv": ["reprobe", "csv", "verify"],
@@ -65,11 +67,10 @@ READERS = {
 }
 COMMANDS = {
     "runs": "runs --root {root} --json",
-    "correlate": "runs --root {root} --correlate",
-    "report": "report {run} --format html --format md --format json --format csv --format tex "
+    "several": "compare {run} {other} {other} {other} {other}",
+    "report": "report {run} --format html --format md --format json --format csv "
     "--format svg --to {to}",
     "compare": "compare {run} {other}",
-    "add": "atlas add {run}",
     "reprobe": "reprobe {run}",
     "verify": "verify {run}",
     "ablate": "reprobe {run} --ablate channel:1 --json",
@@ -161,6 +162,10 @@ def ask(reader: str, root: Path, name: str) -> None:
             return
     elif reader == "ranks":
         read_ranks(RunDir(run))
+    elif reader == "agreement":
+        weights = [Weights(kind="checkpoint", source="x", digest=f"{i:064}") for i in range(5)]
+        models = [model(weights=one) for one in weights]
+        agreement_of(models, [RunDir(run), *[RunDir(root / "other")] * 4])
     elif reader == "csv":
         try:
             text = (run / name).read_bytes().decode("utf-8", "replace")
@@ -202,12 +207,8 @@ def one_case(seed: int, template: Path, place: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 120)
 def test_damage_is_answered_in_one_sentence(
-    template: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    template: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     end = time.monotonic() + SECONDS
     seed = SEED * 1_000_000
     while time.monotonic() < end:

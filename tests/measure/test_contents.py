@@ -269,7 +269,7 @@ def test_equal_contents_elsewhere_or_later_resume(
     assert (resumed.left, resumed.compared) == (0, True)
     after = resumed.finish()
     assert figures(after) == figures(before)
-    assert after["data"][0]["source"] == source
+    assert after["data"][0]["source"] == f"imagefolder:{Path(source).name}"
     again = Resumed(plan_of(source), tmp_path / "run")
     assert (again.left, again.compared) == (0, False), "the next resume reads nothing"
 

@@ -28,7 +28,6 @@ from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.html import html
-from tuiprobe.report.latex import latex
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.report.tables import tables
@@ -111,7 +110,6 @@ def test_every_format_says_how_many_and_which(runs: tuple[Path, Path]) -> None:
     for text in (markdown(report), html(report), summary(report)):
         assert "3 of 123 images" in text
         assert "class4/black.png" in text
-    assert "val: 3 of 123 images are left out" in latex(report)
     found = tables(report)
     assert found["nonfinite"].count("val,class") == 3
     assert found["data"].splitlines()[1].endswith(",123,123,0,3,6")

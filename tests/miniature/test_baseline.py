@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from tools.train.command import write_baseline
 from tuiprobe.errors import WeightsError
 from tuiprobe.miniature.baseline import COLUMNS, FILE, baseline_rows
 from tuiprobe.miniature.profiles import SHIFTS
-from tuiprobe.miniature.train.command import write_baseline
 
 
 def card(val: float, shift: float, n: int = 100_000) -> dict:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from tools.train.command import save
+from tools.train.evaluation import to_input
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.miniature import build, weights, world
-from tuiprobe.miniature.networks import Classifier, to_input
+from tuiprobe.miniature.networks import Classifier
 
 
 @pytest.fixture
@@ -113,7 +115,7 @@ def test_a_checkpoint_that_cannot_be_read_is_refused(tmp_path: Path, content) ->
 
 def test_a_checkpoint_file_is_used(tmp_path: Path) -> None:
     model = Classifier(40)
-    weights.save(model, "mine", {}, tmp_path)
+    save(model, "mine", {}, tmp_path)
     found, _, about = build("mini_supervised", checkpoint=tmp_path / "mine.safetensors")
     assert about["weights"] == "file"
     torch.testing.assert_close(found.head.bias, model.head.bias, atol=1e-3, rtol=1e-3)

@@ -1,10 +1,12 @@
 """The doctor on the shipped miniature: its known answer, and breaks on purpose."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tuiprobe import miniature
+from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import UsageError
 from tuiprobe.models.doctor import check_installation, examine, published_accuracy
 from tuiprobe.models.load import load_encoder
@@ -16,9 +18,17 @@ def test_the_installation_is_sound() -> None:
 
 @pytest.mark.slow
 def test_mini_clip_gives_its_known_answer() -> None:
-    checks = {check.name: check for check in examine("mini_clip", data="miniature:val")}
+    examination = examine("mini_clip", data="miniature:val")
+    checks = {check.name: check for check in examination.checks}
     assert checks["known answer"].status == "pass", checks["known answer"]
     assert {check.status for check in checks.values()} == {"pass"}
+    assert examination.encoder is not None
+    assert examination.encoder["width"] == 128
+    assert examination.encoder["training"] == "zero-shot"
+    assert examination.encoder["text"]["templates"] == 8
+    assert examination.encoder["head"] is None
+    assert examination.encoder["cost"]["prompts_per_second"] > 0
+    assert "layer1" in {tap["name"] for tap in examination.encoder["taps"]}
 
 
 @pytest.mark.slow
@@ -26,7 +36,7 @@ def test_a_wrong_class_order_is_named(tmp_path: Path) -> None:
     names = miniature.class_names()
     path = tmp_path / "classes.txt"
     path.write_text("\n".join((*names[1:], names[0])))
-    checks = examine("mini_clip", data="miniature:val", classes=path)
+    checks = examine("mini_clip", data="miniature:val", classes=path).checks
     answer = next(check for check in checks if check.name == "known answer")
     assert answer.status == "fail"
     assert answer.fix == "restoring the class order restores it"
@@ -35,6 +45,35 @@ def test_a_wrong_class_order_is_named(tmp_path: Path) -> None:
 def test_data_need_a_model() -> None:
     with pytest.raises(UsageError, match="--data needs --model"):
         examine(data="miniature:val")
+
+
+def test_a_model_whose_own_code_fails_is_a_failed_check_and_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken_model.py").write_text(
+        "from tests.measure.colors import build as colors\n"
+        "def build():\n"
+        "    one = colors()\n"
+        "    def fail(images): raise KeyError('inside')\n"
+        "    one._forward = fail\n"
+        "    return one\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert run_cli(["doctor", "--model", "py:broken_model:build", "--json"]) == 5
+    said = json.loads(capsys.readouterr().out)
+    trial = next(check for check in said["checks"] if check["name"] == "trial batch")
+    assert (trial["status"], trial["detail"]) == ("fail", "KeyError: 'inside'")
+    assert said["encoder"] is None
+
+
+def test_the_text_shows_what_the_json_holds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["doctor", "--model", "mini_supervised", "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    for part in (
+        "trial batch    8 images in", "training        supervised", "width           128",
+        "preprocessing   ", "head            classes ", "cost            device cpu", "embedding ",
+    ):  # fmt: skip
+        assert part in said
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from tests.hub_cache import put
 from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.names import all_published
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.models.fetch import fetch
+from tuiprobe.models.fetch import fetch, tokenizer_files
 from tuiprobe.models.offline import verified
 
 State = Callable[[str], dict[str, Tensor]]
@@ -35,7 +35,7 @@ from tuiprobe.models.offline import go_offline
 go_offline()
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models import load_encoder
-from tuiprobe.models.fetch import fetch
+from tuiprobe.models.fetch import fetch, tokenizer_files
 said = []
 for name in sys.argv[1:]:
     try:
@@ -120,6 +120,63 @@ def test_cached_looks_where_the_libraries_keep_files(
     folder.mkdir(parents=True)
     (folder / "gcvit_tiny_224_nvidia-ac783954.pth").write_bytes(b"x")
     assert cached_file(by_url) is not None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://openaipublic.azureedge.net/clip/models/{}/RN50.pt",
+        "https://github.com/mlfoundations/open_clip/releases/download/v0/rn50-cc12m-{:.8}.pt",
+    ],
+)
+def test_weights_by_url_are_compared_with_the_digest_in_it(tmp_path: Path, url: str) -> None:
+    file = tmp_path / "RN50.pt"
+    file.write_bytes(b"content")
+    where = url.format(hashlib.sha256(b"content").hexdigest())
+    assert verified(file, where) == file
+    file.write_bytes(b"Content")
+    with pytest.raises(WeightsError, match="is damaged"):
+        verified(file, where)
+    assert verified(file, "https://dl.fbaipublicfiles.com/ijepa/IN1K-vit.h.14-300e.pth.tar") == file
+
+
+def test_files_of_a_tokenizer_are_fetched_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    names = ("tokenizer.json", "vocab.txt", "spiece.model", "README.md", "code.py", "model.bin")
+    for name in names:
+        put(tmp_path, "timm/ViT-B-16-SigLIP", name, name.encode())
+    found = tokenizer_files("timm/ViT-B-16-SigLIP")
+    assert {file.name for file in found} == {"tokenizer.json", "vocab.txt", "spiece.model"}
+
+
+LATE = """
+import sys
+import huggingface_hub, huggingface_hub.constants, timm
+assert not huggingface_hub.constants.HF_HUB_OFFLINE
+opened = []
+def hook(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
+        opened.append([event, str(arguments)])
+sys.addaudithook(hook)
+import tuiprobe
+try:
+    tuiprobe.probe("timm:hf-hub:nobody/nothing", "miniature:val", offline=True, output="run")
+except tuiprobe.errors.WeightsError as error:
+    assert "could not be had" in str(error)
+    assert huggingface_hub.constants.HF_HUB_OFFLINE
+    print(opened)
+"""
+
+
+def test_python_goes_offline_although_the_library_was_imported_before(tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
+    environment |= {"HF_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", LATE], capture_output=True, text=True, env=environment, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
 
 
 def test_what_cannot_be_fetched_says_so() -> None:

@@ -1,5 +1,6 @@
 """Heads: the zero-shot head against open_clip's own, resuming, files, the ridge probe."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,15 @@ from torch import Tensor
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.head_files import read_classes, read_head, read_templates, ridge_head
-from tuiprobe.models.heads import CLASSES_PER_SHARD, Head, TextTower, trained_scale, zero_shot_head
+from tuiprobe.models.heads import (
+    CLASSES_PER_SHARD,
+    Head,
+    TextTower,
+    fetched_head,
+    keep_head,
+    trained_scale,
+    zero_shot_head,
+)
 from tuiprobe.models.load import load_encoder
 
 CLASSES = ("cat", "fire truck", "tench")
@@ -189,6 +198,68 @@ def test_a_head_built_with_another_number_of_threads_is_not_taken_from_the_cache
         assert left == len(CLASSES) * len(TEMPLATES)
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_fetched_head_serves_other_conditions_and_no_other_names_or_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    encoder, before = load_encoder("mini_clip"), torch.get_num_threads()
+    head = encoder.head(CLASSES, TEMPLATES)
+    assert head is not None
+    path = encoder.keep_head(head)
+    assert encoder.keep_head(head) == path
+    assert path.stem == hashlib.sha256(path.read_bytes()).hexdigest()
+    copied = tmp_path / "other/tuiprobe/heads" / path.parent.name
+    copied.mkdir(parents=True)
+    (copied / path.name).write_bytes(path.read_bytes())
+    (copied / ".left by a kill.tmp").write_bytes(b"x")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    try:
+        torch.set_num_threads(before + 1)  # as on another machine
+        assert encoder.prompts_left(CLASSES, TEMPLATES) == 0
+        again = encoder.head(CLASSES, TEMPLATES)
+    finally:
+        torch.set_num_threads(before)
+    assert again is not None
+    assert torch.equal(again.weight, head.weight)
+    assert replace(again, weight=head.weight) == replace(
+        head, source=f"{head.source}, built by tuiprobe fetch"
+    )
+    every = len(CLASSES) * len(TEMPLATES)
+    assert encoder.prompts_left(CLASSES[::-1], TEMPLATES) == every
+    assert encoder.prompts_left(CLASSES, TEMPLATES[::-1]) == every
+    assert load_encoder("mini_clip", dtype="float16").prompts_left(CLASSES, TEMPLATES) == every
+
+
+def test_every_cut_and_every_flipped_byte_of_a_fetched_head_is_noticed(tmp_path: Path) -> None:
+    tower, _ = counting_tower()
+    head = zero_shot_head(tower, CLASSES, TEMPLATES, digest="d", cache=tmp_path / "built")
+    path = keep_head(head, digest="d", cache=tmp_path)
+    whole = path.read_bytes()
+
+    def fetched(width: int = 6) -> Head | None:
+        return fetched_head(tower, CLASSES, TEMPLATES, digest="d", width=width, cache=tmp_path)
+
+    for cut in range(len(whole)):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(WeightsError, match="is damaged"):
+            fetched()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(WeightsError, match="fetch or copy it again"):
+            fetched()
+    path.write_bytes(whole)
+    found = fetched()
+    assert found is not None
+    assert torch.equal(found.weight, head.weight)
+    with pytest.raises(WeightsError, match="is not the head that its name says"):
+        fetched(width=8)
+    other = replace(head, weight=torch.full_like(head.weight, torch.nan))
+    path.unlink()
+    keep_head(other, digest="d", cache=tmp_path)
+    with pytest.raises(WeightsError, match="is not the head that its name says"):
+        fetched()
 
 
 def test_a_damaged_shard_is_built_again(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.plugin.conftest import Typed, install, register
 from tuiprobe.cli.app import run_cli
-from tuiprobe.cli.gridfile import read_grid
+from tuiprobe.cli.model_list import read_models
 from tuiprobe.datasets.load import load_concepts, load_dataset, load_suite
 from tuiprobe.datasets.registry import SOURCES, DataSource
 from tuiprobe.datasets.suites import read_suite
@@ -59,7 +59,7 @@ def test_listed_where_the_built_in_ones_are(stranger: Path, typed: Typed) -> Non
     assert "imagefolder:DIR" in unknown.stderr
     assert "bands:… (package stranger 1.0)" in unknown.stderr
     checked = typed(stranger, "doctor", "--json")
-    found = {one["name"]: one for one in json.loads(checked.stdout)}
+    found = {one["name"]: one for one in json.loads(checked.stdout)["checks"]}
     assert found["plugins"]["status"] == "pass"
     assert "bands, toy (package stranger 1.0)" in found["plugins"]["detail"]
 
@@ -147,21 +147,16 @@ def test_a_run_warns_of_a_name_that_another_package_claims(
 
 
 def test_no_file_names_foreign_code(site: Path, tmp_path: Path) -> None:
-    """Suites, grids and the records of a run: the package is not even imported."""
-    suite, grid = tmp_path / "suite.toml", tmp_path / "grid.toml"
+    """Suites, lists of models and the records of a run: the package is not even imported."""
+    suite, models = tmp_path / "suite.toml", tmp_path / "models.txt"
     for text in ('id = "bands:6"', 'id = "miniature:val"\nconcepts = "failing:x"'):
         suite.write_text(text)
         with pytest.raises(DataError, match=r"a suite names sources|is no concept set"):
             read_suite(suite)
-    for text in (
-        'data = "bands:6"',
-        'models = ["toy:8"]',
-        'models = ["py:os:getcwd"]',
-        '[options]\nconcepts = "failing:x"',
-    ):
-        grid.write_text(text)
+    for text in ("toy:8", "py:os:getcwd"):
+        models.write_text(text)
         with pytest.raises(UsageError, match="runs code"):
-            read_grid(grid)
+            read_models(str(models))
     record = SetRecord(
         name="v", source="bands:6", found=6, planned=6, shards=1, classes=(), notes=()
     )

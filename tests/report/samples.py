@@ -24,6 +24,7 @@ from tuiprobe.probes.outliers.result import (
     Criterion,
     OutlierResult,
     Outliers,
+    UntrainedReference,
 )
 from tuiprobe.probes.protocol import Subject
 from tuiprobe.report.markdown import section_markdown
@@ -130,7 +131,12 @@ def without_outliers(outcome: Outcome = Outcome.NONE, *reasons: str) -> dict[str
 
 
 def outlier_result(taps: tuple[Outliers, ...] = (), **changes: Any) -> OutlierResult:
-    return OutlierResult(taps=taps or (outliers(),), **changes)
+    reference = UntrainedReference(
+        architecture="RN50-quickgelu", data="miniature:val", n=64, width=1024,
+        kurtosis=Estimate(value=2.596, low=2.592, high=2.6, n=64, method="shipped with tuiprobe"),
+        persistence=Estimate(value=0.992, low=None, high=None, n=64, method="shipped"),
+    )  # fmt: skip
+    return OutlierResult(taps=taps or (outliers(),), **{"untrained": reference, **changes})
 
 
 def parts(

@@ -8,7 +8,7 @@ from tuiprobe.catalog.baselines import bundled_models
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.forecast.result import Forecast
 from tuiprobe.probes.robustness.result import BaselineModel, BaselineModels, Robustness
-from tuiprobe.report.axis import round_ticks
+from tuiprobe.report.svg import round_ticks
 from tuiprobe.results import NotRun, given
 from tuiprobe.results.section import Chart, Series
 

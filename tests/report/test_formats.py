@@ -1,4 +1,4 @@
-"""HTML, LaTeX and SVG: inert, self-contained, and saying what report.md says."""
+"""HTML and SVG: inert, self-contained, and saying what report.md says."""
 
 import os
 import re
@@ -18,7 +18,6 @@ from tuiprobe.catalog.glossary import mentions
 from tuiprobe.errors import UsageError
 from tuiprobe.report.formats import FORMATS, export, files_of
 from tuiprobe.report.html import html
-from tuiprobe.report.latex import latex, tex
 from tuiprobe.report.markdown import markdown
 from tuiprobe.report.pictures import LARGEST, pictures
 from tuiprobe.report.svg import svg
@@ -150,43 +149,12 @@ def test_svg_is_as_agreed(name):
     assert found == path.read_text(encoding="utf-8")
 
 
-def test_latex_is_as_agreed():
-    path = GOLDEN / "report.tex"
-    if os.environ.get("TUIPROBE_RENEW"):
-        path.write_text(latex(layered()), encoding="utf-8")
-    assert latex(layered()) == path.read_text(encoding="utf-8")
-
-
-def test_latex_of_a_hostile_name_has_no_command_of_its_own():
-    found = latex(hostile(r"\input{/etc/passwd}^^5cinput $x$ %\n_#&~"))
-    ours = {"textbackslash", "textasciicircum", "textasciitilde", "begin", "end", "hline"}
-    body = [line for line in found.splitlines() if not line.startswith("%")]
-    commands = set(re.findall(r"\\([a-zA-Z]+)", "\n".join(body)))
-    assert commands <= ours
-    assert "^^" not in "\n".join(body)
-    rows = [line for line in body if line.endswith(r"\\")]
-    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {1}
-    assert not re.search(r"(?<!\\)[#_]", "\n".join(body))
-
-
-@with_any(st.text())
-def test_latex_text_has_balanced_braces(text):
-    found = re.sub(r"\\[{}]", "", tex(text))
-    assert found.count("{") == found.count("}")
-    assert "\n" not in found
-
-
-def test_a_comment_stays_one_line():
-    first = latex(hostile("a\n\\input{x}\r\u2028b")).splitlines()[0]
-    assert first == r"% a\n\input{x}\r\u2028b"
-
-
 def test_each_format_writes_its_files(tmp_path):
     run = RunDir(tmp_path / "run")
     run.results_file.write_text(report().to_json())
     written = export(report(), run, list(FORMATS), tmp_path / "out")
     names = {path.relative_to(tmp_path / "out").as_posix() for path in written}
-    assert {"report.html", "report.md", "results.json", "report.tex"} <= names
+    assert {"report.html", "report.md", "results.json", "model-card.md"} <= names
     assert {"tables/figures.csv", "figures/shares.svg"} <= names
     assert all(path.is_file() for path in written)
 

@@ -25,14 +25,12 @@ from tests.report.test_formats import Page
 from tuiprobe.cli.app import run_cli
 from tuiprobe.compare.describe import describe
 from tuiprobe.compare.differences import Run, compare
-from tuiprobe.compare.junit import Case, junit
+from tuiprobe.compare.paper import paper, paper_markdown
 from tuiprobe.compare.ranking import describe_ranking, rank
 from tuiprobe.compare.several import describe_several
-from tuiprobe.probes.population.result import Population, Reference
 from tuiprobe.probes.preflight.result import Preflight
 from tuiprobe.probes.robustness.result import Accuracy, BaselineNotRun, OwnNames
 from tuiprobe.report.formats import FORMATS, files_of
-from tuiprobe.report.grid import Gap, paper_tables
 from tuiprobe.report.html import sections_html
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.notebook import card_html
@@ -66,10 +64,6 @@ HOSTILES = [
 @cache
 def full_report() -> Report:
     """Returns a report of every probe, and of one that is not installed."""
-    reference = Reference(
-        model="m", architecture="a", weights="pretrained", data="d", n=3, width=8,
-        kurtosis=estimate(3, 1), persistence=NotRun(reason="r", remedy="m"),
-    )  # fmt: skip
     accuracy = Accuracy(
         data="v2", shift="imagenet_v2", images=3, classes=2, top1=estimate(0.5, 0.1),
         top5=NotRun(reason="r"), id_own_classes=NotRun(reason="r"),
@@ -93,7 +87,6 @@ def full_report() -> Report:
         **head_results()
         | {
             "robustness": robustness,
-            "population": Population(untrained=reference, filed=(reference,)),
             "preflight": Preflight(checks=checks),
             "quantisation": quantisation(),
             "towers": towers(),
@@ -186,7 +179,7 @@ def everything(report: Report) -> dict[str, str]:
         "other.md": section_markdown(describe(compare(report, other), everything=True)),
         "compare.html": sections_html("Comparison", [describe(compare(report, other), True)]),
         "ranking.md": section_markdown(describe_ranking(rank([Run(report, {}), Run(other, {})]))),
-        "grid.md": paper_tables({report.title: report}, (Gap(report.title, report.title),)),
+        "paper.md": paper_markdown(paper([report])),
     }
 
 
@@ -265,8 +258,6 @@ def test_no_format_obeys_a_hostile_field(
             check_table(name, content, expected[name])
         if name.endswith((".svg", ".html")):
             assert elements(name, content) == elements(name, expected[name]), name
-        if name.endswith(".tex"):
-            check_latex(content, expected[name])
     assert len(found["summary"].splitlines()) == len(expected["summary"].splitlines())
     assert Report.parse(found["results.json"].encode(), "again") == report
 
@@ -282,19 +273,6 @@ def test_no_hostile_string_can_name_a_file_or_a_probe(text: str) -> None:
     ):
         with pytest.raises(ValidationError, match="pattern"):
             make()
-
-
-@pytest.mark.parametrize("text", HOSTILES, ids=range(len(HOSTILES)))
-def test_no_gate_of_a_hostile_name_breaks_the_file_of_junit(text: str) -> None:
-    def made(name: str) -> str:
-        cases = [Case(name, name, (name, name)), Case(name, name, error=name), Case(name, name)]
-        return junit(name, cases)
-
-    found, expected = made(text), made(HARMLESS)
-    assert inert(found)
-    tags = [[(one.tag, sorted(one.attrib)) for one in ElementTree.fromstring(xml).iter()]
-            for xml in (found, expected)]  # fmt: skip
-    assert tags[0] == tags[1]
 
 
 def shape_of(value: object) -> object:
@@ -327,16 +305,6 @@ def in_shell(line: str) -> list[str]:
     found = done.stdout.decode("utf-8", "surrogateescape").removesuffix("\0").split("\0")
     pairs = (one.partition("=") if one.startswith("--") else (one, "", "") for one in found)
     return [part for name, sign, value in pairs for part in ([name, value] if sign else [name])]
-
-
-def check_latex(content: str, harmless: str) -> None:
-    known = set(re.findall(r"\\[a-zA-Z]+", harmless)) | {
-        r"\textbackslash", r"\textasciicircum", r"\textasciitilde", r"\textless",
-        r"\textgreater", r"\textbar", r"\textquotedbl", r"\textasciigrave",
-    }  # fmt: skip
-    code = "\n".join(li for li in content.splitlines() if not li.startswith("%"))
-    assert set(re.findall(r"\\[a-zA-Z]+", code)) <= known
-    assert len(content.splitlines()) == len(harmless.splitlines())
 
 
 def check_table(name: str, content: str, harmless: str) -> None:
@@ -373,14 +341,14 @@ def test_no_command_prints_a_hostile_field_raw(
         ["report", first, "--format", "json", "--to", "-"],
         ["report", first, "--format", "md", "--to", "-"],
         ["report", first, "--format", "html", "--to", "-"],
-        ["report", first, "--format", "tex", "--to", "-"],
+        ["report", first, "--format", "card", "--to", "-"],
         ["report", first],
         ["compare", first, second],
         ["compare", first, second, "--json"],
         ["runs", "--root", root],
         ["runs", "--root", root, "--json"],
-        ["runs", "--root", root, "--correlate"],
-        ["runs", "--root", root, "--correlate", "--json"],
+        ["compare", first, second, first],
+        ["compare", first, second, first, "--json"],
     ):
         assert run_cli(arguments) == 0, arguments
         said = capsys.readouterr()

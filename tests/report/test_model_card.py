@@ -9,7 +9,7 @@ from tests.report.samples import model, report
 from tests.report.samples_head import head_report
 from tests.report.test_hostile_fields import HOSTILES, in_report, inert, skeleton
 from tuiprobe.plaintext import plain
-from tuiprobe.report.modelcard import model_card
+from tuiprobe.report.markdown import model_card
 
 
 def read(text: str) -> ModelCardData:
@@ -44,7 +44,7 @@ def test_the_section_has_answer_figures_and_command() -> None:
     assert "> - **Warning:** 1 image skipped" in text
     assert "### Inside" in text
     assert "| figure | of | value (95 % interval) |" in text
-    assert "`tuiprobe --headless --model mini_clip --data miniature" in text
+    assert "`tuiprobe --headless --model mini_clip" in text
 
 
 def test_an_untrained_network_is_called_so() -> None:

@@ -1,64 +1,127 @@
-"""Names of files and folders stay in the house; what the report is about stays in the report."""
+"""Reports hold the last part of each path; spec.json holds paths whole, so that a run resumes."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.measure.conftest import write_pictures
 from tests.report.samples import model, report
-from tuiprobe.report.privacy import without_paths
-from tuiprobe.results import DataSet, Skipped
+from tuiprobe import probe
+from tuiprobe.answer.paths import without_folders
+from tuiprobe.cli.app import run_cli
+from tuiprobe.miniature import weights
+from tuiprobe.report.formats import FORMATS, export
+from tuiprobe.results import DataSet, Report, Skipped
+from tuiprobe.run.directory import RunDir
+from tuiprobe.tui.child import resuming_arguments
+
+HOME = "house of mine"
 
 
-def test_paths_in_any_sentence_are_left_out() -> None:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures and of every kind of file that a run of images reads."""
+    home = tmp_path_factory.mktemp("street") / HOME
+    for name in ("photos", "others"):
+        write_pictures(home / name, 24, classes=3)
+    (home / "photos" / "class1" / "broken.png").write_bytes(b"no picture")
+    (home / "classes.txt").write_text("circle\nsquare\nstar\n")
+    (home / "templates.txt").write_text("a photo of a {}\n")
+    (home / "mine.safetensors").write_bytes((weights.FOLDER / "mini_clip.safetensors").read_bytes())
+    return home
+
+
+@pytest.fixture(scope="module")
+def run(home: Path) -> RunDir:
+    probe(
+        "mini_clip", f"imagefolder:{home}/photos", target=(f"imagefolder:{home}/others",),
+        checkpoint=str(home / "mine.safetensors"), classes=str(home / "classes.txt"),
+        templates=str(home / "templates.txt"), concepts="none", output=str(home / "runs" / "a"),
+        max_unreadable=0.5, workers=0, threads=1,
+    )  # fmt: skip
+    return RunDir(home / "runs" / "a")
+
+
+def test_no_exported_file_holds_a_folder(run: RunDir, tmp_path: Path) -> None:
+    written = export(Report.read(run.results_file), run, list(FORMATS), tmp_path)
+    assert len(written) > 12
+    for path in (*written, run.results_file.path, run.summary_file.path, run.path / "report.md"):
+        assert HOME.encode() not in path.read_bytes(), path
+
+
+def test_the_last_part_of_each_path_stays(run: RunDir) -> None:
+    found = Report.read(run.results_file)
+    assert [one.source for one in found.data] == ["imagefolder:photos", "imagefolder:others"]
+    assert found.model.weights.source == "mine.safetensors"
+    names = ("checkpoint", "classes", "templates")
+    assert [found.spec[name] for name in names] == [
+        "mine.safetensors", "classes.txt", "templates.txt",
+    ]  # fmt: skip
+    (skipped,) = found.data[0].skipped
+    assert skipped.path == "class1/broken.png"
+    text = (run.path / "report.md").read_text()
+    assert "--data imagefolder:photos " in text
+    assert "`tuiprobe runs NAME` prints the whole command" in text
+
+
+def test_the_spec_resumes(run: RunDir) -> None:
+    assert f"imagefolder:{run.path.parent.parent}/photos" in resuming_arguments(run.path)
+    before = Report.read(run.results_file)
+    assert run_cli(resuming_arguments(run.path)) == 0
+    assert Report.read(run.results_file).without_timings() == before.without_timings()
+
+
+def test_runs_print_the_whole_command(run: RunDir, capsys: pytest.CaptureFixture[str]) -> None:
+    root = str(run.path.parent)
+    assert run_cli(["runs", "a", "--root", root]) == 0
+    *_, command = capsys.readouterr().out.splitlines()
+    assert f"--classes '{run.path.parent.parent}/classes.txt'" in command
+    assert run_cli(["runs", "--root", root, "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["runs"]
+    assert row["command"] == command
+
+
+def test_paths_are_cut_within_sentences_and_names_are_kept() -> None:
     found = report(
-        model=model(name="local:/home/me/nets/secret", ablated=("see ~/notes/secret.txt",)),
+        model=model(name="local:/home/me/nets/secret"),
         data=(
             DataSet(
                 name="val",
-                source="imagefolder:secret",
+                source="imagefolder:/home/me/photos",
                 images=2,
                 measured=1,
-                skipped=(Skipped(path="secret dir/c.JPEG", reason="secret dir/c.JPEG: cut"),),
+                skipped=(Skipped(path="cat/c.png", reason="/home/me/photos/cat/c.png: cut"),),
             ),
         ),
         spec={
             "model": "local:/home/me/nets/secret",
-            "data": "imagefolder:secret",
-            "target": ["imagefolder:../secret"],
-            "baseline": "secret.csv",
-            "seed": 3,
+            "data": "imagefolder:/home/me/photos",
+            "target": ["imagefolder:../lent/photos", "hf:org/birds:test"],
+            "baseline": "~/tables/mine.csv",
         },
         warnings=(
-            "cannot read /srv/secret/7/a.png: truncated",
-            r"C:\secret\b.jpg is no image",
-            "secret dir/c.JPEG has other labels",
+            "/home/me/photos is small (/home/me/photos/cat), /home/me/photos-2 is not read",
+            "no baseline applies to imagefolder:../lent/photos",
+            "/m/01g317 is a class, https://arxiv.org/abs/2310.13040 a paper, and/or a word",
+            "/srv/runs/a/plan.json is damaged",
         ),
     )
-    private = without_paths(found)
-    text = private.to_json()
-    assert "/secret" not in text
-    assert "secret dir" not in text
-    assert "\\\\secret" not in text
-    assert "imagefolder:secret" not in text
-    assert not [end for end in (".png", ".jpg", ".JPEG", ".csv") if f"secret{end}" in text]
-    assert private.warnings == (
-        "cannot read …: truncated",
-        "… is no image",
-        "… has other labels",
+    short = without_folders(found, ["/srv/runs/a"])
+    assert short.warnings == (
+        "photos is small (photos/cat), photos-2 is not read",
+        "no baseline applies to imagefolder:photos",
+        *found.warnings[2:3],
+        "a/plan.json is damaged",
     )
-    assert private.data[0].skipped == (Skipped(path="…", reason="…: cut"),)
-    assert private.spec == {
-        "model": "local:…",
-        "data": "imagefolder:…",
-        "target": ["imagefolder:…"],
-        "baseline": "…",
-        "seed": 3,
+    assert short.spec == {
+        "model": "local:secret",
+        "data": "imagefolder:photos",
+        "target": ["imagefolder:photos", "hf:org/birds:test"],
+        "baseline": "mine.csv",
     }
-
-
-def test_figures_names_of_sets_and_links_stay() -> None:
-    found = report(warnings=("see https://arxiv.org/abs/2310.13040 and/or docs",))
-    private = without_paths(found)
-    assert private.warnings == found.warnings
-    assert [one.figures for one in private.parts] == [one.figures for one in found.parts]
-    assert [one.name for one in private.data] == ["val"]
-    assert private.model.weights.digest == found.model.weights.digest
-    assert private.model.name == found.model.name
+    assert short.model.name == "local:secret"
+    assert short.data[0].skipped == (Skipped(path="cat/c.png", reason="photos/cat/c.png: cut"),)
+    assert [one.figures for one in short.parts] == [one.figures for one in found.parts]

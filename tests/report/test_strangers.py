@@ -12,12 +12,10 @@ import pytest
 from tests.report.samples import PROBES, report
 from tests.report.strangers import strange_report, stranger
 from tuiprobe.report.formats import FORMATS, files_of
-from tuiprobe.report.grid import paper_tables
 from tuiprobe.report.html import html
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
-from tuiprobe.results.pictures import pictured
 from tuiprobe.run.directory import RunDir
 
 
@@ -107,10 +105,6 @@ def test_tables_of_one_id_are_files_of_their_own() -> None:
     assert names == {"tables/edges.csv", "tables/borders_edges.csv", "tables/borders_edges_2.csv"}
 
 
-def test_latex_has_its_headline(files: dict[str, str]) -> None:
-    assert "texture bias & $0.62$ ($0.57$ to $0.67$) \\\\" in files["report.tex"].splitlines()
-
-
 def test_the_summary_has_its_lines() -> None:
     assert "  texture bias 0.62 (0.57 to 0.67)" in summary(strange_report()).splitlines()
 
@@ -121,12 +115,8 @@ def test_json_keeps_it(files: dict[str, str]) -> None:
 
 
 def test_its_pictures_are_known() -> None:
-    assert pictured(strange_report(), "val") == {3, 7, 9}
-    assert pictured(strange_report(), "other") == set()
-
-
-def test_the_tables_of_the_paper_do_not_stumble_over_it() -> None:
-    assert paper_tables({"x": strange_report()}, ()) == paper_tables({"x": report()}, ())
+    assert strange_report().pictured("val") == {3, 7, 9}
+    assert strange_report().pictured("other") == set()
 
 
 def test_the_screens_open_it(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import resource
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from tuiprobe.errors import TuiprobeError
@@ -18,7 +17,6 @@ from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_glance
 from tuiprobe.run.records import read_plan, read_samples
 from tuiprobe.tui.livewatch import Watch
 
@@ -76,8 +74,6 @@ def blocks(run: RunDir) -> None:
 
 
 def report(run: RunDir) -> object:
-    with suppress(TuiprobeError):
-        read_glance(run.results_file)
     return Report.read(run.results_file)
 
 

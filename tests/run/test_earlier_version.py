@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tuiprobe.checksums import read_json, write_json
 from tuiprobe.cli.app import run_cli
 from tuiprobe.files import DamagedFileError
 from tuiprobe.probes.reader import RunReader
@@ -18,6 +20,8 @@ from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
+from tuiprobe.run.records import change_spec, read_spec
+from tuiprobe.spec import command_of
 
 EARLIER = Path(__file__).with_name("earlier_version")
 
@@ -27,7 +31,7 @@ def run(tmp_path: Path) -> Path:
     return shutil.copytree(EARLIER, tmp_path / "run")
 
 
-@pytest.mark.parametrize("command", ["report", "compare", "atlas add"])
+@pytest.mark.parametrize("command", ["report", "compare"])
 def test_it_is_refused_with_the_command_that_brings_it_up_to_date(
     command: str, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -55,6 +59,20 @@ def test_its_head_has_no_logit_scale_and_its_sets_are_no_targets(run: Path) -> N
     assert reader.head.normalize
     assert (reader.head.logit_scale, reader.head.logit_bias) == (None, 0.0)
     assert (reader.targets, reader.target_sets) == ((), [])
+
+
+def test_fields_of_a_spec_that_are_gone_are_passed_over_and_others_refused(run: Path) -> None:
+    directory = RunDir(run)
+    spec, file = read_spec(directory), directory.spec_file
+    written, _ = read_json(file, directory.plan_file)
+    write_json(file, {**written, "bundle": "models.tar"})
+    assert read_spec(directory) == spec
+    assert command_of(directory.spec_json()) == command_of(written)
+    change_spec(directory, {"concept_share": 0.02})
+    assert read_spec(directory) == replace(spec, concept_share=0.02)
+    write_json(file, {**written, "bundles": "models.tar"})
+    with pytest.raises(DamagedFileError, match="is no run of this version"):
+        read_spec(directory)
 
 
 def test_its_checksums_are_compared(run: Path) -> None:

@@ -18,8 +18,8 @@ NAMES = [
     b"<script>alert(1)</script>", b"[bold red]x[/]", b"=1+1", b"W" * 255,
 ]  # fmt: skip
 COMMANDS = [
-    "runs --root {root}", "runs --root {root} --json", "runs --root {root} --correlate",
-    "report {run}", "report {run} --format html --to -", "report {run} --format tex --to -",
+    "runs --root {root}", "runs --root {root} --json", "compare {run} {other} {run}",
+    "report {run}", "report {run} --format html --to -", "report {run} --format card --to -",
     "compare {run} {other}", "compare {other} {run} --json", "verify {run}", "report {missing}",
 ]  # fmt: skip
 

@@ -22,6 +22,13 @@ TRIAL: dict[str, Any] = {
 }  # fmt: skip
 
 
+def tried(encoder: dict[str, Any] | None, *failures: str) -> Answer:
+    """Returns what `doctor` answers about an encoder, after these checks failed."""
+    checks = [{"name": "a check", "status": "fail", "detail": one, "fix": ""} for one in failures]
+    answer = {"schema": 2, "checks": checks, "encoder": encoder}
+    return Answer(5 if failures else 0, json.dumps(answer), "")
+
+
 def one_set(name: str, planned: int, role: str = "labelled", **more: Any) -> dict[str, Any]:
     """Returns a set as the preview describes it."""
     classes = 40 if role == "labelled" else 0
@@ -71,7 +78,7 @@ class Asked:
     def __init__(self) -> None:
         self.models: list[list[str]] = []
         self.data: list[dict[str, Any]] = []
-        self.trial = Answer(0, json.dumps(TRIAL), "")
+        self.trial = tried(TRIAL)
         self.found = Answer(0, json.dumps(FOUND), "")
 
     def finds(self, **changes: Any) -> None:

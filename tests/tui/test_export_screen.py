@@ -132,10 +132,10 @@ async def test_formats_are_chosen_with_space_and_all_with_a(run, copied) -> None
     app = TuiprobeApp()
     async with app.run_test(size=(100, 30)) as pilot:
         screen = await opened(pilot, app, run)
-        await pilot.press("space", "down", "space", "down", "down", "down", "space")
-        assert screen.formats == ["tex"]
+        await pilot.press("space", "down", "space", "down", "down", "space")
+        assert screen.formats == ["csv"]
         await pilot.press("c")
-        assert copied == [f"tuiprobe report {run} --format tex --to {run}"]
+        assert copied == [f"tuiprobe report {run} --format csv --to {run}"]
         await pilot.press("a")
         assert screen.formats == list(FORMATS)
         await pilot.press("a")

@@ -7,7 +7,6 @@ import contextlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -664,14 +663,13 @@ async def test_y_copies_the_row(run: Path, copied: list[str], tab: str, expected
 
 
 async def test_c_copies_the_command_and_e_opens_the_export(run: Path, copied: list[str]) -> None:
+    whole = {"model": "mini_clip", "data": "/home/me/my photos", "sample": 5000}
+    RunDir(run).spec_file.write_json(whole)
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)
         await pilot.press("c")
-        assert copied == [
-            "tuiprobe --headless --model mini_clip --data 'my photos' --sample 500 "
-            "--layers 'blocks.*'"
-        ]
+        assert copied == ["tuiprobe --headless --model mini_clip --data '/home/me/my photos'"]
         await pilot.press("e")
         await until(pilot, lambda: isinstance(app.screen, ExportScreen))
         assert app.screen.run == run
@@ -682,9 +680,7 @@ async def test_options_of_another_version_are_not_copied(run: Path, copied: list
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)
         spec = {"model": "m", "data": "d", "tokens": "[red]some[/]"}
-        app.screen.found = replace(
-            app.screen.found, report=app.screen.found.report.model_copy(update={"spec": spec})
-        )
+        RunDir(run).spec_file.write_json(spec)
         await pilot.press("c")
         await until(pilot, lambda: len(app._notifications) == 1)
         assert copied == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 from textual.widgets import Button, Input, Select, Static
 
-from tests.tui.asked import TRIAL, Asked, answered, one_set
+from tests.tui.asked import TRIAL, Asked, answered, one_set, tried
 from tests.tui.conftest import until
 from tuiprobe.tui import child
 from tuiprobe.tui.app import TuiprobeApp
@@ -93,7 +92,7 @@ async def test_it_says_what_the_defaults_mean(asked: Asked, tmp_path: Path) -> N
         assert button(app) == "start: 1,550 images, about 0:37"
         assert "DEMONSTRATION" in title(app)
         assert "--model mini_clip --data miniature --output" in command(app)
-        assert asked.models == [["inspect", "mini_clip", "--json", "--offline"]]
+        assert asked.models == [["doctor", "--model", "mini_clip", "--json", "--offline"]]
         assert asked.data[0]["options"] == {
             "data": "miniature", "device": "auto", "tokens": "all", "dtype": "float32",
             "offline": False,
@@ -237,7 +236,7 @@ async def test_the_form_is_kept_on_escape_and_the_estimate_with_it(
         await pilot.press("escape")
         await until(pilot, lambda: not is_setup(app))
         slow = {**TRIAL["cost"], "images_per_second": 1.0}
-        asked.trial = Answer(0, json.dumps({**TRIAL, "cost": slow}), "")
+        asked.trial = tried({**TRIAL, "cost": slow})
         await pilot.press("enter")
         await until(pilot, lambda: is_setup(app) and "disk" in understood(app))
         assert app.screen.query_one("#sample", Input).value == "64"
@@ -304,7 +303,7 @@ async def test_weights_that_are_not_here_are_announced_once(
         app.screen.query_one("#offline", Select).value = "no"
         await pilot.press("ctrl+l")
         await until(pilot, lambda: "disk" in understood(app))
-        assert asked.models == [["inspect", "vitb16_openai", "--json"]]
+        assert asked.models == [["doctor", "--model", "vitb16_openai", "--json"]]
 
 
 async def test_a_trial_that_fails_says_why_and_can_be_repeated(
@@ -314,13 +313,25 @@ async def test_a_trial_that_fails_says_why_and_can_be_repeated(
     app = opened(tmp_path)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "the file is damaged; ctrl+l tries" in understood(app))
-        asked.trial = Answer(0, json.dumps(TRIAL), "")
+        asked.trial = tried(TRIAL)
         await pilot.press("ctrl+l")
         await until(pilot, lambda: "disk" in understood(app))
-        assert asked.models[-1] == ["inspect", "mini_clip", "--json"]
+        assert asked.models[-1] == ["doctor", "--model", "mini_clip", "--json"]
         app.screen.query_one("#dtype", Select).value = "float16"  # times a batch again
         await until(pilot, lambda: "disk" in understood(app) and len(asked.models) == 3)
         assert asked.models[-1][-3:] == ["--dtype", "float16", "--offline"]
+
+
+async def test_a_model_that_fails_a_trial_batch_has_no_estimate_and_says_why(
+    asked: Asked, tmp_path: Path
+) -> None:
+    asked.trial = tried(None, "RuntimeError: [b]its own[/] code")
+    app = opened(tmp_path)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "! RuntimeError: [b]its own[/] code" in understood(app))
+        asked.trial = tried(TRIAL, "activation: built with gelu")  # another check is no obstacle
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: "disk" in understood(app))
 
 
 @pytest.mark.parametrize(

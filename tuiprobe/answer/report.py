@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tuiprobe import __version__
+from tuiprobe.answer.paths import without_folders
 from tuiprobe.answer.per_image import keep_per_image
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError
@@ -70,7 +71,7 @@ def _answer(run: RunReader) -> Report:
     ordered = tuple(parts[one.id] for one in known.probes)
     measured = run.measured.sets
     partial = not _complete(run.plan, measured)
-    return Report(
+    report = Report(
         title=title(run.plan.model, run.images, ordered, partial=partial),
         tuiprobe=__version__,
         key=run.plan.key,
@@ -88,6 +89,8 @@ def _answer(run: RunReader) -> Report:
             *known.faults,
         ),
     )
+    places = (str(run.directory.path.absolute()), *(one.source for one in run.plan.sets))
+    return without_folders(report, places)
 
 
 def _result(

@@ -48,6 +48,8 @@ class Row:
     Attributes:
         table: `open_clip`, `timm` or `testbed`.
         model: Architecture, for timm with the tag.
+        imagenet: Accuracy on ImageNet's validation set.
+        shifts: Accuracy by shift.
         tag: open_clip's pretrained tag; empty otherwise.
         spec: Spec that loads the model; empty for the testbed's, which come from many libraries.
         size: Side of the input in pixels, where the table has it.
@@ -55,8 +57,6 @@ class Row:
         training: The testbed's kind of training; `imagenet-1k` or `other` for timm;
             `zero-shot` for open_clip.
         baselines: Names of the baselines whose fit uses the row.
-        imagenet: Accuracy on ImageNet's validation set.
-        shifts: Accuracy by shift.
         note: A remark about the row.
         own_classes: By shift, accuracy on the validation images whose class that shift has.
         pretraining: Pretraining set of a zero-shot model, whose models are not independent; empty
@@ -65,14 +65,14 @@ class Row:
 
     table: str
     model: str
-    tag: str
-    spec: str
-    size: int | None
-    parameters: float | None
-    training: str
-    baselines: frozenset[str]
     imagenet: float | None
     shifts: dict[str, float | None]
+    tag: str = ""
+    spec: str = ""
+    size: int | None = None
+    parameters: float | None = None
+    training: str = ""
+    baselines: frozenset[str] = frozenset()
     note: str = ""
     own_classes: dict[str, float | None] = field(default_factory=dict)
     pretraining: str = ""
@@ -139,10 +139,8 @@ def _open_clip_row(row: dict[str, str]) -> Row:
         model=model,
         tag=tag,
         spec=spec,
-        size=None,
         parameters=_number(row["params_m"]),
         training="zero-shot",
-        baselines=frozenset(),
         imagenet=_number(row["imagenet"]),
         shifts=_shifts(row),
         note=_note(wrong, tag),
@@ -196,7 +194,6 @@ def _timm_row(row: dict[str, str]) -> Row:
     return Row(
         table="timm",
         model=row["model"],
-        tag="",
         spec=f"timm:{row['model']}",
         size=int(row["img_size"]),
         parameters=_number(row["params_m"]),
@@ -212,10 +209,6 @@ def _testbed_row(row: dict[str, str]) -> Row:
     return Row(
         table="testbed",
         model=row["model"],
-        tag="",
-        spec="",
-        size=None,
-        parameters=None,
         training=row["training"],
         baselines=frozenset(row["baseline"].split()),
         imagenet=_number(row["imagenet"]),

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tuiprobe.catalog.accuracies import published_row
-from tuiprobe.catalog.baselines import bundled, effective_robustness
 from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.names import all_published, right_spec
 from tuiprobe.catalog.presets import Preset, presets
+from tuiprobe.catalog.published import robustness_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def _row(
     row = published_row(spec, preset.size if preset is not None else None)
     if row is None:
         return Listed(name, spec, preset, cached, parameters, None, None, False)
-    er = effective_robustness(bundled("standard"), row.imagenet, row.shifts)
+    er = robustness_of(row, "standard")
     return Listed(
         name=name,
         spec=spec,

@@ -69,11 +69,6 @@ def _row(cells: Mapping[str, str], place: str, id_set: str, shifts: Sequence[str
     return Row(
         table="own",
         model=cells["model"].strip(),
-        tag="",
-        spec="",
-        size=None,
-        parameters=None,
-        training="",
         baselines=frozenset({"own"}),
         imagenet=_fraction(cells, id_set, place),
         shifts={shift: _fraction(cells, shift, place) for shift in shifts},

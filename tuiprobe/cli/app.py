@@ -12,19 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import typer.main
+from typer.core import TyperGroup
 
 from tuiprobe import __version__
 from tuiprobe.cli import (
-    agreement,
-    atlas,
     compare,
-    completion,
     doctor,
     fetch,
-    grid,
-    inspect,
-    manual,
     miniature,
     models,
     open_run,
@@ -33,42 +27,108 @@ from tuiprobe.cli import (
     runs,
     verify,
 )
-from tuiprobe.cli.options import LAST as PROGRAM
-from tuiprobe.cli.options import GroupedHelp, takes
+from tuiprobe.cli.options import takes
 from tuiprobe.cli.output import NO_ROOM, drop_output, printing
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.options import Option, OptionField, options_of
 from tuiprobe.spec import WHAT, run_options
 
-DIRECTORY = "Run directory"
+DIRECTORY, PROGRAM = "Run directory", "Program"
+"""Groups of options."""
+
+LINE = 57
+"""Letters beside an option on the first screen of help, in 80 columns."""
+
+ALL = "tuiprobe.help_all"
+"""Entry of a context's `meta`: its help shows all options."""
+
+HELP = """\
+Will this image encoder hold up on my pictures, why, and how sure is that?
+
+Without arguments, tuiprobe opens its screens. At the command line:
+
+\b
+  tuiprobe --headless                      measure the built-in demonstration
+  tuiprobe --headless --model vitb16_openai --data imagenet --target photos
+  tuiprobe compare runs/FIRST runs/SECOND  show what differs, with intervals
+"""
+
+COMMANDS = (
+    (models.models, "models", "List encoders by name"),
+    (doctor.doctor, "doctor", "Check the installation, an encoder, labels of images"),
+    (fetch.fetch, "fetch", "Download and verify what encoders need"),
+    (runs.runs, "runs", "List runs and their figures; delete runs"),
+    (open_run.open_run, "open", "Show a run on the screens, live or finished"),
+    (compare.compare, "compare", "Compare runs: differences, ranks, gates for CI"),
+    (report.report, "report", "Write reports of runs again, in other formats"),
+    (reprobe.reprobe, "reprobe", "Compute a run's results again, without its model"),
+    (verify.verify, "verify", "Check a run's files for damage"),
+)
+"""The commands in the order of `--help`, with what it says of them; `miniature` is the last."""
+
+GONE = {
+    "agreement": "compare RUN…",
+    "atlas": "models --published",
+    "completion": "--install-completion",
+    "grid": "--headless --models FILE",
+    "inspect": "doctor --model MODEL",
+    "manual": "--help-all",
+}
+"""Commands of 0.2.0 that were removed, with what takes their place."""
+
+
+class Help(TyperGroup):
+    """The main command: `--help` shows its common options, `--help-all` all, by group."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Finds the command; says of a removed one what takes its place."""
+        if args[0] in GONE:
+            raise UsageError(
+                f"there is no command {args[0]} any more: `tuiprobe {GONE[args[0]]}` does it"
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Writes the options and the commands."""
+        everything = ctx.meta.get(ALL, False)
+        fields = {field.name: field for field in all_options()}
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            field, record = fields.get(parameter.name), parameter.get_help_record(ctx)
+            if field is not None and field.option.common and not everything:
+                record = (f"{field.flag} {field.metavar}".rstrip(), _short(field))
+            elif not everything and parameter.name != "help":
+                continue
+            if record is not None:
+                groups.setdefault(field.option.group if field else PROGRAM, []).append(record)
+        if not everything:
+            groups = {"Options": [record for records in groups.values() for record in records]}
+        for heading, records in groups.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+        self.format_commands(ctx, formatter)
+
+
+def _short(field: OptionField) -> str:
+    """Returns what an option does, with its default where that fits on one line."""
+    text = f"{field.summary} (default: {field.shown_default})"
+    return text if field.shown_default and len(text) <= LINE else field.summary
+
 
 app = typer.Typer(
     name="tuiprobe",
-    help="Probe vision encoders for the inner signature of robustness, without shifted data.",
-    add_completion=False,
+    help=HELP,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    subcommand_metavar="[COMMAND ...]",
     no_args_is_help=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (
-    models.models,
-    atlas.atlas,
-    inspect.inspect,
-    doctor.doctor,
-    fetch.fetch,
-    report.report,
-    reprobe.reprobe,
-    verify.verify,
-    compare.compare,
-    agreement.agreement,
-    runs.runs,
-    grid.grid,
-    completion.completion,
-    manual.manual,
-):
-    app.command()(command)
-app.command("open")(open_run.open_run)
-app.add_typer(miniature.app, name="miniature")
+for command, name, summary in COMMANDS:
+    app.command(name, short_help=summary)(command)
+app.add_typer(
+    miniature.app, name="miniature", short_help="Write the demonstration's images as files"
+)
 
 
 @dataclass(frozen=True)
@@ -78,8 +138,18 @@ class Invocation:
     suite: Annotated[
         str | None,
         Option(
-            "Sets of images in place of --data: a TOML file, or auto for those below "
+            "Sets of images in place of --data. A TOML file, or auto for those below "
             "$TUIPROBE_DATA.",
+            WHAT,
+            common=True,
+            metavar="FILE",
+        ),
+    ] = None
+    models: Annotated[
+        str | None,
+        Option(
+            "Many models: a file with a line MODEL [checkpoint=FILE] for each, or paper. Finished "
+            "ones are skipped, and those without weights listed.",
             WHAT,
             metavar="FILE",
         ),
@@ -87,25 +157,31 @@ class Invocation:
     output: Annotated[
         str | None,
         Option(
-            "The run directory; of several models, the folder of their run directories.",
+            "The run directory. Of several models, the folder of their run directories.",
             DIRECTORY,
+            common=True,
             metavar="DIR",
             unset="below runs/, by content",
             changes="nothing",
         ),
     ] = None
-    fresh: Annotated[bool, Option("Start anew, do not resume.", DIRECTORY, changes="nothing")] = (
-        False
-    )
+    fresh: Annotated[
+        bool, Option("Start anew, do not resume.", DIRECTORY, common=True, changes="nothing")
+    ] = False
     mix: Annotated[
         bool,
         Option("Resume although hardware or libraries changed.", DIRECTORY, changes="bits"),
     ] = False
-    headless: Annotated[bool, Option("Run without a screen.", PROGRAM, changes="nothing")] = False
+    headless: Annotated[
+        bool, Option("Measure without a screen.", PROGRAM, common=True, changes="nothing")
+    ] = False
     debug: Annotated[
         bool, Option("Show the traceback of what failed.", PROGRAM, changes="nothing")
     ] = False
     version: Annotated[bool, Option("Print the version.", PROGRAM, changes="nothing")] = False
+    help_all: Annotated[
+        bool, Option("Show all options and exit.", PROGRAM, common=True, changes="nothing")
+    ] = False
 
 
 def all_options() -> tuple[OptionField, ...]:
@@ -113,20 +189,25 @@ def all_options() -> tuple[OptionField, ...]:
     return (*run_options(), *options_of(Invocation))
 
 
-@app.callback(cls=GroupedHelp, invoke_without_command=True)
+@app.callback(cls=Help, invoke_without_command=True)
 @takes(all_options())
 def probe(context: typer.Context, **values: Any) -> None:
-    """Probes one or more encoders; docs/options.md has all options, docs/data.md the sources."""
+    """Measures one or more encoders, unless a command follows."""
     asked = Invocation(**{name: values.pop(name) for name in vars(Invocation())})
     if asked.version:
         print(f"tuiprobe {__version__}")
+        raise typer.Exit
+    if asked.help_all:
+        context.meta[ALL] = True
+        print(context.get_help())
         raise typer.Exit
     context.obj.debug = asked.debug
     if context.invoked_subcommand is not None:
         return
     if not asked.headless:
-        print(context.get_help())
-        raise typer.Exit(0 if len(sys.argv) <= 1 else UsageError.exit_code)
+        raise UsageError(
+            "measuring without a screen takes --headless; `tuiprobe` alone opens the screens"
+        )
     models, data = values.pop("model") or [], values.pop("data")
     if asked.suite is not None:
         if data is not None:
@@ -136,6 +217,7 @@ def probe(context: typer.Context, **values: Any) -> None:
 
     code = run_models(
         models,
+        listed=asked.models,
         data=data,
         output=None if asked.output is None else Path(asked.output),
         fresh=asked.fresh,
@@ -151,12 +233,6 @@ class _Settings:
     """Settings of every command."""
 
     debug: bool = False
-
-
-def complete(words: list[str]) -> None:
-    """Prints what a shell may make of the last word, one candidate a line."""
-    for one in completion.candidates(typer.main.get_command(app), words):
-        print(one)
 
 
 def run_cli(arguments: list[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,11 +13,7 @@ from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
     from tuiprobe.compare.differences import Comparison, Run
-    from tuiprobe.compare.gates import Gate
-    from tuiprobe.compare.junit import Case
-
-RANKED = 3
-"""From so many runs on, a ranked table of the models follows."""
+    from tuiprobe.probes.targets.agreement import Agreement
 
 
 def compare(
@@ -37,68 +33,78 @@ def compare(
         bool, typer.Option("--html", help="Print a page with a forest plot.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
-    junit: Annotated[
-        Path | None, typer.Option(help="Write the gates of --fail-if as a JUnit file.")
-    ] = None,
+    as_paper: Annotated[
+        bool,
+        typer.Option(
+            "--paper", help="Print the paper's tables instead: models by backbone and training."
+        ),
+    ] = False,
 ) -> None:
     """Compare runs: headline figures and their differences, paired where the images are the same.
 
-    Three or more runs end with a ranked table of the models.
+    Three or more runs end with a ranked table of the models, their outlier figures against
+    effective robustness, and, for five or more of one kind of training, agreement on the line.
     """
     from tuiprobe.compare.differences import compare_runs, read_run
-    from tuiprobe.compare.gates import parse_gate
+    from tuiprobe.compare.gates import parse_gate, tripped
+    from tuiprobe.compare.several import SEVERAL
+    from tuiprobe.plaintext import plain
     from tuiprobe.run.directory import RunDir
 
     if as_html and as_json:
         raise UsageError("--html and --json are two forms; choose one")
-    if junit is not None and not fail_if:
-        raise UsageError("--junit writes the gates of --fail-if, and there are none")
+    if as_paper:
+        if as_html or everything or fail_if:
+            raise UsageError("--paper prints tables of its own, as text or with --json")
+        print(_paper((first, *others), as_json), end="")
+        return
     gates = [parse_gate(text) for text in fail_if or ()]
     runs = [read_run(RunDir(path)) for path in (first, *others)]
-    found = [compare_runs(runs[0], run) for run in runs[1:]]
-    cases = [
-        _case(path, gate, one) for path, one in zip(others, found, strict=True) for gate in gates
+    strict = bool(gates) or len(runs) < SEVERAL
+    found = [compare_runs(runs[0], run, strict) for run in runs[1:]]
+    reasons = [
+        f"gate tripped by {plain(str(path))}: {gate.text}: {reason}"
+        for path, one in zip(others, found, strict=True)
+        for gate in gates
+        for reason in tripped(gate, one)
     ]
-    if junit is not None:
-        _write_junit(junit, first, cases)
-    if unanswered := next((one.error for one in cases if one.error), ""):
-        raise UsageError(unanswered)
     if as_json:
         print(_json((first, *others), runs, found))
     else:
-        print(_text(runs, found, everything, as_html), end="")
-    for case in cases:
-        for reason in case.failures:
-            print(f"gate tripped by {case.run}: {case.gate}: {reason}", file=sys.stderr)
-    raise typer.Exit(int(any(one.failures for one in cases)))
+        print(_text((first, *others), runs, found, everything, as_html), end="")
+    for reason in reasons:
+        print(reason, file=sys.stderr)
+    raise typer.Exit(int(bool(reasons)))
 
 
-def _case(path: Path, gate: Gate, found: Comparison) -> Case:
-    from tuiprobe.compare.gates import tripped
-    from tuiprobe.compare.junit import Case
+def _paper(paths: tuple[Path, ...], as_json: bool) -> str:
+    from tuiprobe.compare.paper import paper, paper_markdown
+    from tuiprobe.report import read_report
+    from tuiprobe.run.directory import RunDir
 
-    try:
-        return Case(_named(path), gate.text, tuple(tripped(gate, found)))
-    except UsageError as error:
-        return Case(_named(path), gate.text, error=str(error))
-
-
-def _write_junit(file: Path, first: Path, cases: list[Case]) -> None:
-    from tuiprobe.compare.junit import junit
-    from tuiprobe.files import Entry
-
-    Entry(file.absolute().parent, file.name).write_text(junit(_named(first), cases))
+    content = paper([read_report(RunDir(path)) for path in paths])
+    if as_json:
+        return json.dumps({"schema_version": 2, **content.model_dump(mode="json")}, indent=1) + "\n"
+    return paper_markdown(content)
 
 
-def _text(runs: list[Run], found: list[Comparison], everything: bool, as_html: bool) -> str:
+def _text(
+    paths: tuple[Path, ...],
+    runs: list[Run],
+    found: list[Comparison],
+    everything: bool,
+    as_html: bool,
+) -> str:
     from tuiprobe.compare.describe import describe
-    from tuiprobe.compare.ranking import describe_ranking, rank
+    from tuiprobe.compare.several import SEVERAL, describe_models
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.markdown import section_markdown
 
     sections = [describe(one, everything) for one in found]
-    if len(runs) >= RANKED:
-        sections.append(describe_ranking(rank(runs)))
+    if len(runs) >= SEVERAL:
+        from tuiprobe.probes.targets.agreement import describe_agreement
+
+        sections += [*describe_models(runs), describe_agreement(_agreement(paths, runs))]
     if as_html:
         return sections_html("Comparison", sections)
     return "\n".join(section_markdown(one) for one in sections)
@@ -106,16 +112,23 @@ def _text(runs: list[Run], found: list[Comparison], everything: bool, as_html: b
 
 def _json(paths: tuple[Path, ...], runs: list[Run], found: list[Comparison]) -> str:
     from tuiprobe.compare.ranking import rank
+    from tuiprobe.compare.several import SEVERAL, correlations
 
     pairs = [
         {"first": str(paths[0]), "second": str(path), **one.model_dump(mode="json")}
         for path, one in zip(paths[1:], found, strict=True)
     ]
-    ranking = rank(runs).model_dump(mode="json") if len(runs) >= RANKED else None
-    return json.dumps({"schema_version": 2, "comparisons": pairs, "ranking": ranking}, indent=1)
+    several: dict[str, Any] = dict.fromkeys(("ranking", "correlations", "agreement"))
+    if len(runs) >= SEVERAL:
+        parts = (rank(runs), correlations(runs), _agreement(paths, runs))
+        several = {
+            name: one.model_dump(mode="json") for name, one in zip(several, parts, strict=True)
+        }
+    return json.dumps({"schema_version": 2, "comparisons": pairs, **several}, indent=1)
 
 
-def _named(path: Path) -> str:
-    from tuiprobe.plaintext import plain
+def _agreement(paths: tuple[Path, ...], runs: list[Run]) -> Agreement:
+    from tuiprobe.probes.targets.agreement import agreement_of
+    from tuiprobe.run.directory import RunDir
 
-    return plain(str(path))
+    return agreement_of([one.report.model for one in runs], [RunDir(path) for path in paths])

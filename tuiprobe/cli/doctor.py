@@ -8,12 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tuiprobe.cli.options import of_run
-from tuiprobe.errors import UsageError
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
@@ -32,22 +31,22 @@ def doctor(
     device: Annotated[str, of_run("device")] = RunSpec.device,
     dtype: Annotated[str, of_run("dtype")] = RunSpec.dtype,
     offline: Annotated[bool, of_run("offline")] = RunSpec.offline,
-    bundle: Annotated[Path | None, of_run("bundle")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check the installation; with --model the encoder, with --data labels and a known answer.
 
-    Ends with exit code 5 if a check fails.
+    With --model it also shows width, training, preprocessing, text side, head and taps, and times
+    a trial batch. Ends with exit code 5 if a check fails.
     """
+    from tuiprobe.models.offline import go_offline
+
+    if offline:
+        go_offline()  # before a library is imported
     from tuiprobe.measure.device import choose_device
     from tuiprobe.measure.ranks import Rank
-    from tuiprobe.models.bundle import look_for_weights
     from tuiprobe.models.doctor import examine
 
-    if bundle is not None and model is None:
-        raise UsageError("--bundle holds models: name the one to check by --model")
-    look_for_weights(model, bundle, offline=offline)
-    checks = examine(
+    examination = examine(
         model,
         checkpoint=checkpoint,
         data=data,
@@ -58,11 +57,14 @@ def doctor(
         progress=told(),
     )
     if as_json:
-        print(json.dumps([asdict(check) for check in checks], indent=1))
+        print(json.dumps({"schema": 2, **asdict(examination)}, indent=1))
     else:
-        for line in lines(checks):
+        for line in lines(examination.checks):
             print(line)
-    if any(check.status == "fail" for check in checks):
+        if examination.encoder is not None:
+            for line in description_lines(examination.encoder):
+                print(line)
+    if any(check.status == "fail" for check in examination.checks):
         raise typer.Exit(5)
 
 
@@ -90,4 +92,22 @@ def lines(checks: list[Check]) -> list[str]:
         printed.append(plain(f"{MARKS[check.status]:<5} {check.name:<14} {check.detail}"))
         if check.fix and check.status in ("warn", "fail"):
             printed.append(plain(f"{'':<20} → {check.fix}"))
+    return printed
+
+
+def description_lines(encoder: dict[str, Any]) -> list[str]:
+    """Returns the description of an encoder in lines: what it is, then its taps."""
+    from tuiprobe.plaintext import plain
+
+    printed = [""]
+    for name in ("name", "architecture", "representation", "training", "width", "parameters"):
+        printed.append(plain(f"{name:<15} {encoder[name]}"))
+    for name in ("weights", "preprocessing", "text", "head", "cost"):
+        if encoder[name] is not None:
+            values = ", ".join(f"{key} {value}" for key, value in encoder[name].items())
+            printed.append(plain(f"{name:<15} {values}"))
+    for tap in encoder["taps"]:
+        printed.append(plain(f"{tap['name']:<40} {tap['kind']:<6} {tap['channels']:>6}"))
+    if encoder["untappable"]:
+        printed.append(f"{len(encoder['untappable'])} modules cannot be tapped; --json says why")
     return printed

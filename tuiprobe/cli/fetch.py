@@ -14,10 +14,7 @@ from tuiprobe.errors import UsageError
 from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from tuiprobe.models.fetch import Fetched
-    from tuiprobe.models.heads import Head
 
 
 def fetch(
@@ -28,14 +25,12 @@ def fetch(
     progress: Annotated[
         bool, typer.Option("--progress", help="Narrate the bytes of a download, line by line.")
     ] = False,
-    bundle: Annotated[
-        Path | None,
-        typer.Option(help="Write all files, with checksums, into one FILE.", metavar="FILE"),
-    ] = None,
     head: Annotated[
         Literal["zero-shot"] | None,
         typer.Option(
-            help="Put the zero-shot head of every model into the bundle too.", metavar="zero-shot"
+            help="Build and keep the zero-shot head of every model too; takes a CPU hours for "
+            "ImageNet's classes.",
+            metavar="zero-shot",
         ),
     ] = None,
     classes: Annotated[
@@ -47,52 +42,47 @@ def fetch(
     templates: Annotated[Path | None, of_run("templates")] = None,
     device: Annotated[str, of_run("device")] = RunSpec.device,
 ) -> None:
-    """Download what models need, and verify it by SHA-256; then --offline runs work anywhere."""
-    from tuiprobe.models.downloads import narrated
-    from tuiprobe.models.fetch import fetch as fetch_model
+    """Download what models need, and verify it by SHA-256; then --offline runs work anywhere.
+
+    Prints a line for each file (model, SHA-256, bytes, path), then one for each folder that was
+    filled, with its bytes: copy these to a machine without a network.
+    """
     from tuiprobe.models.offline import go_offline
 
-    if bundle is None and (head or classes or templates):
-        raise UsageError("--head, --classes and --templates belong to --bundle FILE")
+    if offline:
+        go_offline()  # before a library is imported
     if head is None and (classes or templates):
         raise UsageError("--classes and --templates belong to --head zero-shot")
-    if offline:
-        go_offline()
-    found = {}
-    for name in models:
-        with narrated(name) if progress else nullcontext():
-            files = found[name] = fetch_model(name)
-        if not files:
-            print(f"{name}: nothing to fetch, it ships with tuiprobe", file=sys.stderr)
-        for file in files:
-            print(f"{file.model}\t{file.sha256}\t{file.size}\t{file.path}")
-    if bundle is not None:
-        options = (classes, templates, device) if head is not None else None
-        _write(bundle, found, options)
-
-
-def _write(
-    path: Path,
-    found: Mapping[str, Sequence[Fetched]],
-    head: tuple[Path | None, Path | None, str] | None,
-) -> None:
-    """Writes the bundle, with heads if their names, templates and device are given."""
     from tuiprobe.cli.doctor import told
     from tuiprobe.measure.device import choose_device
     from tuiprobe.measure.ranks import Rank
-    from tuiprobe.models.bundle import build_head, bundle_models
+    from tuiprobe.models.downloads import narrated
+    from tuiprobe.models.fetch import fetch as fetch_model
+    from tuiprobe.models.fetch import fetch_head, filled_folders
 
-    heads: dict[str, Head] = {}
+    fetched: list[Fetched] = []
+    for name in models:
+        with narrated(name) if progress else nullcontext():
+            files = fetch_model(name)
+        if not files:
+            print(f"{name}: nothing to fetch, it ships with tuiprobe", file=sys.stderr)
+        for file in files:
+            _show(file)
+        fetched += files
     if head is not None:
-        classes, templates, device = head
         chosen = choose_device(device, Rank())
-        for name in found:
-            built = build_head(
+        for name in models:
+            built = fetch_head(
                 name, device=chosen, classes=classes, templates=templates, progress=told()
             )
             if built is None:
                 print(f"{name}: no text tower, so no zero-shot head", file=sys.stderr)
             else:
-                heads[built[0]] = built[1]
-    written = bundle_models(path, found, heads)
-    print(f"bundle\t{written.sha256}\t{written.size}\t{written.path}")
+                _show(built)
+                fetched.append(built)
+    for folder, size in filled_folders(fetched).items():
+        print(f"folder\t-\t{size}\t{folder}")
+
+
+def _show(file: Fetched) -> None:
+    print(f"{file.model}\t{file.sha256}\t{file.size}\t{file.path}", flush=True)

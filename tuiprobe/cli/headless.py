@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import traceback
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tuiprobe.errors import TuiprobeError
+from tuiprobe.datasets.assemble import user_spec
+from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.ranks import current_rank
 from tuiprobe.measure.stopping import INTERRUPTED, KEPT, Interrupted, listening
+from tuiprobe.models.offline import go_offline
 from tuiprobe.narration import narrated
 from tuiprobe.plaintext import plain
-from tuiprobe.spec import RunSpec, make_spec
+from tuiprobe.spec import RunSpec
 
 if TYPE_CHECKING:
     from tuiprobe.measure.stages import Outcome
+    from tuiprobe.run.directory import RunDir
 
 
 def run_models(
     models: list[str],
     *,
+    listed: str | None = None,
     data: str | None,
     output: Path | None,
     fresh: bool,
@@ -33,6 +39,7 @@ def run_models(
 
     Args:
         models: Specs of encoders; the embedded default if empty.
+        listed: File that lists the models in place of `models`; see `tuiprobe.cli.model_list`.
         data: Data source; the miniature if None.
         output: The run directory; with several models, the directory of their run directories.
         fresh: Start from the beginning.
@@ -41,16 +48,25 @@ def run_models(
         debug: Print the traceback of what failed.
 
     Returns:
-        The exit code: the first that is not 0.
+        The exit code: the first that is not 0. Of listed models, 130 if they were interrupted; a
+        model without weights is a failure only if no model has any.
     """
-    asked: list[str | None] = [*models] or [None]
-    specs = [make_spec(model, data, options) for model in asked]
+    if listed is not None:
+        specs = _listed_specs(listed, models, data, options)
+    else:
+        asked: list[str | None] = [*models] or [None]
+        specs = [user_spec(model, data, options) for model in asked]
+    if any(spec.offline for spec in specs):
+        go_offline()  # before a library is imported
     rank = current_rank()
     with listening(owner=True), narrated(rank) as listen:
+        command = _Command(output or Path("runs"), fresh, mix, listen, debug)
         try:
+            if listed is not None:
+                return command.run_listed(specs)
             announce_downloads(specs, listen)
             if len(specs) > 1:
-                return _run_several(specs, output or Path("runs"), fresh, mix, listen, debug)
+                return command.run_several(specs)
             return _run_one(specs[0], output, fresh, mix, listen)
         except KeyboardInterrupt as reason:  # before or after measuring: nothing is lost
             listen(Event("interrupted", f"stopped by {reason or 'SIGINT'}; {KEPT}"))
@@ -62,12 +78,28 @@ def run_models(
             return error.exit_code
 
 
+def _listed_specs(
+    listed: str, models: list[str], data: str | None, options: dict[str, Any]
+) -> list[RunSpec]:
+    from tuiprobe.cli.model_list import read_models
+
+    if models:
+        raise UsageError("--models lists all models: leave out --model")
+    if options.get("checkpoint") is not None:
+        raise UsageError("--checkpoint is of one model: write checkpoint=FILE beside its name")
+    options = {**options, "require_weights": True}
+    return [
+        user_spec(model, data, {**options, "checkpoint": checkpoint})
+        for model, checkpoint in read_models(listed)
+    ]
+
+
 def announce_downloads(specs: list[RunSpec], listen: Listener) -> None:
     """Says once what all models will download, where that is anything."""
     from tuiprobe.catalog.missing import download_words, missing_weights
 
     loaded = [one for one in specs if one.checkpoint is None and one.embeddings is None]
-    models = [one.model for one in loaded if not one.offline and one.bundle is None]
+    models = [one.model for one in loaded if not one.offline]
     if words := download_words(missing_weights(models)):
         listen(Event("stage", words))
 
@@ -78,39 +110,124 @@ def _run_one(spec: RunSpec, output: Path | None, fresh: bool, mix: bool, listen:
     return _report(run(spec, output=output, fresh=fresh, mix=mix, listen=listen))
 
 
-def _run_several(
-    specs: list[RunSpec], runs: Path, fresh: bool, mix: bool, listen: Listener, debug: bool
-) -> int:
-    from tuiprobe.api import run_several
-    from tuiprobe.compare.ranking import write_ranking
+@dataclass
+class _Command:
+    """One command over several models.
 
-    ends = run_several(specs, runs=runs, fresh=fresh, mix=mix, listen=listen)
-    outcomes: list[Outcome] = []
-    codes = []
-    for spec, end in zip(specs, ends, strict=True):
-        if isinstance(end, Interrupted):
-            listen(Event("interrupted", f"{spec.model}: stopped by {end}; {KEPT}"))
-            codes.append(INTERRUPTED)
-        elif isinstance(end, TuiprobeError):  # it was reported when it happened
-            if debug:
-                traceback.print_exception(end)
-            codes.append(end.exit_code)
-        else:
-            codes.append(_report(end))
-            outcomes.append(end)
-    shared = current_rank().world > 1  # then the rank that merges last finds all results
-    there = [
-        end.directory
-        for end in outcomes
-        if end.merged or (shared and end.directory.results_file.exists())
-    ]
-    whole = not shared or len(there) == len(outcomes)
-    if len(there) > 1 and whole and any(end.merged for end in outcomes):
-        path, text = write_ranking(there, runs)
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        print(plain(f"comparison: {path}"), file=sys.stderr)
-    return next((code for code in codes if code), 0)
+    Attributes:
+        runs: Folder of the run directories.
+        fresh: Start from the beginning.
+        mix: Accept shards of another fingerprint.
+        listen: Told about all events.
+        debug: Print the traceback of what failed.
+        codes: The exit codes, in the order of the models.
+        finished: Runs with results, in the order of the models.
+        gaps: What was not measured, each with the reason.
+    """
+
+    runs: Path
+    fresh: bool
+    mix: bool
+    listen: Listener
+    debug: bool
+    codes: list[int] = field(default_factory=list)
+    finished: list[RunDir] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
+
+    def run_several(self, specs: list[RunSpec]) -> int:
+        """Measures models together, then compares them; returns the exit code."""
+        self._compare(self._measure(specs, self.listen))
+        return next((code for code in self.codes if code), 0)
+
+    def run_listed(self, specs: list[RunSpec]) -> int:
+        """Measures what is left of listed models, then compares all; returns the exit code."""
+        from tuiprobe.measure.device import choose_device, free_memory
+        from tuiprobe.measure.group import affordable
+
+        waiting = self._waiting(specs)
+        announce_downloads(waiting, self.listen)
+        outcomes: list[Outcome] = []
+        free = free_memory(choose_device(specs[0].device, current_rank())) if waiting else None
+        for together in affordable(waiting, free):
+            if INTERRUPTED in self.codes:
+                self.gaps += [f"{spec.model}: stopped before" for spec in together]
+                continue
+            outcomes += self._measure(together, self._missing_weights_warn)
+            gc.collect()  # a run's parts refer to each other, and hold the model
+        self._compare(outcomes)
+        if current_rank().local == 0:
+            for gap in self.gaps:
+                print(plain(f"not measured: {gap}"), file=sys.stderr)
+        if INTERRUPTED in self.codes:
+            return INTERRUPTED
+        no_weights = WeightsError.exit_code
+        failed = next((code for code in self.codes if code not in (0, no_weights)), 0)
+        return failed or (0 if outcomes or self.finished else no_weights)
+
+    def _waiting(self, specs: list[RunSpec]) -> list[RunSpec]:
+        """Returns the models that are to be opened: not those finished or without weights."""
+        from tuiprobe.catalog.presets import presets
+        from tuiprobe.measure.finished import finished_runs
+
+        waiting = []
+        for spec, before in zip(specs, finished_runs(specs, self.runs), strict=True):
+            preset = presets().get(spec.model)
+            if before is not None and not self.fresh:
+                self.listen(Event("stage", f"{spec.model}: finished before, in {before.path}"))
+                self.finished.append(before)
+            elif preset is not None and not preset.public and spec.checkpoint is None:
+                self.gaps.append(
+                    f"{spec.model}: no public weights exist; write checkpoint=FILE beside it"
+                )
+            else:
+                waiting.append(spec)
+        return waiting
+
+    def _missing_weights_warn(self, event: Event) -> None:
+        if event.kind == "failed" and event.data.get("exit_code") == WeightsError.exit_code:
+            event = replace(event, kind="warning")
+        self.listen(event)
+
+    def _measure(self, specs: list[RunSpec], listen: Listener) -> list[Outcome]:
+        """Measures models together and writes their reports; returns the runs that did not fail."""
+        from tuiprobe.api import run_several
+
+        ends = run_several(specs, runs=self.runs, fresh=self.fresh, mix=self.mix, listen=listen)
+        outcomes = []
+        for spec, end in zip(specs, ends, strict=True):
+            if isinstance(end, Interrupted):
+                listen(Event("interrupted", f"{spec.model}: stopped by {end}; {KEPT}"))
+                self.codes.append(INTERRUPTED)
+                self.gaps.append(f"{spec.model}: stopped before")
+            elif isinstance(end, TuiprobeError):  # it was reported when it happened
+                if self.debug:
+                    traceback.print_exception(end)
+                self.codes.append(end.exit_code)
+                self.gaps.append(f"{spec.model}: {end}")
+            else:
+                self.codes.append(_report(end))
+                outcomes.append(end)
+        return outcomes
+
+    def _compare(self, outcomes: list[Outcome]) -> None:
+        """Writes and prints the table of all runs that have results, if there are two or more."""
+        from tuiprobe.compare.ranking import write_ranking
+
+        rank = current_rank()
+        shared = rank.world > 1  # then the rank that merges last finds all results
+        measured = [
+            end.directory
+            for end in outcomes
+            if end.merged or (shared and end.directory.results_file.exists())
+        ]
+        there = [*self.finished, *measured]
+        whole = not shared or len(measured) == len(outcomes)
+        last = any(end.merged for end in outcomes) or (not outcomes and rank.number == 0)
+        if len(there) > 1 and whole and last:
+            path, text = write_ranking(there, self.runs, self.gaps)
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            print(plain(f"comparison: {path}"), file=sys.stderr)
 
 
 def _report(outcome: Outcome) -> int:

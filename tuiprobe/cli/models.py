@@ -1,16 +1,26 @@
-"""`tuiprobe models`: presets and every model that open_clip and timm publish."""
+"""`tuiprobe models`: presets, what open_clip and timm publish, and published accuracies."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tuiprobe.errors import UsageError
+
 if TYPE_CHECKING:
     from tuiprobe.catalog.listing import Listed
+    from tuiprobe.catalog.published import Entry
+
+PRINTED = ("standard", "zero_shot")
+"""Baselines of the printed table, unless others are asked for; JSON holds all."""
+
+SHORT = {"standard_and_low": "with low", "timm_imagenet1k": "timm 1k"}
+"""Baselines whose names are shortened in the head of the table."""
 
 
 def models(
@@ -18,9 +28,37 @@ def models(
         list[str] | None, typer.Argument(help="Show what holds all these words; default presets.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Show all models.")] = False,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published",
+            help="Show published accuracies under shift, effective robustness and forecasts.",
+        ),
+    ] = False,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --published: standard, standard_and_low, timm_imagenet1k, zero_shot; "
+            "repeats. The first one sorts."
+        ),
+    ] = None,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="With --published: shift to average over, e.g. imagenet_v2; repeats."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List models by name: presets first, then open_clip's and timm's. Loads none of them."""
+    """List models by name: presets first, then open_clip's and timm's. Loads none of them.
+
+    With --published: the accuracies that open_clip, timm and the ImageNet testbed publish. x is
+    the accuracy on all of ImageNet's validation set; the forecast is what published models of the
+    same kind of training and other families lead one to expect of the mean over shifts.
+    """
+    if published:
+        _published(words or [], baseline, target or [], as_json=as_json)
+        return
+    if baseline or target:
+        raise UsageError("--baseline and --target go with --published")
     from tuiprobe.catalog.listing import listed, of_package
     from tuiprobe.models.registry import foreign_models
     from tuiprobe.plaintext import plain
@@ -65,3 +103,93 @@ def table(rows: list[Listed]) -> list[str]:
     if any(row.extrapolated for row in rows):
         lines.append("* the baseline has no model at this ImageNet accuracy (extrapolated)")
     return lines
+
+
+def _published(
+    words: list[str], baseline: list[str] | None, target: list[str], *, as_json: bool
+) -> None:
+    from tuiprobe.catalog.accuracies import SHIFTS
+    from tuiprobe.catalog.baselines import BASELINES
+    from tuiprobe.catalog.published import as_json as plain_data
+    from tuiprobe.catalog.published import entries
+
+    for kind, names, known in (
+        ("baseline", baseline or [], BASELINES), ("shift", target, SHIFTS)
+    ):  # fmt: skip
+        for name in names:
+            if name not in known:
+                raise UsageError(f"unknown {kind} {name!r}; one of {', '.join(known)}")
+    baselines = baseline or list(BASELINES if as_json else PRINTED)
+    shifts = tuple(target) or None
+    rows = entries(words, baselines=baselines, target=shifts)
+    if as_json:
+        print(json.dumps(plain_data(rows, shifts), indent=1, allow_nan=False))
+        return
+    for line in published_table(rows, baselines, shifts):
+        print(line)
+
+
+def published_table(
+    entries: Sequence[Entry], baselines: Sequence[str], target: tuple[str, ...] | None
+) -> list[str]:
+    """Returns published accuracies as aligned lines: accuracies in per cent, ER in points."""
+    from statistics import fmean
+
+    from tuiprobe.catalog.accuracies import SHIFTS
+    from tuiprobe.catalog.baselines import bundled
+    from tuiprobe.catalog.forecast import BASELINE_OF, LEVELS, errors
+
+    names = [entry.row.spec or f"{entry.row.table} {entry.row.model}" for entry in entries]
+    width = max((len(name) for name in names), default=5)
+    heads = "".join(f"  {'ER ' + SHORT.get(name, name):>25}" for name in baselines)
+    lines = [
+        f"{'model':<{width}}   ImageNet    V2     R  Sketch  ObjNet     A{heads}  {'forecast':>21}"
+    ]
+    for name, entry in zip(names, entries, strict=True):
+        robustness = "".join(f"  {_robustness(entry, one):>25}" for one in baselines)
+        lines.append(f"{name:<{width}} {_accuracies(entry)}{robustness}  {_forecast(entry):>21}")
+    lines.append("ER in points, with the interval of a single model; * extrapolated")
+    lines.append(
+        f"forecast of the mean of {', '.join(target or SHIFTS)} in per cent, with the "
+        f"{100 * LEVELS[-1]:.0f} % interval; - without a published peer at that accuracy"
+    )
+    for kind in BASELINE_OF:
+        off = errors(kind, target or SHIFTS)
+        lines.append(
+            f"  {kind}: families left out, it was off by {100 * fmean(f.error for f in off):.1f} "
+            f"points on average over {len(off)} families, {100 * off[0].error:.1f} for "
+            f"{off[0].family}"
+        )
+    for name in baselines:
+        line = bundled(name, target)
+        lines.append(
+            f"{name}: n {line.n}, mean of {', '.join(line.target)}; logit slope {line.a:.4f}, "
+            f"intercept {line.b:.4f}, R² {line.r2:.3f}"
+            + ("; for a zero-shot model without its own pretraining set" if line.reach else "")
+        )
+    return lines
+
+
+def _accuracies(entry: Entry) -> str:
+    values = (entry.row.imagenet, *entry.row.shifts.values())
+    widths = (9, 5, 5, 7, 7, 5)
+    return "".join(
+        f" {'-' if value is None else f'{100 * value:.1f}':>{width}}"
+        for value, width in zip(values, widths, strict=True)
+    )
+
+
+def _robustness(entry: Entry, baseline: str) -> str:
+    er = entry.robustness[baseline]
+    if er is None:
+        return "-"
+    low, high = (100 * end for end in er.prediction)
+    star = "*" if er.extrapolated else " "
+    return f"{100 * er.value:+.1f} ({low:+.1f} to {high:+.1f}){star}"
+
+
+def _forecast(entry: Entry) -> str:
+    if entry.forecast is None:
+        return "-"
+    low, high = max(entry.forecast.intervals.items())[1]
+    return f"{100 * entry.forecast.value:.1f} ({100 * low:.1f} to {100 * high:.1f})"

@@ -1,13 +1,13 @@
-"""Options of a class of fields as options of the command line, grouped in `--help`."""
+"""Options of a class of fields as options of the command line."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TypeVar
 
 import typer
-from typer.core import TyperGroup
 from typer.models import OptionInfo
 
 from tuiprobe.options import OptionField
@@ -15,18 +15,27 @@ from tuiprobe.spec import run_option
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-LAST = "Program"
-"""Group of the options that no group was named for, such as `--help`."""
+
+_HARMLESS = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")
+
+
+def model_names() -> list[str]:
+    """Returns what a shell may complete a model to: it inserts a name without quoting it."""
+    from tuiprobe.catalog.names import all_published
+    from tuiprobe.catalog.presets import presets
+
+    return [name for name in (*presets(), *all_published()) if _HARMLESS.fullmatch(name)]
 
 
 def option_info(field: OptionField, default: str) -> OptionInfo:
     """Returns the typer declaration of an option, with its default in words."""
+    names = model_names if field.name == "model" else lambda: list(field.choices)
     info = typer.Option(
         field.flag,
         help=f"{field.help}  [default: {default}]" if default else field.help,
         metavar=field.metavar or None,
         show_default=False,
-        rich_help_panel=field.option.group,
+        autocompletion=names if field.name == "model" or field.choices else None,
     )
     assert isinstance(info, OptionInfo)
     return info
@@ -71,20 +80,3 @@ def takes(fields: Iterable[OptionField]) -> Callable[[Command], Command]:
         return command
 
     return decorate
-
-
-class GroupedHelp(TyperGroup):
-    """A command whose help lists options under the headings of their groups."""
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Writes one section per group, in the order in which groups first appear."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None:
-                group = getattr(parameter, "rich_help_panel", None) or LAST
-                sections.setdefault(group, []).append(record)
-        for group, records in sections.items():
-            with formatter.section(group):
-                formatter.write_dl(records)
-        self.format_commands(ctx, formatter)

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tuiprobe.report.formats import Files
-    from tuiprobe.run.directory import RunDir
 
 SEVERAL = ("html", "md")
 """Formats of a report over several runs."""
@@ -27,7 +26,7 @@ def report(
     format: Annotated[
         list[str] | None,
         typer.Option(
-            help="html, md, json, csv, tex, svg or card; repeats. Default: html, md, csv, svg; of "
+            help="html, md, json, csv, svg or card; repeats. Default: html, md, csv, svg; of "
             "several runs html."
         ),
     ] = None,
@@ -37,10 +36,6 @@ def report(
     ] = None,
     pictures: Annotated[
         bool, typer.Option("--pictures/--no-pictures", help="Show the run's small images.")
-    ] = True,
-    paths: Annotated[
-        bool,
-        typer.Option("--paths/--no-paths", help="Show names of files and folders of the images."),
     ] = True,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace files of other content in --to.")
@@ -60,38 +55,39 @@ def report(
         return
     if not runs:
         raise UsageError("name a run directory, or ask for --schema")
-    if len(runs) > 1:
-        where = str(runs[0].absolute().parent) if to is None else to
-        _write(_several(runs, format or SEVERAL[:1], paths), None, where, replace)
-        return
-    from tuiprobe.report import write_reports
+    from tuiprobe.report.formats import (
+        WRITTEN,
+        export,
+        files_of,
+        read_report,
+        write_files,
+        write_reports,
+    )
     from tuiprobe.run.directory import RunDir
 
-    run, private = RunDir(runs[0]), not (pictures and paths)
-    if private and to is None:
-        raise UsageError("--no-pictures and --no-paths are for elsewhere: name a place with --to")
+    if len(runs) > 1:
+        files = _several(runs, format or SEVERAL[:1])
+        if to == "-":
+            _print(files)
+        else:
+            _say(write_files(files, None, Path(to or runs[0].absolute().parent), replace))
+        return
+
+    run = RunDir(runs[0])
+    if not pictures and to is None:
+        raise UsageError("--no-pictures is for elsewhere: name a place with --to")
     if format is None and to is None:
         print(write_reports(run), end="")
         return
-    files = _one(run, format, to, pictures, paths)
-    _write(files, run, str(run.path) if to is None else to, replace)
+    chosen = format or list(WRITTEN)
+    if to == "-":
+        _print(files_of(read_report(run), run if pictures else None, chosen))
+    else:
+        place = run.path if to is None else Path(to)
+        _say(export(read_report(run), run, chosen, place, pictures, replace))
 
 
-def _one(
-    run: RunDir, formats: list[str] | None, to: str | None, pictures: bool, paths: bool
-) -> Files:
-    from tuiprobe.report import read_report
-    from tuiprobe.report.formats import WRITTEN, files_of, tables_beside
-    from tuiprobe.report.privacy import without_paths
-
-    found = read_report(run)
-    chosen = formats or WRITTEN
-    beside = "csv" in chosen if to == "-" else tables_beside(run, chosen, Path(to or run.path))
-    shown = found if paths else without_paths(found)
-    return files_of(shown, run if pictures else None, chosen, beside)
-
-
-def _several(runs: list[Path], formats: Sequence[str], paths: bool) -> Files:
+def _several(runs: list[Path], formats: Sequence[str]) -> Files:
     import hashlib
 
     from tuiprobe.compare.differences import read_run
@@ -99,7 +95,6 @@ def _several(runs: list[Path], formats: Sequence[str], paths: bool) -> Files:
     from tuiprobe.plaintext import plain
     from tuiprobe.report.html import sections_html
     from tuiprobe.report.markdown import section_markdown
-    from tuiprobe.report.privacy import without_paths
     from tuiprobe.run.directory import RunDir
 
     for name in formats:
@@ -108,8 +103,6 @@ def _several(runs: list[Path], formats: Sequence[str], paths: bool) -> Files:
                 f"a report over several runs is {' or '.join(SEVERAL)}, not {plain(name)}"
             )
     found = [read_run(RunDir(path)) for path in runs]
-    if not paths:
-        found = [run._replace(report=without_paths(run.report)) for run in found]
     sections = describe_several(found)
     keys = "".join(sorted(run.report.key for run in found))
     name = f"report-{hashlib.sha256(keys.encode()).hexdigest()[:8]}"
@@ -120,14 +113,14 @@ def _several(runs: list[Path], formats: Sequence[str], paths: bool) -> Files:
     return {f"{name}.{one}": make[one]() for one in formats}
 
 
-def _write(files: Files, run: RunDir | None, to: str, replace: bool) -> None:
-    from tuiprobe.plaintext import plain
-    from tuiprobe.report.formats import write_files
-
-    if to != "-":
-        for path in write_files(files, run, Path(to), replace):
-            print(plain(str(path)))
-        return
+def _print(files: Files) -> None:
     if len(files) != 1:
         raise UsageError(f"--to - prints one file and these formats make {len(files)}; name one")
     print(next(iter(files.values())), end="")
+
+
+def _say(written: list[Path]) -> None:
+    from tuiprobe.plaintext import plain
+
+    for path in written:
+        print(plain(str(path)))

@@ -14,7 +14,6 @@ from tuiprobe.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tuiprobe.results.report import Report
     from tuiprobe.run.listing import RunRow
 
 HEADINGS = ("run", "state", "images", "kurtosis", "P", "top-1", "shifts", "outcome")
@@ -34,28 +33,23 @@ def runs(
     delete: Annotated[
         bool, typer.Option("--delete", help="Delete the runs that are listed, after asking.")
     ] = False,
-    correlate: Annotated[
-        bool,
-        typer.Option("--correlate", help="Do signatures go with effective robustness?"),
-    ] = False,
-    by: Annotated[
-        str | None, typer.Option(help="Baseline for --correlate; the one most runs have.")
-    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List runs, the latest first: state, figures with half their interval, outcome."""
-    from tuiprobe.run.listing import SORTS, find_runs, read_runs
+    """List runs, the latest first: state, figures with half their interval, outcome.
+
+    Where words leave one run, the command that does what it did follows.
+    """
+    from tuiprobe.errors import TuiprobeError
+    from tuiprobe.plaintext import plain
+    from tuiprobe.run.directory import RunDir
+    from tuiprobe.run.listing import SORTS, command_of_run, find_runs, read_runs
     from tuiprobe.run.listing import as_json as plain_row
 
     if sort not in SORTS:
         raise UsageError(f"--sort {sort!r}: choose among {', '.join(SORTS)}")
     if not root.is_dir():
         raise UsageError(f"{root} is no directory; name one with --root")
-    if delete and correlate:
-        raise UsageError("--delete and --correlate are two questions; ask one")
-    if by is not None and not correlate:
-        raise UsageError("--by belongs to --correlate")
     found = find_runs(root)
     rows: Iterable[RunRow] = read_runs(found, words or ())
     if sort != "changed":
@@ -63,40 +57,25 @@ def runs(
     if delete:
         _delete(list(rows), words or [], yes)
         return
-    if correlate:
-        _correlate(rows, by, as_json)
-        return
     if as_json:
         print(json.dumps({"schema_version": 1, "runs": [plain_row(row) for row in rows]}, indent=1))
         return
-    shown = False
-    for line in table(rows, [one.name for one in found]):
+    read: list[RunRow] = []
+    for line in table(_kept(rows, read), [one.name for one in found]):
         print(line, flush=True)  # prints a row as soon as its run is read
-        shown = True
-    if not shown:
+    if not read:
         print("no run matches" if words else f"no runs in {root}", file=sys.stderr)
-
-
-def _correlate(rows: Iterable[RunRow], by: str | None, as_json: bool) -> None:
-    from tuiprobe.compare.correlation import correlate
-    from tuiprobe.compare.correlation_text import correlation_text
-    from tuiprobe.files import DamagedFileError
-    from tuiprobe.plaintext import json_text
-    from tuiprobe.report import read_report
-    from tuiprobe.run.directory import RunDir
-
-    def read(row: RunRow) -> Report | str:
+    if words and len(read) == 1:
         try:
-            return read_report(RunDir(row.path))
-        except DamagedFileError as error:
-            return str(error)
+            print(command_of_run(RunDir(read[0].path)))
+        except TuiprobeError as error:
+            print(f"no command repeats it: {plain(str(error))}", file=sys.stderr)
 
-    finished = [row for row in rows if row.state in ("done", "partial")]
-    found = correlate(((row.name, read(row)) for row in finished), by)
-    if as_json:
-        print(json_text(found.model_dump(mode="json")))
-    else:
-        print(correlation_text(found), end="")
+
+def _kept(rows: Iterable[RunRow], into: list[RunRow]) -> Iterator[RunRow]:
+    for row in rows:
+        into.append(row)
+        yield row
 
 
 def table(rows: Iterable[RunRow], names: Iterable[str]) -> Iterator[str]:

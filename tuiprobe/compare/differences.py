@@ -14,9 +14,10 @@ from typing import NamedTuple
 from tuiprobe.compare.holm import LEVEL, holm, p_value
 from tuiprobe.compare.overlap import Overlap, overlaps
 from tuiprobe.compare.paired import KEEPS_NONE, Pairing
+from tuiprobe.datasets.registry import last_part
 from tuiprobe.errors import UsageError
 from tuiprobe.report import read_report
-from tuiprobe.results import Estimate, Figure, Frozen, NotRun, Report, given
+from tuiprobe.results import DataSet, Estimate, Figure, Frozen, NotRun, Report, given
 from tuiprobe.results.headlines import HEADLINES
 from tuiprobe.results.section import NamedFigure
 from tuiprobe.run.directory import RunDir
@@ -121,13 +122,28 @@ def read_run(directory: RunDir) -> Run:
     return Run(read_report(directory), read_per_image(directory))
 
 
-def compare_runs(first: Run, second: Run) -> Comparison:
+def compare_runs(first: Run, second: Run, strict: bool = True) -> Comparison:
     """Compares two runs figure by figure, in pairs where they measured the same images.
 
+    Args:
+        first: The run that the other one is compared with.
+        second: The other run.
+        strict: Whether runs of different representation kinds are an error. Otherwise their
+            comparison has no figures, and the reason is its note.
+
     Raises:
-        IncomparableError: They are about different representation kinds.
+        IncomparableError: They are about different representation kinds, and `strict`.
     """
-    return compare(first.report, second.report, Pairing(first.images, second.images))
+    try:
+        return compare(first.report, second.report, Pairing(first.images, second.images))
+    except IncomparableError as error:
+        if strict:
+            raise
+        return Comparison(
+            titles=(first.report.title, second.report.title),
+            models=(first.report.model.name, second.report.model.name),
+            facts=(), differences=(), overlaps=(), notes=(str(error),), unmatched=(),
+        )  # fmt: skip
 
 
 def compare(first: Report, second: Report, pairing: Pairing | None = None) -> Comparison:
@@ -242,6 +258,11 @@ def _corrected(found: list[Difference]) -> tuple[Difference, ...]:
     )
 
 
+def images_of(data: DataSet) -> tuple[str, int]:
+    """Returns what a report says of where images come from; earlier versions have whole paths."""
+    return last_part(data.source), data.measured
+
+
 def _leads(one: Difference) -> bool:
     known = given(one.first) or given(one.second)
     return known and one.headline is not None and not one.inner
@@ -281,7 +302,7 @@ def _notes(first: Report, second: Report, pairing: Pairing) -> Iterator[str]:
         why = pairing.why_not(data.name)
         if why and data.name in pairing.first and data.name in pairing.second:
             yield f"{data.name}: differences are not paired: {why}"
-        if why and (data.source, data.measured) != (other.source, other.measured):
+        if why and images_of(data) != images_of(other):
             yield (
                 f"{data.name} differs: {data.measured} images of {data.source} against "
                 f"{other.measured} of {other.source}"

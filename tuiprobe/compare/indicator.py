@@ -1,64 +1,258 @@
-"""Rank correlation of signatures with effective robustness, within strata of models.
+"""The paper's indicator over several runs: do signatures correlate with effective robustness?
 
 Pooled correlations mislead: two clusters of models, each uncorrelated, correlate strongly if they
 differ in both figures. So ranks are computed within strata (representation kind and backbone); the
-null is permutation within strata.
+null is permutation within strata. Runs of one encoder are not independent, so each encoder counts
+once.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
-from scipy import stats
 
-from tuiprobe.compare.indicator_result import Indicator, Stratum
+from tuiprobe.catalog.presets import presets
 from tuiprobe.probes.inputs import Float64
-from tuiprobe.results import Estimate, Figure, NotRun
+from tuiprobe.results import Estimate, Figure, Model, NotRun, given
+from tuiprobe.results.base import Count, Frozen, Many, Real
+from tuiprobe.results.report import Report
 
-FEWEST = 8
-PERMUTATIONS = 9_999
-Z = 1.959964
+FEWEST: Final = 8
+"""Encoders of the smallest stratum that has a correlation."""
+PERMUTATIONS: Final = 9_999
+Z: Final = 1.959964
+
+Question = tuple[str, tuple[str, ...], str]
+"""Baseline, shifts and axis of an effective robustness."""
 
 
-@dataclass(frozen=True)
-class ModelPoint:
-    """One model.
+class Stratum(Frozen):
+    """Rank correlation within one stratum.
 
     Attributes:
         representation: kind.
         backbone: name.
-        zero_shot: Whether it is a zero-shot encoder.
-        robustness: Effective robustness.
-        signatures: By name; a signature the model lacks is left out.
+        models: Number of models in the stratum.
+        correlation: Spearman's, interval by Fisher's z with Fieller's correction.
     """
 
     representation: str
     backbone: str
-    zero_shot: bool
-    robustness: float
-    signatures: Mapping[str, float]
+    models: Count
+    correlation: Figure
 
 
-def probe_indicators(models: Sequence[ModelPoint], *, seed: int = 0) -> tuple[Indicator, ...]:
-    """Returns one indicator per signature, by name.
+class Indicator(Frozen):
+    """One signature against effective robustness.
+
+    Attributes:
+        signature: name.
+        strata: One entry per stratum.
+        within: Correlation of ranks within strata, over all strata large enough.
+        p_value: Two-sided p-value, by permutation within strata; None where `within` is not run.
+        permutations: drawn.
+        pooled: Spearman's over all models; misleading alone.
+        pooled_trivial: The same for the predictor "zero-shot or not".
+    """
+
+    signature: str
+    strata: Many[Stratum]
+    within: Figure
+    p_value: Real | None
+    permutations: Count
+    pooled: Figure
+    pooled_trivial: Figure
+
+
+class CorrelatedRun(Frozen):
+    """A run that counts.
+
+    Attributes:
+        run: Name of the run.
+        model: The model as the user typed it.
+        representation: kind.
+        backbone: The presets' name for it, or the library's architecture.
+        training: `zero-shot`, `captions`, `finetuned`, `supervised`, or `unknown`.
+        robustness: Effective robustness.
+        height: Highest channel of the final representation in distribution, in sigmas.
+        kurtosis: Likewise.
+    """
+
+    run: str
+    model: str
+    representation: str
+    backbone: str
+    training: str
+    robustness: Estimate
+    height: Figure
+    kurtosis: Figure
+
+
+class RunLeftOut(Frozen):
+    """A run that was left out, and the reason."""
+
+    run: str
+    reason: str
+
+
+class Correlations(Frozen):
+    """Outlier figures of several runs against their effective robustness.
+
+    Attributes:
+        baseline: Baseline of effective robustness; empty where no run has any.
+        target: shifts.
+        axis: The x axis of the baseline.
+        runs: One run for each encoder.
+        left_out: What was left out.
+        signatures: Each against effective robustness.
+        predictors: Predictors that need no probe, against effective robustness in the same way.
+    """
+
+    baseline: str
+    target: Many[str]
+    axis: str
+    runs: Many[CorrelatedRun]
+    left_out: Many[RunLeftOut]
+    signatures: Many[Indicator]
+    predictors: Many[Indicator]
+
+
+def correlate(reports: Iterable[tuple[str, Report]]) -> Correlations:
+    """Correlates every signature with effective robustness, within strata.
+
+    Effective robustness is by the baseline, shifts and axis that most runs have, among equals the
+    first. Of two runs of one encoder the one with more images counts.
 
     Args:
-        models: The runs.
+        reports: Name and report of each run.
+    """
+    left_out: list[RunLeftOut] = []
+    usable: list[tuple[str, Report]] = []
+    for name, report in reports:
+        if reason := _unusable(report):
+            left_out.append(RunLeftOut(run=name, reason=reason))
+        else:
+            usable.append((name, report))
+    counts = Counter(question for _, report in usable for question in _outcomes(report))
+    question = max(counts, key=lambda q: counts[q]) if counts else ("", (), "")
+    kept: list[tuple[CorrelatedRun, Report]] = []
+    seen = set()
+    for name, report in sorted(usable, key=lambda one: (-_images(one[1]), one[0])):
+        outcome = _outcomes(report).get(question)
+        encoder = (report.model.weights.digest, report.model.representation)
+        if outcome is None:
+            left_out.append(RunLeftOut(run=name, reason="other shifts or another baseline"))
+        elif encoder in seen:
+            left_out.append(RunLeftOut(run=name, reason="another run of the same encoder counts"))
+        else:
+            seen.add(encoder)
+            kept.append((_correlated(name, report, outcome), report))
+    return Correlations(
+        baseline=question[0],
+        target=question[1],
+        axis=question[2],
+        runs=tuple(run for run, _ in kept),
+        left_out=tuple(left_out),
+        signatures=probe_indicators([(run, signatures_of(report)) for run, report in kept]),
+        predictors=probe_indicators([(run, _predictors(report)) for run, report in kept]),
+    )
+
+
+def _unusable(report: Report) -> str:
+    """Returns why a run does not count; empty if it may."""
+    if report.model.weights.kind == "untrained":
+        return "untrained: random weights"
+    if report.model.ablated:
+        return "ablated: no longer the model"
+    if report.partial:
+        return "partial: not every image was measured"
+    return "" if _outcomes(report) else "no effective robustness"
+
+
+def _outcomes(report: Report) -> dict[Question, Estimate]:
+    """Returns effective robustness by each baseline, as the probes name it."""
+    outcomes: dict[Question, Estimate] = {}
+    for part in report.parts:
+        for one in part.figures:
+            if one.role == "outcome" and len(one.about) > 2 and given(one.figure):
+                baseline, axis, *target = one.about
+                outcomes.setdefault((baseline, tuple(target), axis), one.figure)
+    return outcomes
+
+
+def _images(report: Report) -> int:
+    return sum(one.measured for one in report.data if not one.target)
+
+
+def _correlated(name: str, report: Report, robustness: Estimate) -> CorrelatedRun:
+    return CorrelatedRun(
+        run=name,
+        model=report.model.name,
+        representation=report.model.representation,
+        backbone=backbone_of(report.model),
+        training=report.model.training,
+        robustness=robustness,
+        height=report.figure("height"),
+        kurtosis=report.figure("kurtosis"),
+    )
+
+
+def backbone_of(model: Model) -> str:
+    """Returns the presets' name for an architecture, or the library's where none has it."""
+    alike = [one for one in presets().values() if one.architecture == model.architecture]
+    return alike[0].backbone if alike else model.architecture.removesuffix("-quickgelu")
+
+
+def signatures_of(report: Report) -> dict[str, float]:
+    """Returns every signature that the probes name, by name and place."""
+    return _values(report, "signature")
+
+
+def _predictors(report: Report) -> dict[str, float]:
+    """Returns the predictors that need no probe, such as in-distribution accuracy."""
+    found = _values(report, "predictor")
+    if report.model.training != "unknown":
+        found["training: zero-shot or not"] = float(report.model.training == "zero-shot")
+    return found
+
+
+def _values(report: Report, role: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for part in report.parts:
+        for one in part.figures:
+            if one.role == role and given(one.figure):
+                # of several sets the first one counts: the in-distribution set
+                found.setdefault(f"{one.name}, {one.place}", one.figure.value)
+    return found
+
+
+def probe_indicators(
+    models: Sequence[tuple[CorrelatedRun, Mapping[str, float]]], *, seed: int = 0
+) -> tuple[Indicator, ...]:
+    """Returns an indicator for each signature, by name.
+
+    Args:
+        models: The runs, each with its signatures; those that a run lacks are left out.
         seed: Seed of the permutations.
     """
-    names = sorted({name for model in models for name in model.signatures})
+    names = sorted({name for _, signatures in models for name in signatures})
     return tuple(_indicator(name, models, seed) for name in names)
 
 
-def _indicator(name: str, models: Sequence[ModelPoint], seed: int) -> Indicator:
-    having = [model for model in models if name in model.signatures]
-    groups: dict[tuple[str, str], list[ModelPoint]] = {}
-    for model in having:
-        groups.setdefault((model.representation, model.backbone), []).append(model)
+def _indicator(
+    name: str, models: Sequence[tuple[CorrelatedRun, Mapping[str, float]]], seed: int
+) -> Indicator:
+    having = [(run, signatures[name]) for run, signatures in models if name in signatures]
+    groups: dict[tuple[str, str], list[tuple[CorrelatedRun, float]]] = {}
+    for run, value in having:
+        groups.setdefault((run.representation, run.backbone), []).append((run, value))
     strata, pairs = [], []
     for (representation, backbone), group in sorted(groups.items()):
-        x = np.array([model.signatures[name] for model in group])
-        y = np.array([model.robustness for model in group])
+        x = np.array([value for _, value in group])
+        y = np.array([run.robustness.value for run, _ in group])
         figure = spearman(x, y)
         strata.append(
             Stratum(
@@ -71,9 +265,9 @@ def _indicator(name: str, models: Sequence[ModelPoint], seed: int) -> Indicator:
         if isinstance(figure, Estimate):
             pairs.append((_centred_ranks(x), _centred_ranks(y)))
     within, p_value = _within(pairs, seed)
-    x = np.array([model.signatures[name] for model in having])
-    y = np.array([model.robustness for model in having])
-    trivial = np.array([float(model.zero_shot) for model in having])
+    x = np.array([value for _, value in having])
+    y = np.array([run.robustness.value for run, _ in having])
+    trivial = np.array([float(run.training == "zero-shot") for run, _ in having])
     return Indicator(
         signature=name,
         strata=tuple(strata),
@@ -110,7 +304,8 @@ def _fisher(rho: float, n: int, freedom: int, method: str) -> Figure:
 
 
 def _centred_ranks(values: Float64) -> Float64:
-    ranks = stats.rankdata(values)
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[places]  # equal values share their mean rank
     return np.asarray(ranks - ranks.mean(), dtype=np.float64)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tuiprobe.compare.describe import kind
-from tuiprobe.compare.differences import Difference, Run, difference, read_run
+from tuiprobe.compare.differences import Difference, Run, difference, images_of, read_run
 from tuiprobe.compare.holm import LEVEL, holm, p_value
 from tuiprobe.compare.paired import Pairing
 from tuiprobe.files import Entry
@@ -81,13 +81,12 @@ def rank(runs: Sequence[Run]) -> Ranking:
     against = _corrected([_against(known[0], one) for one in known[1:]])
     models = [_row(run, None) for run, _ in known[:1]]
     models += [_row(run, one) for (run, _), one in zip(known[1:], against, strict=True)]
-    reports = [run.report for run in runs]
     return Ranking(
         by=by,
         data=data,
         models=(*models, *(_row(run, None) for run in rest)),
-        facts={one.id: one.name for r in reports for part in r.parts for one in part.facts},
-        notes=tuple(_notes(reports)),
+        facts={one.id: one.name for run in runs for part in run.report.parts for one in part.facts},
+        notes=tuple(_notes(runs)),
     )
 
 
@@ -225,15 +224,15 @@ def _content(found: Ranking) -> Iterator[Content]:
     yield points(found.notes)
 
 
-def _notes(reports: Sequence[Report]) -> Iterator[str]:
+def _notes(runs: Sequence[Run]) -> Iterator[str]:
+    reports = [run.report for run in runs]
     yield "Parentheses are 95 % intervals."
     if len({one.model.representation for one in reports}) > 1:
         yield "Kurtosis and heights compare only within one kind of representation."
-    first = [(one.source, one.measured) for one in reports[0].data]
-    for report in reports:
-        if [(one.source, one.measured) for one in report.data] != first:
-            images = ", ".join(f"{one.measured} of {one.name}" for one in report.data)
-            yield f"{report.model.name} saw other images: {images}"
+    for run in runs[1:]:
+        if not _saw_the_same(runs[0], run):
+            images = ", ".join(f"{one.measured} of {one.name}" for one in run.report.data)
+            yield f"{run.report.model.name} saw other images: {images}"
     for report in reports:
         for one in report.data:
             if one.nonfinite:
@@ -247,8 +246,32 @@ def _notes(reports: Sequence[Report]) -> Iterator[str]:
                 yield f"{report.model.name}: {part.title.lower()}: not run: {why}"
 
 
-def write_ranking(directories: Sequence[RunDir], place: Path) -> tuple[Path, str]:
+def _saw_the_same(first: Run, other: Run) -> bool:
+    """Returns whether two runs saw the same images, by contents where both know them."""
+    if list(map(images_of, first.report.data)) != list(map(images_of, other.report.data)):
+        return False
+    for one in first.report.data:
+        ours, theirs = first.images.get(one.name), other.images.get(one.name)
+        if ours is None or theirs is None:
+            continue
+        if ours.contents and theirs.contents:
+            same = ours.contents == theirs.contents
+        else:  # lists of different lengths tell nothing: images may be left out
+            same = ours.samples == theirs.samples or len(ours.ids) != len(theirs.ids)
+        if not same:
+            return False
+    return True
+
+
+def write_ranking(
+    directories: Sequence[RunDir], place: Path, gaps: Sequence[str] = ()
+) -> tuple[Path, str]:
     """Writes the table of finished runs, named by their keys; returns its path and its text.
+
+    Args:
+        directories: The runs.
+        place: Folder of the file.
+        gaps: Models that have no run, each with the reason.
 
     Raises:
         DataError: If a run has no readable report.
@@ -258,5 +281,8 @@ def write_ranking(directories: Sequence[RunDir], place: Path) -> tuple[Path, str
     keys = "".join(sorted(run.report.key for run in runs))
     file = Entry(place, f"comparison-{hashlib.sha256(keys.encode()).hexdigest()[:8]}.md")
     text = section_markdown(describe_ranking(rank(runs)))
+    if gaps:
+        missing = Section(title="Not measured", headline=(), content=(points(gaps),))
+        text += "\n" + section_markdown(missing)
     file.write_text(text)
     return file.path, text

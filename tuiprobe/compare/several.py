@@ -1,4 +1,4 @@
-"""A report over several runs: the ranked table, and each headline figure of all of them."""
+"""A report over several runs: the ranked table, each headline figure, and the paper's indicator."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from tuiprobe.compare.differences import Comparison, IncomparableError, Run, compare_runs
+from tuiprobe.compare.differences import Comparison, Run, compare_runs
+from tuiprobe.compare.indicator import Correlations, correlate
+from tuiprobe.compare.indicator_section import describe_indicator
 from tuiprobe.compare.ranking import describe_ranking, rank
 from tuiprobe.probes.telling import points, prose, several
 from tuiprobe.results import Frozen, Report, given
@@ -16,6 +18,9 @@ from tuiprobe.results.section import Chart, Content, Drawn, NamedFigure, Section
 
 WITHIN_KIND: Final = (HEIGHT, OFFSET, KURTOSIS)
 """Ranks of the figures that compare only within one kind of representation."""
+
+SEVERAL: Final = 3
+"""Runs from which on a comparison is one of several: models are ranked, figures correlated."""
 
 NAMED: Final = 4
 """Runs that the title names."""
@@ -81,13 +86,28 @@ def title_of(runs: Sequence[Run]) -> str:
 
 
 def describe_several(runs: Sequence[Run]) -> tuple[Section, ...]:
-    """Describes two or more runs: the ranked table, then the headline figures of all."""
-    ranking = describe_ranking(rank(runs))
-    return ranking, Section(
+    """Describes two or more runs: the models, then the headline figures of all."""
+    ranking, *rest = describe_models(runs)
+    headlines = Section(
         title="Headline figures",
         headline=_sentence(runs),
         content=(prose(READ), *(_chart(one) for one in forests(runs)), *_notes(runs)),
     )
+    return ranking, headlines, *rest
+
+
+def describe_models(runs: Sequence[Run]) -> tuple[Section, ...]:
+    """Describes the ranked table and, of three or more runs, outlier figures against robustness."""
+    ranking = describe_ranking(rank(runs))
+    if len(runs) < SEVERAL:
+        return (ranking,)
+    return ranking, describe_indicator(correlations(runs))
+
+
+def correlations(runs: Sequence[Run]) -> Correlations:
+    """Correlates outlier figures with effective robustness over the runs."""
+    reports = [run.report for run in runs]
+    return correlate(zip(names_of(reports), reports, strict=True))
 
 
 def names_of(reports: Sequence[Report]) -> tuple[str, ...]:
@@ -102,16 +122,9 @@ def names_of(reports: Sequence[Report]) -> tuple[str, ...]:
 def forests(runs: Sequence[Run]) -> tuple[Forest, ...]:
     """Returns every headline figure that at least one of the runs has, in the order of ranks."""
     names = names_of([run.report for run in runs])
-    pairs = [None, *(_compared(runs[0], run) for run in runs[1:])]
+    pairs = [None, *(compare_runs(runs[0], run, strict=False) for run in runs[1:])]
     found = (_forest(headline, runs, names, pairs) for headline in HEADLINES)
     return tuple(one for one in found if one is not None)
-
-
-def _compared(first: Run, other: Run) -> Comparison | None:
-    try:
-        return compare_runs(first, other)
-    except IncomparableError:
-        return None
 
 
 def _forest(

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from tuiprobe.datasets.base import Suite, refuse_undecodable
 from tuiprobe.datasets.concepts import with_concepts
 from tuiprobe.datasets.load import load_concepts, load_suite
+from tuiprobe.datasets.registry import source_named
 from tuiprobe.datasets.targets import load_target, with_targets
 from tuiprobe.errors import UsageError
-from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec
+from tuiprobe.options import OptionError, flag
+from tuiprobe.spec import NO_CONCEPTS, NO_TARGET, RunSpec, make_spec
+
+
+def user_spec(model: str | None, data: str | None, options: Mapping[str, Any]) -> RunSpec:
+    """Returns the spec of what a user asks for: `make_spec`, with folders for data and targets.
+
+    Raises:
+        UsageError: If an option is unknown or invalid; names the option and the problem.
+    """
+    data = _source("data", data)
+    if isinstance(options.get("target"), list | tuple):
+        options = {**options, "target": tuple(_source("target", one) for one in options["target"])}
+    return make_spec(model, data, options)
+
+
+def _source(option: str, value: Any) -> Any:
+    """Returns the source of a text; `make_spec` judges what is no text."""
+    try:
+        return source_named(value) if isinstance(value, str) else value
+    except UsageError as error:
+        raise OptionError(option, str(error), f"{flag(option)}: {error}") from error
 
 
 def open_suite(spec: RunSpec) -> Suite:

@@ -100,7 +100,10 @@ def _named(source: str) -> tuple[str, str, DataSource]:
 
 
 def _unknown(source: str) -> UsageError:
-    return UsageError(f"unknown data source {source!r}; give one of: {', '.join(data_forms())}")
+    return UsageError(
+        f"unknown data source {source!r}, and no folder; give the path of a folder, or one of: "
+        f"{', '.join(data_forms())}"
+    )
 
 
 @contextmanager

@@ -6,12 +6,14 @@ packages have an entry point in the group `tuiprobe.datasets`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tuiprobe.errors import UsageError
 from tuiprobe.plugins import DATASETS, Registry
 
 if TYPE_CHECKING:
@@ -86,6 +88,39 @@ def _builtin() -> tuple[DataSource, ...]:
     return tuple(source for source in found if source is not None)
 
 
+def source_named(text: str, base: Path | None = None) -> str:
+    """Returns the data source that a user names, which may be the path of a folder of images.
+
+    A text with a separator is a path. So is a name that no source has, if there is such a folder.
+
+    Args:
+        text: What the user typed.
+        base: Folder that relative paths start at; None for the working folder.
+
+    Raises:
+        UsageError: If a source and a folder have this name; says how to write either.
+
+    >>> source_named("./my photos"), source_named("miniature:val"), source_named("miniature:")
+    ('imagefolder:my photos', 'miniature:val', 'miniature')
+    """
+    kind, colon, rest = text.partition(":")
+    if "/" in kind:
+        return f"imagefolder:{Path(text)}"
+    source = SOURCES.builtin(kind)
+    known = source is not None or SOURCES.package_of(kind) is not None
+    if known and rest:
+        return text
+    is_folder = bool(text) and os.path.isdir((base or Path()) / text)  # noqa: PTH112 (any text)
+    if known and (source is None or kind in source.forms):
+        if is_folder and not colon:
+            raise UsageError(
+                f"{text!r} is the name of a data set and of a folder: write {text}: for the data "
+                f"set, ./{text} for the folder"
+            )
+        return kind
+    return f"imagefolder:{Path(text)}" if is_folder else text
+
+
 def below(base: Path | None, text: str) -> str:
     """Returns a path or pattern relative to `base`; URLs and absolute paths are kept.
 
@@ -95,6 +130,22 @@ def below(base: Path | None, text: str) -> str:
     if base is None or text.startswith(("/", "~")) or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text):
         return text
     return str(base / text)
+
+
+def last_part(source: str) -> str:
+    """Returns a path or a data source with the last part of its path; names and URLs are kept.
+
+    >>> last_part("imagefolder:/home/me/photos/"), last_part("lists/classes.txt")
+    ('imagefolder:photos', 'classes.txt')
+    >>> last_part("torchvision:CIFAR10:~/data:test"), last_part("hf:org/birds:validation")
+    ('torchvision:CIFAR10:data:test', 'hf:org/birds:validation')
+    """
+    if "://" in source:
+        return source
+    kind, colon, _ = source.partition(":")
+    named = colon and "/" not in kind and (kind not in SOURCES.builtin_names or kind == "hf")
+    folders = r"(?<=:)[/~](?:[^:/]*/)*(?=[^:/])" if named else r"(?:[^:/]*/)+(?=[^:/])"
+    return re.sub(folders, "", source.rstrip("/") or source)
 
 
 def safe_name(text: str) -> str:

@@ -19,6 +19,7 @@ from tuiprobe.datasets.registry import (
     below,
     concept_forms,
     safe_name,
+    source_named,
     suite_kinds,
 )
 from tuiprobe.errors import DataError, UsageError
@@ -46,7 +47,7 @@ def read_suite(path: Path) -> Suite:
         if key not in KEYS:
             raise DataError(f"{path}: {key}: no such key; there are {', '.join(KEYS)}")
     if "id" not in content:
-        raise DataError(f"{path}: id: missing; name the in-distribution set, as imagefolder:DIR")
+        raise DataError(f"{path}: id: missing; name the in-distribution set, such as a folder")
     name = _text(path, "name", content.get("name", path.stem))
     shifts = content.get("shifts", {})
     if not isinstance(shifts, dict):
@@ -146,13 +147,14 @@ def _opened(path: Path, key: str, source: Any, base: Path) -> Dataset:
 
 
 def _load(where: str, source: str, base: Path | None) -> Dataset:
-    if source.partition(":")[0] not in suite_kinds():  # other kinds may run foreign code
-        raise DataError(
-            f"{where}: {source!r}: a suite names sources of the kinds {', '.join(suite_kinds())} "
-            "only"
-        )
     try:
-        return load_dataset(source, base)
+        named = source_named(source, base)
+        if named.partition(":")[0] not in suite_kinds():  # other kinds may run foreign code
+            raise DataError(
+                f"{source!r}: a suite names folders, and sources of the kinds "
+                f"{', '.join(suite_kinds())} only"
+            )
+        return load_dataset(named, base)
     except (DataError, UsageError) as error:
         raise DataError(f"{where}: {error}") from error
 

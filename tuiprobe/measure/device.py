@@ -8,6 +8,7 @@ import torch
 
 from tuiprobe.errors import UsageError
 from tuiprobe.measure.ranks import Rank
+from tuiprobe.memory import available_memory
 from tuiprobe.spec import AUTO, CPU_BATCH, GPU_BATCH
 
 
@@ -64,6 +65,21 @@ def _kept(before: str | None, rank: Rank) -> str | None:
     if not there.get(kind, False):
         return None
     return before if rank.world == 1 and kind != "cuda" else kind
+
+
+def free_memory(device: str) -> int | None:
+    """Returns how many bytes models on a device can take, here and there; None if not known.
+
+    Args:
+        device: Torch device, as `choose_device` returns it.
+    """
+    here = available_memory()
+    if device == "cpu":
+        return here
+    if not device.startswith("cuda"):
+        return None
+    there: int = torch.cuda.mem_get_info(device)[0]
+    return there if here is None else min(here, there)
 
 
 def usual_batch(device: str) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
+from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.events import Event, Listener
 from tuiprobe.measure.failures import explaining_failures
@@ -16,6 +18,36 @@ from tuiprobe.measure.shared_decoding import Member, measure_together
 from tuiprobe.measure.stages import Outcome, Stages
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.spec import RunSpec
+
+BYTES_A_PARAMETER = 16
+"""Memory of a model while it is opened: its weights and the file's in float32, and a text tower."""
+
+SHARE_OF_MEMORY = 0.5
+"""Part of the available memory that models opened together may take; the rest is for images."""
+
+
+def affordable(specs: Sequence[RunSpec], available: int | None) -> list[list[RunSpec]]:
+    """Divides specs, in their order, into those whose models fit into memory together.
+
+    Args:
+        specs: The specs of the runs.
+        available: Bytes that can be allocated; None if nothing says so.
+
+    Returns:
+        Groups. A model stays alone if its size is not known, every model if `available` is None.
+    """
+    groups: list[list[RunSpec]] = []
+    left = -math.inf
+    for spec in specs:
+        preset = presets().get(spec.model)
+        needed = math.inf if preset is None else preset.parameters * BYTES_A_PARAMETER
+        if needed <= left:
+            groups[-1].append(spec)
+        else:
+            groups.append([spec])
+            left = SHARE_OF_MEMORY * (available or 0)
+        left -= needed
+    return groups
 
 
 class Opener(Protocol):
@@ -72,7 +104,8 @@ class Group:
         except Interrupted as reason:
             self._ends[i] = self._stopped = reason
         except TuiprobeError as error:
-            self._listen(Event("failed", f"{self._specs[i].model}: {error}"))
+            about = {"exit_code": error.exit_code}
+            self._listen(Event("failed", f"{self._specs[i].model}: {error}", about))
             self._ends[i] = error
         else:
             if outcome is not None:

@@ -17,14 +17,15 @@ from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.contents import refuse_other_images
 from tuiprobe.measure.device import available_cores, choose_device, usual_batch
 from tuiprobe.measure.embeddings import RowStages, plan_vectors
+from tuiprobe.measure.finished import file_stamps
 from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
 from tuiprobe.measure.stages import Answer, Stages
 from tuiprobe.measure.stopping import current
 from tuiprobe.models.ablated import parse_ablations
-from tuiprobe.models.bundle import look_for_weights
 from tuiprobe.models.load import load_encoder
+from tuiprobe.models.offline import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import read_spec
@@ -56,8 +57,8 @@ def open_run(
         TuiprobeError: If encoder, data or directory cannot be used.
     """
     clock, rank = Clock(), current_rank()
-    bundle = Path(spec.bundle) if spec.bundle is not None else None
-    look_for_weights(spec.model, bundle, offline=spec.offline)
+    if spec.offline:
+        go_offline()
     torch.set_num_threads(spec.threads or max(available_cores() // rank.local_world, 1))
     asked, spec = spec, settled(spec, rank, earlier(output) if not fresh else None)
     listen(Event("stage", f"loading {spec.model}", {"stage": "load"}))
@@ -119,7 +120,9 @@ def _begun(plan: Plan, asked: RunSpec, rank: Rank, runs: Path) -> Plan:
     """
     if asked.batch_size is None and not (runs / plan.directory_name).exists():
         for batch in {CPU_BATCH, GPU_BATCH} - {plan.spec.batch}:
-            other = make_plan(replace(plan.spec, batch_size=batch), plan.encoder, plan.suite)
+            other = make_plan(
+                replace(plan.spec, batch_size=batch), plan.encoder, plan.suite, plan.files
+            )
             if (runs / other.directory_name).exists():
                 plan = other
     before = earlier(runs / plan.directory_name)
@@ -144,6 +147,7 @@ def _hidden(spec: RunSpec) -> tuple[str, ...]:
 def _plan(spec: RunSpec) -> Plan:
     with current().reading(lambda: spec.data):
         suite = open_suite(spec)
+    files = file_stamps(spec)
     checkpoint = Path(spec.checkpoint) if spec.checkpoint else None
     encoder = load_encoder(spec.model, checkpoint=checkpoint, device=spec.device, dtype=spec.dtype)
     if spec.require_weights and encoder.weights.kind == "untrained":
@@ -154,7 +158,7 @@ def _plan(spec: RunSpec) -> Plan:
     for name, channels in parse_ablations(spec.ablate).items():
         encoder.ablate(name, channels, spec.ablate_mode)
     with current().reading(lambda: spec.data):
-        plan = make_plan(spec, encoder, suite)
+        plan = make_plan(spec, encoder, suite, files)
     if plan.head.kind == "probe":  # fail now, not after hours
         probe_split(plan)
     return plan

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -57,6 +58,7 @@ class Plan:
         set_keys: The key in the shards of each set: the run's key, except for the concept set and
             the target sets. A separate key lets each of them change without measuring the others
             again.
+        files: Stamps of the files that options name, taken before they were read, by option.
     """
 
     spec: RunSpec
@@ -70,6 +72,7 @@ class Plan:
     stamps: dict[str, dict[int, Stamp]]
     key: str
     set_keys: dict[str, str]
+    files: Mapping[str, Stamp] = field(default_factory=dict)
 
     @property
     def all_shards(self) -> list[Shard]:
@@ -102,8 +105,16 @@ class Plan:
         return f"{safe_name(self.spec.model)}-{self.suite.name}-{self.key[:8]}"
 
 
-def make_plan(spec: RunSpec, encoder: Encoder, suite: Suite) -> Plan:
+def make_plan(
+    spec: RunSpec, encoder: Encoder, suite: Suite, files: Mapping[str, Stamp] | None = None
+) -> Plan:
     """Determines order, shards, taps and key.
+
+    Args:
+        spec: The user's spec.
+        encoder: The loaded encoder.
+        suite: The sets of images.
+        files: Stamps of the files that options name; see `tuiprobe.measure.finished.file_stamps`.
 
     Raises:
         UsageError: If a layer pattern matches no tap, or a token rule does not apply.
@@ -136,7 +147,10 @@ def make_plan(spec: RunSpec, encoder: Encoder, suite: Suite) -> Plan:
             own["concepts"] = concepts.digest
         keys[name] = content_key({"run": key, **own})
     blocks, all_blocks = _tapped_blocks(available, taps)
-    return Plan(spec, encoder, model, taps, blocks, all_blocks, suite, shards, stamps, key, keys)
+    return Plan(
+        spec, encoder, model, taps, blocks, all_blocks, suite, shards, stamps, key, keys,
+        files or {},
+    )  # fmt: skip
 
 
 def _batches(shards: tuple[Shard, ...]) -> list[int]:

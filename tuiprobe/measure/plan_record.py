@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from tuiprobe.checksums import seal, write_json
+from tuiprobe.datasets.base import Stamp
 from tuiprobe.files import DamagedFileError
 from tuiprobe.measure.plan import Plan
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import (
+    FileRecord,
     PlanRecord,
     SetRecord,
     TapRecord,
@@ -54,7 +57,17 @@ def record_of(plan: Plan) -> PlanRecord:
         all_blocks=plan.all_blocks,
         sets=tuple(sets),
         concept_set=plan.suite.concept_set,
+        files=file_records(plan.files),
     )
+
+
+def file_records(stamps: Mapping[str, Stamp]) -> dict[str, FileRecord]:
+    """Returns the records of the files among some stamps."""
+    return {
+        name: FileRecord(size=stamp.size, changed=stamp.changed or "")
+        for name, stamp in stamps.items()
+        if stamp.size is not None
+    }
 
 
 def write_plan(plan: Plan, directory: RunDir) -> None:

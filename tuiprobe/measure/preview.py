@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from tuiprobe.catalog.labels import imagenet_labels, imagenet_templates, place_of_each
 from tuiprobe.datasets import Suite
-from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images
+from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images, user_spec
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.files import DamagedFileError, open_regular, read_regular
@@ -30,9 +30,9 @@ from tuiprobe.probes.needs import ASKS, without_peers
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.published import published_images
 from tuiprobe.run.records import PlanRecord, read_plan
-from tuiprobe.spec import EMBEDDED, RunSpec, make_spec
+from tuiprobe.spec import EMBEDDED, RunSpec
 
-FILES = ("checkpoint", "bundle", "head", "classes", "templates", "labels", "baseline")
+FILES = ("checkpoint", "head", "classes", "templates", "labels", "baseline")
 """Options that name a file."""
 
 _TIMED_SETS, _TIMED_IMAGES = 4, 3
@@ -91,7 +91,7 @@ def preview(
         vectors = given.get("embeddings") is not None
         try:
             named = (None, None) if vectors else (model, data)
-            specs.append(make_spec(named[0], named[1], given))
+            specs.append(user_spec(named[0], named[1], given))
         except UsageError as error:
             name, cause = "data", str(error)
             if isinstance(error, OptionError):

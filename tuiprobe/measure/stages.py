@@ -40,7 +40,6 @@ from tuiprobe.measure.thumbs import candidates, write_thumbnails
 from tuiprobe.measure.unreadable import UnreadableLimit
 from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.results import Report
-from tuiprobe.results.pictures import pictured
 from tuiprobe.run.directory import MERGE_LOCK, BusyError, RunDir
 from tuiprobe.run.glance import is_partial, write_results
 from tuiprobe.run.records import write_spec
@@ -419,7 +418,7 @@ class Stages:
         """Writes thumbnails of the concept images that the report shows."""
         name = self.plan.suite.concept_set
         if name is not None:
-            wanted = sorted(pictured(report, name))
+            wanted = sorted(report.pictured(name))
             write_thumbnails(self._directory, name, self.plan.suite.sets[name], wanted)
 
     def _say(self, kind: Kind, message: str, **data: str) -> None:

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
 from tuiprobe.miniature.captions import CONTEXT, WordTokenizer
@@ -52,24 +51,3 @@ class Classifier(nn.Module):
         """Returns logits `[B, classes]`."""
         logits: Tensor = self.head(self.encode_image(images))
         return logits
-
-
-def to_input(pixels: Tensor) -> Tensor:
-    """Returns normalised images, float32 `[B, 3, 64, 64]` channels last.
-
-    Args:
-        pixels: uint8 `[B, 64, 64, 3]`.
-    """
-    mean, std = torch.tensor(MEAN), torch.tensor(STD)
-    return ((pixels.float() / 255 - mean) / std).permute(0, 3, 1, 2)
-
-
-def zero_shot_weights(model: "CLIP", names: tuple[str, ...], templates: tuple[str, ...]) -> Tensor:
-    """Returns the zero-shot head `[classes, 128]`: mean of normalised prompts, renormalised."""
-    tokenizer = WordTokenizer()
-    rows = []
-    with torch.no_grad():
-        for name in names:
-            text = model.encode_text(tokenizer([t.format(name) for t in templates]), normalize=True)
-            rows.append(nn.functional.normalize(text.float().mean(dim=0), dim=0))
-    return torch.stack(rows)

@@ -17,7 +17,7 @@ MODEL_NAMES: tuple[str, ...] = (
     "mini_supervised",
     "mini_finetuned",
 )
-_REPAIR = "Reinstall tuiprobe, or make it again with `python -m tuiprobe.miniature.train`."
+_REPAIR = "Reinstall tuiprobe."
 
 
 def check_name(name: str) -> None:
@@ -80,28 +80,6 @@ def load_file(path: Path) -> dict[str, "Tensor"]:
         return load(path.read_bytes())
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"Cannot read the weights {path}: {error}.") from error
-
-
-def save(model: "nn.Module", name: str, details: dict[str, Any], folder: Path = FOLDER) -> None:
-    """Writes weights in float16 (running statistics in float32) and their card."""
-    import torch
-    from safetensors.torch import save as to_bytes
-
-    state = {
-        key: value.contiguous() if "running" in key else value.to(torch.float16).contiguous()
-        for key, value in model.state_dict().items()
-        if value.is_floating_point()
-    }
-    data = to_bytes(state)
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"sha256": hashlib.sha256(data).hexdigest(), **details}, indent=1)
-    for path, content in (
-        (folder / f"{name}.safetensors", data),
-        (folder / f"{name}.json", (text + "\n").encode()),
-    ):
-        part = path.with_suffix(".part")
-        part.write_bytes(content)
-        part.replace(path)
 
 
 def restore(model: "nn.Module", state: dict[str, "Tensor"], name: str) -> "nn.Module":

@@ -34,7 +34,7 @@ def parse_ablations(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
         if not colon or not name or _CHANNELS.fullmatch(numbers) is None:
             raise UsageError(
                 f"--ablate: {text!r} is no TAP:CHANNELS, for example layer3:17,40; "
-                "`tuiprobe inspect MODEL` lists the taps"
+                "`tuiprobe doctor --model MODEL` lists the taps"
             )
         if name == FINAL_TAP:
             raise UsageError(

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import replace
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
 from tuiprobe.catalog.accuracies import published_row
 from tuiprobe.catalog.cached import hub_cache
 from tuiprobe.catalog.labels import imagenet_labels, imagenet_names, prompt_names
 from tuiprobe.catalog.presets import presets
-from tuiprobe.datasets.registry import SOURCES
-from tuiprobe.errors import TuiprobeError, UsageError
+from tuiprobe.datasets.registry import SOURCES, source_named
+from tuiprobe.errors import TuiprobeError, UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.head_files import read_classes, read_templates
-from tuiprobe.models.heads import Progress
+from tuiprobe.models.heads import Progress, TextTower
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.preflight import (
     Check,
@@ -36,9 +39,28 @@ from tuiprobe.models.registry import LOADERS
 from tuiprobe.plugins import PluginError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from tuiprobe.datasets.base import Dataset
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "scipy", "safetensors")
+TRIAL_BATCH = 8
+REPEATS = 3
+_PROMPT = "a photo of a dog."
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The answer of `tuiprobe doctor`.
+
+    Attributes:
+        checks: All checks, in the order in which they were made.
+        encoder: The encoder as plain data, see `describe`; None without a model, or where a trial
+            batch failed.
+    """
+
+    checks: list[Check]
+    encoder: dict[str, Any] | None = None
 
 
 def examine(
@@ -51,7 +73,7 @@ def examine(
     device: str = "cpu",
     dtype: str = "float32",
     progress: Progress | None = None,
-) -> list[Check]:
+) -> Examination:
     """Runs every check that the arguments allow; calls `progress` while the head is built.
 
     Raises:
@@ -61,15 +83,17 @@ def examine(
     if model is None:
         if data is not None:
             raise UsageError("--data needs --model")
-        return checks
+        return Examination(checks)
     encoder = load_encoder(model, checkpoint=checkpoint, device=device, dtype=dtype)
     checks += check_encoder(encoder)
+    description, trial = _try_batch(encoder)
+    checks.append(trial)
     if data is None:
-        return checks
+        return Examination(checks, description)
     from tuiprobe.datasets.load import load_suite
     from tuiprobe.datasets.order import processing_order
 
-    suite = load_suite(data)
+    suite = load_suite(source_named(data))
     for name, images in suite.sets.items():
         found = check_labels(
             images.classes,
@@ -83,7 +107,90 @@ def examine(
         several = len(suite.sets) > 1
         checks += [replace(c, detail=f"{name}: {c.detail}") if several else c for c in found]
     first = next(iter(suite.sets.values()))
-    return [*checks, check_answer(encoder, first, classes, templates, progress)]
+    checks.append(check_answer(encoder, first, classes, templates, progress))
+    return Examination(checks, description)
+
+
+def _try_batch(encoder: Encoder) -> tuple[dict[str, Any] | None, Check]:
+    """Returns the description of an encoder, and whether a trial batch went through it."""
+    try:
+        description = describe(encoder)
+    except Exception as error:  # A user's model may raise anything.
+        said = f"{type(error).__name__}: {error}"
+        return None, Check("trial batch", "fail", said, f"the check calls {encoder.name} itself")
+    cost = description["cost"]
+    said = f"{cost['batch']} images in {cost['seconds']:.3g} s on {cost['device']}"
+    if encoder.device.type == "cpu":
+        said += f" with {cost['threads']} threads"
+    return description, Check("trial batch", "pass", said)
+
+
+def describe(encoder: Encoder) -> dict[str, Any]:
+    """Describes an encoder as plain data: taps, width, text side, head, preprocessing and cost."""
+    text = encoder.text
+    return {
+        "name": encoder.name,
+        "loader": encoder.loader,
+        "architecture": encoder.architecture,
+        "tag": encoder.tag,
+        "representation": encoder.representation,
+        "training": encoder.training,
+        "width": encoder.width,
+        "parameters": encoder.parameters(),
+        "weights": encoder.weights.model_dump(mode="json"),
+        "preprocessing": encoder.preprocessing.model_dump(mode="json"),
+        "text": None
+        if text is None
+        else {
+            "context_length": text.context_length,
+            "tokenizer": text.tokenizer,
+            "templates": len(text.templates),
+        },
+        "head": None
+        if encoder.classifier is None
+        else {"classes": len(encoder.classifier.classes), "source": encoder.classifier.source},
+        "taps": [asdict(tap) for tap in encoder.taps()],
+        "untappable": encoder.untappable(),
+        "cost": trial_cost(encoder),
+    }
+
+
+def trial_cost(encoder: Encoder) -> dict[str, Any]:
+    """Times one batch of blank images, and one of prompts if the encoder has a text tower."""
+    import torch
+
+    height, width = encoder.preprocessing.size
+    images = torch.zeros(TRIAL_BATCH, 3, height, width)
+    with torch.inference_mode():
+        seconds = _seconds(lambda: encoder.encode(images))
+        prompts = None if encoder.text is None else _prompts_per_second(encoder.text)
+    return {
+        "device": str(encoder.device),
+        "threads": torch.get_num_threads(),
+        "batch": TRIAL_BATCH,
+        "seconds": seconds,
+        "images_per_second": TRIAL_BATCH / seconds,
+        "prompts_per_second": prompts,
+    }
+
+
+def _prompts_per_second(text: TextTower) -> float | None:
+    try:
+        tokens = text.tokenize([_PROMPT] * TRIAL_BATCH)
+    except WeightsError:  # its tokenizer is not here
+        return None
+    return TRIAL_BATCH / _seconds(lambda: text.encode(tokens))
+
+
+def _seconds(work: Callable[[], Tensor]) -> float:
+    """Returns the median of three, after one to warm up."""
+    work()
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        work().cpu()  # The copy waits for the device.
+        seconds.append(time.perf_counter() - start)
+    return median(seconds)
 
 
 def check_installation() -> list[Check]:

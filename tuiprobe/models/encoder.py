@@ -16,9 +16,9 @@ from tuiprobe.models.heads import (
     Head,
     Progress,
     TextTower,
-    bundled_head,
     classes_left,
-    head_key,
+    fetched_head,
+    keep_head,
     zero_shot_head,
 )
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo
@@ -168,16 +168,16 @@ class Encoder:
 
         Raises:
             UsageError: If a template lacks `{}`.
-            WeightsError: If the bundle in use holds this head, but not in its form.
+            WeightsError: If a fetched head is damaged.
         """
         if self.text is None:
             return self.classifier
         if not classes:
             return None
         templates = self.text.templates if templates is None else templates
-        bundled = self._bundled_head(classes, templates)
-        if bundled is not None:
-            return bundled
+        fetched = self._fetched_head(classes, templates, cache)
+        if fetched is not None:
+            return fetched
         return zero_shot_head(
             self.text,
             classes,
@@ -190,23 +190,31 @@ class Encoder:
     def prompts_left(
         self, classes: Sequence[str], templates: Sequence[str], *, cache: Path | None = None
     ) -> int:
-        """Returns how many prompts `head` would encode; 0 if the head is cached or bundled.
+        """Returns how many prompts `head` would encode; 0 if the head is cached or fetched.
 
         The arguments are those of `head`.
         """
-        if self.text is None or self._bundled_head(classes, templates) is not None:
+        if self.text is None or self._fetched_head(classes, templates, cache) is not None:
             return 0
         left = classes_left(classes, templates, digest=self._text_digest(), cache=cache)
         return left * len(templates)
 
-    def head_key(self, classes: Sequence[str], templates: Sequence[str]) -> str:
-        """Returns what names a zero-shot head in a bundle, whichever machine built it."""
-        return head_key(self._weights_digest(), classes, templates)
+    def keep_head(self, head: Head) -> Path:
+        """Keeps a zero-shot head in the cache of heads, for any machine; returns the file."""
+        return keep_head(head, digest=self._weights_digest())
 
-    def _bundled_head(self, classes: Sequence[str], templates: Sequence[str]) -> Head | None:
+    def _fetched_head(
+        self, classes: Sequence[str], templates: Sequence[str], cache: Path | None
+    ) -> Head | None:
         assert self.text is not None, "a head of prompts needs a text tower"
-        digest = self._weights_digest()
-        return bundled_head(self.text, classes, templates, digest=digest, width=self.width)
+        return fetched_head(
+            self.text,
+            classes,
+            templates,
+            digest=self._weights_digest(),
+            width=self.width,
+            cache=cache,
+        )
 
     def _weights_digest(self) -> str:
         # The architecture's name includes an activation set by the user.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tuiprobe.catalog.cached import cached_file, hub_cache
+from tuiprobe.catalog.labels import imagenet_names
 from tuiprobe.catalog.names import Published, all_published, published
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.models.head_files import read_classes, read_templates
+from tuiprobe.models.heads import Progress
+from tuiprobe.models.load import load_encoder
 from tuiprobe.models.offline import check_reachable, sha256, verified
 from tuiprobe.models.quiet import quiet
 from tuiprobe.models.registry import LOADERS
@@ -60,6 +64,61 @@ def fetch(name: str) -> tuple[Fetched, ...]:
     return tuple(Fetched(spec, f, f.stat().st_size, sha256(f)) for f in files)
 
 
+def fetch_head(
+    name: str,
+    *,
+    device: str,
+    classes: Path | None = None,
+    templates: Path | None = None,
+    progress: Progress | None = None,
+) -> Fetched | None:
+    """Builds the zero-shot head of a fetched model, and keeps it in the cache of heads.
+
+    Args:
+        name: A fetched model.
+        device: Where prompts are encoded.
+        classes: File with class names; None for those of ImageNet.
+        templates: File with prompt templates; None for the model's own.
+        progress: Called after every class.
+
+    Returns:
+        The file; None for a model without a text tower.
+
+    Raises:
+        UsageError: If a file cannot be used.
+        WeightsError: If the model cannot be loaded, or a kept head is damaged.
+    """
+    names = read_classes(classes) if classes is not None else imagenet_names()
+    prompts = read_templates(templates) if templates is not None else None
+    encoder = load_encoder(name, device=device)
+    if encoder.text is None:
+        return None
+    head = encoder.head(names, prompts, progress=progress)
+    assert head is not None, "a text tower builds a head"
+    path = encoder.keep_head(head)
+    return Fetched(name, path, path.stat().st_size, path.stem)
+
+
+def filled_folders(files: Iterable[Fetched]) -> dict[Path, int]:
+    """Returns the folders to copy to another machine, with the bytes that each holds.
+
+    A folder is a repository in the cache of the Hugging Face hub, or the folder that a file lies
+    in: that of a head, or the one where open_clip or torch keeps what it downloads from URLs.
+    """
+    folders = []
+    for file in files:
+        above = file.path.parents
+        folders.append(next((one for one in above if one.name.startswith("models--")), above[0]))
+    return {
+        folder: sum(
+            one.stat().st_size
+            for one in folder.rglob("*")
+            if one.is_file() and not one.is_symlink()
+        )
+        for folder in dict.fromkeys(folders)
+    }
+
+
 def fetch_from_library(spec: str, rest: str) -> list[Path]:
     """Caches the files of an open_clip or timm spec: published weights, or a repository."""
     if rest.startswith("hf-hub:"):
@@ -95,7 +154,7 @@ def _published(model: Published) -> list[Path]:
     file = cached_file(model)
     if file is None:
         raise WeightsError(f"{model.spec} was downloaded, but is not where its library keeps it")
-    files.append(verified(file))
+    files.append(verified(file, model.url))
     if model.loader == "open_clip":
         import open_clip
 

@@ -3,7 +3,8 @@
 A zero-shot row is the mean of the normalised text embeddings of all templates, normalised again
 (Radford et al. 2021). 1,000 classes x 80 templates take hours on a CPU, so rows are computed one
 class at a time and stored in shards of `CLASSES_PER_SHARD`. An interrupted build resumes after the
-last shard. A finished head is cached by weights digest, templates and names.
+last shard. A finished head is cached by weights digest, templates and names, and by what its last
+bits depend on; a head of `tuiprobe fetch` by the former alone, so that it serves any machine.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.files import DamagedFileError, Entry
+from tuiprobe.files import DamagedFileError, Entry, names_below
 
 CLASSES_PER_SHARD = 25
 
@@ -153,20 +154,35 @@ def _zero_shot(
     )
 
 
-_bundled: list[Path] = []
+def keep_head(head: Head, *, digest: str, cache: Path | None = None) -> Path:
+    """Publishes a zero-shot head for `fetched_head`, under its SHA-256; returns the file.
+
+    Args:
+        head: A zero-shot head.
+        digest: What the weights, the architecture and the precision are.
+        cache: Folder of heads; None for the user's cache folder.
+    """
+    from safetensors.torch import save
+
+    data = save({"weight": head.weight.float().cpu().contiguous()})
+    folder = (cache or cache_folder()) / head_key(digest, head.classes, head.templates)
+    entry = Entry(folder, f"{hashlib.sha256(data).hexdigest()}.safetensors")
+    entry.write_bytes(data)
+    return entry.path
 
 
-def look_for_heads(folder: Path | None) -> None:
-    """Sets where finished heads of a bundle are, for this process; None for nowhere."""
-    _bundled[:] = [] if folder is None else [folder]
-
-
-def bundled_head(
-    text: TextTower, classes: Sequence[str], templates: Sequence[str], *, digest: str, width: int
+def fetched_head(
+    text: TextTower,
+    classes: Sequence[str],
+    templates: Sequence[str],
+    *,
+    digest: str,
+    width: int,
+    cache: Path | None = None,
 ) -> Head | None:
-    """Returns a head from the bundle in use; None if it holds none of these names.
+    """Returns a head of `tuiprobe fetch`, of this machine or a copied one; None if there is none.
 
-    It may have been built on another machine, so its last bits may be of that machine.
+    Its last bits are those of the machine that built it.
 
     Args:
         text: Text tower of the model.
@@ -174,26 +190,26 @@ def bundled_head(
         templates: Prompt templates.
         digest: What the weights, the architecture and the precision are.
         width: Channels of the representation.
+        cache: Folder of heads; None for the user's cache folder.
 
     Raises:
-        WeightsError: If the file with it is no such head.
+        WeightsError: If the file is damaged, or holds no such head.
     """
-    for folder in _bundled:
-        path = folder / f"{head_key(digest, classes, templates)}.safetensors"
-        if not _entry(path).exists():
+    folder = (cache or cache_folder()) / head_key(digest, classes, templates)
+    for name in names_below(folder):
+        path = folder / name
+        if path.suffix != ".safetensors":  # left by a write that was killed
             continue
-        weight = _read_shard(path, len(classes), _MOST_HEAD_BYTES)
-        if weight is None or weight.shape[1] != width:
-            raise WeightsError(f"{path} is not the head that its name says; write the bundle again")
-        return _zero_shot(text, weight, classes, templates, ", from the bundle")
+        data = _entry(path).read_bytes(_MOST_HEAD_BYTES)
+        weight = _weight(data, len(classes))
+        intact = hashlib.sha256(data).hexdigest() == path.stem
+        if not intact or weight is None or weight.shape[1] != width:
+            raise WeightsError(
+                f"{path} is damaged: it is not the head that its name says. Delete it, and fetch "
+                "or copy it again"
+            )
+        return _zero_shot(text, weight, classes, templates, ", built by tuiprobe fetch")
     return None
-
-
-def head_bytes(head: Head) -> bytes:
-    """Returns a zero-shot head as `bundled_head` reads it."""
-    from safetensors.torch import save
-
-    return save({"weight": head.weight.float().cpu().contiguous()})
 
 
 def classes_left(
@@ -271,14 +287,22 @@ def _row(text: TextTower, name: str, templates: Sequence[str]) -> Tensor:
     return row
 
 
-def _read_shard(path: Path, rows: int, limit: int = _MOST_SHARD_BYTES) -> Tensor | None:
+def _read_shard(path: Path, rows: int) -> Tensor | None:
     """Returns a finished shard; None if it has to be built again."""
+    try:
+        return _weight(_entry(path).read_bytes(_MOST_SHARD_BYTES), rows)
+    except DamagedFileError:
+        return None
+
+
+def _weight(data: bytes, rows: int) -> Tensor | None:
+    """Returns the finite float32 weight `[rows, width]` in a file; None if it holds none."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
-        weight = load(_entry(path).read_bytes(limit)).get("weight")
-    except (DamagedFileError, SafetensorError, KeyError):  # KeyError: a dtype unknown to torch
+        weight = load(data).get("weight")
+    except (SafetensorError, KeyError):  # KeyError: a dtype unknown to torch
         return None
     if weight is None or weight.dtype != torch.float32 or weight.ndim != 2:
         return None

@@ -1,7 +1,8 @@
 """Offline mode: loads and checks cached weights only.
 
-The only switch is `HF_HUB_OFFLINE`, which the Hugging Face library also obeys. Downloads from plain
-URLs are refused here, before a library opens a socket.
+The only switch is `HF_HUB_OFFLINE`, which the Hugging Face library also obeys. The command line
+sets it before that library is imported; a Python program may have imported it already. Downloads
+from plain URLs are refused here, before a library opens a socket.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from tuiprobe.errors import WeightsError
 from tuiprobe.files import open_regular
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_IN_URL = re.compile(r"openaipublic.*/([0-9a-f]{64})/|mlfoundations.*-([0-9a-f]{8,64})\.\w+$")
+"""Where open_clip's URLs name the beginning of the SHA-256 of their file."""
 
 
 def go_offline() -> None:
@@ -42,8 +45,8 @@ def check_reachable(spec: str) -> None:
     """
     model = published(spec)
     file = cached_file(model) if model is not None else None
-    if file is not None:
-        verified(file)
+    if model is not None and file is not None:
+        verified(file, model.url)
     elif is_offline():
         raise _not_cached(spec)
 
@@ -62,22 +65,33 @@ def _not_cached(spec: str) -> WeightsError:
     )
 
 
-def verified(file: Path) -> Path:
-    """Returns a file of the hub's cache after checking its SHA-256.
+def verified(file: Path, url: str = "") -> Path:
+    """Returns a cached file after checking its SHA-256.
 
-    The cache names large files by their digest, so damage can be detected without a network.
+    The hub's cache names large files by their digest, and open_clip's URLs hold its beginning, so
+    damage can be detected without a network.
+
+    Args:
+        file: A file of a cache.
+        url: Where it was downloaded from; empty for a file of the hub.
 
     Raises:
-        WeightsError: If the content does not match the digest in the name.
+        WeightsError: If the content does not match the digest.
     """
     name = file.resolve().name
-    if file.is_symlink() and _SHA256.fullmatch(name):
-        found = sha256(file)
-        if found != name:
-            raise WeightsError(
-                f"{file} is damaged: its SHA-256 is {found[:12]}…, it should be {name[:12]}…. "
-                f"Delete {file.resolve()} and fetch it again"
-            )
+    in_url = _IN_URL.search(url)
+    if in_url is not None:
+        expected = in_url[1] or in_url[2]
+    elif file.is_symlink() and _SHA256.fullmatch(name):
+        expected = name
+    else:
+        return file
+    digest = sha256(file)
+    if not digest.startswith(expected):
+        raise WeightsError(
+            f"{file} is damaged: its SHA-256 is {digest[:12]}…, it should be {expected[:12]}…. "
+            f"Delete {file.resolve()} and fetch it again"
+        )
     return file
 
 

@@ -25,7 +25,6 @@ BUILT_IN = {
     "robustness": "tuiprobe.probes.robustness.probe:AccuracyUnderShift",
     "forecast": "tuiprobe.probes.forecast.probe:ForecastFromPeers",
     "outliers": "tuiprobe.probes.outliers.probe:OutlierFeatures",
-    "population": "tuiprobe.probes.population.probe:PopulationOfModels",
     "ablation": "tuiprobe.probes.ablation.probe:ChannelAblation",
     "towers": "tuiprobe.probes.towers.probe:BothTowers",
     "directions": "tuiprobe.probes.directions.probe:PrivilegedDirections",

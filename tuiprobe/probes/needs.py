@@ -38,7 +38,6 @@ ASKS = {
     "robustness": Asks("Accuracy under shift", ("head", "labels")),
     "forecast": Asks("Forecast from published models", ("peers",)),
     "outliers": Asks("Outlier features"),
-    "population": Asks("Where it stands"),
     "ablation": Asks("Channel ablation", ("head", "labels", "channel")),
     "towers": Asks("Both towers", ("head", "texts")),
     "directions": Asks("Privileged directions", ("head",)),

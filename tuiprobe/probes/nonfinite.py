@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from tuiprobe.probes.finite import finite_images
 from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.run.arrays import Arrays
-from tuiprobe.stats import ActivationStats
 
 
 def without_nonfinite(measured: Arrays) -> Arrays:
@@ -38,6 +36,10 @@ def final_statistics(merged: Arrays, finite: Arrays) -> Arrays:
     """
     if len(finite["ids"]) == len(merged["sample_ids"]):
         return merged
+    import torch  # readers that need no statistics load no torch
+
+    from tuiprobe.stats import ActivationStats
+
     channels, k = merged["largest_values"].shape
     stats = ActivationStats(channels, k=k)
     features = np.ascontiguousarray(finite["features"])

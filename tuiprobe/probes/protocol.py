@@ -6,7 +6,7 @@ people, `named` names its numbers for programs, and `Options` says what a user m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
@@ -104,19 +104,3 @@ class Probe(Generic[_Inputs, _Result]):
     def named(self, result: _Result) -> Named:
         """Names the numbers and findings of a result for comparisons, gates and tables."""
         return Named()
-
-
-def named_figures(
-    figures: Iterable[tuple[str, Any]], place: tuple[str, str], names: Mapping[str, str]
-) -> tuple[NamedFigure, ...]:
-    """Names every figure that has a human name.
-
-    Args:
-        figures: Dotted id and figure, as `tuiprobe.results.figures.figures_in` yields them.
-        place: Data set and place.
-        names: Human name by id; a figure that is not in it keeps its id.
-    """
-    return tuple(
-        NamedFigure(id=id, name=names.get(id, id), data=place[0], place=place[1], figure=figure)
-        for id, figure in figures
-    )

@@ -1,4 +1,4 @@
-"""The formats of a report, and the files of each format."""
+"""The formats of a report, the files of each, and where they are written."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tuiprobe.checksums import is_sealed, refuse_lost_seal
 from tuiprobe.errors import RunError, UsageError
 from tuiprobe.files import Entry
 from tuiprobe.plaintext import plain
 from tuiprobe.report.common import free_name
-from tuiprobe.results.report import Report
+from tuiprobe.report.summary import summary
+from tuiprobe.results.report import MAX_REPORT_BYTES, Report
 from tuiprobe.results.section import Chart
 from tuiprobe.run.directory import RunDir
 
@@ -21,75 +23,55 @@ Files = dict[str, str]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a format is made of.
+class Format:
+    """One format.
 
     Attributes:
-        report: What was found.
-        run: Where its pictures lie; None leaves them out.
-        linked: Whether tables/ lies beside the files.
+        name: What users call it.
+        about: Its purpose.
+        files: Makes its files from a report, the run whose pictures they show (None for none), and
+            whether tables/ lies beside them.
     """
-
-    report: Report
-    run: RunDir | None
-    linked: bool
-
-
-@dataclass(frozen=True)
-class Format:
-    """One format: its name, its purpose, and how its files are made."""
 
     name: str
     about: str
-    make: Callable[[Wanted], Files]
-
-    def files(self, report: Report, run: RunDir | None, linked: bool = False) -> Files:
-        """Returns the files of a report; for the arguments see `files_of`."""
-        return self.make(Wanted(report, run, linked))
+    files: Callable[[Report, RunDir | None, bool], Files]
 
 
-def _html(wanted: Wanted) -> Files:
+def _html(report: Report, run: RunDir | None, linked: bool) -> Files:
     from tuiprobe.report.html import html
     from tuiprobe.report.pictures import pictures
 
-    report, run = wanted.report, wanted.run
-    shown = pictures(report, run) if run is not None else None
-    return {"report.html": html(report, shown, wanted.linked)}
+    return {"report.html": html(report, None if run is None else pictures(report, run), linked)}
 
 
-def _markdown(wanted: Wanted) -> Files:
+def _markdown(report: Report, *_: object) -> Files:
     from tuiprobe.report.markdown import markdown
 
-    return {"report.md": markdown(wanted.report)}
+    return {"report.md": markdown(report)}
 
 
-def _json(wanted: Wanted) -> Files:
-    return {"results.json": wanted.report.to_json()}
+def _json(report: Report, *_: object) -> Files:
+    return {"results.json": report.to_json()}
 
 
-def _csv(wanted: Wanted) -> Files:
+def _csv(report: Report, *_: object) -> Files:
     from tuiprobe.report.tables import tables
 
-    return {f"tables/{name}.csv": text for name, text in tables(wanted.report).items()}
+    return {f"tables/{name}.csv": text for name, text in tables(report).items()}
 
 
-def _tex(wanted: Wanted) -> Files:
-    from tuiprobe.report.latex import latex
+def _card(report: Report, *_: object) -> Files:
+    from tuiprobe.report.markdown import model_card
 
-    return {"report.tex": latex(wanted.report)}
-
-
-def _card(wanted: Wanted) -> Files:
-    from tuiprobe.report.modelcard import model_card
-
-    return {"model-card.md": model_card(wanted.report)}
+    return {"model-card.md": model_card(report)}
 
 
-def _svg(wanted: Wanted) -> Files:
+def _svg(report: Report, *_: object) -> Files:
     from tuiprobe.report.svg import svg
 
     found: Files = {}
-    for part in wanted.report.parts:
+    for part in report.parts:
         for one in part.section.content if part.section is not None else ():
             if isinstance(one, Chart) and any(series.x for series in one.series):
                 name = free_name(one.id, part.probe, lambda id: f"figures/{id}.svg" in found)
@@ -104,7 +86,6 @@ FORMATS: Final = {
         Format("md", "Markdown, for a repository or an issue", _markdown),
         Format("json", "everything, strict JSON of a published schema", _json),
         Format("csv", "every figure as tables", _csv),
-        Format("tex", "the headline figures as a LaTeX table", _tex),
         Format("svg", "every figure as a picture", _svg),
         Format("card", "a section with metadata for a model card", _card),
     )
@@ -139,9 +120,14 @@ def files_of(
 
 
 def export(
-    report: Report, run: RunDir, formats: Sequence[str], to: Path, with_pictures: bool = True
+    report: Report,
+    run: RunDir,
+    formats: Sequence[str],
+    to: Path,
+    with_pictures: bool = True,
+    replace: bool = True,
 ) -> list[Path]:
-    """Writes a report in these formats below `to`; replaces files of the same names.
+    """Writes a report in these formats below `to`, as `write_files` does.
 
     Args:
         report: What was found.
@@ -149,17 +135,37 @@ def export(
         formats: Names out of `FORMATS`.
         to: A directory, made where it is missing.
         with_pictures: Whether formats that hold pictures show the run's small ones.
-
-    Returns:
-        The files written.
-
-    Raises:
-        UsageError: A format is unknown.
-        RunError: The destination cannot be written.
+        replace: Whether files of other content are replaced elsewhere than in the run's directory.
     """
     beside = tables_beside(run, formats, to)
     files = files_of(report, run if with_pictures else None, formats, beside)
-    return write_files(files, run, to)
+    return write_files(files, run, to, replace)
+
+
+def read_report(directory: RunDir) -> Report:
+    """Reads the report of a run directory, which is not trusted.
+
+    Raises:
+        DamagedFileError: results.json is altered, or no report of this schema version.
+        DamagedFileError: results.json is missing, too large, no regular file or a link.
+    """
+    file = directory.results_file
+    content = file.read_bytes(MAX_REPORT_BYTES)
+    found = Report.parse(content, file)
+    if not is_sealed(content, file):
+        refuse_lost_seal(file, directory.plan_file)
+    return found
+
+
+def write_reports(directory: RunDir) -> str:
+    """Writes report.html, report.md, tables/*.csv and figures/*.svg of a run beside its results.
+
+    Returns:
+        A summary of a few lines for standard output.
+    """
+    report = read_report(directory)
+    export(report, directory, WRITTEN, directory.path)
+    return summary(report)
 
 
 def tables_beside(run: RunDir, formats: Sequence[str], to: Path) -> bool:

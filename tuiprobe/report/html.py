@@ -20,7 +20,7 @@ from tuiprobe.report.text import line as line_of
 from tuiprobe.results import DataSet, Report
 from tuiprobe.results.card import CardBlock, card
 from tuiprobe.results.preflight import PROBE as PREFLIGHT
-from tuiprobe.results.reproduce import command, software, speed, verified
+from tuiprobe.results.reproduce import command, command_note, software, speed, verified
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -248,8 +248,8 @@ class _Report:
         report = self._report
         if line := command(report):
             inside(inside(section, "pre"), "code", line)
-        else:
-            inside(section, "p", "The options of this run are of another version of tuiprobe.")
+        if note := command_note(report):
+            inside(section, "p", note.replace("`", ""))
         if (checks := verified(report)) is not None:
             told.inside(section, checks, PREFLIGHT, self._files.get(PREFLIGHT, ()))
         self._pieces.pairs(section, "Software and machine", (*software(report), *speed(report)))

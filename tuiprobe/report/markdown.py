@@ -1,4 +1,4 @@
-"""report.md: the card, then the evidence in brief, readable in a terminal.
+"""report.md: the card, then the evidence in brief, readable in a terminal; and model-card.md.
 
 A section is its sentence, what it means, and one small table; `report.html` and tables/ hold the
 rest. A comparison is written in full.
@@ -7,7 +7,10 @@ rest. A comparison is written in full.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from string import Template
 
+from tuiprobe.plaintext import plain
 from tuiprobe.report.common import (
     NAMED_IMAGES,
     data_rows,
@@ -17,7 +20,7 @@ from tuiprobe.report.common import (
     subject_rows,
     table_files,
 )
-from tuiprobe.report.numbers import number
+from tuiprobe.report.numbers import figure, number
 from tuiprobe.report.text import (
     code,
     escaped,
@@ -26,14 +29,16 @@ from tuiprobe.report.text import (
     opening,
     table,
 )
-from tuiprobe.results import DataSet, Report
+from tuiprobe.results import DataSet, Report, given
 from tuiprobe.results.card import card
+from tuiprobe.results.headlines import HEADLINES
 from tuiprobe.results.preflight import PROBE as PREFLIGHT
-from tuiprobe.results.reproduce import command, software, verified
+from tuiprobe.results.reproduce import command, command_note, software, verified
 from tuiprobe.results.section import (
     Chart,
     Content,
     Heading,
+    NamedFigure,
     Points,
     Prose,
     Section,
@@ -57,10 +62,7 @@ READ = (
 
 def markdown(report: Report) -> str:
     """Returns the report as GitHub-flavoured Markdown."""
-    lines = [f"# {escaped(report.title)}", ""]
-    lines += [f"> - **Warning:** {escaped(warning)}" for warning in report.warnings]
-    lines += [""] if report.warnings else []
-    lines += _card(report)
+    lines = [f"# {escaped(report.title)}", *_warnings(report), *_card(report)]
     files: dict[str, list[tuple[str, Table]]] = {}
     for probe, name, one in table_files(report):
         files.setdefault(probe, []).append((name, one))
@@ -70,6 +72,52 @@ def markdown(report: Report) -> str:
     lines += _not_run(report)
     lines += _reproduce(report)
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def model_card(report: Report) -> str:
+    """Returns metadata (`model-index`) and a section for a model card of the Hugging Face hub.
+
+    The text around them is `model-card.md` beside this file.
+    """
+    from huggingface_hub import EvalResult, ModelCardData
+
+    names = {one.id: one.name for one in HEADLINES}
+    sources = {one.name: one.source for one in report.data}
+    rows, results = [], []
+    for one in (one for part in report.parts for one in part.figures):
+        if one.headline is None or one.inner or one.id not in names or not given(one.figure):
+            continue
+        name, data, value = names[one.id], _measured_on(one), one.figure
+        rows.append([escaped(name), escaped(data), escaped(figure(value))])
+        if value.low is not None and value.high is not None:
+            name += f" (95 % interval {number(value.low)} to {number(value.high)})"
+        results.append(
+            EvalResult(
+                task_type="image-classification",
+                dataset_type=plain(sources.get(data, data)),
+                dataset_name=plain(data),
+                metric_type="accuracy" if one.id == "top1" else names[one.id].replace(" ", "_"),
+                metric_value=float(f"{value.value:.6g}"),
+                metric_name=name,
+            )
+        )
+    metadata = ModelCardData(
+        model_name=plain(report.model.name), tags=["tuiprobe"], eval_results=results or None
+    )
+    return Template(Path(__file__).with_name("model-card.md").read_text("utf-8")).substitute(
+        metadata=metadata.to_yaml(line_break="\n").rstrip("\n"),
+        opening="\n".join([opening(escaped(report.title)), *_warnings(report)]).rstrip("\n"),
+        card="\n".join(["", *_card(report, "###"), ""]),
+        figures="\n".join(table(["figure", "of", "value (95 % interval)"], rows)) if rows else "",
+        version=escaped(report.tuiprobe),
+        command=_command(report),
+    )
+
+
+def _measured_on(one: NamedFigure) -> str:
+    """Returns the set that a figure is of, or the sets that it is the mean of."""
+    sets = one.mean_of.sets if one.mean_of is not None else ()
+    return f"mean of {', '.join(sets)}" if len(sets) > 1 else (*sets, one.data)[0]
 
 
 def section_markdown(section: Section) -> str:
@@ -82,12 +130,17 @@ def section_markdown(section: Section) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _card(report: Report) -> list[str]:
+def _warnings(report: Report) -> list[str]:
+    lines = [f"> - **Warning:** {escaped(warning)}" for warning in report.warnings]
+    return ["", *lines, ""] if lines else [""]
+
+
+def _card(report: Report, heading: str = "##") -> list[str]:
     lines: list[str] = []
     if report.model.weights.kind == "untrained":
         lines += ["**The weights are random.** Nothing here describes a trained model.", ""]
     for block in card(report):
-        lines += [f"## {block.title}", *(f"- {_line(one)}" for one in block.lines), ""]
+        lines += [f"{heading} {block.title}", *(f"- {_line(one)}" for one in block.lines), ""]
     return lines
 
 
@@ -116,12 +169,13 @@ def _is_small(one: Table) -> bool:
     return len(one.columns) <= SMALL_COLUMNS
 
 
+def _command(report: Report) -> str:
+    line, note = command(report), command_note(report)
+    return "\n\n".join([*([code(line)] if line else []), *([note] if note else [])])
+
+
 def _reproduce(report: Report) -> list[str]:
-    lines = ["## How to reproduce"]
-    if line := command(report):
-        lines.append(code(line))
-    else:
-        lines.append("The options of this run are of another version of tuiprobe.")
+    lines = ["## How to reproduce", _command(report)]
     if (checks := verified(report)) is not None:
         lines.append(f"- {_line(checks.headline)}")
     about = (*subject_rows(report), *software(report))

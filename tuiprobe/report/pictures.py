@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import PurePath
 
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.results.pictures import pictured
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
 
@@ -29,7 +28,7 @@ def picture_file(run: RunDir, set_name: str, sample_id: int) -> Entry | None:
 
 def pictures(report: Report, run: RunDir) -> dict[tuple[str, int], bytes]:
     """Returns the pictures that the sections show, by set and sample id."""
-    wanted = [(one.name, id) for one in report.data for id in sorted(pictured(report, one.name))]
+    wanted = [(one.name, id) for one in report.data for id in sorted(report.pictured(one.name))]
     found = {place: _read(picture_file(run, *place)) for place in wanted}
     return {place: content for place, content in found.items() if content is not None}
 

@@ -13,10 +13,9 @@ from tuiprobe.checksums import MEMBER, is_sealed, seal
 from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular
 from tuiprobe.plaintext import json_text
 from tuiprobe.results.base import Figure, Frozen, Many, Named, NotRun, Plain, Real
-from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section
+from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
-SchemaVersion = Literal[2]
 SCHEMA_VERSION: Final = 2
 
 MOST_PARTS = 100
@@ -109,7 +108,7 @@ class Report(Frozen):
             file was verified when it was read.
     """
 
-    schema_version: SchemaVersion = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     title: str
     tuiprobe: str
     key: str
@@ -167,6 +166,22 @@ class Report(Frozen):
         facts = (one for part in self.parts for one in part.facts)
         return next((one.value for one in facts if one.id == id), "")
 
+    def pictured(self, data: str | None = None) -> set[int]:
+        """Returns the sample ids of the images in the strips of its sections.
+
+        Args:
+            data: Only images of this set; None for all.
+        """
+        sections = (part.section for part in self.parts if part.section is not None)
+        strips = (one for section in sections for one in section.content if isinstance(one, Strip))
+        return {
+            image.sample_id
+            for strip in strips
+            if data in (None, strip.data)
+            for end in strip.ends
+            for image in end.images
+        }
+
     def without_timings(self) -> "Report":
         """Returns the same report with empty timings, for comparing two runs by `==`."""
         return self.model_copy(update={"timings": Timings(), MEMBER: None})
@@ -206,11 +221,11 @@ class Report(Frozen):
         Raises:
             DamagedFileError: If it was altered or is not a report of this schema version.
         """
-        tree = read_tree(content, source)
+        tree = _read_tree(content, source)
         try:
             return cls.model_validate(tree).model_copy(update={MEMBER: None})
         except ValidationError as error:
-            raise no_report(tree, source, error) from error
+            raise _no_report(tree, source, error) from error
 
 
 def _rendered(renderer: str, report: Report) -> str:
@@ -237,7 +252,7 @@ def _validated(kind: type[_Result], value: JsonValue) -> _Result:
         ) from error
 
 
-def read_tree(content: bytes, source: object) -> Any:
+def _read_tree(content: bytes, source: object) -> Any:
     """Returns the plain data of a `results.json`, whose checksum is compared where it has one.
 
     It is parsed before pydantic sees it, because pydantic's own parser takes 20 times the memory.
@@ -259,7 +274,7 @@ def read_tree(content: bytes, source: object) -> Any:
     return tree
 
 
-def no_report(tree: Any, source: object, error: ValidationError) -> DamagedFileError:
+def _no_report(tree: Any, source: object, error: ValidationError) -> DamagedFileError:
     """Returns the error for plain data that are not a report of this schema version."""
     version = tree.get("schema_version") if isinstance(tree, dict) else None
     version = version if isinstance(version, int) and 0 < version < 1000 else None

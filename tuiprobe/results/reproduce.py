@@ -6,20 +6,37 @@ Every format shows the same lines.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from tuiprobe.errors import UsageError
 from tuiprobe.results.preflight import PROBE
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Code, Section, Text
-from tuiprobe.spec import command_of
+from tuiprobe.spec import command_of, path_options
+
+WHOLE: Final = "It holds the last part of each path; `tuiprobe runs NAME` prints the whole command."
+_NO_PATHS: Final = ("miniature", "none", "probe", "zero-shot")
+OTHER_VERSION: Final = "The options of this run are of another version of tuiprobe."
 
 
 def command(report: Report) -> str:
-    """Returns the command that does what the run did; empty where its spec is of no version."""
+    """Returns the command that does what the run did, with the last part of each path.
+
+    It is empty where its spec is of no version.
+    """
     try:
         return command_of(report.spec)
     except UsageError:
         return ""
+
+
+def command_note(report: Report) -> str:
+    """Returns what a reader must know of the command; empty if there is nothing."""
+    if not command(report):
+        return OTHER_VERSION
+    values = (report.spec.get(name) for name in path_options())
+    texts = (text for one in values for text in (one if isinstance(one, list) else [one]))
+    return WHOLE if any(text and not str(text).startswith(_NO_PATHS) for text in texts) else ""
 
 
 def software(report: Report) -> Iterator[tuple[str, Text]]:

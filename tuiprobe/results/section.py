@@ -1,6 +1,6 @@
 """The description of a result as plain data: prose, tables, charts, strips of images, figures.
 
-A probe describes its result once; Markdown, HTML, LaTeX, CSV, the terminal and the screens render
+A probe describes its result once; Markdown, HTML, CSV, the terminal and the screens render
 the description and know no probe. Strings are not trusted: they are shown as they are and
 never interpreted.
 """

@@ -1,4 +1,4 @@
-"""Writes and reads the few figures that a list of runs shows, without building the whole report.
+"""Writes and reads the few figures that a list of runs shows, without reading the whole report.
 
 `summary.json` holds them, and the checksum of the `results.json` that they are of. Results that
 carry another checksum or were written later, as an earlier version or an editor leaves them, are
@@ -10,19 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from tuiprobe.checksums import checksum_at_end, checksum_in, read_json, write_json
 from tuiprobe.files import DamagedFileError, Entry
-from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Count, Figure, Frozen, Many, NotRun
-from tuiprobe.results.report import (
-    ABSENT,
-    MAX_REPORT_BYTES,
-    Report,
-    SchemaVersion,
-    no_report,
-    read_tree,
-)
+from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Figure, Frozen, NotRun
+from tuiprobe.results.report import ABSENT, Report
 from tuiprobe.results.subject import Representation
 from tuiprobe.run.directory import RunDir
 
@@ -34,85 +27,10 @@ FIGURES: Final = {
 }
 """The figures of a row: field name and figure id."""
 
+_NOTHING: Final = NotRun(reason="not measured")
 _Sum = Annotated[int, Field(ge=0, le=2**53 * MOST_ITEMS)]
 _KEPT = 10_000
 _MOST_BYTES = 2**20
-
-
-class _Piece(BaseModel):
-    """A part of a report; fields that are not declared here are neither read nor checked."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="ignore", allow_inf_nan=False, str_max_length=LONGEST_TEXT
-    )
-
-
-class _Model(_Piece):
-    name: str
-    representation: Representation
-
-
-class _Data(_Piece):
-    name: str
-    images: Count
-    measured: Count
-
-
-class _Named(_Piece):
-    id: str
-    figure: Figure
-    inner: bool
-
-
-class _Fact(_Piece):
-    id: str
-    value: str
-
-
-class _Part(_Piece):
-    figures: Many[_Named]
-    facts: Many[_Fact]
-
-
-class _Spec(_Piece):
-    data: str = ""
-
-
-class Glance(_Piece):
-    """The part of a report that a list of runs shows; the fields are those of `Report`."""
-
-    schema_version: SchemaVersion
-    title: str
-    partial: bool
-    spec: _Spec
-    model: _Model
-    data: Many[_Data]
-    parts: Many[_Part]
-
-    def figure(self, id: str) -> Figure:
-        """Returns the first figure with this id that is not of an inner layer."""
-        figures = (one for part in self.parts for one in part.figures)
-        found = next((one.figure for one in figures if one.id == id and not one.inner), ABSENT)
-        return NotRun(reason="not measured") if found is ABSENT else found
-
-    def fact(self, id: str) -> str:
-        """Returns a finding by its id; empty if the report does not have it."""
-        facts = (one for part in self.parts for one in part.facts)
-        return next((one.value for one in facts if one.id == id), "")
-
-
-def read_glance(file: Entry) -> Glance:
-    """Reads the part of a run's `results.json` that a list shows.
-
-    Raises:
-        DamagedFileError: If it is missing, altered, not a regular file, too large, or not a report.
-    """
-    content = file.read_bytes(MAX_REPORT_BYTES)
-    tree = read_tree(content, file)
-    try:
-        return Glance.model_validate(tree)
-    except ValidationError as error:
-        raise no_report(tree, file, error) from error
 
 
 class Summary(Frozen):
@@ -159,21 +77,21 @@ def write_results(run: RunDir, report: Report) -> None:
     """
     text = report.to_json()
     run.results_file.write_text(text)
-    glance = Glance.model_validate(report, from_attributes=True)
-    found = summary_of(glance, checksum_in(text.encode("utf-8", "replace")))
+    found = summary_of(report, checksum_in(text.encode("utf-8", "replace")))
     write_json(run.summary_file, found.model_dump(mode="json"))
 
 
-def summary_of(report: Glance, checksum: str | None) -> Summary:
+def summary_of(report: Report, checksum: str | None) -> Summary:
     """Returns the summary of a report, whose file carries the checksum."""
     figures = {field: report.figure(id) for field, id in FIGURES.items()}
+    figures = {id: _NOTHING if one is ABSENT else one for id, one in figures.items()}
     return Summary(
         results=checksum,
         title=report.title,
         partial=report.partial,
         model=report.model.name,
         data=", ".join(one.name for one in report.data)[:LONGEST_TEXT],
-        source=report.spec.data,
+        source=str(report.spec.get("data", "")),
         kind=report.model.representation,
         images=sum(one.measured for one in report.data),
         wanted=sum(one.images for one in report.data),
@@ -208,7 +126,7 @@ def summary(run: RunDir, modified: int) -> Summary:
         modified: When its `results.json` was last written.
 
     Raises:
-        DamagedFileError: If there is no valid summary, as for `read_glance`.
+        DamagedFileError: If there is no valid summary and no valid report.
     """
     return _summary(run.path, modified)
 
@@ -220,12 +138,12 @@ def _summary(path: Path, modified: int) -> Summary:
         with suppress(DamagedFileError):
             if (found := read_summary(run)) is not None:
                 return found
-    return summary_of(read_glance(run.results_file), None)
+    return summary_of(Report.read(run.results_file), None)
 
 
 def is_partial(file: Entry) -> bool:
     """Says whether a `results.json` is of a part of the images, or cannot be read."""
     try:
-        return read_glance(file).partial
+        return Report.read(file).partial
     except DamagedFileError:
         return True

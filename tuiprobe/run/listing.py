@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.results import Figure, NotRun
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import FIGURES, summary
 from tuiprobe.run.locks import held_locks
 from tuiprobe.run.state import Observer, RunState, State
+from tuiprobe.spec import command_of
 
 _MOST = 10_000
 _NOTHING: Final = NotRun(reason="no results yet")
@@ -218,9 +220,26 @@ def _value(figure: Figure) -> float:
     return float("-inf") if isinstance(figure, NotRun) else figure.value
 
 
+def command_of_run(run: RunDir) -> str:
+    """Returns the command that does what a run did, with whole paths.
+
+    Raises:
+        DamagedFileError: If it has no readable spec.
+        UsageError: If no command of this version does it.
+    """
+    spec = run.spec_json()
+    if not isinstance(spec, dict):
+        raise DamagedFileError(f"{run.spec_file} holds no options of a run")
+    return command_of(spec)
+
+
 def as_json(row: RunRow) -> dict[str, Any]:
     """Returns a run as plain data for `tuiprobe runs --json`."""
     figures = {name: getattr(row, name).model_dump(mode="json") for name in FIGURES}
+    try:
+        command = command_of_run(RunDir(row.path))
+    except TuiprobeError:
+        command = None
     return {
         "path": plain(str(row.path)),
         "name": plain(row.name),
@@ -233,5 +252,6 @@ def as_json(row: RunRow) -> dict[str, Any]:
         "representation": row.kind or None,
         "images": row.images,
         "outcome": row.outcome or None,
+        "command": command,
         **figures,
     }

@@ -14,12 +14,12 @@ from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.options import OptionError, validated
 from tuiprobe.plaintext import encodable
 from tuiprobe.results import Fingerprint, Model
-from tuiprobe.results.base import LONGEST_TEXT, Count, Many, Named, Record
+from tuiprobe.results.base import LONGEST_TEXT, Count, Many, Named, Record, without_retired
 from tuiprobe.results.report import MOST_SETS
 from tuiprobe.run.directory import MAX_SPEC_BYTES, RunDir
 from tuiprobe.run.row_records import RowsMeasured, RowsRecord
 from tuiprobe.run.row_samples import read_row_samples
-from tuiprobe.spec import FINAL_TAP, WATCHED, RunSpec
+from tuiprobe.spec import FINAL_TAP, WATCHED, RunSpec, run_options
 
 _Record = TypeVar("_Record", bound=Record)
 
@@ -41,6 +41,13 @@ class TapRecord(Record):
     kind: Literal["vector", "token", "map"]
     tokens: Literal["class", "all", "mean"] | None
     channels: Annotated[int, Field(ge=1, le=2**24)]
+
+
+class FileRecord(Record):
+    """Size and times of a file that an option names, before it was read."""
+
+    size: Count
+    changed: str
 
 
 class SetRecord(Record):
@@ -78,6 +85,7 @@ class PlanRecord(Record):
         all_blocks: Whether these are all of its blocks.
         sets: The sets of images, the in-distribution one first.
         concept_set: Name of the set with concepts; None if there is none.
+        files: The files that options name, by option; empty in runs of earlier versions.
     """
 
     key: str
@@ -87,6 +95,7 @@ class PlanRecord(Record):
     all_blocks: bool
     sets: Annotated[Many[SetRecord], Field(max_length=MOST_SETS)]
     concept_set: str | None = None
+    files: Named[FileRecord] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits(self) -> PlanRecord:
@@ -164,7 +173,7 @@ def change_spec(directory: RunDir, changes: Mapping[str, Any]) -> None:
         UsageError: If a value is invalid for its option.
         DamagedFileError: If the run's specification is missing or damaged.
     """
-    found, _ = read_json(directory.spec_file, directory.plan_file, MAX_SPEC_BYTES)
+    found = _spec_fields(directory)
     if not isinstance(found, dict):
         raise DamagedFileError(f"{directory.spec_file} is no specification of a run")
     try:
@@ -212,11 +221,16 @@ def read_measured(directory: RunDir) -> Measured:
 
 def read_spec(directory: RunDir) -> RunSpec:
     """Returns `spec.json` of a run; errors as for `read_plan`."""
-    value, _ = read_json(directory.spec_file, directory.plan_file, MAX_SPEC_BYTES)
     try:
-        return validated(RunSpec, value)
+        return validated(RunSpec, _spec_fields(directory))
     except OptionError as error:
         raise DamagedFileError(_FOREIGN.format(directory.path, error.cause)) from error
+
+
+def _spec_fields(directory: RunDir) -> Any:
+    """Returns what `spec.json` holds, without options that are gone; it may be anything."""
+    value, _ = read_json(directory.spec_file, directory.plan_file, MAX_SPEC_BYTES)
+    return without_retired(value, RunSpec.__name__, [one.name for one in run_options()])
 
 
 def read_samples(directory: RunDir) -> dict[str, Mapping[int, SampleRecord]]:

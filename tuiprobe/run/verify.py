@@ -25,7 +25,7 @@ from tuiprobe.run.arrays import read_arrays
 from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.concept_labels import read_labels
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_glance, read_summary, summary_of
+from tuiprobe.run.glance import read_summary, summary_of
 from tuiprobe.run.head_file import read_head, read_own_names
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.preflight_file import read_preflight
@@ -144,7 +144,7 @@ class _Verification:
         found = read_summary(self._directory)
         if found is None:
             return "of other results, so no list shows it"
-        report = read_glance(self._directory.results_file)
+        report = Report.read(self._directory.results_file)
         if found != summary_of(report, found.results):
             raise DamagedFileError("it says something else than results.json")
         return ""

@@ -21,7 +21,6 @@ from pathlib import Path
 from tuiprobe.errors import RunError, UsageError
 from tuiprobe.plugins import DATASETS, MODELS, is_foreign
 from tuiprobe.run.directory import LOG_MARK, RunDir, refusing_without_locks
-from tuiprobe.spec import command_of as command_of
 from tuiprobe.spec import headless_arguments
 from tuiprobe.spec import shown_command as shown_command
 

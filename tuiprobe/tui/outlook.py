@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from tuiprobe.spec import (
     RunSpec,
     run_option,
 )
+from tuiprobe.tui.child import Answer
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.runsetup import Kept, Setup
 
@@ -38,7 +40,17 @@ Found = Mapping[str, Any]
 """What `tuiprobe.measure.preview` answers."""
 
 Trial = Mapping[str, Any]
-"""What `tuiprobe inspect --json` answers."""
+"""The encoder as `tuiprobe doctor --model MODEL --json` describes it."""
+
+
+def trial_of(answer: Answer) -> tuple[dict[str, Any] | None, str]:
+    """Returns what `doctor` says of the encoder; None and the reason if it could not be tried."""
+    try:
+        examination = json.loads(answer.out)
+    except ValueError:
+        return None, answer.reason
+    failed = (check["detail"] for check in examination["checks"] if check["status"] == "fail")
+    return examination["encoder"], next(failed, answer.reason)
 
 
 @dataclass(frozen=True)
@@ -265,7 +277,7 @@ def matched_layers(taps: Sequence[Mapping[str, Any]], layers: str) -> list[str]:
     """Returns the layers that a set of globs matches: a line per pattern with its first names.
 
     Args:
-        taps: As `tuiprobe inspect --json` lists them.
+        taps: As `tuiprobe doctor --model MODEL --json` lists them.
         layers: Globs separated by blanks.
     """
     names = [str(tap["name"]) for tap in taps if tap["name"] != FINAL_TAP]

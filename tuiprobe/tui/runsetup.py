@@ -102,7 +102,7 @@ class Setup:
                 except ValueError:
                     found[name] = "a quote is not closed"
             elif problem := option.problem(text):
-                found[name] = problem.removeprefix(f"{option.label}: ")
+                found[name] = problem
         if self["checkpoint"] and len(self.models) > 1 and not self.of_vectors:
             found["checkpoint"] = "one file of weights serves one model; mark one"
         return found

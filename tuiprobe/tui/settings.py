@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import Entry, parse_json, read_regular
-from tuiprobe.folders import settings_file
 
 _MOST_BYTES = 4096
+
+
+def _file() -> Path:
+    """Returns the path of the settings: `$XDG_CONFIG_HOME/tuiprobe/screens.json`."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("tuiprobe")) / "screens.json"
 
 
 def read_theme() -> str | None:
@@ -15,7 +23,7 @@ def read_theme() -> str | None:
     The file may hold anything: what is no theme's name counts as nothing.
     """
     try:
-        kept = parse_json(read_regular(settings_file(), _MOST_BYTES))
+        kept = parse_json(read_regular(_file(), _MOST_BYTES))
     except (OSError, ValueError, TuiprobeError):
         return None
     theme = kept.get("theme") if isinstance(kept, dict) else None
@@ -28,5 +36,5 @@ def write_theme(name: str) -> None:
     Raises:
         RunError: If the file cannot be written.
     """
-    file = settings_file()
+    file = _file()
     Entry(file.parent, file.name).write_json({"theme": name})

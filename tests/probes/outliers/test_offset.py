@@ -5,9 +5,8 @@ import pytest
 from scipy import stats
 
 from tests.probes.planted import gaussian
-from tuiprobe.probes.outliers.null_kurtosis import null_999
 from tuiprobe.probes.outliers.of_rows import figures_of_rows
-from tuiprobe.probes.outliers.offset import offset
+from tuiprobe.probes.outliers.offset import null_999, offset
 from tuiprobe.probes.outliers.scan import scan
 from tuiprobe.probes.rows import usable
 

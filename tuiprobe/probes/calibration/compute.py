@@ -22,7 +22,7 @@ from tuiprobe.probes.confidence import (
     scale_known,
 )
 from tuiprobe.probes.crossfit import cross_fit, on_classes_of
-from tuiprobe.probes.heads import SetFeatures, answered_right, answers_of
+from tuiprobe.probes.heads import SetFeatures, answered_right, answers_of, class_name
 from tuiprobe.probes.inputs import Bool, Int64
 from tuiprobe.probes.proportions import newcombe, wilson
 from tuiprobe.results import Figure, NotRun, given
@@ -113,7 +113,7 @@ def _by_class(
         return ShiftClasses(data=one.name, reason="no class has images in both sets")
     changes = [
         ClassChange(
-            name=_name(names, int(row_of[c])),
+            name=class_name(names, int(row_of[c])),
             first=wilson(int(hits[c]), int(images[c])),
             shift=wilson(int(shift_hits[c]), int(shift_images[c])),
             change=newcombe(
@@ -146,7 +146,3 @@ def _ends(change: Figure) -> tuple[float, float]:
     if not given(change) or change.low is None or change.high is None:
         return 0.0, 0.0
     return change.low, change.high
-
-
-def _name(names: Sequence[str], row: int) -> str:
-    return names[row] if row < len(names) else f"class {row}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tuiprobe.probes.forecast.picture import picture
+from tuiprobe.catalog.baselines import bundled_models, mean_of
+from tuiprobe.catalog.forecast import BASELINE_OF
 from tuiprobe.probes.forecast.result import Expectation, Forecast
-from tuiprobe.probes.telling import heading, points, prose, several, table
+from tuiprobe.probes.telling import heading, points, prose, series, several, table
 from tuiprobe.results import given
-from tuiprobe.results.section import Code, Content, Section, Text, Value
+from tuiprobe.results.section import Chart, Code, Content, Section, Series, Text, Value
 
 SIDES = {
     "above": "above what its peers reach",
@@ -20,7 +21,7 @@ SIDES = {
 
 def describe(result: Forecast) -> Section:
     """Describes the forecast, what was measured beside it, and the forecast's own error."""
-    drawn = picture(result)
+    drawn = _picture(result)
     return Section(
         title="Forecast from published models",
         card=tuple(_card(result)),
@@ -132,4 +133,49 @@ def _limits(result: Forecast) -> Iterator[Value]:
     yield (
         "It is about ImageNet's published shifts only and says nothing about other images. A "
         "difference within the interval is no evidence of robustness beyond the peers."
+    )
+
+
+def _picture(result: Forecast) -> tuple[Chart, ...]:
+    """Returns the chart of the forecast that was compared, else of the mean of all shifts."""
+    compared = [one for one in result.expectations if given(one.measured)]
+    shown = (compared or list(result.expectations))[0]
+    if not given(result.imagenet) or not given(shown.forecast):
+        return ()
+    x = result.imagenet.value
+    drawn = [_peers(result, shown), series("forecast, 95 %", (x,), (shown.forecast,), "second",
+             "points")]  # fmt: skip
+    if given(shown.measured):
+        drawn.append(series("measured", (x,), (shown.measured,), "main", "points"))
+    what = shown.target[0]
+    if len(shown.target) > 1:
+        what = f"mean of {several(len(shown.target), 'shift')}"
+    measured = "measured here" if result.source == "measured" else "as published"
+    return (
+        Chart(
+            id="forecast",
+            title=f"Forecast and published {result.kind} models, {what}",
+            x_label=f"ImageNet accuracy ({measured})",
+            y_label=f"accuracy, {what}",
+            series=tuple(drawn),
+            note="Outside the forecast's interval a model is beyond its peers; within it, it is "
+            "not.",
+        ),
+    )
+
+
+def _peers(result: Forecast, shown: Expectation) -> Series:
+    points = []
+    for row in bundled_models(BASELINE_OF[result.kind], result.without):
+        mean = mean_of(shown.target, row.shifts)
+        if mean is not None and row.imagenet is not None:
+            name = f"{row.model}, {row.tag}" if row.tag else row.model
+            points.append((name, row.imagenet, mean))
+    return Series(
+        name=f"published {result.kind} models",
+        x=tuple(x for _, x, _ in points),
+        y=tuple(y for _, _, y in points),
+        mark="points",
+        role="context",
+        names=tuple(name for name, _, _ in points),
     )

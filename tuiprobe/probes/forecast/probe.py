@@ -10,11 +10,12 @@ from tuiprobe.catalog.left_out import FEWEST_FAMILIES, FEWEST_MODELS
 from tuiprobe.probes.forecast.compute import Start, forecast
 from tuiprobe.probes.forecast.describe import describe
 from tuiprobe.probes.forecast.result import Forecast
+from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.robustness.baselines import family_of, published_of
 from tuiprobe.probes.robustness.result import Accuracy, Robustness
-from tuiprobe.results import Estimate, NotRun, given
+from tuiprobe.results import NotRun, given
 from tuiprobe.results.section import NamedFigure, Section
 
 
@@ -52,9 +53,7 @@ class ForecastFromPeers(Probe[Start, Forecast]):
                 reason="its accuracy on ImageNet is neither measured here nor published",
                 remedy="measure ImageNet's validation set: `--suite auto`",
             )
-        published = Estimate(
-            value=row.imagenet, low=None, high=None, n=50_000, method="as published"
-        )
+        published = exact(row.imagenet, 50_000, "as published")
         return Start(kind, published, row.spec, without)
 
     def compute(self, inputs: Start, options: Options) -> Forecast | NotRun:

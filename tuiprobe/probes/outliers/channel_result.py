@@ -215,6 +215,11 @@ class RowFigures(Frozen):
         """The outcome of rule v2."""
         return self.finding.outcome
 
+    @property
+    def highest(self) -> Figure:
+        """Median height of the highest channel."""
+        return self.heights.highest if isinstance(self.heights, Heights) else self.heights
+
     @model_validator(mode="after")
     def _row_channels_exist(self) -> "RowFigures":
         named = [one.channel for one in self.outlier_channels]

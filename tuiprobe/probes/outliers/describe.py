@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tuiprobe.probes.outliers.channel_result import CurveRow, Heights, Outcome
 from tuiprobe.probes.outliers.describe_evidence import evidence
 from tuiprobe.probes.outliers.heights import OUTLIER
-from tuiprobe.probes.outliers.result import OutlierResult, Outliers
+from tuiprobe.probes.outliers.result import OutlierResult, Outliers, UntrainedReference
 from tuiprobe.probes.outliers.saying import (
     MEANING,
     clause,
@@ -17,7 +17,7 @@ from tuiprobe.probes.outliers.saying import (
     skewed,
 )
 from tuiprobe.probes.telling import heading, known, points, prose, series, several, table
-from tuiprobe.results import Figure, Model, given
+from tuiprobe.results import Model, given
 from tuiprobe.results.section import (
     Chart,
     Code,
@@ -101,6 +101,7 @@ def _content(result: OutlierResult, model: Model) -> Iterator[Content]:
     if said := paper(model):
         yield points(said)
     yield _finals(finals)
+    yield from _untrained(result.untrained, model)
     yield prose("What this does not say:")
     yield points(LIMITS)
     yield from _channels(final)
@@ -114,7 +115,7 @@ def _finals(finals: list[Outliers]) -> Table:
         "outcome": [one.outcome.value for one in finals],
         "images counted": [_counted(one) for one in finals],
         "outlier channels": [listed_channels(one) for one in finals],
-        "highest channel, sigma": [_highest(one) for one in finals],
+        "highest channel, sigma": [one.highest for one in finals],
         "offset share": [one.offset.share for one in finals],
         "kurtosis of the offset": [one.offset.kurtosis for one in finals],
         ".999 quantile of a random direction": [one.offset.null_999 for one in finals],
@@ -140,13 +141,34 @@ def _finals(finals: list[Outliers]) -> Table:
     )
 
 
+def _untrained(reference: UntrainedReference | None, model: Model) -> Iterator[Content]:
+    """Yields the figures of the same architecture with random weights."""
+    if reference is None:
+        yield prose("No untrained reference is available for ", Code(code=model.architecture), ".")
+        return
+    yield prose(
+        "For comparison: the same architecture with random weights, on other images (persistence "
+        "without interval). Its figures are not zero."
+    )
+    yield table(
+        "untrained",
+        [
+            ("model", "model"), ("weights", "weights"), ("data", "data"), ("n", "n"),
+            ("width", "C"), ("kurtosis", "kurtosis"), ("persistence", "P"),
+        ],
+        [
+            [
+                Code(code=reference.architecture), Strong(strong="untrained"),
+                Code(code=reference.data), reference.n, reference.width, reference.kurtosis,
+                reference.persistence,
+            ]
+        ],
+    )  # fmt: skip
+
+
 def _counted(one: Outliers) -> Value:
     n = one.kurtosis.n if given(one.kurtosis) else 0
     return f"{n:,}, {one.degenerate:,} degenerate left out" if one.degenerate else n
-
-
-def _highest(one: Outliers) -> Figure:
-    return one.heights.highest if isinstance(one.heights, Heights) else one.heights
 
 
 def _channels(one: Outliers) -> Iterator[Content]:

@@ -88,7 +88,7 @@ def _layers(taps: tuple[Outliers, ...], first: str) -> Iterator[Content]:
                 one.kurtosis,
                 one.residual.kurtosis,
                 one.persistence.value,
-                one.heights.highest if isinstance(one.heights, Heights) else one.heights,
+                one.highest,
                 one.offset.share,
                 listed_channels(one),
                 one.outcome.value,

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from tuiprobe.catalog.untrained import Untrained, untrained
 from tuiprobe.probes.inputs import TapArrays
+from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.outliers.channel_result import Heights
 from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.describe import describe
 from tuiprobe.probes.outliers.neighbours import llm_int8
-from tuiprobe.probes.outliers.result import OutlierResult, Outliers
+from tuiprobe.probes.outliers.result import OutlierResult, Outliers, UntrainedReference
 from tuiprobe.probes.outliers.rule import circumstances
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
@@ -66,6 +68,7 @@ class Inputs:
         model: The encoder.
         data: The sets.
         seed: Seed of the bootstrap.
+        untrained: Shipped figures of the same architecture with random weights, if there are any.
     """
 
     taps: tuple[TapArrays, ...]
@@ -75,6 +78,7 @@ class Inputs:
     model: Model
     data: tuple[DataSet, ...]
     seed: int
+    untrained: Untrained | None
 
 
 class OutlierFeatures(Probe[Inputs, OutlierResult]):
@@ -97,6 +101,7 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
             model=run.plan.model,
             data=run.images,
             seed=run.spec.seed,
+            untrained=untrained(run.plan.model.architecture, run.plan.model.representation),
         )
 
     def compute(self, inputs: Inputs, options: Options) -> OutlierResult:
@@ -112,7 +117,9 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
             for tap in inputs.taps
         )
         return OutlierResult(
-            taps=taps, cross_layer=(llm_int8(inputs.blocks, all_blocks=inputs.all_blocks),)
+            taps=taps,
+            cross_layer=(llm_int8(inputs.blocks, all_blocks=inputs.all_blocks),),
+            untrained=_reference(inputs.untrained),
         )
 
     def describe(self, result: OutlierResult, subject: Subject) -> Section:
@@ -141,11 +148,25 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
         )
 
 
+def _reference(untrained: Untrained | None) -> UntrainedReference | None:
+    if untrained is None:
+        return None
+    value, low, high = untrained.kurtosis
+    n, method = untrained.n, "shipped with tuiprobe"
+    return UntrainedReference(
+        architecture=untrained.architecture,
+        data=untrained.data,
+        n=n,
+        width=untrained.width,
+        kurtosis=Estimate(value=value, low=low, high=high, n=n, method=method),
+        persistence=exact(untrained.persistence, n, method),
+    )
+
+
 def _figures(taps: tuple[Outliers, ...], first: str) -> Iterator[NamedFigure]:
     for one in taps:
         leading = one.final and one.data == first
-        highest = one.heights.highest if isinstance(one.heights, Heights) else one.heights
-        yield _named(one, "height", "highest channel, sigma", highest, leading, HEIGHT)
+        yield _named(one, "height", "highest channel, sigma", one.highest, leading, HEIGHT)
         for id, figure in figures_in(one):
             if id in NAMES:
                 yield _named(one, id, NAMES[id], figure, leading, HEADLINES.get(id))
@@ -176,7 +197,4 @@ def _mean_of(one: Outliers) -> MeanOf | None:
 def _count(one: Outliers) -> Figure:
     if isinstance(one.heights, NotRun):
         return one.heights
-    return Estimate(
-        value=len(one.outlier_channels), low=None, high=None, n=one.heights.n,
-        method="count of channels",
-    )  # fmt: skip
+    return exact(len(one.outlier_channels), one.heights.n, "count of channels")

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import model_validator
 
 from tuiprobe.probes.outliers.channel_result import RowFigures
-from tuiprobe.results.base import Channel, Count, Figure, Frozen, Many, PerChannel, Real
+from tuiprobe.results.base import Channel, Count, Estimate, Figure, Frozen, Many, PerChannel, Real
 from tuiprobe.results.images import TopImage
 from tuiprobe.results.report import ProbeResult
 
@@ -115,6 +115,26 @@ class Outliers(RowFigures):
         yield from (channel for one in self.criteria for channel in one.channels)
 
 
+class UntrainedReference(Frozen):
+    """The same architecture with random weights, on other images: its figures are not zero.
+
+    Attributes:
+        architecture: The library's name.
+        data: What it was measured on.
+        n: Images.
+        width: Channels of the representation.
+        kurtosis: kappa of the final representation.
+        persistence: P, without interval.
+    """
+
+    architecture: str
+    data: str
+    n: Count
+    width: Count
+    kurtosis: Estimate
+    persistence: Estimate
+
+
 class OutlierResult(ProbeResult):
     """The outlier probe.
 
@@ -122,12 +142,14 @@ class OutlierResult(ProbeResult):
         taps: Figures, one entry per set and tap; the first final one, of the in-distribution set,
             gives the outcome of the run.
         cross_layer: Criteria that need all blocks at once (LLM.int8).
+        untrained: The same architecture with random weights; None if no reference is shipped.
     """
 
     probe: ClassVar[str] = "outliers"
 
     taps: Many[Outliers]
     cross_layer: Many[Criterion] = ()
+    untrained: UntrainedReference | None = None
 
     def finals(self) -> list[Outliers]:
         """Returns the figures of the final representation, one entry a set."""

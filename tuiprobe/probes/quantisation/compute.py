@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuiprobe.probes.inputs import Float32, Float64
+from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.quantisation.result import Apart, Quantised, Sqnr
 from tuiprobe.probes.resampling import draws
 from tuiprobe.probes.rows import blocks
@@ -153,7 +154,7 @@ def decibels(signal: Float64, noise: Float64, drawn: Float32) -> Figure:
     value = 10 * float(np.log10(signal.sum() / noise.sum()))
     n = signal.size
     if n < 2:
-        return Estimate(value=value, low=None, high=None, n=n, method="no interval: one row")
+        return exact(value, n, "no interval: one row")
     sums = drawn @ np.stack([signal / signal.mean(), noise / noise.mean()], axis=1)
     kept = sums[(sums > 0).all(axis=1)]
     spread = value + 10 * np.log10(kept[:, 0] / kept[:, 1])

@@ -17,10 +17,11 @@ from tuiprobe.catalog.baselines import (
     mean_of,
 )
 from tuiprobe.errors import DataError
+from tuiprobe.probes.confidence import UNKNOWN_SCALE, Logits, scale_known
 from tuiprobe.probes.crossfit import on_classes_of
 from tuiprobe.probes.heads import SetFeatures, answers_of, hits, top_hits, usable_images
+from tuiprobe.probes.intervals import bootstrap_mean
 from tuiprobe.probes.proportions import wilson
-from tuiprobe.probes.robustness.confidence import mean_confidence
 from tuiprobe.probes.robustness.result import (
     Accuracy,
     BaselineModel,
@@ -186,6 +187,21 @@ def _on_own_classes(head: HeadArrays, first: SetFeatures, one: SetFeatures) -> F
         return own
     usable = usable_images(own)
     return wilson(hits(usable.features, head, usable), own.features.shape[0])
+
+
+def mean_confidence(head: HeadArrays, one: SetFeatures) -> Figure:
+    """Returns the mean over the images of the probability of the answer, not calibrated.
+
+    Args:
+        head: The linear head; there is no figure where it does not tell its logit scale.
+        one: Representations; labels are not looked at.
+    """
+    usable = usable_images(one)
+    if usable.features.shape[0] == 0:
+        return NotRun(reason="no image with a finite representation")
+    if not scale_known(head):
+        return UNKNOWN_SCALE
+    return bootstrap_mean(Logits(head, usable).confidences().confidence)
 
 
 def mean_accuracy(accuracies: Sequence[Accuracy]) -> Figure:

@@ -8,17 +8,25 @@ pairs have the agreements that were measured.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from tuiprobe.errors import UsageError
+from tuiprobe.errors import TuiprobeError, UsageError
+from tuiprobe.probes.confidence import Logits
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.proportions import wilson
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.telling import heading, prose, table
+from tuiprobe.results import given
 from tuiprobe.results.base import Count, Estimate, Figure, Frozen, Many, NotRun, Real
+from tuiprobe.results.section import Content, Section, Value
+from tuiprobe.results.subject import Model
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.per_image import list_digest
 
 MIN_MODELS: Final = 5
 MOST_MODELS: Final = 40
@@ -52,22 +60,36 @@ class SetAgreement(Frozen):
     Attributes:
         data: Name of the set.
         images: Images that all models answered.
-        pairs: Pairs of models.
-        slope: Of the line in probits.
+        pairs: Pairs of models; 0 where their answers cannot be put side by side.
+        slope: Of the line in probits; None without pairs.
         intercept: Likewise.
-        r2: Its coefficient of determination.
+        r2: Its coefficient of determination; None without pairs.
         refused: Why there is no estimate; empty where there is one.
         models: In the order of the command.
     """
 
     data: str
-    images: Count
-    pairs: Count
-    slope: Real
-    intercept: Real
-    r2: Real
+    images: Count = 0
+    pairs: Count = 0
+    slope: Real | None = None
+    intercept: Real | None = None
+    r2: Real | None = None
     refused: str = ""
     models: Many[OnTheLine] = ()
+
+
+class Agreement(Frozen):
+    """The agreement lines of several runs.
+
+    Attributes:
+        first: The in-distribution set; empty where no set was looked at.
+        refused: Why no set was looked at; empty where they were.
+        sets: The labelled shifts and target sets that all runs share.
+    """
+
+    first: str = ""
+    refused: str = ""
+    sets: Many[SetAgreement] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,31 +107,179 @@ class Answers:
     right: Bool | None = None
 
 
-def refuse_models(training: Sequence[str], digests: Sequence[str]) -> None:
-    """Refuses models that agreement on the line does not hold for.
+def agreement_of(models: Sequence[Model], directories: Sequence[RunDir]) -> Agreement:
+    """Fits the agreement line of every labelled shift and target set that all runs share.
+
+    What is refused or cannot be read is the result's reason and no error, because it is a part of a
+    comparison. One run's arrays are in memory at a time.
+
+    Args:
+        models: The model of each run.
+        directories: The run directories.
+    """
+    if reason := why_unfit(
+        [one.training for one in models], [one.weights.digest for one in models]
+    ):
+        return Agreement(refused=reason)
+    names = [one.name for one in models]
+    try:
+        first, *others = _shared(directories)
+        runs = [
+            _answers(name, directory, (first, *others))
+            for name, directory in zip(names, directories, strict=True)
+        ]
+        own = _together(first, names, runs)
+    except TuiprobeError as error:
+        return Agreement(refused=str(error))
+    return Agreement(first=first, sets=tuple(_of_set(names, own, one, runs) for one in others))
+
+
+def why_unfit(training: Sequence[str], digests: Sequence[str]) -> str:
+    """Returns why agreement on the line does not hold for these models; empty if it may.
 
     Args:
         training: Kind of training of each model.
         digests: Digest of the weights of each.
-
-    Raises:
-        UsageError: If there are too few or too many, one is there twice, or kinds are mixed.
     """
     if not MIN_MODELS <= len(training) <= MOST_MODELS:
-        raise UsageError(
-            f"agreement on the line takes {MIN_MODELS} to {MOST_MODELS} models, not {len(training)}"
+        return (
+            f"it takes {MIN_MODELS} to {MOST_MODELS} models with heads on the same labelled and "
+            f"target images, not {len(training)}"
         )
     if len(set(digests)) < len(digests):
-        raise UsageError(
-            f"agreement on the line takes different models: {len(digests)} runs have "
-            f"{len(set(digests))} different weights"
+        return (
+            f"it takes different models: {len(digests)} runs have {len(set(digests))} different "
+            "weights"
         )
     kinds = sorted(set(training))
     if len(kinds) > 1:
-        raise UsageError(
-            f"agreement on the line takes models of one training kind, not {len(kinds)}: "
-            f"{', '.join(kinds)}"
+        return f"it takes models of one training kind, not {len(kinds)}: {', '.join(kinds)}"
+    return ""
+
+
+@dataclass(frozen=True, eq=False)
+class _RunAnswers:
+    """What one model answers on one set.
+
+    Attributes:
+        samples: Digest of the list of images.
+        classes: What tells the lists of classes of two heads apart.
+        ids: int64 [n], the images with a finite representation.
+        answer: int64 [n], classes.
+        right: bool [n]; None without labels.
+    """
+
+    samples: str
+    classes: tuple[bytes, Sequence[str]]
+    ids: Int64
+    answer: Int64
+    right: Bool | None
+
+
+def _shared(directories: Sequence[RunDir]) -> list[str]:
+    """Returns the sets that all runs measured, the in-distribution one first."""
+    runs = [RunReader(one) for one in directories]
+    names = [one.name for one in runs[0].sets if one.name != runs[0].plan.concept_set]
+    shared = [name for name in names if all(name in one.measured.sets for one in runs)]
+    if not names or names[:1] != shared[:1]:
+        raise UsageError("the runs have no in-distribution set in common")
+    if len(shared) < 2:
+        raise UsageError(f"the runs have no other set than {names[0]} in common")
+    return shared
+
+
+def _answers(model: str, directory: RunDir, names: Sequence[str]) -> dict[str, _RunAnswers]:
+    """Returns what a run answers on each of the named sets that it has answers for."""
+    run = RunReader(directory)
+    if isinstance(run.head, str):
+        raise UsageError(f"{model} has no head: {run.head}")
+    found = {}
+    for one in (*run.head_sets, *run.target_sets):
+        if one.name not in names:
+            continue
+        samples = run.samples[one.name]
+        contents = run.measured.sets[one.name].contents or ""
+        source = next(each.source for each in run.sets if each.name == one.name)
+        logits = Logits(run.head, one)
+        confidences = logits.confidences()
+        found[one.name] = _RunAnswers(
+            samples=list_digest([samples[i] for i in sorted(samples)], contents, source),
+            classes=(np.unique(logits.classes).tobytes(), run.plan.sets[0].classes),
+            ids=run.features(one.name)["ids"],
+            answer=confidences.answer,
+            right=confidences.right,
         )
+    return found
+
+
+def _together(
+    name: str, models: Sequence[str], runs: Sequence[Mapping[str, _RunAnswers]]
+) -> Answers:
+    """Returns what all models answer on the images of a set that every run could use.
+
+    Raises:
+        UsageError: If a run lacks the set, or measured other images or answers with other classes.
+    """
+    for model, sets in zip(models, runs, strict=True):
+        if name not in sets:
+            raise UsageError(f"{model} has no set {name}")
+    found = [sets[name] for sets in runs]
+    if (lists := len({one.samples for one in found})) > 1:
+        raise UsageError(f"the runs measured {lists} different samples of {name}, not one")
+    if (classes := len({one.classes for one in found})) > 1:
+        raise UsageError(f"the heads answer with {classes} different lists of classes")
+    kept = found[0].ids
+    for one in found[1:]:
+        kept = np.intersect1d(kept, one.ids)
+    if kept.size < 2:
+        raise UsageError(f"{name}: {kept.size} images are usable in every run")
+    orders = [np.argsort(one.ids)[np.searchsorted(np.sort(one.ids), kept)] for one in found]
+    answer = np.stack([one.answer[at] for one, at in zip(found, orders, strict=True)])
+    right = [one.right[at] for one, at in zip(found, orders, strict=True) if one.right is not None]
+    return Answers(name, answer, np.stack(right) if len(right) == len(found) else None)
+
+
+def _of_set(
+    models: Sequence[str], own: Answers, name: str, runs: Sequence[Mapping[str, _RunAnswers]]
+) -> SetAgreement:
+    try:
+        return agreement(models, own, _together(name, models, runs))
+    except UsageError as error:
+        return SetAgreement(data=name, refused=str(error))
+
+
+def describe_agreement(result: Agreement) -> Section:
+    """Describes the agreement lines: for each set its line, and each model's accuracy by it."""
+    if result.refused:
+        headline = f"Not estimated: {result.refused}."
+    else:
+        headline = f"Accuracy without labels, from how the models agree here and on {result.first}."
+    content = [
+        one for i, each in enumerate(result.sets) for one in _set_content(i, result.first, each)
+    ]
+    return Section(title="Agreement on the line", headline=(headline,), content=tuple(content))
+
+
+def _set_content(place: int, first: str, one: SetAgreement) -> Iterator[Content]:
+    yield heading(one.data)
+    if one.pairs:
+        yield prose(
+            f"{one.pairs} pairs of models on {one.images:,} images; line in probits: slope ",
+            one.slope, ", intercept ", one.intercept, ", R^2 ", one.r2, ".",
+        )  # fmt: skip
+    if one.refused:
+        yield prose(f"Refused: {one.refused}.")
+        return
+    columns = (
+        ("model", "model"), ("first", f"measured on {first}"), ("aline_s", "ALine-S"),
+        ("aline_d", "ALine-D"), ("measured", "measured"),
+    )  # fmt: skip
+    rows: list[list[Value]] = [
+        [each.model, each.first, each.aline_s, each.aline_d,
+         each.measured if given(each.measured) else "-"]
+        for each in one.models
+    ]  # fmt: skip
+    yield table(f"agreement_{place}", columns, rows, shown=len(rows), file=False)
 
 
 def agreement(models: Sequence[str], first: Answers, other: Answers) -> SetAgreement:

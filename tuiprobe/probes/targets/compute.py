@@ -17,7 +17,7 @@ from tuiprobe.probes.confidence import (
     scale_known,
 )
 from tuiprobe.probes.crossfit import CrossFitted, cross_fit
-from tuiprobe.probes.heads import SetFeatures, answers_of, first_images
+from tuiprobe.probes.heads import SetFeatures, answers_of, class_name, first_images
 from tuiprobe.probes.inputs import Float64, Int64
 from tuiprobe.probes.intervals import bootstrap_mean, exact
 from tuiprobe.probes.proportions import wilson
@@ -32,7 +32,7 @@ from tuiprobe.probes.targets.result import (
     Targets,
     TargetSet,
 )
-from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.base import NORMAL_95
 from tuiprobe.run.checked_arrays import HeadArrays
 
@@ -214,11 +214,9 @@ def _predicted(found: Logits, said: Confidences, names: Sequence[str]) -> tuple[
     counts = np.bincount(np.searchsorted(classes, said.answer), minlength=classes.size)
     rows = found.rows[at]
     order = np.lexsort((rows, -counts))
-    return tuple(Predicted(name=_name(names, int(rows[i])), images=int(counts[i])) for i in order)
-
-
-def _name(names: Sequence[str], row: int) -> str:
-    return names[row] if row < len(names) else f"class {row}"
+    return tuple(
+        Predicted(name=class_name(names, int(rows[i])), images=int(counts[i])) for i in order
+    )
 
 
 def _error(estimator: Estimator, checks: Sequence[Check]) -> Error:
@@ -234,11 +232,7 @@ def _error(estimator: Estimator, checks: Sequence[Check]) -> Error:
     mean = float(np.mean([error for error, _ in away]))
     return Error(
         estimator=estimator,
-        mean_absolute=_of_shifts(mean, len(away), method),
-        worst=_of_shifts(worst, len(away), method),
+        mean_absolute=exact(mean, len(away), method),
+        worst=exact(worst, len(away), method),
         worst_on=name,
     )
-
-
-def _of_shifts(value: float, shifts: int, method: str) -> Estimate:
-    return Estimate(value=value, low=None, high=None, n=shifts, method=method)

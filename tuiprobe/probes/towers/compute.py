@@ -12,7 +12,7 @@ import numpy as np
 from tuiprobe.probes.channels import Chosen
 from tuiprobe.probes.heads import SetFeatures, first_images
 from tuiprobe.probes.inputs import Float32, Float64
-from tuiprobe.probes.intervals import bootstrap_mean
+from tuiprobe.probes.intervals import bootstrap_mean, exact
 from tuiprobe.probes.outliers.channel_result import Offset, RowFigures
 from tuiprobe.probes.outliers.of_rows import figures_of_rows
 from tuiprobe.probes.outliers.rule import Circumstances
@@ -146,7 +146,7 @@ def _figure(value: Any, drawn: Float64, n: int, most: float = 1.0) -> Figure:
     if not np.isfinite(value):
         return NotRun(reason="the mean of the images is zero")
     if n < 2:
-        return Estimate(value=value, low=None, high=None, n=n, method="no interval: one image")
+        return exact(value, n, "no interval: one image")
     low, high = (2 * value - np.nanquantile(drawn, [0.975, 0.025])).clip(0, most)
     return Estimate(
         value=value, low=min(float(low), value), high=max(float(high), value), n=n, method=METHOD

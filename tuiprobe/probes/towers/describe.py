@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tuiprobe.probes.outliers.channel_result import Heights, Offset
+from tuiprobe.probes.outliers.channel_result import Offset
 from tuiprobe.probes.telling import channels_in_words, points, several, table
 from tuiprobe.probes.towers.result import Towers
 from tuiprobe.results import NotRun
@@ -53,10 +53,9 @@ def _reading(found: Towers) -> Iterator[Value | tuple[Value, ...]]:
         "a gap of 0 means equal means, 2 opposite ones."
     )
     head = found.head
-    heights = head.heights.highest if isinstance(head.heights, Heights) else head.heights
     share = head.offset.share if isinstance(head.offset, Offset) else head.offset
     yield (f"{several(found.rows, 'row')} of the head: {head.outcome}; kurtosis ", head.kurtosis,
-           ", highest channel ", heights, " sigma, offset share ", share, ".")  # fmt: skip
+           ", highest channel ", head.highest, " sigma, offset share ", share, ".")  # fmt: skip
     images = f"{channels_in_words(found.channels, 8)} ({_KINDS[found.why]})"
     texts = f"{channels_in_words(found.head_channels, 8)} ({_KINDS[found.head_why]})"
     if found.channels and found.head_channels:

@@ -239,7 +239,7 @@ class ModelsScreen(FilteredScreen):
     async def _examine(self, name: str) -> None:
         answer = await ask(["doctor", "--model", name, "--json"])
         try:
-            lines = modellist.check_lines(json.loads(answer.out))
+            lines = modellist.check_lines(json.loads(answer.out)["checks"])
         except (ValueError, TypeError, KeyError):
             lines = ["", f"✗ {answer.reason}"]
         self._note(name, lines)

@@ -13,11 +13,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.widgets import ContentSwitcher, Static
 
-from tuiprobe.errors import TuiprobeError, UsageError
+from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.listing import command_of_run
 from tuiprobe.run.state import Observer, RunState
-from tuiprobe.tui.child import command_of
 from tuiprobe.tui.control import Control
 from tuiprobe.tui.figures import headed
 from tuiprobe.tui.progress import sign
@@ -289,11 +289,9 @@ class ResultsScreen(ProbeScreen):
 
     def action_command(self) -> None:
         """Copies the command line that does what this run did."""
-        if self.found is None:
-            return
         try:
-            command = command_of(self.found.report.spec)
-        except UsageError as error:
+            command = command_of_run(RunDir(self.run))
+        except TuiprobeError as error:
             cause = f"no command repeats this run: {plain(str(error))}"
             self.app.fail(cause)
             return

@@ -18,8 +18,8 @@ from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import RunError, WeightsError
 from tuiprobe.spec import run_option
 from tuiprobe.tui import runsetup
-from tuiprobe.tui.child import Answer, Engine, ask, ask_python, shown_command
-from tuiprobe.tui.outlook import Outlook, unmatched_layers, warning
+from tuiprobe.tui.child import Engine, ask, ask_python, shown_command
+from tuiprobe.tui.outlook import Outlook, trial_of, unmatched_layers, warning
 from tuiprobe.tui.runsetup import YES, Kept, Setup
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert_lines
@@ -207,29 +207,31 @@ class SetupScreen(ProbeScreen):
                 return
             self._trial_note = f"timing a batch of {model}"
             self._show()
-            words = ["inspect", model, "--json", *setup.words("checkpoint", "device", "dtype")]
-            answer = await ask(words + ["--offline"] * offline)
-            try:
-                self._kept.trials[(model, *setup.tried)] = json.loads(answer.out)
-            except ValueError:
-                self._note_failure(answer, setup, offline)
+            options = setup.words("checkpoint", "device", "dtype")
+            answer = await ask(
+                ["doctor", "--model", model, "--json", *options] + ["--offline"] * offline
+            )
+            trial, reason = trial_of(answer)
+            if trial is None:
+                self._note_failure(reason, answer.code, setup, offline)
                 self._show()
                 return
+            self._kept.trials[(model, *setup.tried)] = trial
         self._trial_note = ""
         self._show()
         if any(model not in presets() for model in self._models):
             self._ask_about_data()  # with how they were trained, which only the loader knows
 
-    def _note_failure(self, answer: Answer, setup: Setup, offline: bool) -> None:
+    def _note_failure(self, reason: str, code: int, setup: Setup, offline: bool) -> None:
         """Notes why a trial failed, under the field that is to blame if there is one."""
         hint = "; ctrl+l tries again with downloads" if offline else ""
-        self._trial_note = f"! {answer.reason}{hint}"
-        blamed = "device" if answer.reason.startswith(run_option("device").flag) else ""
-        if answer.code == WeightsError.exit_code and setup["checkpoint"]:
+        self._trial_note = f"! {reason}{hint}"
+        blamed = "device" if reason.startswith(run_option("device").flag) else ""
+        if code == WeightsError.exit_code and setup["checkpoint"]:
             blamed = "checkpoint"
         if blamed:
             self._trial_note = "see what is marked ✗"
-            self._trial_wrong = {blamed: answer.reason}
+            self._trial_wrong = {blamed: reason}
 
     # Actions of the keys.
 

@@ -202,7 +202,7 @@ def layer_cells(one: Outliers) -> list[str]:
         str(one.channels),
         short(one.kurtosis),
         short(one.persistence.value),
-        short(highest(one)),
+        short(one.highest),
         short(one.offset.share),
         "-" if isinstance(one.heights, NotRun) else str(len(one.outlier_channels)),
     ]
@@ -224,16 +224,11 @@ def _height(row: ChannelRow) -> float:
     return row.height.height.value if row.height is not None and given(row.height.height) else 0.0
 
 
-def highest(one: Outliers) -> Figure:
-    """Returns the median height of the highest channel."""
-    return one.heights.highest if isinstance(one.heights, Heights) else one.heights
-
-
 def figures_of(one: Outliers, about: Found) -> Content:
     """Returns the figures of a layer, each with its reference, and the curve over cuts."""
     entries: list[Entry] = [
         ("outlier ch. ▲", _channels(one)),
-        ("highest", highest(one)),
+        ("highest", one.highest),
         ("offset share", one.offset.share),
         ("  its kurtosis", one.offset.kurtosis),
         ("  random .999", _at_most(one.offset.null_999)),
@@ -290,7 +285,7 @@ def _images(one: Outliers, report: Report) -> str:
 
 def _untrained(one: Outliers, about: Found) -> list[Entry]:
     """Returns the figures of the same architecture with random weights, which are not zero."""
-    known = about.population.untrained if about.population is not None else None
-    if not one.final or known is None:
+    reference = about.outliers.untrained if about.outliers is not None else None
+    if not one.final or reference is None:
         return []
-    return [("  untrained", known.kurtosis)]
+    return [("  untrained", reference.kurtosis)]

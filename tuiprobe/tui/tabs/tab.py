@@ -12,7 +12,6 @@ from tuiprobe.probes.ablation.result import ChannelAblations
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.outliers.result import OutlierResult, Outliers
-from tuiprobe.probes.population.result import Population
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.numbers import few
 from tuiprobe.report.pictures import picture_file
@@ -38,7 +37,6 @@ class Found:
         directions: See there.
         robustness: See there.
         concepts: See there.
-        population: See there.
         ablations: See there.
     """
 
@@ -48,7 +46,6 @@ class Found:
     directions: Directions | None
     robustness: Robustness | None
     concepts: Concepts | None
-    population: Population | None
     ablations: ChannelAblations | None
 
     @classmethod
@@ -65,7 +62,6 @@ class Found:
             directions=report.part(Directions),
             robustness=report.part(Robustness),
             concepts=report.part(Concepts),
-            population=report.part(Population),
             ablations=report.part(ChannelAblations),
         )
 

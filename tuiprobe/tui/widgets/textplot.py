@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from tuiprobe.plaintext import plain
-from tuiprobe.report.axis import round_ticks, tick_text
+from tuiprobe.report.svg import round_ticks, tick_text
 from tuiprobe.results.section import Chart, Drawn, Series
 from tuiprobe.tui.text import braille, dot_bit, fitted
 

@@ -1,0 +1,280 @@
+"""`--models`: many models in one command, resumable, with a list of the gaps."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from tuiprobe.catalog.presets import presets
+from tuiprobe.cli.app import run_cli
+from tuiprobe.cli.model_list import paper_models, read_models
+from tuiprobe.errors import UsageError
+from tuiprobe.measure.group import BYTES_A_PARAMETER, SHARE_OF_MEMORY, affordable
+from tuiprobe.measure.plan import Plan, make_plan
+from tuiprobe.miniature.weights import FOLDER
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.load import load_encoder
+from tuiprobe.spec import make_spec
+
+Captured = pytest.CaptureFixture[str]
+
+OPENING = "tuiprobe.measure.opening"
+
+LIST = """
+mini_clip        # of the package
+
+rn101_cc12m
+mini_supervised
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with 24 pictures of two classes, and a list of three models."""
+    rng = np.random.default_rng(0)
+    for i in range(24):
+        place = tmp_path / "pictures" / ("cat", "dog")[i % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(place / f"{i}.png")
+    (tmp_path / "models.txt").write_text(LIST)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Returns the models whose weights are loaded, in order; the runs are real."""
+    models = []
+
+    def load(model: str, **options: Any) -> Encoder:
+        models.append(model)
+        return load_encoder(model, **options)
+
+    monkeypatch.setattr(f"{OPENING}.load_encoder", load)
+    return models
+
+
+def probe(*more: str) -> int:
+    words = ("--models", "models.txt", "--data", "imagefolder:pictures", "--output", "out")
+    return run_cli(["--headless", *words, "--threads", "1", "--workers", "0", *more])
+
+
+def test_what_is_there_is_measured_once_and_the_rest_is_a_gap(
+    folder: Path, opened: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert probe() == 0
+    output = capsys.readouterr()
+    assert opened == ["mini_clip", "mini_supervised"]
+    gap = "rn101_cc12m: no public weights exist; write checkpoint=FILE beside it"
+    assert output.err.splitlines()[-1] == f"not measured: {gap}"
+    (comparison,) = (folder / "out").glob("comparison-*.md")
+    table = comparison.read_text()
+    assert output.out.endswith(table)
+    assert "| mini\\_supervised |" in table
+    assert "# Not measured\n\n- rn101\\_cc12m: no public weights exist" in table
+    assert len([path for path in (folder / "out").iterdir() if path.is_dir()]) == 2
+
+    opened.clear()
+    assert probe() == 0
+    again = capsys.readouterr()
+    assert opened == []
+    assert again.out == table
+    assert "mini_clip: finished before, in out/mini_clip-" in again.err
+
+    # altered results and another version: opened again
+    run = next((folder / "out").glob("mini_clip-*"))
+    text = (run / "results.json").read_text()
+    (run / "results.json").write_text(text.replace("mini_clip", "mini_klip"))
+    assert probe() == 0
+    assert opened == ["mini_clip"]
+    opened.clear()
+    monkeypatch.setattr("tuiprobe.measure.finished.__version__", "0.0.1")
+    assert probe() == 0
+    assert opened == ["mini_clip", "mini_supervised"]
+
+
+@pytest.mark.slow
+def test_a_changed_image_or_option_or_fresh_opens_again(folder: Path, opened: list[str]) -> None:
+    (folder / "models.txt").write_text("mini_supervised\n")
+    (folder / "names.txt").write_text("cat\ndog\n")
+    more = ("--head", "probe", "--classes", "names.txt", "--sample", "12")
+    assert probe(*more) == 0
+    assert probe(*more) == 0
+    assert opened == ["mini_supervised"]
+    assert probe(*more, "--top-k", "4") == 0
+    assert opened == ["mini_supervised"] * 2
+    (folder / "names.txt").write_text("Cat\ndog\n")  # the file of an option
+    assert probe(*more) == 0
+    assert opened == ["mini_supervised"] * 3
+    assert probe(*more) == 0
+    assert opened == ["mini_supervised"] * 3
+    assert probe(*more, "--fresh") == 0
+    assert opened == ["mini_supervised"] * 4
+    for path in (folder / "pictures").glob("*/*.png"):
+        Image.open(path).transpose(Image.Transpose.ROTATE_90).save(path)
+    assert probe(*more) == 0
+    assert opened == ["mini_supervised"] * 5
+    assert len(list((folder / "out").glob("mini_supervised-*"))) == 3
+
+
+@pytest.mark.slow
+def test_a_changed_checkpoint_is_measured_again(folder: Path, opened: list[str]) -> None:
+    weights = folder / "my weights" / "w.safetensors"
+    weights.parent.mkdir()
+    state = load_file(FOLDER / "mini_supervised.safetensors")
+    save_file(state, weights)
+    (folder / "models.txt").write_text("mini_supervised 'checkpoint=my weights/w.safetensors'\n")
+    assert probe() == 0
+    assert probe() == 0
+    assert len(opened) == 1
+    status = weights.stat()
+    save_file({name: tensor * 1.01 for name, tensor in state.items()}, weights)
+    os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))  # as `cp -p` does
+    assert weights.stat().st_size == status.st_size
+    assert probe() == 0
+    assert len(opened) == 2
+    assert len(list((folder / "out").glob("mini_supervised-*"))) == 2
+    assert probe() == 0
+    assert len(opened) == 2
+
+
+@pytest.mark.slow
+def test_an_interrupted_list_goes_on_with_the_same_command(
+    folder: Path, opened: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "models.txt").write_text("mini_clip\nmini_supervised\nmini_finetuned\n")
+    monkeypatch.setattr("tuiprobe.measure.device.free_memory", lambda device: None)  # alone
+
+    def stopped(*given: Any) -> Plan:
+        if len(opened) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return make_plan(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"{OPENING}.make_plan", stopped)
+        assert probe() == 130
+    assert opened == ["mini_clip", "mini_supervised"]
+    messages = capsys.readouterr().err
+    assert "not measured: mini_supervised: stopped before" in messages
+    assert "not measured: mini_finetuned: stopped before" in messages
+    assert probe() == 0
+    assert opened[2:] == ["mini_supervised", "mini_finetuned"]
+    assert "not measured" not in capsys.readouterr().err
+
+
+def test_one_failure_does_not_stop_the_others(
+    folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "models.txt").write_text("mini_clip\nnonsense\nmini_supervised\n")
+
+    def load(model: str, **options: Any) -> Encoder:
+        if model == "mini_clip":
+            raise ZeroDivisionError("by a library")
+        return load_encoder(model, **options)
+
+    monkeypatch.setattr(f"{OPENING}.load_encoder", load)
+    assert probe() == 5
+    messages = capsys.readouterr().err
+    assert "not measured: mini_clip: the run failed with ZeroDivisionError: by a lib" in messages
+    assert "not measured: nonsense: there is no preset 'nonsense'" in messages
+    assert len(list((folder / "out").glob("mini_supervised-*/report.md"))) == 1
+
+
+def test_the_paper_with_empty_caches_measures_nothing_and_lists_every_gap(
+    folder: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_HOME", "HF_HUB_CACHE", "TORCH_HOME", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.setenv(name, str(folder / "empty"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "empty"))
+    words = ["--headless", "--models", "paper", "--offline", "--output", "out"]
+    assert run_cli([*words, "--data", "imagefolder:pictures"]) == 3
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert not (folder / "out").exists()
+    lines = [line for line in output.err.splitlines() if line.startswith("not measured: ")]
+    assert {line.split(": ")[1] for line in lines} == set(paper_models())
+    assert "error:" not in output.err
+
+
+def test_unusable_data_are_reported_once(folder: Path, capsys: Captured) -> None:
+    words = ["--headless", "--models", "models.txt", "--output", "out"]
+    assert run_cli([*words, "--suite", "gone.toml"]) == 4
+    assert capsys.readouterr().err.count("gone.toml") == 1
+    assert not (folder / "out").exists()
+
+
+def test_options_of_one_model_do_not_go_with_a_list(folder: Path, capsys: Captured) -> None:
+    for more, cause in (
+        (("--model", "mini_clip"), "leave out --model"),
+        (("--checkpoint", "w.pt"), "write checkpoint=FILE beside its name"),
+    ):
+        assert probe(*more) == 2
+        assert cause in capsys.readouterr().err
+
+
+def test_a_list_names_models_and_their_weights(tmp_path: Path) -> None:
+    path = tmp_path / "models.txt"
+    path.write_text(
+        "# mine\nrn50_openai\n\ntimm:resnet50.a1_in1k checkpoint='my weights/#1.pt' # tuned\n"
+        "rn101_cc12m checkpoint=/abs/w.pt\nrn50_openai\n"
+    )
+    assert read_models(str(path)) == (
+        ("rn50_openai", None),
+        ("timm:resnet50.a1_in1k", f"{tmp_path}/my weights/#1.pt"),
+        ("rn101_cc12m", "/abs/w.pt"),
+    )
+    listed = read_models("paper")
+    assert listed == tuple((name, None) for name in paper_models())
+    trainings = [presets()[name].training for name, _ in listed]
+    assert trainings.count("zero-shot") == 18
+    assert trainings.count("captions") == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("", "lists no model"),
+        ("# nothing\n", "lists no model"),
+        ("ok\nrn50_openai x.pt", "line 2: write MODEL or MODEL checkpoint=FILE"),
+        ("rn50_openai checkpoint=", "line 1: write MODEL"),
+        ("rn50_openai checkpoint=a checkpoint=b", "line 1: write MODEL"),
+        ("'' checkpoint=a", "line 1: write MODEL"),
+        ("'rn50_openai", "line 1: No closing quotation"),
+        ("py:os:getcwd", "line 1: 'py:os:getcwd' runs code; name it by --model yourself"),
+        ("a checkpoint=~nobody-of-this-name/x", "line 1: '~nobody-of-this-name/x'"),
+        ("\udcff", "is no list of models"),
+    ],
+)
+def test_mistakes_name_file_and_line(tmp_path: Path, text: str, cause: str) -> None:
+    path = tmp_path / "models.txt"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UsageError, match=rf"models\.txt.*{cause}"):
+        read_models(str(path))
+
+
+def test_a_list_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cannot read the list of models .*gone\.txt"):
+        read_models(str(tmp_path / "gone.txt"))
+
+
+def test_models_are_opened_together_only_as_memory_allows() -> None:
+    names = ["mini_clip", "mini_supervised", "py:a:b", "mini_clip", "mini_finetuned", "mini_clip"]
+    specs = [make_spec(name, None, {}) for name in names]
+    two = 2 * presets()["mini_clip"].parameters * BYTES_A_PARAMETER / SHARE_OF_MEMORY
+
+    def sizes(available: float | None) -> list[int]:
+        groups = affordable(specs, None if available is None else int(available))
+        assert [spec for group in groups for spec in group] == specs
+        return [len(group) for group in groups]
+
+    assert sizes(None) == [1] * 6
+    assert sizes(10) == [1] * 6
+    assert sizes(two + 1) == [2, 1, 2, 1]
+    assert sizes(1e12) == [2, 1, 3]

@@ -1,0 +1,48 @@
+"""What `tuiprobe models --published` prints."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tuiprobe.cli.app import run_cli
+
+
+def test_both_baselines_and_the_forecast_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["models", "--published", "vit-b-16", "openai"]) == 0
+    head, row, *notes = capsys.readouterr().out.splitlines()
+    assert head.split()[-5:] == ["ER", "standard", "ER", "zero_shot", "forecast"]
+    assert row.startswith("open_clip:ViT-B-16-quickgelu/openai")
+    assert "+33.4 (+30.2 to +36.4)" in row
+    assert "-1.6 (-13.3 to +11.2)" in row
+    assert row.endswith("60.3 (47.4 to 71.9)")
+    assert (
+        "  zero-shot: families left out, it was off by 4.1 points on average over 12 families, "
+        "12.2 for nllb" in notes
+    )
+    assert any(line.startswith("zero_shot: n 110") for line in notes)
+
+
+def test_other_baselines_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        run_cli(["models", "--published", "vit-b-16", "openai", "--baseline", "timm_imagenet1k"])
+        == 0
+    )
+    head = capsys.readouterr().out.splitlines()[0]
+    assert "ER timm 1k" in head
+    assert "zero_shot" not in head
+    assert run_cli(["models", "--published", "vit-b-16", "openai", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert set(data["baselines"]) == {
+        "standard", "standard_and_low", "timm_imagenet1k", "zero_shot"
+    }  # fmt: skip
+    assert run_cli(["models", "--published", "--baseline", "peers"]) == 2
+    assert run_cli(["models", "--published", "--target", "photos"]) == 2
+    assert run_cli(["models", "--baseline", "standard"]) == 2
+
+
+def test_all_rows_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["models", "--published", "testbed"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("testbed ") for line in printed) == 335

@@ -1,0 +1,194 @@
+"""What the oracle lets pass, and what not, on a small report of made-up figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from tools.compared import Listed, Outcome, compare, leaves_of, read_listed
+from tools.oracle import LISTED
+
+KURTOSIS = "figures/outliers/kurtosis|val|embedding"
+
+
+def report() -> dict[str, Any]:
+    """Returns a report with a figure, a fact, a set, a table, a chart and prose."""
+    estimate = {"value": 8.25, "low": 8.0, "high": 8.5, "n": 30, "method": "jackknife"}
+    figure = {"id": "kurtosis", "name": "kurtosis", "data": "val", "place": "embedding"}
+    table = {"kind": "table", "id": "shares", "columns": [{"id": "share", "title": ["share"]}]}
+    chart = {"kind": "chart", "id": "heights", "title": "heights"}
+    series = {"name": "a", "x": [0.0, 1.0], "y": [2.0, 3.0], "low": [], "high": []}
+    part = {
+        "probe": "outliers",
+        "title": "Outlier features",
+        "block": "inside",
+        "not_run": None,
+        "remedy": "",
+        "result": {"taps": [{"tap": "embedding", "channels": [12, 54]}]},
+        "section": {
+            "headline": ["a text"],
+            "content": [
+                {"kind": "prose", "text": ["a text"]},
+                table | {"rows": [[0.25], ["a text"]]},
+                chart | {"series": [series]},
+            ],
+        },
+        "figures": [figure | {"figure": estimate, "headline": 1}],
+        "facts": [{"id": "outcome", "name": "outcome", "value": "withheld"}],
+        "sets": [figure | {"id": "channels", "members": ["12"], "universe": 128}],
+    }
+    data = [{"name": "val", "source": "imagefolder:val", "measured": 30}]
+    return {"partial": False, "model": {"name": "toy"}, "data": data, "parts": [part]}
+
+
+def run(folder: Path, content: dict[str, Any], features: np.ndarray | None = None) -> Path:
+    """Writes a run directory with the report and two files of arrays."""
+    (folder / "features/val").mkdir(parents=True)
+    (folder / "results.json").write_text(json.dumps(content), "utf-8")
+    rows = np.arange(6, dtype=np.float32).reshape(2, 3) if features is None else features
+    save_file({"features": rows}, folder / "features/val/images.safetensors")
+    save_file({"val/kurtosis": np.array([8.25])}, folder / "per_image.safetensors")
+    return folder
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return run(tmp_path / "base", report())
+
+
+def compared(
+    base: Path, content: dict[str, Any], *listed: Listed, features: np.ndarray | None = None
+) -> Outcome:
+    now = run(base.parent / "now", content, features)
+    return compare(leaves_of(base), leaves_of(now), listed)
+
+
+def test_equal_runs_are_equal(base: Path) -> None:
+    outcome = compared(base, report())
+    assert not outcome.failed
+    assert not outcome.new
+    assert outcome.equal == len(leaves_of(base))
+
+
+def test_texts_for_people_and_where_data_come_from_may_change(base: Path) -> None:
+    content = report()
+    part = content["parts"][0]
+    part["title"] = part["section"]["headline"] = "another text"
+    part["section"]["content"][0]["text"] = ["another text"]
+    part["section"]["content"][1]["rows"][1] = ["another text"]
+    part["figures"][0]["figure"] = part["figures"][0]["figure"] | {"method": "by images"}
+    content["data"][0]["source"] = "imagefolder:elsewhere"
+    assert not compared(base, content).failed
+
+
+def test_one_changed_bit_of_a_measured_array_fails(base: Path) -> None:
+    features = np.arange(6, dtype=np.float32).reshape(2, 3)
+    features[1, 1] = np.nextafter(features[1, 1], np.float32(9))
+    outcome = compared(base, report(), features=features)
+    assert outcome.differing == [
+        "arrays/features/val/images.safetensors/features: 1 of 6 values differ"
+    ]
+
+
+@pytest.mark.parametrize(("factor", "fails"), [(1 + 5e-13, False), (1 + 5e-12, True)])
+def test_a_figure_may_move_by_rounding_alone(factor: float, fails: bool, base: Path) -> None:
+    content = report()
+    content["parts"][0]["figures"][0]["figure"] |= {"value": 8.25 * factor}
+    outcome = compared(base, content)
+    assert outcome.failed is fails
+    assert [one.partition(":")[0] for one in outcome.differing] == [
+        f"{KURTOSIS}/figure/value"
+    ] * fails
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        (f"{KURTOSIS}/figure/n", lambda part: part["figures"][0]["figure"].update(n=31)),
+        ("facts/outliers/outcome", lambda part: part["facts"][0].update(value="none")),
+        ("sets/outliers/channels|val|embedding/members/0",
+         lambda part: part["sets"][0].update(members=["54"])),
+        ("parts/outliers/result/taps/0/channels/1",
+         lambda part: part["result"]["taps"][0].update(channels=[12, 55])),
+        ("tables/outliers/shares/share/0",
+         lambda part: part["section"]["content"][1].update(rows=[[0.3], ["a text"]])),
+        ("charts/outliers/heights/series/0/y/1",
+         lambda part: part["section"]["content"][2]["series"][0].update(y=[2.0, 4.0])),
+    ],
+)  # fmt: skip
+def test_every_kind_of_value_is_compared(path: str, change: Any, base: Path) -> None:
+    content = report()
+    change(content["parts"][0])
+    assert [one.partition(": ")[0] for one in compared(base, content).differing] == [path]
+
+
+def test_what_is_missing_fails_unless_it_is_listed(base: Path) -> None:
+    content = report()
+    del content["parts"][0]["figures"][0], content["parts"][0]["section"]["content"][2]
+    outcome = compared(base, content)
+    assert {one.split("/")[0] for one in outcome.missing} == {"figures", "charts"}
+    figure = Listed("figures/outliers/kurtosis|*", "it is gone")
+    now = leaves_of(base.parent / "now")
+    half = compare(leaves_of(base), now, [figure])
+    assert {one.split("/")[0] for one in half.missing} == {"charts"}
+    whole = compare(leaves_of(base), now, [figure, Listed("charts/outliers/heights/*", "likewise")])
+    assert not whole.failed
+    assert whole.used == {"figures/outliers/kurtosis|*", "charts/outliers/heights/*"}
+
+
+def test_a_figure_that_is_not_run_any_more_fails(base: Path) -> None:
+    content = report()
+    content["parts"][0]["figures"][0]["figure"] = {"reason": "too few", "remedy": ""}
+    outcome = compared(base, content)
+    assert f"{KURTOSIS}/figure/value" in outcome.missing
+    assert f"{KURTOSIS}/figure/reason" in outcome.new
+
+
+def test_a_probe_that_gives_no_result_any_more_fails(base: Path) -> None:
+    content = report()
+    content["parts"] = []
+    assert "probes/outliers" in compared(base, content).missing
+
+
+def test_a_removal_that_is_listed_allows_no_other_value(base: Path) -> None:
+    content = report()
+    content["parts"][0]["facts"][0]["value"] = "none"
+    assert compared(base, content, Listed("facts/*", "it is gone")).failed
+
+
+def test_a_figure_that_moved_passes_within_its_tolerance(base: Path) -> None:
+    content = report()
+    content["parts"][0]["figures"][0]["figure"] |= {"value": 8.26}
+    assert compared(base, content, Listed("figures/*", "another order", 1e-3)).failed
+    now = leaves_of(base.parent / "now")
+    assert not compare(leaves_of(base), now, [Listed("figures/*", "another order", 1e-2)]).failed
+
+
+def test_what_is_new_is_reported_and_does_not_fail(base: Path) -> None:
+    content = report()
+    content["parts"][0]["facts"].append({"id": "light", "name": "light", "value": "green"})
+    outcome = compared(base, content)
+    assert (outcome.new, outcome.failed) == (["facts/outliers/light"], False)
+
+
+def test_two_values_of_one_name_are_refused(tmp_path: Path) -> None:
+    content = report()
+    content["parts"][0]["figures"] *= 2
+    with pytest.raises(ValueError, match="two values are called"):
+        leaves_of(run(tmp_path / "twice", content))
+
+
+def test_every_entry_of_the_list_has_a_reason(tmp_path: Path) -> None:
+    read_listed(LISTED)
+    file = tmp_path / "listed.toml"
+    file.write_text('[[removed]]\npattern = "a"\nreason = " "\n', "utf-8")
+    with pytest.raises(ValueError, match="give pattern, reason"):
+        read_listed(file)
+    file.write_text('[[moved]]\npattern = "a"\nreason = "b"\n', "utf-8")
+    with pytest.raises(ValueError, match="tolerance"):
+        read_listed(file)

@@ -1,0 +1,96 @@
+"""The table of sizes: growth fails with what to do, less is reported, the option renews it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools.sizes import CHECKOUT, HEAD, Size, measured, renewed, rows_of, run, size_of
+
+SOURCE = '''"""A docstring
+of two lines."""
+
+# A comment.
+def double(x):
+    """Returns the double."""
+    return (
+        2 * x  # a comment
+
+    )
+'''
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout of three packages, with a table that fits."""
+    for name in ("tuiprobe/report/page.py", "tuiprobe/api.py", "tests/test_api.py"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(SOURCE, "utf-8")
+    rows = "".join(
+        f"| `{name}` | 1 | 4 | 4 | |\n" for name in ("tests", "tuiprobe", "tuiprobe/report")
+    )
+    (tmp_path / "CONTRIBUTING.md").write_text(f"Sizes:\n\n{HEAD}{rows}\nAfter it.\n", "utf-8")
+    return tmp_path
+
+
+def test_code_lines_have_no_blanks_comments_and_docstrings() -> None:
+    assert size_of(SOURCE) == Size(files=1, code_lines=4, statements=4)
+    assert size_of("x = 1; y = 2\n") == Size(files=1, code_lines=1, statements=2)
+
+
+def test_sizes_that_fit_the_table_pass(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(root, write=False) == 0
+    out = capsys.readouterr().out
+    assert "tuiprobe/report" in out
+    assert "CONTRIBUTING.md" not in out
+
+
+@pytest.mark.parametrize("more", ["\ny = 3\n", "; y = 3\n"])
+def test_a_package_that_grew_fails_with_what_to_do(
+    more: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """More statements are growth too, where they take no further line."""
+    file = root / "tuiprobe/report/page.py"
+    file.write_text(f"{SOURCE}x = 2{more}", "utf-8")
+    assert run(root, write=True) == 0
+    file.write_text(SOURCE + "x = 2\n", "utf-8")
+    assert run(root, write=False) == 0
+    assert "tuiprobe/report shrank from" in capsys.readouterr().out
+    assert run(root, write=True) == 0
+    file.write_text(f"{SOURCE}x = 2{more}", "utf-8")
+    assert run(root, write=False) == 1
+    (message,) = [one for one in capsys.readouterr().out.splitlines() if "grew" in one]
+    assert "tuiprobe/report grew from 1 | 5 | 5 to 1 | " in message
+    assert "edit its row, and say in it why in one line" in message
+
+
+def test_a_new_package_fails_and_one_that_is_gone_does_not(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "tuiprobe/report/page.py").rename(root / "tests/test_page.py")
+    (root / "tuiprobe/label").mkdir()
+    (root / "tuiprobe/label/__init__.py").write_text("", "utf-8")
+    assert run(root, write=False) == 1
+    out = capsys.readouterr().out
+    assert "tuiprobe/label is new: add its row" in out
+    assert "tuiprobe/report is gone: delete its row" in out
+
+
+def test_renewing_keeps_reasons_and_the_text_around(root: Path) -> None:
+    table = root / "CONTRIBUTING.md"
+    text = table.read_text("utf-8")
+    text = text.replace("| `tests` | 1 | 4 | 4 | |", "| `tests` | 1 | 4 | 4 | more tests |")
+    (root / "tests/test_more.py").write_text(SOURCE, "utf-8")
+    after = renewed(text, measured(root))
+    assert "| `tests` | 2 | 8 | 8 | more tests |\n" in after
+    assert after.startswith("Sizes:\n\n")
+    assert after.endswith("|\n\nAfter it.\n")
+    assert rows_of(after)["tuiprobe"] == (Size(1, 4, 4), "")
+
+
+def test_the_table_of_this_checkout_has_a_row_for_every_package() -> None:
+    assert set(rows_of((CHECKOUT / "CONTRIBUTING.md").read_text("utf-8"))) == set(
+        measured(CHECKOUT)
+    )

@@ -1,0 +1,1 @@
+"""What only builders of tuiprobe need: no part of the wheel."""

@@ -1,0 +1,248 @@
+"""Compares what runs find with what an earlier commit finds, on the same machine and threads.
+
+    python -m tools.oracle                       # everything but the stored vectors
+    python -m tools.oracle --real DIR            # with every array of DIR
+    python -m tools.oracle --sample 60 --only default,folder
+
+The base commit is built in a git worktree under `build/oracle/`. Its runs stay there and are made
+once. Counts, ids, names and bits of measured arrays must be equal, other floats to 1e-12 of their
+size. Times, checksums, spec, fingerprint, version and texts for people are not compared.
+
+Everything that the base has must still be there. What is removed or moved on purpose stands in
+`tools/removed_figures.toml` with its reason. Exit code 1 means that something else differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.compared import Outcome, compare, leaves_of, read_listed
+
+BASE = "00ea027"
+"""The commit that runs are compared with."""
+
+THREADS = 2
+PARTS = ("default", "ranks", "folder", "real")
+MODELS = ("mini_clip", "mini_clip_soft", "mini_supervised", "mini_finetuned")
+FOLDER_IMAGES = 400
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+HOME = CHECKOUT / "build" / "oracle"
+LISTED = Path(__file__).with_name("removed_figures.toml")
+
+
+@dataclass(frozen=True)
+class Program:
+    """One of the two commits, as an interpreter that imports it.
+
+    Attributes:
+        python: The interpreter.
+        package: The folder that `tuiprobe` must be imported from.
+        runs: Where its runs are written.
+    """
+
+    python: Path
+    package: Path
+    runs: Path
+
+    def call(self, *arguments: str) -> str:
+        """Runs the interpreter in an environment of its own; returns what it prints.
+
+        Raises:
+            SystemExit: If it fails; prints what it said.
+        """
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("TUIPROBE_", "PYTHON"))}
+        self.runs.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            [str(self.python), *arguments],
+            cwd=self.runs,
+            env={**kept, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(THREADS),
+                 "XDG_CACHE_HOME": str(self.runs / "cache")},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise SystemExit(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
+        return done.stdout
+
+    def check(self) -> None:
+        """Refuses an interpreter that imports another tuiprobe."""
+        file = self.call("-c", "import tuiprobe; print(tuiprobe.__file__)").strip()
+        if Path(file).resolve().parent != self.package.resolve():
+            raise SystemExit(f"{self.python} imports {file}, and not {self.package}")
+
+
+def checkout_program(folder: str) -> Program:
+    """Returns this checkout as the running interpreter imports it."""
+    return Program(Path(sys.executable), CHECKOUT / "tuiprobe", HOME / "now" / folder)
+
+
+def base_program(commit: str, folder: str) -> Program:
+    """Builds a commit, native core included, unless it was built before.
+
+    Its virtual environment sees the packages of the running interpreter.
+    """
+    name = _git("rev-parse", "--short=10", f"{commit}^{{commit}}")
+    home = HOME / name
+    program = Program(home / "venv/bin/python", home / "site/tuiprobe", home / folder)
+    if not list(home.glob("venv/lib/*/*/oracle.pth")):  # written last
+        print(f"building {name}")
+        shutil.rmtree(home, ignore_errors=True)
+        source, site = home / "source", home / "site"
+        _git("worktree", "add", "--force", "--detach", str(source), name)
+        install = ("install", "-q", "--no-deps", "--target", str(site))
+        without_cuda = ("-C", "cmake.define.TUIPROBE_CUDA=OFF")
+        pip = [sys.executable, "-m", "pip", *install, *without_cuda, str(source)]
+        subprocess.run(pip, check=True)
+        _git("worktree", "remove", "--force", str(source))
+        make = [sys.executable, "-m", "venv", "--without-pip", str(home / "venv")]
+        subprocess.run(make, check=True)
+        (packages,) = (home / "venv/lib").glob("python*/site-packages")
+        seen = [one for one in sys.path if Path(one).name in ("site-packages", "dist-packages")]
+        (packages / "oracle.pth").write_text("\n".join([str(site), *seen]) + "\n", "utf-8")
+    return program
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments],
+        cwd=CHECKOUT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+def commands(part: str, sample: int | None, images: Path, real: Path | None) -> list[list[str]]:
+    """Returns the commands of a part, without the folder that each writes to."""
+    threads = ["--threads", str(THREADS)]
+    run = ["-m", "tuiprobe", "--headless"]
+    some = [] if sample is None else ["--sample", str(sample)]
+    if part == "default":
+        models = [word for model in MODELS for word in ("--model", model)]
+        return [[*run, *models, *threads, *some]]
+    if part == "ranks":
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        return [[*torchrun, *run, "--threads", "1", *some]]
+    if part == "folder":
+        data = ["--data", f"imagefolder:{images}", "--layers", "layer*"]
+        return [[*run, "--model", "mini_clip", *data, *threads, *some]]
+    files = sorted(real.glob("*.npy")) if real is not None else []
+    return [[*run, "--embeddings", str(file.resolve()), *threads] for file in files]
+
+
+def measure(program: Program, part: str, asked: list[list[str]], keep: bool) -> dict[str, Path]:
+    """Runs the commands of a part; returns the run directories by part and model.
+
+    Args:
+        program: Which of the two programs.
+        part: The part, which names the folder of its runs.
+        asked: The commands.
+        keep: Whether runs of the same commands that are there already serve.
+    """
+    folder = program.runs / part
+    marker = folder / "done.json"
+    if not (keep and marker.exists() and json.loads(marker.read_text("utf-8")) == asked):
+        shutil.rmtree(folder, ignore_errors=True)
+        for number, arguments in enumerate(asked):
+            print(f"  {program.runs.relative_to(HOME)}: {part} {number + 1} of {len(asked)}")
+            program.call(*arguments, "--output", str(folder / str(number)))
+        marker.write_text(json.dumps(asked), "utf-8")
+    reports = sorted(folder.glob("**/results.json"))
+    names = [json.loads(one.read_text("utf-8"))["model"]["name"] for one in reports]
+    return {f"{part} {name}": one.parent for name, one in zip(names, reports, strict=True)}
+
+
+def same_machine(base: Path, now: Path) -> None:
+    """Refuses kept runs of the base that other software or another processor measured."""
+    prints = [
+        json.loads((one / "results.json").read_text("utf-8"))["fingerprint"] for one in (base, now)
+    ]
+    for name in ("torch", "device", "isa", "threads"):
+        if prints[0].get(name) != prints[1].get(name):
+            raise SystemExit(
+                f"{name} was {prints[0].get(name)} and is {prints[1].get(name)}: delete "
+                f"{base.parent} to measure the base again"
+            )
+
+
+# The command.
+
+
+def show(name: str, outcome: Outcome, most: int = 20) -> None:
+    """Prints how a run compares."""
+    print(
+        f"{name}: {outcome.equal:,} equal, {len(outcome.missing):,} missing, "
+        f"{len(outcome.differing):,} differ, {len(outcome.new):,} new"
+    )
+    for word, lines in (
+        ("missing", outcome.missing), ("differs", outcome.differing), ("new", outcome.new),
+    ):  # fmt: skip
+        for line in lines[:most]:
+            print(f"    {word}: {line}")
+        if len(lines) > most:
+            print(f"    and {len(lines) - most:,} more")
+
+
+def arguments() -> argparse.Namespace:
+    """Returns the options of the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--base", default=BASE, help=f"commit to compare with (default {BASE})")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts, with commas between")
+    parser.add_argument("--real", type=Path, help="folder of arrays ENCODER__SET.npy")
+    parser.add_argument("--sample", type=int, help="images per set (default: as a run without it)")
+    found = parser.parse_args()
+    if unknown := set(found.only.split(",")) - set(PARTS):
+        parser.error(f"--only {', '.join(sorted(unknown))}: there are {', '.join(PARTS)}")
+    if found.real is not None and not list(found.real.glob("*.npy")):
+        parser.error(f"--real {found.real}: it holds no .npy file")
+    return found
+
+
+def main() -> int:
+    """Measures and compares what was asked for; returns the exit code."""
+    asked = arguments()
+    began = time.monotonic()
+    listed = read_listed(LISTED)
+    folder = "whole" if asked.sample is None else f"sample-{asked.sample}"
+    base, now = base_program(asked.base, folder), checkout_program(folder)
+    for program in (base, now):
+        program.check()
+    images = base.runs.parent / "images"
+    parts = asked.only.split(",")
+    if "folder" in parts and not (images / "imagefolder").exists():
+        export = ("-m", "tuiprobe", "miniature", "export", str(images), "--set", "val")
+        base.call(*export, "--layout", "imagefolder", "--images", str(FOLDER_IMAGES))
+    failed, used = False, set()
+    for part in parts:
+        work = commands(part, asked.sample, images / "imagefolder" / "val", asked.real)
+        if not work:
+            print(f"{part}: left out; --real DIR names the folder of arrays")
+            continue
+        before, after = measure(base, part, work, True), measure(now, part, work, False)
+        for name, run in before.items():
+            if name not in after:
+                print(f"{name}: this checkout has no such run")
+                failed = True
+                continue
+            same_machine(run, after[name])
+            outcome = compare(leaves_of(run), leaves_of(after[name]), listed)
+            show(name, outcome)
+            failed |= outcome.failed
+            used |= outcome.used
+    for entry in listed:
+        print(
+            f"{'allowed' if entry.pattern in used else 'not met'}: {entry.pattern}: {entry.reason}"
+        )
+    seconds = time.monotonic() - began
+    print(f"{'DIFFERENT' if failed else 'equal'} after {seconds:.0f} s")
+    return int(failed)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

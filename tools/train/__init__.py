@@ -1,0 +1,1 @@
+"""Trains the shipped models, by `python -m tools.train`; imports torch."""

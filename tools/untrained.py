@@ -1,0 +1,105 @@
+"""Measures the architectures of all presets with random weights: `python -m tools.untrained`.
+
+It adds what is missing to `tuiprobe/catalog/untrained.json`, whose figures reports show beside the
+outcome.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from tuiprobe.catalog.presets import presets
+from tuiprobe.catalog.untrained import FILE, Untrained, references
+from tuiprobe.miniature import encoder as from_miniature
+from tuiprobe.miniature.data import dataset
+from tuiprobe.models import from_open_clip, from_timm
+from tuiprobe.models.encoder import Encoder
+from tuiprobe.models.open_clip_source import Request
+
+IMAGES = 64
+"""Images of `miniature:val`, evenly spaced over its labels."""
+
+
+def kurtosis_and_persistence(h: Tensor) -> tuple[Tensor, float]:
+    """Returns the kurtosis of each image and P, from h `[n, C]` in float64.
+
+    >>> constant = torch.zeros(4, 8, dtype=torch.float64)
+    >>> constant[:, 3] = 1
+    >>> kappa, p = kurtosis_and_persistence(constant)
+    >>> round(float(kappa[0]), 3), round(p, 3)
+    (6.143, 1.0)
+    """
+    n, channels = h.shape
+    z = h - h.mean(1, keepdim=True)
+    fourth = z**4
+    kappa = fourth.mean(1) / z.square().mean(1).square()
+    share = fourth / fourth.sum(1, keepdim=True)
+    own = float(share.square().sum() / n)
+    cross = float((share.sum(0).square().sum() - share.square().sum()) / (n * (n - 1)))
+    return kappa, (cross - 1 / channels) / (own - 1 / channels)
+
+
+def measure(encoder: Encoder, architecture: str, batch: int = 16) -> Untrained:
+    """Measures an encoder on the first images of the miniature's validation set."""
+    images = dataset("val")
+    step = len(images.samples) // IMAGES
+    samples = list(islice(images.samples, 0, step * IMAGES, step))
+    rows = []
+    with torch.inference_mode():
+        for start in range(0, len(samples), batch):
+            tensors = [encoder.preprocess(images.open(s)) for s in samples[start : start + batch]]
+            rows.append(encoder.encode(torch.stack(tensors)).double())
+    kappa, persistence = kurtosis_and_persistence(torch.cat(rows))
+    mean, reach = float(kappa.mean()), 1.96 * float(kappa.std()) / len(kappa) ** 0.5
+    return Untrained(
+        architecture=architecture,
+        representation=encoder.representation,
+        digest=encoder.weights.digest,
+        data="miniature:val",
+        n=len(samples),
+        width=encoder.width,
+        kurtosis=(mean, mean - reach, mean + reach),
+        persistence=persistence,
+    )
+
+
+def architectures() -> list[tuple[str, str]]:
+    """Returns loader and architecture of every preset, each once."""
+    pairs = {(p.loader, p.architecture): None for p in presets().values()}
+    small = {"miniature": 0, "timm": 1, "open_clip": 2}
+    return sorted(pairs, key=lambda pair: (small[pair[0]], "L-14" in pair[1] or "large" in pair[1]))
+
+
+def build(loader: str, architecture: str) -> Encoder:
+    """Builds an architecture with random weights from the fixed seed."""
+    if loader == "open_clip":
+        request = Request(architecture, architecture, untrained=True)
+        return from_open_clip.load(request, device="cpu", dtype=torch.float32)
+    if loader == "timm":
+        timm = from_timm.Request(architecture, architecture, untrained=True)
+        return from_timm.load(timm, device="cpu", dtype=torch.float32)
+    return from_miniature.load(
+        architecture, None, device="cpu", dtype=torch.float32, untrained=True
+    )
+
+
+def main() -> None:
+    """Adds missing architectures to `untrained.json`; saves after each one."""
+    note = f"random initialisation, seed 0, {IMAGES} rendered images of miniature:val"
+    measured = list(references())
+    known = {reference.architecture for reference in measured}
+    for loader, architecture in architectures():
+        if architecture in known:
+            continue
+        measured.append(measure(build(loader, architecture), architecture))
+        content = {"note": note, "architectures": [asdict(row) for row in measured]}
+        FILE.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Published accuracies of public models, with their effective robustness and forecasts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from tuiprobe.catalog.accuracies import SHIFTS, ZERO_SHOT, Row, rows
+from tuiprobe.catalog.baselines import (
+    AXIS,
+    BASELINES,
+    EffectiveRobustness,
+    bundled,
+    effective_robustness,
+)
+from tuiprobe.catalog.forecast import BASELINE_OF, Expected, errors, kind_of, own_family, peers
+
+SCHEMA_VERSION = 1
+
+SOURCES = {
+    "open_clip": "mlfoundations/open_clip, docs/openclip_results.csv (zero-shot)",
+    "timm": "huggingface/pytorch-image-models, results/*.csv",
+    "testbed": "modestyachts/imagenet-testbed, robustness_top1s.csv",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One published row.
+
+    Attributes:
+        row: Published accuracies.
+        robustness: Effective robustness by baseline; None where an accuracy is missing. By
+            `zero_shot` without the models of the row's own pretraining set.
+        forecast: Accuracy under shift expected of its peers; None where there are none.
+    """
+
+    row: Row
+    robustness: dict[str, EffectiveRobustness | None]
+    forecast: Expected | None
+
+
+def entries(
+    words: Sequence[str] = (),
+    *,
+    baselines: Sequence[str] = BASELINES,
+    target: tuple[str, ...] | None = None,
+) -> list[Entry]:
+    """Returns the rows that contain all words, sorted by effective robustness, best first.
+
+    Args:
+        words: Substrings of table, model, tag, spec or training; case is ignored.
+        baselines: Baselines of the effective robustness; the first one sorts.
+        target: Shifts to average over; None for all that a baseline has.
+
+    >>> entries(["vit-b-16", "openai"])[0].row.spec
+    'open_clip:ViT-B-16-quickgelu/openai'
+    """
+    listed = [
+        Entry(
+            row,
+            {name: robustness_of(row, name, target) for name in baselines},
+            forecast_of(row, target or SHIFTS),
+        )
+        for row in rows()
+        if _matches(row, words)
+    ]
+    return sorted(listed, key=lambda entry: _rank(entry.robustness[baselines[0]]))
+
+
+def _matches(row: Row, words: Sequence[str]) -> bool:
+    text = f"{row.table} {row.model} {row.tag} {row.spec} {row.training}".lower()
+    return all(word.lower() in text for word in words)
+
+
+def _rank(er: EffectiveRobustness | None) -> tuple[bool, float]:
+    return (er is None, 0.0 if er is None else -er.value)
+
+
+def robustness_of(
+    row: Row, baseline: str, target: tuple[str, ...] | None = None
+) -> EffectiveRobustness | None:
+    """Returns the effective robustness of a row; None if an accuracy is missing."""
+    line = bundled(baseline, target, row.pretraining if baseline == ZERO_SHOT else "")
+    return effective_robustness(line, row.imagenet, row.shifts)
+
+
+def forecast_of(row: Row, target: tuple[str, ...] = SHIFTS) -> Expected | None:
+    """Returns what the peers of a row lead one to expect; None if it has none at its accuracy.
+
+    >>> forecast_of(rows()[0]) is None  # no model of another pretraining set has its accuracy
+    True
+    """
+    training = "zero-shot" if row.table == "open_clip" else "unknown"
+    if row.table == "testbed":  # it has words of its own for the training
+        training = "supervised" if row.training == "standard" else "other"
+    if row.imagenet is None:
+        return None
+    try:
+        kind = kind_of(training, None if row.table == "testbed" else row)
+        return peers(kind, target, own_family(kind, row, row.model)).expected(row.imagenet)
+    except ValueError:
+        return None
+
+
+def as_json(listed: Sequence[Entry], target: tuple[str, ...] | None = None) -> dict[str, object]:
+    """Returns entries as plain data, together with the baselines they use.
+
+    Args:
+        listed: Entries.
+        target: The shifts that they were asked for.
+    """
+    targets: dict[str, tuple[str, ...]] = {}
+    for entry in listed:
+        targets |= {n: er.line.target for n, er in entry.robustness.items() if er is not None}
+    forecasts = {kind: errors(kind, target or SHIFTS) for kind in BASELINE_OF}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "axis": AXIS,
+        "sources": SOURCES,
+        "baselines": {name: _line(name, shifts) for name, shifts in targets.items()},
+        "forecasts": {
+            kind: {
+                "target": list(target or SHIFTS),
+                "models": sum(family.models for family in families),
+                "error_mean_over_families": fmean(family.error for family in families),
+                "error_by_family": {family.family: family.error for family in families},
+            }
+            for kind, families in forecasts.items()
+        },
+        "rows": [_entry(entry) for entry in listed],
+    }
+
+
+def _line(name: str, target: tuple[str, ...]) -> dict[str, object]:
+    line = bundled(name, target)
+    return {
+        "target": list(line.target),
+        "n": line.n,
+        "left_out": line.left_out,
+        "slope": line.a,
+        "intercept": line.b,
+        "r2_logit": line.r2,
+        "residual_deviation_logit": line.scatter,
+        "imagenet_range": [line.low, line.high],
+    }
+
+
+def _entry(entry: Entry) -> dict[str, object]:
+    row, expected = entry.row, entry.forecast
+    forecast: dict[str, object] | None = None
+    if expected is not None:
+        forecast = {"target": list(expected.target), "value": expected.value}
+        for level, ends in expected.intervals.items():
+            forecast[f"prediction_{100 * level:.0f}"] = list(ends)
+    return {
+        "table": row.table,
+        "model": row.model,
+        "tag": row.tag,
+        "spec": row.spec or None,
+        "size": row.size,
+        "parameters_millions": row.parameters,
+        "training": row.training,
+        "note": row.note,
+        "accuracies": {"imagenet": row.imagenet, **{s: row.shifts[s] for s in SHIFTS}},
+        "effective_robustness": {
+            name: None if er is None else _robustness(er) for name, er in entry.robustness.items()
+        },
+        "forecast": forecast,
+    }
+
+
+def _robustness(er: EffectiveRobustness) -> dict[str, object]:
+    return {
+        "value": er.value,
+        "precision_95": list(er.precision),
+        "prediction_95": list(er.prediction),
+        "extrapolated": er.extrapolated,
+        "above_baseline": er.above,
+        "without_family": er.line.without or None,
+    }

@@ -1,0 +1,130 @@
+"""Describes the paper's indicator over several runs: outlier figures against robustness."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from tuiprobe.compare.indicator import FEWEST, CorrelatedRun, Correlations, Indicator
+from tuiprobe.probes.telling import points, prose, several, table
+from tuiprobe.results import Estimate, Figure, given
+from tuiprobe.results.section import Chart, Content, Drawn, Section, Series, Value
+
+READ: Final = (
+    "Spearman's correlation of ranks within strata of representation kind and backbone; p by "
+    "permutation within strata. Pooled figures mislead: they stand beside those of the trivial "
+    "predictor, zero-shot or not."
+)
+
+_ROLES: Final[dict[str, Drawn]] = {
+    "zero-shot": "main", "finetuned": "second", "captions": "third", "supervised": "control",
+    "unknown": "context",
+}  # fmt: skip
+_FIGURES: Final = (("height", "highest channel, sigma"), ("kurtosis", "kurtosis"))
+
+
+def describe_indicator(result: Correlations) -> Section:
+    """Describes the correlations: charts, the encoders, the correlations, and what is left out."""
+    headline = "No run has an effective robustness that could be held against outlier figures."
+    if result.runs:
+        headline = (
+            f"{several(len(result.runs), 'encoder')}, effective robustness by {result.baseline} "
+            f"on {', '.join(result.target)} (x: {result.axis})."
+        )
+    return Section(
+        title="Outlier figures against robustness",
+        headline=(headline,),
+        content=tuple(_content(result)),
+    )
+
+
+def _content(result: Correlations) -> Iterator[Content]:
+    if result.runs:
+        yield from _charts(result)
+        yield _encoders(result.runs)
+        strata = Counter((one.representation, one.backbone) for one in result.runs)
+        listed = "; ".join(f"{kind}, {name}: {n}" for (kind, name), n in sorted(strata.items()))
+        yield prose(f"Encoders in each stratum: {listed}.")
+        known = [one for one in (*result.signatures, *result.predictors) if _is_known(one)]
+        if known:
+            yield prose(READ)
+            yield _correlations("signatures", result.signatures, "signature")
+            yield _correlations("predictors", result.predictors, "what one has anyway")
+        else:
+            yield prose(f"Nothing is correlated: that takes {FEWEST} encoders.")
+    left_out = defaultdict(list)
+    for run in result.left_out:
+        left_out[run.reason].append(run.run)
+    if left_out:
+        yield points(f"left out, {why}: {', '.join(names)}" for why, names in left_out.items())
+
+
+def _is_known(one: Indicator) -> bool:
+    return given(one.within) or given(one.pooled)
+
+
+def _charts(result: Correlations) -> Iterator[Chart]:
+    """Yields a chart a figure and kind of representation, within which figures compare."""
+    for place, kind in enumerate(sorted({one.representation for one in result.runs})):
+        for id, name in _FIGURES:
+            drawn = [
+                (one, figure)
+                for one in result.runs
+                if one.representation == kind and given(figure := getattr(one, id))
+            ]
+            if len(drawn) > 1:
+                yield Chart(
+                    id=f"robustness_{id}_{place}",
+                    title=f"Effective robustness by {name.partition(',')[0]}, {kind}",
+                    x_label=name,
+                    y_label=f"effective robustness by {result.baseline}",
+                    series=tuple(_series(drawn)),
+                )
+
+
+def _series(drawn: Sequence[tuple[CorrelatedRun, Estimate]]) -> Iterator[Series]:
+    for training, role in _ROLES.items():
+        chosen = [(run, figure) for run, figure in drawn if run.training == training]
+        if chosen:
+            robustness = [run.robustness for run, _ in chosen]
+            yield Series(
+                name=training,
+                x=tuple(figure.value for _, figure in chosen),
+                y=tuple(one.value for one in robustness),
+                low=tuple(one.value if one.low is None else one.low for one in robustness),
+                high=tuple(one.value if one.high is None else one.high for one in robustness),
+                mark="points",
+                role=role,
+                names=tuple(run.run for run, _ in chosen),
+            )
+
+
+def _encoders(runs: Sequence[CorrelatedRun]) -> Content:
+    columns = (
+        ("run", "encoder"), ("representation", "representation"), ("backbone", "backbone"),
+        ("training", "training"), *_FIGURES, ("robustness", "effective robustness"),
+    )  # fmt: skip
+    rows: list[list[Value]] = [
+        [one.run, one.representation, one.backbone, one.training,
+         _cell(one.height), _cell(one.kurtosis), one.robustness]
+        for one in runs
+    ]  # fmt: skip
+    return table("encoders", columns, rows, shown=len(rows), file=False)
+
+
+def _cell(figure: Figure) -> Value:
+    return figure if given(figure) else "-"
+
+
+def _correlations(id: str, indicators: Sequence[Indicator], title: str) -> Content:
+    columns = (
+        ("name", title), ("within", "within strata"), ("p", "p"), ("pooled", "pooled"),
+        ("trivial", "pooled, zero-shot or not"),
+    )  # fmt: skip
+    rows: list[list[Value]] = [
+        [one.signature, one.within, "-" if one.p_value is None else one.p_value, one.pooled,
+         one.pooled_trivial]
+        for one in indicators
+    ]  # fmt: skip
+    return table(id, columns, rows, shown=len(rows), file=False)

@@ -1,0 +1,179 @@
+"""The paper's tables: a row a backbone, a column a training, one table a figure; and the gaps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from tuiprobe.catalog.presets import Preset, presets
+from tuiprobe.errors import UsageError
+from tuiprobe.report.numbers import figure
+from tuiprobe.report.text import escaped, opening, table
+from tuiprobe.results import Figure, Frozen, NotRun, Report, given
+from tuiprobe.results.report import ABSENT
+
+TABLES: Final[dict[str, tuple[str, ...]]] = {
+    "Accuracy in distribution": ("top1",),
+    "Mean accuracy under shift": ("mean_shift",),
+    "Effective robustness": ("value", "effective"),
+    "Activation kurtosis": ("kurtosis",),
+    "Persistence": ("persistence.value",),
+    "Accuracy in distribution with 80 % of the directions pruned": ("pruned_80",),
+    "Unique concepts": ("unique",),
+    "Unique concepts over random directions": ("excess",),
+}
+"""Ids of the figure of each table; the first that a report has counts."""
+
+OUTCOME: Final = "Outcome on outlier features"
+
+_BLANK = "-"
+
+
+class Gap(Frozen):
+    """What a model does not have, and why."""
+
+    model: str
+    reason: str
+
+
+class PaperModel(Frozen):
+    """One model of the tables.
+
+    Attributes:
+        model: Its name, as the user typed it.
+        backbone: Backbone of the preset; the model's name beyond the presets, and where another
+            model has the same backbone and training.
+        training: Column of the preset: see `column_of`; `other` beyond the presets.
+        outcome: Outcome on outlier features; empty without.
+        figures: The figure of each table, by its last id in `TABLES`.
+    """
+
+    model: str
+    backbone: str
+    training: str
+    outcome: str
+    figures: dict[str, Figure]
+
+
+class Paper(Frozen):
+    """The figures of the paper's tables.
+
+    Attributes:
+        images: What was measured, by the sets of a run; several entries if runs differ.
+        models: In the order of the runs.
+        gaps: What is missing or does not describe a trained model and all images.
+    """
+
+    images: tuple[str, ...]
+    models: tuple[PaperModel, ...]
+    gaps: tuple[Gap, ...]
+
+
+def paper(reports: Sequence[Report]) -> Paper:
+    """Returns the figures of the paper's tables.
+
+    Raises:
+        UsageError: If two reports are of the same model: a cell holds one figure.
+    """
+    name, count = Counter(report.model.name for report in reports).most_common(1)[0]
+    if count > 1:
+        raise UsageError(f"--paper: {count} runs are of {name}; name one of them")
+    images = {", ".join(f"{s.measured} of {s.name}" for s in report.data) for report in reports}
+    models = [_model(report) for report in reports]
+    places = Counter((m.backbone, m.training) for m in models)
+    return Paper(
+        images=tuple(sorted(images)),
+        models=tuple(
+            m if places[m.backbone, m.training] == 1 else m.model_copy(update={"backbone": m.model})
+            for m in models
+        ),
+        gaps=tuple(gap for report in reports for gap in _gaps(report)),
+    )
+
+
+def _model(report: Report) -> PaperModel:
+    name = report.model.name
+    preset = presets().get(name)
+    return PaperModel(
+        model=name,
+        backbone=name if preset is None else preset.backbone,
+        training="other" if preset is None else column_of(preset),
+        outcome=report.fact("outcome"),
+        figures={ids[-1]: _read(report, ids) for ids in TABLES.values()},
+    )
+
+
+def _read(report: Report, ids: tuple[str, ...]) -> Figure:
+    figures = [report.figure(id) for id in ids]
+    return next((f for f in figures if given(f)), figures[-1])
+
+
+def column_of(preset: Preset) -> str:
+    """Returns the column of a preset: zero-shot by pretraining data, else the training.
+
+    >>> column_of(presets()["rn50_yfcc15m"]), column_of(presets()["vitb16_openai_ft_in1k"])
+    ('YFCC15M', 'finetuned from WIT-400M')
+    >>> column_of(presets()["rn50_in1k"]), column_of(presets()["rn50_a1_in1k"])
+    ('supervised', 'supervised (a1)')
+    """
+    if preset.training == "finetuned":
+        return f"finetuned from {preset.pretraining}"
+    if preset.training == "supervised":
+        return "supervised (a1)" if (preset.tag or "").startswith("a1_") else "supervised"
+    return preset.pretraining
+
+
+def _gaps(report: Report) -> Iterator[Gap]:
+    name = report.model.name
+    if report.model.weights.kind == "untrained":
+        yield Gap(model=name, reason="UNTRAINED, its figures describe a random network")
+    if report.partial:
+        yield Gap(model=name, reason="PARTIAL, not all images were measured")
+    for title, ids in TABLES.items():
+        missing = _read(report, ids)
+        if not given(missing):
+            what = f"no {title[0].lower()}{title[1:]}"
+            yield Gap(model=name, reason=f"{what}: {_reason(report, missing)}")
+
+
+def _reason(report: Report, missing: NotRun) -> str:
+    if missing is not ABSENT:
+        return missing.reason
+    why = (f"{part.title}: {part.not_run}" for part in report.parts if part.not_run is not None)
+    return "; ".join(why) or missing.reason
+
+
+def paper_markdown(content: Paper) -> str:
+    """Returns the tables as Markdown, which is readable as text."""
+    images = "; or ".join(map(escaped, content.images))
+    lines = ["# The paper's tables", ""]
+    lines += [
+        f"Images: {images}. Parentheses are 95 % intervals. Kurtosis and concepts compare only "
+        "within one kind of representation: zero-shot is projected, finetuned and supervised "
+        "ViTs are token, supervised ResNets pooled.",
+        "",
+    ]
+    for title, ids in TABLES.items():
+        figures = {m.model: m.figures[ids[-1]] for m in content.models}
+        cells = {name: figure(f) for name, f in figures.items() if given(f)}
+        lines += _table(title, content.models, cells)
+        if title == "Effective robustness":
+            outcomes = {m.model: m.outcome for m in content.models if m.outcome}
+            lines += _table(OUTCOME, content.models, outcomes)
+    gaps = [f"- {opening(escaped(gap.model))}: {escaped(gap.reason)}" for gap in content.gaps]
+    lines += ["## Gaps", "", *(gaps or ["None."])]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _table(title: str, models: Sequence[PaperModel], cells: dict[str, str]) -> list[str]:
+    """Returns one table; backbones and trainings come in the order of the presets."""
+    places = {(m.backbone, m.training): escaped(cells[m.model]) for m in models if m.model in cells}
+    if not places:
+        return [f"## {title}", "", "No model has this figure.", ""]
+    order = [(preset.backbone, column_of(preset)) for preset in presets().values()]
+    order += [(m.backbone, m.training) for m in models]
+    backbones = [b for b in dict.fromkeys(b for b, _ in order) if any(b == p for p, _ in places)]
+    trainings = [t for t in dict.fromkeys(t for _, t in order) if any(t == p for _, p in places)]
+    rows = [[escaped(b), *(places.get((b, t), _BLANK) for t in trainings)] for b in backbones]
+    return [f"## {title}", "", *table(["backbone", *trainings], rows)]

@@ -1,0 +1,121 @@
+"""Finds runs that were finished before, without loading a model.
+
+A run is finished if its options, the files that they name, its images and the version of tuiprobe
+are those of now, and its results can be read. Anything that differs means that the run is opened,
+and then its key decides what has to be measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from tuiprobe import __version__
+from tuiprobe.datasets import Suite
+from tuiprobe.datasets.assemble import open_suite
+from tuiprobe.datasets.base import Stamp
+from tuiprobe.datasets.content import stamp_file
+from tuiprobe.files import DamagedFileError
+from tuiprobe.measure.failures import explaining_failures
+from tuiprobe.measure.plan_record import file_records
+from tuiprobe.measure.stopping import current
+from tuiprobe.plaintext import encodable
+from tuiprobe.results import Report
+from tuiprobe.run.directory import RunDir
+from tuiprobe.run.listing import find_runs
+from tuiprobe.run.records import SampleRecord, read_plan, read_samples, read_spec
+from tuiprobe.spec import AUTO, RunSpec, run_options
+
+_FILES = ("checkpoint", "classes", "templates", "head", "baseline")
+_SOURCES = ("data", "concepts")
+
+
+def file_stamps(spec: RunSpec) -> dict[str, Stamp]:
+    """Returns the stamps of what options name as a file or `KIND:FILE`, by option."""
+    values = {name: getattr(spec, name) for name in _FILES}
+    values |= {name: (getattr(spec, name) or "").partition(":")[2] for name in _SOURCES}
+    return {name: stamp_file(path) for name, path in values.items() if path}
+
+
+def finished_runs(specs: Sequence[RunSpec], runs: Path) -> list[RunDir | None]:
+    """Returns, for each spec, a run that has finished it; None if it must be opened.
+
+    Args:
+        specs: The specs of the runs.
+        runs: Folder of run directories, which are not trusted.
+
+    Raises:
+        UsageError: If a source of images is unknown.
+        DataError: If a source of images cannot be used.
+    """
+    suites: dict[tuple[object, ...], Suite] = {}
+    recorded = []
+    with explaining_failures(), current().reading(lambda: specs[0].data):
+        for spec in specs:
+            if _sources(spec) not in suites:
+                suites[_sources(spec)] = open_suite(spec)
+        for found in find_runs(runs):
+            run = RunDir(found.path)
+            with suppress(DamagedFileError, OSError):
+                recorded.append((run, read_spec(run)))
+        return [_finished_run(spec, recorded, suites[_sources(spec)]) for spec in specs]
+
+
+def _sources(spec: RunSpec) -> tuple[object, ...]:
+    return spec.data, spec.concepts, spec.target
+
+
+def _agree(spec: RunSpec, before: RunSpec) -> bool:
+    """Says whether two specs agree in all that changes an answer; a run records its choices."""
+    kept = spec.device in (AUTO, before.device.partition(":")[0])
+    asked = replace(
+        spec,
+        device=before.device if kept else spec.device,
+        batch_size=spec.batch_size or before.batch_size,
+        require_weights=before.require_weights,  # decided by the report
+    )
+    return all(
+        getattr(asked, option.name) == getattr(before, option.name)
+        for option in run_options()
+        if option.option.changes != "nothing"
+    )
+
+
+def _finished_run(
+    spec: RunSpec, recorded: Sequence[tuple[RunDir, RunSpec]], suite: Suite
+) -> RunDir | None:
+    alike = (run for run, before in recorded if _agree(spec, before))
+    return next((run for run in alike if _finished(spec, run, suite)), None)
+
+
+def _finished(spec: RunSpec, run: RunDir, suite: Suite) -> bool:
+    try:
+        report, plan, samples = Report.read(run.results_file), read_plan(run), read_samples(run)
+    except (DamagedFileError, OSError):
+        return False
+    return (
+        report.tuiprobe == __version__
+        and report.key == plan.key == run.read_key()
+        and not report.partial
+        and report.model.weights.kind != "untrained"
+        and plan.files == file_records(file_stamps(spec))
+        and {one.name: one.found for one in plan.sets}
+        == {name: len(dataset.samples) for name, dataset in suite.sets.items()}
+        and all(_same_images(suite, name, samples.get(name, {})) for name in suite.sets)
+    )
+
+
+def _same_images(suite: Suite, name: str, records: Mapping[int, SampleRecord]) -> bool:
+    """Says whether the images of a set are those of a run, by path, label and stamp."""
+    dataset = suite.sets[name]
+    for i, record in records.items():
+        if i >= len(dataset.samples):
+            return False
+        sample = dataset.samples[i]
+        stamp = dataset.stamp(sample)
+        now = (encodable(sample.path), sample.label, stamp.size, stamp.changed)
+        if now != (record.path, record.label, record.size, record.changed):
+            return False
+    return bool(records)

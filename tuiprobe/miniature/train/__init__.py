@@ -1,1 +1,0 @@
-"""Trains the shipped models, by `python -m tuiprobe.miniature.train`; imports torch."""

@@ -1,1 +1,0 @@
-"""Where a model stands among others of its kind."""
