@@ -33,7 +33,7 @@ from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models import Head
 from tuiprobe.models.heads import TextTower, zero_shot_head
 from tuiprobe.probes.directions.result import Directions
-from tuiprobe.probes.preflight.result import Preflight
+from tuiprobe.probes.preflight.probe import Preflight
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head

@@ -18,8 +18,8 @@ from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.probes.protocol import Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, Part, ProbeResult
-from tuiprobe.results.preflight import PreflightCheck
 from tuiprobe.results.section import Chart, Section, Strip, Table, Text
+from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.arrays import write_arrays
 from tuiprobe.run.preflight_file import write_preflight
 

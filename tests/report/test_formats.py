@@ -22,7 +22,7 @@ from tuiprobe.report.markdown import markdown
 from tuiprobe.report.pictures import LARGEST, pictures
 from tuiprobe.report.svg import svg
 from tuiprobe.results import DataSet, NotRun, Skipped
-from tuiprobe.results.images import TopImage
+from tuiprobe.results.section import TopImage
 from tuiprobe.run.directory import RunDir
 
 GOLDEN = Path(__file__).parent / "golden"

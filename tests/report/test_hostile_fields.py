@@ -28,7 +28,7 @@ from tuiprobe.compare.differences import Run, compare
 from tuiprobe.compare.paper import paper, paper_markdown
 from tuiprobe.compare.ranking import describe_ranking, rank
 from tuiprobe.compare.several import describe_several
-from tuiprobe.probes.preflight.result import Preflight
+from tuiprobe.probes.preflight.probe import Preflight
 from tuiprobe.probes.robustness.result import Accuracy, BaselineNotRun, OwnNames
 from tuiprobe.report.formats import FORMATS, files_of
 from tuiprobe.report.html import sections_html
@@ -36,8 +36,8 @@ from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.notebook import card_html
 from tuiprobe.report.summary import summary
 from tuiprobe.results import NotRun, Part, ProbeResult, Report
-from tuiprobe.results.preflight import PreflightCheck
 from tuiprobe.results.section import Chart, Series, Strip, Table
+from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import command_of
 

@@ -25,8 +25,8 @@ from tuiprobe.probes.directions.result import (
 from tuiprobe.probes.outliers.result import ChannelImages, ChannelShare
 from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
 from tuiprobe.results import NotRun
-from tuiprobe.results.images import TopImage
 from tuiprobe.results.report import Report
+from tuiprobe.results.section import TopImage
 from tuiprobe.run.directory import RunDir
 
 EVIL = "[red]sky[/]\x1b[31m\u202e"

@@ -22,8 +22,15 @@ from tuiprobe.measure.live import RunningTap
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.live import Ends, LiveTap, RankState, SetProgress, bounded, write_rank
 from tuiprobe.run.state import RunState
-from tuiprobe.tui.files import Tail
-from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread, has_results, outliers_of, runs_of
+from tuiprobe.tui.livewatch import (
+    Snapshot,
+    Tail,
+    Watch,
+    WatchThread,
+    has_results,
+    outliers_of,
+    runs_of,
+)
 from tuiprobe.tui.progress import ranks_line, state_line
 
 Damage = Callable[[Path], object]

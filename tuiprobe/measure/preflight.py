@@ -16,7 +16,7 @@ from tuiprobe.measure.plan import Plan
 from tuiprobe.models.doctor import check_answer, expected_answer
 from tuiprobe.models.preflight import Check, check_encoder
 from tuiprobe.models.preflight_data import check_labels, check_range
-from tuiprobe.results.preflight import PreflightCheck
+from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preflight_file import read_preflight, said, write_preflight
 

@@ -16,7 +16,7 @@ from tuiprobe.catalog.names import published
 from tuiprobe.catalog.presets import NORMALIZATIONS, presets
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.results.preflight import Cause, Status
+from tuiprobe.results.subject import Cause, Status
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from tuiprobe.report.terms import Terms
 from tuiprobe.report.text import line as line_of
 from tuiprobe.results import DataSet, Report
 from tuiprobe.results.card import CardBlock, card
-from tuiprobe.results.preflight import PROBE as PREFLIGHT
 from tuiprobe.results.reproduce import command, command_note, software, speed, verified
 from tuiprobe.results.section import (
     Chart,
@@ -32,6 +31,7 @@ from tuiprobe.results.section import (
     Table,
     Text,
 )
+from tuiprobe.results.subject import PROBE as PREFLIGHT
 
 LISTED_IMAGES = 20
 CARD_IMAGES = 5

@@ -32,7 +32,6 @@ from tuiprobe.report.text import (
 from tuiprobe.results import DataSet, Report, given
 from tuiprobe.results.card import card
 from tuiprobe.results.headlines import HEADLINES
-from tuiprobe.results.preflight import PROBE as PREFLIGHT
 from tuiprobe.results.reproduce import command, command_note, software, verified
 from tuiprobe.results.section import (
     Chart,
@@ -46,6 +45,7 @@ from tuiprobe.results.section import (
     Table,
     Text,
 )
+from tuiprobe.results.subject import PROBE as PREFLIGHT
 
 LISTED_IMAGES = 20
 """Images of a set that could not be used that a page names."""

@@ -6,8 +6,8 @@ that stands for "unknown". No torch in this package.
 """
 
 from tuiprobe.results.base import Estimate, Figure, Frozen, NotRun, given
-from tuiprobe.results.images import TopImage
 from tuiprobe.results.report import MAX_REPORT_BYTES, Part, ProbeResult, Report, Timings
+from tuiprobe.results.section import TopImage
 from tuiprobe.results.subject import (
     DataSet,
     Fingerprint,

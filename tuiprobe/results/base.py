@@ -5,7 +5,7 @@ report that passed needs no checks of its own. Pydantic lists every mistake that
 takes kilobytes each: lists stop at the first, and objects with too many fields are refused at once.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from math import isfinite
 from typing import Annotated, Any, ClassVar, Final, TypeVar
 
@@ -173,3 +173,13 @@ Figure = Estimate | NotRun
 def given(figure: Figure) -> TypeIs[Estimate]:
     """Returns whether the figure is an `Estimate`, so that its value may be read."""
     return isinstance(figure, Estimate)
+
+
+def figures_in(model: BaseModel, prefix: str = "") -> Iterator[tuple[str, Figure]]:
+    """Yields every figure held directly or in a nested model (not in lists), by a dotted name."""
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, Estimate | NotRun):
+            yield prefix + name, value
+        elif isinstance(value, BaseModel):
+            yield from figures_in(value, f"{prefix}{name}.")

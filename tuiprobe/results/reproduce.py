@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from tuiprobe.errors import UsageError
-from tuiprobe.results.preflight import PROBE
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Code, Section, Text
+from tuiprobe.results.subject import PROBE
 from tuiprobe.spec import command_of, path_options
 
 WHOLE: Final = "It holds the last part of each path; `tuiprobe runs NAME` prints the whole command."

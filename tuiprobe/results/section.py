@@ -10,7 +10,23 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from tuiprobe.results.base import Count, Estimate, Figure, Frozen, Many, Named, NotRun, Real
-from tuiprobe.results.images import TopImage
+
+
+class TopImage(Frozen):
+    """One image at an end of a channel.
+
+    Attributes:
+        sample_id: Id in the run's sample list.
+        path: Relative path in the data set; None where the caller knew none.
+        value: Value of the channel.
+        position: Row within the image (0 where an image has one row).
+    """
+
+    sample_id: Count
+    path: str | None
+    value: Real
+    position: Count
+
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
 """A name that may be part of a file's name."""

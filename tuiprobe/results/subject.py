@@ -1,6 +1,6 @@
 """What was probed, on what data, by which software: the subject of a report."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -143,3 +143,31 @@ class Fingerprint(Frozen):
     isa: str
     threads: Count
     flags: Named[str] = Field(default_factory=dict)
+
+
+Status = Literal["pass", "warn", "fail", "skip"]
+Cause = Literal["encoder", "labels", "images"]
+
+
+PROBE: Final = "preflight"
+"""Id of the probe that tells of these checks."""
+
+
+class PreflightCheck(Frozen):
+    """One finding of the preflight (docs/models.md).
+
+    Attributes:
+        name: What was checked.
+        status: `pass`, `warn` (cannot be confirmed), `fail` or `skip`.
+        detail: What was found.
+        fix: What to do; empty if nothing.
+        data: The set it concerns; None for the encoder.
+        cause: What is wrong if it failed: the encoder, the images, or their labels.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    fix: str = ""
+    data: str | None = None
+    cause: Cause = "encoder"

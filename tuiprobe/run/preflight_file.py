@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 
 from tuiprobe.checksums import read_json, write_json
 from tuiprobe.files import DamagedFileError
-from tuiprobe.results.preflight import PreflightCheck
+from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
 
 _CHECKS = TypeAdapter(tuple[PreflightCheck, ...])

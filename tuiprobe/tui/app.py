@@ -12,13 +12,13 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from tuiprobe.errors import RunError, TuiprobeError
+from tuiprobe.files import Entry, parse_json, read_regular
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.ascii import ASCII_KEYS, AsciiFilter
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.commands import ScreenCommands, working_keys
 from tuiprobe.tui.runsetup import Kept
-from tuiprobe.tui.settings import read_theme, write_theme
 
 # Muted backgrounds, one accent, colours for colour-blind readers.
 DARK = Theme(
@@ -224,3 +224,36 @@ class TuiprobeApp(App[None]):
             timeout=12,
             markup=False,
         )
+
+
+_MOST_BYTES = 4096
+
+
+def _file() -> Path:
+    """Returns the path of the settings: `$XDG_CONFIG_HOME/tuiprobe/screens.json`."""
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("tuiprobe")) / "screens.json"
+
+
+def read_theme() -> str | None:
+    """Returns the name of the theme that was chosen last; None if none is known.
+
+    The file may hold anything: what is no theme's name counts as nothing.
+    """
+    try:
+        kept = parse_json(read_regular(_file(), _MOST_BYTES))
+    except (OSError, ValueError, TuiprobeError):
+        return None
+    theme = kept.get("theme") if isinstance(kept, dict) else None
+    return theme if isinstance(theme, str) else None
+
+
+def write_theme(name: str) -> None:
+    """Keeps the name of a theme.
+
+    Raises:
+        RunError: If the file cannot be written.
+    """
+    file = _file()
+    Entry(file.parent, file.name).write_json({"theme": name})

@@ -10,6 +10,7 @@ written make the state unreadable until they are valid again.
 from __future__ import annotations
 
 import math
+import os
 import threading
 import time
 from collections import deque
@@ -22,7 +23,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from tuiprobe.files import DamagedFileError, Entry, parse_json
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.shard_list import SetPlan, kept_images, published_shards, set_plans
-from tuiprobe.tui.files import Tail
 
 if TYPE_CHECKING:
     from tuiprobe.run.live import Ends, LiveTap, RankState, SetProgress
@@ -376,3 +376,38 @@ def outliers_of(tap: LiveTap) -> frozenset[int]:
 
     above = (tap.above * tap.scanned).round().astype("int64")
     return frozenset(outlying(above, tap.scanned).nonzero()[0].tolist())
+
+
+_CHUNK = 2**18
+_MAX_LINE = 4096
+
+
+class Tail:
+    """New lines of a file that grows; a file longer than a chunk is entered near its end.
+
+    Args:
+        file: The file. If it is missing or not a regular file, there are no lines.
+    """
+
+    def __init__(self, file: Entry) -> None:
+        self._file = file
+        self._offset = -1
+        self._rest = b""
+
+    def lines(self) -> list[str]:
+        """Returns the whole lines that were added since the last call."""
+        content = b""
+        with suppress(DamagedFileError, OSError), self._file.open() as file:
+            size = os.fstat(file.fileno()).st_size
+            if self._offset < 0:
+                self._offset = max(size - _CHUNK, 0)
+            if size < self._offset:  # the file was rewritten
+                self._offset, self._rest = 0, b""
+            if size == self._offset:
+                return []
+            file.seek(self._offset)
+            content = file.read(_CHUNK)
+        self._offset += len(content)
+        *whole, self._rest = (self._rest + content).split(b"\n")
+        self._rest = self._rest[-_MAX_LINE:]
+        return [line[:_MAX_LINE].decode("utf-8", "replace") for line in whole]

@@ -26,7 +26,7 @@ from tuiprobe.measure.stages import Answer, Stages
 from tuiprobe.models.preflight_data import check_labels
 from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.results import Report
-from tuiprobe.results.preflight import PreflightCheck
+from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preflight_file import write_preflight
 from tuiprobe.run.records import PlanRecord, SetRecord, TapRecord, read_plan, write_spec

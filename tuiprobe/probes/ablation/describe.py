@@ -6,7 +6,7 @@ from tuiprobe.probes.ablation.compute import CONTROL_IMAGES, DRAWS
 from tuiprobe.probes.ablation.result import Ablation, ChannelAblations
 from tuiprobe.probes.telling import channels_in_words, points, table
 from tuiprobe.results import Figure, given
-from tuiprobe.results.figures import figures_in
+from tuiprobe.results.base import figures_in
 from tuiprobe.results.section import Code, Section, Text, Value
 
 NAMES = {

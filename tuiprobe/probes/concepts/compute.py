@@ -38,7 +38,7 @@ from tuiprobe.probes.directions.compute import decompose
 from tuiprobe.probes.directions.pruning import random_rotations, second_moment
 from tuiprobe.probes.inputs import Float32, Float64, Int64
 from tuiprobe.results import Figure, NotRun
-from tuiprobe.results.images import TopImage
+from tuiprobe.results.section import TopImage
 from tuiprobe.run.checked_arrays import HeadArrays
 
 __all__ = ["ConceptSet", "probe_concepts"]

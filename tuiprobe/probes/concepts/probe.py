@@ -17,7 +17,7 @@ from tuiprobe.probes.concepts.result import RANDOM, Concepts
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun
-from tuiprobe.results.figures import figures_in
+from tuiprobe.results.base import figures_in
 from tuiprobe.results.section import NamedFigure, NamedSet, Section
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.spec import RunSpec

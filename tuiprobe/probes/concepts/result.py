@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from tuiprobe.results.base import Count, Figure, Frozen, Many, Real
-from tuiprobe.results.images import TopImage
 from tuiprobe.results.report import ProbeResult
+from tuiprobe.results.section import TopImage
 
 Family = Literal[
     "singular vectors of W",

@@ -20,7 +20,7 @@ from tuiprobe.probes.outliers.rule import Circumstances, finding
 from tuiprobe.probes.outliers.scan import RowScan, scan
 from tuiprobe.probes.proportions import wilson
 from tuiprobe.results import Estimate, Figure, NotRun, given
-from tuiprobe.results.images import TopImage
+from tuiprobe.results.section import TopImage
 
 TOP_SHARES = 16
 TOP_IMAGE_CHANNELS = 8

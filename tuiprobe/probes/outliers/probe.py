@@ -17,7 +17,7 @@ from tuiprobe.probes.outliers.rule import circumstances
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import DataSet, Estimate, Figure, Model, NotRun
-from tuiprobe.results.figures import figures_in
+from tuiprobe.results.base import figures_in
 from tuiprobe.results.headlines import HEIGHT, KURTOSIS, OFFSET
 from tuiprobe.results.section import MeanOf, NamedFact, NamedFigure, NamedSet, Section
 

@@ -7,8 +7,8 @@ from pydantic import model_validator
 
 from tuiprobe.probes.outliers.channel_result import RowFigures
 from tuiprobe.results.base import Channel, Count, Estimate, Figure, Frozen, Many, PerChannel, Real
-from tuiprobe.results.images import TopImage
 from tuiprobe.results.report import ProbeResult
+from tuiprobe.results.section import TopImage
 
 
 class ChannelShare(Frozen):

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import ClassVar
 
-from tuiprobe.probes.preflight.result import Preflight
 from tuiprobe.probes.protocol import Found, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.telling import table
 from tuiprobe.results import NotRun
-from tuiprobe.results.preflight import PROBE, PreflightCheck, Status
+from tuiprobe.results.base import Many
+from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import Code, Section, Strong, Value
+from tuiprobe.results.subject import PROBE, PreflightCheck, Status
 from tuiprobe.run.preflight_file import read_preflight, warnings_of
+
+
+class Preflight(ProbeResult):
+    """The preflight of a run.
+
+    Attributes:
+        checks: In the order in which they were made.
+    """
+
+    probe: ClassVar[str] = "preflight"
+
+    checks: Many[PreflightCheck]
+
 
 _SHOWN: dict[Status, Value] = {
     "warn": Strong(strong="warning"), "fail": Strong(strong="failed"),

@@ -16,7 +16,7 @@ from tuiprobe.probes.quantisation.describe import NAMES, describe
 from tuiprobe.probes.quantisation.result import Apart, Quantisation
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.results import NotRun, ProbeResult
-from tuiprobe.results.figures import figures_in
+from tuiprobe.results.base import figures_in
 from tuiprobe.results.headlines import INT8
 from tuiprobe.results.section import NamedFigure, Section
 

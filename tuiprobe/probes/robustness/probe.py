@@ -13,7 +13,7 @@ from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.probes.robustness.describe import describe
 from tuiprobe.probes.robustness.result import EffectiveRobustness, Robustness
 from tuiprobe.results import NotRun, given
-from tuiprobe.results.figures import figures_in
+from tuiprobe.results.base import figures_in
 from tuiprobe.results.headlines import EFFECTIVE, MEAN_SHIFT, TOP1
 from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure, Section
 from tuiprobe.run.checked_arrays import HeadArrays

@@ -14,7 +14,7 @@ from tuiprobe.probes.towers.compute import compare_towers
 from tuiprobe.probes.towers.describe import HEAD_NAMES, NAMES, describe
 from tuiprobe.probes.towers.result import Towers
 from tuiprobe.results import NotRun
-from tuiprobe.results.figures import figures_in
+from tuiprobe.results.base import figures_in
 from tuiprobe.results.section import NamedFigure, Section
 from tuiprobe.run.checked_arrays import HeadArrays
 

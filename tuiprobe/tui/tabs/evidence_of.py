@@ -18,7 +18,7 @@ from tuiprobe.probes.outliers.result import (
     ChannelShare,
     Outliers,
 )
-from tuiprobe.results.images import TopImage
+from tuiprobe.results.section import TopImage
 from tuiprobe.tui.tabs.tab import Found
 
 

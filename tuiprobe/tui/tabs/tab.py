@@ -15,9 +15,8 @@ from tuiprobe.probes.outliers.result import OutlierResult, Outliers
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.numbers import few
 from tuiprobe.report.pictures import picture_file
-from tuiprobe.results.images import TopImage
 from tuiprobe.results.report import Report
-from tuiprobe.results.section import Chart
+from tuiprobe.results.section import Chart, TopImage
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.progress import title_warning
 from tuiprobe.tui.widgets.pictures import Picture
