@@ -83,6 +83,23 @@ def test_numbers_are_labels_and_names_come_from_the_file_beside(tmp_path: Path) 
         WebDataset(str(tmp_path / "test"))
 
 
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [("-1", "numbered -1"), ("0.5", "row 0 has the label 0.5"), ("nan", "row 0 has no label")],
+)
+def test_numbers_that_are_no_classes_are_refused(first: str, said: str, tmp_path: Path) -> None:
+    members = {"a.jpg": jpeg(0), "a.cls": first.encode(), "b.jpg": jpeg(1), "b.cls": b"1.0e+01"}
+    write_tar(tmp_path / "0.tar", members)
+    with pytest.raises(DataError, match=said):
+        WebDataset(str(tmp_path / "0.tar"))
+    write_tar(tmp_path / "1.tar", {**members, "a.cls": b"2.0"})
+    shards = WebDataset(str(tmp_path / "1.tar"))
+    assert [one.label for one in shards.samples] == [2, 10]
+    assert shards.classes == tuple(str(i) for i in range(11))
+    write_tar(tmp_path / "2.tar", {"1.5/a.jpg": jpeg(0), "nan/b.jpg": jpeg(1)})
+    assert WebDataset(str(tmp_path / "2.tar")).classes == ("1.5", "nan")
+
+
 def test_names_are_labels_too(tmp_path: Path) -> None:
     members = {"1.jpg": jpeg(0), "1.cls": b"n02", "2.jpg": jpeg(0), "2.cls": b"n01"}
     write_tar(tmp_path / "a.tar", members)

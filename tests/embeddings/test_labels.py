@@ -88,11 +88,15 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "nan in savetxt": ("l.txt", column([*TRUTH[1:], "nan"]), r"row 5 has no label \(nan\)"),
     "a missing one": ("l.csv", column([*TRUTH[1:], "NA"]), r"row 5 has no label \(NA\)"),
     "huge": ("l.txt", column([*TRUTH[1:], "1e300"]), "that is no class"),
-    "two columns": ("l.npy", np.array([TRUTH]), "not one label a row"),
+    "two columns": ("l.npy", np.array([TRUTH, TRUTH]), "not one label a row"),
+    "a column": ("l.npy", np.array(TRUTH)[:, None], r"not one label a row; save labels.ravel\(\)"),
+    "objects": ("l.npy", np.array(TRUTH, object), r"objects.*save labels.astype\(str\)"),
+    "truths": ("l.npy", np.array(TRUTH) > 0, r"holds bool.*save labels.astype\(int\)"),
+    "two numbers": ("l.txt", column([f"{i} 0" for i in range(6)]), "row 0 holds 2 numbers"),
     "ids from 1": ("l.csv", column([f"{i + 1},0" for i in range(6)], "id,label"), "0 to 5, each"),
     "an id twice": ("l.csv", column([f"{i % 5},0" for i in range(6)], "id,label"), "0 to 5, each"),
     "ids that are names": (
-        "l.csv", column([f"a{i}.png,0" for i in range(6)], "image_id,label"), "column, or .*--id-col"
+        "l.csv", column([f"a{i}.png,0" for i in range(6)], "key,label"), "column, or .*--id-column"
     ),
     "fewer ids": ("l.csv", table(range(5)), "5 labels for 6 rows"),
     "semicolons": ("l.csv", column([f"{i};0" for i in range(6)]), "other signs than commas"),

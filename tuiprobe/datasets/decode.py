@@ -54,7 +54,9 @@ _TURNS = {
 """Operation that makes an image upright, by EXIF orientation."""
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
-_WHITE, _WHITE_OF_12_BITS = 65535, 4095
+_STEP, _STEP_OF_12_BITS = 257, 16
+"""Values of 16 and of 12 bits that become one of 8: 65535 // 257 and 4095 // 16 are 255."""
+
 _DEEP_AS_32_BITS = ("PNG", "PPM")
 """Formats of at most 16 bits a channel that Pillow, or an older Pillow, opens with 32."""
 
@@ -118,13 +120,13 @@ def _decoded(file: IO[bytes]) -> Image.Image:
         if isinstance(image, TiffImageFile) and _TILE_WIDTH in image.tag_v2:
             _refuse_huge((image.tag_v2[_TILE_WIDTH], image.tag_v2[_TILE_LENGTH]), image)
         _refuse_unscaled(image)
-        white = _WHITE_OF_12_BITS if "I;12" in _raw_modes(image) else _WHITE
+        step = _STEP_OF_12_BITS if "I;12" in _raw_modes(image) else _STEP
         image.load()
         refuse_many_tags(io.BytesIO(image.info.get("exif", b"").removeprefix(b"Exif\0\0")))
         inverted = isinstance(image, TiffImageFile) and (
             image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
         )
-        return _to_rgb(_upright(image), white, inverted)
+        return _to_rgb(_upright(image), step, inverted)
 
 
 def has_deep_values(data: bytes) -> bool:
@@ -206,23 +208,23 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _to_rgb(image: Image.Image, white: int, inverted: bool) -> Image.Image:
+def _to_rgb(image: Image.Image, step: int, inverted: bool) -> Image.Image:
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I"):
-        return _scaled(image, white, inverted)
+        return _scaled(image, step, inverted)
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")  # direct RGB warns and keeps the colour key
     return image.convert("RGB")
 
 
-def _scaled(image: Image.Image, white: int, inverted: bool) -> Image.Image:
+def _scaled(image: Image.Image, step: int, inverted: bool) -> Image.Image:
     """Converts a one-band image of integers a few rows at a time, to avoid a second full copy."""
     result = Image.new("RGB", image.size)
     for top in range(0, image.height, _ROWS_AT_ONCE):
         bottom = min(top + _ROWS_AT_ONCE, image.height)
-        values = np.asarray(image.crop((0, top, image.width, bottom))).astype(np.uint32)
-        rows = (np.minimum(values, white) * 255 // white).astype(np.uint8)
+        values = np.asarray(image.crop((0, top, image.width, bottom)))
+        rows = (values // step).astype(np.uint8)
         rows = 255 - rows if inverted else rows
         result.paste(Image.fromarray(rows).convert("RGB"), (0, top))
     return result

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from tuiprobe.catalog.labels import whole_numbers
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import MAX_IMAGE_BYTES, Content
 from tuiprobe.datasets.registry import DataSource
@@ -124,13 +125,21 @@ class WebDataset:
 
     def _read_labels(self, place: str) -> tuple[tuple[str, ...], list[int | None]]:
         texts = [member.label for member in self._members]
-        if all(text is None for text in texts):
+        folders = all(text is None for text in texts)
+        if folders:
             texts = list(_folders([member.name for member in self._members]))
         known = [text for text in texts if text is not None]
         if len(known) < len(texts):
             return (), [None] * len(texts)
-        if all(text.isascii() and text.isdecimal() for text in known):
-            return _numbered(known, _names_beside(place))
+        try:
+            whole = all(text.isascii() and text.isdecimal() for text in known)
+            labels = whole_numbers(known) if whole or not folders else None
+        except ValueError as error:
+            raise DataError(
+                f"{self.source}: {error}; the class of an image is a whole number from 0, or a name"
+            ) from error
+        if labels is not None:
+            return _numbered(labels, _names_beside(place))
         names = tuple(sorted(set(known), key=lambda name: name.encode("utf-8", "surrogateescape")))
         numbers = {name: label for label, name in enumerate(names)}
         return names, [numbers[text] for text in known]
@@ -140,10 +149,12 @@ class WebDataset:
 
 
 def _numbered(
-    texts: list[str], names: tuple[str, tuple[str, ...]] | None
+    numbers: list[int], names: tuple[str, tuple[str, ...]] | None
 ) -> tuple[tuple[str, ...], list[int | None]]:
-    labels: list[int | None] = [int(text) for text in texts]
-    count = max(int(text) for text in texts) + 1
+    labels: list[int | None] = list(numbers)
+    count = max(numbers) + 1
+    if min(numbers) < 0:
+        raise DataError(f"webdataset: a class numbered {min(numbers)}; classes count from 0")
     if count > MAX_CLASSES:
         raise DataError(f"webdataset: a class numbered {count - 1:,} is no class")
     if names is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.catalog.labels import LARGEST_LABEL, NUMBER, whole_numbers
 from tuiprobe.errors import DataError
 from tuiprobe.files import UNFIT, open_regular, parse_json, read_regular, reading
 from tuiprobe.models.embeddings.parquet import LONGEST_NAME
@@ -30,10 +30,6 @@ _LABELS = ("label", "labels", "class", "class_name", "target", "y")
 _IDS = ("id", "ids", "index", "idx", "row", "row_id", "image_id", "sample_id", "uid", "uuid", "key",
         "", "unnamed: 0")  # fmt: skip
 """Names of a column that says which row a label belongs to; pandas leaves its index unnamed."""
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_MISSING = {"nan", "none", "null", "na", "n/a", "<na>"}
-_LARGEST = 10**15  # is no class, and fits int64
 
 Ids = Callable[[], Sequence[str]]
 """Returns the ids of all vectors, in their order."""
@@ -213,35 +209,34 @@ def _numbers(labels: Sequence[str] | NDArray[Any]) -> NDArray[np.int64] | None:
     """
     if isinstance(labels, np.ndarray):
         values = labels.astype(np.float64)
-        whole = np.clip(np.nan_to_num(np.floor(values)), -_LARGEST, _LARGEST)
+        whole = np.clip(np.nan_to_num(np.floor(values)), -LARGEST_LABEL, LARGEST_LABEL)
         odd = np.flatnonzero((whole != values) & (labels.dtype.kind == "f"))
         if odd.size:
             raise ValueError(f"row {odd[0]} has the label {labels[odd[0]]}, no whole number")
         return np.asarray(whole, dtype=np.int64)
-    numeric = [_NUMBER.fullmatch(text) is not None for text in labels]
-    if not all(numeric):
-        others = [i for i, one in enumerate(numeric) if not one]
-        if len(others) < len(labels) and all(labels[i].lower() in _MISSING for i in others):
-            raise ValueError(f"row {others[0]} has no label ({labels[others[0]]})")
-        return None
-    numbers = []
-    for row, text in enumerate(labels):
-        value = float(text)
-        if value % 1:
-            raise ValueError(f"row {row} has the label {plain(text[:80])}, no whole number")
-        numbers.append(int(max(min(value, _LARGEST), -_LARGEST)))
-    return np.array(numbers, dtype=np.int64)
+    numbers = whole_numbers(labels)
+    return None if numbers is None else np.array(numbers, dtype=np.int64)
 
 
 def _npy(path: Path, id_column: str | None) -> _Column:
     with open_regular(path) as file:
-        found = np.lib.format.read_array(file, allow_pickle=False)
+        try:
+            found = np.lib.format.read_array(file, allow_pickle=False)
+        except ValueError as error:
+            if "Object arrays" not in str(error):
+                raise
+            cause = "it holds Python objects, which could run code; save labels.astype(str)"
+            raise ValueError(cause) from error
     if found.ndim != 1:
-        raise ValueError(f"its shape is {found.shape}, not one label a row")
+        hint = "; save labels.ravel()" if found.ndim == 2 and found.shape[1] == 1 else ""
+        raise ValueError(f"its shape is {found.shape}, not one label a row{hint}")
     if found.dtype.kind == "U":
         return _Column(_stripped([str(one) for one in found]))
     if found.dtype.kind not in "iuf":
-        raise ValueError(f"it holds {found.dtype}, not whole numbers or names")
+        raise ValueError(
+            f"it holds {found.dtype}, not whole numbers or names; save labels.astype(int), or "
+            "labels.astype(str) for names"
+        )
     return _Column(found)
 
 
@@ -249,6 +244,12 @@ def _lines(path: Path, id_column: str | None) -> _Column:
     lines = text_of(read_regular(path)).splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
+    for row, cells in enumerate(line.split() for line in lines):
+        if len(cells) > 1 and all(map(NUMBER.fullmatch, cells)):
+            raise ValueError(
+                f"row {row} holds {len(cells)} numbers; a text file has one label a line, and a "
+                "CSV file with a header may have ids beside them"
+            )
     return _Column(_stripped(lines))
 
 
