@@ -23,6 +23,7 @@ WORKFLOWS = {
     for path in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 }
 CI_RUN = (ROOT / ".ci" / "run").read_text("utf-8")
+CALLS = CI_RUN + (ROOT / ".ci" / "nightly").read_text("utf-8")
 ELSEWHERE = {".ci/wheels .", ".ci/wheels packages/cuda"}
 """Steps that need containers or other machines; docs/howto/install.md says so."""
 
@@ -79,13 +80,18 @@ def test_what_a_step_runs_is_there_and_called_here_too(step: Step) -> None:
             assert os.access(ROOT / word, os.X_OK), word
     if words[0].startswith(".ci/") and step.run not in ELSEWHERE:
         command = step.run.removesuffix(" dist")  # the folder that keeps the sdist
-        assert re.search(rf"^{re.escape(command)}( |$)", CI_RUN, re.MULTILINE), step.run
+        assert re.search(rf'^(step ".+" )?{re.escape(command)}( |$)', CALLS, re.MULTILINE), step.run
+
+
+def test_the_lowest_versions_are_run_by_a_workflow_and_every_night() -> None:
+    assert ".ci/lowest" in {step.run for step in RUNS}
+    assert re.search(r'^step ".+" \.ci/lowest$', CALLS, re.MULTILINE)
 
 
 def test_ci_run_is_made_of_the_scripts_and_ends_with_the_line_of_the_tests() -> None:
     called = set(re.findall(r"^(\.ci/\w+)", CI_RUN, re.MULTILINE))
     scripts = {f".ci/{path.name}" for path in (ROOT / ".ci").iterdir()}
-    assert scripts - called == {".ci/run", ".ci/nightly", ".ci/wheels"}
+    assert scripts - called == {".ci/run", ".ci/nightly", ".ci/wheels", ".ci/lowest"}
     assert CI_RUN.splitlines()[-1] == """printf '%s\\n' "$closing\""""
 
 

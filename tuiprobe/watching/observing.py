@@ -84,7 +84,8 @@ class Hook:
     def __call__(self, module: nn.Module, inputs: Any, output: Any = None) -> None:
         """Hands on the only tensor of a layer's output, or the first of the model's inputs."""
         if self.index == ROOT:
-            x = next((one for one in inputs if isinstance(one, Tensor)), None)
+            tensors = [value for value in inputs if isinstance(value, Tensor)]
+            x = tensors[0] if tensors else None  # `next` with a default breaks a graph of torch 2.5
         else:
             x = first_tensor(output)
         if x is None:
