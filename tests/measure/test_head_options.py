@@ -229,6 +229,11 @@ def test_the_probe_says_at_once_that_nothing_is_left_to_fit_on() -> None:
         probe_split(plan(encoder, images(["a", "b"]), measured=8, head="probe"))
 
 
+def test_the_probe_refuses_a_set_of_one_class() -> None:
+    with pytest.raises(UsageError, match="tells classes apart, and .* has one, 'photos'"):
+        probe_split(plan(classifier(3), images(["photos"]), head="probe"))
+
+
 def test_another_choice_has_another_digest() -> None:
     head = Head(torch.eye(2), None, ("a", "b"))
     other = Head(torch.eye(2) * 2, None, ("a", "b"))

@@ -168,7 +168,10 @@ def _accuracy(
     top1: Figure = NotRun(reason="no image with a finite representation")
     top5: Figure = NotRun(reason=f"{classes} classes: five answers would be nearly all")
     if n:
-        top1 = wilson(hits(usable.features, head, usable), n)
+        if classes > 1:
+            top1 = wilson(hits(usable.features, head, usable), n)
+        else:
+            top1 = NotRun(reason="only one class may answer, so every answer would count as right")
         if answers.size < rows:
             among_all = wilson(hits_among_all(head, usable), n)
     if classes > TOP:
