@@ -91,7 +91,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run, of which commands have something to print."""
     folder = tmp_path_factory.mktemp("place")
     run = RunDir(folder / "run")
-    run.key_file.write_text("a" * 64 + "\n")
+    run.key_file.write_text("cd" * 32 + "\n")
     write_results(run, report())
     return folder
 
