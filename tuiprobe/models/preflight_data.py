@@ -63,7 +63,15 @@ def check_labels(
         return [Check("label map", "skip", "no labels")]
     if all(name.lower() in _PARTS for name in classes):
         said = f"its classes are called {', '.join(classes)}, as the parts of a data set are"
-        return [Check("label map", "fail", said, f"give the folder of one part ({classes[0]}), which holds the classes", "labels")]
+        return [
+            Check(
+                "label map",
+                "fail",
+                said,
+                f"give the folder of one part ({classes[0]}), which holds the classes",
+                "labels",
+            )
+        ]
     if imagenet is not None:
         answering = sum(label >= 0 for label in imagenet)
         said = f"{answering} ImageNet classes answer for {len(set(imagenet) - {-1})} of its classes"
