@@ -92,7 +92,7 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "ids from 1": ("l.csv", column([f"{i + 1},0" for i in range(6)], "id,label"), "0 to 5, each"),
     "an id twice": ("l.csv", column([f"{i % 5},0" for i in range(6)], "id,label"), "0 to 5, each"),
     "ids that are names": (
-        "l.csv", column([f"a{i}.png,0" for i in range(6)], "image_id,label"), "column, or .*--id-col"
+        "l.csv", column([f"a{i}.png,0" for i in range(6)], "image_id,label"), "column, or .*--id-"
     ),
     "files": (
         "l.csv", column([f"a{i}.png,0" for i in range(6)], "Filename,label"), "column Filename does"

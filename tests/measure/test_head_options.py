@@ -25,10 +25,10 @@ from tuiprobe.errors import DataError, TuiprobeError, UsageError, WeightsError
 from tuiprobe.events import Event
 from tuiprobe.measure.head_choice import HeadChoice
 from tuiprobe.measure.head_probe import probe_split
-from tuiprobe.measure.preflight import head_row_checks
 from tuiprobe.measure.head_progress import HeadProgress
 from tuiprobe.measure.heads import write_head
 from tuiprobe.measure.plan import Plan
+from tuiprobe.measure.preflight import head_row_checks
 from tuiprobe.measure.shards import split_into_shards
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models import Head
@@ -123,7 +123,7 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     for one, said in cases:
         with pytest.raises(UsageError, match=said):
             _ = one.head
-    with pytest.raises(WeightsError, match="there is no file .* of weights or of a head"):
+    with pytest.raises(WeightsError, match=r"there is no file .* of weights or of a head"):
         _ = plan(clip, data, head=str(tmp_path / "no.pt")).head
 
 
@@ -231,7 +231,7 @@ def test_the_probe_says_at_once_that_nothing_is_left_to_fit_on() -> None:
 
 
 def test_the_probe_refuses_a_set_of_one_class() -> None:
-    with pytest.raises(UsageError, match="tells classes apart, and .* has one, 'photos'"):
+    with pytest.raises(UsageError, match=r"tells classes apart, and .* has one, 'photos'"):
         probe_split(plan(classifier(3), images(["photos"]), head="probe"))
 
 

@@ -117,8 +117,8 @@ def vector_notes(run: RunReader) -> tuple[str, ...]:
             notes.append(_said_sampled(data))
         if zeros := len(rows) - int(rows.any(axis=1).sum()):
             notes.append(
-                f"{data.name}: {zeros:,} of {len(rows):,} rows are all zeros, as rows are that were "
-                "never written; each counts as a wrong answer"
+                f"{data.name}: {zeros:,} of {len(rows):,} rows are all zeros, as rows are that "
+                "were never written; each counts as a wrong answer"
             )
         if shape is not None:
             notes += _said(data.name, shape)

@@ -46,6 +46,7 @@ def read_report(run: RunDir) -> Report:
         DamagedFileError: If `results.json` is missing, altered, too large, no regular file, no
             report of this schema version, or that of another run.
     """
+    run.refuse_no_run()
     file = run.results_file
     content, _ = read_checked(file, run.plan_file, MAX_REPORT_BYTES)
     report = Report.parse(content, file)
