@@ -125,6 +125,8 @@ def test_a_set_of_one_class_has_no_accuracy_among_its_own():
     assert found.top1.reason.startswith("only one class may answer")
     assert found.top1_all.value == pytest.approx(0.7)
     assert found.classes == 1
+    found = probe_robustness(HEAD, [planted("all", 0.6), alone], {}, Baselines()).accuracies[1]
+    assert "only one class may answer" in found.id_own_classes.reason
 
 
 def test_several_rows_may_answer_for_one_class():
