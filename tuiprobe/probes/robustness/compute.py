@@ -168,10 +168,7 @@ def _accuracy(
     top1: Figure = NotRun(reason="no image with a finite representation")
     top5: Figure = NotRun(reason=f"{classes} classes: five answers would be nearly all")
     if n:
-        if classes > 1:
-            top1 = wilson(hits(usable.features, head, usable), n)
-        else:
-            top1 = ONE_CLASS
+        top1 = wilson(hits(usable.features, head, usable), n) if classes > 1 else ONE_CLASS
         if answers.size < rows:
             among_all = wilson(hits_among_all(head, usable), n)
     if classes > TOP:
