@@ -80,7 +80,7 @@ class Summary(Frozen):
         shifts: Mean top-1 accuracy over the shifted sets.
     """
 
-    key: str
+    key: str = ""
     results: str | None
     title: str
     partial: bool
