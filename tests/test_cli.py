@@ -57,6 +57,19 @@ def test_the_schema_of_results_is_printed(prepared: Prepared, tmp_path: Path) ->
     assert {"title", "model", "data", "parts"} <= set(schema["properties"])
 
 
+@pytest.mark.parametrize("command", ["report", "reprobe", "verify", "compare", "open"])
+def test_a_place_that_is_no_run_is_refused_and_left_as_it_is(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photos").mkdir()
+    for place, said in (("photos", "no run directory: it holds no key"), ("typo/run", "directory")):
+        path = str(tmp_path / place)
+        assert run_cli([command, path, *([path] if command == "compare" else [])]) == 4
+        assert f"{path} is no {said.removeprefix('no ')}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [tmp_path / "photos"]
+    assert list((tmp_path / "photos").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -64,7 +77,7 @@ def test_the_schema_of_results_is_printed(prepared: Prepared, tmp_path: Path) ->
         (["--headless", "--model", "nonsense", "--data", "nonsense"], 2, "unknown data source"),
         (["--headless", "--data", "imagefolder:/does/not/exist"], 4, "does not exist"),
         (["report"], 2, "name a run directory"),
-        (["report", "/does/not/exist"], 4, "cannot read"),
+        (["report", "/does/not/exist"], 4, "no directory; name a run directory"),
         (["nonsense"], 2, "nonsense"),
     ],
     ids=str,
@@ -91,7 +104,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run, of which commands have something to print."""
     folder = tmp_path_factory.mktemp("place")
     run = RunDir(folder / "run")
-    run.key_file.write_text("a" * 64 + "\n")
+    run.key_file.write_text("cd" * 32 + "\n")
     write_results(run, report())
     return folder
 

@@ -410,6 +410,7 @@ def test_options_are_read_from_models_and_dataclasses_alike() -> None:
         ("sample", "0", ""),
         ("sample", "-1", "give a whole number at least 1, 0 for all"),
         ("max_unreadable", "0.5", ""),
+        ("seed", "-1", "give a whole number at least 0"),
         ("max_unreadable", "2", "give a number at least 0 and at most 1"),
         ("max_unreadable", "nan", "give a number"),
         ("max_unreadable", "", "give a number"),

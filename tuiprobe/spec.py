@@ -155,7 +155,9 @@ class RunSpec:
             typed_none=NO_TARGET,
         ),
     ] = ()
-    seed: Annotated[int, Option("Seed of the processing order and of sampled rows.", WHAT)] = 0
+    seed: Annotated[
+        int, Option("Seed of the processing order and of sampled rows.", WHAT, ge=0)
+    ] = 0
     layers: Annotated[
         tuple[str, ...],
         Option(

@@ -34,7 +34,9 @@ def written(folder: Path, number: int, noise: float, *, images: int = IMAGES, **
         folder / f"m{number}", sets, np.eye(CLASSES), about=more,
         extra_head={"answers/street": np.arange(CLASSES)},
     )  # fmt: skip
-    run.results_file.write_text(report(model=model(width=CLASSES, **more)).to_json())
+    run.results_file.write_text(
+        report(key=run.read_key(), model=model(width=CLASSES, **more)).to_json()
+    )
     return str(run.path)
 
 

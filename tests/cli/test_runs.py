@@ -4,6 +4,7 @@ import fcntl
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -27,9 +28,9 @@ from tuiprobe.run.locks import held_locks, is_running
 EVIL = "[red]a\u202eb"
 
 
-def make(root, name, found=None, key="a"):
+def make(root, name, found=None, key="cd" * 32):
     run = RunDir(root / name)
-    run.key_file.write_text(key * 64 + "\n")
+    run.key_file.write_text(key + "\n")
     run.spec_file.write_json({"model": EVIL, "data": "miniature"})
     if found is not None:
         write_results(run, found)
@@ -145,6 +146,22 @@ def test_verify_compares_the_summary_with_the_results(root, capsys):
         assert {one["file"]: one["state"] for one in files}["summary.json"] == state
 
 
+@pytest.mark.parametrize("copied", [["results.json"], ["results.json", "summary.json"]])
+def test_results_of_another_run_are_refused_by_the_list_as_by_every_reader(root, copied, capsys):
+    run = RunDir(root / "first")
+    other = make(root, "other", report(key="b" * 64), "b" * 64)
+    for name in copied:
+        shutil.copy(other.path / name, run.path / name)
+    row = by_name(root)["first"]
+    assert row.state == "damaged"
+    assert isinstance(row.kurtosis, NotRun)
+    for command in (["report", str(run.path), "--to", "-", "--format", "md"],
+                    ["compare", str(other.path), str(run.path)]):  # fmt: skip
+        assert run_cli(command) == 4
+        assert "results.json belongs to another run (key bbbbbbbb" in capsys.readouterr().err
+    assert run_cli(["verify", str(run.path)]) == 4
+
+
 def test_links_are_not_followed(root, tmp_path):
     make(tmp_path / "elsewhere", "run", report())
     (root / "link").symlink_to(tmp_path / "elsewhere" / "run")
@@ -244,7 +261,7 @@ def test_a_row_is_printed_before_the_next_run_is_read(root, monkeypatch):
 
 
 def test_columns_are_aligned_whatever_their_rows_hold(root, capsys):
-    make(root, "a much longer name", report(), key="b")
+    make(root, "a much longer name", report())
     assert run_cli(["runs", "--root", str(root)]) == 0
     heading, *lines = capsys.readouterr().out.splitlines()
     assert {line[heading.index("state") - 2 :][:2] for line in lines} == {"  "}

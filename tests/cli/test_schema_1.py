@@ -26,7 +26,7 @@ def root(tmp_path: Path) -> Path:
     old = resealed(json.dumps(tree).encode()).decode()
     for name, text in (("old", old), ("new", report().to_json())):
         run = RunDir(tmp_path / "runs" / name)
-        run.key_file.write_text("a" * 64 + "\n")
+        run.key_file.write_text("cd" * 32 + "\n")
         run.results_file.write_text(text)
     return tmp_path / "runs"
 

@@ -56,6 +56,16 @@ def test_a_mixed_folder_is_unlabelled_and_says_so(tmp_path: Path) -> None:
     assert "1 images lie beside" in folder.notes[0]
 
 
+def test_a_run_directory_among_the_images_is_none_of_them(tmp_path: Path) -> None:
+    for name in ("a/1.png", "b/1.png", "runs/m/thumbs/a/0.jpg", "c/key/1.png"):
+        write_image(tmp_path / name)
+    for name in ("key", "spec.json", "results.json"):
+        (tmp_path / "runs" / "m" / name).write_text("x")
+    folder = ImageFolder(tmp_path)
+    assert folder.classes == ("a", "b", "c")
+    assert folder.notes == ()
+
+
 def test_other_files_are_counted_and_hidden_ones_left_out(tmp_path: Path) -> None:
     write_image(tmp_path / "a.png")
     write_image(tmp_path / ".hidden.png")

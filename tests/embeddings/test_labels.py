@@ -98,6 +98,9 @@ REFUSED: dict[str, tuple[str, Any, str]] = {
     "ids that are names": (
         "l.csv", column([f"a{i}.png,0" for i in range(6)], "key,label"), "column, or .*--id-column"
     ),
+    "files": (
+        "l.csv", column([f"a{i}.png,0" for i in range(6)], "Filename,label"), "column Filename does"
+    ),
     "fewer ids": ("l.csv", table(range(5)), "5 labels for 6 rows"),
     "semicolons": ("l.csv", column([f"{i};0" for i in range(6)]), "other signs than commas"),
     "no known column": ("l.csv", table(range(6), "a,b"), "none of its columns is called 'label'"),
@@ -111,6 +114,13 @@ def test_what_could_be_understood_in_two_ways_is_refused(tmp_path: Path, kind: s
     name, content, said = REFUSED[kind]
     with pytest.raises(DataError, match=said):
         labels_of(tmp_path, name, content)
+
+
+def test_an_index_goes_before_a_column_of_files(tmp_path: Path) -> None:
+    rows = [f"{i}.png,{i},{TRUTH[i]}" for i in (4, 2, 0, 1, 3, 5)]
+    found = labels_of(tmp_path, "l.csv", column(rows, "filename,index,label"))
+    assert found.values.tolist() == TRUTH
+    assert found.in_words().endswith("by the row numbers in the column index")
 
 
 def test_names_stay_names(tmp_path: Path) -> None:

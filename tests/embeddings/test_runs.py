@@ -193,6 +193,19 @@ def test_rows_of_zeros_are_degenerate(tmp_path: Path, measure: Run) -> None:
     x[5] = 0
     run = measure(saved(tmp_path, x)).directory
     assert int(statistics(run)["degenerate"]) == 1
+    said = "rows: 1 of 300 rows are all zeros, as rows are that were never written"
+    assert warned(read_report(run), said)
+
+
+def test_sets_of_which_one_is_normalised_are_warned_of(tmp_path: Path, measure: Run) -> None:
+    x = planted(300, 8)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    other, alike = saved(tmp_path, x[:100], "other.npy"), saved(tmp_path, unit[:100], "alike.npy")
+    own = saved(tmp_path, unit.astype(np.float32))
+    report = read_report(measure(own, "a", target_embeddings=(str(alike), str(other))).directory)
+    assert warned(report, "the vectors of rows, alike have unit norm and those of other do not")
+    report = read_report(measure(own, "b", target_embeddings=(str(alike),)).directory)
+    assert not warned(report, "do not")
 
 
 def test_nothing_finite_ends_the_run(tmp_path: Path, measure: Run) -> None:

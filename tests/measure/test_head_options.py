@@ -28,6 +28,7 @@ from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.head_progress import HeadProgress
 from tuiprobe.measure.heads import write_head
 from tuiprobe.measure.plan import Plan
+from tuiprobe.measure.preflight import head_row_checks
 from tuiprobe.measure.shards import split_into_shards
 from tuiprobe.measure.stopping import Interrupted
 from tuiprobe.models import Head
@@ -122,7 +123,7 @@ def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     for one, said in cases:
         with pytest.raises(UsageError, match=said):
             _ = one.head
-    with pytest.raises(WeightsError, match="there is no checkpoint file"):
+    with pytest.raises(WeightsError, match=r"there is no file .* of weights or of a head"):
         _ = plan(clip, data, head=str(tmp_path / "no.pt")).head
 
 
@@ -229,6 +230,11 @@ def test_the_probe_says_at_once_that_nothing_is_left_to_fit_on() -> None:
         probe_split(plan(encoder, images(["a", "b"]), measured=8, head="probe"))
 
 
+def test_the_probe_refuses_a_set_of_one_class() -> None:
+    with pytest.raises(UsageError, match=r"tells classes apart, and .* has one, 'photos'"):
+        probe_split(plan(classifier(3), images(["photos"]), head="probe"))
+
+
 def test_another_choice_has_another_digest() -> None:
     head = Head(torch.eye(2), None, ("a", "b"))
     other = Head(torch.eye(2) * 2, None, ("a", "b"))
@@ -257,6 +263,21 @@ def test_rows_without_names_are_taken_in_label_order_only_if_as_many(tmp_path: P
     assert not chosen("0", "1", "2").assumed  # these folders name the rows by their numbers
     named = chosen("cat", "cow", "dog", classes=lines(tmp_path / "c", "dog", "cow", "cat"))
     assert (named.classes, named.assumed) == (("dog", "cow", "cat"), False)
+
+
+def test_numbers_as_names_are_warned_of_as_rows_in_label_order(tmp_path: Path) -> None:
+    save_file({"weight": torch.eye(2, WIDTH)}, tmp_path / "h.safetensors")
+    options: dict[str, Any] = {"head": str(tmp_path / "h.safetensors")}
+
+    def told(*folders: str, **more: Any) -> str:
+        found = plan(classifier(2), images(folders), **options, **more)
+        return " ".join(one.detail for one in head_row_checks(found, found.head))
+
+    numbers = lines(tmp_path / "c", "0", "1")
+    assert "taken for the 2 classes in label order" in told("cat", "dog", classes=numbers)
+    assert "taken for the 2 classes in label order" in told("cat", "dog")
+    assert told("0", "1", classes=numbers) == ""
+    assert "no accuracy can be given" in told("cat", "cow", "dog")
 
 
 @pytest.mark.parametrize("option", ["head", "classes"])

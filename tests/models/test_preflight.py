@@ -254,6 +254,15 @@ def test_label_maps() -> None:
     assert check_labels([], 30)[0].status == "skip"
 
 
+@pytest.mark.parametrize("classes", [["train", "val"], ["Test", "Training", "valid"], ["test"]])
+def test_the_parts_of_a_data_set_are_no_classes(classes: list[str]) -> None:
+    (check,) = check_labels(classes, 30)
+    assert (check.status, check.cause) == ("fail", "labels")
+    assert f"called {', '.join(classes)}" in check.detail
+    assert f"({classes[0]})" in check.fix
+    assert check_labels([*classes, "cat"], 30)[0].status == "pass"
+
+
 def test_the_sample_is_seeded_and_labelled() -> None:
     photos: Any = Photos(tuple(i % 3 for i in range(700)), ("a", "b", "c"))
     first = sample_of(photos)

@@ -333,7 +333,7 @@ def test_no_command_prints_a_hostile_field_raw(
     content = WAYS[way](text).to_json()
     for name in ("a", "b"):
         run = RunDir(tmp_path / "runs" / name)
-        run.key_file.write_text("a" * 64)
+        run.key_file.write_text("cd" * 32)
         run.results_file.write_text(content)
     first, second = str(tmp_path / "runs/a"), str(tmp_path / "runs/b")
     root = str(tmp_path / "runs")

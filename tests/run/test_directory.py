@@ -104,6 +104,9 @@ def test_a_directory_belongs_to_one_key(tmp_path: Path) -> None:
     assert not run.create("a" * 64)
     with pytest.raises(DataError, match="holds another run"):
         run.create("b" * 64)
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="file is no directory; choose another --output"):
+        RunDir(tmp_path / "file").refuse_foreign("a" * 64)
 
 
 def test_a_rank_that_starts_beside_another_does_not_take_its_files_for_foreign(

@@ -59,11 +59,11 @@ def report(
         WRITTEN,
         export,
         files_of,
-        read_report,
         write_files,
         write_reports,
     )
     from tuiprobe.run.directory import RunDir
+    from tuiprobe.run.glance import read_report
 
     if len(runs) > 1:
         files = _several(runs, format or SEVERAL[:1])

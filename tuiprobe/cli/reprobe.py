@@ -39,6 +39,7 @@ def reprobe(
     from tuiprobe.run.directory import RunDir
 
     directory = RunDir(run)
+    directory.refuse_no_run()  # before its lock, which makes a directory
     changes = {"concept_share": concept_share, "balance": balance, "negatives": negatives}
     changes = {name: value for name, value in changes.items() if value is not None}
     if ablate:

@@ -21,9 +21,9 @@ def verify(
     from tuiprobe.run.directory import RunDir
     from tuiprobe.run.verify import verify as verified
 
-    if not run.is_dir():
-        raise DataError(f"{run} is no directory; name a run directory, for example one of runs/")
-    found = verified(RunDir(run))
+    directory = RunDir(run)
+    directory.refuse_no_run()
+    found = verified(directory)
     wrong = sum(not one.sound for one in found)
     if as_json:
         files = [{k: plain(v) for k, v in asdict(one).items()} for one in found]

@@ -19,14 +19,18 @@ from tuiprobe.plaintext import encodable
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_RUN = frozenset(("key", "spec.json"))
+"""Files by which a run directory is known."""
+
 
 class ImageFolder:
     """Every image below a directory.
 
     The first folder of a path is the class. If all folder names are whole numbers, labels
     follow numeric order ("1, 2, 10", not "1, 10, 2"), as ImageNet-V2 is laid out. Images directly
-    in the root make the whole set unlabelled. Names that start with a dot are skipped. Links are
-    followed; a folder that links back to one of its parents is visited once.
+    in the root make the whole set unlabelled. Names that start with a dot are skipped, and so are
+    run directories below the root, whose small images are none of the set. Links are followed; a
+    folder that links back to one of its parents is visited once.
 
     Args:
         root: Directory to read.
@@ -105,6 +109,9 @@ class ImageFolder:
                 folders.clear()
                 continue
             seen.add((status.st_dev, status.st_ino))
+            if len(seen) > 1 and _RUN.issubset(files):
+                folders.clear()
+                continue
             folders[:] = [name for name in sorted(folders) if not name.startswith(".")]
             for name in files:
                 if name.startswith("."):

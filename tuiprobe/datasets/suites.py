@@ -60,7 +60,10 @@ def read_suite(path: Path) -> Suite:
         shift = safe_name(canonical(key))
         if shift in sets:
             raise DataError(f"{path}: shifts.{key}: there is a set {shift!r} already")
-        sets[shift] = _opened(path, f"shifts.{key}", source, base)
+        opened = _opened(path, f"shifts.{key}", source, base)
+        if double := next((name for name, one in sets.items() if one.source == opened.source), ""):
+            raise DataError(f"{path}: shifts.{key}: it has the images of {double!r}; name others")
+        sets[shift] = opened
         _check_classes(f"{path}: shifts.{key}", dataset, sets[shift])
     concepts = content.get("concepts")
     if concepts is not None:
@@ -150,9 +153,10 @@ def _load(where: str, source: str, base: Path | None) -> Dataset:
     try:
         named = source_named(source, base)
         if named.partition(":")[0] not in suite_kinds():  # other kinds may run foreign code
+            gone = "" if ":" in source else f"; there is no folder {(base or Path()) / source}"
             raise DataError(
                 f"{source!r}: a suite names folders, and sources of the kinds "
-                f"{', '.join(suite_kinds())} only"
+                f"{', '.join(suite_kinds())} only{gone}"
             )
         return load_dataset(named, base)
     except (DataError, UsageError) as error:

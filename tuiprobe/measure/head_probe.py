@@ -41,6 +41,11 @@ def probe_split(plan: Plan) -> tuple[Shard, ...]:
     name, dataset = next(iter(plan.suite.sets.items()))
     measured = sum(shard.size for shard in plan.shards[name])
     classes = len(dataset.classes)
+    if classes == 1:
+        raise UsageError(
+            f"--head probe tells classes apart, and {name} has one, {dataset.classes[0]!r}. If the "
+            "folders in it are the classes, give its path as --data"
+        )
     order = processing_order(dataset.samples, plan.spec.seed)[measured:]
     order = order[: IMAGES_PER_CLASS * classes]
     labels = {dataset.samples[i].label for i in order.tolist()}

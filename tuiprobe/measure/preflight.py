@@ -94,12 +94,13 @@ def head_row_checks(plan: Plan, choice: HeadChoice) -> list[PreflightCheck]:
     name, dataset = next(iter(plan.suite.sets.items()))
     rows, classes = len(choice.classes), len(dataset.classes)
     fix = "name the rows by --classes FILE, one name a line, in the order of the rows"
-    if choice.assumed:
+    strange = choice.unnamed and classes > 0 and not set(dataset.classes) <= set(choice.classes)
+    if choice.assumed or (strange and choice.in_label_order and rows == classes):
         detail = (
             f"the head's {rows:,} rows have no class names; they are taken for the {classes:,} "
             "classes in label order"
         )
-    elif choice.unnamed and classes and not set(dataset.classes) <= set(choice.classes):
+    elif strange:
         detail = (
             f"the head has {rows:,} rows without class names and the data have {classes:,} "
             "classes: no accuracy can be given"

@@ -35,6 +35,10 @@ KNOWN_COUNTS = {
     (200, 7_500): "ImageNet-A",
 }
 
+_PARTS = frozenset(
+    ("train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval")
+)
+"""Names of the parts of a data set, which are no classes."""
 
 _FIRST, _LOOKED_AT = 8, 32
 """Images that are looked at for their depth, and all that are looked at if one of them has 16."""
@@ -57,6 +61,17 @@ def check_labels(
     """
     if not classes:
         return [Check("label map", "skip", "no labels")]
+    if all(name.lower() in _PARTS for name in classes):
+        said = f"its classes are called {', '.join(classes)}, as the parts of a data set are"
+        return [
+            Check(
+                "label map",
+                "fail",
+                said,
+                f"give the folder of one part ({classes[0]}), which holds the classes",
+                "labels",
+            )
+        ]
     if imagenet is not None:
         answering = sum(label >= 0 for label in imagenet)
         said = f"{answering} ImageNet classes answer for {len(set(imagenet) - {-1})} of its classes"

@@ -69,7 +69,9 @@ def read_checkpoint(path: Path) -> State:
     except WeightsError:
         raise
     except FileNotFoundError as error:
-        raise WeightsError(f"there is no checkpoint file {path}; check --checkpoint") from error
+        raise WeightsError(
+            f"there is no file {path} of weights or of a head; check its path"
+        ) from error
     except DamagedFileError as error:
         raise WeightsError(f"{error}; pass a checkpoint file") from error
     except UnsafePickleError as error:

@@ -7,17 +7,21 @@ scored with the temperature of the other one.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from tuiprobe.probes.confidence import UNKNOWN_SCALE, Confidences, Logits, scale_known
-from tuiprobe.probes.heads import SetFeatures
+from tuiprobe.probes.heads import SetFeatures, answers_of
 from tuiprobe.probes.inputs import Bool, Float64
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
 MIN_LABELLED = 30
 """Labelled images below which no temperature is fitted."""
+
+ONE_CLASS: Final = NotRun(reason="only one class may answer, so every answer would count as right")
+"""Why a set of one class has neither accuracy nor temperature among its own classes."""
 
 FOLD_SEED = 20
 
@@ -68,6 +72,8 @@ def cross_fit(head: HeadArrays, first: SetFeatures, one: SetFeatures) -> CrossFi
     source = on_classes_of(head.weight.shape[0], first, one)
     if isinstance(source, NotRun):
         return source
+    if np.unique(answers_of(source, head.weight.shape[0])).size == 1:
+        return ONE_CLASS
     n = source.features.shape[0]
     if n < MIN_LABELLED:
         where = f"{n} labelled images of {first.name}"

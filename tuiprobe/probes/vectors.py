@@ -7,6 +7,7 @@ it moves outlier channels to others, and nothing in the rows shows it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,9 @@ whitened vectors; 1 for the identity, above 3 for the encoders seen."""
 
 UNIT_NORM = 0.002
 """Distance from 1 that rounding to float16 leaves of a norm."""
+
+_ALL = 0.999
+"""Share of rows of unit norm from which a set counts as normalised."""
 
 _MOST_ROWS = 8192  # of the sample, for the covariance
 
@@ -99,6 +103,7 @@ def vector_notes(run: RunReader) -> tuple[str, ...]:
     """Returns what a reader must know of stored vectors; empty for a run of images."""
     sets = {one.name: one for one in run.plan.sets if one.rows is not None}
     notes: list[str] = []
+    unit: dict[str, bool] = {}
     for data in run.data:
         if data.name not in sets:
             continue
@@ -106,12 +111,30 @@ def vector_notes(run: RunReader) -> tuple[str, ...]:
         assert run.plan.taps[0].name == FINAL_TAP
         count = int(np.asarray(statistics["count"]).max(initial=0))
         mean, var = np.asarray(statistics["mean"]), np.asarray(statistics["var"])
-        shape = shape_of(mean, var, count, run.features(data.name)["features"])
+        rows = run.features(data.name)["features"]
+        shape = shape_of(mean, var, count, rows)
         if data.sampled is not None:
             notes.append(_said_sampled(data))
+        if zeros := len(rows) - int(rows.any(axis=1).sum()):
+            notes.append(
+                f"{data.name}: {zeros:,} of {len(rows):,} rows are all zeros, as rows are that "
+                "were never written; each counts as a wrong answer"
+            )
         if shape is not None:
             notes += _said(data.name, shape)
-    return tuple(notes)
+            unit[data.name] = shape.unit >= _ALL
+    return (*notes, *_said_mixed(unit))
+
+
+def _said_mixed(unit: Mapping[str, bool]) -> Iterator[str]:
+    """Yields a note if some sets have unit norm and others do not, by name of the set."""
+    alike, others = ([name for name, one in unit.items() if one is kind] for kind in (True, False))
+    if alike and others:
+        yield (
+            f"the vectors of {', '.join(alike)} have unit norm and those of {', '.join(others)} do "
+            "not, so a head answers for them at different scales; give all sets as the encoder "
+            "made them, or all normalised"
+        )
 
 
 def _said_sampled(data: DataSet) -> str:
@@ -136,6 +159,6 @@ def _said(name: str, shape: Shape) -> list[str]:
             f"energy, {shape.mean_ratio:.3g} times its sampling error): an offset cannot be seen "
             "in mean-centred vectors; give them as the encoder made them"
         )
-    if shape.unit >= 0.999:
+    if shape.unit >= _ALL:
         said.append(f"{name}: the vectors have unit norm, so their lengths are not known")
     return said

@@ -68,6 +68,9 @@ _FILES = re.compile(
 """What a run consists of; whatever else lies in its directory is the user's and never deleted."""
 
 
+_NAME_ONE = "name a run directory, for example one of runs/"
+
+
 def version_of(file: Entry) -> Version | None:
     """Returns the version of a file; None if there is none."""
     status = file.status()
@@ -273,6 +276,8 @@ class RunDir:
             DataError: If the directory holds another run, or files that are not a run.
         """
         with reading(self.path):
+            if self.path.exists() and not self.path.is_dir():
+                raise DataError(f"{self.path} is no directory; choose another --output")
             entries = list(self.path.iterdir()) if self.path.exists() else []
         others = [
             entry
@@ -342,6 +347,17 @@ class RunDir:
                 yield
         finally:
             lock.release()
+
+    def refuse_no_run(self) -> None:
+        """Refuses a place that is no run, neither here nor copied without its key.
+
+        Raises:
+            DamagedFileError: If there is no key and no `results.json`.
+        """
+        if not self.path.is_dir():
+            raise DamagedFileError(f"{self.path} is no directory; {_NAME_ONE}")
+        if not self.key_file.exists() and not self.results_file.exists():
+            raise DamagedFileError(f"{self.path} is no run directory: it holds no key; {_NAME_ONE}")
 
     def refuse_to_clear(self) -> None:
         """Refuses a directory that `clear` would refuse; takes no lock.

@@ -43,18 +43,27 @@ def read_report(run: RunDir) -> Report:
     """Reads the report of a run directory, which is not trusted.
 
     Raises:
-        DamagedFileError: If `results.json` is missing, altered, too large, no regular file, or no
-            report of this schema version.
+        DamagedFileError: If `results.json` is missing, altered, too large, no regular file, no
+            report of this schema version, or that of another run.
     """
+    run.refuse_no_run()
     file = run.results_file
     content, _ = read_checked(file, run.plan_file, MAX_REPORT_BYTES)
-    return Report.parse(content, file)
+    report = Report.parse(content, file)
+    own = run.read_key()
+    if own is not None and report.key != own:
+        raise DamagedFileError(
+            f"{file} belongs to another run (key {report.key[:8]}, here {own[:8]}); "
+            "`tuiprobe reprobe` writes this run's own again"
+        )
+    return report
 
 
 class Summary(Frozen):
     """What a list of runs shows of a report.
 
     Attributes:
+        key: Key of the run.
         results: The checksum that `results.json` carries.
         title: Title of the report.
         partial: Whether images are missing.
@@ -71,6 +80,7 @@ class Summary(Frozen):
         shifts: Mean top-1 accuracy over the shifted sets.
     """
 
+    key: str = ""
     results: str | None
     title: str
     partial: bool
@@ -104,6 +114,7 @@ def summary_of(report: Report, checksum: str | None) -> Summary:
     figures = {field: report.figure(id) for field, id in FIGURES.items()}
     figures = {id: _NOTHING if one is ABSENT else one for id, one in figures.items()}
     return Summary(
+        key=report.key,
         results=checksum,
         title=report.title,
         partial=report.partial,
@@ -119,7 +130,7 @@ def summary_of(report: Report, checksum: str | None) -> Summary:
 
 
 def read_summary(run: RunDir) -> Summary | None:
-    """Reads `summary.json`; returns None if it is of other results than those of the run.
+    """Reads `summary.json`; returns None if it is of another run or other results.
 
     Raises:
         DamagedFileError: If it is missing, altered or no summary.
@@ -133,7 +144,8 @@ def read_summary(run: RunDir) -> Summary | None:
     except ValidationError as error:
         raise DamagedFileError(f"{file} is damaged: it is no summary") from error
     checksum = checksum_at_end(run.results_file) if run.results_file.exists() else None
-    return found if checksum is not None and checksum == found.results else None
+    fits = checksum is not None and checksum == found.results
+    return found if fits and run.read_key() in (found.key, None) else None
 
 
 def summary(run: RunDir) -> Summary:

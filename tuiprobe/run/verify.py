@@ -133,10 +133,7 @@ class _Verification:
         self._measured = read_measured(self._directory)
 
     def _read_results(self) -> str:
-        report = read_report(self._directory)
-        if report.key != self._directory.read_key():
-            raise DamagedFileError("it belongs to another run")
-        return "partial" if report.partial else ""
+        return "partial" if read_report(self._directory).partial else ""
 
     def _read_summary(self) -> str:
         found = read_summary(self._directory)

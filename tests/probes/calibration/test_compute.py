@@ -93,6 +93,22 @@ def test_few_images_are_described_without_figures():
     assert described(result).card == ()
 
 
+def test_without_a_temperature_no_figure_is_called_scaled():
+    first, shift = calibrated("val", n=200), calibrated("v2", n=200, seed=2)
+    right = replace(first, labels=first.features.argmax(axis=1))
+    result = probe_calibration(head(), [right, shift], NAMES)
+    assert "every answer is right" in result.temperature.reason
+    assert [given(one.before) for one in result.sets] == [True, True]
+    assert [one.after for one in result.sets] == [result.temperature, result.temperature]
+    assert all(one.bins == () and one.bins_before for one in result.sets)
+    section = described(result)
+    assert section.card == () or "temperature scaling" not in line(section.card[0])
+    assert line(section.headline) == (
+        "Calibration error on val after temperature scaling: not run: every answer is right: no "
+        "finite temperature fits best."
+    )
+
+
 def test_unlabelled_sets_are_refused():
     with pytest.raises(DataError):
         probe_calibration(head(), [replace(calibrated("val"), labels=None)], NAMES)

@@ -117,6 +117,18 @@ def test_both_accuracies_under_a_mask_are_those_of_numpy(seed):
     assert found.top1_all.value == np.mean(scores.argmax(1) == labels)
 
 
+def test_a_set_of_one_class_has_no_accuracy_among_its_own():
+    features = np.eye(CLASSES, dtype=np.float32)[[3] * 70 + [4] * 30]
+    answers = np.where(np.arange(CLASSES) == 3, 0, -1)
+    alone = SetFeatures("val", features, np.zeros(100, dtype=np.int64), answers)
+    found = probe_robustness(HEAD, [alone], {}, Baselines()).accuracies[0]
+    assert found.top1.reason.startswith("only one class may answer")
+    assert found.top1_all.value == pytest.approx(0.7)
+    assert found.classes == 1
+    found = probe_robustness(HEAD, [planted("all", 0.6), alone], {}, Baselines()).accuracies[1]
+    assert "only one class may answer" in found.id_own_classes.reason
+
+
 def test_several_rows_may_answer_for_one_class():
     head = HeadArrays(np.eye(4, dtype=np.float32))
     h = np.eye(4, dtype=np.float32)

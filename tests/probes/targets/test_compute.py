@@ -53,6 +53,17 @@ def test_errors_are_those_of_predicted_beside_measured():
     assert card(result)[0].endswith("at worst (hot).")
 
 
+def test_a_shift_of_one_class_checks_no_estimate():
+    shift = calibrated("a", seed=2)
+    keep = shift.labels == 3
+    answers = np.where(np.arange(10) == 3, 0, -1)
+    alone = SetFeatures("a", shift.features[keep], np.zeros(keep.sum(), dtype=np.int64), answers)
+    result = found(shifts=[alone])
+    assert "only one class may answer" in result.checks[0].measured.reason
+    assert "only one class may answer" in result.checks[0].expected.reason
+    assert not given(result.error().mean_absolute)
+
+
 def test_without_a_labelled_shift_the_error_is_unknown():
     result = found(shifts=[unlabelled("v2", seed=2)])
     assert result.checks == ()

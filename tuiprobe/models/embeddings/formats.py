@@ -88,7 +88,13 @@ def _npy(path: Path, file: IO[bytes], member: str | None) -> Matrix:
 def _array(path: Path, file: IO[bytes], kind: str, stamp: Stamp, what: str = "") -> StoredMatrix:
     """Reads the header of an array of NumPy at the file's position."""
     name = f"{path} ({what})" if what else str(path)
-    version = np.lib.format.read_magic(file)
+    try:
+        version = np.lib.format.read_magic(file)
+    except ValueError as error:  # which is also what numpy raises at the end of the file
+        raise DataError(
+            f"{name} is no array of NumPy: it is empty or does not begin as one; write it with "
+            "numpy.save"
+        ) from error
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,

@@ -31,6 +31,10 @@ _IDS = ("id", "ids", "index", "idx", "row", "row_id", "image_id", "sample_id", "
         "", "unnamed: 0")  # fmt: skip
 """Names of a column that says which row a label belongs to; pandas leaves its index unnamed."""
 
+_FILES = ("file", "files", "filename", "file_name", "filepath", "file_path", "path", "image",
+          "image_name", "image_path", "img", "img_path")  # fmt: skip
+"""Names of a column that names the image of a row, which is an id too."""
+
 Ids = Callable[[], Sequence[str]]
 """Returns the ids of all vectors, in their order."""
 
@@ -274,7 +278,9 @@ def _csv(path: Path, id_column: str | None) -> _Column:
             raise ValueError(
                 f"row {number} has {len(row)} cells where the header has {len(header)}"
             )
-    known = [id_column] if id_column in header else [n for n in header if n.lower() in _IDS]
+    known = [id_column] if id_column in header else []
+    for names in (_IDS, _FILES):
+        known = known or [name for name in header if name.lower() in names]
     unused = tuple(name for i, name in enumerate(header) if i != place and name not in known[:1])
     labels = _stripped([row[place] for row in table[1:]])
     if not known:

@@ -50,6 +50,8 @@ def probe_calibration(
     shifts = [one for one in others if one.labels is not None]
     source = cross_fit(head, first, first)
     temperature: Figure = source if isinstance(source, NotRun) else source.temperature
+    if isinstance(temperature, NotRun):
+        source = temperature  # scores at a scale that nobody fitted are not scaled ones
     calibrated = []
     for one in (first, *shifts):
         found = Logits(head, one)

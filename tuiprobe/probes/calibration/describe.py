@@ -42,6 +42,11 @@ def describe(result: Calibration) -> Section:
 
 def _headline(result: Calibration) -> Iterator[Value]:
     after = result.sets[0].after
+    if not given(after):
+        yield f"Calibration error on {result.data} after temperature scaling: "
+        yield after
+        yield "."
+        return
     yield "Calibration error "
     yield after
     yield f" on {result.data} after temperature scaling."

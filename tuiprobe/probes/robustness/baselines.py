@@ -88,7 +88,8 @@ def baselines_for(
         if own is not None:
             raise UsageError(
                 f"--baseline: {sets[0].source} is not ImageNet's validation set and brings no "
-                "shifts of its own, so there is nothing to compare; name the sets in a --suite"
+                "shifts of its own, so there is nothing to compare; name ImageNet and its shifts "
+                "in a --suite"
             )
         return {}, Baselines(reason=f"no baseline applies to {sets[0].source}")
     if not family.measured:

@@ -18,7 +18,7 @@ from tuiprobe.catalog.baselines import (
 )
 from tuiprobe.errors import DataError
 from tuiprobe.probes.confidence import UNKNOWN_SCALE, Logits, scale_known
-from tuiprobe.probes.crossfit import on_classes_of
+from tuiprobe.probes.crossfit import ONE_CLASS, on_classes_of
 from tuiprobe.probes.heads import (
     SetFeatures,
     answers_of,
@@ -168,7 +168,7 @@ def _accuracy(
     top1: Figure = NotRun(reason="no image with a finite representation")
     top5: Figure = NotRun(reason=f"{classes} classes: five answers would be nearly all")
     if n:
-        top1 = wilson(hits(usable.features, head, usable), n)
+        top1 = wilson(hits(usable.features, head, usable), n) if classes > 1 else ONE_CLASS
         if answers.size < rows:
             among_all = wilson(hits_among_all(head, usable), n)
     if classes > TOP:
@@ -197,6 +197,8 @@ def _on_own_classes(head: HeadArrays, first: SetFeatures, one: SetFeatures) -> F
     own = on_classes_of(rows, first, one)
     if isinstance(own, NotRun):
         return own
+    if np.unique(answers_of(own, rows)).size == 1:
+        return ONE_CLASS
     usable = usable_images(own)
     return wilson(hits(usable.features, head, usable), own.features.shape[0])
 

@@ -16,7 +16,7 @@ from tuiprobe.probes.confidence import (
     probabilities,
     scale_known,
 )
-from tuiprobe.probes.crossfit import CrossFitted, cross_fit
+from tuiprobe.probes.crossfit import ONE_CLASS, CrossFitted, cross_fit
 from tuiprobe.probes.heads import SetFeatures, answers_of, class_name, first_images
 from tuiprobe.probes.inputs import Float64, Int64
 from tuiprobe.probes.intervals import bootstrap_mean, exact
@@ -119,7 +119,9 @@ def _check(head: HeadArrays, one: SetFeatures, source: CrossFitted | NotRun) -> 
     measured = wilson(int(right.sum()), right.size)
     if isinstance(source, NotRun) or not right.size:
         why = source if isinstance(source, NotRun) else NO_IMAGE
-        return Check(data=one.name, measured=measured, expected=why)
+        return Check(
+            data=one.name, measured=ONE_CLASS if why is ONE_CLASS else measured, expected=why
+        )
     return Check(data=one.name, measured=measured, expected=_expected(estimates(source, found)[0]))
 
 
