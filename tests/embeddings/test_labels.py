@@ -59,7 +59,7 @@ UNDERSTOOD: dict[str, tuple[str, Any, str]] = {
         table([5, 4, 3, 2, 1, 0], ",label"),
         "the column of the index",
     ),
-    "another column": ("l.csv", table(range(6), "path,label"), "by position (not read: path)"),
+    "another column": ("l.csv", table(range(6), "split,label"), "by position (not read: split)"),
     "byte order mark": ("l.csv", "\ufeff" + table([1, 0, 2, 3, 4, 5]), "in the column id"),
 }
 
