@@ -89,9 +89,19 @@ def read_checked(
     """
     content = entry.read_bytes(limit)
     sealed = is_sealed(content, entry)
-    if not sealed and like is not None and like.exists() and is_sealed(like.read_bytes(), like):
-        raise DamagedFileError(f"{entry} is damaged: its checksum is gone")
+    if not sealed and like is not None:
+        refuse_lost_seal(content, entry, like)
     return content, sealed
+
+
+def refuse_lost_seal(content: bytes, entry: Entry, like: Entry) -> None:
+    """Refuses the content of a file without a checksum if an older file of the run has one.
+
+    Raises:
+        DamagedFileError: If the older file has a checksum.
+    """
+    if checksum_in(content) is None and like.exists() and is_sealed(like.read_bytes(), like):
+        raise DamagedFileError(f"{entry} is damaged: its checksum is gone")
 
 
 def write_json(entry: Entry, value: Mapping[str, Any]) -> None:

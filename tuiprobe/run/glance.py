@@ -15,8 +15,8 @@ from pydantic import Field, ValidationError
 from tuiprobe.checksums import (
     checksum_at_end,
     checksum_in,
-    read_checked,
     read_json,
+    refuse_lost_seal,
     write_json,
 )
 from tuiprobe.files import DamagedFileError, Entry
@@ -48,8 +48,9 @@ def read_report(run: RunDir) -> Report:
     """
     run.refuse_no_run()
     file = run.results_file
-    content, _ = read_checked(file, run.plan_file, MAX_REPORT_BYTES)
+    content = file.read_bytes(MAX_REPORT_BYTES)
     report = Report.parse(content, file)
+    refuse_lost_seal(content, file, run.plan_file)
     own = run.read_key()
     if own is not None and report.key != own:
         raise DamagedFileError(

@@ -85,7 +85,7 @@ def _accuracies(result: Robustness) -> Iterator[Content]:
             ("top5", "top-5"),
             ("images", "n"),
             ("classes", "classes"),
-            ("head_classes", "of the head's"),
+            ("head_classes", "classes of the head"),
             ("id_own_classes", (Code(code=result.data), " on the same classes")),
         ],
         [
