@@ -220,7 +220,7 @@ def labels_in(folder: Path, kind: str, labels: np.ndarray) -> Path:
     elif kind == "json":
         file.write_text(json.dumps(labels.tolist()))
     elif kind == "csv":
-        file.write_text("path,label\n" + "".join(f"a,{one}\n" for one in labels.tolist()))
+        file.write_text("split,label\n" + "".join(f"a,{one}\n" for one in labels.tolist()))
     else:
         file.write_text("".join(f"{one}\n" for one in labels.tolist()))
     return file

@@ -36,7 +36,8 @@ WORDS = ("*", "**", "?", "[", "]", "{", "}", "{0..9}", "{0..99999}", "{a,b}", ".
 
 def make_sources(root: Path) -> None:
     """Writes a small source of every kind."""
-    write_folders(root / "images", ["cat", "dog"], ".jpg")
+    for name in ("images", "renditions"):
+        write_folders(root / name, ["cat", "dog"], ".jpg")
     write_objectnet(root / "objectnet", images=1)
     for number in range(2):
         kind = (tarfile.PAX_FORMAT, tarfile.GNU_FORMAT)[number]
@@ -57,7 +58,7 @@ def make_sources(root: Path) -> None:
     (root / "baseline.csv").write_text("model,val,renditions\na,0.9,0.7\nb,0.8,0.6\n")
     (root / "suite.toml").write_text(
         'name = "s"\nid = "imagefolder:images"\nconcepts = "csv:concepts.csv"\n[shifts]\n'
-        'r = "imagefolder:images"\nw = "webdataset:shard-{0..1}.tar"\n'
+        'r = "imagefolder:renditions"\nw = "webdataset:shard-{0..1}.tar"\n'
     )
 
 

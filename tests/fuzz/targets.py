@@ -230,7 +230,7 @@ def vectors(place: Path) -> Target:
         ("y.pt", saved({"x": torch.from_numpy(x)}, legacy=True), rows),
         ("l.npy", array.getvalue(), labels),
         ("l.txt", b"0\n1\n2\n", labels),
-        ("l.csv", b"id,label\na,x\nb,y\nc,x\n", labels),
+        ("l.csv", b"id,label\n0,x\n2,y\n1,x\n", labels),
         ("l.json", b'["x", "y", "x"]', labels),
     )
 

@@ -44,7 +44,7 @@ SLOWEST = 20.0
 FOLDERS = ("live", "thumbs", "features")
 
 READERS = {
-    "results.json": ["runs", "several", "report", "compare", "add", "screens", "verify"],
+    "results.json": ["runs", "several", "report", "compare", "screens", "verify"],
     "summary.json": ["runs", "verify"],
     "spec.json": ["reprobe", "runs", "verify"],
     "plan.json": ["ranks", "reprobe", "ablate", "agreement", "verify"],

@@ -151,7 +151,7 @@ def test_no_file_names_foreign_code(site: Path, tmp_path: Path) -> None:
     suite, models = tmp_path / "suite.toml", tmp_path / "models.txt"
     for text in ('id = "bands:6"', 'id = "miniature:val"\nconcepts = "failing:x"'):
         suite.write_text(text)
-        with pytest.raises(DataError, match=r"a suite names sources|is no concept set"):
+        with pytest.raises(DataError, match=r"a suite names folders|is no concept set"):
             read_suite(suite)
     for text in ("toy:8", "py:os:getcwd"):
         models.write_text(text)

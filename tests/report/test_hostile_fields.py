@@ -330,7 +330,7 @@ def elements(name: str, content: str) -> list[tuple[str, tuple[str, ...]]]:
 def test_no_command_prints_a_hostile_field_raw(
     text: str, way: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = WAYS[way](text).to_json()
+    content = WAYS[way](text).model_copy(update={"key": "cd" * 32}).to_json()
     for name in ("a", "b"):
         run = RunDir(tmp_path / "runs" / name)
         run.key_file.write_text("cd" * 32)

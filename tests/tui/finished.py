@@ -173,7 +173,8 @@ def write_run(path: Path, found: Report | None = None, pictures: bool = True) ->
     if not run.key_file.exists():  # arrays that are there already belong to their own key
         run.key_file.write_text("cd" * 32 + "\n")
     run.spec_file.write_json({"model": "mini_clip", "data": "my photos"})
-    run.results_file.write_text((found or full_report()).to_json())
+    report = (found or full_report()).model_copy(update={"key": run.read_key()})
+    run.results_file.write_text(report.to_json())
     for sample_id in (133, 134, 17) if pictures else ():
         file = run.thumbnail_file("val", sample_id).path
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -170,7 +170,7 @@ def test_questions_are_answered() -> None:
     assert '"mini_clip"' in answer.out
     wrong = asyncio.run(ask(["report", "/does/not/exist"]))
     assert wrong.code == 4
-    assert wrong.reason.startswith("cannot read")
+    assert wrong.reason.startswith("/does/not/exist is no directory")
 
 
 def test_a_question_that_is_cancelled_leaves_no_process(tmp_path: Path) -> None:

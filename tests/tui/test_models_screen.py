@@ -44,7 +44,9 @@ def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> TuiprobeApp:
 
     async def answer(words: list[str]) -> Answer:
         asked.append(list(words))
-        return Answer(5, json.dumps({"checks": CHECKS}) if words[0] == "doctor" else "", "")
+        return Answer(
+            5, json.dumps({"checks": CHECKS, "encoder": None}) if words[0] == "doctor" else "", ""
+        )
 
     asked: list[list[str]] = []
     monkeypatch.setattr(models, "ask", answer)
