@@ -12,6 +12,7 @@ from tests.report.samples import estimate, outliers, report
 from tests.tui.conftest import until
 from tests.tui.finished import full_report, write_run
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.listing import find_runs
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.screens import runs as runs_module
 from tuiprobe.tui.screens.compare import CompareScreen
@@ -56,7 +57,8 @@ def drawn(app: TuiprobeApp) -> list[str]:
 
 async def opened(pilot, app: TuiprobeApp, root: Path) -> None:
     app.push_screen(RunsScreen(root))
-    await until(pilot, lambda: app.screen.query(RunTable) and names(app))
+    there = len(find_runs(root))  # rows come as their runs are read
+    await until(pilot, lambda: app.screen.query(RunTable) and len(names(app)) == there)
 
 
 async def test_all_runs_with_state_and_figures(root: Path) -> None:
