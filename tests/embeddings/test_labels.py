@@ -17,7 +17,7 @@ from tuiprobe.errors import DataError, UsageError
 from tuiprobe.events import Event
 from tuiprobe.measure.embeddings import plan_vectors
 from tuiprobe.measure.plan import Plan
-from tuiprobe.models.embeddings.labels import Labels, read_labels
+from tuiprobe.models.embeddings.labels import RowLabels, read_labels
 from tuiprobe.report import read_report
 from tuiprobe.spec import make_spec
 
@@ -25,7 +25,7 @@ ROWS = 6
 TRUTH = [2, 0, 1, 1, 0, 2]
 
 
-def labels_of(folder: Path, name: str, content: Any, **options: Any) -> Labels:
+def labels_of(folder: Path, name: str, content: Any, **options: Any) -> RowLabels:
     path = folder / name
     if isinstance(content, np.ndarray):
         np.save(path, content)

@@ -69,14 +69,11 @@ def _processor() -> tuple[str, str]:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
         return platform.processor(), ""
-    fields = {name.strip(): value.strip() for name, _, value in map(_split, lines)}
+    parts = (line.partition(":") for line in lines)
+    fields = {name.strip(): value.strip() for name, _, value in parts}
     there = set(fields.get("flags", fields.get("Features", "")).split())
     model = fields.get("model name") or fields.get("CPU part", "")
     return model, " ".join(name for name in _INSTRUCTIONS if name in there)
-
-
-def _split(line: str) -> tuple[str, str, str]:
-    return line.partition(":")
 
 
 def _blas() -> str:

@@ -40,7 +40,7 @@ Ids = Callable[[], Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Labels:
+class RowLabels:
     """The labels of vectors.
 
     Attributes:
@@ -56,7 +56,7 @@ class Labels:
     def in_words(self) -> str:
         """Returns what was understood.
 
-        >>> Labels(np.array([0, 1, 1], np.int32), ("cat", "dog")).in_words()
+        >>> RowLabels(np.array([0, 1, 1], np.int32), ("cat", "dog")).in_words()
         '3 labels, 2 classes, by position'
         """
         used, known = len(np.unique(self.values)), len(self.classes)
@@ -88,7 +88,7 @@ def read_labels(
     *,
     id_column: str | None = None,
     ids: Ids | None = None,
-) -> Labels:
+) -> RowLabels:
     """Reads the label of each vector.
 
     Args:
@@ -119,7 +119,7 @@ def read_labels(
         values, classes = _counted(path, numbers[places], names)
     else:
         values, classes = _named(path, [str(column.labels[i]) for i in places.tolist()], names)
-    return Labels(values, classes, order)
+    return RowLabels(values, classes, order)
 
 
 def _places(
