@@ -282,7 +282,8 @@ async def test_keys_walk_channels_and_layers(tmp_path: Path) -> None:
         bars = app.screen.query_one(ChannelBars)
         assert bars.channel == 13
         assert pictures(app, "strongest")[0] == thumb(tmp_path, 5)
-        assert "▀" in app.screen.query(Thumbnail).first().render_line(0).text
+        picture = app.screen.query(Thumbnail).first()
+        await until(pilot, lambda: "▀" in picture.render_line(0).text)
         await pilot.press("down")
         assert bars.channel == 0
         await until(pilot, lambda: pictures(app, "strongest") == [thumb(tmp_path, 8)])
