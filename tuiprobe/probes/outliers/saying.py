@@ -24,8 +24,8 @@ MEANING = {
     "but the part that all images share lies on few channels.",
     Outcome.MOVING: "Single channels dominate images, but not the same ones from image to image. "
     "Sparse features of an ordinary network look like this.",
-    Outcome.MOVING_AND_CONSTANT: "Single channels dominate images, but not the same ones from image "
-    "to image; beside them, one channel has a large constant part.",
+    Outcome.MOVING_AND_CONSTANT: "Single channels dominate images, but not the same ones from "
+    "image to image; beside them, one channel has a large constant part.",
     Outcome.UNEVEN: "The same channels often dominate, without a constant part that explains it: "
     "they vary more than the others.",
     Outcome.NONE: "No channel stands out.",
