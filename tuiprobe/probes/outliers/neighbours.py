@@ -101,7 +101,7 @@ def registers(tap: TapArrays) -> Criterion:
         else:
             above = 0 if cut is None else int(histogram[cut:].sum())
             met = cut is not None
-            figure = exact(above / total, total, "count over all tokens")
+            figure = exact(above / total, total, "count over all tokens", "share")
             if cut is not None:
                 note = f"cut at norm {2 ** ((cut - 32) / 4):.4g}, the valley between the modes"
     return Criterion(
@@ -157,7 +157,7 @@ def six_sigma(tap: TapArrays) -> Criterion:
         sigma = float(np.sqrt((count * around).sum() / total))
         away = np.maximum(tap.statistics["max"] - mean, mean - tap.statistics["min"])
         hit = seen & (np.where(seen, away, 0.0) > SIX_SIGMA * sigma)
-        figure = exact(int(hit.sum()), _rows(tap), "extremes over all rows")
+        figure = exact(int(hit.sum()), _rows(tap), "extremes over all rows", "count")
         met, channels = bool(hit.any()), _listed(hit)
         note = f"mean {mean:.4g}, sigma {sigma:.4g}; outliers widen sigma and so hide each other"
     return Criterion(
@@ -216,7 +216,9 @@ def llm_int8(taps: Sequence[TapArrays], *, all_blocks: bool) -> Criterion:
             for tap in stream
         ]
         hit = np.mean(wide, axis=0) >= INT8_LAYERS
-        figure = exact(int(hit.sum()), _rows(stream[0]), f"all rows of {len(stream)} blocks")
+        figure = exact(
+            int(hit.sum()), _rows(stream[0]), f"all rows of {len(stream)} blocks", "count"
+        )
         met, channels = bool(hit.any()), _listed(hit)
     return Criterion(
         name="LLM.int8 outlier dimensions",

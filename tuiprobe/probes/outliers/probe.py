@@ -197,4 +197,4 @@ def _mean_of(one: Outliers) -> MeanOf | None:
 def _count(one: Outliers) -> Figure:
     if isinstance(one.heights, NotRun):
         return one.heights
-    return exact(len(one.outlier_channels), one.heights.n, "count of channels")
+    return exact(len(one.outlier_channels), one.heights.n, "count of channels", "count")

@@ -22,7 +22,7 @@ from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.telling import heading, prose, table
 from tuiprobe.results import given
-from tuiprobe.results.base import Count, Estimate, Figure, Frozen, Many, NotRun, Real
+from tuiprobe.results.base import Count, Estimate, Frozen, Many, NotRun, Real, Share
 from tuiprobe.results.section import Content, Section, Value
 from tuiprobe.results.subject import Model
 from tuiprobe.run.directory import RunDir
@@ -48,10 +48,10 @@ class OnTheLine(Frozen):
     """
 
     model: str
-    first: Figure
-    aline_s: Figure
-    aline_d: Figure
-    measured: Figure
+    first: Share
+    aline_s: Share
+    aline_d: Share
+    measured: Share
 
 
 class SetAgreement(Frozen):
