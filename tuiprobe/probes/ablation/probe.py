@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tuiprobe.probes.ablation import TITLE
 from tuiprobe.probes.ablation.compute import ablate_channels
 from tuiprobe.probes.ablation.describe import NAMES, describe
 from tuiprobe.probes.ablation.result import ChannelAblations
@@ -33,7 +34,7 @@ class ChannelAblation(Probe[Inputs, ChannelAblations]):
     """What a head loses without the channels that stand out."""
 
     id = "ablation"
-    title = "Channel ablation"
+    title = TITLE
     block = "inside"
     Result = ChannelAblations
     after = ("outliers",)

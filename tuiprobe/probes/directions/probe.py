@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tuiprobe.probes.directions import TITLE
 from tuiprobe.probes.directions.compute import probe_directions
 from tuiprobe.probes.directions.describe import describe
 from tuiprobe.probes.directions.result import Basis, Directions
@@ -61,7 +62,7 @@ class PrivilegedDirections(Probe[Inputs, Directions]):
     """Right singular vectors of the head, and what depends on them."""
 
     id = "directions"
-    title = "Privileged directions"
+    title = TITLE
     block = "inside"
     Result = Directions
     after = ("outliers",)

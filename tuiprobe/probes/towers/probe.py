@@ -10,6 +10,7 @@ from tuiprobe.probes.heads import SetFeatures, usable_images
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.towers import TITLE
 from tuiprobe.probes.towers.compute import compare_towers
 from tuiprobe.probes.towers.describe import HEAD_NAMES, NAMES, describe
 from tuiprobe.probes.towers.result import Towers
@@ -33,7 +34,7 @@ class BothTowers(Probe[Inputs, Towers]):
     """What images and class texts of a zero-shot model share."""
 
     id = "towers"
-    title = "Both towers"
+    title = TITLE
     block = "inside"
     Result = Towers
     after = ("outliers",)
