@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
@@ -78,3 +79,13 @@ def test_scripts_can_be_run_and_name_files_that_exist(script: Path) -> None:
     subprocess.run(["bash", "-n", script], check=True)
     named = re.findall(r"(?<![\w/-])(?:tests|packages)/[\w/.]+", script.read_text())
     assert [one for one in named if not (ROOT / one).exists()] == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports inside functions count, and those for type checkers; `prepare` names a circle."""
+    grimp = pytest.importorskip("grimp", reason="comes with import-linter, of the extra dev")
+    graph = grimp.build_graph("tuiprobe", cache_dir=None)
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    imports["tuiprobe"] = set()  # its public names, imported when they are asked for
+    assert len(imports) > 100
+    TopologicalSorter(imports).prepare()

@@ -13,7 +13,8 @@ from tests.datasets.broden_tree import write_tree
 from tests.datasets.trees import jpeg, write_objectnet
 from tuiprobe.cli.model_list import read_models
 from tuiprobe.datasets import Dataset, UnreadableImageError
-from tuiprobe.datasets.content import MAX_IMAGE_BYTES, UNREADABLE, digest_of
+from tuiprobe.datasets.content import MAX_IMAGE_BYTES, UNREADABLE
+from tuiprobe.datasets.dataset import digest_of
 from tuiprobe.datasets.load import load_concepts, load_dataset, load_suite
 from tuiprobe.datasets.tars import index_of
 from tuiprobe.errors import TuiprobeError

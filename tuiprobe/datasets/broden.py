@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError, safe_name
 from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.csv_table import Table, inside, read_table
-from tuiprobe.datasets.registry import DataSource, safe_name
+from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.base import Sample, Stamp
+from tuiprobe.datasets.base import Sample, Stamp, safe_name
 from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.csv_table import inside, read_table
 from tuiprobe.datasets.order import hash_ids
-from tuiprobe.datasets.registry import DataSource, safe_name
+from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuiprobe.datasets.base import Dataset, Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.base import Stamp, UnreadableImageError
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular, read_at_most
@@ -99,14 +99,6 @@ def read_file(path: str | Path) -> Content:
     except (OSError, ValueError, DataError) as error:
         raise UnreadableImageError(_cause(error)) from error
     return Content(data, stamp)
-
-
-def digest_of(dataset: Dataset, sample: Sample) -> bytes:
-    """Returns the digest of one image; `UNREADABLE` if it cannot be read."""
-    try:
-        return dataset.read(sample).digest()
-    except UnreadableImageError:
-        return UNREADABLE
 
 
 def _cause(error: Exception) -> str:

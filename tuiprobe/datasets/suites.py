@@ -10,7 +10,8 @@ from typing import Any
 
 from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.labels import imagenet_labels, prompt_names
-from tuiprobe.datasets.base import Dataset, Suite
+from tuiprobe.datasets.base import safe_name
+from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.discover_suites import ROOT_VARIABLE, Found, discover
 from tuiprobe.datasets.load import imagenet_maps, load_dataset
 from tuiprobe.datasets.registry import (
@@ -18,7 +19,6 @@ from tuiprobe.datasets.registry import (
     DataSource,
     below,
     concept_forms,
-    safe_name,
     source_named,
     suite_kinds,
 )

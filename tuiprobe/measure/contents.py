@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from tuiprobe.datasets.base import Stamp
-from tuiprobe.datasets.content import DIGEST_BYTES, digest_of
+from tuiprobe.datasets.content import DIGEST_BYTES
+from tuiprobe.datasets.dataset import digest_of
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError

@@ -25,7 +25,8 @@ from tuiprobe.plaintext import encodable
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import find_runs
-from tuiprobe.run.records import SampleRecord, read_plan, read_samples, read_spec
+from tuiprobe.run.records import read_plan, read_samples, read_spec
+from tuiprobe.run.row_samples import SampleRecord
 from tuiprobe.spec import AUTO, RunSpec, run_options
 
 _FILES = ("checkpoint", "classes", "templates", "head", "baseline")

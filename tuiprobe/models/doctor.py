@@ -41,7 +41,7 @@ from tuiprobe.plugins import PluginError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tuiprobe.datasets.base import Dataset
+    from tuiprobe.datasets.dataset import Dataset
 
 PACKAGES = ("torch", "torchvision", "open_clip_torch", "timm", "numpy", "scipy", "safetensors")
 TRIAL_BATCH = 8

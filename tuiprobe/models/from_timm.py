@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from tuiprobe.catalog.labels import imagenet_names
-from tuiprobe.catalog.names import right_spec
+from tuiprobe.catalog.names import Published, right_spec
 from tuiprobe.errors import UsageError, WeightsError
 from tuiprobe.models.encoder import Encoder
-from tuiprobe.models.fetch import fetch_from_library
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
 from tuiprobe.models.names import wants_quickgelu
 from tuiprobe.models.offline import check_reachable, verified
+from tuiprobe.models.published_files import fetch_published
 from tuiprobe.models.quiet import quiet
 from tuiprobe.models.registry import Loader, Wanted
 from tuiprobe.models.weights import load_into, read_checkpoint, resolve
@@ -163,7 +163,7 @@ def _model(request: Request) -> tuple[Any, WeightsInfo]:
         return _from_file(request, path, "checkpoint", str(path.parent))
     if request.architecture.startswith("hf-hub:"):
         repository = request.architecture.removeprefix("hf-hub:")
-        path = in_repository(repository)
+        path = _in_repository(repository)
         return _from_file(request, path, "pretrained", repository)
     return _published(request)
 
@@ -187,7 +187,7 @@ def _published(request: Request) -> tuple[Any, WeightsInfo]:
 
     spec = f"timm:{request.architecture}"
     check_reachable(spec)
-    fetch_weights(request.architecture)
+    _fetch_weights(request.architecture)
     resolve(fetch, what=spec)
     model = built[0]
     source = str(model.pretrained_cfg.get("hf_hub_id") or model.pretrained_cfg.get("url"))
@@ -195,7 +195,7 @@ def _published(request: Request) -> tuple[Any, WeightsInfo]:
     return model, WeightsInfo(kind="pretrained", source=source, digest=digest)
 
 
-def fetch_weights(architecture: str) -> None:
+def _fetch_weights(architecture: str) -> None:
     """Caches the weights of timm's repository for a model, before its network is built.
 
     timm builds the network first, and asks an unreachable hub for each of several file names.
@@ -265,7 +265,7 @@ def _in_folder(folder: Path) -> Path:
     return found
 
 
-def in_repository(repository: str) -> Path:
+def _in_repository(repository: str) -> Path:
     """Returns the weights file of a Hugging Face repository; downloads it if necessary."""
     return verified(
         resolve(lambda: _downloaded(repository, _FILES), what=f"timm:hf-hub:{repository}")
@@ -366,8 +366,27 @@ def _load(wanted: Wanted) -> Encoder:
     return load(request, device=wanted.device, dtype=wanted.dtype)
 
 
+def _fetch(spec: str, rest: str) -> list[Path]:
+    """Caches the files of a spec: published weights, or a repository."""
+    if not rest.startswith("hf-hub:"):
+        return [fetch_published(spec, _download)]
+    from huggingface_hub import hf_hub_download
+
+    repository = rest.removeprefix("hf-hub:")
+    config = resolve(lambda: hf_hub_download(repository, "config.json"), what=spec)
+    return [config, _in_repository(repository)]
+
+
+def _download(model: Published) -> None:
+    import timm
+
+    name = model.spec.removeprefix("timm:")
+    _fetch_weights(name)
+    timm.create_model(name, pretrained=True)
+
+
 LOADER = Loader(
     forms=("timm:NAME", "timm:hf-hub:OWNER/NAME", "timm:local-dir:FOLDER"),
     load=_load,
-    fetch=fetch_from_library,
+    fetch=_fetch,
 )

@@ -22,7 +22,8 @@ from tuiprobe.models.preflight import Check
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from tuiprobe.datasets.base import Dataset, Sample
+    from tuiprobe.datasets.base import Sample
+    from tuiprobe.datasets.dataset import Dataset
 
 SAMPLE = 500
 """Number of images of the known-answer check."""

@@ -32,7 +32,6 @@ from tuiprobe.run.published import ROW_PLACE
 from tuiprobe.run.records import (
     Measured,
     PlanRecord,
-    SampleRecord,
     SetRecord,
     kept_baseline,
     read_measured,
@@ -41,6 +40,7 @@ from tuiprobe.run.records import (
     read_spec,
     saved_by_watch,
 )
+from tuiprobe.run.row_samples import SampleRecord
 
 State = Literal["whole", "not covered", "unfinished", "missing", "damaged", "moved", "changed"]
 Samples = dict[str, Mapping[int, SampleRecord]]

@@ -12,6 +12,7 @@ from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.inputs import Float64, TapArrays
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
+from tuiprobe.probes.quantisation import TITLE
 from tuiprobe.probes.quantisation.answers import answers_changed, neighbours_kept
 from tuiprobe.probes.quantisation.compute import TapRows, quantise
 from tuiprobe.probes.quantisation.describe import NAMES, describe
@@ -47,7 +48,7 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
     """Signal over the noise of rounding to INT8, by scales and layers."""
 
     id = "quantisation"
-    title = "INT8 quantisation"
+    title = TITLE
     block = "deploy"
     Result = Quantisation
     after = ("outliers",)

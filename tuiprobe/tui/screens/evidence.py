@@ -185,7 +185,7 @@ class EvidenceScreen(ProbeScreen):
         lines = [self.subject.title, about(self.found, self.subject).plain]
         if self.answer is not None:
             lines += [" ".join(ablation_cells(one)) for one in self.answer.sets]
-        self.app.copy(plain("\n".join(lines)).replace("\\n", "\n"), "evidence")  # type: ignore[attr-defined]
+        self.app.copy(plain("\n".join(lines)).replace("\\n", "\n"), "evidence")
 
     def action_pictures(self) -> None:
         """Puts the cursor on the pictures, or back on the figures."""

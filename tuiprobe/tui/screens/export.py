@@ -22,6 +22,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.report.formats import FORMATS, Files, tables_beside, write_files
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import shown_command
+from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.exporting import Outlook, Rendering, outlook, size_of, size_text
 from tuiprobe.tui.figures import Told
 from tuiprobe.tui.screens.confirm import ConfirmScreen
@@ -65,6 +66,7 @@ class ExportScreen(ModalScreen[None]):
         run: The run directory.
     """
 
+    app: EngineApp
     AUTO_FOCUS = "#formats"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "pick", "choose", tooltip="Choose this format, or leave it out"),
@@ -282,7 +284,7 @@ class ExportScreen(ModalScreen[None]):
     def action_copy(self) -> None:
         """Copies the path of the first file that was written: the page, if there is one."""
         if self.written:
-            self.app.copy(str(self.written[0].absolute()), "path")  # type: ignore[attr-defined]
+            self.app.copy(str(self.written[0].absolute()), "path")
         else:
             self.notify("Nothing written yet. Enter writes the files.", markup=False)
 
@@ -292,7 +294,7 @@ class ExportScreen(ModalScreen[None]):
         for name in self.formats:
             words += ["--format", name]
         words += ["--to", self.query_one("#to", Input).value]
-        self.app.copy(shown_command(words), "command")  # type: ignore[attr-defined]
+        self.app.copy(shown_command(words), "command")
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the dialog."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -18,7 +18,6 @@ from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import command_of_run
 from tuiprobe.run.state import Observer, RunState
-from tuiprobe.tui.control import Control
 from tuiprobe.tui.figures import headed
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -30,9 +29,6 @@ from tuiprobe.tui.tabs.tab import Found, ResultTab
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
-
-if TYPE_CHECKING:
-    from tuiprobe.tui.app import TuiprobeApp
 
 _TABBED = {
     "ablate", "data", "layer", "basis", "filter", "sort", "threshold", "copy", "maximise",
@@ -46,7 +42,6 @@ class ResultsScreen(ProbeScreen):
         run: The run directory.
     """
 
-    app: TuiprobeApp
     PLACE = "Results"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "next_tab(1)", "next", priority=True, tooltip="Next part"),
@@ -92,7 +87,7 @@ class ResultsScreen(ProbeScreen):
 
     def on_mount(self) -> None:
         """Starts reading in a thread, so that a slow disk does not block the screen."""
-        self._observer = Observer(Control(self.app).works_on)
+        self._observer = Observer(self.app.works_on)
         threading.Thread(target=self._read, daemon=True, name="results").start()
 
     def _read(self) -> None:
@@ -299,7 +294,7 @@ class ResultsScreen(ProbeScreen):
 
     def action_resume(self) -> None:
         """Starts the engine of a run that was stopped and goes to its live screen."""
-        engine = Control(self.app).resume(self.run)
+        engine = self.app.resume(self.run)
         if engine is not None:
             from tuiprobe.tui.screens.live import LiveScreen
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tuiprobe.run.state import RunState
 from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine
-from tuiprobe.tui.control import Control, StateWatch
+from tuiprobe.tui.control import StateWatch
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.screens.base import ProbeScreen
-
-if TYPE_CHECKING:
-    from tuiprobe.tui.app import TuiprobeApp
 
 
 class RunningScreen(ProbeScreen):
@@ -24,8 +20,6 @@ class RunningScreen(ProbeScreen):
         run: The run directory, or a group's, which holds one directory a model.
         engine: The process, if it was just started.
     """
-
-    app: TuiprobeApp
 
     def __init__(self, run: Path, engine: Engine | None = None) -> None:
         super().__init__()
@@ -40,11 +34,6 @@ class RunningScreen(ProbeScreen):
         return self.root
 
     @property
-    def control(self) -> Control:
-        """Finds, resumes and ends engines."""
-        return Control(self.app)
-
-    @property
     def state(self) -> RunState | None:
         """The state of the run; None before it is known."""
         return None if self._states is None else self._states.latest
@@ -52,11 +41,11 @@ class RunningScreen(ProbeScreen):
     def watch_state(self) -> None:
         """Begins to decide the state of the run that is shown."""
         if self.engine is not None:
-            self.control.add(self.engine)
+            self.app.add(self.engine)
         else:
-            self.engine = self.control.engine(self.run_path)
+            self.engine = self.app.engine(self.run_path)
         self.stop_watching_state()
-        self._states = StateWatch(self.run_path, self.control.works_on)
+        self._states = StateWatch(self.run_path, self.app.works_on)
 
     def stop_watching_state(self) -> None:
         """Ends that."""
@@ -121,17 +110,17 @@ class RunningScreen(ProbeScreen):
 
     def action_cancel(self) -> None:
         """Asks whether to stop the run, then stops it."""
-        self.control.ask_to_cancel(self.run_path)
+        self.app.ask_to_cancel(self.run_path)
 
     def action_kill(self) -> None:
         """Asks whether to kill the engine, then kills it."""
         if self.engine is not None:
-            self.control.ask_to_kill(self.engine)
+            self.app.ask_to_kill(self.engine)
 
     def action_again(self) -> None:
         """Starts the engine again with the same options; it resumes."""
         group = self.engine is not None and self.engine.run.absolute() == self.root.absolute()
-        engine = self.control.resume(self.root if group else self.run_path)
+        engine = self.app.resume(self.root if group else self.run_path)
         if engine is not None:
             self.engine, self._started = engine, time.monotonic()
             self.resumed()
@@ -142,9 +131,7 @@ class RunningScreen(ProbeScreen):
 
     def action_results(self) -> None:
         """Goes to the results."""
-        from tuiprobe.tui.screens.results import ResultsScreen
-
-        self.app.switch_screen(ResultsScreen(self.run_path))
+        self.app.switch_screen(self.app.screen_of(self.run_path))
 
     async def action_detach(self) -> None:
         """Leaves the screen; a run goes on."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -21,14 +21,10 @@ from tuiprobe.report.numbers import short
 from tuiprobe.run.directory import RunDir, delete_run, kept_files
 from tuiprobe.run.listing import SORTS, RunRow, find_runs, list_runs, matches, read_runs
 from tuiprobe.run.state import QUIET_SECONDS, Observer
-from tuiprobe.tui.control import Control
 from tuiprobe.tui.progress import advice, sign
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.rows import Column, RowTable
-
-if TYPE_CHECKING:
-    from tuiprobe.tui.app import TuiprobeApp
 
 SORTED = ("model", "data", "changed", "state", "progress", "accuracy", "shifts", "kurtosis")
 """Sort key of each column that has one."""
@@ -121,7 +117,6 @@ class RunsScreen(FilteredScreen):
         root: Where run directories are kept.
     """
 
-    app: TuiprobeApp
     PLACE = "Models M · Runs R"
     AUTO_FOCUS = "#runs"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -168,7 +163,7 @@ class RunsScreen(FilteredScreen):
     def on_mount(self) -> None:
         """Starts a thread that rereads the directories, so that a slow disk blocks nothing."""
         self.table.empty = "reading…"
-        self._observer = Observer(Control(self.app).works_on, seconds=_FRESH_SECONDS)
+        self._observer = Observer(self.app.works_on, seconds=_FRESH_SECONDS)
         threading.Thread(target=self._watch, daemon=True, name="runs").start()
 
     def on_unmount(self) -> None:
@@ -326,7 +321,7 @@ class RunsScreen(FilteredScreen):
         row = self.table.current
         if row is None:
             return
-        engine = Control(self.app).resume(row.path)
+        engine = self.app.resume(row.path)
         if engine is not None:
             from tuiprobe.tui.screens.live import LiveScreen
 
