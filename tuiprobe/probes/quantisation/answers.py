@@ -18,7 +18,7 @@ from tuiprobe.probes.intervals import bootstrap_mean
 from tuiprobe.probes.proportions import paired_difference, wilson
 from tuiprobe.probes.quantisation.compute import rounded, separate, some_rows
 from tuiprobe.probes.quantisation.result import AnswersChanged, NeighboursKept, Scheme
-from tuiprobe.probes.rows import blocks
+from tuiprobe.probes.rows import blocks, unit_rows
 from tuiprobe.results import Figure, NotRun
 from tuiprobe.run.checked_arrays import HeadArrays
 
@@ -114,8 +114,7 @@ def neighbours_kept(
 
 def _nearest(rows: Float32) -> Int64:
     """Returns the nearest other rows of each row by cosine, int64 [n, NEIGHBOURS]."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+    unit = unit_rows(rows)
     cosines = unit @ unit.T
     np.fill_diagonal(cosines, -np.inf)
     return np.argpartition(-cosines, NEIGHBOURS - 1, axis=1)[:, :NEIGHBOURS]
