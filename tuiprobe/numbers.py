@@ -7,7 +7,7 @@ Counts are written in full.
 
 from __future__ import annotations
 
-from math import floor, isfinite, log10
+from math import copysign, floor, isfinite, log10
 from typing import Final
 
 NORMAL_95: Final = 1.959963984540054
@@ -21,6 +21,7 @@ SUFFIXES: Final = {"share": " %", "points": " points", "count": "", "none": ""}
 
 _MOST_DIGITS = 3
 _TINY, _HUGE = 1e-4, 1e15
+_TENTH = 0.95
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -31,6 +32,7 @@ def number(
     high: float | None = None,
     *,
     signed: bool = False,
+    bare: bool = False,
 ) -> str:
     """Returns a number with its unit, with the digits that its interval allows.
 
@@ -41,9 +43,10 @@ def number(
         low: Lower end of the interval; None without.
         high: Upper end.
         signed: Whether a positive number gets a plus sign.
+        bare: Whether the unit is left out, because a heading says it.
 
-    >>> number(0.932), number(0.9324, "share"), number(0.54321, "share", 0.49, 0.59)
-    ('0.932', '93.2 %', '54 %')
+    >>> number(0.932), number(0.9, "share"), number(0.54321, "share", 0.49, 0.59)
+    ('0.932', '90.0 %', '54 %')
     >>> number(-0.035, "points", signed=True), number(12_345, "count"), number(2492.36)
     ('−3.5 points', '12,345', '2,490')
     >>> number(None), number(float("nan")), number(36.42, "dB")
@@ -51,7 +54,7 @@ def number(
     """
     if value is None or not isfinite(value):
         return MISSING
-    return _bare(value, unit, _decimals(unit, low, high), signed) + suffix(unit)
+    return _bare(value, unit, _decimals(unit, low, high), signed) + ("" if bare else suffix(unit))
 
 
 def interval(
@@ -61,13 +64,14 @@ def interval(
     unit: str = "none",
     *,
     signed: bool = False,
+    bare: bool = False,
 ) -> str:
     """Returns a number with its unit and its interval; arguments as for `number`.
 
     >>> interval(0.9324, 0.921, 0.943, "share"), interval(-0.1, -0.12, -0.08, "points")
     ('93.2 % (92.1 to 94.3)', '−10.0 points (−12.0 to −8.0)')
     """
-    text = number(value, unit, low, high, signed=signed)
+    text = number(value, unit, low, high, signed=signed, bare=bare)
     if text == MISSING or _half(low, high) is None:
         return text
     places = _decimals(unit, low, high)
@@ -76,12 +80,17 @@ def interval(
 
 
 def plus_minus(
-    value: float | None, low: float | None, high: float | None, unit: str = "none"
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    unit: str = "none",
+    *,
+    bare: bool = False,
 ) -> str:
-    """Returns a number and half the width of its interval, without the unit, for narrow columns.
+    """Returns a number and half the width of its interval, for narrow columns.
 
-    >>> plus_minus(0.9324, 0.921, 0.943, "share"), plus_minus(0.54, 0.49, 0.59, "share")
-    ('93.2 ± 1.1', '54 ± 5')
+    >>> plus_minus(0.9324, 0.921, 0.943, "share"), plus_minus(0.54, 0.49, 0.59, "points")
+    ('93.2 ± 1.1 %', '54 ± 5 points')
     >>> plus_minus(8.17, None, None)
     '8.17'
     """
@@ -89,7 +98,9 @@ def plus_minus(
         return MISSING
     places, half = _decimals(unit, low, high), _half(low, high)
     text = _bare(value, unit, places, signed=False)
-    return text if half is None else f"{text} ± {_bare(half, unit, places, signed=False)}"
+    if half is not None:
+        text += f" ± {_bare(half, unit, places, signed=False)}"
+    return text if bare else text + suffix(unit)
 
 
 def suffix(unit: str) -> str:
@@ -151,6 +162,8 @@ def _bare(value: float, unit: str, decimals: int | None, signed: bool) -> str:
     sign = "+" if signed and shown else "-"
     if decimals is None and (isinstance(shown, int) or (unit == "count" and shown == int(shown))):
         return with_minus(f"{int(shown):{sign},}")
+    if decimals is None and unit in ("share", "points") and abs(shown) >= _TENTH:
+        decimals = 1  # columns of published accuracies have no intervals
     exponent = floor(log10(abs(shown))) if shown else 0
     visible = _MOST_DIGITS if decimals is None else decimals + exponent + 1
     if shown and visible > 0 and not _TINY <= abs(shown) < _HUGE:
@@ -164,7 +177,8 @@ def _rounded(value: float, decimals: int | None, sign: str) -> str:
     for _ in range(2):  # rounding may add a digit: 9.996 is 10.0
         places = _MOST_DIGITS - 1 - (floor(log10(abs(rounded))) if rounded else 0)
         places = places if decimals is None else min(places, decimals)
-        rounded = round(value, places)
+        step = 10.0**places
+        rounded = copysign(floor(abs(value) * step + 0.5 + 1e-9) / step, value)  # half goes up
     shown = max(places, 0)
     text = f"{rounded:{sign},.{shown}f}" if rounded else f"{0:.{shown}f}"
     return text.rstrip("0").rstrip(".") if decimals is None and shown else text

@@ -159,13 +159,23 @@ class Estimate(Frozen):
         """
         return numbers.interval(self.value, self.low, self.high, self.unit, signed=signed)
 
-    def alone(self, signed: bool = False) -> str:
-        """Returns the value for people, with the digits that its interval allows."""
-        return numbers.number(self.value, self.unit, self.low, self.high, signed=signed)
+    def alone(self, signed: bool = False, bare: bool = False) -> str:
+        """Returns the value for people, with the digits that its interval allows.
 
-    def plus_minus(self) -> str:
-        """Returns the value and half the width of its interval, for narrow columns."""
-        return numbers.plus_minus(self.value, self.low, self.high, self.unit)
+        Args:
+            signed: Whether a positive value gets a plus sign.
+            bare: Whether the unit is left out.
+        """
+        low, high = self.low, self.high
+        return numbers.number(self.value, self.unit, low, high, signed=signed, bare=bare)
+
+    def plus_minus(self, bare: bool = False) -> str:
+        """Returns the value and half the width of its interval, for narrow columns.
+
+        Args:
+            bare: Whether the unit is left out, because a heading says it.
+        """
+        return numbers.plus_minus(self.value, self.low, self.high, self.unit, bare=bare)
 
     @model_validator(mode="after")
     def _both_ends_or_none(self) -> "Estimate":
@@ -198,11 +208,11 @@ class NotRun(Frozen):
         """
         return f"not run: {self.reason}{f'; {self.remedy}' if self.remedy else ''}"
 
-    def alone(self, signed: bool = False) -> str:
+    def alone(self, signed: bool = False, bare: bool = False) -> str:
         """Returns what stands where there is no number."""
         return numbers.MISSING
 
-    def plus_minus(self) -> str:
+    def plus_minus(self, bare: bool = False) -> str:
         """Returns what stands where there is no number."""
         return numbers.MISSING
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tuiprobe.numbers import number
 from tuiprobe.probes.quantisation.result import (
     AnswersChanged,
     Quantisation,
@@ -98,20 +99,20 @@ def _changes(found: Quantisation) -> Iterator[Content]:
 
 
 def _percent(figure: Estimate) -> str:
-    """Returns the amplitude of the noise in per cent of the signal's.
+    """Returns the amplitude of the noise as a part of the signal's.
 
     >>> _percent(Estimate(value=40.0, low=None, high=None, n=2, method=""))
     '1.0 %'
     """
-    return f"{100 * 10 ** (-figure.value / 20):.1f} %"
+    return number(10 ** (-figure.value / 20), "share")
 
 
 def _reading(final: Quantised) -> Iterator[Content]:
     varying: tuple[Value, ...] = (
         "An offset that is the same in every image counts as signal. Of what varies between ",
-        "images, INT8 with one scale leaves ", final.tensor.variance, " dB.",
+        "images, INT8 with one scale leaves ", final.tensor.variance, ".",
     )  # fmt: skip
-    whole: tuple[Value, ...] = ("INT8 with one scale leaves ", final.tensor.energy, " dB.")
+    whole: tuple[Value, ...] = ("INT8 with one scale leaves ", final.tensor.energy, ".")
     if given(final.tensor.energy):
         whole = (
             f"Of {final.channels:,} channels, INT8 with one scale leaves ", final.tensor.energy,
@@ -129,7 +130,7 @@ def _reading(final: Quantised) -> Iterator[Content]:
         named = channels_in_words(final.apart_channels)
         items.append(
             (f"With own scales for {named} ({WHY[final.apart_why]}) and one for the rest: ",
-             final.apart.energy, " dB, a gain of ", final.gain, " dB.")
+             final.apart.energy, ", a gain of ", final.gain, ".")
         )  # fmt: skip
     yield points(items)
 

@@ -9,7 +9,6 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tuiprobe.probes.robustness.result import Accuracy, EffectiveRobustness, Robustness
-from tuiprobe.report.numbers import short
 from tuiprobe.results import NotRun, given
 from tuiprobe.tui.figures import DIM, Told, told
 from tuiprobe.tui.tabs.tab import Found, ResultTab
@@ -19,8 +18,8 @@ from tuiprobe.tui.widgets.rows import Column, RowTable
 
 COLUMNS = (
     Column("set", 12, term="set"),
-    Column("top-1", 11, right=True, term="top-1"),
-    Column("top-5", 11, right=True, drop=2, term="top-5"),
+    Column("top-1", 12, right=True, term="top-1"),
+    Column("top-5", 12, right=True, drop=2, term="top-5"),
     Column("n", 6, right=True, drop=1, term="n"),
     Column("classes", 7, right=True, drop=3, term="class-mask"),
     Column("published as", 15, drop=4, term="shift"),
@@ -103,8 +102,8 @@ def accuracy_cells(row: Accuracy) -> list[str]:
     """Returns the cells of one row of the accuracies."""
     return [
         row.data,
-        short(row.top1),
-        short(row.top5),
+        row.top1.plus_minus(),
+        row.top5.plus_minus(),
         f"{row.images:,}",
         str(row.classes),
         row.shift or "-",

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.plaintext import plain
-from tuiprobe.report.text import line
+from tuiprobe.report.text import in_column, line
 from tuiprobe.results import Part
 from tuiprobe.results.section import Chart, Content, Heading, Points, Prose, Strip, Table
 from tuiprobe.tui.tabs.tab import SHOWN, Found, ResultTab
@@ -123,7 +123,8 @@ def _table(one: Table) -> RichTable:
     for column in one.columns:
         table.add_column(RichText(line(column.title)), overflow="fold")
     for row in one.rows[:LISTED_ROWS]:
-        table.add_row(*(RichText(line((cell,))) for cell in row))
+        cells = (in_column(value, column) for value, column in zip(row, one.columns, strict=True))
+        table.add_row(*(RichText(line((cell,))) for cell in cells))
     if len(one.rows) > LISTED_ROWS:
         table.caption = RichText(f"and {len(one.rows) - LISTED_ROWS:,} more: e exports them")
     return table
