@@ -15,12 +15,20 @@ from __future__ import annotations
 import csv
 from collections import Counter, defaultdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+import tuiprobe
 from benchmarks._common import command
+from tuiprobe.miniature import world
+from tuiprobe.probes.protocol import Options
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.targets.compute import shift_estimates
+from tuiprobe.probes.targets.probe import ExpectedAccuracy
+from tuiprobe.probes.targets.result import HEADLINE
 from tuiprobe.probes.targets.scaling import (
     FLOOR,
     MULTIPLIERS,
@@ -34,9 +42,12 @@ from tuiprobe.probes.targets.scaling import (
     left_out_errors,
     scaled,
 )
+from tuiprobe.results import Estimate, NotRun
+from tuiprobe.run.directory import RunDir
 
 TITLE = "Accuracy without labels: constants and coverage"
 FILE = Path(__file__).with_name("label_free_estimates.csv")
+MODELS = ("mini_clip", "mini_clip_soft", "mini_finetuned", "mini_supervised")
 LEVELS: tuple[Level, ...] = (50, 80, 90, 95)
 
 Floats = NDArray[np.float64]
@@ -185,8 +196,57 @@ def summary(tried: list[Tried]) -> dict[str, Any]:
     }
 
 
+def embedded(quick: bool) -> dict[str, Any]:
+    """Returns errors of the embedded models: labelled shifts left out, and `street`.
+
+    The labels of `street` are known to its generator and not to the run.
+    """
+    errors, raw, inside, street = [], [], [], {}
+    with TemporaryDirectory() as folder:
+        for model in MODELS:
+            output = Path(folder) / model
+            sample = 400 if quick else None
+            tuiprobe.probe(model, "miniature", output=str(output), sample=sample, concepts="none")
+            run = RunReader(RunDir(output))
+            inputs = ExpectedAccuracy().inputs(run, Options(), {})
+            assert not isinstance(inputs, NotRun)
+            targets = ExpectedAccuracy().compute(inputs, Options())
+            shifts = shift_estimates(targets.checks, HEADLINE)
+            for at, shift in enumerate(shifts):
+                others = [*shifts[:at], *shifts[at + 1 :]]
+                k = fit_scale(others)
+                error = scaled(shift.own, shift.expected, k) - shift.measured
+                half = half_width(k * (shift.own - shift.expected), left_out_errors(others))
+                errors.append(error)
+                raw.append(shift.expected - shift.measured)
+                inside.append(abs(error) <= half)
+            estimate = targets.targets[0].headline
+            assert isinstance(estimate, Estimate)
+            street[model] = {"estimate": estimate.value, "low": estimate.low,
+                             "high": estimate.high, "truth": truth_of_street(run)}  # fmt: skip
+    return {
+        "shifts": len(errors),
+        "mean_absolute": float(np.mean(np.abs(errors))),
+        "bias": float(np.mean(errors)),
+        "inside": float(np.mean(inside)),
+        "raw_mean_absolute": float(np.mean(np.abs(raw))),
+        "raw_bias": float(np.mean(raw)),
+        "street": street,
+    }
+
+
+def truth_of_street(run: RunReader) -> float:
+    """Returns the accuracy on `street` by the labels of its generator."""
+    head = run.head
+    assert not isinstance(head, str)
+    features, paths = run.features("street"), run.paths("street")
+    logits = features["features"] @ head.weight.T + (0 if head.bias is None else head.bias)
+    labels = [world.label("street", int(Path(paths[i]).stem)) for i in features["ids"].tolist()]
+    return float((logits.argmax(axis=1) == np.array(labels)).mean())
+
+
 def run(quick: bool = False) -> dict[str, Any]:
-    """Returns all figures; the same whether quick or not."""
+    """Returns all figures; `quick` measures fewer images of the embedded models."""
     rows = read()
     raw = [Tried(row, row.shift.expected, 0.0, []) for row in rows]
     without = without_shifts(rows)
@@ -197,6 +257,7 @@ def run(quick: bool = False) -> dict[str, Any]:
         "raw": summary(raw),
         "without": summary(without),
         "own": summary(with_own_shifts(rows)),
+        "embedded": embedded(quick),
     }  # fmt: skip
 
 
@@ -230,6 +291,20 @@ def table(figures: dict[str, Any]) -> str:
         + ", ".join(
             f"{figures['multipliers'][str(level)]:.2f} for {level} % (used: {MULTIPLIERS[level]})"
             for level in LEVELS
+        )
+        + ".",
+    ]
+    mini = figures["embedded"]
+    lines += [
+        "",
+        f"Embedded models, {mini['shifts']} labelled shifts, each left out: off by "
+        f"{100 * mini['mean_absolute']:.1f} points (raw {100 * mini['raw_mean_absolute']:.1f}), "
+        f"bias {100 * mini['bias']:+.1f} (raw {100 * mini['raw_bias']:+.1f}), "
+        f"{mini['inside']:.2f} inside the 80 % range. `street`: "
+        + "; ".join(
+            f"`{model}` {100 * one['estimate']:.0f} ({100 * one['low']:.0f} to "
+            f"{100 * one['high']:.0f}), truth {100 * one['truth']:.1f}"
+            for model, one in mini["street"].items()
         )
         + ".",
     ]

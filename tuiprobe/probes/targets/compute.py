@@ -29,11 +29,22 @@ from tuiprobe.probes.targets.result import (
     Error,
     Estimator,
     Expected,
+    LeftOut,
     Predicted,
+    ScaledEstimate,
     Targets,
     TargetSet,
 )
-from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.probes.targets.scaling import (
+    PRIOR_K,
+    PRIOR_K_DIFFERENCE,
+    ShiftEstimate,
+    fit_scale,
+    half_width,
+    left_out_errors,
+    scaled,
+)
+from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
 HALF_WIDTH = 0.05
@@ -44,6 +55,12 @@ UNCONFIDENT = 0.05
 
 MOST_VALUES = 4096
 """Images or classes up to which singular values are computed; more images are sampled."""
+
+PRIORS: Final[dict[Estimator, float]] = {HEADLINE: PRIOR_K, "difference": PRIOR_K_DIFFERENCE}
+"""The estimators that are scaled, each with its `k` where there is no labelled shift."""
+
+FEW_WRONG: Final = 50
+"""Wrong answers in distribution below which the threshold of confidence is mostly noise."""
 
 NO_SHIFT: Final = NotRun(reason="unknown: no labelled shift in this run")
 NO_IMAGE: Final = NotRun(reason="no image with a finite representation")
@@ -77,8 +94,10 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
         DataError: If a label of a labelled set has no row of the head.
     """
     fitted = _cached(head, images.first)
-    checks = tuple(_check(head, one, fitted(one)) for one in images.shifts if _labelled(head, one))
-    found = tuple(_target(head, one, fitted(one), images.names) for one in images.targets)
+    labelled = [one for one in images.shifts if _labelled(head, one)]
+    checks, left_out = _left_out([_check(head, one, fitted(one)) for one in labelled])
+    shifts = {name: shift_estimates(checks, name) for name in PRIORS}
+    found = tuple(_target(head, one, fitted(one), shifts, images.names) for one in images.targets)
     whole = fitted(images.first)
     return Targets(
         data=images.first.name,
@@ -87,6 +106,7 @@ def estimate_targets(head: HeadArrays, images: Images) -> Targets:
         targets=found,
         checks=checks,
         errors=tuple(_error(estimator, checks) for estimator in get_args(Estimator)),
+        left_out=left_out,
     )
 
 
@@ -120,9 +140,54 @@ def _check(head: HeadArrays, one: SetFeatures, source: CrossFitted | NotRun) -> 
     if isinstance(source, NotRun) or not right.size:
         why = source if isinstance(source, NotRun) else NO_IMAGE
         return Check(
-            data=one.name, measured=ONE_CLASS if why is ONE_CLASS else measured, expected=why
+            data=one.name,
+            measured=ONE_CLASS if why is ONE_CLASS else measured,
+            expected=why,
+            own=why,
+            left_out=why,
         )
-    return Check(data=one.name, measured=measured, expected=_expected(estimates(source, found)[0]))
+    return Check(
+        data=one.name,
+        measured=measured,
+        expected=_expected(estimates(source, found)[0]),
+        own=wilson(int(source.right.sum()), source.right.size),
+        left_out=NO_SHIFT,
+    )
+
+
+def shift_estimates(checks: Sequence[Check], estimator: Estimator) -> list[ShiftEstimate]:
+    """Returns the labelled shifts that an estimator says something of."""
+    return [
+        ShiftEstimate(one.data, own.value, expected.value, measured.value)
+        for one in checks
+        if given(own := one.own) and given(expected := one.of(estimator))
+        if given(measured := one.measured)
+    ]
+
+
+def _left_out(checks: Sequence[Check]) -> tuple[tuple[Check, ...], LeftOut]:
+    """Returns the checks with the error of each, scaled by the others, and these errors."""
+    shifts = shift_estimates(checks, HEADLINE)
+    errors = {s.data: e for s, e in zip(shifts, left_out_errors(shifts), strict=True)}
+    if not errors:
+        return tuple(checks), LeftOut(shifts=0, too_high=0, mean_absolute=NO_SHIFT, worst=NO_SHIFT)
+    method = "no interval: one labelled shift, estimated from the others"
+    with_errors = tuple(
+        one.model_copy(update={"left_out": exact(errors[one.data], 1, method, "points")})
+        if one.data in errors
+        else one
+        for one in checks
+    )
+    worst = max(errors, key=lambda name: abs(errors[name]))
+    mean = float(np.mean([abs(error) for error in errors.values()]))
+    method = f"no interval: {len(errors)} labelled shifts, each estimated from the others"
+    return with_errors, LeftOut(
+        shifts=len(errors),
+        too_high=sum(error > 0 for error in errors.values()),
+        mean_absolute=exact(mean, len(errors), method),
+        worst=exact(errors[worst], len(errors), method),
+        worst_on=worst,
+    )
 
 
 def _expected(found: Mapping[Estimator, Figure]) -> tuple[Expected, ...]:
@@ -130,7 +195,11 @@ def _expected(found: Mapping[Estimator, Figure]) -> tuple[Expected, ...]:
 
 
 def _target(
-    head: HeadArrays, one: SetFeatures, source: CrossFitted | NotRun, names: Sequence[str]
+    head: HeadArrays,
+    one: SetFeatures,
+    source: CrossFitted | NotRun,
+    shifts: Mapping[Estimator, Sequence[ShiftEstimate]],
+    names: Sequence[str],
 ) -> TargetSet:
     found = Logits(head, one)
     plain = found.confidences()
@@ -157,15 +226,68 @@ def _target(
             }
         )
     expected, said = estimates(source, found)
+    wrong = int((~source.right).sum())
+    few = wrong < FEW_WRONG and not shifts[HEADLINE]
     return empty.model_copy(
         update={
             "expected": _expected(expected),
+            "scaled": tuple(
+                _scaled(name, float(source.right.mean()), raw, shifts[name], wrong if few else None)
+                for name in PRIORS
+                if given(raw := expected[name])
+            ),
+            "wrong": wrong,
+            "too_few_wrong": few,
+            "more_labelled": _more_labelled(wrong, source.right.size) if few else None,
             "uncalibrated": NotRun(reason="the estimates are calibrated"),
             "labels": _labels(expected[HEADLINE]),
             "less_confident": _less_confident(source, said),
             "dispersion": _dispersion(head, one, source.whole),
         }
     )
+
+
+def _scaled(
+    estimator: Estimator,
+    own: float,
+    expected: Estimate,
+    shifts: Sequence[ShiftEstimate],
+    too_few: int | None,
+) -> ScaledEstimate:
+    """Scales an estimate by labelled shifts, and gives it its 80 % range.
+
+    Args:
+        estimator: Which estimate it is.
+        own: Accuracy in distribution among the classes of the set.
+        expected: The estimate as it stands.
+        shifts: The labelled shifts.
+        too_few: Wrong answers in distribution where they are too few to scale by; else None.
+    """
+    prior = PRIORS[estimator]
+    k = fit_scale(shifts, prior)
+    half = half_width(k * (own - expected.value), left_out_errors(shifts, prior))
+    if too_few is not None:
+        k, method = 1.0, f"80 % range; not scaled: {too_few} wrong answers in distribution"
+    elif shifts:
+        method = f"80 % range; drop scaled by k of {len(shifts)} labelled shifts"
+    else:
+        method = "80 % range; drop scaled by k of published shifts"
+    value = scaled(own, expected.value, k)
+    # Of a few images the sampling interval is the wider one.
+    low, high = (value if end is None else scaled(own, end, k)
+                 for end in (expected.low, expected.high))  # fmt: skip
+    low, high = max(min(value - half, low), 0.0), min(max(value + half, high), 1.0)
+    accuracy = Estimate(value=value, low=low, high=high, unit="share", n=expected.n, method=method)
+    return ScaledEstimate(estimator=estimator, accuracy=accuracy, k=k, half=half)
+
+
+def _more_labelled(wrong: int, images: int) -> int | None:
+    """Returns how many more labelled images would give enough wrong answers, at this rate.
+
+    >>> _more_labelled(10, 200), _more_labelled(0, 200)
+    (800, None)
+    """
+    return ceil(images * FEW_WRONG / wrong) - images if wrong else None
 
 
 def _labels(estimate: Figure) -> int | None:
