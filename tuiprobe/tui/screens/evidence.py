@@ -135,7 +135,7 @@ class EvidenceScreen(ProbeScreen):
 
     @property
     def _headless(self) -> bool:
-        return self.found.directions is None and self.found.robustness is None
+        return self.found.directions is None
 
     @property
     def _offer(self) -> str:

@@ -312,7 +312,6 @@ OWN_TABS = {
     "outliers": "tuiprobe.tui.tabs.outliers:OutliersTab",
     "directions": "tuiprobe.tui.tabs.directions:DirectionsTab",
     "concepts": "tuiprobe.tui.tabs.concepts:ConceptsTab",
-    "robustness": "tuiprobe.tui.tabs.robustness:RobustnessTab",
     "images": "tuiprobe.tui.tabs.images:ImagesTab",
 }
 """Tabs with a file of their own, in the order in which they come first."""
