@@ -129,7 +129,9 @@ def _look_at_files(spec: RunSpec, found: Preview) -> None:
 
 def _look_at_images(specs: Sequence[RunSpec], trained: Mapping[str, str], found: Preview) -> None:
     spec = specs[0]
-    remote = [one for one in (spec.data, *spec.target, spec.concepts or "") if _is_remote(one)]
+    remote = [
+        one for one in (spec.data, *spec.target, spec.concepts or "") if one.startswith("hf:")
+    ]
     if remote:
         found.later = f"{remote[0]} is looked at when the run starts"
         return
@@ -173,10 +175,6 @@ def _time_to_decode(suite: Suite) -> float | None:
                 dataset.open(sample)
                 seconds.append(time.process_time() - begun)
     return mean(seconds) if seconds else None
-
-
-def _is_remote(source: str) -> bool:
-    return source.startswith("hf:")
 
 
 def _described(suite: Suite, name: str, planned: int) -> dict[str, Any]:

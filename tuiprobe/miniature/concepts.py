@@ -98,15 +98,15 @@ def _number(category: str, figure: Figure, part: Part) -> int:
     return _NUMBER.get(("color", f"{chosen.get(part.role, part.role)}-c"), 0)
 
 
-def pixel_shares(indices: Sequence[int], name: str = "concepts") -> NDArray[np.float32]:
+def pixel_shares(indices: Sequence[int]) -> NDArray[np.float32]:
     """Returns the share of each image that shows each concept, float32 `[images, concepts]`.
 
     Scene and texture hold for the whole image: 1 or 0. Column k belongs to `CONCEPTS[k]`.
     """
     shares = np.zeros((len(indices), len(CONCEPTS) + 1), dtype=np.float32)
     for row, index in enumerate(indices):
-        for mask in masks(index, name).values():
+        for mask in masks(index).values():
             counts = np.bincount(mask.ravel(), minlength=shares.shape[1])
             shares[row] += counts / np.float32(mask.size)
-        shares[row, list(image_labels(index, name).values())] = 1
+        shares[row, list(image_labels(index).values())] = 1
     return shares[:, 1:]

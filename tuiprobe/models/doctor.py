@@ -279,7 +279,7 @@ def check_answer(
         preprocess=encoder.preprocess,
         activation=wanted if built_activations(encoder) != {wanted} else None,
         labels=labels,
-        classes=_names(encoder, images),
+        classes=_names(images),
         templates=text.templates if text is not None else (),
     )
     used = Setup(
@@ -310,7 +310,7 @@ def expected_answer(
     return published_accuracy(encoder), labels
 
 
-def _names(encoder: Encoder, images: Dataset) -> tuple[str, ...]:
+def _names(images: Dataset) -> tuple[str, ...]:
     """Returns the class names in the order of the head's rows."""
     labels = imagenet_labels(images.classes)
     if labels is None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SAMPLE = 500
 """Number of images of the known-answer check."""
+BATCH = 50  # images per forward pass
 
 KNOWN_COUNTS = {
     (1000, 50_000): "ImageNet validation",
@@ -226,11 +227,11 @@ class Answer:
         return Check("known answer", "fail", said, fix, "labels" if labels else "encoder")
 
 
-def sample_of(images: Dataset, seed: int = 0, count: int = SAMPLE) -> list[Sample]:
+def sample_of(images: Dataset, seed: int = 0) -> list[Sample]:
     """Draws a seeded sample of the labelled images."""
     labelled = [sample for sample in images.samples if sample.label is not None]
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(labelled), generator=generator)[:count]
+    order = torch.randperm(len(labelled), generator=generator)[:SAMPLE]
     return [labelled[i] for i in order.tolist()]
 
 
@@ -241,7 +242,6 @@ def known_answer(
     expected: float,
     used: Setup,
     reference: Setup | None = None,
-    batch: int = 50,
 ) -> Answer:
     """Compares the accuracy under `used` with the published one, and searches for the cause.
 
@@ -255,7 +255,6 @@ def known_answer(
         expected: Published accuracy, a fraction.
         used: The settings of the run.
         reference: The right settings by catalog and libraries; None to skip the search.
-        batch: Images per forward pass.
     """
     seen: dict[tuple[int, str | None], Tensor] = {}
 
@@ -263,7 +262,7 @@ def known_answer(
         # Names, labels and prompts do not change h.
         view = (id(setup.preprocess), setup.activation)
         if view not in seen:
-            seen[view] = _representations(encoder, images, samples, setup, batch)
+            seen[view] = _representations(encoder, images, samples, setup)
         hits = _hits(encoder, samples, setup, seen[view])
         test = binomtest(hits, len(samples), expected)
         interval = test.proportion_ci(method="wilson")
@@ -288,13 +287,13 @@ def known_answer(
 
 
 def _representations(
-    encoder: Encoder, images: Dataset, samples: Sequence[Sample], setup: Setup, batch: int
+    encoder: Encoder, images: Dataset, samples: Sequence[Sample], setup: Setup
 ) -> Tensor:
     """Computes h `[n, width]` of the samples under a setup."""
     rows = []
     with torch.inference_mode(), activation(encoder.module, setup.activation):
-        for start in range(0, len(samples), batch):
-            part = samples[start : start + batch]
+        for start in range(0, len(samples), BATCH):
+            part = samples[start : start + BATCH]
             tensors = torch.stack([setup.preprocess(images.open(sample)) for sample in part])
             rows.append(encoder.encode(tensors).cpu())
     return torch.cat(rows)
