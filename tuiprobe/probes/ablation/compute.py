@@ -11,7 +11,7 @@ import numpy as np
 
 from tuiprobe.probes.ablation.result import Ablation, ChannelAblations, Mode, Sides
 from tuiprobe.probes.ablation.without import Removal, Told, told_without
-from tuiprobe.probes.channels import Chosen
+from tuiprobe.probes.channels import NO_CHANNEL, Chosen
 from tuiprobe.probes.confidence import UNKNOWN_SCALE, ece, scale_known
 from tuiprobe.probes.directions.pruning import band
 from tuiprobe.probes.heads import SetFeatures, answers_of, first_images
@@ -69,7 +69,7 @@ def ablate_channels(
     """
     labelled = [one for one in sets if one.labels is not None and one.features.shape[0]]
     if not chosen.channels:
-        return NotRun(reason="no channel stands out")
+        return NO_CHANNEL
     if not labelled:
         return NotRun(reason="no labelled set")
     first, width = sets[0].features, sets[0].features.shape[1]

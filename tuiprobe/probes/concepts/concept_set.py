@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse
 
 from tuiprobe.errors import DataError
 from tuiprobe.probes.finite import finite_images
-from tuiprobe.probes.inputs import Float32, Int64
+from tuiprobe.probes.inputs import Bool, Float32, Int64
 
-Bool = npt.NDArray[np.bool_]
 Negatives = Literal["annotated", "all"]
 Balance = Literal["calibrated", "sample"]
 

@@ -5,7 +5,7 @@ Rows are the representations of images, one position of each at an inner tap, or
 
 import numpy as np
 
-from tuiprobe.probes.inputs import Float32, Float64, Int64
+from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.intervals import bootstrap_mean, delete_one, mean_interval
 from tuiprobe.probes.outliers import persistence
 from tuiprobe.probes.outliers.centred import centred_persistence
@@ -31,7 +31,7 @@ from tuiprobe.probes.outliers.offset import offset
 from tuiprobe.probes.outliers.rule import Circumstances, finding, outlying
 from tuiprobe.probes.outliers.scan import RowScan, scan
 from tuiprobe.probes.proportions import wilson, wilson_bounds
-from tuiprobe.probes.rows import MIN_CHANNELS, Bool, usable
+from tuiprobe.probes.rows import MIN_CHANNELS, usable
 from tuiprobe.results import Estimate, Figure, NotRun, given
 
 LEADING = 16
