@@ -159,7 +159,7 @@ def _jumbled(labels: Sequence[int]) -> bool:
 
 
 @dataclass(frozen=True)
-class Setup:
+class ClassifierSetup:
     """All settings that decide whether an image is classified correctly.
 
     Attributes:
@@ -189,7 +189,7 @@ CAUSES = {
 
 
 @dataclass(frozen=True)
-class Answer:
+class KnownAnswer:
     """The result of the known-answer check.
 
     Attributes:
@@ -240,9 +240,9 @@ def known_answer(
     images: Dataset,
     samples: Sequence[Sample],
     expected: float,
-    used: Setup,
-    reference: Setup | None = None,
-) -> Answer:
+    used: ClassifierSetup,
+    reference: ClassifierSetup | None = None,
+) -> KnownAnswer:
     """Compares the accuracy under `used` with the published one, and searches for the cause.
 
     A part is a cause only if restoring it to `reference` restores the accuracy. If no single part
@@ -258,7 +258,7 @@ def known_answer(
     """
     seen: dict[tuple[int, str | None], Tensor] = {}
 
-    def answer(setup: Setup, causes: tuple[str, ...] = ()) -> Answer:
+    def answer(setup: ClassifierSetup, causes: tuple[str, ...] = ()) -> KnownAnswer:
         # Names, labels and prompts do not change h.
         view = (id(setup.preprocess), setup.activation)
         if view not in seen:
@@ -268,7 +268,7 @@ def known_answer(
         interval = test.proportion_ci(method="wilson")
         inside = test.proportion_ci(confidence_level=0.999, method="wilson")
         agrees = bool(inside.low <= expected <= inside.high)
-        return Answer(
+        return KnownAnswer(
             expected, hits, len(samples), float(interval.low), float(interval.high), agrees, causes
         )
 
@@ -287,7 +287,7 @@ def known_answer(
 
 
 def _representations(
-    encoder: Encoder, images: Dataset, samples: Sequence[Sample], setup: Setup
+    encoder: Encoder, images: Dataset, samples: Sequence[Sample], setup: ClassifierSetup
 ) -> Tensor:
     """Computes h `[n, width]` of the samples under a setup."""
     rows = []
@@ -299,7 +299,7 @@ def _representations(
     return torch.cat(rows)
 
 
-def _hits(encoder: Encoder, samples: Sequence[Sample], setup: Setup, h: Tensor) -> int:
+def _hits(encoder: Encoder, samples: Sequence[Sample], setup: ClassifierSetup, h: Tensor) -> int:
     # Before the activation is replaced: a cached head must belong to the unchanged model.
     head = encoder.head(setup.classes, setup.templates) if setup.activation is None else None
     with torch.inference_mode(), activation(encoder.module, setup.activation):
@@ -310,7 +310,7 @@ def _hits(encoder: Encoder, samples: Sequence[Sample], setup: Setup, h: Tensor) 
     return sum(g == t for g, t in zip(guesses.tolist(), truth, strict=True))
 
 
-def _head(encoder: Encoder, setup: Setup) -> Head:
+def _head(encoder: Encoder, setup: ClassifierSetup) -> Head:
     if encoder.text is None:
         if encoder.classifier is None:
             raise ValueError(f"{encoder.name} has no head to answer with")

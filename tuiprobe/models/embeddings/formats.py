@@ -20,8 +20,8 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, open_regular, parse_json, reading
 from tuiprobe.models.embeddings.matrix import (
     FLOATS,
+    FileStamp,
     Matrix,
-    Stamp,
     StoredMatrix,
     refuse_shape,
     stamp_of,
@@ -85,7 +85,9 @@ def _npy(path: Path, file: IO[bytes], member: str | None) -> Matrix:
     return _array(path, file, "npy", stamp_of(file))
 
 
-def _array(path: Path, file: IO[bytes], kind: str, stamp: Stamp, what: str = "") -> StoredMatrix:
+def _array(
+    path: Path, file: IO[bytes], kind: str, stamp: FileStamp, what: str = ""
+) -> StoredMatrix:
     """Reads the header of an array of NumPy at the file's position."""
     name = f"{path} ({what})" if what else str(path)
     try:

@@ -31,7 +31,7 @@ FLOATS: dict[str, np.dtype[Any]] = {
 
 
 @dataclass(frozen=True)
-class Stamp:
+class FileStamp:
     """Size and time of change of a file, as in `tuiprobe.datasets.base.Stamp`."""
 
     size: int
@@ -53,7 +53,7 @@ class Matrix(Protocol):
     @property
     def path(self) -> Path: ...  # noqa: D102
     @property
-    def stamp(self) -> Stamp: ...  # noqa: D102
+    def stamp(self) -> FileStamp: ...  # noqa: D102
     @property
     def kind(self) -> str: ...  # noqa: D102
     @property
@@ -74,10 +74,10 @@ class Matrix(Protocol):
         ...
 
 
-def stamp_of(file: IO[bytes]) -> Stamp:
+def stamp_of(file: IO[bytes]) -> FileStamp:
     """Returns the stamp of an open file, which holds both times as that of an image does."""
     status = os.fstat(file.fileno())
-    return Stamp(status.st_size, f"{status.st_mtime_ns} {status.st_ctime_ns}")
+    return FileStamp(status.st_size, f"{status.st_mtime_ns} {status.st_ctime_ns}")
 
 
 def as_floats(values: NDArray[Any], dtype: str) -> NDArray[Any]:
@@ -99,7 +99,7 @@ class StoredMatrix:
     """
 
     path: Path
-    stamp: Stamp
+    stamp: FileStamp
     kind: str
     dtype: str
     rows: int
@@ -129,7 +129,7 @@ class StoredMatrix:
         return as_floats(block, self.dtype)
 
 
-def refuse_changed(path: Path, before: Stamp, now: Stamp) -> None:
+def refuse_changed(path: Path, before: FileStamp, now: FileStamp) -> None:
     """Refuses a file that was written to since it was opened.
 
     Raises:
@@ -165,7 +165,7 @@ def refuse_shape(path: Path, shape: Sequence[int], what: str = "") -> tuple[int,
     return rows, channels
 
 
-class Pieces:
+class JoinedVectors:
     """The vectors of one or several files, one after the other.
 
     Args:

@@ -13,7 +13,7 @@ from tuiprobe.errors import DataError
 from tuiprobe.files import open_regular, reading
 from tuiprobe.models.embeddings.matrix import (
     MOST_CHANNELS,
-    Stamp,
+    FileStamp,
     as_floats,
     refuse_changed,
     refuse_shape,
@@ -84,7 +84,7 @@ class ParquetMatrix:
         file, opened = _open(path)
         try:
             with file:
-                self.stamp: Stamp = stamp_of(file)
+                self.stamp: FileStamp = stamp_of(file)
                 schema = opened.schema_arrow
                 self._columns, self.dtype = self._choose(schema, column)
                 self._listed = _is_list(schema.field(self._columns[0]).type)

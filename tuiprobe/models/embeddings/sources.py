@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.models.embeddings.formats import SUFFIXES, open_matrix
-from tuiprobe.models.embeddings.matrix import Matrix, Pieces
+from tuiprobe.models.embeddings.matrix import JoinedVectors, Matrix
 from tuiprobe.models.embeddings.parquet import read_names
 
 _MOST_FILES = 100_000
@@ -29,7 +29,7 @@ class Vectors:
         id_column: Column of the names; None where rows go by their index.
     """
 
-    matrix: Pieces
+    matrix: JoinedVectors
     named_by: tuple[Path, ...] = ()
     id_column: str | None = None
 
@@ -80,7 +80,7 @@ def open_vectors(source: str, id_column: str | None = None) -> Vectors:
     except (OSError, ValueError) as error:  # NUL in a path, a name that is too long
         raise DataError(f"{source!r} cannot be read: {error}") from error
     matrices: list[Matrix] = [open_matrix(path, member) for path in files]
-    pieces = Pieces(source, matrices)
+    pieces = JoinedVectors(source, matrices)
     if id_column is None:
         return Vectors(pieces)
     vectors = Vectors(pieces, _named_by(files), id_column)
