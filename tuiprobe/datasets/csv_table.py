@@ -22,7 +22,7 @@ MAX_CELLS = 20_000_000
 
 
 @dataclass(frozen=True)
-class Table:
+class CsvTable:
     """A CSV file with a header.
 
     Attributes:
@@ -53,7 +53,7 @@ class Table:
         return {name: place for place, name in enumerate(self.header)}
 
 
-def read_table(path: Path, needed: Sequence[str]) -> Table:
+def read_table(path: Path, needed: Sequence[str]) -> CsvTable:
     """Reads a CSV file.
 
     Args:
@@ -74,7 +74,7 @@ def read_table(path: Path, needed: Sequence[str]) -> Table:
         raise DataError(f"{path} is not UTF-8 text: {error}; save it as UTF-8") from error
     except csv.Error as error:
         raise DataError(f"{path} is no CSV file: {error}") from error
-    table = Table(path, header, tuple(rows), hashlib.sha256(content).hexdigest())
+    table = CsvTable(path, header, tuple(rows), hashlib.sha256(content).hexdigest())
     for name in needed:
         table.column(name)
     if not table.rows:

@@ -12,7 +12,7 @@ from tuiprobe.catalog.accuracies import SHIFTS
 from tuiprobe.catalog.labels import imagenet_labels, prompt_names
 from tuiprobe.datasets.base import safe_name
 from tuiprobe.datasets.dataset import Dataset, Suite
-from tuiprobe.datasets.discover_suites import ROOT_VARIABLE, Found, discover
+from tuiprobe.datasets.discover_suites import ROOT_VARIABLE, DiscoveredSets, discover
 from tuiprobe.datasets.load import imagenet_maps, load_dataset
 from tuiprobe.datasets.registry import (
     SOURCES,
@@ -189,7 +189,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is not TOML: {error}") from error
 
 
-def _not_found(found: Found) -> tuple[str, ...]:
+def _not_found(found: DiscoveredSets) -> tuple[str, ...]:
     missing = [name for name in SHIFTS if name not in found.sources]
     if not missing:
         return ()

@@ -39,7 +39,7 @@ _SPARSE_MORE, _SPARSE_MORE_AGAIN = 482, 504  # offsets of the flags for further 
 
 
 @dataclass(frozen=True, slots=True)
-class Header:
+class TarHeader:
     """The header of one member.
 
     Attributes:
@@ -57,7 +57,7 @@ class Header:
     size: int
 
 
-def read_headers(file: IO[bytes], place: str) -> Iterator[Header | None]:
+def read_headers(file: IO[bytes], place: str) -> Iterator[TarHeader | None]:
     """Yields the header of every member, then None if the end marker is missing.
 
     Args:
@@ -112,7 +112,7 @@ def read_headers(file: IO[bytes], place: str) -> Iterator[Header | None]:
         size = _number(records["size"], place) if "size" in records else info.size
         named = records.get("path") or name or info.name
         _refuse_wrong_size(named, size, start, end, place, stored=info.isreg())
-        yield Header(named, info.type, sparse, start, size)
+        yield TarHeader(named, info.type, sparse, start, size)
         offset = start if info.type in _WITHOUT_CONTENT else start + _padded(size)
         members, chain, name, records = members + 1, 0, None, {}
 

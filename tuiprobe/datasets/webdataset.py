@@ -14,7 +14,7 @@ from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.content import MAX_IMAGE_BYTES, Content
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.datasets.shard_io import expand, is_url, read_range
-from tuiprobe.datasets.tars import Member, index_of
+from tuiprobe.datasets.tars import TarMember, index_of
 from tuiprobe.errors import DataError
 from tuiprobe.files import read_regular
 from tuiprobe.plaintext import text_of
@@ -49,7 +49,7 @@ class WebDataset:
         self._left_out: Counter[str] = Counter()
         self._unended = 0
         self._stamps: dict[str, str] = {}
-        found: list[tuple[str, str, Member]] = []
+        found: list[tuple[str, str, TarMember]] = []
         for shard, place in zip(_short_names(places), places, strict=True):
             index = index_of(place)
             self._stamps[place] = index.stamp
