@@ -11,11 +11,11 @@ from tuiprobe.probes.outliers import persistence
 from tuiprobe.probes.outliers.centred import centred_persistence
 from tuiprobe.probes.outliers.channel_result import (
     CurveRow,
-    Finding,
     HeightColumns,
     Heights,
     Outcome,
     OutlierChannel,
+    OutlierFinding,
     Persistence,
     Residual,
     RowFigures,
@@ -77,7 +77,7 @@ def figures_of_rows(
         if about.unlabelled
         else NotRun(reason="looked for in images without labels only"),
         centred_cosine=one.centred_cosine,
-        finding=Finding(outcome=Outcome.UNDETERMINED),
+        finding=OutlierFinding(outcome=Outcome.UNDETERMINED),
     )
     return figures.model_copy(update={"finding": finding(figures, about)})
 
@@ -252,7 +252,7 @@ def without_rows(
         residual=no_residual(reason),
         nearest_cosine=none,
         centred_cosine=none,
-        finding=Finding(outcome=Outcome.UNDETERMINED),
+        finding=OutlierFinding(outcome=Outcome.UNDETERMINED),
     )
     return figures.model_copy(update={"finding": finding(figures, about)})
 
