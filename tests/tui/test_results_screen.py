@@ -40,7 +40,7 @@ from tuiprobe.tui.screens.runs import RunsScreen
 from tuiprobe.tui.tabs.bar import PartBar
 from tuiprobe.tui.tabs.outliers import figures_of
 from tuiprobe.tui.tabs.overview import BlockView, CardPicture
-from tuiprobe.tui.tabs.tab import Found
+from tuiprobe.tui.tabs.tab import ShownRun
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid, PictureScreen
 from tuiprobe.tui.widgets.rows import RowTable
@@ -792,11 +792,11 @@ async def test_filter_field_takes_letters_that_are_keys_elsewhere(run: Path) -> 
 
 async def test_images_that_are_not_finite_are_told_beside_the_figures() -> None:
     report = full_report()
-    about = Found.of(RunDir("nowhere"), report)
+    about = ShownRun.of(RunDir("nowhere"), report)
     (final,) = [o for o in about.taps if o.final and o.data == report.data[0].name]
     told = figures_of(final, about).plain
     assert "not finite" not in told
     data = report.data[0].model_copy(update={"nonfinite": 3, "nonfinite_images": ("a.png",)})
     spoiled = report.model_copy(update={"data": (data, *report.data[1:])})
-    told = figures_of(final, Found.of(RunDir("nowhere"), spoiled)).plain
+    told = figures_of(final, ShownRun.of(RunDir("nowhere"), spoiled)).plain
     assert ", 3 not finite" in told

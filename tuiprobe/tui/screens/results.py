@@ -22,10 +22,10 @@ from tuiprobe.tui.figures import headed
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.tabs.bar import NUMBERED, PartBar, PartName
-from tuiprobe.tui.tabs.evidence_of import Subject
+from tuiprobe.tui.tabs.evidence_of import EvidenceSubject
 from tuiprobe.tui.tabs.overview import BlockView
 from tuiprobe.tui.tabs.section import SectionTab
-from tuiprobe.tui.tabs.tab import Found, ResultTab
+from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.pictures import PictureGrid
 from tuiprobe.tui.widgets.rows import RowTable
@@ -75,7 +75,7 @@ class ResultsScreen(ProbeScreen):
     def __init__(self, run: Path) -> None:
         super().__init__()
         self.run = run
-        self.found: Found | None = None
+        self.found: ShownRun | None = None
         self.state: RunState | None = None
         self._observer = Observer()
         self._bar: PartBar | None = None
@@ -94,14 +94,14 @@ class ResultsScreen(ProbeScreen):
         from tuiprobe.report import read_report
 
         try:
-            found: Found | str = Found.of(RunDir(self.run), read_report(RunDir(self.run)))
+            found: ShownRun | str = ShownRun.of(RunDir(self.run), read_report(RunDir(self.run)))
         except TuiprobeError as error:
             found = str(error)
         self.state = self._observer.look(RunDir(self.run))
         if self.is_running:
             self.app.call_later(self._arrived, found)
 
-    async def _arrived(self, found: Found | str) -> None:
+    async def _arrived(self, found: ShownRun | str) -> None:
         if not self.alive:
             return
         reading = self.query_one("#reading", Static)
@@ -269,7 +269,7 @@ class ResultsScreen(ProbeScreen):
         self._open(ablate=True)
 
     def _open(self, ablate: bool) -> None:
-        subject: Subject | None = self._call("subject")
+        subject: EvidenceSubject | None = self._call("subject")
         if subject is None or self.found is None:
             return
         from tuiprobe.tui.screens.evidence import EvidenceScreen
@@ -320,7 +320,7 @@ _TITLES = {"outliers": "channels"}
 """Titles of parts that are not the name of their probe."""
 
 
-def _parts(found: Found) -> dict[str, ResultTab]:
+def _parts(found: ShownRun) -> dict[str, ResultTab]:
     """Returns the parts by probe: those with a tab of their own, other results, then the rest."""
     own = {name: _own_tab(where)(found) for name, where in OWN_TABS.items()}
     others = [part for part in found.report.parts if part.probe not in OWN_TABS]
@@ -328,7 +328,7 @@ def _parts(found: Found) -> dict[str, ResultTab]:
     return own | {part.probe: SectionTab(found, part) for part in others}
 
 
-def _named(probe: str, found: Found) -> PartName:
+def _named(probe: str, found: ShownRun) -> PartName:
     part = found.report.part_of(probe)
     title = _TITLES.get(probe, probe.replace("_", " "))
     return PartName(probe, title, empty=part is not None and part.section is None)

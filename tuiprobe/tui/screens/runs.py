@@ -24,7 +24,7 @@ from tuiprobe.run.state import QUIET_SECONDS, Observer
 from tuiprobe.tui.progress import advice, sign
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
-from tuiprobe.tui.widgets.rows import Column, RowTable
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 SORTED = ("model", "data", "changed", "state", "progress", "accuracy", "shifts", "kurtosis")
 """Sort key of each column that has one."""
@@ -47,22 +47,22 @@ _SHORTEST_DATA = 12
 _WIDE = 100
 
 
-def columns_of(rows: Sequence[RunRow], width: int) -> tuple[Column, ...]:
+def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
     """Returns the columns that fit these rows: others are left out before a model's name is cut."""
     model = max(max((len(row.model or row.name) for row in rows), default=0) + 2, 12)
     source = max((len(row.source) for row in rows), default=0)
     date = _date_width(width)
     left = width - model - date - 12 - 8 - 4  # what the other four and the gaps leave
     return (
-        Column("model", model, term="encoder"),
-        Column("data", max(min(source, left), _SHORTEST_DATA), drop=3, term="suite"),
-        Column("date", date, drop=2),
-        Column("state", 12),
-        Column("measured", 8, right=True, drop=1, term="shard"),
-        Column("top-1", 10, right=True, drop=5, term="top-1"),
-        Column("shifts", 10, right=True, drop=6, term="mean-of-shifts"),
-        Column("kurtosis", 11, right=True, drop=7, term="kurtosis"),
-        Column("outcome", 19, drop=8, term="outcome"),
+        RowColumn("model", model, term="encoder"),
+        RowColumn("data", max(min(source, left), _SHORTEST_DATA), drop=3, term="suite"),
+        RowColumn("date", date, drop=2),
+        RowColumn("state", 12),
+        RowColumn("measured", 8, right=True, drop=1, term="shard"),
+        RowColumn("top-1", 10, right=True, drop=5, term="top-1"),
+        RowColumn("shifts", 10, right=True, drop=6, term="mean-of-shifts"),
+        RowColumn("kurtosis", 11, right=True, drop=7, term="kurtosis"),
+        RowColumn("outcome", 19, drop=8, term="outcome"),
     )
 
 

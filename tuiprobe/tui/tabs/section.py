@@ -17,7 +17,7 @@ from tuiprobe.plaintext import plain
 from tuiprobe.report.text import line
 from tuiprobe.results import Part
 from tuiprobe.results.section import Chart, Content, Heading, Points, Prose, Strip, Table
-from tuiprobe.tui.tabs.tab import SHOWN, Found, ResultTab
+from tuiprobe.tui.tabs.tab import SHOWN, ResultTab, ShownRun
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid
@@ -45,7 +45,7 @@ class SectionTab(ResultTab):
     SectionTab PictureGrid { height: 12; }
     """
 
-    def __init__(self, found: Found, part: Part) -> None:
+    def __init__(self, found: ShownRun, part: Part) -> None:
         super().__init__(found)
         self._part = part
 

@@ -24,7 +24,7 @@ SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Found:
+class ShownRun:
     """The run that is shown: its directory and its report.
 
     Attributes:
@@ -42,7 +42,7 @@ class Found:
     concepts: Concepts | None
 
     @classmethod
-    def of(cls, run: RunDir, report: Report) -> Found:
+    def of(cls, run: RunDir, report: Report) -> ShownRun:
         """Reads the parts that tabs of their own show.
 
         Raises:
@@ -137,7 +137,7 @@ class ResultTab(Container):
     .-only-aside ResultTab .aside { width: 1fr; }
     """
 
-    def __init__(self, found: Found) -> None:
+    def __init__(self, found: ShownRun) -> None:
         super().__init__()
         self.found = found
 
