@@ -92,7 +92,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, fl
         ("instructions.pt", "more than 1,000,000 instructions"),
         ("entries.pt", "too many entries"),
         ("header.safetensors", "its header claims 1,000,000,000,000,000 bytes"),
-        ("names.safetensors", "holds 120,000 tensors, above 100,000"),
+        ("names.safetensors", "its header claims"),
     ],
 )
 def test_a_bomb_ends_in_time_and_memory(

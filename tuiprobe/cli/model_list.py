@@ -15,9 +15,6 @@ from tuiprobe.plaintext import text_of
 PAPER = "paper"
 """What a user types in place of a file for the encoders of the paper."""
 
-MAX_BYTES = 2**16
-"""Largest file: longer lists are mistakes."""
-
 Listed = tuple[str, str | None]
 """A model, and the file with its weights if the list names one."""
 
@@ -43,7 +40,7 @@ def read_models(path: str) -> tuple[Listed, ...]:
         return tuple((name, None) for name in paper_models())
     file = Path(path)
     try:
-        lines = text_of(read_regular(file, MAX_BYTES)).splitlines()
+        lines = text_of(read_regular(file)).splitlines()
     except OSError as error:
         raise UsageError(f"cannot read the list of models {file}: {error.strerror}") from error
     except DataError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
-from tuiprobe.datasets.content import MAX_IMAGE_BYTES, Content, read_file, stamp_file
+from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError, UsageError
 
@@ -137,8 +137,6 @@ class HuggingFaceSet:
             raise UnreadableImageError("the row has no image")
         if entry["bytes"] is None:
             return read_file(str(entry["path"]))
-        if len(entry["bytes"]) > MAX_IMAGE_BYTES:
-            raise UnreadableImageError(f"{len(entry['bytes']):,} bytes, too large for an image")
         return Content(entry["bytes"], Stamp(len(entry["bytes"]), self._times()))
 
     def open(self, sample: Sample) -> Image:

@@ -10,12 +10,8 @@ from __future__ import annotations
 import pickletools
 from typing import IO, Any
 
+from tuiprobe.limits import PICKLE_VALUES
 from tuiprobe.models.stored import Module, Storage, Unread, called, known, storage
-
-MOST_BYTES = 64 * 2**20
-"""Largest pickle that is read; tensor data are stored outside it."""
-
-_MOST_STEPS = 1_000_000
 
 
 class PickleReader:
@@ -42,8 +38,8 @@ class PickleReader:
         try:
             for opcode, argument, _ in pickletools.genops(stream):
                 self._steps += 1
-                if self._steps > _MOST_STEPS:
-                    raise ValueError(f"its pickle has more than {_MOST_STEPS:,} instructions")
+                if self._steps > PICKLE_VALUES:
+                    raise ValueError(f"its pickle has more than {PICKLE_VALUES:,} instructions")
                 if opcode.name == "STOP":
                     return self._stack.pop()
                 self._step(opcode.name, argument)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from tuiprobe.errors import WeightsError
 from tuiprobe.files import DamagedFileError, open_regular
+from tuiprobe.limits import ARRAY_HEADER_BYTES
 from tuiprobe.models.stored import UnsafePickleError
 from tuiprobe.models.torch_files import open_torch_file
 from tuiprobe.models.wrappers import State, check_names, listed, unwrap, without_prefix
@@ -26,8 +27,6 @@ _BOOKKEEPING = ("num_batches_tracked", "position_ids", "relative_position_index"
 """Buffers that libraries add and remove between versions; they hold no learned values."""
 
 _LONGEST = 200
-
-_MOST_HEADER_BYTES = 8 * 2**20
 
 _FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 """Dtypes of weights; others need more than a conversion, such as the scales of float8."""
@@ -86,7 +85,7 @@ def read_checkpoint(path: Path) -> State:
 
 def _read_safetensors(path: Path, file: IO[bytes]) -> State:
     (header,) = struct.unpack("<Q", file.read(8))
-    if header > _MOST_HEADER_BYTES:
+    if header > ARRAY_HEADER_BYTES:
         raise ValueError(f"its header claims {header:,} bytes")
     state: State = load_file(path)
     check_names(state, path)

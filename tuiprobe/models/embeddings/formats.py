@@ -18,6 +18,7 @@ import torch
 
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, open_regular, parse_json, reading
+from tuiprobe.limits import ARRAY_HEADER_BYTES
 from tuiprobe.models.embeddings.matrix import (
     FLOATS,
     Matrix,
@@ -28,11 +29,9 @@ from tuiprobe.models.embeddings.matrix import (
 )
 from tuiprobe.models.embeddings.parquet import ParquetMatrix
 from tuiprobe.models.stored import StoredTensor, UnsafePickleError
-from tuiprobe.models.torch_files import content_offset, open_torch_file
+from tuiprobe.models.torch_files import content_offset, open_archive, open_torch_file
 from tuiprobe.plaintext import plain
 
-_MOST_HEADER_BYTES = 64 * 2**20
-_MOST_MEMBERS = 10_000
 _SHOWN = 6
 
 _SAFETENSORS = {"F16": "float16", "F32": "float32", "F64": "float64", "BF16": "bfloat16"}
@@ -119,10 +118,8 @@ def _array(path: Path, file: IO[bytes], kind: str, stamp: Stamp, what: str = "")
 
 def _npz(path: Path, file: IO[bytes], member: str | None) -> Matrix:
     stamp = stamp_of(file)
-    archive = zipfile.ZipFile(file)
+    archive = open_archive(file)
     names = {one.filename.removesuffix(".npy"): one for one in archive.infolist()}
-    if len(names) > _MOST_MEMBERS:
-        raise DataError(f"{path} holds {len(names):,} arrays, above the limit of {_MOST_MEMBERS:,}")
     entry = names[_chosen(path, names, member, "array")]
     if entry.compress_type != zipfile.ZIP_STORED:
         raise DataError(
@@ -136,7 +133,7 @@ def _npz(path: Path, file: IO[bytes], member: str | None) -> Matrix:
 def _safetensors(path: Path, file: IO[bytes], member: str | None) -> Matrix:
     stamp = stamp_of(file)
     (length,) = struct.unpack("<Q", file.read(8))
-    if length > _MOST_HEADER_BYTES:
+    if length > ARRAY_HEADER_BYTES:
         raise DataError(f"{path} is damaged: its header claims {length:,} bytes")
     header = parse_json(file.read(length))
     header.pop("__metadata__", None)
