@@ -60,8 +60,8 @@ PICKLE_VALUES = 1_000_000
 WRAPPERS = 16
 """Dictionaries around the weights of a checkpoint."""
 
-TAR_HEADER_BYTES = 2**20
-"""An extended header of a tar file: a name, and attributes that are passed over."""
+TAR_SPARE_BYTES, TAR_MEMBER_BYTES = 2**24, 4096
+"""Extended headers of a tar file: names and attributes, a mean for each member and a spare."""
 
 PATTERN_PATHS = 100_000
 """Paths that the braces of a pattern stand for."""

@@ -233,8 +233,7 @@ def test_extended_headers_take_neither_gigabytes_nor_minutes(bomb: str, tmp_path
         [sys.executable, "-c", BOUNDED, path],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert ("x.tar is damaged: a" in done.stdout) == bomb.startswith("digits")
+    assert "x.tar is damaged: a" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_header_of_the_whole_archive_names_no_member() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from tuiprobe.errors import DataError
-from tuiprobe.limits import TAR_HEADER_BYTES
+from tuiprobe.limits import TAR_MEMBER_BYTES, TAR_SPARE_BYTES
 
 _BLOCK = tarfile.BLOCKSIZE
 _PAX = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE)
@@ -58,6 +58,7 @@ def read_headers(file: IO[bytes], place: str) -> Iterator[Header | None]:
     """
     end = file.seek(0, io.SEEK_END)
     offset = 0
+    left = TAR_SPARE_BYTES  # for extended headers
     name: str | None = None
     records: dict[str, str] = {}
     while True:
@@ -73,8 +74,12 @@ def read_headers(file: IO[bytes], place: str) -> Iterator[Header | None]:
         info = _parse(block, offset, place)
         start = offset + _BLOCK
         if info.type in _EXTENDED:
-            if not 0 <= info.size <= TAR_HEADER_BYTES:
-                raise DataError(f"{place} is damaged: a header of {info.size:,} bytes")
+            left -= _BLOCK + info.size
+            if info.size < 0 or left < 0:
+                raise DataError(
+                    f"{place} is damaged: a header of {info.size:,} bytes; longer headers than "
+                    "any archive has"
+                )
             content = file.read(info.size)
             if len(content) < info.size:
                 raise DataError(f"{place} is cut short within a header at byte {offset:,}")
@@ -96,6 +101,7 @@ def read_headers(file: IO[bytes], place: str) -> Iterator[Header | None]:
         _refuse_wrong_size(named, size, start, end, place, stored=info.isreg())
         yield Header(named, info.type, sparse, start, size)
         offset = start if info.type in _WITHOUT_CONTENT else start + _padded(size)
+        left += TAR_MEMBER_BYTES
         name, records = None, {}
 
 
