@@ -9,8 +9,8 @@ from pathlib import Path
 from tuiprobe.catalog.presets import presets
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
-from tuiprobe.models.registry import runs_foreign_code
 from tuiprobe.plaintext import text_of
+from tuiprobe.plugins import MODELS, is_foreign
 
 PAPER = "paper"
 """What a user types in place of a file for the encoders of the paper."""
@@ -66,7 +66,7 @@ def _models(file: Path, lines: list[str]) -> Iterator[Listed]:
         key, _, checkpoint = rest[0].partition("=") if rest else ("", "", "")
         if not model or len(rest) > 1 or (rest and (key != "checkpoint" or not checkpoint)):
             raise UsageError(f"{place}: write MODEL or MODEL checkpoint=FILE")
-        if runs_foreign_code(model):
+        if is_foreign(MODELS, model):
             raise UsageError(f"{place}: {model!r} runs code; name it by --model yourself")
         try:
             base = file.absolute().parent
