@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tuiprobe.datasets.base import Dataset, Sample, Stamp, UnreadableImageError
 from tuiprobe.datasets.decode import decode_image
 from tuiprobe.errors import DataError
-from tuiprobe.files import open_regular, read_at_most
+from tuiprobe.files import open_regular
 from tuiprobe.limits import IMAGE_BYTES
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def read_file(path: str | Path) -> Content:
     """
     try:
         with open_regular(path, IMAGE_BYTES) as file:
-            data = read_at_most(file, path, IMAGE_BYTES)
+            data = file.read()
             stamp = stamp_of(os.fstat(file.fileno()))
     except (OSError, ValueError, DataError) as error:
         raise UnreadableImageError(_cause(error)) from error

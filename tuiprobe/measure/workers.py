@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -101,8 +101,7 @@ def _taken(
     while True:
         stopping.current().check()
         try:
-            with _watched(source, progress, workers):
-                found = next(batches, None)
+            found = next(batches, None)
         except (EOFError, ConnectionError, FileNotFoundError) as error:
             # The worker died while sending a tensor, before torch noticed.
             raise worker_died(error) from error
@@ -117,15 +116,6 @@ def _taken(
         if isinstance(found, _Failure):
             raise found.explained()
         yield found
-
-
-def _watched(
-    source: Source[Any, Any], progress: _Progress, workers: int
-) -> AbstractContextManager[None]:
-    """Watches this process while it reads itself; the progress of workers is looked at instead."""
-    if workers:
-        return nullcontext()
-    return stopping.current().reading(lambda: progress.names(source))
 
 
 def _end(batches: Any) -> None:
@@ -177,7 +167,10 @@ class _Progress:
         if not np.array_equal(self._at, self._seen):
             self.moved()
         elif self._patience.spent():
-            raise DataError(f"{stopping.stalled(self.names(source))}; {stopping.KEPT}")
+            raise DataError(
+                f"reading {self.names(source)} has made no progress for "
+                f"{stopping.STALL_SECONDS:.0f} s; see whether the storage answers; {stopping.KEPT}"
+            )
 
     def names(self, source: Source[Any, Any]) -> str:
         """Names what is being read."""
