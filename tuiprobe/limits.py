@@ -39,9 +39,6 @@ CHANNELS = 65_536
 DIMENSIONS = 32
 """Dimensions of a stored array."""
 
-ARRAY_BYTES = 16 * 2**30
-"""A file of arrays."""
-
 ARRAY_HEADER_BYTES = 8 * 2**20
 """Names and shapes in a safetensors file; room for 100,000 tensors."""
 

@@ -9,19 +9,29 @@ from __future__ import annotations
 import io
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
+from tokenize import TokenError
 from typing import IO, Protocol
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
+from tuiprobe.files import UNFIT
 from tuiprobe.limits import ARCHIVE_LIST_BYTES, ARCHIVE_SPARE_BYTES, PICKLE_BYTES
 from tuiprobe.models.pickles import PickleReader
 from tuiprobe.models.stored import Storage, StoredTensor
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
+
+DAMAGED = (
+    *UNFIT, OSError, EOFError, RuntimeError, MemoryError, SyntaxError, TokenError, struct.error,
+    zlib.error, zipfile.BadZipFile, SafetensorError,
+)  # fmt: skip
+"""Errors that readers of weights and vectors raise for damaged and hostile files."""
 
 _CHUNK_BYTES = 2**20
 _LOCAL_HEADER_BYTES = 30
@@ -65,7 +75,7 @@ def open_archive(file: IO[bytes]) -> zipfile.ZipFile:
         ValueError: If it is longer.
         zipfile.BadZipFile: If the file is no archive.
     """
-    return zipfile.ZipFile(_ShortReads(file))  # type: ignore[arg-type]
+    return zipfile.ZipFile(_ShortReads(file))
 
 
 def content_offset(file: IO[bytes], entry: zipfile.ZipInfo) -> int:

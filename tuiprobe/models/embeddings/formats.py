@@ -10,7 +10,6 @@ import struct
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from tokenize import TokenError
 from typing import IO
 
 import numpy as np
@@ -29,7 +28,7 @@ from tuiprobe.models.embeddings.matrix import (
 )
 from tuiprobe.models.embeddings.parquet import ParquetMatrix
 from tuiprobe.models.stored import StoredTensor, UnsafePickleError
-from tuiprobe.models.torch_files import content_offset, open_archive, open_torch_file
+from tuiprobe.models.torch_files import DAMAGED, content_offset, open_archive, open_torch_file
 from tuiprobe.plaintext import plain
 
 _SHOWN = 6
@@ -41,11 +40,6 @@ _TORCH = {
     torch.float64: "float64",
     torch.bfloat16: "bfloat16",
 }
-
-_BROKEN = (
-    ValueError, LookupError, TypeError, AttributeError, EOFError, RuntimeError, ArithmeticError,
-    MemoryError, SyntaxError, TokenError, struct.error, zipfile.BadZipFile,
-)  # fmt: skip
 
 
 def open_matrix(path: Path, member: str | None = None) -> Matrix:
@@ -74,7 +68,7 @@ def open_matrix(path: Path, member: str | None = None) -> Matrix:
         raise DataError(
             f"{path} holds pickled objects that could run code, so it was not opened: {error}"
         ) from error
-    except _BROKEN as error:
+    except DAMAGED as error:
         said = plain(str(error).partition("\n")[0]) or type(error).__name__
         raise DamagedFileError(f"{path} cannot be read: {said}") from error
 
