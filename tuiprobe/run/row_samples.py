@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from tuiprobe.run.records import SampleRecord
 
+_MOST_NAME_BYTES = 4096
+
 
 class RowSamples(Mapping[int, "SampleRecord"]):
     """The rows of a set as samples, by index, without an entry for each.
@@ -95,7 +97,7 @@ def write_row_samples(
 
     arrays = {"rows": np.array(rows, dtype=np.int64)}
     if names:
-        texts = [encodable(names[i]).encode() for i in rows]
+        texts = [encodable(names[i]).encode()[:_MOST_NAME_BYTES] for i in rows]
         arrays["names"] = np.frombuffer(b"".join(texts), dtype=np.uint8)
         arrays["ends"] = np.cumsum([len(one) for one in texts]).astype(np.int64)
     if labels is not None:
