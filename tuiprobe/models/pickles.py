@@ -114,7 +114,8 @@ class PickleReader:
             case "BUILD":
                 self._build(stack.pop())
             case "BINPERSID":
-                stack.append(self._storage(stack.pop()))
+                found = storage(stack.pop())
+                stack.append(self.storages.setdefault(found.key, found))
             case _ if name in _SCALARS:
                 stack.append(argument)
             case _:
@@ -147,12 +148,6 @@ class PickleReader:
             if not isinstance(state, dict):
                 raise ValueError("a module of the archive has no attributes")
             target.attributes = state
-
-    def _storage(self, reference: object) -> Storage:
-        found = storage(reference)
-        if self.storages.setdefault(found.key, found) != found:
-            raise ValueError("two tensors disagree on the data they share")
-        return found
 
 
 _SCALARS = frozenset(

@@ -99,8 +99,6 @@ class _ZipFile:
         self._archive = open_archive(file)
         self._entries = {entry.filename: entry for entry in self._archive.infolist()}
         entries = self._archive.infolist()
-        if len(self._entries) != len(entries):
-            raise ValueError("two entries of the archive have one name")
         if sum(entry.file_size for entry in entries) > size + ARCHIVE_SPARE_BYTES:
             raise ValueError("the archive claims to hold more than the file's size")
         if not any(entry.CRC for entry in entries):  # saved without checksums
