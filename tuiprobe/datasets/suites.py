@@ -24,10 +24,8 @@ from tuiprobe.datasets.registry import (
 )
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import read_regular
+from tuiprobe.limits import SUITE_BYTES
 from tuiprobe.plaintext import text_of
-
-MAX_BYTES = 2**16
-"""Largest suite file; the parser's time grows with the square of a key's length."""
 
 ID_NAME = "imagenet"
 KEYS = ("name", "id", "shifts", "concepts")
@@ -182,7 +180,7 @@ def _text(path: Path, key: str, value: Any) -> str:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(text_of(read_regular(path, MAX_BYTES)))
+        return tomllib.loads(text_of(read_regular(path, SUITE_BYTES)))
     except OSError as error:
         raise DataError(f"cannot read the suite {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:

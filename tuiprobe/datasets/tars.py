@@ -25,12 +25,11 @@ from tuiprobe.datasets.shard_io import opened, stamp
 from tuiprobe.datasets.tar_headers import TarHeader, read_headers
 from tuiprobe.errors import DataError
 from tuiprobe.files import parse_json, read_regular
+from tuiprobe.limits import NAME_LENGTH, TEXT_BYTES
 from tuiprobe.plaintext import text_of
 
 LABEL_EXTENSIONS = (".cls", ".cls.txt")
 """Extensions of members that hold the class of an image, a number or a name."""
-
-MAX_LABEL_BYTES = 1024
 
 _VERSION = 3  # of cached indexes
 
@@ -84,7 +83,11 @@ def read_index(file: IO[bytes], place: str) -> Index:
     found = Index()
     images: dict[str, TarHeader] = {}
     labels: dict[str, str] = {}
+    letters = 0
     for header in _members(file, place, found):
+        letters += len(header.name)
+        if letters > TEXT_BYTES:
+            raise DataError(f"{place} is damaged: names of more than {TEXT_BYTES:,} letters")
         kind = _kind(header)
         if kind == "image":
             images[_plain_name(header.name)] = header  # as in tar, a later member wins
@@ -160,7 +163,7 @@ def _key(name: str) -> str:
 
 
 def _label(file: IO[bytes], header: TarHeader, place: str) -> str:
-    if header.size > MAX_LABEL_BYTES:
+    if header.size > NAME_LENGTH:
         raise DataError(f"{place}: {header.name!r} is too long for a class ({header.size:,} bytes)")
     file.seek(header.offset)
     try:

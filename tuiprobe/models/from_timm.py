@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tuiprobe.catalog.labels import imagenet_names
 from tuiprobe.catalog.names import Published, right_spec
 from tuiprobe.errors import UsageError, WeightsError
+from tuiprobe.limits import BUILT_CLASSES
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.info import PreprocessingInfo, WeightsInfo, state_digest
@@ -35,9 +36,6 @@ _SAFE_NAMES = {
     "open_clip_pytorch_model.bin": "open_clip_model.safetensors",
 }
 """Name that timm prefers to that of a file, where it is not the same with another suffix."""
-
-_MOST_CLASSES = 100_000
-"""Most classes that are built to fit a file; a small file may claim any number."""
 
 
 @dataclass(frozen=True)
@@ -281,7 +279,7 @@ def _classes_in(request: TimmRequest, state: State) -> int | None:
     config = timm.get_pretrained_cfg(request.architecture)
     classifier = config.classifier if config is not None else None
     weight = state.get(f"{classifier}.weight") if isinstance(classifier, str) else None
-    if weight is None or weight.ndim == 0 or not 0 < len(weight) <= _MOST_CLASSES:
+    if weight is None or weight.ndim == 0 or not 0 < len(weight) <= BUILT_CLASSES:
         return None
     return len(weight)
 

@@ -203,9 +203,6 @@ class TuiprobeApp(EngineApp):
         return "/".join(ASCII_KEYS[one] for one in shown) if signs else shown
 
 
-_MOST_BYTES = 4096
-
-
 def _file() -> Path:
     """Returns the path of the settings: `$XDG_CONFIG_HOME/tuiprobe/screens.json`."""
     import platformdirs
@@ -219,7 +216,7 @@ def read_theme() -> str | None:
     The file may hold anything: what is no theme's name counts as nothing.
     """
     try:
-        kept = parse_json(read_regular(_file(), _MOST_BYTES))
+        kept = parse_json(read_regular(_file()))
     except (OSError, ValueError, TuiprobeError):
         return None
     theme = kept.get("theme") if isinstance(kept, dict) else None

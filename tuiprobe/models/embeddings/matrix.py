@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError
 from tuiprobe.files import DamagedFileError, open_regular, reading
-
-MOST_CHANNELS = 65_536
-"""Widest vectors; the widest known encoders have 8,192 channels."""
+from tuiprobe.limits import CHANNELS
 
 FLOATS: dict[str, np.dtype[Any]] = {
     "float16": np.dtype("<f2"),
@@ -160,8 +158,8 @@ def refuse_shape(path: Path, shape: Sequence[int], what: str = "") -> tuple[int,
     rows, channels = int(shape[0]), int(shape[1])
     if rows < 1 or channels < 1:
         raise DataError(f"{name} is empty: its shape is {rows} x {channels}")
-    if channels > MOST_CHANNELS:
-        raise DataError(f"{name} has {channels:,} channels, above the limit of {MOST_CHANNELS:,}")
+    if channels > CHANNELS:
+        raise DataError(f"{name} has {channels:,} channels, above the limit of {CHANNELS:,}")
     return rows, channels
 
 

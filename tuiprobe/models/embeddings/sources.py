@@ -14,7 +14,6 @@ from tuiprobe.models.embeddings.formats import SUFFIXES, open_matrix
 from tuiprobe.models.embeddings.matrix import JoinedVectors, Matrix
 from tuiprobe.models.embeddings.parquet import read_names
 
-_MOST_FILES = 100_000
 _RETRIEVAL = "img_emb"
 """Folder of vectors, and prefix of their files, in what clip-retrieval writes."""
 
@@ -104,7 +103,7 @@ def _files(source: str) -> tuple[list[Path], str | None]:
     found = sorted(map(Path, matched), key=numeric)
     if not found:
         raise DataError(f"no file fits the pattern {source}")
-    return _few(source, [one for one in found if not one.is_dir()] or found), None
+    return [one for one in found if not one.is_dir()] or found, None
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -121,12 +120,6 @@ def _in_folder(folder: Path) -> list[Path]:
         raise DataError(
             f"{folder} holds {' and '.join(kinds)} files; name those that count by a pattern"
         )
-    return _few(str(folder), files)
-
-
-def _few(source: str, files: list[Path]) -> list[Path]:
-    if len(files) > _MOST_FILES:
-        raise DataError(f"{source} holds {len(files):,} files, above the limit of {_MOST_FILES:,}")
     return files
 
 
