@@ -216,7 +216,7 @@ def test_the_pulse_survives_nonsense(root):
         (estimate(0.5, 0.01), "0.500 ± 0.010"),
         (estimate(-0.25, 0.1), "\N{MINUS SIGN}0.25 ± 0.10"),
         (estimate(0.0, 0.1), "0.00 ± 0.10"),
-        (estimate(1200, 3), "1,200 ± 3.0"),
+        (estimate(1200, 3), "1,200 ± 3"),
         (Estimate(value=1e-7, low=None, high=None, n=1, method=""), "1.00e\N{MINUS SIGN}07"),
         (NotRun(reason="x"), "-"),
     ],

@@ -61,8 +61,8 @@ def forest_columns(letters: tuple[str, str], width: int) -> tuple[Column, ...]:
     first, second = letters
     found = [
         Column("figure", _FIGURE),
-        Column(first, 10, right=True, drop=3),
-        Column(second, 10, right=True, drop=2),
+        Column(first, 7, right=True, drop=3),
+        Column(second, 7, right=True, drop=2),
         Column(f"{second} − {first}", 13, right=True, term="difference"),  # noqa: RUF001
         Column("95 % interval", 18, right=True, drop=5, term="interval"),
         Column("images", 8, drop=6, term="paired"),
@@ -107,7 +107,7 @@ def forest_cells(row: ForestRow, width: int) -> list[str]:
         low, middle, high = row.ends
         drawn = span(low, middle, high, (-1.0, 1.0), width)
     same = "the same" if row.paired else "separate"
-    first, second = row.first.alone(), row.second.alone()
+    first, second = row.first.alone(bare=True), row.second.alone(bare=True)
     return [row.name, first, second, f"{star}{value}", drawn, interval, same]
 
 
@@ -136,11 +136,11 @@ def columns(letters: tuple[str, str]) -> tuple[Column, ...]:
     """Returns the columns of all figures."""
     first, second = letters
     return (
-        Column("figure", 20),
-        Column("set", 10, drop=3, term="set"),
+        Column("figure", 16),
+        Column("set", 9, drop=3, term="set"),
         Column("layer", 10, drop=4, term="layer"),
-        Column(first, 17, right=True, drop=1),
-        Column(second, 17, right=True, drop=2),
+        Column(first, 13, right=True, drop=1),
+        Column(second, 13, right=True, drop=2),
         Column(f"{second} − {first}", 31, right=True, term="difference"),  # noqa: RUF001
         Column("images", 8, drop=5, term="paired"),
     )
@@ -151,8 +151,8 @@ def cells(row: Difference) -> list[str]:
     name = row.id if row.headline is None else row.name
     how = {"paired": "the same", "separate": "separate"}.get(kind(row), "-")
     return [
-        name, row.data, row.place, row.first.plus_minus(), row.second.plus_minus(),
-        difference_text(row), how,
+        name, row.data, row.place, row.first.plus_minus(bare=True),
+        row.second.plus_minus(bare=True), difference_text(row), how,
     ]  # fmt: skip
 
 

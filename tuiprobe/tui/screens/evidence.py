@@ -39,9 +39,9 @@ from tuiprobe.tui.widgets.rows import Column, RowTable
 
 ABLATION = (
     Column("set", 9, term="set"),
-    Column("before", 12, right=True, drop=2, term="ablation"),
-    Column("after", 12, right=True, drop=1, term="ablation"),
-    Column("change", 13, right=True, term="difference"),
+    Column("before, %", 10, right=True, drop=2, term="ablation"),
+    Column("after, %", 10, right=True, drop=1, term="ablation"),
+    Column("points", 8, right=True, term="difference"),
     Column("interval", 16, right=True, drop=3, term="interval"),
 )
 _INNER = (
@@ -298,12 +298,12 @@ def ablation_cells(one: SetAblation) -> list[str]:
     """Returns the cells of one set, before and after."""
     change = one.difference
     sign = "*" if change.high < 0 or change.low > 0 else " "
-    text = interval(change.value, change.low, change.high, "points", signed=True)
+    text = interval(change.value, change.low, change.high, "points", signed=True, bare=True)
     value, _, ends = text.partition(" (")
     return [
         one.name,
-        plus_minus(one.before.top1, one.before.low, one.before.high, "share"),
-        plus_minus(one.after.top1, one.after.low, one.after.high, "share"),
+        plus_minus(one.before.top1, one.before.low, one.before.high, "share", bare=True),
+        plus_minus(one.after.top1, one.after.low, one.after.high, "share", bare=True),
         sign + value,
         f"({ends}",
     ]

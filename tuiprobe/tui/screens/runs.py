@@ -62,8 +62,8 @@ def columns_of(rows: Sequence[RunRow], width: int) -> tuple[Column, ...]:
         Column("date", date, drop=2),
         Column("state", 12),
         Column("measured", 8, right=True, drop=1, term="shard"),
-        Column("top-1", 10, right=True, drop=5, term="top-1"),
-        Column("shifts", 10, right=True, drop=6, term="mean-of-shifts"),
+        Column("top-1", 12, right=True, drop=5, term="top-1"),
+        Column("shifts", 12, right=True, drop=6, term="mean-of-shifts"),
         Column("kurtosis", 11, right=True, drop=7, term="kurtosis"),
         Column("outcome", 19, drop=8, term="outcome"),
     )
