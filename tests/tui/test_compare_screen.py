@@ -227,7 +227,9 @@ async def test_what_can_be_copied(runs: list[Path], copied: list[str]) -> None:
         )
         assert copied[1].startswith("# Comparison")
         assert copied[2] == f"tuiprobe compare {runs[0]} {runs[1]}"
-        assert copied[3].startswith("figure kurtosis, set val, layer final, A 23.5 ± 0.4, B 4.0 ± 0.4")
+        assert copied[3].startswith(
+            "figure kurtosis, set val, layer final, A 23.5 ± 0.4, B 4.0 ± 0.4"
+        )
 
 
 async def test_a_pair_of_other_kinds_is_refused_and_the_others_are_compared(

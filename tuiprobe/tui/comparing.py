@@ -137,11 +137,11 @@ def columns(letters: tuple[str, str]) -> tuple[Column, ...]:
     first, second = letters
     return (
         Column("figure", 16),
-        Column("set", 9, drop=3, term="set"),
+        Column("set", 8, drop=3, term="set"),
         Column("layer", 10, drop=4, term="layer"),
         Column(first, 13, right=True, drop=1),
         Column(second, 13, right=True, drop=2),
-        Column(f"{second} − {first}", 31, right=True, term="difference"),  # noqa: RUF001
+        Column(f"{second} − {first}", 30, right=True, term="difference"),  # noqa: RUF001
         Column("images", 8, drop=5, term="paired"),
     )
 

@@ -33,13 +33,13 @@ CHANNELS = (
     Column("std", 8, right=True, drop=4, term="channel-std"),
 )
 LAYERS = (
-    Column("layer", 12, term="layer"),
+    Column("layer", 10, term="layer"),
     Column("kind", 6, drop=5, term="tap"),
     Column("C", 5, right=True, drop=4, term="channel"),
     Column("kurtosis", 11, right=True, term="kurtosis"),
-    Column("P", 14, right=True, drop=1, term="persistence"),
-    Column("highest", 11, right=True, term="height"),
-    Column("offset", 13, right=True, drop=2, term="offset-share"),
+    Column("P", 13, right=True, drop=1, term="persistence"),
+    Column("highest", 10, right=True, term="height"),
+    Column("offset, %", 10, right=True, drop=2, term="offset-share"),
     Column("▲", 3, right=True, drop=3, term="outlier-channel"),
 )
 
@@ -204,7 +204,7 @@ def layer_cells(one: Outliers) -> list[str]:
         one.kurtosis.plus_minus(),
         one.persistence.value.plus_minus(),
         one.highest.plus_minus(bare=True),
-        one.offset.share.plus_minus(),
+        one.offset.share.plus_minus(bare=True),
         "-" if isinstance(one.heights, NotRun) else str(len(one.outlier_channels)),
     ]
 
