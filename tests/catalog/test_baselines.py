@@ -8,13 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import linregress
-from scipy.stats import t as student
 
 from tuiprobe.catalog.accuracies import SHIFTS, Row, published_row, rows
 from tuiprobe.catalog.baselines import (
     BASELINES,
     Line,
-    _student,
     bundled,
     default_target,
     effective_robustness,
@@ -135,11 +133,6 @@ def test_prediction_interval_covers_new_models() -> None:
 @given(st.floats(1e-6, 1 - 1e-6))
 def test_sigmoid_undoes_logit(p: float) -> None:
     assert sigmoid(logit(p)) == pytest.approx(p, rel=1e-9)
-
-
-@given(st.integers(5, 2000))
-def test_student_quantile(freedom: int) -> None:
-    assert _student(freedom) == pytest.approx(float(student.ppf(0.975, freedom)), rel=2e-3)
 
 
 @given(st.floats(0.05, 0.95), st.floats(0.01, 0.2))

@@ -23,7 +23,7 @@ def runs(tmp_path):
 def test_exit_code_and_reason(runs, capsys):
     assert run_cli(["compare", *runs[:2]]) == 0
     assert (
-        "| kurtosis | `val` | 23.5 (23.1 to 23.9) | 4 (3.6 to 4.4) | -19.5"
+        "| kurtosis | `val` | 23.5 (23.1 to 23.9) | 4.0 (3.6 to 4.4) | \N{MINUS SIGN}19.5"
         in capsys.readouterr().out
     )
     assert run_cli(["compare", *runs, "--fail-if", "kurtosis differs"]) == 1

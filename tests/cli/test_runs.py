@@ -16,7 +16,6 @@ from tuiprobe.checksums import seal
 from tuiprobe.cli.app import run_cli
 from tuiprobe.files import DamagedFileError
 from tuiprobe.report import read_report
-from tuiprobe.report.numbers import short
 from tuiprobe.results import Estimate, NotRun
 from tuiprobe.run import glance
 from tuiprobe.run.directory import RunDir
@@ -87,7 +86,7 @@ def test_edited_results_are_refused_by_the_list_as_by_every_reader(root, edit, c
     run = RunDir(root / "first")
     file, written = run.results_file, run.results_file.modified() or 0
     run.plan_file.write_text(seal('{"a": 1}'))  # the run of this version has checksums
-    text = file.read_text().replace("22 % of the energy", "99 % of the energy")
+    text = file.read_text().replace("22.0 % of the energy", "99.0 % of the energy")
     assert text != file.read_text()
     if edit == "no checksum":
         text = json.dumps({name: one for name, one in json.loads(text).items() if name != "sha256"})
@@ -213,17 +212,17 @@ def test_the_pulse_survives_nonsense(root):
 @pytest.mark.parametrize(
     ("figure", "text"),
     [
-        (estimate(23.5, 0.4), "23.5 ±.4"),
-        (estimate(0.5, 0.01), ".500 ±.010"),
-        (estimate(-0.25, 0.1), "-.250 ±.100"),
-        (estimate(0.0, 0.1), ".000 ±.100"),
-        (estimate(1200, 3), "1200 ±3"),
-        (Estimate(value=1e-7, low=None, high=None, n=1, method=""), "1.0e-07"),
+        (estimate(23.5, 0.4), "23.5 ± 0.4"),
+        (estimate(0.5, 0.01), "0.500 ± 0.010"),
+        (estimate(-0.25, 0.1), "\N{MINUS SIGN}0.25 ± 0.10"),
+        (estimate(0.0, 0.1), "0.00 ± 0.10"),
+        (estimate(1200, 3), "1,200 ± 3"),
+        (Estimate(value=1e-7, low=None, high=None, n=1, method=""), "1.00e\N{MINUS SIGN}07"),
         (NotRun(reason="x"), "-"),
     ],
 )
 def test_figures_in_few_letters(figure, text):
-    assert short(figure) == text
+    assert figure.plus_minus() == text
 
 
 def test_the_table_names_every_run_and_is_inert(root, capsys):
@@ -243,7 +242,7 @@ def test_the_table_names_every_run_and_is_inert(root, capsys):
     assert [line.split()[0] for line in lines[1:]] == [
         "first", "group/second", "half", "[red]a\\u202eb",
     ]  # fmt: skip
-    assert "23.5 ±.4" in lines[1]
+    assert "23.5 ± 0.4" in lines[1]
     assert "\u202e" not in out
 
 

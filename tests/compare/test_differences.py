@@ -23,6 +23,8 @@ from tuiprobe.report.html import sections_html
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import NotRun, given
 
+MINUS = "\N{MINUS SIGN}"
+
 
 def told(found: Comparison) -> str:
     return section_markdown(describe(found, everything=True))
@@ -99,7 +101,7 @@ def test_markdown_names_both_and_stays_inert():
     assert r"\<b\>" in text
     assert (
         "| kurtosis | `val` | 23.5 (23.1 to 23.9) | 23.5 (23.1 to 23.9) | "
-        "0 (-0.5657 to 0.5657) | separate | no |" in text
+        f"0.0 ({MINUS}0.6 to +0.6) | separate | no |" in text
     )
     assert "- outlier features: outlier channels, then outlier channels" in text
     assert "- outlier channels on `val`: shared 133; only in the first none; " in text
@@ -111,8 +113,9 @@ def test_a_probe_that_is_not_installed_is_compared():
     assert "- shape of edges: round, then square" in text
     assert "- strong edges on `val`, stem: shared b; only in the first a; only in the" in text
     assert (
-        "| texture bias | `texture` | `val` | `final` | 0.62 (0.57 to 0.67) | 0.3 (0.25 to 0.35) | "
-        "-0.32 (-0.3907 to -0.2493) | separate | yes |" in text
+        "| texture bias | `texture` | `val` | `final` | 0.62 (0.57 to 0.67) | "
+        "0.30 (0.25 to 0.35) | "
+        f"{MINUS}0.32 ({MINUS}0.39 to {MINUS}0.25) | separate | yes |" in text
     )
     alone = compare(report(), other)
     assert alone.unmatched == ("val/stem", "val/textures")

@@ -66,7 +66,7 @@ def test_an_estimate_on_the_target_comes_first_with_its_error() -> None:
     text = section_markdown(describe_ranking(found))
     assert "Ranked by estimated accuracy on photos, estimated without labels. b is told" in text
     assert "| estimated accuracy | error of the estimate on labelled shifts |" in text
-    assert "| 0.8 (0.78 to 0.82) | 0.09 (0.07 to 0.11) |" in text
+    assert "| 0.800 (0.780 to 0.820) | 0.090 (0.070 to 0.110) |" in text
     assert "memory" not in text
     unchecked = rank([model_of("a", 0.6, 0.9, False), model_of("b", 0.8, 0.5, False)])
     said = line(describe_ranking(unchecked).headline)

@@ -84,7 +84,7 @@ def test_the_title_says_untrained_and_withheld_first():
     )
     withheld = report(outliers=(outliers(**without_outliers(Outcome.WITHHELD, "few images")),))
     assert withheld.title == "open_clip:RN50-quickgelu on val: outlier outcome withheld"
-    said = "1 outlier channel (133: 14 sigma, 22 % of the energy)"
+    said = "1 outlier channel (133: 14.0 sigma, 22.0 % of the energy)"
     assert report().title == f"open_clip:RN50-quickgelu on val: {said}"
     assert report(partial=True).title == f"PARTIAL: {report().title}"
     ablated = report(model=model(ablated=("channel 3", "channel 5")))

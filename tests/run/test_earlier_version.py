@@ -112,18 +112,20 @@ def test_a_logit_scale_that_no_engine_writes_is_refused(
     assert found[0].logit_scale == 2.0
 
 
-def same(found: Any, earlier: Any) -> None:
+def same(found: Any, earlier: Any, rel: float = 1e-4) -> None:
     """Everything that the earlier version found is there; figures to rounding elsewhere."""
     if isinstance(earlier, dict):
         for name, value in earlier.items():
-            if name != "reason":  # texts may be worded better
-                same(found[name], value)
+            # Texts may be worded better, and units came later.
+            if name not in ("reason", "reasons", "note", "unit"):
+                # Its quantile of Student's t was accurate to 0.2 % before.
+                same(found[name], value, 2e-3 if "prediction" in name else rel)
     elif isinstance(earlier, list):
         assert len(found) == len(earlier)
         for one, other in zip(found, earlier, strict=True):
-            same(one, other)
+            same(one, other, rel)
     elif isinstance(earlier, float):
-        assert found == pytest.approx(earlier, rel=1e-4, abs=1e-6)
+        assert found == pytest.approx(earlier, rel=rel, abs=1e-6)
     else:
         assert found == earlier
 

@@ -85,7 +85,7 @@ async def test_the_forest_plot_shows_both_runs_and_the_interval_beside_zero(runs
         zero = heading.index("┼")
         assert heading[zero - 8 : zero + 10] == "B lower ┼ B higher"
         line = lines[KURTOSIS - 1]
-        assert line.split()[:4] == ["kurtosis", "23.5", "4.00", "*\N{MINUS SIGN}19.5"]
+        assert line.split()[:4] == ["kurtosis", "23.5", "4.0", "*\N{MINUS SIGN}19.5"]
         assert line.index("◆") < zero
         assert line[zero] == "┼"
         assert "(\N{MINUS SIGN}20.1 to \N{MINUS SIGN}18.9)" in line
@@ -222,12 +222,14 @@ async def test_what_can_be_copied(runs: list[Path], copied: list[str]) -> None:
         await opened(pilot, app, runs[:2])
         await pilot.press("down", "down", "y", "Y", "c", "f", "down", "down", "y")
         assert copied[0] == (
-            "kurtosis: A 23.5, B 4.00, B - A \N{MINUS SIGN}19.5 "
+            "kurtosis: A 23.5, B 4.0, B - A \N{MINUS SIGN}19.5 "
             "(\N{MINUS SIGN}20.1 to \N{MINUS SIGN}18.9), separate intervals, differs"
         )
         assert copied[1].startswith("# Comparison")
         assert copied[2] == f"tuiprobe compare {runs[0]} {runs[1]}"
-        assert copied[3].startswith("figure kurtosis, set val, layer final, A 23.5 ±.4, B 4.00 ±.4")
+        assert copied[3].startswith(
+            "figure kurtosis, set val, layer final, A 23.5 ± 0.4, B 4.0 ± 0.4"
+        )
 
 
 async def test_a_pair_of_other_kinds_is_refused_and_the_others_are_compared(

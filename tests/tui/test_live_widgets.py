@@ -103,7 +103,7 @@ async def test_only_rows_that_matter_are_shown_and_the_rest_is_one_line() -> Non
         await pilot.pause()
         shown = [line for line in lines(bars) if line.strip()]
         assert [int(line[2:8]) for line in shown[1:6]] == [12, 11, 40, 7, 99]
-        assert "… 123 more, together .15" in shown[6]
+        assert "… 123 more, together 15.0 %" in shown[6]
         assert shown[6].rstrip().endswith("▁")
         assert len(shown) == 7
         assert bars.wanted_height == 7
@@ -206,7 +206,7 @@ def test_kurtosis_has_an_axis_the_rotation_line_and_the_ends_of_its_interval() -
     points = [Point(n, 8.5, 8.5 - 20 / n, 8.5 + 20 / n) for n in range(10, 500, 10)]
     shown = drawn(points, 2.95)
     assert [len(line) for line in shown] == [60] * 8
-    line = next(line for line in shown if line.lstrip().startswith("8.50┤"))
+    line = next(line for line in shown if line.lstrip().startswith("8.5┤"))
     assert any(c >= "⠀" for c in line[7:])
     rotation = next(line for line in shown if line.lstrip().startswith("2.95┤"))
     assert "┄┄┄" in rotation
@@ -228,7 +228,7 @@ def test_early_intervals_do_not_squeeze_the_scale() -> None:
         *(Point(n, 8.5, 8.4, 8.6) for n in range(100, 900, 100)),
     ]
     shown = drawn(points, 2.95)
-    at = [next(i for i, line in enumerate(shown) if f"{v}┤" in line) for v in ("8.50", "2.95")]
+    at = [next(i for i, line in enumerate(shown) if f"{v}┤" in line) for v in ("8.5", "2.95")]
     assert at[1] - at[0] >= 5
 
 
@@ -283,9 +283,9 @@ async def test_sets_shrink_to_the_width_and_keep_the_one_measured_now() -> None:
         history.show(sets_so_far(run_of(), "embedding", "r"))
         await pilot.pause()
         assert [line.split()[1] for line in lines(history)] == ["r", "sketch"]
-        history.styles.width = 25
+        history.styles.width = 26
         await pilot.pause()
-        assert lines(history)[0].rstrip() == "● r      8.58 ±0.05  now"
+        assert lines(history)[0].rstrip() == "● r      8.58 ± 0.05  now"
 
 
 # Pictures.
@@ -300,8 +300,8 @@ async def test_pictures_are_square(height: int, tmp_path: Path) -> None:
     app = OneWidget(panel)
     async with app.run_test(size=(WIDTH, 30)) as pilot:
         await until(pilot, lambda: panel.query(Thumbnail))
-        files = [(Entry(tmp_path, f"thumbs/val/{n}.jpg"), -1997.0 + n) for n in (5, 6, 7)]
-        panel.show("ch 12 strongest (−1,992)", files)  # noqa: RUF001
+        files = [(Entry(tmp_path, f"thumbs/val/{n}.jpg"), -97.0 + n) for n in (5, 6, 7)]
+        panel.show("ch 12 strongest (−92)", files)  # noqa: RUF001
         await pilot.pause()
         shown = [one for one in panel.query(Thumbnail) if one.display]
         assert shown
@@ -311,10 +311,10 @@ async def test_pictures_are_square(height: int, tmp_path: Path) -> None:
         }
         assert "▀" in shown[0].render_line(0).text
         values = str(panel.border_subtitle).split()
-        assert values == ["−1,992", "−1,991", "−1,990"][: len(shown)]  # noqa: RUF001
+        assert values == ["−92", "−91", "−90"][: len(shown)]  # noqa: RUF001
 
 
 def test_the_strip_names_its_layer() -> None:
     strip = LayerStrip()
     strip.show(["layer1", "embedding"], [3.0, 54.0], 1)
-    assert strip._words() == "embedding · kurtosis 54.0 · layer 2 of 2"
+    assert strip._words() == "embedding · kurtosis 54 · layer 2 of 2"

@@ -118,7 +118,9 @@ async def test_the_outcome_and_the_figures_stand_beside_their_references(run: Pa
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)
-        assert "▲ 1 outlier channel (133: 14 sigma, 22 % of the energy)" in said(app, "#outcome")
+        assert "▲ 1 outlier channel (133: 14.0 sigma, 22.0 % of the energy)" in said(
+            app, "#outcome"
+        )
         assert "1 channel above a height of 6" in said(app, "#outcome")
         figures = said(app, "#figures")
         for part in ("23.5 (23.1 to 23.9)  n 500", "2.99", "3.10 (3.00 to 3.20)", "at most"):

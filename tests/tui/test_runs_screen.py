@@ -70,7 +70,7 @@ async def test_all_runs_with_state_and_figures(root: Path) -> None:
         assert "\u202e" not in "".join(lines)
         for line, parts in zip(
             lines[1:],
-            (("✓ done", "100 %", "23.5 ±.4"), ("✓ done", "4.00 ±.20"),
+            (("✓ done", "100 %", "23.5 ± 0.4"), ("✓ done", "4.00 ± 0.20"),
              ("◐ partial",), ("mini_clip", "miniature", "○ unfinished", "-")),
             strict=True,
         ):  # fmt: skip

@@ -24,6 +24,7 @@ from tuiprobe.catalog.baselines import (
     sigmoid,
 )
 from tuiprobe.catalog.left_out import ModelPoint, Residuals, reach, residuals
+from tuiprobe.numbers import number
 
 Kind = Literal["zero-shot", "supervised"]
 Interval = tuple[float, float]
@@ -80,8 +81,9 @@ class Peers:
         if line.extrapolates(imagenet) or not 0 < imagenet < 1:
             of = f" outside the family {line.without}" if line.without else ""
             raise ValueError(
-                f"an ImageNet accuracy of {imagenet:.3f} lies outside those of the {line.n} "
-                f"published {self.kind} models{of}, {line.low:.3f} to {line.high:.3f}"
+                f"an ImageNet accuracy of {number(imagenet, 'share')} lies outside those of the "
+                f"{line.n} published {self.kind} models{of}, {number(line.low, 'share')} to "
+                f"{number(line.high, 'share')}"
             )
         centre = line.a * logit(imagenet) + line.b
         return ShiftForecast(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuiprobe.errors import UsageError
+from tuiprobe.numbers import MISSING, interval, number
+from tuiprobe.texttable import TextColumn, text_table
 
 if TYPE_CHECKING:
     from tuiprobe.catalog.listing import Listed
@@ -86,20 +88,21 @@ def table(rows: list[Listed]) -> list[str]:
     """Returns the list as aligned lines: accuracies in per cent, ER in points."""
     from tuiprobe.plaintext import plain
 
-    width = max((len(row.name) for row in rows), default=4)
-    lines = [f"{'model':<{width}}  training    width   params  cached  ImageNet     ER"]
+    columns = [
+        TextColumn("model"), TextColumn("training"), TextColumn("width", right=True),
+        TextColumn("params", right=True), TextColumn("cached"), TextColumn("ImageNet", right=True),
+        TextColumn("ER", right=True),
+    ]  # fmt: skip
+    cells = []
     for row in rows:
-        name, preset = plain(row.name), row.preset
-        training = preset.training if preset is not None else ""
-        channels = str(preset.width) if preset is not None else ""
-        params = "" if row.parameters is None else f"{row.parameters:.0f} M"
-        imagenet = "" if row.imagenet is None else f"{100 * row.imagenet:.1f}"
-        er = "" if row.robustness is None else f"{100 * row.robustness:+.1f}"
-        er += "*" if row.extrapolated else ""
-        lines.append(
-            f"{name:<{width}}  {training:<10}  {channels:>5}  {params:>7}  {row.cached:<6}"
-            f"  {imagenet:>8}  {er:>5}".rstrip()
-        )
+        preset = row.preset
+        training, channels = (preset.training, str(preset.width)) if preset else ("", "")
+        params = "" if row.parameters is None else f"{row.parameters:,.0f} M"
+        imagenet = "" if row.imagenet is None else _percent(row.imagenet)
+        er = "" if row.robustness is None else _points(row.robustness)
+        star = "*" if row.extrapolated else " "
+        cells.append((plain(row.name), training, channels, params, row.cached, imagenet, er + star))
+    lines = list(text_table(columns, cells))
     if any(row.extrapolated for row in rows):
         lines.append("* the baseline has no model at this ImageNet accuracy (extrapolated)")
     return lines
@@ -139,16 +142,22 @@ def published_table(
     from tuiprobe.catalog.baselines import bundled
     from tuiprobe.catalog.forecast import BASELINE_OF, LEVELS, errors
 
-    names = [entry.row.spec or f"{entry.row.table} {entry.row.model}" for entry in entries]
-    width = max((len(name) for name in names), default=5)
-    heads = "".join(f"  {'ER ' + SHORT.get(name, name):>25}" for name in baselines)
-    lines = [
-        f"{'model':<{width}}   ImageNet    V2     R  Sketch  ObjNet     A{heads}  {'forecast':>21}"
+    heads = ["ImageNet", "V2", "R", "Sketch", "ObjNet", "A"]
+    heads += [f"ER {SHORT.get(name, name)}" for name in baselines]
+    columns = [TextColumn("model"), *(TextColumn(one, right=True) for one in (*heads, "forecast"))]
+    rows = [
+        [
+            entry.row.spec or f"{entry.row.table} {entry.row.model}",
+            *(_percent(one) for one in (entry.row.imagenet, *entry.row.shifts.values())),
+            *(_robustness(entry, one) for one in baselines),
+            _forecast(entry),
+        ]
+        for entry in entries
     ]
-    for name, entry in zip(names, entries, strict=True):
-        robustness = "".join(f"  {_robustness(entry, one):>25}" for one in baselines)
-        lines.append(f"{name:<{width}} {_accuracies(entry)}{robustness}  {_forecast(entry):>21}")
-    lines.append("ER in points, with the interval of a single model; * extrapolated")
+    lines = list(text_table(columns, rows))
+    lines.append(
+        "accuracies in per cent; ER in points, with the interval of a single model; * extrapolated"
+    )
     lines.append(
         f"forecast of the mean of {', '.join(target or SHIFTS)} in per cent, with the "
         f"{100 * LEVELS[-1]:.0f} % interval; - without a published peer at that accuracy"
@@ -156,9 +165,9 @@ def published_table(
     for kind in BASELINE_OF:
         off = errors(kind, target or SHIFTS)
         lines.append(
-            f"  {kind}: families left out, it was off by {100 * fmean(f.error for f in off):.1f} "
-            f"points on average over {len(off)} families, {100 * off[0].error:.1f} for "
-            f"{off[0].family}"
+            f"  {kind}: families left out, it was off by "
+            f"{number(fmean(f.error for f in off), 'points')} on average over {len(off)} "
+            f"families, {number(off[0].error, 'points', bare=True)} for {off[0].family}"
         )
     for name in baselines:
         line = bundled(name, target)
@@ -170,26 +179,24 @@ def published_table(
     return lines
 
 
-def _accuracies(entry: PublishedRow) -> str:
-    values = (entry.row.imagenet, *entry.row.shifts.values())
-    widths = (9, 5, 5, 7, 7, 5)
-    return "".join(
-        f" {'-' if value is None else f'{100 * value:.1f}':>{width}}"
-        for value, width in zip(values, widths, strict=True)
-    )
+def _percent(value: float | None) -> str:
+    return number(value, "share", bare=True)
+
+
+def _points(value: float) -> str:
+    return number(value, "points", signed=True, bare=True)
 
 
 def _robustness(entry: PublishedRow, baseline: str) -> str:
     er = entry.robustness[baseline]
     if er is None:
-        return "-"
-    low, high = (100 * end for end in er.prediction)
+        return MISSING
     star = "*" if er.extrapolated else " "
-    return f"{100 * er.value:+.1f} ({low:+.1f} to {high:+.1f}){star}"
+    return interval(er.value, *er.prediction, "points", signed=True, bare=True) + star
 
 
 def _forecast(entry: PublishedRow) -> str:
     if entry.forecast is None:
-        return "-"
-    low, high = max(entry.forecast.intervals.items())[1]
-    return f"{100 * entry.forecast.value:.1f} ({100 * low:.1f} to {100 * high:.1f})"
+        return MISSING
+    ends = max(entry.forecast.intervals.items())[1]
+    return interval(entry.forecast.value, *ends, "share", bare=True)

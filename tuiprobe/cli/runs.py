@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tuiprobe.errors import UsageError
+from tuiprobe.numbers import number
+from tuiprobe.texttable import TextColumn, text_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tuiprobe.run.listing import RunRow
-
-HEADINGS = ("run", "state", "images", "kurtosis", "P", "top-1", "shifts", "outcome")
-_USUAL = ("1281167", "1200 ±300", "-.011 ±.012", ".750 ±.012", ".750 ±.012", "withheld")
-"""What stands in the columns from the third on, at its usual length."""
 
 
 def runs(
@@ -91,32 +89,27 @@ def table(rows: Iterable[RunRow], names: Iterable[str]) -> Iterator[str]:
     []
     """
     from tuiprobe.plaintext import plain
+    from tuiprobe.results.headlines import LISTED
     from tuiprobe.run.state import STATES
 
-    widths = [
-        max((len(plain(name)) for name in names), default=0),
-        max(map(len, STATES)),
-        *(len(text) for text in _USUAL),
+    columns = [
+        TextColumn("run", max((len(plain(name)) for name in names), default=0)),
+        TextColumn("state", max(map(len, STATES))),
+        TextColumn("images", len("1,281,167"), right=True),
+        *(TextColumn(one.heading, len(one.usual), right=True) for one in LISTED),
+        TextColumn("outcome"),
     ]
-    for number, row in enumerate(rows):
-        if number == 0:
-            yield _line(HEADINGS, widths)
-        yield _line(_cells(row), widths)
+    yield from text_table(columns, map(_cells, rows))
 
 
 def _cells(row: RunRow) -> tuple[str, ...]:
     from tuiprobe.plaintext import plain
-    from tuiprobe.report.numbers import short
+    from tuiprobe.results.headlines import LISTED
 
-    figures = (row.kurtosis, row.persistence, row.accuracy, row.shifts)
+    figures = (getattr(row, one.field).plus_minus() for one in LISTED)
     said = "" if row.state == "done" else plain(row.status.words)
     last = "; ".join(one for one in (row.outcome, said) if one) or "-"
-    return (plain(row.name), row.state, str(row.images), *map(short, figures), last)
-
-
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-    return "  ".join(padded).rstrip()
+    return (plain(row.name), row.state, number(row.images), *figures, last)
 
 
 def _delete(rows: list[RunRow], words: list[str], yes: bool) -> None:

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tuiprobe.compare.differences import Comparison, Difference
-from tuiprobe.compare.forest import forest_rows, verdict
+from tuiprobe.compare.forest import difference_chart, forest_rows, verdict
 from tuiprobe.compare.overlap import Overlap
 from tuiprobe.probes.telling import heading, points, prose, table
-from tuiprobe.report.numbers import figure
 from tuiprobe.results import given
-from tuiprobe.results.section import Chart, Code, Content, Section, Series, Strong, Text, Value
+from tuiprobe.results.section import Code, Content, Section, Strong, Text, Value
 
 LISTED: Final = 24
 """Members of a set of things that a line names."""
@@ -45,12 +44,6 @@ def _headline(found: Comparison) -> str:
     return verdict(forest_rows(found), *names)
 
 
-def changed(one: Difference) -> str:
-    """Returns a difference with its sign and interval, or why there is none."""
-    told = figure(one.difference)
-    return f"+{told}" if given(one.difference) and one.difference.value > 0 else told
-
-
 def kind(one: Difference) -> str:
     """Returns how the interval of a difference was obtained, in a word."""
     if not given(one.difference) or one.difference.low is None:
@@ -75,7 +68,7 @@ def _headlines(found: Comparison) -> Iterator[Content]:
         return
     yield _table("headlines", rows, ids=False)
     yield prose(READ)
-    if (drawn := forest(rows)) is not None:
+    if (drawn := difference_chart(forest_rows(found))) is not None:
         yield drawn
 
 
@@ -100,40 +93,15 @@ def _table(id: str, rows: Sequence[Difference], ids: bool) -> Content:
         where: list[Value] = [Code(code=one.data)]
         if ids:
             where = [Code(code=one.id), *where, Code(code=one.place)]
-        told: list[Value] = [one.first, one.second, changed(one), kind(one), _MARKS[one.differs]]
+        told: list[Value] = [
+            one.first,
+            one.second,
+            one.difference.with_interval(signed=True),
+            kind(one),
+            _MARKS[one.differs],
+        ]
         cells.append([one.name, *where, *told])
     return table(id, columns, cells, shown=len(cells), file=False)
-
-
-def forest(rows: Sequence[Difference]) -> Chart | None:
-    """Returns the differences with their intervals, each on a scale of its own; None without any.
-
-    Figures have different units, so each row is divided by the end of its interval that is
-    farthest from zero: where zero lies and how wide the interval is remain as they are.
-    """
-    scaled = []
-    for one in rows:
-        told = one.difference
-        if given(told) and told.low is not None and told.high is not None:
-            reach = max(abs(told.low), abs(told.high)) or 1.0
-            scaled.append((one.name, *(end / reach for end in (told.value, told.low, told.high))))
-    if not scaled:
-        return None
-    names, values, lows, highs = zip(*scaled, strict=True)
-    places = tuple(float(i) for i in range(len(names)))
-    zero = Series(name="no difference", x=(-0.5, len(names) - 0.5), y=(0, 0), role="reference")
-    drawn = Series(
-        name="second - first", x=places, y=values, low=lows, high=highs, mark="points"
-    )  # fmt: skip
-    return Chart(
-        id="forest",
-        title="Differences of the headline figures",
-        x_label="",
-        y_label="second - first, scaled",
-        series=(drawn, zero),
-        ticks=names,
-        note="Each figure is divided by the end of its interval that is farthest from zero.",
-    )
 
 
 def _common(found: Comparison) -> Iterator[Content]:

@@ -16,6 +16,7 @@ from tuiprobe.compare.overlap import Overlap, overlaps
 from tuiprobe.compare.paired import KEEPS_NONE, Pairing
 from tuiprobe.datasets.registry import last_part
 from tuiprobe.errors import UsageError
+from tuiprobe.numbers import unit_of_difference
 from tuiprobe.report import read_report
 from tuiprobe.results import DataSet, Estimate, Figure, Frozen, NotRun, Report, given
 from tuiprobe.results.headlines import HEADLINES
@@ -199,11 +200,13 @@ def difference(first: Figure, second: Figure) -> Figure:
     if not given(second):
         return NotRun(reason=f"second: {second.reason}")
     value, n = second.value - first.value, min(first.n, second.n)
+    unit = unit_of_difference(first.unit)
     if first.low is None or first.high is None or second.low is None or second.high is None:
-        return Estimate(value=value, low=None, high=None, n=n, method="no interval on both sides")
+        method = "no interval on both sides"
+        return Estimate(value=value, low=None, high=None, unit=unit, n=n, method=method)
     down = hypot(second.value - second.low, first.high - first.value)
     up = hypot(second.high - second.value, first.value - first.low)
-    return Estimate(value=value, low=value - down, high=value + up, n=n, method="MOVER")
+    return Estimate(value=value, low=value - down, high=value + up, unit=unit, n=n, method="MOVER")
 
 
 def _by_place(report: Report) -> dict[Place, NamedFigure]:

@@ -1,30 +1,30 @@
-"""The forest plot of a comparison as plain data: a row a headline figure, and one sentence.
+"""Forest plots as plain data: figures with their intervals, one below the other.
 
-The screens and the reports draw the same rows. All rows of one unit share a scale, which reaches as
-far as the farthest interval of that unit, so accuracies can be held against each other.
+Screens and pages draw the same rows. Of two runs, a row is the difference of a headline figure;
+rows of one kind share a scale, which reaches as far as the farthest interval of that kind, so
+accuracies can be held against each other. Of several runs, a plot is one figure and a row is a run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from tuiprobe.compare.differences import Comparison, Difference
-from tuiprobe.report.numbers import few
-from tuiprobe.results import Figure, Frozen, Report, given
+from tuiprobe.numbers import number
+from tuiprobe.results import Estimate, Figure, Frozen, Report, given
 from tuiprobe.results.base import Real
-from tuiprobe.results.headlines import EFFECTIVE, HEADLINES, MEAN_SHIFT, TARGET, TOP1, Unit
-from tuiprobe.results.section import Chart, Series
+from tuiprobe.results.headlines import BY_RANK
+from tuiprobe.results.section import Chart, Drawn, Series
 
-_BY_RANK: Final = {one.rank: one for one in HEADLINES}
+Groups = Mapping[bool | None, tuple[str, Drawn]]
+"""Name and role of the rows that differ, that do not, and of which neither is known."""
 
-_PLACES: Final = {
-    TOP1: "on {data}",
-    MEAN_SHIFT: "on the mean of the shifts",
-    EFFECTIVE: "of effective robustness",
-    TARGET: "of estimated accuracy on {data}",
+_DIFFERENCES: Final[Groups] = {
+    False: ("not told apart", "second"),
+    True: ("differs", "main"),
+    None: ("no interval", "control"),
 }
-"""Where points are gained or lost, for a sentence."""
 
 
 class ForestRow(Frozen):
@@ -35,23 +35,19 @@ class ForestRow(Frozen):
         rank: Its rank there.
         name: For people; with the set where a report has the figure for several.
         data: Set of images, or what else it is of.
-        unit: What it counts; rows of one unit are drawn on one scale.
-        term: Id of what the glossary says about it.
         first: In the first run.
         second: In the second run.
         difference: Second minus first, with interval.
         paired: Whether the interval comes from the same images in both runs.
         differs: Whether the runs differ in it, after Holm's correction; None without an interval.
         reach: How far the scale goes on either side of zero: at least as far as every interval
-            of this unit; 0 where none of them has a difference.
+            of this kind; 0 where none of them has a difference.
     """
 
     id: str
     rank: int
     name: str
     data: str
-    unit: Unit
-    term: str
     first: Figure
     second: Figure
     difference: Figure
@@ -74,12 +70,17 @@ class ForestRow(Frozen):
 
 def forest_rows(found: Comparison) -> tuple[ForestRow, ...]:
     """Returns the headline figures that both runs have, in the order of their ranks."""
-    rows = [one for one in found.headlines() if one.headline in _BY_RANK]
-    reaches: dict[Unit, float] = {}
+    rows = [one for one in found.headlines() if one.headline in BY_RANK]
+    reaches: dict[tuple[str, bool], float] = {}
     for one in rows:
-        unit = _BY_RANK[one.headline or 0].unit
-        reaches[unit] = max(reaches.get(unit, 0.0), _reach(one))
-    return tuple(_row(one, reaches) for one in rows)
+        reaches[_scale(one)] = max(reaches.get(_scale(one), 0.0), _reach(one))
+    return tuple(_row(one, reaches[_scale(one)]) for one in rows)
+
+
+def _scale(one: Difference) -> tuple[str, bool]:
+    """Returns what figures of one scale have in common: the unit, and whether they are outcomes."""
+    unit = one.difference.unit if given(one.difference) else ""
+    return unit, BY_RANK[one.headline or 0].within_kind
 
 
 def _reach(one: Difference) -> float:
@@ -89,23 +90,108 @@ def _reach(one: Difference) -> float:
     return max(abs(end) for end in (told.value, told.low, told.high) if end is not None)
 
 
-def _row(one: Difference, reaches: dict[Unit, float]) -> ForestRow:
-    headline = _BY_RANK[one.headline or 0]
-    of_a_set = headline.rank in (TOP1, TARGET)
+def _row(one: Difference, reach: float) -> ForestRow:
+    headline = BY_RANK[one.headline or 0]
     return ForestRow(
         id=headline.id,
         rank=headline.rank,
-        name=f"{headline.name} on {one.data}" if of_a_set else headline.name,
+        name=f"{headline.name} on {one.data}" if headline.of_a_set else headline.name,
         data=one.data,
-        unit=headline.unit,
-        term=headline.term,
         first=one.first,
         second=one.second,
         difference=one.difference,
         paired=one.paired,
         differs=one.differs,
-        reach=reaches[headline.unit],
+        reach=reach,
     )
+
+
+class Interval(NamedTuple):
+    """One row of a forest plot as it is drawn."""
+
+    name: str
+    low: float
+    value: float
+    high: float
+    differs: bool | None
+
+    @classmethod
+    def of(cls, name: str, figure: Estimate, differs: bool | None) -> Interval:
+        """Returns the row of a figure; without an interval it is a point."""
+        low = figure.value if figure.low is None else figure.low
+        high = figure.value if figure.high is None else figure.high
+        return cls(name, low, figure.value, high, differs)
+
+
+def forest_chart(
+    id: str,
+    title: str,
+    label: str,
+    rows: Sequence[Interval],
+    groups: Groups,
+    unit: str = "none",
+    note: str = "",
+) -> Chart:
+    """Returns a forest plot for pages, a row below the other, in their order.
+
+    Args:
+        id: Id of the chart.
+        title: One line.
+        label: What values are.
+        rows: The rows.
+        groups: How rows are named and drawn by whether they differ.
+        unit: What values count.
+        note: What a reader must know.
+    """
+    drawn = []
+    for differs, (name, role) in groups.items():
+        own = [(float(i), row) for i, row in enumerate(rows) if row.differs is differs]
+        if own:
+            drawn.append(
+                Series(
+                    name=name,
+                    x=tuple(i for i, _ in own),
+                    y=tuple(row.value for _, row in own),
+                    low=tuple(row.low for _, row in own),
+                    high=tuple(row.high for _, row in own),
+                    mark="points",
+                    role=role,
+                )
+            )
+    return Chart(
+        id=id,
+        title=title,
+        x_label="",
+        y_label=label,
+        series=tuple(drawn),
+        y_unit=unit,
+        ticks=tuple(row.name for row in rows),
+        note=note,
+        across=True,
+    )
+
+
+def difference_chart(rows: Sequence[ForestRow]) -> Chart | None:
+    """Returns the differences of two runs on their scales from -1 to 1; None without any."""
+    drawn = [Interval(row.name, *row.ends, row.differs) for row in rows if row.ends is not None]
+    if not drawn:
+        return None
+    chart = forest_chart(
+        "forest",
+        "Differences of the headline figures",
+        "second - first, in parts of the scale",
+        drawn,
+        _DIFFERENCES,
+        note="Figures of one kind share a scale, which ends at the farthest end of an interval.",
+    )
+    zero = Series(
+        name="no difference",
+        x=tuple(float(i) for i in range(len(drawn))),
+        y=(0.0,) * len(drawn),
+        mark="points",
+        role="reference",
+    )
+    return chart.model_copy(update={"series": (*chart.series, zero)})
 
 
 def verdict(rows: Sequence[ForestRow], first: str, second: str) -> str:
@@ -143,21 +229,27 @@ def _points(rows: Sequence[ForestRow]) -> list[str]:
     """Returns what is gained and what is lost in points, in the order of the rows."""
     told: dict[str, list[str]] = {}
     for one in rows:
-        if one.unit == "points" and given(one.difference):
+        if (place := BY_RANK[one.rank].place) and given(one.difference):
             found = told.setdefault("gains" if one.difference.value > 0 else "loses", [])
-            unit = "" if found else " points"
-            place = _PLACES[one.rank].format(data=one.data)
-            found.append(f"{abs(one.difference.value) * 100:.1f}{unit} {place}")
+            amount = _amount(one.difference)
+            amount = amount.removesuffix(" points") if found else amount
+            found.append(f"{amount} {place.format(data=one.data)}")
     return [f"{verb} {_listed(found)}" for verb, found in told.items()]
 
 
 def _others(rows: Sequence[ForestRow]) -> list[str]:
     return [
-        f"{one.name} is {few(abs(one.difference.value))} "
+        f"{one.name} is {_amount(one.difference)} "
         f"{'higher' if one.difference.value > 0 else 'lower'}"
         for one in rows
-        if one.unit != "points" and given(one.difference)
+        if not BY_RANK[one.rank].place and given(one.difference)
     ]
+
+
+def _amount(difference: Estimate) -> str:
+    """Returns the size of a difference, with the digits that its interval allows."""
+    value = abs(difference.value)
+    return number(value, difference.unit, difference.low, difference.high)
 
 
 def _listed(parts: Sequence[str]) -> str:

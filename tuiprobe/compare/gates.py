@@ -19,7 +19,6 @@ from typing import Final
 from tuiprobe.compare.differences import Comparison, Difference
 from tuiprobe.errors import UsageError
 from tuiprobe.plaintext import plain
-from tuiprobe.report.numbers import number
 from tuiprobe.results import given
 from tuiprobe.results.headlines import HEADLINES
 
@@ -156,9 +155,7 @@ def _reason(gate: Gate, one: Difference) -> str:
     where = f"{plain(one.data)}/{plain(one.place)}: {one.id}"
     if not given(one.difference):
         return f"{where} cannot be compared: {plain(one.difference.reason)}"
-    told = f"{where} changed by {number(one.difference.value)}"
-    if one.difference.low is not None and one.difference.high is not None:
-        told += f" ({number(one.difference.low)} to {number(one.difference.high)})"
+    told = f"{where} changed by {one.difference.with_interval(signed=True)}"
     if not gate.sign:
         if one.differs is None:
             return f"{where} has no interval, so whether it differs is unknown"

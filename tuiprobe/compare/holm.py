@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from math import erfc, sqrt
 from typing import Final
 
+from tuiprobe.numbers import NORMAL_95
 from tuiprobe.results import Estimate
-from tuiprobe.results.base import NORMAL_95
 
 LEVEL: Final = 0.05
 

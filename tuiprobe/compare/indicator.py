@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 
 from tuiprobe.catalog.presets import presets
+from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.inputs import Float64
 from tuiprobe.results import Estimate, Figure, Model, NotRun, given
 from tuiprobe.results.base import Count, Frozen, Many, Real
@@ -23,7 +24,6 @@ from tuiprobe.results.report import Report
 FEWEST: Final = 8
 """Encoders of the smallest stratum that has a correlation."""
 PERMUTATIONS: Final = 9_999
-Z: Final = 1.959964
 
 Question = tuple[str, tuple[str, ...], str]
 """Baseline, shifts and axis of an effective robustness."""
@@ -298,7 +298,7 @@ def spearman(x: Float64, y: Float64) -> Figure:
 
 def _fisher(rho: float, n: int, freedom: int, method: str) -> Figure:
     # A perfect correlation has no z; the largest value below 1 replaces it.
-    z, half = np.arctanh(np.clip(rho, -1 + 1e-6, 1 - 1e-6)), Z * np.sqrt(1.06 / freedom)
+    z, half = np.arctanh(np.clip(rho, -1 + 1e-6, 1 - 1e-6)), NORMAL_95 * np.sqrt(1.06 / freedom)
     low, high = float(np.tanh(z - half)), float(np.tanh(z + half))
     return Estimate(value=rho, low=min(low, rho), high=max(high, rho), n=n, method=method)
 

@@ -107,7 +107,9 @@ def _number(text: str) -> int:
 def _jaccard(shared: int, either: int) -> Figure:
     if not either:
         return NotRun(reason="neither found any")
-    return Estimate(value=shared / either, low=None, high=None, n=either, method="count")
+    return Estimate(
+        value=shared / either, low=None, high=None, unit="share", n=either, method="count"
+    )
 
 
 def by_chance(ours: int, theirs: int, universe: int) -> Figure:
@@ -128,7 +130,12 @@ def by_chance(ours: int, theirs: int, universe: int) -> Figure:
     low = next((k for k, part in enumerate(below, first) if part >= TAIL), most)
     high = next((k for k, part in enumerate(below, first) if part >= 1 - TAIL - 1e-12), most)
     return Estimate(
-        value=ours * theirs / universe, low=low, high=high, n=universe, method="hypergeometric"
+        value=ours * theirs / universe,
+        low=low,
+        high=high,
+        unit="count",
+        n=universe,
+        method="hypergeometric",
     )
 
 

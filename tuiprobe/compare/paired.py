@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tuiprobe.numbers import unit_of_difference
 from tuiprobe.results import Estimate, given
 from tuiprobe.results.section import BaselineLine, MeanOf, NamedFigure, PerImage
 from tuiprobe.run.per_image import Images, SetValues
@@ -84,7 +85,8 @@ class Pairing:
         ends = value + np.quantile(moved - moved.mean(), _TAILS)
         held = min(float(ends[0]), value), max(float(ends[1]), value)
         n = sum(one.n for one in known[: len(about.sets)])
-        return Estimate(value=value, low=held[0], high=held[1], n=n, method=METHOD)
+        unit = unit_of_difference(ours.figure.unit)
+        return Estimate(value=value, low=held[0], high=held[1], unit=unit, n=n, method=METHOD)
 
     def _of(self, kind: PerImage, name: str) -> _Set | None:
         if self.why_not(name):

@@ -8,10 +8,10 @@ from typing import Final
 
 from tuiprobe.catalog.presets import Preset, presets
 from tuiprobe.errors import UsageError
-from tuiprobe.report.numbers import figure
-from tuiprobe.report.text import escaped, opening, table
+from tuiprobe.report.text import escaped, opening
 from tuiprobe.results import Figure, Frozen, NotRun, Report, given
 from tuiprobe.results.report import ABSENT
+from tuiprobe.texttable import markdown_table
 
 TABLES: Final[dict[str, tuple[str, ...]]] = {
     "Accuracy in distribution": ("top1",),
@@ -156,7 +156,7 @@ def paper_markdown(content: Paper) -> str:
     ]
     for title, ids in TABLES.items():
         figures = {m.model: m.figures[ids[-1]] for m in content.models}
-        cells = {name: figure(f) for name, f in figures.items() if given(f)}
+        cells = {name: f.with_interval() for name, f in figures.items() if given(f)}
         lines += _table(title, content.models, cells)
         if title == "Effective robustness":
             outcomes = {m.model: m.outcome for m in content.models if m.outcome}
@@ -176,4 +176,4 @@ def _table(title: str, models: Sequence[PaperModel], cells: dict[str, str]) -> l
     backbones = [b for b in dict.fromkeys(b for b, _ in order) if any(b == p for p, _ in places)]
     trainings = [t for t in dict.fromkeys(t for _, t in order) if any(t == p for _, p in places)]
     rows = [[escaped(b), *(places.get((b, t), _BLANK) for t in trainings)] for b in backbones]
-    return [f"## {title}", "", *table(["backbone", *trainings], rows)]
+    return [f"## {title}", "", *markdown_table(["backbone", *trainings], rows)]

@@ -15,15 +15,13 @@ from tuiprobe.files import Entry
 from tuiprobe.probes.telling import points, table
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import Figure, Frozen, Report, given
-from tuiprobe.results.headlines import HEADLINES, TARGET_ERROR
+from tuiprobe.results.headlines import BY_ID, TARGET_ERROR
 from tuiprobe.results.report import ABSENT
 from tuiprobe.results.section import Content, NamedFigure, Section, Text, Value
 from tuiprobe.run.directory import RunDir
 
 RANKED_BY: Final = ("target", "mean_shift", "top1")
 """Ids of what models are ranked by: the first that at least two of them have."""
-
-_NAMES: Final = {one.id: one.name for one in HEADLINES}
 
 
 class RankedModel(Frozen):
@@ -74,7 +72,7 @@ def rank(runs: Sequence[Run]) -> Ranking:
             of models (Holm).
     """
     by, data = _question(runs)
-    told = [(run, _headline(run.report, by, data)) for run in runs]
+    told = [(run, run.report.headline(by, data)) for run in runs]
     known = [(run, one) for run, one in told if one is not None and given(one.figure)]
     known.sort(key=lambda pair: -_value(pair[1]))
     rest = [run for run, one in told if one is None or not given(one.figure)]
@@ -92,25 +90,12 @@ def rank(runs: Sequence[Run]) -> Ranking:
 
 def _question(runs: Sequence[Run]) -> tuple[str, str]:
     for id in RANKED_BY:
-        found = [one for run in runs if (one := _headline(run.report, id)) is not None]
+        found = [one for run in runs if (one := run.report.headline(id)) is not None]
         places = [one.data for one in found if given(one.figure)]
         for data in dict.fromkeys(places):
             if places.count(data) > 1:
                 return id, data
     return "", ""
-
-
-def _headline(report: Report, id: str, data: str | None = None) -> NamedFigure | None:
-    """Returns a headline figure: of the first set that has it, or of a named one."""
-    figures = (one for part in report.parts for one in part.figures)
-    return next(
-        (
-            one
-            for one in figures
-            if one.id == id and one.headline and not one.inner and data in (None, one.data)
-        ),
-        None,
-    )
 
 
 def _value(one: NamedFigure) -> float:
@@ -126,7 +111,7 @@ def _against(first: tuple[Run, NamedFigure], other: tuple[Run, NamedFigure]) -> 
         data=ours.data,
         place=ours.place,
         id=ours.id,
-        name=_NAMES[ours.id],
+        name=BY_ID[ours.id].name,
         first=ours.figure,
         second=theirs.figure,
         difference=paired or difference(ours.figure, theirs.figure),
@@ -148,8 +133,8 @@ def _corrected(found: list[Difference]) -> list[Difference]:
 
 def _row(run: Run, against: Difference | None) -> RankedModel:
     report = run.report
-    ids = (*_NAMES, TARGET_ERROR)
-    found = {id: _headline(report, id) for id in _NAMES}
+    ids = (*BY_ID, TARGET_ERROR)
+    found = {id: report.headline(id) for id in BY_ID}
     figures = {id: one.figure for id, one in found.items() if one is not None}
     target = found["target"]
     error = report.figure(TARGET_ERROR) if target is not None else ABSENT
@@ -181,7 +166,7 @@ def _sentence(found: Ranking) -> Text:
     if not found.by:
         return ("Not ranked: no two models have accuracies on the same set.",)
     first, *others = found.models
-    text: list[Value] = [f"Ranked by {_NAMES[found.by]} on {found.data}"]
+    text: list[Value] = [f"Ranked by {BY_ID[found.by].name} on {found.data}"]
     if found.by == "target":
         text.append(", estimated without labels")
         if not any(TARGET_ERROR in one.figures for one in found.models):
@@ -196,17 +181,19 @@ def _sentence(found: Ranking) -> Text:
 
 
 def _content(found: Ranking) -> Iterator[Content]:
-    ids = [id for id in (*_NAMES, TARGET_ERROR) if any(id in one.figures for one in found.models)]
+    ids = [id for id in (*BY_ID, TARGET_ERROR) if any(id in one.figures for one in found.models)]
     if TARGET_ERROR in ids:  # stands beside the estimate
         ids.remove(TARGET_ERROR)
         ids.insert(ids.index("target") + 1, TARGET_ERROR)
+    names = {id: one.name for id, one in BY_ID.items()}
+    names[TARGET_ERROR] = "error of the estimate on labelled shifts"
     columns: list[tuple[str, Value | tuple[Value, ...]]] = [
         ("model", "model"),
         ("representation", "representation"),
         ("parameters", "parameters"),
         ("images_per_second", "images/s"),
         *((id, name) for id, name in found.facts.items()),
-        *((id, _NAMES.get(id, "error of the estimate on labelled shifts")) for id in ids),
+        *((id, names[id]) for id in ids),
         ("from_first", "first minus this one"),
         ("interval", "interval"),
     ]

@@ -7,17 +7,15 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tuiprobe.compare.differences import Comparison, Run, compare_runs
+from tuiprobe.compare.forest import Groups, Interval, forest_chart
 from tuiprobe.compare.indicator import Correlations, correlate
 from tuiprobe.compare.indicator_section import describe_indicator
 from tuiprobe.compare.ranking import describe_ranking, rank
+from tuiprobe.numbers import suffix
 from tuiprobe.probes.telling import points, prose, several
-from tuiprobe.results import Frozen, Report, given
-from tuiprobe.results.base import Real
-from tuiprobe.results.headlines import HEADLINES, HEIGHT, KURTOSIS, OFFSET, Headline
-from tuiprobe.results.section import Chart, Content, Drawn, NamedFigure, Section, Series, Text
-
-WITHIN_KIND: Final = (HEIGHT, OFFSET, KURTOSIS)
-"""Ranks of the figures that compare only within one kind of representation."""
+from tuiprobe.results import Report, given
+from tuiprobe.results.headlines import HEADLINES, Headline
+from tuiprobe.results.section import Chart, Content, Section, Text
 
 SEVERAL: Final = 3
 """Runs from which on a comparison is one of several: models are ranked, figures correlated."""
@@ -32,50 +30,11 @@ READ: Final = (
 )
 
 
-_GROUPS: Final[dict[bool | None, tuple[str, Drawn]]] = {
+_GROUPS: Final[Groups] = {
     False: ("not told apart from the first", "second"),
     True: ("differs from the first", "main"),
     None: ("the first, or not compared", "control"),
 }
-
-
-class ForestPoint(Frozen):
-    """A headline figure of one run.
-
-    Attributes:
-        name: Name of the run's model, with the start of its key where several have that name.
-        value: The figure.
-        low: Lower end of its 95 % interval; None without.
-        high: Upper end.
-        differs: Whether it differs from the first run's; None for the first run and where they do
-            not compare.
-    """
-
-    name: str
-    value: Real
-    low: Real | None
-    high: Real | None
-    differs: bool | None
-
-
-class Forest(Frozen):
-    """A headline figure of several runs.
-
-    Attributes:
-        id: Id of the figure.
-        name: What people call it.
-        unit: What it counts.
-        data: The set that it is of.
-        points: The runs that have it, in their order.
-        left_out: Names of runs whose figure does not compare with the others'.
-    """
-
-    id: str
-    name: str
-    unit: str
-    data: str
-    points: tuple[ForestPoint, ...]
-    left_out: tuple[str, ...] = ()
 
 
 def title_of(runs: Sequence[Run]) -> str:
@@ -91,7 +50,7 @@ def describe_several(runs: Sequence[Run]) -> tuple[Section, ...]:
     headlines = Section(
         title="Headline figures",
         headline=_sentence(runs),
-        content=(prose(READ), *(_chart(one) for one in forests(runs)), *_notes(runs)),
+        content=(prose(READ), *forests(runs), *_notes(runs)),
     )
     return ranking, headlines, *rest
 
@@ -119,8 +78,8 @@ def names_of(reports: Sequence[Report]) -> tuple[str, ...]:
     )
 
 
-def forests(runs: Sequence[Run]) -> tuple[Forest, ...]:
-    """Returns every headline figure that at least one of the runs has, in the order of ranks."""
+def forests(runs: Sequence[Run]) -> tuple[Chart, ...]:
+    """Returns a plot of every headline figure that a run has, in the order of ranks."""
     names = names_of([run.report for run in runs])
     pairs = [None, *(compare_runs(runs[0], run, strict=False) for run in runs[1:])]
     found = (_forest(headline, runs, names, pairs) for headline in HEADLINES)
@@ -132,86 +91,38 @@ def _forest(
     runs: Sequence[Run],
     names: Sequence[str],
     pairs: Sequence[Comparison | None],
-) -> Forest | None:
-    figures = [_headline(run.report, headline) for run in runs]
-    leading = next((one for one in figures if one is not None), None)
+) -> Chart | None:
+    figures = [run.report.headline(headline.id) for run in runs]
+    leading = next((one for one in figures if one is not None and given(one.figure)), None)
     if leading is None:
         return None
     kind = runs[0].report.model.representation
-    drawn, left_out = [], []
+    rows, left_out, unit = [], [], "none"
     for run, name, one, pair in zip(runs, names, figures, pairs, strict=True):
         if one is None or not given(one.figure):
             continue
         other_kind = run.report.model.representation != kind
-        if one.data != leading.data or (headline.rank in WITHIN_KIND and other_kind):
+        if one.data != leading.data or (headline.within_kind and other_kind):
             left_out.append(name)
             continue
-        told = one.figure
-        drawn.append(
-            ForestPoint(
-                name=name,
-                value=told.value,
-                low=told.low,
-                high=told.high,
-                differs=_differs(pair, headline),
-            )
-        )
-    if not drawn:
+        rows.append(Interval.of(name, one.figure, _differs(pair, headline)))
+        unit = one.figure.unit
+    if not rows:
         return None
-    return Forest(
-        id=headline.id,
-        name=headline.name,
-        unit=headline.unit,
-        data=leading.data,
-        points=tuple(drawn),
-        left_out=tuple(left_out),
-    )
-
-
-def _headline(report: Report, headline: Headline) -> NamedFigure | None:
-    figures = (one for part in report.parts for one in part.figures)
-    return next(
-        (
-            one
-            for one in figures
-            if one.id == headline.id and one.headline and not one.inner and given(one.figure)
-        ),
-        None,
+    return forest_chart(
+        f"forest_{headline.id.replace('.', '_')}",
+        f"{headline.name}, {leading.data}",
+        f"{headline.name}{suffix(unit) and ','}{suffix(unit)}",
+        rows,
+        _GROUPS,
+        unit,
+        f"Not comparable, left out: {', '.join(left_out)}." if left_out else "",
     )
 
 
 def _differs(pair: Comparison | None, headline: Headline) -> bool | None:
     found = pair.headlines() if pair is not None else ()
     return next((one.differs for one in found if one.headline == headline.rank), None)
-
-
-def _chart(one: Forest) -> Chart:
-    drawn = []
-    for wanted, (name, role) in _GROUPS.items():
-        rows = [(i, p) for i, p in enumerate(one.points) if p.differs is wanted]
-        if rows:
-            drawn.append(
-                Series(
-                    name=name,
-                    x=tuple(float(i) for i, _ in rows),
-                    y=tuple(p.value for _, p in rows),
-                    low=tuple(p.value if p.low is None else p.low for _, p in rows),
-                    high=tuple(p.value if p.high is None else p.high for _, p in rows),
-                    mark="points",
-                    role=role,
-                )
-            )
-    left = f"Not comparable, left out: {', '.join(one.left_out)}." if one.left_out else ""
-    return Chart(
-        id=f"forest_{one.id.replace('.', '_')}",
-        title=f"{one.name}, {one.data}",
-        x_label="",
-        y_label=f"{one.name}, {one.unit}" if one.unit in ("sigma", "dB") else one.name,
-        series=tuple(drawn),
-        ticks=tuple(p.name for p in one.points),
-        note=left,
-        across=True,
-    )
 
 
 def _sentence(runs: Sequence[Run]) -> Text:

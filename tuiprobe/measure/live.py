@@ -20,10 +20,10 @@ from tuiprobe.measure.crew import Crew
 from tuiprobe.measure.live_thumbs import EndsOf, LiveThumbs, RunningEnds
 from tuiprobe.measure.shards import Shard
 from tuiprobe.models.taps import Tap
+from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.outliers.heights import CUTS, OUTLIER, scan_heights
 from tuiprobe.probes.outliers.persistence import missing, ratio
 from tuiprobe.probes.rows import MIN_CHANNELS, usable
-from tuiprobe.results.base import NORMAL_95
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.live import (
     LiveTap,

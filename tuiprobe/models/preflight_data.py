@@ -18,6 +18,7 @@ from tuiprobe.datasets.decode import has_deep_values
 from tuiprobe.models.encoder import Encoder
 from tuiprobe.models.heads import Head
 from tuiprobe.models.preflight import Check
+from tuiprobe.numbers import interval, number
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -120,8 +121,8 @@ def check_range(images: Dataset, samples: Sequence[Sample]) -> Check | None:
     """
     counts = np.zeros(256, dtype=np.int64)
     deep: list[str] = []
-    for number, sample in enumerate(samples[:_LOOKED_AT]):
-        if number == _FIRST and not deep:
+    for place, sample in enumerate(samples[:_LOOKED_AT]):
+        if place == _FIRST and not deep:
             break
         try:
             content = images.read(sample)
@@ -214,8 +215,8 @@ class KnownAnswer:
     def check(self) -> Check:
         """Returns the result as a check."""
         said = (
-            f"accuracy {self.hits / self.n:.3f} ({self.low:.3f} to {self.high:.3f}) on {self.n} "
-            f"images, published {self.expected:.3f}"
+            f"accuracy {interval(self.hits / self.n, self.low, self.high, 'share')} on {self.n:,} "
+            f"images, published {number(self.expected, 'share')}"
         )
         if self.agrees:
             return Check("known answer", "pass", said)

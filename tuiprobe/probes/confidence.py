@@ -16,11 +16,11 @@ import numpy as np
 from scipy import special
 
 from tuiprobe.errors import DataError
+from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.heads import ROWS, SetFeatures
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.temperature import fit_temperature, from_highest, spread, temperature
 from tuiprobe.results import Estimate, Figure, NotRun
-from tuiprobe.results.base import NORMAL_95
 from tuiprobe.run.checked_arrays import HeadArrays
 
 __all__ = [
@@ -263,6 +263,7 @@ def ece(confidence: Float64, correct: Bool) -> Figure:
         value=value,
         low=0.0 if float(share @ gap) <= by_chance else max(0.0, value - half),
         high=min(1.0, value + half),
+        unit="points",
         n=n,
         method=f"{BINS} bins of equal mass, debiased; binomial error of each",
     )

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
+from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.inputs import Float64, Int64
 from tuiprobe.results import Estimate, Figure, NotRun
-from tuiprobe.results.base import NORMAL_95
 
 LEVEL = 0.95
 RESAMPLES = 2000
@@ -167,6 +167,6 @@ def _interval(
     return Estimate(value=value, low=float(ends[0]), high=float(ends[1]), n=n, method=method)
 
 
-def exact(value: float, n: int, method: str) -> Estimate:
+def exact(value: float, n: int, method: str, unit: str = "none") -> Estimate:
     """Returns a figure without an interval: it is exact, or `method` gives the reason."""
-    return Estimate(value=float(value), low=None, high=None, n=n, method=method)
+    return Estimate(value=float(value), low=None, high=None, unit=unit, n=n, method=method)

@@ -3,9 +3,9 @@
 import numpy as np
 import numpy.typing as npt
 
+from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.inputs import Float64
 from tuiprobe.results import Estimate, Figure, NotRun
-from tuiprobe.results.base import NORMAL_95
 
 
 def wilson_bounds(hits: npt.ArrayLike, n: int) -> tuple[Float64, Float64]:
@@ -28,7 +28,9 @@ def wilson(hits: int, n: int) -> Figure:
     if n == 0:
         return NotRun(reason="no images")
     low, high = wilson_bounds(hits, n)
-    return Estimate(value=hits / n, low=float(low), high=float(high), n=n, method="Wilson")
+    return Estimate(
+        value=hits / n, low=float(low), high=float(high), unit="share", n=n, method="Wilson"
+    )
 
 
 def newcombe(first: tuple[int, int], second: tuple[int, int]) -> Estimate:
@@ -52,6 +54,7 @@ def newcombe(first: tuple[int, int], second: tuple[int, int]) -> Estimate:
         value=value,
         low=max(-1.0, value - float(np.hypot(q - their_low, high - p))),
         high=min(1.0, value + float(np.hypot(their_high - q, p - low))),
+        unit="points",
         n=n + m,
         method=f"Newcombe, {n:,} and {m:,} images",
     )
@@ -72,5 +75,10 @@ def paired_difference(gained: int, lost: int, n: int) -> Estimate:
     half = NORMAL_95 * float(np.sqrt(max(0.0, up + down - (up - down) ** 2) / (n + 2)))
     low, high = max(-1.0, up - down - half), min(1.0, up - down + half)
     return Estimate(
-        value=value, low=min(low, value), high=max(high, value), n=n, method="paired, Bonett-Price"
+        value=value,
+        low=min(low, value),
+        high=max(high, value),
+        unit="points",
+        n=n,
+        method="paired, Bonett-Price",
     )

@@ -35,7 +35,7 @@ def points(items: Iterable[Value | tuple[Value, ...]]) -> Points:
 
 def table(
     id: str,
-    columns: Sequence[tuple[str, Value | tuple[Value, ...]]],
+    columns: Sequence[tuple[str, Value | tuple[Value, ...], *tuple[str, ...]]],
     rows: Iterable[Sequence[Value]],
     *title: Value,
     shown: int | None = None,
@@ -47,7 +47,7 @@ def table(
 
     Args:
         id: Identifies it; also the name of its file.
-        columns: Id and title of each.
+        columns: Id and title of each, and the unit of its plain numbers where they have one.
         rows: One value per column.
         title: The line above it.
         shown: See `tuiprobe.results.section.Table`.
@@ -59,8 +59,10 @@ def table(
         id=id,
         title=title,
         columns=tuple(
-            Column(id=name, title=one if isinstance(one, tuple) else (one,))
-            for name, one in columns
+            Column(
+                id=name, title=one if isinstance(one, tuple) else (one,), unit=(*unit, "none")[0]
+            )
+            for name, one, *unit in columns
         ),
         rows=tuple(tuple(row) for row in rows),
         shown=shown,

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.heads import ROWS
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.results import Estimate, Figure, NotRun
-from tuiprobe.results.base import NORMAL_95
 
 WIDEST = 1e4
 """Temperatures are searched within this factor of the spread of the logits."""

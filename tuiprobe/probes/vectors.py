@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuiprobe.numbers import number
 from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.probes.inputs import Float32, Float64
 from tuiprobe.probes.reader import RunReader
@@ -150,14 +151,15 @@ def _said(name: str, shape: Shape) -> list[str]:
     if shape.white:
         said.append(
             f"{name}: the covariance of the vectors is near the identity (spread "
-            f"{shape.spread:.3g}, 1 for whitened vectors): neither an offset nor outlier channels "
-            "can be seen in whitened vectors; give them as the encoder made them"
+            f"{number(shape.spread)}, 1 for whitened vectors): neither an offset nor outlier "
+            "channels can be seen in whitened vectors; give them as the encoder made them"
         )
     elif shape.centred:
         said.append(
-            f"{name}: the mean of the vectors is near 0 (|mu|^2 is {shape.mean_share:.2g} of their "
-            f"energy, {shape.mean_ratio:.3g} times its sampling error): an offset cannot be seen "
-            "in mean-centred vectors; give them as the encoder made them"
+            f"{name}: the mean of the vectors is near 0 (|mu|^2 is "
+            f"{number(shape.mean_share, 'share')} of their energy, {number(shape.mean_ratio)} "
+            "times its sampling error): an offset cannot be seen in mean-centred vectors; give "
+            "them as the encoder made them"
         )
     if shape.unit >= _ALL:
         said.append(f"{name}: the vectors have unit norm, so their lengths are not known")

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tuiprobe.numbers import interval
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.ablation.targeted_result import SetAblation, TargetedAblation
 from tuiprobe.spec import AblateMode
@@ -28,8 +29,8 @@ def _line(one: SetAblation) -> str:
     before, after, change = one.before, one.after, one.difference
     apart = f", {one.nonfinite} not finite and left out" if one.nonfinite else ""
     return (
-        f"{one.name}: {before.top1:.4f} [{before.low:.4f}, {before.high:.4f}] -> "
-        f"{after.top1:.4f} [{after.low:.4f}, {after.high:.4f}], difference "
-        f"{change.value:+.4f} [{change.low:+.4f}, {change.high:+.4f}], n {one.n}{apart}, "
-        f"{one.lost} lost, {one.gained} gained"
+        f"{one.name}: {interval(before.top1, before.low, before.high, 'share')} → "
+        f"{interval(after.top1, after.low, after.high, 'share')}, difference "
+        f"{interval(change.value, change.low, change.high, 'points', signed=True)}, "
+        f"n {one.n:,}{apart}, {one.lost:,} lost, {one.gained:,} gained"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, count
 
-from tuiprobe.report.numbers import number
+from tuiprobe.numbers import number
 from tuiprobe.results import DataSet, Report, TopImage
 from tuiprobe.results.section import Code, Content, Heading, Strong, Table, Text, Value
 

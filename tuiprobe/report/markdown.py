@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import Template
 
+from tuiprobe.numbers import number, suffix
 from tuiprobe.plaintext import plain
 from tuiprobe.report.common import (
     NAMED_IMAGES,
@@ -20,18 +21,17 @@ from tuiprobe.report.common import (
     subject_rows,
     table_files,
 )
-from tuiprobe.report.numbers import figure, number
 from tuiprobe.report.text import (
     code,
     escaped,
+    in_column,
     markdown_cell,
     markdown_text,
     opening,
-    table,
 )
 from tuiprobe.results import DataSet, Report, given
 from tuiprobe.results.card import card
-from tuiprobe.results.headlines import HEADLINES
+from tuiprobe.results.headlines import BY_ID
 from tuiprobe.results.reproduce import command, command_note, software, verified
 from tuiprobe.results.section import (
     Chart,
@@ -44,8 +44,10 @@ from tuiprobe.results.section import (
     Strip,
     Table,
     Text,
+    Value,
 )
 from tuiprobe.results.subject import PROBE as PREFLIGHT
+from tuiprobe.texttable import markdown_table
 
 LISTED_IMAGES = 20
 """Images of a set that could not be used that a page names."""
@@ -81,26 +83,28 @@ def model_card(report: Report) -> str:
     """
     from huggingface_hub import EvalResult, ModelCardData
 
-    names = {one.id: one.name for one in HEADLINES}
     sources = {one.name: one.source for one in report.data}
     rows, results = [], []
     for one in (one for part in report.parts for one in part.figures):
-        if one.headline is None or one.inner or one.id not in names or not given(one.figure):
+        if one.headline is None or one.inner or one.id not in BY_ID or not given(one.figure):
             continue
-        name, data, value = names[one.id], _measured_on(one), one.figure
-        rows.append([escaped(name), escaped(data), escaped(figure(value))])
-        if value.low is not None and value.high is not None:
-            name += f" (95 % interval {number(value.low)} to {number(value.high)})"
+        name, data, value = BY_ID[one.id].name, _measured_on(one), one.figure
+        rows.append([escaped(name), escaped(data), escaped(value.with_interval())])
+        metric = name.replace(" ", "_")
+        _, _, ends = value.with_interval().rpartition(" (")
+        if value.low is not None:
+            name += f" (95 % interval {ends[:-1]}{suffix(value.unit)})"
         results.append(
             EvalResult(
                 task_type="image-classification",
                 dataset_type=plain(sources.get(data, data)),
                 dataset_name=plain(data),
-                metric_type="accuracy" if one.id == "top1" else names[one.id].replace(" ", "_"),
+                metric_type="accuracy" if one.id == "top1" else metric,
                 metric_value=float(f"{value.value:.6g}"),
                 metric_name=name,
             )
         )
+    table = markdown_table(["figure", "of", "value (95 % interval)"], rows)
     metadata = ModelCardData(
         model_name=plain(report.model.name), tags=["tuiprobe"], eval_results=results or None
     )
@@ -108,7 +112,7 @@ def model_card(report: Report) -> str:
         metadata=metadata.to_yaml(line_break="\n").rstrip("\n"),
         opening="\n".join([opening(escaped(report.title)), *_warnings(report)]).rstrip("\n"),
         card="\n".join(["", *_card(report, "###"), ""]),
-        figures="\n".join(table(["figure", "of", "value (95 % interval)"], rows)) if rows else "",
+        figures="\n".join(table) if rows else "",
         version=escaped(report.tuiprobe),
         command=_command(report),
     )
@@ -181,7 +185,10 @@ def _reproduce(report: Report) -> list[str]:
     about = (*subject_rows(report), *software(report))
     lines += [f"- {escaped(name)}: {markdown_text(text)}" for name, text in about]
     header, rows = data_rows(report)
-    lines += ["", *table(list(header), [[markdown_cell((cell,)) for cell in row] for row in rows])]
+    lines += [
+        "",
+        *markdown_table(header, [[markdown_cell((cell,)) for cell in row] for row in rows]),
+    ]
     for one in report.data:
         lines += _skipped(one) + _nonfinite(one)
     return [*lines, READ]
@@ -234,12 +241,19 @@ def _table(one: Table) -> list[str]:
     shown = one.rows[: LISTED_ROWS if one.shown is None else one.shown]
     lines = [_line(one.title), ""] if one.title else []
     header = [markdown_cell(column.title) for column in one.columns]
-    lines += table(header, [[markdown_cell((cell,)) for cell in row] for row in shown])
+    lines += markdown_table(header, [_cells(one, row) for row in shown])
     rest = len(one.rows) - len(shown)
     if rest > 0:
         where = f"`tables/{one.id}.csv`" if one.file else "`tables/`"
         lines += [f"and {rest:,} more in {where}.", ""]
     return lines
+
+
+def _cells(one: Table, row: Sequence[Value]) -> list[str]:
+    return [
+        markdown_cell((in_column(value, column),))
+        for value, column in zip(row, one.columns, strict=True)
+    ]
 
 
 def _strip(one: Strip) -> Iterator[str]:

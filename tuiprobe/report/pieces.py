@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
+from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
 from tuiprobe.report.common import NAMED_IMAGES, image_name
 from tuiprobe.report.elements import append, inside
-from tuiprobe.report.numbers import number
 from tuiprobe.report.svg import legend, plot
 from tuiprobe.report.terms import Terms
-from tuiprobe.report.text import said
+from tuiprobe.report.text import in_column, said
 from tuiprobe.results import Estimate, TopImage
 from tuiprobe.results.section import (
     Chart,
@@ -157,8 +157,8 @@ class Pieces:
         body = inside(table, "tbody")
         for row in rows:
             cells = inside(body, "tr")
-            for value in row:
-                self.text(inside(cells, "td", **_sorted_by(value)), (value,))
+            for value, column in zip(row, columns, strict=True):
+                self.text(inside(cells, "td", **_sorted_by(value)), (in_column(value, column),))
 
     def pairs(self, place: Element, name: str, rows: Iterable[tuple[str, Text]]) -> None:
         """Appends names and values as a table."""
@@ -205,7 +205,7 @@ class Pieces:
     def _named_points(self, figure: Element, one: Chart) -> None:
         """Lists the named points of a chart, for readers who cannot point at them."""
         rows: list[Sequence[Value]] = [
-            (series.names[i], series.name, *(_short(value) for value in (series.x[i], series.y[i])))
+            (series.names[i], series.name, series.x[i], series.y[i])
             for series in reversed(one.back_to_front())
             if series.names
             for i in range(len(series.x))
@@ -218,7 +218,11 @@ class Pieces:
             "shown as",
             *(shortened(x, LONGEST_LABEL) for x in (one.x_label, one.y_label)),
         )
-        columns = [Column(id=f"c{i}", title=(title,)) for i, title in enumerate(titles)]
+        units = ("none", "none", one.x_unit, one.y_unit)
+        columns = [
+            Column(id=f"c{i}", title=(title,), unit=unit)
+            for i, (title, unit) in enumerate(zip(titles, units, strict=True))
+        ]
         folded = inside(figure, "details")
         inside(folded, "summary", f"The {len(rows):,} models of the figure")
         self.rows(folded, ("Models of the figure",), columns, shown)
@@ -291,10 +295,6 @@ def _sorted_by(value: Value) -> dict[str, str]:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return {"data_v": f"{value:.6g}"}
     return {}
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")
 
 
 def _is_jpeg(content: bytes | None) -> bool:

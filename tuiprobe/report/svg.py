@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from xml.etree.ElementTree import Element, tostring
 
+from tuiprobe.numbers import in_unit, number, with_minus
 from tuiprobe.plaintext import plain
 from tuiprobe.report.elements import element, inside
 from tuiprobe.results.section import Chart, Drawn, Series
@@ -112,7 +113,7 @@ def _plot(root: Element, chart: Chart) -> None:
     frame = _frame(chart)
     _axes(root, chart, frame)
     for series in chart.back_to_front():
-        _draw(root, series, frame)
+        _draw(root, series, frame, chart)
 
 
 def _frame(chart: Chart) -> _Frame:
@@ -136,7 +137,8 @@ def _axes(root: Element, chart: Chart, frame: _Frame) -> None:
     for value in round_ticks(*chart.y_range()):
         y = frame.y(value)
         inside(root, "line", class_="grid", x1=_LEFT, x2=right, y1=y, y2=y)
-        inside(root, "text", tick_text(value), x=_LEFT - 6, y=y + 4, text_anchor="end")
+        inside(root, "text", tick_text(value, chart.y_unit), x=_LEFT - 6, y=y + 4,
+               text_anchor="end")  # fmt: skip
     inside(root, "line", class_="reference", x1=_LEFT, x2=right, y1=bottom, y2=bottom)
     for value, text in _x_ticks(chart):
         x = frame.x(value)
@@ -151,17 +153,18 @@ def _axes(root: Element, chart: Chart, frame: _Frame) -> None:
 
 def _x_ticks(chart: Chart) -> list[tuple[float, str]]:
     if not chart.ticks:
-        return [(value, tick_text(value)) for value in round_ticks(*chart.x_range())]
+        values = round_ticks(*chart.x_range())
+        return [(value, tick_text(value, chart.x_unit)) for value in values]
     every = -(-len(chart.ticks) // _TICKS)
     letters = max(3, 64 // max(1, -(-len(chart.ticks) // every)))
     return [(float(i), _cut(chart.ticks[i], letters)) for i in range(0, len(chart.ticks), every)]
 
 
-def _draw(root: Element, one: Series, frame: _Frame) -> None:
+def _draw(root: Element, one: Series, frame: _Frame, chart: Chart) -> None:
     if one.mark == "bars":
         _bars(root, one, frame)
     elif one.mark == "points":
-        _points(root, one, frame)
+        _points(root, one, frame, chart)
     else:
         _line(root, one, frame)
 
@@ -178,7 +181,7 @@ def _bars(root: Element, one: Series, frame: _Frame) -> None:
                    y1=frame.y(one.low[i]), y2=frame.y(one.high[i]))  # fmt: skip
 
 
-def _points(root: Element, one: Series, frame: _Frame) -> None:
+def _points(root: Element, one: Series, frame: _Frame, chart: Chart) -> None:
     for i, (x, y) in enumerate(zip(one.x, one.y, strict=True)):
         if one.low:
             inside(root, "line", class_=f"stem {one.role}", x1=frame.x(x), x2=frame.x(x),
@@ -186,8 +189,8 @@ def _points(root: Element, one: Series, frame: _Frame) -> None:
         place = root
         if one.names:
             place = inside(root, "g", class_="point", role="img")
-            told = f"{_cut(one.names[i], _LONGEST)}: {tick_text(_short(x))}, {tick_text(_short(y))}"
-            inside(place, "title", told)
+            at = f"{number(x, chart.x_unit)}, {number(y, chart.y_unit)}"
+            inside(place, "title", f"{_cut(one.names[i], _LONGEST)}: {at}")
         _marker(place, one.role, frame.x(x), frame.y(y))
     if one.labelled:
         inside(root, "text", _cut(one.name, _LETTERS), class_="label",
@@ -213,7 +216,8 @@ def rows(chart: Chart) -> Element:
     for value in round_ticks(low, high):
         kind = "reference" if value == 0 else "grid"
         inside(root, "line", class_=kind, x1=at(value), x2=at(value), y1=4, y2=bottom)
-        inside(root, "text", tick_text(value), x=at(value), y=bottom + 14, text_anchor="middle")
+        inside(root, "text", tick_text(value, chart.y_unit), x=at(value), y=bottom + 14,
+               text_anchor="middle")  # fmt: skip
     middle = _NAMES + width / 2
     inside(root, "text", _cut(chart.y_label, 60), class_="dim", x=middle, y=bottom + 30,
            text_anchor="middle")  # fmt: skip
@@ -228,10 +232,6 @@ def rows(chart: Chart) -> Element:
                        x2=at(one.high[i]), y1=height, y2=height)  # fmt: skip
             _marker(root, one.role, at(y), height)
     return root
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")
 
 
 def _marker(root: Element, role: Drawn, x: float, y: float) -> None:
@@ -304,10 +304,12 @@ def round_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     return ticks if len(ticks) > 1 else round_ticks(low, high, 2 * wanted)
 
 
-def tick_text(value: float) -> str:
-    """Returns a value on an axis as text.
+def tick_text(value: float, unit: str = "none") -> str:
+    """Returns a round value on an axis as text; of the units, only per cent stands there.
 
-    >>> tick_text(0.2), tick_text(1500.0), tick_text(-0.0)
-    ('0.2', '1500', '0')
+    >>> tick_text(0.2), tick_text(1500.0), tick_text(-0.0), tick_text(0.2, "share")
+    ('0.2', '1,500', '0', '20 %')
     """
-    return f"{value + 0.0:.6g}"
+    shown = round(in_unit(value, unit), 10) + 0.0
+    text = f"{shown:,.6g}" if abs(shown) < 1e6 else f"{shown:.6g}"
+    return with_minus(text) + (" %" if unit == "share" else "")

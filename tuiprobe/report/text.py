@@ -2,10 +2,10 @@
 
 import re
 
+from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
-from tuiprobe.report.numbers import figure, number
 from tuiprobe.results import Estimate, NotRun
-from tuiprobe.results.section import Code, Strong, Text, Value
+from tuiprobe.results.section import Code, Column, Strong, Text, Value
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~&!$])")
 _LINK = re.compile(r"(?i):(?=//)|(?<=www)\.")
@@ -26,10 +26,21 @@ def said(value: Value) -> str:
     if isinstance(value, int | float):
         return number(value)
     if isinstance(value, Estimate | NotRun):
-        return figure(value)
+        return value.with_interval()
     if isinstance(value, Code):
         return value.code
     return value.strong if isinstance(value, Strong) else value
+
+
+def in_column(value: Value, column: Column) -> Value:
+    """Returns a cell of a table, a plain number as text in the unit of its column.
+
+    >>> in_column(0.25, Column(id="share", title=("share",), unit="share"))
+    '25.0 %'
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return number(value, column.unit)
+    return value
 
 
 def line(text: Text) -> str:
@@ -103,13 +114,3 @@ def cell(text: str) -> str:
     """
     clean = plain(text)
     return "'" + clean if clean.lstrip().startswith(_FORMULA) else clean
-
-
-def table(header: list[str], rows: list[list[str]]) -> list[str]:
-    """Returns the lines of a Markdown table; cells must be escaped already."""
-    return [
-        "| " + " | ".join(header) + " |",
-        "|" + "---|" * len(header),
-        *("| " + " | ".join(row) + " |" for row in rows),
-        "",
-    ]

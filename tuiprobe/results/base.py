@@ -20,19 +20,25 @@ from pydantic import (
 )
 from typing_extensions import TypeIs
 
+from tuiprobe import numbers
+
 _Item = TypeVar("_Item")
 
 MOST_ITEMS = 2**20
 MOST_CHANNELS = 2**16
 LONGEST_TEXT = 2**16
-NORMAL_95 = 1.959963984540054
-"""The 97.5 % quantile of the normal distribution: half the width of a 95 % interval, in sigma."""
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 """How many, or which one, from 0."""
 
 Channel = Annotated[int, Field(ge=0, lt=MOST_CHANNELS)]
 """Number of a channel or of a direction."""
+
+Unit = Annotated[str, Field(pattern=r"^[\w/%°². ^-]{1,32}$")]
+"""What a figure counts: `share`, `points`, `dB`, `count` or `none`; plugins may say another one.
+
+Shares, and points as differences of shares, are kept as fractions: -0.035 is -3.5 points.
+"""
 
 Real = Annotated[float, Field(ge=-1e100, le=1e100)]
 """A number that sums and squares of a report's figures do not carry out of range."""
@@ -127,9 +133,10 @@ class Estimate(Frozen):
     """A figure with its 95 % interval.
 
     Attributes:
-        value: The estimate, in the unit the field that holds it names.
+        value: The estimate.
         low: Lower end of the 95 % interval; None where `method` says why there is none.
         high: Upper end; None together with `low`.
+        unit: What value, low and high count.
         n: How many units (images unless `method` says otherwise) the estimate rests on.
         method: How value and interval were obtained.
 
@@ -140,8 +147,35 @@ class Estimate(Frozen):
     value: Real
     low: Real | None
     high: Real | None
+    unit: Unit = "none"
     n: Count
     method: str
+
+    def with_interval(self, signed: bool = False) -> str:
+        """Returns value and interval for people, as `numbers.interval` writes them.
+
+        >>> Estimate(value=8.213, low=8.16, high=8.27, n=500, method="bootstrap").with_interval()
+        '8.21 (8.16 to 8.27)'
+        """
+        return numbers.interval(self.value, self.low, self.high, self.unit, signed=signed)
+
+    def alone(self, signed: bool = False, bare: bool = False) -> str:
+        """Returns the value for people, with the digits that its interval allows.
+
+        Args:
+            signed: Whether a positive value gets a plus sign.
+            bare: Whether the unit is left out.
+        """
+        low, high = self.low, self.high
+        return numbers.number(self.value, self.unit, low, high, signed=signed, bare=bare)
+
+    def plus_minus(self, bare: bool = False) -> str:
+        """Returns the value and half the width of its interval, for narrow columns.
+
+        Args:
+            bare: Whether the unit is left out, because a heading says it.
+        """
+        return numbers.plus_minus(self.value, self.low, self.high, self.unit, bare=bare)
 
     @model_validator(mode="after")
     def _both_ends_or_none(self) -> "Estimate":
@@ -166,8 +200,54 @@ class NotRun(Frozen):
     reason: str
     remedy: str = ""
 
+    def with_interval(self, signed: bool = False) -> str:
+        """Returns why there is no figure; reason and remedy are text from outside.
+
+        >>> NotRun(reason="no concept set", remedy="pass --concepts broden:DIR").with_interval()
+        'not run: no concept set; pass --concepts broden:DIR'
+        """
+        return f"not run: {self.reason}{f'; {self.remedy}' if self.remedy else ''}"
+
+    def alone(self, signed: bool = False, bare: bool = False) -> str:
+        """Returns what stands where there is no number."""
+        return numbers.MISSING
+
+    def plus_minus(self, bare: bool = False) -> str:
+        """Returns what stands where there is no number."""
+        return numbers.MISSING
+
 
 Figure = Estimate | NotRun
+"""A figure in a unit that it says itself; without one it is a plain number."""
+
+
+def in_unit(unit: str) -> tuple[Any, Any]:
+    """Returns what makes a field hold figures of one unit: `Annotated[Figure, *in_unit("ms")]`.
+
+    A figure that says no unit gets it; one that says another unit is refused.
+    """
+
+    def checked(figure: Figure) -> Figure:
+        if isinstance(figure, NotRun) or figure.unit == unit:
+            return figure
+        if figure.unit != "none":
+            raise ValueError(f"a figure says {figure.unit} where {unit} belongs")
+        return figure.model_copy(update={"unit": unit})
+
+    return Field(json_schema_extra={"unit": unit}), AfterValidator(checked)
+
+
+Share = Annotated[Figure, *in_unit("share")]
+"""A part of something, such as an accuracy; kept as a fraction."""
+
+Points = Annotated[Figure, *in_unit("points")]
+"""A difference of shares; kept as a fraction."""
+
+Decibels = Annotated[Figure, *in_unit("dB")]
+"""Ten times the decimal logarithm of a ratio."""
+
+Counted = Annotated[Figure, *in_unit("count")]
+"""How many; a mean count may lie between whole numbers."""
 
 
 def given(figure: Figure) -> TypeIs[Estimate]:

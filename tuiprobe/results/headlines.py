@@ -1,14 +1,10 @@
-"""The eight headline figures: which they are, in which order, and what people call them.
+"""The eight headline figures, and what every table, plot and sentence says of them.
 
-Probes take their ranks from here (`NamedFigure.headline`). Comparisons, gates and tables look the
-figures up by id, so this is the only list.
+Probes take their ranks from here (`NamedFigure.headline`), readers find them with
+`Report.headline`, and lists of runs take their columns from `LISTED`: this is the only list.
 """
 
-from typing import Final, Literal, NamedTuple
-
-Unit = Literal["points", "sigma", "share", "kurtosis", "dB"]
-"""What a headline figure counts; an accuracy is kept as a share and its differences are told in
-points. Figures of one unit can be drawn on one scale."""
+from typing import Final, NamedTuple
 
 TOP1: Final = 10
 MEAN_SHIFT: Final = 11
@@ -27,29 +23,71 @@ class Headline(NamedTuple):
         id: Id of the named figure.
         rank: Its rank, `NamedFigure.headline`.
         name: What people call it; gates accept it in quotes.
-        unit: What it counts.
         term: Id of what the glossary says about it.
+        place: Where points of it are gained or lost, for a sentence; empty where it is no accuracy.
+        of_a_set: Whether a report has it for several sets, so that its name takes the set.
+        within_kind: Whether it compares only within one kind of representation.
     """
 
     id: str
     rank: int
     name: str
-    unit: Unit
     term: str
+    place: str = ""
+    of_a_set: bool = False
+    within_kind: bool = False
 
 
 HEADLINES: Final = (
-    Headline("top1", TOP1, "top-1", "points", "top-1"),
-    Headline("mean_shift", MEAN_SHIFT, "mean of shifts", "points", "mean-of-shifts"),
-    Headline("value", EFFECTIVE, "effective robustness", "points", "effective-robustness"),
-    Headline("target", TARGET, "estimated accuracy", "points", "estimate"),
-    Headline("height", HEIGHT, "highest channel", "sigma", "height"),
-    Headline("offset.share", OFFSET, "offset share", "share", "offset-share"),
-    Headline("kurtosis", KURTOSIS, "kurtosis", "kurtosis", "kurtosis"),
-    Headline("int8", INT8, "INT8 signal to noise", "dB", "sqnr"),
-)
+    Headline("top1", TOP1, "top-1", "top-1", "on {data}", of_a_set=True),
+    Headline(
+        "mean_shift", MEAN_SHIFT, "mean of shifts", "mean-of-shifts", "on the mean of the shifts"
+    ),
+    Headline(
+        "value", EFFECTIVE, "effective robustness", "effective-robustness",
+        "of effective robustness",
+    ),
+    Headline(
+        "target", TARGET, "estimated accuracy", "estimate", "of estimated accuracy on {data}",
+        of_a_set=True,
+    ),
+    Headline("height", HEIGHT, "highest channel", "height", within_kind=True),
+    Headline("offset.share", OFFSET, "offset share", "offset-share", within_kind=True),
+    Headline("kurtosis", KURTOSIS, "kurtosis", "kurtosis", within_kind=True),
+    Headline("int8", INT8, "INT8 signal to noise", "sqnr"),
+)  # fmt: skip
 """In the order of their ranks. Of several sets, the figure of the first one counts: top-1 of the
 in-distribution set, estimated accuracy of the first target set."""
 
+BY_ID: Final = {one.id: one for one in HEADLINES}
+BY_RANK: Final = {one.rank: one for one in HEADLINES}
+
 TARGET_ERROR: Final = "target_error"
 """Id of the figure that goes with every estimate: its mean absolute error on labelled shifts."""
+
+
+class ListedFigure(NamedTuple):
+    """A figure of the list of runs.
+
+    Attributes:
+        field: Its name in `summary.json`, in `runs --json` and for `--sort`.
+        id: Id of the named figure.
+        heading: Of its column.
+        term: Id of what the glossary says about it.
+        usual: A cell of its usual length.
+    """
+
+    field: str
+    id: str
+    heading: str
+    term: str
+    usual: str
+
+
+LISTED: Final = (
+    ListedFigure("kurtosis", "kurtosis", "kurtosis", "kurtosis", "1,200 ± 300"),
+    ListedFigure("persistence", "persistence.value", "P", "persistence", "0.750 ± 0.012"),
+    ListedFigure("accuracy", "top1", "top-1", "top-1", "93.2 ± 1.1 %"),
+    ListedFigure("shifts", "mean_shift", "shifts", "mean-of-shifts", "93.2 ± 1.1 %"),
+)
+"""The figures that a list of runs shows of each."""

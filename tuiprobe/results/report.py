@@ -13,7 +13,7 @@ from tuiprobe.checksums import MEMBER, is_sealed, seal
 from tuiprobe.errors import UsageError
 from tuiprobe.files import DamagedFileError, Entry, parse_json, read_regular, reading
 from tuiprobe.plaintext import json_text
-from tuiprobe.results.base import Figure, Frozen, Many, Named, NotRun, Plain, Real
+from tuiprobe.results.base import Figure, Frozen, Many, Named, NotRun, Plain, Real, given
 from tuiprobe.results.section import Block, Id, NamedFact, NamedFigure, NamedSet, Section, Strip
 from tuiprobe.results.subject import DataSet, Fingerprint, Model
 
@@ -164,6 +164,22 @@ class Report(Frozen):
                 if one.id == id and not one.inner and data in (None, one.data):
                     return one.figure
         return ABSENT
+
+    def headline(self, id: str, data: str | None = None) -> NamedFigure | None:
+        """Returns a headline figure; None where this report does not name it.
+
+        Args:
+            id: Its id, see `results/headlines.py`.
+            data: Name of the set; None for the first that has a value, or else the first.
+        """
+        named = [
+            one
+            for part in self.parts
+            for one in part.figures
+            if one.id == id and one.headline is not None and not one.inner
+            if data in (None, one.data)
+        ]
+        return next((one for one in named if given(one.figure)), next(iter(named), None))
 
     def fact(self, id: str) -> str:
         """Returns a finding by its name; empty where it is not in this report."""

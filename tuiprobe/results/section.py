@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tuiprobe.results.base import Count, Estimate, Figure, Frozen, Many, Named, NotRun, Real
+from tuiprobe.results.base import Count, Estimate, Figure, Frozen, Many, Named, NotRun, Real, Unit
 
 
 class TopImage(Frozen):
@@ -88,10 +88,12 @@ class Column(Frozen):
     Attributes:
         id: Name of the column in CSV.
         title: Heading of the column.
+        unit: What its plain numbers count; figures say it themselves.
     """
 
     id: str
     title: Text
+    unit: Unit = "none"
 
 
 class Table(Frozen):
@@ -178,6 +180,8 @@ class Chart(Frozen):
         x_label: What x is.
         y_label: What y is.
         series: What is drawn.
+        x_unit: What numbers along x count.
+        y_unit: What numbers along y count.
         ticks: Names of the places along x; empty where x is a number.
         note: What a reader must know to read it.
         folded: Whether a page may hide it until it is asked for.
@@ -191,6 +195,8 @@ class Chart(Frozen):
     x_label: str
     y_label: str
     series: Many[Series]
+    x_unit: Unit = "none"
+    y_unit: Unit = "none"
     ticks: Many[str] = ()
     note: str = ""
     folded: bool = False

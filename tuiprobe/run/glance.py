@@ -21,17 +21,10 @@ from tuiprobe.checksums import (
 )
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.results.base import LONGEST_TEXT, MOST_ITEMS, Figure, Frozen, NotRun
+from tuiprobe.results.headlines import LISTED
 from tuiprobe.results.report import ABSENT, MAX_REPORT_BYTES, Report
 from tuiprobe.results.subject import Representation
 from tuiprobe.run.directory import RunDir
-
-FIGURES: Final = {
-    "kurtosis": "kurtosis",
-    "persistence": "persistence.value",
-    "accuracy": "top1",
-    "shifts": "mean_shift",
-}
-"""The figures of a row: field name and figure id."""
 
 _NOTHING: Final = NotRun(reason="not measured")
 _Sum = Annotated[int, Field(ge=0, le=2**53 * MOST_ITEMS)]
@@ -112,7 +105,7 @@ def write_results(run: RunDir, report: Report) -> None:
 
 def summary_of(report: Report, checksum: str | None) -> Summary:
     """Returns the summary of a report, whose file carries the checksum."""
-    figures = {field: report.figure(id) for field, id in FIGURES.items()}
+    figures = {one.field: report.figure(one.id) for one in LISTED}
     figures = {id: _NOTHING if one is ABSENT else one for id, one in figures.items()}
     return Summary(
         key=report.key,

@@ -14,8 +14,9 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import DamagedFileError
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.results import Figure, NotRun
+from tuiprobe.results.headlines import LISTED
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import FIGURES, summary
+from tuiprobe.run.glance import summary
 from tuiprobe.run.locks import held_locks
 from tuiprobe.run.state import Observer, RunState, State
 from tuiprobe.spec import command_of
@@ -234,7 +235,7 @@ def command_of_run(run: RunDir) -> str:
 
 def as_json(row: RunRow) -> dict[str, Any]:
     """Returns a run as plain data for `tuiprobe runs --json`."""
-    figures = {name: getattr(row, name).model_dump(mode="json") for name in FIGURES}
+    figures = {one.field: getattr(row, one.field).model_dump(mode="json") for one in LISTED}
     try:
         command = command_of_run(RunDir(row.path))
     except TuiprobeError:

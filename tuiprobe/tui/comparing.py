@@ -9,9 +9,9 @@ from itertools import permutations
 from tuiprobe.compare.describe import kind
 from tuiprobe.compare.differences import Comparison, Difference
 from tuiprobe.compare.forest import ForestRow
+from tuiprobe.numbers import MISSING
 from tuiprobe.plaintext import holds_all
-from tuiprobe.report.numbers import change, few, short
-from tuiprobe.results import Figure, given
+from tuiprobe.results import given
 from tuiprobe.tui.widgets.rows import RowColumn
 from tuiprobe.tui.widgets.spans import span
 
@@ -63,7 +63,7 @@ def forest_columns(letters: tuple[str, str], width: int) -> tuple[RowColumn, ...
         RowColumn("figure", _FIGURE),
         RowColumn(first, 7, right=True, drop=3),
         RowColumn(second, 7, right=True, drop=2),
-        RowColumn(f"{second} − {first}", 8, right=True, term="difference"),  # noqa: RUF001
+        RowColumn(f"{second} − {first}", 13, right=True, term="difference"),  # noqa: RUF001
         RowColumn("95 % interval", 18, right=True, drop=5, term="interval"),
         RowColumn("images", 8, drop=6, term="paired"),
     ]
@@ -97,19 +97,18 @@ def forest_cells(row: ForestRow, width: int) -> list[str]:
         row: The headline figure.
         width: Cells of the plot.
     """
-    told = row.difference
     star = "*" if row.differs else " "
-    value = interval = "-"
-    if given(told):
-        text = signed(change(told.value, told.low, told.high))
-        value, _, rest = text.partition(" ")
-        interval = rest or "-"
+    value, _, ends = row.difference.with_interval(signed=True).partition(" (")
+    if not given(row.difference):
+        value = MISSING
+    interval = f"({ends}" if ends else MISSING
     drawn = ""
     if row.ends is not None and width >= 3:
         low, middle, high = row.ends
         drawn = span(low, middle, high, (-1.0, 1.0), width)
     same = "the same" if row.paired else "separate"
-    return [row.name, _few(row.first), _few(row.second), f"{star}{value}", drawn, interval, same]
+    first, second = row.first.alone(bare=True), row.second.alone(bare=True)
+    return [row.name, first, second, f"{star}{value}", drawn, interval, same]
 
 
 def forest_text(row: ForestRow, letters: tuple[str, str]) -> str:
@@ -122,19 +121,6 @@ def forest_text(row: ForestRow, letters: tuple[str, str]) -> str:
         f"{row.name}: {first} {cells[1]}, {second} {cells[2]}, {second} - {first} "
         f"{cells[3].strip('* ')} {cells[5]}, {how}, {differs}"
     )
-
-
-def _few(one: Figure) -> str:
-    return signed(few(one.value)) if given(one) else "-"
-
-
-def signed(text: str) -> str:
-    """Returns a number with a minus sign of the width of its plus sign.
-
-    >>> signed("-.035 (-.047 to -.023)")
-    '−.035 (−.047 to −.023)'
-    """
-    return text.replace("-", "\N{MINUS SIGN}")
 
 
 # All figures.
@@ -150,12 +136,12 @@ def columns(letters: tuple[str, str]) -> tuple[RowColumn, ...]:
     """Returns the columns of all figures."""
     first, second = letters
     return (
-        RowColumn("figure", 20),
-        RowColumn("set", 10, drop=3, term="set"),
+        RowColumn("figure", 16),
+        RowColumn("set", 8, drop=3, term="set"),
         RowColumn("layer", 10, drop=4, term="layer"),
-        RowColumn(first, 12, right=True, drop=1),
-        RowColumn(second, 12, right=True, drop=2),
-        RowColumn(f"{second} − {first}", 24, right=True, term="difference"),  # noqa: RUF001
+        RowColumn(first, 13, right=True, drop=1),
+        RowColumn(second, 13, right=True, drop=2),
+        RowColumn(f"{second} − {first}", 30, right=True, term="difference"),  # noqa: RUF001
         RowColumn("images", 8, drop=5, term="paired"),
     )
 
@@ -165,7 +151,8 @@ def cells(row: Difference) -> list[str]:
     name = row.id if row.headline is None else row.name
     how = {"paired": "the same", "separate": "separate"}.get(kind(row), "-")
     return [
-        name, row.data, row.place, short(row.first), short(row.second), difference_text(row), how,
+        name, row.data, row.place, row.first.plus_minus(bare=True),
+        row.second.plus_minus(bare=True), difference_text(row), how,
     ]  # fmt: skip
 
 
@@ -176,13 +163,11 @@ def difference_text(one: Difference) -> str:
     >>> e = Estimate(value=-2.0, low=-2.5, high=-1.5, n=9, method="MOVER")
     >>> difference_text(Difference(probe="", data="", place="", id="", name="", first=e, second=e,
     ...                            difference=e, differs=True))
-    '* −2.00 (−2.50 to −1.50)'
+    '* −2.0 (−2.5 to −1.5)'
     """
     if not given(one.difference):
-        return "-"
-    found = one.difference
-    text = signed(change(found.value, found.low, found.high))
-    return f"{'*' if one.differs else ' '} {text}"
+        return MISSING
+    return f"{'*' if one.differs else ' '} {one.difference.with_interval(signed=True)}"
 
 
 def filtered(rows: Sequence[Difference], query: str, only_different: bool) -> list[Difference]:

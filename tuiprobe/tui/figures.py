@@ -10,7 +10,6 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tuiprobe.plaintext import plain
-from tuiprobe.report.numbers import few, interval
 from tuiprobe.results import Figure, given
 from tuiprobe.tui.text import fitted
 
@@ -21,16 +20,19 @@ Entry = tuple[str, Figure | str]
 
 
 def told(figure: Figure) -> Content:
-    r"""Returns the value and, dimmed, interval and n; or why there is none.
+    r"""Returns the value and, dimmed, interval and n, which stays beside its number; or the reason.
 
     >>> from tuiprobe.results import Estimate
-    >>> told(Estimate(value=3.896, low=3.829, high=3.964, n=96, method="m")).plain
-    '3.90 (3.83 to 3.96)  n\xa096'
+    >>> told(Estimate(value=3.896, low=3.829, high=3.964, n=2304, method="m")).plain
+    '3.90 (3.83 to 3.96)  n\xa02,304'
     """
-    rest = plain(interval(figure))
     if not given(figure):
-        return Content.styled(rest, DIM)
-    return Content.assemble((few(figure.value), "bold"), (f" {rest}" if rest else "", DIM))
+        return Content.styled(plain(f"not run: {figure.reason}"), DIM)
+    value, _, ends = plain(figure.with_interval()).partition(" (")
+    parts = [f"({ends} "] if ends else []
+    parts += [f"n\N{NO-BREAK SPACE}{figure.n:,}"] if figure.n else []
+    rest = f" {' '.join(parts)}".rstrip()
+    return Content.assemble((value, "bold"), (rest, DIM))
 
 
 def listed(entries: Iterable[Entry], width: int = 18) -> Content:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 
 from tuiprobe.catalog.presets import Preset, presets
+from tuiprobe.numbers import number
 from tuiprobe.plaintext import holds_all, plain
 from tuiprobe.tui.widgets.rows import RowColumn, kept_columns, row_text
 
@@ -233,9 +234,13 @@ def cells(row: ModelRow, marked: bool) -> list[str]:
         "" if row.width is None else str(row.width),
         _millions(row.parameters),
         CACHED[row.cached],
-        "" if row.imagenet is None else f"{100 * row.imagenet:.1f}",
-        "" if row.robustness is None else f"{100 * row.robustness:+.1f}{star}",
+        "" if row.imagenet is None else number(row.imagenet, "share", bare=True),
+        "" if row.robustness is None else f"{_points(row.robustness, bare=True)}{star}",
     ]
+
+
+def _points(value: float, bare: bool = False) -> str:
+    return number(value, "points", signed=True, bare=bare)
 
 
 def _millions(parameters: float | None) -> str:
@@ -259,10 +264,10 @@ def details(row: ModelRow) -> list[str]:
             lines.append(preset.note)
     lines.append(f"weights: {_WEIGHTS[row.cached]}")
     if row.imagenet is not None:
-        lines += ["", f"published ImageNet {100 * row.imagenet:.1f} %"]
+        lines += ["", f"published ImageNet {number(row.imagenet, 'share')}"]
         if row.robustness is not None:
             beyond = ", extrapolated" if row.extrapolated else ""
-            lines.append(f"published ER {100 * row.robustness:+.1f} points (standard{beyond})")
+            lines.append(f"published ER {_points(row.robustness)} (standard{beyond})")
     return lines
 
 

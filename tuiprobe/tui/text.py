@@ -1,4 +1,4 @@
-"""Text on the screen: makes outside strings safe, cuts to width; shares; braille dots."""
+"""Text on the screen: makes outside strings safe, cuts to width; braille dots."""
 
 from __future__ import annotations
 
@@ -63,12 +63,3 @@ def braille(bits: int) -> str:
 def is_braille(character: str) -> bool:
     """Returns whether a character is a braille pattern with at least one dot."""
     return _BRAILLE < ord(character) <= _BRAILLE + 0xFF
-
-
-def share_text(share: float) -> str:
-    """Returns a share between 0 and 1 without its leading zero.
-
-    >>> share_text(0.614), share_text(1.0)
-    ('.61', '1.0')
-    """
-    return f"{share:.2f}".lstrip("0") if share < 0.995 else "1.0"

@@ -8,10 +8,12 @@ from typing import Literal
 
 import numpy as np
 
+from tuiprobe.numbers import MISSING, number
 from tuiprobe.probes.intervals import mean_interval
 from tuiprobe.probes.outliers.of_rows import outlying_channels
 from tuiprobe.probes.outliers.persistence import without_interval
-from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results import Figure, NotRun, given
+from tuiprobe.texttable import TextColumn, text_table
 from tuiprobe.watching.seen import Seen
 
 HEADINGS = ("layer", "channels", "images", "kurtosis", "outlier channels", "largest share")
@@ -84,38 +86,22 @@ def figures_of(layer: str, seen: Seen) -> LayerFigures:
 
 def table(figures: Iterable[LayerFigures], refused: dict[str, str], footer: str) -> str:
     """Returns the figures as aligned text, with the layers that were not measured below."""
-    rows: list[tuple[str, ...]] = [HEADINGS]
-    rows += [_row(one) for one in figures]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+    columns = [TextColumn(name, right=name in ("channels", "images")) for name in HEADINGS]
+    lines = [*text_table(columns, [_row(one) for one in figures])]
     lines += [f"{name}: not measured: {reason}" for name, reason in refused.items()]
     return "\n".join([*lines, footer])
 
 
-def _aligned(row: tuple[str, ...], widths: list[int]) -> list[str]:
-    right = (1, 2)
-    return [
-        cell.rjust(width) if i in right else cell.ljust(width)
-        for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-
-
 def _row(one: LayerFigures) -> tuple[str, ...]:
     if isinstance(one.outlier_channels, NotRun):
-        outliers = "-"
+        outliers = MISSING
     else:
         named = ", ".join(map(str, one.outlier_channels[:4]))
         more = ", …" if len(one.outlier_channels) > 4 else ""
         count = len(one.outlier_channels)
         outliers = f"{count}: {named}{more}" if count else "none"
-    leading = "-" if one.leading is None else f"{one.share:.3f} (channel {one.leading})"
-    kurtosis = _said(one.kurtosis)
-    return one.layer, f"{one.channels:,}", f"{one.images:,}", kurtosis, outliers, leading
-
-
-def _said(figure: Figure) -> str:
-    if not isinstance(figure, Estimate):
-        return "-"
-    if figure.low is None or figure.high is None:
-        return f"{figure.value:.3g}"
-    return f"{figure.value:.3g} ({figure.low:.3g} to {figure.high:.3g})"
+    leading = MISSING
+    if one.leading is not None:
+        leading = f"{number(one.share, 'share')} (channel {one.leading})"
+    kurtosis = one.kurtosis.with_interval() if given(one.kurtosis) else MISSING
+    return one.layer, number(one.channels), number(one.images), kurtosis, outliers, leading

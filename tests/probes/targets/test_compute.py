@@ -48,7 +48,7 @@ def test_errors_are_those_of_predicted_beside_measured():
     assert (error.worst_on, error.mean_absolute.n) == ("hot", 2)
     # Confidence does not see that labels are noisier there: the error is large, and said.
     assert error.worst.value > 0.2
-    assert card(result)[0].startswith("street (500, unlabelled): about 0.")
+    assert card(result)[0].startswith("street (500, unlabelled): about 51 % (46 to 56)")
     assert "on 2 labelled shifts this estimate was off by" in card(result)[0]
     assert card(result)[0].endswith("at worst (hot).")
 

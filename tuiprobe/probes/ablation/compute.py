@@ -196,4 +196,4 @@ def _band_of(figures: Sequence[Figure]) -> Figure:
     values = [one for one in figures if given(one)]
     if len(values) < len(figures):
         return figures[0]
-    return band(np.array([one.value for one in values]), values[0].n)
+    return band(np.array([one.value for one in values]), values[0].n, values[0].unit)

@@ -6,7 +6,7 @@ from tuiprobe.probes.ablation.compute import CONTROL_IMAGES, DRAWS
 from tuiprobe.probes.ablation.result import Ablation, ChannelAblations
 from tuiprobe.probes.channels import WHY
 from tuiprobe.probes.telling import channels_in_words, points, table
-from tuiprobe.results import Figure, given
+from tuiprobe.results import given
 from tuiprobe.results.base import figures_in
 from tuiprobe.results.section import Code, Section, Text, Value
 
@@ -64,27 +64,16 @@ def _changes(found: ChannelAblations, mode: str) -> Text:
     """Returns what the first set and the one that loses most lose, beside random channels."""
     told = [one for one in found.ablations if one.mode == mode]
     worst = min(told, key=lambda one: one.difference.value if given(one.difference) else 0.0)
-    pieces: list[Value] = [f"{_signed(told[0].difference)} points on ", Code(code=told[0].data)]
-    if worst is not told[0]:
-        pieces += [f", {_signed(worst.difference)} on ", Code(code=worst.data)]
-    random = f" (random channels: {_signed(told[0].random_difference)})."
+    first = told[0]
+    pieces: list[Value] = [f"{first.difference.alone(signed=True)} on ", Code(code=first.data)]
+    if worst is not first:
+        amount = worst.difference.alone(signed=True, bare=True)
+        pieces += [f", {amount} on ", Code(code=worst.data)]
+    random = f" (random channels: {first.random_difference.alone(signed=True, bare=True)})."
     if mode == "mean":
         return ("Set to their mean instead: ", *pieces, random)
     named = channels_in_words(found.channels, 3)
     return (f"Without {named} ({WHY[found.why]}): ", *pieces, random)
-
-
-def _signed(change: Figure) -> str:
-    """Returns a change of accuracy in points, with its sign.
-
-    >>> from tuiprobe.results import Estimate
-    >>> _signed(Estimate(value=-0.00021, low=None, high=None, n=9, method=""))
-    '0.0'
-    """
-    if not given(change):
-        return "unknown"
-    points = round(100 * change.value, 1)
-    return f"{points:+.1f}".replace("-", "\N{MINUS SIGN}") if points else "0.0"
 
 
 def _reading(found: ChannelAblations) -> Iterator[Value | tuple[Value, ...]]:

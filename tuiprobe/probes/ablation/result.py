@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from tuiprobe.results.base import Channel, Figure, Frozen, Many, PerChannel, Real
+from tuiprobe.results.base import Channel, Figure, Frozen, Many, PerChannel, Points, Real, Share
 from tuiprobe.results.report import ProbeResult
 
 Mode = Literal["zero", "mean"]
@@ -46,15 +46,15 @@ class Ablation(Frozen):
 
     data: str
     mode: Mode
-    before: Figure
-    after: Figure
-    difference: Figure
-    random: Figure
-    random_difference: Figure
-    matched: Figure
-    matched_difference: Figure
-    directions: Figure
-    directions_difference: Figure
+    before: Share
+    after: Share
+    difference: Points
+    random: Share
+    random_difference: Points
+    matched: Share
+    matched_difference: Points
+    directions: Share
+    directions_difference: Points
     ece: Sides
     spread: Sides
 

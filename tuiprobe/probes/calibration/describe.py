@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from tuiprobe.numbers import number
 from tuiprobe.probes.calibration.result import Bin, Calibration, ShiftClasses
 from tuiprobe.probes.telling import heading, prose, several, table
 from tuiprobe.results import Figure, given
@@ -56,20 +57,20 @@ def _card(result: Calibration) -> Iterator[Text]:
     first, *shifts = result.sets
     known = [one.after.value for one in shifts if given(one.after)]
     if given(first.after):
-        said = f"Confidence is off by {100 * first.after.value:.1f} points on {first.data} after "
+        said = f"Confidence is off by {first.after.alone()} on {first.data} after "
         said += "temperature scaling"
         if known:
-            mean = 100 * float(np.mean(known))
-            said += f", by {mean:.0f} on average over {several(len(known), 'shift')}"
+            mean = number(float(np.mean(known)), "points", bare=True)
+            said += f", by {mean} on average over {several(len(known), 'shift')}"
         yield (f"{said}.",)
     fallen = [one for one in result.classes if one.worst and one.fell]
     if fallen:
         shift = min(fallen, key=lambda one: _upper(one.worst[0].change))
         worst = shift.worst[0]
         if given(worst.first) and given(worst.shift):
-            yield (f"Largest loss of a class: {worst.name}, {worst.first.value:.2f} on "
-                   f"{result.data} ({worst.first.n} images), {worst.shift.value:.2f} on "
-                   f"{shift.data} ({worst.shift.n}).",)  # fmt: skip
+            yield (f"Largest loss of a class: {worst.name}, {worst.first.alone()} on "
+                   f"{result.data} ({worst.first.n:,} images), {worst.shift.alone()} on "
+                   f"{shift.data} ({worst.shift.n:,}).",)  # fmt: skip
 
 
 def _upper(change: Figure) -> float:
@@ -116,6 +117,8 @@ def _reliability(result: Calibration) -> Iterator[Chart]:
             Series(name="calibrated", x=(0.0, 1.0), y=(0.0, 1.0), role="reference"),
             *kept,
         ),
+        x_unit="share",
+        y_unit="share",
         note="15 bins of equally many images; below the line, confidence is too high",
     )
 

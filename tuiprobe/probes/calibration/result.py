@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from tuiprobe.results.base import Count, Figure, Frozen, Many, Real
+from tuiprobe.results.base import Count, Figure, Frozen, Many, Points, Real, Share
 from tuiprobe.results.report import ProbeResult
 
 
@@ -10,7 +10,7 @@ class Bin(Frozen):
     """Images of similar confidence: their mean confidence beside their accuracy."""
 
     confidence: Real
-    accuracy: Figure
+    accuracy: Share
 
 
 class SetCalibration(Frozen):
@@ -27,8 +27,8 @@ class SetCalibration(Frozen):
     """
 
     data: str
-    before: Figure
-    after: Figure
+    before: Points
+    after: Points
     bins: Many[Bin] = ()
     bins_before: Many[Bin] = ()
     spread: Real
@@ -45,9 +45,9 @@ class ClassChange(Frozen):
     """
 
     name: str
-    first: Figure
-    shift: Figure
-    change: Figure
+    first: Share
+    shift: Share
+    change: Points
 
 
 class ShiftClasses(Frozen):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tuiprobe.numbers import number
 from tuiprobe.probes.concepts.result import Concepts, DirectionConcepts, DirectionFamily
 from tuiprobe.probes.telling import heading, known, prose, series, table
 from tuiprobe.results import given
@@ -113,14 +114,16 @@ def _content(found: Concepts) -> Iterator[Content]:
 
 
 def _protocol(found: Concepts) -> str:
-    share = "" if found.share is None else f" on at least {found.share:.3g} of its area"
+    share = (
+        "" if found.share is None else f" on at least {number(found.share, 'share')} of its area"
+    )
     lost = (
         f" Images left out because their representation is not finite: {found.not_finite:,}."
         if found.not_finite
         else ""
     )
     return (
-        f"A direction encodes a concept at average precision >= {found.threshold:.4g} on the "
+        f"A direction encodes a concept at average precision >= {number(found.threshold)} on the "
         f"{found.train} images that choose its sign and on the {found.val} that confirm it, "
         f"{_prevalence(found)}, against the images {_against(found)}. An image shows a concept"
         f"{share or ' as its labels say'}. Concepts tested: {found.tried:,}; "
@@ -134,7 +137,7 @@ def _prevalence(found: Concepts) -> str:
         return "over as many negatives as positives, drawn once"
     if found.prevalence is None:
         return "with the images as they are"
-    return f"calibrated to prevalence {found.prevalence:.4g}"
+    return f"calibrated to prevalence {number(found.prevalence)}"
 
 
 def _against(found: Concepts) -> str:
@@ -191,7 +194,8 @@ def _top(found: Concepts) -> Iterator[Content]:
 
 def _told(one: DirectionConcepts) -> str:
     return "; ".join(
-        f"{c.name} ({'+' if c.sign > 0 else '-'}, {min(c.train, c.val):.4g})" for c in one.concepts
+        f"{c.name} ({'+' if c.sign > 0 else '-'}, {number(min(c.train, c.val))})"
+        for c in one.concepts
     )
 
 

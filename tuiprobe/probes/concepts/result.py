@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from tuiprobe.results.base import Count, Figure, Frozen, Many, Real
+from tuiprobe.results.base import Count, Counted, Figure, Frozen, Many, Real
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import TopImage
 
@@ -25,14 +25,14 @@ class ConceptPoint(Frozen):
     """Unique concepts at one threshold of average precision."""
 
     threshold: Real
-    concepts: Figure
+    concepts: Counted
 
 
 class CategoryCount(Frozen):
     """Unique concepts of one category at AP >= 0.9, out of those tested."""
 
     category: str
-    concepts: Figure
+    concepts: Counted
     tried: Count
 
 
@@ -54,14 +54,14 @@ class DirectionFamily(Frozen):
 
     family: Family
     directions: Count
-    unique: Figure
-    rarefied: Figure
+    unique: Counted
+    rarefied: Counted
     rarefied_to: Count
     polysemanticity: Figure
     curve: Many[ConceptPoint]
     categories: Many[CategoryCount]
     encoded: Many[str]
-    excess: Figure | None = None
+    excess: Counted | None = None
 
 
 class EncodedConcept(Frozen):
@@ -133,8 +133,8 @@ class Concepts(ProbeResult):
     threshold: Real
     prevalence: Real | None
     negatives: Literal["annotated", "all"]
-    excess: Figure
-    excess_centred: Figure
+    excess: Counted
+    excess_centred: Counted
     families: Many[DirectionFamily]
     top: Many[DirectionConcepts]
     top_of: Family = "singular vectors of W"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tuiprobe.numbers import number
 from tuiprobe.probes.directions.result import Basis, Directions, PruningCurve
 from tuiprobe.probes.telling import heading, known, prose, series, table
 from tuiprobe.results.section import Chart, Code, Content, Drawn, Section, Series, Table, Value
@@ -93,11 +94,12 @@ def _bases(bases: tuple[Basis, ...]) -> Table:
 
 
 def _leading(basis: Basis) -> Table:
-    columns = [
+    columns = (
         ("direction", "direction"), ("singular_value", "singular value"),
-        ("importance", "importance"), ("on_outlier", "share on the outlier channels"),
+        ("importance", "importance"),
+        ("on_outlier", "share on the outlier channels", "share"),
         ("channels", "channels of largest weight"),
-    ]  # fmt: skip
+    )  # fmt: skip
     rows: list[list[Value]] = [
         [
             one.index, one.singular_value, one.importance,
@@ -147,7 +149,7 @@ def importances(basis: Basis) -> Chart:
         y_label="importance",
         series=(bars,),
         ticks=tuple(str(i) for i in range(len(basis.importances))),
-        note=f"All together {sum(basis.importances):.3g}; shares are of this sum.",
+        note=f"All together {number(sum(basis.importances))}; shares are of this sum.",
     )
 
 
@@ -161,6 +163,8 @@ def prunings(basis: Basis) -> list[Chart]:
             x_label="fraction of the rank pruned",
             y_label="top-1 accuracy",
             series=tuple(_curve(curve) for curve in basis.curves if curve.data == name),
+            x_unit="share",
+            y_unit="share",
             folded=number > 0,
         )
         for number, name in enumerate(names)

@@ -95,7 +95,7 @@ def pruning_curves(
     return tuple(curves)
 
 
-def band(rates: Float64, images: int) -> Figure:
+def band(rates: Float64, images: int, unit: str = "none") -> Figure:
     """Returns the mean over seeds with the middle 95 % of them."""
     if images == 0:
         return NotRun(reason="no images")
@@ -104,6 +104,7 @@ def band(rates: Float64, images: int) -> Figure:
         value=float(rates.mean()),
         low=float(low),
         high=float(high),
+        unit=unit,
         n=images,
         method=f"band over {rates.size} seeds",
     )

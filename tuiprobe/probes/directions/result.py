@@ -13,6 +13,7 @@ from tuiprobe.results.base import (
     Many,
     PerChannel,
     Real,
+    Share,
 )
 from tuiprobe.results.report import ProbeResult
 
@@ -56,7 +57,7 @@ class PruningPoint(Frozen):
 
     fraction: Real
     kept: Count
-    accuracy: Figure
+    accuracy: Share
 
 
 class PruningCurve(Frozen):
@@ -101,11 +102,11 @@ class Basis(Frozen):
     singular_values: PerChannel[Real]
     importances: PerChannel[Real]
     mean_row_cosine: Figure
-    top_share: Figure
+    top_share: Share
     effective_rank: Figure
     gini: Figure
-    outlier_share: Figure
-    outlier_expected: Figure
+    outlier_share: Share
+    outlier_expected: Share
     directions: Many[Direction]
     curves: Many[PruningCurve]
     outlier_shares: PerChannel[Real] = ()

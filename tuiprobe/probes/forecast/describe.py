@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from tuiprobe.catalog.baselines import bundled_models, mean_of
 from tuiprobe.catalog.forecast import BASELINE_OF
+from tuiprobe.numbers import number
 from tuiprobe.probes.forecast.result import Expectation, Forecast
 from tuiprobe.probes.telling import heading, points, prose, series, several, table
 from tuiprobe.results import given
@@ -42,12 +43,12 @@ def _card(result: Forecast) -> Iterator[Text]:
     mean, worst = result.expectations[0], result.errors[0]
     which = "its accuracy"
     if result.source == "published" and given(result.imagenet):
-        which = f"its published ImageNet accuracy ({result.imagenet.value:.3f}, not measured here)"
+        which = f"its published ImageNet accuracy ({result.imagenet.alone()}, not measured here)"
     yield (
         f"Forecast from {result.kind} models of {which}: mean of {len(mean.target)} shifts ",
         mean.forecast,
-        f"; off by {100 * result.mean_error:.1f} points on average over families left out "
-        f"({worst.family} {100 * worst.error:.1f}).",
+        f"; off by {number(result.mean_error, 'points')} on average over families left out "
+        f"({worst.family} {number(worst.error, 'points', bare=True)}).",
     )
     compared = next((one for one in result.expectations if one.side is not None), None)
     if compared is not None and compared.side is not None:
@@ -84,8 +85,8 @@ def _expectations(result: Forecast) -> Content:
             ("target", "shift"),
             ("measured", "measured"),
             ("forecast", "forecast (95 %)"),
-            ("low_80", "80 % from"),
-            ("high_80", "to"),
+            ("low_80", "80 % from", "share"),
+            ("high_80", "to", "share"),
             ("beyond", "measured minus forecast"),
             ("side", "beyond its peers"),
         ],
@@ -108,10 +109,11 @@ def _error(result: Forecast) -> Iterator[Value]:
     worst = result.errors[0]
     yield (
         f"For the published {result.kind} models, each family left out in turn, the forecast of "
-        f"the mean of all shifts was off by {100 * result.mean_error:.1f} points on average over "
-        f"{len(result.errors)} families, most for {worst.family} ({100 * worst.error:.1f} points). "
-        f"Its 95 % interval held {100 * result.covered_models:.0f} % of the models, "
-        f"{100 * result.covered_families:.0f} % averaged over families."
+        f"the mean of all shifts was off by {number(result.mean_error, 'points')} on average over "
+        f"{len(result.errors)} families, most for {worst.family} "
+        f"({number(worst.error, 'points')}). "
+        f"Its 95 % interval held {number(result.covered_models, 'share')} of the models, "
+        f"{number(result.covered_families, 'share')} averaged over families."
     )
 
 
@@ -158,6 +160,8 @@ def _picture(result: Forecast) -> tuple[Chart, ...]:
             x_label=f"ImageNet accuracy ({measured})",
             y_label=f"accuracy, {what}",
             series=tuple(drawn),
+            x_unit="share",
+            y_unit="share",
             note="Outside the forecast's interval a model is beyond its peers; within it, it is "
             "not.",
         ),

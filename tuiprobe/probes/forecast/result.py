@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from tuiprobe.results.base import Count, Figure, Frozen, Many, Real
+from tuiprobe.results.base import Count, Frozen, Many, Points, Real, Share
 from tuiprobe.results.report import ProbeResult
 
 Side = Literal["above", "within", "below"]
@@ -23,11 +23,11 @@ class Expectation(Frozen):
     """
 
     target: Many[str]
-    forecast: Figure
+    forecast: Share
     low_80: Real
     high_80: Real
-    measured: Figure
-    beyond: Figure
+    measured: Share
+    beyond: Points
     side: Side | None
 
 
@@ -60,7 +60,7 @@ class Forecast(ProbeResult):
     probe: ClassVar[str] = "forecast"
 
     kind: Literal["zero-shot", "supervised"]
-    imagenet: Figure
+    imagenet: Share
     source: Literal["measured", "published"]
     published_as: str
     models: Count

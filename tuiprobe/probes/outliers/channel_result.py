@@ -19,7 +19,12 @@ from tuiprobe.results.base import (
     NotRun,
     PerChannel,
     Real,
+    Share,
+    in_unit,
 )
+
+Sigmas = Annotated[Figure, *in_unit("sigma")]
+"""In standard deviations of the channels of a row."""
 
 
 class Outcome(StrEnum):
@@ -63,13 +68,13 @@ class OutlierChannel(Frozen):
     """
 
     channel: Channel
-    height: Figure
-    above: Figure
-    energy: Figure
+    height: Sigmas
+    above: Share
+    energy: Share
     sign: Literal[-1, 1]
     mean: Real
     sd: Real
-    offset: Figure
+    offset: Share
 
 
 class HeightColumns(Frozen):
@@ -120,7 +125,7 @@ class Heights(Frozen):
     n: Count
     without: Count
     skewed: bool
-    highest: Figure
+    highest: Sigmas
     leading: PerChannel[OutlierChannel]
     curve: Many[CurveRow]
     columns: HeightColumns | None = None
@@ -158,12 +163,12 @@ class Offset(Frozen):
         half: The fewest channels that carry half of the offset, largest mu_z^2 first.
     """
 
-    share: Figure
+    share: Share
     kurtosis: Figure
     null_999: Figure
     predicted: Figure
     predicted_uneven: Figure
-    explained: Figure
+    explained: Share
     half: PerChannel[Channel]
 
 

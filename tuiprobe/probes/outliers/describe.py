@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tuiprobe.numbers import number
 from tuiprobe.probes.outliers.channel_result import CurveRow, Heights, Outcome
 from tuiprobe.probes.outliers.describe_evidence import evidence
 from tuiprobe.probes.outliers.heights import OUTLIER
@@ -115,7 +116,7 @@ def _finals(finals: list[Outliers]) -> Table:
         "outcome": [one.outcome.value for one in finals],
         "images counted": [_counted(one) for one in finals],
         "outlier channels": [listed_channels(one) for one in finals],
-        "highest channel, sigma": [one.highest for one in finals],
+        "highest channel": [one.highest for one in finals],
         "offset share": [one.offset.share for one in finals],
         "kurtosis of the offset": [one.offset.kurtosis for one in finals],
         ".999 quantile of a random direction": [one.offset.null_999 for one in finals],
@@ -180,7 +181,7 @@ def _channels(one: Outliers) -> Iterator[Content]:
     yield prose(
         "Height: distance from the median of the row's channels, in sigmas of the 95 % of channels "
         f"nearest to it. If all {one.channels} channels were alike, each would hold ",
-        1 / one.channels, " of the energy.",
+        number(1 / one.channels, "share"), " of the energy.",
     )  # fmt: skip
     yield from _heights(one.heights, one.data)
     yield table(
@@ -251,7 +252,13 @@ def _shares(one: Outliers) -> Iterator[Chart]:
         y_label="share of the fourth moment",
         series=(
             series("share", [float(i) for i in range(len(figures))], figures, mark="bars"),
-            Series(name=f"evenly shared: {even:.2g}", x=ends, y=(even, even), role="reference"),
+            Series(
+                name=f"evenly shared: {number(even, 'share')}",
+                x=ends,
+                y=(even, even),
+                role="reference",
+            ),
         ),
+        y_unit="share",
         ticks=tuple(str(one.shares[int(place)].channel) for place in places),
     )

@@ -74,7 +74,7 @@ def _layers(taps: tuple[Outliers, ...], first: str) -> Iterator[Content]:
             ("kurtosis", "kurtosis"),
             ("centred_kurtosis", "after centring"),
             ("persistence", "P"),
-            ("height", "highest channel, sigma"),
+            ("height", "highest channel"),
             ("offset_share", "offset share"),
             ("outlier_channels", "outlier channels"),
             ("outcome", "outcome"),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tuiprobe.numbers import number
 from tuiprobe.probes.inputs import Float64, Int64, TapArrays
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.outliers.result import Criterion
@@ -71,7 +72,7 @@ def massive_activations(tap: TapArrays) -> Criterion:
             hit = (largest > MASSIVE_MAGNITUDE) & (largest >= MASSIVE_RATIO * median)
             figure = exact(largest.max() / median, _rows(tap), "all rows; median from sampled rows")
             met, channels = bool(hit.any()), _listed(hit)
-            note = f"largest magnitude {largest.max():.4g}, median {median:.4g}"
+            note = f"largest magnitude {number(float(largest.max()))}, median {number(median)}"
     return Criterion(
         name="massive activations",
         source="Sun et al. 2024",
@@ -101,9 +102,9 @@ def registers(tap: TapArrays) -> Criterion:
         else:
             above = 0 if cut is None else int(histogram[cut:].sum())
             met = cut is not None
-            figure = exact(above / total, total, "count over all tokens")
+            figure = exact(above / total, total, "count over all tokens", "share")
             if cut is not None:
-                note = f"cut at norm {2 ** ((cut - 32) / 4):.4g}, the valley between the modes"
+                note = f"cut at norm {number(2 ** ((cut - 32) / 4))}, the valley between the modes"
     return Criterion(
         name="registers",
         source="Darcet et al. 2024",
@@ -157,9 +158,11 @@ def six_sigma(tap: TapArrays) -> Criterion:
         sigma = float(np.sqrt((count * around).sum() / total))
         away = np.maximum(tap.statistics["max"] - mean, mean - tap.statistics["min"])
         hit = seen & (np.where(seen, away, 0.0) > SIX_SIGMA * sigma)
-        figure = exact(int(hit.sum()), _rows(tap), "extremes over all rows")
+        figure = exact(int(hit.sum()), _rows(tap), "extremes over all rows", "count")
         met, channels = bool(hit.any()), _listed(hit)
-        note = f"mean {mean:.4g}, sigma {sigma:.4g}; outliers widen sigma and so hide each other"
+        note = (
+            f"mean {number(mean)}, sigma {number(sigma)}; outliers widen sigma and hide each other"
+        )
     return Criterion(
         name="six sigma",
         source="Bondarenko et al. 2023",
@@ -216,7 +219,9 @@ def llm_int8(taps: Sequence[TapArrays], *, all_blocks: bool) -> Criterion:
             for tap in stream
         ]
         hit = np.mean(wide, axis=0) >= INT8_LAYERS
-        figure = exact(int(hit.sum()), _rows(stream[0]), f"all rows of {len(stream)} blocks")
+        figure = exact(
+            int(hit.sum()), _rows(stream[0]), f"all rows of {len(stream)} blocks", "count"
+        )
         met, channels = bool(hit.any()), _listed(hit)
     return Criterion(
         name="LLM.int8 outlier dimensions",

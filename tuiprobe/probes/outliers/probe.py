@@ -167,7 +167,7 @@ def _reference(untrained: Untrained | None) -> UntrainedReference | None:
 def _figures(taps: tuple[Outliers, ...], first: str) -> Iterator[NamedFigure]:
     for one in taps:
         leading = one.final and one.data == first
-        yield _named(one, "height", "highest channel, sigma", one.highest, leading, HEIGHT)
+        yield _named(one, "height", "highest channel", one.highest, leading, HEIGHT)
         for id, figure in figures_in(one):
             if id in NAMES:
                 yield _named(one, id, NAMES[id], figure, leading, HEADLINES.get(id))
@@ -198,4 +198,4 @@ def _mean_of(one: Outliers) -> MeanOf | None:
 def _count(one: Outliers) -> Figure:
     if isinstance(one.heights, NotRun):
         return one.heights
-    return exact(len(one.outlier_channels), one.heights.n, "count of channels")
+    return exact(len(one.outlier_channels), one.heights.n, "count of channels", "count")

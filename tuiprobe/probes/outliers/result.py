@@ -6,7 +6,17 @@ from typing import ClassVar, Literal
 from pydantic import model_validator
 
 from tuiprobe.probes.outliers.channel_result import RowFigures
-from tuiprobe.results.base import Channel, Count, Estimate, Figure, Frozen, Many, PerChannel, Real
+from tuiprobe.results.base import (
+    Channel,
+    Count,
+    Estimate,
+    Figure,
+    Frozen,
+    Many,
+    PerChannel,
+    Real,
+    Share,
+)
 from tuiprobe.results.report import ProbeResult
 from tuiprobe.results.section import TopImage
 
@@ -23,8 +33,8 @@ class ChannelShare(Frozen):
     """
 
     channel: Channel
-    share: Figure
-    leading: Figure
+    share: Share
+    leading: Share
     mean: Real
     std: Real
 

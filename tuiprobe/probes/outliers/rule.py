@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tuiprobe.numbers import number
 from tuiprobe.probes.inputs import Bool, Int64
 from tuiprobe.probes.outliers.channel_result import (
     Heights,
@@ -110,7 +111,7 @@ def _outcome(figures: RowFigures) -> tuple[Outcome, tuple[str, ...]]:
     heavy = HEAVY * figures.basis_reference
     low, high = _ends(kurtosis)
     p_low, p_high = _ends(share)
-    said_kurtosis = f"kurtosis {_said(kurtosis)} against {heavy:.3g}, 1.5 times its reference"
+    said_kurtosis = f"kurtosis {_said(kurtosis)} against {number(heavy)}, 1.5 times its reference"
     said_p = f"persistence {_said(share)} against {MOVING:g}"
     said_part = f"part of the kurtosis that the offset explains: {_said(explained)}"
     if figures.outlier_channels:
@@ -206,6 +207,4 @@ def _ends(figure: Figure) -> tuple[float | None, float | None]:
 def _said(figure: Figure) -> str:
     if not given(figure):
         return f"not given ({figure.reason})"
-    if figure.low is None or figure.high is None:
-        return f"{figure.value:.3g}"
-    return f"{figure.value:.3g} ({figure.low:.3g} to {figure.high:.3g})"
+    return figure.with_interval()

@@ -63,17 +63,15 @@ def _channels(channels: tuple[OutlierChannel, ...]) -> str:
 
 
 def one_channel(one: OutlierChannel) -> str:
-    """Returns a channel with height and energy: `442: 27 sigma, 53 % of the energy`."""
-    height = f"{one.height.value:.2g}" if given(one.height) else "?"
-    energy = f"{100 * one.energy.value:.2g}" if given(one.energy) else "?"
-    return f"{one.channel}: {height} sigma, {energy} % of the energy"
+    """Returns a channel with height and energy: `442: 27.1 sigma, 53.2 % of the energy`."""
+    return f"{one.channel}: {one.height.alone()}, {one.energy.alone()} of the energy"
 
 
 def _highest(figures: RowFigures) -> str:
     if not isinstance(figures.heights, Heights) or not given(figures.heights.highest):
         return ""
     highest = figures.heights.leading[0]
-    return f" (channel {highest.channel}: {figures.heights.highest.value:.2g} sigma)"
+    return f" (channel {highest.channel}: {figures.heights.highest.alone()})"
 
 
 def listed_channels(figures: RowFigures) -> Value:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tuiprobe.numbers import number
 from tuiprobe.probes.quantisation.result import Quantisation, Quantised
 from tuiprobe.probes.telling import channels_in_words, known, points, series, table
 from tuiprobe.results import Estimate, given
@@ -48,7 +49,7 @@ def _headline(final: Quantised) -> Text:
         return (f"Final representation, {final.channels} channels, as INT8: ", figure, ".")
     return (
         f"{final.channels:,} channels; INT8 with one scale leaves ", figure,
-        f" dB over rounding noise ({_percent(figure)} of the signal).",
+        f" over rounding noise ({_percent(figure)} of the signal).",
     )  # fmt: skip
 
 
@@ -56,22 +57,22 @@ def _card(final: Quantised) -> Iterator[Text]:
     yield _headline(final)
     if given(final.gain) and given(final.apart.energy):
         named = channels_in_words(final.apart_channels, 3)
-        yield (f"Kept apart, {named} ({WHY[final.apart_why]}) would give back ", final.gain, " dB.")
+        yield (f"Kept apart, {named} ({WHY[final.apart_why]}) would give back ", final.gain, ".")
 
 
 def _percent(figure: Estimate) -> str:
-    """Returns the amplitude of the noise in per cent of the signal's.
+    """Returns the amplitude of the noise as a part of the signal's.
 
     >>> _percent(Estimate(value=40.0, low=None, high=None, n=2, method=""))
     '1.0 %'
     """
-    return f"{100 * 10 ** (-figure.value / 20):.1f} %"
+    return number(10 ** (-figure.value / 20), "share")
 
 
 def _reading(final: Quantised) -> Iterator[Content]:
     varying: tuple[Value, ...] = (
         "An offset that is the same in every image counts as signal. Of what varies between ",
-        "images, INT8 with one scale leaves ", final.tensor.variance, " dB.",
+        "images, INT8 with one scale leaves ", final.tensor.variance, ".",
     )  # fmt: skip
     items: list[Value | tuple[Value, ...]] = [
         "Symmetric rounding by the largest absolute value, measured on the rows that the run "
@@ -84,7 +85,7 @@ def _reading(final: Quantised) -> Iterator[Content]:
         named = channels_in_words(final.apart_channels)
         items.append(
             (f"With own scales for {named} ({WHY[final.apart_why]}) and one for the rest: ",
-             final.apart.energy, " dB, a gain of ", final.gain, " dB.")
+             final.apart.energy, ", a gain of ", final.gain, ".")
         )  # fmt: skip
     yield points(items)
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from tuiprobe.results.base import MOST_CHANNELS, Channel, Count, Figure, Frozen, Many, PerChannel
+from tuiprobe.results.base import MOST_CHANNELS, Channel, Count, Decibels, Frozen, Many, PerChannel
 from tuiprobe.results.report import ProbeResult
 
 Apart = Literal["outlier", "offset"]
@@ -20,8 +20,8 @@ class Sqnr(Frozen):
             is the same in every image.
     """
 
-    energy: Figure
-    variance: Figure
+    energy: Decibels
+    variance: Decibels
 
 
 class Quantised(Frozen):
@@ -53,7 +53,7 @@ class Quantised(Frozen):
     apart_channels: PerChannel[Channel] = ()
     apart_why: Apart | None = None
     apart: Sqnr
-    gain: Figure
+    gain: Decibels
 
     @model_validator(mode="after")
     def _channels_exist(self) -> "Quantised":

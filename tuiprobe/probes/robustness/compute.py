@@ -17,6 +17,7 @@ from tuiprobe.catalog.baselines import (
     mean_of,
 )
 from tuiprobe.errors import DataError
+from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.confidence import UNKNOWN_SCALE, Logits, scale_known
 from tuiprobe.probes.crossfit import ONE_CLASS, on_classes_of
 from tuiprobe.probes.heads import (
@@ -41,7 +42,6 @@ from tuiprobe.probes.robustness.result import (
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.run.checked_arrays import HeadArrays
 
-Z = 1.959964
 TOP = 5
 MOST_MODELS = 2000
 """Models of a baseline that a result keeps, for its picture."""
@@ -227,7 +227,7 @@ def mean_accuracy(accuracies: Sequence[Accuracy]) -> Figure:
     # p is shrunk towards 1/2, so that an accuracy of 0 or 1 does not count as certain.
     pulled = [(top.value * top.n + 2) / (top.n + 4) for top in tops]
     variance = sum(p * (1 - p) / top.n for p, top in zip(pulled, tops, strict=True))
-    half = Z * variance**0.5 / len(tops)
+    half = NORMAL_95 * variance**0.5 / len(tops)
     return Estimate(
         value=mean,
         low=max(0.0, mean - half),

@@ -57,7 +57,7 @@ def _card(result: Robustness) -> Iterator[Text]:
         return
     each: list[Value] = []
     for one in shifts:
-        value = one.top1.value if given(one.top1) else "no figure"
+        value = one.top1.alone() if given(one.top1) else "no figure"
         each += [", " if each else "", f"{one.data} ", value]
     yield ("Measured: top-1 ", first.top1, f" on {first.data}, mean ", result.mean_shift,
            f" over {several(len(shifts), 'shift')} (", *each, ").")  # fmt: skip

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from tuiprobe.results.base import Count, Figure, Frozen, Many, Named, NotRun, Real
+from tuiprobe.results.base import Count, Frozen, Many, Named, NotRun, Points, Real, Share
 from tuiprobe.results.report import ProbeResult
 
 
@@ -27,10 +27,10 @@ class Accuracy(Frozen):
     images: Count
     classes: Count
     head_classes: Count = 0
-    top1: Figure
-    top1_all: Figure = NotRun(reason="not computed by the version that answered")
-    top5: Figure
-    id_own_classes: Figure
+    top1: Share
+    top1_all: Share = NotRun(reason="not computed by the version that answered")
+    top5: Share
+    id_own_classes: Share
 
 
 class EffectiveRobustness(Frozen):
@@ -63,10 +63,10 @@ class EffectiveRobustness(Frozen):
     intercept: Real
     r2: Real
     covariance: tuple[Real, Real, Real] = (0.0, 0.0, 0.0)
-    value: Figure
-    prediction: Figure
+    value: Points
+    prediction: Points
     above: bool | None
-    percentile: Figure
+    percentile: Share
     extrapolated: bool | None
 
 
@@ -133,11 +133,11 @@ class Robustness(ProbeResult):
 
     data: str
     accuracies: Many[Accuracy]
-    mean_shift: Figure
+    mean_shift: Share
     effective: Many[EffectiveRobustness] | NotRun
     not_run: Many[BaselineNotRun] = ()
     own_names: Many[OwnNames] = ()
-    confidence: Figure = NotRun(reason="not measured")
+    confidence: Share = NotRun(reason="not measured")
     baseline_models: Many[BaselineModels] = ()
 
     def headlines(self) -> tuple[EffectiveRobustness, ...]:

@@ -57,6 +57,8 @@ def _sets(first: Estimate, shifts: list[Accuracy], name: str) -> Chart:
         x_label="accuracy on the first set",
         y_label="accuracy on the shifted set",
         series=(equal, *points),
+        x_unit="share",
+        y_unit="share",
         note="No baseline: nothing here about effective robustness.",
     )
 
@@ -80,6 +82,8 @@ def _baseline(
         x_label=f"accuracy without shift ({one.axis})",
         y_label=_mean_on(one.target),
         series=(*behind, line, *_own_point(one, x, name)),
+        x_unit="share",
+        y_unit="share",
         note=_note(one, bool(behind)),
         folded=number > 0,
     )

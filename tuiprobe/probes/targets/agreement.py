@@ -16,13 +16,14 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from tuiprobe.errors import TuiprobeError, UsageError
+from tuiprobe.numbers import number
 from tuiprobe.probes.confidence import Logits
 from tuiprobe.probes.inputs import Bool, Float32, Float64, Int64
 from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.telling import heading, prose, table
 from tuiprobe.results import given
-from tuiprobe.results.base import Count, Estimate, Figure, Frozen, Many, NotRun, Real
+from tuiprobe.results.base import Count, Estimate, Frozen, Many, NotRun, Real, Share
 from tuiprobe.results.section import Content, Section, Value
 from tuiprobe.results.subject import Model
 from tuiprobe.run.directory import RunDir
@@ -48,10 +49,10 @@ class OnTheLine(Frozen):
     """
 
     model: str
-    first: Figure
-    aline_s: Figure
-    aline_d: Figure
-    measured: Figure
+    first: Share
+    aline_s: Share
+    aline_d: Share
+    measured: Share
 
 
 class SetAgreement(Frozen):
@@ -301,7 +302,7 @@ def agreement(models: Sequence[str], first: Answers, other: Answers) -> SetAgree
         intercept=line.intercept, r2=line.r2,
     )  # fmt: skip
     if line.r2 < MIN_R2:
-        why = f"the agreement line has R^2 {line.r2:.3f}, below {MIN_R2}"
+        why = f"the agreement line has R^2 {number(line.r2)}, below {MIN_R2}"
         return found.model_copy(update={"refused": why})
     drawn = _drawn(own, theirs, right)
     measured = [

@@ -9,6 +9,7 @@ from typing import Final, get_args
 
 import numpy as np
 
+from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.confidence import (
     UNKNOWN_SCALE,
     Confidences,
@@ -33,7 +34,6 @@ from tuiprobe.probes.targets.result import (
     TargetSet,
 )
 from tuiprobe.results import Figure, NotRun, given
-from tuiprobe.results.base import NORMAL_95
 from tuiprobe.run.checked_arrays import HeadArrays
 
 HALF_WIDTH = 0.05
@@ -149,8 +149,9 @@ def _target(
     if isinstance(source, NotRun):
         known = scale_known(head)
         value = bootstrap_mean(plain.confidence) if known else UNKNOWN_SCALE
-        return empty.model_copy(
-            update={
+        return TargetSet(
+            **dict(empty)
+            | {
                 "uncalibrated": value,
                 "labels": _labels(value),
                 "less_confident": NotRun(reason=source.reason),

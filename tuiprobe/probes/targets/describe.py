@@ -15,7 +15,7 @@ from tuiprobe.probes.targets.result import (
     TargetSet,
 )
 from tuiprobe.probes.telling import heading, known, points, prose, series, several, table
-from tuiprobe.results import Estimate, Figure, NotRun, given
+from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.section import Chart, Code, Content, Section, Series, Strong, Text, Value
 
 ESTIMATORS: Final[dict[Estimator, str]] = {
@@ -96,6 +96,7 @@ def _picture(result: Targets) -> tuple[Chart, ...]:
             x_label="labelled shifts, then your images",
             y_label="accuracy",
             series=drawn,
+            y_unit="share",
             ticks=tuple(names),
             note="Intervals say how precisely an estimate is known, not how wrong it is.",
         ),
@@ -109,9 +110,9 @@ def _line(result: Targets, one: TargetSet) -> Text:
         return (*about, "no estimate: ", f"{estimate.reason}.")
     if not one.expected:
         labels = f"; {one.labels:,} labels would validate it" if one.labels else ""
-        return (*about, "average confidence ", _short(estimate),
+        return (*about, "average confidence ", estimate,
                 f", not calibrated and not validated{labels}.")  # fmt: skip
-    return (*about, "about ", _short(estimate), f" right; {_wrong(result.error())}.")
+    return (*about, "about ", estimate, f" right; {_wrong(result.error())}.")
 
 
 def _wrong(error: Error) -> str:
@@ -119,21 +120,13 @@ def _wrong(error: Error) -> str:
     if not given(error.mean_absolute) or not given(error.worst):
         return "how wrong this may be is unknown: no labelled shift in this run"
     shifts = error.mean_absolute.n
-    mean, worst = (f"{100 * one.value:.0f}" for one in (error.mean_absolute, error.worst))
+    worst = error.worst
     if shifts == 1:
-        return f"on the labelled shift {error.worst_on} this estimate was off by {worst} points"
+        return f"on the labelled shift {error.worst_on} this estimate was off by {worst.alone()}"
     return (
-        f"on {shifts} labelled shifts this estimate was off by {mean} points on average, "
-        f"{worst} at worst ({error.worst_on})"
+        f"on {shifts} labelled shifts this estimate was off by {error.mean_absolute.alone()} on "
+        f"average, {worst.alone(bare=True)} at worst ({error.worst_on})"
     )
-
-
-def _short(one: Estimate) -> Estimate:
-    """Returns a figure for the card, rounded to percent."""
-    ends = {
-        k: None if v is None else round(v, 2) for k, v in (("low", one.low), ("high", one.high))
-    }
-    return one.model_copy(update={"value": round(one.value, 2), **ends})
 
 
 def _estimates(result: Targets) -> Iterator[Content]:
@@ -192,7 +185,7 @@ def _errors(result: Targets) -> Iterator[Content]:
             ("data", "shift"),
             ("measured", "measured"),
             *((name, f"predicted: {ESTIMATORS[name]}") for name in get_args(Estimator)),
-            ("error", f"error of {ESTIMATORS[HEADLINE]}"),
+            ("error", f"error of {ESTIMATORS[HEADLINE]}", "points"),
         ],
         [_checked(one) for one in result.checks],
         "Predicted beside measured",

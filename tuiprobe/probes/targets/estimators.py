@@ -16,13 +16,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tuiprobe.numbers import NORMAL_95
 from tuiprobe.probes.confidence import Confidences, Logits
 from tuiprobe.probes.crossfit import CrossFitted
 from tuiprobe.probes.inputs import Bool, Float64
 from tuiprobe.probes.intervals import bootstrap_mean
 from tuiprobe.probes.targets.result import Estimator
 from tuiprobe.results import Estimate, Figure
-from tuiprobe.results.base import NORMAL_95
 
 DRAWS = 1000
 CELLS = 1024

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Final, Literal
 
-from tuiprobe.results.base import Count, Figure, Frozen, Many, NotRun
+from tuiprobe.results.base import Count, Figure, Frozen, Many, NotRun, Points, Share
 from tuiprobe.results.report import ProbeResult
 
 Estimator = Literal["atc_entropy", "atc_confidence", "difference", "average"]
@@ -15,7 +15,7 @@ class Expected(Frozen):
     """What one estimator expects of one set."""
 
     estimator: Estimator
-    accuracy: Figure
+    accuracy: Share
 
 
 class Predicted(Frozen):
@@ -43,9 +43,9 @@ class TargetSet(Frozen):
     data: str
     images: Count
     expected: Many[Expected] = ()
-    uncalibrated: Figure = NotRun(reason="the estimates are calibrated")
+    uncalibrated: Share = NotRun(reason="the estimates are calibrated")
     labels: Count | None = None
-    less_confident: Figure
+    less_confident: Share
     dispersion: Figure
     predicted: Many[Predicted]
 
@@ -69,7 +69,7 @@ class ShiftCheck(Frozen):
     """
 
     data: str
-    measured: Figure
+    measured: Share
     expected: Many[Expected] | NotRun
 
     def of(self, estimator: Estimator) -> Figure:
@@ -90,8 +90,8 @@ class Error(Frozen):
     """
 
     estimator: Estimator
-    mean_absolute: Figure
-    worst: Figure
+    mean_absolute: Points
+    worst: Points
     worst_on: str = ""
 
 

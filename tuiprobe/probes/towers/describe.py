@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tuiprobe.numbers import number
 from tuiprobe.probes.channels import WHY
 from tuiprobe.probes.outliers.channel_result import Offset
 from tuiprobe.probes.telling import channels_in_words, points, several, table
@@ -44,7 +45,7 @@ def _headline(found: Towers) -> Text:
         return ("Image and text means are ", first.gap, " apart; no channel stands out.")
     named = channels_in_words(found.channels, 3)
     return ("Image and text means are ", first.gap, " apart, ",
-            f"{100 * first.on_channels.value:.0f} % of it (squared) on {named}.")  # fmt: skip
+            f"{first.on_channels.alone()} of it (squared) on {named}.")  # fmt: skip
 
 
 def _reading(found: Towers) -> Iterator[Value | tuple[Value, ...]]:
@@ -55,17 +56,18 @@ def _reading(found: Towers) -> Iterator[Value | tuple[Value, ...]]:
     head = found.head
     share = head.offset.share if isinstance(head.offset, Offset) else head.offset
     yield (f"{several(found.rows, 'row')} of the head: {head.outcome}; kurtosis ", head.kurtosis,
-           ", highest channel ", head.highest, " sigma, offset share ", share, ".")  # fmt: skip
+           ", highest channel ", head.highest, ", offset share ", share, ".")  # fmt: skip
     images = f"{channels_in_words(found.channels, 8)} ({WHY[found.why]})"
     texts = f"{channels_in_words(found.head_channels, 8)} ({WHY[found.head_why]})"
     if found.channels and found.head_channels:
         shared = channels_in_words(found.shared, 8) if found.shared else "none"
         yield (f"Stand out in images: {images}. In texts: {texts}. In both: {shared}; random "
-               f"choices would share {found.expected_shared:.2g} on average.")  # fmt: skip
+               f"choices would share {number(found.expected_shared)} on average.")  # fmt: skip
     if found.channels:
         yield (
-            f"The same number of channels would hold {100 * found.expected_on_channels:.2g} % of "
-            "the squared gap if it lay in a random direction."
+            "The same number of channels would hold "
+            f"{number(found.expected_on_channels, 'share')} of the squared gap if it lay in a "
+            "random direction."
         )
     yield "Conformity is the cosine of an image with the mean image; low values are unusual images."
 

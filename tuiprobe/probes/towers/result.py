@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from tuiprobe.probes.outliers.channel_result import RowFigures
-from tuiprobe.results.base import Channel, Count, Figure, Frozen, Many, PerChannel, Real
+from tuiprobe.results.base import Channel, Count, Figure, Frozen, Many, PerChannel, Real, Share
 from tuiprobe.results.report import ProbeResult
 
 
@@ -20,7 +20,7 @@ class Conformity(Frozen):
 
     data: str
     gap: Figure
-    on_channels: Figure
+    on_channels: Share
     leading_cosine: Figure
     conformity: Figure
 

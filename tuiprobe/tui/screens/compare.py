@@ -18,10 +18,11 @@ from tuiprobe.compare.describe import describe, overlap_line
 from tuiprobe.compare.differences import Comparison, Difference, Run, compare_runs, read_run
 from tuiprobe.compare.forest import BarPair, ForestRow, bar_pair, forest_rows, verdict
 from tuiprobe.errors import TuiprobeError
+from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
 from tuiprobe.report.markdown import section_markdown
-from tuiprobe.report.numbers import few
 from tuiprobe.report.text import line
+from tuiprobe.results.headlines import BY_ID
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import shown_command
 from tuiprobe.tui.comparing import (
@@ -72,7 +73,9 @@ class ForestTable(RowTable[ForestRow]):
     def explained(self) -> tuple[str, ...]:
         """Returns the term of the figure at the cursor, then those of the columns."""
         row = self.current
-        own = (row.term, "paired" if row.paired else "separate") if row is not None else ()
+        own = (
+            (BY_ID[row.id].term, "paired" if row.paired else "separate") if row is not None else ()
+        )
         return tuple(dict.fromkeys((*own, *super().explained(), "headline-figures")))
 
 
@@ -253,7 +256,7 @@ class CompareScreen(FilteredScreen):
         if bars is not None:
             largest = max((*bars.first.y, *bars.second.y), default=0.0)
             parts = [
-                f"{letter} {sparkline(series.y, largest, 24)} {few(max(series.y, default=0.0))}"
+                f"{letter} {sparkline(series.y, largest, 24)} {number(max(series.y, default=0.0))}"
                 for letter, series in ((first, bars.first), (second, bars.second))
             ]
             lines.append(inert(f"channels  {'   '.join(parts)} at most"))

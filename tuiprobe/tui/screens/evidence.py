@@ -14,10 +14,10 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tuiprobe.catalog.glossary import mentioned, named
+from tuiprobe.numbers import interval, number, plus_minus
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.ablation.targeted_result import SetAblation, TargetedAblation
 from tuiprobe.report.ablation import REPLACED
-from tuiprobe.report.numbers import few, short
 from tuiprobe.results import Figure
 from tuiprobe.tui.child import ask
 from tuiprobe.tui.figures import DIM, Entry, Told, headed, listed
@@ -39,9 +39,9 @@ from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 ABLATION = (
     RowColumn("set", 9, term="set"),
-    RowColumn("before", 11, right=True, drop=2, term="ablation"),
-    RowColumn("after", 11, right=True, drop=1, term="ablation"),
-    RowColumn("change", 8, right=True, term="difference"),
+    RowColumn("before, %", 10, right=True, drop=2, term="ablation"),
+    RowColumn("after, %", 10, right=True, drop=1, term="ablation"),
+    RowColumn("points", 8, right=True, term="difference"),
     RowColumn("interval", 16, right=True, drop=3, term="interval"),
 )
 _INNER = (
@@ -227,18 +227,18 @@ def about(found: ShownRun, subject: EvidenceSubject) -> Content:
         if one is not None:
             entries += [
                 ("importance", one.importance),
-                ("singular value", few(one.singular_value)),
+                ("singular value", number(one.singular_value)),
                 ("leans on", ", ".join(str(channel) for channel in one.channels)),
             ]
             if one.outlier_share is not None:
-                entries.append(("on ▲ channels", few(one.outlier_share)))
+                entries.append(("on ▲ channels", number(one.outlier_share, "share")))
     parts = [listed(entries)] if entries else []
     if lines:
         parts += [Content.styled("\ndirections that lean on it", "bold"), Content("\n".join(lines))]
     told = concepts_of(found, subject)
     parts.append(Content.styled("\nconcepts told best", "bold"))
     rows = [
-        f"{plain(one.name)} ({plain(one.category)})  {min(one.train, one.val):.3f} "
+        f"{plain(one.name)} ({plain(one.category)})  {number(min(one.train, one.val))} "
         f"{'+' if one.sign > 0 else '-'}"
         for one in sorted(told, key=lambda one: -min(one.train, one.val))
     ]
@@ -273,10 +273,12 @@ def _of_channel(found: ShownRun, subject: EvidenceSubject) -> tuple[list[Entry],
             ("constant part", row.height.offset if row.height else None),
         ]
         entries += [(name, "-" if figure is None else figure) for name, figure in known]
-        entries.append(("mean", few(row.mean)))
-        entries.append(("std", few(row.sd)))
+        entries.append(("mean", number(row.mean)))
+        entries.append(("std", number(row.sd)))
     lean = leaning(found, subject.number) if subject.final else []
-    lines = [f"v{d.index} of {basis.matrix}  importance {short(d.importance)}" for basis, d in lean]
+    lines = [
+        f"v{d.index} of {basis.matrix}  importance {d.importance.plus_minus()}" for basis, d in lean
+    ]
     return entries, lines
 
 
@@ -296,14 +298,12 @@ def ablation_cells(one: SetAblation) -> list[str]:
     """Returns the cells of one set, before and after."""
     change = one.difference
     sign = "*" if change.high < 0 or change.low > 0 else " "
+    text = interval(change.value, change.low, change.high, "points", signed=True, bare=True)
+    value, _, ends = text.partition(" (")
     return [
         one.name,
-        _accuracy(one.before.top1, one.before.low, one.before.high),
-        _accuracy(one.after.top1, one.after.low, one.after.high),
-        f"{sign}{change.value:+.3f}",
-        f"{change.low:+.3f} to {change.high:+.3f}",
+        plus_minus(one.before.top1, one.before.low, one.before.high, "share", bare=True),
+        plus_minus(one.after.top1, one.after.low, one.after.high, "share", bare=True),
+        sign + value,
+        f"({ends}",
     ]
-
-
-def _accuracy(value: float, low: float, high: float) -> str:
-    return f"{few(value)} ±{few((high - low) / 2)}"

@@ -17,7 +17,6 @@ from textual.widgets import Input, Static
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
-from tuiprobe.report.numbers import short
 from tuiprobe.run.directory import RunDir, delete_run, kept_files
 from tuiprobe.run.listing import SORTS, RunRow, find_runs, list_runs, matches, read_runs
 from tuiprobe.run.state import QUIET_SECONDS, Observer
@@ -59,8 +58,8 @@ def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
         RowColumn("date", date, drop=2),
         RowColumn("state", 12),
         RowColumn("measured", 8, right=True, drop=1, term="shard"),
-        RowColumn("top-1", 10, right=True, drop=5, term="top-1"),
-        RowColumn("shifts", 10, right=True, drop=6, term="mean-of-shifts"),
+        RowColumn("top-1", 12, right=True, drop=5, term="top-1"),
+        RowColumn("shifts", 12, right=True, drop=6, term="mean-of-shifts"),
         RowColumn("kurtosis", 11, right=True, drop=7, term="kurtosis"),
         RowColumn("outcome", 19, drop=8, term="outcome"),
     )
@@ -79,9 +78,9 @@ def run_cells(row: RunRow, marked: bool, width: int = _WIDE) -> list[str]:
         date[: _date_width(width)],
         f"{sign(row.status)} {row.state}",
         row.status.percent or "-",
-        short(row.accuracy),
-        short(row.shifts),
-        short(row.kurtosis),
+        row.accuracy.plus_minus(),
+        row.shifts.plus_minus(),
+        row.kurtosis.plus_minus(),
         row.outcome or "-",
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tuiprobe.numbers import number
 from tuiprobe.plaintext import holds_all
 from tuiprobe.probes.concepts.result import Concepts, EncodedConcept
 from tuiprobe.tui.widgets.rows import RowColumn
@@ -81,7 +82,7 @@ def cells(row: ConceptRow) -> list[str]:
     return [
         row.concept.name,
         row.concept.category,
-        f"{row.precision:.3f}".replace("0.", "."),
+        number(row.precision),
         f"v{row.direction} {row.sign}",
         "✓" if row.encoded else "-",
         ", ".join(row.with_) or "-",

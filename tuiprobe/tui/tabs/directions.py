@@ -9,8 +9,8 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
+from tuiprobe.numbers import number
 from tuiprobe.probes.directions.result import Basis, Direction
-from tuiprobe.report.numbers import few, short
 from tuiprobe.report.text import line
 from tuiprobe.results import given
 from tuiprobe.tui.figures import DIM, Entry, Told, listed
@@ -22,7 +22,7 @@ from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 COLUMNS = (
     RowColumn("direction", 9, term="privileged-direction"),
-    RowColumn("importance", 13, right=True, term="importance"),
+    RowColumn("importance", 14, right=True, term="importance"),
     RowColumn("singular", 8, right=True, drop=2, term="singular-value"),
     RowColumn("on ▲", 6, right=True, drop=3, term="share-on-outliers"),
     RowColumn("leans on channels", 20, drop=1, term="leans-on"),
@@ -149,9 +149,9 @@ def direction_cells(row: Direction) -> list[str]:
     """Returns the cells of one row of the directions."""
     return [
         f"v{row.index}",
-        short(row.importance),
-        few(row.singular_value),
-        "-" if row.outlier_share is None else few(row.outlier_share),
+        row.importance.plus_minus(),
+        number(row.singular_value),
+        number(row.outlier_share, "share"),
         ", ".join(str(channel) for channel in row.channels),
     ]
 

@@ -8,8 +8,8 @@ from textual.containers import Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
+from tuiprobe.numbers import number
 from tuiprobe.probes.outliers.result import ChannelImages, Outliers
-from tuiprobe.report.numbers import few
 from tuiprobe.tui.tabs.evidence_of import EvidenceSubject, channel_rows, ends_of
 from tuiprobe.tui.tabs.tab import SHOWN, ResultTab, ShownRun
 from tuiprobe.tui.text import inert
@@ -18,7 +18,7 @@ from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 COLUMNS = (
     RowColumn("channel", 9, term="channel"),
-    RowColumn("share", 6, right=True, term="share"),
+    RowColumn("share", 7, right=True, term="share"),
     RowColumn("largest", 8, right=True, drop=2, term="image-ends"),
     RowColumn("smallest", 8, right=True, drop=1, term="image-ends"),
 )
@@ -81,12 +81,12 @@ class ImagesTab(ResultTab):
         mark = "▲" if known is not None and known.outlier else " "
         share = "-"
         if known is not None and known.share is not None:
-            share = few(getattr(known.share.share, "value", 0.0))
+            share = known.share.share.alone()
         return [
             f"{mark} {row.channel}",
             share,
-            few(row.largest[0].value) if row.largest else "-",
-            few(row.smallest[0].value) if row.smallest else "-",
+            number(row.largest[0].value) if row.largest else "-",
+            number(row.smallest[0].value) if row.smallest else "-",
         ]
 
     @on(RowTable.Highlighted, "#imaged")

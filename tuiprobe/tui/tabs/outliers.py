@@ -9,13 +9,14 @@ from textual.content import Content
 from textual.widget import Widget
 
 from tuiprobe.catalog.glossary import mentioned
+from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
 from tuiprobe.probes.outliers.channel_result import Heights, Outcome
 from tuiprobe.probes.outliers.result import Outliers
 from tuiprobe.probes.outliers.saying import clause
-from tuiprobe.report.numbers import few, short
 from tuiprobe.results import Figure, NotRun, given
 from tuiprobe.results.report import Report
+from tuiprobe.texttable import TextColumn, text_table
 from tuiprobe.tui.figures import DIM, Entry, Told, listed
 from tuiprobe.tui.tabs.evidence_of import ChannelRow, EvidenceSubject, channel_rows
 from tuiprobe.tui.tabs.tab import ResultTab, ShownRun
@@ -26,19 +27,19 @@ from tuiprobe.tui.widgets.rows import RowColumn, RowTable, kept_columns
 CHANNELS = (
     RowColumn("  channel", 14, term="outlier-channel"),
     RowColumn("height", 11, right=True, term="height"),
-    RowColumn("above 6 in", 11, right=True, drop=1, term="above-6"),
-    RowColumn("energy", 11, right=True, drop=2, term="energy"),
+    RowColumn("above 6 in", 12, right=True, drop=1, term="above-6"),
+    RowColumn("energy", 13, right=True, drop=2, term="energy"),
     RowColumn("mean", 8, right=True, drop=3, term="channel-mean"),
     RowColumn("std", 8, right=True, drop=4, term="channel-std"),
 )
 LAYERS = (
-    RowColumn("layer", 12, term="layer"),
+    RowColumn("layer", 10, term="layer"),
     RowColumn("kind", 6, drop=5, term="tap"),
     RowColumn("C", 5, right=True, drop=4, term="channel"),
     RowColumn("kurtosis", 11, right=True, term="kurtosis"),
-    RowColumn("P", 10, right=True, drop=1, term="persistence"),
+    RowColumn("P", 13, right=True, drop=1, term="persistence"),
     RowColumn("highest", 10, right=True, term="height"),
-    RowColumn("offset", 10, right=True, drop=2, term="offset-share"),
+    RowColumn("offset, %", 10, right=True, drop=2, term="offset-share"),
     RowColumn("▲", 3, right=True, drop=3, term="outlier-channel"),
 )
 
@@ -200,10 +201,10 @@ def layer_cells(one: Outliers) -> list[str]:
         one.tap,
         kind,
         str(one.channels),
-        short(one.kurtosis),
-        short(one.persistence.value),
-        short(one.highest),
-        short(one.offset.share),
+        one.kurtosis.plus_minus(),
+        one.persistence.value.plus_minus(),
+        one.highest.plus_minus(bare=True),
+        one.offset.share.plus_minus(bare=True),
         "-" if isinstance(one.heights, NotRun) else str(len(one.outlier_channels)),
     ]
 
@@ -216,8 +217,9 @@ def channel_cells(row: ChannelRow, tallest: float, room: int) -> list[str]:
     drawn = bar(_height(row) / tallest if tallest > 0 else 0.0, max(room - len(head) - 1, 0))
     figures = ("-",) * 3
     if found is not None:
-        figures = (short(found.height), short(found.above), short(found.energy))
-    return [head + drawn, *figures, few(row.mean), few(row.sd)]
+        shares = (found.above.plus_minus(), found.energy.plus_minus())
+        figures = (found.height.plus_minus(bare=True), *shares)
+    return [head + drawn, *figures, number(row.mean), number(row.sd)]
 
 
 def _height(row: ChannelRow) -> float:
@@ -234,7 +236,7 @@ def figures_of(one: Outliers, about: ShownRun) -> Content:
         ("  random .999", _at_most(one.offset.null_999)),
         ("  explains", one.offset.explained),
         ("kurtosis", one.kurtosis),
-        ("  after rotation", few(one.basis_reference)),
+        ("  after rotation", number(one.basis_reference)),
         *_untrained(one, about),
         ("  after centring", one.residual.kurtosis),
         ("persistence P", one.persistence.value),
@@ -259,13 +261,13 @@ def figures_of(one: Outliers, about: ShownRun) -> Content:
 
 def _curve(heights: Heights) -> Content:
     """Returns how many channels exceed each height in 50, 90 and 99 % of the images."""
-    rows = [("above", "50 %", "90 %", "99 %")]
-    rows += [(f"{r.cut:g}", str(r.in_50), str(r.in_90), str(r.in_99)) for r in heights.curve]
-    return Content("\n".join(f"{a:>5} {b:>7} {c:>7} {d:>7}" for a, b, c, d in rows))
+    columns = [TextColumn(title, right=True) for title in ("above", "50 %", "90 %", "99 %")]
+    rows = [(number(r.cut), *map(number, (r.in_50, r.in_90, r.in_99))) for r in heights.curve]
+    return Content("\n".join(text_table(columns, rows)))
 
 
 def _at_most(figure: Figure) -> Figure | str:
-    return f"at most {few(figure.value)}" if given(figure) else figure
+    return f"at most {figure.alone()}" if given(figure) else figure
 
 
 def _channels(one: Outliers) -> str:

@@ -15,8 +15,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tuiprobe.catalog.glossary import mentioned
+from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
-from tuiprobe.report.numbers import change, few
 from tuiprobe.report.text import line
 from tuiprobe.results import Estimate, given
 from tuiprobe.results.card import CardBlock, card
@@ -81,11 +81,11 @@ def _bars(figures: tuple[NamedFigure, ...], width: int) -> Iterator[str]:
     rows = -(-len(known) // (width // _BAR))
     columns = -(-len(known) // rows)  # as equal as can be
     each = (width - 2 * (columns - 1)) // columns
-    head = min(max(len(name) for name, _ in known), each // 3) + 5
+    head = min(max(len(name) for name, _ in known), each // 3) + 7
     for at in range(0, len(known), columns):
         row = known[at : at + columns]
         yield "  ".join(
-            share_bar(name, few(one.value), one.value, each, head) for name, one in row
+            share_bar(name, one.alone(), one.value, each, head) for name, one in row
         ).rstrip()
 
 
@@ -94,8 +94,7 @@ def _mark(named: NamedFigure, width: int) -> str:
     if not given(one) or one.low is None or one.high is None:
         return ""
     bounds = min(0.0, one.low), max(0.0, one.high)
-    whole = change(100 * one.value, 100 * one.low, 100 * one.high) + " points"
-    brief = change(100 * one.value, None, None) + " points"
+    whole, brief = one.with_interval(signed=True), one.alone(signed=True)
     name = f"over the baseline {plain(named.about[0]) if named.about else ''}".rstrip()
     for told, points in ((name, whole), (name, brief), ("over the baseline", brief)):
         room = min(width - len(told) - len(points) - 4, 40)
@@ -176,17 +175,17 @@ class BlockView(Widget, can_focus=True):
 def short_line(text: Text) -> str:
     """Returns a line of the card with its values alone, for a window without room.
 
-    >>> one = Estimate(value=0.932, low=0.92, high=0.94, n=9, method="")
+    >>> one = Estimate(value=0.932, low=0.92, high=0.94, unit="share", n=9, method="")
     >>> short_line(("top-1 ", one, " on val, r ", 0.567, " of ", 12))
-    'top-1 .932 on val, r .567 of 12'
+    'top-1 93.2 % on val, r 0.567 of 12'
     """
     return line(tuple(_brief(one) for one in text))
 
 
 def _brief(piece: Value) -> Value:
     if isinstance(piece, Estimate):
-        return few(piece.value)
-    return few(piece) if isinstance(piece, float) else piece
+        return piece.alone()
+    return number(piece) if isinstance(piece, float) else piece
 
 
 class OverviewTab(ResultTab):

@@ -14,7 +14,7 @@ from textual.widgets import Static
 
 from tuiprobe.catalog.glossary import mentioned
 from tuiprobe.plaintext import plain
-from tuiprobe.report.text import line
+from tuiprobe.report.text import in_column, line
 from tuiprobe.results import Part
 from tuiprobe.results.section import Chart, Content, Heading, Points, Prose, Strip, Table
 from tuiprobe.tui.tabs.tab import SHOWN, ResultTab, ShownRun
@@ -121,7 +121,10 @@ def _table(one: Table) -> RichTable:
     table = RichTable(box=None, pad_edge=False, title_justify="left")
     if one.title:
         table.title = RichText(plain(line(one.title)))
-    rows = [[line((cell,)) for cell in row] for row in one.rows[:LISTED_ROWS]]
+    rows = [
+        [line((in_column(value, column),)) for value, column in zip(row, one.columns, strict=True)]
+        for row in one.rows[:LISTED_ROWS]
+    ]
     kept = [i for i in range(len(one.columns)) if {row[i] for row in rows} - {"", "-"}]
     for i in kept:
         table.add_column(RichText(line(one.columns[i].title)), overflow="fold")

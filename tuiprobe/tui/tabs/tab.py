@@ -8,10 +8,10 @@ from typing import ClassVar
 from textual.containers import Container
 from textual.widget import Widget
 
+from tuiprobe.numbers import number
 from tuiprobe.probes.concepts.result import Concepts
 from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.outliers.result import OutlierResult, Outliers
-from tuiprobe.report.numbers import few
 from tuiprobe.report.pictures import picture_file
 from tuiprobe.results.report import Report
 from tuiprobe.results.section import Chart, TopImage
@@ -99,7 +99,7 @@ class ShownRun:
     def picture(self, data: str, image: TopImage) -> Picture:
         """Returns an image at an end of a channel, with its value."""
         name = image.path if image.path is not None else f"id {image.sample_id}"
-        return Picture(picture_file(self.run, data, image.sample_id), name, few(image.value))
+        return Picture(picture_file(self.run, data, image.sample_id), name, number(image.value))
 
 
 def _counted(parameters: int) -> str:

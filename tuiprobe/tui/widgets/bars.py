@@ -19,7 +19,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tuiprobe.tui.text import fitted, share_text
+from tuiprobe.numbers import number
+from tuiprobe.tui.text import fitted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,9 +31,9 @@ LEVELS = " ▁▂▃▄▅▆▇█"
 EVEN = "┊"
 HEAD = 9
 """Cells before the bars: cursor, outlier mark, channel."""
-TAIL = 20
+TAIL = 21
 """Cells after the bars: share, and in how many images it is above 6 sigma and leads."""
-TAIL_HEADING = " share   >6σ  leads"  # noqa: RUF001
+TAIL_HEADING = "  share   >6σ  leads"  # noqa: RUF001
 FEWEST, MOST = 3, 12
 OVER_EVEN = 4.0
 """A channel gets a row if its share is this many times the even one."""
@@ -86,10 +87,10 @@ def axis(width: int) -> str:
     """Returns the marks 0 to 1 over bars of `width` cells.
 
     >>> axis(22)
-    '0    .25  .50  .75 1.0'
+    '0   25 % 50 %    100 %'
     """
     cells = [" "] * width
-    for part, text in ((0.0, "0"), (0.25, ".25"), (0.5, ".50"), (0.75, ".75"), (1.0, "1.0")):
+    for part, text in ((0.0, "0"), (1.0, "100 %"), (0.5, "50 %"), (0.25, "25 %"), (0.75, "75 %")):
         start = max(0, min(round(part * width) - len(text) // 2, width - len(text)))
         if cells[max(start - 1, 0) : start + len(text)].count(" ") == len(text) + (start > 0):
             cells[start : start + len(text)] = text
@@ -206,7 +207,7 @@ class ChannelBars(Widget, can_focus=True):
         values = [self._shares[c] for c in order]
         most = self._ranking[0]
         foot = f"rank 1 to {len(values)}" if self.by_share else f"channel 0 to {len(values) - 1}"
-        foot += f" · full height: channel {most}, {share_text(self._shares[most])}"
+        foot += f" · full height: channel {most}, {number(self._shares[most], 'share')}"
         return [*spectrum(values, width, height - 1), fitted(foot, width)]
 
     def _leading(self, width: int) -> list[str]:
@@ -216,7 +217,7 @@ class ChannelBars(Widget, can_focus=True):
         rest = [c for c in self._ranking if c not in self._rows]
         if rest:
             total = sum(self._shares[c] for c in rest)
-            words = f"   … {len(rest):,} more, together {share_text(total)} "
+            words = f"   … {len(rest):,} more, together {number(total, 'share')} "
             scale = self._shares[self._rows[-1]] or 1.0
             shown = binned([self._shares[c] / scale for c in rest], max(width - len(words) - 1, 0))
             spark = "".join(LEVELS[max(1, min(round(8 * value), 8))] for value in shown)
@@ -228,7 +229,7 @@ class ChannelBars(Widget, can_focus=True):
         cursor = "▸" if channel == self._channel else " "
         mark = "▲" if channel in self._of.outliers else " "
         share = self._shares[channel]
-        tail = f" {share_text(share):>5} {_percent(self._of.above, channel)}"
+        tail = f" {number(share, 'share'):>6} {_percent(self._of.above, channel)}"
         tail += f" {_percent(self._of.leads, channel)}"
         return f"{cursor}{mark}{channel:>6} {fitted(bar(share, room), room)}{tail}"
 
@@ -291,7 +292,7 @@ class ChannelBars(Widget, can_focus=True):
 
 
 def _percent(values: NDArray[np.float64] | None, channel: int) -> str:
-    return "     -" if values is None else f"{100 * values[channel]:>4.0f} %"
+    return f"{number(None if values is None else float(values[channel]), 'share'):>6}"
 
 
 def _with_even(text: str, cell: int, style: Style) -> list[Segment]:

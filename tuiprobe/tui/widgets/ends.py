@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
+from tuiprobe.numbers import number
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.thumbnail import Thumbnail
 
@@ -16,17 +17,6 @@ if TYPE_CHECKING:
     from tuiprobe.files import Entry
 
 MOST_PICTURES = 6
-
-
-def value_text(value: float) -> str:
-    """Returns a value of a channel with its sign, three significant digits below 1,000.
-
-    >>> value_text(-1997.3), value_text(0.01234), value_text(67.1)
-    ('−1,997', '+0.0123', '+67.1')
-    """
-    text = f"{abs(value):,.0f}" if abs(value) >= 1000 else f"{abs(value):.3g}"
-    sign = "−" if value < 0 else "+" if value > 0 else ""  # noqa: RUF001
-    return sign + text
 
 
 class EndPictures(Vertical):
@@ -87,9 +77,11 @@ class EndPictures(Vertical):
         height = min(height, width // 2)
         room = (width + 1) // (2 * height + 1) if height > 0 else 0
         shown = min(room, len(self._files))
-        for number, picture in enumerate(self.query(Thumbnail)):
-            picture.display = number < shown
-            if number < shown:
+        for place, picture in enumerate(self.query(Thumbnail)):
+            picture.display = place < shown
+            if place < shown:
                 picture.styles.width, picture.styles.height = 2 * height, height
-                picture.show(self._files[number])
-        self.border_subtitle = inert("  ".join(value_text(v) for v in self._values[:shown]))
+                picture.show(self._files[place])
+        self.border_subtitle = inert(
+            "  ".join(number(v, signed=True) for v in self._values[:shown])
+        )

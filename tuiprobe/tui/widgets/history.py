@@ -11,12 +11,13 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tuiprobe.numbers import interval, number, plus_minus
 from tuiprobe.plaintext import plain
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.text import fitted
 
 if TYPE_CHECKING:
-    from tuiprobe.run.live import LiveTap
+    pass
 
 LONGEST_NAME = 16
 
@@ -40,31 +41,6 @@ class SetLine:
     now: bool = False
 
 
-def figure_text(value: float) -> str:
-    """Returns a kurtosis: two decimals, fewer from 100 on.
-
-    >>> figure_text(8.2117), figure_text(543.21), figure_text(1234.5)
-    ('8.21', '543.2', '1,234')
-    """
-    decimals = 2 if abs(value) < 100 else 1 if abs(value) < 1000 else 0
-    return f"{value:,.{decimals}f}"
-
-
-def interval_text(tap: LiveTap) -> str:
-    """Returns kurtosis and its interval; empty before two images."""
-    if tap.kurtosis is None or tap.low is None or tap.high is None:
-        return ""
-    low, high = figure_text(tap.low), figure_text(tap.high)
-    return f"{figure_text(tap.kurtosis)} ({low} to {high})"
-
-
-def short_interval(tap: LiveTap) -> str:
-    """Returns kurtosis and half the width of its interval; empty before two images."""
-    if tap.kurtosis is None or tap.high is None:
-        return ""
-    return f"{figure_text(tap.kurtosis)} ±{figure_text(tap.high - tap.kurtosis)}"
-
-
 def sets_so_far(snapshot: Snapshot, tap: str, shown: str, going: bool = True) -> list[SetLine]:
     """Returns a line for every set of a run, in the order of measuring.
 
@@ -86,11 +62,12 @@ def _line(snapshot: Snapshot, name: str, tap: str, shown: str, now: str | None) 
         before = sign == "✓"
         forms: tuple[str, ...] = ("measured before this start", "before") if before else (word,)
     else:
-        long, short = interval_text(figures), short_interval(figures)
+        ends = figures.kurtosis, figures.low, figures.high
+        long, short = interval(*ends), plus_minus(*ends)
         n = f"n\xa0{figures.n:,}"
         forms = (
             f"{long}  {n}  {word}", f"{long}  {word}", f"{short}  {n}  {word}",
-            f"{short}  {word}", short, figure_text(figures.kurtosis),
+            f"{short}  {word}", short, number(figures.kurtosis),
         )  # fmt: skip
     return SetLine(sign, name, forms, shown=name == shown, now=sign == "●")
 

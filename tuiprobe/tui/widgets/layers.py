@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tuiprobe.numbers import number
 from tuiprobe.plaintext import plain
 from tuiprobe.tui.text import fitted
 
@@ -99,7 +100,7 @@ class LayerStrip(Widget):
 
     def _words(self) -> str:
         value = self._values[self._selected]
-        kurtosis = "" if value is None else f" · kurtosis {value:.1f}"
+        kurtosis = "" if value is None else f" · kurtosis {number(value)}"
         place = f"layer {self._selected + 1} of {len(self._names)}"
         return f"{plain(self._names[self._selected])}{kurtosis} · {place}"
 

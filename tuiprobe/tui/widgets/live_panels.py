@@ -9,13 +9,14 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
+from tuiprobe.numbers import interval, number, plus_minus
 from tuiprobe.run.directory import RunDir
 from tuiprobe.spec import FINAL_TAP
 from tuiprobe.tui.livewatch import Snapshot, outliers_of
-from tuiprobe.tui.text import inert, share_text
+from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.bars import ChannelBars, Channels
-from tuiprobe.tui.widgets.ends import EndPictures, value_text
-from tuiprobe.tui.widgets.history import SetHistory, interval_text, sets_so_far, short_interval
+from tuiprobe.tui.widgets.ends import EndPictures
+from tuiprobe.tui.widgets.history import SetHistory, sets_so_far
 from tuiprobe.tui.widgets.layers import LayerStrip
 from tuiprobe.tui.widgets.plot import KurtosisPlot, Point
 
@@ -109,8 +110,7 @@ class LivePanels(Vertical):
             return
         panel, width = self.query_one("#channels"), len(tap.shares)
         panel.border_title = inert(f"{QUESTION} · {place[0]} · {place[1]}")
-        even = f"{1 / width:.2g}".removeprefix("0")
-        panel.border_subtitle = f"{width:,} channels · ┊ even share {even}"
+        panel.border_subtitle = f"{width:,} channels · ┊ even share {number(1 / width, 'share')}"
         self.query_one(ChannelBars).show(
             Channels(place[1], tap.shares, tap.leads, tap.above, outliers_of(tap))
         )
@@ -128,13 +128,14 @@ class LivePanels(Vertical):
     def _show_kurtosis(self, tap: LiveTap, points: list[Point]) -> None:
         panel, width = self.query_one("#kurtosis"), len(tap.shares)
         room = self.size.width // 2 - 2 * BORDER
-        forms = (f"kurtosis {interval_text(tap)}", f"kurtosis {short_interval(tap)}", "kurtosis")
+        ends = tap.kurtosis, tap.low, tap.high
+        forms = (f"kurtosis {interval(*ends)}", f"kurtosis {plus_minus(*ends)}", "kurtosis")
         panel.border_title = next((form for form in forms if len(form) <= room), forms[-1])
         said = []
         if tap.persistence is not None:
-            said.append(f"persistence {share_text(tap.persistence)}")
+            said.append(f"persistence {number(tap.persistence)}")
         if tap.effective_channels is not None:
-            said.append(f"effective channels {tap.effective_channels:.1f}")
+            said.append(f"effective channels {number(tap.effective_channels)}")
         while said and len(" · ".join(said)) > room:
             said.pop()
         panel.border_subtitle = " · ".join(said)
@@ -171,7 +172,7 @@ class LivePanels(Vertical):
             (other, ends.other, "opposite end" if ends.crosses else "weakest"),
         ):
             files = [(picture_file(shown.directory, name, i), value) for i, value in images]
-            first = f" ({value_text(images[0][1])})" if images else ""
+            first = f" ({number(images[0][1], signed=True)})" if images else ""
             if len(title + first) > self.size.width // 2 - 3 * BORDER:
                 title = title.removesuffix(" strongest")
             panel.show(title + first, files)

@@ -10,6 +10,7 @@ from rich.segment import Segment
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tuiprobe.numbers import number
 from tuiprobe.tui.text import braille, dot_bit, fitted
 
 AXIS = 7
@@ -128,16 +129,12 @@ def plotted(
 
 def _ticks(scale: Scale, values: Sequence[float]) -> dict[int, str]:
     """Returns numbers by line: the values themselves, and the top where they share a line."""
-    ticks = {scale.row(value) // 4: _number(value) for value in values}
+    ticks = {scale.row(value) // 4: number(value) for value in values}
     if len(ticks) < len(values) and scale.rows > 4:
         line = 0 if 0 not in ticks else scale.rows // 4 - 1
         part = (4 * line + 1.5) / (scale.rows - 1)
-        ticks[line] = _number(scale.top - (scale.top - scale.bottom) * part)
+        ticks[line] = number(scale.top - (scale.top - scale.bottom) * part)
     return ticks
-
-
-def _number(value: float) -> str:
-    return f"{value:.{2 if abs(value) < 100 else 1 if abs(value) < 1000 else 0}f}"
 
 
 def _label(lines: list[list[tuple[str, Kind]]], text: str, at: int) -> None:

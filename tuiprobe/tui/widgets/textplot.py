@@ -82,7 +82,7 @@ def plot(chart: Chart, width: int, height: int) -> list[Line]:
     legend = _legend(chart, width, max(height // 4, 1))
     rows = height - len(legend) - 2
     y_ticks = round_ticks(*_y_range(chart), max(rows // 3, 1))
-    margin = max(len(tick_text(value)) for value in y_ticks) + 1
+    margin = max(len(tick_text(value, chart.y_unit)) for value in y_ticks) + 1
     canvas = _Canvas(width - margin, rows)
     for series in chart.series:
         _stems(canvas, chart, series)
@@ -222,7 +222,7 @@ def _band(canvas: _Canvas, chart: Chart, one: Series) -> None:
 
 
 def _with_axis(canvas: _Canvas, chart: Chart, ticks: list[float], margin: int) -> list[Line]:
-    texts = {_row(chart, value, canvas.height): tick_text(value) for value in ticks}
+    texts = {_row(chart, value, canvas.height): tick_text(value, chart.y_unit) for value in ticks}
     lines: list[Line] = []
     for y in range(canvas.height):
         text = texts.get(y, "").rjust(margin - 1)
@@ -254,12 +254,12 @@ def _x_places(chart: Chart, width: int) -> list[tuple[int, str]]:
         step = max(width // len(bars.y), 1)
         middle = max(step - (step > 2), 1) // 2
         scale = step if len(bars.y) <= width else width / len(bars.y)
-        names = chart.ticks or tuple(tick_text(x) for x in bars.x)
+        names = chart.ticks or tuple(tick_text(x, chart.x_unit) for x in bars.x)
         return [(int(i * scale) + middle, plain(names[i])) for i in range(len(bars.y))]
     if chart.ticks:
         return [(_column(chart, i, width), plain(name)) for i, name in enumerate(chart.ticks)]
     values = round_ticks(*chart.x_range(), max(width // 12, 1))
-    return [(_column(chart, value, width), tick_text(value)) for value in values]
+    return [(_column(chart, value, width), tick_text(value, chart.x_unit)) for value in values]
 
 
 def _legend(chart: Chart, width: int, most: int) -> list[Line]:

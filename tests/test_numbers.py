@@ -1,0 +1,108 @@
+"""How numbers are written for people: digits, signs, thousands, and what is missing."""
+
+import math
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tuiprobe.numbers import MISSING, in_unit, interval, number, plus_minus, suffix
+
+MINUS = "\N{MINUS SIGN}"
+UNITS = ("share", "points", "dB", "none", "ms")
+VALUES = st.floats(-1e14, 1e14)
+FRACTIONS = st.floats(0.0, 1.0)
+
+
+def parsed(text: str) -> float:
+    """Reads a number back."""
+    return float(text.replace(",", "").replace(MINUS, "-"))
+
+
+def bare(text: str, unit: str) -> str:
+    return text.removesuffix(suffix(unit))
+
+
+def digits(text: str) -> int:
+    """Counts the significant digits of a number that is not whole by definition."""
+    mantissa = text.replace(",", "").lstrip(f"+{MINUS}").partition("e")[0]
+    if "." not in mantissa:
+        return len(mantissa.rstrip("0"))
+    return len(mantissa.replace(".", "").lstrip("0"))
+
+
+@given(VALUES, st.sampled_from(UNITS))
+def test_a_number_reads_back_within_its_digits(value: float, unit: str) -> None:
+    text = bare(number(value, unit), unit)
+    exact = in_unit(value, unit)
+    assert digits(text) <= 3
+    least = 0.0501 if unit in ("share", "points") else 0.0  # they end with the tenths
+    assert parsed(text) == pytest.approx(exact, rel=0.00501, abs=least)
+
+
+@given(FRACTIONS, FRACTIONS, FRACTIONS, st.sampled_from(UNITS))
+def test_an_interval_reads_back_within_its_width(a: float, b: float, c: float, unit: str) -> None:
+    low, value, high = sorted((a, b, c))
+    assume(high - low > 1e-3)
+    value_text, _, rest = interval(value, low, high, unit).partition(f"{suffix(unit)} (")
+    low_text, _, high_text = rest.removesuffix(")").partition(" to ")
+    for text, exact in ((value_text, value), (low_text, low), (high_text, high)):
+        assert digits(text) <= 3
+        error = abs(parsed(text) - in_unit(exact, unit))
+        half = in_unit(high - low, unit) / 2
+        assert error <= max(0.15 * half, 0.005 * abs(in_unit(exact, unit))) + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [(0.921, 0.943, "93.2"), (0.88, 0.98, "93"), (0.930, 0.934, "93.2"), (0.4, 1.4, "93")],
+)
+def test_the_width_of_the_interval_decides_the_digits(low: float, high: float, text: str) -> None:
+    assert number(0.932, "share", low, high) == f"{text} %"
+
+
+@given(VALUES, st.sampled_from(UNITS))
+def test_the_minus_sign_is_not_a_hyphen(value: float, unit: str) -> None:
+    text = bare(number(value, unit), unit)
+    assert "-" not in text
+    assert text.startswith(MINUS) == (value < 0)
+
+
+@given(st.floats(1e-6, 1e6))
+def test_a_difference_has_its_sign_either_way(value: float) -> None:
+    assert number(value, signed=True) == f"+{number(value)}"
+    assert number(-value, signed=True) == f"{MINUS}{number(value)}"
+
+
+@given(st.floats(-0.0004, 0.0004))
+def test_what_rounds_to_zero_has_no_sign(value: float) -> None:
+    assert number(value, "points", value - 0.1, value + 0.1, signed=True) == "0 points"
+
+
+@given(st.integers(-(2**53), 2**53))
+def test_counts_are_written_in_full_with_their_thousands_apart(count: int) -> None:
+    text = number(count, "count")
+    assert parsed(text) == count
+    assert number(float(count), "count") == text
+    assert [len(group) for group in text.lstrip(MINUS).split(",")[1:]] == [3] * text.count(",")
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_missing(value: float | None) -> None:
+    assert number(value, "share", 0.1, 0.2) == MISSING
+    assert interval(value, 0.1, 0.2, "share") == MISSING
+    assert plus_minus(value, 0.1, 0.2) == MISSING
+
+
+@pytest.mark.parametrize("end", [None, math.nan, math.inf])
+def test_an_interval_without_an_end_is_left_out(end: float | None) -> None:
+    assert interval(0.5, 0.4, end) == interval(0.5, end, 0.6) == plus_minus(0.5, end, 0.6) == "0.5"
+
+
+def test_the_ends_have_the_places_of_the_value() -> None:
+    assert (
+        interval(0.006, -0.0092, 0.022, "points", signed=True)
+        == f"+0.6 points ({MINUS}0.9 to +2.2)"
+    )
+    assert interval(99.96, 99.7, 100.2) == "100 (99.7 to 100)"
+    assert interval(38_316.0, 37_800.0, 38_800.0) == "38,300 (37,800 to 38,800)"

@@ -1,0 +1,191 @@
+"""How a number and its interval are written for people; files for programs keep full precision.
+
+Shares are written as per cent and differences of shares in points. The width of the interval
+decides how many digits stand there, never more than three: 93.2 ± 1.1, but 54 where it is ± 5.
+Counts are written in full.
+"""
+
+from __future__ import annotations
+
+from math import copysign, floor, isfinite, log10
+from typing import Final
+
+NORMAL_95: Final = 1.959963984540054
+"""The 97.5 % quantile of the normal distribution: half the width of a 95 % interval, in sigma."""
+
+MISSING: Final = "-"
+"""What stands where there is no number."""
+
+SUFFIXES: Final = {"share": " %", "points": " points", "count": "", "none": ""}
+"""What is written behind a number; other units stand there themselves, as in 36.4 dB."""
+
+_MOST_DIGITS = 3
+_TINY, _HUGE = 1e-4, 1e15
+_TENTH = 0.95
+_MINUS = "\N{MINUS SIGN}"
+
+
+def number(
+    value: float | None,
+    unit: str = "none",
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    signed: bool = False,
+    bare: bool = False,
+) -> str:
+    """Returns a number with its unit, with the digits that its interval allows.
+
+    Args:
+        value: The number; shares and points as fractions. None and values that are not finite
+            are missing.
+        unit: `share`, `points`, `dB`, `count`, `none`, or any other, which is written as it is.
+        low: Lower end of the interval; None without.
+        high: Upper end.
+        signed: Whether a positive number gets a plus sign.
+        bare: Whether the unit is left out, because a heading says it.
+
+    >>> number(0.932), number(0.9, "share"), number(0.54321, "share", 0.49, 0.59)
+    ('0.932', '90.0 %', '54 %')
+    >>> number(-0.035, "points", signed=True), number(12_345, "count"), number(2492.36)
+    ('−3.5 points', '12,345', '2,490')
+    >>> number(None), number(float("nan")), number(36.42, "dB")
+    ('-', '-', '36.4 dB')
+    """
+    if value is None or not isfinite(value):
+        return MISSING
+    return _bare(value, unit, _decimals(value, unit, low, high), signed) + (
+        "" if bare else suffix(unit)
+    )
+
+
+def interval(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    unit: str = "none",
+    *,
+    signed: bool = False,
+    bare: bool = False,
+) -> str:
+    """Returns a number with its unit and its interval; arguments as for `number`.
+
+    >>> interval(0.9324, 0.921, 0.943, "share"), interval(-0.1, -0.12, -0.08, "points")
+    ('93.2 % (92.1 to 94.3)', '−10.0 points (−12.0 to −8.0)')
+    """
+    text = number(value, unit, low, high, signed=signed, bare=bare)
+    if value is None or text == MISSING or _half(low, high) is None:
+        return text
+    places = _decimals(value, unit, low, high)
+    ends = (_bare(end, unit, places, signed) for end in (low, high) if end is not None)
+    return f"{text} ({' to '.join(ends)})"
+
+
+def plus_minus(
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    unit: str = "none",
+    *,
+    bare: bool = False,
+) -> str:
+    """Returns a number and half the width of its interval, for narrow columns.
+
+    >>> plus_minus(0.9324, 0.921, 0.943, "share"), plus_minus(0.54, 0.49, 0.59, "points")
+    ('93.2 ± 1.1 %', '54 ± 5 points')
+    >>> plus_minus(8.17, None, None)
+    '8.17'
+    """
+    if value is None or not isfinite(value):
+        return MISSING
+    places, half = _decimals(value, unit, low, high), _half(low, high)
+    text = _bare(value, unit, places, signed=False)
+    if half is not None:
+        places = min(places or 0, len(text.partition(".")[2]))
+        if round(in_unit(half, unit), places) == 0:  # its first digit lies beyond the value's
+            places = _decimals(value, unit, low, high) or 0
+        text += f" ± {_bare(half, unit, places, signed=False)}"
+    return text if bare else text + suffix(unit)
+
+
+def suffix(unit: str) -> str:
+    """Returns what is written behind a number of this unit.
+
+    >>> suffix("share"), suffix("none"), suffix("dB")
+    (' %', '', ' dB')
+    """
+    return SUFFIXES.get(unit, f" {unit}")
+
+
+def in_unit(value: float, unit: str) -> float:
+    """Returns a value as it is written: shares and points times 100.
+
+    >>> in_unit(0.25, "share"), in_unit(0.25, "none")
+    (25.0, 0.25)
+    """
+    return 100 * value if unit in ("share", "points") else value
+
+
+def unit_of_difference(unit: str) -> str:
+    """Returns what the difference of two figures counts: points for shares.
+
+    >>> unit_of_difference("share"), unit_of_difference("dB")
+    ('points', 'dB')
+    """
+    return "points" if unit == "share" else unit
+
+
+def with_minus(text: str) -> str:
+    """Returns the text of a number with a minus sign of the width of its plus sign.
+
+    >>> with_minus("-1.5e-07")
+    '−1.5e−07'
+    """
+    return text.replace("-", _MINUS)
+
+
+def _half(low: float | None, high: float | None) -> float | None:
+    if low is None or high is None or not (isfinite(low) and isfinite(high)):
+        return None
+    return (high - low) / 2
+
+
+def _decimals(value: float, unit: str, low: float | None, high: float | None) -> int | None:
+    """Returns the decimal places that an interval allows; None without an interval.
+
+    Half its width gets two digits where it begins with 1, 2 or 3, and else one; whole counts none.
+    """
+    half = in_unit(_half(low, high) or 0.0, unit)
+    if half <= 0 or not isfinite(half):
+        return None
+    if unit == "count" and all(one == int(one) for one in (value, low or 0.0, high or 0.0)):
+        return 0
+    exponent = floor(log10(half))
+    return max(0, (1 if half / 10.0**exponent < 3.55 else 0) - exponent)
+
+
+def _bare(value: float, unit: str, decimals: int | None, signed: bool) -> str:
+    shown = in_unit(value, unit)
+    sign = "+" if signed and shown else "-"
+    if decimals is None and (isinstance(shown, int) or (unit == "count" and shown == int(shown))):
+        return with_minus(f"{int(shown):{sign},}")
+    if decimals is None and unit in ("share", "points") and abs(shown) >= _TENTH:
+        decimals = 1  # columns of published accuracies have no intervals
+    exponent = floor(log10(abs(shown))) if shown else 0
+    visible = _MOST_DIGITS if decimals is None else decimals + exponent + 1
+    if shown and visible > 0 and not _TINY <= abs(shown) < _HUGE:
+        return with_minus(f"{shown:{sign}.{min(visible, _MOST_DIGITS) - 1}e}")
+    return with_minus(_rounded(shown, decimals, sign))
+
+
+def _rounded(value: float, decimals: int | None, sign: str) -> str:
+    """Returns a value with three digits at most; without an interval no zeros end it."""
+    rounded, places = value, 0
+    for _ in range(2):  # rounding may add a digit: 9.996 is 10.0
+        places = _MOST_DIGITS - 1 - (floor(log10(abs(rounded))) if rounded else 0)
+        places = places if decimals is None else min(places, decimals)
+        step = 10.0**places
+        rounded = copysign(floor(abs(value) * step + 0.5 + 1e-9) / step, value)  # half goes up
+    shown = max(places, 0)
+    text = f"{rounded:{sign},.{shown}f}" if rounded else f"{0:.{shown}f}"
+    return text.rstrip("0").rstrip(".") if decimals is None and shown else text
