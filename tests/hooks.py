@@ -41,6 +41,13 @@ def fault(at: int, kind: str, after: bool, log: str) -> None:
     Faults(at, kind, after=after, log=Path(log) if log else None).install()
 
 
+def killed_at(publishing: str, after: bool) -> None:
+    """Kills the process before or after it publishes a file."""
+    from tests.faults import Faults
+
+    Faults(-1, "kill", after=after, publishing=publishing).install()
+
+
 def impatient(seconds: float) -> None:
     """Ends a run whose source gives nothing for so many seconds."""
     from tuiprobe.measure import stopping

@@ -22,6 +22,7 @@ from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.html import sections_html
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import NotRun, given
+from tuiprobe.run.glance import write_results
 
 
 def told(found: Comparison) -> str:
@@ -173,7 +174,7 @@ def planted(path, seed=0, moved=False):
     source = "imagefolder:/moved" if moved else "imagefolder:/data"
     sets = {"val": FakeSet(features.astype(np.float32), labels, source=source)}
     run = write_run(path, sets, np.eye(3, 8))
-    run.results_file.write_text(answer(run).to_json())
+    write_results(run, answer(run))
     return run
 
 
@@ -198,7 +199,7 @@ def test_other_images_are_compared_by_separate_intervals(tmp_path):
     first, second = planted(tmp_path / "a"), planted(tmp_path / "b", seed=1)
     lines = second.samples_file.path.read_text().replace("17.png", "seventeen.png")
     second.samples_file.write_text(lines)
-    second.results_file.write_text(answer(second).to_json())
+    write_results(second, answer(second))
     found = compare_runs(read_run(first), read_run(second))
     assert not any(one.paired for one in found.differences)
     assert found.notes == ("val: differences are not paired: other images",)

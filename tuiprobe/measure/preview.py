@@ -28,8 +28,8 @@ from tuiprobe.plaintext import text_of
 from tuiprobe.probes import BUILT_IN, PROBES
 from tuiprobe.probes.needs import ASKS, without_peers
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.published import published_images
 from tuiprobe.run.records import PlanRecord, read_plan
+from tuiprobe.run.shard_file import published_images
 from tuiprobe.spec import EMBEDDED, RunSpec
 
 FILES = ("checkpoint", "head", "classes", "templates", "labels", "baseline")

@@ -96,12 +96,11 @@ def write_rows(
         shown = np.unique(np.concatenate([one.ids, *_ends(one), one.listed])).astype(np.int64)
         listed = shown[shown >= 0].tolist()
         names = rows.vectors.names(listed)
-        checksum = write_row_samples(directory, name, plan.key, listed, names, rows.labels)
+        write_row_samples(directory, name, plan.key, listed, names, rows.labels)
         written[name] = RowsMeasured(
             rows=one.rows,
             nonfinite=one.nonfinite,
             nonfinite_rows=one.listed,
-            names=checksum,
             contents=one.contents,
         )
     return written
