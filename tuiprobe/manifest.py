@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from tuiprobe.files import (
     MAX_TEXT_BYTES,
@@ -37,8 +37,9 @@ ANSWERED: Final = (
 """What `tuiprobe reprobe` writes."""
 
 FILES: Final = (
-    "plan.json", "samples.jsonl", "preflight.json", "measured.json", "statistics.safetensors",
-    "head.safetensors", "concepts.safetensors", "ablation.safetensors", *ANSWERED,
+    "key", "plan.json", "samples.jsonl", "preflight.json", "measured.json",
+    "statistics.safetensors", "head.safetensors", "concepts.safetensors", "ablation.safetensors",
+    *ANSWERED,
 )  # fmt: skip
 FOLDERS: Final = ("features/", "rows/")
 """What a manifest names: these, and all files in these folders that belong to a measured set."""
@@ -48,16 +49,8 @@ _SEAL = re.compile(rb'"sha256": "[0-9a-f]{64}"\s*\}\s*\Z')
 _COMMAND = "the command that made the run writes it again"
 
 
-class Manifest(NamedTuple):
-    """The content of `manifest.json`.
-
-    Attributes:
-        key: The run's key.
-        files: Checksum of each file by its path below the run directory.
-    """
-
-    key: str
-    files: Mapping[str, str]
+Manifest = Mapping[str, str]
+"""Checksum of each file by its path below the run directory."""
 
 
 def read_manifest(root: Path) -> Manifest | None:
@@ -70,18 +63,19 @@ def read_manifest(root: Path) -> Manifest | None:
     if not os.path.lexists(entry.path):
         return None
     try:
-        found: Any = parse_json(entry.read_bytes(_MOST_BYTES))
-        manifest = Manifest(found["key"], found["files"])
-        if not all(isinstance(text, str) for text in (manifest.key, *manifest.files.values())):
+        manifest: Manifest = parse_json(entry.read_bytes(_MOST_BYTES))
+        if not all(isinstance(checksum, str) for checksum in manifest.values()):
             raise ValueError("it names what is no checksum")
-    except UNFIT as error:
+        for name in manifest:
+            Entry(root, name)  # refuses what leads elsewhere
+    except (DamagedFileError, *UNFIT) as error:
         raise DamagedFileError(f"{entry} is damaged: {error}; {_COMMAND}") from error
     return manifest
 
 
 def write_manifest(root: Path, manifest: Manifest) -> None:
     """Publishes a manifest."""
-    Entry(root, MANIFEST).write_json({"key": manifest.key, "files": dict(manifest.files)})
+    Entry(root, MANIFEST).write_json(dict(manifest))
 
 
 def earlier_version(root: Path) -> bool:
@@ -93,31 +87,35 @@ def earlier_version(root: Path) -> bool:
     return False
 
 
+def require_manifest(root: Path) -> Manifest | None:
+    """Returns the manifest; None for runs of earlier versions and results copied without a key.
+
+    Raises:
+        DamagedFileError: If any other run has none.
+    """
+    manifest = read_manifest(root)
+    if manifest is None and Entry(root, "key").exists() and not earlier_version(root):
+        raise DamagedFileError(
+            f"{root} has no {MANIFEST}, which is written last: it was stopped before its end, or "
+            "the file was deleted; the command that made the run finishes it"
+        )
+    return manifest
+
+
 def refuse_unfinished(root: Path) -> None:
     """Refuses the results of a run that was stopped while it wrote them.
-
-    Results alone, copied without the key of their run, need no manifest.
 
     Raises:
         DamagedFileError: If the manifest is missing, of another run, or does not name results.
     """
-    manifest, key = read_manifest(root), Entry(root, "key")
-    if manifest is None:
-        if key.exists() and not earlier_version(root):
-            raise DamagedFileError(
-                f"{root} is damaged: it has results and no {MANIFEST}, which is written last, so "
-                "it was stopped before its end, or the file was deleted; the command that made "
-                "the run finishes it"
-            )
-    elif RESULTS not in manifest.files:
+    manifest, key = require_manifest(root), Entry(root, "key")
+    if manifest is not None and RESULTS not in manifest:
         raise DamagedFileError(
             f"{root} is unfinished: `tuiprobe reprobe` was stopped while it wrote; run `tuiprobe "
             f"reprobe {root}` again"
         )
-    elif key.exists() and key.read_bytes(1024).strip() != manifest.key.encode():
-        raise DamagedFileError(
-            f"{root / MANIFEST} belongs to another run (key {manifest.key[:8]}); {_COMMAND}"
-        )
+    if key.exists():
+        read_named(key, _MOST_BYTES)
 
 
 def refuse_other(entry: Entry, checksum: str) -> None:
@@ -128,7 +126,7 @@ def refuse_other(entry: Entry, checksum: str) -> None:
     """
     manifest = read_manifest(entry.root)
     if manifest is not None and _differs(manifest, entry.name, checksum):
-        named = "is not the one" if entry.name in manifest.files else "is not"
+        named = "is not the one" if entry.name in manifest else "is not"
         raise DamagedFileError(
             f"{entry} is damaged: its checksum {named} in {MANIFEST}: it was altered, or belongs "
             f"to another run or merge; {remedy(entry)}"
@@ -137,15 +135,15 @@ def refuse_other(entry: Entry, checksum: str) -> None:
 
 def remedy(entry: Entry) -> str:
     """Says what writes a file again."""
-    if entry.name in ANSWERED and entry.name != "spec.json":
+    if entry.name in (RESULTS, "summary.json", "per_image.safetensors"):
         return f"run `tuiprobe reprobe {entry.root}` to write it again"
     return _COMMAND
 
 
 def _differs(manifest: Manifest, name: str, checksum: str) -> bool:
-    named = manifest.files.get(name)
+    named = manifest.get(name)
     if named is None:  # while `tuiprobe reprobe` writes, some files are not named
-        return RESULTS in manifest.files
+        return RESULTS in manifest
     return named != checksum
 
 
@@ -188,7 +186,7 @@ def is_there(entry: Entry) -> bool:
     if entry.exists():
         return True
     manifest = read_manifest(entry.root)
-    if manifest is not None and entry.name in manifest.files:
+    if manifest is not None and entry.name in manifest:
         raise DamagedFileError(f"{entry} is missing, and {MANIFEST} names it; {remedy(entry)}")
     return False
 

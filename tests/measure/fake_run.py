@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from tuiprobe.files import DamagedFileError
-from tuiprobe.manifest import FILES, FOLDERS, Manifest, write_manifest
+from tuiprobe.manifest import FILES, FOLDERS, write_manifest
 from tuiprobe.measure.merge import SHARD_FIELDS, MergedSet, shard_sums, write_merged
 from tuiprobe.probes.inputs import flatten_summary
 from tuiprobe.results import Fingerprint, Model, Preprocessing, Weights
@@ -65,7 +65,7 @@ def write_run(
     """Writes a merged run that has no results yet; without a weight, one that has no head."""
     directory = RunDir(path)
     directory.create(KEY)
-    write_manifest(path, Manifest(KEY, {}))
+    write_manifest(path, {})
     width = next(iter(sets.values())).features.shape[1]
     directory.spec_file.write_json({"model": "fake", "data": "imagefolder:/data", **(spec or {})})
     _write_plan(directory, sets, model(width=width, **(about or {})))
@@ -141,4 +141,4 @@ def vouch(run: RunDir) -> None:
             arrays = one.name.endswith(".safetensors")
             digest = checksum_of(one) if arrays else hashlib.sha256(one.read_bytes()).hexdigest()
             checksums[one.name] = digest
-    write_manifest(run.path, Manifest(run.read_key() or "", checksums))
+    write_manifest(run.path, checksums)

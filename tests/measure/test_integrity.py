@@ -320,7 +320,7 @@ def test_an_altered_record_is_noticed_and_mended_by_the_same_command(
     [
         ("preflight.json", "reprobe"),
         ("per_image.safetensors", "compare"),
-        ("features/val/images.safetensors", "reprobe"),
+        ("features/pictures0/images.safetensors", "reprobe"),
         ("results.json", "report"),
     ],
 )
@@ -356,7 +356,7 @@ def test_results_without_a_manifest_are_refused_and_finished_by_the_same_command
         more = [str(finished)] if command == "compare" else []
         assert run_cli([command, str(run.path), *more]) == 4
         said = capsys.readouterr().err
-        assert "has no manifest.json" in said or "results and no manifest.json" in said
+        assert "has no manifest.json" in said
         assert "the command that made the run finishes it" in said
     assert run_cli(["runs", "--json", "--root", str(run.path)]) == 0
     (row,) = json.loads(capsys.readouterr().out)["runs"]
@@ -390,7 +390,7 @@ def test_a_manifest_of_before_a_reprobe_does_not_hold(
     assert all(one.state == "whole" for one in verify(run))
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"key": "x", "files": {"spec.json": 3}}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"spec.json": 3}'])
 def test_a_manifest_that_cannot_be_read_is_damaged(
     content: str, run: RunDir, again: Callable[..., int], capsys: Capture
 ) -> None:

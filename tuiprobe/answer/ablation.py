@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError
+from tuiprobe.manifest import require_manifest
 from tuiprobe.options import validated
 from tuiprobe.probes.ablation.targeted import BlockedSet, ablate_set, ablation_span, mean_in
 from tuiprobe.probes.ablation.targeted_result import SetAblation, SetNotRun, TargetedAblation
@@ -22,7 +23,6 @@ from tuiprobe.probes.algebra import fixed_threads
 from tuiprobe.run.block_reader import BlockReader
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import refuse_unmerged
 from tuiprobe.run.head_file import read_head
 from tuiprobe.run.records import (
     MeasuredRecord,
@@ -89,7 +89,7 @@ def ablate(directory: RunDir, question: Question) -> TargetedAblation:
         UsageError: If a channel or direction does not exist.
         DataError: If the run has no head or no labelled set, or a file is missing or damaged.
     """
-    refuse_unmerged(directory)
+    require_manifest(directory.path)
     found = read_head(directory)
     if isinstance(found, str):
         raise DataError(f"{directory.path} has no head, so nothing can be ablated: {found}")

@@ -12,6 +12,7 @@ from tuiprobe.answer.paths import without_folders
 from tuiprobe.answer.per_image import images_of
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.files import DamagedFileError
+from tuiprobe.manifest import require_manifest
 from tuiprobe.options import probe_options
 from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.probes.algebra import fixed_threads
@@ -21,7 +22,7 @@ from tuiprobe.probes.robustness.baselines import refuse_baseline
 from tuiprobe.probes.vectors import vector_notes
 from tuiprobe.results import DataSet, Model, NotRun, Part, ProbeResult, Report
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import begin_again, refuse_unmerged, write_results
+from tuiprobe.run.glance import begin_again, write_results
 from tuiprobe.run.head_file import head_digest
 from tuiprobe.run.per_image import write_per_image
 from tuiprobe.run.records import (
@@ -71,7 +72,7 @@ def answer_again(directory: RunDir, changes: Mapping[str, Any], baseline: str | 
         DataError: If a file of the run is missing or damaged.
         RunError: If the operating system refuses.
     """
-    refuse_unmerged(directory)
+    require_manifest(directory.path)
     run = RunReader(directory)
     if baseline is not None:
         run.baseline = refuse_baseline(run.plan.sets, baseline)

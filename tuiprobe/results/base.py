@@ -77,7 +77,7 @@ RETIRED: Final[dict[str, frozenset[str]]] = {
     "Report": frozenset({"sha256"}),
     "Measured": frozenset({"statistics"}),
     "MeasuredRecord": frozenset({"features"}),
-    "RowsMeasured": frozenset({"names"}),
+    "RowsMeasured": frozenset({"names", "contents"}),
 }
 """Fields that an earlier version wrote and that are gone, by the name of their model.
 

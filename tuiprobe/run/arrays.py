@@ -301,7 +301,6 @@ def read_own_arrays(directory: RunDir, entry: Entry) -> tuple[Arrays, dict[str, 
     """
     checksum, arrays, metadata = _verified(entry)
     refuse_other(entry, checksum)
-    key = directory.read_key()
-    if key is not None and metadata.get("key", key) != key:
-        raise DamagedFileError(f"{entry} belongs to another run")
+    if "key" in metadata:
+        directory.refuse_other_key(entry, metadata["key"])
     return arrays, metadata

@@ -257,6 +257,16 @@ class RunDir:
             return None
         return key if _KEY.fullmatch(key) else None
 
+    def refuse_other_key(self, file: Entry, key: str) -> None:
+        """Refuses an intact file of another run.
+
+        Raises:
+            DamagedFileError: If its key is not that of this run.
+        """
+        own = self.read_key()
+        if own is not None and key != own:
+            raise DamagedFileError(f"{file} belongs to another run (key {key[:8]}, here {own[:8]})")
+
     def spec_json(self) -> Any:
         """Returns the content of `spec.json`, which may be anything.
 

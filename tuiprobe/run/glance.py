@@ -18,8 +18,6 @@ from tuiprobe.manifest import (
     ANSWERED,
     FILES,
     MANIFEST,
-    Manifest,
-    earlier_version,
     read_manifest,
     read_record,
     refuse_unfinished,
@@ -58,12 +56,7 @@ def read_report(run: RunDir) -> Report:
     run.refuse_no_run()
     file = run.results_file
     report = Report.read(file)
-    own = run.read_key()
-    if own is not None and report.key != own:
-        raise DamagedFileError(
-            f"{file} belongs to another run (key {report.key[:8]}, here {own[:8]}); "
-            "`tuiprobe reprobe` writes this run's own again"
-        )
+    run.refuse_other_key(file, report.key)
     return report
 
 
@@ -111,11 +104,11 @@ def write_results(run: RunDir, report: Report) -> None:
     """
     write_named(run.results_file, report.to_json())
     write_record(run.summary_file, summary_of(report).model_dump(mode="json"))
-    manifest = read_manifest(run.path)
-    kept = {} if manifest is None else dict(manifest.files)
+    kept = read_manifest(run.path) or {}
     files = _files(run, (one.name for one in report.data))
-    new = {file.name: _checksum(file) for file in files if file.name not in kept}
-    write_manifest(run.path, Manifest(report.key, kept | new))
+    write_manifest(
+        run.path, {**kept, **{one.name: _checksum(one) for one in files if one.name not in kept}}
+    )
 
 
 def begin_again(run: RunDir) -> None:
@@ -126,23 +119,9 @@ def begin_again(run: RunDir) -> None:
     """
     manifest = read_manifest(run.path)
     if manifest is None:
-        files = _files(run, read_measured(run).sets)
-        manifest = Manifest(run.read_key() or "", {file.name: _checksum(file) for file in files})
-    kept = {name: one for name, one in manifest.files.items() if name not in ANSWERED}
-    write_manifest(run.path, Manifest(manifest.key, kept))
-
-
-def refuse_unmerged(run: RunDir) -> None:
-    """Refuses to compute figures from a run whose merged files nothing vouches for.
-
-    Raises:
-        DamagedFileError: If there is no manifest, and no earlier version wrote the run.
-    """
-    if read_manifest(run.path) is None and not earlier_version(run.path):
-        raise DamagedFileError(
-            f"{run.path} has no {MANIFEST}, which is written last: it was stopped before its end, "
-            "or the file was deleted; the command that made the run finishes it"
-        )
+        manifest = {one.name: _checksum(one) for one in _files(run, read_measured(run).sets)}
+    kept = {name: checksum for name, checksum in manifest.items() if name not in ANSWERED}
+    write_manifest(run.path, kept)
 
 
 def _files(run: RunDir, sets: Iterable[str]) -> list[Entry]:

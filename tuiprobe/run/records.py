@@ -204,14 +204,14 @@ def read_plan(directory: RunDir) -> PlanRecord:
             "arrays that could be read again"
         )
     found = _validated(PlanRecord, directory.plan_file, read_record(directory.plan_file))
-    _refuse_foreign(directory, directory.plan_file, found.key)
+    directory.refuse_other_key(directory.plan_file, found.key)
     return found
 
 
 def read_measured(directory: RunDir) -> Measured:
     """Returns `measured.json` of a run; errors as for `read_plan`."""
     found = _validated(Measured, directory.measured_file, read_record(directory.measured_file))
-    _refuse_foreign(directory, directory.measured_file, found.key)
+    directory.refuse_other_key(directory.measured_file, found.key)
     return found
 
 
@@ -304,13 +304,6 @@ def _sample(directory: RunDir, line: str) -> SampleRecord:
 
 def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**53
-
-
-def _refuse_foreign(directory: RunDir, file: Entry, key: str) -> None:
-    """Refuses an intact file that belongs to another run."""
-    own = directory.read_key()
-    if own is not None and key != own:
-        raise DamagedFileError(f"{file} belongs to another run (key {key[:8]}, here {own[:8]})")
 
 
 def write_baseline(directory: RunDir, text: str) -> None:

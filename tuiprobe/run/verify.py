@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.files import UNFIT, DamagedFileError, Entry
 from tuiprobe.manifest import (
@@ -23,22 +20,18 @@ from tuiprobe.manifest import (
     FOLDERS,
     MANIFEST,
     RESULTS,
-    earlier_version,
     read_manifest,
     read_named,
     refuse_unfinished,
 )
+from tuiprobe.results.report import MAX_REPORT_BYTES, Report
 from tuiprobe.run.arrays import read_arrays, read_own_arrays
-from tuiprobe.run.checked_arrays import CheckedArrays
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.glance import read_report
 from tuiprobe.run.records import (
-    SampleRecord,
     SetRecord,
     listed_samples,
     read_measured,
     read_plan,
-    read_samples,
     saved_by_watch,
 )
 from tuiprobe.run.shard_file import read_shard
@@ -49,7 +42,7 @@ State = Literal[
 
 _NAMED = 3
 _SHARD = re.compile(r"(.+)-([0-9]{5,12})\.safetensors", re.DOTALL)
-_NEEDED = ("spec.json", "plan.json", "samples.jsonl")
+_NEEDED = ("key", "spec.json", "plan.json", "samples.jsonl")
 
 
 @dataclass(frozen=True)
@@ -77,10 +70,8 @@ class Finding:
 
 def verify(directory: RunDir) -> list[Finding]:
     """Compares a run with its manifest, and reads every file that figures rest on."""
-    key = directory.read_key()
-    found = [Finding("key", "whole") if key else Finding("key", "missing", "this is no run")]
-    found.append(_manifest(directory))
-    if found[-1].state == "damaged":
+    found = [_manifest(directory)]
+    if found[0].state == "damaged":
         return found
     found += _files(directory)
     states = {one.file: one.state for one in found}
@@ -92,26 +83,29 @@ def verify(directory: RunDir) -> list[Finding]:
 
 
 def _manifest(run: RunDir) -> Finding:
-    if not os.path.lexists(run.at(MANIFEST).path):
-        if not os.path.lexists(run.results_file.path):
-            return Finding(MANIFEST, "unfinished", "it is written last")
-        if earlier_version(run.path):
-            return Finding(MANIFEST, "not covered", "`tuiprobe reprobe` writes one")
     try:
         manifest = read_manifest(run.path)
-        if manifest is not None and RESULTS not in manifest.files:
-            return Finding(MANIFEST, "unfinished", "`tuiprobe reprobe` was stopped: run it again")
+    except DamagedFileError as error:
+        return Finding(MANIFEST, "damaged", str(error))
+    if manifest is not None and RESULTS not in manifest:
+        return Finding(MANIFEST, "unfinished", "`tuiprobe reprobe` was stopped: run it again")
+    try:
         refuse_unfinished(run.path)
     except DamagedFileError as error:
-        return Finding(MANIFEST, "damaged" if manifest else "missing", str(error))
-    return Finding(MANIFEST, "whole", f"{len(manifest.files) if manifest else 0:,} files")
+        if manifest is not None:
+            return Finding(MANIFEST, "damaged", str(error))
+        if not os.path.lexists(run.results_file.path):
+            return Finding(MANIFEST, "unfinished", "it is written last")
+        return Finding(MANIFEST, "missing", str(error))
+    if manifest is None:
+        return Finding(MANIFEST, "not covered", "`tuiprobe reprobe` writes one")
+    return Finding(MANIFEST, "whole", f"{len(manifest):,} files")
 
 
 def _files(run: RunDir) -> Iterator[Finding]:
     """Compares every record and merged file that is there, or should be, with the manifest."""
-    manifest = read_manifest(run.path)
-    named = {} if manifest is None else manifest.files
-    needed = () if saved_by_watch(run) else _NEEDED
+    named = read_manifest(run.path) or {}
+    needed = ("key",) if saved_by_watch(run) else _NEEDED
     names = [*FILES, *(f"{folder}{name}" for folder in FOLDERS for name in _names(run, folder))]
     names = [f"{n}/images.safetensors" if n.startswith(FOLDERS[0]) else n for n in names]
     for name in dict.fromkeys((*names, *named)):
@@ -119,7 +113,7 @@ def _files(run: RunDir) -> Iterator[Finding]:
         if not os.path.lexists(entry.path):
             if name in named or name in needed:
                 yield Finding(name, "missing")
-        elif manifest is not None and RESULTS in named and name not in named:
+        elif RESULTS in named and name not in named:
             yield Finding(name, "not named", f"{MANIFEST} does not name it, so it is not used")
         else:
             yield _compared(run, entry, name in named)
@@ -135,8 +129,12 @@ def _compared(run: RunDir, entry: Entry, named: bool) -> Finding:
 
 def _content(run: RunDir, entry: Entry, arrays: bool) -> str:
     """Reads a file as its readers do; returns what is worth saying of it."""
+    if entry.name == "key" and run.read_key() is None:
+        raise DamagedFileError("it is no key of a run")
     if entry.name == RESULTS:
-        return "partial" if read_report(run).partial else ""
+        report = Report.parse(read_named(entry, MAX_REPORT_BYTES), entry)
+        run.refuse_other_key(entry, report.key)
+        return "partial" if report.partial else ""
     if entry.name == "samples.jsonl":
         count = sum(map(len, listed_samples(run).values()))
         return f"{count:,} images" if count else ""
@@ -165,18 +163,16 @@ def _names(run: RunDir, folder: str) -> list[str]:
 
 
 def _sets(run: RunDir, states: Mapping[str, State]) -> Iterator[Finding]:
-    """Checks the shards of every set, and what a head was fitted to."""
-    whole = ("whole", "not covered")
-    samples = read_samples(run) if states.get("samples.jsonl") in whole else {}
-    measured = read_measured(run).sets if states.get("measured.json") in whole else {}
+    """Checks the shards of every set, files of vectors, and what a head was fitted to."""
+    readable = states.get("measured.json") in ("whole", "not covered")
+    measured = read_measured(run).sets if readable else {}
     numbers: dict[str, list[int]] = {}
     for name in _names(run, "shards"):
         if match := _SHARD.fullmatch(name):
             numbers.setdefault(match[1], []).append(int(match[2]))
     for one in read_plan(run).sets:
-        there = sorted(number for number in numbers.get(one.name, ()) if number < one.shards)
         merged = measured[one.name].shards if one.name in measured else 0
-        yield _shards(run, one, there, samples.get(one.name, {}), merged)
+        yield _shards(run, one, sorted(numbers.get(one.name, ())), merged)
         yield from _vectors(one)
     entries = [run.at(f"head-probe/{name}") for name in _names(run, "head-probe")]
     found = [_read(entry, lambda entry=entry: read_arrays(entry)) for entry in entries]  # type: ignore[misc]
@@ -186,27 +182,14 @@ def _sets(run: RunDir, states: Mapping[str, State]) -> Iterator[Finding]:
     )
 
 
-def _shards(
-    run: RunDir,
-    one: SetRecord,
-    numbers: list[int],
-    samples: Mapping[int, SampleRecord],
-    merged: int,
-) -> Finding:
-    """Checks a set's shards: each is intact and in place, and no image or row is lost.
-
-    Args:
-        run: The run directory.
-        one: The set.
-        numbers: Numbers of the shards that are there, ascending.
-        samples: Samples of the set; empty if they cannot be read.
-        merged: Number of shards that were merged.
-    """
+def _shards(run: RunDir, one: SetRecord, numbers: list[int], merged: int) -> Finding:
+    """Checks that a set's shards are intact and in place, and that no image or row is lost."""
+    numbers = [number for number in numbers if number < one.shards]
     file, count = f"shards/{one.name}-*", f"{len(numbers):,} of {one.shards:,}"
-    parts, wrong = [], []
+    key, size, wrong = one.key or run.read_key() or "", 0, []
     for number in numbers:
         try:
-            parts.append(_ids(run, one, number))
+            size += read_shard(run, one.name, number, key).size
         except TuiprobeError as error:
             wrong.append(str(error))
     if wrong:
@@ -214,45 +197,12 @@ def _shards(
         causes = f"{'; '.join(wrong[:_NAMED])}{more}"
         return Finding(file, "damaged", f"{len(wrong):,} of {one.shards:,}: {causes}")
     whole = len(numbers) == one.shards
-    if one.rows is not None:
-        lost = one.shards > max(one.planned, 1) or not _follow(numbers, parts)
-        lost = lost or (whole and parts[-1][1] != one.planned)
-    else:
-        ids = np.concatenate([np.empty(0, np.int64), *parts])
-        lost = bool(samples) and not _fits(one, samples, ids, whole)
-    if lost:
-        return Finding(file, "damaged", f"{count}: images or rows are missing or there twice")
+    if one.shards > max(one.planned, 1) or (whole and size != one.planned):
+        planned = f"{one.planned:,} images or rows in {one.shards:,} shards"
+        return Finding(file, "damaged", f"{count} with {size:,}; plan.json claims {planned}")
     if len(numbers) < merged:
         return Finding(file, "missing", f"{count}, and {merged:,} were merged")
     return Finding(file, "whole" if whole else "unfinished", count)
-
-
-def _ids(run: RunDir, one: SetRecord, number: int) -> NDArray[np.int64]:
-    """Returns the images of a shard, readable or not; of vectors the first row and the end."""
-    found = read_shard(run, one.name, number, one.key or run.read_key() or "")
-    if (found.rows is None) != (one.rows is None):
-        raise DamagedFileError(f"{found.entry} belongs to another place")
-    if found.rows is not None:
-        return np.array(found.rows)
-    skipped = np.array([i for i, _ in found.skipped], dtype=np.int64)
-    ids = CheckedArrays(found.entry, found.arrays).shaped("ids", "i8", None)
-    return np.concatenate([ids, skipped])
-
-
-def _follow(numbers: list[int], ranges: list[NDArray[np.int64]]) -> bool:
-    """Says whether each range of rows begins where the one of the shard before it ends."""
-    ends = {-1: 0} | {number: int(end) for number, (_, end) in zip(numbers, ranges, strict=True)}
-    pairs = zip(numbers, ranges, strict=True)
-    return all(start == ends.get(number - 1, start) for number, (start, _) in pairs)
-
-
-def _fits(
-    one: SetRecord, samples: Mapping[int, SampleRecord], ids: NDArray[np.int64], whole: bool
-) -> bool:
-    distinct = set(ids.tolist())
-    if len(distinct) != len(ids) or not distinct <= samples.keys():
-        return False
-    return not whole or len(distinct) == len(samples) == one.planned
 
 
 def _vectors(one: SetRecord) -> Iterator[Finding]:

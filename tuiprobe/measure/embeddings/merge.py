@@ -32,13 +32,11 @@ class MergedRows(MergedSet):
         rows: Number of rows, finite or not.
         nonfinite: Number of rows that are not finite.
         listed: The first of them.
-        contents: SHA-256 over the digests of the shards.
     """
 
     rows: int
     nonfinite: int
     listed: tuple[int, ...]
-    contents: str
 
 
 def merge_rows(reader: RowShardReader, shards: Sequence[RowShard]) -> MergedRows:
@@ -101,7 +99,6 @@ def write_rows(
             rows=one.rows,
             nonfinite=one.nonfinite,
             nonfinite_rows=one.listed,
-            contents=one.contents,
         )
     return written
 
