@@ -21,6 +21,7 @@ from tuiprobe.answer import report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.errors import RunError
 from tuiprobe.files import DamagedFileError
+from tuiprobe.measure.preview import preview
 from tuiprobe.results import Report
 from tuiprobe.results.base import RETIRED, Record
 from tuiprobe.run.directory import RunDir
@@ -130,6 +131,12 @@ def test_going_on_with_it_is_refused_and_leaves_it_untouched(
     assert "began" in said
     assert "tuiprobe 0.2.0" in said
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_the_setup_says_that_it_cannot_go_on(written: Path) -> None:
+    found = preview(["mini_clip"], {"data": "miniature", "sample": 30}, {}, written)
+    assert "a run of tuiprobe 0.2.0 or earlier" in found.kept
+    assert found.done == 0
 
 
 def stopped(*_: object) -> None:
