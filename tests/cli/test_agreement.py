@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.measure.fake_run import FakeSet, model, write_run
+from tests.measure.fake_run import FakeSet, model, vouch, write_run
 from tests.report.samples import report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.results import Weights
@@ -36,6 +36,7 @@ def written(folder: Path, number: int, noise: float, *, images: int = IMAGES, **
         extra_head={"answers/street": np.arange(CLASSES)},
     )  # fmt: skip
     write_results(run, report(key=run.read_key(), model=model(width=CLASSES, **more)))
+    vouch(run)  # the report is of other sets
     return str(run.path)
 
 
