@@ -39,3 +39,10 @@ def fault(at: int, kind: str, after: bool, log: str) -> None:
     from tests.faults import Faults
 
     Faults(at, kind, after=after, log=Path(log) if log else None).install()
+
+
+def killed_at(publishing: str, after: bool) -> None:
+    """Kills the process before or after it publishes a file."""
+    from tests.faults import Faults
+
+    Faults(-1, "kill", after=after, publishing=publishing).install()

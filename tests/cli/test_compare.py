@@ -7,6 +7,7 @@ import pytest
 from tests.report.samples import estimate, outliers, report
 from tuiprobe.cli.app import run_cli
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def runs(tmp_path):
     for name, kurtosis in (("a", 23.5), ("b", 4.0), ("c", 23.4)):
         run = RunDir(tmp_path / name)
         found = report(outliers=(outliers(kurtosis=estimate(kurtosis, 0.4)),))
-        run.results_file.write_text(found.to_json())
+        write_results(run, found)
         paths.append(str(run.path))
     return paths
 

@@ -32,6 +32,7 @@ from tuiprobe.results.report import Report
 from tuiprobe.results.section import Chart, NamedFigure
 from tuiprobe.run.checked_arrays import HeadArrays
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 
 
 def run(
@@ -290,7 +291,7 @@ def test_compare_has_them_for_runs_of_several_kinds(
     paths = []
     for run in planted():
         directory = RunDir(tmp_path / run.report.model.name)
-        directory.results_file.write_text(run.report.to_json())
+        write_results(directory, run.report)
         paths.append(str(directory.path))
     assert run_cli(["compare", *paths, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

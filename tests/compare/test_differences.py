@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.measure.fake_run import FakeSet, write_run
+from tests.measure.fake_run import FakeSet, vouch, write_run
 from tests.report.samples import estimate, model, outliers, report, retold
 from tests.report.samples_head import head_report
 from tests.report.strangers import strange_report
@@ -22,6 +22,7 @@ from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.html import sections_html
 from tuiprobe.report.markdown import section_markdown
 from tuiprobe.results import NotRun, given
+from tuiprobe.run.glance import write_results
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -176,7 +177,7 @@ def planted(path, seed=0, moved=False):
     source = "imagefolder:/moved" if moved else "imagefolder:/data"
     sets = {"val": FakeSet(features.astype(np.float32), labels, source=source)}
     run = write_run(path, sets, np.eye(3, 8))
-    run.results_file.write_text(answer(run).to_json())
+    write_results(run, answer(run))
     return run
 
 
@@ -191,6 +192,7 @@ def test_runs_on_the_same_images_are_compared_in_pairs(tmp_path):
     assert found.notes == ()  # a moved folder holds the same images
     assert "| paired | no |" in told(found)
     second.per_image_file.unlink()
+    vouch(second)
     earlier = compare_runs(read_run(first), read_run(second))
     assert not any(one.paired for one in earlier.differences)
     assert any("`tuiprobe reprobe RUN` writes them" in note for note in earlier.notes)
@@ -201,7 +203,8 @@ def test_other_images_are_compared_by_separate_intervals(tmp_path):
     first, second = planted(tmp_path / "a"), planted(tmp_path / "b", seed=1)
     lines = second.samples_file.path.read_text().replace("17.png", "seventeen.png")
     second.samples_file.write_text(lines)
-    second.results_file.write_text(answer(second).to_json())
+    vouch(second)
+    write_results(second, answer(second))
     found = compare_runs(read_run(first), read_run(second))
     assert not any(one.paired for one in found.differences)
     assert found.notes == ("val: differences are not paired: other images",)

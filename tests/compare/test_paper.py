@@ -18,6 +18,7 @@ from tuiprobe.probes.directions.result import Directions
 from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.results import Report, Weights
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 
 
 def with_kurtosis(name: str, value: float, **changes: object) -> Report:
@@ -122,7 +123,7 @@ def test_the_command_prints_text_or_json(
 ) -> None:
     reports = [with_kurtosis("rn50_openai", 5), with_kurtosis("vitb16_openai", 10)]
     for result in reports:
-        RunDir(tmp_path / result.model.name).results_file.write_text(result.to_json())
+        write_results(RunDir(tmp_path / result.model.name), result)
     words = ["compare", *(str(tmp_path / result.model.name) for result in reports), "--paper"]
     assert run_cli(words) == 0
     assert capsys.readouterr().out == paper_markdown(paper(reports))

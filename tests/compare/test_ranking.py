@@ -19,6 +19,7 @@ from tuiprobe.results import Estimate, Part
 from tuiprobe.results.headlines import MEAN_SHIFT, TARGET, TARGET_ERROR
 from tuiprobe.results.section import MeanOf, NamedFigure
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 from tuiprobe.run.per_image import SetValues
 
 
@@ -105,7 +106,7 @@ def test_the_file_is_named_by_the_runs(tmp_path: Path) -> None:
     directories = []
     for name, value in (("a", 0.5), ("b", 0.6), ("c", 0.7)):
         directory = RunDir(tmp_path / name)
-        directory.results_file.write_text(shifted(name, value).report.to_json())
+        write_results(directory, shifted(name, value).report)
         directories.append(directory)
     path, text = write_ranking(directories, tmp_path)
     assert path.read_text() == text

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import random
-import shutil
 import tarfile
 import warnings
 from collections.abc import Callable
@@ -23,11 +22,12 @@ import torch
 from safetensors.torch import save
 
 from tests.datasets.broden_tree import write_tree
-from tests.fuzz.damage import damaged_arrays, damaged_json, resealed
+from tests.fuzz.damage import damaged_arrays, damaged_json
 from tests.fuzz.decisions import Decisions
 from tests.fuzz.mutate import mutated_tree
 from tests.fuzz.sources import make_sources, read_all, read_baseline, read_concepts
 from tests.fuzz.test_readers import make_template, read_ranks
+from tests.measure.fake_run import vouch
 from tests.models.test_fuzz_checkpoints import saved, scripted, states
 from tuiprobe.answer import answer
 from tuiprobe.answer.paths import without_folders
@@ -55,8 +55,8 @@ from tuiprobe.run.glance import read_report, read_summary
 from tuiprobe.run.head_file import read_class_names
 from tuiprobe.run.listing import as_json, list_runs
 from tuiprobe.run.per_image import read_per_image
-from tuiprobe.run.published import published_images
 from tuiprobe.run.records import read_plan, read_spec
+from tuiprobe.run.shard_file import published_images
 from tuiprobe.run.verify import verify
 from tuiprobe.tui.livewatch import Watch
 from tuiprobe.tui.widgets.thumbnail import read_pixels
@@ -248,11 +248,12 @@ class Run:
 
     def with_file(self, name: str, content: bytes, read: Callable[[], object]) -> object:
         (self.path / name).write_bytes(content)
+        vouch(self.directory)
         try:
             return read()
         finally:
-            shutil.rmtree(self.path / "answers", ignore_errors=True)
-            (self.path / name).write_bytes(self.files[name])
+            for one in (name, "manifest.json"):
+                (self.path / one).write_bytes(self.files[one])
 
 
 def reports(place: Path) -> Target:
@@ -273,7 +274,7 @@ def reports(place: Path) -> Target:
         draw = Decisions(content)
         render = draw.choice(renderers)
         damaged = json.dumps(mutated_tree(tree, draw))
-        return render(Report.parse(resealed(damaged.encode()), "x"))
+        return render(Report.parse(damaged.encode(), "x"))
 
     return Target(DRAWS, ask)
 
@@ -341,7 +342,7 @@ def records(place: Path) -> Target:
             lines[at] = damaged_json(draw, lines[at])
             damaged = b"\n".join(lines) + b"\n"
         else:
-            damaged = resealed(damaged_json(draw, run.files[name]))
+            damaged = damaged_json(draw, run.files[name])
         return run.with_file(name, damaged, lambda: look(run, name))
 
     return Target(DRAWS, ask)
@@ -363,7 +364,7 @@ def ranks(place: Path) -> Target:
             return run.with_file(names[0], content[1:], read)
         draw = Decisions(content[1:])
         name = draw.choice(names)
-        return run.with_file(name, resealed(damaged_json(draw, run.files[name])), read)
+        return run.with_file(name, damaged_json(draw, run.files[name]), read)
 
     def read() -> None:
         read_ranks(run.directory)
@@ -382,7 +383,7 @@ def arrays(place: Path) -> Target:
         draw = Decisions(content)
         name = draw.choice(ARRAYS)
         if name.endswith("json"):
-            damaged = resealed(damaged_json(draw, run.files[name]))
+            damaged = damaged_json(draw, run.files[name])
             return run.with_file(name, damaged, read)
         write_arrays(run.directory.at(name), *damaged_arrays(draw, *whole[name]))
         return run.with_file(name, (run.path / name).read_bytes(), read)

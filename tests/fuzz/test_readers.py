@@ -17,7 +17,7 @@ import pytest
 
 from tests.fuzz.budget import SEED, seconds
 from tests.fuzz.damage import damage
-from tests.measure.fake_run import FakeSet, model, write_run
+from tests.measure.fake_run import FakeSet, model, vouch, write_run
 from tests.tui.live_run import live_run
 from tuiprobe.catalog.own_baseline import read_own_baseline
 from tuiprobe.cli.app import run_cli
@@ -117,11 +117,11 @@ def make_template(root: Path) -> Path:
     live_run(place)
     write_ranks(run)
     run.key_file.write_text("0123456789abcdef" * 4)
-    run.preflight_file.write_text(
-        '[{"name": "n", "status": "warn", "detail": "d", "fix": "", "data": null}]'
-    )
+    check = {"name": "n", "status": "warn", "detail": "d", "fix": "", "data": None}
+    run.preflight_file.write_json({"checks": [check]})
     names = ["model,val,renditions"] + [f"m{i},0.{i + 2},0.{i + 1}" for i in range(8)]
     run.baseline_file.write_text("\n".join(names) + "\n")
+    vouch(run)
     assert run_cli(["reprobe", str(place)]) == 0
     shutil.copytree(place, root / "other")
     return root

@@ -147,7 +147,7 @@ def test_all_images_not_finite(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert not given(top1)
     assert top1.reason == "no image with a finite representation"
     assert part(report, OutlierResult).finals()[0].outcome == "withheld"
-    without, _ = ablate(RunDir(tmp_path / "run"), Question((3,), ()))
+    without = ablate(RunDir(tmp_path / "run"), Question((3,), ()))
     assert [one.reason for one in without.not_run] == ["no image has a finite representation"]
 
 

@@ -17,8 +17,8 @@ from tuiprobe.measure.preview import Preview, preview
 from tuiprobe.probes import BUILT_IN, registry
 from tuiprobe.results.report import Report
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.published import published_images
 from tuiprobe.run.records import read_plan
+from tuiprobe.run.shard_file import published_images
 from tuiprobe.tui.outlook import probe_lines
 from tuiprobe.tui.runsetup import Setup
 

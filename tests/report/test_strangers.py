@@ -17,6 +17,7 @@ from tuiprobe.report.markdown import section_markdown
 from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +126,7 @@ def test_the_screens_open_it(tmp_path: Path) -> None:
     from tuiprobe.tui.tabs.bar import PartBar
 
     run = RunDir(tmp_path / "run")
-    run.results_file.write_text(strange_report().to_json())
+    write_results(run, strange_report())
 
     async def tabs() -> list[str]:
         app = TuiprobeApp()

@@ -93,7 +93,7 @@ def test_equal_arrays_give_equal_files(tmp_path: Path) -> None:
 def test_a_checksum_in_other_texts_is_not_taken_for_the_own_one(tmp_path: Path) -> None:
     file, text = Entry(tmp_path, "a.safetensors"), f'"sha256":"{"0" * 64}"'
     checksum = write_arrays(file, {text: np.arange(3)}, {"a": text, "z": text})
-    assert read_arrays(file, checksum)[1] == {"a": text, "z": text}
+    assert read_arrays(file)[1] == {"a": text, "z": text}
     content = file.path.read_bytes()
     assert hashlib.sha256(content.replace(checksum.encode(), b"")).hexdigest() == checksum
 
@@ -308,13 +308,12 @@ def test_locks_and_events_are_never_written_through_a_link(tmp_path: Path) -> No
     precious = tmp_path / "bashrc"
     precious.write_text("alias ls='ls --color'\n")
     run = begun(tmp_path / "run")
-    for plant in (Path.symlink_to, Path.hardlink_to):
-        for name in ("lock", "lock-merge", "events-0.jsonl"):
-            (run.path / name).unlink(missing_ok=True)
-            plant(run.path / name, precious)
-        for name in ("lock", "lock-merge"):
-            with pytest.raises(RunError, match=r"link|second name"), run.locked(name):
-                pass
-        with pytest.raises(RunError, match=r"link|second name"):
-            run.events_file(0).append(b"x")
+    for name in ("lock", "lock-merge", "events-0.jsonl"):
+        (run.path / name).unlink(missing_ok=True)
+        (run.path / name).symlink_to(precious)
+    for name in ("lock", "lock-merge"):
+        with pytest.raises(RunError, match="link"), run.locked(name):
+            pass
+    with pytest.raises(RunError, match="link"):
+        run.events_file(0).append(b"x")
     assert precious.read_text() == "alias ls='ls --color'\n"

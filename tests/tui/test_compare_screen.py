@@ -17,6 +17,7 @@ from tuiprobe.compare.forest import forest_rows
 from tuiprobe.results import NotRun
 from tuiprobe.results.headlines import HEADLINES
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.glance import write_results
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.commands import working_keys
 from tuiprobe.tui.figures import Told
@@ -128,7 +129,7 @@ def paired_run(path: Path, signal: float, noise: float) -> Path:
     labels = rng.integers(0, 6, 400)
     h = (signal * weight[labels] + noise * 2 * rng.standard_normal((400, 16))).astype("f4")
     engine_run(path, {"val": FakeSet(h, labels)}, weight)
-    RunDir(path).results_file.write_text(answer(RunDir(path)).to_json())
+    write_results(RunDir(path), answer(RunDir(path)))
     return path
 
 

@@ -24,13 +24,14 @@ from tuiprobe.datasets.assemble import add_concepts, add_targets, planned_images
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.errors import TuiprobeError, UsageError
 from tuiprobe.files import DamagedFileError, open_regular, read_regular
+from tuiprobe.manifest import earlier_version
 from tuiprobe.options import OptionError
 from tuiprobe.plaintext import text_of
 from tuiprobe.probes import BUILT_IN, PROBES
 from tuiprobe.probes.forecast.peers import NO_IMAGENET, without_peers
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.published import published_images
 from tuiprobe.run.records import PlanRecord, read_plan
+from tuiprobe.run.shard_file import published_images
 from tuiprobe.spec import EMBEDDED, RunSpec
 
 FILES = ("checkpoint", "head", "classes", "templates", "labels", "baseline")
@@ -277,6 +278,9 @@ def _look_at_directory(specs: Sequence[RunSpec], run: Path, found: Preview) -> N
     for place in places:
         directory = RunDir(place)
         if not directory.plan_file.exists():
+            continue
+        if earlier_version(place):
+            found.kept = f"{place} holds a run of tuiprobe 0.2.0 or earlier, which cannot go on"
             continue
         try:
             plan = read_plan(directory)

@@ -30,7 +30,7 @@ from tuiprobe.measure.merge import (
     write_merged,
 )
 from tuiprobe.measure.plan import Plan
-from tuiprobe.measure.plan_record import record_of, records_are_whole, write_plan
+from tuiprobe.measure.plan_record import record_of, write_plan
 from tuiprobe.measure.preflight import preflight
 from tuiprobe.measure.ranks import Rank
 from tuiprobe.measure.resume import Inventory, ShardReader, UnusableShardError, take_inventory
@@ -195,14 +195,13 @@ class Stages:
         preflight(self.plan, self._directory, self._listen, rank)
 
     def _write_records(self, anew: bool) -> None:
-        """Writes the plan, or only the options that do not affect measured numbers."""
-        plan, directory = self.plan, self._directory
-        if not anew:
-            write_spec(plan.spec, directory)
-            return
-        if directory.plan_file.exists() and not records_are_whole(plan, directory):
-            self._say("warning", "plan.json or samples.jsonl was damaged: both are written anew")
-        write_plan(plan, directory)
+        """Writes the options, and the plan where it differs."""
+        write_spec(self.plan.spec, self._directory)
+        if anew:
+            self._write_plan()
+
+    def _write_plan(self) -> None:
+        write_plan(self.plan, self._directory)
 
     def extraction(self) -> Extraction:
         """Returns the extraction of this process's shards, the same one at every call."""
@@ -341,6 +340,7 @@ class Stages:
                 said = "stopped before the first shard was finished: nothing to report"
                 self._say("warning", said)
                 return False
+            self._write_plan()  # nothing has vouched for it since it was written
             self._write_merged(merged)
             for name, one in merged.items():
                 if name != plan.suite.concept_set:

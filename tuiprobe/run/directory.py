@@ -17,17 +17,17 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tuiprobe.checksums import is_sealed
 from tuiprobe.errors import DataError, RunError
 from tuiprobe.files import (
     DamagedFileError,
     Entry,
     flush_folder,
     names_below,
-    pinned,
+    not_made_again,
     reading,
     writing,
 )
+from tuiprobe.manifest import earlier_version
 
 ENGINE_LOCK = "lock-engine"
 MERGE_LOCK = "lock-merge"
@@ -56,7 +56,7 @@ _FOLDERS = re.compile(
 )
 _FILES = re.compile(
     r"key|cancel|log\.txt|lock(?:-[a-z0-9]+)?|samples\.jsonl|baseline\.csv|events-\d+\.jsonl"
-    r"|(?:spec|plan|preflight|measured|summary|results)\.json"
+    r"|(?:spec|plan|preflight|measured|summary|results|manifest)\.json"
     r"|(?:statistics|concepts|head|ablation|per_image)\.safetensors"
     r"|report\.(?:html|md|tex)|model-card\.md|tables/[^/]+\.csv|figures/[^/]+\.svg"
     r"|ranks/\d+\.json|live/\d+\.(?:json|safetensors)|answers/ablation-[^/]+\.json"
@@ -207,10 +207,6 @@ class RunDir:
         """Returns the file of one image's 96-pixel thumbnail."""
         return self.at(f"thumbs/{set_name}/{sample_id}.jpg")
 
-    def answer_file(self, name: str) -> Entry:
-        """Returns the file of a cached answer of an ablation."""
-        return self.at(f"answers/ablation-{name}.json")
-
     def screenshot_file(self, name: str) -> Entry:
         """Returns the file of a picture of a screen that showed the run."""
         return self.at(f"screenshots/{name}.svg")
@@ -261,6 +257,16 @@ class RunDir:
             return None
         return key if _KEY.fullmatch(key) else None
 
+    def refuse_other_key(self, file: Entry, key: str) -> None:
+        """Refuses an intact file of another run.
+
+        Raises:
+            DamagedFileError: If its key is not that of this run.
+        """
+        own = self.read_key()
+        if own is not None and key != own:
+            raise DamagedFileError(f"{file} belongs to another run (key {key[:8]}, here {own[:8]})")
+
     def spec_json(self) -> Any:
         """Returns the content of `spec.json`, which may be anything.
 
@@ -288,23 +294,22 @@ class RunDir:
         # anything else, so files without a key do not belong to a run.
         found = self.read_key()
         if found is not None:
+            if earlier_version(self.path):
+                raise DataError(
+                    f"{self.path} holds a run that tuiprobe 0.2.0 or an earlier version began, and "
+                    "this version does not go on with it. `tuiprobe reprobe` reads it if it is "
+                    "finished. Choose another --output, or --fresh to start it anew"
+                )
             if found != key:
                 raise DataError(
-                    f"{self.path} holds another run (key {found[:8]}, this run has "
-                    f"{key[:8]}): {self._why_keys_differ()}. Choose another --output, or --fresh "
-                    "to start it anew"
+                    f"{self.path} holds another run (key {found[:8]}, this run has {key[:8]}): "
+                    "weights, preprocessing, images, layers or batch size differ. Choose another "
+                    "--output, or --fresh to start it anew"
                 )
         elif others:
             raise DataError(
                 f"{self.path} is not empty and is no run directory; choose another --output"
             )
-
-    def _why_keys_differ(self) -> str:
-        plan = self.plan_file
-        with suppress(DamagedFileError):
-            if plan.exists() and not is_sealed(plan.read_bytes(), plan):
-                return "an earlier version of tuiprobe made it, and made keys of other things"
-        return "weights, preprocessing, images, layers or batch size differ"
 
     def create(self, key: str) -> bool:
         """Makes the directory, or accepts one that holds the same key.
@@ -326,9 +331,8 @@ class RunDir:
     def locked(self, name: str = "lock", wait: bool = False) -> Iterator[None]:
         """Holds the directory's lock, so that one process writes at a time.
 
-        While it is held, files are opened only in the directory that was locked, and written only
-        while its lock file exists. If the directory is deleted, moved or replaced, the run ends and
-        does not create it again.
+        If the directory is deleted or moved while it is held, the run ends and does not make it
+        again.
 
         The lock belongs to this process alone: forked processes release it at once, so it is free
         as soon as this process ends, for whatever reason.
@@ -343,7 +347,7 @@ class RunDir:
         with writing(self.path):
             lock = _take_lock(self.at(name), wait)
         try:
-            with pinned(lock.entry, lock.descriptor):
+            with not_made_again(self.path):
                 yield
         finally:
             lock.release()

@@ -49,12 +49,8 @@ class RowsMeasured(Record):
         rows: Rows that were read.
         nonfinite: Rows among them that are not finite, which count in no figure.
         nonfinite_rows: The first of them.
-        names: Checksum of the file with names and labels.
-        contents: SHA-256 over the digests of all shards, that is, of all rows.
     """
 
     rows: Count
     nonfinite: Count
     nonfinite_rows: Annotated[tuple[Count, ...], Field(max_length=LISTED_ROWS)]
-    names: str
-    contents: str

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 
 from tuiprobe.catalog.labels import imagenet_labels
-from tuiprobe.checksums import seal, write_json
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError, sweep
+from tuiprobe.manifest import write_named, write_record
 from tuiprobe.measure.clock import Clock
 from tuiprobe.measure.embeddings.extract import RowExtraction, digest_of_rows
 from tuiprobe.measure.embeddings.merge import MergedRows, merge_rows, write_rows
@@ -29,7 +29,7 @@ from tuiprobe.results import Report
 from tuiprobe.results.subject import PreflightCheck
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preflight_file import write_preflight
-from tuiprobe.run.records import PlanRecord, SetRecord, TapRecord, read_plan, write_spec
+from tuiprobe.run.records import PlanRecord, SetRecord, TapRecord, read_plan
 from tuiprobe.spec import FINAL_TAP
 
 
@@ -63,7 +63,7 @@ class RowStages(Stages):
         published = [one for one in shards if one not in missing]
         self._compare(published)
         if self._rank.number == 0 or not directory.plan_file.exists():
-            self._write_plan()
+            self._write_records(anew=True)
             keep_baseline(directory, record_of_rows(plan).sets, plan.spec.baseline)
         for name, rows in ((name, row_set(plan, name)) for name in plan.suite.sets):
             count = rows.vectors.matrix.rows
@@ -143,11 +143,10 @@ class RowStages(Stages):
             return {}
 
     def _write_plan(self) -> None:
-        """Publishes `spec.json`, `plan.json`, and a `samples.jsonl` without samples."""
+        """Publishes `plan.json`, and a `samples.jsonl` without samples."""
         plan, directory = self.plan, self._directory
-        write_spec(plan.spec, directory)
-        directory.samples_file.write_text(seal(f'{{"key": "{plan.key}", "images": 0}}'))
-        write_json(directory.plan_file, record_of_rows(plan).model_dump(mode="json"))
+        write_named(directory.samples_file, "")
+        write_record(directory.plan_file, record_of_rows(plan).model_dump(mode="json"))
 
     def _preflight(self, rank: int) -> None:
         plan = self.plan
