@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from textual._styles_cache import StylesCache
+from textual.css.query import NoMatches
 from textual.pilot import Pilot
 
+from tests.settled import settled
 from tuiprobe.tui.app import TuiprobeApp
 
 
@@ -37,12 +40,21 @@ def forgotten() -> Iterator[None]:
     StylesCache.get_inner_outer.cache_clear()  # type: ignore[attr-defined]
 
 
-async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 20) -> None:
-    """Waits until a condition holds, generously; fails with what the screen shows."""
+async def until(pilot: Pilot[None], condition: Callable[[], object], seconds: float = 120) -> None:
+    """Waits until a condition holds and the screen shows it; a widget may not be there yet."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not _holds(condition):
         assert time.monotonic() < deadline, f"waited {seconds} s at {pilot.app.screen}"
-        await pilot.pause(0.05)
+        await asyncio.sleep(0.02)
+        await settled()
+    await settled()
+
+
+def _holds(condition: Callable[[], object]) -> bool:
+    try:
+        return bool(condition())
+    except NoMatches:
+        return False
 
 
 @pytest.fixture
