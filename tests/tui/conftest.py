@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from textual._styles_cache import StylesCache
+from textual.command import CommandList, CommandPalette
 from textual.css.query import NoMatches
 from textual.pilot import Pilot
 
@@ -55,6 +56,26 @@ def _holds(condition: Callable[[], object]) -> bool:
         return bool(condition())
     except NoMatches:
         return False
+
+
+def drawn(app: TuiprobeApp) -> str:
+    """Returns the text of the whole screen as it goes to the terminal."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+async def palette(pilot: Pilot[None], words: str, command: str) -> None:
+    """Types into the palette and runs a command once it is the first that is offered."""
+    await pilot.press("ctrl+p")
+    await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
+    await pilot.press(*words)
+    listed = pilot.app.screen.query_one(CommandList)
+    await until(pilot, lambda: listed.highlighted == 0 and command in _first(listed))
+    await pilot.press("enter")
+
+
+def _first(listed: CommandList) -> str:
+    return str(listed.get_option_at_index(0).prompt) if listed.option_count else ""
 
 
 @pytest.fixture

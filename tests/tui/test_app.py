@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from textual.color import Color
 
-from tests.tui.conftest import until
+from tests.tui.conftest import drawn, palette, until
 from tests.tui.live_run import live_run
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.commands import working_keys
@@ -19,12 +18,6 @@ from tuiprobe.tui.screens.live import LiveScreen
 from tuiprobe.tui.screens.models import ModelsScreen
 
 SIZES = [(60, 20), (80, 24), (120, 40), (220, 60)]
-
-
-def drawn(app: TuiprobeApp) -> str:
-    """Returns the text of the whole screen as it goes to the terminal."""
-    strips = app.screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
 
 
 @pytest.mark.asyncio
@@ -45,14 +38,13 @@ async def test_help_lists_the_keys_that_work_here() -> None:
 async def test_every_footer_key_is_in_the_palette_and_has_a_meaning(tmp_path: Path) -> None:
     app = TuiprobeApp(open_run=live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, LiveScreen))
+        await until(pilot, lambda: "64 channels" in drawn(app))  # some keys work from now on
         shown = [b for b in app.screen.active_bindings.values() if b.binding.show]
         meanings = {binding.action for binding, _ in working_keys(app.screen)}
         assert {b.binding.action for b in shown} <= meanings
         await pilot.press("ctrl+p")
         await until(pilot, lambda: "CommandPalette" in type(app.screen).__name__)
         await pilot.press(*"hold the view")
-        await pilot.pause(0.3)
         await until(pilot, lambda: "Hold the view" in drawn(app))
         await pilot.press("escape")
 
@@ -63,10 +55,7 @@ async def test_the_palette_runs_what_it_lists() -> None:
     app = TuiprobeApp()
     async with app.run_test(size=(120, 40)) as pilot:
         before = app.theme
-        await pilot.press("ctrl+p")
-        await pilot.press(*"dark or light")
-        await until(pilot, lambda: "Dark or light theme" in drawn(app))
-        await pilot.press("enter")
+        await palette(pilot, "dark or light", "Dark or light theme")
         await until(pilot, lambda: app.theme != before)
 
 
@@ -154,14 +143,12 @@ async def test_no_color_draws_greys_alone(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("key", ["q", "ctrl+c", "ctrl+q"])
-async def test_leaving_takes_under_two_seconds(key: str, tmp_path: Path) -> None:
+async def test_each_key_that_leaves_ends_the_program(key: str, tmp_path: Path) -> None:
     app = TuiprobeApp(open_run=live_run(tmp_path))
     async with app.run_test() as pilot:
         await until(pilot, lambda: isinstance(app.screen, LiveScreen))
-        begin = time.monotonic()
         await pilot.press(key)
-    assert not app.is_running
-    assert time.monotonic() - begin < 10  # generous; benchmarks/tui.py measures it
+        await until(pilot, lambda: not app.is_running)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--ascii"], ["open", "."]], ids=str)

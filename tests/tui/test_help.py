@@ -14,7 +14,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import Input, Static
 
-from tests.tui.conftest import until
+from tests.tui.conftest import palette, until
 from tests.tui.live_run import live_run
 from tuiprobe.catalog.glossary import term
 from tuiprobe.results.headlines import HEADLINES
@@ -157,25 +157,15 @@ async def test_cancel_detach_and_help_stay_on_live_at_eighty_columns(tmp_path: P
         assert {"cancel", "detach", "help"} <= set(words)
 
 
-async def palette(pilot, text: str) -> None:
-    await pilot.press("ctrl+p")
-    await until(pilot, lambda: "CommandPalette" in type(pilot.app.screen).__name__)
-    await pilot.press(*("space" if c == " " else c for c in text))
-    await pilot.pause(0.3)
-    commands = pilot.app.screen.query_one("CommandList")
-    await until(pilot, lambda: commands.option_count and commands.highlighted == 0)
-    await pilot.press("enter")
-
-
 @pytest.mark.asyncio
 @pytest.mark.slow
 async def test_the_palette_finds_commands_by_their_names(tmp_path: Path) -> None:
     app = TuiprobeApp(runs=tmp_path)
     async with app.run_test(size=(100, 40)) as pilot:
         await until(pilot, lambda: isinstance(app.screen, ModelsScreen))
-        await palette(pilot, "runs")
+        await palette(pilot, "runs", "runs: ")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
-        await palette(pilot, "theme")
+        await palette(pilot, "theme", "theme: ")
         await until(pilot, lambda: app.theme == LIGHT.name)
 
 
@@ -190,7 +180,7 @@ async def test_a_screenshot_goes_into_the_run_that_is_shown(by: str, tmp_path: P
         if by == "key":
             await pilot.press("S")
         else:
-            await palette(pilot, "screenshot")
+            await palette(pilot, "screenshot", "screenshot: ")
         await until(pilot, lambda: list(run.glob("screenshots/live-*.svg")))
         (file,) = run.glob("screenshots/*.svg")
         assert file.read_text("utf-8").startswith("<svg")

@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tests.tui.conftest import until
+from tests.tui.conftest import drawn, until
 from tests.tui.finished import write_run
 from tests.tui.live_run import live_run, say, write_live, write_pictures, write_rank
 from tuiprobe.catalog.glossary import term
@@ -48,14 +48,6 @@ def content(app: TuiprobeApp, selector: str) -> str:
 def lines(app: TuiprobeApp, kind: type[Widget]) -> str:
     widget = app.screen.query_one(kind)
     return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
-
-
-def drawn(app: TuiprobeApp) -> str:
-    """Returns what the terminal shows."""
-    compositor = app.screen._compositor
-    return "\n".join(
-        "".join(segment.text for segment in line) for line in compositor.render_strips()
-    )
 
 
 def shown(app: TuiprobeApp) -> Callable[[], bool]:
