@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -371,6 +373,15 @@ def started(run: Path, images: int = 800) -> Engine:
     return Engine([*WORDS, "--sample", str(images), "--output", str(run)], run)
 
 
+@contextlib.contextmanager
+def held(engine: Engine) -> Iterator[None]:
+    """Stops an engine where it is, so that a screen may take its time."""
+    os.killpg(engine.pid, signal.SIGSTOP)
+    yield
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(engine.pid, signal.SIGCONT)
+
+
 async def measured(run: Path, shards: int) -> None:
     """Waits until some shards are published; looks often, since a run takes seconds."""
     there, deadline = run / "shards", time.monotonic() + 120
@@ -413,12 +424,14 @@ async def test_a_kill_is_seen_and_r_resumes_from_runs_after_escape(tmp_path: Pat
         await until(pilot, lambda: len(app.engines) == 2)
         seen: list[int] = []
 
+        with held(app.engines[1]):
+            await until(pilot, lambda: "○ one: starting" in place(app))
+
         def through() -> bool:
             line = str(app.screen.query_one("#progress", Static).content)
-            seen.extend(int(found) for found in re.findall(r"(\d+) %", line))
+            seen.extend(int(share) for share in re.findall(r"^val.* (\d+) %", line))
             return app.engines[1].ended() is not None
 
-        await until(pilot, lambda: "○ one: starting" in place(app))
         await until(pilot, through, 200)
         assert app.engines[1].ended() == 0, (run / "log.txt").read_text()
         assert min(seen) >= percent > 0  # what was kept counts from the first frame
@@ -440,11 +453,13 @@ async def test_a_cancelled_run_is_partial_everywhere_and_resumes_from_results(
         engine = started(run, 400)
         app.push_screen(LiveScreen(run, engine))
         await measured(run, 6)
-        await pilot.press("x")
-        await go(pilot, app, ConfirmScreen)
-        await pilot.press("enter")  # No is where the cursor is
-        await go(pilot, app, LiveScreen)
-        await pilot.press("x", "y")
+        with held(engine):
+            await pilot.press("x")
+            await go(pilot, app, ConfirmScreen)
+            await pilot.press("enter")  # No is where the cursor is
+            await go(pilot, app, LiveScreen)
+            await pilot.press("x", "y")
+            await go(pilot, app, LiveScreen)
         await ended(pilot, engine, 130)
         await until(pilot, lambda: "◐ one: stopped at" in place(app))
         assert "✓" not in place(app)
@@ -469,11 +484,12 @@ async def test_a_kill_on_request_asks_and_blames_nothing(tmp_path: Path) -> None
         engine = started(run)
         app.push_screen(LiveScreen(run, engine))
         await measured(run, 2)
-        await pilot.press("X", "n")
-        await go(pilot, app, LiveScreen)
-        assert engine.ended() is None
-        await pilot.press("X", "y")
-        await ended(pilot, engine, -9)
+        with held(engine):
+            await pilot.press("X", "n")
+            await go(pilot, app, LiveScreen)
+            assert engine.ended() is None
+            await pilot.press("X", "y")
+            await ended(pilot, engine, -9)
         await until(pilot, lambda: "killed on request · r resumes" in whole(app))
         assert "memory" not in whole(app)
         assert not any("memory" in note.message for note in app._notifications)
@@ -492,10 +508,12 @@ async def test_an_attached_screen_sees_the_kill_and_resumes_in_the_same_director
     engine = started(run)  # as another program would
     app = TuiprobeApp(runs=tmp_path / "runs", open_run=run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "○ one: starting" in place(app))
+        with held(engine):
+            await until(pilot, lambda: "○ one: starting" in place(app))
         await measured(run, 4)
-        await until(pilot, lambda: "● one: measuring" in place(app))
-        engine.kill()
+        with held(engine):
+            await until(pilot, lambda: "● one: measuring" in place(app))
+            engine.kill()
         await ended(pilot, engine, -9)
         await until(pilot, lambda: "◐ one: stopped at" in place(app))
         assert "killed" not in whole(app)  # it cannot know
