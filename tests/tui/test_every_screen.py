@@ -93,6 +93,6 @@ async def test_every_tab_of_the_results_has_terms(runs: Path) -> None:
             await pilot.pause()
             seen[tab.id] = unexplained(app.screen)
             app.screen.action_next_tab(1)
-            await pilot.pause()
+            await until(pilot, lambda old=tab: app.screen.tab is not old)  # type: ignore[misc]
         assert len(seen) > 5
         assert {id: lost for id, lost in seen.items() if lost} == {}
