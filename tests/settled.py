@@ -9,7 +9,7 @@ import time
 from textual._context import active_app
 from textual.app import ScreenStackError
 
-SECONDS = 10.0
+SECONDS = 5.0
 """Bound of a wait: what is animated may never rest where a frame takes longer than its time."""
 
 

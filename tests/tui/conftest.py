@@ -12,6 +12,7 @@ from textual._styles_cache import StylesCache
 from textual.command import CommandList, CommandPalette
 from textual.css.query import NoMatches
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from tests.settled import settled
 from tuiprobe.tui.app import TuiprobeApp
@@ -65,10 +66,10 @@ def drawn(app: TuiprobeApp) -> str:
 
 
 async def palette(pilot: Pilot[None], words: str, command: str) -> None:
-    """Types into the palette and runs a command once it is the first that is offered."""
+    """Searches in the palette and runs a command once it is the first that is offered."""
     await pilot.press("ctrl+p")
     await until(pilot, lambda: isinstance(pilot.app.screen, CommandPalette))
-    await pilot.press(*words)
+    pilot.app.screen.query_one(Input).value = words
     listed = pilot.app.screen.query_one(CommandList)
     await until(pilot, lambda: listed.highlighted == 0 and command in _first(listed))
     await pilot.press("enter")
