@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from textual.screen import Screen
 
+from tests.tui.asked import answered
 from tests.tui.conftest import until
 from tests.tui.finished import write_run
 from tests.tui.live_run import live_run
@@ -58,7 +59,10 @@ def unexplained(screen: Screen) -> list[str]:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("name", SCREENS)
-async def test_a_screen_stays_usable_in_any_window(name: str, runs: Path) -> None:
+async def test_a_screen_stays_usable_in_any_window(
+    name: str, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered(monkeypatch)
     app = TuiprobeApp(runs=runs)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = SCREENS[name](runs)
