@@ -115,6 +115,7 @@ def start_a_run(terminal: Terminal, model: str) -> None:
     terminal.until(lambda s: "starting" in s or "measuring" in s or "done" in s, "the live screen")
 
 
+@pytest.mark.nightly
 def test_from_start_to_an_exported_report(terminal: Terminal, tmp_path: Path) -> None:
     start_a_run(terminal, "mini_supervised")
     terminal.until(lambda s: "sets so far" in s and "val" in s and "now" in s, "figures")
