@@ -190,7 +190,7 @@ def as_before(run: RunDir, file: Entry) -> None:
 
 
 def stop_within_a_shard(run: RunDir, number: int, process: Forked) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         process.send_signal(signal.SIGSTOP)
         record = read_records(run).get(number)
