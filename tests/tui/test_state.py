@@ -477,31 +477,7 @@ async def test_a_cancelled_run_is_partial_everywhere_and_resumes_from_results(
 
 @pytest.mark.slow
 @pytest.mark.asyncio
-async def test_a_kill_on_request_asks_and_blames_nothing(tmp_path: Path) -> None:
-    run = tmp_path / "runs" / "one"
-    app = TuiprobeApp(runs=tmp_path / "runs")
-    async with app.run_test(size=(80, 24)) as pilot:
-        engine = started(run)
-        app.push_screen(LiveScreen(run, engine))
-        await measured(run, 2)
-        with held(engine):
-            await pilot.press("X", "n")
-            await go(pilot, app, LiveScreen)
-            assert engine.ended() is None
-            await pilot.press("X", "y")
-            await ended(pilot, engine, -9)
-        await until(pilot, lambda: "killed on request · r resumes" in whole(app))
-        assert "memory" not in whole(app)
-        assert not any("memory" in note.message for note in app._notifications)
-        await pilot.press("r")
-        await until(pilot, lambda: len(app.engines) == 2)
-        await pilot.press("X", "y")
-        await ended(pilot, app.engines[1], -9)
-
-
-@pytest.mark.slow
-@pytest.mark.asyncio
-async def test_an_attached_screen_sees_the_kill_and_resumes_in_the_same_directory(
+async def test_an_attached_screen_resumes_in_the_same_directory_and_its_own_kill_blames_nothing(
     tmp_path: Path,
 ) -> None:
     run = tmp_path / "runs" / "one"
@@ -523,5 +499,12 @@ async def test_an_attached_screen_sees_the_kill_and_resumes_in_the_same_director
         assert app.engines[0].arguments[-2:] == ("--output", str(run))
         await measured(run, kept + 1)
         assert [one.name for one in (tmp_path / "runs").iterdir()] == ["one"]
-        app.engines[0].kill()
-        await ended(pilot, app.engines[0], -9)
+        with held(app.engines[0]):
+            await pilot.press("X", "n")
+            await go(pilot, app, LiveScreen)
+            assert app.engines[0].ended() is None
+            await pilot.press("X", "y")
+            await ended(pilot, app.engines[0], -9)
+        await until(pilot, lambda: "killed on request · r resumes" in whole(app))
+        assert "memory" not in whole(app)
+        assert not any("memory" in note.message for note in app._notifications)
