@@ -26,6 +26,12 @@ def colour(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets no run written by hand, which never moves, count as silent while a test is slow."""
+    monkeypatch.setattr("tuiprobe.tui.progress.QUIET_SECONDS", 1e4)
+
+
+@pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Returns the file of the screens' settings, which is no user's own."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

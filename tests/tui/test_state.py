@@ -24,7 +24,7 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
 from tuiprobe.run.locks import held_locks
-from tuiprobe.run.state import Observer, RunState, run_state
+from tuiprobe.run.state import QUIET_SECONDS, Observer, RunState, run_state
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.livewatch import Snapshot
@@ -230,7 +230,8 @@ def test_every_state_that_ends_says_what_to_do() -> None:
     assert "r " not in advice(RunState("none", "x is no run directory"))
 
 
-def test_silence_is_told_while_images_are_measured() -> None:
+def test_silence_is_told_while_images_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuiprobe.tui.progress.QUIET_SECONDS", QUIET_SECONDS)
     running = RunState("running")
     quiet = Snapshot("running", "extract", silence=30.0)
     assert "no sign of life for 0:30" in state_line("a", running, quiet, None)
