@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.settled import settled
+from tuiprobe.run.state import Observer
 from tuiprobe.tui.app import TuiprobeApp
 
 
@@ -27,8 +29,9 @@ def colour(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets no run written by hand, which never moves, count as silent while a test is slow."""
+    """Lets no run written by hand, which never moves, count as stopped while a test is slow."""
     monkeypatch.setattr("tuiprobe.tui.progress.QUIET_SECONDS", 1e4)
+    monkeypatch.setattr("tuiprobe.tui.control.Observer", partial(Observer, seconds=1e4))
 
 
 @pytest.fixture(autouse=True)
