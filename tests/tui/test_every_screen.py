@@ -76,8 +76,9 @@ async def test_a_screen_stays_usable_in_any_window(
             assert screen.focused is before, size
         for size in ((60, 15), (80, 24), (120, 40)):
             await pilot.resize_terminal(*size)
-            await pilot.pause()
-            for line in screen.query(KeyLine):
+            lines = screen.query(KeyLine)
+            await until(pilot, lambda: all("help" in line.render_line(0).text for line in lines))  # noqa: B023
+            for line in lines:
                 text = line.render_line(0).text
                 assert text.count("help") == 1
                 assert len(text) == line.size.width
