@@ -89,8 +89,8 @@ def test_warnings_of_the_runs_are_not_lost() -> None:
 def test_fifty_runs_make_one_page() -> None:
     runs = [run(key=f"{i:02}" * 32, model=model(name=f"model {i}")) for i in range(50)]
     assert title_of(runs) == "50 runs: model 0, model 1, model 2, model 3 and 46 more"
-    began = time.monotonic()
+    began = time.process_time()
     page = sections_html(title_of(runs), describe_several(runs))
-    assert time.monotonic() - began < 60
+    assert time.process_time() - began < 60
     assert len(page.encode()) < 3_000_000
     assert page.count(">model 49<") >= 2  # in the table, and beside its points

@@ -194,13 +194,13 @@ def one_case(seed: int, template: Path, place: Path) -> None:
     name = draw.choice(sorted(READERS))
     damage(draw, root / "run", name)
     for reader in READERS[name]:
-        begun = time.monotonic()
+        begun = time.process_time()
         try:
             ask(reader, root, name)
         except Exception as error:
             error.add_note(f"seed {seed}: {reader} of a damaged {name}")
             raise
-        took = time.monotonic() - begun
+        took = time.process_time() - begun
         assert took < SLOWEST, f"seed {seed}: {reader} of {name} took {took:.1f} s"
 
 

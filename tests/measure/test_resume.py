@@ -155,7 +155,7 @@ def test_a_rank_that_is_killed_is_named_and_the_other_measures_its_shards(
 
 
 def stop_within_a_shard(run: RunDir, number: int, process: Forked) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         process.send_signal(signal.SIGSTOP)
         record = read_records(run).get(number)

@@ -66,13 +66,14 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, fl
     code = _READ_ALL.format(memory=MEMORY_MB, seconds=SECONDS)
     paths = [str(folder / name) for name in hostile.BOMBS]
     done = subprocess.run(
-        [sys.executable, "-c", code, *paths], capture_output=True, text=True, timeout=200
+        [sys.executable, "-c", code, *paths], capture_output=True, text=True, timeout=850
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, tuple[str, float]] = json.loads(done.stdout)
     return found
 
 
+@pytest.mark.timeout(900)  # of one process that reads all
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "cause"),

@@ -251,19 +251,19 @@ class other_process_holding:  # noqa: N801  (reads as a statement)
 
     def __exit__(self, *unused: object) -> None:
         self.process.kill()
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=60)
 
 
 def test_a_lock_ends_with_its_process_though_forked_children_live_on(tmp_path: Path) -> None:
     run = begun(tmp_path / "run")
     # The child says its number: by then it has let go of the lock.
-    fork = "os.fork() or print(os.getpid(), flush=True); time.sleep(20)"
+    fork = "os.fork() or print(os.getpid(), flush=True); time.sleep(300)"
     with other_process_holding(run, "lock", fork) as process:
         assert process.stdout is not None
         child = int(process.stdout.readline())
         try:
             process.send_signal(signal.SIGKILL)
-            process.wait(10)
+            process.wait(60)
             with run.locked():
                 os.kill(child, 0)  # it is still there
         finally:

@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tests.tui.conftest import until
+from tests.tui.conftest import drawn, until
 from tests.tui.finished import write_run
 from tests.tui.live_run import live_run, say, write_live, write_pictures, write_rank
 from tuiprobe.catalog.glossary import term
@@ -48,14 +48,6 @@ def content(app: TuiprobeApp, selector: str) -> str:
 def lines(app: TuiprobeApp, kind: type[Widget]) -> str:
     widget = app.screen.query_one(kind)
     return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
-
-
-def drawn(app: TuiprobeApp) -> str:
-    """Returns what the terminal shows."""
-    compositor = app.screen._compositor
-    return "\n".join(
-        "".join(segment.text for segment in line) for line in compositor.render_strips()
-    )
 
 
 def shown(app: TuiprobeApp) -> Callable[[], bool]:
@@ -200,32 +192,25 @@ async def test_the_title_warns_before_any_figure(
 
 
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (110, 36), (220, 60)])
-@pytest.mark.parametrize("log", [False, True])
 async def test_every_panel_has_its_place_at_every_size(
-    size: tuple[int, int], log: bool, tmp_path: Path
+    size: tuple[int, int], tmp_path: Path
 ) -> None:
     app = opened(live_run(tmp_path))
+    bars = ("channel", ".50", "together", "┊ even share .016", "13", ".60")
+    panels = (
+        "kurtosis 54.0", "random rotation", "sets so far", "val", "strongest",
+        "weakest (−670)", "▀▀▀▀▀▀",  # noqa: RUF001
+    )  # fmt: skip
     async with app.run_test(size=size) as pilot:
-        await until(pilot, shown(app))
-        if log:
-            await pilot.press("l")
-            await pilot.pause()
-        else:  # plot and pictures are drawn once their panels have their sizes
-            await until(
-                pilot, lambda: all(word in drawn(app) for word in ("random rotation", "▀▀▀▀▀▀"))
-            )
-        text = drawn(app)
-        for word in ("channel", ".50", "together", "┊ even share .016", "13", ".60"):
-            assert word in text, word
-        if not log:
-            wanted = "kurtosis 54.00|random rotation|sets so far|val|strongest|weakest (−670)"  # noqa: RUF001
-            for word in wanted.split("|"):
-                assert word in text, word
-            assert "▀▀▀▀▀▀" in text
-            shapes = {one.size for one in app.screen.query(Thumbnail) if one.display}
-            assert all(one.width == 2 * one.height for one in shapes)
-        for panel in app.screen.query(".panel"):
-            assert not panel.display or panel.region.bottom < size[1]
+        await until(pilot, lambda: all(word in drawn(app) for word in (*bars, *panels)))
+        shapes = {one.size for one in app.screen.query(Thumbnail) if one.display}
+        assert all(one.width == 2 * one.height for one in shapes)
+        for log in (False, True):
+            if log:
+                await pilot.press("l")
+                await until(pilot, lambda: all(word in drawn(app) for word in bars))
+            for panel in app.screen.query(".panel"):
+                assert not panel.display or panel.region.bottom < size[1]
 
 
 async def test_the_keys_that_stop_and_leave_come_first_and_dead_ones_are_not_there(

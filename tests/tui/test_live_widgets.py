@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.color import Color as RichColor
 from textual.color import Color
+from textual.strip import Strip
 
 from tests.tui.conftest import until
 from tests.tui.live_run import CHANNELS, shares_of, write_pictures
@@ -155,36 +157,36 @@ def contrast(one: RichColor | None, other: RichColor | None) -> float:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("theme", ["tuiprobe-dark", "tuiprobe-light"])
 @pytest.mark.parametrize("how", ["colour", "NO_COLOR", "ascii"])
-@pytest.mark.parametrize("focused", [True, False])
 async def test_the_cursor_is_visible_in_every_theme(
-    theme: str, how: str, focused: bool, monkeypatch: pytest.MonkeyPatch
+    how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if how == "NO_COLOR":
         monkeypatch.setenv("NO_COLOR", "1")
     bars = ChannelBars()
     bars.styles.height = 8
     app = OneWidget(bars, ascii=how == "ascii")
-    async with app.run_test(size=(WIDTH, 30)) as pilot:
-        app.theme = theme
-        bars.show(Channels("embedding", shares_of(13, 0.6), outliers=frozenset({13})))
-        if focused:
-            bars.focus()
-        await pilot.pause()
-        strip = bars.render_lines(bars.size.region)[1]
+
+    def row(number: int) -> Strip:
+        strip = bars.render_lines(bars.size.region)[number].crop(0, HEAD)
         for part in app._filters:
             strip = strip.apply_filter(part, bars.background_colors[1])
-        head, other = strip.crop(0, HEAD), bars.render_lines(bars.size.region)[2].crop(0, HEAD)
-        for part in app._filters:
-            other = other.apply_filter(part, bars.background_colors[1])
-        style, beside = next(iter(head)).style, next(iter(other)).style
-        assert style is not None
-        assert beside is not None
-        assert contrast(style.color, style.bgcolor) >= 4.5
-        assert contrast(style.bgcolor, beside.bgcolor) >= 3
-        assert head.text.startswith(">^" if how == "ascii" else "▸▲")
-        assert not other.text.strip().startswith((">", "▸"))
+        return strip
+
+    async with app.run_test(size=(WIDTH, 30)) as pilot:
+        bars.show(Channels("embedding", shares_of(13, 0.6), outliers=frozenset({13})))
+        for theme, focused in product(("tuiprobe-dark", "tuiprobe-light"), (True, False)):
+            app.theme = theme
+            app.screen.set_focus(bars if focused else None)
+            await pilot.pause()
+            head, other = row(1), row(2)
+            style, beside = next(iter(head)).style, next(iter(other)).style
+            assert style is not None
+            assert beside is not None
+            assert contrast(style.color, style.bgcolor) >= 4.5
+            assert contrast(style.bgcolor, beside.bgcolor) >= 3
+            assert head.text.startswith(">^" if how == "ascii" else "▸▲")
+            assert not other.text.strip().startswith((">", "▸"))
 
 
 def test_outlier_marks_are_those_given_and_no_others() -> None:
@@ -292,26 +294,26 @@ async def test_sets_shrink_to_the_width_and_keep_the_one_measured_now() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("height", [5, 8, 14])
-async def test_pictures_are_square(height: int, tmp_path: Path) -> None:
+async def test_pictures_are_square(tmp_path: Path) -> None:
     write_pictures(tmp_path)
     panel = EndPictures(id="strongest")
-    panel.styles.height = height
     app = OneWidget(panel)
     async with app.run_test(size=(WIDTH, 30)) as pilot:
         await until(pilot, lambda: panel.query(Thumbnail))
         files = [(Entry(tmp_path, f"thumbs/val/{n}.jpg"), -97.0 + n) for n in (5, 6, 7)]
-        panel.show("ch 12 strongest (−92)", files)  # noqa: RUF001
-        await pilot.pause()
-        shown = [one for one in panel.query(Thumbnail) if one.display]
-        assert shown
-        # A cell is twice as high as wide.
-        assert {(one.size.width, one.size.height) for one in shown} == {
-            (2 * (height - 2), height - 2)
-        }
-        assert "▀" in shown[0].render_line(0).text
-        values = str(panel.border_subtitle).split()
-        assert values == ["−92", "−91", "−90"][: len(shown)]  # noqa: RUF001
+        for height in (5, 8, 14):
+            panel.styles.height = height
+            await pilot.pause()
+            panel.show("ch 12 strongest (−92)", files)  # noqa: RUF001
+            await pilot.pause()
+            shown = [one for one in panel.query(Thumbnail) if one.display]
+            assert shown
+            # A cell is twice as high as wide.
+            sizes = {(one.size.width, one.size.height) for one in shown}
+            assert sizes == {(2 * (height - 2), height - 2)}
+            assert "▀" in shown[0].render_line(0).text
+            values = str(panel.border_subtitle).split()
+            assert values == ["−92", "−91", "−90"][: len(shown)]  # noqa: RUF001
 
 
 def test_the_strip_names_its_layer() -> None:

@@ -38,7 +38,7 @@ Damage = Callable[[Path], object]
 
 def seen(thread: WatchThread, fits: Callable[[Snapshot], bool]) -> Snapshot:
     """Waits until a thread shows what fits."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not fits(shot := thread.latest):
         assert time.monotonic() < deadline, shot
         time.sleep(0.002)
@@ -337,7 +337,7 @@ def test_a_group_holds_one_run_a_model(tmp_path: Path) -> None:
 def test_the_thread_keeps_the_last_snapshot_and_stops(tmp_path: Path) -> None:
     run = live_run(tmp_path)
     thread = WatchThread(Watch(run), seconds=0.01)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while thread.latest.done != 640:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -43,13 +43,6 @@ def test_every_column_sorts_and_has_a_cell(column: int) -> None:
     assert all(len(modellist.cells(row, False)) == len(modellist.COLUMNS) for row in first)
 
 
-def test_marks_and_details_are_told_without_colour() -> None:
-    row = modellist.first_rows()[0]
-    assert modellist.cells(row, True)[0].startswith("☑")
-    assert modellist.cells(row, False)[0].startswith("☐")
-    assert any("never evidence" in line for line in modellist.details(row))
-
-
 def test_every_model_stands_in_one_group_and_the_demonstration_comes_first(
     rows: list[ModelRow],
 ) -> None:

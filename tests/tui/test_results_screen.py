@@ -222,18 +222,10 @@ async def test_tab_walks_through_all_parts_and_round(run: Path) -> None:
         ]  # fmt: skip
         assert type(screen.tab).__name__ == "OverviewTab"
         await pilot.press("shift+tab")
-        await pilot.pause()
-        assert type(screen.tab).__name__ == "SectionTab"
-
-
-async def test_a_tab_can_be_clicked(run: Path) -> None:
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(120, 40)) as pilot:
-        screen = await opened(pilot, app)
+        await until(pilot, lambda: type(screen.tab).__name__ == "SectionTab")
         line = screen.query_one(PartBar).render_line(0).text
         await pilot.click(PartBar, offset=(line.index("robustness"), 0))
-        await pilot.pause()
-        assert screen.tab.id == "part-robustness"
+        await until(pilot, lambda: screen.tab.id == "part-robustness")
 
 
 async def test_numbers_show_parts_and_every_part_is_named_somewhere(tmp_path: Path) -> None:
@@ -297,7 +289,9 @@ async def test_layers_and_sets(run: Path) -> None:
         assert screen.tab.shown.data == "val"
 
 
-async def test_a_layer_leads_to_its_channels_and_a_channel_to_its_evidence(run: Path) -> None:
+async def test_a_layer_leads_to_its_channels_and_a_channel_to_its_evidence(
+    run: Path,
+) -> None:
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
         await opened(pilot, app)
@@ -308,28 +302,27 @@ async def test_a_layer_leads_to_its_channels_and_a_channel_to_its_evidence(run: 
         await until(pilot, lambda: isinstance(app.screen, EvidenceScreen))
         assert app.screen.subject.number == 17
         await pilot.press("escape")
-        assert isinstance(app.screen, ResultsScreen)
-
-
-async def test_evidence_shows_images_directions_and_concepts(run: Path) -> None:
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot, app)
-        await pilot.press("enter")
-        await until(pilot, lambda: app.screen.query(PictureGrid))
-        await pilot.pause()
+        await until(pilot, lambda: isinstance(app.screen, ResultsScreen))
+        await pilot.press("up", "enter")
+        await until(pilot, lambda: app.screen.query_one(PictureGrid).shown)
         about = said(app, "#about")
         assert "directions that lean on it" in about
         assert f"{plain(EVIL)} (scene)  0.980 +" in about
-        groups = app.screen.query_one(PictureGrid).shown
-        assert [(name, len(pictures)) for name, pictures in groups] == [
+        grid = app.screen.query_one(PictureGrid)
+        assert [(name, len(pictures)) for name, pictures in grid.shown] == [
             ("strongest: largest values", 3),
             ("weakest: smallest values", 1),
         ]
-        first = groups[0][1][0]
+        first = grid.shown[0][1][0]
         assert first.file is not None
         assert first.file.path == run / "thumbs" / "val" / "133.jpg"
         assert first.name == "cats/1.jpg"
+        await pilot.press("p", "right", "right", "right")
+        assert grid.current is grid.shown[1][1][0]
+        cell = grid.query("_Cell.-here Static").last(Static)
+        assert str(cell.content).startswith("▸ 9.80")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, PictureScreen))
 
 
 async def test_ablation_is_asked_of_a_process_and_told_with_intervals(run, monkeypatch) -> None:
@@ -452,8 +445,10 @@ async def test_concepts_filter_sort_and_threshold(run: Path) -> None:
 
         assert names() == [EVIL, "grass", "dog"]
         assert "\x1b" not in "".join(drawn(app, "#concepts"))
-        await pilot.press("slash", *"obj")
-        assert names() == ["dog"]
+        await pilot.press("slash", *"sadty")  # keys elsewhere, letters here
+        assert app.screen.query_one("#concept-filter", Input).value == "sadty"
+        app.screen.query_one("#concept-filter", Input).value = "obj"
+        await until(pilot, lambda: names() == ["dog"])
         await pilot.press("enter")
         assert app.screen.query_one("#concepts").has_focus
         await pilot.press("escape")
@@ -586,22 +581,6 @@ async def test_pictures_are_reached_and_enlarged_by_keys(run: Path, copied: list
         assert app.screen.query_one("#imaged").has_focus
 
 
-async def test_pictures_of_evidence_are_reached_by_keys(run: Path) -> None:
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot, app)
-        await pilot.press("enter")
-        await until(pilot, lambda: app.screen.query(PictureGrid))
-        grid = app.screen.query_one(PictureGrid)
-        await until(pilot, lambda: grid.shown)
-        await pilot.press("p", "right", "right", "right")
-        assert grid.current is grid.shown[1][1][0]
-        cell = grid.query("_Cell.-here Static").last(Static)
-        assert str(cell.content).startswith("▸ 9.80")
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, PictureScreen))
-
-
 async def test_a_count_stays_beside_its_n_at_every_width(run: Path) -> None:
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -648,23 +627,22 @@ async def test_every_part_explains_what_is_at_the_cursor(run: Path) -> None:
         assert all(term(one) for one in found)
 
 
-@pytest.mark.parametrize(
-    ("tab", "expected"),
-    [
-        ("outliers", "channel ▲  133, height 14.0 ±.2"),
-        ("directions", "direction v0, importance .500"),
-        ("concepts", "concept "),
-        ("robustness", "Top-1 "),
-        ("images", "channel 133: cats/1.jpg"),
-    ],
-)
-async def test_y_copies_the_row(run: Path, copied: list[str], tab: str, expected: str) -> None:
+async def test_y_copies_the_row(run: Path, copied: list[str]) -> None:
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=(120, 40)) as pilot:
-        await to_tab(pilot, app, tab)
-        await pilot.press("y")
-        assert copied[0].startswith(expected)
-        assert not {"\x1b", "\u202e", "\n"} & set(copied[0])
+        for tab, expected in (
+            ("outliers", "channel ▲  133, height 14.0 ±.2"),
+            ("directions", "direction v0, importance .500"),
+            ("concepts", "concept "),
+            ("robustness", "Top-1 "),
+            ("images", "channel 133: cats/1.jpg"),
+        ):
+            await to_tab(pilot, app, tab)
+            if tab == "images":
+                await until(pilot, lambda: app.screen.query_one("#grid", PictureGrid).shown)
+            await pilot.press("y")
+            assert copied[-1].startswith(expected)
+            assert not {"\x1b", "\u202e", "\n"} & set(copied[-1])
 
 
 async def test_c_copies_the_command_and_e_opens_the_export(run: Path, copied: list[str]) -> None:
@@ -678,18 +656,13 @@ async def test_c_copies_the_command_and_e_opens_the_export(run: Path, copied: li
         await pilot.press("e")
         await until(pilot, lambda: isinstance(app.screen, ExportScreen))
         assert app.screen.run == run
-
-
-async def test_options_of_another_version_are_not_copied(run: Path, copied: list[str]) -> None:
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await opened(pilot, app)
-        spec = {"model": "m", "data": "d", "tokens": "[red]some[/]"}
+        await pilot.press("escape")
+        spec = {"model": "m", "data": "d", "tokens": "[red]some[/]"}  # of another version
         RunDir(run).spec_file.write_json(spec)
         await pilot.press("c")
-        await until(pilot, lambda: len(app._notifications) == 1)
-        assert copied == []
-        assert "--tokens" in next(iter(app._notifications)).message
+        await until(pilot, lambda: len(app._notifications) > 0)
+        assert len(copied) == 1
+        assert any("--tokens" in one.message for one in app._notifications)
 
 
 async def test_one_half_can_have_the_window(run: Path) -> None:
@@ -761,7 +734,7 @@ async def test_leaving_while_results_are_read_is_no_error(run, monkeypatch) -> N
         assert not isinstance(app.screen, ResultsScreen)
 
 
-@pytest.mark.parametrize("size", [(60, 20), (80, 24), (200, 50), (60, 15)])
+@pytest.mark.parametrize("size", [(60, 15), (200, 50)])
 async def test_every_tab_stands_every_size(run: Path, size: tuple[int, int]) -> None:
     app = TuiprobeApp(open_run=run)
     async with app.run_test(size=size) as pilot:
@@ -782,14 +755,6 @@ async def test_no_markup_of_the_run_is_obeyed(tmp_path: Path) -> None:
         assert "[bold][red]sky[/]\\x1b[31m\\u202e" in said(app, "#outcome")
         svg: Callable[[], str] = app.export_screenshot
         assert "file:///" not in svg().replace("link=file:///]", "")
-
-
-async def test_filter_field_takes_letters_that_are_keys_elsewhere(run: Path) -> None:
-    app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await to_tab(pilot, app, "concepts")
-        await pilot.press("slash", *"sadty")
-        assert app.screen.query_one("#concept-filter", Input).value == "sadty"
 
 
 async def test_images_that_are_not_finite_are_told_beside_the_figures() -> None:

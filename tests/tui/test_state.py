@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from tuiprobe.cli.app import run_cli
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
 from tuiprobe.run.locks import held_locks
-from tuiprobe.run.state import Observer, RunState, run_state
+from tuiprobe.run.state import QUIET_SECONDS, Observer, RunState, run_state
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.child import Engine
 from tuiprobe.tui.livewatch import Snapshot
@@ -228,7 +230,8 @@ def test_every_state_that_ends_says_what_to_do() -> None:
     assert "r " not in advice(RunState("none", "x is no run directory"))
 
 
-def test_silence_is_told_while_images_are_measured() -> None:
+def test_silence_is_told_while_images_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuiprobe.tui.progress.QUIET_SECONDS", QUIET_SECONDS)
     running = RunState("running")
     quiet = Snapshot("running", "extract", silence=30.0)
     assert "no sign of life for 0:30" in state_line("a", running, quiet, None)
@@ -371,6 +374,15 @@ def started(run: Path, images: int = 800) -> Engine:
     return Engine([*WORDS, "--sample", str(images), "--output", str(run)], run)
 
 
+@contextlib.contextmanager
+def held(engine: Engine) -> Iterator[None]:
+    """Stops an engine where it is, so that a screen may take its time."""
+    os.killpg(engine.pid, signal.SIGSTOP)
+    yield
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(engine.pid, signal.SIGCONT)
+
+
 async def measured(run: Path, shards: int) -> None:
     """Waits until some shards are published; looks often, since a run takes seconds."""
     there, deadline = run / "shards", time.monotonic() + 120
@@ -413,12 +425,14 @@ async def test_a_kill_is_seen_and_r_resumes_from_runs_after_escape(tmp_path: Pat
         await until(pilot, lambda: len(app.engines) == 2)
         seen: list[int] = []
 
+        with held(app.engines[1]):
+            await until(pilot, lambda: "○ one: starting" in place(app))
+
         def through() -> bool:
             line = str(app.screen.query_one("#progress", Static).content)
-            seen.extend(int(found) for found in re.findall(r"(\d+) %", line))
+            seen.extend(int(share) for share in re.findall(r"^val.* (\d+) %", line))
             return app.engines[1].ended() is not None
 
-        await until(pilot, lambda: "○ one: starting" in place(app))
         await until(pilot, through, 200)
         assert app.engines[1].ended() == 0, (run / "log.txt").read_text()
         assert min(seen) >= percent > 0  # what was kept counts from the first frame
@@ -440,11 +454,13 @@ async def test_a_cancelled_run_is_partial_everywhere_and_resumes_from_results(
         engine = started(run, 400)
         app.push_screen(LiveScreen(run, engine))
         await measured(run, 6)
-        await pilot.press("x")
-        await go(pilot, app, ConfirmScreen)
-        await pilot.press("enter")  # No is where the cursor is
-        await go(pilot, app, LiveScreen)
-        await pilot.press("x", "y")
+        with held(engine):
+            await pilot.press("x")
+            await go(pilot, app, ConfirmScreen)
+            await pilot.press("enter")  # No is where the cursor is
+            await go(pilot, app, LiveScreen)
+            await pilot.press("x", "y")
+            await go(pilot, app, LiveScreen)
         await ended(pilot, engine, 130)
         await until(pilot, lambda: "◐ one: stopped at" in place(app))
         assert "✓" not in place(app)
@@ -462,40 +478,19 @@ async def test_a_cancelled_run_is_partial_everywhere_and_resumes_from_results(
 
 @pytest.mark.slow
 @pytest.mark.asyncio
-async def test_a_kill_on_request_asks_and_blames_nothing(tmp_path: Path) -> None:
-    run = tmp_path / "runs" / "one"
-    app = TuiprobeApp(runs=tmp_path / "runs")
-    async with app.run_test(size=(80, 24)) as pilot:
-        engine = started(run)
-        app.push_screen(LiveScreen(run, engine))
-        await measured(run, 2)
-        await pilot.press("X", "n")
-        await go(pilot, app, LiveScreen)
-        assert engine.ended() is None
-        await pilot.press("X", "y")
-        await ended(pilot, engine, -9)
-        await until(pilot, lambda: "killed on request · r resumes" in whole(app))
-        assert "memory" not in whole(app)
-        assert not any("memory" in note.message for note in app._notifications)
-        await pilot.press("r")
-        await until(pilot, lambda: len(app.engines) == 2)
-        await pilot.press("X", "y")
-        await ended(pilot, app.engines[1], -9)
-
-
-@pytest.mark.slow
-@pytest.mark.asyncio
-async def test_an_attached_screen_sees_the_kill_and_resumes_in_the_same_directory(
+async def test_an_attached_screen_resumes_in_the_same_directory_and_its_own_kill_blames_nothing(
     tmp_path: Path,
 ) -> None:
     run = tmp_path / "runs" / "one"
     engine = started(run)  # as another program would
     app = TuiprobeApp(runs=tmp_path / "runs", open_run=run)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "○ one: starting" in place(app))
+        with held(engine):
+            await until(pilot, lambda: "○ one: starting" in place(app))
         await measured(run, 4)
-        await until(pilot, lambda: "● one: measuring" in place(app))
-        engine.kill()
+        with held(engine):
+            await until(pilot, lambda: "● one: measuring" in place(app))
+            engine.kill()
         await ended(pilot, engine, -9)
         await until(pilot, lambda: "◐ one: stopped at" in place(app))
         assert "killed" not in whole(app)  # it cannot know
@@ -505,5 +500,12 @@ async def test_an_attached_screen_sees_the_kill_and_resumes_in_the_same_director
         assert app.engines[0].arguments[-2:] == ("--output", str(run))
         await measured(run, kept + 1)
         assert [one.name for one in (tmp_path / "runs").iterdir()] == ["one"]
-        app.engines[0].kill()
-        await ended(pilot, app.engines[0], -9)
+        with held(app.engines[0]):
+            await pilot.press("X", "n")
+            await go(pilot, app, LiveScreen)
+            assert app.engines[0].ended() is None
+            await pilot.press("X", "y")
+            await ended(pilot, app.engines[0], -9)
+        await until(pilot, lambda: "killed on request · r resumes" in whole(app))
+        assert "memory" not in whole(app)
+        assert not any("memory" in note.message for note in app._notifications)
