@@ -324,7 +324,7 @@ def test_a_run_with_a_head_without_class_names(
     three = tuiprobe.probe(SMALL, source, head=str(tmp_path / "three.safetensors"), **options)
     (place,) = (tmp_path / "run" / "features").iterdir()
     h = load_file(place / "images.safetensors")
-    rows = map(json.loads, (tmp_path / "run" / "samples.jsonl").read_text().splitlines()[:-1])
+    rows = map(json.loads, (tmp_path / "run" / "samples.jsonl").read_text().splitlines())
     labels = {row["id"]: row["label"] for row in rows}
     y = np.array([labels[i] for i in h["ids"].tolist()])
     right = (h["features"] @ weight[:3].numpy().T).argmax(1) == y
@@ -355,7 +355,7 @@ def test_one_run_answered_with_two_heads(
     fitted = tuiprobe.probe(SMALL, f"imagefolder:{pictures}", head="probe", **options)
     (place,) = (tmp_path / "run" / "features").iterdir()
     h = load_file(place / "images.safetensors")
-    rows = map(json.loads, (tmp_path / "run" / "samples.jsonl").read_text().splitlines()[:-1])
+    rows = map(json.loads, (tmp_path / "run" / "samples.jsonl").read_text().splitlines())
     labels = {row["id"]: row["label"] for row in rows}
     y = np.array([labels[i] for i in h["ids"].tolist()])
 
