@@ -237,7 +237,10 @@ def _report(outcome: Outcome) -> int:
     if outcome.merged:
         sys.stdout.write(write_reports(outcome.directory))
         sys.stdout.flush()
-    if outcome.merged or current_rank().local == 0:
+    rank = current_rank()
+    if outcome.waits:
+        print(plain(f"rank {rank.number}: {outcome.waits}"), file=sys.stderr)
+    if outcome.merged or rank.local == 0:
         print(_last_line(outcome), file=sys.stderr)
     return 0 if outcome.complete else INTERRUPTED
 

@@ -28,7 +28,6 @@ from tuiprobe.run.glance import read_report, read_summary, summary_of
 from tuiprobe.run.head_file import read_head, read_own_names
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.preflight_file import read_preflight
-from tuiprobe.run.published import ROW_PLACE
 from tuiprobe.run.records import (
     Measured,
     PlanRecord,
@@ -41,6 +40,7 @@ from tuiprobe.run.records import (
     read_spec,
     saved_by_watch,
 )
+from tuiprobe.run.row_records import ROW_PLACE
 
 State = Literal["whole", "not covered", "unfinished", "missing", "damaged", "moved", "changed"]
 Samples = dict[str, Mapping[int, SampleRecord]]

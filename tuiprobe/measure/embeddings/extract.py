@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -60,25 +60,16 @@ class RowExtraction:
         self._plan, self._directory, self._fingerprint = plan, directory, fingerprint
         self._live, self._stop, self._listen = live, stop, listen
 
-    def run(
-        self, shards: Sequence[Shard], left: Callable[[list[Shard]], list[Shard]] = list
-    ) -> None:
+    def run(self, shards: Sequence[Shard]) -> None:
         """Measures the shards in order; published shards are kept in any case.
-
-        Args:
-            shards: What to measure.
-            left: Asked before each shard which of those to come are still to be measured.
 
         Raises:
             Interrupted: If a stop was requested.
             DataError: If a file cannot be read, or changed since the run was planned.
         """
-        pending = left(list(shards))
-        while pending:
-            shard = pending[0]
+        for shard in shards:
             assert isinstance(shard, RowShard)
             self._measure(shard)
-            pending = left(pending[1:])
 
     def _measure(self, shard: RowShard) -> None:
         rows, width = row_set(self._plan, shard.set_name), self._plan.encoder.width

@@ -159,7 +159,7 @@ class LiveScreen(RunningScreen):
             return
         self._show_ranks(snapshot)
         kind = None if self.state is None else self.state.kind
-        told = (snapshot.log, snapshot.events, self.end_text(snapshot), kind)
+        told = (snapshot.log, snapshot.messages, self.end_text(snapshot), kind)
         turned = told[-2:] != self._told_last[-2:]
         if told != self._told_last:
             self._told_last = told
@@ -219,9 +219,9 @@ class LiveScreen(RunningScreen):
                 del points[1::2]
 
     def _show_said(self, snapshot: Snapshot) -> None:
-        said = snapshot.log or tuple(f"{one.kind}: {one.message}" for one in snapshot.events)
+        said = snapshot.log or tuple(f"{one.kind}: {one.message}" for one in snapshot.messages)
         self.query_one(Lines).show(said)
-        warnings = [one.message for one in snapshot.events if one.kind in ("warning", "failed")]
+        warnings = [one.message for one in snapshot.messages if one.kind in ("warning", "failed")]
         text = f"! {warnings[-1]}" if warnings else ""
         end = self.end_text(snapshot)
         if len(warnings) > 1:
