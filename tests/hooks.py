@@ -27,13 +27,6 @@ def stage_hangs(name: str, grace: float) -> None:
             setattr(place, name, hang)
 
 
-def leases_last(seconds: float) -> None:
-    """Shortens the leases of ranks, which a test cannot wait for."""
-    from tuiprobe.measure import crew
-
-    vars(crew)["LEASE_SECONDS"] = seconds
-
-
 def fault(at: int, kind: str, after: bool, log: str) -> None:
     """Puts a fault of the disk into the way; see `tests.faults.Faults`."""
     from tests.faults import Faults

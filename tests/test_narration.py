@@ -52,7 +52,7 @@ def test_a_bar_on_a_terminal_shows_rate_and_share() -> None:
     )
     with Progress(*columns, console=console) as progress:
         bar = _Bar(console, progress)
-        state = {"set": "val", "done": 50, "skipped": 0, "total": 200, "rate": 12.5, "eta": 12.0}
+        state = {"set": "val", "done": 50, "total": 200, "rate": 12.5, "eta": 12.0}
         bar(Event("progress", "", state))
         bar(Event("warning", "[red]as it is[/red]"))
     shown = out.getvalue()
@@ -64,7 +64,7 @@ def test_a_bar_on_a_terminal_shows_rate_and_share() -> None:
 def test_one_output_of_a_notebook_is_renewed() -> None:
     shown: list[str] = []
     cell = _Cell(lambda data, raw: shown.append(data["text/plain"]))
-    state = {"set": "val", "done": 50, "skipped": 0, "total": 200, "rate": 12.5, "eta": 12.0}
+    state = {"set": "val", "done": 50, "total": 200, "rate": 12.5, "eta": 12.0}
     cell(Event("stage", "loading mini_clip"))
     assert shown[-1] == "loading mini_clip"
     cell(Event("progress", "", state))

@@ -32,7 +32,7 @@ pytestmark = [
 ROOT = Path(__file__).resolve().parents[2]
 SEED = 11
 KILLS = 20
-PASSING = ("lock", "events-", "live/", "results.json", "summary.json", "report", "thumbs/")
+PASSING = ("lock", "status/", "results.json", "summary.json", "report", "thumbs/")
 HOW_MANY = os.environ.get("TUIPROBE_FAULTS", "3")
 Go = Callable[..., tuple[int, str]]
 

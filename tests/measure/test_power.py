@@ -27,7 +27,7 @@ pytestmark = [
 
 SEED = 17
 RESUMED = None if os.environ.get("TUIPROBE_FAULTS") == "all" else 3
-VOLATILE = ("lock", "events-", "live/", "log.txt")
+VOLATILE = ("lock", "status/", "log.txt")
 
 
 @dataclass(frozen=True)

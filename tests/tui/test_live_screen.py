@@ -18,7 +18,7 @@ from textual.widgets import Static
 
 from tests.tui.conftest import until
 from tests.tui.finished import write_run
-from tests.tui.live_run import live_run, say, write_live, write_pictures, write_rank
+from tests.tui.live_run import change, live_run, say, status_of, write_live, write_pictures
 from tuiprobe.catalog.glossary import term
 from tuiprobe.files import Entry
 from tuiprobe.tui import child, livewatch
@@ -144,9 +144,9 @@ async def test_both_ends_of_a_channel_are_shown_by_magnitude_with_their_values(
         assert titles(app, "#other") == ("weakest (−670)", "−670  −677")  # noqa: RUF001
         assert pictures(app, "strongest") == [thumb(tmp_path, 5), thumb(tmp_path, 6)]
         assert pictures(app, "other") == [thumb(tmp_path, 7), thumb(tmp_path, 6)]
-        state = json.loads((tmp_path / "live" / "0.json").read_text())
-        state["ends"]["val"]["13"] = {"largest": [[5, 3.25]], "smallest": [[6, -1.5]]}
-        (tmp_path / "live" / "0.json").write_text(json.dumps(state | {"sequence": 2}))
+        ends = status_of(tmp_path)["ends"]
+        ends["val"]["13"] = {"largest": [[5, 3.25]], "smallest": [[6, -1.5]]}
+        change(tmp_path, sequence=2, ends=ends)
         await until(pilot, lambda: titles(app, "#other")[0] == "opposite end (−1.5)")  # noqa: RUF001
         assert titles(app, "#strongest")[0] == "ch 13 strongest (+3.25)"
 
@@ -161,19 +161,6 @@ async def test_without_layers_there_is_no_strip_and_layers_have_names(tmp_path: 
         assert "[█]" not in drawn(app)
         write_live(run, 3)
         await until(pilot, lambda: "[█] embedding" in drawn(app))
-
-
-async def test_a_run_of_an_earlier_version_says_why_there_are_no_pictures(tmp_path: Path) -> None:
-    run = live_run(tmp_path)
-    path = run / "live" / "0.json"
-    state = json.loads(path.read_text())
-    del state["ends"], state["sets"]
-    path.write_text(json.dumps(state | {"top": {"val": {"13": [5, 6, 7]}}}))
-    app = opened(run)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, shown(app))
-        assert content(app, "#strongest Static").startswith("An earlier version writes this run")
-        assert pictures(app, "strongest") == []
 
 
 @pytest.mark.parametrize("kind", ["untrained", "demonstration"])
@@ -349,7 +336,7 @@ async def test_the_log_opens_and_is_inert(tmp_path: Path) -> None:
         assert not app.screen.query_one("#log").display
 
 
-async def test_without_a_log_the_events_are_shown(tmp_path: Path) -> None:
+async def test_without_a_log_the_messages_are_shown(tmp_path: Path) -> None:
     run = live_run(tmp_path)
     (run / "log.txt").unlink()
     app = opened(run)
@@ -368,7 +355,7 @@ async def test_cancelling_a_run_of_elsewhere_leaves_a_file(tmp_path: Path) -> No
         await pilot.press("x", "y")
         await until(pilot, lambda: (tmp_path / "cancel").is_file())
         write_run(tmp_path, pictures=False)
-        say(tmp_path, "done", "a title")
+        say(tmp_path, "done", "a title", phase="done")
         await until(pilot, lambda: "✓" in content(app, "#place"))
         (tmp_path / "cancel").unlink()
         await pilot.press("x", "y")
@@ -614,7 +601,9 @@ async def test_the_ranks_of_a_shared_run_have_a_line(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
         assert not app.screen.query_one("#ranks").display
-        write_rank(tmp_path, 0)
-        write_rank(tmp_path, 7, host="[b]away", rate=3.0)
-        line = "ranks ● 0 20 img/s · ! 7 late: 3 img/s on [b]away"
+        change(tmp_path, world=8, sequence=2)
+        change(tmp_path, 7, world=8, host="[b]away", phase="measured")
+        await until(pilot, lambda: "ranks ● 0 212 img/s · ✓ 7 measured" in drawn(app))
+        change(tmp_path, 7, sequence=0, phase="extract")  # of an attempt that wrote nothing since
+        line = "ranks ● 0 212 img/s · ✗ 7 no sign of life for 0:00 on [b]away"
         await until(pilot, lambda: line in drawn(app))

@@ -220,13 +220,12 @@ class LiveView:
 
     def _progress(self) -> dict[str, Any]:
         """Returns set, images that are done and all, speed and time left, of all ranks."""
-        running = [self._status.status]
+        measuring = [self._status.status]
         if self._ranks is not None:
             self._published |= published_shards(self._directory)
-            views = self._ranks.look()
-            running += [v.status for v in views if v.runs and v.number != self._status.rank]
-        count = count_images(self._sets, self._published, running)
-        measuring = [one for one in running if one.phase == "extract"]
+            others = (v for v in self._ranks.look() if v.runs and v.number != self._status.rank)
+            measuring += [view.status for view in others if view.status.place is not None]
+        count = count_images(self._sets, self._published, measuring)
         return {
             "set": self._status.status.set,
             "unit": "images",

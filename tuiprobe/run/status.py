@@ -422,11 +422,12 @@ class StatusWatch:
     def __init__(
         self,
         run: RunDir,
-        now: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] | None = None,
         trusting: bool = True,
         seconds: float = QUIET_SECONDS,
     ) -> None:
-        self._run, self._now, self._trusting, self._seconds = run, now, trusting, seconds
+        self._run, self._now = run, now or time.monotonic
+        self._trusting, self._seconds = trusting, seconds
         self._seen: dict[int, tuple[tuple[float, int], float, bool]] = {}
         self.damage = ""
 

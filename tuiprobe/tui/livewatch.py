@@ -166,7 +166,7 @@ class Watch:
         state: State = "ended" if ended else "running" if views else "starting"
         damaged = bool(self._damage) and not ended
         shown = max(views, key=_furthest).status if views else None
-        running = [view.status for view in views if view.runs and view.status.phase == "extract"]
+        running = [view.status for view in views if view.runs and view.status.place is not None]
         count = images_done(self._directory, views)
         snapshot = Snapshot(
             state="unreadable" if damaged else state,
