@@ -29,7 +29,6 @@ def test_lines_elsewhere_than_on_a_terminal(capsys: pytest.CaptureFixture[str]) 
         listen(Event("stage", "measuring 5 images"))
         for number in range(30):
             listen(Event("skipped", f"{number}.png: damaged"))
-        listen(Event("shard", "shard 1 of 2"))
         listen(Event("warning", "[bold]no markup[/bold]"))
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -72,7 +71,6 @@ def test_one_output_of_a_notebook_is_renewed() -> None:
     cell(Event("progress", "", {**state, "done": 51}))  # within a fifth of a second
     assert len(shown) == 2
     cell(Event("warning", "<b>as it is</b>"))
-    cell(Event("shard", "shard 1 of 2"))
     cell(Event("stage", "merging"))
     assert shown[2:] == ["warning: <b>as it is</b>", "warning: <b>as it is</b>\nmerging"]
     cell.end()

@@ -24,7 +24,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.report import read_report
 from tuiprobe.report.pictures import picture_file, pictures
 from tuiprobe.run.directory import RunDir
-from tuiprobe.tui.livewatch import Watch, has_results, runs_of
+from tuiprobe.tui.livewatch import Watch, runs_of
 from tuiprobe.tui.widgets.thumbnail import read_pixels
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.slow]
@@ -109,7 +109,6 @@ def screens(run: Path) -> None:
     watch = Watch(run)
     for _ in range(2):
         assert not any(SECRET in line for line in watch.poll().log)
-    has_results(run)
     runs_of(run)
     runs_of(run.parent)
     file = picture_file(RunDir(run), "val", 5)

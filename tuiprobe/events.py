@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["stage", "progress", "shard", "warning", "skipped", "interrupted", "failed", "done"]
+Kind = Literal["stage", "progress", "warning", "skipped", "interrupted", "failed", "done"]
 
 
 @dataclass(frozen=True)
@@ -14,9 +14,9 @@ class Event:
     """One thing that happened.
 
     Attributes:
-        kind: `stage`: a part of the run began; `progress`: images were processed; `shard`: a shard
-            was published; `warning`: something a reader should know; `skipped`: an image was left
-            out; `interrupted`, `failed`, `done`: the end.
+        kind: `stage`: a part of the run began; `progress`: images were processed; `warning`:
+            something a reader should know; `skipped`: an image was left out; `interrupted`,
+            `failed`, `done`: the end.
         message: One sentence for a person. May quote file names, so never treat it as markup.
         data: Figures and names behind the sentence.
     """

@@ -110,7 +110,7 @@ class _Skips:
 
     def worth_showing(self, event: Event) -> bool:
         if event.kind != "skipped":
-            return event.kind != "shard"
+            return True
         self._count += 1
         return self._count <= _SKIPPED_SHOWN
 

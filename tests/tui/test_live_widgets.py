@@ -267,7 +267,7 @@ def test_every_set_says_what_it_is_and_its_kurtosis() -> None:
 
 def test_a_stopped_run_has_partial_sets() -> None:
     for sets in (
-        sets_so_far(run_of(state="ended", outcome="done"), "embedding", "r"),
+        sets_so_far(run_of(state="ended"), "embedding", "r"),
         sets_so_far(run_of(), "embedding", "r", going=False),  # the engine was killed
     ):
         assert sets[2].sign == "◐"

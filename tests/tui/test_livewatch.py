@@ -36,7 +36,6 @@ from tuiprobe.tui.livewatch import (
     Tail,
     Watch,
     WatchThread,
-    has_results,
     outliers_of,
     runs_of,
 )
@@ -150,7 +149,7 @@ def test_the_end_is_heard_and_a_new_start_too(tmp_path: Path) -> None:
     assert watch.poll().state == "running"  # it is still merged and probed
     say(tmp_path, "done", "a title", phase="interrupted")
     shot = watch.poll()
-    assert (shot.state, shot.outcome) == ("ended", "interrupted")
+    assert (shot.state, shot.stage) == ("ended", "interrupted")
     say(tmp_path, "stage", "measuring 9 images", phase="extract")
     assert watch.poll().state == "running"
 
@@ -312,16 +311,6 @@ def test_a_long_log_is_entered_near_its_end(tmp_path: Path) -> None:
     path.write_text("x" * 80 + "\n" + "line\n" * 200_000)
     lines = Tail(Entry(tmp_path, "log")).lines()
     assert 1000 < len(lines) < 200_000
-
-
-def test_results_count_once_nothing_newer_is_measured(tmp_path: Path) -> None:
-    run = live_run(tmp_path)
-    assert not has_results(run)
-    (run / "results.json").write_text("{}")
-    assert not has_results(run)
-    for phase, ended in (("done", True), ("interrupted", True), ("failed", False), ("load", False)):
-        change(run, phase=phase)
-        assert has_results(run) == ended
 
 
 def test_a_group_holds_one_run_a_model(tmp_path: Path) -> None:

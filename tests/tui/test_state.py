@@ -147,11 +147,12 @@ def test_a_run_of_another_host_runs_while_its_heartbeat_moves(tmp_path: Path) ->
     run.at("lock").write_text("process 1 on gpu07\n")
     watcher = Observer(seconds=0.2)
     change(tmp_path, host="gpu07", phase="extract", set="val", shard=3, images=50)
-    assert watcher.look(run).words == "stopped at 30 %, or silent on gpu07"
+    assert watcher.state(run, held_locks()).words == "stopped at 30 %, or silent on gpu07"
     change(tmp_path, sequence=2, images=51)
-    assert (watcher.look(run).kind, watcher.look(run).measured) == ("running", 351)
+    running = watcher.state(run, held_locks())
+    assert (running.kind, running.measured) == ("running", 351)
     time.sleep(0.25)
-    assert watcher.look(run).kind == "unfinished"
+    assert watcher.state(run, held_locks()).kind == "unfinished"
 
 
 def test_the_shard_under_way_counts_while_its_rank_runs(tmp_path: Path) -> None:

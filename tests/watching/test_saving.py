@@ -18,7 +18,6 @@ from tuiprobe.run.locks import held_locks
 from tuiprobe.run.records import read_plan
 from tuiprobe.run.state import run_state
 from tuiprobe.run.status import read_status, read_taps
-from tuiprobe.tui.livewatch import has_results
 
 
 def test_readers_open_what_was_saved(tmp_path: Path) -> None:
@@ -61,9 +60,7 @@ def test_a_run_is_live_while_the_block_runs_and_saved_at_its_end(tmp_path: Path)
         assert (state.set, state.phase) == ("watched", "extract")
         taps = dict(read_taps(run, 0, state))
         assert all(len(one.shares) in (24, 32) for one in taps.values())
-        assert not has_results(run.path)
         assert run_state(run, held_locks()).kind == "running"
-    assert has_results(run.path)
     assert run_state(run, held_locks()).kind == "done"
 
 

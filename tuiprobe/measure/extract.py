@@ -42,7 +42,7 @@ class Extraction:
         live: The live view to update.
         stop: The stop request, checked between batches.
         limit: The limit on unreadable images.
-        listen: Told about published shards and running out of memory.
+        listen: Told about running out of memory.
     """
 
     def __init__(
@@ -168,8 +168,6 @@ class Extraction:
         }
         write_arrays(self._directory.shard_file(*shard.place), arrays, metadata)
         self._live.end_shard()
-        done = f"{shard.set_name} {shard.number + 1}"
-        self._listen(Event("shard", f"shard {done} of {len(self._plan.shards[shard.set_name])}"))
 
     def _new_measures(self, shard: Shard) -> dict[str, TapMeasure]:
         spec, encoder = self._plan.spec, self._plan.encoder

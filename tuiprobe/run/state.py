@@ -25,7 +25,6 @@ from tuiprobe.run.counting import (
 from tuiprobe.run.directory import LOG_MARK, RunDir
 from tuiprobe.run.locks import (
     QUIET_SECONDS,
-    held_locks,
     is_held,
     is_running,
     last_host,
@@ -121,7 +120,7 @@ def run_state(
     run: RunDir,
     held: frozenset[str] | None,
     *,
-    ranks: StatusWatch | None = None,
+    views: Sequence[RankView] | None = None,
     alive: bool = False,
 ) -> RunState:
     """Decides the state of a run.
@@ -129,7 +128,8 @@ def run_state(
     Args:
         run: The directory.
         held: From `held_locks`.
-        ranks: What has watched its ranks, and so knows whether those of other hosts run.
+        views: Its ranks, as a `StatusWatch` sees them; only one that looks again and again knows
+            whether those of other hosts run.
         alive: Whether the caller knows that an engine of its own is working on it.
     """
     from tuiprobe.run.status import StatusWatch, last_end  # loads pydantic
@@ -139,7 +139,7 @@ def run_state(
         return _without_key(run, starting or is_running(run, held))
     if run.read_key() is None:
         return RunState("damaged", f"{run.key_file} holds no key of a run")
-    views = (ranks or StatusWatch(run, trusting=False)).look(held)
+    views = StatusWatch(run, trusting=False).look(held) if views is None else views
     count, results = images_done(run, views), run.results_file.exists()
     waits = _waits(run, views, held)
     found = RunState("unfinished", "", count.done, count.total, results, waits=waits)
@@ -225,11 +225,7 @@ class Observer:
         if watch is None:
             watch = StatusWatch(run, trusting=self._trusting, seconds=self._seconds)
             self._watches[run.path] = watch
-        return run_state(run, held, ranks=watch, alive=self._alive(run.path))
-
-    def look(self, run: RunDir) -> RunState:
-        """Returns the state of a single run."""
-        return self.state(run, held_locks())
+        return run_state(run, held, views=watch.look(held), alive=self._alive(run.path))
 
 
 def _without_key(run: RunDir, starting: bool) -> RunState:

@@ -275,8 +275,6 @@ class StatusWriter:
         if event.kind == "progress":
             self._note_head(event)
             return
-        if event.kind == "shard":
-            return
         if event.kind == "skipped":
             names = (*self.status.unreadable, text)[-KEPT_MESSAGES:]
             self.update(unreadable=names, skipped=self.status.skipped + 1)

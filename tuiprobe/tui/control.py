@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.state import Observer, RunState
 from tuiprobe.tui.child import Engine
 
 if TYPE_CHECKING:
     from tuiprobe.tui.app import TuiprobeApp
-
-SECONDS = 0.3
-"""Between two looks at the state of the run that a screen shows."""
 
 
 class Control:
@@ -108,30 +103,3 @@ class Control:
         from tuiprobe.tui.screens.confirm import ConfirmScreen
 
         self._app.push_screen(ConfirmScreen(question, lines, yes), then)
-
-
-class StateWatch:
-    """Decides the state of one run again and again, in a thread that never holds back the exit.
-
-    Args:
-        run: The run directory.
-        alive: Says whether an engine of this program works on it.
-
-    Attributes:
-        latest: The state; None before the first look.
-    """
-
-    def __init__(self, run: Path, alive: Callable[[Path], bool]) -> None:
-        self.latest: RunState | None = None
-        self._run, self._observer = RunDir(run), Observer(alive, trusting=True)
-        self._stop = threading.Event()
-        threading.Thread(target=self._loop, daemon=True, name="state").start()
-
-    def stop(self) -> None:
-        """Ends the thread at its next look."""
-        self._stop.set()
-
-    def _loop(self) -> None:
-        while not self._stop.is_set():
-            self.latest = self._observer.look(self._run)
-            self._stop.wait(SECONDS)

@@ -23,6 +23,7 @@ from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.run.counting import SetCount, images_done
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.locks import held_locks
+from tuiprobe.run.state import RunState, run_state
 
 if TYPE_CHECKING:
     from tuiprobe.run.status import Ends, LiveTap, Message, RankView, StatusWatch
@@ -59,7 +60,7 @@ class Snapshot:
         log: The last lines of the log.
         beat: Changes whenever any rank's status does.
         silence: Seconds since this reader last saw it change.
-        outcome: How the run ended: done, interrupted, failed; empty if it did not say.
+        run: The state of the run, as every reader decides it; None before the first look.
     """
 
     state: State = "starting"
@@ -80,17 +81,7 @@ class Snapshot:
     log: tuple[str, ...] = ()
     beat: tuple[object, ...] = ()
     silence: float = 0.0
-    outcome: str = ""
-
-
-def has_results(run: Path) -> bool:
-    """Returns whether a run holds results that no newer attempt was about to replace."""
-    from tuiprobe.run.status import StatusWatch
-
-    directory = RunDir(run)
-    views = StatusWatch(directory).look()
-    ended = all(view.status.phase in ("done", "interrupted") for view in views)
-    return directory.results_file.exists() and ended
+    run: RunState | None = None
 
 
 def runs_of(path: Path) -> list[Path]:
@@ -108,6 +99,7 @@ class Watch:
         run: The run directory.
         log: The engine's output; None for the directory's own log.
         now: The reader's own clock; only differences count.
+        alive: Says whether an engine of this program works on a directory.
     """
 
     def __init__(
@@ -115,8 +107,9 @@ class Watch:
         run: Path,
         log: Entry | None = None,
         now: Callable[[], float] = time.monotonic,
+        alive: Callable[[Path], bool] = lambda path: False,
     ) -> None:
-        self.run, self._now = run, now
+        self.run, self._now, self._alive = run, now, alive
         self._directory = RunDir(run)
         self._log = Tail(log or self._directory.log_file)
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -131,8 +124,8 @@ class Watch:
     def poll(self) -> Snapshot:
         """Reads what is new and returns the run as it stands."""
         if not self.run.is_dir():
-            messages = _messages(self._views)
-            return Snapshot(state="gone", log=tuple(self._lines), messages=messages)
+            log, state = tuple(self._lines), self._run_state()
+            return Snapshot(run=state, state="gone", log=log, messages=_messages(self._views))
         self._lines.extend(self._log.lines())
         if self._about is None and self._directory.plan_file.exists():
             self._about = _about(self._directory)
@@ -158,10 +151,12 @@ class Watch:
             self._ends = _merged_ends(views) or self._ends
         self._beat, self._views, self._damage = beat, views, ""
 
-    def _snapshot(self) -> Snapshot:
-        from tuiprobe.run.status import last_end
+    def _run_state(self) -> RunState:
+        alive = self._alive(self.run)
+        return run_state(self._directory, held_locks(), views=self._views, alive=alive)
 
-        views, end = self._views, last_end(self._views)
+    def _snapshot(self) -> Snapshot:
+        views = self._views
         ended = bool(views) and all(view.status.ended for view in views)
         state: State = "ended" if ended else "running" if views else "starting"
         damaged = bool(self._damage) and not ended
@@ -169,6 +164,7 @@ class Watch:
         running = [view.status for view in views if view.runs and view.status.place is not None]
         count = images_done(self._directory, views)
         snapshot = Snapshot(
+            run=self._run_state(),
             state="unreadable" if damaged else state,
             stage=shown.phase if shown else "load",
             stage_message=self._damage if damaged else shown.message if shown else "",
@@ -187,7 +183,6 @@ class Watch:
             log=tuple(self._lines),
             beat=self._beat,
             silence=min((view.silence for view in views), default=0.0),
-            outcome=end.phase if ended and end is not None else "",
         )
         if shown is None or shown.phase != "head" or not shown.to_build:
             return snapshot

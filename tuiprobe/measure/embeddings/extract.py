@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tuiprobe.events import Event, Listener
 from tuiprobe.measure.embeddings.plan import RowSet, row_set
 from tuiprobe.measure.embeddings.shard_io import ALL, SAMPLE, place_of, state_arrays
 from tuiprobe.measure.embeddings.shards import RowShard
@@ -45,7 +44,6 @@ class RowExtraction:
         fingerprint: Fingerprint to store in every shard.
         live: The live view to update.
         stop: The stop request, checked between batches.
-        listen: Told about published shards.
     """
 
     def __init__(
@@ -55,10 +53,9 @@ class RowExtraction:
         fingerprint: Fingerprint,
         live: LiveView,
         stop: StopRequest,
-        listen: Listener,
     ) -> None:
         self._plan, self._directory, self._fingerprint = plan, directory, fingerprint
-        self._live, self._stop, self._listen = live, stop, listen
+        self._live, self._stop = live, stop
 
     def run(self, shards: Sequence[Shard]) -> None:
         """Measures the shards in order; published shards are kept in any case.
@@ -102,8 +99,6 @@ class RowExtraction:
         }
         write_arrays(self._directory.shard_file(*shard.place), arrays, metadata)
         self._live.end_shard()
-        done = f"{shard.set_name} {shard.number + 1}"
-        self._listen(Event("shard", f"shard {done} of {len(self._plan.shards[shard.set_name])}"))
 
 
 @dataclass

@@ -81,8 +81,7 @@ class RowStages(Stages):
             rows = sum(shard.size for shard in self.missing)
             self._say("stage", f"measuring {rows} rows", stage="extract")
             self._row_extraction = RowExtraction(
-                self.plan, self._directory, self._fingerprint, self._live_view(), self._stop,
-                self._listen,
+                self.plan, self._directory, self._fingerprint, self._live_view(), self._stop
             )  # fmt: skip
         with self.extracting():
             self._row_extraction.run(self.missing)
