@@ -188,11 +188,11 @@ def test_a_run_waits_for_the_ranks_that_do_not_run_and_whose_shards_are_missing(
     assert state(tmp_path).words == "stopped at 70 %"
 
 
-def test_a_rank_that_failed_says_why_and_one_that_never_started_is_named(tmp_path: Path) -> None:
+def test_a_rank_that_failed_says_why(tmp_path: Path) -> None:
     plan(tmp_path, shards=4)
-    here(tmp_path, "failed", begun=1.0, time=3.0, world=2, message="no space left")
-    assert state(tmp_path).words == "failed: no space left"
-    assert state(tmp_path).waits == (0, 1)
+    here(tmp_path, "measured", begun=1.0, time=3.0, world=2)
+    here(tmp_path, "failed", 1, begun=1.0, time=3.0, world=2, message="no space left")
+    assert state(tmp_path).words == "failed: rank 1: no space left"
 
 
 def test_a_rank_of_another_host_may_run_until_it_was_silent(tmp_path: Path) -> None:
@@ -201,9 +201,20 @@ def test_a_rank_of_another_host_may_run_until_it_was_silent(tmp_path: Path) -> N
     change(tmp_path, 1, host="gpu07", world=2, begun=1.0, phase="extract", set="val", shard=1)
     with run.locked():
         assert state(tmp_path).words == "running"
+    assert state(tmp_path).words == (
+        "stopped at 0 %, or silent on gpu07, waits for shards of ranks 0 and 1"
+    )
     change(tmp_path, 1, phase="failed", message="no space left")
     with run.locked():
         assert state(tmp_path).words == "running, waits for shards of rank 1"
+
+
+def test_a_finished_run_whose_shards_were_deleted_waits_for_nobody(tmp_path: Path) -> None:
+    plan(tmp_path, published=0)
+    write_run(tmp_path, report(), pictures=False)
+    for rank, phase in enumerate(("done", "measured")):
+        here(tmp_path, phase, rank, begun=1.0, time=2.0, world=2)
+    assert state(tmp_path).words == "done"
 
 
 def test_results_of_before_are_not_those_of_a_run_that_waits(tmp_path: Path) -> None:

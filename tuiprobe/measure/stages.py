@@ -341,8 +341,10 @@ class Stages:
         An unusable shard is measured again, or left out if the run was interrupted.
         """
         self._say("stage", "merging", stage="merge")
-        there = published_shards(self._directory)
-        shards = [shard for shard in self.plan.all_shards if shard.place in there]
+        shards = self.plan.all_shards
+        if hurried:
+            there = published_shards(self._directory)
+            shards = [shard for shard in shards if shard.place in there]
         try:
             return self._merged_once(shards)
         except UnusableShardError:

@@ -8,7 +8,7 @@ cannot be read counts as missing.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
@@ -141,19 +141,20 @@ def run_state(
         return RunState("damaged", f"{run.key_file} holds no key of a run")
     views = StatusWatch(run, trusting=False).look(held) if views is None else views
     count, results = images_done(run, views), run.results_file.exists()
-    waits = _waits(run, views, held)
-    found = RunState("unfinished", "", count.done, count.total, results, waits=waits)
+    found = RunState("unfinished", "", count.done, count.total, results)
+    host, busy = last_host(run), {view.number for view in views if view.may_run}
     if is_running(run, held):
-        return replace(found, kind="running")
-    end = last_end(views)
+        return replace(found, kind="running", waits=_waits(run, views, held, busy))
+    last = last_end(views)
+    end = None if last is None else last.status
     ended = None if end is None else end.phase
     if starting and (end is None or end.time * 1e9 <= (run.engine_file.modified() or 0)):
-        return replace(found, kind="waiting", waits=())
-    host = last_host(run)
-    if ended is None and host != this_host() and any(view.runs for view in views):
-        return replace(found, kind="running")
-    if end is not None and ended == "failed":
-        return replace(found, kind="failed", reason=end.message)
+        return replace(found, kind="waiting")
+    if any(view.runs for view in views):  # on another host
+        return replace(found, kind="running", waits=_waits(run, views, held, busy))
+    if last is not None and ended == "failed":
+        who = f"rank {last.number}: " if last.status.world > 1 else ""
+        return replace(found, kind="failed", reason=who + last.status.message)
     if results:
         from tuiprobe.run.glance import summary
 
@@ -170,32 +171,25 @@ def run_state(
     written = max(file.modified() or 0 for file in files)
     if (run.log_file.modified() or 0) > written and (said := _error(run)):
         return replace(found, kind="failed", reason=said)
-    away = ended is None and host != this_host()
-    return replace(found, host=host if away else "")
+    if ended is not None or host == this_host():
+        host = next((one.status.host for one in views if one.may_run), "")
+    return replace(found, host=host, waits=_waits(run, views, held, set()))
 
 
-def _waits(run: RunDir, views: Sequence[RankView], held: frozenset[str] | None) -> tuple[int, ...]:
-    """Returns the ranks of the last attempt that do not run and whose shards are missing.
+def _waits(
+    run: RunDir, views: Sequence[RankView], held: frozenset[str] | None, busy: Collection[int]
+) -> tuple[int, ...]:
+    """Returns the ranks of the last attempt whose shards are missing, except those that are busy.
 
-    A rank of another host that said no end may run, until it was silent for long enough.
+    A rank that holds its lock on this host is busy, whether it has a status yet or not.
     """
     last = max((view.status for view in views), key=lambda one: one.begun, default=None)
     if last is None or last.world == 1:
         return ()
-    running = {
-        view.number
-        for view in views
-        if view.runs
-        or (
-            view.status.host != this_host()
-            and not view.status.ended
-            and view.silence < QUIET_SECONDS
-        )
-    }
     return tuple(
         number
         for number in ranks_missing(set_plans(run), published_shards(run), last.world)
-        if number not in running and not is_held(run.at(lock_of(number)), held)
+        if number not in busy and not is_held(run.at(lock_of(number)), held)
     )
 
 

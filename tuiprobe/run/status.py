@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeVar, get_args
 
@@ -38,7 +38,7 @@ MAX_ARRAYS_BYTES = 512 * 2**20
 KEPT_MESSAGES = 100
 """Messages, and names of unreadable images, that a status holds: the last ones."""
 
-_WRITE_SECONDS = 0.2  # between two warnings that are written at once
+_WRITE_SECONDS = 0.2  # between two writes of unreadable images
 _MOST_VALUES = 200_000
 _LARGEST = 1e15
 _MOST_TAPS = 10_000
@@ -203,6 +203,11 @@ class Status(_Part):
         """Whether the rank said how it ended."""
         return self.phase in ENDS
 
+    @property
+    def here(self) -> bool:
+        """Whether it is of this host."""
+        return self.host == this_host()
+
 
 @dataclass(frozen=True, eq=False)
 class LiveTap:
@@ -238,7 +243,7 @@ def bounded(value: float) -> float | None:
 class StatusWriter:
     """Writes the status of this rank.
 
-    Phases and ends are written at once, warnings and unreadable images at most five times a second.
+    Phases, warnings and ends are written at once, unreadable images at most five times a second.
 
     Args:
         run: The run directory.
@@ -289,7 +294,7 @@ class StatusWriter:
         elif event.kind == "interrupted":
             self.update(stopped=True)
         self._pending = True
-        if event.kind in ("warning", "skipped"):
+        if event.kind == "skipped":
             self.flush()
         else:
             self.write()
@@ -403,6 +408,13 @@ class RankView:
     silence: float = 0.0
     runs: bool = False
 
+    @property
+    def may_run(self) -> bool:
+        """Whether it may run: a rank of another host writes often only while it measures."""
+        status = self.status
+        quiet = status.phase == "extract" and self.silence >= QUIET_SECONDS
+        return self.runs or not (status.here or status.ended or quiet)
+
 
 class StatusWatch:
     """Sees the status of all ranks change.
@@ -458,20 +470,21 @@ class StatusWatch:
             fresh = before is not None or (self._trusting and status.sequence > 0)
             before = self._seen[number] = (beat, now, fresh)
         silence = now - before[1]
-        if status.host == this_host():
+        if status.here:
             runs = is_held(self._run.at(lock_of(number)), held)
         else:
             runs = before[2] and silence < self._seconds and not status.ended
         return RankView(number, status, silence, runs)
 
 
-def last_end(views: Iterable[RankView]) -> Status | None:
-    """Returns the status that tells how the last attempt ended; None if none does."""
-    known = [view.status for view in views]
-    begun = max((status.begun for status in known), default=0.0)
+def last_end(views: Sequence[RankView]) -> RankView | None:
+    """Returns the rank that tells how the last attempt ended; None if none does."""
+    begun = max((view.status.begun for view in views), default=0.0)
     # Within a rank the order decides, also where the clock was set back in between.
-    last = [one for one in known if one.ended and (one.begun == begun or one.time >= begun)]
-    return min(last, key=lambda one: ENDS.index(one.phase), default=None)
+    ends = [
+        one for one in views if one.status.ended and max(one.status.begun, one.status.time) >= begun
+    ]
+    return min(ends, key=lambda one: ENDS.index(one.status.phase), default=None)
 
 
 def _numbers(run: RunDir) -> list[int]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tuiprobe.catalog.presets import presets
 from tuiprobe.plaintext import clock
-from tuiprobe.run.locks import QUIET_SECONDS, this_host
+from tuiprobe.run.locks import QUIET_SECONDS
 from tuiprobe.run.state import RunState
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.widgets.bars import bar
@@ -97,7 +97,7 @@ def ranks_line(ranks: Sequence[RankView], width: int) -> str:
 
 
 def _is_gone(rank: RankView) -> bool:
-    return not rank.runs and not rank.status.ended
+    return not rank.may_run and not rank.status.ended
 
 
 def _doing(rank: RankView) -> str:
@@ -108,8 +108,7 @@ def _doing(rank: RankView) -> str:
 def _rank(rank: RankView) -> str:
     status = rank.status
     if _is_gone(rank):
-        here = rank.status.host == this_host()
-        since = "ended" if here else f"no sign of life for {clock(rank.silence)}"
+        since = "ended" if status.here else f"no sign of life for {clock(rank.silence)}"
         return f"✗ {rank.number} {since} on {status.host}"
     if status.phase == "extract":
         return f"● {rank.number} {status.rate:.0f} img/s"

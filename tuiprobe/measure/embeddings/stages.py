@@ -26,6 +26,7 @@ from tuiprobe.models.preflight_data import check_labels
 from tuiprobe.probes.robustness.baselines import keep_baseline
 from tuiprobe.results import Report
 from tuiprobe.results.subject import PreflightCheck
+from tuiprobe.run.counting import published_shards
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.preflight_file import write_preflight
 from tuiprobe.run.records import PlanRecord, SetRecord, TapRecord, read_plan, write_spec
@@ -162,17 +163,14 @@ class RowStages(Stages):
         if rank == 0:
             write_preflight(self._directory, found)
 
-    def _published(self, name: str) -> list[RowShard]:
-        return [
-            one
-            for one in row_shards(self.plan, name)
-            if self._directory.shard_file(name, one.number).exists()
-        ]
-
     def _merged(self, hurried: bool) -> dict[str, MergedSet]:
         """Merges the published shards of all ranks; see `Stages`."""
         self._say("stage", "merging", stage="merge")
-        found = {name: self._published(name) for name in self.plan.shards}
+        there = published_shards(self._directory) if hurried else None
+        found = {
+            name: [s for s in row_shards(self.plan, name) if there is None or s.place in there]
+            for name in self.plan.shards
+        }
         unusable = self._unusable([one for shards in found.values() for one in shards])
         if unusable and not hurried:
             self.missing = list(unusable)
