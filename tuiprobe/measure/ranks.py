@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tuiprobe.errors import UsageError
-from tuiprobe.run.locks import lock_of
 
 _Item = TypeVar("_Item")
 
@@ -36,11 +35,6 @@ class Rank:
         [1, 4, 7]
         """
         return list(shards[self.number :: self.world])
-
-    @property
-    def lock_name(self) -> str:
-        """Name of the lock file, a different one for each rank."""
-        return lock_of(self.number)
 
 
 def current_rank(environment: Mapping[str, str] = os.environ) -> Rank:
