@@ -140,7 +140,7 @@ def test_four_ranks_give_what_one_gives(
     assert len(list(directory.glob("status/*.json"))) == 4
     assert sum(bool(one.stdout) for one in ranks) == 1  # one of them merges
     told = [line for one in ranks[1:] for line in one.stderr.splitlines()]
-    assert all(line.startswith(("rank ", "report")) for line in told), told
+    assert all(line.startswith(("rank ", "run: ", "report")) for line in told), told
 
 
 def test_a_rank_that_is_killed_is_missed_at_every_point_and_its_shards_are_measured_on_request(
@@ -160,7 +160,7 @@ def test_a_rank_that_is_killed_is_missed_at_every_point_and_its_shards_are_measu
     assert left.wait() == 0, left.stderr
     there = len(RunDir(directory).shard_names())
     said = f"{there} of 24 shards are there; the last rank merges (waits for shards of rank 1)"
-    assert f"rank 0: {said}" in left.stderr
+    assert f"run: {directory}; {said}" in left.stderr
     assert not left.stdout
     assert not (directory / "results.json").exists()
     assert "waits for shards of rank 1" in listed(tuiprobe, tmp_path)
@@ -189,7 +189,7 @@ def test_another_number_of_ranks_finishes_what_a_rank_that_never_started_left(
     arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
     first = as_rank(prepared, arguments, 1, 2, tmp_path)
     assert first.wait() == 0, first.stderr
-    assert "rank 1: 12 of 24 shards are there; the last rank merges" in first.stderr
+    assert "12 of 24 shards are there; the last rank merges" in first.stderr
     assert "stopped at 50 %, waits for shards of rank 0" in listed(tuiprobe, tmp_path)
     stamps = {p: p.stat().st_mtime_ns for p in directory.glob("shards/[!.]*")}
     ranks = [as_rank(prepared, arguments, rank, world, tmp_path) for rank in range(world)]

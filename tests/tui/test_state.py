@@ -295,6 +295,14 @@ def test_silence_is_told_while_images_are_measured() -> None:
     assert "(0:04)" in state_line("a", RunState("waiting"), Snapshot(), 4.0)
 
 
+def test_the_live_screen_says_whose_shards_a_run_waits_for() -> None:
+    waits = RunState("running", waits=(1,))
+    line = state_line("a", waits, Snapshot("running", "extract"), None)
+    assert line == "● a: measuring, waits for shards of rank 1"
+    stopped = RunState("unfinished", measured=1, planned=2, waits=(1, 3))
+    assert advice(stopped).startswith("stopped at 50 %, waits for shards of ranks 1 and 3 · r ")
+
+
 # The screens.
 
 
