@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 CHANNELS = 64
 LAYERS = ("layer1", "layer2", "layer3", "layer4", "embedding")
 WAITING = ("sketch", "a")
-"""Sets of which no image was measured yet."""
+"""Sets that wait; they have no images, so that the others make up the total."""
 HOST = "node"
 """Host of all ranks, which is not that of the tests: they run while their status changes."""
 
@@ -97,8 +97,8 @@ def write_plan(run: Path, sets: tuple[str, ...], images: int, shards: int) -> No
     if path.exists() and "key" in json.loads(path.read_text()):
         return
     plans = [
-        {"name": name, "planned": images * shards, "shards": shards, "shard_images": images}
-        for name in sets
+        {"name": name, "planned": images * n, "shards": n, "shard_images": images}
+        for name, n in ((name, 0 if name in WAITING else shards) for name in sets)
     ]
     path.write_text(json.dumps({"sets": plans}))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -252,7 +251,7 @@ async def test_a_live_state_that_cannot_be_read_is_told_until_it_is_whole(tmp_pa
     app = opened(live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
-        path = tmp_path / "live" / "0.json"
+        path = tmp_path / "status" / "0.json"
         path.write_text(path.read_text().replace('"low": 52.5', '"low": 1e308'))
         path.write_text(path.read_text().replace('"sequence": 1', '"sequence": 2'))
         await until(pilot, lambda: "cannot read the live state" in content(app, "#place"))
@@ -377,8 +376,7 @@ async def test_a_run_that_is_first_seen_while_its_head_is_built_shows_what_it_me
     tmp_path: Path,
 ) -> None:
     run = live_run(tmp_path)
-    state = run / "live" / "0.json"
-    state.write_text(json.dumps({**json.loads(state.read_text()), "set": "head", "stage": "head"}))
+    change(run, phase="head", shard=None, built=3, to_build=9)
     app = opened(run)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))

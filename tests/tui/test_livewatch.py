@@ -65,7 +65,7 @@ class Clock:
 def test_a_running_run_is_read(tmp_path: Path) -> None:
     shot = Watch(live_run(tmp_path)).poll()
     assert (shot.state, shot.stage, shot.set) == ("running", "extract", "val")
-    assert (shot.done, shot.total, shot.rate) == (640, 6000, 212.0)
+    assert (shot.done, shot.total, shot.rate) == (640, 2000, 212.0)
     tap = shot.taps["val", "embedding"]
     assert (tap.kurtosis, tap.n, tap.persistence) == (54.0, 640, 0.93)
     assert np.array_equal(tap.shares, shares_of(13, 0.6))
