@@ -17,6 +17,7 @@ from tuiprobe.models.taps import Tap
 from tuiprobe.probes.outliers.of_rows import figures_of_rows
 from tuiprobe.run.counting import SetPlan, count_images, images_done
 from tuiprobe.run.directory import RunDir
+from tuiprobe.run.locks import this_host
 from tuiprobe.run.status import (
     KEPT_MESSAGES,
     LiveTap,
@@ -209,3 +210,25 @@ def test_a_start_clears_away_the_status_of_ranks_that_there_are_no_more(tmp_path
         run.status_file(rank, "safetensors").write_bytes(b"")
     StatusWriter(run, 1, 2).begin()
     assert sorted(run.names("status")) == ["0.json", "0.safetensors", "1.json"]
+
+
+def test_progress_of_several_ranks_is_that_of_all_that_run(tmp_path: Path) -> None:
+    shards, run = shards_of("val", 256), RunDir(tmp_path)  # four shards of 64
+    run.shard_file("val", 3).write_bytes(b"")
+    under_way = {"set": "val", "phase": "extract", "images": 32, "rate": 5.0, "eta": 20.0}
+    for rank, shard, host in ((1, 1, "elsewhere"), (2, 3, "elsewhere"), (3, 2, this_host())):
+        other = StatusWriter(run, rank, 4)
+        other.begin()
+        other.update(host=host, shard=shard, **under_way)
+        other.write()
+    writer = StatusWriter(run, 0, 4)
+    writer.begin()
+    view = LiveView(run, writer, plans_of(*shards), lambda event: None)
+    view.begin(shards[:1])
+    measure(view, shards[0], rows_with_offset(256, 40.0), batches=2)
+    shown = view._progress()
+    # Rank 2 says so of a published shard, and rank 3 of this host holds no lock.
+    assert (shown["done"], shown["total"], shown["ranks"]) == (64 + 32 + 32, 256, 3)
+    assert shown["rate"] == pytest.approx(writer.status.rate + 10.0)
+    assert writer.status.eta is not None
+    assert shown["eta"] == max(writer.status.eta, 20.0)
