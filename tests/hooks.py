@@ -15,14 +15,14 @@ def on_the_path(folder: str) -> None:
 def stage_hangs(name: str, grace: float) -> None:
     """Lets a stage of the engine hang, and a process that hangs be ended after so many seconds."""
     from tuiprobe import api
-    from tuiprobe.measure import contents, opening, stages, stopping, thumbs
+    from tuiprobe.measure import stages, stopping
 
     def hang(*_: object, **__: object) -> None:
         print("at", name, file=sys.stderr, flush=True)
         time.sleep(600)
 
     stopping._GRACE_SECONDS = grace
-    for place in (api, opening, stages, contents, thumbs):
+    for place in (api, stages):
         if hasattr(place, name):
             setattr(place, name, hang)
 
@@ -32,10 +32,3 @@ def fault(at: int, kind: str, after: bool, log: str) -> None:
     from tests.faults import Faults
 
     Faults(at, kind, after=after, log=Path(log) if log else None).install()
-
-
-def impatient(seconds: float) -> None:
-    """Ends a run whose source gives nothing for so many seconds."""
-    from tuiprobe.measure import stopping
-
-    stopping.STALL_SECONDS = seconds

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 import tomllib
+from collections import defaultdict
+from graphlib import TopologicalSorter
 from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
@@ -78,3 +81,29 @@ def test_scripts_can_be_run_and_name_files_that_exist(script: Path) -> None:
     subprocess.run(["bash", "-n", script], check=True)
     named = re.findall(r"(?<![\w/-])(?:tests|packages)/[\w/.]+", script.read_text())
     assert [one for one in named if not (ROOT / one).exists()] == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports inside functions count, and those for type checkers; `prepare` names a circle."""
+    grimp = pytest.importorskip("grimp", reason="comes with import-linter, of the extra dev")
+    graph = grimp.build_graph("tuiprobe", cache_dir=None)
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    imports["tuiprobe"] = set()  # its public names, imported when they are asked for
+    assert len(imports) > 100
+    TopologicalSorter(imports).prepare()
+
+
+LEFT = {"Outcome", "Shown"}
+"""Public classes that still share a name."""
+
+
+def test_the_name_of_a_public_class_means_one_thing() -> None:
+    """But for what each probe calls by the word of the protocol."""
+    places = defaultdict(list)
+    for file in sorted((ROOT / "tuiprobe").rglob("*.py")):
+        for node in ast.parse(file.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(str(file.relative_to(ROOT)))
+    assert len(places) > 300
+    shared = {name: files for name, files in places.items() if len(files) > 1}
+    assert shared.keys() - {"Inputs", "Options", "Result"} == LEFT, shared

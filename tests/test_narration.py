@@ -12,7 +12,7 @@ from rich.console import Console
 import tuiprobe
 from tuiprobe.events import Event
 from tuiprobe.measure.ranks import Rank
-from tuiprobe.narration import _Bar, _Cell, _Lines, narrated, sentence, somebody_looks
+from tuiprobe.narration import _Bar, _Lines, _NotebookCell, narrated, sentence, somebody_looks
 from tuiprobe.plaintext import plain
 
 
@@ -62,7 +62,7 @@ def test_a_bar_on_a_terminal_shows_rate_and_share() -> None:
 
 def test_one_output_of_a_notebook_is_renewed() -> None:
     shown: list[str] = []
-    cell = _Cell(lambda data, raw: shown.append(data["text/plain"]))
+    cell = _NotebookCell(lambda data, raw: shown.append(data["text/plain"]))
     state = {"set": "val", "done": 50, "total": 200, "rate": 12.5, "eta": 12.0}
     cell(Event("stage", "loading mini_clip"))
     assert shown[-1] == "loading mini_clip"

@@ -47,7 +47,7 @@ def narrated(rank: Rank | None = None) -> Iterator[Listener]:
     if _in_notebook():
         from IPython.display import display
 
-        cell = _Cell(display(_text(""), raw=True, display_id=True).update)
+        cell = _NotebookCell(display(_text(""), raw=True, display_id=True).update)
         try:
             yield cell
         finally:
@@ -135,7 +135,7 @@ def _text(text: str) -> dict[str, str]:
     return {"text/plain": text}
 
 
-class _Cell:
+class _NotebookCell:
     """Keeps one output of a notebook up to date: what is notable, and below it what is under way.
 
     Args:

@@ -16,7 +16,7 @@ from tuiprobe.checksums import write_json
 from tuiprobe.files import DamagedFileError
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.per_image import list_digest, read_per_image
-from tuiprobe.run.records import SampleRecord
+from tuiprobe.run.row_samples import SampleRecord
 from tuiprobe.run.verify import verify
 
 N, C, K = 60, 8, 5

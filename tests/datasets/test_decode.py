@@ -244,7 +244,8 @@ def test_small_files_cannot_take_gigabytes(bomb: str, tmp_path: Path) -> None:
         [sys.executable, "-c", WITHIN_A_GIGABYTE, path],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert "limit" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "limit" in done.stdout or bomb in ("tags", "exif"), done.stdout  # Pillow skips such tags
 
 
 WITHIN_A_GIGABYTE = """

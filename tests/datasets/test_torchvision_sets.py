@@ -11,7 +11,7 @@ import torchvision.datasets
 
 from tests.datasets.trees import jpeg
 from tuiprobe.datasets import UnreadableImageError
-from tuiprobe.datasets.content import digest_of
+from tuiprobe.datasets.dataset import digest_of
 from tuiprobe.datasets.load import load_suite
 from tuiprobe.datasets.torchvision_sets import READERS, TorchvisionSet
 from tuiprobe.errors import DataError, UsageError

@@ -58,6 +58,5 @@ def test_every_seam_for_newcomers_exists() -> None:
     assert len(rows) >= 8
     named = re.findall(r"`((?:tuiprobe|tests|docs)/[\w/.]+)`", section)
     assert [one for one in named if not (ROOT / one).exists()] == []
-    for constant, file in (("BUILT_IN", "probes/__init__.py"), ("ASKS", "probes/needs.py")):
-        assert f"`{constant}`" in section
-        assert constant in (ROOT / "tuiprobe" / file).read_text("utf-8")
+    assert "`BUILT_IN`" in section
+    assert "BUILT_IN" in (ROOT / "tuiprobe/probes/__init__.py").read_text("utf-8")

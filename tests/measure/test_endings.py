@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from PIL import Image
 
 from tests.measure.conftest import write_pictures
 from tuiprobe.cli.app import run_cli
+from tuiprobe.errors import RunError
 from tuiprobe.measure import stopping
 from tuiprobe.measure import workers as reading
 from tuiprobe.run.directory import RunDir
@@ -151,3 +154,29 @@ def test_what_reads_ahead_ends_with_the_block() -> None:
         assert next(batches) == [0]
         assert len(multiprocessing.active_children()) == 2
     assert not multiprocessing.active_children()
+
+
+def test_a_worker_that_dies_is_named_by_its_signal() -> None:
+    def read(place: int) -> int:
+        if place == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return place
+
+    source = reading.Source([[place] for place in range(6)], read, list, str)
+    taken: list[list[int]] = []
+    with (
+        pytest.raises(RunError, match="a process that decodes images died by SIGKILL"),
+        reading.reading_ahead(source, 2) as batches,
+    ):
+        taken.extend(batches)
+    assert taken == [[0], [1], [2]]
+    assert not multiprocessing.active_children()
+
+
+def test_a_batch_that_cannot_be_sent_ends_in_one_sentence() -> None:
+    source = reading.Source([[0]], int, lambda items: lambda: items, str)
+    with (
+        pytest.raises(RunError, match="cannot read a batch of images: "),
+        reading.reading_ahead(source, 1) as batches,
+    ):
+        list(batches)

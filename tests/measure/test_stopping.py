@@ -89,9 +89,7 @@ def start(prepared: Prepared, data: Path, tmp_path: Path) -> Iterator[Start]:
     """Returns a function that starts a run; what lives on is killed after the test."""
     runs: list[Started] = []
 
-    def run(
-        *more: str, fault: str = "", slow: str = "", workers: int = 2, impatient: float = 300
-    ) -> Started:
+    def run(*more: str, fault: str = "", slow: str = "", workers: int = 2) -> Started:
         arguments = [
             "--headless", "--model", "py:tests.measure.faulty:build",
             "--data", f"imagefolder:{data}", "--output", str(tmp_path / "run"),
@@ -102,10 +100,7 @@ def start(prepared: Prepared, data: Path, tmp_path: Path) -> Iterator[Start]:
             cwd=tmp_path,
             env={"FAULT": fault},
             session=True,
-            before=[
-                ("tests.hooks:stage_hangs", [slow, GRACE_SECONDS]),
-                ("tests.hooks:impatient", [impatient]),
-            ],
+            before=[("tests.hooks:stage_hangs", [slow, GRACE_SECONDS])],
         )
         runs.append(Started(process))
         return runs[-1]
@@ -162,31 +157,6 @@ def test_a_process_that_hangs_is_ended_after_a_while(place: str, start: Start) -
     assert run.ended(10) == 130
     assert f"the run did not stop within seconds; {KEPT}" in run.said
     assert gone(workers, 2)
-
-
-@pytest.mark.parametrize(
-    ("slow", "fault", "name"),
-    [
-        ("", "decode:hang", "class0/red.png of photos"),
-        ("open_suite", "", "imagefolder:{data}"),
-        ("make_plan", "", "imagefolder:{data}"),
-    ],
-)
-def test_a_source_that_hangs_ends_the_run_and_is_named(
-    slow: str, fault: str, name: str, start: Start, data: Path
-) -> None:
-    run = start(fault=fault, slow=slow, workers=0, impatient=1.5)
-    assert run.ended(30) == 4, run.said
-    name = name.format(data=data)
-    assert f"error: reading {name} has made no progress for 2 s; see whether the" in run.said
-
-
-def test_storage_that_hangs_while_contents_are_compared_is_named(start: Start, data: Path) -> None:
-    assert start(workers=0).ended(60) == 0
-    os.utime(data / "class0" / "red.png")
-    run = start(slow="digest_of", workers=0, impatient=1.5)
-    assert run.ended(30) == 4, run.said
-    assert f"error: reading imagefolder:{data} has made no progress" in run.said
 
 
 def test_a_second_signal_ends_a_process_that_hangs_at_once(start: Start) -> None:

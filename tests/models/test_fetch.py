@@ -16,7 +16,8 @@ from tests.hub_cache import put
 from tuiprobe.catalog.cached import cached_file
 from tuiprobe.catalog.names import all_published
 from tuiprobe.errors import UsageError, WeightsError
-from tuiprobe.models.fetch import fetch, tokenizer_files
+from tuiprobe.models.fetch import fetch
+from tuiprobe.models.from_open_clip import tokenizer_files
 from tuiprobe.models.offline import verified
 
 State = Callable[[str], dict[str, Tensor]]
@@ -35,7 +36,7 @@ from tuiprobe.models.offline import go_offline
 go_offline()
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.models import load_encoder
-from tuiprobe.models.fetch import fetch, tokenizer_files
+from tuiprobe.models.fetch import fetch
 said = []
 for name in sys.argv[1:]:
     try:

@@ -53,7 +53,7 @@ def test_clip_presets_are_built_as_their_weights_were_trained(preset: Preset) ->
     model = meta(preset.architecture)
     kinds = {type(m) for m in model.modules() if isinstance(m, QuickGELU | nn.GELU)}
     assert kinds == {QuickGELU if preset.name in QUICKGELU else nn.GELU}
-    request = open_clip_source.Request("x", preset.architecture, preset.tag, untrained=True)
+    request = open_clip_source.OpenClipRequest("x", preset.architecture, preset.tag, untrained=True)
     source = open_clip_source.locate(request)
     _, preprocessing = from_open_clip._preprocessing(source, model.visual)
     expected = NORMALIZATIONS[preset.normalization]
@@ -210,7 +210,7 @@ def test_published_weights_of_a_preset_are_known_by_any_name(
     def loaded(spec: str, checkpoint: Path | None = None) -> str:
         return load_encoder(spec, checkpoint=checkpoint).training
 
-    def build(request: from_timm.Request, **_: object) -> SimpleNamespace:
+    def build(request: from_timm.TimmRequest, **_: object) -> SimpleNamespace:
         architecture, _dot, tag = request.architecture.partition(".")
         kind = "pretrained" if request.checkpoint is None else "checkpoint"
         return SimpleNamespace(

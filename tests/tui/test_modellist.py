@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from tuiprobe.catalog.listing import listed
 from tuiprobe.catalog.presets import presets
 from tuiprobe.tui import modellist
-from tuiprobe.tui.modellist import Group, ModelRow
+from tuiprobe.tui.modellist import GroupHeading, ModelRow
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_every_model_stands_in_one_group_and_the_demonstration_comes_first(
     rows: list[ModelRow],
 ) -> None:
     lines = modellist.grouped(rows)
-    headings = [line.title for line in lines if isinstance(line, Group)]
+    headings = [line.title for line in lines if isinstance(line, GroupHeading)]
     assert [title.split()[0] for title in headings] == [
         "DEMONSTRATION", "ZERO-SHOT", "FINETUNED", "SUPERVISED", "ALL",
     ]  # fmt: skip

@@ -17,7 +17,7 @@ from tuiprobe.tui.progress import progress_line
 from tuiprobe.tui.text import fitted, inert, inert_lines
 from tuiprobe.tui.widgets.bars import bar, binned, spectrum
 from tuiprobe.tui.widgets.layers import strip_line
-from tuiprobe.tui.widgets.rows import Column, kept_columns, row_text
+from tuiprobe.tui.widgets.rows import RowColumn, kept_columns, row_text
 from tuiprobe.tui.widgets.thumbnail import half_blocks, read_pixels, shades
 
 HOSTILE = "[red]x[/]\x1b[31m\u202e\n"
@@ -28,7 +28,7 @@ def test_outside_text_is_shown_and_never_obeyed() -> None:
     assert shown.plain == "[red]x[/]\\x1b[31m\\u202e\\n"
     assert not shown.spans
     assert len(inert_lines([HOSTILE, "b"]).plain.splitlines()) == 2
-    assert "\x1b" not in row_text([Column("name", 8)], [HOSTILE], 40)
+    assert "\x1b" not in row_text([RowColumn("name", 8)], [HOSTILE], 40)
 
 
 @pytest.mark.parametrize("width", [0, 1, 5, 9, 40])
@@ -75,11 +75,11 @@ def test_layers_grow_darker_with_kurtosis_and_scroll_to_the_selected_one() -> No
 
 
 def test_columns_leave_by_their_number_and_the_first_takes_the_rest() -> None:
-    columns = [Column("a", 10), Column("b", 10, drop=1), Column("c", 10, drop=2)]
+    columns = [RowColumn("a", 10), RowColumn("b", 10, drop=1), RowColumn("c", 10, drop=2)]
     assert [kept_columns(columns, width) for width in (32, 31, 21, 20)] == [
         [0, 1, 2], [0, 1], [0, 1], [0],
     ]  # fmt: skip
-    text = row_text([Column("a", 4), Column("n", 5, right=True)], ["name", "42"], 20)
+    text = row_text([RowColumn("a", 4), RowColumn("n", 5, right=True)], ["name", "42"], 20)
     assert text == "name" + " " * 14 + "42"
 
 

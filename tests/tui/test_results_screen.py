@@ -21,6 +21,7 @@ from tests.tui.conftest import until
 from tests.tui.finished import EVIL, bare_report, directions, full_report, write_run
 from tuiprobe.catalog.glossary import term
 from tuiprobe.plaintext import plain
+from tuiprobe.probes.robustness.result import Robustness
 from tuiprobe.report.text import line
 from tuiprobe.results import NotRun, Part, Weights
 from tuiprobe.results.card import card
@@ -39,7 +40,7 @@ from tuiprobe.tui.screens.runs import RunsScreen
 from tuiprobe.tui.tabs.bar import PartBar
 from tuiprobe.tui.tabs.outliers import figures_of
 from tuiprobe.tui.tabs.overview import BlockView, CardPicture
-from tuiprobe.tui.tabs.tab import Found
+from tuiprobe.tui.tabs.tab import ShownRun
 from tuiprobe.tui.widgets.chart import ChartView
 from tuiprobe.tui.widgets.pictures import PictureGrid, PictureScreen
 from tuiprobe.tui.widgets.rows import RowTable
@@ -215,13 +216,12 @@ async def test_tab_walks_through_all_parts_and_round(run: Path) -> None:
             await pilot.press("tab")
             await pilot.pause()
         assert seen == [
-            "OverviewTab", "OutliersTab", "DirectionsTab", "ConceptsTab", "RobustnessTab",
-            "ImagesTab",
+            "OverviewTab", "OutliersTab", "DirectionsTab", "ConceptsTab", "ImagesTab", "SectionTab",
         ]  # fmt: skip
         assert type(screen.tab).__name__ == "OverviewTab"
         await pilot.press("shift+tab")
         await pilot.pause()
-        assert type(screen.tab).__name__ == "ImagesTab"
+        assert type(screen.tab).__name__ == "SectionTab"
 
 
 async def test_a_tab_can_be_clicked(run: Path) -> None:
@@ -231,7 +231,7 @@ async def test_a_tab_can_be_clicked(run: Path) -> None:
         line = screen.query_one(PartBar).render_line(0).text
         await pilot.click(PartBar, offset=(line.index("robustness"), 0))
         await pilot.pause()
-        assert type(screen.tab).__name__ == "RobustnessTab"
+        assert screen.tab.id == "part-robustness"
 
 
 async def test_numbers_show_parts_and_every_part_is_named_somewhere(tmp_path: Path) -> None:
@@ -503,19 +503,22 @@ async def test_exemplars_follow_the_cursor_and_the_sign(run: Path) -> None:
 
 async def test_robustness_shows_accuracies_and_both_intervals(run: Path) -> None:
     app = TuiprobeApp(open_run=run)
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(220, 60)) as pilot:
         await to_tab(pilot, app, "robustness")
-        assert len(rows(app, "#accuracies")) == 6
-        text = said(app, "#effective")
-        assert ".310 (.290 to .330)" in text
-        assert ".310 (.270 to .350)" in text
-        assert ", above the baseline" in text
-        assert "▲" not in text
-        scatter = app.screen.query_one("#scatter", ChartView)
-        shown = "\n".join(scatter.render_line(y).text for y in range(scatter.size.height))
-        assert "open_clip:RN50-quickgelu ◆" in shown
-        assert "baseline standard" in shown
-        await pilot.press("d")
+        strips = app.screen._compositor.render_strips()
+        text = "\n".join("".join(part.text for part in strip) for strip in strips)
+        found = full_report().part(Robustness)
+        first = found.effective[0]
+        for figure in (found.accuracies[0].top1, first.value, first.prediction):
+            assert line((figure,)) in text
+        assert "imagenet_a" in text
+        assert "on the same classes" not in text  # no row has a figure there
+        chart = app.screen.tab.query_one(ChartView)
+        await until(pilot, lambda: chart.size.height > 0)
+        drawn = "\n".join(chart.render_line(y).text for y in range(chart.size.height))
+        assert "open_clip:RN50-quickgelu" in drawn
+        assert "◆" in drawn
+        assert "baseline standard" in drawn
 
 
 async def test_images_follow_the_cursor(run: Path) -> None:
@@ -649,7 +652,7 @@ async def test_every_part_explains_what_is_at_the_cursor(run: Path) -> None:
         ("outliers", "channel ▲  133, height 14.0 ±.2"),
         ("directions", "direction v0, importance .500"),
         ("concepts", "concept "),
-        ("robustness", "set val, top-1 .680 ±.020"),
+        ("robustness", "Top-1 "),
         ("images", "channel 133: cats/1.jpg"),
     ],
 )
@@ -731,7 +734,7 @@ async def test_what_was_not_run_says_why_and_what_would_give_it(tmp_path: Path) 
         await to_tab(pilot, app, "directions")
         assert "--classes FILE" in said(app, "#no-directions")
         await to_tab(pilot, app, "robustness")
-        assert "no labels and no head" in said(app, "#no-robustness")
+        assert "no labels and no head" in said(app, ".none")
         for key in "adbstmy":  # nothing to act on: nothing happens
             await pilot.press(key)
         assert isinstance(app.screen, ResultsScreen)
@@ -789,11 +792,11 @@ async def test_filter_field_takes_letters_that_are_keys_elsewhere(run: Path) -> 
 
 async def test_images_that_are_not_finite_are_told_beside_the_figures() -> None:
     report = full_report()
-    about = Found.of(RunDir("nowhere"), report)
+    about = ShownRun.of(RunDir("nowhere"), report)
     (final,) = [o for o in about.taps if o.final and o.data == report.data[0].name]
     told = figures_of(final, about).plain
     assert "not finite" not in told
     data = report.data[0].model_copy(update={"nonfinite": 3, "nonfinite_images": ("a.png",)})
     spoiled = report.model_copy(update={"data": (data, *report.data[1:])})
-    told = figures_of(final, Found.of(RunDir("nowhere"), spoiled)).plain
+    told = figures_of(final, ShownRun.of(RunDir("nowhere"), spoiled)).plain
     assert ", 3 not finite" in told

@@ -66,10 +66,10 @@ CASES = {
     "directions": ((120, 40), results("3")),
     "directions_small": ((80, 24), results("3")),
     "concepts_wide": ((200, 50), results("4")),
-    "robustness_light": ((120, 40), results("5", light=True)),
-    "images": ((80, 24), results("6", "p", "right")),
+    "images": ((80, 24), results("5", "p", "right")),
+    "robustness_light": ((120, 40), results("6", light=True)),
     "evidence": ((120, 40), results("2", "enter")),
-    "enlarged": ((80, 24), results("6", "p", "enter")),
+    "enlarged": ((80, 24), results("5", "p", "enter")),
 }
 
 

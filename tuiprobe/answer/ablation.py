@@ -31,12 +31,12 @@ from tuiprobe.run.directory import RunDir
 from tuiprobe.run.head_file import read_head
 from tuiprobe.run.records import (
     MeasuredRecord,
-    SampleRecord,
     SetRecord,
     read_measured,
     read_plan,
     read_samples,
 )
+from tuiprobe.run.row_samples import SampleRecord
 from tuiprobe.spec import AblateMode, RunSpec
 
 ROWS = 2048

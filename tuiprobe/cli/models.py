@@ -14,7 +14,7 @@ from tuiprobe.errors import UsageError
 
 if TYPE_CHECKING:
     from tuiprobe.catalog.listing import Listed
-    from tuiprobe.catalog.published import Entry
+    from tuiprobe.catalog.published import PublishedRow
 
 PRINTED = ("standard", "zero_shot")
 """Baselines of the printed table, unless others are asked for; JSON holds all."""
@@ -130,7 +130,7 @@ def _published(
 
 
 def published_table(
-    entries: Sequence[Entry], baselines: Sequence[str], target: tuple[str, ...] | None
+    entries: Sequence[PublishedRow], baselines: Sequence[str], target: tuple[str, ...] | None
 ) -> list[str]:
     """Returns published accuracies as aligned lines: accuracies in per cent, ER in points."""
     from statistics import fmean
@@ -170,7 +170,7 @@ def published_table(
     return lines
 
 
-def _accuracies(entry: Entry) -> str:
+def _accuracies(entry: PublishedRow) -> str:
     values = (entry.row.imagenet, *entry.row.shifts.values())
     widths = (9, 5, 5, 7, 7, 5)
     return "".join(
@@ -179,7 +179,7 @@ def _accuracies(entry: Entry) -> str:
     )
 
 
-def _robustness(entry: Entry, baseline: str) -> str:
+def _robustness(entry: PublishedRow, baseline: str) -> str:
     er = entry.robustness[baseline]
     if er is None:
         return "-"
@@ -188,7 +188,7 @@ def _robustness(entry: Entry, baseline: str) -> str:
     return f"{100 * er.value:+.1f} ({low:+.1f} to {high:+.1f}){star}"
 
 
-def _forecast(entry: Entry) -> str:
+def _forecast(entry: PublishedRow) -> str:
     if entry.forecast is None:
         return "-"
     low, high = max(entry.forecast.intervals.items())[1]

@@ -1,5 +1,6 @@
 """Data sets by name: image folders, tar shards, other libraries' sets and concept sets."""
 
-from tuiprobe.datasets.base import Dataset, Sample, Suite, UnreadableImageError
+from tuiprobe.datasets.base import Sample, UnreadableImageError
+from tuiprobe.datasets.dataset import Dataset, Suite
 
 __all__ = ["Dataset", "Sample", "Suite", "UnreadableImageError"]

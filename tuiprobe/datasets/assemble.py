@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tuiprobe.datasets.base import Suite, refuse_undecodable
+from tuiprobe.datasets.base import refuse_undecodable
 from tuiprobe.datasets.concepts import with_concepts
+from tuiprobe.datasets.dataset import Suite
 from tuiprobe.datasets.load import load_concepts, load_suite
 from tuiprobe.datasets.registry import source_named
 from tuiprobe.datasets.targets import load_target, with_targets

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.base import Sample, Stamp
+from tuiprobe.datasets.base import Sample, Stamp, safe_name
 from tuiprobe.datasets.concepts import Annotation, Concept
 from tuiprobe.datasets.content import Content, read_file, stamp_file
 from tuiprobe.datasets.csv_table import inside, read_table
 from tuiprobe.datasets.order import hash_ids
-from tuiprobe.datasets.registry import DataSource, safe_name
+from tuiprobe.datasets.registry import DataSource
 from tuiprobe.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ DEFAULT_CATEGORY = "concept"
 
 
 @dataclass(frozen=True, eq=False)
-class _Row:
+class _ImageRow:
     line: int
     image: str
     split: str
@@ -115,7 +115,7 @@ class ConceptCsv:
             train=row.split == "train" if row.split else bool(self._hashed[sample.id]),
         )
 
-    def _rows(self) -> list[_Row]:
+    def _rows(self) -> list[_ImageRow]:
         image = self._table.column("image")
         split = None if self._split is None else self._table.column(self._split)
         rows = []
@@ -133,7 +133,7 @@ class ConceptCsv:
             shares = np.array(
                 [self._share(value, k, where) for k, value in enumerate(values)], dtype=np.float32
             )
-            rows.append(_Row(line, cells[image], side, shares, self._annotated(filled, where)))
+            rows.append(_ImageRow(line, cells[image], side, shares, self._annotated(filled, where)))
         return rows
 
     def _share(self, cell: str, k: int, where: str) -> float:

@@ -8,8 +8,8 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tuiprobe.datasets.base import Dataset, Sample, Suite
-from tuiprobe.datasets.registry import safe_name
+from tuiprobe.datasets.base import Sample, safe_name
+from tuiprobe.datasets.dataset import Dataset, Suite
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from tuiprobe.plugins import DATASETS, Registry
 
 if TYPE_CHECKING:
     from tuiprobe.catalog.baselines import ShiftFamily
-    from tuiprobe.datasets.base import Dataset, Suite
     from tuiprobe.datasets.concepts import ConceptDataset
+    from tuiprobe.datasets.dataset import Dataset, Suite
 
 
 @dataclass(frozen=True)
@@ -146,12 +146,3 @@ def last_part(source: str) -> str:
     named = colon and "/" not in kind and (kind not in SOURCES.builtin_names or kind == "hf")
     folders = r"(?<=:)[/~](?:[^:/]*/)*(?=[^:/])" if named else r"(?:[^:/]*/)+(?=[^:/])"
     return re.sub(folders, "", source.rstrip("/") or source)
-
-
-def safe_name(text: str) -> str:
-    """Returns `text` reduced to characters that are safe in file names on every system.
-
-    >>> safe_name("my val/set")
-    'my-val-set'
-    """
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "data"

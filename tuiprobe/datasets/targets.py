@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, overload
 
-from tuiprobe.datasets.base import Dataset, Sample, Stamp, Suite
+from tuiprobe.datasets.base import Sample, Stamp, safe_name
+from tuiprobe.datasets.dataset import Dataset, Suite
 from tuiprobe.datasets.load import load_suite
-from tuiprobe.datasets.registry import safe_name
 from tuiprobe.errors import DataError, UsageError
 
 if TYPE_CHECKING:

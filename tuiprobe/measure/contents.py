@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from tuiprobe.datasets.base import Stamp
-from tuiprobe.datasets.content import DIGEST_BYTES, digest_of
+from tuiprobe.datasets.content import DIGEST_BYTES
+from tuiprobe.datasets.dataset import digest_of
 from tuiprobe.errors import DataError
 from tuiprobe.events import Event, Listener
 from tuiprobe.files import DamagedFileError
-from tuiprobe.measure import stopping
 from tuiprobe.measure.plan import KEYED_CONTENTS, Plan
 from tuiprobe.measure.plan_record import record_of
 from tuiprobe.measure.shards import Shard
@@ -132,8 +132,7 @@ def _compare(
     except DamagedFileError:
         return  # another rank's, of which only the head was read: it is measured again
     for some in _pieces(ids):
-        with stopping.current().reading(lambda: dataset.source):
-            found = list(readers.map(lambda i: digest_of(dataset, dataset.samples[i]), some))
+        found = list(readers.map(lambda i: digest_of(dataset, dataset.samples[i]), some))
         for i, digest in zip(some, found, strict=True):
             if measured.get(i) != digest:
                 raise _differs(plan, directory, shard.set_name, i)

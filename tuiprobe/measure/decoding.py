@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from tuiprobe.datasets.base import Dataset, Stamp, UnreadableImageError
+from tuiprobe.datasets.base import Stamp, UnreadableImageError
 from tuiprobe.datasets.content import UNREADABLE
+from tuiprobe.datasets.dataset import Dataset
 from tuiprobe.errors import DataError
 from tuiprobe.measure.device import available_cores
 from tuiprobe.measure.ranks import current_rank

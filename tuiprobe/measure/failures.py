@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,8 +15,7 @@ def explaining_failures() -> Iterator[None]:
     """Turns every error of the block into a `tuiprobe.errors.TuiprobeError`.
 
     Libraries and a user's own model may raise anything, including `SystemExit`. Stop requests pass
-    unchanged. torch reports a dead worker from a signal handler, so that error can surface anywhere
-    in this process, and the block must span the whole run.
+    unchanged.
 
     Raises:
         RunError: If the block fails; states the cause, and has the original error as `__cause__`.
@@ -25,18 +25,20 @@ def explaining_failures() -> Iterator[None]:
     except (TuiprobeError, KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:
-        if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
-            raise worker_died(error) from error
         raise RunError(
             f"the run failed with {describe(error)}; {KEPT}; --debug shows the traceback"
         ) from error
 
 
-def worker_died(error: Exception) -> RunError:
-    """Returns the error for a worker that torch reports as dead."""
+def worker_died(exit_code: int | None) -> RunError:
+    """Returns the error for a worker process that died; a negative code is that of a signal."""
+    if exit_code is not None and exit_code < 0:
+        how = f"by {signal.Signals(-exit_code).name}"
+    else:
+        how = f"with exit code {exit_code}"
     return RunError(
-        f"a process that decodes images died ({describe(error)}); most often the memory is full: "
-        "try fewer --workers, or --workers 0; the same command resumes"
+        f"a process that decodes images died {how}; most often the memory is full, or the shared "
+        "memory in /dev/shm: try fewer --workers, or --workers 0; the same command resumes"
     )
 
 

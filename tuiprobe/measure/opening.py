@@ -22,7 +22,6 @@ from tuiprobe.measure.head_probe import probe_split
 from tuiprobe.measure.plan import Plan, make_plan
 from tuiprobe.measure.ranks import Rank, current_rank
 from tuiprobe.measure.stages import Answer, Stages
-from tuiprobe.measure.stopping import current
 from tuiprobe.models.ablated import parse_ablations
 from tuiprobe.models.load import load_encoder
 from tuiprobe.models.offline import go_offline
@@ -146,8 +145,7 @@ def _hidden(spec: RunSpec) -> tuple[str, ...]:
 
 
 def _plan(spec: RunSpec) -> Plan:
-    with current().reading(lambda: spec.data):
-        suite = open_suite(spec)
+    suite = open_suite(spec)
     files = file_stamps(spec)
     checkpoint = Path(spec.checkpoint) if spec.checkpoint else None
     encoder = load_encoder(spec.model, checkpoint=checkpoint, device=spec.device, dtype=spec.dtype)
@@ -158,8 +156,7 @@ def _plan(spec: RunSpec) -> Plan:
         )
     for name, channels in parse_ablations(spec.ablate).items():
         encoder.ablate(name, channels, spec.ablate_mode)
-    with current().reading(lambda: spec.data):
-        plan = make_plan(spec, encoder, suite, files)
+    plan = make_plan(spec, encoder, suite, files)
     if plan.head.kind == "probe":  # fail now, not after hours
         probe_split(plan)
     return plan

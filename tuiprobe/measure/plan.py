@@ -13,11 +13,10 @@ import numpy as np
 
 from tuiprobe.datasets import Dataset, Suite
 from tuiprobe.datasets.assemble import planned_images
-from tuiprobe.datasets.base import Stamp
+from tuiprobe.datasets.base import Stamp, safe_name
 from tuiprobe.datasets.concepts import concept_dataset
-from tuiprobe.datasets.content import digest_of
+from tuiprobe.datasets.dataset import digest_of
 from tuiprobe.datasets.order import processing_order
-from tuiprobe.datasets.registry import safe_name
 from tuiprobe.errors import DataError, UsageError
 from tuiprobe.globs import matches
 from tuiprobe.measure.head_choice import HeadChoice, choose_head

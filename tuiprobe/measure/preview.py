@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from statistics import mean
 from typing import Any, TypeVar
@@ -26,7 +27,7 @@ from tuiprobe.files import DamagedFileError, open_regular, read_regular
 from tuiprobe.options import OptionError
 from tuiprobe.plaintext import text_of
 from tuiprobe.probes import BUILT_IN, PROBES
-from tuiprobe.probes.needs import ASKS, without_peers
+from tuiprobe.probes.forecast.peers import NO_IMAGENET, without_peers
 from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import PlanRecord, read_plan
@@ -128,7 +129,9 @@ def _look_at_files(spec: RunSpec, found: Preview) -> None:
 
 def _look_at_images(specs: Sequence[RunSpec], trained: Mapping[str, str], found: Preview) -> None:
     spec = specs[0]
-    remote = [one for one in (spec.data, *spec.target, spec.concepts or "") if _is_remote(one)]
+    remote = [
+        one for one in (spec.data, *spec.target, spec.concepts or "") if one.startswith("hf:")
+    ]
     if remote:
         found.later = f"{remote[0]} is looked at when the run starts"
         return
@@ -172,10 +175,6 @@ def _time_to_decode(suite: Suite) -> float | None:
                 dataset.open(sample)
                 seconds.append(time.process_time() - begun)
     return mean(seconds) if seconds else None
-
-
-def _is_remote(source: str) -> bool:
-    return source.startswith("hf:")
 
 
 def _described(suite: Suite, name: str, planned: int) -> dict[str, Any]:
@@ -258,13 +257,17 @@ def _look_at_vectors(spec: RunSpec, found: Preview) -> None:
             }
         )
     found.images = {EMBEDDED: sum(one["planned"] for one in found.sets)}
-    found.peers = {EMBEDDED: "its accuracy on ImageNet is neither measured here nor published"}
+    found.peers = {EMBEDDED: NO_IMAGENET}
 
 
 def _probes() -> list[dict[str, Any]]:
-    own = [{"id": id, "title": ASKS[id].title, "needs": list(ASKS[id].needs)} for id in BUILT_IN]
-    others = ({"id": one.name, "title": one.name, "needs": None} for one in PROBES.foreign())
-    return [*own, *others]
+    """Returns what the folders of the built-in probes declare; loads no probe."""
+    probes: list[dict[str, Any]] = []
+    for id, place in BUILT_IN.items():
+        folder = import_module(place.partition(":")[0].rpartition(".")[0])
+        probes.append({"id": id, "title": folder.TITLE, "needs": list(folder.NEEDS)})
+    foreign = ({"id": one.name, "title": one.name, "needs": None} for one in PROBES.foreign())
+    return [*probes, *foreign]
 
 
 def _look_at_directory(specs: Sequence[RunSpec], run: Path, found: Preview) -> None:

@@ -28,7 +28,7 @@ FINAL_IDS: Final = _FINAL + IDS
 LENGTHS: Final = _INNER + "lengths"
 
 
-class Group(NamedTuple):
+class TapGroup(NamedTuple):
     """Taps whose states lie in the same arrays.
 
     Attributes:
@@ -50,7 +50,7 @@ class Group(NamedTuple):
         return [len(state[field]) for state in self.states]
 
 
-def groups(arrays: Mapping[str, NDArray[Any]], states: States) -> Iterator[Group]:
+def groups(arrays: Mapping[str, NDArray[Any]], states: States) -> Iterator[TapGroup]:
     """Yields the groups of a shard.
 
     Args:
@@ -61,11 +61,11 @@ def groups(arrays: Mapping[str, NDArray[Any]], states: States) -> Iterator[Group
         KeyError: If an array is missing that says how many images there are.
     """
     final = np.array([len(arrays[FINAL_IDS])])
-    yield Group(_FINAL, (FINAL_TAP,), (states[FINAL_TAP],), final)
+    yield TapGroup(_FINAL, (FINAL_TAP,), (states[FINAL_TAP],), final)
     inner = _inner(states)
     if inner:
         empty = tuple(states[tap] for tap in inner)
-        yield Group(_INNER, inner, empty, arrays[LENGTHS])
+        yield TapGroup(_INNER, inner, empty, arrays[LENGTHS])
 
 
 def _inner(states: States) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ def split_states(arrays: Arrays, states: States) -> dict[str, Arrays]:
     return parts
 
 
-def _cut(arrays: Arrays, group: Group, field: str) -> Iterator[NDArray[Any]]:
+def _cut(arrays: Arrays, group: TapGroup, field: str) -> Iterator[NDArray[Any]]:
     array, start = arrays[group.prefix + field], 0
     for size in group.sizes(field):
         yield array[start : start + size]

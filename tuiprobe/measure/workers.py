@@ -10,20 +10,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from multiprocessing import connection
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, get_worker_info
+from torch import multiprocessing
 
 from tuiprobe.errors import DataError, RunError, TuiprobeError
 from tuiprobe.measure import stopping
 from tuiprobe.measure.failures import describe, worker_died
 
 _POLL_SECONDS = 1.0  # between two signal checks while waiting
+_BATCHES_AHEAD = 2  # that each worker reads before the first of them is taken
 _WATCH_SECONDS = 0.5
 _PR_SET_PDEATHSIG = 1
 _NAMED = 3
@@ -65,24 +66,20 @@ def reading_ahead(source: Source[Item, Together], workers: int) -> Iterator[Iter
         source: The source to read.
         workers: Number of worker processes; 0 to read in this process.
     """
+    workers = min(workers, len(source.batches))
     progress = _Progress(max(workers, 1))
-    loader: DataLoader[Together] = DataLoader(
-        _Items(source, progress),  # type: ignore[arg-type]
-        batch_sampler=source.batches,  # type: ignore[arg-type]
-        collate_fn=partial(_collate, source),
-        num_workers=workers,
-        worker_init_fn=partial(_start_worker, os.getpid()),
-        multiprocessing_context="fork" if workers else None,
-        timeout=_POLL_SECONDS if workers else 0,
-    )
     with stopping.current().deferred():
-        with _signals_blocked():
-            batches = iter(loader)
+        if not workers:
+            yield _read_here(source, progress)
+            return
+        pool: list[_Worker] = []
         try:
-            yield _taken(batches, source, progress, workers)
+            with _signals_blocked():
+                pool += (_Worker(source, progress, number) for number in range(workers))
+            yield _received(source, progress, pool)
         finally:
-            if workers:
-                _end(batches)
+            for worker in pool:
+                worker.end()
 
 
 @contextmanager
@@ -95,50 +92,118 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _taken(
-    batches: Any, source: Source[Item, Together], progress: _Progress, workers: int
-) -> Iterator[Together]:
-    while True:
+def _read_here(source: Source[Item, Together], progress: _Progress) -> Iterator[Together]:
+    """Yields the batches that this process reads itself."""
+    for number in range(len(source.batches)):
         stopping.current().check()
-        try:
-            with _watched(source, progress, workers):
-                found = next(batches, None)
-        except (EOFError, ConnectionError, FileNotFoundError) as error:
-            # The worker died while sending a tensor, before torch noticed.
-            raise worker_died(error) from error
-        except RuntimeError as error:
-            if not workers or "DataLoader timed out" not in str(error):
-                raise
+        batch = _read_batch(source, progress, 0, number)
+        if isinstance(batch, _Failure):
+            raise batch.explained()
+        yield batch
+
+
+def _received(
+    source: Source[Item, Together], progress: _Progress, pool: Sequence[_Worker]
+) -> Iterator[Together]:
+    """Yields the batches that workers read: worker w reads the batches w, w + W, w + 2 W, ..."""
+    ahead = _BATCHES_AHEAD * len(pool)
+    for number in range(min(ahead, len(source.batches))):
+        pool[number % len(pool)].ask(number)
+    for number in range(len(source.batches)):
+        worker = pool[number % len(pool)]
+        while not worker.ready(_POLL_SECONDS):
+            stopping.current().check()
             progress.look(source)
-            continue
+        stopping.current().check()
+        batch = worker.take()
         progress.moved()
-        if found is None:
-            return
-        if isinstance(found, _Failure):
-            raise found.explained()
-        yield found
+        if isinstance(batch, _Failure):
+            raise batch.explained()
+        if number + ahead < len(source.batches):
+            worker.ask(number + ahead)
+        yield batch
 
 
-def _watched(
-    source: Source[Any, Any], progress: _Progress, workers: int
-) -> AbstractContextManager[None]:
-    """Watches this process while it reads itself; the progress of workers is looked at instead."""
-    if workers:
-        return nullcontext()
-    return stopping.current().reading(lambda: progress.names(source))
+class _Worker:
+    """A process that reads the batches it is asked for, in that order.
 
-
-def _end(batches: Any) -> None:
-    """Kills the workers of a loader: one may hang, or wait for a lock of a dead one.
-
-    torch and the interpreter's exit would send SIGTERM, which the workers ignore, and then wait.
+    Args:
+        source: The source to read.
+        progress: Where the process says what it is reading.
+        number: Number of the worker.
     """
-    if batches._worker_pids_set:  # else torch reports the killed workers
-        torch._C._remove_worker_pids(id(batches))
-        batches._worker_pids_set = False
-    for worker in batches._workers:
-        worker.kill()
-    batches._shutdown_workers()
+
+    def __init__(self, source: Source[Any, Any], progress: _Progress, number: int) -> None:
+        context = multiprocessing.get_context("fork")
+        self._connection, theirs = context.Pipe()
+        arguments = (source, progress, number, theirs, os.getpid())
+        self._process = context.Process(target=_work, args=arguments, daemon=True)
+        self._process.start()
+        theirs.close()  # so that its end shows here, and no later worker inherits it
+
+    def ask(self, batch: int) -> None:
+        """Asks for a batch; one that the worker is too dead to read is missed when it is due."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._connection.send(batch)
+
+    def ready(self, seconds: float) -> bool:
+        """Waits for the next batch, or for the end of the process."""
+        return bool(connection.wait([self._connection, self._process.sentinel], seconds))
+
+    def take(self) -> Any:
+        """Returns the next batch.
+
+        Raises:
+            RunError: If the process has died.
+        """
+        try:
+            return self._connection.recv()
+        except (EOFError, OSError) as error:  # its tensors are fetched from it, too
+            self._process.join(_POLL_SECONDS)
+            raise worker_died(self._process.exitcode) from error
+
+    def end(self) -> None:
+        """Kills the process, which may hang and ignores SIGTERM."""
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+
+
+def _work(
+    source: Source[Any, Any],
+    progress: _Progress,
+    number: int,
+    engine: connection.Connection,
+    parent: int,
+) -> None:
+    """Reads batches in a worker until the engine kills it."""
+    _start_worker(parent)
+    while True:
+        batch = _read_batch(source, progress, number, engine.recv())
+        try:
+            engine.send(batch)
+        except Exception as error:  # no shared memory left, or what cannot be sent
+            engine.send(_Failure("a batch of images", describe(error)))
+
+
+def _read_batch(
+    source: Source[Item, Together], progress: _Progress, worker: int, number: int
+) -> Together | _Failure:
+    items: list[Item] = []
+    for place in source.batches[number]:
+        progress.begin(worker, place)
+        try:
+            items.append(source.read(place))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin may raise anything
+            return _Failure.of(source.name(place), error)
+        finally:
+            progress.end(worker, place)
+    try:
+        return source.collate(items)
+    except Exception as error:  # different shapes, or out of memory
+        return _Failure("a batch of images", describe(error))
 
 
 class _Progress:
@@ -155,13 +220,13 @@ class _Progress:
         self._patience = stopping.Patience()
         self.moved()
 
-    def begin(self, place: int) -> None:
-        """Records, in a worker, that it starts to read an index."""
-        self._at[self._worker()] = place
+    def begin(self, worker: int, place: int) -> None:
+        """Records that a worker starts to read an index."""
+        self._at[worker] = place
 
-    def end(self, place: int) -> None:
-        """Records, in a worker, that it has read an index."""
-        self._at[self._worker()] = -1 - place
+    def end(self, worker: int, place: int) -> None:
+        """Records that a worker has read an index."""
+        self._at[worker] = -1 - place
 
     def moved(self) -> None:
         """Records, in the engine, that the workers have made progress."""
@@ -177,21 +242,20 @@ class _Progress:
         if not np.array_equal(self._at, self._seen):
             self.moved()
         elif self._patience.spent():
-            raise DataError(f"{stopping.stalled(self.names(source))}; {stopping.KEPT}")
+            raise DataError(
+                f"reading {self.names(source)} has made no progress for "
+                f"{stopping.STALL_SECONDS:.0f} s; see whether the storage answers; {stopping.KEPT}"
+            )
 
     def names(self, source: Source[Any, Any]) -> str:
         """Names what is being read."""
         names = [source.name(place) for place in self._at.tolist() if place >= 0]
         return ", ".join(names[:_NAMED]) or "images"
 
-    def _worker(self) -> int:
-        info = get_worker_info()
-        return 0 if info is None else info.id
-
 
 @dataclass(frozen=True)
 class _Failure:
-    """An error while reading, as data, because torch rewords exceptions of workers.
+    """An error while reading, as data, because not every exception can be sent.
 
     Attributes:
         name: What was being read.
@@ -202,8 +266,8 @@ class _Failure:
 
     name: str
     cause: str
-    of_system: bool
-    ours: bool
+    of_system: bool = False
+    ours: bool = False
 
     @classmethod
     def of(cls, name: str, error: BaseException) -> _Failure:
@@ -217,33 +281,7 @@ class _Failure:
         return kind(f"cannot read {self.name}: {self.cause}; {stopping.KEPT}")
 
 
-class _Items(Generic[Item, Together]):
-    def __init__(self, source: Source[Item, Together], progress: _Progress) -> None:
-        self._source, self._progress = source, progress
-
-    def __getitem__(self, place: int) -> Item | _Failure:
-        self._progress.begin(place)
-        try:
-            return self._source.read(place)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a plugin may raise anything
-            return _Failure.of(self._source.name(place), error)
-        finally:
-            self._progress.end(place)
-
-
-def _collate(source: Source[Item, Together], items: list[Item | _Failure]) -> Together | _Failure:
-    failure = next((item for item in items if isinstance(item, _Failure)), None)
-    if failure is not None:
-        return failure
-    try:
-        return source.collate(items)  # type: ignore[arg-type]
-    except Exception as error:  # different shapes, or out of memory
-        return _Failure("a batch of images", describe(error), of_system=False, ours=False)
-
-
-def _start_worker(parent: int, _number: int) -> None:
+def _start_worker(parent: int) -> None:
     """Ties a worker to the engine's life; ignores signals, which the engine handles."""
     signal.set_wakeup_fd(-1)
     for number in stopping.SIGNALS:

@@ -3,8 +3,16 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from tuiprobe.probes.heads import SetFeatures, usable_images
 from tuiprobe.probes.outliers.channel_result import Offset
 from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.reader import RunReader
+from tuiprobe.results import NotRun, ProbeResult
+from tuiprobe.run.checked_arrays import HeadArrays
+
+WHY = {"outlier": "outlier channels", "offset": "half of the offset"}
+"""What channels are that probes act on, in words."""
+NO_CHANNEL = NotRun(reason="no channel stands out")
 
 
 @dataclass(frozen=True)
@@ -39,3 +47,23 @@ def acted_on(result: OutlierResult) -> Chosen:
     if final.outlier_channels:
         return Chosen(tuple(one.channel for one in final.outlier_channels), "outlier")
     return Chosen(final.offset.half if isinstance(final.offset, Offset) else (), "offset")
+
+
+@dataclass(frozen=True)
+class ChannelInputs:
+    """A head, the usable images of every set, the channels to act on, and the seed of controls."""
+
+    head: HeadArrays
+    sets: list[SetFeatures]
+    chosen: Chosen
+    seed: int
+
+
+def read_channels(run: RunReader, outliers: ProbeResult | NotRun) -> ChannelInputs | NotRun:
+    """Reads what a probe computes from that acts on channels, or says why there is none."""
+    if isinstance(run.head, str):
+        return NotRun(reason=run.head)
+    if not isinstance(outliers, OutlierResult):
+        return NotRun(reason="there are no outlier figures")
+    sets = [usable_images(one) for one in run.head_sets]
+    return ChannelInputs(run.head, sets, acted_on(outliers), run.spec.seed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from tuiprobe.results import DataSet, Model, NotRun, ProbeResult
 from tuiprobe.results.section import Block, NamedFact, NamedFigure, NamedSet, Section
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 Found: TypeAlias = "Mapping[str, ProbeResult | NotRun]"
 """What the probes that this one asks for found, by id."""
+
+Need: TypeAlias = Literal["head", "texts", "labels", "target", "concepts", "peers", "channel"]
+"""What a built-in probe needs: a head; one whose rows are texts; labels of the first set; a target
+set; a concept set; published models to compare with; a channel that stands out, which only the run
+can tell."""
 
 
 @dataclass(frozen=True)

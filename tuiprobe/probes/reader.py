@@ -27,7 +27,6 @@ from tuiprobe.run.records import (
     ROW_SAMPLE,
     Measured,
     PlanRecord,
-    SampleRecord,
     SetRecord,
     TapRecord,
     read_measured,
@@ -35,7 +34,7 @@ from tuiprobe.run.records import (
     read_samples,
     read_spec,
 )
-from tuiprobe.run.row_samples import RowPaths
+from tuiprobe.run.row_samples import RowPaths, SampleRecord
 from tuiprobe.spec import FINAL_TAP, RunSpec
 
 LISTED_NONFINITE = 100

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from tuiprobe.files import DamagedFileError, Entry
 from tuiprobe.run.arrays import Arrays
-from tuiprobe.run.records import SampleRecord, TapRecord
+from tuiprobe.run.records import TapRecord
+from tuiprobe.run.row_samples import SampleRecord
 
 _LARGEST = 1e100
 LARGEST_WEIGHT = 1e15

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
@@ -18,7 +18,7 @@ from tuiprobe.results.base import LONGEST_TEXT, Count, Many, Named, Record, with
 from tuiprobe.results.report import MOST_SETS
 from tuiprobe.run.directory import MAX_SPEC_BYTES, RunDir
 from tuiprobe.run.row_records import RowsMeasured, RowsRecord
-from tuiprobe.run.row_samples import read_row_samples
+from tuiprobe.run.row_samples import SampleRecord, read_row_samples
 from tuiprobe.spec import FINAL_TAP, WATCHED, RunSpec, run_options
 
 _Record = TypeVar("_Record", bound=Record)
@@ -113,18 +113,6 @@ class PlanRecord(Record):
         if any(one.target and (one.classes or one.name == self.concept_set) for one in self.sets):
             raise ValueError("a target set has classes or concepts")
         return self
-
-
-@dataclass(frozen=True, slots=True)
-class SampleRecord:
-    """One line of `samples.jsonl`: id, path and label within a set, and the image's stamp."""
-
-    id: int
-    set: str
-    path: str
-    label: int | None
-    size: int | None = None
-    changed: str | None = None
 
 
 class MeasuredRecord(Record):

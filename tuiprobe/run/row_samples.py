@@ -1,8 +1,9 @@
-"""Names and labels of stored vectors: looked up by row, kept only for the rows that are shown."""
+"""Samples by id: an image's line, and the rows of stored vectors, whose names are kept if shown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tuiprobe.files import DamagedFileError
@@ -13,12 +14,22 @@ from tuiprobe.run.directory import RunDir
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tuiprobe.run.records import SampleRecord
-
 _MOST_NAME_BYTES = 4096
 
 
-class RowSamples(Mapping[int, "SampleRecord"]):
+@dataclass(frozen=True, slots=True)
+class SampleRecord:
+    """One line of `samples.jsonl`: id, path and label within a set, and the image's stamp."""
+
+    id: int
+    set: str
+    path: str
+    label: int | None
+    size: int | None = None
+    changed: str | None = None
+
+
+class RowSamples(Mapping[int, SampleRecord]):
     """The rows of a set as samples, by index, without an entry for each.
 
     Args:
@@ -34,8 +45,6 @@ class RowSamples(Mapping[int, "SampleRecord"]):
         self._name, self._rows, self._names, self._labels = name, rows, names, labels
 
     def __getitem__(self, row: int) -> SampleRecord:
-        from tuiprobe.run.records import SampleRecord
-
         if row not in self:
             raise KeyError(row)
         path = self._names.get(row) or row_name(row)

@@ -31,7 +31,6 @@ from tuiprobe.run.preflight_file import read_preflight
 from tuiprobe.run.records import (
     Measured,
     PlanRecord,
-    SampleRecord,
     SetRecord,
     kept_baseline,
     read_measured,
@@ -41,6 +40,7 @@ from tuiprobe.run.records import (
     saved_by_watch,
 )
 from tuiprobe.run.row_records import ROW_PLACE
+from tuiprobe.run.row_samples import SampleRecord
 
 State = Literal["whole", "not covered", "unfinished", "missing", "damaged", "moved", "changed"]
 Samples = dict[str, Mapping[int, SampleRecord]]

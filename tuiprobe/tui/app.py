@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.theme import Theme
@@ -16,9 +15,8 @@ from tuiprobe.files import Entry, parse_json, read_regular
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.ascii import ASCII_KEYS, AsciiFilter
-from tuiprobe.tui.child import Engine
 from tuiprobe.tui.commands import ScreenCommands, working_keys
-from tuiprobe.tui.runsetup import Kept
+from tuiprobe.tui.control import EngineApp
 
 # Muted backgrounds, one accent, colours for colour-blind readers.
 DARK = Theme(
@@ -57,7 +55,7 @@ def _cause(error: Exception) -> str:
     return getattr(error.__cause__ or error, "strerror", None) or str(error)
 
 
-class TuiprobeApp(App[None]):
+class TuiprobeApp(EngineApp):
     """Screens over run directories.
 
     Args:
@@ -93,8 +91,8 @@ class TuiprobeApp(App[None]):
     def __init__(
         self, runs: Path = Path("runs"), open_run: Path | None = None, ascii: bool = False
     ) -> None:
-        super().__init__()
-        self.runs, self.open_run, self.ascii = runs, open_run, ascii
+        super().__init__(runs)
+        self.open_run, self.ascii = open_run, ascii
         self.register_theme(DARK)
         self.register_theme(LIGHT)
         kept = read_theme()
@@ -102,8 +100,6 @@ class TuiprobeApp(App[None]):
         self.add_class("-ascii" if ascii else "-unicode")
         if ascii:
             self._filters.append(AsciiFilter())
-        self.engines: list[Engine] = []
-        self.setups = Kept()
         self._places: dict[str, Callable[[], Screen[None]]] = {
             "models": self._models,
             "runs": self._runs,
@@ -148,10 +144,6 @@ class TuiprobeApp(App[None]):
         from tuiprobe.tui.screens.live import LiveScreen
 
         return LiveScreen(run)
-
-    def open(self, run: Path) -> None:
-        """Opens a run over the screen that is shown."""
-        self.push_screen(self.screen_of(run))
 
     def action_go(self, place: str) -> None:
         """Goes to one of the main places; what was opened above it is closed."""
@@ -208,24 +200,6 @@ class TuiprobeApp(App[None]):
         signs = self.ascii and all(one in ASCII_KEYS for one in shown)
         return "/".join(ASCII_KEYS[one] for one in shown) if signs else shown
 
-    def copy(self, text: str, what: str) -> None:
-        """Copies text to the terminal's clipboard (OSC 52, works over SSH) and says so."""
-        self.copy_to_clipboard(text)
-        self.notify(f"{what} copied", timeout=2, markup=False)
-
-    def fail(self, cause: str, fix: str = "") -> None:
-        """Shows an error: the cause, and what to do."""
-        self.notify(
-            "\n".join(part for part in (cause, fix) if part),
-            title="error",
-            severity="error",
-            timeout=12,
-            markup=False,
-        )
-
-
-_MOST_BYTES = 4096
-
 
 def _file() -> Path:
     """Returns the path of the settings: `$XDG_CONFIG_HOME/tuiprobe/screens.json`."""
@@ -240,7 +214,7 @@ def read_theme() -> str | None:
     The file may hold anything: what is no theme's name counts as nothing.
     """
     try:
-        kept = parse_json(read_regular(_file(), _MOST_BYTES))
+        kept = parse_json(read_regular(_file()))
     except (OSError, ValueError, TuiprobeError):
         return None
     theme = kept.get("theme") if isinstance(kept, dict) else None

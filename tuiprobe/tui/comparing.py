@@ -12,7 +12,7 @@ from tuiprobe.compare.forest import ForestRow
 from tuiprobe.plaintext import holds_all
 from tuiprobe.report.numbers import change, few, short
 from tuiprobe.results import Figure, given
-from tuiprobe.tui.widgets.rows import Column
+from tuiprobe.tui.widgets.rows import RowColumn
 from tuiprobe.tui.widgets.spans import span
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -51,7 +51,7 @@ def pairs_of(runs: int) -> list[Pair]:
 # The forest plot.
 
 
-def forest_columns(letters: tuple[str, str], width: int) -> tuple[Column, ...]:
+def forest_columns(letters: tuple[str, str], width: int) -> tuple[RowColumn, ...]:
     """Returns the columns of the forest plot; the plot takes what the others leave.
 
     Args:
@@ -60,12 +60,12 @@ def forest_columns(letters: tuple[str, str], width: int) -> tuple[Column, ...]:
     """
     first, second = letters
     found = [
-        Column("figure", _FIGURE),
-        Column(first, 7, right=True, drop=3),
-        Column(second, 7, right=True, drop=2),
-        Column(f"{second} − {first}", 8, right=True, term="difference"),  # noqa: RUF001
-        Column("95 % interval", 18, right=True, drop=5, term="interval"),
-        Column("images", 8, drop=6, term="paired"),
+        RowColumn("figure", _FIGURE),
+        RowColumn(first, 7, right=True, drop=3),
+        RowColumn(second, 7, right=True, drop=2),
+        RowColumn(f"{second} − {first}", 8, right=True, term="difference"),  # noqa: RUF001
+        RowColumn("95 % interval", 18, right=True, drop=5, term="interval"),
+        RowColumn("images", 8, drop=6, term="paired"),
     ]
     used = 0
     for one in sorted(found, key=lambda one: one.drop):  # the table leaves out the others
@@ -73,7 +73,7 @@ def forest_columns(letters: tuple[str, str], width: int) -> tuple[Column, ...]:
             break
         used += one.width + 1
     room = max(width - used, 1)
-    plot = Column(forest_heading(second, room), room, term="differs")
+    plot = RowColumn(forest_heading(second, room), room, term="differs")
     return (*found[:4], plot, *found[4:])
 
 
@@ -146,17 +146,17 @@ def compare_rows(found: Comparison) -> list[Difference]:
     return sorted(known, key=lambda one: (one.headline is None, one.headline or 0))
 
 
-def columns(letters: tuple[str, str]) -> tuple[Column, ...]:
+def columns(letters: tuple[str, str]) -> tuple[RowColumn, ...]:
     """Returns the columns of all figures."""
     first, second = letters
     return (
-        Column("figure", 20),
-        Column("set", 10, drop=3, term="set"),
-        Column("layer", 10, drop=4, term="layer"),
-        Column(first, 12, right=True, drop=1),
-        Column(second, 12, right=True, drop=2),
-        Column(f"{second} − {first}", 24, right=True, term="difference"),  # noqa: RUF001
-        Column("images", 8, drop=5, term="paired"),
+        RowColumn("figure", 20),
+        RowColumn("set", 10, drop=3, term="set"),
+        RowColumn("layer", 10, drop=4, term="layer"),
+        RowColumn(first, 12, right=True, drop=1),
+        RowColumn(second, 12, right=True, drop=2),
+        RowColumn(f"{second} − {first}", 24, right=True, term="difference"),  # noqa: RUF001
+        RowColumn("images", 8, drop=5, term="paired"),
     )
 
 

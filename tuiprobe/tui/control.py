@@ -1,34 +1,49 @@
-"""What the screens do to the engine of a run: find, resume, cancel and kill it."""
+"""What screens ask of the application: engines, other screens, the clipboard, errors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from textual.app import App
+from textual.screen import Screen
 
 from tuiprobe.errors import TuiprobeError
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.child import Engine
-
-if TYPE_CHECKING:
-    from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.runsetup import Kept
 
 
-class Control:
-    """The engines of this program, by run directory.
+class EngineApp(App[None]):
+    """An application that keeps the engines it started, and ends them when asked.
 
     Args:
-        app: Keeps the engines, and shows questions and errors.
+        runs: Where run directories are kept.
+
+    Attributes:
+        engines: In the order in which they were started.
+        setups: What was typed into the form, by models.
     """
 
-    def __init__(self, app: TuiprobeApp) -> None:
-        self._app = app
+    def __init__(self, runs: Path) -> None:
+        super().__init__()
+        self.runs = runs
+        self.engines: list[Engine] = []
+        self.setups = Kept()
+
+    def screen_of(self, run: Path) -> Screen[None]:
+        """Returns the screen that shows a run: its results, or the run as it goes on."""
+        raise NotImplementedError
+
+    def open(self, run: Path) -> None:
+        """Opens a run over the screen that is shown."""
+        self.push_screen(self.screen_of(run))
 
     def engine(self, run: Path) -> Engine | None:
         """Returns the latest engine that was started for a directory or for its group."""
         run = run.absolute()
         places = (run, run.parent)
-        for engine in reversed(self._app.engines):
+        for engine in reversed(self.engines):
             if engine.run.absolute() in places:
                 return engine
         return None
@@ -40,8 +55,8 @@ class Control:
 
     def add(self, engine: Engine) -> None:
         """Notes an engine that a screen started."""
-        if engine not in self._app.engines:
-            self._app.engines.append(engine)
+        if engine not in self.engines:
+            self.engines.append(engine)
 
     def resume(self, run: Path) -> Engine | None:
         """Starts an engine that goes on with a run; says why if it cannot.
@@ -54,12 +69,12 @@ class Control:
                 engine = Engine(before.arguments, run)
             elif not RunDir(run).spec_file.exists():
                 cause = f"{run} has no spec.json, because it failed before it was planned"
-                self._app.fail(f"cannot resume: {cause}", "M goes to the models: set it up again")
+                self.fail(f"cannot resume: {cause}", "M goes to the models: set it up again")
                 return None
             else:
                 engine = Engine.resume(run)
         except (OSError, TuiprobeError) as error:
-            self._app.fail(f"cannot resume {run.name}: {error}")
+            self.fail(f"cannot resume {run.name}: {error}")
             return None
         self.add(engine)
         return engine
@@ -77,9 +92,9 @@ class Control:
                 else:
                     RunDir(run).cancel_file.replace(b"")
             except (OSError, TuiprobeError) as error:
-                self._app.fail(f"cannot stop it: {error}")
+                self.fail(f"cannot stop it: {error}")
                 return
-            self._app.notify("Stop requested: a report of what is measured follows.", timeout=5)
+            self.notify("Stop requested: a report of what is measured follows.", timeout=5)
 
         self._ask(
             "Stop this run?",
@@ -102,4 +117,19 @@ class Control:
     ) -> None:
         from tuiprobe.tui.screens.confirm import ConfirmScreen
 
-        self._app.push_screen(ConfirmScreen(question, lines, yes), then)
+        self.push_screen(ConfirmScreen(question, lines, yes), then)
+
+    def copy(self, text: str, what: str) -> None:
+        """Copies text to the terminal's clipboard (OSC 52, works over SSH) and says so."""
+        self.copy_to_clipboard(text)
+        self.notify(f"{what} copied", timeout=2, markup=False)
+
+    def fail(self, cause: str, fix: str = "") -> None:
+        """Shows an error: the cause, and what to do."""
+        self.notify(
+            "\n".join(part for part in (cause, fix) if part),
+            title="error",
+            severity="error",
+            timeout=12,
+            markup=False,
+        )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,10 +13,7 @@ from tuiprobe.measure.live import RunningTap, live_pace
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.status import LiveTap, StatusWriter
 from tuiprobe.watching.saving import SET, claim
-from tuiprobe.watching.seen import Seen
-
-if TYPE_CHECKING:
-    from tuiprobe.watching.watched import Watched
+from tuiprobe.watching.seen import Observed, Seen
 
 
 class LiveFiles:
@@ -28,7 +24,7 @@ class LiveFiles:
         watched: What is shown.
     """
 
-    def __init__(self, path: Path, watched: Watched) -> None:
+    def __init__(self, path: Path, watched: Observed) -> None:
         self.path, self._watched = path, watched
         self._directory = RunDir(path)
         self._status = StatusWriter(self._directory)

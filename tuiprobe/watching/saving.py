@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +24,7 @@ from tuiprobe.results import DataSet, Model, NotRun, Report
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import write_results
 from tuiprobe.spec import WATCHED
-from tuiprobe.watching.seen import Seen
-
-if TYPE_CHECKING:
-    from tuiprobe.watching.watched import Watched
+from tuiprobe.watching.seen import Observed, Seen
 
 SET = "watched"
 """Name of the set in the report."""
@@ -36,12 +32,7 @@ _ONLY = "tuiprobe.watch measures activations only"
 _REMEDY = "a run of `tuiprobe --headless` on this encoder asks every probe"
 
 
-def new_key() -> str:
-    """Returns the key of a new directory: nothing else has it, so nothing else is replaced."""
-    return secrets.token_hex(32)
-
-
-def claim(directory: RunDir, key: str, watched: Watched) -> None:
+def claim(directory: RunDir, key: str, watched: Observed) -> None:
     """Makes the directory, or accepts one that this watch made.
 
     Raises:
@@ -52,7 +43,7 @@ def claim(directory: RunDir, key: str, watched: Watched) -> None:
     write_json(directory.spec_file, _spec(watched))
 
 
-def save(watched: Watched, path: Path) -> None:
+def save(watched: Observed, path: Path) -> None:
     """Writes `results.json` and what marks a run directory.
 
     Raises:
@@ -68,7 +59,7 @@ def save(watched: Watched, path: Path) -> None:
     write_results(directory, _report(watched, layers))
 
 
-def _report(watched: Watched, layers: list[tuple[str, Seen]]) -> Report:
+def _report(watched: Observed, layers: list[tuple[str, Seen]]) -> Report:
     taps = _taps(layers)
     last = layers[-1][1]
     model, data = _model(watched, taps[0], last), _data(last)
@@ -120,7 +111,7 @@ def _statistics(seen: Seen) -> dict[str, NDArray[Any]]:
     return {name: np.asarray(a) for name, a in flatten_summary(seen.stats.compute()).items()}
 
 
-def _spec(watched: Watched) -> dict[str, Any]:
+def _spec(watched: Observed) -> dict[str, Any]:
     return {
         "model": type(watched.model).__name__,
         "data": "tuiprobe.watch",
@@ -130,7 +121,7 @@ def _spec(watched: Watched) -> dict[str, Any]:
     }
 
 
-def _model(watched: Watched, final: Outliers, last: Seen) -> Model:
+def _model(watched: Observed, final: Outliers, last: Seen) -> Model:
     model = watched.model
     name = type(model).__name__
     representation: Literal["token", "pooled"] = "pooled" if final.kind == "vector" else "token"
@@ -162,7 +153,7 @@ def _data(seen: Seen) -> DataSet:
     )
 
 
-def _warnings(watched: Watched, final: Outliers) -> list[str]:
+def _warnings(watched: Observed, final: Outliers) -> list[str]:
     said = [
         f"measured by tuiprobe.watch: the last watched layer, {final.tap}, stands for the "
         "representation; images carry neither names nor labels"

@@ -1,6 +1,10 @@
-"""What was seen of one layer: statistics of all positions, and a sample of rows."""
+"""What was seen of a model's layers: statistics of all positions, and a sample of rows."""
 
 from __future__ import annotations
+
+import math
+import secrets
+import threading
 
 import numpy as np
 import torch
@@ -8,11 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tuiprobe.datasets.order import hash_ids
+from tuiprobe.errors import UsageError
+from tuiprobe.globs import matches
 from tuiprobe.measure.tap_statistics import MAX_ROWS, sampled_rows
-from tuiprobe.models.taps import Extract, NotTappableError, Scene, Tap, layout
+from tuiprobe.models.taps import Extract, NotTappableError, Tap, TapContext, layout
 from tuiprobe.stats import ActivationStats
 
 SEED = 0
+_NAMED = 8  # modules that an error lists
 
 
 class Seen:
@@ -122,7 +129,7 @@ class Layer:
         """
         try:
             _refuse_unreadable(x)
-            tap, extract = self._layout_of(x, Scene(model, batch or len(x)))
+            tap, extract = self._layout_of(x, TapContext(model, batch or len(x)))
             y = extract(x)
             if not len(y):
                 return
@@ -134,7 +141,7 @@ class Layer:
         else:
             self.refused = None
 
-    def _layout_of(self, x: Tensor, scene: Scene) -> tuple[Tap, Extract]:
+    def _layout_of(self, x: Tensor, scene: TapContext) -> tuple[Tap, Extract]:
         if self._layout is None or self._layout[0] != x.ndim:
             tap, extract = layout(self.name, self.module, x, scene)
             if self._layout is not None and tap.channels != self._layout[1].channels:
@@ -150,8 +157,64 @@ class Layer:
         return self.seen if self.seen is not None else self.logged
 
 
+class Observed:
+    """A model and what was seen of its layers: what is shown live, and what a directory keeps.
+
+    Args:
+        model: The model.
+        patterns: Globs of the names of its layers.
+        every: Of how many calls one is measured.
+        k: Images kept per channel and end.
+
+    Attributes:
+        key: The key of its directories: nothing else has it, so nothing else is replaced.
+        layers: The watched layers.
+
+    Raises:
+        UsageError: If a pattern matches no module.
+    """
+
+    def __init__(self, model: nn.Module, patterns: tuple[str, ...], every: int, k: int) -> None:
+        self.model, self.patterns, self.every, self.k = model, patterns, every, k
+        self.key = secrets.token_hex(32)
+        self.layers = tuple(Layer(name, module, k) for name, module in _chosen(model, patterns))
+        self._lock = threading.RLock()
+
+    @property
+    def shown(self) -> list[tuple[str, Seen]]:
+        """What figures describe of each measured layer, by name, in the order of first calls."""
+        with self._lock:
+            found = ((one.name, one.shown) for one in self._in_order())
+            return [(name, seen) for name, seen in found if seen is not None]
+
+    def _in_order(self) -> list[Layer]:
+        return sorted(self.layers, key=lambda one: math.inf if one.order is None else one.order)
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Why layers are not measured, by name."""
+        return {
+            one.name: one.refused or "not called yet"
+            for one in self.layers
+            if one.shown is None or one.refused
+        }
+
+
 def _refuse_unreadable(x: Tensor) -> None:
     if x.is_nested:
         raise TypeError("its output is a nested tensor, not one rectangle")
     if x.is_meta:
         raise TypeError("its output is on the meta device and holds no values")
+
+
+def _chosen(model: nn.Module, patterns: tuple[str, ...]) -> list[tuple[str, nn.Module]]:
+    names = {name: module for name, module in model.named_modules() if name}
+    found = {
+        name: module for name, module in names.items() if any(matches(name, p) for p in patterns)
+    }
+    missed = [p for p in patterns if not any(matches(name, p) for name in names)]
+    if missed or not found:
+        some = ", ".join(list(names)[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+        what = f"no module matches {', '.join(missed)}" if missed else "no layers were named"
+        raise UsageError(f"{what}; the model has {some or 'no modules'}")
+    return list(found.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
@@ -17,17 +16,14 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.hooks import RemovableHandle
 
 from tuiprobe.errors import UsageError
-from tuiprobe.globs import matches
 from tuiprobe.watching.figures import LayerFigures, figures_of, table
 from tuiprobe.watching.live import LiveFiles
 from tuiprobe.watching.observing import ROOT, Hook, register
-from tuiprobe.watching.saving import new_key, save
-from tuiprobe.watching.seen import Layer, Seen
-
-_NAMED = 8  # modules that an error lists
+from tuiprobe.watching.saving import save
+from tuiprobe.watching.seen import Observed
 
 
-class Watched:
+class Watched(Observed):
     """A watched model; see `tuiprobe.watch`.
 
     Figures describe what was seen since the last `log` or `reset`, or since the block began. Right
@@ -49,20 +45,13 @@ class Watched:
             raise UsageError(f"k must be a whole number from 0 to 65,536, got {k!r}")
         if not isinstance(output, str | os.PathLike | None):
             raise UsageError(f"output takes the path of a folder, not a {type(output).__name__}")
-        self.model = _bare(model)
-        self.patterns = _patterns(layers)
-        self.every, self.k = every, k
-        self.layers = tuple(
-            Layer(name, module, k) for name, module in _chosen(self.model, self.patterns)
-        )
+        super().__init__(_bare(model), _patterns(layers), every, k)
         self._compiled = model is not self.model and hasattr(model, "_orig_mod")
-        self._lock = threading.RLock()
         self._local = threading.local()
         self._steps = self._arrived = 0
         self._seconds = 0.0
         self._handles: list[RemovableHandle] = []
         self._buffer = ""
-        self.key = new_key()
         self._live = None if output is None else LiveFiles(Path(output), self)
 
     # The block.
@@ -149,25 +138,6 @@ class Watched:
         self.layers[index].refused = reason
 
     # What it found.
-
-    @property
-    def shown(self) -> list[tuple[str, Seen]]:
-        """What figures describe of each measured layer, by name, in the order of first calls."""
-        with self._lock:
-            found = ((one.name, one.shown) for one in self._in_order())
-            return [(name, seen) for name, seen in found if seen is not None]
-
-    def _in_order(self) -> list[Layer]:
-        return sorted(self.layers, key=lambda one: math.inf if one.order is None else one.order)
-
-    @property
-    def refused(self) -> dict[str, str]:
-        """Why layers are not measured, by name."""
-        return {
-            one.name: one.refused or "not called yet"
-            for one in self.layers
-            if one.shown is None or one.refused
-        }
 
     def figures(self) -> tuple[LayerFigures, ...]:
         """Returns the figures of the measured layers in the order of their first call."""
@@ -258,16 +228,3 @@ def _patterns(layers: object) -> tuple[str, ...]:
         if all(isinstance(pattern, str) for pattern in patterns):
             return patterns
     raise UsageError(f"layers takes patterns such as 'blocks.*', as text, not {layers!r}")
-
-
-def _chosen(model: nn.Module, patterns: tuple[str, ...]) -> list[tuple[str, nn.Module]]:
-    names = {name: module for name, module in model.named_modules() if name}
-    found = {
-        name: module for name, module in names.items() if any(matches(name, p) for p in patterns)
-    }
-    missed = [p for p in patterns if not any(matches(name, p) for name in names)]
-    if missed or not found:
-        some = ", ".join(list(names)[:_NAMED]) + (", …" if len(names) > _NAMED else "")
-        what = f"no module matches {', '.join(missed)}" if missed else "no layers were named"
-        raise UsageError(f"{what}; the model has {some or 'no modules'}")
-    return list(found.items())

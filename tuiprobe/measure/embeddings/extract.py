@@ -72,7 +72,7 @@ class RowExtraction:
         rows, width = row_set(self._plan, shard.set_name), self._plan.encoder.width
         k = self._plan.spec.top_k
         shown = RowMeasure(Tap(FINAL_TAP, "vector", width, -1, 0), ActivationStats(width, k=k))
-        current = _Current(ChannelStats(width, k=k), SampleMoments(width), shown)
+        current = _CurrentRows(ChannelStats(width, k=k), SampleMoments(width), shown)
         self._live.begin_shard(shard, {FINAL_TAP: shown})
         for start, stop in shard.ranges():
             self._stop.check()
@@ -80,7 +80,7 @@ class RowExtraction:
             self._live.advance(stop - start, 0, current.features)
         self._publish(shard, current)
 
-    def _publish(self, shard: RowShard, current: _Current) -> None:
+    def _publish(self, shard: RowShard, current: _CurrentRows) -> None:
         width = self._plan.encoder.width
         arrays: Arrays = {
             **state_arrays(ALL, current.stats),
@@ -102,7 +102,7 @@ class RowExtraction:
 
 
 @dataclass
-class _Current:
+class _CurrentRows:
     """The shard that is being measured."""
 
     stats: ChannelStats

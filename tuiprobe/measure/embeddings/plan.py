@@ -12,8 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuiprobe.datasets import Suite
-from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError, refuse_undecodable
-from tuiprobe.datasets.registry import safe_name
+from tuiprobe.datasets.base import (
+    Sample,
+    Stamp,
+    UnreadableImageError,
+    refuse_undecodable,
+    safe_name,
+)
 from tuiprobe.errors import DataError
 from tuiprobe.measure.embeddings.shards import RowShard, sampled_rows, split_rows
 from tuiprobe.measure.heads import answers_of

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tuiprobe.probes.calibration import TITLE
 from tuiprobe.probes.calibration.compute import probe_calibration
 from tuiprobe.probes.calibration.describe import describe
 from tuiprobe.probes.calibration.result import Calibration
@@ -30,7 +31,7 @@ class CalibrationOfTheHead(Probe[Inputs, Calibration]):
     """Calibration before and after temperature scaling, and accuracy by class."""
 
     id = "calibration"
-    title = "Calibration"
+    title = TITLE
     block = "how sure"
     Result = Calibration
 

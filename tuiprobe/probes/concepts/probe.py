@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuiprobe.files import DamagedFileError
+from tuiprobe.probes.concepts import TITLE
 from tuiprobe.probes.concepts.compute import probe_concepts
 from tuiprobe.probes.concepts.concept_set import ConceptSet
 from tuiprobe.probes.concepts.describe import describe
@@ -47,7 +48,7 @@ class UniqueConcepts(Probe[Inputs, Concepts]):
     """How many concepts single directions encode, beside random directions."""
 
     id = "concepts"
-    title = "Concepts"
+    title = TITLE
     block = "inside"
     Result = Concepts
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tuiprobe.probes.directions import TITLE
 from tuiprobe.probes.directions.compute import probe_directions
 from tuiprobe.probes.directions.describe import describe
 from tuiprobe.probes.directions.result import Basis, Directions
@@ -12,7 +13,7 @@ from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
-from tuiprobe.results import NotRun, ProbeResult
+from tuiprobe.results import NotRun
 from tuiprobe.results.base import figures_in
 from tuiprobe.results.section import NamedFigure, Section
 from tuiprobe.run.checked_arrays import HeadArrays
@@ -47,28 +48,24 @@ class Inputs:
     seed: int
 
 
-def read_inputs(run: RunReader, outliers: ProbeResult | NotRun) -> Inputs | NotRun:
-    """Returns the inputs of probes that need a head, or why there is no head."""
-    if isinstance(run.head, str):
-        return NotRun(reason=run.head)
-    channels: list[int] = []
-    if isinstance(outliers, OutlierResult):
-        channels = [one.channel for one in outliers.finals()[0].outlier_channels]
-    return Inputs(run.head, run.head_sets, channels, run.spec.seed)
-
-
 class PrivilegedDirections(Probe[Inputs, Directions]):
     """Right singular vectors of the head, and what depends on them."""
 
     id = "directions"
-    title = "Privileged directions"
+    title = TITLE
     block = "inside"
     Result = Directions
     after = ("outliers",)
 
     def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
         """Reads head and representations; takes the outlier channels of the outlier probe."""
-        return read_inputs(run, found["outliers"])
+        if isinstance(run.head, str):
+            return NotRun(reason=run.head)
+        outliers = found["outliers"]
+        channels: list[int] = []
+        if isinstance(outliers, OutlierResult):
+            channels = [one.channel for one in outliers.finals()[0].outlier_channels]
+        return Inputs(run.head, run.head_sets, channels, run.spec.seed)
 
     def compute(self, inputs: Inputs, options: Options) -> Directions:
         """Computes both bases with their pruning curves."""

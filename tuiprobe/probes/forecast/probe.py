@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from tuiprobe.catalog.baselines import ShiftFamily, family_of_row
 from tuiprobe.catalog.forecast import kind_of, own_family
 from tuiprobe.catalog.left_out import FEWEST_FAMILIES, FEWEST_MODELS
+from tuiprobe.probes.forecast import TITLE
 from tuiprobe.probes.forecast.compute import Start, forecast
 from tuiprobe.probes.forecast.describe import describe
+from tuiprobe.probes.forecast.peers import NO_IMAGENET, UNTRAINED
 from tuiprobe.probes.forecast.result import Forecast
 from tuiprobe.probes.intervals import exact
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
@@ -23,7 +25,7 @@ class ForecastFromPeers(Probe[Start, Forecast]):
     """Accuracy under shift as published models of the same kind of training lead to expect it."""
 
     id = "forecast"
-    title = "Forecast from published models"
+    title = TITLE
     block = "shifts"
     Result = Forecast
     after = ("robustness",)
@@ -32,7 +34,7 @@ class ForecastFromPeers(Probe[Start, Forecast]):
         """Takes the ImageNet accuracy that was measured, or the published one."""
         model = run.plan.model
         if model.weights.kind == "untrained":
-            return NotRun(reason="random weights: published models say nothing about them")
+            return NotRun(reason=UNTRAINED)
         if model.ablated:
             return NotRun(reason="channels are ablated: it is no longer the published model")
         sets = family_of(run.sets) if run.sets else None
@@ -50,7 +52,7 @@ class ForecastFromPeers(Probe[Start, Forecast]):
             return Start(kind, accuracies[0].top1, "", without, shifts)
         if row is None or row.imagenet is None:
             return NotRun(
-                reason="its accuracy on ImageNet is neither measured here nor published",
+                reason=NO_IMAGENET,
                 remedy="measure ImageNet's validation set: `--suite auto`",
             )
         published = exact(row.imagenet, 50_000, "as published")

@@ -34,7 +34,7 @@ class Outcome(StrEnum):
     UNDETERMINED = "undetermined"
 
 
-class Finding(Frozen):
+class OutlierFinding(Frozen):
     """The outcome of rule v2 with its grounds.
 
     Attributes:
@@ -208,7 +208,7 @@ class RowFigures(Frozen):
     residual: Residual
     nearest_cosine: Figure
     centred_cosine: Figure
-    finding: Finding
+    finding: OutlierFinding
 
     @property
     def outcome(self) -> Outcome:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tuiprobe.catalog.untrained import Untrained, untrained
 from tuiprobe.probes.inputs import TapArrays
 from tuiprobe.probes.intervals import exact
+from tuiprobe.probes.outliers import TITLE
 from tuiprobe.probes.outliers.channel_result import Heights
 from tuiprobe.probes.outliers.compute import probe_outliers
 from tuiprobe.probes.outliers.describe import describe
@@ -85,7 +86,7 @@ class OutlierFeatures(Probe[Inputs, OutlierResult]):
     """Which channels dominate the representation, and in how many images."""
 
     id = "outliers"
-    title = "Outlier features"
+    title = TITLE
     block = "inside"
     Result = OutlierResult
 

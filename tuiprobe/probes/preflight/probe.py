@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import ClassVar
 
+from tuiprobe.probes.preflight import TITLE
 from tuiprobe.probes.protocol import Found, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
 from tuiprobe.probes.telling import table
@@ -38,7 +39,7 @@ class PreflightChecks(Probe[tuple[PreflightCheck, ...], Preflight]):
     """What was checked of encoder and labels before any image was measured."""
 
     id = PROBE
-    title = "Preflight"
+    title = TITLE
     block = "how sure"
     Result = Preflight
 

@@ -11,6 +11,7 @@ from tuiprobe.probes.channels import acted_on
 from tuiprobe.probes.inputs import Float64, TapArrays
 from tuiprobe.probes.outliers.result import OutlierResult
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
+from tuiprobe.probes.quantisation import TITLE
 from tuiprobe.probes.quantisation.compute import TapRows, quantise
 from tuiprobe.probes.quantisation.describe import NAMES, describe
 from tuiprobe.probes.quantisation.result import Apart, Quantisation
@@ -35,7 +36,7 @@ class QuantisationRisk(Probe[Inputs, Quantisation]):
     """Signal over the noise of rounding to INT8, by scales and layers."""
 
     id = "quantisation"
-    title = "INT8 quantisation"
+    title = TITLE
     block = "deploy"
     Result = Quantisation
     after = ("outliers",)

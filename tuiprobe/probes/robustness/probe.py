@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tuiprobe.probes.heads import SetFeatures
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.robustness import TITLE
 from tuiprobe.probes.robustness.baselines import baselines_for, published_of
 from tuiprobe.probes.robustness.compute import Baselines, probe_robustness
 from tuiprobe.probes.robustness.describe import describe
@@ -47,7 +48,7 @@ class AccuracyUnderShift(Probe[Inputs, Robustness]):
     """Accuracies on every labelled set, and effective robustness by published models."""
 
     id = "robustness"
-    title = "Accuracy under shift"
+    title = TITLE
     block = "shifts"
     Result = Robustness
 

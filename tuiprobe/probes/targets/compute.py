@@ -24,11 +24,11 @@ from tuiprobe.probes.proportions import wilson
 from tuiprobe.probes.targets.estimators import estimates
 from tuiprobe.probes.targets.result import (
     HEADLINE,
-    Check,
     Error,
     Estimator,
     Expected,
     Predicted,
+    ShiftCheck,
     Targets,
     TargetSet,
 )
@@ -112,17 +112,19 @@ def _cached(head: HeadArrays, first: SetFeatures) -> Callable[[SetFeatures], Cro
     return fitted
 
 
-def _check(head: HeadArrays, one: SetFeatures, source: CrossFitted | NotRun) -> Check:
+def _check(head: HeadArrays, one: SetFeatures, source: CrossFitted | NotRun) -> ShiftCheck:
     found = Logits(head, one)
     right = found.confidences().right
     assert right is not None  # the caller passes labelled sets
     measured = wilson(int(right.sum()), right.size)
     if isinstance(source, NotRun) or not right.size:
         why = source if isinstance(source, NotRun) else NO_IMAGE
-        return Check(
+        return ShiftCheck(
             data=one.name, measured=ONE_CLASS if why is ONE_CLASS else measured, expected=why
         )
-    return Check(data=one.name, measured=measured, expected=_expected(estimates(source, found)[0]))
+    return ShiftCheck(
+        data=one.name, measured=measured, expected=_expected(estimates(source, found)[0])
+    )
 
 
 def _expected(found: Mapping[Estimator, Figure]) -> tuple[Expected, ...]:
@@ -221,7 +223,7 @@ def _predicted(found: Logits, said: Confidences, names: Sequence[str]) -> tuple[
     )
 
 
-def _error(estimator: Estimator, checks: Sequence[Check]) -> Error:
+def _error(estimator: Estimator, checks: Sequence[ShiftCheck]) -> Error:
     away: list[tuple[float, str]] = []
     for one in checks:
         expected = one.of(estimator)

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from typing import Final, get_args
 
 from tuiprobe.probes.protocol import Subject
-from tuiprobe.probes.targets.result import HEADLINE, Check, Error, Estimator, Targets, TargetSet
+from tuiprobe.probes.targets.result import (
+    HEADLINE,
+    Error,
+    Estimator,
+    ShiftCheck,
+    Targets,
+    TargetSet,
+)
 from tuiprobe.probes.telling import heading, known, points, prose, series, several, table
 from tuiprobe.results import Estimate, Figure, NotRun, given
 from tuiprobe.results.section import Chart, Code, Content, Section, Series, Strong, Text, Value
@@ -208,7 +215,7 @@ def _errors(result: Targets) -> Iterator[Content]:
     )  # fmt: skip
 
 
-def _checked(one: Check) -> list[Value]:
+def _checked(one: ShiftCheck) -> list[Value]:
     expected = one.of(HEADLINE)
     away: Value = None
     if given(expected) and given(one.measured):

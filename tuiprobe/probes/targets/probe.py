@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.targets import TITLE
 from tuiprobe.probes.targets.compute import Images, estimate_targets
 from tuiprobe.probes.targets.describe import ESTIMATORS, describe
 from tuiprobe.probes.targets.result import HEADLINE, Targets
@@ -29,7 +30,7 @@ class ExpectedAccuracy(Probe[Inputs, Targets]):
     """Accuracy expected on images without labels, with the error of such estimates."""
 
     id = "targets"
-    title = "Accuracy on your images"
+    title = TITLE
     block = "your images"
     Result = Targets
 

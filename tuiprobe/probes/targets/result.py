@@ -59,7 +59,7 @@ class TargetSet(Frozen):
         return self.of(HEADLINE) if self.expected else self.uncalibrated
 
 
-class Check(Frozen):
+class ShiftCheck(Frozen):
     """Estimates for a labelled shift beside its accuracy.
 
     Attributes:
@@ -113,7 +113,7 @@ class Targets(ProbeResult):
     basis: Literal["calibrated", "not validated"]
     temperature: Figure
     targets: Many[TargetSet]
-    checks: Many[Check] = ()
+    checks: Many[ShiftCheck] = ()
     errors: Many[Error]
 
     def error(self, estimator: Estimator = HEADLINE) -> Error:

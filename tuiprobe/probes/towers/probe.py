@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from tuiprobe.probes.channels import Chosen, acted_on
-from tuiprobe.probes.heads import SetFeatures, usable_images
-from tuiprobe.probes.outliers.result import OutlierResult
+from tuiprobe.probes.channels import ChannelInputs, read_channels
 from tuiprobe.probes.protocol import Found, Named, Options, Probe, Subject
 from tuiprobe.probes.reader import RunReader
+from tuiprobe.probes.towers import TITLE
 from tuiprobe.probes.towers.compute import compare_towers
 from tuiprobe.probes.towers.describe import HEAD_NAMES, NAMES, describe
 from tuiprobe.probes.towers.result import Towers
@@ -19,40 +17,24 @@ from tuiprobe.results.section import NamedFigure, Section
 from tuiprobe.run.checked_arrays import HeadArrays
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """The zero-shot head, the images of every set, the images' channels, and the seed."""
-
-    head: HeadArrays
-    sets: list[SetFeatures]
-    chosen: Chosen
-    seed: int
-
-
-class BothTowers(Probe[Inputs, Towers]):
+class BothTowers(Probe[ChannelInputs, Towers]):
     """What images and class texts of a zero-shot model share."""
 
     id = "towers"
-    title = "Both towers"
+    title = TITLE
     block = "inside"
     Result = Towers
     after = ("outliers",)
 
-    def inputs(self, run: RunReader, options: Options, found: Found) -> Inputs | NotRun:
+    def inputs(self, run: RunReader, options: Options, found: Found) -> ChannelInputs | NotRun:
         """Reads a zero-shot head and the images of every set."""
-        if isinstance(run.head, str):
-            return NotRun(reason=run.head)
-        if not run.head.normalize:
+        if isinstance(run.head, HeadArrays) and not run.head.normalize:
             return NotRun(reason="the head is no zero-shot head: its rows are not texts")
-        outliers = found["outliers"]
-        if not isinstance(outliers, OutlierResult):
-            return NotRun(reason="there are no outlier figures")
-        return Inputs(run.head, run.head_sets, acted_on(outliers), run.spec.seed)
+        return read_channels(run, found["outliers"])
 
-    def compute(self, inputs: Inputs, options: Options) -> Towers | NotRun:
+    def compute(self, inputs: ChannelInputs, options: Options) -> Towers | NotRun:
         """Computes the figures of the head's rows, the gap and the conformity of every set."""
-        kept = [usable_images(one) for one in inputs.sets]
-        return compare_towers(inputs.head, kept, inputs.chosen, inputs.seed)
+        return compare_towers(inputs.head, inputs.sets, inputs.chosen, inputs.seed)
 
     def describe(self, result: Towers, subject: Subject) -> Section:
         """Describes what both towers share."""

@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 from tuiprobe.files import Entry
 from tuiprobe.run.directory import RunDir
 from tuiprobe.tui.commands import ScreenCommands
+from tuiprobe.tui.control import EngineApp
 from tuiprobe.tui.text import inert
 from tuiprobe.tui.widgets.keyline import KeyLine
 from tuiprobe.tui.widgets.rows import RowTable
@@ -43,6 +44,7 @@ class ProbeScreen(Screen[None]):
     ids of the terms at their cursor (`screens/help.py`). One that shows a run has `shown_run`.
     """
 
+    app: EngineApp
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {ScreenCommands}
     ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [

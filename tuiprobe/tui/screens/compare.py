@@ -316,23 +316,23 @@ class CompareScreen(FilteredScreen):
             told = self.forest.current
             if told is not None:
                 text = plain(forest_text(told, self.pair.letters))
-                self.app.copy(text, "row")  # type: ignore[attr-defined]
+                self.app.copy(text, "row")
             return
         row = self.table.current
         if row is not None:
             names = [column.title for column in self.table.columns]
             pairs = zip(names, cells(row), strict=True)
             text = plain(", ".join(f"{name} {cell.strip()}" for name, cell in pairs))
-            self.app.copy(text, "row")  # type: ignore[attr-defined]
+            self.app.copy(text, "row")
 
     def action_copy_all(self) -> None:
         """Copies the comparison as Markdown."""
         if self._found is not None:
             text = section_markdown(describe(self._found, everything=True))
-            self.app.copy(text, "comparison")  # type: ignore[attr-defined]
+            self.app.copy(text, "comparison")
 
     def action_command(self) -> None:
         """Copies the command that prints this comparison."""
         pair = self.pair
         paths = [str(self.runs[index].absolute()) for index in (pair.first, pair.second)]
-        self.app.copy(shown_command(["compare", *paths]), "command")  # type: ignore[attr-defined]
+        self.app.copy(shown_command(["compare", *paths]), "command")

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.state import RunState
 from tuiprobe.tui import progress
 from tuiprobe.tui.child import Engine
-from tuiprobe.tui.control import Control
 from tuiprobe.tui.livewatch import Snapshot, Watch, WatchThread
 from tuiprobe.tui.screens.base import ProbeScreen
-
-if TYPE_CHECKING:
-    from tuiprobe.tui.app import TuiprobeApp
 
 
 class RunningScreen(ProbeScreen):
@@ -26,8 +21,6 @@ class RunningScreen(ProbeScreen):
         engine: The process, if it was just started.
     """
 
-    app: TuiprobeApp
-
     def __init__(self, run: Path, engine: Engine | None = None) -> None:
         super().__init__()
         self.root, self.engine = run, engine
@@ -37,17 +30,12 @@ class RunningScreen(ProbeScreen):
 
     def _new_watch(self) -> WatchThread:
         log = RunDir(self.root).log_file
-        return WatchThread(Watch(self.run_path, log, alive=self.control.works_on))
+        return WatchThread(Watch(self.run_path, log, alive=self.app.works_on))
 
     @property
     def run_path(self) -> Path:
         """The run directory that is shown."""
         return self.root
-
-    @property
-    def control(self) -> Control:
-        """Finds, resumes and ends engines."""
-        return Control(self.app)
 
     @property
     def state(self) -> RunState | None:
@@ -57,9 +45,9 @@ class RunningScreen(ProbeScreen):
     def find_engine(self) -> None:
         """Finds the engine of the run that is shown, if this program has one."""
         if self.engine is not None:
-            self.control.add(self.engine)
+            self.app.add(self.engine)
         else:
-            self.engine = self.control.engine(self.run_path)
+            self.engine = self.app.engine(self.run_path)
 
     @property
     def going(self) -> bool:
@@ -119,17 +107,17 @@ class RunningScreen(ProbeScreen):
 
     def action_cancel(self) -> None:
         """Asks whether to stop the run, then stops it."""
-        self.control.ask_to_cancel(self.run_path)
+        self.app.ask_to_cancel(self.run_path)
 
     def action_kill(self) -> None:
         """Asks whether to kill the engine, then kills it."""
         if self.engine is not None:
-            self.control.ask_to_kill(self.engine)
+            self.app.ask_to_kill(self.engine)
 
     def action_again(self) -> None:
         """Starts the engine again with the same options; it resumes."""
         group = self.engine is not None and self.engine.run.absolute() == self.root.absolute()
-        engine = self.control.resume(self.root if group else self.run_path)
+        engine = self.app.resume(self.root if group else self.run_path)
         if engine is not None:
             self.engine, self._started = engine, time.monotonic()
             self.resumed()
@@ -140,9 +128,7 @@ class RunningScreen(ProbeScreen):
 
     def action_results(self) -> None:
         """Goes to the results."""
-        from tuiprobe.tui.screens.results import ResultsScreen
-
-        self.app.switch_screen(ResultsScreen(self.run_path))
+        self.app.switch_screen(self.app.screen_of(self.run_path))
 
     async def action_detach(self) -> None:
         """Leaves the screen; a run goes on."""

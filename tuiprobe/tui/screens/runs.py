@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -21,14 +21,10 @@ from tuiprobe.report.numbers import short
 from tuiprobe.run.directory import RunDir, delete_run, kept_files
 from tuiprobe.run.listing import SORTS, RunRow, find_runs, list_runs, matches, read_runs
 from tuiprobe.run.state import Observer
-from tuiprobe.tui.control import Control
 from tuiprobe.tui.progress import advice, sign
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
-from tuiprobe.tui.widgets.rows import Column, RowTable
-
-if TYPE_CHECKING:
-    from tuiprobe.tui.app import TuiprobeApp
+from tuiprobe.tui.widgets.rows import RowColumn, RowTable
 
 SORTED = ("model", "data", "changed", "state", "progress", "accuracy", "shifts", "kurtosis")
 """Sort key of each column that has one."""
@@ -50,22 +46,22 @@ _SHORTEST_DATA = 12
 _WIDE = 100
 
 
-def columns_of(rows: Sequence[RunRow], width: int) -> tuple[Column, ...]:
+def columns_of(rows: Sequence[RunRow], width: int) -> tuple[RowColumn, ...]:
     """Returns the columns that fit these rows: others are left out before a model's name is cut."""
     model = max(max((len(row.model or row.name) for row in rows), default=0) + 2, 12)
     source = max((len(row.source) for row in rows), default=0)
     date = _date_width(width)
     left = width - model - date - 12 - 8 - 4  # what the other four and the gaps leave
     return (
-        Column("model", model, term="encoder"),
-        Column("data", max(min(source, left), _SHORTEST_DATA), drop=3, term="suite"),
-        Column("date", date, drop=2),
-        Column("state", 12),
-        Column("measured", 8, right=True, drop=1, term="shard"),
-        Column("top-1", 10, right=True, drop=5, term="top-1"),
-        Column("shifts", 10, right=True, drop=6, term="mean-of-shifts"),
-        Column("kurtosis", 11, right=True, drop=7, term="kurtosis"),
-        Column("outcome", 19, drop=8, term="outcome"),
+        RowColumn("model", model, term="encoder"),
+        RowColumn("data", max(min(source, left), _SHORTEST_DATA), drop=3, term="suite"),
+        RowColumn("date", date, drop=2),
+        RowColumn("state", 12),
+        RowColumn("measured", 8, right=True, drop=1, term="shard"),
+        RowColumn("top-1", 10, right=True, drop=5, term="top-1"),
+        RowColumn("shifts", 10, right=True, drop=6, term="mean-of-shifts"),
+        RowColumn("kurtosis", 11, right=True, drop=7, term="kurtosis"),
+        RowColumn("outcome", 19, drop=8, term="outcome"),
     )
 
 
@@ -121,7 +117,6 @@ class RunsScreen(FilteredScreen):
         root: Where run directories are kept.
     """
 
-    app: TuiprobeApp
     PLACE = "Models M · Runs R"
     AUTO_FOCUS = "#runs"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -168,7 +163,7 @@ class RunsScreen(FilteredScreen):
     def on_mount(self) -> None:
         """Starts a thread that rereads the directories, so that a slow disk blocks nothing."""
         self.table.empty = "reading…"
-        self._observer = Observer(Control(self.app).works_on)
+        self._observer = Observer(self.app.works_on)
         threading.Thread(target=self._watch, daemon=True, name="runs").start()
 
     def on_unmount(self) -> None:
@@ -326,7 +321,7 @@ class RunsScreen(FilteredScreen):
         row = self.table.current
         if row is None:
             return
-        engine = Control(self.app).resume(row.path)
+        engine = self.app.resume(row.path)
         if engine is not None:
             from tuiprobe.tui.screens.live import LiveScreen
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
@@ -24,9 +24,6 @@ from tuiprobe.tui.runsetup import YES, Kept, Setup
 from tuiprobe.tui.screens.base import ProbeScreen
 from tuiprobe.tui.text import inert_lines
 from tuiprobe.tui.widgets.form import EXPLAINED, RunForm
-
-if TYPE_CHECKING:
-    from tuiprobe.tui.app import TuiprobeApp
 
 PAUSE_SECONDS = 0.3
 """How long the form rests before what was typed is looked at."""
@@ -81,7 +78,7 @@ class SetupScreen(ProbeScreen):
 
     @property
     def _kept(self) -> Kept:
-        return cast("TuiprobeApp", self.app).setups
+        return self.app.setups
 
     @property
     def form(self) -> RunForm:
@@ -95,7 +92,7 @@ class SetupScreen(ProbeScreen):
 
     @property
     def _runs(self) -> Path:
-        return getattr(self.app, "runs", Path("runs"))
+        return self.app.runs
 
     def explained(self) -> tuple[str, ...]:
         """Returns the terms of the glossary for the field under the cursor."""

@@ -1,9 +1,6 @@
-"""What each probe needs to run, for those who ask before a run and load no probe."""
+"""Whether published models say anything about a model, for those who ask before a run."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from tuiprobe.catalog.accuracies import IMAGENET, published_row
 from tuiprobe.catalog.forecast import kind_of
@@ -13,38 +10,8 @@ from tuiprobe.datasets import Suite
 from tuiprobe.datasets.registry import SOURCES
 from tuiprobe.spec import RunSpec
 
-Need: TypeAlias = Literal["head", "texts", "labels", "target", "concepts", "peers", "channel"]
-"""A head; one whose rows are texts; labels of the first set; a target set; a concept set;
-published models to compare with; a channel that stands out, which only the run can tell."""
-
-
-@dataclass(frozen=True)
-class Asks:
-    """A probe, and what it needs.
-
-    Attributes:
-        title: As in the probe.
-        needs: All of them are needed.
-    """
-
-    title: str
-    needs: tuple[Need, ...] = ()
-
-
-ASKS = {
-    "preflight": Asks("Preflight"),
-    "targets": Asks("Accuracy on your images", ("target", "head")),
-    "calibration": Asks("Calibration", ("head", "labels")),
-    "robustness": Asks("Accuracy under shift", ("head", "labels")),
-    "forecast": Asks("Forecast from published models", ("peers",)),
-    "outliers": Asks("Outlier features"),
-    "ablation": Asks("Channel ablation", ("head", "labels", "channel")),
-    "towers": Asks("Both towers", ("head", "texts")),
-    "directions": Asks("Privileged directions", ("head",)),
-    "concepts": Asks("Concepts", ("concepts",)),
-    "quantisation": Asks("INT8 quantisation"),
-}
-"""The built-in probes by id; what those of other packages need, only they know."""
+NO_IMAGENET = "its accuracy on ImageNet is neither measured here nor published"
+UNTRAINED = "random weights: published models say nothing about them"
 
 
 def without_peers(spec: RunSpec, suite: Suite, trained: str | None) -> str:
@@ -62,7 +29,7 @@ def without_peers(spec: RunSpec, suite: Suite, trained: str | None) -> str:
         return "too few models are published on these sets"
     preset = presets().get(spec.model)
     if preset is not None and not preset.public and spec.checkpoint is None:
-        return "random weights: published models say nothing about them"
+        return UNTRAINED
     row = None
     if spec.checkpoint is None:
         name = spec.model if preset is None else preset.spec
@@ -74,4 +41,4 @@ def without_peers(spec: RunSpec, suite: Suite, trained: str | None) -> str:
         return str(error)
     if suite.published.get(first) == IMAGENET or (row is not None and row.imagenet is not None):
         return ""
-    return "its accuracy on ImageNet is neither measured here nor published"
+    return NO_IMAGENET

@@ -1,0 +1,112 @@
+"""The data set interface of the engine: named samples in a fixed order, each readable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from tuiprobe.datasets.base import Sample, Stamp, UnreadableImageError
+from tuiprobe.datasets.content import UNREADABLE
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from tuiprobe.datasets.content import Content
+
+
+class Dataset(Protocol):
+    """A readable set of images.
+
+    `samples[i].id == i`; `source` is its name on the command line, for example
+    `imagefolder:/data/val`.
+    """
+
+    @property
+    def name(self) -> str:
+        """Short name; its file-safe characters become the name of the set."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """The name that the user typed."""
+        ...
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """All samples, by id."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by label; empty if there are none."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks for readers of the report."""
+        ...
+
+    def stamp(self, sample: Sample) -> Stamp:
+        """Returns the stamp of one sample without reading it."""
+        ...
+
+    def read(self, sample: Sample) -> Content:
+        """Reads the stored content of one sample.
+
+        Raises:
+            UnreadableImageError: If it cannot be read.
+        """
+        ...
+
+    def open(self, sample: Sample) -> Image:
+        """Decodes one sample to an RGB image.
+
+        Raises:
+            UnreadableImageError: If it cannot be read or decoded.
+        """
+        ...
+
+
+def digest_of(dataset: Dataset, sample: Sample) -> bytes:
+    """Returns the digest of one image; `UNREADABLE` if it cannot be read."""
+    try:
+        return dataset.read(sample).digest()
+    except UnreadableImageError:
+        return UNREADABLE
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Named sets of images that one run measures, the in-distribution set first.
+
+    Attributes:
+        name: Short name of the suite, used in the name of the run directory.
+        source: What the user typed.
+        sets: Set name to data set. Names are safe as file names.
+        published: Set name to the published set that it is: `imagenet`, or a column of
+            `tuiprobe.catalog.accuracies.SHIFTS`. Other sets have no entry.
+        imagenet: By set name, the set's own label for each of ImageNet's 1,000 classes, -1 if it
+            has none. Only for sets whose class names do not show this (ObjectNet).
+        concepts: Source of the suite's concept set; None if it names none.
+        notes: Remarks for readers of the report, beyond the notes of each set.
+        concept_set: Name of the set in `sets` that has concepts, once that source is opened. It
+            is measured like the others, but only the concept probe reads it.
+        targets: Names of the target sets in `sets`: images without labels whose accuracy is to be
+            estimated.
+    """
+
+    name: str
+    source: str
+    sets: dict[str, Dataset] = field(default_factory=dict)
+    published: Mapping[str, str] = field(default_factory=dict)
+    imagenet: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    concepts: str | None = None
+    notes: tuple[str, ...] = ()
+    concept_set: str | None = None
+    targets: tuple[str, ...] = ()
+
+    @property
+    def own_keys(self) -> tuple[str, ...]:
+        """Names of the sets that are not part of a run's key, as each has a key of its own."""
+        return (*((self.concept_set,) if self.concept_set is not None else ()), *self.targets)
