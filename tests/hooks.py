@@ -27,6 +27,19 @@ def stage_hangs(name: str, grace: float) -> None:
             setattr(place, name, hang)
 
 
+def pause_after_shards(seconds: float) -> None:
+    """Lets a rank pause after each shard, so that a test can end it in between."""
+    from tuiprobe.measure.extract import Extraction
+
+    publish = Extraction.publish
+
+    def publish_and_pause(extraction: Extraction) -> None:
+        publish(extraction)
+        time.sleep(seconds)
+
+    setattr(Extraction, "publish", publish_and_pause)  # noqa: B010
+
+
 def fault(at: int, kind: str, after: bool, log: str) -> None:
     """Puts a fault of the disk into the way; see `tests.faults.Faults`."""
     from tests.faults import Faults

@@ -117,9 +117,13 @@ def test_a_cancel_file_stops_the_run(
     assert (directory / "results.json").exists()
 
 
-def as_rank(prepared: Prepared, arguments: list, rank: int, world: int, folder: Path) -> Forked:
+def as_rank(
+    prepared: Prepared, arguments: list, rank: int, world: int, folder: Path, pause: float = 0.0
+) -> Forked:
+    """Starts a rank that pauses for so many seconds after each shard."""
     variables = {"RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_RANK": str(rank)}
-    return prepared.start(*arguments, cwd=folder, env=variables)
+    before = [("tests.hooks:pause_after_shards", [pause])]
+    return prepared.start(*arguments, cwd=folder, env=variables, before=before)
 
 
 def listed(tuiprobe: Run, folder: Path) -> str:
@@ -153,8 +157,12 @@ def test_a_rank_that_is_killed_is_missed_at_every_point_and_its_shards_are_measu
 ) -> None:
     directory = tmp_path / "ranks"
     arguments = job(small_checkpoint, pictures, directory, "--layers", "layer*")
-    left, killed = (as_rank(prepared, arguments, rank, 2, tmp_path) for rank in range(2))
-    stop_within_a_shard(RunDir(directory), 1, killed)
+    left = as_rank(prepared, arguments, 0, 2, tmp_path)
+    killed = as_rank(prepared, arguments, 1, 2, tmp_path, pause=1.0)
+    deadline = time.monotonic() + 120
+    while not list(directory.glob("shards/*-00001.safetensors")):  # the first one of rank 1
+        assert time.monotonic() < deadline, killed.stderr
+        time.sleep(0.01)
     killed.kill()
     killed.wait()
     assert left.wait() == 0, left.stderr
@@ -251,18 +259,6 @@ def as_before(run: RunDir, file: Entry) -> None:
     found = {name: one for name, one in arrays.items() if not name.startswith("states/")}
     assert len(found) < len(arrays)
     write_arrays(file, found, metadata)
-
-
-def stop_within_a_shard(run: RunDir, number: int, process: Forked) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        process.send_signal(signal.SIGSTOP)
-        status = read_status(run, number)
-        if status and status.place and not run.shard_file(*status.place).exists():
-            return
-        process.send_signal(signal.SIGCONT)
-        time.sleep(0.02)
-    raise AssertionError(process.stderr)
 
 
 def test_worker_processes_change_nothing(
