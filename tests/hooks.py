@@ -27,11 +27,17 @@ def stage_hangs(name: str, grace: float) -> None:
             setattr(place, name, hang)
 
 
-def leases_last(seconds: float) -> None:
-    """Shortens the leases of ranks, which a test cannot wait for."""
-    from tuiprobe.measure import crew
+def pause_after_shards(seconds: float) -> None:
+    """Lets a rank pause after each shard, so that a test can end it in between."""
+    from tuiprobe.measure.extract import Extraction
 
-    vars(crew)["LEASE_SECONDS"] = seconds
+    publish = Extraction.publish
+
+    def publish_and_pause(extraction: Extraction) -> None:
+        publish(extraction)
+        time.sleep(seconds)
+
+    setattr(Extraction, "publish", publish_and_pause)  # noqa: B010
 
 
 def fault(at: int, kind: str, after: bool, log: str) -> None:

@@ -287,16 +287,6 @@ class Entry:
         """Replaces the file atomically, without waiting for the disk."""
         self._publish((content,), durable=False)
 
-    def append(self, content: bytes) -> None:
-        """Appends to the file; creates it if it is missing."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        with writing(self.path), self._folder(make=True) as folder:
-            descriptor = self._open_to_write(flags, folder)
-            try:
-                _write_all(descriptor, content)
-            finally:
-                os.close(descriptor)
-
     def descriptor(self, flags: int) -> int:
         """Opens the file with `os.open`'s flags; the caller closes the returned descriptor.
 

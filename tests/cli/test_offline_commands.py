@@ -131,7 +131,7 @@ def test_what_was_fetched_serves_every_command(tmp_path: Path, weights: bytes) -
     assert "fail" not in {check["status"] for check in checks.values()}
     assert "Top-1 " in ran
 
-    # The preflight stands in the results, in the report and in the events of the run.
+    # The preflight stands in the results, in the report and in the status of the run.
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     (preflight,) = [part for part in results["parts"] if part["probe"] == "preflight"]
     checks = preflight["result"]["checks"]
@@ -140,8 +140,8 @@ def test_what_was_fetched_serves_every_command(tmp_path: Path, weights: bytes) -
     assert any("no complete ImageNet set" in warning for warning in results["warnings"])
     page = (tmp_path / "run" / "report.html").read_text()
     assert "image count" in page.partition("<summary>Preflight (")[2]
-    events = (tmp_path / "run" / "events-0.jsonl").read_text()
-    assert "preflight, image count of photos" in events
+    status = (tmp_path / "run" / "status" / "0.json").read_text()
+    assert "preflight, image count of photos" in status
 
     assert {row["size"] for row in json.loads(published)["rows"]} == {224, 288}
 

@@ -21,7 +21,6 @@ from tuiprobe.run import glance
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import write_results
 from tuiprobe.run.listing import find_runs, list_runs, read_runs
-from tuiprobe.run.live import Pulse, pulse
 from tuiprobe.run.locks import held_locks, is_running
 
 EVIL = "[red]a\u202eb"
@@ -203,15 +202,6 @@ def test_without_a_list_of_locks_the_process_is_asked(root, tmp_path):
     assert not is_running(run, nowhere)
     run.at("lock").write_text(f"process {os.getpid()} on another-host\n")
     assert not is_running(run, nowhere)
-
-
-def test_the_pulse_survives_nonsense(root):
-    run = RunDir(root / "first")
-    assert pulse(run) == Pulse()
-    run.live_file(0, "json").write_json({"sequence": 3})
-    run.live_file(1, "json").write_json(["no"])
-    run.live_file(2, "json").write_json({"sequence": "x"})
-    assert pulse(run).beat == 3
 
 
 @pytest.mark.parametrize(

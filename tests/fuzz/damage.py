@@ -92,7 +92,7 @@ def damage(draw: random.Random, run: Path, name: str) -> None:
     """Damages one file of a run, mostly with checksums that fit."""
     path = run / name
     content = path.read_bytes()
-    if name.endswith(".safetensors") and not name.startswith("live") and draw.random() < 0.85:
+    if name.endswith(".safetensors") and not name.startswith("status") and draw.random() < 0.85:
         entry = RunDir(run).at(name)
         arrays, metadata = damaged_arrays(draw, *read_arrays(entry))
         write_arrays(entry, arrays, metadata)

@@ -50,13 +50,13 @@ from tuiprobe.report.summary import summary
 from tuiprobe.results import Report
 from tuiprobe.run.arrays import read_arrays, read_unsealed, write_arrays
 from tuiprobe.run.block_reader import BlockReader
+from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.glance import read_report, read_summary
 from tuiprobe.run.head_file import read_class_names
 from tuiprobe.run.listing import as_json, list_runs
 from tuiprobe.run.per_image import read_per_image
 from tuiprobe.run.records import read_plan, read_spec
-from tuiprobe.run.shard_file import published_images
 from tuiprobe.run.verify import verify
 from tuiprobe.tui.livewatch import Watch
 from tuiprobe.tui.widgets.thumbnail import read_pixels
@@ -281,8 +281,8 @@ def reports(place: Path) -> Target:
 
 RECORDS = (
     "spec.json", "plan.json", "measured.json", "samples.jsonl", "preflight.json", "key",
-    "results.json", "summary.json", "events-0.jsonl", "live/0.json", "live/0.safetensors",
-    "ranks/0.json", "log.txt", "baseline.csv", "thumbs/val/5.jpg",
+    "results.json", "summary.json", "status/0.json", "status/0.safetensors", "log.txt",
+    "baseline.csv", "thumbs/val/5.jpg",
 )  # fmt: skip
 
 
@@ -292,16 +292,15 @@ def look(run: Run, name: str) -> None:
     watched: list[Callable[[], object]] = [lambda: watch(run), lambda: listed(run)]
     readers: dict[str, list[Callable[[], object]]] = {
         "spec.json": [lambda: read_spec(kept).to_json(), lambda: listed(run)],
-        "plan.json": [lambda: published_images(kept, read_plan(kept)), lambda: verify(kept)],
+        "plan.json": [lambda: images_done(kept), lambda: read_plan(kept), lambda: verify(kept)],
         "results.json": [
             lambda: read_report(kept), lambda: listed(run),
             lambda: pictures(Report.read(kept.results_file), kept),
         ],
-        "ranks/0.json": [lambda: read_ranks(kept)],
+        "status/0.json": [lambda: read_ranks(kept), *watched],
         "thumbs/val/5.jpg": [lambda: read_pixels(kept.thumbnail_file("val", 5), 4, 4)],
         "summary.json": [lambda: read_summary(kept), lambda: listed(run), lambda: verify(kept)],
-        **dict.fromkeys(("key", "log.txt", "events-0.jsonl"), watched),
-        **dict.fromkeys(("live/0.json", "live/0.safetensors"), watched),
+        **dict.fromkeys(("key", "log.txt", "status/0.safetensors"), watched),
     }  # fmt: skip
     for read in readers.get(name, [lambda: verify(kept)]):
         with suppress(TuiprobeError):
@@ -357,7 +356,7 @@ ARRAYS = (
 def ranks(place: Path) -> Target:
     """What ranks say of themselves, in any bytes or in damaged JSON, and the plan that counts."""
     run = Run(place)
-    names = ("ranks/0.json", "ranks/1.json", "plan.json")
+    names = ("status/0.json", "status/1.json", "plan.json")
 
     def ask(content: bytes) -> object:
         if content[:1] == b"\0":

@@ -25,7 +25,7 @@ from tuiprobe.models.embeddings.parquet import read_names
 from tuiprobe.run.arrays import read_arrays, write_arrays
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import list_runs
-from tuiprobe.run.ranks import read_records
+from tuiprobe.run.status import StatusWatch
 from tuiprobe.run.verify import verify
 
 Change = Callable[[dict[str, Any]], object]
@@ -265,7 +265,7 @@ def test_no_half_letter_enters_a_report(value: bytes, run: RunDir) -> None:
     assert run_cli(["report", str(run.path)]) == 4
 
 
-@pytest.mark.parametrize("folder", ["live", "shards", "rows", "head-probe"])
+@pytest.mark.parametrize("folder", ["status", "shards", "rows", "head-probe"])
 def test_a_folder_that_is_a_link_is_not_listed(folder: str, run: RunDir, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -274,7 +274,7 @@ def test_a_folder_that_is_a_link_is_not_listed(folder: str, run: RunDir, tmp_pat
     shutil.rmtree(run.path / folder, ignore_errors=True)
     (run.path / folder).symlink_to(outside)
     assert run.names(folder) == []
-    assert run.live_ranks() == ([] if folder == "live" else [0])
+    assert run.status_ranks() == ([] if folder == "status" else [0, 1])
     said = {one.file: one for one in verify(run)}
     assert f"{folder}/" not in said
     assert not any(
@@ -333,7 +333,7 @@ def test_a_long_name_of_many_rows_is_decoded_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "before", "after"),
     [
-        ("ranks/0.json", '"rate":8.0', '"rate":5e-324'),  # the time left is no number
+        ("status/0.json", '"rate":8.0', '"rate":5e-324'),
         ("plan.json", '"planned": 48', '"planned": ' + "9" * 400),  # no float holds it
     ],
     ids=("rate", "count"),
@@ -341,7 +341,7 @@ def test_a_long_name_of_many_rows_is_decoded_once(tmp_path: Path) -> None:
 def test_progress_of_ranks_is_a_number_or_unknown(
     name: str, before: str, after: str, run: RunDir
 ) -> None:
-    run.rank_file(1).unlink()
+    run.status_file(1).unlink()
     text = (run.path / name).read_text()
     assert before in text
     (run.path / name).write_text(text.replace(before, after))
@@ -351,18 +351,17 @@ def test_progress_of_ranks_is_a_number_or_unknown(
 @pytest.mark.parametrize(
     "change",
     [
-        {"rate": math.nan}, {"rate": math.inf}, {"rate": "8"}, {"rate": 1e300},
-        {"images": 2**53}, {"images": -1}, {"images": True}, {"number": 10**400},
-        {"sequence": 1.5}, {"process": None}, {"host": "x" * 257}, {"host": ["x"]},
-        {"set_name": "x" * 1001}, {"stage": "rests"}, {"term": 0.0}, {"term": math.nan},
-        {"term": 3601.0}, {"seconds": -1.0},
+        {"rate": math.nan}, {"rate": math.inf}, {"rate": "8"}, {"rate": 1e300}, {"eta": -1.0},
+        {"images": 2**53}, {"images": -1}, {"images": True}, {"shard": 10**400},
+        {"sequence": 1.5}, {"host": "x" * 257}, {"host": ["x"]}, {"world": 0}, {"begun": -1.0},
+        {"set": "x" * 1001}, {"phase": "rests"}, {"time": math.nan}, {"built": 2.5},
     ],
     ids=str,
 )  # fmt: skip
-def test_a_rank_that_says_what_no_engine_writes_is_left_out(
-    change: dict[str, Any], run: RunDir
-) -> None:
-    file = run.rank_file(0)
+def test_a_status_that_no_engine_writes_is_left_out(change: dict[str, Any], run: RunDir) -> None:
+    file = run.status_file(0)
     file.path.write_text(json.dumps({**json.loads(file.read_bytes()), **change}))
-    assert list(read_records(run)) == [1]
+    watch = StatusWatch(run)
+    assert [view.number for view in watch.look()] == [1]
+    assert "0.json is damaged" in watch.damage
     read_ranks(run)

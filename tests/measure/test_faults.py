@@ -35,8 +35,7 @@ SEED = 11
 KILLS = 20
 PASSING = (
     "lock",
-    "events-",
-    "live/",
+    "status/",
     "results.json",
     "summary.json",
     "manifest.json",

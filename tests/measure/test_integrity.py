@@ -616,7 +616,7 @@ def test_a_directory_that_goes_away_ends_the_run_in_one_sentence(
         assert not (path / "manifest.json").exists()
 
 
-def test_a_lone_rank_measures_what_nobody_holds(
+def test_a_rank_measures_its_share_alone_and_the_last_one_merges(
     finished: Path,
     small_checkpoint: Path,
     pictures: Path,
@@ -625,15 +625,16 @@ def test_a_lone_rank_measures_what_nobody_holds(
     capsys: Capture,
 ) -> None:
     command = arguments(small_checkpoint, pictures, tmp_path / "run")
-    as_rank(monkeypatch, 1, world=3)
+    for rank, words in (
+        (1, "waits for shards of ranks 0 and 2"),
+        (0, "waits for shards of rank 2"),
+    ):
+        as_rank(monkeypatch, rank, world=3)
+        assert run_cli(command) == 0
+        assert words in capsys.readouterr().err
+        assert not (tmp_path / "run" / "results.json").exists()
+    as_rank(monkeypatch, 2, world=3)
     assert run_cli(command) == 0
-    said = capsys.readouterr().err
-    assert "measuring 12 images" in said
-    assert "rank 1 takes over shards of rank 0 that nobody measures" in said
-    assert results(tmp_path / "run") == results(finished)
-    as_rank(monkeypatch, 0, world=3)  # it has come late
-    assert run_cli(command) == 0
-    assert "measuring" not in capsys.readouterr().err
     assert results(tmp_path / "run") == results(finished)
 
 

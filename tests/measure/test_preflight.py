@@ -240,7 +240,7 @@ def test_a_diverged_checkpoint_is_refused_by_a_run(
             output=str(tmp_path / "run"), threads=1, workers=0, sample=8,
         )  # fmt: skip
     assert error.value.exit_code == 3
-    assert "preflight, weights" in (tmp_path / "run" / "events-0.jsonl").read_text()
+    assert "preflight, weights" in (tmp_path / "run" / "status" / "0.json").read_text()
     assert not (tmp_path / "run" / "results.json").exists()
 
 

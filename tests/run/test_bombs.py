@@ -25,7 +25,7 @@ CAUSES = {
     "sparse report": "above the limit", "plan": "Field required",
     "empty lines": "is no image", "sparse lines": "is no image",
     "array": "memory", "array in blocks": "checksum does not match",
-    "live files": "above the limit of 536,870,912", "live values": "more than 200,000 values",
+    "status files": "above the limit of 536,870,912", "status values": "more than 200,000 values",
 }  # fmt: skip
 
 

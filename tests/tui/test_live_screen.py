@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -18,7 +17,7 @@ from textual.widgets import Static
 
 from tests.tui.conftest import drawn, until
 from tests.tui.finished import write_run
-from tests.tui.live_run import live_run, say, write_live, write_pictures, write_rank
+from tests.tui.live_run import change, live_run, say, status_of, write_live, write_pictures
 from tuiprobe.catalog.glossary import term
 from tuiprobe.files import Entry
 from tuiprobe.tui import child, livewatch
@@ -136,9 +135,9 @@ async def test_both_ends_of_a_channel_are_shown_by_magnitude_with_their_values(
         assert titles(app, "#other") == ("weakest (−670)", "−670  −677")  # noqa: RUF001
         assert pictures(app, "strongest") == [thumb(tmp_path, 5), thumb(tmp_path, 6)]
         assert pictures(app, "other") == [thumb(tmp_path, 7), thumb(tmp_path, 6)]
-        state = json.loads((tmp_path / "live" / "0.json").read_text())
-        state["ends"]["val"]["13"] = {"largest": [[5, 3.25]], "smallest": [[6, -1.5]]}
-        (tmp_path / "live" / "0.json").write_text(json.dumps(state | {"sequence": 2}))
+        ends = status_of(tmp_path)["ends"]
+        ends["val"]["13"] = {"largest": [[5, 3.25]], "smallest": [[6, -1.5]]}
+        change(tmp_path, sequence=2, ends=ends)
         await until(pilot, lambda: titles(app, "#other")[0] == "opposite end (−1.5)")  # noqa: RUF001
         assert titles(app, "#strongest")[0] == "ch 13 strongest (+3.25)"
 
@@ -153,19 +152,6 @@ async def test_without_layers_there_is_no_strip_and_layers_have_names(tmp_path: 
         assert "[█]" not in drawn(app)
         write_live(run, 3)
         await until(pilot, lambda: "[█] embedding" in drawn(app))
-
-
-async def test_a_run_of_an_earlier_version_says_why_there_are_no_pictures(tmp_path: Path) -> None:
-    run = live_run(tmp_path)
-    path = run / "live" / "0.json"
-    state = json.loads(path.read_text())
-    del state["ends"], state["sets"]
-    path.write_text(json.dumps(state | {"top": {"val": {"13": [5, 6, 7]}}}))
-    app = opened(run)
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, shown(app))
-        assert content(app, "#strongest Static").startswith("An earlier version writes this run")
-        assert pictures(app, "strongest") == []
 
 
 @pytest.mark.parametrize("kind", ["untrained", "demonstration"])
@@ -250,7 +236,7 @@ async def test_a_live_state_that_cannot_be_read_is_told_until_it_is_whole(tmp_pa
     app = opened(live_run(tmp_path))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
-        path = tmp_path / "live" / "0.json"
+        path = tmp_path / "status" / "0.json"
         path.write_text(path.read_text().replace('"low": 52.5', '"low": 1e308'))
         path.write_text(path.read_text().replace('"sequence": 1', '"sequence": 2'))
         await until(pilot, lambda: "cannot read the live state" in content(app, "#place"))
@@ -334,7 +320,7 @@ async def test_the_log_opens_and_is_inert(tmp_path: Path) -> None:
         assert not app.screen.query_one("#log").display
 
 
-async def test_without_a_log_the_events_are_shown(tmp_path: Path) -> None:
+async def test_without_a_log_the_messages_are_shown(tmp_path: Path) -> None:
     run = live_run(tmp_path)
     (run / "log.txt").unlink()
     app = opened(run)
@@ -353,7 +339,7 @@ async def test_cancelling_a_run_of_elsewhere_leaves_a_file(tmp_path: Path) -> No
         await pilot.press("x", "y")
         await until(pilot, lambda: (tmp_path / "cancel").is_file())
         write_run(tmp_path, pictures=False)
-        say(tmp_path, "done", "a title")
+        say(tmp_path, "done", "a title", phase="done")
         await until(pilot, lambda: "✓" in content(app, "#place"))
         (tmp_path / "cancel").unlink()
         await pilot.press("x", "y")
@@ -375,8 +361,7 @@ async def test_a_run_that_is_first_seen_while_its_head_is_built_shows_what_it_me
     tmp_path: Path,
 ) -> None:
     run = live_run(tmp_path)
-    state = run / "live" / "0.json"
-    state.write_text(json.dumps({**json.loads(state.read_text()), "set": "head", "stage": "head"}))
+    change(run, phase="head", shard=None, built=3, to_build=9)
     app = opened(run)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
@@ -599,7 +584,9 @@ async def test_the_ranks_of_a_shared_run_have_a_line(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, shown(app))
         assert not app.screen.query_one("#ranks").display
-        write_rank(tmp_path, 0)
-        write_rank(tmp_path, 7, host="[b]away", rate=3.0)
-        line = "ranks ● 0 20 img/s · ! 7 late: 3 img/s on [b]away"
+        change(tmp_path, world=8, sequence=2)
+        change(tmp_path, 7, world=8, host="[b]away", phase="measured")
+        await until(pilot, lambda: "ranks ● 0 212 img/s · ✓ 7 measured" in drawn(app))
+        change(tmp_path, 7, host=os.uname().nodename, phase="extract")  # it holds no lock
+        line = f"ranks ● 0 212 img/s · ✗ 7 ended on {os.uname().nodename}"
         await until(pilot, lambda: line in drawn(app))

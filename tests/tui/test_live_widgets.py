@@ -14,7 +14,8 @@ from textual.strip import Strip
 from tests.tui.conftest import until
 from tests.tui.live_run import CHANNELS, shares_of, write_pictures
 from tuiprobe.files import Entry
-from tuiprobe.run.live import LiveTap, SetProgress
+from tuiprobe.run.counting import SetCount
+from tuiprobe.run.status import LiveTap
 from tuiprobe.tui.app import TuiprobeApp
 from tuiprobe.tui.livewatch import Snapshot
 from tuiprobe.tui.widgets.bars import HEAD, TAIL, ChannelBars, Channels
@@ -245,10 +246,10 @@ def run_of(**fields: object) -> Snapshot:
         "state": "running",
         "set": "r",
         "sets": {
-            "old": SetProgress(total=2000, kept=2000),
-            "val": SetProgress(total=2000, kept=500, done=1490, skipped=10),
-            "r": SetProgress(total=2000, done=1056),
-            "sketch": SetProgress(total=2000),
+            "old": SetCount(2000, 2000),
+            "val": SetCount(2000, 2000),
+            "r": SetCount(1056, 2000),
+            "sketch": SetCount(0, 2000),
         },
         "taps": {("val", "embedding"): tap(8.21, 1490), ("r", "embedding"): tap(8.58, 1056)},
     }
@@ -268,7 +269,7 @@ def test_every_set_says_what_it_is_and_its_kurtosis() -> None:
 
 def test_a_stopped_run_has_partial_sets() -> None:
     for sets in (
-        sets_so_far(run_of(state="ended", outcome="done"), "embedding", "r"),
+        sets_so_far(run_of(state="ended"), "embedding", "r"),
         sets_so_far(run_of(), "embedding", "r", going=False),  # the engine was killed
     ):
         assert sets[2].sign == "◐"

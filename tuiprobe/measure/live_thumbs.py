@@ -11,7 +11,7 @@ from tuiprobe.datasets import Dataset
 from tuiprobe.measure.clock import Pace
 from tuiprobe.measure.thumbs import IMAGES_PER_END, LEADING_CHANNELS, write_thumbnails
 from tuiprobe.run.directory import RunDir
-from tuiprobe.run.live import Ends, bounded
+from tuiprobe.run.status import Ends, bounded
 from tuiprobe.stats import ActivationSummary, TopK
 
 EndsOf = dict[int, Ends]

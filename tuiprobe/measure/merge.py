@@ -130,11 +130,6 @@ def _accumulators(plan: Plan) -> States:
     return {FINAL_TAP: ActivationStats(plan.encoder.width, k=plan.spec.top_k), **inner}
 
 
-def published_shards(plan: Plan, directory: RunDir) -> list[Shard]:
-    """Returns the shards whose files exist, in the order of the plan, without reading them."""
-    return [one for one in plan.all_shards if directory.shard_file(*one.place).exists()]
-
-
 def merge_set(plan: Plan, reader: ShardReader, shards: Sequence[Shard]) -> MergedSet:
     """Merges one or more shards of a set; checks each as it is read.
 

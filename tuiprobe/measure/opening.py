@@ -27,6 +27,7 @@ from tuiprobe.models.load import load_encoder
 from tuiprobe.models.offline import go_offline
 from tuiprobe.models.registry import LOADERS
 from tuiprobe.run.directory import RunDir, kept_files
+from tuiprobe.run.locks import lock_of
 from tuiprobe.run.records import read_spec
 from tuiprobe.spec import CPU_BATCH, GPU_BATCH, RunSpec
 
@@ -76,7 +77,7 @@ def open_run(
         if not vectors:
             refuse_other_images(plan, directory)
         directory.refuse_foreign(plan.key)
-    locks.enter_context(directory.locked(rank.lock_name))
+    locks.enter_context(directory.locked(lock_of(rank.number)))
     if fresh and (kept := directory.clear()):
         listen(Event("warning", kept_files(directory.path, kept)))
     stages = RowStages if vectors else Stages

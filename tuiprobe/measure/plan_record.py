@@ -37,6 +37,7 @@ def record_of(plan: Plan) -> PlanRecord:
             found=len(dataset.samples),
             planned=sum(shard.size for shard in plan.shards[name]),
             shards=len(plan.shards[name]),
+            shard_images=plan.shards[name][0].size,
             classes=dataset.classes,
             notes=dataset.notes if i else (*dataset.notes, *plan.suite.notes),
             published=plan.suite.published.get(name),

@@ -57,7 +57,7 @@ def preflight(plan: Plan, directory: RunDir, listen: Listener, rank: int = 0) ->
     _refuse(found)
     if rank == 0:
         earlier = [c for c in _earlier(directory) if c.name == ANSWER and c.status == "pass"]
-        progress = HeadProgress(directory, rank, "classes", listen, lambda: None)
+        progress = HeadProgress("classes", listen, lambda: None)
         found += earlier or [_answer(plan, choice, progress)]
         write_preflight(directory, found)
     _refuse(found)

@@ -29,9 +29,9 @@ from tuiprobe.options import OptionError
 from tuiprobe.plaintext import text_of
 from tuiprobe.probes import BUILT_IN, PROBES
 from tuiprobe.probes.forecast.peers import NO_IMAGENET, without_peers
+from tuiprobe.run.counting import images_done
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.records import PlanRecord, read_plan
-from tuiprobe.run.shard_file import published_images
 from tuiprobe.spec import EMBEDDED, RunSpec
 
 FILES = ("checkpoint", "head", "classes", "templates", "labels", "baseline")
@@ -290,7 +290,7 @@ def _look_at_directory(specs: Sequence[RunSpec], run: Path, found: Preview) -> N
         if plan.model.name not in names:
             continue
         if _fits(plan, found):
-            found.done += published_images(directory, plan)
+            found.done += images_done(directory).done
         elif len(specs) == 1:
             found.kept = f"{place} holds a run of other images: delete it among the runs"
 

@@ -6,7 +6,7 @@ wrote it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from tuiprobe.measure.shard_check import check_shard
 from tuiprobe.measure.shard_states import States
 from tuiprobe.measure.shards import Shard
 from tuiprobe.results import Fingerprint
+from tuiprobe.run.counting import Place
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.shard_file import ShardFile, read_shard
 
@@ -91,13 +92,13 @@ class Inventory:
     """The state of a run's shards.
 
     Attributes:
-        missing: Shards to measure, in order.
-        done: Number of images in published shards, readable or not.
-        unreadable: Number of unreadable images among them.
+        missing: Shards of this rank to measure, in order.
+        published: Shards that can be used, as far as this rank has read them.
+        unreadable: Number of unreadable images in them.
     """
 
     missing: tuple[Shard, ...]
-    done: int
+    published: tuple[Shard, ...]
     unreadable: int
 
 
@@ -105,9 +106,9 @@ def take_inventory(
     reader: ShardReader,
     shards: Sequence[Shard],
     listen: Listener,
-    owns: Callable[[int], bool] = lambda index: True,
+    own: Collection[Place] | None = None,
 ) -> Inventory:
-    """Checks every published shard.
+    """Checks every published shard, and deletes those of this rank that cannot be used.
 
     Of several ranks, each reads its own shards whole and only the heads of the others, which are
     read whole when they are merged. Else a resume would read everything as often as there are
@@ -117,25 +118,28 @@ def take_inventory(
         reader: Reads the shards of the run.
         shards: All shards of the run.
         listen: Told about shards that cannot be used.
-        owns: Says whether this rank owns the shard of an index.
+        own: Set and number of the shards of this rank; None for all.
 
     Raises:
         DataError: If a shard has another fingerprint and mixing is not allowed.
     """
-    missing, done, unreadable = [], 0, 0
-    for index, shard in enumerate(shards):
-        if not reader.directory.shard_file(*shard.place).exists():
-            missing.append(shard)
+    missing, published, unreadable = [], [], 0
+    for shard in shards:
+        mine, file = own is None or shard.place in own, reader.directory.shard_file(*shard.place)
+        if not file.exists():
+            missing += [shard] * mine
             continue
         try:
-            found = reader.read(shard, whole=owns(index))
+            found = reader.read(shard, whole=mine)
         except UnusableShardError as error:
-            listen(Event("warning", f"{error}; it must be measured again", {}))
-            missing.append(shard)
+            if mine:
+                listen(Event("warning", f"{error}; it must be measured again", {}))
+                missing.append(shard)
+                file.unlink()
             continue
-        done += shard.size
+        published.append(shard)
         unreadable += len(found.skipped)
-    return Inventory(tuple(missing), done, unreadable)
+    return Inventory(tuple(missing), tuple(published), unreadable)
 
 
 def other_conditions(file: Entry, found: Fingerprint, current: Fingerprint) -> str:

@@ -39,19 +39,16 @@ MAX_SPEC_BYTES = 2**16
 """Largest `spec.json`; so no text in it is longer than a report takes."""
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-Version = tuple[int, int, int]
-"""What changes when a file is replaced: inode, time and size."""
-
 _MOST_RANKS = 256
 _NAMED = 5
 _MOST_FILES = 2**20
 _KEY = re.compile(r"[0-9a-f]{64}")
 _BEFORE_THE_KEY = ("lock", ".key.", "log.txt")  # log.txt exists before the engine starts
-_BEFORE_THE_SPEC = (*_BEFORE_THE_KEY, "key", "events-", ".spec.json.")
+_BEFORE_THE_SPEC = (*_BEFORE_THE_KEY, "key", "status", "events-", ".spec.json.")
 _KEPT_BY_FRESH = ("lock", "log.txt")
 _DELETED_LAST = ("spec.json", "key")  # in this order: a key marks a run that was deleted in part
 _FOLDERS = re.compile(
-    r"ranks|live|rows|shards|head-probe|features|thumbs|answers|tables|figures"
+    r"status|ranks|live|rows|shards|head-probe|features|thumbs|answers|tables|figures"
     r"|(?:features|thumbs)/[^/]+"
 )
 _FILES = re.compile(
@@ -59,22 +56,19 @@ _FILES = re.compile(
     r"|(?:spec|plan|preflight|measured|summary|results|manifest)\.json"
     r"|(?:statistics|concepts|head|ablation|per_image)\.safetensors"
     r"|report\.(?:html|md|tex)|model-card\.md|tables/[^/]+\.csv|figures/[^/]+\.svg"
-    r"|ranks/\d+\.json|live/\d+\.(?:json|safetensors)|answers/ablation-[^/]+\.json"
+    r"|(?:status|ranks|live)/\d+\.(?:json|safetensors)|answers/ablation-[^/]+\.json"
     r"|(?:rows|shards|head-probe)/[^/]+\.safetensors"
     r"|features/[^/]+/images\.safetensors|thumbs/[^/]+/\d+\.jpg"
     r"|(?:[^/]+/)*\.[^/]+\.[0-9a-f]{8}-\d+\.tmp",  # of a killed writer
     re.DOTALL,
 )
-"""What a run consists of; whatever else lies in its directory is the user's and never deleted."""
+"""What a run consists of; whatever else lies in its directory is the user's and never deleted.
+
+`ranks`, `live` and `events` are of version 0.2.0.
+"""
 
 
 _NAME_ONE = "name a run directory, for example one of runs/"
-
-
-def version_of(file: Entry) -> Version | None:
-    """Returns the version of a file; None if there is none."""
-    status = file.status()
-    return None if status is None else (status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 class BusyError(RunError):
@@ -211,41 +205,19 @@ class RunDir:
         """Returns the file of a picture of a screen that showed the run."""
         return self.at(f"screenshots/{name}.svg")
 
-    def live_file(self, rank: int, suffix: str) -> Entry:
-        """Returns a live file of a running rank; `suffix` is `json` or `safetensors`."""
-        return self.at(f"live/{rank}.{suffix}")
+    def status_file(self, rank: int, suffix: str = "json") -> Entry:
+        """Returns the status of a rank: `json`, or `safetensors` with its channels."""
+        return self.at(f"status/{rank}.{suffix}")
 
-    def live_ranks(self) -> list[int]:
-        """Lists the ranks that have a live file, in ascending order."""
-        return self._ranks_in("live")
-
-    def _ranks_in(self, folder: str) -> list[int]:
-        """Lists the ranks that have a JSON file in a folder, in ascending order."""
-        names = (one.removesuffix(".json") for one in self.names(folder) if one.endswith(".json"))
-        numbers = (int(one[:9]) for one in names if one.isdecimal() and one.isascii())
-        return sorted(numbers)[:_MOST_RANKS]
+    def status_ranks(self) -> list[int]:
+        """Lists the ranks that have a status, in ascending order."""
+        names = self.names("status")
+        numbers = (one.removesuffix(".json") for one in names if one.endswith(".json"))
+        return sorted(int(n[:9]) for n in numbers if n.isdecimal() and n.isascii())[:_MOST_RANKS]
 
     def names(self, folder: str = "") -> list[str]:
         """Returns the names in the directory or in a folder of it, sorted; follows no link."""
         return names_below(self.path, folder, _MOST_FILES)
-
-    def event_files(self) -> list[str]:
-        """Returns the names of the files of events of all ranks."""
-        names = self.names()
-        return [one for one in names if one.startswith("events-") and one.endswith(".jsonl")]
-
-    def rank_file(self, number: int) -> Entry:
-        """Returns the heartbeat and lease of one of several ranks."""
-        return self.at(f"ranks/{number}.json")
-
-    def rank_files(self) -> dict[int, Version]:
-        """Lists the ranks that have such a file; the version changes whenever it is replaced."""
-        found = {number: version_of(self.rank_file(number)) for number in self._ranks_in("ranks")}
-        return {number: version for number, version in found.items() if version is not None}
-
-    def events_file(self, rank: int) -> Entry:
-        """Returns one rank's file of milestones, warnings and skipped images, a JSON line each."""
-        return self.at(f"events-{rank}.jsonl")
 
     # Life.
 

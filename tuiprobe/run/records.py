@@ -56,6 +56,7 @@ class SetRecord(Record):
     """One set of images as planned.
 
     Attributes:
+        shard_images: Images of each shard but the last; None in runs of earlier versions.
         published: Published set that it is, as in `tuiprobe.datasets.Suite`.
         key: The key in its shards; None in runs of earlier versions, which use the run's key.
         target: Whether it is a target set: images whose accuracy is to be estimated, without
@@ -70,6 +71,7 @@ class SetRecord(Record):
     shards: Count
     classes: Many[str]
     notes: Many[str]
+    shard_images: Count | None = None
     published: str | None = None
     key: str | None = None
     target: bool = False

@@ -1,4 +1,4 @@
-"""Reads the file of a shard, for the engine, for `verify`, and to count what a run has measured.
+"""Reads the file of a shard, for the engine and for `verify`.
 
 A shard has a checksum of its own and no place in the manifest. Here it is compared with the key of
 its set and with its place; the engine also compares it with the plan (`tuiprobe.measure.resume`,
@@ -10,17 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tuiprobe.files import UNFIT, DamagedFileError, Entry, parse_json
 from tuiprobe.results import Fingerprint
 from tuiprobe.run.arrays import Arrays, read_arrays, read_shapes
 from tuiprobe.run.directory import RunDir
 
-if TYPE_CHECKING:
-    from tuiprobe.run.records import PlanRecord
-
-_MOST_SHARDS = 2**20
 _ROWS = re.compile(r" rows ([0-9]{1,15}) to ([0-9]{1,15})")
 
 
@@ -89,24 +84,6 @@ def read_shard(
         raise DamagedFileError(f"{entry} is damaged: {cause}") from error
     size = readable + len(skipped)
     return ShardFile(entry, arrays, metadata, fingerprint, skipped, None, size)
-
-
-def published_images(directory: RunDir, plan: PlanRecord) -> int:
-    """Counts the images in shards of this plan; those of another key do not count.
-
-    Only the head of each file is read, so a shard with damaged arrays counts until the engine
-    verifies it.
-    """
-    count = 0
-    for one in plan.sets:
-        key = one.key or plan.key
-        for number in range(min(one.shards, _MOST_SHARDS)):
-            if directory.shard_file(one.name, number).exists():
-                try:
-                    count += read_shard(directory, one.name, number, key, whole=False).size
-                except DamagedFileError:
-                    continue
-    return count
 
 
 def _is_id(value: object) -> bool:

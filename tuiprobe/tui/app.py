@@ -136,10 +136,8 @@ class TuiprobeApp(EngineApp):
         """Returns the screen that shows a run: its results, or the run as it goes on."""
         from tuiprobe.run.locks import held_locks
         from tuiprobe.run.state import run_state
-        from tuiprobe.tui.livewatch import has_results
 
-        going = run_state(RunDir(run), held_locks()).kind in ("waiting", "running")
-        if has_results(run) and not going:
+        if run_state(RunDir(run), held_locks()).kind in ("done", "partial"):
             from tuiprobe.tui.screens.results import ResultsScreen
 
             return ResultsScreen(run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,7 +18,8 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir
 from tuiprobe.run.listing import command_of_run
-from tuiprobe.run.state import Observer, RunState
+from tuiprobe.run.locks import held_locks
+from tuiprobe.run.state import RunState, run_state
 from tuiprobe.tui.figures import headed
 from tuiprobe.tui.progress import sign
 from tuiprobe.tui.screens.base import ProbeScreen
@@ -77,7 +79,6 @@ class ResultsScreen(ProbeScreen):
         self.run = run
         self.found: ShownRun | None = None
         self.state: RunState | None = None
-        self._observer = Observer()
         self._bar: PartBar | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -87,17 +88,17 @@ class ResultsScreen(ProbeScreen):
 
     def on_mount(self) -> None:
         """Starts reading in a thread, so that a slow disk does not block the screen."""
-        self._observer = Observer(self.app.works_on)
-        threading.Thread(target=self._read, daemon=True, name="results").start()
+        works = self.app.works_on
+        threading.Thread(target=self._read, args=(works,), daemon=True, name="results").start()
 
-    def _read(self) -> None:
+    def _read(self, works: Callable[[Path], bool]) -> None:
         from tuiprobe.report import read_report
 
         try:
             found: ShownRun | str = ShownRun.of(RunDir(self.run), read_report(RunDir(self.run)))
         except TuiprobeError as error:
             found = str(error)
-        self.state = self._observer.look(RunDir(self.run))
+        self.state = run_state(RunDir(self.run), held_locks(), alive=works(self.run))
         if self.is_running:
             self.app.call_later(self._arrived, found)
 

@@ -19,7 +19,7 @@ from tuiprobe.errors import TuiprobeError
 from tuiprobe.plaintext import plain
 from tuiprobe.run.directory import RunDir, delete_run, kept_files
 from tuiprobe.run.listing import SORTS, RunRow, find_runs, list_runs, matches, read_runs
-from tuiprobe.run.state import QUIET_SECONDS, Observer
+from tuiprobe.run.state import Observer
 from tuiprobe.tui.progress import advice, sign
 from tuiprobe.tui.screens.base import FilteredScreen
 from tuiprobe.tui.text import inert
@@ -40,7 +40,6 @@ _TERMS = {
 _SECONDS = 2.0
 _REST = 10
 """Rereading hundreds of runs takes a tenth of the time at most."""
-_FRESH_SECONDS = QUIET_SECONDS
 _FIRST_SECONDS = 0.2
 _SHORTEST_DATA = 12
 _WIDE = 100
@@ -89,7 +88,8 @@ def about_run(row: RunRow) -> str:
     """Returns what the line below the list says: the whole reason, and what to do."""
     said = row.title
     if row.state in ("waiting", "running"):
-        said = f"{row.status.words} {row.status.percent}: Enter shows it, x in there stops it"
+        words = "starting" if row.state == "waiting" else f"running {row.status.percent}"
+        said = f"{words}{row.status.waiting}: Enter shows it, x in there stops it"
     elif row.state != "done":
         said = advice(row.status)
     return f"{sign(row.status)} {row.name}: {said}"
@@ -162,7 +162,7 @@ class RunsScreen(FilteredScreen):
     def on_mount(self) -> None:
         """Starts a thread that rereads the directories, so that a slow disk blocks nothing."""
         self.table.empty = "reading…"
-        self._observer = Observer(self.app.works_on, seconds=_FRESH_SECONDS)
+        self._observer = Observer(self.app.works_on)
         threading.Thread(target=self._watch, daemon=True, name="runs").start()
 
     def on_unmount(self) -> None:
